@@ -1,0 +1,5 @@
+"""`python -m kerascnn`."""
+
+from kerascnn.cli import main
+
+main()

@@ -1,0 +1,28 @@
+"""The exception that means "the caller can put this right"."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """A mistake in what was handed in: one sentence that names the thing, the value and what would be right.
+
+    The command line prints it and ends with status 2; everything else that is raised is a fault of the
+    program and keeps its traceback.
+    """
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """The tail of an error sentence about an unknown name: the close ones, or all of them.
+
+    Example:
+        >>> closest("resnet2O", ["resnet20", "googlenet"])
+        'did you mean resnet20?'
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"known are {', '.join(known)}."

@@ -1,0 +1,156 @@
+"""GoogLeNet, the first Inception network, with its two auxiliary classifiers.
+
+Source: Szegedy et al., "Going Deeper with Convolutions" (2014), table 1 and section 5.
+
+Differences from the paper:
+    Local response normalization takes the constants of Krizhevsky et al. (2012), and weights are initialized
+    after He et al. (2015), because the paper states neither. The average pool before the classifier covers the
+    whole feature map, which is the table's 7 x 7 at 224 pixels, so that other sizes work. Table 1 prints
+    parameters and operations that its own rows do not give for conv1, 4c and 5a; the rows are built.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import keras
+
+from kerascnn.applications.model_ends import check_arguments, classifier, image_input, pool_features, source
+from kerascnn.layers import LocalResponseNormalization, conv_unit
+
+
+class Row(NamedTuple):
+    """A row of table 1: filters of each convolution."""
+
+    module: str
+    conv1x1: int
+    reduce3x3: int
+    conv3x3: int
+    reduce5x5: int
+    conv5x5: int
+    pool_proj: int
+
+
+# fmt: off
+TABLE = (
+    #          1x1  3x3r 3x3  5x5r 5x5  proj
+    Row("3a",   64,  96, 128,  16,  32,  32),  # 28 x 28 x 256
+    Row("3b",  128, 128, 192,  32,  96,  64),  # 28 x 28 x 480
+    Row("4a",  192,  96, 208,  16,  48,  64),  # 14 x 14 x 512
+    Row("4b",  160, 112, 224,  24,  64,  64),  # 14 x 14 x 512
+    Row("4c",  128, 128, 256,  24,  64,  64),  # 14 x 14 x 512
+    Row("4d",  112, 144, 288,  32,  64,  64),  # 14 x 14 x 528
+    Row("4e",  256, 160, 320,  32, 128, 128),  # 14 x 14 x 832
+    Row("5a",  256, 160, 320,  32, 128, 128),  # 7 x 7 x 832
+    Row("5b",  384, 192, 384,  48, 128, 128),  # 7 x 7 x 1024
+)
+# fmt: on
+
+POOL_AFTER = ("3b", "4e")
+AUXILIARY_HEADS = ("4a", "4d")
+
+# Five halvings must leave a pixel; the auxiliary heads pool 5 x 5 of a map sixteen times smaller than the image.
+MIN_SIZE = 32
+MIN_SIZE_WITH_HEADS = 65
+
+INITIALIZER = "he_normal"
+unit = functools.partial(conv_unit, kernel_initializer=INITIALIZER)
+max_pool = functools.partial(keras.layers.MaxPooling2D, 3, padding="same")
+
+
+def inception(x: keras.KerasTensor, row: Row, name: str) -> keras.KerasTensor:
+    """Figure 2 (b): four branches, each rectified, concatenated in the order of the table."""
+    branch1 = unit(x, row.conv1x1, 1, name=f"{name}_1x1")
+    branch3 = unit(x, row.reduce3x3, 1, name=f"{name}_3x3_reduce")
+    branch3 = unit(branch3, row.conv3x3, 3, name=f"{name}_3x3")
+    branch5 = unit(x, row.reduce5x5, 1, name=f"{name}_5x5_reduce")
+    branch5 = unit(branch5, row.conv5x5, 5, name=f"{name}_5x5")
+    branch_pool = max_pool(strides=1, name=f"{name}_pool")(x)
+    branch_pool = unit(branch_pool, row.pool_proj, 1, name=f"{name}_pool_proj")
+    axis = -1 if keras.config.image_data_format() == "channels_last" else 1
+    return keras.layers.Concatenate(axis, name=name)([branch1, branch3, branch5, branch_pool])
+
+
+def auxiliary_head(x: keras.KerasTensor, classes: int, activation: str | None, name: str) -> keras.KerasTensor:
+    """Section 5: a small classifier that feeds gradient into the middle of the network."""
+    x = keras.layers.AveragePooling2D(5, strides=3, name=f"{name}_pool")(x)  # 4 x 4
+    x = unit(x, 128, 1, name=f"{name}_conv")
+    x = keras.layers.Flatten(name=f"{name}_flatten")(x)
+    x = keras.layers.Dense(1024, activation="relu", kernel_initializer=INITIALIZER, name=f"{name}_fc1")(x)
+    x = keras.layers.Dropout(0.7, name=f"{name}_dropout")(x)
+    return classifier(x, classes, activation, logits=f"{name}_fc2", predictions=name, initializer=INITIALIZER)
+
+
+def GoogLeNet(
+    include_top: bool = True,
+    weights: str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "googlenet",
+    *,
+    aux_heads: bool = False,
+) -> keras.Model:
+    """GoogLeNet (Szegedy et al., 2014, table 1): 22 layers with weights, nine Inception modules.
+
+    Args:
+        include_top: whether the average pooling, the dropout and the dense layer end the network.
+        weights: None; train it or load a file of your own.
+        input_tensor: a Keras tensor of images to build on.
+        input_shape: (height, width, channels), (224, 224, 3) by default; at least 32 pixels, 65 with
+            auxiliary heads; None is a size too, without them.
+        pooling: without the top, None (feature maps), "avg" or "max".
+        classes: the number of classes.
+        classifier_activation: the activation of each classifier; None gives logits.
+        name: the model's name.
+        aux_heads: whether the two auxiliary classifiers on 4a and 4d are there, for training; the outputs are
+            then a dict of `main`, `aux_4a` and `aux_4d`, to be weighted 1, 0.3 and 0.3 in the loss.
+
+    Returns:
+        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities, or
+        to the dict of three such. Dropout is 40 % before the classifier and 70 % in the auxiliary heads.
+
+    Raises:
+        InputError: images too small, an unknown pooling, weights that do not exist.
+
+    Example:
+        >>> model = kerascnn.applications.GoogLeNet(classes=2, aux_heads=True)
+        >>> sorted(model.output)
+        ['aux_4a', 'aux_4d', 'main']
+    """
+    check_arguments("GoogLeNet", weights, pooling, classes)
+    heads = include_top and aux_heads
+    inputs = image_input(
+        "GoogLeNet",
+        input_tensor,
+        input_shape,
+        default_size=224,
+        min_size=MIN_SIZE_WITH_HEADS if heads else MIN_SIZE,
+        fixed_size=heads,
+    )
+    x = unit(inputs, 64, 7, strides=2, name="conv1")  # 112 x 112 x 64
+    x = max_pool(strides=2, name="pool1")(x)  # 56 x 56 x 64
+    x = LocalResponseNormalization(name="norm1")(x)
+    x = unit(x, 64, 1, name="conv2_reduce")
+    x = unit(x, 192, 3, name="conv2")  # 56 x 56 x 192
+    x = LocalResponseNormalization(name="norm2")(x)
+    x = max_pool(strides=2, name="pool2")(x)  # 28 x 28 x 192
+
+    outputs = {}
+    for row in TABLE:
+        x = inception(x, row, f"inception_{row.module}")
+        if heads and row.module in AUXILIARY_HEADS:
+            head = f"aux_{row.module}"
+            outputs[head] = auxiliary_head(x, classes, classifier_activation, head)
+        if row.module in POOL_AFTER:
+            x = max_pool(strides=2, name=f"pool{row.module[0]}")(x)
+
+    if not include_top:
+        return keras.Model(source(inputs), pool_features(x, pooling), name=name)
+    x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)  # 1024
+    x = keras.layers.Dropout(0.4, name="dropout")(x)
+    main = classifier(x, classes, classifier_activation, logits="fc", predictions="main", initializer=INITIALIZER)
+    return keras.Model(source(inputs), {"main": main, **outputs} if heads else main, name=name)

@@ -1,0 +1,135 @@
+"""What exists: every network's builder, paper and published figures.
+
+Reading the registry imports neither Keras nor a backend; a builder's module is imported when it is called for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kerascnn.errors import InputError, closest
+
+if TYPE_CHECKING:
+    import keras
+
+RESNET_PAPER = "He et al., Deep Residual Learning for Image Recognition, 2015, section 4.2"
+GOOGLENET_PAPER = "Szegedy et al., Going Deeper with Convolutions, 2014"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network's facts.
+
+    Attributes:
+        builder: the public name in `kerascnn.applications`.
+        module: the module that defines it.
+        paper: authors, title, year, section.
+        year: of the paper.
+        input_size: height and width in pixels that the paper trains at.
+        classes: of the paper's data set, the builder's default.
+        published_parameters: as the paper prints it.
+        published_error: as the paper prints it, with data set and protocol.
+        recipe: the training recipe that `kerascnn train` takes where none is named.
+        aux_heads: whether the builder takes `aux_heads`, and training uses them.
+    """
+
+    builder: str
+    module: str
+    paper: str
+    year: int
+    input_size: int
+    classes: int
+    published_parameters: str
+    published_error: str
+    recipe: str
+    aux_heads: bool = False
+
+
+def _cifar_resnet(depth: int, parameters: str, error: str) -> Entry:
+    return Entry(
+        builder=f"ResNet{depth}",
+        module="cifar_resnet",
+        paper=RESNET_PAPER,
+        year=2015,
+        input_size=32,
+        classes=10,
+        published_parameters=parameters,
+        published_error=f"CIFAR-10 top-1 {error} %",
+        recipe="resnet_small",
+    )
+
+
+REGISTRY: dict[str, Entry] = {
+    "resnet20": _cifar_resnet(20, "0.27M", "8.75"),
+    "resnet32": _cifar_resnet(32, "0.46M", "7.51"),
+    "resnet44": _cifar_resnet(44, "0.66M", "7.17"),
+    "resnet56": _cifar_resnet(56, "0.85M", "6.97"),
+    "resnet110": _cifar_resnet(110, "1.7M", "6.43"),
+    "googlenet": Entry(
+        builder="GoogLeNet",
+        module="googlenet",
+        paper=GOOGLENET_PAPER,
+        year=2014,
+        input_size=224,
+        classes=1000,
+        published_parameters="6.8M",
+        published_error="ImageNet top-5 10.07 % (1 crop), 7.89 % (144 crops)",
+        recipe="googlenet_small",
+        aux_heads=True,
+    ),
+}
+
+
+def list_models() -> list[str]:
+    """The names that `create` and the command line take.
+
+    Example:
+        >>> "googlenet" in list_models()
+        True
+    """
+    return list(REGISTRY)
+
+
+def info(name: str) -> Entry:
+    """The facts about a network: paper, year, input size, published parameters and errors.
+
+    Args:
+        name: one of `list_models()`; upper and lower case, hyphens and underscores do not matter.
+
+    Raises:
+        InputError: there is no such network.
+
+    Example:
+        >>> info("ResNet-20").input_size
+        32
+    """
+    key = name.lower().replace("-", "").replace("_", "")
+    if key not in REGISTRY:
+        raise InputError(f"there is no model '{name}'; {closest(name, REGISTRY)}")
+    return REGISTRY[key]
+
+
+def builder(name: str) -> Callable[..., keras.Model]:
+    """The function that builds the network `name`."""
+    entry = info(name)
+    return getattr(importlib.import_module(f"kerascnn.applications.{entry.module}"), entry.builder)
+
+
+def create(name: str, **arguments) -> keras.Model:
+    """Builds a network by name.
+
+    Args:
+        name: one of `list_models()`.
+        arguments: those of the builder.
+
+    Raises:
+        InputError: there is no such network, or the builder refuses an argument's value.
+        TypeError: the builder has no such argument.
+
+    Example:
+        >>> model = create("resnet20", classes=10)
+    """
+    return builder(name)(**arguments)

@@ -1,0 +1,17 @@
+"""Layers the classic networks need and Keras does not have, on every Keras backend."""
+
+from kerascnn.layers.batch_normalization import BatchNormalization
+from kerascnn.layers.class_labels import ClassLabels
+from kerascnn.layers.conv_unit import conv_unit
+from kerascnn.layers.local_response_normalization import LocalResponseNormalization
+from kerascnn.layers.preprocessing import Preprocessing
+from kerascnn.layers.subsampled_identity import SubsampledIdentity
+
+__all__ = [
+    "BatchNormalization",
+    "ClassLabels",
+    "LocalResponseNormalization",
+    "Preprocessing",
+    "SubsampledIdentity",
+    "conv_unit",
+]

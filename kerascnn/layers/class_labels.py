@@ -1,0 +1,47 @@
+"""The names of the classes, carried inside the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+from kerascnn.errors import InputError
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class ClassLabels(keras.layers.Layer):
+    """Passes class probabilities through unchanged and keeps the class names in the model's config.
+
+    A layer survives what happens to models (saving, cloning, cutting, exporting); a file beside the
+    model or an attribute of the Python object does not.
+
+    Args:
+        class_names: one name a class, in the order of the probabilities.
+
+    Shapes:
+        (batch, classes), unchanged.
+
+    Raises:
+        InputError: the number of names is not the number of classes.
+
+    Example:
+        >>> outputs = ClassLabels(["cat", "dog"], name="labels")(probabilities)
+    """
+
+    def __init__(self, class_names: Sequence[str], **kwargs):
+        super().__init__(**kwargs)
+        self.class_names = tuple(str(name) for name in class_names)
+
+    def build(self, input_shape):
+        if input_shape[-1] != len(self.class_names):
+            raise InputError(f"{len(self.class_names)} class names do not fit a network of {input_shape[-1]} classes.")
+
+    def call(self, inputs):
+        return inputs
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "class_names": list(self.class_names)}

@@ -1,0 +1,54 @@
+"""Convolution, normalization, rectification: the unit every network here is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+
+
+def conv_unit(
+    x: keras.KerasTensor,
+    filters: int,
+    kernel_size: int | tuple[int, int],
+    *,
+    name: str,
+    strides: int = 1,
+    padding: str = "same",
+    normalization: Callable[..., keras.layers.Layer] | None = None,
+    activation: str | None = "relu",
+    **convolution,
+) -> keras.KerasTensor:
+    """A convolution named `name`, then `name_bn` and `name_relu` where asked for.
+
+    What is the same for a whole network (normalization, initializer, bias) is bound once by its builder
+    with `functools.partial`.
+
+    Args:
+        x: (batch, height, width, channels).
+        filters, kernel_size, strides: of the convolution.
+        padding: "same" (TensorFlow's rule), "valid", or "symmetric": (kernel - 1) / 2 zeros on every side,
+            as the papers' own programs pad, which differs from "same" where the stride is not 1.
+        normalization: makes the layer between convolution and activation, from a `name`; the convolution
+            then has no bias unless `use_bias=True` is passed.
+        activation: the activation's name; None for a linear unit.
+        convolution: passed to `keras.layers.Conv2D`.
+
+    Returns:
+        The unit's output.
+
+    Example:
+        >>> x = conv_unit(x, 64, 3, name="conv1_1")
+    """
+    if padding == "symmetric":
+        border = (kernel_size - 1) // 2 if isinstance(kernel_size, int) else tuple((k - 1) // 2 for k in kernel_size)
+        if strides != 1 and border:
+            x = keras.layers.ZeroPadding2D(border, name=f"{name}_pad")(x)
+        padding = "same" if strides == 1 else "valid"
+    convolution.setdefault("use_bias", normalization is None)
+    x = keras.layers.Conv2D(filters, kernel_size, strides=strides, padding=padding, name=name, **convolution)(x)
+    if normalization is not None:
+        x = normalization(name=f"{name}_bn")(x)
+    if activation is not None:
+        x = keras.layers.Activation(activation, name=f"{name}_{activation}")(x)
+    return x

@@ -1,0 +1,67 @@
+"""From pixels to what a network was trained on, as the first layer of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class Preprocessing(keras.layers.Layer):
+    """(pixels - mean) / std, in float32 whatever the precision of the network.
+
+    The mean is a weight, so that a mean image (AlexNet, CIFAR ResNets: "per-pixel mean subtracted") costs
+    no more than three channel means. The layer also remembers how a picture is cut to the input size.
+
+    Args:
+        mean_shape: () for one number, (3,) a channel, (height, width, 3) a pixel; set it with `set_mean`.
+        std: one number, or one a channel, in the units of the pixels.
+        crop_fraction: in evaluation a picture's shorter side is resized to size / crop_fraction and its
+            centre is cut out.
+
+    Shapes:
+        float or uint8 (batch, height, width, 3) in [0, 255] to float32 of the same shape.
+
+    Example:
+        >>> layer = Preprocessing(mean_shape=(3,), std=58.0, name="preprocessing")
+        >>> layer.build((None, 224, 224, 3))
+        >>> layer.set_mean([123.7, 116.8, 103.9])
+    """
+
+    def __init__(
+        self,
+        mean_shape: Sequence[int] = (),
+        std: float | Sequence[float] = 1.0,
+        crop_fraction: float = 1.0,
+        **kwargs,
+    ):
+        kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+        self.mean_shape = tuple(mean_shape)
+        self.std = std
+        self.crop_fraction = crop_fraction
+
+    def build(self, input_shape):
+        self.mean = self.add_weight(shape=self.mean_shape, initializer="zeros", trainable=False, name="mean")
+
+    def set_mean(self, mean) -> None:
+        """Sets the mean, in the units of the pixels and of the layer's `mean_shape`."""
+        self.mean.assign(np.asarray(mean, "float32").reshape(self.mean_shape))
+
+    def call(self, inputs):
+        inputs = keras.ops.cast(inputs, "float32")
+        return (inputs - self.mean) * keras.ops.convert_to_tensor(1.0 / np.asarray(self.std), "float32")
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        std = self.std if np.isscalar(self.std) else [float(value) for value in self.std]
+        return {
+            **super().get_config(),
+            "mean_shape": list(self.mean_shape),
+            "std": std,
+            "crop_fraction": self.crop_fraction,
+        }

@@ -1,0 +1,65 @@
+"""The parameter-free shortcut of residual networks (option A)."""
+
+from __future__ import annotations
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class SubsampledIdentity(keras.layers.Layer):
+    """Every `strides`-th pixel, with zeros for the new channels.
+
+    Source: He et al., "Deep Residual Learning" (2015), section 3.3, option A: "the shortcut still performs
+    identity mapping, with extra zero entries padded for increasing dimensions".
+
+    Args:
+        filters: the channels of the output, at least those of the input.
+        strides: the step of the subsampling in both directions.
+
+    Shapes:
+        (batch, height, width, channels) to (batch, ceil(height / strides), ceil(width / strides), filters),
+        or with the channels first where that is Keras' image data format. The zeros follow the old channels.
+
+    Raises:
+        ValueError: `filters` is less than the channels of the input.
+
+    Example:
+        >>> shortcut = SubsampledIdentity(32, strides=2, name="conv3_1_shortcut")(x)
+    """
+
+    def __init__(self, filters: int, strides: int = 1, data_format: str | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.strides = strides
+        self.data_format = data_format or keras.config.image_data_format()
+
+    def build(self, input_shape):
+        channels = input_shape[self._channel_axis]
+        if channels > self.filters:
+            raise ValueError(f"a shortcut of {channels} channels cannot be padded to filters={self.filters}.")
+        self.new_channels = self.filters - channels
+
+    @property
+    def _channel_axis(self) -> int:
+        return 3 if self.data_format == "channels_last" else 1
+
+    def call(self, inputs):
+        step = slice(None, None, self.strides)
+        padding = [(0, 0)] * 4
+        padding[self._channel_axis] = (0, self.new_channels)
+        if self._channel_axis == 3:
+            return keras.ops.pad(inputs[:, step, step, :], padding)
+        return keras.ops.pad(inputs[:, :, step, step], padding)
+
+    def compute_output_shape(self, input_shape):
+        shape = [None if size is None else -(-size // self.strides) for size in input_shape]
+        shape[0], shape[self._channel_axis] = input_shape[0], self.filters
+        return tuple(shape)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "strides": self.strides,
+            "data_format": self.data_format,
+        }

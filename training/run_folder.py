@@ -1,0 +1,163 @@
+"""The folder that a run leaves behind, and what is where in it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import platform
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kerascnn
+from kerascnn.errors import InputError
+
+from .recipe import Recipe, read_yaml
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """`runs/<model>-<data>-<time>/`.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def recipe_file(self) -> Path:
+        return self.path / "recipe.yaml"
+
+    @property
+    def model_file(self) -> Path:
+        return self.path / "model.keras"
+
+    @property
+    def history_file(self) -> Path:
+        return self.path / "history.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @staticmethod
+    def create(runs: Path, model: str, data: str) -> RunFolder:
+        """A new folder below `runs`; a number is added where another run began in the same second.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        stem = f"{model}-{data}-{time.strftime('%Y%m%d-%H%M%S')}"
+        try:
+            runs.mkdir(parents=True, exist_ok=True)
+            for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
+                try:
+                    (runs / f"{stem}{suffix}").mkdir()
+                    return RunFolder(runs / f"{stem}{suffix}")
+                except FileExistsError:
+                    continue
+        except OSError as error:
+            raise InputError(f"{runs} cannot be written: {error.strerror}.") from None
+        raise InputError(f"{runs} holds too many runs called {stem}.")
+
+    @staticmethod
+    def open(path: Path) -> RunFolder:
+        """A folder that an earlier run left.
+
+        Raises:
+            InputError: it is none.
+        """
+        folder = RunFolder(path)
+        if not folder.recipe_file.is_file():
+            raise InputError(f"{path} is not a run folder: it holds no recipe.yaml.")
+        return folder
+
+    def write_recipe(self, recipe: Recipe, source: str, limit: int | None, facts: dict[str, Any]) -> None:
+        """Writes the recipe with every resolved value, what the run was given, and the versions."""
+        import yaml
+
+        values = {
+            "recipe": recipe.to_dict(),
+            "data": {"source": source, "limit": limit},
+            "facts": facts,
+            "versions": versions(),
+            "commit": commit(),
+        }
+        self.recipe_file.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+    def read_recipe(self) -> tuple[Recipe, str, int | None, dict[str, Any]]:
+        """What `write_recipe` wrote: recipe, data source, limit and facts.
+
+        Raises:
+            InputError: the file was damaged.
+        """
+        values = read_yaml(self.recipe_file)
+        try:
+            recipe = Recipe.from_dict(values["recipe"], str(self.recipe_file))
+            return recipe, values["data"]["source"], values["data"]["limit"], values["facts"]
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{self.recipe_file} lacks {error}.") from None
+
+    def checkpoint_file(self, epoch: int) -> Path:
+        """Where the state after `epoch` epochs is kept."""
+        return self.checkpoints / f"epoch-{epoch:04d}.keras"
+
+    def newest_checkpoint(self) -> tuple[Path, int]:
+        """The newest state and the number of epochs it has behind it.
+
+        Raises:
+            InputError: the run kept none.
+        """
+        files = sorted(self.checkpoints.glob("epoch-*.keras"))
+        if not files:
+            raise InputError(f"{self.path} has no checkpoint to go on from.")
+        return files[-1], int(files[-1].stem.removeprefix("epoch-"))
+
+    def history(self) -> list[dict[str, float]]:
+        """One mapping of figures an epoch."""
+        with self.history_file.open(newline="") as file:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def versions() -> dict[str, str]:
+    """The versions of what computes."""
+    import keras
+    import numpy
+    import tensorflow
+
+    return {
+        "kerascnn": kerascnn.__version__,
+        "keras": keras.__version__,
+        "tensorflow": tensorflow.__version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def commit() -> str | None:
+    """The commit of the checkout that this code runs from; None where it was installed without one."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    try:
+        result = subprocess.run(
+            ["git", "-C", folder, "ls-files", "--error-unmatch", os.path.basename(__file__)],
+            capture_output=True,
+            check=True,
+            timeout=10,
+        )
+        result = subprocess.run(
+            ["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip()

@@ -1,0 +1,89 @@
+"""Pictures of a run: its curves and its confusion matrix."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Beyond this the numbers in the cells of a confusion matrix would not be legible.
+NUMBERED_CLASSES = 20
+LABELLED_CLASSES = 60
+
+
+def _figure(width: float, height: float) -> Figure:
+    """A figure without the state of pyplot, so that no window system is needed."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def plot_curves(history: list[dict[str, float]], title: str, path: Path) -> None:
+    """Loss and top-1 error by epoch, training and validation, every classifier of the network.
+
+    Args:
+        history: one mapping of Keras' figures an epoch.
+        title: above the picture.
+        path: of the PNG.
+    """
+    figure = _figure(10, 4)
+    loss_axes, error_axes = figure.subplots(1, 2)
+    epochs = [row["epoch"] + 1 for row in history]
+    for number, name in enumerate(_heads(history[0])):
+        prefix, colour = (f"{name}_" if name else ""), f"C{number}"
+        for split, style in (("", "-"), ("val_", "--")):
+            label = " ".join(part for part in (name, "validation" if split else "training") if part)
+            loss_axes.plot(epochs, [row[f"{split}{prefix}loss"] for row in history], style, color=colour, label=label)
+            errors = [100 * (1 - row[f"{split}{prefix}top1"]) for row in history]
+            error_axes.plot(epochs, errors, style, color=colour, label=label)
+    loss_axes.set(xlabel="epoch", ylabel="loss", yscale="log")
+    error_axes.set(xlabel="epoch", ylabel="top-1 error (%)", ylim=(0, None))
+    for axes in (loss_axes, error_axes):
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    figure.suptitle(title)
+    figure.savefig(path)
+
+
+def _heads(row: dict[str, float]) -> list[str]:
+    """The classifiers that have figures: [""] for a lone one."""
+    heads = [name.removesuffix("_top1") for name in row if name.endswith("_top1") and not name.startswith("val_")]
+    return sorted(heads, key=lambda head: head != "main") or [""]
+
+
+def confusion_figure(matrix: np.ndarray, class_names: tuple[str, ...], title: str) -> Figure:
+    """A confusion matrix, coloured by the share of each true class."""
+    classes = len(class_names)
+    side = min(4 + 0.4 * classes, 16)
+    figure = _figure(side + 0.6, side)
+    axes = figure.subplots()
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(picture, ax=axes, label="share of the true class", shrink=0.8)
+    if classes <= LABELLED_CLASSES:
+        axes.set_xticks(range(classes), class_names, rotation=45, ha="right")
+        axes.set_yticks(range(classes), class_names)
+    if classes <= NUMBERED_CLASSES:
+        for (row, column), count in np.ndenumerate(matrix):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(count) if count else "", ha="center", va="center", color=colour)
+    axes.set(xlabel="predicted", ylabel="true", title=title)
+    return figure
+
+
+def pixels_of(figure: Figure) -> np.ndarray:
+    """A figure as uint8 (height, width, 3)."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    with Image.open(buffer) as picture:
+        return np.asarray(picture.convert("RGB"))

@@ -1,0 +1,241 @@
+"""One face for every form of a trained model: `.keras` file, SavedModel folder, `.tflite` file."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kerascnn.errors import InputError
+from kerascnn.native_output import discarded_stderr
+
+if TYPE_CHECKING:
+    import keras
+
+# What an exported file carries beside the network: see `Facts`.
+FACTS_FILE = "kerascnn.json"
+LABELS_FILE = "labels.txt"
+
+# The classifier that is kept of a network with several.
+MAIN = "main"
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a user of a model must know beside its weights.
+
+    Attributes:
+        class_names: in the order of the probabilities.
+        image_size: height and width of the input in pixels.
+        crop_fraction: how a picture is cut to that size, see `kerascnn.data.augmentation.evaluation_view`.
+    """
+
+    class_names: tuple[str, ...]
+    image_size: int
+    crop_fraction: float
+
+    def to_json(self) -> str:
+        """The facts but the class names, which are written to a file of labels."""
+        return json.dumps({"image_size": self.image_size, "crop_fraction": self.crop_fraction})
+
+    @staticmethod
+    def from_files(facts: str, labels: str) -> Facts:
+        """The facts from the contents of the two files beside an exported network."""
+        return Facts(class_names=tuple(labels.splitlines()), **json.loads(facts))
+
+
+class Predictor(ABC):
+    """Class probabilities from pixels.
+
+    Attributes:
+        kind: "Keras", "SavedModel" or "TFLite".
+        path: where the model was read from, or None.
+        facts: class names, input size, cut.
+    """
+
+    kind: str
+    path: Path | None
+    facts: Facts
+
+    @abstractmethod
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """float32 (count, height, width, 3) in [0, 255] to float32 (count, classes)."""
+
+    def size_in_bytes(self) -> int | None:
+        """Of the file, or of all files of the folder."""
+        if self.path is None:
+            return None
+        files = [file for file in self.path.rglob("*") if file.is_file()] if self.path.is_dir() else [self.path]
+        return sum(file.stat().st_size for file in files)
+
+
+class KerasPredictor(Predictor):
+    """A Keras model in this process; of several classifiers, the main one.
+
+    Raises:
+        InputError: the model does not take square pictures or does not give probabilities of classes.
+    """
+
+    kind = "Keras"
+
+    def __init__(self, model: keras.Model, path: Path | None = None):
+        import tensorflow as tf
+
+        self.path = path
+        self.model = model
+        self.facts = facts_of(model)
+        size = self.facts.image_size
+        self._call = tf.function(self._main, input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32)])
+
+    def _main(self, pixels):
+        outputs = self.model(pixels, training=False)
+        return outputs[MAIN] if isinstance(outputs, dict) else outputs
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """See `Predictor`."""
+        batches = (images[first : first + BATCH] for first in range(0, len(images), BATCH))
+        return np.concatenate([self._call(batch).numpy() for batch in batches])
+
+
+class SavedModelPredictor(Predictor):
+    """A SavedModel folder that `kerascnn export` wrote, run by TensorFlow.
+
+    Raises:
+        InputError: the folder is damaged, or is another program's.
+    """
+
+    kind = "SavedModel"
+
+    def __init__(self, path: Path):
+        import tensorflow as tf
+
+        self.path = path
+        try:
+            self._module = tf.saved_model.load(str(path))
+            self._serve = self._module.signatures["serve"]
+            assets = path / "assets"
+            self.facts = Facts.from_files(
+                (assets / FACTS_FILE).read_text(encoding="utf-8"), (assets / LABELS_FILE).read_text(encoding="utf-8")
+            )
+        except Exception as error:
+            raise InputError(f"{path} is not a SavedModel of kerascnn: {_one_line(error)}") from None
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """See `Predictor`."""
+        import tensorflow as tf
+
+        batches = (tf.constant(images[first : first + BATCH]) for first in range(0, len(images), BATCH))
+        return np.concatenate([self._serve(batch)["probabilities"].numpy() for batch in batches])
+
+
+class TFLitePredictor(Predictor):
+    """A `.tflite` file that `kerascnn export` wrote, run by LiteRT's interpreter, picture by picture.
+
+    Raises:
+        InputError: the file is damaged, or does not carry its labels.
+    """
+
+    kind = "TFLite"
+
+    def __init__(self, path: Path, threads: int | None = None):
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.path = path
+        try:
+            with zipfile.ZipFile(path) as extras:
+                self.facts = Facts.from_files(extras.read(FACTS_FILE).decode(), extras.read(LABELS_FILE).decode())
+            with discarded_stderr():
+                self._interpreter = Interpreter(model_path=str(path), num_threads=threads or os.cpu_count())
+                self._interpreter.allocate_tensors()
+        except Exception as error:
+            raise InputError(f"{path} is not a TFLite file of kerascnn: {_one_line(error)}") from None
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        self._output = self._interpreter.get_output_details()[0]["index"]
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """See `Predictor`."""
+        rows = []
+        for image in images:
+            self._interpreter.set_tensor(self._input, image[None].astype(np.float32))
+            self._interpreter.invoke()
+            rows.append(self._interpreter.get_tensor(self._output)[0])
+        return np.stack(rows)
+
+
+def facts_of(model: keras.Model) -> Facts:
+    """What a Keras model knows about its input and its classes.
+
+    A model that does not carry class names gets "class 0", "class 1", …
+
+    Raises:
+        InputError: the model does not map square RGB pictures to classes.
+    """
+    from kerascnn.layers import ClassLabels, Preprocessing
+
+    shape = getattr(model, "input_shape", None)
+    output = model.output[MAIN] if isinstance(model.output, dict) and MAIN in model.output else model.output
+    is_classifier = isinstance(shape, tuple) and len(shape) == 4 and shape[3] == 3 and shape[1] == shape[2]
+    if not is_classifier or shape[1] is None or isinstance(output, dict | list) or len(output.shape) != 2:
+        raise InputError(f"the model '{model.name}' does not map square RGB pictures of one size to classes.")
+    names = next((layer.class_names for layer in model.layers if isinstance(layer, ClassLabels)), None)
+    fraction = next((layer.crop_fraction for layer in model.layers if isinstance(layer, Preprocessing)), 1.0)
+    return Facts(names or tuple(f"class {number}" for number in range(output.shape[-1])), shape[1], fraction)
+
+
+def load_keras(path: Path) -> keras.Model:
+    """A Keras model from its file.
+
+    Raises:
+        InputError: the file is none.
+    """
+    import keras
+
+    import kerascnn.layers  # noqa: F401  registers the layers that files name
+
+    try:
+        return keras.saving.load_model(path)
+    except Exception as error:
+        raise InputError(f"{path} is not a Keras model: {_one_line(error)}") from None
+
+
+def open_predictor(path: str | Path) -> Predictor:
+    """A trained model in any form.
+
+    Args:
+        path: a `.keras` file, a SavedModel folder, a `.tflite` file, or a run or export folder that holds one.
+
+    Raises:
+        InputError: nothing is there, or nothing that is a model.
+
+    Example:
+        >>> open_predictor("saved_models/resnet20-digits/resnet20-digits.tflite").facts.class_names
+        ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"there is no model at {path}.")
+    if (path / "model.keras").is_file():
+        path = path / "model.keras"
+    elif (path / "saved_model").is_dir():
+        path = path / "saved_model"
+    if (path / "saved_model.pb").is_file():
+        return SavedModelPredictor(path)
+    if path.suffix == ".tflite":
+        return TFLitePredictor(path)
+    if path.suffix == ".keras":
+        return KerasPredictor(load_keras(path), path)
+    raise InputError(f"{path} is no model; give a .keras file, a SavedModel folder, a .tflite file or a run folder.")
+
+
+def _one_line(error: Exception) -> str:
+    """The first sentence of an error, on one line."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words[:200].rstrip(".") + "."

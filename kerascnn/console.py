@@ -1,0 +1,128 @@
+"""What the command line shows: tables on standard output, progress and messages on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import track as rich_track
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from kerascnn.applications.registry import Entry
+    from kerascnn.data import DataSet
+    from kerascnn.evaluation import Scores
+    from kerascnn.export import Export
+
+# Narrow enough for a table to fit a terminal, and plain enough to paste.
+BOX = SIMPLE_HEAD
+
+# Beyond this a list of files hides what it says.
+LISTED_FILES = 20
+
+
+def output() -> Console:
+    """Where results go."""
+    return Console()
+
+
+def messages() -> Console:
+    """Where progress and remarks go, so that results can be piped on."""
+    return Console(stderr=True)
+
+
+def track(items: Iterable, total: int, description: str) -> Iterable:
+    """Passes items on behind a progress bar; without a terminal, silently."""
+    console = messages()
+    if not console.is_terminal:
+        return items
+    return rich_track(items, description, total=total, console=console, transient=True)
+
+
+def models_table(registry: dict[str, Entry]) -> Table:
+    """The networks and what their papers say of them."""
+    table = Table("model", "builder", "paper", "input", "parameters", "published error", box=BOX)
+    for name, entry in registry.items():
+        paper = f"{entry.paper.partition(',')[0]} {entry.year}"
+        size = f"{entry.input_size} x {entry.input_size}"
+        table.add_row(name, entry.builder, paper, size, entry.published_parameters, entry.published_error)
+    return table
+
+
+def say_data(data: DataSet) -> None:
+    """Says what was found, and names every file that is set aside."""
+    console = messages()
+    shown = ", ".join(data.class_names[:10]) + (", …" if len(data.class_names) > 10 else "")
+    console.print(
+        f"{data.name}: {len(data.training)} training and {len(data.validation)} validation pictures of "
+        f"{len(data.class_names)} classes ({shown})",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    if not data.set_aside:
+        return
+    console.print(f"{len(data.set_aside)} files cannot be read as images and are set aside:", highlight=False)
+    for item in data.set_aside[:LISTED_FILES]:
+        line = f"  {item.path}: {item.reason}".encode("utf-8", "replace").decode()
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if len(data.set_aside) > LISTED_FILES:
+        console.print(f"  and {len(data.set_aside) - LISTED_FILES} more", highlight=False)
+
+
+def verification_table(exported: Export) -> None:
+    """Prints the measurements of an export, what they were held against, and where it lies."""
+    console = output()
+    table = Table("", "top-1", "agree", "max |Δ|", "size", "ms/image", box=BOX)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in exported.verification.rows:
+        table.add_row(
+            row.form,
+            f"{row.accuracy:.2%}",
+            f"{row.agreeing} of {row.pictures}",
+            f"{row.largest_difference:.1e}",
+            "–" if row.bytes is None else f"{row.bytes / 1e6:.2f} MB",
+            f"{row.milliseconds:.2f}",
+        )
+    console.print(table)
+    tolerance = exported.verification.tolerance
+    console.print(
+        f"top-1 accuracy on all {exported.verification.rows[0].pictures} validation pictures, how many predictions agree "
+        f"with the trained model's,\nlargest difference of a probability from the network in float32 "
+        f"(tolerated: {tolerance.probability:g}; from it as trained, on average, {tolerance.rounding:g})",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if exported.folder:
+        console.print(f"exported to {exported.folder}", highlight=False, markup=False, soft_wrap=True)
+
+
+def scores_table(scores: Scores, title: str) -> Table:
+    """Errors, over all classes and for each."""
+    table = Table("class", "pictures", "top-1 error", title=title, box=BOX)
+    table.columns[1].justify = table.columns[2].justify = "right"
+    confusion = scores.confusion()
+    for index, name in enumerate(scores.class_names):
+        count = int(confusion[index].sum())
+        error = f"{1 - confusion[index, index] / count:.2%}" if count else "–"
+        table.add_row(name, str(count), error)
+    table.add_section()
+    table.add_row("all", str(len(scores.labels)), f"{1 - scores.accuracy():.2%}")
+    if len(scores.class_names) > 5:
+        table.add_row("all, top-5", str(len(scores.labels)), f"{1 - scores.accuracy(5):.2%}")
+    return table
+
+
+def prediction_table(predictions: list[dict[str, Any]]) -> Table:
+    """The most probable classes of each picture."""
+    table = Table("image", "label", "probability", box=BOX)
+    table.columns[2].justify = "right"
+    for prediction in predictions:
+        table.add_section()
+        for number, item in enumerate(prediction["top"]):
+            image = prediction["image"] if number == 0 else ""
+            table.add_row(image, item["label"], f"{item['probability']:.2%}")
+    return table

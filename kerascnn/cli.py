@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kerascnn.export import Export
     from kerascnn.training import Run, RunFolder
 
+DEFAULT_MODEL = "resnet20"
+
 INTERRUPTED = 130
 EXPORT_DISAGREES = 1
 MISTAKE = 2
@@ -72,12 +74,17 @@ def run_models(options: argparse.Namespace) -> int:
 
 def run_train(options: argparse.Namespace) -> int:
     """`kerascnn train`: train, evaluate, export."""
-    from kerascnn.training.recipe import Recipe
+    from kerascnn.applications import registry
 
     if options.resume:
         return _resume(options)
-    # Mistakes in names are told before TensorFlow's seconds of start-up.
-    recipe = Recipe.load(options.recipe) if options.recipe else Recipe.for_model(options.model or "resnet20")
+    # A mistake in the name is told before TensorFlow's seconds of start-up.
+    registry.info(options.model or DEFAULT_MODEL)
+    _start_tensorflow()
+    from kerascnn import training
+    from kerascnn.training import Recipe
+
+    recipe = Recipe.load(options.recipe) if options.recipe else Recipe.for_model(options.model or DEFAULT_MODEL)
     recipe = recipe.with_values(
         model=options.model,
         image_size=options.image_size,
@@ -86,9 +93,6 @@ def run_train(options: argparse.Namespace) -> int:
         seed=options.seed,
         precision=options.precision,
     )
-    _start_tensorflow()
-    from kerascnn import training
-
     data = _load(options.data, options.limit)
     resolved = training.resolved(recipe, data)
     _say_what_runs(recipe, resolved, data)
@@ -266,10 +270,11 @@ def _data_of(options: argparse.Namespace) -> tuple[str, int | None]:
         raise InputError(f"there is no model at {options.model}.")
     if options.data:
         return options.data, options.limit
-    from kerascnn.training.run_folder import RunFolder
-
     for path in (options.model, options.model.parent):
         if (path / "recipe.yaml").is_file():
+            _start_tensorflow()
+            from kerascnn.training import RunFolder
+
             _, source, limit, _ = RunFolder.open(path).read_recipe()
             return source, options.limit or limit
     raise InputError(f"{options.model} lies in no run folder that names its data; say --data SOURCE.")

@@ -90,8 +90,8 @@ def verification_table(exported: Export) -> None:
     console.print(table)
     tolerance = exported.verification.tolerance
     console.print(
-        f"top-1 accuracy on all {exported.verification.rows[0].pictures} validation pictures, how many predictions agree "
-        f"with the trained model's,\nlargest difference of a probability from the network in float32 "
+        f"top-1 accuracy on all {exported.verification.rows[0].pictures} validation pictures, how many predictions "
+        f"agree with the trained model's,\nlargest difference of a probability from the network in float32 "
         f"(tolerated: {tolerance.probability:g}; from it as trained, on average, {tolerance.rounding:g})",
         highlight=False,
         soft_wrap=True,

@@ -23,6 +23,12 @@ def closest(name: str, known: Iterable[str]) -> str:
     """
     known = sorted(known)
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.6)
+    # Of equally close names, those that begin alike are meant.
+    near.sort(key=lambda candidate: -_common_start(candidate, name.lower()))
     if near:
         return f"did you mean {' or '.join(near)}?"
     return f"known are {', '.join(known)}."
+
+
+def _common_start(one: str, other: str) -> int:
+    return next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))

@@ -86,4 +86,5 @@ def classifier(
 
 def source(input_tensor: keras.KerasTensor) -> keras.KerasTensor | list[keras.KerasTensor]:
     """The inputs of the model that `input_tensor` belongs to."""
-    return keras.utils.get_source_inputs(input_tensor)
+    sources = keras.utils.get_source_inputs(input_tensor)
+    return sources[0] if len(sources) == 1 else sources

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn.data.dataset import DataSet, FileExamples, SetAside
-from kerascnn.data.pictures import decode_picture, is_plain
+from kerascnn.data.pictures import UnreadablePictureError, decode_picture, is_plain
 from kerascnn.errors import InputError
 
 VALIDATION_SHARE = 0.2
@@ -136,10 +136,8 @@ def _check(listed: list[tuple[Path, str]], source: str, track: Track) -> tuple[l
 def _checked(path: Path, class_name: str) -> Checked:
     try:
         contents = path.read_bytes()
-        if not contents:
-            raise InputError("0 bytes.")
-        decode_picture(contents, "it")
-    except (InputError, OSError) as error:
+        decode_picture(contents)
+    except (UnreadablePictureError, OSError) as error:
         return Checked(path, class_name, False, "", str(error))
     plain = is_plain(contents) and _tensorflow_reads(contents)
     return Checked(path, class_name, plain, hashlib.sha256(contents).hexdigest(), None)

@@ -29,26 +29,41 @@ def read_picture(path: str | Path) -> np.ndarray:
         >>> read_picture("cat.webp").shape
         (375, 500, 3)
     """
-    return decode_picture(_contents(path), str(path))
+    try:
+        return decode_picture(Path(path).read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnreadablePictureError as error:
+        raise InputError(f"{path} cannot be read: {error}.") from None
 
 
-def decode_picture(contents: bytes, name: str) -> np.ndarray:
-    """As `read_picture`, from the bytes of a file; `name` is for error sentences."""
+class UnreadablePictureError(Exception):
+    """Bytes that are no picture; the message is the reason, as a phrase."""
+
+
+def decode_picture(contents: bytes) -> np.ndarray:
+    """As `read_picture`, from the bytes of a file.
+
+    Raises:
+        UnreadablePictureError: they are not a whole picture.
+    """
     from PIL import Image, ImageOps
 
+    if not contents:
+        raise UnreadablePictureError("0 bytes")
     try:
         with Image.open(io.BytesIO(contents)) as picture:
             picture.load()
             return _rgb(ImageOps.exif_transpose(picture))
-    except InputError as error:
-        raise InputError(f"{name} cannot be read: {error}") from None
     except Image.UnidentifiedImageError:
-        raise InputError(f"{name} is not an image.") from None
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{name} cannot be read: {error}") from None
+        raise UnreadablePictureError("not an image") from None
+    except UnreadablePictureError:
+        raise
     # Pillow's plugins raise nearly anything on damaged files.
     except Exception as error:
-        raise InputError(f"{name} cannot be read: {str(error).rstrip('.') or type(error).__name__}.") from None
+        raise UnreadablePictureError(str(error).rstrip(".") or type(error).__name__) from None
 
 
 def is_plain(contents: bytes) -> bool:
@@ -61,18 +76,6 @@ def is_plain(contents: bytes) -> bool:
         return picture.getexif().get(ExifTags.Base.Orientation, 1) == 1
 
 
-def _contents(path: str | Path) -> bytes:
-    try:
-        contents = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}.") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-    if not contents:
-        raise InputError(f"{path} is empty (0 bytes).")
-    return contents
-
-
 def _rgb(picture) -> np.ndarray:
     from PIL import Image
 
@@ -80,7 +83,7 @@ def _rgb(picture) -> np.ndarray:
         greys = np.clip(np.asarray(picture).astype(np.int64), 0, 65535) >> 8
         return np.repeat(greys.astype(np.uint8)[..., None], 3, axis=-1)
     if picture.mode == "F":
-        raise InputError("its floating-point pixels have no known range.")
+        raise UnreadablePictureError("its floating-point pixels have no known range")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")

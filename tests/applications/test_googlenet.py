@@ -1,0 +1,86 @@
+import keras
+import numpy as np
+import pytest
+
+from kerascnn import InputError
+from kerascnn.applications import GoogLeNet
+from kerascnn.layers import LocalResponseNormalization
+
+# The paper's table 1: output of each module, and the parameters that its row gives, with biases.
+MODULES = {
+    "3a": ((28, 28, 256), 163_696),
+    "3b": ((28, 28, 480), 388_736),
+    "4a": ((14, 14, 512), 376_176),
+    "4b": ((14, 14, 512), 449_160),
+    "4c": ((14, 14, 512), 510_104),
+    "4d": ((14, 14, 528), 605_376),
+    "4e": ((14, 14, 832), 868_352),
+    "5a": ((7, 7, 832), 1_043_456),
+    "5b": ((7, 7, 1024), 1_444_080),
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return GoogLeNet(aux_heads=True)
+
+
+def test_parameters(model):
+    assert GoogLeNet().count_params() == 6_998_552
+    assert model.count_params() == 13_378_280
+
+
+def test_shapes_and_parameters_of_the_table(model):
+    for module, (shape, parameters) in MODULES.items():
+        assert model.get_layer(f"inception_{module}").output.shape[1:] == shape
+        layers = [layer for layer in model.layers if layer.name.startswith(f"inception_{module}_")]
+        assert sum(layer.count_params() for layer in layers) == parameters
+    stem = {"conv1": (112, 112, 64), "pool1": (56, 56, 64), "conv2": (56, 56, 192), "pool2": (28, 28, 192)}
+    for name, shape in stem.items():
+        assert model.get_layer(name).output.shape[1:] == shape
+    assert model.get_layer("aux_4a_pool").output.shape[1:] == (4, 4, 512)
+    assert model.get_layer("aux_4d_pool").output.shape[1:] == (4, 4, 528)
+
+
+def test_depth_and_order(model):
+    main = GoogLeNet()
+    weighted = [layer.name for layer in main.layers if layer.weights]
+    # Two deep in each of nine modules, three convolutions in the stem, one dense layer: 22.
+    assert len(weighted) == 3 + 9 * 6 + 1
+    order = [layer.name for layer in main.layers]
+    assert order.index("pool1") < order.index("norm1") < order.index("conv2_reduce")
+    assert order.index("conv2_relu") < order.index("norm2") < order.index("pool2")
+    assert isinstance(main.get_layer("norm1"), LocalResponseNormalization)
+    rates = {layer.name: layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)}
+    assert rates == {"dropout": 0.4, "aux_4a_dropout": 0.7, "aux_4d_dropout": 0.7}
+
+
+def test_heads_are_a_dict_of_three(model):
+    assert set(model.output) == {"main", "aux_4a", "aux_4d"}
+    assert all(output.shape == (None, 1000) for output in model.output.values())
+
+
+def test_concatenation_follows_the_table(model):
+    inputs = [tensor._keras_history.operation.name for tensor in model.get_layer("inception_3a").input]
+    branches = ("1x1", "3x3", "5x5", "pool_proj")
+    assert inputs == [f"inception_3a_{branch}_relu" for branch in branches]
+
+
+def test_other_sizes():
+    features = GoogLeNet(include_top=False, input_shape=(None, None, 3))
+    assert features(np.zeros((1, 64, 96, 3), "float32")).shape == (1, 2, 3, 1024)
+    heads = GoogLeNet(aux_heads=True, input_shape=(65, 65, 3), classes=2)
+    assert heads.get_layer("aux_4d_pool").output.shape[1:] == (1, 1, 528)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"input_shape": (31, 31, 3)}, "at least 32 x 32 pixels, not 31 x 31"),
+        ({"input_shape": (64, 64, 3), "aux_heads": True}, "at least 65 x 65"),
+        ({"input_shape": (None, None, 3), "aux_heads": True}, "height and width that are known"),
+    ],
+)
+def test_refused(arguments, sentence):
+    with pytest.raises(InputError, match=sentence):
+        GoogLeNet(**arguments)

@@ -1,0 +1,101 @@
+"""What many tests share: small pictures, short trainings, the command line in this process."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerascnn import data
+from kerascnn.cli import main
+
+
+@dataclass
+class Outcome:
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs the command line in this process."""
+
+    def run(*arguments) -> Outcome:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Outcome(ended.value.code, captured.out, captured.err)
+
+    return run
+
+
+def photograph(seed: int, kind: str, size: tuple[int, int] = (120, 90)) -> Image.Image:
+    """A smooth random picture, horizontally or vertically striped, so that there is something to learn."""
+    generator = np.random.default_rng(seed)
+    width, height = size
+    colours = generator.integers(0, 256, (2, 3))
+    along = np.arange(height)[:, None] if kind == "lying" else np.arange(width)[None, :]
+    stripes = np.broadcast_to((along // generator.integers(5, 12)) % 2, (height, width))
+    noise = generator.normal(0, 8, (height, width, 3))
+    return Image.fromarray(np.clip(colours[stripes] + noise, 0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory) -> Path:
+    """A folder of 2 x 20 JPEG files, and three files that are no pictures."""
+    folder = tmp_path_factory.mktemp("photographs") / "stripes"
+    for kind in ("lying", "standing"):
+        (folder / kind).mkdir(parents=True)
+        for number in range(20):
+            photograph(1000 * (kind == "lying") + number, kind).save(folder / kind / f"{number}.jpg", quality=90)
+    (folder / "lying" / "empty.jpg").write_bytes(b"")
+    (folder / "lying" / "notes.txt").write_text("not a picture")
+    whole = (folder / "standing" / "0.jpg").read_bytes()
+    (folder / "standing" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits() -> data.DataSet:
+    return data.load("digits")
+
+
+@pytest.fixture(scope="session")
+def few_digits() -> data.DataSet:
+    return data.load("digits", limit=200)
+
+
+@pytest.fixture(scope="session")
+def digits_recipe():
+    """ResNet-20's recipe, shortened to what a test can wait for."""
+    from kerascnn.training import Recipe
+
+    recipe = Recipe.for_model("resnet20").with_values(epochs=3, batch_size=32, precision="float32")
+    return replace(recipe, schedule=replace(recipe.schedule, warmup_epochs=0.5))
+
+
+@pytest.fixture(scope="session")
+def digits_run(few_digits, digits_recipe, tmp_path_factory):
+    """A ResNet-20 trained for a moment."""
+    from kerascnn.training import train
+
+    return train(digits_recipe, few_digits, runs=tmp_path_factory.mktemp("digits") / "runs", limit=200)
+
+
+@pytest.fixture(scope="session")
+def googlenet_run(photographs, tmp_path_factory):
+    """A GoogLeNet with its auxiliary heads, trained for a moment in bfloat16."""
+    from kerascnn.training import Recipe, train
+
+    recipe = Recipe.for_model("googlenet").with_values(
+        epochs=2, batch_size=8, image_size=72, precision="mixed_bfloat16"
+    )
+    return train(recipe, data.load(photographs), runs=tmp_path_factory.mktemp("stripes") / "runs")

@@ -1,0 +1,122 @@
+"""One picture of every awkward kind, made here, read upright as RGB."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerascnn import InputError
+from kerascnn.data.pictures import is_plain, read_picture
+
+RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
+
+
+def halves(mode="RGB"):
+    """Red above blue, 8 x 4."""
+    picture = Image.new("RGB", (8, 4), RED)
+    picture.paste(BLUE, (0, 2, 8, 4))
+    return picture.convert(mode)
+
+
+def saved(path, picture, **options):
+    picture.save(path, **options)
+    return path
+
+
+def close(pixel, colour, tolerance=40):
+    return np.abs(np.asarray(pixel, int) - colour).max() <= tolerance
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "options"),
+    [
+        ("plain.jpg", "RGB", {"quality": 95}),
+        ("cmyk.jpg", "CMYK", {"quality": 95}),
+        ("picture.png", "RGB", {}),
+        ("palette.gif", "P", {}),
+        ("picture.bmp", "RGB", {}),
+        ("picture.tiff", "RGB", {}),
+        ("picture.webp", "RGB", {"lossless": True}),
+        ("progressive.jpg", "RGB", {"progressive": True, "quality": 95}),
+    ],
+)
+def test_formats(tmp_path, name, mode, options):
+    picture = read_picture(saved(tmp_path / name, halves(mode), **options))
+    assert picture.shape == (4, 8, 3)
+    assert picture.dtype == np.uint8
+    assert close(picture[0, 0], RED)
+    assert close(picture[3, 7], BLUE)
+
+
+def test_a_wrong_suffix_does_not_matter(tmp_path):
+    halves().save(tmp_path / "picture.png")
+    (tmp_path / "picture.png").rename(tmp_path / "picture.jpg")
+    assert close(read_picture(tmp_path / "picture.jpg")[0, 0], RED)
+
+
+def test_exif_rotation_is_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(tmp_path / "turned.jpg", halves(), exif=exif, quality=95)
+    picture = read_picture(path)
+    assert picture.shape == (8, 4, 3)
+    assert close(picture[4, 3], RED)
+    assert close(picture[4, 0], BLUE)
+    assert not is_plain(path.read_bytes())
+
+
+def test_transparency_is_laid_on_white(tmp_path):
+    clear = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    assert close(read_picture(saved(tmp_path / "clear.png", clear))[0, 0], WHITE, 0)
+    palette = Image.new("P", (4, 4), 0)
+    palette.putpalette([*RED, *BLUE])
+    assert close(read_picture(saved(tmp_path / "clear.gif", palette, transparency=0))[0, 0], WHITE, 0)
+
+
+def test_sixteen_bit_greys_keep_their_upper_byte(tmp_path):
+    greys = Image.fromarray(np.array([[0, 256 * 100 + 7, 65535]], np.uint16))
+    np.testing.assert_array_equal(read_picture(saved(tmp_path / "deep.png", greys))[0, :, 0], [0, 100, 255])
+
+
+def test_the_first_frame_of_an_animation_counts(tmp_path):
+    second = Image.new("RGB", (8, 4), "green")
+    path = saved(tmp_path / "moving.gif", halves(), save_all=True, append_images=[second])
+    assert close(read_picture(path)[0, 0], RED)
+
+
+def test_only_upright_grey_and_rgb_jpegs_are_plain():
+    def contents(mode, form):
+        buffer = io.BytesIO()
+        halves(mode).save(buffer, form)
+        return buffer.getvalue()
+
+    assert is_plain(contents("RGB", "JPEG"))
+    assert is_plain(contents("L", "JPEG"))
+    assert not is_plain(contents("CMYK", "JPEG"))
+    assert not is_plain(contents("RGB", "PNG"))
+
+
+@pytest.mark.parametrize(
+    ("contents", "reason"),
+    [(b"", "0 bytes"), (b"<html>404</html>", "not an image"), (b"\xff\xd8\xff\xe0" + b"\0" * 50, "")],
+)
+def test_what_is_no_picture(tmp_path, contents, reason):
+    (tmp_path / "bad.jpg").write_bytes(contents)
+    with pytest.raises(InputError, match=rf"bad.jpg cannot be read: .*{reason}.*\.$"):
+        read_picture(tmp_path / "bad.jpg")
+
+
+def test_truncated_bomb_floating_and_missing(tmp_path, monkeypatch):
+    whole = saved(tmp_path / "whole.jpg", halves().resize((64, 64))).read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[:-100])
+    with pytest.raises(InputError, match="truncated"):
+        read_picture(tmp_path / "cut.jpg")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(InputError, match="decompression bomb"):
+        read_picture(tmp_path / "whole.jpg")
+    floating = Image.fromarray(np.ones((4, 4), np.float32))
+    with pytest.raises(InputError, match="no known range"):
+        read_picture(saved(tmp_path / "deep.tiff", floating))
+    with pytest.raises(InputError, match="there is no file"):
+        read_picture(tmp_path / "missing.jpg")

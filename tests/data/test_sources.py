@@ -1,0 +1,186 @@
+"""Digits, folders and archives as data sets."""
+
+import io
+import os
+import shutil
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerascnn import InputError, data
+
+
+def names(examples):
+    return {os.path.relpath(path, os.path.dirname(os.path.dirname(path))) for path in examples.paths}
+
+
+def test_digits_are_always_the_same_and_stratified(digits):
+    assert (len(digits.training), len(digits.validation)) == (1437, 360)
+    assert digits.training.images.shape == (1437, 32, 32, 3)
+    assert digits.training.images.dtype == np.uint8
+    assert digits.training.images.max() == 255
+    counts = np.bincount(digits.validation.labels)
+    assert counts.min() >= 35 and counts.max() <= 37
+    np.testing.assert_array_equal(digits.validation.images, data.load("digits").validation.images)
+    assert not digits.mirrored
+
+
+def test_folder(photographs):
+    loaded = data.load(photographs)
+    assert loaded.name == "stripes"
+    assert loaded.class_names == ("lying", "standing")
+    assert (len(loaded.training), len(loaded.validation)) == (32, 8)
+    assert np.bincount(loaded.validation.labels).tolist() == [4, 4]
+    assert not names(loaded.training) & names(loaded.validation)
+    reasons = {item.path: item.reason for item in loaded.set_aside}
+    assert set(reasons) == {"lying/empty.jpg", "lying/notes.txt", "standing/cut.jpg"}
+    assert reasons["lying/empty.jpg"] == "0 bytes"
+    assert reasons["lying/notes.txt"] == "not an image"
+    assert "truncated" in reasons["standing/cut.jpg"]
+
+
+def test_the_split_depends_on_contents_and_keeps_copies_together(photographs, tmp_path):
+    first = data.load(photographs)
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(photographs, copy)
+    for file in copy.rglob("*.jpg"):
+        file.rename(file.with_name(f"renamed-{file.name}"))
+        shutil.copy(file.with_name(f"renamed-{file.name}"), file.with_name(f"copy-{file.name}"))
+    second = data.load(copy)
+    expected = {
+        f"{prefix}-{os.path.basename(path)}" for path in first.validation.paths for prefix in ("renamed", "copy")
+    }
+    assert {os.path.basename(path) for path in second.validation.paths} == expected
+
+
+def pack(folder, target):
+    if target.suffix == ".zip":
+        with zipfile.ZipFile(target, "w") as archive:
+            for file in sorted(folder.rglob("*")):
+                archive.write(file, os.path.join("Pictures", folder.name, file.relative_to(folder)))
+    else:
+        with tarfile.open(target, "w:*" if target.suffix == ".tar" else "w:gz") as archive:
+            archive.add(folder, f"Pictures/{folder.name}")
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
+def test_archives_are_looked_through_and_cleaned_up(photographs, tmp_path, suffix):
+    target = tmp_path / f"my photos{suffix}"
+    if suffix == ".tar":
+        with tarfile.open(target, "w") as archive:
+            archive.add(photographs, "Pictures/stripes")
+    else:
+        pack(photographs, target)
+    loaded = data.load(target)
+    assert loaded.name == "my-photos"
+    assert names(loaded.validation) == names(data.load(photographs).validation)
+    workspace = loaded.workspace.name
+    assert os.path.isdir(workspace)
+    del loaded
+    assert not os.path.exists(workspace)
+
+
+def test_train_and_test_folders_are_the_splits(photographs, tmp_path):
+    shutil.copytree(photographs, tmp_path / "set" / "train")
+    shutil.copytree(photographs, tmp_path / "set" / "Test")
+    loaded = data.load(tmp_path / "set")
+    assert len(loaded.training) == len(loaded.validation) == 40
+    assert len(loaded.set_aside) == 6
+
+
+def test_limit_keeps_classes_balanced(photographs, digits):
+    few = data.load("digits", limit=100)
+    assert len(few.training) + len(few.validation) == 100
+    assert np.bincount(few.training.labels).tolist() == [8] * 10
+    assert len(data.load(photographs, limit=1000).training) == 32
+    with pytest.raises(InputError, match="--limit 19 is too small for 10 classes; give at least 20"):
+        data.load("digits", limit=19)
+
+
+def picture():
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_archives_cannot_write_elsewhere(tmp_path):
+    outside = tmp_path / "outside.png"
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png", "../outside.png", str(outside)):
+            archive.writestr(name, picture() + name.encode())
+    data.load(tmp_path / "evil.zip")
+    assert not outside.exists()
+    with tarfile.open(tmp_path / "evil.tar", "w") as archive:
+        member = tarfile.TarInfo("../outside.png")
+        member.size = len(picture())
+        archive.addfile(member, io.BytesIO(picture()))
+    with pytest.raises(InputError, match="evil.tar cannot be unpacked"):
+        data.load(tmp_path / "evil.tar")
+    assert not outside.exists()
+
+
+def test_links_in_archives_are_left_out(tmp_path):
+    with tarfile.open(tmp_path / "links.tar", "w") as archive:
+        for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
+            member = tarfile.TarInfo(name)
+            contents = picture() + name.encode()
+            member.size = len(contents)
+            archive.addfile(member, io.BytesIO(contents))
+        link = tarfile.TarInfo("a/3.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    loaded = data.load(tmp_path / "links.tar")
+    assert len(loaded.training) + len(loaded.validation) == 4
+    assert loaded.set_aside == ()
+
+
+def folder_of(tmp_path, *files):
+    for name, contents in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(contents)
+    return tmp_path
+
+
+def test_file_names_need_not_be_text(tmp_path):
+    folder = folder_of(tmp_path, *[(f"{kind}/{n}.png", picture() + bytes([n])) for kind in "ab" for n in range(3)])
+    os.rename(folder / "a" / "0.png", os.path.join(os.fsencode(folder), b"a", b"\xff\xfe \n.png"))
+    from kerascnn.data.pipeline import evaluation_batches
+
+    loaded = data.load(folder)
+    for examples in (loaded.training, loaded.validation):
+        batches = evaluation_batches(examples, classes=2, size=8, crop_fraction=1.0, batch_size=2)
+        assert sum(len(images) for images, _ in batches) == len(examples)
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ([], "has no pictures; give a folder with one subfolder a class"),
+        ([("loose.png", picture())], "has no pictures"),
+        ([("only/1.png", picture()), ("only/2.png", picture() + b"2")], "has one class only .'only'.; .* at least two"),
+        ([("a/1.png", b"x"), ("b/1.png", b"y")], "none of the 2 files .* can be read as an image"),
+        ([("a/1.png", picture()), ("b/1.png", picture())], "no validation pictures"),
+    ],
+)
+def test_refused_folders(tmp_path, files, sentence):
+    with pytest.raises(InputError, match=sentence):
+        data.load(folder_of(tmp_path, *files))
+
+
+@pytest.mark.parametrize(
+    ("name", "contents", "sentence"),
+    [
+        ("broken.zip", b"PK\3\4 broken", "broken.zip cannot be unpacked"),
+        ("broken.tar.gz", b"\x1f\x8b broken", "broken.tar.gz cannot be unpacked"),
+        ("list.csv", b"a,b", "neither a folder nor a .zip or .tar"),
+    ],
+)
+def test_refused_files(tmp_path, name, contents, sentence):
+    (tmp_path / name).write_bytes(contents)
+    with pytest.raises(InputError, match=sentence):
+        data.load(tmp_path / name)
+    with pytest.raises(InputError, match="there is no data at"):
+        data.load(tmp_path / "missing")

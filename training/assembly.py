@@ -93,6 +93,7 @@ def compile_for(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> Non
         # XLA halves training speed on processors.
         jit_compile=False,
     )
+    model.optimizer.build(model.trainable_variables)
 
 
 def _metrics(classes: int) -> list[keras.metrics.Metric]:

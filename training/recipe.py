@@ -186,7 +186,7 @@ def _typed(values: dict[str, Any], origin: str) -> Recipe:
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Recipe, "recipe")
     try:
-        return parser.instantiate_classes(parser.parse_object({"recipe": values})).recipe
+        return parser.instantiate(parser.parse_object({"recipe": values})).recipe
     except InputError:
         raise
     except Exception as error:

@@ -125,8 +125,20 @@ def resume(
     names = model.get_layer("labels").class_names
     if names != data.class_names:
         raise InputError(f"{data.source} has other classes than {folder.path} was trained on.")
+    _compile_again(model, recipe, data)
     batches = _batches(model, recipe, data, epochs_done)
     return _fit(model, recipe, batches, folder, epochs_done, callbacks)
+
+
+def _compile_again(model: keras.Model, recipe: Recipe, data: DataSet) -> None:
+    """Compiles a loaded model as a new one is, and gives its optimizer the loaded one's state.
+
+    A Keras file does not say which weights are spared from decay.
+    """
+    loaded = model.optimizer
+    compile_for(model, recipe, steps_per_epoch(recipe, data))
+    for variable, value in zip(model.optimizer.variables, loaded.variables, strict=True):
+        variable.assign(value)
 
 
 def steps_per_epoch(recipe: Recipe, data: DataSet) -> int:

@@ -117,7 +117,7 @@ def test_archives_cannot_write_elsewhere(tmp_path):
         member = tarfile.TarInfo("../outside.png")
         member.size = len(picture())
         archive.addfile(member, io.BytesIO(picture()))
-    with pytest.raises(InputError, match="evil.tar cannot be unpacked"):
+    with pytest.raises(InputError, match=r"evil\.tar cannot be unpacked"):
         data.load(tmp_path / "evil.tar")
     assert not outside.exists()
 

@@ -1,0 +1,224 @@
+"""A training and what it leaves behind, read back."""
+
+import csv
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+from kerascnn.training import Interrupted, Recipe, RunFolder, resolved, resume, train
+from kerascnn.training.tensorboard import picture_grid, tag
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import kerascnn
+from kerascnn import InputError, data
+
+CURVES = {"loss", "top-1 accuracy"}
+
+
+def events(folder, split):
+    """Every summary of a split: the curves, and the tags of pictures."""
+    accumulator = EventAccumulator(str(folder.tensorboard / split), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    curves = {}
+    pictures = {}
+    for name in accumulator.Tags()["tensors"]:
+        plugin = accumulator.SummaryMetadata(name).plugin_data.plugin_name
+        found = accumulator.Tensors(name)
+        if plugin == "scalars":
+            curves[name] = {event.step: float(tf.make_ndarray(event.tensor_proto)) for event in found}
+        elif plugin == "images":
+            pictures[name] = tf.make_ndarray(found[0].tensor_proto)
+    return curves, pictures, accumulator
+
+
+def test_run_folder(digits_run):
+    folder = digits_run.folder
+    assert folder.path.name.startswith("resnet20-digits-20")
+    assert {entry.name for entry in folder.path.iterdir()} == {
+        "recipe.yaml",
+        "history.csv",
+        "model.keras",
+        "checkpoints",
+        "tensorboard",
+    }
+    assert [file.name for file in folder.checkpoints.iterdir()] == ["epoch-0003.keras"]
+
+
+def test_recipe_file_says_everything(digits_run):
+    written = yaml.safe_load(digits_run.folder.recipe_file.read_text())
+    assert written["recipe"]["image_size"] == 32
+    assert written["recipe"]["augmentation"]["flip"] is False
+    assert written["data"] == {"source": "digits", "limit": 200}
+    assert written["facts"]["classes"] == list("0123456789")
+    assert written["facts"]["training_pictures"] == 160
+    assert written["facts"]["trainable_parameters"] == 269_722
+    assert written["versions"]["keras"] == keras.__version__
+    assert written["versions"]["kerascnn"] == kerascnn.__version__
+    recipe, source, limit, _ = digits_run.folder.read_recipe()
+    assert (recipe, source, limit) == (digits_run.recipe, "digits", 200)
+
+
+def test_history(digits_run):
+    rows = digits_run.folder.history()
+    assert [row["epoch"] for row in rows] == [0, 1, 2]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    for row in rows:
+        assert row["images_per_second"] == pytest.approx(160 / row["seconds"])
+
+
+def test_curves_of_a_lone_classifier(digits_run):
+    training, _, _ = events(digits_run.folder, "train")
+    validation, _, _ = events(digits_run.folder, "validation")
+    assert set(training) == CURVES | {"top-5 accuracy", "learning_rate", "images_per_second", "seconds"}
+    assert set(validation) == CURVES | {"top-5 accuracy"}
+    rows = digits_run.folder.history()
+    for number, row in enumerate(rows):
+        assert training["loss"][number + 1] == pytest.approx(row["loss"])
+        assert validation["top-1 accuracy"][number + 1] == pytest.approx(row["val_top1"])
+        assert training["images_per_second"][number + 1] == pytest.approx(row["images_per_second"], rel=1e-5)
+    # After the last step of a cosine the learning rate is zero.
+    assert training["learning_rate"][3] == pytest.approx(0, abs=1e-6)
+
+
+def test_curves_of_every_classifier(googlenet_run):
+    heads = {f"{head}/{curve}" for head in ("main", "aux_4a", "aux_4d") for curve in CURVES}
+    for split in ("train", "validation"):
+        curves, _, _ = events(googlenet_run.folder, split)
+        assert heads < set(curves)
+        assert not any("top-5" in name for name in curves)
+        for step, loss in curves["loss"].items():
+            parts = [curves[f"{head}/loss"][step] for head in ("main", "aux_4a", "aux_4d")]
+            assert loss == pytest.approx(parts[0] + 0.3 * (parts[1] + parts[2]), rel=1e-4)
+
+
+def test_pictures_and_graph(googlenet_run):
+    _, pictures, accumulator = events(googlenet_run.folder, "train")
+    width, height, png = pictures["augmented training pictures"]
+    assert (int(width), int(height)) == (6 * 72, 72)
+    grid = tf.io.decode_png(png).numpy()
+    assert grid.shape == (72, 432, 3)
+    assert grid.std() > 10
+    names = {node.name for node in accumulator.Graph().node}
+    assert any("inception_4a_3x3_reduce" in name for name in names)
+
+
+def test_the_model_is_complete(digits_run, few_digits):
+    model = keras.saving.load_model(digits_run.folder.model_file)
+    images = few_digits.validation.images.astype("float32")
+    np.testing.assert_array_equal(model(images), digits_run.model(images))
+    assert model.get_layer("labels").class_names == tuple("0123456789")
+    mean = few_digits.training.images.mean(axis=0)
+    np.testing.assert_allclose(model.get_layer("preprocessing").mean, mean, atol=1e-2)
+    figures = model.evaluate(
+        images, keras.utils.to_categorical(few_digits.validation.labels, 10), verbose=0, return_dict=True
+    )
+    assert figures["top1"] == pytest.approx(digits_run.folder.history()[-1]["val_top1"])
+
+
+def test_mixed_precision_keeps_float32_weights(googlenet_run):
+    model = googlenet_run.model
+    assert model.get_layer("conv1").compute_dtype == "bfloat16"
+    assert model.get_layer("preprocessing").compute_dtype == "float32"
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_the_same_seed_gives_the_same_weights(digits_run, digits_recipe, few_digits, tmp_path):
+    again = train(digits_recipe, few_digits, runs=tmp_path)
+    for ours, theirs in zip(again.model.get_weights(), digits_run.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    other = train(digits_recipe.with_values(seed=1, epochs=1), few_digits, runs=tmp_path)
+    assert not np.array_equal(other.model.get_layer("fc").kernel, digits_run.model.get_layer("fc").kernel)
+
+
+class StopIn(keras.callbacks.Callback):
+    """Presses Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+        self.reached = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.reached = epoch == self.epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.reached and batch == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(epoch, digits_run, digits_recipe, few_digits, tmp_path):
+    with pytest.raises(Interrupted, match="keeps the last whole epoch") as stopped:
+        train(digits_recipe, few_digits, runs=tmp_path, limit=200, callbacks=[StopIn(epoch)])
+    folder = RunFolder.open(stopped.value.folder.path)
+    assert folder.newest_checkpoint() == (folder.checkpoint_file(epoch), epoch)
+    assert not folder.model_file.exists()
+    recipe, source, limit, _ = folder.read_recipe()
+    run = resume(folder, recipe, data.load(source, limit=limit))
+    for ours, theirs in zip(run.model.get_weights(), digits_run.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    figures = ("epoch", "loss", "val_loss", "top1", "val_top1", "learning_rate")
+    ours, theirs = folder.history(), digits_run.folder.history()
+    assert [[row[name] for name in figures] for row in ours] == [[row[name] for name in figures] for row in theirs]
+    assert sorted(events(folder, "train")[0]["loss"]) == [1, 2, 3]
+
+
+def test_resume_refuses_other_data_and_damaged_checkpoints(digits_run, photographs, tmp_path):
+    with pytest.raises(InputError, match="other classes"):
+        resume(digits_run.folder, digits_run.recipe, data.load(photographs))
+    folder = RunFolder(tmp_path)
+    with pytest.raises(InputError, match="no checkpoint"):
+        resume(folder, digits_run.recipe, data.load(photographs))
+    folder.checkpoints.mkdir()
+    folder.checkpoint_file(1).write_bytes(b"PK")
+    with pytest.raises(InputError, match="cannot be read"):
+        resume(folder, digits_run.recipe, data.load(photographs))
+
+
+def test_mistakes_leave_nothing_behind(few_digits, tmp_path):
+    recipe = Recipe.for_model("googlenet").with_values(image_size=40)
+    with pytest.raises(InputError, match="at least 65 x 65 pixels, not 40 x 40"):
+        train(recipe, few_digits, runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        train(Recipe.for_model("resnet20"), few_digits, runs=tmp_path / "file" / "runs")
+
+
+def test_values_that_depend_on_the_data_are_resolved(few_digits, photographs):
+    recipe = resolved(Recipe.for_model("googlenet").with_values(batch_size=500), data.load(photographs))
+    assert (recipe.batch_size, recipe.image_size, recipe.augmentation.flip) == (32, 224, True)
+    assert recipe.precision != "auto"
+    assert resolved(replace(recipe, model="resnet20"), few_digits).augmentation.flip is False
+
+
+def test_folders_of_one_second_get_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr("time.strftime", lambda form: "20261120-101500")
+    paths = [RunFolder.create(tmp_path, "resnet20", "digits").path.name for _ in range(3)]
+    assert paths == [f"resnet20-digits-20261120-101500{suffix}" for suffix in ("", "-2", "-3")]
+
+
+def test_tags():
+    assert tag("loss") == "loss"
+    assert tag("top1") == "top-1 accuracy"
+    assert tag("main_loss") == "main/loss"
+    assert tag("aux_4d_top5") == "aux_4d/top-5 accuracy"
+    assert tag("images_per_second") == "images_per_second"
+
+
+def test_picture_grid_keeps_places():
+    pictures = np.stack([np.full((2, 3, 3), value) for value in range(7)]).astype("float32")
+    grid = picture_grid(pictures)
+    assert grid.shape == (2, 18, 3)
+    assert grid[0, ::3, 0].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_history_file_is_plain_csv(digits_run):
+    with digits_run.folder.history_file.open(newline="") as file:
+        header = next(csv.reader(file))
+    assert header[0] == "epoch"
+    assert {"loss", "top1", "val_loss", "val_top1", "learning_rate", "images_per_second"} < set(header)

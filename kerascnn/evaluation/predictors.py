@@ -87,17 +87,15 @@ class KerasPredictor(Predictor):
     kind = "Keras"
 
     def __init__(self, model: keras.Model, path: Path | None = None):
+        import keras
         import tensorflow as tf
 
         self.path = path
         self.model = model
         self.facts = facts_of(model)
-        size = self.facts.image_size
-        self._call = tf.function(self._main, input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32)])
-
-    def _main(self, pixels):
-        outputs = self.model(pixels, training=False)
-        return outputs[MAIN] if isinstance(outputs, dict) else outputs
+        main = keras.Model(model.inputs[0], main_output(model))
+        pixels = tf.TensorSpec((None, self.facts.image_size, self.facts.image_size, 3), tf.float32)
+        self._call = tf.function(lambda images: main(images, training=False), input_signature=[pixels])
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """See `Predictor`."""
@@ -170,6 +168,14 @@ class TFLitePredictor(Predictor):
         return np.stack(rows)
 
 
+def main_output(model: keras.Model) -> keras.KerasTensor | None:
+    """The output of a model's only or main classifier; None where there is no telling which it is."""
+    outputs = getattr(model, "outputs", None) or []
+    if len(outputs) == 1:
+        return outputs[0]
+    return model.output.get(MAIN) if outputs and isinstance(model.output, dict) else None
+
+
 def facts_of(model: keras.Model) -> Facts:
     """What a Keras model knows about its input and its classes.
 
@@ -180,10 +186,10 @@ def facts_of(model: keras.Model) -> Facts:
     """
     from kerascnn.layers import ClassLabels, Preprocessing
 
-    shape = getattr(model, "input_shape", None)
-    output = model.output[MAIN] if isinstance(model.output, dict) and MAIN in model.output else model.output
-    is_classifier = isinstance(shape, tuple) and len(shape) == 4 and shape[3] == 3 and shape[1] == shape[2]
-    if not is_classifier or shape[1] is None or isinstance(output, dict | list) or len(output.shape) != 2:
+    output = main_output(model)
+    shape = model.inputs[0].shape if output is not None else ()
+    takes_pictures = len(shape) == 4 and shape[3] == 3 and shape[1] == shape[2] and shape[1] is not None
+    if not takes_pictures or len(model.inputs) != 1 or len(output.shape) != 2:
         raise InputError(f"the model '{model.name}' does not map square RGB pictures of one size to classes.")
     names = next((layer.class_names for layer in model.layers if isinstance(layer, ClassLabels)), None)
     fraction = next((layer.crop_fraction for layer in model.layers if isinstance(layer, Preprocessing)), 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from kerascnn.evaluation.predictors import MAIN, facts_of
+from kerascnn.evaluation.predictors import facts_of, main_output
 
 
 def deployable(model: keras.Model) -> keras.Model:
@@ -27,8 +27,7 @@ def deployable(model: keras.Model) -> keras.Model:
         ['labels']
     """
     facts_of(model)
-    output = model.output[MAIN] if isinstance(model.output, dict) else model.output
-    main = keras.Model(model.input, output, name=model.name)
+    main = keras.Model(model.inputs[0], main_output(model), name=model.name)
     copy = keras.models.clone_model(main, clone_function=_in_float32)
     copy.set_weights(main.get_weights())
     return copy

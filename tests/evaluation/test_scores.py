@@ -1,0 +1,121 @@
+"""Scores, plots and predictors."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerascnn import InputError, data
+from kerascnn.evaluation import KerasPredictor, Scores, evaluate, open_predictor
+from kerascnn.evaluation.predictors import Facts
+from kerascnn.evaluation.run_report import report_run
+from kerascnn.layers import ClassLabels
+
+
+def scores(rows, labels, classes="abcdefg"):
+    probabilities = np.zeros((len(rows), len(classes)), "float32")
+    for number, order in enumerate(rows):
+        for rank, column in enumerate(order):
+            probabilities[number, column] = 1 / (rank + 2)
+    return Scores(tuple(classes), np.array(labels), probabilities)
+
+
+def test_accuracies_by_hand():
+    order = [[0, 1, 2, 3, 4, 5, 6]] * 4
+    measured = scores(order, [0, 1, 4, 5])
+    assert measured.accuracy() == 0.25
+    assert measured.accuracy(2) == 0.5
+    assert measured.accuracy(5) == 0.75
+    assert measured.accuracy(7) == 1.0
+
+
+def test_confusions_by_hand():
+    measured = scores([[0], [1], [1], [2]], [0, 0, 1, 1], classes="abc")
+    np.testing.assert_array_equal(measured.confusion(), [[1, 1, 0], [0, 1, 1], [0, 0, 0]])
+
+
+def pixel_model(class_names, size=8):
+    """Gives the class whose number is the red of the first pixel over ten."""
+    pixels = keras.Input((size, size, 3), name="pixels")
+    red = keras.layers.Flatten()(pixels)[:, :1]
+    centres = np.arange(len(class_names), dtype="float32") * 10
+    probabilities = keras.layers.Softmax()(-keras.ops.abs(red - centres))
+    return keras.Model(pixels, ClassLabels(class_names, name="labels")(probabilities))
+
+
+def red_data(reds, labels, class_names):
+    images = np.zeros((len(reds), 8, 8, 3), np.uint8)
+    images[..., 0] = np.array(reds)[:, None, None]
+    examples = data.ArrayExamples(images, np.array(labels))
+    return data.DataSet("reds", "reds", class_names, examples, examples)
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 130])
+def test_every_picture_counts_once_whatever_the_batch(count):
+    labels = np.arange(count) % 3
+    wrong = np.arange(count) % 7 == 0
+    reds = 10 * np.where(wrong, (labels + 1) % 3, labels)
+    measured = evaluate(KerasPredictor(pixel_model("abc")), red_data(reds, labels, ("a", "b", "c")))
+    assert measured.accuracy() == pytest.approx(1 - wrong.sum() / count)
+    assert measured.confusion().sum() == count
+
+
+def test_classes_are_matched_by_name():
+    predictor = KerasPredictor(pixel_model(["c", "x", "a"]))
+    measured = evaluate(predictor, red_data([20, 0], [0, 1], ("a", "c")))
+    assert measured.accuracy() == 1.0
+    with pytest.raises(InputError, match="the model has 3 classes, and 'b' of reds is not among them"):
+        evaluate(predictor, red_data([20, 0], [0, 1], ("a", "b")))
+
+
+@pytest.mark.parametrize("shape", [(None, None, 3), (8, 9, 3), (8, 8, 1), (8,)])
+def test_other_models_are_refused(shape):
+    model = keras.Sequential([keras.Input(shape), keras.layers.Dense(3)])
+    with pytest.raises(InputError, match="does not map square RGB pictures"):
+        KerasPredictor(model)
+
+
+def test_a_model_without_names_gets_numbers():
+    model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    assert KerasPredictor(model).facts == Facts(("class 0", "class 1"), 4, 1.0)
+
+
+def test_the_main_classifier_is_the_one_that_predicts(googlenet_run, photographs):
+    predictor = open_predictor(googlenet_run.folder.path)
+    assert predictor.facts == Facts(("lying", "standing"), 72, 0.875)
+    loaded = data.load(photographs)
+    measured = evaluate(predictor, loaded)
+    assert measured.accuracy() == pytest.approx(googlenet_run.folder.history()[-1]["val_main_top1"])
+
+
+@pytest.mark.parametrize(
+    ("name", "contents", "sentence"),
+    [
+        ("model.keras", b"no zip", "is not a Keras model"),
+        ("model.tflite", b"no flatbuffer", "is not a TFLite file"),
+        ("saved_model.pb", b"\0", "is not a SavedModel"),
+        ("model.h5", b"", "is no model; give a .keras file"),
+    ],
+)
+def test_files_that_are_no_models(tmp_path, name, contents, sentence):
+    (tmp_path / name).write_bytes(contents)
+    with pytest.raises(InputError, match=sentence) as raised:
+        open_predictor(tmp_path if name == "saved_model.pb" else tmp_path / name)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(InputError, match="there is no model at"):
+        open_predictor(tmp_path / "missing.keras")
+
+
+@pytest.mark.parametrize("run", ["digits_run", "googlenet_run"])
+def test_plots_of_a_run(run, request, photographs, few_digits):
+    run = request.getfixturevalue(run)
+    loaded = few_digits if run.recipe.model == "resnet20" else data.load(photographs)
+    report_run(run.folder, evaluate(KerasPredictor(run.model), loaded), "a title")
+    for name in ("curves.png", "confusion_matrix.png"):
+        with Image.open(run.folder.path / name) as picture:
+            pixels = np.asarray(picture.convert("L"))
+        assert min(pixels.shape) > 300
+        # A drawn plot is neither blank nor black.
+        assert 0.001 < np.mean(pixels < 200) < 0.5
+    written = list((run.folder.tensorboard / "validation").iterdir())
+    assert any(b"confusion matrix" in file.read_bytes() for file in written)

@@ -1,0 +1,183 @@
+"""Every exported form through its real runtime, beside the model."""
+
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+import yaml
+
+import kerascnn.export.exporter as exporter
+from kerascnn import InputError, data
+from kerascnn.evaluation import KerasPredictor, open_predictor
+from kerascnn.evaluation.predictors import Facts
+from kerascnn.export import Tolerance, deployable, export
+
+PUBLISHED = {"saved_model", "labels.txt", "model_card.md", "verification.json"}
+
+
+@pytest.fixture(scope="module")
+def digits_export(digits_run, few_digits, tmp_path_factory):
+    origin = yaml.safe_load(digits_run.folder.recipe_file.read_text())
+    folder = tmp_path_factory.mktemp("digits") / "saved_models" / "resnet20-digits"
+    return export(digits_run.folder.model_file, few_digits, folder, origin=origin)
+
+
+@pytest.fixture(scope="module")
+def googlenet_export(googlenet_run, photographs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stripes") / "googlenet-stripes"
+    return export(googlenet_run.model, data.load(photographs), folder)
+
+
+def forms(exported):
+    return [open_predictor(exported.folder), open_predictor(exported.folder / f"{exported.folder.name}.tflite")]
+
+
+def test_what_is_published(digits_export):
+    assert {entry.name for entry in digits_export.folder.iterdir()} == PUBLISHED | {"resnet20-digits.tflite"}
+    assert (digits_export.folder / "labels.txt").read_text() == "".join(f"{digit}\n" for digit in range(10))
+    assert [entry.name for entry in digits_export.folder.parent.iterdir()] == ["resnet20-digits"]
+    card = (digits_export.folder / "model_card.md").read_text()
+    assert "He et al., Deep Residual Learning" in card
+    assert "160 training pictures" in card
+
+
+def test_every_form_equals_the_model(digits_run, few_digits, digits_export):
+    images = few_digits.validation.images.astype("float32")
+    expected = np.asarray(digits_run.model(images))
+    for predictor in forms(digits_export):
+        assert predictor.facts == Facts(tuple("0123456789"), 32, 1.0)
+        np.testing.assert_allclose(predictor.probabilities(images), expected, atol=1e-5)
+
+
+def test_a_mixed_precision_model_is_exported_in_float32_without_its_heads(googlenet_run, photographs, googlenet_export):
+    flat = deployable(googlenet_run.model)
+    assert {layer.compute_dtype for layer in flat.layers} == {"float32"}
+    assert not any("aux" in layer.name for layer in flat.layers)
+    images = np.random.default_rng(0).uniform(0, 255, (3, 72, 72, 3)).astype("float32")
+    expected = np.asarray(flat(images))
+    rounded = KerasPredictor(googlenet_run.model).probabilities(images)
+    np.testing.assert_allclose(rounded, expected, atol=0.05)
+    for predictor in forms(googlenet_export):
+        np.testing.assert_allclose(predictor.probabilities(images), expected, atol=1e-4)
+
+
+def test_heads_do_not_take_space(googlenet_export):
+    lite = googlenet_export.folder / "googlenet-stripes.tflite"
+    # 5,975,602 parameters of GoogLeNet with two classes, 4 bytes each, and the graph.
+    assert 23.9e6 < lite.stat().st_size < 24.2e6
+
+
+def test_the_deployable_form_leaves_the_model_alone(googlenet_run):
+    before = [np.asarray(weight) for weight in googlenet_run.model.weights]
+    flat = deployable(googlenet_run.model)
+    flat.set_weights([np.zeros(weight.shape) for weight in flat.weights])
+    for ours, theirs in zip(before, googlenet_run.model.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert set(googlenet_run.model.output) == {"main", "aux_4a", "aux_4d"}
+
+
+def test_tflite_uses_builtin_operations_and_lists_its_labels(digits_export):
+    from ai_edge_litert.interpreter import Interpreter
+
+    path = digits_export.folder / "resnet20-digits.tflite"
+    with zipfile.ZipFile(path) as extras:
+        assert set(extras.namelist()) == {"labels.txt", "kerascnn.json"}
+        assert extras.testzip() is None
+    interpreter = Interpreter(str(path))
+    interpreter.allocate_tensors()
+    [details] = interpreter.get_input_details()
+    assert details["shape"].tolist() == [1, 32, 32, 3]
+    operations = {operation["op_name"] for operation in interpreter._get_ops_details()} - {"DELEGATE"}
+    assert "CONV_2D" in operations
+    assert not any(name.startswith(("Flex", "CUSTOM")) for name in operations)
+
+
+def test_saved_model_runs_without_kerascnn(digits_export, few_digits):
+    import subprocess
+    import sys
+
+    np.save(digits_export.folder.parent / "images.npy", few_digits.validation.images[:4].astype("float32"))
+    program = """
+import sys
+import numpy as np
+import tensorflow as tf
+serve = tf.saved_model.load(sys.argv[1] + "/resnet20-digits/saved_model").signatures["serving_default"]
+result = serve(pixels=tf.constant(np.load(sys.argv[1] + "/images.npy")))["probabilities"]
+assert "kerascnn" not in sys.modules
+print(*result.numpy().argmax(axis=1))
+"""
+    folder = str(digits_export.folder.parent)
+    ended = subprocess.run([sys.executable, "-c", program, folder], capture_output=True, text=True, check=True)
+    (digits_export.folder.parent / "images.npy").unlink()
+    expected = open_predictor(digits_export.folder).probabilities(few_digits.validation.images[:4].astype("float32"))
+    assert ended.stdout.split() == [str(label) for label in expected.argmax(axis=1)]
+
+
+def test_verification_measures_the_whole_split(digits_export, few_digits):
+    written = json.loads((digits_export.folder / "verification.json").read_text())
+    assert written["failures"] == []
+    assert [row["form"] for row in written["rows"]] == ["Keras", "SavedModel", "TFLite"]
+    for row in written["rows"]:
+        assert row["pictures"] == row["agreeing"] == len(few_digits.validation) == 40
+        assert row["accuracy"] == written["rows"][0]["accuracy"]
+        assert row["largest_difference"] < 1e-4
+        assert row["milliseconds"] > 0
+    sizes = {row["form"]: row["bytes"] for row in written["rows"]}
+    assert sizes["TFLite"] == (digits_export.folder / "resnet20-digits.tflite").stat().st_size
+    assert sizes["Keras"] > sizes["TFLite"] > 4 * 269_722
+
+
+def test_an_export_that_differs_is_not_published(digits_run, few_digits, digits_export, monkeypatch):
+    def write_wrong(model, path):
+        """A file whose last bias was changed."""
+        wrong = keras.models.clone_model(model)
+        wrong.set_weights(model.get_weights())
+        bias = wrong.get_layer("fc").bias
+        bias.assign(bias + 10 * np.eye(10)[3])
+        right(wrong, path)
+
+    right = exporter.write_tflite
+    monkeypatch.setattr(exporter, "write_tflite", write_wrong)
+    before = (digits_export.folder / "verification.json").read_text()
+    result = export(digits_run.model, few_digits, digits_export.folder)
+    assert result.folder is None
+    [failure] = result.verification.failures
+    assert failure.startswith("the TFLite's probabilities are up to 0.")
+    assert (digits_export.folder / "verification.json").read_text() == before
+    assert [entry.name for entry in digits_export.folder.parent.iterdir()] == ["resnet20-digits"]
+
+
+def test_not_a_number_is_no_agreement(digits_run, few_digits, tmp_path, monkeypatch):
+    from kerascnn.evaluation import TFLitePredictor
+
+    monkeypatch.setattr(
+        TFLitePredictor, "probabilities", lambda self, images: np.full((len(images), 10), np.nan, "float32")
+    )
+    result = export(digits_run.model, few_digits, tmp_path / "broken")
+    assert result.folder is None
+    assert "nan" in result.verification.failures[0]
+
+
+def test_the_tolerance_for_rounding_is_held_against_the_trained_model(googlenet_run, photographs, tmp_path):
+    strict = Tolerance(rounding=1e-9)
+    result = export(googlenet_run.model, data.load(photographs), tmp_path / "strict", tolerance=strict)
+    assert len(result.verification.failures) == 2
+    assert "on average" in result.verification.failures[0]
+
+
+def test_an_earlier_export_is_replaced_whole(digits_run, few_digits, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "stale.tflite").write_text("")
+    export(digits_run.model, few_digits, folder)
+    assert {entry.name for entry in folder.iterdir()} == PUBLISHED | {"mine.tflite"}
+
+
+def test_targets_that_cannot_be_written(digits_run, few_digits, tmp_path):
+    (tmp_path / "file").write_text("")
+    for target in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError, match=r"is a file|cannot be written"):
+            export(digits_run.model, few_digits, target)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]

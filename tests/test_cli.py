@@ -212,7 +212,6 @@ def test_a_mistake_is_one_sentence(arguments, sentence, command, tmp_path, monke
     assert list((tmp_path / "here").iterdir()) == []
 
 
-@pytest.mark.slow
 def test_a_class_count_that_does_not_fit(digits_run, photographs, command):
     outcome = command("evaluate", digits_run.folder.path, "--data", photographs)
     assert outcome.status == 2

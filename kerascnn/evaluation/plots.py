@@ -34,6 +34,8 @@ def plot_curves(history: list[dict[str, float]], title: str, path: Path) -> None
         title: above the picture.
         path: of the PNG.
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure = _figure(10, 4)
     loss_axes, error_axes = figure.subplots(1, 2)
     epochs = [row["epoch"] + 1 for row in history]
@@ -44,9 +46,12 @@ def plot_curves(history: list[dict[str, float]], title: str, path: Path) -> None
             loss_axes.plot(epochs, [row[f"{split}{prefix}loss"] for row in history], style, color=colour, label=label)
             errors = [100 * (1 - row[f"{split}{prefix}top1"]) for row in history]
             error_axes.plot(epochs, errors, style, color=colour, label=label)
-    loss_axes.set(xlabel="epoch", ylabel="loss", yscale="log")
+    losses = [value for line in loss_axes.lines for value in line.get_ydata()]
+    wide = min(losses) > 0 and max(losses) > 10 * min(losses)
+    loss_axes.set(xlabel="epoch", ylabel="loss", yscale="log" if wide else "linear")
     error_axes.set(xlabel="epoch", ylabel="top-1 error (%)", ylim=(0, None))
     for axes in (loss_axes, error_axes):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     figure.suptitle(title)

@@ -20,11 +20,14 @@ def choose_precision(asked: str) -> Choice:
     "auto" takes mixed_float16 on a GPU, mixed_bfloat16 on a processor that multiplies bfloat16 in hardware, and
     float32 otherwise.
     """
-    if asked != "auto":
-        return Choice(asked, "as asked")
     import tensorflow as tf
 
-    if tf.config.list_physical_devices("GPU"):
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    if asked == "mixed_float16" and not has_gpu:
+        return Choice(asked, "as asked, though without a GPU float16 is many times slower than float32")
+    if asked != "auto":
+        return Choice(asked, "as asked")
+    if has_gpu:
         return Choice("mixed_float16", "there is a GPU")
     if processor_multiplies_bfloat16():
         return Choice("mixed_bfloat16", "the processor multiplies bfloat16 in hardware")

@@ -1,5 +1,7 @@
 """Scores, plots and predictors."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from kerascnn.evaluation import KerasPredictor, Scores, evaluate, open_predictor
 from kerascnn.evaluation.predictors import Facts
 from kerascnn.evaluation.run_report import report_run
 from kerascnn.layers import ClassLabels
+from kerascnn.training import RunFolder
 
 
 def scores(rows, labels, classes="abcdefg"):
@@ -107,15 +110,16 @@ def test_files_that_are_no_models(tmp_path, name, contents, sentence):
 
 
 @pytest.mark.parametrize("run", ["digits_run", "googlenet_run"])
-def test_plots_of_a_run(run, request, photographs, few_digits):
+def test_plots_of_a_run(run, request, photographs, few_digits, tmp_path):
     run = request.getfixturevalue(run)
     loaded = few_digits if run.recipe.model == "resnet20" else data.load(photographs)
-    report_run(run.folder, evaluate(KerasPredictor(run.model), loaded), "a title")
+    folder = RunFolder(shutil.copytree(run.folder.path, tmp_path / "run"))
+    report_run(folder, evaluate(KerasPredictor(run.model), loaded), "a title")
     for name in ("curves.png", "confusion_matrix.png"):
-        with Image.open(run.folder.path / name) as picture:
+        with Image.open(folder.path / name) as picture:
             pixels = np.asarray(picture.convert("L"))
         assert min(pixels.shape) > 300
         # A drawn plot is neither blank nor black.
         assert 0.001 < np.mean(pixels < 200) < 0.5
-    written = list((run.folder.tensorboard / "validation").iterdir())
+    written = list((folder.tensorboard / "validation").iterdir())
     assert any(b"confusion matrix" in file.read_bytes() for file in written)

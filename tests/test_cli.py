@@ -238,6 +238,7 @@ def test_a_stopped_training_says_how_to_go_on(how, tmp_path, command):
 
 def test_resume_finishes_what_was_stopped(tmp_path, few_digits, digits_recipe, command):
     import keras
+
     from kerascnn.training import Interrupted, train
 
     class Stop(keras.callbacks.Callback):

@@ -3,12 +3,12 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from kerascnn.training import Recipe, choose_precision
-from kerascnn.training.assembly import compile_for
-from kerascnn.training.recipe import FOLDER
 
 from kerascnn import InputError
 from kerascnn.applications import registry
+from kerascnn.training import Recipe, choose_precision
+from kerascnn.training.assembly import compile_for
+from kerascnn.training.recipe import FOLDER
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.yaml")), ids=lambda file: file.stem)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import yaml
-from kerascnn.training import Interrupted, Recipe, RunFolder, resolved, resume, train
-from kerascnn.training.tensorboard import picture_grid, tag
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import kerascnn
 from kerascnn import InputError, data
+from kerascnn.training import Interrupted, Recipe, RunFolder, resolved, resume, train
+from kerascnn.training.tensorboard import picture_grid, tag
 
 CURVES = {"loss", "top-1 accuracy"}
 

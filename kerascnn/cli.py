@@ -113,7 +113,7 @@ def _resume(options: argparse.Namespace) -> int:
     folder = training.RunFolder.open(options.resume)
     recipe, source, limit, _ = folder.read_recipe()
     data = _load(source, limit)
-    options.out = folder.path.parent.parent
+    options.out = Path(os.path.relpath(folder.path.resolve().parent.parent))
     return _finish(lambda callbacks: training.resume(folder, recipe, data, callbacks=callbacks), recipe, data, options)
 
 

@@ -60,3 +60,8 @@ class Checkpoints(keras.callbacks.Callback):
         for file in earlier:
             if file != target:
                 file.unlink()
+
+    def clear_partial(self) -> None:
+        """Removes what a stop in the middle of writing left."""
+        for partial in self.folder.checkpoints.glob("partial-*"):
+            partial.unlink()

@@ -87,6 +87,8 @@ def train(
         InputError: the recipe does not fit the data or the network.
         Interrupted: on Ctrl-C; go on with `resume`.
 
+    On a processor it switches TensorFlow to deterministic kernels, for the whole process.
+
     Example:
         >>> data = kerascnn.data.load("digits")
         >>> run = train(Recipe.for_model("resnet20"), data)
@@ -219,6 +221,7 @@ def _fit(
     pace = Pace(batches.steps * recipe.batch_size)
     checkpoints = Checkpoints(folder)
     checkpoints.set_model(model)
+    checkpoints.clear_partial()
     if not epochs_done:
         checkpoints.keep(0)
     history = keras.callbacks.CSVLogger(str(folder.history_file), append=epochs_done > 0)
@@ -238,8 +241,7 @@ def _fit(
         for callback in (tensorboard, *callbacks):
             if hasattr(callback, "close"):
                 callback.close()
-        for partial in folder.checkpoints.glob("partial-*"):
-            partial.unlink()
+        checkpoints.clear_partial()
         raise Interrupted(folder) from None
     model.save(folder.model_file)
     return Run(folder, model, recipe, pace.training_seconds)

@@ -1,6 +1,7 @@
 """A training and what it leaves behind, read back."""
 
 import csv
+import shutil
 from dataclasses import replace
 
 import keras
@@ -165,6 +166,16 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(epoch, digits_run, digit
     ours, theirs = folder.history(), digits_run.folder.history()
     assert [[row[name] for name in figures] for row in ours] == [[row[name] for name in figures] for row in theirs]
     assert sorted(events(folder, "train")[0]["loss"]) == [1, 2, 3]
+
+
+def test_a_finished_run_can_be_resumed_without_harm(digits_run, few_digits, tmp_path):
+    folder = RunFolder(shutil.copytree(digits_run.folder.path, tmp_path / "run"))
+    (folder.checkpoints / "partial-epoch-0003.keras").write_bytes(b"cut")
+    run = resume(folder, digits_run.recipe, few_digits)
+    for ours, theirs in zip(run.model.get_weights(), digits_run.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert folder.history() == digits_run.folder.history()
+    assert [file.name for file in folder.checkpoints.iterdir()] == ["epoch-0003.keras"]
 
 
 def test_resume_refuses_other_data_and_damaged_checkpoints(digits_run, photographs, tmp_path):

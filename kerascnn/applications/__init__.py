@@ -11,12 +11,26 @@ from typing import TYPE_CHECKING
 from kerascnn.applications.registry import REGISTRY, Entry, create, info, list_models
 
 if TYPE_CHECKING:
-    from kerascnn.applications.cifar_resnet import ResNet20, ResNet32, ResNet44, ResNet56, ResNet110
+    from kerascnn.applications.cifar_resnet import (
+        Plain20,
+        Plain32,
+        Plain44,
+        Plain56,
+        ResNet20,
+        ResNet32,
+        ResNet44,
+        ResNet56,
+        ResNet110,
+    )
     from kerascnn.applications.googlenet import GoogLeNet
 
 __all__ = [
     "Entry",
     "GoogLeNet",
+    "Plain20",
+    "Plain32",
+    "Plain44",
+    "Plain56",
     "ResNet20",
     "ResNet32",
     "ResNet44",

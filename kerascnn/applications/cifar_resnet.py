@@ -1,4 +1,4 @@
-"""The residual networks for CIFAR.
+"""The residual and plain networks for CIFAR.
 
 Source: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition" (2015), section 4.2 and its table:
 
@@ -14,14 +14,13 @@ Differences from the paper:
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
 
-from kerascnn.applications.model_ends import check_arguments, classifier, image_input, pool_features, source
-from kerascnn.errors import InputError
-from kerascnn.layers import BatchNormalization, SubsampledIdentity, conv_unit
+from kerascnn.applications.model_ends import Arguments
+from kerascnn.applications.residual import INITIALIZER, check_shortcut, residual, unit
 
 
 class Row(NamedTuple):
@@ -41,62 +40,26 @@ STAGES = (
 # Depth is 6n + 2: two layers a block, n blocks a stage, conv1 and the dense layer.
 BLOCKS_OF_DEPTH = {20: 3, 32: 5, 44: 7, 56: 9, 110: 18}
 
-SHORTCUTS = ("A", "B", "C")
 
-normalization = functools.partial(BatchNormalization, momentum=0.9, epsilon=1e-5)
-unit = functools.partial(
-    conv_unit, padding="symmetric", normalization=normalization, kernel_initializer="he_normal", use_bias=False
-)
-
-
-def shortcut_of(x: keras.KerasTensor, filters: int, strides: int, option: str, name: str) -> keras.KerasTensor:
-    """Option A: identity, zeros for new channels. B: projection where dimensions change. C: projections."""
-    channels = x.shape[3 if keras.config.image_data_format() == "channels_last" else 1]
-    changes = strides != 1 or channels != filters
-    if option == "C" or (option == "B" and changes):
-        return unit(x, filters, 1, strides=strides, activation=None, name=f"{name}_shortcut")
-    if changes:
-        return SubsampledIdentity(filters, strides, name=f"{name}_shortcut")(x)
-    return x
-
-
-def block(x: keras.KerasTensor, filters: int, strides: int, option: str, name: str) -> keras.KerasTensor:
-    """Two 3 x 3 convolutions beside a shortcut; the last rectification follows the addition."""
+def block(x: keras.KerasTensor, filters: int, strides: int, shortcut: str | None, name: str) -> keras.KerasTensor:
+    """Two 3 x 3 convolutions, beside a shortcut in a residual network."""
     y = unit(x, filters, 3, strides=strides, name=f"{name}_1")
+    if shortcut is None:
+        return unit(y, filters, 3, name=f"{name}_2")
     y = unit(y, filters, 3, activation=None, name=f"{name}_2")
-    y = keras.layers.Add(name=f"{name}_add")([y, shortcut_of(x, filters, strides, option, name)])
-    return keras.layers.Activation("relu", name=f"{name}_relu")(y)
+    return residual(x, y, strides, shortcut, name)
 
 
-def _cifar_resnet(
-    depth: int,
-    include_top,
-    weights,
-    input_tensor,
-    input_shape,
-    pooling,
-    classes,
-    classifier_activation,
-    name,
-    shortcut,
-) -> keras.Model:
-    network = f"ResNet{depth}"
-    check_arguments(network, weights, pooling, classes)
-    if shortcut not in SHORTCUTS:
-        raise InputError(f"{network} has shortcuts 'A', 'B' and 'C', not {shortcut!r}.")
-    inputs = image_input(network, input_tensor, input_shape, default_size=32, min_size=4)
-    x = unit(inputs, 16, 3, name="conv1")
+def _network(network: str, depth: int, shortcut: str | None, arguments: Arguments) -> keras.Model:
+    start = arguments.begin(network, default_size=32, min_size=4)
+    x = unit(start, 16, 3, name="conv1")
     for stage, filters, strides in STAGES:
         for number in range(1, BLOCKS_OF_DEPTH[depth] + 1):
             x = block(x, filters, strides if number == 1 else 1, shortcut, f"{stage}_{number}")
-    if include_top:
-        x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)  # 64
-        x = classifier(
-            x, classes, classifier_activation, logits="fc", predictions="predictions", initializer="he_normal"
-        )
-    else:
-        x = pool_features(x, pooling)
-    return keras.Model(source(inputs), x, name=name)
+    if not arguments.include_top:
+        return arguments.end_in_features(start, x)
+    x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)  # 64
+    return arguments.end(start, arguments.classifier(x, INITIALIZER))
 
 
 _ARGUMENTS = """
@@ -109,8 +72,7 @@ _ARGUMENTS = """
         pooling: without the top, None (feature maps), "avg" or "max".
         classes: the number of classes.
         classifier_activation: the activation of the dense layer; None gives logits.
-        name: the model's name.
-        shortcut: "A" (no parameters, the paper's choice on CIFAR), "B" or "C".
+        name: the model's name.{shortcut}
 
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
@@ -123,9 +85,13 @@ _ARGUMENTS = """
         >>> model = kerascnn.applications.{name}(classes=10)
 """
 
+_SHORTCUT = """
+        shortcut: "A" (no parameters, the paper's choice on CIFAR), "B" or "C"."""
 
-def _member(depth: int):
+
+def _residual_member(depth: int) -> Callable[..., keras.Model]:
     """The public builder of one depth: its signature is that of keras.applications."""
+    public = f"ResNet{depth}"
 
     def build(
         include_top: bool = True,
@@ -135,32 +101,55 @@ def _member(depth: int):
         pooling: str | None = None,
         classes: int = 10,
         classifier_activation: str | None = "softmax",
-        name: str = f"resnet{depth}",
+        name: str = public.lower(),
         *,
         shortcut: str = "A",
     ) -> keras.Model:
-        return _cifar_resnet(
-            depth,
-            include_top,
-            weights,
-            input_tensor,
-            input_shape,
-            pooling,
-            classes,
-            classifier_activation,
-            name,
-            shortcut,
+        check_shortcut(public, shortcut)
+        arguments = Arguments(
+            include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
         )
+        return _network(public, depth, shortcut, arguments)
 
-    n = BLOCKS_OF_DEPTH[depth]
-    build.__name__ = build.__qualname__ = f"ResNet{depth}"
-    first_line = f"ResNet-{depth} for 32 x 32 images (He et al., 2015, section 4.2, n = {n})."
-    build.__doc__ = first_line + _ARGUMENTS.format(name=f"ResNet{depth}")
+    return _published(build, public, depth, _SHORTCUT)
+
+
+def _plain_member(depth: int) -> Callable[..., keras.Model]:
+    """As `_residual_member`, of the network without shortcuts."""
+    public = f"Plain{depth}"
+
+    def build(
+        include_top: bool = True,
+        weights: str | None = None,
+        input_tensor: keras.KerasTensor | None = None,
+        input_shape: tuple[int | None, ...] | None = None,
+        pooling: str | None = None,
+        classes: int = 10,
+        classifier_activation: str | None = "softmax",
+        name: str = public.lower(),
+    ) -> keras.Model:
+        arguments = Arguments(
+            include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
+        )
+        return _network(public, depth, None, arguments)
+
+    return _published(build, public, depth, "")
+
+
+def _published(build: Callable[..., keras.Model], public: str, depth: int, shortcut: str) -> Callable[..., keras.Model]:
+    build.__name__ = build.__qualname__ = public
+    kind = "without shortcuts " if not shortcut else ""
+    first_line = f"{public} {kind}for 32 x 32 images (He et al., 2015, section 4.2, n = {BLOCKS_OF_DEPTH[depth]})."
+    build.__doc__ = first_line + _ARGUMENTS.format(name=public, shortcut=shortcut)
     return build
 
 
-ResNet20 = _member(20)
-ResNet32 = _member(32)
-ResNet44 = _member(44)
-ResNet56 = _member(56)
-ResNet110 = _member(110)
+ResNet20 = _residual_member(20)
+ResNet32 = _residual_member(32)
+ResNet44 = _residual_member(44)
+ResNet56 = _residual_member(56)
+ResNet110 = _residual_member(110)
+Plain20 = _plain_member(20)
+Plain32 = _plain_member(32)
+Plain44 = _plain_member(44)
+Plain56 = _plain_member(56)

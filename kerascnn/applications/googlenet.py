@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import keras
 
-from kerascnn.applications.model_ends import check_arguments, classifier, image_input, pool_features, source
+from kerascnn.applications.model_ends import Arguments, channel_axis
 from kerascnn.layers import LocalResponseNormalization, conv_unit
 
 
@@ -68,18 +68,17 @@ def inception(x: keras.KerasTensor, row: Row, name: str) -> keras.KerasTensor:
     branch5 = unit(branch5, row.conv5x5, 5, name=f"{name}_5x5")
     branch_pool = max_pool(strides=1, name=f"{name}_pool")(x)
     branch_pool = unit(branch_pool, row.pool_proj, 1, name=f"{name}_pool_proj")
-    axis = -1 if keras.config.image_data_format() == "channels_last" else 1
-    return keras.layers.Concatenate(axis, name=name)([branch1, branch3, branch5, branch_pool])
+    return keras.layers.Concatenate(channel_axis(), name=name)([branch1, branch3, branch5, branch_pool])
 
 
-def auxiliary_head(x: keras.KerasTensor, classes: int, activation: str | None, name: str) -> keras.KerasTensor:
+def auxiliary_head(x: keras.KerasTensor, arguments: Arguments, name: str) -> keras.KerasTensor:
     """Section 5: a small classifier that feeds gradient into the middle of the network."""
     x = keras.layers.AveragePooling2D(5, strides=3, name=f"{name}_pool")(x)  # 4 x 4
     x = unit(x, 128, 1, name=f"{name}_conv")
     x = keras.layers.Flatten(name=f"{name}_flatten")(x)
     x = keras.layers.Dense(1024, activation="relu", kernel_initializer=INITIALIZER, name=f"{name}_fc1")(x)
     x = keras.layers.Dropout(0.7, name=f"{name}_dropout")(x)
-    return classifier(x, classes, activation, logits=f"{name}_fc2", predictions=name, initializer=INITIALIZER)
+    return arguments.classifier(x, INITIALIZER, logits=f"{name}_fc2", predictions=name)
 
 
 def GoogLeNet(
@@ -121,17 +120,13 @@ def GoogLeNet(
         >>> sorted(model.output)
         ['aux_4a', 'aux_4d', 'main']
     """
-    check_arguments("GoogLeNet", weights, pooling, classes)
-    heads = include_top and aux_heads
-    inputs = image_input(
-        "GoogLeNet",
-        input_tensor,
-        input_shape,
-        default_size=224,
-        min_size=MIN_SIZE_WITH_HEADS if heads else MIN_SIZE,
-        fixed_size=heads,
+    arguments = Arguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
     )
-    x = unit(inputs, 64, 7, strides=2, name="conv1")  # 112 x 112 x 64
+    heads = include_top and aux_heads
+    min_size = MIN_SIZE_WITH_HEADS if heads else MIN_SIZE
+    start = arguments.begin("GoogLeNet", default_size=224, min_size=min_size, fixed_size=heads)
+    x = unit(start, 64, 7, strides=2, name="conv1")  # 112 x 112 x 64
     x = max_pool(strides=2, name="pool1")(x)  # 56 x 56 x 64
     x = LocalResponseNormalization(name="norm1")(x)
     x = unit(x, 64, 1, name="conv2_reduce")
@@ -144,13 +139,13 @@ def GoogLeNet(
         x = inception(x, row, f"inception_{row.module}")
         if heads and row.module in AUXILIARY_HEADS:
             head = f"aux_{row.module}"
-            outputs[head] = auxiliary_head(x, classes, classifier_activation, head)
+            outputs[head] = auxiliary_head(x, arguments, head)
         if row.module in POOL_AFTER:
             x = max_pool(strides=2, name=f"pool{row.module[0]}")(x)
 
     if not include_top:
-        return keras.Model(source(inputs), pool_features(x, pooling), name=name)
+        return arguments.end_in_features(start, x)
     x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)  # 1024
     x = keras.layers.Dropout(0.4, name="dropout")(x)
-    main = classifier(x, classes, classifier_activation, logits="fc", predictions="main", initializer=INITIALIZER)
-    return keras.Model(source(inputs), {"main": main, **outputs} if heads else main, name=name)
+    main = arguments.classifier(x, INITIALIZER, predictions="main")
+    return arguments.end(start, {"main": main, **outputs} if heads else main)

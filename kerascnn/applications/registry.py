@@ -48,26 +48,30 @@ class Entry:
     aux_heads: bool = False
 
 
-def _cifar_resnet(depth: int, parameters: str, error: str) -> Entry:
+def _cifar(builder: str, parameters: str, error: str) -> Entry:
     return Entry(
-        builder=f"ResNet{depth}",
+        builder=builder,
         module="cifar_resnet",
         paper=RESNET_PAPER,
         year=2015,
         input_size=32,
         classes=10,
         published_parameters=parameters,
-        published_error=f"CIFAR-10 top-1 {error} %",
+        published_error=error,
         recipe="resnet_small",
     )
 
 
 REGISTRY: dict[str, Entry] = {
-    "resnet20": _cifar_resnet(20, "0.27M", "8.75"),
-    "resnet32": _cifar_resnet(32, "0.46M", "7.51"),
-    "resnet44": _cifar_resnet(44, "0.66M", "7.17"),
-    "resnet56": _cifar_resnet(56, "0.85M", "6.97"),
-    "resnet110": _cifar_resnet(110, "1.7M", "6.43"),
+    "resnet20": _cifar("ResNet20", "0.27M", "CIFAR-10 top-1 8.75 %"),
+    "resnet32": _cifar("ResNet32", "0.46M", "CIFAR-10 top-1 7.51 %"),
+    "resnet44": _cifar("ResNet44", "0.66M", "CIFAR-10 top-1 7.17 %"),
+    "resnet56": _cifar("ResNet56", "0.85M", "CIFAR-10 top-1 6.97 %"),
+    "resnet110": _cifar("ResNet110", "1.7M", "CIFAR-10 top-1 6.43 %"),
+    "plain20": _cifar("Plain20", "–", "drawn as a curve only"),
+    "plain32": _cifar("Plain32", "–", "drawn as a curve only"),
+    "plain44": _cifar("Plain44", "–", "drawn as a curve only"),
+    "plain56": _cifar("Plain56", "–", "drawn as a curve only"),
     "googlenet": Entry(
         builder="GoogLeNet",
         module="googlenet",

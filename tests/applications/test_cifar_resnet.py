@@ -31,6 +31,13 @@ def test_parameters(depth, published, exact):
     assert len(weighted) == depth
 
 
+@pytest.mark.parametrize("depth", [20, 32, 44, 56])
+def test_plain_networks_have_the_same_layers_and_no_shortcuts(depth):
+    plain, residual = create(f"plain{depth}"), create(f"resnet{depth}")
+    assert [weight.shape for weight in plain.weights] == [weight.shape for weight in residual.weights]
+    assert not any(isinstance(layer, keras.layers.Add) for layer in plain.layers)
+
+
 def test_projections_of_options_b_and_c():
     count = {
         option: sum(int(np.prod(weight.shape)) for weight in ResNet20(shortcut=option).trainable_weights)

@@ -29,7 +29,7 @@ AUTOMATIC = {
 }
 
 DEEP = pytest.mark.slow
-DEEP_ONES = ("resnet44", "resnet56", "resnet110")
+DEEP_ONES = ("resnet44", "resnet56", "resnet110", "plain32", "plain44", "plain56")
 
 
 def small(name, **arguments):

@@ -1,0 +1,47 @@
+"""What all residual networks share: their unit and their shortcuts.
+
+Source: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition" (2015), sections 3.3 and 3.4.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import keras
+
+from kerascnn.applications.model_ends import channel_axis
+from kerascnn.errors import InputError
+from kerascnn.layers import BatchNormalization, SubsampledIdentity, conv_unit
+
+SHORTCUTS = ("A", "B", "C")
+
+INITIALIZER = "he_normal"
+normalization = functools.partial(BatchNormalization, momentum=0.9, epsilon=1e-5)
+unit = functools.partial(
+    conv_unit, padding="symmetric", normalization=normalization, kernel_initializer=INITIALIZER, use_bias=False
+)
+
+
+def check_shortcut(network: str, shortcut: str) -> None:
+    """Refuses options that the paper does not have.
+
+    Raises:
+        InputError: the shortcut is none of "A", "B", "C".
+    """
+    if shortcut not in SHORTCUTS:
+        raise InputError(f"{network} has shortcuts 'A', 'B' and 'C', not {shortcut!r}.")
+
+
+def residual(x: keras.KerasTensor, y: keras.KerasTensor, strides: int, shortcut: str, name: str) -> keras.KerasTensor:
+    """The block's layers `y` beside a shortcut from its input `x`; the last rectification follows the addition.
+
+    Option A: identity, zeros for new channels. B: projection where dimensions change. C: projections only.
+    """
+    filters = y.shape[channel_axis()]
+    changes = strides != 1 or x.shape[channel_axis()] != filters
+    if shortcut == "C" or (shortcut == "B" and changes):
+        x = unit(x, filters, 1, strides=strides, activation=None, name=f"{name}_shortcut")
+    elif changes:
+        x = SubsampledIdentity(filters, strides, name=f"{name}_shortcut")(x)
+    y = keras.layers.Add(name=f"{name}_add")([y, x])
+    return keras.layers.Activation("relu", name=f"{name}_relu")(y)

@@ -220,7 +220,11 @@ def test_a_class_count_that_does_not_fit(digits_run, photographs, command):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_training_says_how_to_go_on(how, tmp_path, command):
-    started = process("train", "--limit", 200, "--epochs", 40, "--batch-size", 16, "--out", tmp_path)
+    # A shell starts background jobs, and so this process perhaps, with Ctrl-C ignored.
+    started = process(
+        "train", "--limit", 200, "--epochs", 40, "--batch-size", 16, "--out", tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     for line in started.stderr:
         if line.startswith("epoch   1/40"):
             break

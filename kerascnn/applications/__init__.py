@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kerascnn.applications.registry import REGISTRY, Entry, create, info, list_models
 
 if TYPE_CHECKING:
+    from kerascnn.applications.alexnet import AlexNet, AlexNetV2
     from kerascnn.applications.cifar_resnet import (
         Plain20,
         Plain32,
@@ -23,19 +24,37 @@ if TYPE_CHECKING:
         ResNet110,
     )
     from kerascnn.applications.googlenet import GoogLeNet
+    from kerascnn.applications.resnet import Plain18, Plain34, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
+    from kerascnn.applications.vgg import VGG11, VGG13, VGG16, VGG16C, VGG19
+    from kerascnn.applications.zfnet import ZFNet
 
 __all__ = [
+    "VGG11",
+    "VGG13",
+    "VGG16",
+    "VGG16C",
+    "VGG19",
+    "AlexNet",
+    "AlexNetV2",
     "Entry",
     "GoogLeNet",
+    "Plain18",
     "Plain20",
     "Plain32",
+    "Plain34",
     "Plain44",
     "Plain56",
+    "ResNet18",
     "ResNet20",
     "ResNet32",
+    "ResNet34",
     "ResNet44",
+    "ResNet50",
     "ResNet56",
+    "ResNet101",
     "ResNet110",
+    "ResNet152",
+    "ZFNet",
     "create",
     "info",
     "list_models",

@@ -6,6 +6,7 @@ Reading the registry imports neither Keras nor a backend; a builder's module is 
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,11 @@ from kerascnn.errors import InputError, closest
 if TYPE_CHECKING:
     import keras
 
+ALEXNET_PAPER = "Krizhevsky et al., ImageNet Classification with Deep Convolutional Neural Networks, 2012, section 3.5"
+ALEXNET_V2_PAPER = "Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014, section 5"
+ZFNET_PAPER = "Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2013, figure 3"
+VGG_PAPER = "Simonyan and Zisserman, Very Deep Convolutional Networks, 2014, table 1"
+IMAGENET_RESNET_PAPER = "He et al., Deep Residual Learning for Image Recognition, 2015, table 1"
 RESNET_PAPER = "He et al., Deep Residual Learning for Image Recognition, 2015, section 4.2"
 GOOGLENET_PAPER = "Szegedy et al., Going Deeper with Convolutions, 2014"
 
@@ -62,7 +68,48 @@ def _cifar(builder: str, parameters: str, error: str) -> Entry:
     )
 
 
+def _imagenet(
+    builder: str, module: str, paper: str, parameters: str, error: str, recipe: str, input_size: int = 224
+) -> Entry:
+    return Entry(
+        builder=builder,
+        module=module,
+        paper=paper,
+        year=int(re.search(r", (\d{4}),", paper)[1]),
+        input_size=input_size,
+        classes=1000,
+        published_parameters=parameters,
+        published_error=error,
+        recipe=recipe,
+    )
+
+
+def _resnet(builder: str, error: str) -> Entry:
+    return _imagenet(builder, "resnet", IMAGENET_RESNET_PAPER, "–", error, "resnet_photos")
+
+
+def _vgg(builder: str, parameters: str, error: str) -> Entry:
+    return _imagenet(builder, "vgg", VGG_PAPER, parameters, error, "classic_photos")
+
+
 REGISTRY: dict[str, Entry] = {
+    "alexnet": _imagenet(
+        "AlexNet", "alexnet", ALEXNET_PAPER, "60M", "ImageNet top-5 16.4 % (5 models)", "classic_photos", 227
+    ),
+    "alexnetv2": _imagenet("AlexNetV2", "alexnet", ALEXNET_V2_PAPER, "–", "–", "classic_photos"),
+    "zfnet": _imagenet("ZFNet", "zfnet", ZFNET_PAPER, "–", "ImageNet top-5 11.7 % (ensemble)", "classic_photos"),
+    "vgg11": _vgg("VGG11", "133M", "ImageNet top-5 10.4 % (A)"),
+    "vgg13": _vgg("VGG13", "133M", "ImageNet top-5 9.9 % (B)"),
+    "vgg16": _vgg("VGG16", "138M", "ImageNet top-5 8.8 % (D)"),
+    "vgg16c": _vgg("VGG16C", "134M", "ImageNet top-5 9.4 % (C)"),
+    "vgg19": _vgg("VGG19", "144M", "ImageNet top-5 9.0 % (E)"),
+    "plain18": _resnet("Plain18", "ImageNet top-1 27.94 % (10 crops)"),
+    "plain34": _resnet("Plain34", "ImageNet top-1 28.54 %, top-5 10.02 % (10 crops)"),
+    "resnet18": _resnet("ResNet18", "ImageNet top-1 27.88 % (A, 10 crops)"),
+    "resnet34": _resnet("ResNet34", "ImageNet top-1 24.52 %, top-5 7.46 % (B, 10 crops)"),
+    "resnet50": _resnet("ResNet50", "ImageNet top-1 22.85 %, top-5 6.71 % (10 crops)"),
+    "resnet101": _resnet("ResNet101", "ImageNet top-1 21.75 %, top-5 6.05 % (10 crops)"),
+    "resnet152": _resnet("ResNet152", "ImageNet top-1 21.43 %, top-5 5.71 % (10 crops)"),
     "resnet20": _cifar("ResNet20", "0.27M", "CIFAR-10 top-1 8.75 %"),
     "resnet32": _cifar("ResNet32", "0.46M", "CIFAR-10 top-1 7.51 %"),
     "resnet44": _cifar("ResNet44", "0.66M", "CIFAR-10 top-1 7.17 %"),

@@ -1,0 +1,83 @@
+"""ZFNet, AlexNet with a finer look at the picture.
+
+Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks" (2013), figure 3 and section 5.1.
+
+Differences from the paper:
+    The maps are 110, 55, 26, 13 and 6 pixels wide as figure 3 prints them; the paddings that give these sizes are not
+    stated and were worked out from them. The paper's contrast normalization across maps is local response
+    normalization with the constants of Krizhevsky et al. (2012).
+"""
+
+from __future__ import annotations
+
+import keras
+
+from kerascnn.applications.alexnet import Row, convolutions, dense_layers
+from kerascnn.applications.model_ends import Arguments
+from kerascnn.errors import InputError
+
+# fmt: off
+BASE = (
+    #   conv    filters size s  p  grouped bias    pool     p
+    Row("conv1",  96, 7, 2, 1, False, "zeros", "pool1", 1),  # 110 x 110 x 96, 55 x 55 x 96
+    Row("conv2", 256, 5, 2, 0, False, "zeros", "pool2", 1),  # 26 x 26 x 256, 13 x 13 x 256
+    Row("conv3", 384, 3, 1, 1, False, "zeros", None),        # 13 x 13 x 384
+    Row("conv4", 384, 3, 1, 1, False, "zeros", None),        # 13 x 13 x 384
+    Row("conv5", 256, 3, 1, 1, False, "zeros", "pool3"),     # 13 x 13 x 256, 6 x 6 x 256
+)
+# Section 5.1: "increasing the size of the middle convolution layers".
+WIDE_FILTERS = {"conv3": 512, "conv4": 1024, "conv5": 512}
+# fmt: on
+
+TABLES = {"base": BASE, "wide": tuple(row._replace(filters=WIDE_FILTERS.get(row.name, row.filters)) for row in BASE)}
+
+# The two strided convolutions and three pools must leave a pixel.
+MIN_SIZE = 53
+
+
+def ZFNet(
+    include_top: bool = True,
+    weights: str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "zfnet",
+    *,
+    width: str = "wide",
+) -> keras.Model:
+    """ZFNet (Zeiler and Fergus, 2013, figure 3): five convolutions, three dense layers.
+
+    Args:
+        include_top: whether the three dense layers end the network.
+        weights: None; there are no public weights of this network.
+        input_tensor: a Keras tensor of images to build on.
+        input_shape: (height, width, channels), (224, 224, 3) by default; at least 53 pixels; without the top, None is
+            a size too.
+        pooling: without the top, None (feature maps), "avg" or "max".
+        classes: the number of classes.
+        classifier_activation: the activation of the last dense layer; None gives logits.
+        name: the model's name.
+        width: "wide" (512, 1024, 512 filters in conv3 to conv5) or "base" (384, 384, 256, figure 3).
+
+    Returns:
+        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Weights are
+        drawn from N(0, 0.01), biases are 0; dropout is 50 % after both dense layers of 4096 (section 3.1).
+
+    Raises:
+        InputError: images too small, an unknown width or pooling, weights that do not exist.
+
+    Example:
+        >>> model = kerascnn.applications.ZFNet(width="base", classes=10)
+    """
+    if width not in TABLES:
+        raise InputError(f"ZFNet has width='wide' or 'base', not {width!r}.")
+    arguments = Arguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
+    )
+    start = arguments.begin("ZFNet", default_size=224, min_size=MIN_SIZE, fixed_size=include_top)
+    x = convolutions(start, TABLES[width], groups=1, norm="lrn", pool_first=True)
+    if not include_top:
+        return arguments.end_in_features(start, x)
+    return arguments.end(start, dense_layers(x, arguments, bias="zeros"))

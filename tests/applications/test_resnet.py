@@ -1,0 +1,130 @@
+import keras
+import numpy as np
+import pytest
+
+from kerascnn import InputError
+from kerascnn.applications import Plain18, Plain34, ResNet18, ResNet34, ResNet50, create
+
+# The size of each stage's maps, and the filters of its 3 x 3 convolutions.
+STAGES = {"conv2": (56, 64), "conv3": (28, 128), "conv4": (14, 256), "conv5": (7, 512)}
+
+
+def trainable(model):
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+@pytest.mark.parametrize(
+    ("depth", "exact"), [(18, 11_689_512), (34, 21_797_672), (50, 25_557_032), (101, 44_549_160), (152, 60_192_808)]
+)
+def test_parameters_and_shapes_of_the_table(depth, exact):
+    model = create(f"resnet{depth}")
+    assert trainable(model) == exact
+    weighted = [
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense) and "shortcut" not in layer.name
+    ]
+    assert len(weighted) == depth
+    last = {stage: [layer for layer in model.layers if layer.name.startswith(stage)][-1] for stage in STAGES}
+    expansion = 1 if depth < 50 else 4
+    for stage, (size, filters) in STAGES.items():
+        assert tuple(last[stage].output.shape[1:]) == (size, size, expansion * filters)
+    assert model.get_layer("conv1").output.shape[1:] == (112, 112, 64)
+
+
+def test_shortcuts():
+    a, b, c = (trainable(ResNet34(shortcut=option)) for option in "ABC")
+    growing = [(64, 128), (128, 256), (256, 512)]
+    assert b - a == sum(before * after + 2 * after for before, after in growing)
+    same = [64] * 3 + [128] * 3 + [256] * 5 + [512] * 2
+    assert c - b == sum(filters**2 + 2 * filters for filters in same)
+
+
+@pytest.mark.parametrize(("plain", "residual"), [(Plain18, ResNet18), (Plain34, ResNet34)])
+def test_plain_networks(plain, residual):
+    network = plain()
+    assert [weight.shape for weight in network.weights] == [weight.shape for weight in residual(shortcut="A").weights]
+    assert not any(isinstance(layer, keras.layers.Add) for layer in network.layers)
+
+
+def test_where_a_bottleneck_has_its_stride():
+    def stride(model):
+        return [model.get_layer(f"conv3_1_{number}").strides for number in (1, 2)]
+
+    assert stride(ResNet50(include_top=False)) == [(2, 2), (1, 1)]
+    assert stride(ResNet50(include_top=False, stride_in="3x3")) == [(1, 1), (2, 2)]
+
+
+def by_kind(model, kind):
+    return [layer for layer in model.layers if isinstance(layer, kind)]
+
+
+def copied_from_keras(ours, peer):
+    """Copies the weights of keras.applications' network, whose convolutions have biases before normalization.
+
+    Its shortcuts come before the block's layers, ours after them; names tell which is which.
+    """
+    for layer in peer.layers:
+        if not layer.weights:
+            continue
+        if layer.name == "predictions":
+            ours.get_layer("fc").set_weights(layer.get_weights())
+            continue
+        name, bn = our_name(layer.name)
+        if bn:
+            gamma, beta, mean, variance = layer.get_weights()
+            bias = peer.get_layer(layer.name.replace("_bn", "_conv")).bias
+            ours.get_layer(name).set_weights([gamma, beta, mean - np.asarray(bias), variance])
+        else:
+            ours.get_layer(name).set_weights(layer.get_weights()[:1])
+
+
+def our_name(theirs):
+    """conv3_block1_0_bn is our conv3_1_shortcut_bn."""
+    if theirs.startswith("conv1"):
+        return ("conv1_bn", True) if theirs.endswith("bn") else ("conv1", False)
+    stage, block, number, kind = theirs.split("_")
+    part = "shortcut" if number == "0" else number
+    name = f"{stage}_{block.removeprefix('block')}_{part}"
+    return (f"{name}_bn", True) if kind == "bn" else (name, False)
+
+
+@pytest.mark.parametrize(
+    "depth", [50, pytest.param(101, marks=pytest.mark.slow), pytest.param(152, marks=pytest.mark.slow)]
+)
+def test_equals_keras_applications_with_its_weights(depth):
+    options = {"weights": None, "input_shape": (64, 64, 3), "classes": 7, "classifier_activation": None}
+    ours = create(f"resnet{depth}", **options)
+    peer = getattr(keras.applications, f"ResNet{depth}")(**options)
+    generator = np.random.default_rng(0)
+    for layer in by_kind(peer, keras.layers.BatchNormalization):
+        gamma, beta, mean, variance = layer.get_weights()
+        layer.set_weights(
+            [
+                generator.uniform(0.3, 0.6, gamma.shape),
+                generator.normal(0, 0.1, beta.shape),
+                generator.normal(0, 0.1, mean.shape),
+                generator.uniform(0.5, 1.5, variance.shape),
+            ]
+        )
+    for layer in by_kind(peer, keras.layers.Conv2D):
+        kernel, bias = layer.get_weights()
+        layer.set_weights([kernel, generator.normal(0, 0.1, bias.shape)])
+    copied_from_keras(ours, peer)
+    images = generator.normal(0, 1, (2, 64, 64, 3)).astype("float32")
+    expected = np.asarray(peer(images))
+    assert np.abs(expected).max() > 1e-2
+    np.testing.assert_allclose(ours(images), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"shortcut": "D"}, "shortcuts 'A', 'B' and 'C', not 'D'"),
+        ({"stride_in": "7x7"}, "stride in '1x1' or '3x3', not '7x7'"),
+        ({"input_shape": (31, 40, 3)}, "at least 32 x 32 pixels, not 31 x 40"),
+    ],
+)
+def test_refused(arguments, sentence):
+    with pytest.raises(InputError, match=sentence):
+        ResNet50(**arguments)

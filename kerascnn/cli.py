@@ -60,13 +60,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run_models(options: argparse.Namespace) -> int:
     """`kerascnn models`."""
-    from dataclasses import asdict
-
     from kerascnn.applications import registry
     from kerascnn.console import models_table, output
 
     if options.json:
-        _print_json([{"name": name, **asdict(entry)} for name, entry in registry.REGISTRY.items()])
+        _print_json([{"name": name, **entry.to_dict()} for name, entry in registry.REGISTRY.items()])
     else:
         output().print(models_table(registry.REGISTRY))
     return 0

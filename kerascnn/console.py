@@ -43,12 +43,26 @@ def track(items: Iterable, total: int, description: str) -> Iterable:
 
 def models_table(registry: dict[str, Entry]) -> Table:
     """The networks and what their papers say of them."""
-    table = Table("model", "builder", "paper", "input", "parameters", "published error", box=BOX)
+    table = Table("model", "paper", "input", "parameters", "top-1 error", "top-5 error", "measured with", box=BOX)
+    table.columns[0].no_wrap = True
+    for column in table.columns[2:6]:
+        column.justify = "right"
     for name, entry in registry.items():
-        paper = f"{entry.paper.partition(',')[0]} {entry.year}"
-        size = f"{entry.input_size} x {entry.input_size}"
-        table.add_row(name, entry.builder, paper, size, entry.published_parameters, entry.published_error)
+        error = entry.errors[0] if entry.errors else None
+        table.add_row(
+            name,
+            f"{entry.paper.partition(',')[0]} {entry.year}",
+            f"{entry.input_size}",
+            _or_dash(entry.published_parameters, "M"),
+            _or_dash(error and error.top1, " %"),
+            _or_dash(error and error.top5, " %"),
+            f"{entry.data}{', ' if error and error.protocol else ''}{error.protocol}" if error else "",
+        )
     return table
+
+
+def _or_dash(figure: float | None, unit: str) -> str:
+    return "–" if figure is None else f"{figure:g}{unit}"
 
 
 def say_data(data: DataSet) -> None:

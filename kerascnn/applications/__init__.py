@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from kerascnn.applications.registry import REGISTRY, Entry, create, info, list_models
+from kerascnn.applications.registry import REGISTRY, Entry, PublishedError, create, info, list_models
 
 if TYPE_CHECKING:
     from kerascnn.applications.alexnet import AlexNet, AlexNetV2
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ResNet44,
         ResNet56,
         ResNet110,
+        ResNet1202,
     )
     from kerascnn.applications.googlenet import GoogLeNet
     from kerascnn.applications.resnet import Plain18, Plain34, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
@@ -44,6 +45,7 @@ __all__ = [
     "Plain34",
     "Plain44",
     "Plain56",
+    "PublishedError",
     "ResNet18",
     "ResNet20",
     "ResNet32",
@@ -54,6 +56,7 @@ __all__ = [
     "ResNet101",
     "ResNet110",
     "ResNet152",
+    "ResNet1202",
     "ZFNet",
     "create",
     "info",

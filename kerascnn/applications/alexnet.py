@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import keras
 
-from kerascnn.applications.model_ends import Arguments
+from kerascnn.applications.builder import Network, builder
 from kerascnn.errors import InputError
-from kerascnn.layers import BatchNormalization, LocalResponseNormalization, conv_unit
+from kerascnn.layers import BatchNormalization, LocalResponseNormalization, channel_axis, conv_unit
 
 
 class Row(NamedTuple):
@@ -70,7 +70,7 @@ def _initializer() -> keras.Initializer:
 def _normalization(norm: str | None, name: str) -> keras.layers.Layer:
     if norm == "lrn":
         return LocalResponseNormalization(name=name)
-    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
+    return BatchNormalization(axis=channel_axis(), momentum=0.9, epsilon=1e-5, name=name)
 
 
 def convolutions(
@@ -98,7 +98,7 @@ def _pool(row: Row) -> list[keras.layers.Layer]:
     return [*padding, keras.layers.MaxPooling2D(3, strides=2, name=row.pool)]
 
 
-def dense_layers(x: keras.KerasTensor, arguments: Arguments, bias: str = "ones") -> keras.KerasTensor:
+def dense_layers(x: keras.KerasTensor, network: Network, bias: str = "ones") -> keras.KerasTensor:
     """Section 3.5: two dense layers of 4096 with dropout 0.5 (section 4.2), and the classifier."""
     x = keras.layers.Flatten(name="pool3_flatten")(x)
     for name in ("fc6", "fc7"):
@@ -106,35 +106,21 @@ def dense_layers(x: keras.KerasTensor, arguments: Arguments, bias: str = "ones")
             4096, activation="relu", kernel_initializer=_initializer(), bias_initializer=bias, name=name
         )
         x = keras.layers.Dropout(0.5, name=f"{name}_dropout")(dense(x))
-    return arguments.classifier(x, _initializer(), logits="fc8")
+    return network.classifier(x, _initializer(), logits="fc8")
 
 
+@builder(size=227, min_size=MIN_SIZE)
 def AlexNet(
-    include_top: bool = True,
-    weights: str | None = None,
-    input_tensor: keras.KerasTensor | None = None,
-    input_shape: tuple[int | None, ...] | None = None,
-    pooling: str | None = None,
-    classes: int = 1000,
-    classifier_activation: str | None = "softmax",
-    name: str = "alexnet",
+    network: Network,
     *,
     groups: int = 1,
     norm: str | None = "lrn",
     pool_first: bool = True,
-) -> keras.Model:
+) -> keras.KerasTensor:
     """AlexNet (Krizhevsky et al., 2012, section 3.5): five convolutions, three dense layers.
 
     Args:
-        include_top: whether the three dense layers end the network.
-        weights: None; there are no public weights of this form, see `AlexNetV2`.
-        input_tensor: a Keras tensor of images to build on.
-        input_shape: (height, width, channels), (227, 227, 3) by default; at least 67 pixels; without the top, None is
-            a size too.
-        pooling: without the top, None (feature maps), "avg" or "max".
-        classes: the number of classes.
-        classifier_activation: the activation of the last dense layer; None gives logits.
-        name: the model's name.
+        {common}
         groups: 2 cuts conv2, conv4 and conv5 in two, as the paper's two GPUs did.
         norm: "lrn" (local response normalization, section 3.3), "batch" or None, after conv1 and conv2.
         pool_first: whether pooling comes before normalization; the paper normalizes first.
@@ -153,38 +139,19 @@ def AlexNet(
         raise InputError(f"AlexNet has groups=1 or 2, not {groups!r}.")
     if norm not in NORMS:
         raise InputError(f"AlexNet has norm='lrn', 'batch' or None, not {norm!r}.")
-    arguments = Arguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
-    )
-    start = arguments.begin("AlexNet", default_size=227, min_size=MIN_SIZE, fixed_size=include_top)
-    x = convolutions(start, TABLE, groups=groups, norm=norm, pool_first=pool_first)
-    if not include_top:
-        return arguments.end_in_features(start, x)
-    return arguments.end(start, dense_layers(x, arguments))
+    x = network.images(fixed_size=network.include_top)
+    x = convolutions(x, TABLE, groups=groups, norm=norm, pool_first=pool_first)
+    if not network.include_top:
+        return network.features(x)
+    return dense_layers(x, network)
 
 
-def AlexNetV2(
-    include_top: bool = True,
-    weights: str | None = None,
-    input_tensor: keras.KerasTensor | None = None,
-    input_shape: tuple[int | None, ...] | None = None,
-    pooling: str | None = None,
-    classes: int = 1000,
-    classifier_activation: str | None = "softmax",
-    name: str = "alexnetv2",
-) -> keras.Model:
+@builder(size=224, min_size=MIN_SIZE_2014)
+def AlexNetV2(network: Network) -> keras.KerasTensor:
     """AlexNet's single tower of 2014 (Krizhevsky, "One weird trick", section 5): 64-192-384-256-256, no normalization.
 
     Args:
-        include_top: whether the three dense layers end the network.
-        weights: None; train it or load a file of your own.
-        input_tensor: a Keras tensor of images to build on.
-        input_shape: (height, width, channels), (224, 224, 3) by default; at least 63 pixels; without the top, None is
-            a size too.
-        pooling: without the top, None (feature maps), "avg" or "max".
-        classes: the number of classes.
-        classifier_activation: the activation of the last dense layer; None gives logits.
-        name: the model's name.
+        {common}
 
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Weights and
@@ -196,11 +163,8 @@ def AlexNetV2(
     Example:
         >>> model = kerascnn.applications.AlexNetV2(classes=10)
     """
-    arguments = Arguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
-    )
-    start = arguments.begin("AlexNetV2", default_size=224, min_size=MIN_SIZE_2014, fixed_size=include_top)
-    x = convolutions(start, TABLE_2014, groups=1, norm=None, pool_first=True)
-    if not include_top:
-        return arguments.end_in_features(start, x)
-    return arguments.end(start, dense_layers(x, arguments))
+    x = network.images(fixed_size=network.include_top)
+    x = convolutions(x, TABLE_2014, groups=1, norm=None, pool_first=True)
+    if not network.include_top:
+        return network.features(x)
+    return dense_layers(x, network)

@@ -14,13 +14,13 @@ Differences from the paper:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 from typing import NamedTuple
 
 import keras
 
-from kerascnn.applications.model_ends import Arguments
-from kerascnn.applications.residual import INITIALIZER, check_shortcut, residual, unit
+from kerascnn.applications.builder import Builder, Network, builder
+from kerascnn.applications.residual import INITIALIZER, basic_block, check_shortcut, unit
 
 
 class Row(NamedTuple):
@@ -38,118 +38,66 @@ STAGES = (
 )
 
 # Depth is 6n + 2: two layers a block, n blocks a stage, conv1 and the dense layer.
-BLOCKS_OF_DEPTH = {20: 3, 32: 5, 44: 7, 56: 9, 110: 18}
+BLOCKS_OF_DEPTH = {20: 3, 32: 5, 44: 7, 56: 9, 110: 18, 1202: 200}
 
 
-def block(x: keras.KerasTensor, filters: int, strides: int, shortcut: str | None, name: str) -> keras.KerasTensor:
-    """Two 3 x 3 convolutions, beside a shortcut in a residual network."""
-    y = unit(x, filters, 3, strides=strides, name=f"{name}_1")
-    if shortcut is None:
-        return unit(y, filters, 3, name=f"{name}_2")
-    y = unit(y, filters, 3, activation=None, name=f"{name}_2")
-    return residual(x, y, strides, shortcut, name)
-
-
-def _network(network: str, depth: int, shortcut: str | None, arguments: Arguments) -> keras.Model:
-    start = arguments.begin(network, default_size=32, min_size=4)
-    x = unit(start, 16, 3, name="conv1")
+def _layers(network: Network, depth: int, shortcut: str | None) -> keras.KerasTensor:
+    x = unit(network.images(), 16, 3, name="conv1")
     for stage, filters, strides in STAGES:
         for number in range(1, BLOCKS_OF_DEPTH[depth] + 1):
-            x = block(x, filters, strides if number == 1 else 1, shortcut, f"{stage}_{number}")
-    if not arguments.include_top:
-        return arguments.end_in_features(start, x)
+            x = basic_block(x, filters, strides if number == 1 else 1, shortcut, f"{stage}_{number}")
+    if not network.include_top:
+        return network.features(x)
     x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)  # 64
-    return arguments.end(start, arguments.classifier(x, INITIALIZER))
+    return network.classifier(x, INITIALIZER)
 
 
-_ARGUMENTS = """
+_DOCUMENTATION = """{{name}} {kind}for 32 x 32 images (He et al., 2015, section 4.2, n = {n}).
 
     Args:
-        include_top: whether the average pooling and the dense layer end the network.
-        weights: None; there are no public weights of this network.
-        input_tensor: a Keras tensor of images to build on.
-        input_shape: (height, width, channels), (32, 32, 3) by default; at least 4 pixels, None is a size too.
-        pooling: without the top, None (feature maps), "avg" or "max".
-        classes: the number of classes.
-        classifier_activation: the activation of the dense layer; None gives logits.
-        name: the model's name.{shortcut}
+        {{common}}{extras}
 
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
         Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
 
     Raises:
-        InputError: images too small, an unknown shortcut or pooling, weights that do not exist.
+        InputError: images too small, an unknown shortcut, pooling or dtype, a weight file that does not fit.
 
     Example:
-        >>> model = kerascnn.applications.{name}(classes=10)
-"""
+        >>> model = kerascnn.applications.{{name}}(classes=10)
+    """
 
 _SHORTCUT = """
         shortcut: "A" (no parameters, the paper's choice on CIFAR), "B" or "C"."""
 
-
-def _residual_member(depth: int) -> Callable[..., keras.Model]:
-    """The public builder of one depth: its signature is that of keras.applications."""
-    public = f"ResNet{depth}"
-
-    def build(
-        include_top: bool = True,
-        weights: str | None = None,
-        input_tensor: keras.KerasTensor | None = None,
-        input_shape: tuple[int | None, ...] | None = None,
-        pooling: str | None = None,
-        classes: int = 10,
-        classifier_activation: str | None = "softmax",
-        name: str = public.lower(),
-        *,
-        shortcut: str = "A",
-    ) -> keras.Model:
-        check_shortcut(public, shortcut)
-        arguments = Arguments(
-            include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
-        )
-        return _network(public, depth, shortcut, arguments)
-
-    return _published(build, public, depth, _SHORTCUT)
+for_cifar = functools.partial(builder, size=32, min_size=4, classes=10)
 
 
-def _plain_member(depth: int) -> Callable[..., keras.Model]:
-    """As `_residual_member`, of the network without shortcuts."""
-    public = f"Plain{depth}"
+def _residual(depth: int) -> Builder:
+    def layers(network: Network, *, shortcut: str = "A") -> keras.KerasTensor:
+        check_shortcut(network.public, shortcut)
+        return _layers(network, depth, shortcut)
 
-    def build(
-        include_top: bool = True,
-        weights: str | None = None,
-        input_tensor: keras.KerasTensor | None = None,
-        input_shape: tuple[int | None, ...] | None = None,
-        pooling: str | None = None,
-        classes: int = 10,
-        classifier_activation: str | None = "softmax",
-        name: str = public.lower(),
-    ) -> keras.Model:
-        arguments = Arguments(
-            include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
-        )
-        return _network(public, depth, None, arguments)
-
-    return _published(build, public, depth, "")
+    layers.__doc__ = _DOCUMENTATION.format(kind="", n=BLOCKS_OF_DEPTH[depth], extras=_SHORTCUT)
+    return for_cifar(public=f"ResNet{depth}")(layers)
 
 
-def _published(build: Callable[..., keras.Model], public: str, depth: int, shortcut: str) -> Callable[..., keras.Model]:
-    build.__name__ = build.__qualname__ = public
-    kind = "without shortcuts " if not shortcut else ""
-    first_line = f"{public} {kind}for 32 x 32 images (He et al., 2015, section 4.2, n = {BLOCKS_OF_DEPTH[depth]})."
-    build.__doc__ = first_line + _ARGUMENTS.format(name=public, shortcut=shortcut)
-    return build
+def _plain(depth: int) -> Builder:
+    def layers(network: Network) -> keras.KerasTensor:
+        return _layers(network, depth, None)
+
+    layers.__doc__ = _DOCUMENTATION.format(kind="without shortcuts ", n=BLOCKS_OF_DEPTH[depth], extras="")
+    return for_cifar(public=f"Plain{depth}")(layers)
 
 
-ResNet20 = _residual_member(20)
-ResNet32 = _residual_member(32)
-ResNet44 = _residual_member(44)
-ResNet56 = _residual_member(56)
-ResNet110 = _residual_member(110)
-Plain20 = _plain_member(20)
-Plain32 = _plain_member(32)
-Plain44 = _plain_member(44)
-Plain56 = _plain_member(56)
+ResNet20 = _residual(20)
+ResNet32 = _residual(32)
+ResNet44 = _residual(44)
+ResNet56 = _residual(56)
+ResNet110 = _residual(110)
+ResNet1202 = _residual(1202)
+Plain20 = _plain(20)
+Plain32 = _plain(32)
+Plain44 = _plain(44)
+Plain56 = _plain(56)

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import keras
 
-from kerascnn.applications.model_ends import Arguments, channel_axis
-from kerascnn.layers import LocalResponseNormalization, conv_unit
+from kerascnn.applications.builder import Network, Outputs, builder
+from kerascnn.layers import LocalResponseNormalization, channel_axis, conv_unit
 
 
 class Row(NamedTuple):
@@ -71,40 +71,22 @@ def inception(x: keras.KerasTensor, row: Row, name: str) -> keras.KerasTensor:
     return keras.layers.Concatenate(channel_axis(), name=name)([branch1, branch3, branch5, branch_pool])
 
 
-def auxiliary_head(x: keras.KerasTensor, arguments: Arguments, name: str) -> keras.KerasTensor:
+def auxiliary_head(x: keras.KerasTensor, network: Network, name: str) -> keras.KerasTensor:
     """Section 5: a small classifier that feeds gradient into the middle of the network."""
     x = keras.layers.AveragePooling2D(5, strides=3, name=f"{name}_pool")(x)  # 4 x 4
     x = unit(x, 128, 1, name=f"{name}_conv")
     x = keras.layers.Flatten(name=f"{name}_flatten")(x)
     x = keras.layers.Dense(1024, activation="relu", kernel_initializer=INITIALIZER, name=f"{name}_fc1")(x)
     x = keras.layers.Dropout(0.7, name=f"{name}_dropout")(x)
-    return arguments.classifier(x, INITIALIZER, logits=f"{name}_fc2", predictions=name)
+    return network.classifier(x, INITIALIZER, logits=f"{name}_fc2", predictions=name)
 
 
-def GoogLeNet(
-    include_top: bool = True,
-    weights: str | None = None,
-    input_tensor: keras.KerasTensor | None = None,
-    input_shape: tuple[int | None, ...] | None = None,
-    pooling: str | None = None,
-    classes: int = 1000,
-    classifier_activation: str | None = "softmax",
-    name: str = "googlenet",
-    *,
-    aux_heads: bool = False,
-) -> keras.Model:
+@builder(size=224, min_size=MIN_SIZE)
+def GoogLeNet(network: Network, *, aux_heads: bool = False) -> Outputs:
     """GoogLeNet (Szegedy et al., 2014, table 1): 22 layers with weights, nine Inception modules.
 
     Args:
-        include_top: whether the average pooling, the dropout and the dense layer end the network.
-        weights: None; train it or load a file of your own.
-        input_tensor: a Keras tensor of images to build on.
-        input_shape: (height, width, channels), (224, 224, 3) by default; at least 32 pixels, 65 with
-            auxiliary heads; None is a size too, without them.
-        pooling: without the top, None (feature maps), "avg" or "max".
-        classes: the number of classes.
-        classifier_activation: the activation of each classifier; None gives logits.
-        name: the model's name.
+        {common}
         aux_heads: whether the two auxiliary classifiers on 4a and 4d are there, for training; the outputs are
             then a dict of `main`, `aux_4a` and `aux_4d`, to be weighted 1, 0.3 and 0.3 in the loss.
 
@@ -120,13 +102,9 @@ def GoogLeNet(
         >>> sorted(model.output)
         ['aux_4a', 'aux_4d', 'main']
     """
-    arguments = Arguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
-    )
-    heads = include_top and aux_heads
-    min_size = MIN_SIZE_WITH_HEADS if heads else MIN_SIZE
-    start = arguments.begin("GoogLeNet", default_size=224, min_size=min_size, fixed_size=heads)
-    x = unit(start, 64, 7, strides=2, name="conv1")  # 112 x 112 x 64
+    heads = network.include_top and aux_heads
+    x = network.images(min_size=MIN_SIZE_WITH_HEADS if heads else MIN_SIZE, fixed_size=heads)
+    x = unit(x, 64, 7, strides=2, name="conv1")  # 112 x 112 x 64
     x = max_pool(strides=2, name="pool1")(x)  # 56 x 56 x 64
     x = LocalResponseNormalization(name="norm1")(x)
     x = unit(x, 64, 1, name="conv2_reduce")
@@ -139,13 +117,13 @@ def GoogLeNet(
         x = inception(x, row, f"inception_{row.module}")
         if heads and row.module in AUXILIARY_HEADS:
             head = f"aux_{row.module}"
-            outputs[head] = auxiliary_head(x, arguments, head)
+            outputs[head] = auxiliary_head(x, network, head)
         if row.module in POOL_AFTER:
             x = max_pool(strides=2, name=f"pool{row.module[0]}")(x)
 
-    if not include_top:
-        return arguments.end_in_features(start, x)
+    if not network.include_top:
+        return network.features(x)
     x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)  # 1024
     x = keras.layers.Dropout(0.4, name="dropout")(x)
-    main = arguments.classifier(x, INITIALIZER, predictions="main")
-    return arguments.end(start, {"main": main, **outputs} if heads else main)
+    main = network.classifier(x, INITIALIZER, predictions="main")
+    return {"main": main, **outputs} if heads else main

@@ -9,9 +9,8 @@ import functools
 
 import keras
 
-from kerascnn.applications.model_ends import channel_axis
 from kerascnn.errors import InputError
-from kerascnn.layers import BatchNormalization, SubsampledIdentity, conv_unit
+from kerascnn.layers import BatchNormalization, SubsampledIdentity, channel_axis, conv_unit
 
 SHORTCUTS = ("A", "B", "C")
 
@@ -45,3 +44,12 @@ def residual(x: keras.KerasTensor, y: keras.KerasTensor, strides: int, shortcut:
         x = SubsampledIdentity(filters, strides, name=f"{name}_shortcut")(x)
     y = keras.layers.Add(name=f"{name}_add")([y, x])
     return keras.layers.Activation("relu", name=f"{name}_relu")(y)
+
+
+def basic_block(x: keras.KerasTensor, filters: int, strides: int, shortcut: str | None, name: str) -> keras.KerasTensor:
+    """Figure 5, left: two 3 x 3 convolutions, beside a shortcut in a residual network."""
+    y = unit(x, filters, 3, strides=strides, name=f"{name}_1")
+    if shortcut is None:
+        return unit(y, filters, 3, name=f"{name}_2")
+    y = unit(y, filters, 3, activation=None, name=f"{name}_2")
+    return residual(x, y, strides, shortcut, name)

@@ -13,12 +13,11 @@ Differences from the paper:
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
 
-from kerascnn.applications.model_ends import Arguments
+from kerascnn.applications.builder import Builder, Network, builder
 from kerascnn.layers import BatchNormalization, conv_unit
 
 
@@ -49,81 +48,56 @@ INITIALIZER = "glorot_uniform"
 normalization = functools.partial(BatchNormalization, momentum=0.9, epsilon=1e-5)
 
 
-def _network(network: str, batch_norm: bool, arguments: Arguments) -> keras.Model:
-    unit = functools.partial(
-        conv_unit,
-        normalization=normalization if batch_norm else None,
-        # Public weights of the normalized networks have biases before the normalization.
-        use_bias=True,
-        kernel_initializer=INITIALIZER,
-    )
-    start = x = arguments.begin(network, default_size=224, min_size=32, fixed_size=arguments.include_top)
-    for stage, filters in FILTERS.items():
-        for number, kernel_size in enumerate(getattr(TABLE[network], stage), start=1):
-            x = unit(x, filters, kernel_size, name=f"{stage}_{number}")
-        x = keras.layers.MaxPooling2D(2, strides=2, name=f"pool{stage[-1]}")(x)
-    if not arguments.include_top:
-        return arguments.end_in_features(start, x)
+def _column(public: str) -> Builder:
+    """The builder of one column of the table."""
+
+    @builder(public=public, size=224, min_size=32)
+    def layers(network: Network, *, batch_norm: bool = False) -> keras.KerasTensor:
+        """{name} (Simonyan and Zisserman, 2014, table 1).
+
+        Args:
+            {common}
+            batch_norm: whether batch normalization follows each convolution.
+
+        Returns:
+            A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
+            Weights are initialized after Glorot and Bengio (2010); dropout is 50 % after both dense layers of 4096.
+
+        Raises:
+            InputError: images too small, an unknown pooling or dtype, a weight file that does not fit.
+
+        Example:
+            >>> model = kerascnn.applications.{name}(classes=10)
+        """
+        unit = functools.partial(
+            conv_unit,
+            normalization=normalization if batch_norm else None,
+            # Public weights of the normalized networks have biases before the normalization.
+            use_bias=True,
+            kernel_initializer=INITIALIZER,
+        )
+        x = network.images(fixed_size=network.include_top)
+        for stage, filters in FILTERS.items():
+            for number, kernel_size in enumerate(getattr(TABLE[public], stage), start=1):
+                x = unit(x, filters, kernel_size, name=f"{stage}_{number}")
+            x = keras.layers.MaxPooling2D(2, strides=2, name=f"pool{stage[-1]}")(x)
+        if not network.include_top:
+            return network.features(x)
+        return _dense_layers(x, network)
+
+    return layers
+
+
+def _dense_layers(x: keras.KerasTensor, network: Network) -> keras.KerasTensor:
     x = keras.layers.Flatten(name="pool5_flatten")(x)  # 7 x 7 x 512
     for name in ("fc6", "fc7"):
         x = keras.layers.Dense(4096, activation="relu", kernel_initializer=INITIALIZER, name=name)(x)
         x = keras.layers.Dropout(0.5, name=f"{name}_dropout")(x)
-    return arguments.end(start, arguments.classifier(x, INITIALIZER, logits="fc8"))
+    return network.classifier(x, INITIALIZER, logits="fc8")
 
 
-_DOCUMENTATION = """{name} (Simonyan and Zisserman, 2014, table 1).
-
-    Args:
-        include_top: whether the three dense layers end the network.
-        weights: None; train it or load a file of your own.
-        input_tensor: a Keras tensor of images to build on.
-        input_shape: (height, width, channels), (224, 224, 3) by default; at least 32 pixels; without the top, None is
-            a size too.
-        pooling: without the top, None (feature maps), "avg" or "max".
-        classes: the number of classes.
-        classifier_activation: the activation of the last dense layer; None gives logits.
-        name: the model's name.
-        batch_norm: whether batch normalization follows each convolution.
-
-    Returns:
-        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
-        Weights are initialized after Glorot and Bengio (2010); dropout is 50 % after both dense layers of 4096.
-
-    Raises:
-        InputError: images too small, an unknown pooling, weights that do not exist.
-
-    Example:
-        >>> model = kerascnn.applications.{name}(classes=10)
-"""
-
-
-def _member(public: str) -> Callable[..., keras.Model]:
-    """The public builder of one column of the table: its signature is that of keras.applications."""
-
-    def build(
-        include_top: bool = True,
-        weights: str | None = None,
-        input_tensor: keras.KerasTensor | None = None,
-        input_shape: tuple[int | None, ...] | None = None,
-        pooling: str | None = None,
-        classes: int = 1000,
-        classifier_activation: str | None = "softmax",
-        name: str = public.lower(),
-        *,
-        batch_norm: bool = False,
-    ) -> keras.Model:
-        arguments = Arguments(
-            include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
-        )
-        return _network(public, batch_norm, arguments)
-
-    build.__name__ = build.__qualname__ = public
-    build.__doc__ = _DOCUMENTATION.format(name=public)
-    return build
-
-
-VGG11 = _member("VGG11")
-VGG13 = _member("VGG13")
-VGG16 = _member("VGG16")
-VGG16C = _member("VGG16C")
-VGG19 = _member("VGG19")
+VGG11 = _column("VGG11")
+VGG13 = _column("VGG13")
+VGG16 = _column("VGG16")
+VGG16C = _column("VGG16C")
+VGG19 = _column("VGG19")

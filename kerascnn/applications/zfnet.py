@@ -13,7 +13,7 @@ from __future__ import annotations
 import keras
 
 from kerascnn.applications.alexnet import Row, convolutions, dense_layers
-from kerascnn.applications.model_ends import Arguments
+from kerascnn.applications.builder import Network, builder
 from kerascnn.errors import InputError
 
 # fmt: off
@@ -35,30 +35,12 @@ TABLES = {"base": BASE, "wide": tuple(row._replace(filters=WIDE_FILTERS.get(row.
 MIN_SIZE = 53
 
 
-def ZFNet(
-    include_top: bool = True,
-    weights: str | None = None,
-    input_tensor: keras.KerasTensor | None = None,
-    input_shape: tuple[int | None, ...] | None = None,
-    pooling: str | None = None,
-    classes: int = 1000,
-    classifier_activation: str | None = "softmax",
-    name: str = "zfnet",
-    *,
-    width: str = "wide",
-) -> keras.Model:
+@builder(size=224, min_size=MIN_SIZE)
+def ZFNet(network: Network, *, width: str = "wide") -> keras.KerasTensor:
     """ZFNet (Zeiler and Fergus, 2013, figure 3): five convolutions, three dense layers.
 
     Args:
-        include_top: whether the three dense layers end the network.
-        weights: None; there are no public weights of this network.
-        input_tensor: a Keras tensor of images to build on.
-        input_shape: (height, width, channels), (224, 224, 3) by default; at least 53 pixels; without the top, None is
-            a size too.
-        pooling: without the top, None (feature maps), "avg" or "max".
-        classes: the number of classes.
-        classifier_activation: the activation of the last dense layer; None gives logits.
-        name: the model's name.
+        {common}
         width: "wide" (512, 1024, 512 filters in conv3 to conv5) or "base" (384, 384, 256, figure 3).
 
     Returns:
@@ -73,11 +55,8 @@ def ZFNet(
     """
     if width not in TABLES:
         raise InputError(f"ZFNet has width='wide' or 'base', not {width!r}.")
-    arguments = Arguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
-    )
-    start = arguments.begin("ZFNet", default_size=224, min_size=MIN_SIZE, fixed_size=include_top)
-    x = convolutions(start, TABLES[width], groups=1, norm="lrn", pool_first=True)
-    if not include_top:
-        return arguments.end_in_features(start, x)
-    return arguments.end(start, dense_layers(x, arguments, bias="zeros"))
+    x = network.images(fixed_size=network.include_top)
+    x = convolutions(x, TABLES[width], groups=1, norm="lrn", pool_first=True)
+    if not network.include_top:
+        return network.features(x)
+    return dense_layers(x, network, bias="zeros")

@@ -24,8 +24,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         As `keras.layers.BatchNormalization`.
 
     Shapes:
-        Any; fused for (batch, height, width, channels) with `axis=-1` and, on a GPU,
-        (batch, channels, height, width) with `axis=1`.
+        Any; fused for (batch, height, width, channels) with `axis=-1` or 3.
 
     Example:
         >>> layer = BatchNormalization(momentum=0.9, epsilon=1e-5, name="conv1_bn")

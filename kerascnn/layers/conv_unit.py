@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import keras
 
+from kerascnn.layers.image_format import channel_axis
+
 
 def conv_unit(
     x: keras.KerasTensor,
@@ -25,12 +27,12 @@ def conv_unit(
     with `functools.partial`.
 
     Args:
-        x: (batch, height, width, channels).
+        x: (batch, height, width, channels), or with the channels first where that is Keras' image data format.
         filters, kernel_size, strides: of the convolution.
         padding: "same" (TensorFlow's rule), "valid", or "symmetric": (kernel - 1) / 2 zeros on every side,
             as the papers' own programs pad, which differs from "same" where the stride is not 1.
-        normalization: makes the layer between convolution and activation, from a `name`; the convolution
-            then has no bias unless `use_bias=True` is passed.
+        normalization: makes the layer between convolution and activation, from its `axis` and `name`; the
+            convolution then has no bias unless `use_bias=True` is passed.
         activation: the activation's name; None for a linear unit.
         convolution: passed to `keras.layers.Conv2D`.
 
@@ -48,7 +50,7 @@ def conv_unit(
     convolution.setdefault("use_bias", normalization is None)
     x = keras.layers.Conv2D(filters, kernel_size, strides=strides, padding=padding, name=name, **convolution)(x)
     if normalization is not None:
-        x = normalization(name=f"{name}_bn")(x)
+        x = normalization(axis=channel_axis(), name=f"{name}_bn")(x)
     if activation is not None:
         x = keras.layers.Activation(activation, name=f"{name}_{activation}")(x)
     return x

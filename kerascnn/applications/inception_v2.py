@@ -8,7 +8,7 @@ Differences from the paper:
     padding, so that 147 x 147 pixels are left as in the table. The table gives sizes and figures only: filters inside
     the modules of figures 5 to 7 and the two reductions of the grid between them are those of the network that the
     authors released as Inception v3, and a fifth module of figure 6 repeats the fourth.
-    For BN-auxiliary, the paper normalizes the auxiliary classifier's fully connected layer, "not just" its
+    For BN-auxiliary, the paper normalizes the auxiliary classifier's fully connected layer and not only its
     convolutions, so that Inception v2 would have some of the head normalized already. Here `aux_batch_norm` is the
     whole head: off, both its convolutions have biases and no batch normalization; on, both have it, the second being
     the paper's fully connected layer. The dense layer that makes the logits is never normalized. Without the head

@@ -20,6 +20,8 @@ SIZE = {
     **dict.fromkeys(("vgg11", "vgg13", "vgg16", "vgg16c", "vgg19"), 32),
     **dict.fromkeys(("plain18", "plain34", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"), 32),
     "googlenet": 72,
+    "bninception": 32,
+    **dict.fromkeys(("inceptionv2", "inceptionv3"), 107),
 }
 # What Keras calls layers that nobody named.
 AUTOMATIC = {

@@ -18,7 +18,9 @@ SIZE = {
     "alexnetv2": 63,
     "zfnet": 53,
     **dict.fromkeys(("vgg11", "vgg13", "vgg16", "vgg16c", "vgg19"), 32),
-    **dict.fromkeys(("plain18", "plain34", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"), 32),
+    **dict.fromkeys(("plain18", "plain34", "resnet18", "resnet34"), 32),
+    # Statistics of last maps of one pixel make gradients explode through that many layers.
+    **dict.fromkeys(("resnet50", "resnet101", "resnet152"), 64),
     "googlenet": 72,
     "bninception": 32,
     **dict.fromkeys(("inceptionv2", "inceptionv3"), 107),
@@ -104,8 +106,8 @@ def test_a_training_step_reaches_every_weight_and_lowers_the_loss(network):
     gradients = tape.gradient(loss, [weight.value for weight in model.trainable_weights])
     pairs = list(zip(model.trainable_weights, gradients, strict=True))
     assert [weight.path for weight, gradient in pairs if gradient is None or not np.any(gradient)] == []
-    # Along the gradient, as far as would lower a straight line by a thousandth.
-    step = 0.001 * loss / sum(tf.reduce_sum(gradient**2) for gradient in gradients)
+    # Along the gradient, as far as would lower a straight line by one percent.
+    step = 0.01 * loss / sum(tf.reduce_sum(gradient**2) for gradient in gradients)
     for weight, gradient in pairs:
         weight.assign_sub(step * gradient)
     assert float(loss_of(model, x, y)) < float(loss)
@@ -154,8 +156,8 @@ class Lesson(NamedTuple):
         pytest.param("alexnetv2", Lesson(1e-4, 60), marks=pytest.mark.slow),
         pytest.param("zfnet", Lesson(1e-4, 60), marks=pytest.mark.slow),
         pytest.param("vgg11", Lesson(1e-4, 60), marks=pytest.mark.slow),
-        pytest.param("resnet50", Lesson(), marks=pytest.mark.slow),
-        pytest.param("plain18", Lesson(), marks=pytest.mark.slow),
+        pytest.param("resnet18", Lesson(), marks=pytest.mark.slow),
+        pytest.param("bninception", Lesson(), marks=pytest.mark.slow),
     ],
 )
 def test_a_tiny_batch_is_overfitted(name, lesson):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -76,6 +76,10 @@ class Totals:
         """The sums over `rows`."""
         rows = list(rows)
         return Totals(**{name: sum(getattr(row, name) for row in rows) for name in Totals.__dataclass_fields__})
+
+    def to_dict(self) -> dict[str, int]:
+        """For machines."""
+        return {**asdict(self), "parameters": self.parameters}
 
 
 @dataclass(frozen=True)
@@ -154,20 +158,20 @@ class Report:
         """For machines: exact numbers, memory in bytes."""
         return {
             "name": self.name,
-            "totals": _with_parameters(self.totals),
+            "totals": self.totals.to_dict(),
             "stages": [
                 {
                     "name": stage.name,
                     "output_shape": stage.output_shape,
-                    **_with_parameters(stage.sums),
+                    **stage.sums.to_dict(),
                     "shares": stage.shares,
                 }
                 for stage in self.stages
             ],
-            "layers": [{**_with_parameters(row), "stage": row.stage} for row in self.rows],
+            "layers": [{**asdict(row), "parameters": row.parameters, "stage": row.stage} for row in self.rows],
         }
 
-    def to_markdown(self) -> str:
+    def tomarkdown_table(self) -> str:
         """Three tables: layers, stages with their shares, sums."""
         layers = [
             (
@@ -189,9 +193,9 @@ class Report:
         ]
         sums = ["parameters", "MACs", "forward bytes", "kept bytes"]
         tables = (
-            _markdown(["layer", "kind", "output", *sums, "field", "stride", "start"], layers, 3),
-            _markdown(["stage", "output", *sums], stages, 2),
-            _markdown(["", *sums], [(self.name, *_exact(self.totals))], 1),
+            markdown_table(["layer", "kind", "output", *sums, "field", "stride", "start"], layers, 3),
+            markdown_table(["stage", "output", *sums], stages, 2),
+            markdown_table(["", *sums], [(self.name, *_exact(self.totals))], 1),
         )
         return "\n\n".join(tables)
 
@@ -213,13 +217,13 @@ def stage_of(name: str) -> str:
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
-    """A shape as the papers print it.
+    """A shape in few characters.
 
     Example:
         >>> shape_text((56, 56, 64))
-        '56 x 56 x 64'
+        '56x56x64'
     """
-    return " x ".join(map(str, shape))
+    return "x".join(map(str, shape))
 
 
 def axes_text(pair: tuple[float, float] | None) -> str:
@@ -227,18 +231,14 @@ def axes_text(pair: tuple[float, float] | None) -> str:
     if pair is None:
         return "–"
     vertical, horizontal = pair
-    return f"{vertical:g}" if vertical == horizontal else f"{vertical:g} x {horizontal:g}"
-
-
-def _with_parameters(sums: Row | Totals) -> dict[str, Any]:
-    return {**asdict(sums), "parameters": sums.parameters}
+    return f"{vertical:g}" if vertical == horizontal else f"{vertical:g}x{horizontal:g}"
 
 
 def _exact(sums: Row | Totals) -> list[str]:
     return [f"{getattr(sums, what):,}" for what in SHARED]
 
 
-def _markdown(header: list[str], rows: list[tuple[str, ...]], text_columns: int) -> str:
-    """A table whose first columns are text and the others numbers."""
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int) -> str:
+    """A table in Markdown whose first columns are text and the others numbers."""
     rules = ["---"] * text_columns + ["---:"] * (len(header) - text_columns)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rules, *rows))

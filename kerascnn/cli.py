@@ -78,17 +78,17 @@ def run_describe(options: argparse.Namespace) -> int:
         raise InputError("--json and --markdown exclude each other; say one of them.")
     file = _keras_file(options.model)
     name = None if file else registry.canonical(options.model)
-    own_size = {key: getattr(options, key) for key in ("image_size", "classes") if getattr(options, key) is not None}
-    if file and own_size:
+    if file and (options.image_size or options.classes):
         raise InputError(f"--image-size and --classes are for networks by name; {file} has its own.")
     _start_tensorflow()
-    from kerascnn.complexity import analyze, published, tables
+    from kerascnn.complexity import analyze, analyze_by_name, published, tables
     from kerascnn.console import output
     from kerascnn.evaluation.predictors import load_keras
 
-    report = analyze(load_keras(file) if file else _built(name, **own_size))
+    arguments = _builder_arguments(options)
+    report = analyze(load_keras(file)) if file else analyze_by_name(name, **arguments)
     # What is published is of the paper's own image size and classes.
-    figures = published.figures(name, report) if name and not own_size else []
+    figures = published.figures(name, report) if name and not arguments else []
     if options.json:
         _print_json({**report.to_dict(), "published": [figure.to_dict() for figure in figures]})
     elif options.markdown:
@@ -108,10 +108,10 @@ def run_compare(options: argparse.Namespace) -> int:
     if options.plot:
         picture.check(options.plot, names)
     _start_tensorflow()
-    from kerascnn.complexity import analyze, published, tables
+    from kerascnn.complexity import analyze_by_name, published, tables
     from kerascnn.console import messages, output, track
 
-    reports = {name: analyze(_built(name)) for name in track(names, len(names), "analysing")}
+    reports = {name: analyze_by_name(name) for name in track(names, len(names), "analysing")}
     figures = [figure for name in names for figure in published.figures(name, reports[name]) if figure.subject == name]
     if options.json:
         _print_json(
@@ -134,16 +134,15 @@ def run_compare(options: argparse.Namespace) -> int:
     return 0
 
 
-def _built(name: str, image_size: int | None = None, classes: int | None = None) -> Any:
-    """The network `name`, of its own image size and classes where no others are given."""
-    from kerascnn.applications import registry
+def _builder_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options ask for that is not the builder's default."""
     from kerascnn.layers import channels_first
 
-    arguments: dict[str, Any] = {} if classes is None else {"classes": classes}
-    if image_size:
-        size = (image_size, image_size)
+    arguments: dict[str, Any] = {"classes": options.classes} if options.classes else {}
+    if options.image_size:
+        size = (options.image_size, options.image_size)
         arguments["input_shape"] = (3, *size) if channels_first() else (*size, 3)
-    return registry.create(name, **arguments)
+    return arguments
 
 
 def _keras_file(text: str) -> Path | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
-from kerascnn.complexity.layer_costs import Cost, Value, Windows, Writes, cost_of
+from kerascnn.applications import registry
+from kerascnn.complexity.layer_costs import Cost, Value, Window, Writes, cost_of
 from kerascnn.complexity.report import Report, Row
 from kerascnn.errors import InputError
 
@@ -106,6 +108,31 @@ def analyze(model: keras.Model) -> Report:
             )
         )
     return Report(model.name, tuple(rows))
+
+
+def analyze_by_name(name: str, **arguments: Any) -> Report:
+    """What a network of the registry costs; `analyze` without the time and memory that its weights' values take.
+
+    Args:
+        name: one of `kerascnn.applications.list_models()`.
+        arguments: those of the builder but `weights`.
+
+    Raises:
+        InputError: there is no such network, or the builder refuses an argument's value.
+
+    Example:
+        >>> analyze_by_name("vgg16", batch_norm=True).totals.non_trainable
+        8448
+    """
+
+    def work() -> Report:
+        with keras.StatelessScope(initialize_variables=False):
+            return analyze(registry.create(name, **arguments))
+
+    # Keras keeps a list of variables that wait for their values, and makes up for it at its next occasion; the list is
+    # a thread's own and ends with it.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(work).result()
 
 
 def _size(weights: Iterable[Any]) -> int:
@@ -209,7 +236,7 @@ def _seen_through(call: Call, field: Field) -> Field:
     return vertical, horizontal
 
 
-def _seen_by_window(axis: Axis, window: Windows) -> Axis:
+def _seen_by_window(axis: Axis, window: Window) -> Axis:
     low = axis.low - window.before * axis.stride
     reach = (window.size - 1 - window.before) * axis.stride
     return Axis(low, axis.high + reach, axis.stride * window.stride)

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kerascnn.applications.registry import REGISTRY, TORCHVISION, PublishedError
+from kerascnn.complexity.labels import label
 from kerascnn.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.text import Annotation
 
     from kerascnn.complexity.report import Report
 
 ENDINGS = (".png", ".svg", ".pdf")
 
-# Square points of a disc for a million parameters.
-AREA = 9.0
-SHOWN_AREAS = (5, 25, 125)
-
-# Where a label may stand around its disc, in order of preference: right, left, above, below, diagonal; then farther.
-DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (0.7, 0.7), (0.7, -0.7), (-0.7, 0.7), (-0.7, -0.7))
-DISTANCES = (2, 8, 16, 26, 38, 52, 70)
-# From here on a line leads from the label to its disc.
-LED = 8
+# Of the largest disc, in points.
+LARGEST_RADIUS = 18.0
+# In the legend: a round number of parameters, and parts of it.
+SHOWN_PARTS = (1 / 25, 1 / 5, 1)
 
 
 class Disc(NamedTuple):
@@ -37,6 +33,7 @@ class Disc(NamedTuple):
         parameters: in millions, as analysed.
         series: how and by whom the accuracy was measured.
         remark: what the accuracy belongs to, where it is not quite the network.
+        radius: in points.
     """
 
     name: str
@@ -45,6 +42,7 @@ class Disc(NamedTuple):
     parameters: float
     series: str
     remark: str
+    radius: float
 
 
 def check(path: Path, names: list[str]) -> None:
@@ -70,12 +68,13 @@ def check(path: Path, names: list[str]) -> None:
 
 def series_of(error: PublishedError) -> str:
     """How and by whom an error was measured: what may be compared with each other."""
-    protocol = error.protocol.partition(",")[0] or "as the paper measures"
-    return f"{protocol}, {TORCHVISION if error.source == TORCHVISION else 'papers'}"
+    protocol = error.protocol.partition(",")[0] or "test set"
+    return f"{protocol}, {TORCHVISION if error.source == TORCHVISION else 'in the papers'}"
 
 
 def discs_of(reports: dict[str, Report]) -> list[Disc]:
     """A disc a network and series, of the first top-1 error that the registry has of it."""
+    largest = max(report.totals.trainable for report in reports.values())
     discs: dict[tuple[str, str], Disc] = {}
     for name, report in reports.items():
         for error in REGISTRY[name].errors:
@@ -89,6 +88,7 @@ def discs_of(reports: dict[str, Report]) -> list[Disc]:
                 parameters=report.totals.trainable / 1e6,
                 series=series,
                 remark=error.protocol.partition(",")[2].strip(),
+                radius=LARGEST_RADIUS * (report.totals.trainable / largest) ** 0.5,
             )
             discs.setdefault((name, series), disc)
     return list(discs.values())
@@ -115,14 +115,18 @@ def draw(reports: dict[str, Report], path: Path) -> list[str]:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     _draw_discs(axes, discs)
+    axes.margins(0.12)
     axes.set(
+        xlim=(0, None),
         xlabel="multiply-adds of one image, 1e9 (analysed)",
         ylabel=f"top-1 accuracy on {REGISTRY[discs[0].name].data}, % (published)",
     )
     axes.grid(alpha=0.25)
-    axes.margins(0.12)
     _add_legends(axes, discs)
-    _label(axes, discs)
+    # The layout is settled by drawing, and stays; places in points are known only then.
+    figure.canvas.draw()
+    figure.set_layout_engine("none")
+    label(axes, _highest(discs), discs)
     try:
         figure.savefig(path)
     except OSError as error:
@@ -140,7 +144,9 @@ def _draw_discs(axes: Axes, discs: list[Disc]) -> None:
         axes.scatter(
             [disc.operations for disc in drawn],
             [disc.accuracy for disc in drawn],
-            s=[AREA * disc.parameters for disc in drawn],
+            # matplotlib's measure of a disc is the square of its width.
+            s=[(2 * disc.radius) ** 2 for disc in drawn],
+            clip_on=False,
             color=f"C{number}",
             alpha=0.55,
             edgecolor=f"C{number}",
@@ -149,99 +155,45 @@ def _draw_discs(axes: Axes, discs: list[Disc]) -> None:
         )
 
 
+def _highest(discs: list[Disc]) -> list[Disc]:
+    """Of each network the disc that bears its name."""
+    return list({disc.name: disc for disc in sorted(discs, key=lambda disc: disc.accuracy)}.values())
+
+
 def _series(discs: list[Disc]) -> list[str]:
     return sorted({disc.series for disc in discs})
 
 
 def _add_legends(axes: Axes, discs: list[Disc]) -> None:
-    """Colours below to the right, areas to the left of them."""
+    """Below the axes: what the colours mean, and how large discs are."""
     from matplotlib.lines import Line2D
 
     def disc(size: float, **look) -> Line2D:
         return Line2D([], [], marker="o", ls="", ms=size, **look)
 
+    largest = max(discs, key=lambda one: one.parameters)
     colours = [disc(9, color=f"C{number}", alpha=0.7, label=series) for number, series in enumerate(_series(discs))]
+    shown = [part * _round_below(largest.parameters) for part in SHOWN_PARTS]
+    widths = [2 * largest.radius * (millions / largest.parameters) ** 0.5 for millions in shown]
     areas = [
-        disc((AREA * millions) ** 0.5, mfc="none", mec="0.4", label=f"{millions}M parameters")
-        for millions in SHOWN_AREAS
+        disc(width, mfc="none", mec="0.4", label=f"{millions:g}M")
+        for width, millions in zip(widths, shown, strict=True)
     ]
-    look = {"frameon": False, "labelspacing": 1.2, "borderpad": 1}
+    look = {"frameon": False, "labelspacing": 1.2, "borderpad": 1, "alignment": "left", "handletextpad": 1.5}
     figure = axes.figure
     figure.legend(handles=colours, loc="outside lower left", ncols=2, title="top-1 accuracy measured with", **look)
-    figure.legend(handles=areas, loc="outside lower right", ncols=3, title="area", **look)
+    figure.legend(handles=areas, loc="outside lower right", ncols=3, title="parameters", **look)
 
 
-def _label(axes: Axes, discs: list[Disc]) -> None:
-    """Names every network once, beside its highest disc, where the name covers no disc and no other name."""
-    figure = axes.figure
-    # The layout is settled by drawing; places in points are known only then.
-    figure.canvas.draw()
-    figure.set_layout_engine("none")
-    highest: dict[str, Disc] = {}
-    for disc in sorted(discs, key=lambda disc: disc.accuracy):
-        highest[disc.name] = disc
-    taken = [_extent(axes, disc) for disc in discs]
-    for disc in sorted(highest.values(), key=lambda disc: disc.parameters):
-        taken.append(_place(axes, disc, taken))
+def _round_below(number: float) -> float:
+    """The largest of 1, 2, 5, 10, 20, 50, … and their tenths, hundredths, … that is not above `number`.
 
-
-def _extent(axes: Axes, disc: Disc):
-    """The square around a disc, in the figure's pixels."""
-    from matplotlib.transforms import Bbox
-
-    x, y = axes.transData.transform((disc.operations, disc.accuracy))
-    radius = _radius(disc) * axes.figure.dpi / 72
-    return Bbox([[x - radius, y - radius], [x + radius, y + radius]])
-
-
-def _radius(disc: Disc) -> float:
-    """In points, of the area that `scatter` draws: that of the square around the disc."""
-    return (AREA * disc.parameters) ** 0.5 / 2
-
-
-def _place(axes: Axes, disc: Disc, taken: list):
-    """Puts the name at the first place that is free, or at the one that covers least; gives its extent."""
-    renderer = axes.figure.canvas.get_renderer()
-    best = None
-    for distance in DISTANCES:
-        for direction in DIRECTIONS:
-            label = _annotation(axes, disc, direction, distance)
-            extent = label.get_window_extent(renderer).padded(2)
-            covered = sum(_overlap(extent, other) for other in taken)
-            covered += 0 if axes.bbox.fully_containsx(extent.x0) and axes.bbox.fully_containsx(extent.x1) else 1e6
-            covered += 0 if axes.bbox.fully_containsy(extent.y0) and axes.bbox.fully_containsy(extent.y1) else 1e6
-            if best is None or covered < best[0]:
-                if best is not None:
-                    best[1].remove()
-                best = (covered, label, extent)
-            else:
-                label.remove()
-            if best[0] == 0:
-                return best[2]
-    return best[2]
-
-
-def _annotation(axes: Axes, disc: Disc, direction: tuple[float, float], distance: float) -> Annotation:
-    right, up = direction
-    away = _radius(disc) + distance
-    return axes.annotate(
-        disc.name,
-        (disc.operations, disc.accuracy),
-        xytext=(right * away, up * away),
-        textcoords="offset points",
-        ha={1: "left", 0: "center", -1: "right"}[(right > 0) - (right < 0)],
-        va={1: "bottom", 0: "center", -1: "top"}[(up > 0) - (up < 0)],
-        fontsize=9,
-        arrowprops={"arrowstyle": "-", "color": "0.5", "lw": 0.7} if distance >= LED else None,
-        zorder=3,
-    )
-
-
-def _overlap(one, other) -> float:
-    """The area that two rectangles share."""
-    width = min(one.x1, other.x1) - max(one.x0, other.x0)
-    height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return max(width, 0) * max(height, 0)
+    Example:
+        >>> _round_below(143.7)
+        100.0
+    """
+    ten = 10.0 ** math.floor(math.log10(number))
+    return max(ten * digit for digit in (1, 2, 5) if ten * digit <= number)
 
 
 def _notes(reports: dict[str, Report], discs: list[Disc]) -> list[str]:

@@ -97,12 +97,12 @@ REASONS: dict[tuple[str, str], str] = {
 }
 
 # What public weights were trained on where it is not quite the network here, and the error is still shown beside it.
+_STRIDES = "torchvision's ResNet-50, 101 and 152 have their strides in the 3 x 3 convolutions"
 OTHER_FORMS = {
-    "googlenet": "torchvision's GoogLeNet has batch normalization, and 3 x 3 convolutions in its 5 x 5 branches.",
-    **{
-        name: f"torchvision's ResNet-{name.removeprefix('resnet')} has its strides in the 3 x 3 convolutions."
-        for name in ("resnet50", "resnet101", "resnet152")
-    },
+    "googlenet": "torchvision's GoogLeNet has batch normalization, and 3 x 3 convolutions in its 5 x 5 branches",
+    "resnet50": _STRIDES,
+    "resnet101": _STRIDES,
+    "resnet152": _STRIDES,
 }
 
 

@@ -103,7 +103,8 @@ def comparison(reports: dict[str, Report], figures: list[Figure]) -> RenderableT
         "for one image; parameters that are trained; MACs as analysed and as published; forward, kept: bytes of "
         "activations in inference, and for the backward pass; errors in %, as published"
     )
-    notes = explanations(figures) + [OTHER_FORMS[name] for name in reports if name in OTHER_FORMS]
+    forms = dict.fromkeys(OTHER_FORMS[name] for name in reports if name in OTHER_FORMS)
+    notes = [*explanations(figures), *(f"{form}." for form in forms)]
     return Group(table, *(Text(note) for note in notes))
 
 

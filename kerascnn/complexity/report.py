@@ -171,7 +171,7 @@ class Report:
             "layers": [{**asdict(row), "parameters": row.parameters, "stage": row.stage} for row in self.rows],
         }
 
-    def tomarkdown_table(self) -> str:
+    def to_markdown(self) -> str:
         """Three tables: layers, stages with their shares, sums."""
         layers = [
             (

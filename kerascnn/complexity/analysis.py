@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 
 from kerascnn.applications import registry
 from kerascnn.complexity.layer_costs import Cost, Value, Window, Writes, cost_of
@@ -136,7 +136,7 @@ def analyze_by_name(name: str, **arguments: Any) -> Report:
 
 
 def _size(weights: Iterable[Any]) -> int:
-    return sum(int(np.prod(weight.shape)) for weight in weights)
+    return sum(math.prod(weight.shape) for weight in weights)
 
 
 def _calls(model: keras.Model, prefix: str = "", given: list[Value] | None = None) -> tuple[list[Call], list[Value]]:

@@ -89,6 +89,14 @@ REASONS: dict[tuple[str, str], str] = {
     ("googlenet inception_5a", MACS): "as of its parameters: 1072K on 7 x 7 are 54M, the row's filters give 51.1M",
     ("googlenet inception_5b", PARAMETERS): _NOT_THE_ROW,
     ("googlenet fc", PARAMETERS): "1000K is the weights; the biases are 1,000 more",
+    ("inceptionv2", MACS): (
+        "not known; the paper prints its modules' sizes without their filters, and with those of its authors' program, "
+        "which are built, its own step to 4.8, the factorized 7 x 7, adds 0.4 and not 1.0"
+    ),
+    ("inceptionv3", MACS): (
+        "not known; the network that the authors released, which is built, has 5.713, and their table with its filters "
+        "6.483"
+    ),
     ("resnet34", MACS): (
         "3.6 is the network with shortcuts A, and plain-34, 3.644; the projections of shortcuts B, the default here, "
         "add 0.019"

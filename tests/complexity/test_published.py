@@ -99,6 +99,20 @@ def test_reason_googlenet_5a():
     assert report_of("googlenet").stage("inception_5a").sums.macs == 51_079_168
 
 
+def test_reason_inception():
+    """Neither network of the paper, nor the step between its printed 3.8 and 4.8, has the operations printed."""
+    seven, factorized, released = (
+        analyze_by_name("inceptionv2").totals.macs,
+        analyze_by_name("inceptionv2", factorized_7x7=True).totals.macs,
+        report_of("inceptionv3").totals.macs,
+    )
+    assert analyze_by_name("inceptionv3", stem="paper").totals.macs == factorized
+    assert [round(macs / 1e9, 3) for macs in (factorized, released)] == [6.483, 5.713]
+    # 3 x 3 of 3 to 32, 32 to 32, 32 to 64 channels on 149, 147, 147 pixels, in the place of 7 x 7 of 3 to 64 on 147.
+    three = 9 * (149**2 * 3 * 32 + 147**2 * 32 * 32 + 147**2 * 32 * 64)
+    assert factorized - seven == three - 147**2 * 49 * 3 * 64
+
+
 @pytest.mark.parametrize(
     ("name", "extras", "published"),
     [

@@ -10,7 +10,17 @@ import os
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "__version__", "applications", "data", "evaluation", "export", "layers", "training"]
+__all__ = [
+    "InputError",
+    "__version__",
+    "applications",
+    "complexity",
+    "data",
+    "evaluation",
+    "export",
+    "layers",
+    "training",
+]
 
 # In a checkout the training package lies beside this one instead of inside it (setup.cfg maps it on
 # installation); with its parent on the path, `kerascnn.training` is found there too.
@@ -19,7 +29,7 @@ if not os.path.isdir(os.path.join(_here, "training")):
     __path__.append(os.path.dirname(_here))
 
 if TYPE_CHECKING:
-    from kerascnn import applications, data, evaluation, export, layers, training
+    from kerascnn import applications, complexity, data, evaluation, export, layers, training
     from kerascnn.errors import InputError
 
 

@@ -70,6 +70,97 @@ def run_models(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_describe(options: argparse.Namespace) -> int:
+    """`kerascnn describe`."""
+    from kerascnn.applications import registry
+
+    if options.json and options.markdown:
+        raise InputError("--json and --markdown exclude each other; say one of them.")
+    file = _keras_file(options.model)
+    name = None if file else registry.canonical(options.model)
+    if file and (options.image_size or options.classes):
+        raise InputError(f"--image-size and --classes are for networks by name; {file} has its own.")
+    _start_tensorflow()
+    from kerascnn.complexity import analyze, analyze_by_name, published, tables
+    from kerascnn.console import output
+    from kerascnn.evaluation.predictors import load_keras
+
+    arguments = _builder_arguments(options)
+    report = analyze(load_keras(file)) if file else analyze_by_name(name, **arguments)
+    # What is published is of the paper's own image size and classes.
+    figures = published.figures(name, report) if name and not arguments else []
+    if options.json:
+        _print_json({**report.to_dict(), "published": [figure.to_dict() for figure in figures]})
+    elif options.markdown:
+        print("\n\n".join([report.to_markdown(), *published.to_markdown(figures)]))
+    else:
+        console = output()
+        console.print(tables.description(report, figures, console))
+    return 0
+
+
+def run_compare(options: argparse.Namespace) -> int:
+    """`kerascnn compare`."""
+    from kerascnn.applications import registry
+    from kerascnn.complexity import picture
+
+    names = list(dict.fromkeys(registry.canonical(name) for name in options.models))
+    if options.plot:
+        picture.check(options.plot, names)
+    _start_tensorflow()
+    from kerascnn.complexity import analyze_by_name, published, tables
+    from kerascnn.console import messages, output, track
+
+    reports = {name: analyze_by_name(name) for name in track(names, len(names), "analysing")}
+    figures = [figure for name in names for figure in published.figures(name, reports[name]) if figure.subject == name]
+    if options.json:
+        _print_json(
+            [
+                {
+                    "name": name,
+                    **reports[name].totals.to_dict(),
+                    "published": [figure.to_dict() for figure in figures if figure.subject == name],
+                    "data": registry.info(name).data,
+                    "errors": [error._asdict() for error in registry.info(name).errors],
+                }
+                for name in names
+            ]
+        )
+    else:
+        output().print(tables.comparison(reports, figures))
+    if options.plot:
+        for note in [*picture.draw(reports, options.plot), f"picture in {options.plot}"]:
+            messages().print(note, highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def _builder_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options ask for that is not the builder's default."""
+    from kerascnn.layers import channels_first
+
+    arguments: dict[str, Any] = {"classes": options.classes} if options.classes else {}
+    if options.image_size:
+        size = (options.image_size, options.image_size)
+        arguments["input_shape"] = (3, *size) if channels_first() else (*size, 3)
+    return arguments
+
+
+def _keras_file(text: str) -> Path | None:
+    """The file that `text` names; None where it can only be the name of a network."""
+    from kerascnn.applications import registry
+
+    path = Path(text)
+    looks_like_a_path = path.suffix or len(path.parts) > 1 or path.exists()
+    if not looks_like_a_path or text in registry.REGISTRY:
+        return None
+    file = path / "model.keras" if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(f"there is no model at {path}; give a network's name, a .keras file or a run folder.")
+    if file.suffix != ".keras":
+        raise InputError(f"{path} is no .keras file, and the layers of other forms are not known.")
+    return file
+
+
 def run_train(options: argparse.Namespace) -> int:
     """`kerascnn train`: train, evaluate, export."""
     from kerascnn.applications import registry
@@ -333,6 +424,28 @@ def _parser() -> Parser:
         return added
 
     verb("models", run_models, "list the networks", "  kerascnn models\n  kerascnn models --json")
+    _describe_options(
+        verb(
+            "describe",
+            run_describe,
+            "show what a network costs, layer by layer",
+            "  kerascnn describe vgg16\n"
+            "  kerascnn describe resnet50 --image-size 128 --classes 10\n"
+            "  kerascnn describe runs/resnet20-digits-20261120-101500/model.keras --json\n"
+            "  kerascnn describe googlenet --markdown > googlenet.md",
+        )
+    )
+    compare = verb(
+        "compare",
+        run_compare,
+        "show what networks cost and how accurate they are, side by side",
+        "  kerascnn compare vgg16 googlenet resnet50\n"
+        "  kerascnn compare alexnetv2 vgg16 googlenet resnet50 resnet152 --plot accuracy.png",
+    )
+    compare.add_argument("models", nargs="+", metavar="NAME", help="see 'kerascnn models'")
+    compare.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw accuracy against operations (.png, .svg or .pdf)"
+    )
     _train_options(
         verb(
             "train",
@@ -379,6 +492,15 @@ def _data_options(parser: Parser, default: str | None, more: str) -> None:
     sources = "'digits', a folder with one subfolder a class, or a .zip or .tar of one"
     parser.add_argument("--data", default=default, metavar="SOURCE", help=f"{sources}{more}")
     parser.add_argument("--limit", type=_positive, metavar="N", help="use at most N pictures")
+
+
+def _describe_options(parser: Parser) -> None:
+    parser.add_argument("model", metavar="NAME|FILE", help="a network, see 'kerascnn models', or a .keras file or run")
+    parser.add_argument("--markdown", action="store_true", help="print tables in Markdown")
+    parser.add_argument(
+        "--image-size", type=_positive, metavar="PIXELS", help="height and width (default: the paper's)"
+    )
+    parser.add_argument("--classes", type=_positive, metavar="N", help="number of classes (default: the paper's)")
 
 
 def _train_options(parser: Parser) -> None:

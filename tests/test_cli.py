@@ -22,7 +22,9 @@ def process(*arguments, **options):
     )
 
 
-@pytest.mark.parametrize("verb", [[], ["models"], ["train"], ["evaluate"], ["export"], ["predict"]])
+@pytest.mark.parametrize(
+    "verb", [[], ["models"], ["describe"], ["compare"], ["train"], ["evaluate"], ["export"], ["predict"]]
+)
 def test_help_is_instant(verb):
     times = []
     for _ in range(3):

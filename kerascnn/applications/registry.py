@@ -236,10 +236,23 @@ def info(name: str) -> Entry:
         >>> info("ResNet-20").input_size
         32
     """
+    return REGISTRY[canonical(name)]
+
+
+def canonical(name: str) -> str:
+    """The name of a network as `list_models` has it.
+
+    Raises:
+        InputError: there is no such network.
+
+    Example:
+        >>> canonical("ResNet-20")
+        'resnet20'
+    """
     key = name.lower().replace("-", "").replace("_", "")
     if key not in REGISTRY:
         raise InputError(f"there is no model '{name}'; {closest(name, REGISTRY)}")
-    return REGISTRY[key]
+    return key
 
 
 def builder(name: str) -> Builder:

@@ -1,0 +1,221 @@
+"""`kerascnn describe` and `kerascnn compare` as their users meet them."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from kerascnn.applications import create, list_models, registry
+from kerascnn.complexity import analyze_by_name
+from kerascnn.complexity.picture import discs_of
+from kerascnn.complexity.tables import short
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    create("resnet20", classes=3).save(folder / "model.keras")
+    return folder / "model.keras"
+
+
+@pytest.fixture
+def columns(monkeypatch):
+    return lambda width: monkeypatch.setenv("COLUMNS", str(width))
+
+
+@pytest.mark.parametrize("verb", ["describe", "compare"])
+def test_help_has_examples(verb, command):
+    shown = command(verb, "--help")
+    assert shown.status == 0
+    assert f"kerascnn {verb} " in shown.out.partition("examples:")[2]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_describe_fits_the_terminal(width, columns, command):
+    columns(width)
+    shown = command("describe", "vgg16")
+    assert shown.status == 0 and shown.err == ""
+    assert max(map(len, shown.out.splitlines())) <= width
+    rows = {line.split()[0]: line.split() for line in shown.out.splitlines() if line.strip()}
+    for name in (row.name for row in analyze_by_name("vgg16").rows):
+        assert name in rows
+    assert ("Conv2D" in shown.out) == (width == 120)
+    assert "138,357,544 parameters" in shown.out and "15,470,264,320" in shown.out
+    assert re.search(r"pool5 .* 7x7x512 .* 212 +32 +16", shown.out)
+    assert re.search(r"fc6 +4096 +103M +74.3 +103M +0.7", shown.out)
+    assert re.search(r"vgg16 +MACs +15.3G +15.47G +\+1.1%", shown.out)
+    assert "vgg16 MACs: 15.3 is the convolutions alone" in shown.out
+
+
+def test_describe_as_json_and_markdown(command):
+    described = json.loads(command("describe", "GoogLeNet", "--json").out)
+    assert described["totals"]["parameters"] == 6_998_552
+    assert [layer["name"] for layer in described["layers"]][:2] == ["pixels", "conv1"]
+    conv1 = next(one for one in described["published"] if one["subject"] == "googlenet conv1")
+    assert conv1["published"] == pytest.approx(2.7 * 1024) and not conv1["agrees"] and "7 x 7" in conv1["reason"]
+    markdown = command("describe", "googlenet", "--markdown").out
+    assert "| googlenet conv1 | MACs | 34M | 118.0M | +247.1% |" in markdown
+    assert "- googlenet MACs: 1.5 is the sum of table 1 as printed" in markdown
+
+
+def test_describe_another_size(command):
+    described = json.loads(command("describe", "resnet20", "--image-size", 16, "--classes", 3, "--json").out)
+    assert described["layers"][0]["output_shape"] == [16, 16, 3]
+    assert described["layers"][-1]["output_shape"] == [3]
+    # What is published is of 32 pixels and 10 classes.
+    assert described["published"] == []
+
+
+def test_describe_a_file_and_a_run_folder(model_file, command):
+    of_file, of_folder = (
+        json.loads(command("describe", path, "--json").out) for path in (model_file, model_file.parent)
+    )
+    assert of_file == of_folder
+    assert of_file["totals"]["trainable"] == analyze_by_name("resnet20", classes=3).totals.trainable
+    shown = command("describe", model_file)
+    assert shown.status == 0 and "published" not in shown.out
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_compare(width, columns, command):
+    columns(width)
+    shown = command("compare", "alexnet", "googlenet", "ResNet-34", "googlenet")
+    assert shown.status == 0
+    assert max(map(len, shown.out.splitlines())) <= width
+    assert len(re.findall(r"^ googlenet ", shown.out, re.MULTILINE)) == 1
+    assert re.search(r"resnet34 +21.8M +3.66G +3.6G +27.4M +35.6M +24.52 +7.46", shown.out)
+    assert re.search(r"29.00 +9.20 +ImageNet, 1 crop", shown.out)
+    for sentence in ("resnet34 MACs: 3.6 is the network with shortcuts A", "torchvision's GoogLeNet has batch norm"):
+        assert sentence in shown.out
+
+
+def test_compare_as_json(command):
+    resnet20, plain20 = json.loads(command("compare", "resnet20", "plain20", "--json").out)
+    assert resnet20["name"] == "resnet20" and resnet20["trainable"] == 269_722
+    assert resnet20["errors"] == [{"top1": 8.75, "top5": None, "protocol": "", "source": "paper"}]
+    assert [figure["agrees"] for figure in resnet20["published"]] == [True]
+    assert plain20["macs"] == resnet20["macs"] and plain20["published"] == plain20["errors"] == []
+
+
+@pytest.mark.parametrize(("ending", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("PDF", b"%PDF")])
+def test_plot(ending, begins, command, tmp_path):
+    file = tmp_path / f"accuracy.{ending}"
+    shown = command("compare", "resnet18", "resnet34", "zfnet", "--plot", file)
+    assert shown.status == 0
+    assert file.read_bytes().startswith(begins)
+    assert "not drawn, because no top-1 error is published: zfnet" in shown.err
+    assert "resnet18, 10 crops, in the papers: shortcuts A" in shown.err
+    assert str(file) in shown.err
+
+
+def test_the_picture_shows_names_and_protocols(command, tmp_path):
+    file = tmp_path / "accuracy.svg"
+    command("compare", "resnet18", "resnet34", "googlenet", "alexnetv2", "--plot", file)
+    # matplotlib writes every text beside its outlines.
+    words = re.findall(r"<!-- (.*?) -->", file.read_text())
+    for name in ("resnet18", "resnet34", "googlenet", "alexnetv2"):
+        assert words.count(name) == 1
+    for series in ("1 crop, torchvision's public weights", "1 crop, in the papers", "10 crops, in the papers"):
+        assert series in words
+
+
+def test_discs_take_the_first_error_of_each_protocol():
+    discs = discs_of({name: analyze_by_name(name) for name in ("resnet34", "googlenet")})
+    found = {(disc.name, disc.series): disc.accuracy for disc in discs}
+    assert found == pytest.approx(
+        {
+            ("resnet34", "10 crops, in the papers"): 75.48,
+            ("resnet34", "1 crop, torchvision's public weights"): 73.314,
+            ("googlenet", "1 crop, in the papers"): 71.0,
+            ("googlenet", "1 crop, torchvision's public weights"): 69.778,
+        }
+    )
+    resnet34, googlenet = discs[0], discs[-1]
+    # Areas are as parameters.
+    assert (resnet34.radius / googlenet.radius) ** 2 == pytest.approx(21_797_672 / 6_998_552)
+    assert resnet34.operations == pytest.approx(3.663761408)
+
+
+def test_labels_of_all_networks_cover_nothing(tmp_path, monkeypatch):
+    from kerascnn.complexity import labels, picture
+
+    names = [name for name in list_models() if registry.info(name).data == "ImageNet"]
+    reports = {name: analyze_by_name(name) for name in names}
+    placed = {}
+
+    def spied(axes, named, discs):
+        written = labels.label(axes, named, discs)
+        placed["words"] = [labels._extent(one) for one in written]
+        placed["discs"] = [labels._square(axes, disc) for disc in discs]
+        placed["axes"] = axes.bbox
+        return written
+
+    monkeypatch.setattr(picture, "label", spied)
+    picture.draw(reports, tmp_path / "all.png")
+    words, discs = placed["words"], placed["discs"]
+    assert len(words) == len({disc.name for disc in discs_of(reports)})
+    for number, one in enumerate(words):
+        assert not any(one.overlaps(other) for other in words[number + 1 :] + discs)
+        assert placed["axes"].x0 <= one.x0 and one.x1 <= placed["axes"].x1
+    with Image.open(tmp_path / "all.png") as image:
+        assert image.size == (1200, 840)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["describe", "resnet5O"], "there is no model 'resnet5O'; did you mean"),
+        (["describe", "{tmp}/none.keras"], "there is no model at {tmp}/none.keras; give a network's name"),
+        (["describe", "{tmp}/broken.keras"], "broken.keras is not a Keras model"),
+        (["describe", "{tmp}/broken.tflite"], "broken.tflite is no .keras file"),
+        (["describe", "{tmp}"], "there is no model at {tmp}"),
+        (["describe", "{tmp}/broken.keras", "--classes", "3"], "are for networks by name"),
+        (["describe", "resnet20", "--image-size", "3"], "at least 4 x 4 pixels, not 3 x 3"),
+        (["describe", "resnet20", "--image-size", "0"], "must be a whole number of at least 1, not '0'"),
+        (["describe", "resnet20", "--json", "--markdown"], "--json and --markdown exclude each other"),
+        (["describe"], "the following arguments are required: NAME|FILE"),
+        (["compare"], "the following arguments are required: NAME"),
+        (["compare", "resnet20", "lenet"], "there is no model 'lenet'"),
+        (["compare", "resnet18", "--plot", "{tmp}/a.bmp"], "ends in .png, .svg or .pdf, not 'a.bmp'"),
+        (["compare", "resnet18", "--plot", "{tmp}/no/a.png"], "there is no folder {tmp}/no for the picture"),
+        (["compare", "resnet18", "--plot", "{tmp}/folder.png"], "folder.png cannot be written"),
+        (
+            ["compare", "resnet18", "resnet20", "--plot", "{tmp}/a.png"],
+            "resnet18 on ImageNet and resnet20 on CIFAR",
+        ),
+        (["compare", "zfnet", "--plot", "{tmp}/a.png"], "no top-1 error of zfnet is published"),
+    ],
+)
+def test_a_mistake_is_one_sentence(arguments, sentence, command, tmp_path):
+    for name in ("broken.keras", "broken.tflite"):
+        (tmp_path / name).write_bytes(b"not a model")
+    (tmp_path / "folder.png").mkdir()
+    outcome = command(*[argument.replace("{tmp}", str(tmp_path)) for argument in arguments])
+    assert outcome.status == 2
+    last = outcome.err.strip().splitlines()[-1]
+    assert last.startswith("kerascnn: ")
+    assert sentence.replace("{tmp}", str(tmp_path)) in last
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_importing_starts_no_backend():
+    program = (
+        "import sys, kerascnn.complexity, kerascnn.complexity.published, kerascnn.complexity.picture\n"
+        "assert kerascnn.complexity.Report\n"
+        "assert not {'tensorflow', 'keras', 'matplotlib', 'rich'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "–"), (7, "7"), (999, "999"), (9_472, "9.47k"), (12_352, "12.4k"), (102_764_544, "103M"),
+        (999_499, "999k"), (999_500, "1.00M"), (9_999, "10.0k"), (15_470_264_320, "15.5G"),
+    ],
+)  # fmt: skip
+def test_numbers_in_three_digits(number, text):
+    assert short(number) == text

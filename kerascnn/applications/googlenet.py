@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import keras
 
+from kerascnn.applications import preprocessing
 from kerascnn.applications.builder import Network, Outputs, builder
 from kerascnn.layers import LocalResponseNormalization, channel_axis, conv_unit
 
@@ -127,3 +128,6 @@ def GoogLeNet(network: Network, *, aux_heads: bool = False) -> Outputs:
     x = keras.layers.Dropout(0.4, name="dropout")(x)
     main = network.classifier(x, INITIALIZER, predictions="main")
     return {"main": main, **outputs} if heads else main
+
+
+preprocess_input, decode_predictions = preprocessing.of_family("googlenet")

@@ -23,6 +23,9 @@ import numpy as np
 
 from kerascnn.errors import InputError
 
+# How the names of auxiliary heads' layers begin, which keras.applications' networks have not.
+AUXILIARY = "aux"
+
 # The arrays of each layer, in the order of `layer.weights`.
 Stored = dict[str, list[np.ndarray]]
 
@@ -106,7 +109,8 @@ def _by_order(stored: Stored, layers: Sequence[keras.layers.Layer]) -> Stored:
     """The first convolution for the first convolution, and so on; what is left over keeps its name."""
     ours: dict[tuple[int, ...], list[str]] = {}
     for layer in layers:
-        ours.setdefault(tuple(len(weight.shape) for weight in layer.weights), []).append(layer.name)
+        if not layer.name.startswith(AUXILIARY):
+            ours.setdefault(tuple(len(weight.shape) for weight in layer.weights), []).append(layer.name)
     renamed = {}
     for name, arrays in stored.items():
         same_kind = ours.get(tuple(array.ndim for array in arrays))

@@ -23,7 +23,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerascnn.applications.keras_layouts import Stored, translated
+from kerascnn.applications.keras_layouts import AUXILIARY, Stored, translated
 from kerascnn.errors import InputError
 
 # Where a .keras archive keeps its weights.
@@ -32,8 +32,7 @@ WEIGHTS_IN_ARCHIVE = "model.weights.h5"
 # What h5py and zipfile raise over bytes that are not what they seem.
 DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
-# Layers of trained models that a network for inference does without.
-AUXILIARY = "aux"
+# What trained models begin with.
 PREPROCESSING = "preprocessing"
 
 
@@ -80,7 +79,7 @@ def load(network: str, layers: Sequence[keras.layers.Layer], path: str | Path) -
 
 
 def read(path: str | Path) -> Stored:
-    """The arrays of every layer in a file that has any, in the file's order.
+    """The arrays of every layer in a file that has any; layers of one class are in the order of their model.
 
     Raises:
         InputError: the file is none, or damaged.

@@ -9,17 +9,23 @@ import pytest
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
 
-def random_peer(name: str, **arguments) -> keras.Model:
-    """keras.applications' network of that name; none of its weights is 0 or 1 any more."""
+def random_peer(name: str, offset: float = 0.0, **arguments) -> keras.Model:
+    """keras.applications' network of that name; none of its weights is 0 or 1 any more.
+
+    Args:
+        offset: the mean offset of its batch normalizations, in units of what they scale to.
+    """
     arguments = {"weights": None, "classifier_activation": None, **arguments}
+    keras.utils.set_random_seed(0)
     model = getattr(keras.applications, name)(**arguments)
     generator = np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            *scales, offset, mean, variance = layer.get_weights()
-            scales = [generator.uniform(0.3, 0.6, scale.shape) for scale in scales]
-            offset, mean = (generator.normal(0, 0.1, offset.shape) for _ in range(2))
-            layer.set_weights([*scales, offset, mean, generator.uniform(0.5, 1.5, variance.shape)])
+            shape = layer.beta.shape
+            scale = generator.uniform(0.3, 0.6, shape) if layer.scale else np.ones(shape)
+            shift = offset * scale + generator.normal(0, 0.1, shape)
+            statistics = [generator.normal(0, 0.1, shape), generator.uniform(0.5, 1.5, shape)]
+            layer.set_weights([scale] * layer.scale + [shift, *statistics])
         elif layer.weights:
             kernel, *biases = layer.get_weights()
             layer.set_weights([kernel, *(generator.normal(0, 0.1, bias.shape) for bias in biases)])

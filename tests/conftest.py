@@ -99,3 +99,22 @@ def googlenet_run(photographs, tmp_path_factory):
         epochs=2, batch_size=8, image_size=72, precision="mixed_bfloat16"
     )
     return train(recipe, data.load(photographs), runs=tmp_path_factory.mktemp("stripes") / "runs")
+
+
+@pytest.fixture(scope="session")
+def resnet1202():
+    """Between preprocessing and labels, as `train` assembles it, with blocks that begin close to the identity."""
+    import keras
+
+    from kerascnn.applications import ResNet1202
+    from kerascnn.applications.deep import functional
+    from kerascnn.layers import ClassLabels, Preprocessing
+
+    pixels = keras.Input((16, 16, 3), name="pixels")
+    scaled = Preprocessing((3,), std=60.0, name="preprocessing")(pixels)
+    network = ResNet1202(input_tensor=scaled)
+    for layer in network.layers:
+        if layer.name.endswith("_2_bn"):
+            layer.gamma.assign(0.05 * layer.gamma)
+    labels = ClassLabels([str(number) for number in range(10)], name="labels")
+    return functional(network.input, labels(network.output), name=network.name)

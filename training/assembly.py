@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from kerascnn.applications import registry
+from kerascnn.applications.deep import functional
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.pipeline import evaluation_batches
 from kerascnn.layers import ClassLabels, Preprocessing
@@ -50,7 +51,7 @@ def assemble(recipe: Recipe, data: DataSet) -> keras.Model:
         outputs = {**network.output, MAIN: labels(network.output[MAIN])}
     else:
         outputs = labels(network.output)
-    return keras.Model(network.input, outputs, name=network.name)
+    return functional(network.input, outputs, name=network.name)
 
 
 def _mean_picture(recipe: Recipe, data: DataSet) -> np.ndarray:

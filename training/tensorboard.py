@@ -9,8 +9,8 @@ import numpy as np
 
 # Keras' names for figures, and what the field calls them.
 TITLES = {"top1": "top-1 accuracy", "top5": "top-5 accuracy"}
-HEADS = ("main", "aux_")
-TRAINING_ONLY = ("learning_rate", "images_per_second", "seconds")
+# What names of classifiers begin with: main, aux, aux_4a.
+HEADS = ("main", "aux")
 
 GRID = 6
 
@@ -72,7 +72,7 @@ def tag(name: str) -> str:
         'aux_4a/top-1 accuracy'
     """
     head, _, figure = name.rpartition("_")
-    if not head.startswith(HEADS):
+    if head.partition("_")[0] not in HEADS:
         return TITLES.get(name, name)
     return f"{head}/{TITLES.get(figure, figure)}"
 

@@ -12,6 +12,7 @@ from kerascnn.applications.registry import REGISTRY, Entry, PublishedError, crea
 
 if TYPE_CHECKING:
     from kerascnn.applications.alexnet import AlexNet, AlexNetV2
+    from kerascnn.applications.bn_inception import BNInception
     from kerascnn.applications.cifar_resnet import (
         Plain20,
         Plain32,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
         ResNet1202,
     )
     from kerascnn.applications.googlenet import GoogLeNet
+    from kerascnn.applications.inception_v2 import InceptionV2
+    from kerascnn.applications.inception_v3 import InceptionV3
     from kerascnn.applications.preprocessing import decode_predictions, preprocess_input
     from kerascnn.applications.resnet import Plain18, Plain34, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
     from kerascnn.applications.vgg import VGG11, VGG13, VGG16, VGG16C, VGG19
@@ -38,8 +41,11 @@ __all__ = [
     "VGG19",
     "AlexNet",
     "AlexNetV2",
+    "BNInception",
     "Entry",
     "GoogLeNet",
+    "InceptionV2",
+    "InceptionV3",
     "Plain18",
     "Plain20",
     "Plain32",

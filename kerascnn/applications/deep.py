@@ -1,58 +1,59 @@
 """Functional models that are deeper than Python's recursion limit allows Keras to build.
 
-Keras walks from the outputs of a functional model to its inputs by recursion, two calls a layer. ResNet-1202 has
-thousands of layers behind each other; Python stops at a thousand calls.
+Keras walks from the outputs of a functional model to its inputs by recursion, a call a layer. ResNet-1202 has thousands
+of layers behind each other; Python stops at a thousand calls.
 """
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import sys
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 import keras
 
-# Where doubling ends: deeper than any network here, and safely within the stack of a thread.
-HIGHEST_LIMIT = 64_000
-
-T = TypeVar("T")
+# Calls that Keras makes between those of the walk.
+MARGIN = 200
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class DeepModel(keras.Model):
-    """A functional model that raises Python's recursion limit while Keras builds it, and as far as that needs."""
+    """A functional model that raises Python's recursion limit while Keras builds it, as far as its layers need."""
 
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return with_recursion(lambda: super(DeepModel, cls).from_config(config, custom_objects=custom_objects))
+    def __init__(self, inputs, outputs, name=None, **kwargs):
+        with _recursion_for(_operations_before(outputs)):
+            super().__init__(inputs, outputs, name=name, **kwargs)
 
 
-def functional(inputs, outputs, name: str) -> keras.Model:
-    """`keras.Model(inputs, outputs, name=name)`, and a `DeepModel` where Python's recursion limit forbids that."""
+def functional(inputs, outputs, name: str | None = None) -> keras.Model:
+    """`keras.Model(inputs, outputs, name=name)`, and a `DeepModel` where Python's recursion limit forbids that.
+
+    Every network, and every model that is built around one, is made by it.
+    """
     try:
         return keras.Model(inputs, outputs, name=name)
     except RecursionError:
-        return with_recursion(lambda: DeepModel(inputs, outputs, name=name))
+        return DeepModel(inputs, outputs, name=name)
 
 
-def with_recursion(build: Callable[[], T]) -> T:
-    """The result of `build`, under a recursion limit that is doubled until it is enough, and put back afterwards."""
-    limit = sys.getrecursionlimit()
-    while True:
-        try:
-            with _recursion_limit(limit):
-                return build()
-        except RecursionError:
-            if limit >= HIGHEST_LIMIT:
-                raise
-        limit *= 2
+def _operations_before(outputs) -> int:
+    """How many operations lead to the outputs."""
+    waiting = [tensor._keras_history.operation for tensor in keras.tree.flatten(outputs)]
+    seen = set()
+    while waiting:
+        operation = waiting.pop()
+        if operation not in seen:
+            seen.add(operation)
+            waiting.extend(node.operation for parent in operation._inbound_nodes for node in parent.parent_nodes)
+    return len(seen)
 
 
 @contextlib.contextmanager
-def _recursion_limit(limit: int) -> Iterator[None]:
+def _recursion_for(operations: int) -> Iterator[None]:
+    """Allows as many calls beyond the present ones as there are operations."""
     before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(limit, before))
+    sys.setrecursionlimit(max(before, len(inspect.stack(0)) + operations + MARGIN))
     try:
         yield
     finally:

@@ -111,6 +111,9 @@ def _torchvision(top1_accuracy: float, top5_accuracy: float) -> PublishedError:
 
 _alexnet = partial(Entry, module="alexnet", recipe="classic_photos", preprocessing="mean")
 _vgg = partial(Entry, module="vgg", paper=VGG_PAPER, input_size=224, recipe="classic_photos", preprocessing="caffe")
+_inception = partial(
+    Entry, paper=INCEPTION_PAPER, input_size=299, recipe="googlenet_small", preprocessing="symmetric", aux_heads=True
+)
 _resnet = partial(
     Entry,
     module="resnet",
@@ -156,6 +159,21 @@ REGISTRY: dict[str, Entry] = {
         PublishedError(29.0, 9.2, "1 crop", "Szegedy et al., 2015"),
         _torchvision(69.778, 89.53),
     ), aux_heads=True),
+    "bninception": Entry(
+        "BNInception", "bn_inception", BN_PAPER, 224, "googlenet_small", "mean", published_macs=2.0, errors=(
+            PublishedError(25.2, 7.8, "1 crop", "Szegedy et al., 2015"),
+            PublishedError(22.0, 5.82, "144 crops", "Szegedy et al., 2015"),
+        ),
+    ),
+    "inceptionv2": _inception("InceptionV2", module="inception_v2", published_macs=3.8, errors=(
+        PublishedError(23.4, None, "1 crop"),
+    )),
+    "inceptionv3": _inception("InceptionV3", module="inception_v3", published_macs=4.8, errors=(
+        PublishedError(21.2, 5.6, "1 crop"),
+        PublishedError(19.47, 4.48, "12 crops"),
+        PublishedError(18.77, 4.2, "144 crops"),
+        _torchvision(77.294, 93.45),
+    )),
     "plain18": _resnet("Plain18", published_macs=1.8, errors=(PublishedError(27.94, None, "10 crops"),)),
     "plain34": _resnet("Plain34", published_macs=3.6, errors=(PublishedError(28.54, 10.02, "10 crops"),)),
     "resnet18": _resnet("ResNet18", published_macs=1.8, errors=(

@@ -87,13 +87,13 @@ class KerasPredictor(Predictor):
     kind = "Keras"
 
     def __init__(self, model: keras.Model, path: Path | None = None):
-        import keras
         import tensorflow as tf
 
+        from kerascnn.applications.deep import functional
+
         self.path = path
-        self.model = model
         self.facts = facts_of(model)
-        main = keras.Model(model.inputs[0], main_output(model))
+        main = functional(model.inputs[0], main_output(model))
         pixels = tf.TensorSpec((None, self.facts.image_size, self.facts.image_size, 3), tf.float32)
         self._call = tf.function(lambda images: main(images, training=False), input_signature=[pixels])
 
@@ -204,7 +204,8 @@ def load_keras(path: Path) -> keras.Model:
     """
     import keras
 
-    import kerascnn.layers  # noqa: F401  registers the layers that files name
+    import kerascnn.applications.deep
+    import kerascnn.layers  # noqa: F401  both register what files name
 
     try:
         return keras.saving.load_model(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 
+from kerascnn.applications.deep import functional
 from kerascnn.evaluation.predictors import facts_of, main_output
 
 
@@ -27,7 +28,7 @@ def deployable(model: keras.Model) -> keras.Model:
         ['labels']
     """
     facts_of(model)
-    main = keras.Model(model.inputs[0], main_output(model), name=model.name)
+    main = functional(model.inputs[0], main_output(model), name=model.name)
     copy = keras.models.clone_model(main, clone_function=_in_float32)
     copy.set_weights(main.get_weights())
     return copy

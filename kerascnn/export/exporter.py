@@ -21,6 +21,7 @@ from kerascnn.evaluation.predictors import (
     SavedModelPredictor,
     TFLitePredictor,
     facts_of,
+    load_keras,
 )
 from kerascnn.export.deployable import deployable
 from kerascnn.export.model_card import model_card
@@ -71,8 +72,6 @@ def export(
         >>> export("runs/mine/model.keras", data, "saved_models/mine").verification.failures
         []
     """
-    from kerascnn.evaluation.predictors import load_keras
-
     path = None
     if not isinstance(model, keras.Model):
         path = Path(model)

@@ -4,7 +4,7 @@ import pytest
 
 from kerascnn import InputError
 from kerascnn.applications import GoogLeNet
-from kerascnn.layers import LocalResponseNormalization
+from kerascnn.layers import BatchNormalization, LocalResponseNormalization
 
 # The paper's table 1: output of each module, and the parameters that its row gives, with biases.
 MODULES = {
@@ -66,6 +66,31 @@ def test_concatenation_follows_the_table(model):
     assert inputs == [f"inception_3a_{branch}_relu" for branch in branches]
 
 
+def test_batch_normalization_takes_the_place_of_local_response_normalization():
+    model = GoogLeNet(batch_norm=True, aux_heads=True)
+    # 57 convolutions with 7,280 filters: four figures of batch normalization for each in the place of a bias.
+    assert GoogLeNet(batch_norm=True).count_params() == 6_998_552 + 3 * 7_280 == 7_020_392
+    # And in each head 128 filters and 1024 units.
+    assert model.count_params() == 13_378_280 + 3 * 7_280 + 2 * 3 * (128 + 1024) == 13_407_032
+    assert not any(isinstance(layer, LocalResponseNormalization) for layer in model.layers)
+    rectified = [layer for layer in model.layers if layer.name.endswith("_relu")]
+    assert len(rectified) == 57 + 2 * 2
+    for layer in rectified:
+        assert isinstance(layer.input._keras_history.operation, BatchNormalization)
+
+
+def test_the_naive_form():
+    model = GoogLeNet(module="naive")
+    assert model.count_params() == 97_526_008
+    # 3a: 64 + 128 + 32 filters and the 192 channels that its pool passes through.
+    assert model.get_layer("inception_3a").output.shape[1:] == (28, 28, 416)
+    # 3b, on 416 channels, of which it passes all: 128 + 192 + 96 filters.
+    assert model.get_layer("inception_3b").output.shape[1:] == (28, 28, 832)
+    layers = [layer for layer in model.layers if layer.name.startswith("inception_3b_")]
+    assert sum(layer.count_params() for layer in layers) == 416 * (128 + 9 * 192 + 25 * 96) + 416
+    assert not any("reduce" in layer.name or "proj" in layer.name for layer in layers)
+
+
 def test_other_sizes():
     features = GoogLeNet(include_top=False, input_shape=(None, None, 3))
     assert features(np.zeros((1, 64, 96, 3), "float32")).shape == (1, 2, 3, 1024)
@@ -79,6 +104,7 @@ def test_other_sizes():
         ({"input_shape": (31, 31, 3)}, "at least 32 x 32 pixels, not 31 x 31"),
         ({"input_shape": (64, 64, 3), "aux_heads": True}, "at least 65 x 65"),
         ({"input_shape": (None, None, 3), "aux_heads": True}, "height and width that are known"),
+        ({"module": "residual"}, "modules 'inception' and 'naive', not 'residual'"),
     ],
 )
 def test_refused(arguments, sentence):

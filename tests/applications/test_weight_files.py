@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerascnn import InputError
-from kerascnn.applications import VGG16, VGG19, GoogLeNet, ResNet20, ResNet32, ResNet50, ResNet101
+from kerascnn.applications import VGG16, VGG19, GoogLeNet, InceptionV3, ResNet20, ResNet32, ResNet50, ResNet101
 from kerascnn.layers import ClassLabels, Preprocessing
 
 SMALL = {"input_shape": (32, 32, 3), "classes": 7}
@@ -164,6 +164,22 @@ def test_vgg_files_that_do_not_fit(keras_peer, published_file):
     assert "it has no 'fc6', which include_top=False does without" in refusal(VGG16, path, **SMALL)
     wider = published_file(keras_peer("VGG16", input_shape=(32, 64, 3), classes=7))
     assert "its 'fc6' is of shape (1024, 4096) and (4096,), where (512, 4096)" in refusal(VGG16, wider, **SMALL)
+
+
+@pytest.mark.slow
+def test_inception_files(keras_peer, published_file, tmp_path):
+    arguments = {"input_shape": (107, 107, 3), "classes": 7}
+    peer = keras_peer("InceptionV3", **arguments)
+    path = published_file(peer)
+    model = InceptionV3(weights=path, **arguments)
+    # Numbered anew, as in every second network that a program builds, and in the other layout.
+    keras_peer("InceptionV3", **arguments).save_weights(tmp_path / "peer.weights.h5")
+    assert_same_weights(InceptionV3(weights=tmp_path / "peer.weights.h5", **arguments), model)
+    features = InceptionV3(weights=path, include_top=False)
+    assert_same_weights(features, keras.Model(model.input, model.get_layer("mixed10").output))
+    assert "it has no 'aux_conv1'" in refusal(InceptionV3, path, aux_heads=True, **arguments)
+    assert "shape (1, 1, 64, 80), where (3, 3, 64, 80)" in refusal(InceptionV3, path, stem="paper", **arguments)
+    assert "its 'fc' has 7 classes" in refusal(InceptionV3, path)
 
 
 def test_two_networks_in_a_file_are_not_guessed_between(tmp_path):

@@ -218,6 +218,8 @@ def test_tags():
     assert tag("top1") == "top-1 accuracy"
     assert tag("main_loss") == "main/loss"
     assert tag("aux_4d_top5") == "aux_4d/top-5 accuracy"
+    assert tag("aux_top1") == "aux/top-1 accuracy"
+    assert tag("aux_loss") == "aux/loss"
     assert tag("images_per_second") == "images_per_second"
 
 

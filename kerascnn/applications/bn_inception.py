@@ -1,0 +1,114 @@
+"""BN-Inception: the Inception network that batch normalization was published with.
+
+Source: Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate
+Shift" (2015), section 4.2 and figure 5.
+
+Differences from the paper:
+    Figure 5 prints 128 filters for the pool projections of 4c and 4d; they have 96, because its own output depth of
+    576 needs that. The first convolution is an ordinary one; the paper's is separable with a depth multiplier of 8,
+    which it describes as a saving of computation only and leaves out of figure 5. The auxiliary classifiers, of which
+    the figure has none, are left out. Weights are initialized after He et al. (2015), and the moving averages of batch
+    normalization decay by 0.9 a step with epsilon 1e-5, because the paper states none of these; the moving variance
+    is that of the biased variance. The average pool before the classifier covers the whole feature map, which is the
+    figure's 7 x 7 at 224 pixels, so that other sizes work.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import keras
+
+from kerascnn.applications import preprocessing
+from kerascnn.applications.builder import Network, builder
+from kerascnn.layers import BatchNormalization, channel_axis, conv_unit
+
+AVERAGE, MAX = keras.layers.AveragePooling2D, keras.layers.MaxPooling2D
+
+
+class Row(NamedTuple):
+    """A row of figure 5: filters of each convolution, and the pool with the filters of its projection.
+
+    A row without a 1 x 1 branch halves the feature map, and its pool passes through without a projection.
+    """
+
+    module: str
+    conv1x1: int | None
+    reduce3x3: int
+    conv3x3: int
+    reduce_double: int
+    double3x3: int
+    pool: type[keras.layers.Layer]
+    pool_proj: int | None
+
+
+# fmt: off
+TABLE = (
+    #          1x1  3x3r  3x3 dblr  dbl  pool     proj
+    Row("3a",   64,  64,  64,  64,  96, AVERAGE,   32),  # 28 x 28 x 256
+    Row("3b",   64,  64,  96,  64,  96, AVERAGE,   64),  # 28 x 28 x 320
+    Row("3c", None, 128, 160,  64,  96, MAX,     None),  # 14 x 14 x 576
+    Row("4a",  224,  64,  96,  96, 128, AVERAGE,  128),  # 14 x 14 x 576
+    Row("4b",  192,  96, 128,  96, 128, AVERAGE,  128),  # 14 x 14 x 576
+    Row("4c",  160, 128, 160, 128, 160, AVERAGE,   96),  # 14 x 14 x 576
+    Row("4d",   96, 128, 192, 160, 192, AVERAGE,   96),  # 14 x 14 x 576
+    Row("4e", None, 128, 192, 192, 256, MAX,     None),  # 7 x 7 x 1024
+    Row("5a",  352, 192, 320, 160, 224, AVERAGE,  128),  # 7 x 7 x 1024
+    Row("5b",  352, 192, 320, 192, 224, MAX,      128),  # 7 x 7 x 1024
+)
+# fmt: on
+
+INITIALIZER = "he_normal"
+normalization = functools.partial(BatchNormalization, momentum=0.9, epsilon=1e-5)
+unit = functools.partial(conv_unit, normalization=normalization, kernel_initializer=INITIALIZER)
+
+
+def inception(x: keras.KerasTensor, row: Row, name: str) -> keras.KerasTensor:
+    """Figure 5's module: up to four branches, two 3 x 3 convolutions in the place of GoogLeNet's 5 x 5."""
+    strides = 2 if row.conv1x1 is None else 1
+    branches = []
+    if row.conv1x1 is not None:
+        branches.append(unit(x, row.conv1x1, 1, name=f"{name}_1x1"))
+    branch = unit(x, row.reduce3x3, 1, name=f"{name}_3x3_reduce")
+    branches.append(unit(branch, row.conv3x3, 3, strides=strides, name=f"{name}_3x3"))
+    branch = unit(x, row.reduce_double, 1, name=f"{name}_double_3x3_reduce")
+    branch = unit(branch, row.double3x3, 3, name=f"{name}_double_3x3_1")
+    branches.append(unit(branch, row.double3x3, 3, strides=strides, name=f"{name}_double_3x3_2"))
+    branch = row.pool(3, strides=strides, padding="same", name=f"{name}_pool")(x)
+    if row.pool_proj is not None:
+        branch = unit(branch, row.pool_proj, 1, name=f"{name}_pool_proj")
+    return keras.layers.Concatenate(channel_axis(), name=name)([*branches, branch])
+
+
+@builder(size=224, min_size=32)
+def BNInception(network: Network) -> keras.KerasTensor:
+    """BN-Inception (Ioffe and Szegedy, 2015, figure 5): ten Inception modules, batch normalization throughout.
+
+    Args:
+        {common}
+
+    Returns:
+        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
+        Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
+
+    Raises:
+        InputError: images too small, an unknown pooling or dtype, a weight file that does not fit.
+
+    Example:
+        >>> model = kerascnn.applications.BNInception(classes=10)
+    """
+    x = unit(network.images(), 64, 7, strides=2, name="conv1")  # 112 x 112 x 64
+    x = MAX(3, strides=2, padding="same", name="pool1")(x)  # 56 x 56 x 64
+    x = unit(x, 64, 1, name="conv2_reduce")
+    x = unit(x, 192, 3, name="conv2")  # 56 x 56 x 192
+    x = MAX(3, strides=2, padding="same", name="pool2")(x)  # 28 x 28 x 192
+    for row in TABLE:
+        x = inception(x, row, f"inception_{row.module}")
+    if not network.include_top:
+        return network.features(x)
+    x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)  # 1024
+    return network.classifier(x, INITIALIZER)
+
+
+preprocess_input, decode_predictions = preprocessing.of_family("bninception")

@@ -1,0 +1,63 @@
+"""Networks that are deeper than Python's recursion limit."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from kerascnn.applications.deep import DeepModel, functional
+from kerascnn.export.deployable import deployable
+
+
+def chain(layers):
+    """As many rectifications behind each other."""
+    x = inputs = keras.Input((3,))
+    for number in range(layers):
+        x = keras.layers.Activation("relu", name=f"relu_{number}")(x)
+    return inputs, x
+
+
+def test_shallow_models_stay_what_they_are():
+    assert type(functional(*chain(20), name="shallow")) is type(keras.Model(*chain(20)))
+
+
+def test_python_alone_does_not_reach():
+    with pytest.raises(RecursionError):
+        keras.Model(*chain(2 * sys.getrecursionlimit()))
+
+
+def test_deep_models_are_built_saved_and_cloned(tmp_path):
+    limit = sys.getrecursionlimit()
+    model = functional(*chain(2 * limit), name="deep")
+    assert isinstance(model, DeepModel)
+    model.save(tmp_path / "deep.keras")
+    again = keras.saving.load_model(tmp_path / "deep.keras")
+    clone = keras.models.clone_model(model)
+    assert [layer.name for layer in again.layers] == [layer.name for layer in model.layers]
+    assert len(clone.layers) == 2 * limit + 1
+    assert sys.getrecursionlimit() == limit
+
+
+def test_the_limit_is_put_back_after_a_mistake():
+    limit = sys.getrecursionlimit()
+    _, outputs = chain(2 * limit)
+    with pytest.raises(ValueError, match="not connected"):
+        functional(keras.Input((3,)), outputs, name="deep")
+    assert sys.getrecursionlimit() == limit
+
+
+@pytest.mark.slow
+def test_resnet1202(resnet1202):
+    weighted = [layer for layer in resnet1202.layers if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)]
+    assert len(weighted) == 1202
+    # conv1 and 1,200 more convolutions, two trainable weights of each normalization, the classifier; "19.4M".
+    convolutions = 27 * 16 + 9 * (400 * 16**2 + 16 * 32 + 399 * 32**2 + 32 * 64 + 399 * 64**2)
+    normalizations = 2 * (401 * 16 + 400 * 32 + 400 * 64)
+    trainable = sum(int(np.prod(weight.shape)) for weight in resnet1202.trainable_weights)
+    assert trainable == convolutions + normalizations + 650 == 19_421_274
+
+    images = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype("float32")
+    expected = np.asarray(resnet1202(images))
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(deployable(resnet1202)(images), expected, atol=1e-6)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import keras
 
+from kerascnn.applications import preprocessing
 from kerascnn.applications.builder import Builder, Network, builder
 from kerascnn.applications.residual import INITIALIZER, basic_block, check_shortcut, unit
 
@@ -101,3 +102,6 @@ Plain20 = _plain(20)
 Plain32 = _plain(32)
 Plain44 = _plain(44)
 Plain56 = _plain(56)
+
+
+preprocess_input, decode_predictions = preprocessing.of_family("resnet20")

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import keras
 
+from kerascnn.applications import preprocessing
 from kerascnn.applications.builder import Builder, Network, builder
 from kerascnn.applications.residual import INITIALIZER, basic_block, check_shortcut, residual, unit
 from kerascnn.errors import InputError
@@ -135,3 +136,5 @@ ResNet101 = _of_bottlenecks(101)
 ResNet152 = _of_bottlenecks(152)
 Plain18 = _plain(18)
 Plain34 = _plain(34)
+
+preprocess_input, decode_predictions = preprocessing.of_family("resnet50")

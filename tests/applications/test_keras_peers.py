@@ -24,7 +24,10 @@ FLOAT32 = 1.2e-7
 
 slow = pytest.mark.slow
 VGGS = ["VGG16", "VGG19"]
-NORMALIZED = ["ResNet50", pytest.param("ResNet101", marks=slow), pytest.param("ResNet152", marks=slow), "InceptionV3"]
+NORMALIZED = [
+    "ResNet50",
+    *(pytest.param(name, marks=slow) for name in ("ResNet101", "ResNet152", "InceptionV3")),
+]
 SIZES = {"InceptionV3": 107}
 # In standard deviations.
 OFFSETS = {"ResNet50": 1.0, "ResNet101": 1.0, "ResNet152": 1.5, "InceptionV3": 2.0}

@@ -130,6 +130,7 @@ def refusal(builder, path, **arguments) -> str:
     return sentence
 
 
+@pytest.mark.slow
 def test_files_that_do_not_fit(resnet50_files):
     path = resnet50_files / "model.h5"
     classes = "its 'fc' has 7 classes, and classes=1000 was asked for"

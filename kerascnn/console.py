@@ -12,15 +12,11 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from kerascnn.applications.registry import Entry
-    from kerascnn.data import DataSet
     from kerascnn.evaluation import Scores
     from kerascnn.export import Export
 
 # Narrow enough for a table to fit a terminal, and plain enough to paste.
 BOX = SIMPLE_HEAD
-
-# Beyond this a list of files hides what it says.
-LISTED_FILES = 20
 
 
 def output() -> Console:
@@ -63,27 +59,6 @@ def models_table(registry: dict[str, Entry]) -> Table:
 
 def _or_dash(figure: float | None, unit: str) -> str:
     return "–" if figure is None else f"{figure:g}{unit}"
-
-
-def say_data(data: DataSet) -> None:
-    """Says what was found, and names every file that is set aside."""
-    console = messages()
-    shown = ", ".join(data.class_names[:10]) + (", …" if len(data.class_names) > 10 else "")
-    console.print(
-        f"{data.name}: {len(data.training)} training and {len(data.validation)} validation pictures of "
-        f"{len(data.class_names)} classes ({shown})",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
-    if not data.set_aside:
-        return
-    console.print(f"{len(data.set_aside)} files cannot be read as images and are set aside:", highlight=False)
-    for item in data.set_aside[:LISTED_FILES]:
-        line = f"  {item.path}: {item.reason}".encode("utf-8", "replace").decode()
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if len(data.set_aside) > LISTED_FILES:
-        console.print(f"  and {len(data.set_aside) - LISTED_FILES} more", highlight=False)
 
 
 def verification_table(exported: Export) -> None:

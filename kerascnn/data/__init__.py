@@ -2,6 +2,6 @@
 
 from kerascnn.data.augmentation import Augmentation
 from kerascnn.data.dataset import ArrayExamples, DataSet, FileExamples, SetAside
-from kerascnn.data.sources import load
+from kerascnn.data.ingestion import Ingested, ingest, load
 
-__all__ = ["ArrayExamples", "Augmentation", "DataSet", "FileExamples", "SetAside", "load"]
+__all__ = ["ArrayExamples", "Augmentation", "DataSet", "FileExamples", "Ingested", "SetAside", "ingest", "load"]

@@ -87,6 +87,21 @@ class DataSet:
     mirrored: bool = True
     workspace: object = field(default=None, repr=False, compare=False)
 
+    def class_weights(self) -> dict[int, float]:
+        """What to multiply each class's loss by so that all classes count alike, as Keras' `class_weight` takes it.
+
+        Example:
+            >>> data.class_weights()  # three times as many dogs as cats
+            {0: 2.0, 1: 0.6666666666666666}
+        """
+        counts = np.bincount(self.training.labels, minlength=len(self.class_names))
+        return {label: len(self.training) / (len(counts) * int(count)) for label, count in enumerate(counts) if count}
+
+    def imbalance(self) -> float:
+        """How many times as many training pictures the largest class has as the smallest."""
+        counts = np.bincount(self.training.labels, minlength=len(self.class_names))
+        return float(counts.max() / max(counts.min(), 1))
+
     def __post_init__(self):
         if len(self.class_names) < 2:
             raise InputError(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "resnet20"
 
-SOURCES = "'digits', a folder with one subfolder a class, or a .zip or .tar of one"
+SOURCES = "'digits', a folder with one subfolder a class, or the path or URL of a .zip or .tar of one"
 
 INTERRUPTED = 130
 EXPORT_DISAGREES = 1
@@ -165,7 +165,6 @@ def _keras_file(text: str) -> Path | None:
 
 def run_ingest(options: argparse.Namespace) -> int:
     """`kerascnn ingest`."""
-    _start_tensorflow()
     from kerascnn import data
     from kerascnn.console import output, track
     from kerascnn.console_ingestion import show

@@ -33,7 +33,7 @@ def say(console: Console, found: Ingested, used: DataSet) -> None:
         f"{used.name}: {len(used.training)} training and {len(used.validation)} validation pictures of "
         f"{len(names)} classes ({shown})",
         *([f"recognized: {found.layout}"] if found.entries else []),
-        *_set_aside(found.of("unreadable")),
+        *_set_aside(found),
         *_doubts(found),
     )
 
@@ -51,7 +51,7 @@ def show(console: Console, found: Ingested) -> None:
     table.add_section()
     table.add_row("all", str(len(data.training)), str(len(data.validation)))
     console.print(table)
-    _print(console, *_files(found), *_set_aside(found.of("unreadable")), *_left_out(found), *_doubts(found))
+    _print(console, *_files(found), *_set_aside(found), *_left_out(found), *_doubts(found))
 
 
 def _files(found: Ingested) -> Iterator[str]:
@@ -74,10 +74,15 @@ def _counted(counts: Iterable[tuple[str, int]]) -> str:
     return ", ".join(f"{count} {what}" for what, count in counts)
 
 
-def _set_aside(entries: Sequence[Entry]) -> Iterator[str]:
-    if entries:
-        yield f"{_number(entries)} cannot be read as images and {'is' if len(entries) == 1 else 'are'} set aside:"
-        yield from _listed([f"{entry.path}: {entry.reason}" for entry in entries], LISTED_FILES)
+def _set_aside(found: Ingested) -> Iterator[str]:
+    for verdict, what in (
+        ("unreadable", "cannot be read as images and {} set aside:"),
+        ("refused", "of the archive {} not unpacked:"),
+    ):
+        entries = found.of(verdict)
+        if entries:
+            yield f"{_number(entries)} {what.format('is' if len(entries) == 1 else 'are')}"
+            yield from _listed([f"{entry.path}: {entry.reason}" for entry in entries], LISTED_FILES)
 
 
 def _left_out(found: Ingested) -> Iterator[str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import stat
+import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +17,7 @@ from pathlib import Path
 
 from kerascnn.data.pictures import UnreadablePictureError, opened, opened_plain, orientation, upright_rgb
 from kerascnn.data.tracking import Track, untracked
+from kerascnn.native_output import discarded_stderr
 
 # The largest picture that is read holds so many bytes uncompressed; films and disk images are not read at all.
 LARGEST_FILE = 600_000_000
@@ -25,9 +29,12 @@ THREADS = len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") e
 PORTION = 16
 BLOCK = 256 * PORTION
 
+_IMPORTING = threading.Lock()
+
 READ = "read"
 UNREADABLE = "unreadable"
 IGNORED = "ignored"
+REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,8 @@ class Entry:
         format: Pillow's name of it.
         width, height: in pixels, upright.
         decoder: who reads it in training, "tensorflow" or "pillow".
-        verdict: "read", "unreadable" or "ignored".
+        verdict: "read"; "unreadable"; "ignored", being no picture of any class; "refused", being in the archive and
+            not unpacked.
         reason: why it is not read.
         remarks: what is unusual about a file that is read.
     """
@@ -146,15 +154,22 @@ def _decoders_agree(picture, contents: bytes) -> bool:
     At an eighth of its size: the entropy-coded data, in which damage shows, are decoded in full, and most of the
     arithmetic that follows, which cannot fail, is saved.
     """
-    import tensorflow as tf
-
     try:
         picture.draft(picture.mode, (1, 1))
         picture.load()
-        tf.io.decode_jpeg(contents, channels=3, ratio=8)
+        _tensorflow().io.decode_jpeg(contents, channels=3, ratio=8)
     except Exception:
         return False
     return True
+
+
+def _tensorflow():
+    """TensorFlow, imported when the first file needs it: a second start does not."""
+    with _IMPORTING:
+        if "tensorflow" not in sys.modules:
+            with discarded_stderr():
+                importlib.import_module("tensorflow")
+        return sys.modules["tensorflow"]
 
 
 def _remarks(path: str, picture) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kerascnn.data import manifest
-from kerascnn.data.checking import IGNORED, READ, UNREADABLE, Entry, checked
+from kerascnn.data.checking import IGNORED, READ, REFUSED, UNREADABLE, Entry, checked
 from kerascnn.data.dataset import DataSet, FileExamples, SetAside, shortened
 from kerascnn.data.layouts import Layout, recognized
 from kerascnn.data.sources import Place, place_of, ready_made
@@ -75,10 +75,11 @@ class Ingested:
             "class_weights": {data.class_names[label]: weight for label, weight in data.class_weights().items()},
             "files": {
                 "found": len(self.entries),
-                **{verdict: len(self.of(verdict)) for verdict in (READ, UNREADABLE, IGNORED)},
+                **{verdict: len(self.of(verdict)) for verdict in (READ, UNREADABLE, REFUSED, IGNORED)},
             },
             "formats": dict(Counter(entry.format for entry in self.of(READ)).most_common()),
             "unreadable": [{"path": entry.path, "reason": entry.reason} for entry in self.of(UNREADABLE)],
+            "refused": [{"path": entry.path, "reason": entry.reason} for entry in self.of(REFUSED)],
             "ignored": [{"path": entry.path, "reason": entry.reason} for entry in self.of(IGNORED)],
             "unusual": [{"path": entry.path, "remarks": entry.remarks} for entry in self.of(READ) if entry.remarks],
             "copies": {name: list(groups) for name, groups in vars(self.copies).items()},
@@ -123,7 +124,7 @@ def ingest(
     Args:
         source: "digits", an http(s) URL or path of a .zip or .tar, a folder, or what was `to` before.
         to: gets the unpacked pictures of an archive, the manifest and what is moved. Without it archives are unpacked
-            to a temporary folder and manifests kept in the user's cache (`kerascnn.data.cache`).
+            to a temporary folder and manifests kept in the user's cache (`kerascnn.data.cache_folder`).
         on_bad: what is done with a file that cannot be read as an image: "skip" leaves it where it is and out of the
             data set; "fail" refuses the source; "move" moves it to a quarantine folder with a list of reasons.
         sha256: of the archive, in hexadecimal.
@@ -149,15 +150,15 @@ def ingest(
     place = place_of(str(source), Path(to) if to else None, sha256, track)
     if on_bad == "move" and place.quarantine is None:
         raise InputError(f"{source} is unpacked to a temporary folder; say with --to where files are to be moved.")
-    layout = recognized(place.root, place.origin.source)
+    layout = recognized(place.root, place.source)
     entries, kept = _judged(place, layout, track)
-    unreadable = [entry for entry in entries if entry.verdict == UNREADABLE]
-    if on_bad == "fail" and unreadable:
+    bad = [entry for entry in entries if entry.verdict in (UNREADABLE, REFUSED)]
+    if on_bad == "fail" and bad:
         raise InputError(
-            f"{place.origin.source} has {len(unreadable)} unreadable files, the first of them "
-            f"{unreadable[0].path}: {unreadable[0].reason}."
+            f"{place.source} has {len(bad)} files that cannot be read, the first of them "
+            f"{bad[0].path}: {bad[0].reason}."
         )
-    moved = _moved(place, unreadable) if on_bad == "move" else 0
+    moved = _moved(place, [entry for entry in bad if entry.verdict == UNREADABLE]) if on_bad == "move" else 0
     return Ingested(
         data=_data_set(place, entries),
         layout=layout.description,
@@ -173,26 +174,25 @@ def ingest(
 def _judged(place: Place, layout: Layout, track: Track) -> tuple[list[Entry], Path | None]:
     """An entry a file, and the manifest that they are kept in, if one can be."""
     known = manifest.read_entries(place.manifest)
+    paths = [item.path for item in layout.labelled]
     entries: list[Entry] = []
-    kept = None
     try:
-        paths = [item.path for item in layout.labelled]
         for item, entry in zip(layout.labelled, checked(place.root, paths, known, track), strict=True):
-            entries.append(
-                replace(entry, class_name=item.class_name, split=item.split if entry.verdict == READ else None)
-            )
-        if all(item.split is None for item in layout.labelled):
-            entries = split_by_content(entries)
-        entries += [Entry(item.path, verdict=UNREADABLE, reason=item.reason) for item in layout.unreachable]
-        entries += [Entry(item.path, verdict=UNREADABLE, reason=item.reason) for item in place.refused]
-        entries += [Entry(item.path, verdict=IGNORED, reason=item.reason) for item in layout.ignored]
-    finally:
-        # Also when it is broken off: what has been checked need not be checked again.
-        kept = _kept(place, entries)
-    return entries, kept
+            split = item.split if entry.verdict == READ else None
+            entries.append(replace(entry, class_name=item.class_name, split=split))
+    except BaseException:
+        # Broken off: what has been checked need not be checked again.
+        _kept(place, {**known, **{entry.path: entry for entry in entries}}.values())
+        raise
+    if all(item.split is None for item in layout.labelled):
+        entries = split_by_content(entries)
+    entries += [Entry(item.path, verdict=UNREADABLE, reason=item.reason) for item in layout.unreachable]
+    entries += [Entry(item.path, verdict=IGNORED, reason=item.reason) for item in layout.ignored]
+    entries += place.refused
+    return entries, _kept(place, entries)
 
 
-def _kept(place: Place, entries: Sequence[Entry]) -> Path | None:
+def _kept(place: Place, entries: Iterable[Entry]) -> Path | None:
     try:
         manifest.write(place.manifest, place.origin, entries)
     except InputError:
@@ -227,11 +227,12 @@ def _moved(place: Place, entries: Sequence[Entry]) -> int:
 
 
 def _data_set(place: Place, entries: Sequence[Entry]) -> DataSet:
-    source = place.origin.source
+    source = place.source
     good = [entry for entry in entries if entry.verdict == READ]
     if not good:
         tried = sum(entry.verdict == UNREADABLE for entry in entries)
         raise InputError(f"none of the {tried} files in {source} can be read as an image.")
+    aside = [entry for entry in entries if entry.verdict in (UNREADABLE, REFUSED)]
     class_names = tuple(sorted({entry.class_name for entry in good if entry.split == TRAINING}))
     for entry in good:
         if entry.class_name not in class_names and entry.split != TEST:
@@ -242,7 +243,7 @@ def _data_set(place: Place, entries: Sequence[Entry]) -> DataSet:
         class_names=class_names,
         training=_examples(place.root, good, TRAINING, class_names),
         validation=_examples(place.root, good, VALIDATION, class_names),
-        set_aside=tuple(SetAside(entry.path, entry.reason) for entry in entries if entry.verdict == UNREADABLE),
+        set_aside=tuple(SetAside(entry.path, entry.reason) for entry in aside),
         workspace=place.workspace,
     )
 

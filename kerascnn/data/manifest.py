@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 
-from kerascnn.data.checking import IGNORED, READ, UNREADABLE, Entry
+from kerascnn.data.checking import IGNORED, READ, REFUSED, UNREADABLE, Entry
 from kerascnn.errors import InputError
 
 NAME = "kerascnn-manifest.jsonl"
@@ -51,22 +51,24 @@ def read_origin(path: Path) -> Origin | None:
         return None
 
 
-def read_entries(path: Path | None) -> dict[str, Entry]:
+def read_entries(path: Path) -> dict[str, Entry]:
     """The verdicts of a manifest by path; those of damaged lines and of other rules are not among them."""
-    if path is None:
-        return {}
-    entries = {}
+    head, entries = _read(path)
+    return {entry.path: entry for entry in entries} if head.get("judged_by") == judged_by() else {}
+
+
+def read_refused(path: Path) -> list[Entry]:
+    """What the archive held and was not unpacked, which nothing but the manifest can tell later."""
+    return [entry for entry in _read(path)[1] if entry.verdict == REFUSED]
+
+
+def _read(path: Path) -> tuple[dict, list[Entry]]:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            if json.loads(file.readline(100_000)).get("judged_by") != judged_by():
-                return {}
-            for line in file:
-                entry = _entry(line)
-                if entry:
-                    entries[entry.path] = entry
-    except (OSError, ValueError, AttributeError):
-        return {}
-    return entries
+            head = json.loads(file.readline(100_000))
+            return (head if isinstance(head, dict) else {}), [entry for line in file if (entry := _entry(line))]
+    except (OSError, ValueError):
+        return {}, []
 
 
 def _entry(line: str) -> Entry | None:
@@ -78,7 +80,7 @@ def _entry(line: str) -> Entry | None:
         isinstance(entry.path, str)
         and isinstance(entry.sha256, str)
         and isinstance(entry.remarks, list)
-        and entry.verdict in (READ, UNREADABLE, IGNORED)
+        and entry.verdict in (READ, UNREADABLE, IGNORED, REFUSED)
     )
     return Entry(**{**vars(entry), "remarks": tuple(entry.remarks)}) if whole else None
 

@@ -6,12 +6,15 @@ import hashlib
 import re
 import shutil
 import tempfile
+import urllib.parse
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kerascnn.data import manifest
 from kerascnn.data.archive import archive_stem, unpack
-from kerascnn.data.cache import cache_folder, key_of
+from kerascnn.data.cache_folder import cache_folder, key_of
+from kerascnn.data.checking import REFUSED, Entry
 from kerascnn.data.dataset import DataSet, SetAside
 from kerascnn.data.digits import load_digits
 from kerascnn.data.tracking import Track
@@ -21,6 +24,7 @@ EMBEDDED = {"digits": load_digits}
 
 # Below the folder that the user names for it.
 PICTURES = "pictures"
+QUARANTINE = "kerascnn-quarantine"
 
 
 @dataclass(frozen=True)
@@ -28,19 +32,21 @@ class Place:
     """Where a source's pictures lie, and what is kept about them where.
 
     Attributes:
+        source: what to ask for to come here again.
         root: the folder of pictures.
-        origin: what the manifest says of the source.
+        origin: what the manifest says of it.
         manifest: its file.
         quarantine: where `--on-bad move` moves files to; None where there is no lasting place.
         refused: what the archive held and was not unpacked.
         workspace: keeps a temporary folder alive.
     """
 
+    source: str
     root: Path
     origin: manifest.Origin
     manifest: Path
     quarantine: Path | None
-    refused: tuple[SetAside, ...] = ()
+    refused: tuple[Entry, ...] = ()
     workspace: object = None
 
 
@@ -67,6 +73,8 @@ def place_of(source: str, to: Path | None, sha256: str | None, track: Track) -> 
     Raises:
         InputError: nothing is there, or it is no archive and no folder, or not the one that was meant.
     """
+    if is_url(source):
+        return _at_url(source, to, sha256)
     path = Path(source).expanduser()
     if path.is_dir():
         if sha256:
@@ -81,7 +89,11 @@ def place_of(source: str, to: Path | None, sha256: str | None, track: Track) -> 
         raise InputError(f"{path} is neither a folder nor a .zip or .tar of one.")
     if sha256:
         _verify(path, sha256)
-    return _in_archive(path, str(path.resolve()), slug(stem), to)
+    status = path.stat()
+    origin = manifest.Origin(
+        str(path.resolve()), slug(stem), PICTURES, f"{status.st_size} bytes of {status.st_mtime_ns}"
+    )
+    return _unpacked(origin, to, lambda: path)
 
 
 def slug(name: str) -> str:
@@ -93,55 +105,74 @@ def _in_folder(folder: Path, to: Path | None) -> Place:
     folder = folder.resolve()
     earlier = manifest.read_origin(folder / manifest.NAME)
     if earlier and to is None and (folder / earlier.folder).is_dir():
-        root = (folder / earlier.folder).resolve()
-        return Place(root, earlier, folder / manifest.NAME, folder / "kerascnn-quarantine")
+        return _kept(folder, earlier)
     origin = manifest.Origin(str(folder), slug(folder.name), str(folder))
-    if to is None:
-        # Nothing is written to a folder unless its owner asks for it.
-        kept = cache_folder() / "manifests" / f"{origin.name}-{key_of(str(folder))}.jsonl"
-        return Place(folder, origin, kept, folder.with_name(f"{folder.name}-quarantine"))
-    to = to.expanduser()
-    return Place(folder, origin, to / manifest.NAME, to / "kerascnn-quarantine")
+    if to is not None:
+        return _kept(to.expanduser().resolve(), origin)
+    # Nothing is written to a folder unless its owner asks for it.
+    kept = cache_folder() / "manifests" / f"{origin.name}-{key_of(str(folder))}.jsonl"
+    return Place(str(folder), folder, origin, kept, folder.with_name(f"{folder.name}-quarantine"))
 
 
-def _in_archive(archive: Path, source: str, name: str, to: Path | None) -> Place:
-    status = archive.stat()
-    identity = f"{status.st_size} bytes of {status.st_mtime_ns}"
-    origin = manifest.Origin(source, name, PICTURES, identity)
+def _kept(to: Path, origin: manifest.Origin) -> Place:
+    """The place that a manifest in the folder `to` is of."""
+    kept = to / manifest.NAME
+    refused = tuple(manifest.read_refused(kept))
+    return Place(str(to), (to / origin.folder).resolve(), origin, kept, to / QUARANTINE, refused)
+
+
+def _at_url(url: str, to: Path | None, sha256: str | None) -> Place:
+    from kerascnn.data.fetch import fetch
+
+    stem = archive_stem(Path(urllib.parse.urlsplit(url).path))
+    origin = manifest.Origin(url, slug(stem or "data"), PICTURES)
+    downloads = (to.expanduser() / "download") if to else cache_folder() / "downloads" / key_of(url)
+    place = _unpacked(origin, to, lambda: fetch(url, downloads, sha256=sha256))
+    if to:
+        # The pictures are there; the archive would be there twice.
+        shutil.rmtree(downloads, ignore_errors=True)
+    return place
+
+
+def _unpacked(origin: manifest.Origin, to: Path | None, archive: Callable[[], Path]) -> Place:
+    """The pictures of an archive, which is asked for only if they are not there yet."""
     if to is None:
         workspace = tempfile.TemporaryDirectory(prefix="kerascnn-")
-        refused = unpack(archive, Path(workspace.name)) or []
-        kept = cache_folder() / "manifests" / f"{name}-{key_of(source)}.jsonl"
-        return Place(Path(workspace.name), origin, kept, None, tuple(refused), workspace)
-    to = to.expanduser()
-    place = Place(to / PICTURES, origin, to / manifest.NAME, to / "kerascnn-quarantine")
-    if place.root.exists():
-        earlier = manifest.read_origin(place.manifest)
-        if earlier is None or (earlier.source, earlier.identity) != (source, identity):
-            raise InputError(
-                f"{place.root} holds {earlier.source if earlier else 'something else'}; give another --to."
-            )
-        return place
-    refused = _unpacked_as_a_whole(archive, place)
-    return Place(place.root, origin, place.manifest, place.quarantine, tuple(refused))
+        root = Path(workspace.name)
+        refused = _entries(unpack(archive(), root))
+        kept = cache_folder() / "manifests" / f"{origin.name}-{key_of(origin.source)}.jsonl"
+        return Place(origin.source, root, origin, kept, None, refused, workspace)
+    to = to.expanduser().resolve()
+    root = to / PICTURES
+    if root.exists():
+        earlier = manifest.read_origin(to / manifest.NAME)
+        if earlier is None or (earlier.source, earlier.identity) != (origin.source, origin.identity):
+            what = f"the pictures of {earlier.source}" if earlier else "pictures of an unknown source"
+            raise InputError(f"{root} holds {what}; remove it or give another --to.")
+    else:
+        _unpacked_as_a_whole(archive(), root, to / manifest.NAME, origin)
+    return _kept(to, origin)
 
 
-def _unpacked_as_a_whole(archive: Path, place: Place) -> list[SetAside]:
+def _entries(refused: Sequence[SetAside] | None) -> tuple[Entry, ...]:
+    return tuple(Entry(item.path, verdict=REFUSED, reason=item.reason) for item in refused or ())
+
+
+def _unpacked_as_a_whole(archive: Path, root: Path, kept: Path, origin: manifest.Origin) -> None:
     """Unpacks beside the target and renames, so that what was broken off never looks complete."""
     try:
-        place.root.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=".kerascnn-unpacking-", dir=place.root.parent))
+        root.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=".kerascnn-unpacking-", dir=root.parent))
     except OSError as error:
-        raise InputError(f"{place.root.parent} cannot be written: {error.strerror}.") from None
+        raise InputError(f"{root.parent} cannot be written: {error.strerror}.") from None
     try:
-        refused = unpack(archive, unfinished) or []
-        # The manifest names the source before the pictures are there: with them alone, they would be a stranger's.
-        manifest.write(place.manifest, place.origin, [])
+        refused = unpack(archive, unfinished)
+        # First, because pictures without a manifest are of an unknown source.
+        manifest.write(kept, origin, _entries(refused))
         unfinished.chmod(0o755)
-        unfinished.rename(place.root)
+        unfinished.rename(root)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return refused
 
 
 def _verify(archive: Path, sha256: str) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from kerascnn.data.archive_entry import DamagedArchiveError, DamagedEntryError, Entry
 from kerascnn.data.dataset import SetAside
+from kerascnn.data.disk_room import LOOK_EVERY, said, short_of_room
 from kerascnn.data.file_names import fitted, shown
 from kerascnn.data.tar_entries import Stream, tar_entries
 from kerascnn.data.zip_entries import ENCRYPTED_PROBLEM, ZipReader
@@ -43,11 +44,6 @@ HEAD = 1024
 # Deep enough for any collection, and far from what Python's functions on folders can follow.
 DEEPEST = 64
 
-# Left free on the disk, and how many bytes are written between two looks at it.
-RESERVE = 64 << 20
-LOOK_EVERY = 64 << 20
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 UNFIT_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EEXIST)
 
 
@@ -128,7 +124,7 @@ def unpack(archive: Path, folder: Path, limits: Limits = Limits()) -> list[SetAs
         if any(folder.iterdir()):
             raise InputError(f"{folder} is not empty; give a new or an empty folder to unpack {archive} into.")
     except OSError as error:
-        raise InputError(f"{archive} cannot be unpacked into {folder}: {error.strerror}.") from None
+        raise InputError(f"{archive} cannot be unpacked into {folder}: {said(error)}.") from None
     try:
         return _unpacked(archive, folder, limits)
     # Whatever ends it, Ctrl-C too, leaves nothing half-written.
@@ -137,7 +133,7 @@ def unpack(archive: Path, folder: Path, limits: Limits = Limits()) -> list[SetAs
         if isinstance(error, DamagedArchiveError):
             raise InputError(f"{archive} cannot be unpacked: {error}.") from None
         if isinstance(error, OSError):
-            raise InputError(f"{archive} cannot be unpacked into {folder}: {_said(error)}.") from None
+            raise InputError(f"{archive} cannot be unpacked into {folder}: {said(error)}.") from None
         raise
 
 
@@ -203,8 +199,8 @@ class _Budget:
 
     def expect(self, size: int) -> None:
         """Sees whether there is room for so many bytes more."""
-        free = shutil.disk_usage(self._folder).free
-        if size + RESERVE > free:
+        free = short_of_room(self._folder, size)
+        if free is not None:
             more = self._spent + size
             raise InputError(
                 f"{self._archive} unpacks to {more:,} bytes or more, and {self._folder} has room for {free:,} only."
@@ -309,10 +305,6 @@ def _written(entry: Entry, places: _Places) -> str | None:
             raise
         return str(error) if isinstance(error, DamagedEntryError) else "the file system cannot hold its name"
     return None
-
-
-def _said(error: OSError) -> str:
-    return "the disk is full" if error.errno in DISK_FULL else (error.strerror or str(error)).rstrip(".")
 
 
 def _clear(folder: Path, keep: bool) -> None:

@@ -21,7 +21,7 @@ import zstandard
 
 from kerascnn import InputError
 from kerascnn.data import archive as archive_module
-from kerascnn.data import file_names
+from kerascnn.data import disk_room, file_names
 from kerascnn.data.archive import Limits, unpack
 
 NOISE = np.random.default_rng(0).bytes(300_000)
@@ -480,7 +480,7 @@ def test_tar_headers_that_would_fill_the_memory(tmp_path):
 def test_room_on_the_disk(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     file = packed(tmp_path, ".zip", FILES)
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(1 << 30, 0, archive_module.RESERVE + 1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(1 << 30, 0, disk_room.RESERVE + 1000))
     with pytest.raises(InputError, match=r"unpacks to 333,000 bytes or more, and .* has room for 67,109,864 only"):
         unpack(file, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import track as rich_track
 from rich.table import Table
 
@@ -35,6 +37,25 @@ def track(items: Iterable, total: int, description: str) -> Iterable:
     if not console.is_terminal:
         return items
     return rich_track(items, description, total=total, console=console, transient=True)
+
+
+@contextmanager
+def track_bytes(description: str, total: int | None, done: int) -> Iterator[Callable[[int], object]]:
+    """Shows the bytes of a download, or of anything that a `ByteTrack` follows; without a terminal, nothing."""
+    console = messages()
+    if not console.is_terminal:
+        yield lambda size: None
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(description, total=total, completed=done)
+        yield lambda size: progress.advance(task, size)
 
 
 def models_table(registry: dict[str, Entry]) -> Table:

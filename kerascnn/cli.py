@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "resnet20"
 
-SOURCES = "'digits', a folder with one subfolder a class, or the path or URL of a .zip or .tar of one"
+SOURCES = (
+    "'digits', a folder with one subfolder a class, the path or URL of a .zip or .tar of one, "
+    "a folder of TFRecord shards, 'keras:NAME' or 'tfds:NAME'"
+)
 
 INTERRUPTED = 130
 EXPORT_DISAGREES = 1
@@ -166,10 +169,17 @@ def _keras_file(text: str) -> Path | None:
 def run_ingest(options: argparse.Namespace) -> int:
     """`kerascnn ingest`."""
     from kerascnn import data
-    from kerascnn.console import output, track
+    from kerascnn.console import output, track, track_bytes
     from kerascnn.console_ingestion import show
 
-    found = data.ingest(options.source, to=options.to, on_bad=options.on_bad, sha256=options.sha256, track=track)
+    found = data.ingest(
+        options.source,
+        to=options.to,
+        on_bad=options.on_bad,
+        sha256=options.sha256,
+        track=track,
+        track_bytes=track_bytes,
+    )
     if options.json:
         _print_json(found.to_dict())
     else:
@@ -348,11 +358,11 @@ def _start_tensorflow() -> None:
 
 def _load(source: str, limit: int | None) -> DataSet:
     from kerascnn import data
-    from kerascnn.console import messages, track
+    from kerascnn.console import messages, track, track_bytes
     from kerascnn.console_ingestion import say
     from kerascnn.data.dataset import shortened
 
-    found = data.ingest(source, track=track)
+    found = data.ingest(source, track=track, track_bytes=track_bytes)
     loaded = shortened(found.data, limit)
     say(messages(), found, loaded)
     return loaded

@@ -14,7 +14,8 @@ import numpy as np
 
 from kerascnn.data import manifest
 from kerascnn.data.checking import IGNORED, READ, REFUSED, UNREADABLE, Entry, checked
-from kerascnn.data.dataset import DataSet, FileExamples, SetAside, shortened
+from kerascnn.data.dataset import DataSet, FileExamples, RecordExamples, SetAside, shortened
+from kerascnn.data.fetch import ByteTrack, untracked_bytes
 from kerascnn.data.layouts import Layout, recognized
 from kerascnn.data.sources import Place, place_of, ready_made
 from kerascnn.data.splits import TEST, TRAINING, VALIDATION, Duplicates, duplicates, split_by_content
@@ -72,7 +73,7 @@ class Ingested:
                 for label, name in enumerate(data.class_names)
             },
             "imbalance": data.imbalance(),
-            "class_weights": {data.class_names[label]: weight for label, weight in data.class_weights().items()},
+            "class_weights": dict(zip(data.class_names, map(float, data.class_weights()), strict=True)),
             "files": {
                 "found": len(self.entries),
                 **{verdict: len(self.of(verdict)) for verdict in (READ, UNREADABLE, REFUSED, IGNORED)},
@@ -116,19 +117,23 @@ def ingest(
     on_bad: str = "skip",
     sha256: str | None = None,
     track: Track = untracked,
+    track_bytes: ByteTrack = untracked_bytes,
 ) -> Ingested:
     """Fetches, unpacks, recognizes, checks and splits a source, and keeps what it found in a manifest.
 
     Files that were checked before and have not changed are not read again.
 
     Args:
-        source: "digits", an http(s) URL or path of a .zip or .tar, a folder, or what was `to` before.
+        source: "digits", "keras:cifar10" or another of Keras' data sets, "tfds:" and the name of a TensorFlow
+            Dataset, an http(s) URL or path of a .zip or .tar (also .gz, .bz2, .xz, .zst), a folder of pictures or of
+            TFRecord shards, or what was `to` before.
         to: gets the unpacked pictures of an archive, the manifest and what is moved. Without it archives are unpacked
             to a temporary folder and manifests kept in the user's cache (`kerascnn.data.cache_folder`).
         on_bad: what is done with a file that cannot be read as an image: "skip" leaves it where it is and out of the
             data set; "fail" refuses the source; "move" moves it to a quarantine folder with a list of reasons.
         sha256: of the archive, in hexadecimal.
         track: shows progress over an iterable of known length.
+        track_bytes: shows the bytes of a download.
 
     Raises:
         InputError: nothing is there, it is not pictures in at least two classes, or `on_bad` is "fail" and a file is.
@@ -142,12 +147,13 @@ def ingest(
     """
     if on_bad not in ON_BAD:
         raise InputError(f"there is no treatment '{on_bad}' of unreadable files; {closest(str(on_bad), ON_BAD)}")
-    embedded = ready_made(str(source))
-    if embedded:
+    ready = ready_made(str(source), track)
+    if ready:
         if to or sha256:
-            raise InputError(f"{source} comes without files; leave out --to and --sha256.")
-        return Ingested(embedded, "arrays with labels")
-    place = place_of(str(source), Path(to) if to else None, sha256, track)
+            raise InputError(f"{source} has no files to be checked; leave out --to and --sha256.")
+        kind = "TFRecord shards" if isinstance(ready.training, RecordExamples) else "a data set with a name"
+        return Ingested(ready, kind)
+    place = place_of(str(source), Path(to) if to else None, sha256, track_bytes)
     if on_bad == "move" and place.quarantine is None:
         raise InputError(f"{source} is unpacked to a temporary folder; say with --to where files are to be moved.")
     layout = recognized(place.root, place.source)

@@ -36,7 +36,7 @@ NO_CLASSES = {
 }
 
 # What this package itself writes beside pictures.
-OWN_NAMES = re.compile(r"kerascnn-(manifest\.jsonl|quarantine)|\.kerascnn-manifest\.jsonl-.*")
+OWN_NAMES = re.compile(r"kerascnn-(manifest\.jsonl|quarantine)|\.kerascnn-.*")
 
 LEFTOVERS = {
     "thumbs.db": "a thumbnail index of Windows",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 
+from kerascnn.data.atomic import replacing
 from kerascnn.data.checking import IGNORED, READ, REFUSED, UNREADABLE, Entry
 from kerascnn.errors import InputError
 
@@ -92,15 +91,8 @@ def write(path: Path, origin: Origin, entries: Iterable[Entry]) -> None:
         InputError: its folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(json.dumps({**asdict(origin), "judged_by": judged_by()}) + "\n")
-                file.writelines(json.dumps(vars(entry)) + "\n" for entry in entries)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+        with replacing(path) as file:
+            file.write((json.dumps({**asdict(origin), "judged_by": judged_by()}) + "\n").encode())
+            file.writelines((json.dumps(vars(entry)) + "\n").encode() for entry in entries)
     except OSError as error:
         raise InputError(f"the manifest {path} cannot be written: {error.strerror}.") from None

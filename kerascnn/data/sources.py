@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kerascnn.data import manifest
-from kerascnn.data.archive import archive_stem, unpack
+from kerascnn.data.archive import HEAD, archive_stem, recognized, unpack
 from kerascnn.data.cache_folder import cache_folder, key_of
 from kerascnn.data.checking import REFUSED, Entry
 from kerascnn.data.dataset import DataSet, SetAside
 from kerascnn.data.digits import load_digits
+from kerascnn.data.fetch import ByteTrack, fetch
+from kerascnn.data.records import load_records
 from kerascnn.data.tracking import Track
 from kerascnn.errors import InputError
 
+NAMED = ("keras:", "tfds:")
 EMBEDDED = {"digits": load_digits}
 
 # Below the folder that the user names for it.
@@ -55,26 +58,33 @@ def is_url(source: str) -> bool:
     return source.lower().startswith(("http://", "https://"))
 
 
-def ready_made(source: str) -> DataSet | None:
-    """The data set that has this name; None where it is a place."""
-    embedded = EMBEDDED.get(source)
-    return embedded() if embedded else None
+def ready_made(source: str, track: Track) -> DataSet | None:
+    """The data set that needs no checking: one with a name, or records; None where the source is another."""
+    if source in EMBEDDED:
+        return EMBEDDED[source]()
+    if source.startswith(NAMED):
+        from kerascnn.data.named import load_named
+
+        return load_named(source)
+    if next(Path(source).expanduser().glob("*.tfrecord"), None):
+        return load_records(Path(source).expanduser(), track=track)
+    return None
 
 
-def place_of(source: str, to: Path | None, sha256: str | None, track: Track) -> Place:
+def place_of(source: str, to: Path | None, sha256: str | None, track_bytes: ByteTrack) -> Place:
     """Finds a source's pictures: downloads and unpacks what has to be.
 
     Args:
         source: an http(s) URL or path of an archive, a folder, or a folder that an earlier call was given as `to`.
         to: where to unpack to, and to keep the manifest; without it archives are unpacked to a temporary folder.
         sha256: what the archive's must be, in hexadecimal.
-        track: shows progress.
+        track_bytes: shows a download.
 
     Raises:
         InputError: nothing is there, or it is no archive and no folder, or not the one that was meant.
     """
     if is_url(source):
-        return _at_url(source, to, sha256)
+        return _at_url(source, to, sha256, track_bytes)
     path = Path(source).expanduser()
     if path.is_dir():
         if sha256:
@@ -82,9 +92,9 @@ def place_of(source: str, to: Path | None, sha256: str | None, track: Track) -> 
         return _in_folder(path, to)
     if not path.exists():
         raise InputError(
-            f"there is no data at {path}; give 'digits', a folder with one subfolder a class, or an archive."
+            f"there is no data at {path}; give 'digits', a folder with one subfolder a class, or an archive or its URL."
         )
-    stem = archive_stem(path)
+    stem = archive_stem(path) or _stem_by_contents(path)
     if stem is None:
         raise InputError(f"{path} is neither a folder nor a .zip or .tar of one.")
     if sha256:
@@ -94,6 +104,12 @@ def place_of(source: str, to: Path | None, sha256: str | None, track: Track) -> 
         str(path.resolve()), slug(stem), PICTURES, f"{status.st_size} bytes of {status.st_mtime_ns}"
     )
     return _unpacked(origin, to, lambda: path)
+
+
+def _stem_by_contents(path: Path) -> str | None:
+    """The name of an archive whose suffix does not tell that it is one."""
+    with open(path, "rb") as file:
+        return path.stem if recognized(file.read(HEAD)) else None
 
 
 def slug(name: str) -> str:
@@ -121,13 +137,11 @@ def _kept(to: Path, origin: manifest.Origin) -> Place:
     return Place(str(to), (to / origin.folder).resolve(), origin, kept, to / QUARANTINE, refused)
 
 
-def _at_url(url: str, to: Path | None, sha256: str | None) -> Place:
-    from kerascnn.data.fetch import fetch
-
+def _at_url(url: str, to: Path | None, sha256: str | None, track_bytes: ByteTrack) -> Place:
     stem = archive_stem(Path(urllib.parse.urlsplit(url).path))
     origin = manifest.Origin(url, slug(stem or "data"), PICTURES)
     downloads = (to.expanduser() / "download") if to else cache_folder() / "downloads" / key_of(url)
-    place = _unpacked(origin, to, lambda: fetch(url, downloads, sha256=sha256))
+    place = _unpacked(origin, to, lambda: fetch(url, downloads, sha256=sha256, track=track_bytes))
     if to:
         # The pictures are there; the archive would be there twice.
         shutil.rmtree(downloads, ignore_errors=True)
@@ -154,8 +168,8 @@ def _unpacked(origin: manifest.Origin, to: Path | None, archive: Callable[[], Pa
     return _kept(to, origin)
 
 
-def _entries(refused: Sequence[SetAside] | None) -> tuple[Entry, ...]:
-    return tuple(Entry(item.path, verdict=REFUSED, reason=item.reason) for item in refused or ())
+def _entries(refused: Sequence[SetAside]) -> tuple[Entry, ...]:
+    return tuple(Entry(item.path, verdict=REFUSED, reason=item.reason) for item in refused)
 
 
 def _unpacked_as_a_whole(archive: Path, root: Path, kept: Path, origin: manifest.Origin) -> None:

@@ -6,7 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -214,6 +217,67 @@ def test_an_archive_without_a_place_leaves_only_its_verdicts(photos, tmp_path, m
         data.ingest(archive, on_bad="move")
 
 
+@pytest.fixture
+def served(tmp_path):
+    """The URL of a folder, and the paths that were asked for."""
+    asked = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            asked.append(self.path)
+
+    folder = tmp_path / "served"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield folder, f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_url_is_fetched_once(photos, tmp_path, served):
+    folder, url, asked = served
+    digest = hashlib.sha256(packed(photos, folder / "pets.zip").read_bytes()).hexdigest()
+    first = data.ingest(f"{url}/pets.zip", to=tmp_path / "pets", sha256=digest)
+    assert (first.data.name, len(first.of("read"))) == ("pets", 12)
+    assert set(os.listdir(tmp_path / "pets")) == {"pictures", manifest.NAME}
+    count = len(asked)
+    assert data.ingest(f"{url}/pets.zip", to=tmp_path / "pets").entries == first.entries
+    assert len(asked) == count
+    # Without a folder of its own the download is kept in the cache.
+    loaded = data.load(f"{url}/pets.zip")
+    again = data.load(f"{url}/pets.zip")
+    assert loaded.source == f"{url}/pets.zip"
+    assert len(loaded.training) == len(again.training) == len(first.data.training)
+    with pytest.raises(InputError, match="cannot be fetched"):
+        data.ingest(f"{url}/missing.zip", to=tmp_path / "missing")
+    with pytest.raises(InputError, match="cannot be fetched"):
+        data.ingest(f"{url}/pets.zip", to=tmp_path / "other", sha256="0" * 64)
+
+
+def test_records_are_a_source(photos, tmp_path):
+    pictures = data.load(photos)
+    data.write_records(pictures, tmp_path / "records")
+    found = data.ingest(tmp_path / "records")
+    assert found.layout == "TFRecord shards"
+    assert len(found.data.training) == len(pictures.training)
+    with pytest.raises(InputError, match="has no files to be checked"):
+        data.ingest(tmp_path / "records", to=tmp_path / "x")
+
+
+def test_what_an_archive_holds_and_is_not_unpacked_stays_known(photos, tmp_path):
+    archive = packed(photos, tmp_path / "pets.zip")
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr("../../outside.jpg", b"x")
+    for _ in range(2):
+        found = data.ingest(archive, to=tmp_path / "pets")
+        [refused] = found.of("refused")
+        assert "outside" in refused.path and refused.reason
+    assert len(found.data.set_aside) == 3
+    with pytest.raises(InputError, match="has 3 files that cannot be read"):
+        data.ingest(archive, on_bad="fail")
+
+
 def test_a_killed_unpacking_is_not_taken_for_a_whole(photos, tmp_path, monkeypatch):
     archive = packed(photos, tmp_path / "pets.zip")
 
@@ -235,7 +299,7 @@ def test_sha256_is_held_to(photos, tmp_path):
         data.ingest(archive, sha256="00")
     with pytest.raises(InputError, match=r"is of one file, and .* is a folder"):
         data.ingest(photos, sha256="00")
-    with pytest.raises(InputError, match="digits comes without files"):
+    with pytest.raises(InputError, match="digits has no files to be checked"):
         data.ingest("digits", to=tmp_path)
 
 

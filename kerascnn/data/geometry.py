@@ -98,10 +98,18 @@ def resized(image: tf.Tensor, size: int, resize: Resize) -> tf.Tensor:
     # Between neighbours no value leaves the range, so there is nothing to clip.
     image = tf.cond(
         tf.reduce_all(tf.shape(image)[:2] < 2 * size),
-        lambda: tf.raw_ops.ResizeBilinear(images=image[None], size=(size, size), half_pixel_centers=True)[0],
+        lambda: _interpolated(image, size),
         lambda: _antialiased(image, size),
     )
     return tf.ensure_shape(image, (size, size, 3))
+
+
+def _interpolated(image: tf.Tensor, size: int) -> tf.Tensor:
+    import tensorflow as tf
+
+    # The kernel takes half as long again for integers.
+    image = tf.cast(image, tf.float32)
+    return tf.raw_ops.ResizeBilinear(images=image[None], size=(size, size), half_pixel_centers=True)[0]
 
 
 def _antialiased(image: tf.Tensor, size: int) -> tf.Tensor:

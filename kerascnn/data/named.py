@@ -16,7 +16,6 @@ from typing import NamedTuple
 import numpy as np
 
 from kerascnn.data.dataset import ArrayExamples, DataSet
-from kerascnn.data.folder import load_folder
 from kerascnn.errors import InputError, closest
 
 DIGITS = tuple("0123456789")
@@ -131,6 +130,9 @@ def _examples(images: np.ndarray, labels: np.ndarray) -> ArrayExamples:
 
 
 def _load_tfds(source: str, name: str) -> DataSet:
+    # Here, because ingestion knows this module as one of its sources.
+    from kerascnn.data.ingestion import ingest
+
     try:
         import tensorflow_datasets as tfds
     except ImportError:
@@ -141,15 +143,18 @@ def _load_tfds(source: str, name: str) -> DataSet:
     if not _is_classification(tfds, features, image, label):
         raise InputError(f"{source} is no classification of pictures; it has {', '.join(features)}.")
     workspace = tempfile.TemporaryDirectory(prefix="kerascnn-")
+    pictures = Path(workspace.name, "pictures")
     held_out = next((split for split in HELD_OUT if split in builder.info.splits), None)
     for split in filter(None, ("train", held_out)):
         # Without a split of its own the classes lie side by side, and a part of each is held out.
-        folder = Path(workspace.name, split) if held_out else Path(workspace.name)
+        folder = pictures / split if held_out else pictures
         _write(tfds, builder, split, folder, image, label)
     short = re.sub(r"[^A-Za-z0-9._]+", "-", name)
-    data = load_folder(Path(workspace.name), short, source)
+    data = ingest(pictures, to=workspace.name).data
     return replace(
         data,
+        name=short,
+        source=source,
         class_names=tuple(features[label].names[int(number)] for number in data.class_names),
         mirrored=re.split("[/:]", name)[0] not in SIGNS,
         workspace=workspace,

@@ -18,7 +18,7 @@ def split_by_content(entries: Sequence[Entry]) -> list[Entry]:
 
     A picture is for validation when its SHA-256, read as a number, lies in the lowest fifth of all hashes. So it
     stays where it is whatever is added, removed or renamed around it, on every machine, and copies of a picture
-    are on one side. Of n pictures of a class a fifth is held out give or take 40 / sqrt(n) per cent. A class of
+    are on one side. Of n pictures of a class 20 % are held out give or take 40 / sqrt(n) points. A class of
     which all pictures fall on one side has that with the hash next to the threshold put on the other; only there a
     picture can change sides when others come.
     """

@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kerascnn.data import colour, geometry, mixing
+from kerascnn.data.geometry import Resize, Window
+from kerascnn.data.rand_augment import GREATEST_MAGNITUDE, rand_augmented
+from kerascnn.errors import InputError
+
 if TYPE_CHECKING:
     import tensorflow as tf
+
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -17,15 +24,92 @@ class Augmentation:
         crop_area: least and greatest share of the picture's area that a random crop keeps before it is
             resized (GoogLeNet, section 6: 8 % to 100 %); None keeps the evaluation crop.
         crop_aspect: least and greatest width over height of that crop.
+        shorter_side: least and greatest length in pixels that the shorter side is resized to before a crop of the
+            image size is cut at random (AlexNet: 256 and 256; VGG: 256 and 512; ResNet: 256 and 480), instead of
+            `crop_area`.
+        resize: how such crops are brought to size. "antialias" weighs all pixels; "bilinear" the nearest four, in
+            less than half of the time, where a crop is less than twice the image size, and antialiases beyond.
         pad: zeros, in pixels, around the resized picture, of which a window of its size is cut at random (ResNet
             on CIFAR, section 4.2: 4).
         flip: whether half of the pictures are mirrored left to right.
+        rand_augment: how many operations RandAugment applies.
+        rand_augment_magnitude: how strongly, from 0 to 30.
+        brightness, contrast, saturation: how far the factors of these go from 1.
+        hue: how far the hue turns, as a share of the colour circle, at most 0.5.
+        pca_noise: standard deviation of the noise along the principal components of colour (AlexNet, section 4.1:
+            0.1).
+        erase: share of the pictures of which a rectangle becomes noise.
+        erase_area: least and greatest share of the picture that it takes.
+        erase_aspect: its least and greatest height over width.
+        mixup: alpha of Mixup, over batches; 0 for none.
+        cutmix: alpha of CutMix, over batches; 0 for none. With both, a throw decides for each batch.
+
+    Raises:
+        InputError: a value outside its range, or two kinds of crops.
     """
 
-    crop_area: tuple[float, float] | None = None
-    crop_aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    crop_area: Range | None = None
+    crop_aspect: Range = (3 / 4, 4 / 3)
+    shorter_side: tuple[int, int] | None = None
+    resize: Resize = "antialias"
     pad: int = 0
     flip: bool = False
+    rand_augment: int = 0
+    rand_augment_magnitude: float = 9.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    pca_noise: float = 0.0
+    erase: float = 0.0
+    erase_area: Range = (0.02, 0.33)
+    erase_aspect: Range = (0.3, 10 / 3)
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    def __post_init__(self):
+        if self.crop_area and self.shorter_side:
+            raise InputError("augmentation cuts crops by crop_area or by shorter_side, not by both.")
+        if self.resize not in ("antialias", "bilinear"):
+            raise InputError(f"augmentation.resize must be 'antialias' or 'bilinear', not '{self.resize}'.")
+        for name, greatest in LIMITS.items():
+            value = getattr(self, name)
+            if not 0 <= value <= greatest:
+                bound = f"from 0 to {greatest:g}" if greatest < float("inf") else "at least 0"
+                raise InputError(f"augmentation.{name} must be {bound}, not {value}.")
+        for name, greatest in RANGE_LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and not 0 < value[0] <= value[1] <= greatest:
+                bound = f", the greater at most {greatest:g}" if greatest < float("inf") else ""
+                raise InputError(f"augmentation.{name} must be two numbers above 0 in order{bound}, not {value}.")
+
+    @property
+    def mixes(self) -> bool:
+        """Whether labels are shares of several classes."""
+        return bool(self.mixup or self.cutmix)
+
+
+UNBOUNDED = float("inf")
+LIMITS = {
+    "pad": UNBOUNDED,
+    "rand_augment": UNBOUNDED,
+    "rand_augment_magnitude": GREATEST_MAGNITUDE,
+    "brightness": 1.0,
+    "contrast": 1.0,
+    "saturation": 1.0,
+    "hue": 0.5,
+    "pca_noise": UNBOUNDED,
+    "erase": 1.0,
+    "mixup": UNBOUNDED,
+    "cutmix": UNBOUNDED,
+}
+RANGE_LIMITS = {
+    "crop_area": 1.0,
+    "crop_aspect": UNBOUNDED,
+    "shorter_side": UNBOUNDED,
+    "erase_area": 1.0,
+    "erase_aspect": UNBOUNDED,
+}
 
 
 def evaluation_view(image: tf.Tensor, size: int, crop_fraction: float) -> tf.Tensor:
@@ -65,30 +149,82 @@ def training_view(
     """
     import tensorflow as tf
 
-    crop_seed, pad_seed, flip_seed = tf.unstack(tf.random.split(seed, 3))
-    if augmentation.crop_area is None:
-        image = evaluation_view(image, size, crop_fraction)
+    window = training_window(tf.shape(image)[:2], size, augmentation, seed)
+    crop = image if window is None else geometry.cut(image, window)
+    return view_of_crop(crop, size, crop_fraction, augmentation, seed)
+
+
+def training_window(shape: tf.Tensor, size: int, augmentation: Augmentation, seed: tf.Tensor) -> Window | None:
+    """The part of a picture that `training_view` looks at, or None for all of it.
+
+    Args:
+        shape: int32 (2,), the picture's height and width.
+        size, augmentation, seed: as for `training_view`.
+    """
+    seed = _seeds(seed)[0]
+    if augmentation.crop_area:
+        return geometry.area_window(shape, augmentation.crop_area, augmentation.crop_aspect, seed)
+    if augmentation.shorter_side:
+        return geometry.scaled_window(shape, size, augmentation.shorter_side, seed)
+    return None
+
+
+def view_of_crop(
+    crop: tf.Tensor, size: int, crop_fraction: float, augmentation: Augmentation, seed: tf.Tensor
+) -> tf.Tensor:
+    """What `training_view` makes of the pixels inside `training_window`.
+
+    Args:
+        crop: uint8 or float (height, width, 3) in [0, 255].
+        size, crop_fraction, augmentation, seed: as for `training_view`.
+    """
+    import tensorflow as tf
+
+    _, pad_seed, flip_seed, policy_seed, jitter_seed, noise_seed, erase_seed = _seeds(seed)
+    if augmentation.crop_area or augmentation.shorter_side:
+        image = geometry.resized(crop, size, augmentation.resize)
     else:
-        image = _area_crop(image, size, augmentation, crop_seed)
+        image = evaluation_view(crop, size, crop_fraction)
     if augmentation.pad:
         around = [[augmentation.pad, augmentation.pad]] * 2 + [[0, 0]]
         image = tf.image.stateless_random_crop(tf.pad(image, around), (size, size, 3), pad_seed)
     if augmentation.flip:
         image = tf.image.stateless_random_flip_left_right(image, flip_seed)
+    if augmentation.rand_augment:
+        image = rand_augmented(image, augmentation.rand_augment, augmentation.rand_augment_magnitude, policy_seed)
+    jitter = (augmentation.brightness, augmentation.contrast, augmentation.saturation, augmentation.hue)
+    if any(jitter):
+        image = colour.jittered(image, jitter, jitter_seed)
+    if augmentation.pca_noise:
+        image = colour.pca_noise(image, augmentation.pca_noise, noise_seed)
+    if augmentation.erase:
+        image = geometry.erased(
+            image, augmentation.erase, augmentation.erase_area, augmentation.erase_aspect, erase_seed
+        )
     return image
 
 
-def _area_crop(image: tf.Tensor, size: int, augmentation: Augmentation, seed: tf.Tensor) -> tf.Tensor:
+def mixed_batch(
+    images: tf.Tensor, others: tuple[tf.Tensor, ...], augmentation: Augmentation, seed: tf.Tensor
+) -> tuple[tf.Tensor, ...]:
+    """What the augmentation does to a whole batch: Mixup, CutMix or nothing.
+
+    Args:
+        images: float32 (batch, size, size, 3).
+        others: one-hot labels (batch, classes), weights (batch,).
+        augmentation: what may be done.
+        seed: int32 (2,); the same seed gives the same batch.
+
+    Returns:
+        The pictures, then the others.
+    """
+    if not augmentation.mixes:
+        return images, *others
+    return mixing.mixed(images, others, mixup=augmentation.mixup, cutmix=augmentation.cutmix, seed=seed)
+
+
+def _seeds(seed: tf.Tensor) -> list[tf.Tensor]:
+    """A seed a step, in the order of the steps; more can be added at the end without changing the first."""
     import tensorflow as tf
 
-    begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
-        tf.shape(image),
-        bounding_boxes=tf.zeros((1, 0, 4)),
-        seed=seed,
-        area_range=augmentation.crop_area,
-        aspect_ratio_range=augmentation.crop_aspect,
-        max_attempts=10,
-        use_image_if_no_bounding_boxes=True,
-    )
-    image = tf.image.resize(tf.slice(image, begin, extent), (size, size), antialias=True)
-    return tf.ensure_shape(tf.clip_by_value(image, 0.0, 255.0), (size, size, 3))
+    return tf.unstack(tf.random.split(seed, 7))

@@ -53,7 +53,35 @@ class FileExamples:
         return FileExamples(self.paths[indices], self.plain[indices], self.labels[indices])
 
 
-Examples = ArrayExamples | FileExamples
+@dataclass(frozen=True)
+class RecordExamples:
+    """Pictures in the TFRecord shards that `kerascnn.data.records.write_records` made.
+
+    Attributes:
+        shards: str (shards,), the files.
+        shard: int (count,), which of the files holds the picture.
+        offset: int (count,), where its record begins in the file, in bytes.
+        plain: bool (count,), whether it is kept as an upright JPEG; the others are kept as PNG.
+        labels: int (count,), indices into the data set's class names.
+    """
+
+    shards: np.ndarray
+    shard: np.ndarray
+    offset: np.ndarray
+    plain: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Sequence[int]) -> RecordExamples:
+        """The examples at `indices`, in that order."""
+        return RecordExamples(
+            self.shards, self.shard[indices], self.offset[indices], self.plain[indices], self.labels[indices]
+        )
+
+
+Examples = ArrayExamples | FileExamples | RecordExamples
 
 
 @dataclass(frozen=True)
@@ -87,6 +115,11 @@ class DataSet:
     mirrored: bool = True
     workspace: object = field(default=None, repr=False, compare=False)
 
+    def imbalance(self) -> float:
+        """How many times as many training pictures the largest class has as the smallest."""
+        counts = np.bincount(self.training.labels, minlength=len(self.class_names))
+        return float(counts.max() / max(counts.min(), 1))
+
     def __post_init__(self):
         if len(self.class_names) < 2:
             raise InputError(
@@ -97,6 +130,16 @@ class DataSet:
         for split, examples in (("training", self.training), ("validation", self.validation)):
             if len(examples) == 0:
                 raise InputError(f"{self.source} leaves no {split} pictures; it needs at least two a class.")
+
+    def class_weights(self) -> np.ndarray:
+        """A weight a class, float32 (classes,), with which every class counts the same in training.
+
+        They are inversely proportional to the training pictures of the class, and 1 on average over the pictures; a
+        class without any has weight 0.
+        """
+        counts = np.bincount(self.training.labels, minlength=len(self.class_names))
+        present = np.count_nonzero(counts)
+        return np.where(counts, counts.sum() / present / np.maximum(counts, 1), 0).astype(np.float32)
 
 
 def limited(examples: Examples, limit: int) -> Examples:

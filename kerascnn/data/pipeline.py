@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerascnn.data.augmentation import Augmentation, evaluation_view, training_view
-from kerascnn.data.dataset import ArrayExamples, Examples
-from kerascnn.data.pictures import read_picture
+from kerascnn.data.augmentation import Augmentation, evaluation_view, mixed_batch, training_window, view_of_crop
+from kerascnn.data.cache import Cache, cached_reader
+from kerascnn.data.dataset import Examples
+from kerascnn.data.reading import whole
+from kerascnn.errors import InputError
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+# Sets the seeds of a batch apart from those of its pictures.
+MIXING = 1
 
 
 def training_batches(
@@ -26,89 +31,159 @@ def training_batches(
     batch_size: int,
     seed: int,
     epochs: range,
+    start_step: int = 0,
+    worker: int = 0,
+    workers: int = 1,
+    class_weights: Sequence[float] | None = None,
+    cache: Cache = "none",
+    cache_folder: Path | None = None,
+    parallel_calls: int | None = None,
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches of several epochs in a row.
 
-    Order and augmentation are a pure function of (seed, epoch, position), so a run that begins at a later epoch
-    sees what an uninterrupted one would. An epoch has len(examples) // batch_size full batches; which pictures
-    are left over changes from epoch to epoch.
+    Order and augmentation are a pure function of (seed, epoch, position), so a run that begins at a later epoch or
+    step sees what an uninterrupted one would. An epoch has len(examples) // (batch_size * workers) full batches for
+    each worker; which pictures are left over changes from epoch to epoch. In every step the workers' batches, one
+    after the other, are what one worker with batches `workers` times as large would see, before pictures are mixed.
 
     Args:
-        examples: the training split, at least `batch_size` of them.
+        examples: the training split, at least `batch_size * workers` of them.
         classes: for the one-hot labels.
         size, crop_fraction, augmentation: of the views.
-        batch_size: pictures a step.
+        batch_size: pictures a step and worker.
         seed: of order and augmentation.
         epochs: which epochs to give.
+        start_step: how many steps of these epochs to leave out.
+        worker, workers: which of how many workers these batches are for.
+        class_weights: a weight a class, such as `DataSet.class_weights()`; the batches then carry a weight a picture.
+        cache, cache_folder: see `kerascnn.data.cache.cached_reader`.
+        parallel_calls: pictures that are made at once; None lets TensorFlow choose. It changes nothing but the speed.
 
     Returns:
-        Pairs of float32 (batch, size, size, 3) in [0, 255] and one-hot float32 (batch, classes).
+        Pairs of float32 (batch, size, size, 3) in [0, 255] and one-hot float32 (batch, classes), or these and
+        float32 (batch,) weights; of known cardinality.
+
+    Raises:
+        InputError: too few examples, a shorter side below `size`, no such worker, step or cache.
+
+    Example:
+        >>> data = kerascnn.data.load("digits")
+        >>> batches = training_batches(
+        ...     data.training, classes=10, size=32, crop_fraction=1.0, augmentation=Augmentation(pad=2), batch_size=64,
+        ...     seed=0, epochs=range(12),
+        ... )
     """
     import tensorflow as tf
 
-    read = _reader(examples)
-    labels = tf.constant(examples.labels, tf.int32)
     count = len(examples)
-    positions = count // batch_size * batch_size
+    steps = count // (batch_size * workers)
+    _check(examples, size, augmentation, batch_size, worker, workers)
+    if not 0 <= start_step <= steps * len(epochs):
+        raise InputError(f"start_step must be from 0 to {steps * len(epochs)}, not {start_step}.")
+    read = cached_reader(examples, cache, cache_folder)
+    labels = tf.constant(examples.labels, tf.int32)
+    weights = None if class_weights is None else tf.constant(class_weights, tf.float32)
 
-    def example(epoch, position):
+    def numbers(step, place):
+        """Epoch and position of a picture, from its step of all epochs and its place in this worker's batch."""
+        return epochs.start + step // steps, step % steps * batch_size * workers + worker * batch_size + place
+
+    def seed_of(epoch, position):
+        return tf.stack([seed, tf.cast(epoch * count + position, tf.int32)])
+
+    def example(number):
+        epoch, position = numbers(number // batch_size, number % batch_size)
         index = tf.random.experimental.index_shuffle(
             tf.cast(position, tf.int32), tf.stack([seed, tf.cast(epoch, tf.int32)]), count - 1
         )
-        view_seed = tf.stack([seed, tf.cast(epoch * count + position, tf.int32)])
-        view = training_view(read(index), size, crop_fraction, augmentation, view_seed)
-        return view, tf.one_hot(labels[index], classes)
+        view_seed = seed_of(epoch, position)
+        crop = read(index, lambda shape: training_window(shape, size, augmentation, view_seed))
+        view = view_of_crop(crop, size, crop_fraction, augmentation, view_seed)
+        label = labels[index]
+        others = () if weights is None else (weights[label],)
+        return view, tf.one_hot(label, classes), *others
 
-    numbered = tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(
-        lambda epoch: tf.data.Dataset.range(positions).map(lambda position: (epoch, position))
-    )
-    batches = numbered.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return batches.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    def mix(step, batch):
+        seed_of_batch = tf.random.fold_in(seed_of(*numbers(step, 0)), MIXING)
+        return mixed_batch(batch[0], batch[1:], augmentation, seed_of_batch)
+
+    parallel_calls = parallel_calls or tf.data.AUTOTUNE
+    pictures = tf.data.Dataset.range(start_step * batch_size, len(epochs) * steps * batch_size)
+    batches = pictures.map(example, num_parallel_calls=parallel_calls, deterministic=True)
+    batches = batches.batch(batch_size, drop_remainder=True)
+    if augmentation.mixes:
+        batches = batches.enumerate(start_step).map(lambda step, batch: mix(step, batch))
+    return _fast(batches.prefetch(tf.data.AUTOTUNE))
 
 
 def evaluation_batches(
-    examples: Examples, *, classes: int, size: int, crop_fraction: float, batch_size: int
+    examples: Examples,
+    *,
+    classes: int,
+    size: int,
+    crop_fraction: float,
+    batch_size: int,
+    worker: int = 0,
+    workers: int = 1,
+    cache: Cache = "none",
+    cache_folder: Path | None = None,
 ) -> tf.data.Dataset:
     """Every example once, in order, in its evaluation view; the last batch may be smaller.
+
+    Of several workers each has every `workers`-th example. All have as many batches, so the last ones may be a little
+    smaller than they could be.
 
     Args and returns are those of `training_batches`.
     """
     import tensorflow as tf
 
-    read = _reader(examples)
+    if not 0 <= worker < workers <= len(examples):
+        raise InputError(f"there is no worker {worker} of {workers} for {len(examples)} pictures.")
+    read = cached_reader(examples, cache, cache_folder)
     labels = tf.constant(examples.labels, tf.int32)
 
-    def example(index):
-        index = tf.cast(index, tf.int32)
-        return evaluation_view(read(index), size, crop_fraction), tf.one_hot(labels[index], classes)
+    def example(number):
+        index = tf.cast(number, tf.int32) * workers + worker
+        return evaluation_view(read(index, whole), size, crop_fraction), tf.one_hot(labels[index], classes)
 
-    indices = tf.data.Dataset.range(len(examples))
-    views = indices.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return views.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    def batches(first, last):
+        views = tf.data.Dataset.range(first, last).map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return views.batch(batch_size)
+
+    largest = -(-len(examples) // workers)
+    own = len(range(worker, len(examples), workers))
+    # At least one picture is left for the last batch.
+    last_batch = min((largest - 1) // batch_size * batch_size, own - 1)
+    if workers == 1 or last_batch == 0:
+        return _fast(batches(0, own).prefetch(tf.data.AUTOTUNE))
+    return _fast(batches(0, last_batch).concatenate(batches(last_batch, own)).prefetch(tf.data.AUTOTUNE))
 
 
-def _reader(examples: Examples) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function from the index of an example to its uint8 (height, width, 3) picture, for use in a graph."""
+def _fast(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """The same batches, pictures written straight into them, and none split over several threads."""
     import tensorflow as tf
 
-    if isinstance(examples, ArrayExamples):
-        images = tf.constant(examples.images)
-        return lambda index: images[index]
-    # As bytes, because file names need not be valid text.
-    paths = tf.constant([os.fsencode(path) for path in examples.paths])
-    plain = tf.constant(examples.plain)
+    options = tf.data.Options()
+    options.experimental_optimization.map_and_batch_fusion = True
+    options.threading.max_intra_op_parallelism = 1
+    return batches.with_options(options)
 
-    def by_pillow(path):
-        picture = tf.numpy_function(lambda name: read_picture(os.fsdecode(name)), [path], tf.uint8, stateful=False)
-        return tf.ensure_shape(picture, (None, None, 3))
 
-    def read(index):
-        path = paths[index]
-        return tf.cond(
-            plain[index], lambda: tf.io.decode_jpeg(tf.io.read_file(path), channels=3), lambda: by_pillow(path)
+def _check(
+    examples: Examples, size: int, augmentation: Augmentation, batch_size: int, worker: int, workers: int
+) -> None:
+    if not 0 <= worker < workers:
+        raise InputError(f"there is no worker {worker} of {workers}; they are numbered from 0.")
+    if len(examples) < batch_size * workers:
+        raise InputError(
+            f"{len(examples)} training pictures do not fill a batch of {batch_size} on {workers} worker(s); "
+            f"give a batch size of at most {len(examples) // workers}."
         )
-
-    return read
+    if augmentation.shorter_side and augmentation.shorter_side[0] < size:
+        raise InputError(
+            f"augmentation.shorter_side begins at {augmentation.shorter_side[0]}, from which no crop of {size} pixels "
+            f"can be cut; it must begin at {size} or more."
+        )
 
 
 def views_of(pictures: list[np.ndarray], size: int, crop_fraction: float) -> np.ndarray:

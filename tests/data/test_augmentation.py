@@ -1,0 +1,249 @@
+"""What augmentations do to pictures whose result is known."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerascnn.data import colour, geometry, mixing
+from kerascnn.data.augmentation import Augmentation, training_view
+from kerascnn.data.rand_augment import OPERATIONS
+from kerascnn.errors import InputError
+
+EVERY_PICTURE_AUGMENTATION = [
+    Augmentation(shorter_side=(24, 40), flip=True),
+    Augmentation(shorter_side=(24, 40), resize="bilinear"),
+    Augmentation(crop_area=(0.1, 1.0), resize="bilinear", flip=True),
+    Augmentation(rand_augment=2),
+    Augmentation(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
+    Augmentation(pca_noise=0.1),
+    Augmentation(erase=1.0),
+]
+
+
+def seeds(count):
+    return [tf.constant([7, number]) for number in range(count)]
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    """Smooth colours and some noise, (40, 56, 3)."""
+    rows, columns = np.mgrid[:40, :56]
+    smooth = np.stack([rows * 4, columns * 3, 200 - rows * 2 - columns], axis=-1)
+    return np.clip(smooth + np.random.default_rng(0).integers(0, 30, smooth.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("augmentation", EVERY_PICTURE_AUGMENTATION)
+def test_eagerly_and_in_a_pipeline_alike(augmentation, photograph):
+    for seed in seeds(4):
+        eager = training_view(tf.constant(photograph), 24, 0.875, augmentation, seed)
+        again = training_view(tf.constant(photograph), 24, 0.875, augmentation, seed)
+        np.testing.assert_array_equal(eager, again)
+        mapped = tf.data.Dataset.from_tensors(photograph).map(
+            lambda image, seed=seed: training_view(image, 24, 0.875, augmentation, seed)
+        )
+        np.testing.assert_allclose(next(iter(mapped)), eager, atol=1e-3)
+        assert eager.shape == (24, 24, 3) and eager.dtype == tf.float32
+        assert np.min(eager) >= 0 and np.max(eager) <= 255
+
+
+@pytest.mark.parametrize("augmentation", EVERY_PICTURE_AUGMENTATION)
+def test_another_seed_another_view(augmentation, photograph):
+    views = {
+        training_view(tf.constant(photograph), 24, 0.875, augmentation, seed).numpy().tobytes() for seed in seeds(12)
+    }
+    assert len(views) >= 10
+
+
+# Geometry
+
+
+def test_crops_at_the_pictures_own_scale_are_its_pixels():
+    # Every pixel says where it was.
+    rows, columns = np.mgrid[:20, :30]
+    image = np.stack([rows, columns, np.zeros_like(rows)], axis=-1).astype(np.uint8)
+    augmentation = Augmentation(shorter_side=(20, 20))
+    places = set()
+    for seed in seeds(300):
+        view = training_view(tf.constant(image), 16, 1.0, augmentation, seed).numpy()
+        top, left = view[0, 0, :2].astype(int)
+        np.testing.assert_allclose(view, image[top : top + 16, left : left + 16], atol=1e-3)
+        places.add((top, left))
+    assert {top for top, _ in places} == set(range(5))
+    assert {left for _, left in places} == set(range(15))
+
+
+def test_scale_jitter_cuts_the_share_that_the_scale_leaves():
+    # With the shorter side of 64 brought to S, a crop of 32 shows 64 * 32 / S of its pixels.
+    sides = {
+        int(extent)
+        for seed in seeds(200)
+        for extent in geometry.scaled_window(tf.constant([64, 100]), 32, (32, 64), seed).extent
+    }
+    assert sides <= {round(64 * 32 / length) for length in range(32, 65)}
+    assert min(sides) <= 34 and max(sides) >= 60
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 90), (90, 2), (500, 300)])
+def test_scaled_windows_lie_in_pictures_of_any_shape(shape):
+    for seed in seeds(20):
+        begin, extent = geometry.scaled_window(tf.constant(shape), 24, (24, 48), seed)
+        assert np.all(begin.numpy() >= 0) and np.all(extent.numpy() >= 1)
+        assert np.all(begin.numpy() + extent.numpy() <= shape)
+
+
+def test_bilinear_is_the_mean_of_the_nearest_pixels():
+    # 3 pixels to 2: centres at 0.25 and 1.75, so three quarters of one pixel and a quarter of its neighbour.
+    image = np.zeros((3, 3, 3), np.uint8)
+    image[:] = np.array([0, 100, 40])[None, :, None]
+    row = geometry.resized(tf.constant(image), 2, "bilinear").numpy()[0, :, 0]
+    np.testing.assert_allclose(row, [0.75 * 0 + 0.25 * 100, 0.25 * 100 + 0.75 * 40])
+
+
+def test_bilinear_antialiases_large_crops():
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 200
+    assert np.ptp(geometry.resized(tf.constant(stripes), 8, "bilinear").numpy()[2:-2, 2:-2]) < 10
+
+
+def test_erased_rectangles_have_their_area_and_shape():
+    size, area, aspect = 40, (0.05, 0.2), (0.5, 2.0)
+    image = tf.fill((size, size, 3), -1.0)
+    shares = []
+    for seed in seeds(60):
+        changed = np.all(geometry.erased(image, 1.0, area, aspect, seed).numpy() >= 0, axis=-1)
+        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+        assert changed.sum() == len(rows) * len(columns) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+        shares.append(changed.mean())
+        # Sides are rounded to pixels.
+        assert 0.5 * 0.8 <= len(rows) / len(columns) <= 2.0 * 1.25
+    assert min(shares) >= 0.05 and max(shares) <= 0.2
+    assert max(shares) - min(shares) > 0.08
+
+
+def test_as_many_pictures_are_erased_as_asked():
+    image = tf.fill((16, 16, 3), -1.0)
+    erased = sum(bool(np.any(geometry.erased(image, 0.25, (0.1, 0.3), (0.5, 2), seed) >= 0)) for seed in seeds(200))
+    assert 30 < erased < 70
+
+
+# Colour
+
+
+def test_pca_noise_is_one_shift_along_the_components():
+    image = tf.fill((4, 4, 3), 128.0)
+    shifts = []
+    for seed in seeds(400):
+        shift = colour.pca_noise(image, 0.1, seed).numpy() - 128
+        np.testing.assert_allclose(shift, np.broadcast_to(shift[0, 0], shift.shape), atol=1e-4)
+        shifts.append(shift[0, 0])
+    vectors = np.array(colour.IMAGENET_EIGENVECTORS)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=2e-3)
+    lengths = np.array(shifts) / 255 @ vectors
+    expected = 0.1 * np.array([0.2175, 0.0188, 0.0045])
+    np.testing.assert_allclose(lengths.std(axis=0), expected, rtol=0.15)
+    np.testing.assert_allclose(np.corrcoef(lengths.T), np.eye(3), atol=0.15)
+
+
+@pytest.mark.parametrize(("turn", "expected"), [(1 / 3, (0, 255, 0)), (2 / 3, (0, 0, 255)), (0.5, (0, 255, 255))])
+def test_hue_goes_around_the_circle(turn, expected):
+    red = tf.constant([[[255.0, 0.0, 0.0]]])
+    np.testing.assert_allclose(colour.hue(red, turn)[0, 0], expected, atol=0.1)
+
+
+def test_brightness_keeps_to_its_range():
+    image = tf.fill((2, 2, 3), 100.0)
+    factors = [float(colour.jittered(image, (0.3, 0, 0, 0), seed)[0, 0, 0]) / 100 for seed in seeds(200)]
+    assert 0.7 <= min(factors) < 0.72 and 1.28 < max(factors) <= 1.3
+
+
+# Mixing
+
+
+def constant_batch():
+    """Four even pictures of 0, 10, 20 and 30, and their labels."""
+    images = np.zeros((4, 8, 8, 3), np.float32)
+    images[:] = np.array([0, 10, 20, 30])[:, None, None, None]
+    return tf.constant(images), tf.one_hot([0, 1, 2, 3], 4)
+
+
+def test_mixup_of_known_shares():
+    images, labels = constant_batch()
+    shares = tf.constant([1.0, 0.75, 0.5, 0.0])
+    mixed = mixing.shares_of(images, shares).numpy()
+    # Partners come from the other end: 30, 20, 10, 0.
+    np.testing.assert_allclose(mixed[:, 0, 0, 0], [0, 0.75 * 10 + 0.25 * 20, 0.5 * 20 + 0.5 * 10, 0])
+    np.testing.assert_allclose(
+        mixing.shares_of(labels, shares), [[1, 0, 0, 0], [0, 0.75, 0.25, 0], [0, 0.5, 0.5, 0], [1, 0, 0, 0]]
+    )
+
+
+def test_cutmix_of_known_rectangles():
+    images, _ = constant_batch()
+    # A quarter of the area is pasted: 4 x 4 of 8 x 8, in the middle, then half outside at the upper edge.
+    shares, centres = tf.fill((4,), 0.75), tf.constant([[0.5, 0.5], [0.0, 0.5], [0.0, 0.0], [0.5, 0.5]])
+    mixed, kept = mixing.cut_in(images, shares, centres)
+    expected = np.zeros((8, 8))
+    expected[2:6, 2:6] = 30
+    np.testing.assert_array_equal(mixed[0, ..., 0], expected)
+    expected = np.full((8, 8), 10)
+    expected[0:2, 2:6] = 20
+    np.testing.assert_array_equal(mixed[1, ..., 0], expected)
+    np.testing.assert_allclose(kept, [0.75, 1 - 8 / 64, 1 - 4 / 64, 0.75])
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
+def test_shares_follow_beta(alpha):
+    shares = mixing.beta(4000, alpha, tf.constant([1, 2])).numpy()
+    assert np.all((shares >= 0) & (shares <= 1))
+    # Beta(a, a) has mean 1/2 and variance 1 / (4 (2a + 1)).
+    assert shares.mean() == pytest.approx(0.5, abs=0.03)
+    assert shares.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.1)
+
+
+@pytest.mark.parametrize(("mixup", "cutmix"), [(0.4, 0), (0, 1.0), (0.4, 1.0)])
+def test_labels_and_weights_are_mixed_like_the_pictures(mixup, cutmix):
+    images, labels = constant_batch()
+    weights = tf.constant([1.0, 2.0, 3.0, 4.0])
+    kinds = set()
+    for seed in seeds(12):
+        result = mixing.mixed(images, (labels, weights), mixup=mixup, cutmix=cutmix, seed=seed)
+        in_graph = tf.function(mixing.mixed)(images, (labels, weights), mixup=mixup, cutmix=cutmix, seed=seed)
+        for eager, traced in zip(result, in_graph, strict=True):
+            np.testing.assert_allclose(eager, traced, atol=1e-4)
+        mixed, shares, mixed_weights = (value.numpy() for value in result)
+        np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+        # A picture's mean says what it is made of, and so do its labels and weight.
+        np.testing.assert_allclose(mixed.mean(axis=(1, 2, 3)), shares @ [0, 10, 20, 30], atol=1e-3)
+        np.testing.assert_allclose(mixed_weights, shares @ [1, 2, 3, 4], atol=1e-5)
+        kinds.add("cutmix" if set(np.unique(mixed)) <= {0, 10, 20, 30} else "mixup")
+    assert kinds == {name for name, alpha in (("mixup", mixup), ("cutmix", cutmix)) if alpha}
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"crop_area": (0.1, 1.0), "shorter_side": (256, 256)},
+        {"crop_area": (0.5, 0.1)},
+        {"crop_area": (0.5, 1.5)},
+        {"shorter_side": (0, 10)},
+        {"hue": 0.7},
+        {"brightness": -0.1},
+        {"erase": 2.0},
+        {"mixup": -1.0},
+        {"rand_augment_magnitude": 31},
+        {"resize": "nearest"},
+    ],
+)
+def test_values_out_of_range_are_named(values):
+    with pytest.raises(InputError) as raised:
+        Augmentation(**values)
+    assert any(name in str(raised.value) for name in values)
+    assert str(raised.value).count("\n") == 0
+
+
+def test_the_list_of_rand_augment_is_the_papers():
+    # Figure 2 of the paper.
+    assert len(OPERATIONS) == 14

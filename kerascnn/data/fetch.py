@@ -30,6 +30,10 @@ from kerascnn.data.zip_entries import ZipReader
 from kerascnn.errors import InputError
 
 CHUNK = 1 << 18
+
+# Of files that begin as archives do and are none, or say no more than how they are compressed.
+PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".npz", ".keras")
+
 MOST_REDIRECTS = 10
 REDIRECTS = (301, 302, 303, 307, 308)
 # Beside all of 500 and above: request timeout, too early, too many requests.
@@ -443,7 +447,8 @@ def _suffixed(path: Path, name: str) -> str:
             ZipReader(path)
         except DamagedArchiveError as error:
             raise _RefusedError(f"what the server gives as {shown(name)} is damaged: {error}") from None
-    return fitted(name + kind) if kind and not named_so else name
+    complete = named_so or name.lower().endswith(PACKED_SUFFIXES)
+    return fitted(name + kind) if kind and not complete else name
 
 
 def _name(response: http.client.HTTPResponse, url_name: str) -> str:

@@ -132,7 +132,7 @@ class ZipReader:
             return ENCRYPTED_PROBLEM
         if record.method not in (STORED, DEFLATED, BZIP2):
             name = "Deflate64" if record.method == DEFLATED64 else f"method {record.method}"
-            return f"it is compressed with {name}, not with Deflate"
+            return f"it is compressed with {name}; pack it again with Deflate"
         if self._is_outside(record):
             return "its place in the archive is damaged"
         return None

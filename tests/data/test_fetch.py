@@ -414,6 +414,8 @@ def test_a_new_checksum_asks_the_server_again(server, tmp_path):
         ("/get", 'attachment; filename=".."', "get.zip"),
         ("/x/%2e%2e%2fup.zip", None, "up.zip"),
         ("/pets", None, "pets.zip"),
+        ("/pets.php", None, "pets.php.zip"),
+        ("/pets.npz", None, "pets.npz"),
         ("/", None, "download.zip"),
         ("/" + "x" * 400 + ".zip", None, "x" * 251 + ".zip"),
     ],

@@ -180,10 +180,11 @@ def run_ingest(options: argparse.Namespace) -> int:
         track=track,
         track_bytes=track_bytes,
     )
+    records = data.write_records(found.data, options.tfrecord, track=track) if options.tfrecord else None
     if options.json:
-        _print_json(found.to_dict())
+        _print_json({**found.to_dict(), "records": records and str(records)})
     else:
-        show(output(), found)
+        show(output(), found, records)
     return 0
 
 
@@ -483,7 +484,8 @@ def _parser() -> Parser:
             "  kerascnn ingest photos/\n"
             "  kerascnn ingest pets.zip --to pets && kerascnn train --data pets\n"
             "  kerascnn ingest https://example.org/flowers.tar.gz --to flowers --sha256 6a6d3c…\n"
-            "  kerascnn ingest photos/ --on-bad move --json",
+            "  kerascnn ingest photos/ --on-bad move --json\n"
+            "  kerascnn ingest photos/ --tfrecord shards && kerascnn train --data shards",
         )
     )
     _train_options(
@@ -543,6 +545,9 @@ def _ingest_options(parser: Parser) -> None:
         help="files that cannot be read as images: leave out (default), refuse the source, or move to a quarantine",
     )
     parser.add_argument("--sha256", metavar="HEX", help="what the archive's SHA-256 must be")
+    parser.add_argument(
+        "--tfrecord", type=Path, metavar="FOLDER", help="write the pictures there as TFRecord shards with an index"
+    )
 
 
 def _data_options(parser: Parser, default: str | None, more: str) -> None:

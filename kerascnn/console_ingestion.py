@@ -11,6 +11,8 @@ from rich.table import Table
 from kerascnn.console import BOX
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from kerascnn.data import DataSet, Ingested
@@ -38,8 +40,8 @@ def say(console: Console, found: Ingested, used: DataSet) -> None:
     )
 
 
-def show(console: Console, found: Ingested) -> None:
-    """Shows everything that is known of a source."""
+def show(console: Console, found: Ingested, records: Path | None = None) -> None:
+    """Shows everything that is known of a source, and where it was written as records."""
     data = found.data
     _print(console, f"{data.name}: {found.layout}")
     table = Table("class", "training", "validation", box=BOX)
@@ -51,7 +53,8 @@ def show(console: Console, found: Ingested) -> None:
     table.add_section()
     table.add_row("all", str(len(data.training)), str(len(data.validation)))
     console.print(table)
-    _print(console, *_files(found), *_set_aside(found), *_left_out(found), *_doubts(found))
+    written = [f"written as TFRecord shards to {records}"] if records else []
+    _print(console, *_files(found), *_set_aside(found), *_left_out(found), *_doubts(found), *written)
 
 
 def _files(found: Ingested) -> Iterator[str]:

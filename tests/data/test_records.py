@@ -188,3 +188,16 @@ def test_training_notices_a_flipped_byte(records):
     )
     with pytest.raises(tf.errors.DataLossError):
         list(batches)
+
+
+def test_the_command_writes_what_training_loads(command, photographs, tmp_path):
+    ended = command("ingest", photographs, "--tfrecord", tmp_path / "shards", "--json")
+    assert ended.status == 0
+    printed = json.loads(ended.out)
+    assert printed["records"] == str(tmp_path / "shards")
+    from_files, from_shards = data.load(photographs), data.load(tmp_path / "shards")
+    assert from_shards.class_names == from_files.class_names
+    np.testing.assert_array_equal(from_shards.training.labels, from_files.training.labels)
+    refused = command("ingest", photographs, "--tfrecord", photographs)
+    assert refused.status == 2
+    assert len(refused.err.strip().splitlines()) == 1

@@ -1,6 +1,6 @@
 """The classic image networks, each as its paper has it, as plain `keras.Model`s.
 
-Builders are imported when first used, so that reading the registry does not start a backend.
+Builders and preprocessing are imported when first used, so that reading the registry does not start a backend.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kerascnn.applications.googlenet import GoogLeNet
     from kerascnn.applications.inception_v2 import InceptionV2
     from kerascnn.applications.inception_v3 import InceptionV3
+    from kerascnn.applications.preprocessing import decode_predictions, preprocess_input
     from kerascnn.applications.resnet import Plain18, Plain34, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
     from kerascnn.applications.vgg import VGG11, VGG13, VGG16, VGG16C, VGG19
     from kerascnn.applications.zfnet import ZFNet
@@ -65,11 +66,14 @@ __all__ = [
     "ResNet1202",
     "ZFNet",
     "create",
+    "decode_predictions",
     "info",
     "list_models",
+    "preprocess_input",
 ]
 
 _MODULE_OF = {entry.builder: entry.module for entry in REGISTRY.values()}
+_MODULE_OF |= dict.fromkeys(("decode_predictions", "preprocess_input"), "preprocessing")
 
 
 def __getattr__(name: str):

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import keras
 
+from kerascnn.applications import preprocessing
 from kerascnn.applications.builder import Network, builder
 from kerascnn.errors import InputError
 from kerascnn.layers import BatchNormalization, LocalResponseNormalization, channel_axis, conv_unit
@@ -168,3 +169,8 @@ def AlexNetV2(network: Network) -> keras.KerasTensor:
     if not network.include_top:
         return network.features(x)
     return dense_layers(x, network)
+
+
+preprocess_input, decode_predictions = preprocessing.of_family("alexnet")
+# The public weights of AlexNetV2 want the pixels in another scale.
+preprocess_input_v2, _ = preprocessing.of_family("alexnetv2")

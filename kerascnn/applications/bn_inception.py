@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import keras
 
+from kerascnn.applications import preprocessing
 from kerascnn.applications.builder import Network, builder
 from kerascnn.layers import BatchNormalization, channel_axis, conv_unit
 
@@ -108,3 +109,6 @@ def BNInception(network: Network) -> keras.KerasTensor:
         return network.features(x)
     x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)  # 1024
     return network.classifier(x, INITIALIZER)
+
+
+preprocess_input, decode_predictions = preprocessing.of_family("bninception")

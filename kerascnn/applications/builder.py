@@ -46,7 +46,7 @@ class Builder(Protocol):
 
 COMMON_ARGUMENTS = """include_top: whether the classifier ends the network.
     weights: None, or the path of a weight file: `.weights.h5` or `.keras` of this network, or what
-        keras.applications publishes for it (HDF5).
+        keras.applications publishes for it (HDF5); see `weight_files`. Nothing is fetched.
     input_tensor: a Keras tensor of images to build on; `input_shape` is then ignored.
     input_shape: (height, width, channels), ({size}, {size}, 3) by default, or the channels first where that is
         Keras' image data format; at least {min_size} pixels. None is a size too, where nothing is flattened.
@@ -128,7 +128,7 @@ class Network:
         """Looks at the arguments that are not about images, before anything is built.
 
         Raises:
-            InputError: a weight file that does not exist, an unknown pooling, a class count below 1.
+            InputError: a weight file that does not exist or cannot be read, an unknown pooling, a class count below 1.
         """
         if self.weights is not None:
             weight_files.check(self.public, self.weights)
@@ -140,9 +140,12 @@ class Network:
     def model(self, outputs: Outputs) -> keras.Model:
         """The model from what the images belong to, to `outputs`, with the weights that were asked for."""
         sources = keras.utils.get_source_inputs(self.start)
-        model = functional(sources[0] if len(sources) == 1 else sources, outputs, name=self.name)
+        sources = sources[0] if len(sources) == 1 else sources
+        model = functional(sources, outputs, name=self.name)
         if self.weights is not None:
-            weight_files.load(model, self.weights)
+            before = functional(sources, self.start, name="before").layers
+            own = [layer for layer in model.layers if layer not in before]
+            weight_files.load(self.public, own, self.weights)
         return model
 
     def _shape(self) -> tuple[int | None, ...]:

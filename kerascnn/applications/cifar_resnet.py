@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 import keras
 
+from kerascnn.applications import preprocessing
 from kerascnn.applications.builder import Builder, Network, builder
-from kerascnn.applications.residual import INITIALIZER, basic_block, check_shortcut, unit
+from kerascnn.applications.residual import DOCUMENTATION, basic_block, check_shortcut, ended, unit
 
 
 class Row(NamedTuple):
@@ -46,30 +47,13 @@ def _layers(network: Network, depth: int, shortcut: str | None) -> keras.KerasTe
     for stage, filters, strides in STAGES:
         for number in range(1, BLOCKS_OF_DEPTH[depth] + 1):
             x = basic_block(x, filters, strides if number == 1 else 1, shortcut, f"{stage}_{number}")
-    if not network.include_top:
-        return network.features(x)
-    x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)  # 64
-    return network.classifier(x, INITIALIZER)
+    return ended(x, network)
 
-
-_DOCUMENTATION = """{{name}} {kind}for 32 x 32 images (He et al., 2015, section 4.2, n = {n}).
-
-    Args:
-        {{common}}{extras}
-
-    Returns:
-        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
-        Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
-
-    Raises:
-        InputError: images too small, an unknown shortcut, pooling or dtype, a weight file that does not fit.
-
-    Example:
-        >>> model = kerascnn.applications.{{name}}(classes=10)
-    """
 
 _SHORTCUT = """
         shortcut: "A" (no parameters, the paper's choice on CIFAR), "B" or "C"."""
+
+WHERE = "section 4.2, n = "
 
 for_cifar = functools.partial(builder, size=32, min_size=4, classes=10)
 
@@ -79,7 +63,9 @@ def _residual(depth: int) -> Builder:
         check_shortcut(network.public, shortcut)
         return _layers(network, depth, shortcut)
 
-    layers.__doc__ = _DOCUMENTATION.format(kind="", n=BLOCKS_OF_DEPTH[depth], extras=_SHORTCUT)
+    layers.__doc__ = DOCUMENTATION.format(
+        what="for 32 x 32 images", where=f"{WHERE}{BLOCKS_OF_DEPTH[depth]}", extras=_SHORTCUT
+    )
     return for_cifar(public=f"ResNet{depth}")(layers)
 
 
@@ -87,7 +73,9 @@ def _plain(depth: int) -> Builder:
     def layers(network: Network) -> keras.KerasTensor:
         return _layers(network, depth, None)
 
-    layers.__doc__ = _DOCUMENTATION.format(kind="without shortcuts ", n=BLOCKS_OF_DEPTH[depth], extras="")
+    layers.__doc__ = DOCUMENTATION.format(
+        what="without shortcuts for 32 x 32 images", where=f"{WHERE}{BLOCKS_OF_DEPTH[depth]}", extras=""
+    )
     return for_cifar(public=f"Plain{depth}")(layers)
 
 
@@ -101,3 +89,5 @@ Plain20 = _plain(20)
 Plain32 = _plain(32)
 Plain44 = _plain(44)
 Plain56 = _plain(56)
+
+preprocess_input, decode_predictions = preprocessing.of_family("resnet20")

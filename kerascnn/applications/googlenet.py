@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import keras
 
+from kerascnn.applications import preprocessing
 from kerascnn.applications.builder import Network, Outputs, builder
 from kerascnn.errors import InputError
 from kerascnn.layers import BatchNormalization, LocalResponseNormalization, channel_axis, conv_unit
@@ -162,3 +163,6 @@ def GoogLeNet(
     x = keras.layers.Dropout(0.4, name="dropout")(x)
     main = network.classifier(x, INITIALIZER, predictions="main")
     return {"main": main, **outputs} if heads else main
+
+
+preprocess_input, decode_predictions = preprocessing.of_family("googlenet")

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import keras
 
+from kerascnn.applications import preprocessing
 from kerascnn.applications.builder import Network, Outputs, builder
 from kerascnn.applications.inception_modules import (
     MIN_SIZE,
@@ -74,3 +75,6 @@ def InceptionV2(
     x = three_3x3(x) if factorized_7x7 else conv_7x7(x)
     head = (unit if aux_batch_norm else plain_unit) if aux_heads else None
     return modules_and_ends(rest_of_stem(x), network, TABLE, head)
+
+
+preprocess_input, decode_predictions = preprocessing.of_family("inceptionv2")

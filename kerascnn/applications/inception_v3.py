@@ -26,6 +26,7 @@ import functools
 
 import keras
 
+from kerascnn.applications import preprocessing
 from kerascnn.applications.builder import Network, Outputs, builder
 from kerascnn.applications.inception_modules import (
     MIN_SIZE,
@@ -108,3 +109,6 @@ def InceptionV3(network: Network, *, aux_heads: bool = False, stem: str = "relea
     rest, table = STEMS[stem]
     x = three_3x3(images(network, aux_heads))
     return modules_and_ends(rest(x), network, table, unit if aux_heads else None)
+
+
+preprocess_input, decode_predictions = preprocessing.of_family("inceptionv3")

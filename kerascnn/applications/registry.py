@@ -138,7 +138,9 @@ REGISTRY: dict[str, Entry] = {
     "alexnet": _alexnet("AlexNet", paper=ALEXNET_PAPER, input_size=227, published_parameters=60, errors=(
         PublishedError(None, 16.4, "5 models"),
     )),
-    "alexnetv2": _alexnet("AlexNetV2", paper=ALEXNET_V2_PAPER, input_size=224, errors=(_torchvision(56.522, 79.066),)),
+    "alexnetv2": _alexnet("AlexNetV2", paper=ALEXNET_V2_PAPER, input_size=224, preprocessing="torch", errors=(
+        _torchvision(56.522, 79.066),
+    )),
     "zfnet": _alexnet("ZFNet", module="zfnet", paper=ZFNET_PAPER, input_size=224, errors=(
         PublishedError(None, 11.7, "ensemble"),
     )),

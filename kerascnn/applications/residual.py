@@ -9,6 +9,7 @@ import functools
 
 import keras
 
+from kerascnn.applications.builder import Network
 from kerascnn.errors import InputError
 from kerascnn.layers import BatchNormalization, SubsampledIdentity, channel_axis, conv_unit
 
@@ -53,3 +54,29 @@ def basic_block(x: keras.KerasTensor, filters: int, strides: int, shortcut: str 
         return unit(y, filters, 3, name=f"{name}_2")
     y = unit(y, filters, 3, activation=None, name=f"{name}_2")
     return residual(x, y, strides, shortcut, name)
+
+
+def ended(x: keras.KerasTensor, network: Network) -> keras.KerasTensor:
+    """The last feature maps as features, or averaged and classified."""
+    if not network.include_top:
+        return network.features(x)
+    x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    return network.classifier(x, INITIALIZER)
+
+
+# The docstring of the public builders, but for `builder`'s own braces.
+DOCUMENTATION = """{{name}} {what} (He et al., 2015, {where}).
+
+    Args:
+        {{common}}{extras}
+
+    Returns:
+        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
+        Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
+
+    Raises:
+        InputError: images too small, an unknown shortcut, stride, pooling or dtype, a weight file that does not fit.
+
+    Example:
+        >>> model = kerascnn.applications.{{name}}(classes=10)
+    """

@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 import keras
 
+from kerascnn.applications import preprocessing
 from kerascnn.applications.builder import Builder, Network, builder
-from kerascnn.applications.residual import INITIALIZER, basic_block, check_shortcut, residual, unit
+from kerascnn.applications.residual import DOCUMENTATION, basic_block, check_shortcut, ended, residual, unit
 from kerascnn.errors import InputError
 
 
@@ -69,27 +70,8 @@ def _layers(network: Network, depth: int, block: Callable[..., keras.KerasTensor
     for stage, filters in FILTERS.items():
         for number in range(1, getattr(TABLE[depth], stage) + 1):
             x = block(x, filters, 2 if number == 1 and stage != "conv2" else 1, name=f"{stage}_{number}")
-    if not network.include_top:
-        return network.features(x)
-    x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)  # 512, or 2048 of bottlenecks
-    return network.classifier(x, INITIALIZER)
+    return ended(x, network)
 
-
-_DOCUMENTATION = """{{name}} for 224 x 224 images (He et al., 2015, table 1).
-
-    Args:
-        {{common}}{extras}
-
-    Returns:
-        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
-        Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
-
-    Raises:
-        InputError: images too small, an unknown shortcut, stride, pooling or dtype, a weight file that does not fit.
-
-    Example:
-        >>> model = kerascnn.applications.{{name}}(classes=10)
-    """
 
 _SHORTCUT = """
         shortcut: "A" (zeros for new channels), "B" (projections where dimensions change) or "C" (projections only)."""
@@ -97,6 +79,7 @@ _SHORTCUT = """
 _STRIDE_IN = """
         stride_in: "1x1", the paper's, or "3x3": the convolution of a bottleneck that carries the stride."""
 
+described = functools.partial(DOCUMENTATION.format, what="for 224 x 224 images", where="table 1")
 for_imagenet = functools.partial(builder, size=224, min_size=32)
 
 
@@ -105,7 +88,7 @@ def _of_basic_blocks(depth: int) -> Builder:
         check_shortcut(network.public, shortcut)
         return _layers(network, depth, functools.partial(basic_block, shortcut=shortcut))
 
-    layers.__doc__ = _DOCUMENTATION.format(extras=_SHORTCUT)
+    layers.__doc__ = described(extras=_SHORTCUT)
     return for_imagenet(public=f"ResNet{depth}")(layers)
 
 
@@ -116,7 +99,7 @@ def _of_bottlenecks(depth: int) -> Builder:
             raise InputError(f"{network.public} has its stride in '1x1' or '3x3', not {stride_in!r}.")
         return _layers(network, depth, functools.partial(bottleneck, shortcut=shortcut, stride_in=stride_in))
 
-    layers.__doc__ = _DOCUMENTATION.format(extras=_SHORTCUT + _STRIDE_IN)
+    layers.__doc__ = described(extras=_SHORTCUT + _STRIDE_IN)
     return for_imagenet(public=f"ResNet{depth}")(layers)
 
 
@@ -124,7 +107,7 @@ def _plain(depth: int) -> Builder:
     def layers(network: Network) -> keras.KerasTensor:
         return _layers(network, depth, functools.partial(basic_block, shortcut=None))
 
-    layers.__doc__ = _DOCUMENTATION.format(extras="")
+    layers.__doc__ = described(extras="")
     return for_imagenet(public=f"Plain{depth}")(layers)
 
 
@@ -135,3 +118,5 @@ ResNet101 = _of_bottlenecks(101)
 ResNet152 = _of_bottlenecks(152)
 Plain18 = _plain(18)
 Plain34 = _plain(34)
+
+preprocess_input, decode_predictions = preprocessing.of_family("resnet50")

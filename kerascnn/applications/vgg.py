@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import keras
 
+from kerascnn.applications import preprocessing
 from kerascnn.applications.builder import Builder, Network, builder
 from kerascnn.layers import BatchNormalization, conv_unit
 
@@ -101,3 +102,5 @@ VGG13 = _column("VGG13")
 VGG16 = _column("VGG16")
 VGG16C = _column("VGG16C")
 VGG19 = _column("VGG19")
+
+preprocess_input, decode_predictions = preprocessing.of_family("vgg16")

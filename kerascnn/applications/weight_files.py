@@ -1,24 +1,192 @@
-"""Weight files: this package's own, and those that keras.applications publishes."""
+"""Weight files: this package's own, and those of keras.applications.
+
+Layers are found by their names, whatever the file is:
+
+- `.weights.h5` and `.keras` of Keras 3, and what Keras calls its legacy HDF5 layout, of the same network. Of a trained
+  model, which surrounds the network with preprocessing and class names, the network's layers are taken.
+- The files that keras.applications publishes, and those that its models write: `keras_layouts` gives their layers the
+  names that they have here.
+
+A network without its top, or without auxiliary heads, takes what it has from a file with them. Everything else must
+fit, both ways, and is checked before the first weight is assigned: a model is loaded as a whole or not at all.
+"""
 
 from __future__ import annotations
 
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 
+from kerascnn.applications.keras_layouts import AUXILIARY, Stored, translated
 from kerascnn.errors import InputError
+
+# Where a .keras archive keeps its weights.
+WEIGHTS_IN_ARCHIVE = "model.weights.h5"
+
+# What h5py and zipfile raise over bytes that are not what they seem.
+DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+
+# What trained models begin with.
+PREPROCESSING = "preprocessing"
 
 
 def check(network: str, path: str | Path) -> None:
     """Looks whether there is such a file, before a network is built.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it is neither HDF5 nor a zip archive.
     """
+    if path == "imagenet":
+        raise InputError(
+            f"{network} fetches no weights, so instead of weights='imagenet' give the path of a file, "
+            "for example of one that keras.applications publishes."
+        )
     if not Path(path).is_file():
         raise InputError(f"{network} has no weights '{path}', and there is no such file.")
+    _hdf5(path).close()
 
 
-def load(model: keras.Model, path: str | Path) -> None:
-    """Loads the weights of a file into a model that was built for them."""
-    model.load_weights(path)
+def load(network: str, layers: Sequence[keras.layers.Layer], path: str | Path) -> None:
+    """Loads the weights of a file into a network that was built for them.
+
+    Args:
+        network: the builder's name, such as "VGG16".
+        layers: the network's, without what comes before it in the model.
+        path: of the file.
+
+    Raises:
+        InputError: the file cannot be read, or holds something else than these layers' weights.
+
+    Example:
+        >>> load("ResNet20", model.layers, "resnet20.weights.h5")
+    """
+    layers = [layer for layer in layers if layer.weights]
+    stored = read(path)
+    try:
+        if layers[0].name not in stored:
+            stored = translated(network, stored, layers)
+        _check(stored, layers)
+    except InputError as misfit:
+        raise InputError(f"{path} does not hold the weights of this {network}: {misfit}") from None
+    for layer in layers:
+        layer.set_weights(stored[layer.name])
+
+
+def read(path: str | Path) -> Stored:
+    """The arrays of every layer in a file that has any; layers of one class are in the order of their model.
+
+    Raises:
+        InputError: the file is none, or damaged.
+    """
+    stored: Stored = {}
+    with _hdf5(path) as file:
+        try:
+            for name, arrays in _layers(file):
+                if stored.setdefault(name, arrays) is not arrays:
+                    raise InputError(f"{path} holds two layers '{name}', so that names do not tell them apart.")
+        except InputError:
+            raise
+        except DAMAGED:
+            raise _unreadable(path) from None
+    return stored
+
+
+def _hdf5(path: str | Path):
+    """The opened `h5py.File`."""
+    import h5py
+
+    try:
+        if h5py.is_hdf5(path):
+            return h5py.File(path, "r")
+        with zipfile.ZipFile(path) as archive:
+            return h5py.File(io.BytesIO(archive.read(WEIGHTS_IN_ARCHIVE)), "r")
+    except DAMAGED:
+        raise _unreadable(path) from None
+
+
+def _unreadable(path: str | Path) -> InputError:
+    return InputError(f"{path} is damaged, or neither an HDF5 weight file nor a .keras file.")
+
+
+def _layers(group) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """Names and arrays, of either layout."""
+    group = group.get("model_weights", group)
+    if "layers" in group and not _strings(group, "layer_names"):
+        yield from _keras3_layers(group["layers"])
+    for layer in _strings(group, "layer_names"):
+        arrays = [np.array(group[layer][weight]) for weight in _strings(group[layer], "weight_names")]
+        if arrays:
+            yield layer, arrays
+
+
+def _strings(group, attribute: str) -> list[str]:
+    """An attribute of the legacy layout; a long one is spread over `attribute0`, `attribute1`, …"""
+    parts = [name for name in group.attrs if re.fullmatch(rf"{attribute}\d*", name)]
+    values = [value for part in sorted(parts, key=_number) for value in group.attrs[part]]
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _keras3_layers(group) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """Groups are called after the layers' classes, with numbers; an attribute has the layer's name."""
+    for key in sorted(group, key=_number):
+        layer = group[key]
+        variables = layer.get("vars", {})
+        if len(variables):
+            yield variables.attrs.get("name", key), [_array(variables[number]) for number in sorted(variables, key=int)]
+        # A model inside the model.
+        if "layers" in layer:
+            yield from _keras3_layers(layer["layers"])
+
+
+def _array(dataset) -> np.ndarray:
+    if dataset.attrs.get("dtype") == "bfloat16":
+        return np.array(dataset, "bfloat16").astype("float32")
+    return np.array(dataset)
+
+
+def _number(name: str) -> tuple[str, int]:
+    """Sorts conv2d, conv2d_1, conv2d_2, …, conv2d_10."""
+    stem, number = re.fullmatch(r"(.*?)_?(\d*)", name).groups()
+    return stem, int(number or 0)
+
+
+def _check(stored: Stored, layers: Sequence[keras.layers.Layer]) -> None:
+    """Whether a file's layers are these.
+
+    Raises:
+        InputError: the first thing that does not fit.
+    """
+    dense = any(isinstance(layer, keras.layers.Dense) for layer in layers)
+    for layer in layers:
+        _check_layer(layer, stored.get(layer.name))
+    left_over = stored.keys() - {layer.name for layer in layers}
+    for name in stored:
+        top = not dense and stored[name][0].ndim == 2
+        if name in left_over and not top and not name.startswith(AUXILIARY) and name != PREPROCESSING:
+            raise InputError(f"its layer '{name}' has no counterpart.")
+
+
+def _check_layer(layer: keras.layers.Layer, arrays: list[np.ndarray] | None) -> None:
+    classifier = isinstance(layer, keras.layers.Dense)
+    if arrays is None:
+        raise InputError(
+            f"it has no '{layer.name}'"
+            + (", which include_top=False does without." if classifier else ", which has weights here.")
+        )
+    there = [array.shape for array in arrays]
+    here = [tuple(weight.shape) for weight in layer.weights]
+    if there == here:
+        return
+    if classifier and len(there) == len(here) and there[0][:-1] == here[0][:-1]:
+        raise InputError(f"its '{layer.name}' has {there[0][-1]} classes, and classes={here[0][-1]} was asked for.")
+    raise InputError(f"its '{layer.name}' is of shape {_listed(there)}, where {_listed(here)} is needed.")
+
+
+def _listed(shapes: list[tuple[int, ...]]) -> str:
+    return " and ".join(map(str, shapes))

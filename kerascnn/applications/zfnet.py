@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import keras
 
+from kerascnn.applications import preprocessing
 from kerascnn.applications.alexnet import Row, convolutions, dense_layers
 from kerascnn.applications.builder import Network, builder
 from kerascnn.errors import InputError
@@ -60,3 +61,6 @@ def ZFNet(network: Network, *, width: str = "wide") -> keras.KerasTensor:
     if not network.include_top:
         return network.features(x)
     return dense_layers(x, network, bias="zeros")
+
+
+preprocess_input, decode_predictions = preprocessing.of_family("zfnet")

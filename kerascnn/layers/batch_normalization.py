@@ -14,7 +14,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Keras expands the layer into a dozen elementwise operations; on TensorFlow this class calls
     `FusedBatchNormV3` for four-dimensional inputs normalized over their channels, and the parent for
-    everything else (other backends, other axes, masks, `renorm`, `synchronized=True`).
+    everything else (other backends, other axes, masks, `renorm`, `synchronized=True`, weights of 16 or 64 bits).
 
     The moving variance follows the parent: the biased variance of the batch (the 2015 paper corrects it by
     m/(m-1)). The statistics are computed in float32 whatever the input's type; the output has the type of
@@ -50,6 +50,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and not self.synchronized
             and len(inputs.shape) == 4
             and self.axis in (-1, 3)
+            # The kernel has no other scale and offset; mixed precision keeps them in float32.
+            and self.variable_dtype == "float32"
             and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "bfloat16", "float16")
         )
 

@@ -55,68 +55,6 @@ def test_where_a_bottleneck_has_its_stride():
     assert stride(ResNet50(include_top=False, stride_in="3x3")) == [(1, 1), (2, 2)]
 
 
-def by_kind(model, kind):
-    return [layer for layer in model.layers if isinstance(layer, kind)]
-
-
-def copied_from_keras(ours, peer):
-    """Copies the weights of keras.applications' network, whose convolutions have biases before normalization.
-
-    Its shortcuts come before the block's layers, ours after them; names tell which is which.
-    """
-    for layer in peer.layers:
-        if not layer.weights:
-            continue
-        if layer.name == "predictions":
-            ours.get_layer("fc").set_weights(layer.get_weights())
-            continue
-        name, bn = our_name(layer.name)
-        if bn:
-            gamma, beta, mean, variance = layer.get_weights()
-            bias = peer.get_layer(layer.name.replace("_bn", "_conv")).bias
-            ours.get_layer(name).set_weights([gamma, beta, mean - np.asarray(bias), variance])
-        else:
-            ours.get_layer(name).set_weights(layer.get_weights()[:1])
-
-
-def our_name(theirs):
-    """conv3_block1_0_bn is our conv3_1_shortcut_bn."""
-    if theirs.startswith("conv1"):
-        return ("conv1_bn", True) if theirs.endswith("bn") else ("conv1", False)
-    stage, block, number, kind = theirs.split("_")
-    part = "shortcut" if number == "0" else number
-    name = f"{stage}_{block.removeprefix('block')}_{part}"
-    return (f"{name}_bn", True) if kind == "bn" else (name, False)
-
-
-@pytest.mark.parametrize(
-    "depth", [50, pytest.param(101, marks=pytest.mark.slow), pytest.param(152, marks=pytest.mark.slow)]
-)
-def test_equals_keras_applications_with_its_weights(depth):
-    options = {"weights": None, "input_shape": (64, 64, 3), "classes": 7, "classifier_activation": None}
-    ours = create(f"resnet{depth}", **options)
-    peer = getattr(keras.applications, f"ResNet{depth}")(**options)
-    generator = np.random.default_rng(0)
-    for layer in by_kind(peer, keras.layers.BatchNormalization):
-        gamma, beta, mean, variance = layer.get_weights()
-        layer.set_weights(
-            [
-                generator.uniform(0.3, 0.6, gamma.shape),
-                generator.normal(0, 0.1, beta.shape),
-                generator.normal(0, 0.1, mean.shape),
-                generator.uniform(0.5, 1.5, variance.shape),
-            ]
-        )
-    for layer in by_kind(peer, keras.layers.Conv2D):
-        kernel, bias = layer.get_weights()
-        layer.set_weights([kernel, generator.normal(0, 0.1, bias.shape)])
-    copied_from_keras(ours, peer)
-    images = generator.normal(0, 1, (2, 64, 64, 3)).astype("float32")
-    expected = np.asarray(peer(images))
-    assert np.abs(expected).max() > 1e-2
-    np.testing.assert_allclose(ours(images), expected, rtol=1e-4, atol=1e-4)
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

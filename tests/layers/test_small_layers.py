@@ -48,6 +48,27 @@ def test_local_response_normalization_with_the_channels_first():
     np.testing.assert_allclose(first, np.asarray(last).transpose(0, 3, 1, 2), rtol=1e-6)
 
 
+def test_local_response_normalization_becomes_builtin_operations_of_tflite():
+    from ai_edge_litert.interpreter import Interpreter
+
+    layer = LocalResponseNormalization()
+    function = tf.function(layer, input_signature=[tf.TensorSpec((1, 6, 5, 16), tf.float32)])
+    # Without flex operations, which are the default as well, the converter refuses what is not built in.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
+    assert converter.target_spec.supported_ops == {tf.lite.OpsSet.TFLITE_BUILTINS}
+    interpreter = Interpreter(model_content=converter.convert())
+    interpreter.allocate_tensors()
+    operations = {operation["op_name"] for operation in interpreter._get_ops_details()}
+    assert not any(name.startswith(("Flex", "CUSTOM")) for name in operations)
+    assert operations - {"DELEGATE"}
+
+    x = maps(1, 6, 5, 16)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    result = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    np.testing.assert_allclose(result, layer(x), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("size", [0, 4])
 def test_local_response_normalization_wants_a_centre(size):
     with pytest.raises(ValueError, match=f"odd size, not {size}"):

@@ -372,7 +372,7 @@ def _data_of(options: argparse.Namespace) -> tuple[str, int | None]:
 def _export(model: Path, data: DataSet, target: Path, folder: RunFolder | None) -> Export:
     from kerascnn.console import track
     from kerascnn.export import export
-    from kerascnn.training.recipe import read_yaml
+    from kerascnn.training.recipe_files import read_yaml
 
     origin = read_yaml(folder.recipe_file) if folder else None
     return export(model, data, target, origin=origin, track=track)

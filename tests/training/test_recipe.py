@@ -8,7 +8,7 @@ from kerascnn import InputError
 from kerascnn.applications import registry
 from kerascnn.training import Recipe, choose_precision
 from kerascnn.training.assembly import compile_for
-from kerascnn.training.recipe import FOLDER
+from kerascnn.training.recipe_files import FOLDER
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.yaml")), ids=lambda file: file.stem)

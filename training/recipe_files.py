@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import re
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -139,14 +139,38 @@ def typed(kind: type[Kind], values: Values, origin: str) -> Kind:
     import jsonargparse
 
     _check_fields(kind, values, origin)
+    # Leaf by leaf: given whole classes, jsonargparse imports what their modules import for type checkers, TensorFlow.
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(kind, "recipe")
+    for name, hint in _leaves(kind, values):
+        parser.add_argument(f"--{name}", type=hint)
     try:
-        return parser.instantiate(parser.parse_object({"recipe": values})).recipe
-    except InputError as error:
-        raise InputError(f"{origin}: {error}") from None
+        read = parser.parse_object(values)
     except Exception as error:
         raise InputError(_sentence(kind, values, origin, str(error))) from None
+    try:
+        return _built(kind, read.as_dict())
+    except InputError as error:
+        raise InputError(f"{origin}: {error}") from None
+
+
+def _leaves(kind: type, values: Values, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields that `values` states, and their types."""
+    hints = get_type_hints(kind)
+    for name, value in values.items():
+        if dataclasses.is_dataclass(hints[name]):
+            yield from _leaves(hints[name], value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", hints[name]
+
+
+def _built(kind: type[Kind], values: Values) -> Kind:
+    hints = get_type_hints(kind)
+    return kind(
+        **{
+            name: _built(hints[name], value) if dataclasses.is_dataclass(hints[name]) else value
+            for name, value in values.items()
+        }
+    )
 
 
 def _check_fields(kind: type, values: Values, origin: str, prefix: str = "") -> None:
@@ -166,7 +190,7 @@ def _check_fields(kind: type, values: Values, origin: str, prefix: str = "") -> 
 
 def _sentence(kind: type, values: Values, origin: str, error: str) -> str:
     """jsonargparse names the field; what would be right is said in words."""
-    found = re.search(r'"recipe\.([\w.]+)"', error)
+    found = re.search(r'"([\w.]+)"', error)
     if not found:
         return f"{origin}: {' '.join(error.split())}"
     value: Any = values

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from .averaging import AveragedWeights
     from .hyperparameters import (
         About,
-        Averaging,
         AuxiliaryHeads,
+        Averaging,
         Evaluation,
         Initialization,
         Optimizer,
@@ -49,9 +49,9 @@ PARTS = {
 
 __all__ = [
     "About",
+    "AuxiliaryHeads",
     "AveragedWeights",
     "Averaging",
-    "AuxiliaryHeads",
     "Evaluation",
     "Initialization",
     "Interrupted",

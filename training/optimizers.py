@@ -113,7 +113,7 @@ class FilterNorm(keras.constraints.Constraint):
         self.rms = rms
 
     def __call__(self, w):
-        w = keras.backend.convert_to_tensor(w)
+        w = keras.ops.convert_to_tensor(w)
         rms = keras.ops.sqrt(keras.ops.mean(keras.ops.square(w), axis=(0, 1, 2), keepdims=True))
         return w * (self.rms / keras.ops.maximum(rms, self.rms))
 

@@ -14,8 +14,8 @@ from kerascnn.errors import InputError, closest
 
 from .hyperparameters import (
     About,
-    Averaging,
     AuxiliaryHeads,
+    Averaging,
     Evaluation,
     Initialization,
     Optimizer,

@@ -74,13 +74,13 @@ def read_recipe(path: Path, above: tuple[Path, ...] = ()) -> Values:
 
 
 def overlaid(values: Values, changes: Values) -> Values:
-    """`values` with `changes` in their place, group by group; lists are replaced as a whole."""
+    """`values` with `changes` in their place, group by group; lists are replaced as a whole, and by {} groups."""
     result = dict(values)
     if any(name in changes for name in LENGTHS):
         for name in LENGTHS:
             result.pop(name, None)
     for name, change in changes.items():
-        both = isinstance(change, dict) and isinstance(result.get(name), dict)
+        both = bool(change) and isinstance(change, dict) and isinstance(result.get(name), dict)
         result[name] = overlaid(result[name], change) if both else change
     return result
 
@@ -109,20 +109,8 @@ def assignments(texts: Iterable[str]) -> Values:
             raise InputError(f"--set {name}: '{value}' is not YAML.") from None
         for part in reversed(path):
             change = {part: change}
-        result = _merged(result, change)
+        result = overlaid(result, change)
     return result
-
-
-def _merged(values: Values, changes: Values) -> Values:
-    return {
-        **values,
-        **{
-            name: _merged(values[name], change)
-            if isinstance(change, dict) and isinstance(values.get(name), dict)
-            else change
-            for name, change in changes.items()
-        },
-    }
 
 
 def typed(kind: type[Kind], values: Values, origin: str) -> Kind:

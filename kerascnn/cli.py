@@ -367,6 +367,8 @@ def _say_what_runs(recipe: Recipe, resolved: Recipe, data: DataSet) -> None:
     lines = [f"{resolved.model} at {resolved.image_size} x {resolved.image_size} pixels, seed {resolved.seed}"]
     lines.append(f"precision {resolved.precision}: {choose_precision(recipe.precision).reason}")
     lines.append(learning_rate_in_words(resolved))
+    if resolved.about.networks and resolved.model not in resolved.about.networks:
+        lines.append(f"the recipe is not meant for {resolved.model} but for {', '.join(resolved.about.networks)}")
     if resolved.batch_size < recipe.batch_size:
         lines.append(f"batches of {resolved.batch_size}: there are no more training pictures")
     if recipe.augmentation.flip and not resolved.augmentation.flip:

@@ -9,6 +9,7 @@ import pytest
 from kerascnn.layers import BatchNormalization
 from kerascnn.training import AveragedWeights, Averaging, Recipe, RunFolder, Schedule, callbacks_for, resume, train
 from kerascnn.training.assembly import compile_for
+from kerascnn.training.optimizers import optimizer_for
 from kerascnn.training.trainer import Interrupted
 
 PICTURES = np.random.default_rng(0).normal(3, 2, (12, 4, 4, 3)).astype("float32")
@@ -65,6 +66,26 @@ def test_fit_ends_in_the_averages():
         np.testing.assert_array_equal(weight, average)
     # The last validation measured the model that is left.
     assert model.evaluate(PICTURES, labels, verbose=0)[0] == pytest.approx(history["val_loss"][-1], rel=1e-5)
+
+
+def test_rules_hold_behind_a_loss_scale():
+    """Keras puts the optimizer into another one where gradients are of 16 bits."""
+    recipe = replace(Recipe.load("alexnet"), averaging=Averaging(0.9), schedule=Schedule("plateau", patience=1))
+    labels = keras.utils.to_categorical(np.arange(12) % 2)
+    ends = []
+    for wrapped in (False, True):
+        keras.utils.set_random_seed(0)
+        model = normalized()
+        optimizer = optimizer_for(recipe, model.trainable_variables, None)
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer) if wrapped else optimizer
+        model.compile(optimizer, "categorical_crossentropy", metrics=[keras.metrics.CategoricalAccuracy(name="top1")])
+        model.fit(
+            PICTURES, labels, epochs=3, verbose=0, callbacks=callbacks_for(recipe, [PICTURES]), shuffle=False,
+            validation_data=(PICTURES, labels),
+        )  # fmt: skip
+        ends.append([*model.get_weights(), model.optimizer.learning_rate.numpy()])
+    for alone, scaled in zip(*ends, strict=True):
+        np.testing.assert_allclose(alone, scaled, rtol=1e-5, atol=1e-6)
 
 
 class Stop(keras.callbacks.Callback):

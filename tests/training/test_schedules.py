@@ -33,7 +33,7 @@ def test_googlenets_rate_loses_four_percent_every_eight_epochs():
 
 
 def test_the_rate_on_cifar_around_its_steps():
-    # Section 4.2: 0.1, divided by 10 at 32k and 48k iterations: the first 32,000 updates, numbers 0 to 31,999, have 0.1.
+    # Section 4.2: 0.1, divided by 10 at 32k and 48k iterations: updates number 0 to 31,999 have 0.1.
     steps = [0, 1, 31_999, 32_000, 47_999, 48_000, 63_999]
     expected = [0.1, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
     np.testing.assert_allclose(rates(Recipe.load("resnet20"), steps), expected, rtol=1e-6)

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "resnet20"
 
+SOURCES = (
+    "'digits', a folder with one subfolder a class, the path or URL of a .zip or .tar of one, "
+    "a folder of TFRecord shards, 'keras:NAME' or 'tfds:NAME'"
+)
+
 INTERRUPTED = 130
 EXPORT_DISAGREES = 1
 MISTAKE = 2
@@ -170,6 +175,28 @@ def run_recipes(options: argparse.Namespace) -> int:
         _print_json([{"name": name, **recipe.to_dict()} for name, recipe in recipes().items()])
     else:
         output().print(recipes_table(recipes()))
+    return 0
+
+
+def run_ingest(options: argparse.Namespace) -> int:
+    """`kerascnn ingest`."""
+    from kerascnn import data
+    from kerascnn.console import output, track, track_bytes
+    from kerascnn.console_ingestion import show
+
+    found = data.ingest(
+        options.source,
+        to=options.to,
+        on_bad=options.on_bad,
+        sha256=options.sha256,
+        track=track,
+        track_bytes=track_bytes,
+    )
+    records = data.write_records(found.data, options.tfrecord, track=track) if options.tfrecord else None
+    if options.json:
+        _print_json({**found.to_dict(), "records": records and str(records)})
+    else:
+        show(output(), found, records)
     return 0
 
 
@@ -353,10 +380,13 @@ def _start_tensorflow() -> None:
 
 def _load(source: str, limit: int | None) -> DataSet:
     from kerascnn import data
-    from kerascnn.console import say_data, track
+    from kerascnn.console import messages, track, track_bytes
+    from kerascnn.console_ingestion import say
+    from kerascnn.data.dataset import shortened
 
-    loaded = data.load(source, limit=limit, track=track)
-    say_data(loaded)
+    found = data.ingest(source, track=track, track_bytes=track_bytes)
+    loaded = shortened(found.data, limit)
+    say(messages(), found, loaded)
     return loaded
 
 
@@ -471,6 +501,18 @@ def _parser() -> Parser:
     compare.add_argument(
         "--plot", type=Path, metavar="FILE", help="draw accuracy against operations (.png, .svg or .pdf)"
     )
+    _ingest_options(
+        verb(
+            "ingest",
+            run_ingest,
+            "check every file of a data set, and say what is in it",
+            "  kerascnn ingest photos/\n"
+            "  kerascnn ingest pets.zip --to pets && kerascnn train --data pets\n"
+            "  kerascnn ingest https://example.org/flowers.tar.gz --to flowers --sha256 6a6d3c…\n"
+            "  kerascnn ingest photos/ --on-bad move --json\n"
+            "  kerascnn ingest photos/ --tfrecord shards && kerascnn train --data shards",
+        )
+    )
     _train_options(
         verb(
             "train",
@@ -515,9 +557,28 @@ def _parser() -> Parser:
     return parser
 
 
+def _ingest_options(parser: Parser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help=SOURCES)
+    parser.add_argument(
+        "--to",
+        type=Path,
+        metavar="FOLDER",
+        help="gets the unpacked pictures of an archive, the manifest, the quarantine",
+    )
+    parser.add_argument(
+        "--on-bad",
+        choices=("skip", "fail", "move"),
+        default="skip",
+        help="files that cannot be read as images: leave out (default), refuse the source, or move to a quarantine",
+    )
+    parser.add_argument("--sha256", metavar="HEX", help="what the archive's SHA-256 must be")
+    parser.add_argument(
+        "--tfrecord", type=Path, metavar="FOLDER", help="write the pictures there as TFRecord shards with an index"
+    )
+
+
 def _data_options(parser: Parser, default: str | None, more: str) -> None:
-    sources = "'digits', a folder with one subfolder a class, or a .zip or .tar of one"
-    parser.add_argument("--data", default=default, metavar="SOURCE", help=f"{sources}{more}")
+    parser.add_argument("--data", default=default, metavar="SOURCE", help=f"{SOURCES}{more}")
     parser.add_argument("--limit", type=_positive, metavar="N", help="use at most N pictures")
 
 

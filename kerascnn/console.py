@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import track as rich_track
 from rich.table import Table
 
 if TYPE_CHECKING:
     from kerascnn.applications.registry import Entry
-    from kerascnn.data import DataSet
     from kerascnn.evaluation import Scores
     from kerascnn.export import Export
     from kerascnn.training import Recipe
 
 # Narrow enough for a table to fit a terminal, and plain enough to paste.
 BOX = SIMPLE_HEAD
-
-# Beyond this a list of files hides what it says.
-LISTED_FILES = 20
 
 
 def output() -> Console:
@@ -41,6 +39,25 @@ def track(items: Iterable, total: int, description: str) -> Iterable:
     if not console.is_terminal:
         return items
     return rich_track(items, description, total=total, console=console, transient=True)
+
+
+@contextmanager
+def track_bytes(description: str, total: int | None, done: int) -> Iterator[Callable[[int], object]]:
+    """Shows the bytes of a download, or of anything that a `ByteTrack` follows; without a terminal, nothing."""
+    console = messages()
+    if not console.is_terminal:
+        yield lambda size: None
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(description, total=total, completed=done)
+        yield lambda size: progress.advance(task, size)
 
 
 def models_table(registry: dict[str, Entry]) -> Table:
@@ -145,27 +162,6 @@ def learning_rate_in_words(recipe: Recipe) -> str:
 
 def _or_dash(figure: float | None, unit: str) -> str:
     return "–" if figure is None else f"{figure:g}{unit}"
-
-
-def say_data(data: DataSet) -> None:
-    """Says what was found, and names every file that is set aside."""
-    console = messages()
-    shown = ", ".join(data.class_names[:10]) + (", …" if len(data.class_names) > 10 else "")
-    console.print(
-        f"{data.name}: {len(data.training)} training and {len(data.validation)} validation pictures of "
-        f"{len(data.class_names)} classes ({shown})",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
-    if not data.set_aside:
-        return
-    console.print(f"{len(data.set_aside)} files cannot be read as images and are set aside:", highlight=False)
-    for item in data.set_aside[:LISTED_FILES]:
-        line = f"  {item.path}: {item.reason}".encode("utf-8", "replace").decode()
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if len(data.set_aside) > LISTED_FILES:
-        console.print(f"  and {len(data.set_aside) - LISTED_FILES} more", highlight=False)
 
 
 def verification_table(exported: Export) -> None:

@@ -17,6 +17,14 @@ from kerascnn import data
 from kerascnn.cli import main
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Manifests and downloads of the tests, away from the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["KERASCNN_CACHE"] = str(folder)
+    return folder
+
+
 @dataclass
 class Outcome:
     status: int

@@ -25,18 +25,18 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         ...     file.write(b"{}")
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+    options = {"dir": path.parent, "prefix": f".{path.name}.", "suffix": ".partial", "delete": False}
+    with tempfile.NamedTemporaryFile(**options) as file:
+        try:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp's files are for their owner alone.
-        os.chmod(partial, 0o666 & ~_mask())
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+            # Temporary files are for their owner alone.
+            os.chmod(file.name, 0o666 & ~_mask())
+            os.replace(file.name, path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
     _sync_folder(path.parent)
 
 

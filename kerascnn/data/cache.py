@@ -24,6 +24,9 @@ Cache = Literal["none", "memory", "disk"]
 # The share of the machine's memory that pictures may take.
 MEMORY_SHARE = 0.5
 
+# Of tensors in memory, in bytes; kernels that are given others crash.
+ALIGNMENT = 64
+
 
 def cached_reader(examples: Examples, cache: Cache, folder: Path | None = None) -> Read:
     """How the pictures are read, after a first reading of all that keeps their pixels.
@@ -61,8 +64,7 @@ def _pictures(examples: Examples):
 
 def _in_memory(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
     room = int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
-    # Takes no memory before it is written to.
-    pixels = np.empty(room, np.uint8)
+    pixels = _aligned(room)
     shapes, end = [], 0
     for picture in _pictures(examples):
         if end + picture.size > room:
@@ -74,6 +76,13 @@ def _in_memory(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
         end += picture.size
         shapes.append(picture.shape[:2])
     return pixels[:end], np.array(shapes, np.int32)
+
+
+def _aligned(size: int) -> np.ndarray:
+    """Bytes that begin where TensorFlow's kernels expect it; they take no memory before they are written to."""
+    pixels = np.empty(size + ALIGNMENT, np.uint8)
+    first = -pixels.ctypes.data % ALIGNMENT
+    return pixels[first : first + size]
 
 
 def _on_disk(examples: Examples, folder: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -115,6 +115,11 @@ class DataSet:
     mirrored: bool = True
     workspace: object = field(default=None, repr=False, compare=False)
 
+    def imbalance(self) -> float:
+        """How many times as many training pictures the largest class has as the smallest."""
+        counts = np.bincount(self.training.labels, minlength=len(self.class_names))
+        return float(counts.max() / max(counts.min(), 1))
+
     def __post_init__(self):
         if len(self.class_names) < 2:
             raise InputError(

@@ -9,6 +9,25 @@ import numpy as np
 
 from kerascnn.errors import InputError
 
+# What is read, JPEG with the stereo pairs and previews that Pillow calls MPO. Of what else Pillow knows, EPS would run
+# Ghostscript on the file, and TGA has no signature: nearly anything can pass for it.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO", "PCX", "SGI", "QOI")
+
+# What often lies among pictures under a picture's name, by how it begins.
+OTHER_KINDS = (
+    (b"%PDF", "a PDF document"),
+    (b"%!PS", "a PostScript document"),
+    (b"PK\3\4", "a zip archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"<!doctype html", "a web page"),
+    (b"<html", "a web page"),
+    (b"<svg", "an SVG drawing"),
+    (b"<?xml", "an XML document"),
+    (b"\0\0\0\x18ftypheic", "an HEIC picture, which has to be converted to JPEG first"),
+    (b"\0\0\0\x24ftypheic", "an HEIC picture, which has to be converted to JPEG first"),
+)
+
 
 def read_picture(path: str | Path) -> np.ndarray:
     """A picture file as upright RGB.
@@ -17,7 +36,7 @@ def read_picture(path: str | Path) -> np.ndarray:
     palette and CMYK become RGB; 16-bit greys keep their upper 8 bits.
 
     Args:
-        path: a file in any format that Pillow reads.
+        path: a file in one of `FORMATS`, whatever its suffix says.
 
     Returns:
         uint8 (height, width, 3) in [0, 255].
@@ -49,31 +68,92 @@ def decode_picture(contents: bytes) -> np.ndarray:
     Raises:
         UnreadablePictureError: they are not a whole picture.
     """
-    from PIL import Image, ImageOps
+    with opened(contents) as picture:
+        return upright_rgb(picture)
+
+
+def opened(contents: bytes):
+    """The picture with its header read and its pixels not yet.
+
+    Raises:
+        UnreadablePictureError: no picture begins like that, or its size is beyond `PIL.Image.MAX_IMAGE_PIXELS` twice.
+    """
+    from PIL import Image
 
     if not contents:
         raise UnreadablePictureError("0 bytes")
     try:
-        with Image.open(io.BytesIO(contents)) as picture:
-            picture.load()
-            return _rgb(ImageOps.exif_transpose(picture))
+        return Image.open(io.BytesIO(contents), formats=FORMATS)
     except Image.UnidentifiedImageError:
-        raise UnreadablePictureError("not an image") from None
-    except UnreadablePictureError:
-        raise
+        raise UnreadablePictureError(f"not an image{_another_kind(contents)}") from None
     # Pillow's plugins raise nearly anything on damaged files.
     except Exception as error:
-        raise UnreadablePictureError(str(error).rstrip(".") or type(error).__name__) from None
+        raise UnreadablePictureError(_phrase(error)) from None
+
+
+def upright_rgb(picture) -> np.ndarray:
+    """Reads an opened picture's pixels.
+
+    Returns:
+        uint8 (height, width, 3) in [0, 255].
+
+    Raises:
+        UnreadablePictureError: it is not whole.
+    """
+    try:
+        picture.load()
+        return _rgb(_upright(picture))
+    except UnreadablePictureError:
+        raise
+    except Exception as error:
+        raise UnreadablePictureError(_phrase(error)) from None
+
+
+def orientation(picture) -> int:
+    """The EXIF orientation, 1 to 8; 1, upright, also where the EXIF data cannot be read."""
+    from PIL import ExifTags
+
+    try:
+        value = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        return 1
+    return value if value in range(1, 9) else 1
 
 
 def is_plain(contents: bytes) -> bool:
     """Whether TensorFlow's JPEG decoder gives what `decode_picture` gives: an upright grey or RGB JPEG."""
-    from PIL import ExifTags, Image
+    with opened(contents) as picture:
+        return opened_plain(picture)
 
-    with Image.open(io.BytesIO(contents)) as picture:
-        if picture.format != "JPEG" or picture.mode not in ("RGB", "L"):
-            return False
-        return picture.getexif().get(ExifTags.Base.Orientation, 1) == 1
+
+def opened_plain(picture) -> bool:
+    """As `is_plain`, of an opened picture."""
+    return picture.format == "JPEG" and picture.mode in ("RGB", "L") and orientation(picture) == 1
+
+
+def _phrase(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+def _another_kind(contents: bytes) -> str:
+    start = contents[:64].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return next((f" but {kind}" for magic, kind in OTHER_KINDS if start.startswith(magic.lower())), "")
+
+
+def _upright(picture):
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    turn = turns.get(orientation(picture))
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _rgb(picture) -> np.ndarray:

@@ -1,61 +1,196 @@
-"""From what a user names to a data set."""
+"""From what a user names to a folder of pictures."""
 
 from __future__ import annotations
 
+import hashlib
 import re
+import shutil
 import tempfile
-from dataclasses import replace
+import urllib.parse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from kerascnn.data.archive import archive_stem, unpack
-from kerascnn.data.dataset import DataSet, shortened
+from kerascnn.data import manifest
+from kerascnn.data.archive import HEAD, archive_stem, recognized, unpack
+from kerascnn.data.cache_folder import cache_folder, key_of
+from kerascnn.data.checking import REFUSED, Entry
+from kerascnn.data.dataset import DataSet, SetAside
 from kerascnn.data.digits import load_digits
-from kerascnn.data.folder import Track, load_folder, untracked
+from kerascnn.data.fetch import ByteTrack, fetch
+from kerascnn.data.records import load_records
+from kerascnn.data.tracking import Track
 from kerascnn.errors import InputError
 
+NAMED = ("keras:", "tfds:")
 EMBEDDED = {"digits": load_digits}
 
+# Below the folder that the user names for it.
+PICTURES = "pictures"
+QUARANTINE = "kerascnn-quarantine"
 
-def load(source: str | Path, *, limit: int | None = None, track: Track = untracked) -> DataSet:
-    """Reads a data set.
+
+@dataclass(frozen=True)
+class Place:
+    """Where a source's pictures lie, and what is kept about them where.
+
+    Attributes:
+        source: what to ask for to come here again.
+        root: the folder of pictures.
+        origin: what the manifest says of it.
+        manifest: its file.
+        quarantine: where `--on-bad move` moves files to; None where there is no lasting place.
+        refused: what the archive held and was not unpacked.
+        workspace: keeps a temporary folder alive.
+    """
+
+    source: str
+    root: Path
+    origin: manifest.Origin
+    manifest: Path
+    quarantine: Path | None
+    refused: tuple[Entry, ...] = ()
+    workspace: object = None
+
+
+def is_url(source: str) -> bool:
+    """Whether the source is to be downloaded."""
+    return source.lower().startswith(("http://", "https://"))
+
+
+def ready_made(source: str, track: Track) -> DataSet | None:
+    """The data set that needs no checking: one with a name, or records; None where the source is another."""
+    if source in EMBEDDED:
+        return EMBEDDED[source]()
+    if source.startswith(NAMED):
+        from kerascnn.data.named import load_named
+
+        return load_named(source)
+    if next(Path(source).expanduser().glob("*.tfrecord"), None):
+        return load_records(Path(source).expanduser(), track=track)
+    return None
+
+
+def place_of(source: str, to: Path | None, sha256: str | None, track_bytes: ByteTrack) -> Place:
+    """Finds a source's pictures: downloads and unpacks what has to be.
 
     Args:
-        source: "digits", a folder with one subfolder a class, or a .zip or .tar of one.
-        limit: use at most so many pictures, over both splits.
-        track: shows progress over an iterable of known length.
-
-    Returns:
-        The data set; files that cannot be read as images are in its `set_aside`.
+        source: an http(s) URL or path of an archive, a folder, or a folder that an earlier call was given as `to`.
+        to: where to unpack to, and to keep the manifest; without it archives are unpacked to a temporary folder.
+        sha256: what the archive's must be, in hexadecimal.
+        track_bytes: shows a download.
 
     Raises:
-        InputError: nothing is there, or it is not pictures in at least two classes.
-
-    Example:
-        >>> data = load("pets.zip")
-        >>> data.class_names
-        ('Cat', 'Dog')
+        InputError: nothing is there, or it is no archive and no folder, or not the one that was meant.
     """
-    embedded = EMBEDDED.get(str(source))
-    data = embedded() if embedded else _from_path(Path(source).expanduser(), track)
-    return shortened(data, limit)
-
-
-def _from_path(path: Path, track: Track) -> DataSet:
+    if is_url(source):
+        return _at_url(source, to, sha256, track_bytes)
+    path = Path(source).expanduser()
     if path.is_dir():
-        return load_folder(path, _slug(path.resolve().name), str(path.resolve()), track)
+        if sha256:
+            raise InputError(f"a SHA-256 is of one file, and {path} is a folder; leave it out.")
+        return _in_folder(path, to)
     if not path.exists():
         raise InputError(
-            f"there is no data at {path}; give 'digits', a folder with one subfolder a class, or an archive."
+            f"there is no data at {path}; give 'digits', a folder with one subfolder a class, or an archive or its URL."
         )
-    stem = archive_stem(path)
+    stem = archive_stem(path) or _stem_by_contents(path)
     if stem is None:
         raise InputError(f"{path} is neither a folder nor a .zip or .tar of one.")
-    workspace = tempfile.TemporaryDirectory(prefix="kerascnn-")
-    unpack(path, Path(workspace.name))
-    data = load_folder(Path(workspace.name), _slug(stem), str(path.resolve()), track)
-    return replace(data, workspace=workspace)
+    if sha256:
+        _verify(path, sha256)
+    status = path.stat()
+    origin = manifest.Origin(
+        str(path.resolve()), slug(stem), PICTURES, f"{status.st_size} bytes of {status.st_mtime_ns}"
+    )
+    return _unpacked(origin, to, lambda: path)
 
 
-def _slug(name: str) -> str:
+def _stem_by_contents(path: Path) -> str | None:
+    """The name of an archive whose suffix does not tell that it is one."""
+    with open(path, "rb") as file:
+        return path.stem if recognized(file.read(HEAD)) else None
+
+
+def slug(name: str) -> str:
     """The name with nothing in it that a path or a shell would stumble over."""
     return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.") or "data"
+
+
+def _in_folder(folder: Path, to: Path | None) -> Place:
+    folder = folder.resolve()
+    earlier = manifest.read_origin(folder / manifest.NAME)
+    if earlier and to is None and (folder / earlier.folder).is_dir():
+        return _kept(folder, earlier)
+    origin = manifest.Origin(str(folder), slug(folder.name), str(folder))
+    if to is not None:
+        return _kept(to.expanduser().resolve(), origin)
+    # Nothing is written to a folder unless its owner asks for it.
+    kept = cache_folder() / "manifests" / f"{origin.name}-{key_of(str(folder))}.jsonl"
+    return Place(str(folder), folder, origin, kept, folder.with_name(f"{folder.name}-quarantine"))
+
+
+def _kept(to: Path, origin: manifest.Origin) -> Place:
+    """The place that a manifest in the folder `to` is of."""
+    kept = to / manifest.NAME
+    refused = tuple(manifest.read_refused(kept))
+    return Place(str(to), (to / origin.folder).resolve(), origin, kept, to / QUARANTINE, refused)
+
+
+def _at_url(url: str, to: Path | None, sha256: str | None, track_bytes: ByteTrack) -> Place:
+    stem = archive_stem(Path(urllib.parse.urlsplit(url).path))
+    origin = manifest.Origin(url, slug(stem or "data"), PICTURES)
+    downloads = (to.expanduser() / "download") if to else cache_folder() / "downloads" / key_of(url)
+    place = _unpacked(origin, to, lambda: fetch(url, downloads, sha256=sha256, track=track_bytes))
+    if to:
+        # The pictures are there; the archive would be there twice.
+        shutil.rmtree(downloads, ignore_errors=True)
+    return place
+
+
+def _unpacked(origin: manifest.Origin, to: Path | None, archive: Callable[[], Path]) -> Place:
+    """The pictures of an archive, which is asked for only if they are not there yet."""
+    if to is None:
+        workspace = tempfile.TemporaryDirectory(prefix="kerascnn-")
+        root = Path(workspace.name)
+        refused = _entries(unpack(archive(), root))
+        kept = cache_folder() / "manifests" / f"{origin.name}-{key_of(origin.source)}.jsonl"
+        return Place(origin.source, root, origin, kept, None, refused, workspace)
+    to = to.expanduser().resolve()
+    root = to / PICTURES
+    if root.exists():
+        earlier = manifest.read_origin(to / manifest.NAME)
+        if earlier is None or (earlier.source, earlier.identity) != (origin.source, origin.identity):
+            what = f"the pictures of {earlier.source}" if earlier else "pictures of an unknown source"
+            raise InputError(f"{root} holds {what}; remove it or give another --to.")
+    else:
+        _unpacked_as_a_whole(archive(), root, to / manifest.NAME, origin)
+    return _kept(to, origin)
+
+
+def _entries(refused: Sequence[SetAside]) -> tuple[Entry, ...]:
+    return tuple(Entry(item.path, verdict=REFUSED, reason=item.reason) for item in refused)
+
+
+def _unpacked_as_a_whole(archive: Path, root: Path, kept: Path, origin: manifest.Origin) -> None:
+    """Unpacks beside the target and renames, so that what was broken off never looks complete."""
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=".kerascnn-unpacking-", dir=root.parent))
+    except OSError as error:
+        raise InputError(f"{root.parent} cannot be written: {error.strerror}.") from None
+    try:
+        refused = unpack(archive, unfinished)
+        # First, because pictures without a manifest are of an unknown source.
+        manifest.write(kept, origin, _entries(refused))
+        unfinished.chmod(0o755)
+        unfinished.rename(root)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _verify(archive: Path, sha256: str) -> None:
+    with open(archive, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256.strip().lower():
+        raise InputError(f"{archive} has the SHA-256 {found}, not {sha256}.")

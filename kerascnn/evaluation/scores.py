@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kerascnn.data.dataset import DataSet, Examples
-from kerascnn.data.folder import Track, untracked
 from kerascnn.data.pipeline import evaluation_batches
+from kerascnn.data.tracking import Track, untracked
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import Facts, Predictor
 

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from kerascnn.data.dataset import DataSet
-from kerascnn.data.folder import Track, untracked
+from kerascnn.data.tracking import Track, untracked
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import (
     LABELS_FILE,

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from kerascnn.data.dataset import DataSet
-from kerascnn.data.folder import Track, untracked
+from kerascnn.data.tracking import Track, untracked
 from kerascnn.evaluation.predictors import Predictor
 from kerascnn.evaluation.scores import evaluate, views
 

@@ -1,5 +1,9 @@
 """Views and batches."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,9 +11,12 @@ from PIL import Image
 
 from kerascnn import data
 from kerascnn.data.augmentation import Augmentation, evaluation_view, training_view
-from kerascnn.data.dataset import ArrayExamples
+from kerascnn.data.dataset import ArrayExamples, FileExamples
+from kerascnn.data.geometry import Window
 from kerascnn.data.pictures import read_picture
 from kerascnn.data.pipeline import evaluation_batches, training_batches, views_of
+from kerascnn.data.reading import reader, whole
+from kerascnn.errors import InputError
 
 AUGMENTATIONS = [
     Augmentation(),
@@ -129,7 +136,8 @@ def test_pictures_of_any_size_fit(shape):
 def test_files_are_read_once_each_in_order(photographs):
     examples = data.load(photographs).validation
     batches = list(evaluation_batches(examples, classes=2, size=64, crop_fraction=0.875, batch_size=3))
-    assert [len(images) for images, _ in batches] == [3, 3, 2]
+    full, rest = divmod(len(examples), 3)
+    assert [len(images) for images, _ in batches] == [3] * full + [rest] * bool(rest)
     labels = np.concatenate([labels.numpy() for _, labels in batches])
     np.testing.assert_array_equal(labels.argmax(axis=1), examples.labels)
     images = np.concatenate([images.numpy() for images, _ in batches])
@@ -150,3 +158,196 @@ def test_unusual_files_go_through_pillow(tmp_path):
     [(images, labels)] = evaluation_batches(examples, classes=2, size=8, crop_fraction=1.0, batch_size=9)
     for image, label in zip(images.numpy(), labels.numpy().argmax(axis=1), strict=True):
         assert image[4, 4, 1] == (200, 20)[label]
+
+
+# Starting, splitting, keeping and weighing
+
+
+def equal(ours, theirs):
+    for one, other in zip(ours, theirs, strict=True):
+        for value, expected in zip(one, other, strict=True):
+            np.testing.assert_array_equal(value, expected)
+
+
+EVERYTHING = Augmentation(
+    crop_area=(0.3, 1.0), flip=True, brightness=0.3, pca_noise=0.1, erase=0.5, rand_augment=1, mixup=0.2, cutmix=1.0
+)
+
+
+@pytest.mark.parametrize("start_step", [0, 1, 4, 5, 7, 14])
+def test_any_step_can_be_the_first(start_step, digits):
+    settings = {"size": 16, "classes": 10, "augmentation": EVERYTHING, "epochs": range(1, 4)}
+    examples = digits.training.take(np.arange(21))
+    whole = batches(examples, parallel_calls=1, **settings)
+    assert len(whole) == 15
+    equal(batches(examples, start_step=start_step, parallel_calls=3, **settings), whole[start_step:])
+
+
+def test_a_start_after_the_end_is_refused(digits):
+    with pytest.raises(InputError, match="start_step must be from 0 to 10, not 11"):
+        batches(numbered(20), start_step=11)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_workers_share_the_batches_of_one(workers):
+    settings = {"augmentation": Augmentation(pad=1, flip=True), "epochs": range(3)}
+    together = batches(numbered(40), batch_size=4 * workers, **settings)
+    alone = [batches(numbered(40), worker=worker, workers=workers, **settings) for worker in range(workers)]
+    assert {len(shard) for shard in alone} == {len(together)} == {40 // (4 * workers) * 3}
+    for step, (images, labels) in enumerate(together):
+        np.testing.assert_array_equal(np.concatenate([shard[step][0] for shard in alone]), images)
+        np.testing.assert_array_equal(np.concatenate([shard[step][1] for shard in alone]), labels)
+
+
+def test_workers_must_be_numbered_and_have_enough():
+    with pytest.raises(InputError, match="no worker 2 of 2"):
+        batches(numbered(20), worker=2, workers=2)
+    with pytest.raises(InputError, match="batch size of at most 10"):
+        batches(numbered(20), batch_size=11, workers=2)
+
+
+@pytest.mark.parametrize("count", [7, 8, 9, 12, 13, 16, 17])
+@pytest.mark.parametrize("workers", [2, 3])
+def test_evaluation_is_split_once_each_in_equal_steps(count, workers):
+    settings = {"classes": 3, "size": 8, "crop_fraction": 1.0, "batch_size": 4, "workers": workers}
+    shards = [list(evaluation_batches(numbered(count), worker=worker, **settings)) for worker in range(workers)]
+    assert len({len(shard) for shard in shards}) == 1
+    assert all(0 < len(images) <= 4 for shard in shards for images, _ in shard)
+    seen = [int(image[0, 0, 0]) for shard in shards for images, _ in shard for image in images]
+    assert sorted(seen) == list(range(count))
+    for worker, shard in enumerate(shards):
+        datasets = evaluation_batches(numbered(count), worker=worker, **settings)
+        assert datasets.cardinality() == len(shard)
+
+
+@pytest.mark.parametrize("mixup", [0.0, 0.5])
+def test_the_number_of_batches_is_known(mixup):
+    settings = {"classes": 3, "size": 8, "crop_fraction": 1.0, "batch_size": 4}
+    training = training_batches(
+        numbered(22), **settings, augmentation=Augmentation(mixup=mixup), seed=0, epochs=range(3), start_step=2
+    )
+    assert training.cardinality() == 3 * 5 - 2 == len(list(training))
+    assert training.element_spec[0].shape == (4, 8, 8, 3)
+    assert evaluation_batches(numbered(22), **settings).cardinality() == 6
+
+
+@pytest.mark.slow
+def test_fitting_ends_without_noise(tmp_path):
+    program = """
+import keras, numpy as np
+from kerascnn.data import ArrayExamples, Augmentation
+from kerascnn.data.pipeline import evaluation_batches, training_batches
+examples = ArrayExamples(np.zeros((22, 8, 8, 3), np.uint8), np.arange(22) % 3)
+views = {"classes": 3, "size": 8, "crop_fraction": 1.0, "batch_size": 4}
+training = training_batches(examples, **views, augmentation=Augmentation(), seed=0, epochs=range(2))
+model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3, "softmax")])
+model.compile("sgd", "categorical_crossentropy")
+model.fit(training, validation_data=evaluation_batches(examples, **views), epochs=2, steps_per_epoch=5, verbose=0)
+"""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "OUT_OF_RANGE" not in ended.stderr and "ran out of data" not in ended.stderr
+
+
+def test_class_weights_even_out_the_classes():
+    examples = numbered(12)
+    examples = ArrayExamples(examples.images, np.array([0] * 6 + [1] * 4 + [2] * 2))
+    weights = data.DataSet("few", "few", ("a", "b", "c"), examples, examples).class_weights()
+    # 12 pictures in 3 classes are 4 a class.
+    np.testing.assert_allclose(weights, [4 / 6, 4 / 4, 4 / 2])
+    weighted = training_batches(
+        examples,
+        classes=3,
+        size=8,
+        crop_fraction=1.0,
+        augmentation=Augmentation(),
+        batch_size=4,
+        seed=5,
+        epochs=range(1),
+        class_weights=weights,
+    )
+    totals = np.zeros(3)
+    for _, labels, weight in weighted:
+        np.testing.assert_allclose(weight, labels.numpy() @ weights)
+        totals += labels.numpy().T @ weight.numpy()
+    np.testing.assert_allclose(totals, [4, 4, 4], rtol=1e-6)
+
+
+def test_a_class_without_training_pictures_weighs_nothing():
+    examples = ArrayExamples(np.zeros((3, 8, 8, 3), np.uint8), np.array([0, 0, 2]))
+    weights = data.DataSet("few", "few", ("a", "b", "c"), examples, examples).class_weights()
+    np.testing.assert_allclose(weights, [3 / 4, 0, 3 / 2])
+
+
+@pytest.mark.parametrize(
+    "augmentation", [Augmentation(crop_area=(0.1, 1.0)), Augmentation(shorter_side=(48, 90)), Augmentation(flip=True)]
+)
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_kept_pictures_are_the_same_pictures(cache, augmentation, mixed_files, tmp_path):
+    settings = {"size": 48, "classes": 2, "crop_fraction": 0.875, "augmentation": augmentation}
+    kept = batches(mixed_files, cache=cache, cache_folder=tmp_path, **settings)
+    equal(kept, batches(mixed_files, **settings))
+    views = {"classes": 2, "size": 48, "crop_fraction": 0.875, "batch_size": 4}
+    equal(
+        evaluation_batches(mixed_files, cache=cache, cache_folder=tmp_path, **views),
+        evaluation_batches(mixed_files, **views),
+    )
+
+
+@pytest.fixture(scope="module")
+def mixed_files(photographs, tmp_path_factory):
+    """JPEG files and others."""
+    folder = tmp_path_factory.mktemp("mixed")
+    for kind in ("lying", "standing"):
+        (folder / kind).mkdir()
+        for path in sorted((photographs / kind).glob("1?.jpg")):
+            (folder / kind / path.name).write_bytes(path.read_bytes())
+        Image.open(path).resize((70, 100)).save(folder / kind / "other.webp", lossless=True)
+    return data.load(folder).training
+
+
+def test_a_cache_on_disk_is_found_again_and_made_anew_when_a_file_changed(mixed_files, tmp_path):
+    settings = {"size": 32, "classes": 2}
+    first = batches(mixed_files, cache="disk", cache_folder=tmp_path / "cache", **settings)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+    assert len(kept) == 2
+    equal(batches(mixed_files, cache="disk", cache_folder=tmp_path / "cache", **settings), first)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == kept
+    os.utime(mixed_files.paths[0])
+    batches(mixed_files, cache="disk", cache_folder=tmp_path / "cache", **settings)
+    assert len(list((tmp_path / "cache").iterdir())) == 4
+
+
+def test_a_cache_without_room_says_so(mixed_files, monkeypatch):
+    monkeypatch.setattr("kerascnn.data.cache.MEMORY_SHARE", 1e-6)
+    with pytest.raises(InputError, match="take 'disk' or 'none'"):
+        batches(mixed_files, cache="memory")
+    with pytest.raises(InputError, match="cache_folder"):
+        batches(mixed_files, cache="disk")
+    with pytest.raises(InputError, match="not 'ram'"):
+        batches(mixed_files, cache="ram")
+
+
+@pytest.mark.parametrize("sampling", [0, 1, 2], ids=["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}, {"restart_marker_rows": 1}])
+def test_a_decoded_window_is_the_same_part_of_the_picture(sampling, options, tmp_path):
+    """The decoder interpolates colours over the window's edge, which it must be given."""
+    pixels = np.random.default_rng(sampling).integers(0, 256, (61, 83, 3)).astype(np.uint8)
+    path = tmp_path / "noise.jpg"
+    Image.fromarray(pixels).save(path, subsampling=sampling, **options)
+    read = reader(FileExamples(np.array([str(path)], object), np.array([True]), np.array([0])))
+    picture = read(tf.constant(0), whole).numpy()
+    assert picture.shape == pixels.shape
+    generator = np.random.default_rng(5)
+    for _ in range(60):
+        top, left = generator.integers(0, 61), generator.integers(0, 83)
+        height, width = generator.integers(1, 62 - top), generator.integers(1, 84 - left)
+        window = Window(tf.constant([top, left], tf.int32), tf.constant([height, width], tf.int32))
+        part = read(tf.constant(0), lambda shape, window=window: window).numpy()
+        np.testing.assert_array_equal(part, picture[top : top + height, left : left + width])
+
+
+def test_a_shorter_side_below_the_size_is_refused():
+    with pytest.raises(InputError, match="must begin at 8 or more"):
+        batches(numbered(8), augmentation=Augmentation(shorter_side=(6, 12)))

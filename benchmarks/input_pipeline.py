@@ -1,0 +1,201 @@
+"""kerascnn's input pipeline beside Keras' and PyTorch's, on photographs of your own.
+
+All three read JPEG files from disk and give batches of 224 x 224 crops, cut at random from the picture with its shorter
+side brought to 256 pixels and mirrored half of the time. They take turns, a few epochs each. Keras is
+image_dataset_from_directory with RandomCrop and RandomFlip mapped over its batches, with the proportions kept
+(crop_to_aspect_ratio) and without, which is its default; PyTorch, where it is installed, a DataLoader with two worker
+processes and torchvision's transforms. Processor time says more than speed where other work runs beside it.
+
+    python benchmarks/input_pipeline.py photographs/
+    python benchmarks/input_pipeline.py pets.zip --rounds 9 --json
+    python benchmarks/input_pipeline.py pets.zip --memory 25000
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import itertools
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+from kerascnn import data
+from kerascnn.data.augmentation import Augmentation
+from kerascnn.data.dataset import FileExamples
+from kerascnn.data.pipeline import training_batches
+
+SIZE, SHORTER_SIDE, BATCH = 224, 256, 32
+
+
+def ours(examples: FileExamples, epochs: int, resize: str = "bilinear") -> tf.data.Dataset:
+    return training_batches(
+        examples,
+        classes=int(examples.labels.max()) + 1,
+        size=SIZE,
+        crop_fraction=SIZE / SHORTER_SIDE,
+        augmentation=Augmentation(shorter_side=(SHORTER_SIDE, SHORTER_SIDE), flip=True, resize=resize),
+        batch_size=BATCH,
+        seed=0,
+        epochs=range(epochs),
+    )
+
+
+def of_keras(folder: Path, epochs: int, keep_proportions: bool) -> tf.data.Dataset:
+    layers = keras.Sequential([keras.layers.RandomCrop(SIZE, SIZE), keras.layers.RandomFlip("horizontal")])
+    pictures = keras.utils.image_dataset_from_directory(
+        folder,
+        label_mode="categorical",
+        image_size=(SHORTER_SIDE, SHORTER_SIDE),
+        crop_to_aspect_ratio=keep_proportions,
+        batch_size=BATCH,
+        seed=0,
+        verbose=False,
+    )
+    augmented = pictures.map(
+        lambda images, labels: (layers(images, training=True), labels), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    return augmented.repeat(epochs).prefetch(tf.data.AUTOTUNE)
+
+
+class Repeated:
+    """An iterable gone through several times as if it were once."""
+
+    def __init__(self, batches: Iterable, epochs: int):
+        self.batches, self.epochs = batches, epochs
+
+    def __iter__(self):
+        return itertools.chain.from_iterable(self.batches for _ in range(self.epochs))
+
+
+def of_pytorch(folder: Path, epochs: int) -> Iterable:
+    import torch
+    from torchvision import datasets, transforms
+
+    view = transforms.Compose(
+        [
+            transforms.Resize(SHORTER_SIDE),
+            transforms.RandomCrop(SIZE),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+        ]
+    )
+    pictures = datasets.ImageFolder(folder, view)
+    loader = torch.utils.data.DataLoader(pictures, BATCH, shuffle=True, num_workers=2, persistent_workers=True)
+    return Repeated(loader, epochs)
+
+
+def clean_copy(examples: FileExamples, class_names: tuple[str, ...], folder: Path) -> FileExamples:
+    """The files that every contestant can read, in folders named by class."""
+    examples = examples.take(np.flatnonzero(examples.plain))
+    paths = []
+    for number, (path, label) in enumerate(zip(examples.paths, examples.labels, strict=True)):
+        paths.append(folder / class_names[label] / f"{number}.jpg")
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, paths[-1])
+    return FileExamples(np.array([str(path) for path in paths], object), examples.plain, examples.labels)
+
+
+def measure(contestants: dict[str, Iterable], rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Pictures a second, and milliseconds of processor time a picture, of each in each round, after one to warm up."""
+    results: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
+    names = list(contestants)
+    for number in range(rounds + 1):
+        for name in names if number % 2 == 0 else names[::-1]:
+            wall, processor, pictures = time.perf_counter(), time.process_time(), 0
+            for images, _ in contestants[name]:
+                pictures += len(images)
+            wall, processor = time.perf_counter() - wall, time.process_time() - processor
+            if number:
+                results[name].append((pictures / wall, 1000 * processor / pictures))
+    return results
+
+
+def resident_megabytes() -> float:
+    """The process' memory now; Linux only."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def memory(examples: FileExamples, count: int) -> list[tuple[int, float]]:
+    """Resident memory after every thousand pictures of one epoch of `count`, the photographs repeated."""
+    repeated = examples.take(np.arange(count) % len(examples))
+    seen, rows = 0, []
+    for images, _ in ours(repeated, epochs=1):
+        seen += len(images)
+        if seen // 1000 > len(rows):
+            rows.append((seen, resident_megabytes()))
+            print(f"{seen:6d} pictures  {rows[-1][1]:7.1f} MiB", file=sys.stderr)
+    return rows
+
+
+def report(results: dict[str, list[tuple[float, float]]]) -> Table:
+    table = Table(
+        "pipeline", "pictures/s", "kerascnn / this", "least – most", "processor ms a picture", "this / kerascnn"
+    )
+    first = next(iter(results.values()))
+    for name, rounds in results.items():
+        ratios = [own[0] / other[0] for own, other in zip(first, rounds, strict=True)]
+        costs = [other[1] / own[1] for own, other in zip(first, rounds, strict=True)]
+        table.add_row(
+            name,
+            f"{statistics.median(speed for speed, _ in rounds):.0f}",
+            f"{statistics.median(ratios):.2f}",
+            f"{min(ratios):.2f} – {max(ratios):.2f}",
+            f"{statistics.median(cost for _, cost in rounds):.2f}",
+            # Worker processes are not counted as time of this one.
+            "–" if name.startswith("PyTorch") else f"{statistics.median(costs):.2f}",
+        )
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photographs", help="a folder or an archive, as kerascnn train --data takes it")
+    parser.add_argument("--rounds", type=int, default=7, help="timed turns of each (default: 7)")
+    parser.add_argument("--epochs", type=int, default=4, help="passes over the photographs a turn (default: 4)")
+    parser.add_argument("--memory", type=int, metavar="COUNT", help="show memory over an epoch of so many instead")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args()
+    loaded = data.load(options.photographs)
+    with tempfile.TemporaryDirectory(prefix="kerascnn-benchmark-") as folder:
+        examples = clean_copy(loaded.training, loaded.class_names, Path(folder))
+        if options.memory:
+            rows = memory(examples, options.memory)
+            settled = [megabytes for seen, megabytes in rows if seen > 2000]
+            print(f"{min(settled):.0f} to {max(settled):.0f} MiB after the first 2,000 pictures", file=sys.stderr)
+            print(json.dumps(rows) if options.json else "")
+            return
+        contestants: dict[str, Iterable] = {
+            "kerascnn, bilinear": ours(examples, options.epochs),
+            "kerascnn, antialias": ours(examples, options.epochs, "antialias"),
+            "Keras": of_keras(Path(folder), options.epochs, keep_proportions=False),
+            "Keras, proportions kept": of_keras(Path(folder), options.epochs, keep_proportions=True),
+        }
+        if importlib.util.find_spec("torchvision"):
+            contestants["PyTorch, 2 workers"] = of_pytorch(Path(folder), options.epochs)
+        else:
+            print("PyTorch and torchvision are not installed and take no part.", file=sys.stderr)
+        print(f"{len(examples)} photographs, {options.rounds} rounds …", file=sys.stderr)
+        results = measure(contestants, options.rounds)
+    if options.json:
+        print(json.dumps(results))
+    else:
+        Console().print(report(results))
+
+
+if __name__ == "__main__":
+    main()

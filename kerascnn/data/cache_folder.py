@@ -1,0 +1,20 @@
+"""Where things are kept that can be made again: downloads, and manifests of folders that are not ours to write to."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """`$KERASCNN_CACHE`, or `kerascnn` in the user's cache folder; it need not exist."""
+    chosen = os.environ.get("KERASCNN_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kerascnn"
+
+
+def key_of(text: str) -> str:
+    """A short name for what has a long one, different for different ones."""
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:16]

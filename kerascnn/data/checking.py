@@ -1,0 +1,205 @@
+"""Checking files: once, in parallel, with Pillow and with the decoder that training uses."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import stat
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+from kerascnn.data.pictures import UnreadablePictureError, opened, opened_plain, orientation, upright_rgb
+from kerascnn.data.tracking import Track, untracked
+from kerascnn.native_output import discarded_stderr
+
+# The largest picture that is read holds so many bytes uncompressed; films and disk images are not read at all.
+LARGEST_FILE = 600_000_000
+
+# Both decoders release the interpreter's lock; a thread more than processors covers waiting for the disk.
+THREADS = len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+
+# Files that a thread takes at a time, and that are handed to all threads at a time.
+PORTION = 16
+BLOCK = 256 * PORTION
+
+_IMPORTING = threading.Lock()
+
+READ = "read"
+UNREADABLE = "unreadable"
+IGNORED = "ignored"
+REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of a file: a line of the manifest.
+
+    Attributes:
+        path: below the data's folder, with slashes; bytes that are no text are kept as `os.fsdecode` has them.
+        class_name: None for files that are ignored.
+        split: "training", "validation" or "test"; None for files that are not read.
+        size, mtime_ns: in bytes, and when it was changed, in nanoseconds.
+        sha256: of the contents; empty where they could not be read.
+        format: Pillow's name of it.
+        width, height: in pixels, upright.
+        decoder: who reads it in training, "tensorflow" or "pillow".
+        verdict: "read"; "unreadable"; "ignored", being no picture of any class; "refused", being in the archive and
+            not unpacked.
+        reason: why it is not read.
+        remarks: what is unusual about a file that is read.
+    """
+
+    path: str
+    class_name: str | None = None
+    split: str | None = None
+    size: int = 0
+    mtime_ns: int = 0
+    sha256: str = ""
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    decoder: str | None = None
+    verdict: str = READ
+    reason: str | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def checked(
+    root: Path, paths: Sequence[str], known: dict[str, Entry] | None = None, track: Track = untracked
+) -> Iterator[Entry]:
+    """Checks files below `root`, those that are known and unchanged excepted.
+
+    A known file is unchanged when size and time of change are; failing that, when its SHA-256 is.
+
+    Args:
+        root: the folder.
+        paths: below it.
+        known: earlier verdicts by path.
+        track: shows progress.
+
+    Yields:
+        An `Entry` a path, in order, without class and split.
+    """
+    from PIL import Image
+
+    Image.init()
+    known = known or {}
+
+    def verdicts(start: int) -> list[Entry]:
+        return [check(root, path, known.get(path)) for path in paths[start : start + PORTION]]
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as threads:
+        # What Pillow finds odd is either in the verdict or of no consequence.
+        warnings.simplefilter("ignore")
+        blocks = (
+            threads.map(verdicts, range(start, min(start + BLOCK, len(paths)), PORTION))
+            for start in range(0, len(paths), BLOCK)
+        )
+        entries = chain.from_iterable(chain.from_iterable(block) for block in blocks)
+        yield from track(entries, len(paths), "Checking pictures")
+
+
+def check(root: Path, path: str, known: Entry | None = None) -> Entry:
+    """Checks one file; see `checked`."""
+    file = root / path
+    entry = Entry(path, verdict=UNREADABLE)
+    if known and not known.sha256:
+        # What kept it from being read, such as a permission, leaves no trace in size and time.
+        known = None
+    try:
+        status = file.stat()
+        entry = replace(entry, size=status.st_size, mtime_ns=status.st_mtime_ns)
+        if not stat.S_ISREG(status.st_mode):
+            return replace(entry, reason="not a regular file")
+        if known and (known.size, known.mtime_ns) == (entry.size, entry.mtime_ns):
+            return known
+        if status.st_size > LARGEST_FILE:
+            return replace(entry, reason=f"{status.st_size / 1e6:.0f} MB, too large for a picture")
+        contents = file.read_bytes()
+    except FileNotFoundError:
+        return replace(entry, reason="a link to nothing" if file.is_symlink() else "it is gone")
+    except OSError as error:
+        return replace(entry, reason=(error.strerror or str(error)).lower())
+    entry = replace(entry, sha256=hashlib.sha256(contents).hexdigest())
+    if known and known.sha256 == entry.sha256:
+        return replace(known, size=entry.size, mtime_ns=entry.mtime_ns)
+    return _looked_at(entry, contents)
+
+
+def _looked_at(entry: Entry, contents: bytes) -> Entry:
+    try:
+        with opened(contents) as picture:
+            entry = replace(entry, format=picture.format, width=picture.width, height=picture.height)
+            if opened_plain(picture) and _decoders_agree(picture, contents):
+                return replace(entry, verdict=READ, decoder="tensorflow", remarks=_remarks(entry.path, picture))
+        # Anew, because what was opened has been read in part.
+        with opened(contents) as picture:
+            remarks = _remarks(entry.path, picture)
+            height, width, _ = upright_rgb(picture).shape
+    except UnreadablePictureError as error:
+        return replace(entry, reason=str(error))
+    return replace(entry, verdict=READ, decoder="pillow", width=width, height=height, remarks=remarks)
+
+
+def _decoders_agree(picture, contents: bytes) -> bool:
+    """Whether Pillow and TensorFlow both decode a JPEG to its end.
+
+    At an eighth of its size: the entropy-coded data, in which damage shows, are decoded in full, and most of the
+    arithmetic that follows, which cannot fail, is saved.
+    """
+    try:
+        picture.draft(picture.mode, (1, 1))
+        picture.load()
+        _tensorflow().io.decode_jpeg(contents, channels=3, ratio=8)
+    except Exception:
+        return False
+    return True
+
+
+def _tensorflow():
+    """TensorFlow, imported when the first file needs it: a second start does not."""
+    with _IMPORTING:
+        if "tensorflow" not in sys.modules:
+            with discarded_stderr():
+                importlib.import_module("tensorflow")
+        return sys.modules["tensorflow"]
+
+
+def _remarks(path: str, picture) -> tuple[str, ...]:
+    """What is unusual about a picture, as phrases."""
+    from PIL import Image
+
+    remarks = []
+    suffix = os.path.splitext(path)[1].lower()
+    expected = Image.registered_extensions().get(suffix)
+    if expected != picture.format and {expected, picture.format} not in ({"JPEG", "MPO"}, {"BMP", "DIB"}):
+        remarks.append(f"named {suffix or 'without suffix'} and is {picture.format}")
+    if picture.mode == "CMYK":
+        remarks.append("CMYK")
+    if picture.mode.startswith("I"):
+        remarks.append("16-bit greys")
+    elif picture.mode in ("L", "1", "LA"):
+        remarks.append("grey")
+    elif picture.mode in ("P", "PA"):
+        remarks.append("palette")
+    if picture.has_transparency_data:
+        remarks.append("transparency laid on white")
+    if picture.format in ("GIF", "PNG", "WEBP", "AVIF") and _animated(picture):
+        remarks.append("first frame of an animation")
+    if orientation(picture) != 1:
+        remarks.append("turned upright")
+    return tuple(remarks)
+
+
+def _animated(picture) -> bool:
+    try:
+        return bool(getattr(picture, "is_animated", False))
+    except Exception:
+        return False

@@ -1,0 +1,371 @@
+"""A source in, every file accounted for, by the function and by the command."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerascnn import InputError, data
+from kerascnn.data import checking, manifest
+
+
+def fill(folder, classes=("cat", "dog"), count=6, first=0):
+    for kind in classes:
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for number in range(first, first + count):
+            generator = np.random.default_rng([number, len(kind), ord(kind[0])])
+            pixels = generator.integers(0, 256, (12, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / kind / f"{number}.jpg")
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Twelve pictures and three files that are none."""
+    folder = fill(tmp_path / "photos")
+    (folder / "cat" / "empty.jpg").write_bytes(b"")
+    (folder / "dog" / "page.jpg").write_bytes(b"<html>404</html>")
+    (folder / "dog" / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    return folder
+
+
+def packed(folder, archive):
+    with zipfile.ZipFile(archive, "w") as opened:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                opened.write(file, file.relative_to(folder.parent))
+    return archive
+
+
+def files_below(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def checks(monkeypatch):
+    """Paths that are decoded from here on."""
+    seen, look = [], checking._looked_at
+    monkeypatch.setattr(
+        checking, "_looked_at", lambda entry, contents: seen.append(entry.path) or look(entry, contents)
+    )
+    return seen
+
+
+def test_every_file_is_accounted_for(photos):
+    found = data.ingest(photos)
+    assert {entry.path for entry in found.entries} == files_below(photos)
+    assert {entry.path: entry.reason for entry in found.of("unreadable")} == {
+        "cat/empty.jpg": "0 bytes",
+        "dog/page.jpg": "not an image but a web page",
+    }
+    assert [entry.path for entry in found.of("ignored")] == ["dog/Thumbs.db"]
+    assert len(found.data.training) + len(found.data.validation) == len(found.of("read")) == 12
+    for entry in found.of("read"):
+        assert entry.sha256 == hashlib.sha256((photos / entry.path).read_bytes()).hexdigest()
+        assert (entry.format, entry.width, entry.height) == ("JPEG", 12, 12)
+
+
+def test_nothing_is_written_to_a_folder_unasked(photos, cache):
+    before = files_below(photos.parent)
+    found = data.ingest(photos)
+    assert files_below(photos.parent) == before
+    assert found.manifest.is_relative_to(cache)
+
+
+def test_a_second_start_reads_nothing_and_sees_changes(photos, monkeypatch):
+    first = data.ingest(photos)
+    seen = checks(monkeypatch)
+    assert data.ingest(photos).entries == first.entries
+    assert seen == []
+    (photos / "cat" / "0.jpg").write_bytes(b"changed")
+    fill(photos, count=1, first=50)
+    (photos / "dog" / "1.jpg").unlink()
+    again = data.ingest(photos)
+    assert sorted(seen) == ["cat/0.jpg", "cat/50.jpg", "dog/50.jpg"]
+    assert {entry.path for entry in again.entries} == files_below(photos)
+
+
+def test_pictures_keep_their_split_when_others_come(photos):
+    def validation(found):
+        return {entry.path for entry in found.of("read") if entry.split == "validation"}
+
+    fill(photos, count=30)
+    first = data.ingest(photos)
+    fill(photos, count=60, first=100)
+    second = data.ingest(photos)
+    assert validation(first) == validation(second) & {entry.path for entry in first.entries}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: "no JSON\n" + text,
+        lambda text: '["something", "else"]\n' + text,
+        lambda text: text.replace("Pillow", "Pillow 0.1", 1),
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace('"path"', '"other"'),
+        lambda text: text.replace('"read"', '"excellent"'),
+        lambda text: "\0\xff" * 500,
+    ],
+)
+def test_a_damaged_or_foreign_manifest_is_rebuilt(photos, tmp_path, damage):
+    first = data.ingest(photos, to=tmp_path / "kept")
+    whole = first.manifest.read_text()
+    first.manifest.write_text(damage(whole))
+    assert data.ingest(photos, to=tmp_path / "kept").entries == first.entries
+    assert first.manifest.read_text() == whole
+
+
+def test_a_manifest_is_written_as_a_whole_or_not_at_all(photos, tmp_path):
+    kept = data.ingest(photos, to=tmp_path / "kept").manifest
+    whole = kept.read_text()
+
+    def entries():
+        yield checking.Entry("1.jpg")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        manifest.write(kept, manifest.read_origin(kept), entries())
+    assert kept.read_text() == whole
+    assert os.listdir(kept.parent) == [manifest.NAME]
+
+
+def test_what_was_checked_before_a_break_is_kept(photos, monkeypatch):
+    def broken_off(items, total, description):
+        for number, item in enumerate(items):
+            if number == 5:
+                raise KeyboardInterrupt
+            yield item
+
+    with pytest.raises(KeyboardInterrupt):
+        data.ingest(photos, track=broken_off)
+    seen = checks(monkeypatch)
+    found = data.ingest(photos)
+    assert len(seen) == len(found.of("read") + found.of("unreadable")) - 5
+
+
+def test_on_bad_fail(photos):
+    with pytest.raises(InputError, match=r"has 2 files that cannot be read, the first of them cat/empty.jpg: 0 b"):
+        data.ingest(photos, on_bad="fail")
+    (photos / "cat" / "empty.jpg").unlink()
+    (photos / "dog" / "page.jpg").unlink()
+    data.ingest(photos, on_bad="fail")
+    with pytest.raises(InputError, match="there is no treatment 'ignore'"):
+        data.ingest(photos, on_bad="ignore")
+
+
+@pytest.mark.parametrize("to", [None, "kept"])
+def test_on_bad_move(photos, tmp_path, to):
+    before = files_below(photos)
+    (tmp_path / "outside.txt").write_text("not a picture")
+    (photos / "cat" / "link.jpg").symlink_to(tmp_path / "outside.txt")
+    found = data.ingest(photos, to=to and tmp_path / to, on_bad="move")
+    quarantine = tmp_path / "kept" / "kerascnn-quarantine" if to else tmp_path / "photos-quarantine"
+    assert (found.moved, found.quarantine) == (3, quarantine)
+    assert files_below(photos) == before - {"cat/empty.jpg", "dog/page.jpg"}
+    assert (tmp_path / "outside.txt").exists()
+    listed = [json.loads(line) for line in (quarantine / "list.jsonl").read_text().splitlines()]
+    assert [(item["path"], item["reason"]) for item in listed] == [
+        ("cat/empty.jpg", "0 bytes"),
+        ("cat/link.jpg", "not an image"),
+        ("dog/page.jpg", "not an image but a web page"),
+    ]
+    assert all(os.path.lexists(item["moved_to"]) for item in listed)
+    # A second file of the same name lands beside the first.
+    (photos / "cat" / "empty.jpg").write_bytes(b"")
+    data.ingest(photos, to=to and tmp_path / to, on_bad="move")
+    assert {"empty.jpg", "empty.jpg.1"} <= set(os.listdir(quarantine / "cat"))
+    assert data.ingest(photos).moved == 0
+
+
+def test_an_archive_is_unpacked_once(photos, tmp_path, monkeypatch):
+    archive = packed(photos, tmp_path / "pets.zip")
+    first = data.ingest(archive, to=tmp_path / "pets", sha256=hashlib.sha256(archive.read_bytes()).hexdigest().upper())
+    assert first.data.name == "pets"
+    assert first.data.source == str(tmp_path / "pets")
+    assert {entry.path for entry in first.entries} == files_below(tmp_path / "pets" / "pictures")
+    seen = checks(monkeypatch)
+    monkeypatch.setattr("kerascnn.data.sources.unpack", lambda *_: pytest.fail("unpacked again"))
+    for source in (archive, tmp_path / "pets"):
+        again = data.ingest(source, **({"to": tmp_path / "pets"} if source == archive else {}))
+        assert (again.entries, again.data.name, again.data.source) == (first.entries, "pets", first.data.source)
+    assert seen == []
+    other = packed(fill(tmp_path / "others"), tmp_path / "others.zip")
+    with pytest.raises(InputError, match=r"pets/pictures holds the pictures of .*pets\.zip; remove it or give another"):
+        data.ingest(other, to=tmp_path / "pets")
+
+
+def test_an_archive_without_a_place_leaves_only_its_verdicts(photos, tmp_path, monkeypatch):
+    archive = packed(photos, tmp_path / "pets.zip")
+    before = files_below(tmp_path)
+    data.ingest(archive)
+    assert files_below(tmp_path) == before
+    seen = checks(monkeypatch)
+    data.load(archive)
+    assert seen == []
+    with pytest.raises(InputError, match="is unpacked to a temporary folder; say with --to"):
+        data.ingest(archive, on_bad="move")
+
+
+@pytest.fixture
+def served(tmp_path):
+    """The URL of a folder, and the paths that were asked for."""
+    asked = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            asked.append(self.path)
+
+    folder = tmp_path / "served"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield folder, f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_url_is_fetched_once(photos, tmp_path, served):
+    folder, url, asked = served
+    digest = hashlib.sha256(packed(photos, folder / "pets.zip").read_bytes()).hexdigest()
+    first = data.ingest(f"{url}/pets.zip", to=tmp_path / "pets", sha256=digest)
+    assert (first.data.name, len(first.of("read"))) == ("pets", 12)
+    assert set(os.listdir(tmp_path / "pets")) == {"pictures", manifest.NAME}
+    count = len(asked)
+    assert data.ingest(f"{url}/pets.zip", to=tmp_path / "pets").entries == first.entries
+    assert len(asked) == count
+    # Without a folder of its own the download is kept in the cache.
+    loaded = data.load(f"{url}/pets.zip")
+    again = data.load(f"{url}/pets.zip")
+    assert loaded.source == f"{url}/pets.zip"
+    assert len(loaded.training) == len(again.training) == len(first.data.training)
+    with pytest.raises(InputError, match="cannot be fetched"):
+        data.ingest(f"{url}/missing.zip", to=tmp_path / "missing")
+    with pytest.raises(InputError, match="cannot be fetched"):
+        data.ingest(f"{url}/pets.zip", to=tmp_path / "other", sha256="0" * 64)
+
+
+def test_records_are_a_source(photos, tmp_path):
+    pictures = data.load(photos)
+    data.write_records(pictures, tmp_path / "records")
+    found = data.ingest(tmp_path / "records")
+    assert found.layout == "TFRecord shards"
+    assert len(found.data.training) == len(pictures.training)
+    with pytest.raises(InputError, match="has no files to be checked"):
+        data.ingest(tmp_path / "records", to=tmp_path / "x")
+
+
+def test_what_an_archive_holds_and_is_not_unpacked_stays_known(photos, tmp_path):
+    archive = packed(photos, tmp_path / "pets.zip")
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr("../../outside.jpg", b"x")
+    for _ in range(2):
+        found = data.ingest(archive, to=tmp_path / "pets")
+        [refused] = found.of("refused")
+        assert "outside" in refused.path and refused.reason
+    assert len(found.data.set_aside) == 3
+    with pytest.raises(InputError, match="has 3 files that cannot be read"):
+        data.ingest(archive, on_bad="fail")
+
+
+def test_a_killed_unpacking_is_not_taken_for_a_whole(photos, tmp_path, monkeypatch):
+    archive = packed(photos, tmp_path / "pets.zip")
+
+    def killed(archive, folder):
+        (folder / "cat").mkdir()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("kerascnn.data.sources.unpack", killed)
+        with pytest.raises(KeyboardInterrupt):
+            data.ingest(archive, to=tmp_path / "pets")
+    assert list((tmp_path / "pets").iterdir()) == []
+    assert len(data.ingest(archive, to=tmp_path / "pets").of("read")) == 12
+
+
+def test_sha256_is_held_to(photos, tmp_path):
+    archive = packed(photos, tmp_path / "pets.zip")
+    with pytest.raises(InputError, match=r"pets.zip has the SHA-256 [0-9a-f]{64}, not 00\."):
+        data.ingest(archive, sha256="00")
+    with pytest.raises(InputError, match=r"is of one file, and .* is a folder"):
+        data.ingest(photos, sha256="00")
+    with pytest.raises(InputError, match="digits has no files to be checked"):
+        data.ingest("digits", to=tmp_path)
+
+
+def test_copies_and_contradictions(tmp_path):
+    folder = fill(tmp_path / "set" / "train")
+    fill(tmp_path / "set" / "test", count=3, first=90)
+    shutil.copy(folder / "cat" / "0.jpg", tmp_path / "set" / "test" / "cat" / "leaked.jpg")
+    shutil.copy(folder / "cat" / "1.jpg", folder / "dog" / "contradiction.jpg")
+    shutil.copy(folder / "cat" / "2.jpg", folder / "cat" / "copy.jpg")
+    copies = data.ingest(tmp_path / "set").copies
+    assert copies.across_splits == (("train/cat/0.jpg", "test/cat/leaked.jpg"),)
+    assert copies.across_classes == (("train/cat/1.jpg", "train/dog/contradiction.jpg"),)
+    assert len(copies.groups) == 3
+
+
+def test_a_test_folder_beside_a_validation_folder_is_left_alone(tmp_path):
+    for number, split in enumerate(("train", "val", "test")):
+        fill(tmp_path / split, count=3, first=10 * number)
+    found = data.ingest(tmp_path)
+    used = {os.path.relpath(path, tmp_path).split(os.sep)[0] for path in found.data.validation.paths}
+    assert used == {"val"}
+    assert {entry.path.split("/")[0] for entry in found.of("read") if entry.split == "test"} == {"test"}
+
+
+def test_class_weights_let_classes_count_alike(tmp_path):
+    fill(tmp_path, ("cat",), count=10)
+    fill(tmp_path, ("dog",), count=60)
+    loaded = data.load(tmp_path)
+    counts = np.bincount(loaded.training.labels)
+    weights = loaded.class_weights()
+    np.testing.assert_allclose([weights[0] * counts[0], weights[1] * counts[1]], len(loaded.training) / 2)
+    assert loaded.imbalance() == pytest.approx(counts[1] / counts[0])
+
+
+def test_the_command(photos, command, tmp_path):
+    shown = command("ingest", photos)
+    assert shown.status == 0
+    for line in (
+        "photos: one folder a class",
+        "15 files, 12 of them read: 12 JPEG",
+        "  dog/page.jpg: not an image but",
+    ):
+        assert line in shown.out
+    told = json.loads(command("ingest", photos, "--json", "--to", tmp_path / "kept").out)
+    assert told["files"] == {"found": 15, "read": 12, "unreadable": 2, "refused": 0, "ignored": 1}
+    assert sum(told["classes"]["cat"].values()) == 6
+    assert told["manifest"] == str(tmp_path / "kept" / manifest.NAME)
+    failed = command("ingest", photos, "--on-bad", "fail")
+    assert (failed.status, failed.err.count("\n")) == (2, 1)
+    assert command("ingest", "digits").out.count("\n") > 10
+
+
+def test_a_second_start_is_instant(photos, tmp_path):
+    """It reads the manifest, and TensorFlow is not started for that."""
+    data.ingest(photos, to=tmp_path / "kept")
+    program = (
+        f"import sys; from kerascnn import data; found = data.ingest({str(tmp_path / 'kept')!r})\n"
+        "assert len(found.entries) == 15 and 'tensorflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_cache_that_cannot_be_written_costs_no_data(photos, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("KERASCNN_CACHE", str(tmp_path / "file"))
+    found = data.ingest(photos)
+    assert found.manifest is None and len(found.of("read")) == 12
+    with pytest.raises(InputError, match="cannot be written"):
+        data.ingest(photos, to=tmp_path / "file" / "deep")

@@ -1,0 +1,62 @@
+"""Splits that stay, and copies that are found."""
+
+import hashlib
+
+import numpy as np
+
+from kerascnn.data.checking import Entry
+from kerascnn.data.splits import duplicates, split_by_content
+
+
+def entries(count, class_name="a", prefix=""):
+    digests = [hashlib.sha256(f"{prefix}{class_name}{n}".encode()).hexdigest() for n in range(count)]
+    return [Entry(f"{class_name}/{n}.jpg", class_name, sha256=digest) for n, digest in enumerate(digests)]
+
+
+def held(found):
+    return {entry.path for entry in split_by_content(found) if entry.split == "validation"}
+
+
+def test_a_fifth_of_each_class():
+    found = entries(5000) + entries(2000, "b")
+    shares = [sum(path.startswith(name) for path in held(found)) / n for name, n in (("a/", 5000), ("b/", 2000))]
+    # Three standard deviations of a binomial share: 3 * 0.4 / sqrt(n).
+    np.testing.assert_allclose(shares, 0.2, atol=3 * 0.4 / np.sqrt(2000))
+
+
+def test_nothing_moves_when_files_are_added():
+    few, many = entries(100), entries(1000)
+    assert held(few) == held(many) & {entry.path for entry in few}
+    assert held(list(reversed(many))) == held(many)
+
+
+def test_every_class_has_both():
+    for prefix in range(200):
+        for count in (2, 3, 5):
+            assert 0 < len(held(entries(count, prefix=str(prefix)))) < count
+
+
+def test_copies_are_on_one_side_also_across_classes():
+    for prefix in range(200):
+        one = entries(2, "a", str(prefix))
+        copies = [Entry(f"b/{n}.jpg", "b", sha256=entry.sha256) for n, entry in enumerate(one)]
+        sides = {}
+        for entry in split_by_content(one + copies + entries(3, "b", str(prefix))):
+            sides.setdefault(entry.sha256, set()).add(entry.split)
+        assert all(len(side) == 1 for side in sides.values())
+
+
+def test_duplicates():
+    found = duplicates(
+        [
+            Entry("train/a/1", "a", "training", sha256="1"),
+            Entry("train/a/2", "a", "training", sha256="1"),
+            Entry("test/a/3", "a", "validation", sha256="1"),
+            Entry("train/b/4", "b", "training", sha256="2"),
+            Entry("train/a/5", "a", "training", sha256="2"),
+            Entry("train/a/6", "a", "training", sha256="3"),
+            Entry("train/a/7", "a", sha256="3", verdict="unreadable"),
+        ]
+    )
+    first, second = ("train/a/1", "train/a/2", "test/a/3"), ("train/b/4", "train/a/5")
+    assert (found.groups, found.across_splits, found.across_classes) == ((first, second), (first,), (second,))

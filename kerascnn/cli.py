@@ -20,7 +20,7 @@ from kerascnn.errors import InputError
 if TYPE_CHECKING:
     from kerascnn.data import DataSet
     from kerascnn.export import Export
-    from kerascnn.training import Run, RunFolder
+    from kerascnn.training import Recipe, Run, RunFolder
 
 DEFAULT_MODEL = "resnet20"
 
@@ -166,6 +166,18 @@ def _keras_file(text: str) -> Path | None:
     return file
 
 
+def run_recipes(options: argparse.Namespace) -> int:
+    """`kerascnn recipes`."""
+    from kerascnn.console import output, recipes_table
+    from kerascnn.training import recipes
+
+    if options.json:
+        _print_json([{"name": name, **recipe.to_dict()} for name, recipe in recipes().items()])
+    else:
+        output().print(recipes_table(recipes()))
+    return 0
+
+
 def run_ingest(options: argparse.Namespace) -> int:
     """`kerascnn ingest`."""
     from kerascnn import data
@@ -190,27 +202,18 @@ def run_ingest(options: argparse.Namespace) -> int:
 
 def run_train(options: argparse.Namespace) -> int:
     """`kerascnn train`: train, evaluate, export."""
-    from kerascnn.applications import registry
-
     if options.resume:
         return _resume(options)
-    # A mistake in the name is told before TensorFlow's seconds of start-up.
-    registry.info(options.model or DEFAULT_MODEL)
+    # A mistake in a name or a value is told before TensorFlow's seconds of start-up.
+    recipe = _recipe(options)
     _start_tensorflow()
     from kerascnn import training
-    from kerascnn.training import Recipe
 
-    recipe = Recipe.load(options.recipe) if options.recipe else Recipe.for_model(options.model or DEFAULT_MODEL)
-    recipe = recipe.with_values(
-        model=options.model,
-        image_size=options.image_size,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        seed=options.seed,
-        precision=options.precision,
-    )
     data = _load(options.data, options.limit)
     resolved = training.resolved(recipe, data)
+    if options.print_recipe:
+        _print_json(resolved.to_dict()) if options.json else print(resolved.to_yaml(), end="")
+        return 0
     _say_what_runs(recipe, resolved, data)
     return _finish(
         lambda callbacks: training.train(
@@ -220,6 +223,24 @@ def run_train(options: argparse.Namespace) -> int:
         data,
         options,
     )
+
+
+def _recipe(options: argparse.Namespace) -> Recipe:
+    """The recipe that the options name, with what they change in it."""
+    from kerascnn.applications import registry
+    from kerascnn.training import Recipe
+
+    model = registry.canonical(options.model) if options.model else None
+    recipe = Recipe.load(options.recipe) if options.recipe else Recipe.for_model(model or DEFAULT_MODEL)
+    recipe = recipe.with_values(
+        model=model,
+        image_size=options.image_size,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        precision=options.precision,
+    )
+    return recipe.with_settings(options.set)
 
 
 def _resume(options: argparse.Namespace) -> int:
@@ -233,7 +254,7 @@ def _resume(options: argparse.Namespace) -> int:
     return _finish(lambda callbacks: training.resume(folder, recipe, data, callbacks=callbacks), recipe, data, options)
 
 
-def _finish(start: Callable[[list], Run], recipe: Any, data: DataSet, options: argparse.Namespace) -> int:
+def _finish(start: Callable[[list], Run], recipe: Recipe, data: DataSet, options: argparse.Namespace) -> int:
     """Trains, then does what comes after every training."""
     from kerascnn import evaluation, training
     from kerascnn.console import messages, track, verification_table
@@ -369,12 +390,15 @@ def _load(source: str, limit: int | None) -> DataSet:
     return loaded
 
 
-def _say_what_runs(recipe: Any, resolved: Any, data: DataSet) -> None:
-    from kerascnn.console import messages
+def _say_what_runs(recipe: Recipe, resolved: Recipe, data: DataSet) -> None:
+    from kerascnn.console import learning_rate_in_words, messages
     from kerascnn.training import choose_precision
 
     lines = [f"{resolved.model} at {resolved.image_size} x {resolved.image_size} pixels, seed {resolved.seed}"]
     lines.append(f"precision {resolved.precision}: {choose_precision(recipe.precision).reason}")
+    lines.append(learning_rate_in_words(resolved))
+    if resolved.about.networks and resolved.model not in resolved.about.networks:
+        lines.append(f"the recipe is not meant for {resolved.model} but for {', '.join(resolved.about.networks)}")
     if resolved.batch_size < recipe.batch_size:
         lines.append(f"batches of {resolved.batch_size}: there are no more training pictures")
     if recipe.augmentation.flip and not resolved.augmentation.flip:
@@ -402,7 +426,7 @@ def _data_of(options: argparse.Namespace) -> tuple[str, int | None]:
 def _export(model: Path, data: DataSet, target: Path, folder: RunFolder | None) -> Export:
     from kerascnn.console import track
     from kerascnn.export import export
-    from kerascnn.training.recipe import read_yaml
+    from kerascnn.training.recipe_files import read_yaml
 
     origin = read_yaml(folder.recipe_file) if folder else None
     return export(model, data, target, origin=origin, track=track)
@@ -454,6 +478,7 @@ def _parser() -> Parser:
         return added
 
     verb("models", run_models, "list the networks", "  kerascnn models\n  kerascnn models --json")
+    verb("recipes", run_recipes, "list the recipes", "  kerascnn recipes\n  kerascnn recipes --json")
     _describe_options(
         verb(
             "describe",
@@ -496,6 +521,8 @@ def _parser() -> Parser:
             "  kerascnn train\n"
             "  kerascnn train --model googlenet --data photos/ --epochs 30\n"
             "  kerascnn train --data pets.zip --image-size 64 --limit 200\n"
+            "  kerascnn train --recipe cifar_resnet --set optimizer.learning_rate=0.05 --set epochs=3\n"
+            "  kerascnn train --model resnet50 --recipe resnet50 --print-recipe\n"
             "  kerascnn train --resume runs/resnet20-digits-20261120-101500",
         )
     )
@@ -567,7 +594,13 @@ def _describe_options(parser: Parser) -> None:
 def _train_options(parser: Parser) -> None:
     parser.add_argument("--model", metavar="NAME", help="see 'kerascnn models' (default: resnet20)")
     _data_options(parser, default="digits", more=" (default: digits, which come with the package)")
-    parser.add_argument("--recipe", metavar="NAME|FILE", help="a recipe's name or YAML file (default: the model's)")
+    parser.add_argument(
+        "--recipe", metavar="NAME|FILE", help="see 'kerascnn recipes', or a YAML file (default: the model's for few)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the recipe; repeatable"
+    )
+    parser.add_argument("--print-recipe", action="store_true", help="print what would run, as YAML, and end")
     parser.add_argument(
         "--image-size", type=_positive, metavar="PIXELS", help="height and width (default: the paper's)"
     )

@@ -23,7 +23,19 @@ def process(*arguments, **options):
 
 
 @pytest.mark.parametrize(
-    "verb", [[], ["models"], ["describe"], ["compare"], ["ingest"], ["train"], ["evaluate"], ["export"], ["predict"]]
+    "verb",
+    [
+        [],
+        ["models"],
+        ["recipes"],
+        ["describe"],
+        ["compare"],
+        ["ingest"],
+        ["train"],
+        ["evaluate"],
+        ["export"],
+        ["predict"],
+    ],
 )
 def test_help_is_instant(verb):
     times = []

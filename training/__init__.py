@@ -1,22 +1,84 @@
-"""Training: recipes, precision, the loop, and the folder a run leaves behind."""
+"""Training: recipes, precision, the loop, and the folder a run leaves behind.
 
-from .precision import choose_precision
-from .recipe import AuxiliaryHeads, Optimizer, Pixels, Recipe, Schedule
-from .run_folder import RunFolder
-from .trainer import Interrupted, Run, resolved, resume, steps_per_epoch, train
+Each part is imported when it is first used: recipes can be read without a backend.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .assembly import callbacks_for, compile_for
+    from .averaging import AveragedWeights
+    from .hyperparameters import (
+        About,
+        AuxiliaryHeads,
+        Averaging,
+        Evaluation,
+        Initialization,
+        Optimizer,
+        Pixels,
+        Schedule,
+    )
+    from .precision import choose_precision
+    from .recipe import Recipe, recipes
+    from .run_folder import RunFolder
+    from .schedules import Plateau
+    from .trainer import Interrupted, Run, resolved, resume, steps_per_epoch, train
+
+PARTS = {
+    "assembly": ("callbacks_for", "compile_for"),
+    "averaging": ("AveragedWeights",),
+    "hyperparameters": (
+        "About",
+        "Averaging",
+        "AuxiliaryHeads",
+        "Evaluation",
+        "Initialization",
+        "Optimizer",
+        "Pixels",
+        "Schedule",
+    ),
+    "precision": ("choose_precision",),
+    "recipe": ("Recipe", "recipes"),
+    "run_folder": ("RunFolder",),
+    "schedules": ("Plateau",),
+    "trainer": ("Interrupted", "Run", "resolved", "resume", "steps_per_epoch", "train"),
+}
 
 __all__ = [
+    "About",
     "AuxiliaryHeads",
+    "AveragedWeights",
+    "Averaging",
+    "Evaluation",
+    "Initialization",
     "Interrupted",
     "Optimizer",
     "Pixels",
+    "Plateau",
     "Recipe",
     "Run",
     "RunFolder",
     "Schedule",
+    "callbacks_for",
     "choose_precision",
+    "compile_for",
+    "recipes",
     "resolved",
     "resume",
     "steps_per_epoch",
     "train",
 ]
+
+
+def __getattr__(name: str):
+    for part, names in PARTS.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{part}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

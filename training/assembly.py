@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
+
 import keras
 import numpy as np
 
@@ -9,12 +12,19 @@ from kerascnn.applications import registry
 from kerascnn.applications.deep import functional
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.pipeline import evaluation_batches
+from kerascnn.errors import InputError
 from kerascnn.layers import ClassLabels, Preprocessing
 
-from .recipe import Recipe, Schedule
+from .averaging import AveragedWeights
+from .optimizers import bound_filters, optimizer_for
+from .recipe import Recipe
+from .schedules import Plateau
 
 # Enough pictures for a mean to be good to a grey level, few enough to wait for.
 MEAN_SAMPLE = 2000
+
+# Of the range of pixels.
+MIDDLE = 127.5
 
 # The head that is kept for inference.
 MAIN = "main"
@@ -37,21 +47,39 @@ def assemble(recipe: Recipe, data: DataSet) -> keras.Model:
     arguments = dict(recipe.model_arguments)
     if entry.aux_heads:
         arguments.setdefault("aux_heads", recipe.auxiliary_heads.use)
-    mean_shape = {"pixel": (size, size, 3), "channel": (3,), "none": ()}[recipe.pixels.mean]
+    mean_shape = {"pixel": (size, size, 3), "channel": (3,)}.get(recipe.pixels.mean, ())
     pixels = keras.Input((size, size, 3), name="pixels")
     preprocessing = Preprocessing(mean_shape, recipe.pixels.std, recipe.pixels.crop_fraction, name="preprocessing")
     network = registry.create(
         recipe.model, input_tensor=preprocessing(pixels), classes=len(data.class_names), **arguments
     )
-    if recipe.pixels.mean != "none":
+    if recipe.pixels.mean == "middle":
+        preprocessing.set_mean(MIDDLE)
+    elif recipe.pixels.mean != "none":
         mean = _mean_picture(recipe, data)
         preprocessing.set_mean(mean if recipe.pixels.mean == "pixel" else mean.mean(axis=(0, 1)))
+    _zero(network, recipe.initialization.zeros)
     labels = ClassLabels(data.class_names, dtype="float32", name="labels")
     if isinstance(network.output, dict):
         outputs = {**network.output, MAIN: labels(network.output[MAIN])}
     else:
         outputs = labels(network.output)
     return functional(network.input, outputs, name=network.name)
+
+
+def _zero(network: keras.Model, pattern: str) -> None:
+    """Sets the weights to zero whose paths match.
+
+    Raises:
+        InputError: no path does.
+    """
+    if not pattern:
+        return
+    found = [weight for weight in network.trainable_variables if re.search(pattern, weight.path)]
+    if not found:
+        raise InputError(f"initialization.zeros '{pattern}' matches no weight of {network.name}.")
+    for weight in found:
+        weight.assign(keras.ops.zeros_like(weight))
 
 
 def _mean_picture(recipe: Recipe, data: DataSet) -> np.ndarray:
@@ -69,16 +97,28 @@ def _mean_picture(recipe: Recipe, data: DataSet) -> np.ndarray:
     return sum(images.numpy().astype(np.float64).sum(axis=0) for images, _ in batches) / len(examples)
 
 
-def compile_for(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:
-    """Compiles a model with the recipe's optimizer, losses and metrics.
+def compile_for(model: keras.Model, recipe: Recipe, steps_per_epoch: int | None = None) -> None:
+    """Compiles any builder's model with the recipe's optimizer, losses and metrics, for Keras' own `fit`.
 
     Every classifier reports its `top1` accuracy, and `top5` where there are more than five classes; auxiliary
-    classifiers' losses are weighted as the recipe says. Labels are one-hot.
+    classifiers' losses are weighted as the recipe says. Labels are one-hot: one array for all classifiers, with which
+    `class_weight` works too, or a dict of one each. What a recipe wants at the end of an epoch is done by
+    `callbacks_for`. Label smoothing takes the classifiers' outputs for probabilities.
 
     Args:
         model: with one output, or a dict of `main` and auxiliary ones.
         recipe: the source of every number.
-        steps_per_epoch: what the schedule's epochs are long.
+        steps_per_epoch: what the schedule's epochs are long, the training pictures over the batch size; None is enough
+            where the schedule counts steps or waits for a plateau.
+
+    Raises:
+        InputError: the schedule counts epochs, and their length is not known.
+
+    Example:
+        >>> model = kerascnn.applications.GoogLeNet(aux_heads=True)
+        >>> recipe = Recipe.load("googlenet")
+        >>> compile_for(model, recipe, steps_per_epoch=len(images) // recipe.batch_size)
+        >>> model.fit(images, labels, batch_size=recipe.batch_size, epochs=recipe.epochs)
     """
     heads = list(model.output) if isinstance(model.output, dict) else [None]
     losses = {head: keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing) for head in heads}
@@ -87,7 +127,7 @@ def compile_for(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> Non
     classes = (model.output if single else model.output[MAIN]).shape[-1]
     metrics = {head: _metrics(classes) for head in heads}
     model.compile(
-        optimizer=_optimizer(recipe, steps_per_epoch),
+        optimizer=optimizer_for(recipe, model.trainable_variables, steps_per_epoch),
         loss=losses[None] if single else losses,
         loss_weights=None if single else weights,
         metrics=metrics[None] if single else metrics,
@@ -95,6 +135,50 @@ def compile_for(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> Non
         jit_compile=False,
     )
     model.optimizer.build(model.trainable_variables)
+    if recipe.optimizer.filter_rms:
+        bound_filters(model, recipe.optimizer.filter_rms)
+    if not single:
+        _share_labels(model)
+
+
+def _share_labels(model: keras.Model) -> None:
+    """Lets one array of labels stand for a dict of it for every classifier.
+
+    Keras wants the dict, and refuses `class_weight` with it.
+    """
+    compute_loss, compute_metrics = type(model).compute_loss, type(model).compute_metrics
+
+    def for_heads(y, y_pred):
+        return dict.fromkeys(y_pred, y) if isinstance(y_pred, dict) and not isinstance(y, dict) else y
+
+    def loss(x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return compute_loss(model, x, for_heads(y, y_pred), y_pred, sample_weight, training)
+
+    def metrics(x, y, y_pred, sample_weight=None):
+        return compute_metrics(model, x, for_heads(y, y_pred), y_pred, sample_weight)
+
+    model.compute_loss, model.compute_metrics = loss, metrics
+
+
+def callbacks_for(
+    recipe: Recipe, batches: Iterable = (), accuracies: Sequence[float] = ()
+) -> list[keras.callbacks.Callback]:
+    """The callbacks without which `fit` is not what the recipe says: a plateau's rate, averages of weights.
+
+    Args:
+        recipe: which of them are needed.
+        batches: training batches for `AveragedWeights`.
+        accuracies: of the epochs so far, for `Plateau`.
+
+    Example:
+        >>> model.fit(x, y, validation_data=validation, callbacks=callbacks_for(recipe, batches=[x[:256]]))
+    """
+    callbacks: list[keras.callbacks.Callback] = []
+    if recipe.averaging.decay:
+        callbacks.append(AveragedWeights(batches))
+    if recipe.schedule.name == "plateau":
+        callbacks.append(Plateau(recipe, accuracies))
+    return callbacks
 
 
 def _metrics(classes: int) -> list[keras.metrics.Metric]:
@@ -102,36 +186,3 @@ def _metrics(classes: int) -> list[keras.metrics.Metric]:
     if classes > 5:
         metrics.append(keras.metrics.TopKCategoricalAccuracy(5, name="top5"))
     return metrics
-
-
-def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    settings = recipe.optimizer
-    common = {
-        "learning_rate": _learning_rate(recipe.schedule, settings.learning_rate, recipe.epochs, steps_per_epoch),
-        "weight_decay": settings.weight_decay or None,
-        "global_clipnorm": settings.clip_norm,
-    }
-    if settings.name == "sgd":
-        optimizer = keras.optimizers.SGD(momentum=settings.momentum, nesterov=settings.nesterov, **common)
-    elif settings.name == "rmsprop":
-        optimizer = keras.optimizers.RMSprop(momentum=settings.momentum, **common)
-    else:
-        optimizer = keras.optimizers.Adam(**common)
-    if settings.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
-def _learning_rate(schedule: Schedule, peak: float, epochs: int, steps_per_epoch: int):
-    total = epochs * steps_per_epoch
-    warmup = min(round(schedule.warmup_epochs * steps_per_epoch), total - 1)
-    if schedule.name == "cosine":
-        return keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else peak,
-            decay_steps=total - warmup,
-            warmup_target=peak if warmup else None,
-            warmup_steps=warmup,
-        )
-    if warmup:
-        return keras.optimizers.schedules.PolynomialDecay(0.0, warmup, end_learning_rate=peak)
-    return peak

@@ -14,7 +14,8 @@ from typing import Any
 import kerascnn
 from kerascnn.errors import InputError
 
-from .recipe import Recipe, read_yaml
+from .recipe import Recipe
+from .recipe_files import read_yaml
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,12 @@ from kerascnn.data.dataset import DataSet
 from kerascnn.data.pipeline import evaluation_batches, training_batches
 from kerascnn.errors import InputError
 
-from .assembly import assemble, compile_for
+from .assembly import assemble, callbacks_for, compile_for
 from .callbacks import Checkpoints, Pace
 from .precision import choose_precision
 from .recipe import Recipe
 from .run_folder import RunFolder
+from .schedules import MAIN_ACCURACY
 from .tensorboard import TensorBoard
 
 GRID_PICTURES = 36
@@ -54,10 +55,15 @@ class Interrupted(Exception):  # noqa: N818
 def resolved(recipe: Recipe, data: DataSet) -> Recipe:
     """The recipe with every value that depends on the network or the data filled in."""
     augmentation = replace(recipe.augmentation, flip=recipe.augmentation.flip and data.mirrored)
+    batch_size = min(recipe.batch_size, len(data.training))
+    epochs = recipe.epochs
+    if recipe.iterations:
+        epochs = math.ceil(recipe.iterations / (len(data.training) // batch_size))
     return replace(
         recipe,
         image_size=recipe.image_size or registry.info(recipe.model).input_size,
-        batch_size=min(recipe.batch_size, len(data.training)),
+        batch_size=batch_size,
+        epochs=epochs,
         precision=choose_precision(recipe.precision).policy,
         augmentation=augmentation,
     )
@@ -178,10 +184,11 @@ def _in_policy(policy: str, build):
 
 
 class Batches(NamedTuple):
-    """The two pipelines of a training, a batch to look at, and their length."""
+    """The pipelines of a training, a batch to look at, and their length."""
 
     training: Any
     validation: Any
+    statistics: Any
     pictures: np.ndarray
     steps: int
 
@@ -199,7 +206,17 @@ def _batches(model: keras.Model, recipe: Recipe, data: DataSet, epochs_done: int
     )
     pictures = np.zeros((0, 1, 1, 3)) if epochs_done else next(iter(training))[0].numpy()[:GRID_PICTURES]
     validation = evaluation_batches(data.validation, **views)
-    return Batches(_for_heads(training, model), _for_heads(validation, model), pictures, steps_per_epoch(recipe, data))
+    # The same ones whatever the epoch, so that a training that goes on measures what it would have.
+    statistics = training_batches(
+        data.training, augmentation=recipe.augmentation, seed=recipe.seed, epochs=range(1), **views
+    ).take(recipe.averaging.statistics_batches)
+    return Batches(
+        _for_heads(training, model),
+        _for_heads(validation, model),
+        statistics,
+        pictures,
+        steps_per_epoch(recipe, data),
+    )
 
 
 def _for_heads(batches, model: keras.Model):
@@ -226,6 +243,7 @@ def _fit(
         checkpoints.keep(0)
     history = keras.callbacks.CSVLogger(str(folder.history_file), append=epochs_done > 0)
     tensorboard = TensorBoard(folder.tensorboard, batches.pictures)
+    rules = callbacks_for(recipe, batches.statistics, _accuracies(folder, epochs_done))
     try:
         model.fit(
             batches.training,
@@ -233,7 +251,7 @@ def _fit(
             epochs=recipe.epochs,
             initial_epoch=epochs_done,
             steps_per_epoch=batches.steps,
-            callbacks=[pace, checkpoints, history, tensorboard, *callbacks],
+            callbacks=[pace, *rules, checkpoints, history, tensorboard, *callbacks],
             shuffle=False,
             verbose=0,
         )
@@ -245,3 +263,11 @@ def _fit(
         raise Interrupted(folder) from None
     model.save(folder.model_file)
     return Run(folder, model, recipe, pace.training_seconds)
+
+
+def _accuracies(folder: RunFolder, epochs_done: int) -> list[float]:
+    """The main classifier's validation accuracies of the epochs that a training has behind it."""
+    if not epochs_done:
+        return []
+    rows = folder.history()[:epochs_done]
+    return [next(row[name] for name in MAIN_ACCURACY if name in row) for row in rows]

@@ -205,7 +205,8 @@ def load_keras(path: Path) -> keras.Model:
     import keras
 
     import kerascnn.applications.deep
-    import kerascnn.layers  # noqa: F401  both register what files name
+    import kerascnn.layers
+    import kerascnn.training.optimizers  # noqa: F401  all register what files name
 
     try:
         return keras.saving.load_model(path)

@@ -1,3 +1,6 @@
+import inspect
+import subprocess
+import sys
 from dataclasses import replace
 
 import keras
@@ -6,9 +9,10 @@ import pytest
 
 from kerascnn import InputError
 from kerascnn.applications import registry
-from kerascnn.training import Recipe, choose_precision
-from kerascnn.training.assembly import compile_for
-from kerascnn.training.recipe import FOLDER
+from kerascnn.data import Augmentation
+from kerascnn.training import Recipe, choose_precision, recipes, resolved
+from kerascnn.training.assembly import assemble, compile_for
+from kerascnn.training.recipe_files import FOLDER
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.yaml")), ids=lambda file: file.stem)
@@ -28,8 +32,17 @@ def test_every_network_has_a_recipe():
     [
         ({"epoch": 3}, "unknown field 'epoch'; the closest is 'epochs'"),
         ({"optimizer": {"learning_rat": 3}}, r"'optimizer.learning_rat'; the closest is 'optimizer\.learning_rate'"),
-        ({"epochs": "many"}, "mine.yaml: .*epochs"),
-        ({"optimizer": {"name": "lion"}}, "mine.yaml: .*optimizer"),
+        ({"epochs": "many"}, "mine.yaml: epochs must be a whole number, not 'many'"),
+        ({"epochs": 2.5}, "epochs must be a whole number, not 2.5"),
+        ({"epochs": None}, "epochs must be a whole number, not null"),
+        ({"augmentation": {"flip": 1}}, "augmentation.flip must be true or false, not 1"),
+        ({"augmentation": {"crop_area": [1]}}, "augmentation.crop_area must be a list of 2, each a number or null"),
+        ({"optimizer": {"name": "lion"}}, "mine.yaml: optimizer.name must be sgd or adam or rmsprop, not 'lion'"),
+        ({"optimizer": {"name": "rmspop"}}, "not 'rmspop'; the closest is rmsprop"),
+        ({"optimizer": "sgd"}, r"optimizer must be a group of fields \(name, learning_rate, .*, not 'sgd'"),
+        ({"optimizer": {"learning_rate": 0}}, "mine.yaml: optimizer.learning_rate must be above 0, not 0"),
+        ({"averaging": {"decay": 1}}, "averaging.decay must be from 0 to less than 1, not 1"),
+        ({"base": "resnett"}, "mine.yaml builds on 'resnett', which does not exist; did you mean resnet"),
         ({"epochs": 0}, "epochs must be at least 1, not 0"),
         ({"seed": -1}, "seed must be from 0 to 2147483647, not -1"),
         ({"model": "resnet"}, "no model 'resnet'; did you mean"),
@@ -56,6 +69,129 @@ def test_files_that_are_no_recipes(tmp_path, contents, sentence):
         Recipe.load(file)
     with pytest.raises(InputError, match="no recipe 'resnet_smal'; did you mean resnet_small"):
         Recipe.load("resnet_smal")
+
+
+def test_every_network_has_its_papers_recipe():
+    for name in registry.list_models():
+        recipe = Recipe.load(name)
+        assert recipe.model == name
+        assert recipe.about.kind == "paper"
+        assert str(registry.info(name).year) in recipe.about.paper
+
+
+def test_recipes_name_the_networks_they_are_for():
+    """Every network is in one recipe of its paper and one of today; those for few pictures are the registry's."""
+    found = recipes()
+    for kind in ("paper", "modern", "small"):
+        named = [name for recipe in found.values() if recipe.about.kind == kind for name in recipe.about.networks]
+        assert len(set(named)) == len(named)
+        missing = set(registry.list_models()) - set(named)
+        assert missing <= ({"plain18", "plain34"} if kind == "modern" else set())
+    for name, recipe in found.items():
+        assert recipe.model in recipe.about.networks
+        if recipe.about.kind == "small":
+            assert {registry.info(network).recipe for network in recipe.about.networks} == {name}
+
+
+@pytest.mark.parametrize("name", sorted(recipes()))
+def test_builders_take_what_recipes_say(name):
+    """The arguments, and a crop that the picture's shorter side has room for."""
+    recipe = Recipe.load(name)
+    for network in recipe.about.networks:
+        signature = inspect.signature(registry.builder(network))
+        signature.bind(**recipe.model_arguments)
+        if recipe.augmentation.shorter_side:
+            assert recipe.augmentation.shorter_side[0] >= registry.info(network).input_size
+
+
+# The figures of the papers: optimizer, batch, learning rate, weight decay, length, smoothing, clipping, average.
+@pytest.mark.parametrize(
+    ("name", "optimizer", "batch", "rate", "decay", "length"),
+    [
+        ("alexnet", "sgd", 128, 0.01, 5e-4, (90, None)),
+        ("zfnet", "sgd", 128, 0.01, 0.0, (70, None)),
+        ("vgg19", "sgd", 256, 0.01, 5e-4, (74, None)),
+        ("inceptionv3", "rmsprop", 32 * 50, 0.045, 0.0, (100, None)),
+        ("plain34", "sgd", 256, 0.1, 1e-4, (12, 60 * 10**4)),
+        ("resnet110", "sgd", 128, 0.1, 1e-4, (12, 64_000)),
+    ],
+)
+def test_papers_figures(name, optimizer, batch, rate, decay, length):
+    recipe = Recipe.load(name)
+    found = recipe.optimizer
+    assert (found.name, recipe.batch_size, recipe.peak_learning_rate) == (optimizer, batch, rate)
+    assert found.momentum == (0.9 if optimizer == "sgd" else 0.0)
+    assert (found.weight_decay, found.weight_decay_form if decay else "l2") == (decay, "l2")
+    assert (recipe.epochs, recipe.iterations) == length
+
+
+def test_inceptions_figures():
+    recipe = Recipe.load("inceptionv3")
+    assert (recipe.optimizer.rho, recipe.optimizer.epsilon, recipe.optimizer.clip_norm) == (0.9, 1.0, 2.0)
+    assert (recipe.label_smoothing, recipe.auxiliary_heads.weight) == (0.1, 0.3)
+    assert Recipe.load("googlenet").evaluation.shorter_sides == [256, 288, 320, 352]
+
+
+def test_a_recipe_builds_on_another(tmp_path):
+    (tmp_path / "mine.yaml").write_text("base: resnet_small\noptimizer: {nesterov: false}\n")
+    (tmp_path / "other.yaml").write_text("base: mine.yaml\niterations: 50\naugmentation: {}\n")
+    small, other = Recipe.load("resnet_small"), Recipe.load(tmp_path / "other.yaml")
+    assert other.optimizer == replace(small.optimizer, nesterov=False)
+    assert (other.iterations, other.augmentation, other.pixels) == (50, Augmentation(), small.pixels)
+    (tmp_path / "mine.yaml").write_text("base: other.yaml\n")
+    with pytest.raises(InputError, match=r"builds on itself: other.yaml -> mine.yaml"):
+        Recipe.load(tmp_path / "other.yaml")
+
+
+def test_settings_of_a_command_line():
+    recipe = Recipe.load("cifar_resnet").with_settings(
+        [
+            "epochs=3",
+            "optimizer.learning_rate=1e-2",
+            "schedule.at=[10, 20]",
+            "optimizer.clip_norm=null",
+            "model=ResNet-56",
+        ]
+    )
+    assert (recipe.epochs, recipe.iterations) == (3, None)
+    assert (recipe.optimizer.learning_rate, recipe.optimizer.weight_decay) == (0.01, 1e-4)
+    assert recipe.schedule.at == [10, 20]
+    for text, sentence in [("epochs", "takes NAME=VALUE"), ("optimizer.lr=1", "unknown field"), ("a=[", "is not YAML")]:
+        with pytest.raises(InputError, match=sentence):
+            recipe.with_settings([text])
+
+
+def test_reading_recipes_starts_no_backend():
+    program = (
+        "import sys\nfrom kerascnn.training import recipes\nassert len(recipes()) > 15\n"
+        "assert not {'tensorflow', 'keras', 'jax', 'torch'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_iterations_become_whole_epochs(few_digits):
+    # 160 pictures in batches of 128 are one step an epoch; in batches of 50, three.
+    recipe = Recipe.load("resnet20")
+    assert resolved(recipe, few_digits).epochs == 64_000
+    assert resolved(recipe.with_values(batch_size=50), few_digits).epochs == 21_334
+    assert resolved(recipe.with_values(epochs=2), few_digits).epochs == 2
+
+
+def test_weights_that_begin_at_zero(few_digits):
+    recipe = Recipe.load("resnet_modern_basic").with_values(image_size=33, batch_size=8, precision="float32")
+    model = assemble(resolved(recipe, few_digits), few_digits)
+    zero = {weight.path for weight in model.trainable_variables if weight.path.endswith("gamma") and not np.any(weight)}
+    # Two blocks in each of four stages.
+    assert zero == {f"conv{stage}_{block}_2_bn/gamma" for stage in range(2, 6) for block in (1, 2)}
+    with pytest.raises(InputError, match="'nothing' matches no weight of resnet18"):
+        assemble(resolved(recipe.with_settings(["initialization.zeros=nothing"]), few_digits), few_digits)
+
+
+def test_pixels_about_their_middle(few_digits):
+    recipe = resolved(Recipe.load("inceptionv3").with_values(image_size=107, precision="float32"), few_digits)
+    recipe = replace(recipe, auxiliary_heads=replace(recipe.auxiliary_heads, use=False))
+    layer = assemble(recipe, few_digits).get_layer("preprocessing")
+    np.testing.assert_allclose(layer(np.array([[[[0.0, 127.5, 255.0]]]])), [[[[-1, 0, 1]]]], atol=1e-6)
 
 
 def chain(x, *layers):

@@ -23,7 +23,7 @@ from kerascnn.evaluation.predictors import (
     facts_of,
     load_keras,
 )
-from kerascnn.export.deployable import deployable
+from kerascnn.export.deployable import deployable, in_float32
 from kerascnn.export.model_card import model_card
 from kerascnn.export.saved_model import write_saved_model
 from kerascnn.export.tflite import write_tflite
@@ -83,7 +83,7 @@ def export(
         write_saved_model(flat, staging / "saved_model")
         tflite = staging / f"{folder.name}.tflite"
         write_tflite(flat, tflite)
-        trained, exact = KerasPredictor(model, path), KerasPredictor(flat)
+        trained, exact = KerasPredictor(model, path), KerasPredictor(in_float32(model))
         exported = [SavedModelPredictor(staging / "saved_model"), TFLitePredictor(tflite)]
         verification = verify(trained, exact, exported, data, tolerance=tolerance, track=track)
         if verification.failures:

@@ -76,9 +76,8 @@ def _rebuilt(model: keras.Model, folds: dict[str, str]) -> keras.Model:
 
     copy = keras.models.clone_model(model, clone_function=clone, call_function=call)
     for layer in copy.layers:
-        original = originals[layer.name]
         if layer.name in normalizations:
-            layer.set_weights(folded_weights(original, normalizations[layer.name]))
+            layer.set_weights(folded_weights(originals[layer.name], normalizations[layer.name]))
         elif layer.weights:
-            layer.set_weights(original.get_weights())
+            layer.set_weights(originals[layer.name].get_weights())
     return copy

@@ -92,7 +92,7 @@ def test_same_function_in_fewer_layers(name, arguments):
 def graph():
     """A network of what can be folded and, under names that end in `_stays`, what cannot."""
     layers = keras.layers
-    pixels = keras.Input((8, 8, 3), name="pixels")
+    pixels = keras.Input((8, 8, 3))
     x = layers.Conv2D(8, 3, use_bias=False, dtype="mixed_bfloat16", name="conv")(pixels)
     x = layers.BatchNormalization(scale=False, name="conv_bn")(x)
     x = layers.Conv2D(8, 3, groups=4, name="grouped")(x)

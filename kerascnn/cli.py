@@ -29,6 +29,10 @@ SOURCES = (
     "a folder of TFRecord shards, 'keras:NAME' or 'tfds:NAME'"
 )
 
+# Said here as well, because `--help` does not wait for what exports.
+FORMATS = ("savedmodel", "tflite")
+QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int16x8")
+
 INTERRUPTED = 130
 EXPORT_DISAGREES = 1
 MISTAKE = 2
@@ -327,6 +331,7 @@ def run_export(options: argparse.Namespace) -> int:
         raise InputError(f"there is no model at {options.model}; give a .keras file or a run folder.")
     _start_tensorflow()
     from kerascnn.console import verification_table
+    from kerascnn.export import Tolerance
     from kerascnn.training import RunFolder
 
     data = _load(source, limit)
@@ -337,7 +342,17 @@ def run_export(options: argparse.Namespace) -> int:
         target = Path("saved_models") / f"{folder.read_recipe()[0].model}-{data.name}"
     else:
         target = Path("saved_models") / f"{model.stem}-{data.name}"
-    exported = _export(model, data, target, folder)
+    exported = _export(
+        model,
+        data,
+        target,
+        folder,
+        formats=options.formats,
+        quantize=options.quantize,
+        calibration=_load(options.calibrate, None) if options.calibrate else None,
+        pixels=options.pixels,
+        tolerance=Tolerance(changed=options.tolerance),
+    )
     if options.json:
         _print_json(_export_report(exported))
     else:
@@ -423,13 +438,13 @@ def _data_of(options: argparse.Namespace) -> tuple[str, int | None]:
     raise InputError(f"{options.model} lies in no run folder that names its data; say --data SOURCE.")
 
 
-def _export(model: Path, data: DataSet, target: Path, folder: RunFolder | None) -> Export:
+def _export(model: Path, data: DataSet, target: Path, folder: RunFolder | None, **options: Any) -> Export:
     from kerascnn.console import track
     from kerascnn.export import export
     from kerascnn.training.recipe_files import read_yaml
 
     origin = read_yaml(folder.recipe_file) if folder else None
-    return export(model, data, target, origin=origin, track=track)
+    return export(model, data, target, origin=origin, track=track, **options)
 
 
 def _export_report(exported: Export) -> dict[str, Any]:
@@ -454,6 +469,29 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not '{text}'")
     return number
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not '{text}'")
+    return share
+
+
+def _some_of(*known: str) -> Callable[[str], tuple[str, ...]]:
+    """Reads some of these words, with commas between them."""
+
+    def read(text: str) -> tuple[str, ...]:
+        words = tuple(dict.fromkeys(text.split(",")))
+        for word in words:
+            if word not in known:
+                raise argparse.ArgumentTypeError(f"takes some of {', '.join(known)}, not '{word}'")
+        return words
+
+    return read
 
 
 def _parser() -> Parser:
@@ -538,9 +576,10 @@ def _parser() -> Parser:
         run_export,
         "export a trained model to SavedModel and TFLite and prove the files right",
         "  kerascnn export runs/resnet20-digits-20261120-101500\n"
-        "  kerascnn export model.keras --data photos/ --to exported/mine",
+        "  kerascnn export model.keras --data photos/ --to exported/mine\n"
+        "  kerascnn export runs/googlenet-pets-20261120-101500 --formats tflite --quantize none,float16,int8",
     )
-    export.add_argument("--to", type=Path, metavar="FOLDER", help="where to (default: saved_models/<model>-<data>)")
+    _export_options(export)
     for added, what in ((evaluate, "run folder, .keras, .tflite or SavedModel"), (export, "run folder or .keras file")):
         added.add_argument("model", type=Path, metavar="MODEL", help=what)
         _data_options(added, default=None, more=" (default: what the run was trained on)")
@@ -574,6 +613,39 @@ def _ingest_options(parser: Parser) -> None:
     parser.add_argument("--sha256", metavar="HEX", help="what the archive's SHA-256 must be")
     parser.add_argument(
         "--tfrecord", type=Path, metavar="FOLDER", help="write the pictures there as TFRecord shards with an index"
+    )
+
+
+def _export_options(parser: Parser) -> None:
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="where to (default: saved_models/<model>-<data>)")
+    parser.add_argument(
+        "--formats",
+        type=_some_of(*FORMATS),
+        default=FORMATS,
+        metavar="LIST",
+        help=f"of {', '.join(FORMATS)}, with commas (default: both)",
+    )
+    parser.add_argument(
+        "--quantize",
+        type=_some_of(*QUANTIZATIONS),
+        default=QUANTIZATIONS[:1],
+        metavar="LIST",
+        help=f"of {', '.join(QUANTIZATIONS)}, with commas: a .tflite file each (default: none)",
+    )
+    parser.add_argument(
+        "--calibrate",
+        metavar="SOURCE",
+        help="data whose training pictures calibrate int8 and int16x8 (default: --data)",
+    )
+    parser.add_argument(
+        "--pixels", choices=("uint8", "int8"), default="uint8", help="what an int8 file takes (default: uint8)"
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=_share,
+        metavar="SHARE",
+        help="of the pictures that a quantized file may name otherwise "
+        "(default: 0.005 float16, 0.01 int16x8, 0.03 dynamic and int8)",
     )
 
 

@@ -167,27 +167,39 @@ def _or_dash(figure: float | None, unit: str) -> str:
 def verification_table(exported: Export) -> None:
     """Prints the measurements of an export, what they were held against, and where it lies."""
     console = output()
-    table = Table("", "top-1", "agree", "max |Δ|", "size", "ms/image", box=BOX)
+    table = Table("", "top-1", "agree", "max |Δ|", "mean |Δ|", "size", "ms", "1 core", box=BOX, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
-    for row in exported.verification.rows:
+    rows = exported.verification.rows
+    for row in rows:
         table.add_row(
             row.form,
             f"{row.accuracy:.2%}",
             f"{row.agreeing} of {row.pictures}",
             f"{row.largest_difference:.1e}",
+            f"{row.mean_difference:.1e}",
             "–" if row.bytes is None else f"{row.bytes / 1e6:.2f} MB",
             f"{row.milliseconds:.2f}",
+            "–" if row.milliseconds_one_thread is None else f"{row.milliseconds_one_thread:.2f}",
         )
     console.print(table)
     tolerance = exported.verification.tolerance
-    console.print(
-        f"top-1 accuracy on all {exported.verification.rows[0].pictures} validation pictures, how many predictions "
-        f"agree with the trained model's,\nlargest difference of a probability from the network in float32 "
-        f"(tolerated: {tolerance.probability:g}; from it as trained, on average, {tolerance.rounding:g})",
-        highlight=False,
-        soft_wrap=True,
-    )
+    lines = [
+        f"top-1 accuracy on all {rows[0].pictures} validation pictures, how many predictions agree with the trained "
+        f"model's,\nlargest difference of a probability from the network in float32 "
+        f"(tolerated: {tolerance.probability:g}; from it as trained, on average, {tolerance.rounding:g}),\n"
+        "mean difference from it as trained, median milliseconds a picture on all processor cores and on one"
+    ]
+    for row in rows:
+        if row.operations:
+            lines.append(f"{row.form} uses " + ", ".join(f"{name} {count}" for name, count in row.operations.items()))
+        if row.in_float:
+            lines.append(f"left in float32: {', '.join(row.in_float)}")
+        if row.quantization != "none":
+            allowed = tolerance.pictures_changed(row.quantization, row.pictures)
+            lines.append(f"predictions that {row.form} changes: {row.changed} (tolerated: {allowed})")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     if exported.folder:
         console.print(f"exported to {exported.folder}", highlight=False, markup=False, soft_wrap=True)
 

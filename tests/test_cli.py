@@ -150,6 +150,28 @@ def test_export_again(trained, command, tmp_path):
     assert (tmp_path / "phone" / "phone.tflite").is_file()
 
 
+def test_export_of_a_quantized_file_alone(trained, photographs, command, tmp_path):
+    out, _, _ = trained
+    [run] = (out / "runs").iterdir()
+    outcome = command(
+        "export", run, "--to", tmp_path / "phone", "--formats", "tflite", "--quantize", "float16",
+        "--calibrate", photographs, "--tolerance", 1,
+    )  # fmt: skip
+    assert outcome.status == 0
+    assert {entry.name for entry in (tmp_path / "phone").iterdir()} == {
+        "phone-float16.tflite", "labels.txt", "model_card.md", "verification.json",
+    }  # fmt: skip
+    assert "TFLite float16 uses ADD 10, CONCATENATION 9, CONV_2D 57" in outcome.out
+    assert "predictions that TFLite float16 changes: " in outcome.out
+
+
+def test_the_command_line_knows_every_form():
+    from kerascnn import cli
+    from kerascnn.export import exporter, tflite
+
+    assert (cli.FORMATS, cli.QUANTIZATIONS) == (exporter.FORMATS, tflite.QUANTIZATIONS)
+
+
 @pytest.mark.slow
 def test_an_export_that_disagrees_fails(trained, command, tmp_path, monkeypatch):
     import kerascnn.export.verification as verification
@@ -207,6 +229,11 @@ def png():
         (["predict", "{tmp}/broken.keras", "{tmp}/broken.keras"], "broken.keras cannot be read: not an image"),
         (["predict", "{tmp}/broken.tflite", "{tmp}/one/a/1.png"], "broken.tflite is not a TFLite file"),
         (["predict"], "the following arguments are required: MODEL, IMAGE"),
+        (
+            ["export", "{tmp}/empty", "--quantize", "none,int4"],
+            "takes some of none, float16, dynamic, int8, int16x8, not",
+        ),
+        (["export", "{tmp}/empty", "--tolerance", "3"], "must be a number from 0 to 1, not '3'"),
         (["paint"], "invalid choice: 'paint'"),
     ],
 )

@@ -6,7 +6,7 @@ import json
 import os
 import zipfile
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 FACTS_FILE = "kerascnn.json"
 LABELS_FILE = "labels.txt"
 
+# The form of a model that computes in float32.
+UNQUANTIZED = "none"
+
 # The classifier that is kept of a network with several.
 MAIN = "main"
 
@@ -36,15 +39,19 @@ class Facts:
         class_names: in the order of the probabilities.
         image_size: height and width of the input in pixels.
         crop_fraction: how a picture is cut to that size, see `kerascnn.data.augmentation.evaluation_view`.
+        quantization: "none", or how a `.tflite` file was made smaller, see `kerascnn.export.tflite.write_tflite`.
     """
 
     class_names: tuple[str, ...]
     image_size: int
     crop_fraction: float
+    quantization: str = UNQUANTIZED
 
     def to_json(self) -> str:
         """The facts but the class names, which are written to a file of labels."""
-        return json.dumps({"image_size": self.image_size, "crop_fraction": self.crop_fraction})
+        values = asdict(self)
+        del values["class_names"]
+        return json.dumps(values)
 
     @staticmethod
     def from_files(facts: str, labels: str) -> Facts:
@@ -56,7 +63,7 @@ class Predictor(ABC):
     """Class probabilities from pixels.
 
     Attributes:
-        kind: "Keras", "SavedModel" or "TFLite".
+        kind: "Keras", "SavedModel" or "TFLite", and how that is quantized.
         path: where the model was read from, or None.
         facts: class names, input size, cut.
     """
@@ -137,6 +144,9 @@ class SavedModelPredictor(Predictor):
 class TFLitePredictor(Predictor):
     """A `.tflite` file that `kerascnn export` wrote, run by LiteRT's interpreter, picture by picture.
 
+    Attributes:
+        pixel_type: what the file takes: "float32", "uint8" or "int8".
+
     Raises:
         InputError: the file is damaged, or does not carry its labels.
     """
@@ -155,17 +165,40 @@ class TFLitePredictor(Predictor):
                 self._interpreter.allocate_tensors()
         except Exception as error:
             raise InputError(f"{path} is not a TFLite file of kerascnn: {_one_line(error)}") from None
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        self._output = self._interpreter.get_output_details()[0]["index"]
+        if self.facts.quantization != UNQUANTIZED:
+            self.kind = f"{self.kind} {self.facts.quantization}"
+        [self._input] = self._interpreter.get_input_details()
+        [self._output] = self._interpreter.get_output_details()
+        self.pixel_type = np.dtype(self._input["dtype"]).name
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """See `Predictor`."""
         rows = []
         for image in images:
-            self._interpreter.set_tensor(self._input, image[None].astype(np.float32))
+            self._interpreter.set_tensor(self._input["index"], _encoded(image[None], self._input))
             self._interpreter.invoke()
-            rows.append(self._interpreter.get_tensor(self._output)[0])
+            rows.append(_decoded(self._interpreter.get_tensor(self._output["index"])[0], self._output))
         return np.stack(rows)
+
+    def on_one_thread(self) -> TFLitePredictor:
+        """The same file on one processor core."""
+        return TFLitePredictor(self.path, threads=1)
+
+
+def _encoded(values: np.ndarray, tensor: dict) -> np.ndarray:
+    """Numbers as a tensor of the interpreter wants them: as they are, or as integers in steps of its scale."""
+    if np.issubdtype(tensor["dtype"], np.floating):
+        return values.astype(tensor["dtype"])
+    scale, zero_point = tensor["quantization"]
+    limits = np.iinfo(tensor["dtype"])
+    return np.clip(np.round(values / scale) + zero_point, limits.min, limits.max).astype(tensor["dtype"])
+
+
+def _decoded(values: np.ndarray, tensor: dict) -> np.ndarray:
+    if np.issubdtype(tensor["dtype"], np.floating):
+        return values
+    scale, zero_point = tensor["quantization"]
+    return (values.astype(np.float32) - zero_point) * np.float32(scale)
 
 
 def main_output(model: keras.Model) -> keras.KerasTensor | None:

@@ -6,28 +6,40 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
-from kerascnn.data.dataset import DataSet
+from kerascnn.data.dataset import DataSet, limited
 from kerascnn.data.tracking import Track, untracked
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import (
     LABELS_FILE,
+    UNQUANTIZED,
+    Facts,
     KerasPredictor,
+    Predictor,
     SavedModelPredictor,
     TFLitePredictor,
     facts_of,
     load_keras,
 )
-from kerascnn.export.deployable import deployable
+from kerascnn.evaluation.scores import views
+from kerascnn.export.deployable import deployable, in_float32
 from kerascnn.export.model_card import model_card
 from kerascnn.export.saved_model import write_saved_model
-from kerascnn.export.tflite import write_tflite
+from kerascnn.export.tflite import CALIBRATED, PIXEL_TYPES, QUANTIZATIONS, write_tflite
 from kerascnn.export.verification import Tolerance, Verification, verify
+
+FORMATS = ("savedmodel", "tflite")
+
+# Ranges settle with some tens of pictures; every picture costs a run of the network.
+CALIBRATION_PICTURES = 128
+LEAST_CALIBRATION_PICTURES = 8
 
 
 @dataclass(frozen=True)
@@ -35,8 +47,8 @@ class Export:
     """What an export made.
 
     Attributes:
-        folder: with saved_model/, NAME.tflite, labels.txt, model_card.md and verification.json; None when the
-            verification failed and nothing was published.
+        folder: with what was asked for of saved_model/, NAME.tflite and NAME-FORM.tflite, and with labels.txt,
+            model_card.md and verification.json; None when the verification failed and nothing was published.
         verification: the measurements.
     """
 
@@ -49,11 +61,15 @@ def export(
     data: DataSet,
     folder: str | Path,
     *,
+    formats: Sequence[str] = FORMATS,
+    quantize: str | Sequence[str] = UNQUANTIZED,
+    calibration: DataSet | None = None,
+    pixels: str = "uint8",
     origin: dict[str, Any] | None = None,
     tolerance: Tolerance = Tolerance(),
     track: Track = untracked,
 ) -> Export:
-    """Exports a model as SavedModel and TFLite and verifies both on all validation pictures.
+    """Exports a model as SavedModel and TFLite and verifies every file on all validation pictures.
 
     The folder appears, or replaces an earlier export, only when everything is written and verified.
 
@@ -61,17 +77,28 @@ def export(
         model: a Keras classifier, or its `.keras` file.
         data: its validation pictures are the measure.
         folder: where the export goes; its name is the exported model's.
+        formats: "savedmodel", "tflite" or both.
+        quantize: one or several of "none", "float16", "dynamic", "int8" and "int16x8", a `.tflite` file each: see
+            `write_tflite`. "none" is NAME.tflite, the others are NAME-FORM.tflite.
+        calibration: whose training pictures show "int8" and "int16x8" the ranges of the network's activations; the
+            data's own by default.
+        pixels: what "int8" takes, "uint8" or "int8".
         origin: the contents of the run's recipe.yaml, for the model card.
         tolerance: how far an exported form may be from the model.
         track: shows progress over an iterable of known length.
 
     Raises:
-        InputError: the model is no classifier of pictures, does not fit the data, or the folder cannot be written.
+        InputError: the model is no classifier of pictures, does not fit the data, the folder cannot be written, there
+            are too few pictures to calibrate with, or a format or form is unknown.
 
     Example:
-        >>> export("runs/mine/model.keras", data, "saved_models/mine").verification.failures
+        >>> export("runs/mine/model.keras", data, "saved_models/mine", quantize=["none", "int8"]).verification.failures
         []
     """
+    forms = [quantize] if isinstance(quantize, str) else list(quantize)
+    _check("format", formats, FORMATS)
+    _check("quantization", forms, QUANTIZATIONS)
+    _check("type of pixels", [pixels], PIXEL_TYPES)
     path = None
     if not isinstance(model, keras.Model):
         path = Path(model)
@@ -80,22 +107,45 @@ def export(
     staging = _staging(folder)
     try:
         flat = deployable(model)
-        write_saved_model(flat, staging / "saved_model")
-        tflite = staging / f"{folder.name}.tflite"
-        write_tflite(flat, tflite)
-        trained, exact = KerasPredictor(model, path), KerasPredictor(flat)
-        exported = [SavedModelPredictor(staging / "saved_model"), TFLitePredictor(tflite)]
+        exported: list[Predictor] = []
+        if "savedmodel" in formats:
+            write_saved_model(flat, staging / "saved_model")
+            exported.append(SavedModelPredictor(staging / "saved_model"))
+        for form in forms if "tflite" in formats else []:
+            tflite = staging / (f"{folder.name}.tflite" if form == UNQUANTIZED else f"{folder.name}-{form}.tflite")
+            shown = _calibration(calibration or data, facts_of(model)) if form in CALIBRATED else ()
+            write_tflite(flat, tflite, form, calibration=shown, pixels=pixels)
+            exported.append(TFLitePredictor(tflite))
+        trained, exact = KerasPredictor(model, path), KerasPredictor(in_float32(model))
         verification = verify(trained, exact, exported, data, tolerance=tolerance, track=track)
         if verification.failures:
             return Export(None, verification)
         facts = facts_of(model)
         (staging / LABELS_FILE).write_text("\n".join(facts.class_names) + "\n", encoding="utf-8")
-        (staging / "model_card.md").write_text(model_card(folder.name, facts, verification, origin), encoding="utf-8")
+        card = model_card(folder.name, facts, verification, exported, origin)
+        (staging / "model_card.md").write_text(card, encoding="utf-8")
         (staging / "verification.json").write_text(json.dumps(verification.to_dict(), indent=2) + "\n")
         _publish(staging, folder)
         return Export(folder, verification)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _check(what: str, values: Sequence[str], known: Sequence[str]) -> None:
+    unknown = [value for value in values if value not in known]
+    if unknown or not values:
+        said = f"'{unknown[0]}'" if unknown else "nothing"
+        raise InputError(f"the {what} must be one of {', '.join(known)}, not {said}.")
+
+
+def _calibration(data: DataSet, facts: Facts) -> Iterator[np.ndarray]:
+    """Some training pictures, of all classes alike, as the network is shown them."""
+    if len(data.training) < LEAST_CALIBRATION_PICTURES:
+        raise InputError(
+            f"{data.source} has {len(data.training)} training pictures; calibration needs at least "
+            f"{LEAST_CALIBRATION_PICTURES}."
+        )
+    return views(limited(data.training, CALIBRATION_PICTURES), facts)
 
 
 def _staging(folder: Path) -> Path:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kerascnn.applications import registry
-from kerascnn.evaluation.predictors import Facts
+from kerascnn.evaluation.predictors import UNQUANTIZED, Facts, Predictor, SavedModelPredictor, TFLitePredictor
 from kerascnn.export.verification import Row, Verification
 
 CLASSES_SHOWN = 20
 
 
-def model_card(name: str, facts: Facts, verification: Verification, origin: dict[str, Any] | None) -> str:
+def model_card(
+    name: str,
+    facts: Facts,
+    verification: Verification,
+    exported: Sequence[Predictor],
+    origin: dict[str, Any] | None,
+) -> str:
     """A Markdown page: what the model is, what it was measured to do, how to run it.
 
     Args:
-        name: of the exported model, and of its `.tflite` file.
+        name: of the exported model.
         facts: its classes and input.
         verification: the measurements.
+        exported: the files, of which the first `.tflite` is the example.
         origin: the contents of the run's recipe.yaml, or None where the model comes from elsewhere.
     """
     trained = verification.rows[0]
@@ -31,10 +39,9 @@ def model_card(name: str, facts: Facts, verification: Verification, origin: dict
         "## Measured",
         f"On the {trained.pictures} validation pictures of its data, none of them trained on, one centre crop each:",
         _table(verification.rows),
-        f"Exported forms were accepted because none of their probabilities is more than "
-        f"{verification.tolerance.probability:g} from the network's own in float32.",
+        _gate(verification),
         "## Use",
-        _use(name, facts),
+        _use(facts, exported),
         "## Limits",
         "It answers with one of its classes whatever it is shown, and its probabilities are not calibrated. "
         "The figures above hold for pictures like those it was trained and measured on.",
@@ -56,44 +63,78 @@ def _origin(origin: dict[str, Any]) -> list[str]:
     ]
 
 
+def _gate(verification: Verification) -> str:
+    tolerance = verification.tolerance
+    sentence = (
+        f"Exported forms were accepted because none of their probabilities is more than {tolerance.probability:g} from "
+        f"the network's own in float32"
+    )
+    allowed = [
+        f"{row.form} {tolerance.pictures_changed(row.quantization, row.pictures)}"
+        for row in verification.rows
+        if row.quantization != UNQUANTIZED
+    ]
+    if allowed:
+        sentence += f"; quantized ones, because few predictions differ from it (allowed: {', '.join(allowed)})"
+    return f"{sentence}."
+
+
 def _table(rows: tuple[Row, ...]) -> str:
     lines = [
-        "| form | top-1 accuracy | same prediction as trained | size | ms a picture |",
-        "|---|---:|---:|---:|---:|",
+        "| form | top-1 accuracy | same prediction as trained | size | ms a picture | ms on one core |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
         size = "–" if row.bytes is None else f"{row.bytes / 1e6:.2f} MB"
+        alone = "–" if row.milliseconds_one_thread is None else f"{row.milliseconds_one_thread:.2f}"
         lines.append(
-            f"| {row.form} | {row.accuracy:.2%} | {row.agreeing} of {row.pictures} | {size} | {row.milliseconds:.2f} |"
+            f"| {row.form} | {row.accuracy:.2%} | {row.agreeing} of {row.pictures} | {size} | {row.milliseconds:.2f} "
+            f"| {alone} |"
         )
     return "\n".join(lines)
 
 
-def _use(name: str, facts: Facts) -> str:
+def _use(facts: Facts, exported: Sequence[Predictor]) -> str:
     size = facts.image_size
-    return f"""Every form takes RGB pixels in [0, 255], {size} x {size}, and gives one probability a class in the
+    lite = [predictor for predictor in exported if isinstance(predictor, TFLitePredictor)]
+    saved = [predictor for predictor in exported if isinstance(predictor, SavedModelPredictor)]
+    example = (lite or saved)[0]
+    return "\n\n".join(
+        [
+            f"""Every form takes RGB pixels in [0, 255], {size} x {size}, and gives one probability a class in the
 order of labels.txt; scaling is part of the network. A picture is prepared by resizing its shorter side to
 {round(size / facts.crop_fraction)} pixels and cutting out the centre, which this command does:
 
-    kerascnn predict {name}.tflite PICTURE
+    kerascnn predict {example.path.name} PICTURE
 
-In Python, with an RGB picture of {size} x {size} in the array `pixels`:
+In Python, with an RGB picture of {size} x {size} in the array `pixels`:""",
+            *(_lite_code(predictor) for predictor in lite[:1]),
+            *(SAVED_MODEL_CODE for _ in saved),
+        ]
+    )
 
-```python
-from ai_edge_litert.interpreter import Interpreter
 
-interpreter = Interpreter("{name}.tflite")
-interpreter.allocate_tensors()
-interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels[None].astype("float32"))
-interpreter.invoke()
-probabilities = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
-```
-
-The SavedModel needs TensorFlow alone:
+SAVED_MODEL_CODE = """The SavedModel needs TensorFlow alone:
 
 ```python
 import tensorflow as tf
 
 serve = tf.saved_model.load("saved_model").signatures["serve"]
 probabilities = serve(tf.constant(pixels[None], tf.float32))["probabilities"][0]
+```"""
+
+
+def _lite_code(predictor: TFLitePredictor) -> str:
+    pixels, probabilities = f'pixels[None].astype("{predictor.pixel_type}")', "answer"
+    if predictor.pixel_type == "int8":
+        pixels, probabilities = '(pixels[None].astype("int16") - 128).astype("int8")', "(answer + 128.0) / 256"
+    return f"""```python
+from ai_edge_litert.interpreter import Interpreter
+
+interpreter = Interpreter("{predictor.path.name}")
+interpreter.allocate_tensors()
+interpreter.set_tensor(interpreter.get_input_details()[0]["index"], {pixels})
+interpreter.invoke()
+answer = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
+probabilities = {probabilities}
 ```"""

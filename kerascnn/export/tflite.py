@@ -3,29 +3,74 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
 
-from kerascnn.evaluation.predictors import FACTS_FILE, LABELS_FILE, facts_of
+from kerascnn.errors import InputError
+from kerascnn.evaluation.predictors import FACTS_FILE, LABELS_FILE, UNQUANTIZED, facts_of
+from kerascnn.native_output import discarded_stderr
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# Forms whose activations are integers, so that their ranges must be seen on pictures.
+CALIBRATED = ("int8", "int16x8")
+QUANTIZATIONS = (UNQUANTIZED, "float16", "dynamic", *CALIBRATED)
+PIXEL_TYPES = ("uint8", "int8")
 
 
-def write_tflite(model: keras.Model, path: Path) -> None:
-    """Writes a float32 `.tflite` file of builtin operations for one picture at a time.
+def write_tflite(
+    model: keras.Model,
+    path: Path,
+    quantize: str = UNQUANTIZED,
+    *,
+    calibration: Iterable[np.ndarray] = (),
+    pixels: str = "uint8",
+) -> None:
+    """Writes a `.tflite` file of builtin operations for one picture at a time.
 
-    It takes float32 (1, height, width, 3) in [0, 255] and gives float32 (1, classes). The class names and the
-    picture's cut are appended as a zip archive, which is where TFLite's metadata keeps associated files too:
-    interpreters do not look past the network, and any unzip program lists them.
+    It takes pixels (1, height, width, 3) and gives probabilities (1, classes). Pixels are float32 in [0, 255] but in
+    the form "int8". The class names and the picture's cut are appended as a zip archive, which is where TFLite's
+    metadata keeps associated files too: interpreters do not look past the network, and any unzip program lists them.
 
     Args:
         model: in its deployable form.
         path: of the file.
+        quantize: "none" is float32. "float16" keeps weights in 16 bits and computes in float32. "dynamic" keeps weights
+            in 8 bits, with a scale a channel, and computes with activations in 8 bits whose ranges are found as it
+            runs. "int8" is 8 bits throughout, with ranges found beforehand; "int16x8" has activations of 16 bits.
+            Operations without an integer kernel stay in float32 (powers of local response normalization).
+        calibration: for "int8" and "int16x8", float32 (count, height, width, 3) batches in [0, 255].
+        pixels: of "int8", the type of its input: "uint8" are plain pixels, with float32 probabilities; "int8" are
+            pixels - 128, with probabilities * 256 - 128 in int8, for processors that have integers only.
+
+    Raises:
+        InputError: an unknown form or type of pixels.
+
+    Example:
+        >>> write_tflite(deployable(model), Path("model-float16.tflite"), "float16")
     """
+    for name, value, known in (("quantize", quantize, QUANTIZATIONS), ("pixels", pixels, PIXEL_TYPES)):
+        if value not in known:
+            raise InputError(f"{name} must be one of {', '.join(known)}, not '{value}'.")
+    facts = replace(facts_of(model), quantization=quantize)
+    with discarded_stderr():
+        path.write_bytes(_converted(model, facts.image_size, quantize, calibration, pixels))
+    with zipfile.ZipFile(path, "a") as extras:
+        extras.writestr(LABELS_FILE, "\n".join(facts.class_names) + "\n")
+        extras.writestr(FACTS_FILE, facts.to_json())
+
+
+def _converted(model: keras.Model, size: int, quantize: str, calibration: Iterable[np.ndarray], pixels: str) -> bytes:
+    """The network as a FlatBuffer, by TensorFlow's converter: nothing else here knows it."""
     import tensorflow as tf
 
-    facts = facts_of(model)
-
-    @tf.function(input_signature=[tf.TensorSpec((1, facts.image_size, facts.image_size, 3), tf.float32, name="pixels")])
+    @tf.function(input_signature=[tf.TensorSpec((1, size, size, 3), tf.float32, name="pixels")])
     def network(pixels):
         return model(pixels, training=False)
 
@@ -34,8 +79,41 @@ def write_tflite(model: keras.Model, path: Path) -> None:
     module.weights = [variable.value for variable in model.variables]
     module.network = network
     converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], module)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    path.write_bytes(converter.convert())
-    with zipfile.ZipFile(path, "a") as extras:
-        extras.writestr(LABELS_FILE, "\n".join(facts.class_names) + "\n")
-        extras.writestr(FACTS_FILE, facts.to_json())
+    # After integer kernels come float ones, for operations that have no other; never TensorFlow's own.
+    floats, operations = tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet
+    integers = {
+        "int8": [operations.TFLITE_BUILTINS_INT8],
+        "int16x8": [operations.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8],
+    }
+    converter.target_spec.supported_ops = [*integers.get(quantize, []), floats]
+    if quantize != UNQUANTIZED:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if quantize in CALIBRATED:
+        converter.representative_dataset = lambda: _samples(calibration)
+    if quantize == "int8":
+        _set_types(converter, pixels)
+    return converter.convert()
+
+
+def _set_types(converter: tf.lite.TFLiteConverter, pixels: str) -> None:
+    import tensorflow as tf
+
+    converter.inference_input_type = tf.dtypes.as_dtype(pixels)
+    converter.inference_output_type = tf.int8 if pixels == "int8" else tf.float32
+
+
+def _samples(calibration: Iterable[np.ndarray]):
+    """The pictures one by one; in the first, one pixel is black and one white.
+
+    The range of the input is then [0, 255] whatever the pictures are, so its scale is 1: an input of 8 bits takes
+    pixels as they are.
+    """
+    first = True
+    for batch in calibration:
+        for picture in np.array(batch, np.float32):
+            if first:
+                picture[0, 0], picture[-1, -1] = 0, 255
+                first = False
+            yield [picture[None]]

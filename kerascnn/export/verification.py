@@ -6,29 +6,46 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.tracking import Track, untracked
-from kerascnn.evaluation.predictors import Predictor
+from kerascnn.evaluation.predictors import UNQUANTIZED, Predictor, TFLitePredictor
 from kerascnn.evaluation.scores import evaluate, views
+from kerascnn.export.operations import operations_of
+from kerascnn.export.tflite import CALIBRATED
 
 TIMED_RUNS = 30
+
+# The share of the pictures that a quantized file may name otherwise than the network, unless the caller says.
+CHANGED = {"float16": 0.005, "dynamic": 0.03, "int8": 0.03, "int16x8": 0.01}
 
 
 @dataclass(frozen=True)
 class Tolerance:
     """How far an exported file may be from the model.
 
+    A file in float32 is held to its probabilities. A quantized one is smaller because its numbers differ, so it is held
+    to its predictions; its accuracy cannot fall by more than the share of them that changes.
+
     Attributes:
-        probability: the largest difference of any probability from the model's own network in float32.
-        rounding: the mean difference of the probabilities from the model as it was trained, which may have
+        probability: in float32, the largest difference of any probability from the model's own network in float32.
+        rounding: in float32, the mean difference of the probabilities from the model as it was trained, which may have
             computed in 16 bits.
+        changed: the share of the pictures that a quantized file may name otherwise than the network in float32; None
+            for the form's own (`CHANGED`). One picture may always change: the nearest to a tie proves nothing.
     """
 
     probability: float = 1e-3
     rounding: float = 0.02
+    changed: float | None = None
+
+    def pictures_changed(self, quantization: str, pictures: int) -> int:
+        """How many of so many pictures a quantized file may name otherwise."""
+        share = CHANGED[quantization] if self.changed is None else self.changed
+        return max(1, int(share * pictures))
 
 
 @dataclass(frozen=True)
@@ -36,25 +53,37 @@ class Row:
     """One form of the model, measured.
 
     Attributes:
-        form: "Keras", "SavedModel", "TFLite".
+        form: "Keras", "SavedModel", "TFLite", "TFLite int8", …
+        quantization: "none", or that of the form.
         accuracy: top-1 over the validation pictures.
         agreeing: pictures whose most probable class is the trained model's.
         pictures: that were measured.
+        changed: pictures whose most probable class is not that of the network in float32.
         largest_difference: of any probability from the network in float32; 0 for the trained model itself where
             that is float32.
         mean_difference: of the probabilities from the trained model.
         bytes: on disk; None for what is not on it.
-        milliseconds: the median for one picture at a time.
+        milliseconds: the median for one picture at a time, on all processor cores.
+        milliseconds_one_thread: the same on one; None for TensorFlow, whose threads are the process's.
+        operations: of a `.tflite` file, how often it uses each; None for other forms.
+        in_float: operations of a `.tflite` file of integers that compute in float32 all the same.
+        foreign: operations that are not built into every interpreter.
     """
 
     form: str
+    quantization: str
     accuracy: float
     agreeing: int
     pictures: int
+    changed: int
     largest_difference: float
     mean_difference: float
     bytes: int | None
     milliseconds: float
+    milliseconds_one_thread: float | None = None
+    operations: dict[str, int] | None = None
+    in_float: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,19 +96,30 @@ class Verification:
     @property
     def failures(self) -> list[str]:
         """A sentence for each exported form that is beyond the tolerance."""
-        found = []
-        for row in self.rows[1:]:
-            if not row.largest_difference <= self.tolerance.probability:
-                found.append(
-                    f"the {row.form}'s probabilities are up to {row.largest_difference:.2g} from the model's, "
-                    f"more than {self.tolerance.probability:g}."
-                )
-            elif not row.mean_difference <= self.tolerance.rounding:
-                found.append(
-                    f"on average the {row.form}'s probabilities are {row.mean_difference:.2g} from the trained "
-                    f"model's, more than {self.tolerance.rounding:g}."
-                )
-        return found
+        return [sentence for row in self.rows[1:] if (sentence := self._failure(row))]
+
+    def _failure(self, row: Row) -> str | None:
+        if row.foreign:
+            return f"the {row.form} needs operations that not every interpreter has: {', '.join(row.foreign)}."
+        if row.quantization != UNQUANTIZED:
+            allowed = self.tolerance.pictures_changed(row.quantization, row.pictures)
+            if np.isfinite(row.largest_difference) and row.changed <= allowed:
+                return None
+            return (
+                f"the {row.form} names {row.changed} of {row.pictures} pictures otherwise than the model, more than "
+                f"{allowed}; its probabilities are up to {row.largest_difference:.2g} from the model's."
+            )
+        if not row.largest_difference <= self.tolerance.probability:
+            return (
+                f"the {row.form}'s probabilities are up to {row.largest_difference:.2g} from the model's, "
+                f"more than {self.tolerance.probability:g}."
+            )
+        if not row.mean_difference <= self.tolerance.rounding:
+            return (
+                f"on average the {row.form}'s probabilities are {row.mean_difference:.2g} from the trained "
+                f"model's, more than {self.tolerance.rounding:g}."
+            )
+        return None
 
     def to_dict(self) -> dict:
         """Plain values, fit for JSON."""
@@ -114,7 +154,7 @@ def verify(
         []
     """
     picture = next(views(data.validation.take(np.arange(1)), trained.facts))
-    reference = evaluate(exact, data, track=track).probabilities
+    reference = evaluate(exact, data, track=track)
     rows = []
     trained_scores = None
     for predictor in (trained, *exported):
@@ -123,16 +163,33 @@ def verify(
         rows.append(
             Row(
                 form=predictor.kind,
+                quantization=predictor.facts.quantization,
                 accuracy=scores.accuracy(),
                 agreeing=int(np.sum(scores.predictions == trained_scores.predictions)),
                 pictures=len(scores.labels),
-                largest_difference=float(np.abs(scores.probabilities - reference).max()),
+                changed=int(np.sum(scores.predictions != reference.predictions)),
+                largest_difference=float(np.abs(scores.probabilities - reference.probabilities).max()),
                 mean_difference=float(np.abs(scores.probabilities - trained_scores.probabilities).mean()),
                 bytes=predictor.size_in_bytes(),
                 milliseconds=_milliseconds(predictor, picture),
+                **_of_the_file(predictor, picture),
             )
         )
     return Verification(tuple(rows), tolerance)
+
+
+def _of_the_file(predictor: Predictor, picture: np.ndarray) -> dict[str, Any]:
+    """What can be measured of a `.tflite` file only."""
+    if not isinstance(predictor, TFLitePredictor):
+        return {}
+    operations = operations_of(predictor.path)
+    whole = predictor.facts.quantization in CALIBRATED
+    return {
+        "milliseconds_one_thread": _milliseconds(predictor.on_one_thread(), picture),
+        "operations": operations.counts,
+        "in_float": operations.in_float if whole else (),
+        "foreign": operations.foreign,
+    }
 
 
 def _milliseconds(predictor: Predictor, picture: np.ndarray) -> float:

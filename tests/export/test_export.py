@@ -130,13 +130,13 @@ def test_verification_measures_the_whole_split(digits_export, few_digits):
 
 
 def test_an_export_that_differs_is_not_published(digits_run, few_digits, digits_export, monkeypatch):
-    def write_wrong(model, path):
+    def write_wrong(model, path, *form, **options):
         """A file whose last bias was changed."""
         wrong = keras.models.clone_model(model)
         wrong.set_weights(model.get_weights())
         bias = wrong.get_layer("fc").bias
         bias.assign(bias + 10 * np.eye(10)[3])
-        right(wrong, path)
+        right(wrong, path, *form, **options)
 
     right = exporter.write_tflite
     monkeypatch.setattr(exporter, "write_tflite", write_wrong)

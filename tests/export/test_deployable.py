@@ -1,0 +1,134 @@
+"""The deployable form of every network computes what the network computes."""
+
+import keras
+import numpy as np
+import pytest
+
+import kerascnn
+from kerascnn.applications import registry
+from kerascnn.export.deployable import deployable
+from kerascnn.layers import LocalResponseNormalization
+
+# Small pictures, where size is not the point; other networks take 16 x 16.
+SIZE = {
+    "alexnet": 67,
+    "alexnetv2": 63,
+    "zfnet": 53,
+    **dict.fromkeys(("vgg11", "vgg13", "vgg16", "vgg16c", "vgg19"), 32),
+    **dict.fromkeys(("plain18", "plain34", "resnet18", "resnet34"), 32),
+    **dict.fromkeys(("resnet50", "resnet101", "resnet152"), 64),
+    "googlenet": 72,
+    "bninception": 32,
+    **dict.fromkeys(("inceptionv2", "inceptionv3"), 107),
+}
+FAST = ("resnet20", "plain20", "bninception")
+
+# Forms that are not what the builder makes by default.
+VARIANTS = [
+    ("alexnet", {"groups": 2, "norm": "batch", "pool_first": False}),
+    ("vgg11", {"batch_norm": True}),
+    ("googlenet", {"batch_norm": True}),
+    ("resnet18", {"shortcut": "A"}),
+    ("inceptionv2", {"aux_batch_norm": True}),
+]
+
+
+# ResNet-1202 is in test_deep_export.py.
+CASES = [
+    *(
+        pytest.param(name, {}, id=name, marks=[] if name in FAST else [pytest.mark.slow])
+        for name in registry.list_models()
+        if name != "resnet1202"
+    ),
+    *(
+        pytest.param(name, arguments, id=f"{name}-{'-'.join(arguments)}", marks=pytest.mark.slow)
+        for name, arguments in VARIANTS
+    ),
+]
+
+
+def randomize(model):
+    """Gives every batch normalization and bias values that a mistake would show in."""
+    generator = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.moving_mean.shape
+            scale = [generator.uniform(0.6, 1.2, shape)] if layer.scale else []
+            offset = [generator.normal(0, 0.2, shape)] if layer.center else []
+            statistics = [generator.normal(0, 0.2, shape), generator.uniform(0.5, 1.5, shape)]
+            layer.set_weights([*scale, *offset, *statistics])
+        elif getattr(layer, "use_bias", False):
+            layer.bias.assign(generator.normal(0, 0.1, layer.bias.shape))
+
+
+def normalizations(model):
+    return [layer.name for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+@pytest.mark.parametrize(("name", "arguments"), CASES)
+def test_same_function_in_fewer_layers(name, arguments):
+    keras.utils.set_random_seed(0)
+    size = SIZE.get(name, 16)
+    heads = {"aux_heads": True} if registry.info(name).aux_heads else {}
+    model = kerascnn.applications.create(
+        name, input_shape=(size, size, 3), classes=3, classifier_activation=None, **heads, **arguments
+    )
+    randomize(model)
+    small = deployable(model)
+    images = np.random.default_rng(1).normal(size=(2, size, size, 3)).astype("float32")
+    expected = model(images)
+    expected = np.asarray(expected["main"] if heads else expected)
+    # Logits of the size of one, so that the difference of 1e-4 means something.
+    scale = np.abs(expected).max()
+    assert scale > 1e-6
+    np.testing.assert_allclose(np.asarray(small(images)) / scale, expected / scale, atol=1e-4)
+    # AlexNet normalizes what is rectified already.
+    assert normalizations(small) == (["norm1", "norm2"] if name == "alexnet" and arguments else [])
+    assert not any(isinstance(layer, keras.layers.Dropout) or "aux" in layer.name for layer in small.layers)
+    assert type(small) is type(keras.Model(small.inputs, small.outputs))
+    keras.backend.clear_session(free_memory=True)
+
+
+def graph():
+    """A network of what can be folded and, under names that end in `_stays`, what cannot."""
+    layers = keras.layers
+    pixels = keras.Input((8, 8, 3))
+    x = layers.Conv2D(8, 3, use_bias=False, dtype="mixed_bfloat16", name="conv")(pixels)
+    x = layers.BatchNormalization(scale=False, name="conv_bn")(x)
+    x = layers.Conv2D(8, 3, groups=4, name="grouped")(x)
+    x = layers.BatchNormalization(center=False, name="grouped_bn")(x)
+    x = layers.DepthwiseConv2D(3, depth_multiplier=2, name="depthwise")(x)
+    x = layers.BatchNormalization(name="depthwise_bn")(x)
+    x = layers.Conv2D(8, 1, activation="relu", name="rectified")(x)
+    x = layers.BatchNormalization(name="rectified_stays")(x)
+    x = layers.Conv2D(2, 1, name="across")(x)
+    x = layers.BatchNormalization(axis=1, name="across_stays")(x)
+    twice = layers.Conv2D(8, 1, name="twice")(x)
+    x = layers.Concatenate(name="concatenation")([twice, layers.BatchNormalization(name="twice_stays")(twice)])
+    x = layers.Dropout(0.5, name="dropout")(layers.Flatten(name="flatten")(x))
+    x = layers.Dense(4, name="fc")(x)
+    x = layers.BatchNormalization(name="fc_bn")(x)
+    shared = layers.Dense(4, name="shared")
+    x = layers.BatchNormalization(name="shared_stays")(shared(shared(x)))
+    return keras.Model(pixels, layers.Softmax(name="labels")(x))
+
+
+def test_folds_exactly_what_can_be_folded():
+    keras.utils.set_random_seed(0)
+    model = graph()
+    randomize(model)
+    small = deployable(model)
+    assert normalizations(small) == ["rectified_stays", "across_stays", "twice_stays", "shared_stays"]
+    assert small.get_layer("grouped").groups == 4
+    assert {layer.compute_dtype for layer in small.layers} == {"float32"}
+    model.get_layer("conv").dtype_policy = "float32"
+    images = np.random.default_rng(1).normal(size=(4, 8, 8, 3)).astype("float32")
+    np.testing.assert_allclose(small(images), model(images), atol=1e-5)
+
+
+def test_normalizations_that_are_none_stay():
+    pixels = keras.Input((16, 16, 3), name="pixels")
+    model = kerascnn.applications.AlexNetV2(input_tensor=keras.layers.UpSampling2D(4, name="large")(pixels), classes=2)
+    assert not normalizations(deployable(model))
+    lrn = keras.Model(pixels, keras.layers.Flatten(name="flat")(LocalResponseNormalization(name="norm1")(pixels)))
+    assert [layer.name for layer in deployable(lrn).layers] == ["pixels", "norm1", "flat"]

@@ -1,0 +1,162 @@
+"""Quantized files through their real runtime."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kerascnn import InputError, data
+from kerascnn.data.dataset import ArrayExamples
+from kerascnn.evaluation import TFLitePredictor
+from kerascnn.export import Row, Tolerance, Verification, deployable, export
+from kerascnn.export.operations import operations_of
+from kerascnn.export.tflite import QUANTIZATIONS, write_tflite
+
+QUANTIZED = [form for form in QUANTIZATIONS if form != "none"]
+
+
+@pytest.fixture(scope="module")
+def exported(digits_run, few_digits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quantized") / "digits"
+    loose = Tolerance(changed=0.1)
+    return export(digits_run.model, few_digits, folder, formats=["tflite"], quantize=QUANTIZATIONS, tolerance=loose)
+
+
+def file_of(exported, form):
+    return exported.folder / ("digits.tflite" if form == "none" else f"digits-{form}.tflite")
+
+
+def test_what_is_published(exported):
+    files = {file_of(exported, form).name for form in QUANTIZATIONS}
+    written = {entry.name for entry in exported.folder.iterdir()}
+    assert written == files | {"labels.txt", "model_card.md", "verification.json"}
+    rows = json.loads((exported.folder / "verification.json").read_text())["rows"]
+    assert [row["form"] for row in rows] == ["Keras", "TFLite", *(f"TFLite {form}" for form in QUANTIZED)]
+    assert all(row["milliseconds_one_thread"] > 0 for row in rows[1:])
+    card = (exported.folder / "model_card.md").read_text()
+    assert "saved_model" not in card
+    assert "TFLite int8 4" in card
+
+
+@pytest.mark.parametrize(("form", "share"), [("float16", 0.52), ("dynamic", 0.29), ("int8", 0.29), ("int16x8", 0.30)])
+def test_size_and_answers(exported, few_digits, form, share):
+    assert file_of(exported, form).stat().st_size < share * file_of(exported, "none").stat().st_size
+    predictor = TFLitePredictor(file_of(exported, form))
+    assert (predictor.kind, predictor.facts.quantization) == (f"TFLite {form}", form)
+    images = few_digits.validation.images.astype("float32")
+    expected = TFLitePredictor(file_of(exported, "none")).probabilities(images)
+    found = predictor.probabilities(images)
+    assert np.abs(found - expected).max() < 0.1
+    assert np.mean(found.argmax(axis=1) == expected.argmax(axis=1)) >= 0.9
+
+
+@pytest.mark.parametrize("form", QUANTIZATIONS)
+def test_operations_are_those_of_the_network(exported, form):
+    found = operations_of(file_of(exported, form))
+    # ResNet-20: 1 + 3 * 3 * 2 convolutions, 3 * 3 additions, one dense layer; no batch normalization.
+    assert (found.counts["CONV_2D"], found.counts["ADD"], found.counts["FULLY_CONNECTED"]) == (19, 9, 1)
+    assert "MUL" not in found.counts
+    assert found.foreign == ()
+    if form in ("int8", "int16x8"):
+        assert found.in_float == ()
+
+
+def test_int8_takes_plain_pixels_and_has_a_scale_a_channel(exported):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(file_of(exported, "int8")))
+    [pixels] = interpreter.get_input_details()
+    assert (pixels["dtype"], pixels["quantization"]) == (np.uint8, (1.0, 0))
+    assert interpreter.get_output_details()[0]["dtype"] == np.float32
+    kernels = [tensor for tensor in interpreter.get_tensor_details() if len(tensor["shape"]) == 4]
+    kernels = [tensor for tensor in kernels if len(tensor["quantization_parameters"]["scales"]) > 1]
+    # Each filter of each convolution has its own.
+    assert sorted(len(tensor["quantization_parameters"]["scales"]) for tensor in kernels) == (
+        [16] * 7 + [32] * 6 + [64] * 6
+    )
+    assert all(tensor["dtype"] == np.int8 for tensor in kernels)
+
+
+def test_all_integers(digits_run, few_digits, exported, tmp_path):
+    images = few_digits.validation.images.astype("float32")
+    shown = [few_digits.training.images[:128].astype("float32")]
+    model = deployable(digits_run.model)
+    write_tflite(model, tmp_path / "int8.tflite", "int8", calibration=shown, pixels="int8")
+    write_tflite(model, tmp_path / "uint8.tflite", "int8", calibration=shown)
+    assert not {"QUANTIZE", "DEQUANTIZE"} & set(operations_of(tmp_path / "int8.tflite").counts)
+    predictor = TFLitePredictor(tmp_path / "int8.tflite")
+    assert (predictor.pixel_type, TFLitePredictor(tmp_path / "uint8.tflite").pixel_type) == ("int8", "uint8")
+    expected = TFLitePredictor(tmp_path / "uint8.tflite").probabilities(images)
+    np.testing.assert_array_equal(predictor.probabilities(images), expected)
+
+
+def test_calibration_on_other_pictures_is_what_the_file_gets(digits_run, few_digits, tmp_path):
+    black = ArrayExamples(np.zeros_like(few_digits.training.images), few_digits.training.labels)
+    result = export(
+        digits_run.model,
+        few_digits,
+        tmp_path / "dark",
+        formats=["tflite"],
+        quantize="int8",
+        calibration=replace(few_digits, training=black),
+    )
+    assert result.folder is None
+    [failure] = result.verification.failures
+    assert failure.startswith("the TFLite int8 names ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_powers_stay_in_float_and_are_named(googlenet_run, photographs, tmp_path):
+    loose = Tolerance(changed=0.5)
+    result = export(googlenet_run.model, data.load(photographs), tmp_path / "google", quantize="int8", tolerance=loose)
+    row = result.verification.rows[2]
+    assert row.form == "TFLite int8"
+    assert row.in_float == ("POW", "SQUARE")
+    assert row.foreign == ()
+    assert row.operations["CONV_2D"] == 57
+
+
+ROW = Row("TFLite int8", "int8", 0.9, 1000, 1000, 0, 0.3, 0.01, 1, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "tolerance", "sentence"),
+    [
+        ({"changed": 30}, Tolerance(), None),
+        ({"changed": 31}, Tolerance(), "names 31 of 1000 pictures otherwise than the model, more than 30"),
+        ({"changed": 6, "quantization": "float16"}, Tolerance(), "more than 5"),
+        ({"changed": 31}, Tolerance(changed=0.1), None),
+        ({"changed": 1, "pictures": 10}, Tolerance(), None),
+        ({"changed": 2, "pictures": 10}, Tolerance(), "more than 1"),
+        ({"largest_difference": float("nan")}, Tolerance(), "up to nan"),
+        ({"foreign": ("FlexLRN",)}, Tolerance(), "needs operations that not every interpreter has: FlexLRN"),
+        ({"quantization": "none"}, Tolerance(), "up to 0.3 from the model's, more than 0.001"),
+    ],
+)
+def test_the_gate(changes, tolerance, sentence):
+    failures = Verification((ROW, replace(ROW, **changes)), tolerance).failures
+    assert (sentence is None) == (failures == [])
+    assert sentence is None or sentence in failures[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"formats": ["onnx"]}, "format must be one of savedmodel, tflite, not 'onnx'"),
+        ({"formats": []}, "format must be one of savedmodel, tflite, not nothing"),
+        ({"quantize": "int4"}, "quantization must be one of none, float16, dynamic, int8, int16x8, not 'int4'"),
+        ({"pixels": "uint16"}, "pixels must be one of uint8, int8, not 'uint16'"),
+    ],
+)
+def test_refused_in_a_sentence(digits_run, few_digits, tmp_path, arguments, sentence):
+    with pytest.raises(InputError, match=sentence):
+        export(digits_run.model, few_digits, tmp_path / "never", **arguments)
+
+
+def test_too_few_pictures_to_calibrate_with(digits_run, few_digits, tmp_path):
+    few = replace(few_digits, training=few_digits.training.take(np.arange(7)))
+    with pytest.raises(InputError, match="has 7 training pictures; calibration needs at least 8"):
+        export(digits_run.model, few_digits, tmp_path / "few", quantize="int8", calibration=few)
+    assert list(tmp_path.iterdir()) == []

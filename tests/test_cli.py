@@ -140,6 +140,7 @@ def test_evaluate_reads_the_data_from_the_run(trained, command):
     assert f"{measured['top1_error']:.2%}" in again.out
 
 
+@pytest.mark.slow
 def test_export_again(trained, command, tmp_path):
     out, _, _ = trained
     [run] = (out / "runs").iterdir()
@@ -149,6 +150,7 @@ def test_export_again(trained, command, tmp_path):
     assert (tmp_path / "phone" / "phone.tflite").is_file()
 
 
+@pytest.mark.slow
 def test_an_export_that_disagrees_fails(trained, command, tmp_path, monkeypatch):
     import kerascnn.export.verification as verification
 
@@ -232,7 +234,7 @@ def test_a_class_count_that_does_not_fit(digits_run, photographs, command):
     assert "the model has 10 classes, and 'lying' of" in outcome.err
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_stopped_training_says_how_to_go_on(how, tmp_path, command):
     # A shell starts background jobs, and so this process perhaps, with Ctrl-C ignored.
     started = process(
@@ -254,6 +256,7 @@ def test_a_stopped_training_says_how_to_go_on(how, tmp_path, command):
     assert not (tmp_path / "saved_models").exists()
 
 
+@pytest.mark.slow
 def test_resume_finishes_what_was_stopped(tmp_path, few_digits, digits_recipe, command):
     import keras
 

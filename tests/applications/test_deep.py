@@ -27,6 +27,7 @@ def test_python_alone_does_not_reach():
         keras.Model(*chain(2 * sys.getrecursionlimit()))
 
 
+@pytest.mark.slow
 def test_deep_models_are_built_saved_and_cloned(tmp_path):
     limit = sys.getrecursionlimit()
     model = functional(*chain(2 * limit), name="deep")

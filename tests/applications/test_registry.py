@@ -154,9 +154,7 @@ class Lesson(NamedTuple):
         ("resnet20", Lesson()),
         pytest.param("googlenet", Lesson(), marks=pytest.mark.slow),
         pytest.param("alexnetv2", Lesson(1e-4, 60), marks=pytest.mark.slow),
-        pytest.param("zfnet", Lesson(1e-4, 60), marks=pytest.mark.slow),
         pytest.param("vgg11", Lesson(1e-4, 60), marks=pytest.mark.slow),
-        pytest.param("resnet18", Lesson(), marks=pytest.mark.slow),
         pytest.param("bninception", Lesson(), marks=pytest.mark.slow),
     ],
 )

@@ -151,7 +151,7 @@ class StopIn(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("epoch", [0, 2])
+@pytest.mark.parametrize("epoch", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(epoch, digits_run, digits_recipe, few_digits, tmp_path):
     with pytest.raises(Interrupted, match="keeps the last whole epoch") as stopped:
         train(digits_recipe, few_digits, runs=tmp_path, limit=200, callbacks=[StopIn(epoch)])

@@ -8,6 +8,7 @@ from typing import Any
 from kerascnn.applications import registry
 from kerascnn.evaluation.predictors import UNQUANTIZED, Facts, Predictor, SavedModelPredictor, TFLitePredictor
 from kerascnn.export.verification import Row, Verification
+from kerascnn.training import Recipe
 
 CLASSES_SHOWN = 20
 
@@ -50,15 +51,15 @@ def model_card(
 
 
 def _origin(origin: dict[str, Any]) -> list[str]:
-    recipe, facts, versions = origin["recipe"], origin["facts"], origin["versions"]
-    entry = registry.info(recipe["model"])
-    optimizer = recipe["optimizer"]
+    facts, versions = origin["facts"], origin["versions"]
+    recipe = Recipe.from_dict(origin["recipe"], "the run's recipe")
+    entry = registry.info(recipe.model)
     made_with = ", ".join(f"{name} {version}" for name, version in versions.items())
     return [
         f"{entry.builder} ({entry.paper}), trained from scratch on `{origin['data']['source'].rpartition('/')[2]}`: "
-        f"{facts['training_pictures']} training pictures, {recipe['epochs']} epochs in batches of "
-        f"{recipe['batch_size']}, {optimizer['name']} with a learning rate of {optimizer['learning_rate']:g} "
-        f"({recipe['schedule']['name']}), {recipe['precision']}, seed {recipe['seed']}.",
+        f"{facts['training_pictures']} training pictures, {recipe.epochs} epochs in batches of "
+        f"{recipe.batch_size}, {recipe.optimizer.name} with a learning rate of {recipe.peak_learning_rate:g} "
+        f"({recipe.schedule.name}), {recipe.precision}, seed {recipe.seed}.",
         f"Made with {made_with}.",
     ]
 

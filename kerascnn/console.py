@@ -97,7 +97,7 @@ def verification_table(exported: Export) -> None:
         table.add_row(
             row.form,
             f"{row.accuracy:.2%}",
-            f"{row.agreeing} of {row.pictures}",
+            f"{row.agreeing}/{row.pictures}",
             f"{row.largest_difference:.1e}",
             f"{row.mean_difference:.1e}",
             "–" if row.bytes is None else f"{row.bytes / 1e6:.2f} MB",

@@ -89,7 +89,7 @@ def say_data(data: DataSet) -> None:
 def verification_table(exported: Export) -> None:
     """Prints the measurements of an export, what they were held against, and where it lies."""
     console = output()
-    table = Table("", "top-1", "agree", "max |Δ|", "mean |Δ|", "size", "ms", "1 core", box=BOX, pad_edge=False)
+    table = Table("", "top-1", "agree", "max |Δ|", "mean |Δ|", "size", "ms", "1 core", box=BOX, padding=(0, 1, 0, 0))
     for column in table.columns[1:]:
         column.justify = "right"
     rows = exported.verification.rows

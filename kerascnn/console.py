@@ -167,7 +167,7 @@ def _or_dash(figure: float | None, unit: str) -> str:
 def verification_table(exported: Export) -> None:
     """Prints the measurements of an export, what they were held against, and where it lies."""
     console = output()
-    table = Table("", "top-1", "agree", "max |Δ|", "mean |Δ|", "size", "ms", "1 core", box=BOX, pad_edge=False)
+    table = Table("", "top-1", "agree", "max |Δ|", "mean |Δ|", "size", "ms", "1 core", box=BOX, padding=(0, 1, 0, 0))
     for column in table.columns[1:]:
         column.justify = "right"
     rows = exported.verification.rows
@@ -175,7 +175,7 @@ def verification_table(exported: Export) -> None:
         table.add_row(
             row.form,
             f"{row.accuracy:.2%}",
-            f"{row.agreeing} of {row.pictures}",
+            f"{row.agreeing}/{row.pictures}",
             f"{row.largest_difference:.1e}",
             f"{row.mean_difference:.1e}",
             "–" if row.bytes is None else f"{row.bytes / 1e6:.2f} MB",

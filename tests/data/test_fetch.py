@@ -311,7 +311,9 @@ def test_a_trickle_is_no_progress(server, tmp_path):
     assert time.monotonic() - begun < 2
 
 
-@pytest.mark.parametrize("answer", [says(503), says(500), says(429), says(408), hangs_up], ids=str)
+@pytest.mark.parametrize(
+    "answer", [says(503), says(500), says(429), says(408), hangs_up], ids=["503", "500", "429", "408", "hangs up"]
+)
 def test_what_passes_is_tried_again(server, tmp_path, answer):
     server.answers = [answer, answer, gives(PETS)]
     assert get(server, tmp_path).read_bytes() == PETS

@@ -152,7 +152,7 @@ class Lesson(NamedTuple):
     ("name", "lesson"),
     [
         ("resnet20", Lesson()),
-        pytest.param("googlenet", Lesson(steps=60), marks=pytest.mark.slow),
+        pytest.param("googlenet", Lesson(), marks=pytest.mark.slow),
         pytest.param("alexnetv2", Lesson(1e-4, 60), marks=pytest.mark.slow),
         pytest.param("vgg11", Lesson(1e-4, 60), marks=pytest.mark.slow),
         pytest.param("bninception", Lesson(), marks=pytest.mark.slow),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kerascnn.data import colour, geometry, mixing
 from kerascnn.data.geometry import Resize, Window
 from kerascnn.data.rand_augment import GREATEST_MAGNITUDE, rand_augmented
+from kerascnn.data.reduction import Reduction
 from kerascnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,8 +29,10 @@ class Augmentation:
         shorter_side: least and greatest length in pixels that the shorter side is resized to before a crop of the
             image size is cut at random (AlexNet: 256 and 256; VGG: 256 and 512; ResNet: 256 and 480), instead of
             `crop_area`.
-        resize: how such crops are brought to size. "antialias" weighs all pixels; "bilinear" the nearest four, in
-            less than half of the time, where a crop is less than twice the image size, and antialiases beyond.
+        resize: how such crops are brought to size. "bilinear" weighs the nearest four pixels where a crop is less
+            than twice the image size, which hardly aliases, and averages all beyond; JPEG files far larger than any
+            crop needs are reduced while they are decoded. "antialias" weighs all pixels in every case, and takes
+            more than twice as long.
         pad: zeros, in pixels, around the resized picture, of which a window of its size is cut at random (ResNet
             on CIFAR, section 4.2: 4).
         flip: whether half of the pictures are mirrored left to right.
@@ -51,7 +55,7 @@ class Augmentation:
     crop_area: Range | None = None
     crop_aspect: Range = (3 / 4, 4 / 3)
     shorter_side: tuple[int, int] | None = None
-    resize: Resize = "antialias"
+    resize: Resize = "bilinear"
     pad: int = 0
     flip: bool = False
     rand_augment: int = 0
@@ -70,8 +74,8 @@ class Augmentation:
     def __post_init__(self):
         if self.crop_area and self.shorter_side:
             raise InputError("augmentation cuts crops by crop_area or by shorter_side, not by both.")
-        if self.resize not in ("antialias", "bilinear"):
-            raise InputError(f"augmentation.resize must be 'antialias' or 'bilinear', not '{self.resize}'.")
+        if self.resize not in ("bilinear", "antialias"):
+            raise InputError(f"augmentation.resize must be 'bilinear' or 'antialias', not '{self.resize}'.")
         for name, greatest in LIMITS.items():
             value = getattr(self, name)
             if not 0 <= value <= greatest:
@@ -166,6 +170,18 @@ def training_window(shape: tf.Tensor, size: int, augmentation: Augmentation, see
         return geometry.area_window(shape, augmentation.crop_area, augmentation.crop_aspect, seed)
     if augmentation.shorter_side:
         return geometry.scaled_window(shape, size, augmentation.shorter_side, seed)
+    return None
+
+
+def reduction_for(augmentation: Augmentation, size: int) -> Reduction | None:
+    """How far pictures may be reduced before `training_window` is chosen, or None for not at all."""
+    if augmentation.resize == "antialias":
+        return None
+    if augmentation.crop_area:
+        narrowest = min(augmentation.crop_aspect[0], 1 / augmentation.crop_aspect[1])
+        return Reduction(size, share_of_area=math.sqrt(augmentation.crop_area[0] * narrowest))
+    if augmentation.shorter_side:
+        return Reduction(size, share_of_side=size / augmentation.shorter_side[1])
     return None
 
 

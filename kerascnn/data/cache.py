@@ -17,6 +17,7 @@ from kerascnn.data.atomic import replacing
 from kerascnn.data.dataset import ArrayExamples, Examples, FileExamples
 from kerascnn.data.geometry import Window
 from kerascnn.data.reading import Read, reader, whole
+from kerascnn.data.reduction import Reduction
 from kerascnn.errors import InputError
 
 Cache = Literal["none", "memory", "disk"]
@@ -28,7 +29,9 @@ MEMORY_SHARE = 0.5
 ALIGNMENT = 64
 
 
-def cached_reader(examples: Examples, cache: Cache, folder: Path | None = None) -> Read:
+def cached_reader(
+    examples: Examples, cache: Cache, folder: Path | None = None, reduction: Reduction | None = None
+) -> Read:
     """How the pictures are read, after a first reading of all that keeps their pixels.
 
     The pixels are those that `reading.reader` gives. Pictures that are arrays are in memory anyway.
@@ -37,6 +40,7 @@ def cached_reader(examples: Examples, cache: Cache, folder: Path | None = None) 
         examples: what to read.
         cache: "none", "memory", or "disk".
         folder: where the file of a "disk" cache is kept, to be found again by the next training on these files.
+        reduction: as for `reading.reader`; the pictures are kept reduced.
 
     Raises:
         InputError: another `cache`, no folder for one on disk, or no room.
@@ -44,29 +48,29 @@ def cached_reader(examples: Examples, cache: Cache, folder: Path | None = None) 
     if cache not in ("none", "memory", "disk"):
         raise InputError(f"cache must be 'none', 'memory' or 'disk', not '{cache}'.")
     if cache == "none" or isinstance(examples, ArrayExamples):
-        return reader(examples)
+        return reader(examples, reduction)
     if cache == "memory":
-        return _flat_reader(*_in_memory(examples))
+        return _flat_reader(*_in_memory(examples, reduction))
     if folder is None:
         raise InputError("cache 'disk' needs a cache_folder to keep the pictures in.")
-    return _flat_reader(*_on_disk(examples, Path(folder)))
+    return _flat_reader(*_on_disk(examples, reduction, Path(folder)))
 
 
-def _pictures(examples: Examples):
+def _pictures(examples: Examples, reduction: Reduction | None):
     """The decoded pictures in order, as arrays."""
     import tensorflow as tf
 
-    read = reader(examples)
+    read = reader(examples, reduction)
     numbers = tf.data.Dataset.range(len(examples))
     pictures = numbers.map(lambda n: read(tf.cast(n, tf.int32), whole), num_parallel_calls=tf.data.AUTOTUNE)
     return pictures.prefetch(tf.data.AUTOTUNE).take(len(examples)).as_numpy_iterator()
 
 
-def _in_memory(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+def _in_memory(examples: Examples, reduction: Reduction | None) -> tuple[np.ndarray, np.ndarray]:
     room = int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
     pixels = _aligned(room)
     shapes, end = [], 0
-    for picture in _pictures(examples):
+    for picture in _pictures(examples, reduction):
         if end + picture.size > room:
             raise InputError(
                 f"cache 'memory' is full after {len(shapes)} of {len(examples)} pictures, {room / 1e9:.1f} GB; "
@@ -85,15 +89,15 @@ def _aligned(size: int) -> np.ndarray:
     return pixels[first : first + size]
 
 
-def _on_disk(examples: Examples, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    name = _fingerprint(examples)
+def _on_disk(examples: Examples, reduction: Reduction | None, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    name = _fingerprint(examples, reduction)
     pixels_file, shapes_file = folder / f"{name}.pixels", folder / f"{name}.npy"
     try:
         # The shapes are written last, so where they are the pixels are whole.
         if not shapes_file.exists():
             shapes = []
             with replacing(pixels_file) as file:
-                for picture in _pictures(examples):
+                for picture in _pictures(examples, reduction):
                     file.write(picture)
                     shapes.append(picture.shape[:2])
             with replacing(shapes_file) as file:
@@ -104,10 +108,10 @@ def _on_disk(examples: Examples, folder: Path) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(f"the pictures cannot be kept in {folder}: {error.strerror or error}.") from None
 
 
-def _fingerprint(examples: Examples) -> str:
+def _fingerprint(examples: Examples, reduction: Reduction | None) -> str:
     """A name that changes when a file does."""
     files = examples.paths if isinstance(examples, FileExamples) else examples.shards
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(b"" if reduction is None else repr(tuple(reduction)).encode())
     for path in files:
         status = os.stat(path)
         digest.update(f"{status.st_size} {status.st_mtime_ns} ".encode() + os.fsencode(path) + b"\0")

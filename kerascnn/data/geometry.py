@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     import tensorflow as tf
 
-Resize = Literal["antialias", "bilinear"]
+Resize = Literal["bilinear", "antialias"]
 
 # Shapes that random erasing tries before it leaves a picture as it is.
 ATTEMPTS = 10
@@ -95,11 +95,11 @@ def resized(image: tf.Tensor, size: int, resize: Resize) -> tf.Tensor:
 
     if resize == "antialias":
         return _antialiased(image, size)
-    # Between neighbours no value leaves the range, so there is nothing to clip.
+    # Means of pixels do not leave the range, so there is nothing to clip.
     image = tf.cond(
         tf.reduce_all(tf.shape(image)[:2] < 2 * size),
         lambda: _interpolated(image, size),
-        lambda: _antialiased(image, size),
+        lambda: tf.raw_ops.ResizeArea(images=image[None], size=(size, size))[0],
     )
     return tf.ensure_shape(image, (size, size, 3))
 

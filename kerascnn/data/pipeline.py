@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerascnn.data.augmentation import Augmentation, evaluation_view, mixed_batch, training_window, view_of_crop
+from kerascnn.data.augmentation import (
+    Augmentation,
+    evaluation_view,
+    mixed_batch,
+    reduction_for,
+    training_window,
+    view_of_crop,
+)
 from kerascnn.data.cache import Cache, cached_reader
 from kerascnn.data.dataset import Examples
 from kerascnn.data.reading import whole
@@ -80,7 +87,7 @@ def training_batches(
     _check(examples, size, augmentation, batch_size, worker, workers)
     if not 0 <= start_step <= steps * len(epochs):
         raise InputError(f"start_step must be from 0 to {steps * len(epochs)}, not {start_step}.")
-    read = cached_reader(examples, cache, cache_folder)
+    read = cached_reader(examples, cache, cache_folder, reduction_for(augmentation, size))
     labels = tf.constant(examples.labels, tf.int32)
     weights = None if class_weights is None else tf.constant(class_weights, tf.float32)
 

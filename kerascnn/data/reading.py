@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kerascnn.data.dataset import ArrayExamples, Examples, FileExamples, RecordExamples
 from kerascnn.data.geometry import Window, cut
 from kerascnn.data.pictures import read_picture
+from kerascnn.data.reduction import RATIOS, Reduction
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -24,16 +26,21 @@ def whole(shape: tf.Tensor) -> None:
     return None
 
 
-def reader(examples: Examples) -> Read:
+def reader(examples: Examples, reduction: Reduction | None = None) -> Read:
     """How the pictures of `examples` are read; of a plain JPEG file only the wanted part is decoded.
 
     The pixels are the same to the bit whichever part is wanted.
+
+    Args:
+        examples: what to read.
+        reduction: how far plain JPEG files are reduced by their decoder; the part that is wanted is then one of the
+            reduced picture. All others keep their size.
     """
     if isinstance(examples, ArrayExamples):
         return _array_reader(examples)
     if isinstance(examples, RecordExamples):
-        return _record_reader(examples)
-    return _file_reader(examples)
+        return _record_reader(examples, reduction)
+    return _file_reader(examples, reduction)
 
 
 def _array_reader(examples: ArrayExamples) -> Read:
@@ -43,7 +50,7 @@ def _array_reader(examples: ArrayExamples) -> Read:
     return lambda index, choose: _part(images[index], choose)
 
 
-def _file_reader(examples: FileExamples) -> Read:
+def _file_reader(examples: FileExamples, reduction: Reduction | None) -> Read:
     import tensorflow as tf
 
     # As bytes, because file names need not be valid text.
@@ -57,15 +64,15 @@ def _file_reader(examples: FileExamples) -> Read:
     def read(index, choose):
         path = paths[index]
         if examples.plain.all():
-            return _jpeg(tf.io.read_file(path), choose)
+            return _jpeg(tf.io.read_file(path), choose, reduction)
         return tf.cond(
-            plain[index], lambda: _jpeg(tf.io.read_file(path), choose), lambda: _part(by_pillow(path), choose)
+            plain[index], lambda: _jpeg(tf.io.read_file(path), choose, reduction), lambda: _part(by_pillow(path), choose)
         )
 
     return read
 
 
-def _record_reader(examples: RecordExamples) -> Read:
+def _record_reader(examples: RecordExamples, reduction: Reduction | None) -> Read:
     import tensorflow as tf
 
     shards = tf.constant([os.fsencode(path) for path in examples.shards])
@@ -93,7 +100,7 @@ def _record_reader(examples: RecordExamples) -> Read:
         contents = tf.io.parse_single_example(record, features)["image/encoded"]
         return tf.cond(
             plain[index],
-            lambda: _jpeg(contents, choose),
+            lambda: _jpeg(contents, choose, reduction),
             lambda: _part(tf.io.decode_png(contents, channels=3), choose),
         )
 
@@ -107,17 +114,30 @@ def _part(image: tf.Tensor, choose: ChooseWindow) -> tf.Tensor:
     return image if window is None else cut(image, window)
 
 
-def _jpeg(contents: tf.Tensor, choose: ChooseWindow) -> tf.Tensor:
+def _jpeg(contents: tf.Tensor, choose: ChooseWindow, reduction: Reduction | None) -> tf.Tensor:
     import tensorflow as tf
 
     shape = tf.io.extract_jpeg_shape(contents)[:2]
+    if reduction is None:
+        return _decoded(contents, 1, shape, choose(shape))
+    step = reduction.step(shape)
+    ratio = tf.constant(RATIOS)[step]
+    shape = (shape + ratio - 1) // ratio
     window = choose(shape)
+    # The decoder takes its ratio as a constant.
+    return tf.switch_case(step, [partial(_decoded, contents, ratio, shape, window) for ratio in RATIOS])
+
+
+def _decoded(contents: tf.Tensor, ratio: int, shape: tf.Tensor, window: Window | None) -> tf.Tensor:
+    """The part of a JPEG inside a window; `shape` is that of the reduced picture."""
+    import tensorflow as tf
+
     if window is None:
-        return tf.io.decode_jpeg(contents, channels=3)
+        return tf.io.decode_jpeg(contents, channels=3, ratio=ratio)
     # Colour is kept at half resolution and interpolated, for which the decoder needs the columns beside the window.
     left = tf.minimum(window.begin[1], 1)
     right = tf.minimum(shape[1] - window.begin[1] - window.extent[1], 1)
     columns = tf.stack([window.begin[1] - left, window.extent[1] + left + right])
     area = tf.stack([window.begin[0], columns[0], window.extent[0], columns[1]])
-    image = tf.io.decode_and_crop_jpeg(contents, area, channels=3)
+    image = tf.io.decode_and_crop_jpeg(contents, area, channels=3, ratio=ratio)
     return image[:, left : left + window.extent[1]]

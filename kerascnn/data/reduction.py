@@ -1,0 +1,37 @@
+"""How far a large JPEG can be reduced while it is decoded: to a half, a quarter or an eighth of its sides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# The decoder's own, by leaving out high frequencies; what it decodes is ceil(side / ratio) pixels long.
+RATIOS = (1, 2, 4, 8)
+
+
+class Reduction(NamedTuple):
+    """How far a picture can be reduced so that none of its crops has fewer pixels than its view.
+
+    It depends on the picture and not on the crop that is drawn, so that a picture that is kept decoded is the same.
+
+    Attributes:
+        size: height and width of the views in pixels.
+        share_of_area: the shortest side of any crop, over the square root of the picture's area; or 0.
+        share_of_side: the same, over the picture's shorter side; or 0.
+    """
+
+    size: int
+    share_of_area: float = 0.0
+    share_of_side: float = 0.0
+
+    def step(self, shape: tf.Tensor) -> tf.Tensor:
+        """Which of `RATIOS`, as an int32 index, for a picture of int32 (height, width)."""
+        import tensorflow as tf
+
+        sides = tf.cast(shape, tf.float32)
+        shortest = tf.maximum(
+            self.share_of_area * tf.sqrt(sides[0] * sides[1]), self.share_of_side * tf.minimum(sides[0], sides[1])
+        )
+        return tf.reduce_sum(tf.cast(shortest >= [float(self.size * ratio) for ratio in RATIOS[1:]], tf.int32))

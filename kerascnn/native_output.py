@@ -1,11 +1,15 @@
-"""Keeping native libraries' start-up chatter off the terminal."""
+"""Keeping native libraries' chatter off the terminal."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
+from typing import TextIO
+
+from kerascnn import jpeg_damage_filter
 
 
 @contextlib.contextmanager
@@ -30,3 +34,54 @@ def discarded_stderr() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(sink)
+
+
+@contextlib.contextmanager
+def jpeg_damage_discarded() -> Iterator[None]:
+    """Keeps off standard error meanwhile what libjpeg says there of damaged files; all else passes.
+
+    TensorFlow's decoder lets it say so at every log level and without a file's name; what is wrong with a file is in
+    the verdict on it. Python writes past the filter, so what is a terminal to it stays one.
+    """
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:
+        # There is no standard error to keep clean.
+        yield
+        return
+    filtering = subprocess.Popen(
+        [sys.executable, "-I", "-S", jpeg_damage_filter.__file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        # Ctrl-C is for the program whose output it passes on.
+        start_new_session=True,
+    )
+    before = sys.stderr
+    direct = _on_another_descriptor(before, kept)
+    os.dup2(filtering.stdin.fileno(), 2)
+    filtering.stdin.close()
+    if direct:
+        sys.stderr = direct
+    try:
+        yield
+    finally:
+        if direct:
+            direct.flush()
+            if sys.stderr is direct:
+                sys.stderr = before
+        os.dup2(kept, 2)
+        os.close(kept)
+        # What is on its way arrives first. A child process that was started meanwhile and goes on keeps the filter.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            filtering.wait(timeout=1.0)
+
+
+def _on_another_descriptor(stream: TextIO, descriptor: int) -> TextIO | None:
+    """What writes like Python's standard error to `descriptor`; None where that is not the process' own."""
+    try:
+        if stream.fileno() != 2:
+            return None
+    except (OSError, ValueError):
+        return None
+    return os.fdopen(os.dup(descriptor), "w", buffering=1, encoding=stream.encoding, errors=stream.errors)

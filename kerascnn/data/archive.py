@@ -11,8 +11,8 @@ import re
 import shutil
 import tarfile
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from kerascnn.data.dataset import SetAside
 from kerascnn.data.disk_room import LOOK_EVERY, said, short_of_room
 from kerascnn.data.file_names import fitted, shown
 from kerascnn.data.tar_entries import Stream, tar_entries
+from kerascnn.data.tracking import ByteTrack, untracked_bytes
 from kerascnn.data.zip_entries import ENCRYPTED_PROBLEM, ZipReader
 from kerascnn.errors import InputError
 
@@ -93,7 +94,9 @@ def unlike_an_archive(head: bytes) -> str:
     return UNKNOWN
 
 
-def unpack(archive: Path, folder: Path, limits: Limits = Limits()) -> list[SetAside]:
+def unpack(
+    archive: Path, folder: Path, limits: Limits = Limits(), track: ByteTrack = untracked_bytes
+) -> list[SetAside]:
     """Unpacks the files of a .zip or .tar archive, the latter bare or compressed, below an empty folder.
 
     What the file is, its first bytes tell. Names are kept as far as the file system can hold them (`fitted`);
@@ -106,6 +109,7 @@ def unpack(archive: Path, folder: Path, limits: Limits = Limits()) -> list[SetAs
         archive: the file.
         folder: where to; made if it is not there.
         limits: against archives that unpack to more than anyone could want.
+        track: shows the bytes as they come out; a .zip and a bare .tar tell beforehand how many there are.
 
     Returns:
         The entries that were not unpacked, each with its reason.
@@ -126,7 +130,7 @@ def unpack(archive: Path, folder: Path, limits: Limits = Limits()) -> list[SetAs
     except OSError as error:
         raise InputError(f"{archive} cannot be unpacked into {folder}: {said(error)}.") from None
     try:
-        return _unpacked(archive, folder, limits)
+        return _unpacked(archive, folder, limits, track)
     # Whatever ends it, Ctrl-C too, leaves nothing half-written.
     except BaseException as error:
         _clear(folder, existed)
@@ -137,16 +141,18 @@ def unpack(archive: Path, folder: Path, limits: Limits = Limits()) -> list[SetAs
         raise
 
 
-def _unpacked(archive: Path, folder: Path, limits: Limits) -> list[SetAside]:
+def _unpacked(archive: Path, folder: Path, limits: Limits, track: ByteTrack) -> list[SetAside]:
     budget = _Budget(archive, folder, limits)
     places = _Places(folder)
     set_aside, count = [], 0
-    for count, entry in enumerate(_entries(archive, budget), 1):
-        if count > limits.entries:
-            raise InputError(f"{archive} has more than {limits.entries:,} files, the most that are unpacked.")
-        problem = entry.problem or _written(entry, places)
-        if problem:
-            set_aside.append(SetAside(shown(entry.name), problem))
+    # Closed, so that what shows the progress is gone before an error is told.
+    with closing(_entries(archive, budget, track)) as entries:
+        for count, entry in enumerate(entries, 1):
+            if count > limits.entries:
+                raise InputError(f"{archive} has more than {limits.entries:,} files, the most that are unpacked.")
+            problem = entry.problem or _written(entry, places)
+            if problem:
+                set_aside.append(SetAside(shown(entry.name), problem))
     if set_aside and len(set_aside) == count:
         reasons = {item.reason for item in set_aside}
         if reasons == {ENCRYPTED_PROBLEM}:
@@ -156,7 +162,7 @@ def _unpacked(archive: Path, folder: Path, limits: Limits) -> list[SetAside]:
     return set_aside
 
 
-def _entries(archive: Path, budget: _Budget) -> Iterator[Entry]:
+def _entries(archive: Path, budget: _Budget, track: ByteTrack) -> Generator[Entry, None, None]:
     with archive.open("rb") as file:
         head = file.read(HEAD)
     kind = recognized(head)
@@ -166,12 +172,14 @@ def _entries(archive: Path, budget: _Budget) -> Iterator[Entry]:
     if kind == ".zip":
         reader = ZipReader(archive)
         budget.expect(reader.declared)
-        for entry in reader.entries():
-            yield Entry(entry.name, entry.problem, budget.counted(entry.contents))
+        with budget.followed(track, reader.declared):
+            for entry in reader.entries():
+                yield Entry(entry.name, entry.problem, budget.counted(entry.contents))
     elif kind is None:
         raise DamagedArchiveError(f"it is {unlike_an_archive(head)}")
     else:
-        with _decompressed(archive, kind) as stream:
+        total = archive.stat().st_size if kind == ".tar" else None
+        with _decompressed(archive, kind) as stream, budget.followed(track, total):
             yield from tar_entries(_CountedStream(stream, budget))
 
 
@@ -195,7 +203,14 @@ class _Budget:
         self._archive, self._folder, self._limits = archive, folder, limits
         self._packed = archive.stat().st_size
         self._spent = self._seen = 0
+        self._tick: Callable[[int], object] = lambda size: None
         self.expect(0)
+
+    @contextmanager
+    def followed(self, track: ByteTrack, total: int | None) -> Iterator[None]:
+        """Shows meanwhile how much was spent, of `total` bytes where that is known."""
+        with track(f"Unpacking {shown(self._archive.name)}", total, 0) as self._tick:
+            yield
 
     def expect(self, size: int) -> None:
         """Sees whether there is room for so many bytes more."""
@@ -208,6 +223,7 @@ class _Budget:
 
     def spend(self, size: int) -> None:
         self._spent += size
+        self._tick(size)
         if self._spent > self._limits.total:
             raise InputError(f"{self._archive} unpacks to more than {self._limits.total:,} bytes, the most allowed.")
         if self._spent > max(self._limits.ratio_from, self._limits.ratio * self._packed):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from kerascnn.data.pictures import UnreadablePictureError, opened, opened_plain, orientation, upright_rgb
 from kerascnn.data.tracking import Track, untracked
-from kerascnn.native_output import discarded_stderr
+from kerascnn.native_output import discarded_stderr, jpeg_damage_discarded
 
 # The largest picture that is read holds so many bytes uncompressed; films and disk images are not read at all.
 LARGEST_FILE = 600_000_000
@@ -95,7 +95,7 @@ def checked(
     def verdicts(start: int) -> list[Entry]:
         return [check(root, path, known.get(path)) for path in paths[start : start + PORTION]]
 
-    with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as threads:
+    with jpeg_damage_discarded(), warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as threads:
         # What Pillow finds odd is either in the verdict or of no consequence.
         warnings.simplefilter("ignore")
         blocks = (

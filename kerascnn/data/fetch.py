@@ -16,16 +16,15 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 from kerascnn.data.archive import HEAD, UNKNOWN, WEB_PAGE, archive_stem, recognized, unlike_an_archive
 from kerascnn.data.archive_entry import DamagedArchiveError
 from kerascnn.data.disk_room import LOOK_EVERY, said, short_of_room
 from kerascnn.data.file_names import fitted, shown
+from kerascnn.data.tracking import ByteTrack, untracked_bytes
 from kerascnn.data.zip_entries import ZipReader
 from kerascnn.errors import InputError
 
@@ -42,23 +41,6 @@ PASSING = (408, 425, 429)
 # Bytes that a try must bring to count as one that got on, and those within a timeout that are better than none.
 PROGRESS = 1 << 20
 TRICKLE = 1 << 10
-
-
-class ByteTrack(Protocol):
-    """Shows the progress of a download: a context that gives a function to be told how many bytes came in.
-
-    Called with a description, the number of bytes in all (None when nobody knows) and of those already there.
-    """
-
-    def __call__(
-        self, description: str, total: int | None, done: int, /
-    ) -> AbstractContextManager[Callable[[int], object]]: ...
-
-
-@contextmanager
-def untracked_bytes(description: str, total: int | None, done: int) -> Iterator[Callable[[int], object]]:
-    """The `ByteTrack` that shows nothing."""
-    yield lambda size: None
 
 
 @dataclass(frozen=True)

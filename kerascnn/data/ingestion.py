@@ -15,11 +15,10 @@ import numpy as np
 from kerascnn.data import manifest
 from kerascnn.data.checking import IGNORED, READ, REFUSED, UNREADABLE, Entry, checked
 from kerascnn.data.dataset import DataSet, FileExamples, RecordExamples, SetAside, shortened
-from kerascnn.data.fetch import ByteTrack, untracked_bytes
 from kerascnn.data.layouts import Layout, recognized
 from kerascnn.data.sources import Place, place_of, ready_made
 from kerascnn.data.splits import TEST, TRAINING, VALIDATION, Duplicates, duplicates, split_by_content
-from kerascnn.data.tracking import Track, untracked
+from kerascnn.data.tracking import ByteTrack, Track, untracked, untracked_bytes
 from kerascnn.errors import InputError, closest
 
 ON_BAD = ("skip", "fail", "move")
@@ -133,7 +132,7 @@ def ingest(
             data set; "fail" refuses the source; "move" moves it to a quarantine folder with a list of reasons.
         sha256: of the archive, in hexadecimal.
         track: shows progress over an iterable of known length.
-        track_bytes: shows the bytes of a download.
+        track_bytes: shows the bytes of a download, and of what an archive unpacks to.
 
     Raises:
         InputError: nothing is there, it is not pictures in at least two classes, or `on_bad` is "fail" and a file is.

@@ -63,11 +63,13 @@ def _file_reader(examples: FileExamples, reduction: Reduction | None) -> Read:
 
     def read(index, choose):
         path = paths[index]
-        if examples.plain.all():
+
+        def by_tensorflow():
             return _jpeg(tf.io.read_file(path), choose, reduction)
-        return tf.cond(
-            plain[index], lambda: _jpeg(tf.io.read_file(path), choose, reduction), lambda: _part(by_pillow(path), choose)
-        )
+
+        if examples.plain.all():
+            return by_tensorflow()
+        return tf.cond(plain[index], by_tensorflow, lambda: _part(by_pillow(path), choose))
 
     return read
 

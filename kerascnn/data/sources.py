@@ -17,9 +17,9 @@ from kerascnn.data.cache_folder import cache_folder, key_of
 from kerascnn.data.checking import REFUSED, Entry
 from kerascnn.data.dataset import DataSet, SetAside
 from kerascnn.data.digits import load_digits
-from kerascnn.data.fetch import ByteTrack, fetch
+from kerascnn.data.fetch import fetch
 from kerascnn.data.records import load_records
-from kerascnn.data.tracking import Track
+from kerascnn.data.tracking import ByteTrack, Track
 from kerascnn.errors import InputError
 
 NAMED = ("keras:", "tfds:")
@@ -78,7 +78,7 @@ def place_of(source: str, to: Path | None, sha256: str | None, track_bytes: Byte
         source: an http(s) URL or path of an archive, a folder, or a folder that an earlier call was given as `to`.
         to: where to unpack to, and to keep the manifest; without it archives are unpacked to a temporary folder.
         sha256: what the archive's must be, in hexadecimal.
-        track_bytes: shows a download.
+        track_bytes: shows a download, and an unpacking.
 
     Raises:
         InputError: nothing is there, or it is no archive and no folder, or not the one that was meant.
@@ -103,7 +103,7 @@ def place_of(source: str, to: Path | None, sha256: str | None, track_bytes: Byte
     origin = manifest.Origin(
         str(path.resolve()), slug(stem), PICTURES, f"{status.st_size} bytes of {status.st_mtime_ns}"
     )
-    return _unpacked(origin, to, lambda: path)
+    return _unpacked(origin, to, lambda: path, track_bytes)
 
 
 def _stem_by_contents(path: Path) -> str | None:
@@ -141,19 +141,19 @@ def _at_url(url: str, to: Path | None, sha256: str | None, track_bytes: ByteTrac
     stem = archive_stem(Path(urllib.parse.urlsplit(url).path))
     origin = manifest.Origin(url, slug(stem or "data"), PICTURES)
     downloads = (to.expanduser() / "download") if to else cache_folder() / "downloads" / key_of(url)
-    place = _unpacked(origin, to, lambda: fetch(url, downloads, sha256=sha256, track=track_bytes))
+    place = _unpacked(origin, to, lambda: fetch(url, downloads, sha256=sha256, track=track_bytes), track_bytes)
     if to:
         # The pictures are there; the archive would be there twice.
         shutil.rmtree(downloads, ignore_errors=True)
     return place
 
 
-def _unpacked(origin: manifest.Origin, to: Path | None, archive: Callable[[], Path]) -> Place:
+def _unpacked(origin: manifest.Origin, to: Path | None, archive: Callable[[], Path], track_bytes: ByteTrack) -> Place:
     """The pictures of an archive, which is asked for only if they are not there yet."""
     if to is None:
         workspace = tempfile.TemporaryDirectory(prefix="kerascnn-")
         root = Path(workspace.name)
-        refused = _entries(unpack(archive(), root))
+        refused = _entries(unpack(archive(), root, track=track_bytes))
         kept = cache_folder() / "manifests" / f"{origin.name}-{key_of(origin.source)}.jsonl"
         return Place(origin.source, root, origin, kept, None, refused, workspace)
     to = to.expanduser().resolve()
@@ -164,7 +164,7 @@ def _unpacked(origin: manifest.Origin, to: Path | None, archive: Callable[[], Pa
             what = f"the pictures of {earlier.source}" if earlier else "pictures of an unknown source"
             raise InputError(f"{root} holds {what}; remove it or give another --to.")
     else:
-        _unpacked_as_a_whole(archive(), root, to / manifest.NAME, origin)
+        _unpacked_as_a_whole(archive(), root, to / manifest.NAME, origin, track_bytes)
     return _kept(to, origin)
 
 
@@ -172,7 +172,9 @@ def _entries(refused: Sequence[SetAside]) -> tuple[Entry, ...]:
     return tuple(Entry(item.path, verdict=REFUSED, reason=item.reason) for item in refused)
 
 
-def _unpacked_as_a_whole(archive: Path, root: Path, kept: Path, origin: manifest.Origin) -> None:
+def _unpacked_as_a_whole(
+    archive: Path, root: Path, kept: Path, origin: manifest.Origin, track_bytes: ByteTrack
+) -> None:
     """Unpacks beside the target and renames, so that what was broken off never looks complete."""
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +182,7 @@ def _unpacked_as_a_whole(archive: Path, root: Path, kept: Path, origin: manifest
     except OSError as error:
         raise InputError(f"{root.parent} cannot be written: {error.strerror}.") from None
     try:
-        refused = unpack(archive, unfinished)
+        refused = unpack(archive, unfinished, track=track_bytes)
         # First, because pictures without a manifest are of an unknown source.
         manifest.write(kept, origin, _entries(refused))
         unfinished.chmod(0o755)

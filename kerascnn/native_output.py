@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO
-
-from kerascnn import jpeg_damage_filter
 
 
 @contextlib.contextmanager
@@ -43,6 +41,8 @@ def jpeg_damage_discarded() -> Iterator[None]:
     TensorFlow's decoder lets it say so at every log level and without a file's name; what is wrong with a file is in
     the verdict on it. Python writes past the filter, so what is a terminal to it stays one.
     """
+    import subprocess
+
     sys.stderr.flush()
     try:
         kept = os.dup(2)
@@ -50,17 +50,19 @@ def jpeg_damage_discarded() -> Iterator[None]:
         # There is no standard error to keep clean.
         yield
         return
+    reading, writing = os.pipe()
     filtering = subprocess.Popen(
-        [sys.executable, "-I", "-S", jpeg_damage_filter.__file__],
-        stdin=subprocess.PIPE,
+        [sys.executable, "-I", "-S", Path(__file__).with_name("jpeg_damage_filter.py")],
+        stdin=reading,
         stdout=subprocess.DEVNULL,
         # Ctrl-C is for the program whose output it passes on.
         start_new_session=True,
     )
     before = sys.stderr
     direct = _on_another_descriptor(before, kept)
-    os.dup2(filtering.stdin.fileno(), 2)
-    filtering.stdin.close()
+    os.dup2(writing, 2)
+    os.close(reading)
+    os.close(writing)
     if direct:
         sys.stderr = direct
     try:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from kerascnn import InputError
 from kerascnn.applications import list_models
 
 
@@ -302,3 +303,18 @@ def test_resume_finishes_what_was_stopped(tmp_path, few_digits, digits_recipe, c
     assert json.loads(outcome.out)["run"] == str(run.path)
     assert [row["epoch"] for row in run.history()] == [0, 1, 2]
     assert (tmp_path / "saved_models" / "resnet20-digits" / "resnet20-digits.tflite").is_file()
+
+
+def test_train_takes_class_weights_and_a_cache(command, monkeypatch):
+    printed = command("train", "--class-weights", "balanced", "--limit", 100, "--print-recipe")
+    assert "class_weights: balanced" in printed.out.splitlines()
+
+    def train(recipe, data, *, cache, **others):
+        raise InputError(f"{recipe.class_weights} and {cache}")
+
+    monkeypatch.setattr("kerascnn.training.train", train)
+    ended = command("train", "--class-weights", "balanced", "--cache", "disk", "--limit", 100)
+    assert ended.status == 2 and "kerascnn: balanced and disk" in ended.err
+    assert "class weights from " in ended.err
+    for option in ("--class-weights", "--cache"):
+        assert command("train", option, "some").status == 2

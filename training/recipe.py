@@ -42,6 +42,7 @@ class Recipe:
         seed: of initialization, order, augmentation and dropout.
         precision: "auto" takes float16 on a GPU, bfloat16 on a processor with such instructions, else float32.
         optimizer, schedule, averaging, initialization, pixels, augmentation, auxiliary_heads, evaluation: see there.
+        class_weights: "balanced" lets every class count the same in the loss, however many pictures it has.
         label_smoothing: the share of a label's weight that is spread over all classes.
 
     Example:
@@ -65,6 +66,7 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     auxiliary_heads: AuxiliaryHeads = field(default_factory=AuxiliaryHeads)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: float = 0.0
 
     def __post_init__(self):
@@ -75,6 +77,8 @@ class Recipe:
                 raise InputError(f"{name} must be at least 1, not {value}.")
         if not 0 <= self.seed < 2**31:
             raise InputError(f"seed must be from 0 to 2147483647, not {self.seed}.")
+        if self.class_weights not in ("none", "balanced"):
+            raise InputError(f"class_weights must be 'none' or 'balanced', not '{self.class_weights}'.")
         if not 0 <= self.label_smoothing < 1:
             raise InputError(f"label_smoothing must be from 0 to less than 1, not {self.label_smoothing}.")
 

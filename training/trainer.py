@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from kerascnn.applications import registry
+from kerascnn.data.cache import Cache, pictures_folder
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.pipeline import evaluation_batches, training_batches
 from kerascnn.errors import InputError
@@ -75,6 +76,7 @@ def train(
     *,
     runs: str | Path = "runs",
     limit: int | None = None,
+    cache: Cache = "none",
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """Trains a network from scratch and leaves a run folder.
@@ -84,6 +86,7 @@ def train(
         data: from `kerascnn.data.load`.
         runs: the folder in which the run folder `<model>-<data>-<time>` is made.
         limit: the limit `data` was loaded with, written down for `resume`.
+        cache: whether decoded pictures are kept, in "memory" or on "disk"; it changes nothing but the speed.
         callbacks: more of Keras' callbacks, such as `LiveProgress`.
 
     Returns:
@@ -103,14 +106,19 @@ def train(
     _seed(recipe)
     model = _in_policy(recipe.precision, lambda: assemble(recipe, data))
     compile_for(model, recipe, steps_per_epoch(recipe, data))
-    batches = _batches(model, recipe, data, epochs_done=0)
+    batches = _batches(model, recipe, data, 0, cache)
     folder = RunFolder.create(Path(runs), recipe.model, data.name)
     folder.write_recipe(recipe, data.source, limit, _facts(model, recipe, data))
     return _fit(model, recipe, batches, folder, epochs_done=0, callbacks=callbacks)
 
 
 def resume(
-    folder: RunFolder, recipe: Recipe, data: DataSet, *, callbacks: Sequence[keras.callbacks.Callback] = ()
+    folder: RunFolder,
+    recipe: Recipe,
+    data: DataSet,
+    *,
+    cache: Cache = "none",
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """Goes on with a run from its last whole epoch.
 
@@ -118,7 +126,7 @@ def resume(
         folder: of the run that was stopped.
         recipe: as `folder.read_recipe()` gives it.
         data: loaded from the source and limit that `folder.read_recipe()` gives.
-        callbacks: as for `train`.
+        cache, callbacks: as for `train`.
 
     Raises:
         InputError: there is no checkpoint, it cannot be read, or the data are others than before.
@@ -134,7 +142,7 @@ def resume(
     if names != data.class_names:
         raise InputError(f"{data.source} has other classes than {folder.path} was trained on.")
     _compile_again(model, recipe, data)
-    batches = _batches(model, recipe, data, epochs_done)
+    batches = _batches(model, recipe, data, epochs_done, cache)
     return _fit(model, recipe, batches, folder, epochs_done, callbacks)
 
 
@@ -193,7 +201,7 @@ class Batches(NamedTuple):
     steps: int
 
 
-def _batches(model: keras.Model, recipe: Recipe, data: DataSet, epochs_done: int) -> Batches:
+def _batches(model: keras.Model, recipe: Recipe, data: DataSet, epochs_done: int, cache: Cache) -> Batches:
     views = {
         "classes": len(data.class_names),
         "size": recipe.image_size,
@@ -201,11 +209,19 @@ def _batches(model: keras.Model, recipe: Recipe, data: DataSet, epochs_done: int
         "batch_size": recipe.batch_size,
     }
     epochs = range(epochs_done, recipe.epochs)
+    kept = {"cache": cache, "cache_folder": pictures_folder(data)}
+    weights = data.class_weights() if recipe.class_weights == "balanced" else None
     training = training_batches(
-        data.training, augmentation=recipe.augmentation, seed=recipe.seed, epochs=epochs, **views
+        data.training,
+        augmentation=recipe.augmentation,
+        seed=recipe.seed,
+        epochs=epochs,
+        class_weights=weights,
+        **kept,
+        **views,
     )
     pictures = np.zeros((0, 1, 1, 3)) if epochs_done else next(iter(training))[0].numpy()[:GRID_PICTURES]
-    validation = evaluation_batches(data.validation, **views)
+    validation = evaluation_batches(data.validation, **kept, **views)
     # The same ones whatever the epoch, so that a training that goes on measures what it would have.
     statistics = training_batches(
         data.training, augmentation=recipe.augmentation, seed=recipe.seed, epochs=range(1), **views
@@ -224,7 +240,7 @@ def _for_heads(batches, model: keras.Model):
     if not isinstance(model.output, dict):
         return batches
     heads = list(model.output)
-    return batches.map(lambda images, labels: (images, dict.fromkeys(heads, labels)))
+    return batches.map(lambda images, labels, *weights: (images, dict.fromkeys(heads, labels), *weights))
 
 
 def _fit(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from kerascnn.native_output import jpeg_damage_discarded
+
 from .arguments import Verbs, add_data_options
 from .loading import data_of, load, print_json, start_tensorflow
 
@@ -22,6 +24,7 @@ def add_verbs(verbs: Verbs) -> None:
     add_data_options(evaluate, default=None, more=" (default: what the run was trained on)")
 
 
+@jpeg_damage_discarded()
 def run_evaluate(options: argparse.Namespace) -> int:
     """`kerascnn evaluate`."""
     source, limit = data_of(options)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerascnn.errors import InputError
+from kerascnn.native_output import jpeg_damage_discarded
 
 from .arguments import Parser, Verbs, add_data_options, share, some_of
 from .loading import data_of, load, print_json, start_tensorflow
@@ -38,6 +39,7 @@ def add_verbs(verbs: Verbs) -> None:
     _export_options(export)
 
 
+@jpeg_damage_discarded()
 def run_export(options: argparse.Namespace) -> int:
     """`kerascnn export`."""
     source, limit = data_of(options)

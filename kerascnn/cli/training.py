@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerascnn.native_output import jpeg_damage_discarded
+
 from .arguments import Parser, Verbs, add_data_options, positive
 from .exporting import export_report, export_status, export_with_progress
 from .loading import load, print_json, start_tensorflow
@@ -31,6 +33,7 @@ def add_verbs(verbs: Verbs) -> None:
         "kerascnn train",
         "kerascnn train --model googlenet --data photos/ --epochs 30",
         "kerascnn train --data pets.zip --image-size 64 --limit 200",
+        "kerascnn train --data photos/ --class-weights balanced --cache memory",
         "kerascnn train --recipe cifar_resnet --set optimizer.learning_rate=0.05 --set epochs=3",
         "kerascnn train --model resnet50 --recipe resnet50 --print-recipe",
         "kerascnn train --resume runs/resnet20-digits-20261120-101500",
@@ -52,6 +55,7 @@ def run_recipes(options: argparse.Namespace) -> int:
     return 0
 
 
+@jpeg_damage_discarded()
 def run_train(options: argparse.Namespace) -> int:
     """`kerascnn train`: train, evaluate, export."""
     if options.resume:
@@ -69,7 +73,7 @@ def run_train(options: argparse.Namespace) -> int:
     _say_what_runs(recipe, resolved, data)
     return _finish(
         lambda callbacks: training.train(
-            recipe, data, runs=options.out / "runs", limit=options.limit, callbacks=callbacks
+            recipe, data, runs=options.out / "runs", limit=options.limit, cache=options.cache, callbacks=callbacks
         ),
         resolved,
         data,
@@ -91,6 +95,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         batch_size=options.batch_size,
         seed=options.seed,
         precision=options.precision,
+        class_weights=options.class_weights,
     )
     return recipe.with_settings(options.set)
 
@@ -103,7 +108,12 @@ def _resume(options: argparse.Namespace) -> int:
     recipe, source, limit, _ = folder.read_recipe()
     data = load(source, limit)
     options.out = Path(os.path.relpath(folder.path.resolve().parent.parent))
-    return _finish(lambda callbacks: training.resume(folder, recipe, data, callbacks=callbacks), recipe, data, options)
+    return _finish(
+        lambda callbacks: training.resume(folder, recipe, data, cache=options.cache, callbacks=callbacks),
+        recipe,
+        data,
+        options,
+    )
 
 
 def _finish(start: Callable[[list], Run], recipe: Recipe, data: DataSet, options: argparse.Namespace) -> int:
@@ -159,6 +169,10 @@ def _say_what_runs(recipe: Recipe, resolved: Recipe, data: DataSet) -> None:
         lines.append(f"the recipe is not meant for {resolved.model} but for {', '.join(resolved.about.networks)}")
     if resolved.batch_size < recipe.batch_size:
         lines.append(f"batches of {resolved.batch_size}: there are no more training pictures")
+    if resolved.class_weights == "balanced":
+        weights = sorted(zip(data.class_weights(), data.class_names, strict=True))
+        (least, frequent), (greatest, rare) = weights[0], weights[-1]
+        lines.append(f"class weights from {least:.2f} ({frequent}) to {greatest:.2f} ({rare})")
     if recipe.augmentation.flip and not resolved.augmentation.flip:
         lines.append(f"no mirroring: a mirrored picture of {data.name} is of no class")
     for line in lines:
@@ -183,6 +197,17 @@ def _train_options(parser: Parser) -> None:
         "--precision",
         choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
         help="of the computation (default: auto); exports are float32 always",
+    )
+    parser.add_argument(
+        "--class-weights",
+        choices=("none", "balanced"),
+        help="balanced: every class counts the same in the loss, however many pictures it has (default: none)",
+    )
+    parser.add_argument(
+        "--cache",
+        choices=("none", "memory", "disk"),
+        default="none",
+        help="keep decoded pictures, so that they are read once; uses much room (default: none)",
     )
     parser.add_argument("--out", type=Path, default=Path(), metavar="FOLDER", help="gets runs/ and saved_models/")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped")

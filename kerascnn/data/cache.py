@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 
 from kerascnn.data.atomic import replacing
-from kerascnn.data.dataset import ArrayExamples, Examples, FileExamples
+from kerascnn.data.cache_folder import cache_folder
+from kerascnn.data.dataset import ArrayExamples, DataSet, Examples, FileExamples
 from kerascnn.data.geometry import Window
 from kerascnn.data.reading import Read, reader, whole
 from kerascnn.data.reduction import Reduction
@@ -54,6 +55,13 @@ def cached_reader(
     if folder is None:
         raise InputError("cache 'disk' needs a cache_folder to keep the pictures in.")
     return _flat_reader(*_on_disk(examples, reduction, Path(folder)))
+
+
+def pictures_folder(data: DataSet) -> Path:
+    """Where the pictures of a data set are kept on disk: with it where it is temporary, else in the user's cache."""
+    if data.workspace:
+        return Path(data.workspace.name) / ".kerascnn-pictures"
+    return cache_folder() / "pictures"
 
 
 def _pictures(examples: Examples, reduction: Reduction | None):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -113,7 +114,7 @@ class DataSet:
     validation: Examples
     set_aside: tuple[SetAside, ...] = ()
     mirrored: bool = True
-    workspace: object = field(default=None, repr=False, compare=False)
+    workspace: TemporaryDirectory | None = field(default=None, repr=False, compare=False)
 
     def imbalance(self) -> float:
         """How many times as many training pictures the largest class has as the smallest."""

@@ -50,7 +50,7 @@ class Place:
     manifest: Path
     quarantine: Path | None
     refused: tuple[Entry, ...] = ()
-    workspace: object = None
+    workspace: tempfile.TemporaryDirectory | None = None
 
 
 def is_url(source: str) -> bool:

@@ -1,6 +1,7 @@
 """Archives of every kind, honest, damaged and hostile."""
 
 import bz2
+import contextlib
 import errno
 import gzip
 import io
@@ -501,3 +502,39 @@ def test_what_ends_in_the_middle_leaves_nothing(tmp_path, monkeypatch, ending):
     with pytest.raises(InputError if isinstance(ending, OSError) else KeyboardInterrupt, match=r"disk is full|^$"):
         unpack(packed(tmp_path, ".zip", FILES), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("suffix", [".zip", *PACKERS])
+def test_progress_is_shown(suffix, tmp_path):
+    file = packed(tmp_path, suffix, FILES)
+    seen, ended = [], []
+
+    @contextlib.contextmanager
+    def track(description, total, done):
+        seen.extend([description, total, done])
+        yield ended.append
+        seen.append("ended")
+
+    unpack(file, tmp_path / "to", track=track)
+    size = sum(map(len, FILES.values()))
+    total = {".zip": size, ".tar": file.stat().st_size}.get(suffix)
+    assert seen == [f"Unpacking set{suffix}", total, 0, "ended"]
+    assert sum(ended) == size if suffix == ".zip" else sum(ended) > size
+
+
+def test_progress_is_over_before_an_error_is_told(tmp_path):
+    shown = []
+
+    @contextlib.contextmanager
+    def track(description, total, done):
+        shown.append(True)
+        try:
+            yield lambda size: None
+        finally:
+            shown.clear()
+
+    file = packed(tmp_path, ".tar", FILES)
+    file.write_bytes(file.read_bytes()[:100_000])
+    with pytest.raises(InputError):
+        unpack(file, tmp_path / "to", track=track)
+    assert not shown

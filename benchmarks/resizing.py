@@ -24,6 +24,7 @@ from rich.table import Table
 
 from kerascnn import data
 from kerascnn.data.geometry import resized
+from kerascnn.data.reading import TRANSFORM
 from kerascnn.data.reduction import RATIOS
 
 SIZES = (64, 128, 224)
@@ -38,7 +39,7 @@ def likeness(one: np.ndarray, other: np.ndarray) -> float:
 
 def compared(contents: bytes, size: int, generator: np.random.Generator) -> tuple[float, list[float]] | None:
     """How many times as long as `size` a random crop is, and its likenesses; None where the picture is too small."""
-    whole = tf.io.decode_jpeg(contents, channels=3).numpy()
+    whole = tf.io.decode_jpeg(contents, channels=3, dct_method=TRANSFORM).numpy()
     longest = min(whole.shape[0], whole.shape[1], int(BOUNDS[-1] * size))
     # Whole blocks, so that a reduced picture has the same crop.
     if longest // 8 * 8 <= size:
@@ -46,7 +47,7 @@ def compared(contents: bytes, size: int, generator: np.random.Generator) -> tupl
     side = generator.integers(size // 8 + 1, longest // 8 + 1) * 8
     top, left = (generator.integers(0, (length - side) // 8 + 1) * 8 for length in whole.shape[:2])
     ratio = max(ratio for ratio in RATIOS if side // ratio >= size)
-    reduced = tf.io.decode_jpeg(contents, channels=3, ratio=ratio)
+    reduced = tf.io.decode_jpeg(contents, channels=3, ratio=ratio, dct_method=TRANSFORM)
     part = slice(top // ratio, (top + side) // ratio), slice(left // ratio, (left + side) // ratio)
     crop = whole[top : top + side, left : left + side]
     best = np.asarray(Image.fromarray(crop).resize((size, size), Image.Resampling.LANCZOS), np.float32)

@@ -120,7 +120,7 @@ def _doubts(found: Ingested) -> Iterator[str]:
         largest, smallest = data.class_names[counts.argmax()], data.class_names[counts.argmin()]
         yield (
             f"'{largest}' has {data.imbalance():.1f} times as many training pictures as '{smallest}'; "
-            "DataSet.class_weights() gives weights that even this out"
+            "'kerascnn train --class-weights balanced' evens this out"
         )
 
 

@@ -17,7 +17,7 @@ from kerascnn.data.atomic import replacing
 from kerascnn.data.cache_folder import cache_folder
 from kerascnn.data.dataset import ArrayExamples, DataSet, Examples, FileExamples
 from kerascnn.data.geometry import Window
-from kerascnn.data.reading import Read, reader, whole
+from kerascnn.data.reading import TRANSFORM, Read, reader, whole
 from kerascnn.data.reduction import Reduction
 from kerascnn.errors import InputError
 
@@ -119,7 +119,7 @@ def _on_disk(examples: Examples, reduction: Reduction | None, folder: Path) -> t
 def _fingerprint(examples: Examples, reduction: Reduction | None) -> str:
     """A name that changes when a file does."""
     files = examples.paths if isinstance(examples, FileExamples) else examples.shards
-    digest = hashlib.sha256(b"" if reduction is None else repr(tuple(reduction)).encode())
+    digest = hashlib.sha256(f"{TRANSFORM} {reduction}".encode())
     for path in files:
         status = os.stat(path)
         digest.update(f"{status.st_size} {status.st_mtime_ns} ".encode() + os.fsencode(path) + b"\0")

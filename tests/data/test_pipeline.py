@@ -348,6 +348,14 @@ def test_a_decoded_window_is_the_same_part_of_the_picture(sampling, options, tmp
         np.testing.assert_array_equal(part, picture[top : top + height, left : left + width])
 
 
+def test_files_are_read_as_pillow_reads_them(photographs):
+    """So training sees the pixels that prediction sees, to the bit."""
+    examples = data.load(photographs).validation
+    read = reader(examples)
+    for number, path in enumerate(examples.paths):
+        np.testing.assert_array_equal(read(tf.constant(number), whole), read_picture(path))
+
+
 def test_a_shorter_side_below_the_size_is_refused():
     with pytest.raises(InputError, match="must begin at 8 or more"):
         batches(numbered(8), augmentation=Augmentation(shorter_side=(6, 12)))

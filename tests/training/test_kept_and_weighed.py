@@ -39,7 +39,7 @@ def balanced_run(uneven, tmp_path_factory):
         augmentation=replace(recipe.augmentation, pad=0, flip=False),
     )
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patched.setenv("KERASCNN_CACHE", str(tmp_path_factory.mktemp("cache")))
         run = train(recipe, loaded, runs=tmp_path_factory.mktemp("uneven") / "runs", cache="disk")
         kept = {path.suffix: path.stat().st_size for path in pictures_folder(loaded).iterdir() if path.suffix != ".npy"}
         files = len(list(pictures_folder(loaded).iterdir()))

@@ -191,7 +191,8 @@ def _encoded(values: np.ndarray, tensor: dict) -> np.ndarray:
         return values.astype(tensor["dtype"])
     scale, zero_point = tensor["quantization"]
     limits = np.iinfo(tensor["dtype"])
-    return np.clip(np.round(values / scale) + zero_point, limits.min, limits.max).astype(tensor["dtype"])
+    # A scale of 0 says that the integers are not quantized, but the values themselves.
+    return np.clip(np.round(values / (scale or 1.0)) + zero_point, limits.min, limits.max).astype(tensor["dtype"])
 
 
 def _decoded(values: np.ndarray, tensor: dict) -> np.ndarray:

@@ -170,6 +170,7 @@ def test_the_command_line_knows_every_form():
     from kerascnn.export import exporter, tflite
 
     assert (exporting.FORMATS, exporting.QUANTIZATIONS) == (exporter.FORMATS, tflite.QUANTIZATIONS)
+    assert exporting.PIXEL_TYPES == tflite.PIXEL_TYPES
 
 
 @pytest.mark.slow

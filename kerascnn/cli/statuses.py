@@ -1,5 +1,6 @@
 """What the command's exit status says."""
 
 EXPORT_DISAGREES = 1
+PICTURES_SKIPPED = 1
 MISTAKE = 2
 INTERRUPTED = 130

@@ -8,7 +8,8 @@ import flatbuffers
 
 METADATA_NAME = "TFLITE_METADATA"
 NETWORK_IDENTIFIER = b"TFL3"
-WEIGHTS_ALIGNMENT = 16
+# What TFLite's schema asks of a buffer's contents.
+ALIGNMENT = 16
 
 # Fields of the table Model of TFLite's schema, by their place in it.
 MODEL_FIELDS = 10
@@ -43,7 +44,7 @@ def with_metadata(network: bytes, metadata: bytes) -> tuple[bytes, bytes]:
     """A `.tflite` file with metadata, as the two parts that it consists of.
 
     References in a FlatBuffer point forwards, so a new root in front can take over all that the old one refers to. The
-    network's own bytes stay as they are, and its weights aligned, as they are not when Python packs the file anew.
+    network's own bytes stay as they are, to the bit and to where weights lie within 16 bytes.
 
     Args:
         network: the file as a converter made it, without such metadata.
@@ -54,11 +55,11 @@ def with_metadata(network: bytes, metadata: bytes) -> tuple[bytes, bytes]:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    network += bytes(-len(network) % WEIGHTS_ALIGNMENT)
+    network += bytes(-len(network) % ALIGNMENT)
     model = schema.Model.GetRootAs(network, 0)
     old = model._tab
     builder = flatbuffers.Builder()
-    builder.minalign = WEIGHTS_ALIGNMENT
+    builder.minalign = ALIGNMENT
     # The builder counts from its end backwards, and the network lies behind that end.
     kept = {
         field: -old.Indirect(old.Pos + place)
@@ -67,7 +68,7 @@ def with_metadata(network: bytes, metadata: bytes) -> tuple[bytes, bytes]:
     }
     buffers, entries = _tables(old, BUFFERS), _tables(old, METADATA)
 
-    builder.StartVector(1, len(metadata), WEIGHTS_ALIGNMENT)
+    builder.StartVector(1, len(metadata), ALIGNMENT)
     for byte in reversed(metadata):
         builder.PrependUint8(byte)
     contents = builder.EndVector()

@@ -171,3 +171,9 @@ def test_nothing_to_name(models, pictures, tmp_path, command):
     assert (outcome.status, outcome.err) == (2, "kerascnn: --json and --csv exclude each other; say one of them.\n")
     with pytest.raises(InputError, match="there is no file"):
         naming.picture_files([tmp_path / "missing"], print)
+
+
+def test_equal_probabilities_stay_in_the_order_of_the_classes(models, tmp_path, command):
+    Image.new("RGB", (8, 8), (90, 90, 90)).save(tmp_path / "grey.png")
+    rows = command("predict", models / "colours.tflite", tmp_path / "grey.png", "--csv").out.splitlines()[1:]
+    assert [row.split(",")[1:] for row in rows] == [[str(n), c, "0.333333"] for n, c in enumerate(COLOURS, start=1)]

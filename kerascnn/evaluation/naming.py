@@ -26,7 +26,7 @@ class Picture(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """The most probable classes of a picture, each with its probability, the best first."""
+    """The most probable classes of a picture, each with its probability, the best first, equal ones as in the model."""
 
     path: Path
     top: list[tuple[str, float]]
@@ -102,5 +102,5 @@ def predictions(predictor: Predictor, pictures: Iterable[Picture], top: int = 5)
         if not paths:
             return
         for path, row in zip(paths, predictor.probabilities(np.stack(views)), strict=True):
-            best = row.argsort()[::-1][:top]
+            best = np.argsort(-row, kind="stable")[:top]
             yield Prediction(path, [(facts.class_names[index], float(row[index])) for index in best])

@@ -67,17 +67,24 @@ def test_commands_and_python(folder, few_digits, command, monkeypatch, capsys):
     assert predicted.splitlines()[1].split(",")[:3] == ["photos/0.png", "1", best]
 
 
-def test_the_table_is_of_what_files_take_and_give(digits_run, few_digits, tmp_path):
+@pytest.fixture(scope="module")
+def forms(digits_run, few_digits, tmp_path_factory):
+    """A file of each form."""
+    folder = tmp_path_factory.mktemp("forms")
+    model, shown = deployable(digits_run.model), [few_digits.training.images[:8].astype("float32")]
+    for form in QUANTIZATIONS:
+        write_tflite(model, folder / f"{form}.tflite", form, calibration=shown)
+    return folder
+
+
+def test_the_table_is_of_what_files_take_and_give(forms):
     from ai_edge_litert.interpreter import Interpreter
 
-    model, shown = deployable(digits_run.model), [few_digits.training.images[:8].astype("float32")]
     rows = re.findall(r"\| NAME-?(\w*)\.tflite \| (\w+) \((.*?)\) \| (\w+) \((.*?)\) \|", PAGE)
     assert {form or "none" for form, *_ in rows} == set(QUANTIZATIONS)
     [head] = re.findall(r"\| file \| input `(\w+)` \| output `(\w+)` \|", PAGE)
     for form, *tensors in rows:
-        path = tmp_path / f"{form}.tflite"
-        write_tflite(model, path, form or "none", calibration=shown)
-        interpreter = Interpreter(str(path))
+        interpreter = Interpreter(str(forms / f"{form or 'none'}.tflite"))
         [signature] = interpreter.get_signature_list().values()
         assert ([head[0]], [head[1]]) == (signature["inputs"], signature["outputs"])
         for number, details in enumerate((interpreter.get_input_details(), interpreter.get_output_details())):
@@ -94,12 +101,10 @@ def product(expression, **values):
     return eval(expression, {"__builtins__": {}}, values)
 
 
-def test_kotlin_and_swift_fit_the_file(digits_run, few_digits, tmp_path):
+def test_kotlin_and_swift_fit_the_file(forms):
     from ai_edge_litert.interpreter import Interpreter
 
-    shown = [few_digits.training.images[:8].astype("float32")]
-    write_tflite(deployable(digits_run.model), tmp_path / "digits.tflite", "int8", calibration=shown)
-    interpreter = Interpreter(str(tmp_path / "digits.tflite"))
+    interpreter = Interpreter(str(forms / "int8.tflite"))
     [pixels], [probabilities] = interpreter.get_input_details(), interpreter.get_output_details()
     kotlin, swift = "\n".join(blocks("kotlin")), "\n".join(blocks("swift"))
     side = 32
@@ -121,7 +126,7 @@ def test_kotlin_and_swift_fit_the_file(digits_run, few_digits, tmp_path):
     assert [(0x00112233 >> shift) & 255 for shift in shifts] == [0x11, 0x22, 0x33]
     assert "rgba[start ..< start + 3]" in swift
     # What is typed into the calls is what the file of the page's example says.
-    facts = open_predictor(tmp_path / "digits.tflite").facts
+    facts = open_predictor(forms / "int8.tflite").facts
     assert re.findall(r"size = (\d+), cropFraction = ([\d.]+)f", kotlin) == [(str(facts.image_size), "1.0")]
     assert facts.crop_fraction == 1.0
     assert {*re.findall(r"digits-\w+", kotlin + swift)} == {"digits-int8"}

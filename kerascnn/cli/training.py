@@ -6,17 +6,18 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import Parser, Verbs, add_data_options, positive
+from .arguments import Parser, Verbs, add_data_options, at_least_zero, positive
 from .exporting import export_report, export_status, export_with_progress
 from .loading import load, print_json, start_tensorflow
 from .statuses import INTERRUPTED
 
 if TYPE_CHECKING:
     from kerascnn.data import DataSet
-    from kerascnn.training import Recipe, Run
+    from kerascnn.training import Conduct, Recipe, Run
 
 DEFAULT_MODEL = "resnet20"
 
@@ -67,9 +68,10 @@ def run_train(options: argparse.Namespace) -> int:
         print_json(resolved.to_dict()) if options.json else print(resolved.to_yaml(), end="")
         return 0
     _say_what_runs(recipe, resolved, data)
+    conduct = _conduct(options, training.Conduct())
     return _finish(
         lambda callbacks: training.train(
-            recipe, data, runs=options.out / "runs", limit=options.limit, callbacks=callbacks
+            recipe, data, runs=options.out / "runs", limit=options.limit, callbacks=callbacks, conduct=conduct
         ),
         resolved,
         data,
@@ -95,15 +97,35 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     return recipe.with_settings(options.set)
 
 
+def _conduct(options: argparse.Namespace, before: Conduct) -> Conduct:
+    """How the training is run: as before, but for what the options say."""
+    given = {
+        "checkpoint_minutes": options.checkpoint_every,
+        "best": options.keep_best,
+        "deterministic": options.deterministic or None,
+    }
+    return replace(before, **{name: value for name, value in given.items() if value is not None})
+
+
 def _resume(options: argparse.Namespace) -> int:
     start_tensorflow()
     from kerascnn import training
+    from kerascnn.console import messages
+
+    def tell(sentence: str) -> None:
+        messages().print(sentence, highlight=False, markup=False, soft_wrap=True)
 
     folder = training.RunFolder.open(options.resume)
     recipe, source, limit, _ = folder.read_recipe()
     data = load(source, limit)
     options.out = Path(os.path.relpath(folder.path.resolve().parent.parent))
-    return _finish(lambda callbacks: training.resume(folder, recipe, data, callbacks=callbacks), recipe, data, options)
+    conduct = _conduct(options, folder.read_conduct())
+    return _finish(
+        lambda callbacks: training.resume(folder, recipe, data, callbacks=callbacks, conduct=conduct, tell=tell),
+        recipe,
+        data,
+        options,
+    )
 
 
 def _finish(start: Callable[[list], Run], recipe: Recipe, data: DataSet, options: argparse.Namespace) -> int:
@@ -185,4 +207,23 @@ def _train_options(parser: Parser) -> None:
         help="of the computation (default: auto); exports are float32 always",
     )
     parser.add_argument("--out", type=Path, default=Path(), metavar="FOLDER", help="gets runs/ and saved_models/")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped")
+    parser.add_argument(
+        "--resume", type=Path, metavar="RUN", help="go on with a run that was stopped, from its newest state"
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        type=at_least_zero(float, "number"),
+        metavar="MINUTES",
+        help="write the state within long epochs, too (default: 10; 0 is after every step)",
+    )
+    parser.add_argument(
+        "--keep-best",
+        type=at_least_zero(int, "whole number"),
+        metavar="K",
+        help="keep the models of the K epochs with the best validation accuracy beside the last (default: 1)",
+    )
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same weights to the bit every time on a GPU too, where it costs speed; a processor does so anyway",
+    )

@@ -1,7 +1,7 @@
 """A training of seconds in which everything has a state: for tests that stop it.
 
-Run as a program with a folder and a number of steps, it begins there, or goes on with the run that is there, and waits to
-be killed when the steps are done.
+Run as a program with a folder and a number of steps, it begins there, or goes on with the run that is there, and waits
+to be killed when the steps are done.
 """
 
 from __future__ import annotations

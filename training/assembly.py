@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
@@ -19,6 +19,7 @@ from .averaging import AveragedWeights
 from .optimizers import bound_filters, optimizer_for
 from .recipe import Recipe
 from .schedules import Plateau
+from .strategy import choose_xla, prepare
 
 # Enough pictures for a mean to be good to a grey level, few enough to wait for.
 MEAN_SAMPLE = 2000
@@ -131,33 +132,43 @@ def compile_for(model: keras.Model, recipe: Recipe, steps_per_epoch: int | None 
         loss=losses[None] if single else losses,
         loss_weights=None if single else weights,
         metrics=metrics[None] if single else metrics,
-        # XLA halves training speed on processors.
-        jit_compile=False,
+        jit_compile=choose_xla().jit_compile,
     )
     model.optimizer.build(model.trainable_variables)
     if recipe.optimizer.filter_rms:
         bound_filters(model, recipe.optimizer.filter_rms)
     if not single:
         _share_labels(model)
+    prepare(model)
 
 
 def _share_labels(model: keras.Model) -> None:
-    """Lets one array of labels stand for a dict of it for every classifier.
+    """Lets one array of labels stand for a dict of it for every classifier, and counts each picture once.
 
-    Keras wants the dict, and refuses `class_weight` with it.
+    Keras wants the dict, and refuses `class_weight` with it. To each classifier's mean loss it gives every batch the same
+    weight, though the last one of an evaluation is smaller.
     """
     compute_loss, compute_metrics = type(model).compute_loss, type(model).compute_metrics
+    losses, pictures = model._compile_loss, []
+    losses.build(model.output, model.output)
+    for tracker in losses.metrics:
+        tracker.update_state = _weighted_by(pictures, tracker.update_state)
 
     def for_heads(y, y_pred):
         return dict.fromkeys(y_pred, y) if isinstance(y_pred, dict) and not isinstance(y, dict) else y
 
     def loss(x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        pictures[:] = [keras.ops.shape(keras.tree.flatten(y_pred)[0])[0]]
         return compute_loss(model, x, for_heads(y, y_pred), y_pred, sample_weight, training)
 
     def metrics(x, y, y_pred, sample_weight=None):
         return compute_metrics(model, x, for_heads(y, y_pred), y_pred, sample_weight)
 
     model.compute_loss, model.compute_metrics = loss, metrics
+
+
+def _weighted_by(weight: list, update_state: Callable) -> Callable:
+    return lambda values, sample_weight=None: update_state(values, sample_weight=weight[0])
 
 
 def callbacks_for(

@@ -19,7 +19,7 @@ from .averaging import AveragedWeights
 from .optimizers import bound_filters, optimizer_for
 from .recipe import Recipe
 from .schedules import Plateau
-from .strategy import choose_xla, prepare
+from .strategy import choose_xla, prepare, synchronize
 
 # Enough pictures for a mean to be good to a grey level, few enough to wait for.
 MEAN_SAMPLE = 2000
@@ -104,7 +104,9 @@ def compile_for(model: keras.Model, recipe: Recipe, steps_per_epoch: int | None 
     Every classifier reports its `top1` accuracy, and `top5` where there are more than five classes; auxiliary
     classifiers' losses are weighted as the recipe says. Labels are one-hot: one array for all classifiers, with which
     `class_weight` works too, or a dict of one each. What a recipe wants at the end of an epoch is done by
-    `callbacks_for`. Label smoothing takes the classifiers' outputs for probabilities.
+    `callbacks_for`. Label smoothing takes the classifiers' outputs for probabilities. In the scope of a strategy of
+    tf.distribute, where the model was made as well, it is made ready for several devices
+    (`kerascnn.training.strategy.prepare`).
 
     Args:
         model: with one output, or a dict of `main` and auxiliary ones.
@@ -139,6 +141,8 @@ def compile_for(model: keras.Model, recipe: Recipe, steps_per_epoch: int | None 
         bound_filters(model, recipe.optimizer.filter_rms)
     if not single:
         _share_labels(model)
+    if recipe.synchronized_normalization:
+        synchronize(model)
     prepare(model)
 
 

@@ -109,7 +109,10 @@ class Devices:
         own = len(range(self.worker, pictures, self.workers))
         sizes = [own * (piece + 1) // (steps * local) - own * piece // (steps * local) for piece in range(steps * local)]
         batches = batches.rebatch(sizes)
-        return self.strategy.distribute_datasets_from_function(lambda context: batches)
+        distributed = self.strategy.distribute_datasets_from_function(lambda context: batches)
+        # What Keras asks for; TensorFlow does not know it.
+        distributed._cardinality = steps
+        return distributed
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
         """Which of these is true for at least one worker; all workers have to ask, and at the same step."""

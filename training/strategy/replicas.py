@@ -54,6 +54,18 @@ def prepare(model: keras.Model) -> None:
     model._maybe_symbolic_build = lambda iterator=None, data_batch=None: None
 
 
+def synchronize(model: keras.Model) -> None:
+    """Has batch normalization on several devices take the statistics of the whole batch; for use before `prepare`.
+
+    It costs an exchange between the devices at every such layer, forwards and backwards.
+    """
+    if model.distribute_strategy.num_replicas_in_sync == 1:
+        return
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
 def _build(model: keras.Model) -> None:
     """Makes the metrics' variables, which cannot be made within a step."""
 

@@ -158,8 +158,8 @@ def compile_for(model: keras.Model, recipe: Recipe, steps_per_epoch: int | None 
 def _share_labels(model: keras.Model) -> None:
     """Lets one array of labels stand for a dict of it for every classifier, and counts each picture once.
 
-    Keras wants the dict, and refuses `class_weight` with it. To each classifier's mean loss it gives every batch the same
-    weight, though the last one of an evaluation is smaller.
+    Keras wants the dict, and refuses `class_weight` with it. In each classifier's mean loss it lets every batch weigh
+    the same, though the last one of an evaluation is smaller.
     """
     compute_loss, compute_metrics = type(model).compute_loss, type(model).compute_metrics
     losses, pictures = model._compile_loss, []

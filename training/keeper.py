@@ -85,3 +85,28 @@ class Keeper:
         except NotFinite:
             raise self.watch.report(self.watch.newest, None) from None
         self.kept, self._written = position, time.monotonic()
+
+
+class Follower:
+    """What a worker has in the place of a `Keeper` when another one, the chief, writes the states.
+
+    Args:
+        watch: of the training's losses.
+        state: what the training goes on from; None for the start.
+    """
+
+    due = False
+    newest = None
+
+    def __init__(self, watch: LossWatch, state: State | None):
+        self.watch = watch
+        self.kept = state.position if state else Position()
+
+    def keep(self, position: Position, metrics: Sequence[np.ndarray]) -> None:
+        """Notes that the chief has written a state.
+
+        Raises:
+            Diverged: the losses are not finite.
+        """
+        self.watch.look()
+        self.kept = position

@@ -22,7 +22,8 @@ def choose_devices(asked: str = "auto") -> Devices:
     """The devices for `asked`; where TF_CONFIG or Slurm names other workers, it waits for them and joins.
 
     "auto" takes every GPU there is, else the processor. Workers on one machine divide its GPUs among them, unless
-    CUDA_VISIBLE_DEVICES says which are whose. It has to come before TensorFlow computes anything, reading data included.
+    CUDA_VISIBLE_DEVICES says which are whose. It has to come before TensorFlow computes anything, reading data
+    included.
 
     Args:
         asked: "auto", "cpu", "cpu:N" for N devices on the processor, "gpu" for all, or "gpu:0,1" for some.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -15,8 +16,17 @@ from kerascnn.errors import InputError
 if TYPE_CHECKING:
     import tensorflow as tf
 
-class WorkerLost(RuntimeError):
-    """A training ended because another of its workers did."""
+    from ..run_folder import RunFolder
+
+
+class WorkerLost(RuntimeError):  # noqa: N818
+    """A training ended because another of its workers did.
+
+    Attributes:
+        folder: the run folder, where this worker has one.
+    """
+
+    folder: RunFolder | None = None
 
 
 @dataclass(frozen=True)
@@ -107,8 +117,8 @@ class Devices:
         local = self.replicas // self.workers
         steps = min(math.ceil(pictures / batch_size), pictures // self.replicas)
         own = len(range(self.worker, pictures, self.workers))
-        sizes = [own * (piece + 1) // (steps * local) - own * piece // (steps * local) for piece in range(steps * local)]
-        batches = batches.rebatch(sizes)
+        borders = [own * piece // (steps * local) for piece in range(steps * local + 1)]
+        batches = batches.rebatch([end - begin for begin, end in itertools.pairwise(borders)])
         distributed = self.strategy.distribute_datasets_from_function(lambda context: batches)
         # What Keras asks for; TensorFlow does not know it.
         distributed._cardinality = steps
@@ -122,6 +132,20 @@ class Devices:
 
         counts = _counting(self.strategy)(tf.constant(flags, tf.float32))
         return tuple(bool(count) for count in counts.numpy())
+
+    @contextlib.contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """The chief does what is inside first, the other workers when it is done.
+
+        Raises:
+            WorkerLost: it did not come to the end.
+        """
+        with self.watching():
+            if not self.chief:
+                self.any(False)
+            yield
+            if self.chief:
+                self.any(False)
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -149,10 +173,13 @@ def _counting(strategy: tf.distribute.Strategy) -> Any:
     """The sum over all replicas of what each worker puts in."""
     import tensorflow as tf
 
-    @tf.function
+    def exchange(flags):
+        # A copy lies on the worker's own device.
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(flags))
+
+    @tf.function(autograph=False)
     def count(flags):
-        total = strategy.run(lambda: tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, flags))
-        return strategy.experimental_local_results(total)[0]
+        return strategy.experimental_local_results(strategy.run(exchange, args=(flags,)))[0]
 
     return count
 

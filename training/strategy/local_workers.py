@@ -24,12 +24,16 @@ POLL_SECONDS = 0.1
 class LocalWorkers:
     """Processes that train together, each with the TF_CONFIG that names them all.
 
-    The chief's output is passed on as it is; what the chief says on standard error, and all that the others say, goes to
-    standard error with the worker's number before each line.
+    The chief's output is passed on as it is; what the chief says on standard error, and all that the others say, goes
+    to standard error with the worker's number before each line.
 
     Args:
         command: what every one of them runs.
         count: how many they are.
+
+    Attributes:
+        first_failed: the number of the first worker that failed.
+        asked_to_stop: whether Ctrl-C or SIGTERM was passed on to them.
 
     Example:
         >>> workers = LocalWorkers([sys.executable, "-m", "kerascnn", "train"], 2)
@@ -39,6 +43,8 @@ class LocalWorkers:
 
     def __init__(self, command: Sequence[str], count: int):
         addresses = [f"127.0.0.1:{port}" for port in _free_ports(count)]
+        self.first_failed: int | None = None
+        self.asked_to_stop = False
         self._readers: list[threading.Thread] = []
         self.processes = [self._start(command, addresses, number) for number in range(count)]
 
@@ -69,20 +75,32 @@ class LocalWorkers:
         A status below 0 is the number of the signal that killed the worker. Ctrl-C and SIGTERM are passed on.
         """
         with self._passing_on_signals():
-            failed_at, asked = None, set()
-            while any(process.poll() is None for process in self.processes):
-                if failed_at is None and any(process.returncode for process in self.processes):
-                    failed_at = time.monotonic()
-                for number in (signal.SIGTERM, signal.SIGKILL):
-                    # The second comes after as long again.
-                    wait = GRACE_SECONDS * (2 if number == signal.SIGKILL else 1)
-                    if failed_at and number not in asked and time.monotonic() - failed_at > wait:
-                        asked.add(number)
-                        self._send(number)
-                time.sleep(POLL_SECONDS)
+            self._wait_for_a_failure()
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                deadline = time.monotonic() + GRACE_SECONDS
+                while self._running() and time.monotonic() < deadline:
+                    time.sleep(POLL_SECONDS)
+                self._send(number)
         for reader in self._readers:
             reader.join(POLL_SECONDS * 10)
-        return [process.returncode for process in self.processes]
+        return [process.wait() for process in self.processes]
+
+    def _running(self) -> bool:
+        return None in [process.poll() for process in self.processes]
+
+    def _wait_for_a_failure(self) -> None:
+        """Returns at the first failure, or when all have ended well."""
+        while self.first_failed is None:
+            running = self._running()
+            failed = [number for number, process in enumerate(self.processes) if process.returncode]
+            self.first_failed = min(failed, default=None)
+            if not running:
+                return
+            time.sleep(POLL_SECONDS)
+
+    def _ask_to_stop(self, *_) -> None:
+        self.asked_to_stop = True
+        self._send(signal.SIGTERM)
 
     def _send(self, number: int) -> None:
         for process in self.processes:
@@ -91,10 +109,7 @@ class LocalWorkers:
 
     @contextmanager
     def _passing_on_signals(self) -> Iterator[None]:
-        before = {
-            number: signal.signal(number, lambda *_: self._send(signal.SIGTERM))
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        before = {number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:

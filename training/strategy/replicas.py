@@ -1,8 +1,8 @@
 """What makes Keras' `fit` and `evaluate` exact on several devices and on several machines.
 
-Keras 3.15 lacks MultiWorkerMirroredStrategy: it averages batches to learn their shapes, and scalars along an axis they do
-not have (keras issues 20585 and 20329). With any strategy it clips each device's gradients instead of their sum, and every
-device keeps moving statistics of its own, of which those of the first are saved.
+Keras 3.15 cannot train with MultiWorkerMirroredStrategy: it averages batches to learn their shapes, and scalars along
+an axis that they do not have (keras issues 20585 and 20329). With any strategy it clips each device's gradients instead
+of their sum, and every device keeps moving statistics of its own, of which those of the first are saved.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import keras
 def prepare(model: keras.Model) -> None:
     """Has a compiled model train on all devices of the strategy in whose scope it was made as on one.
 
-    Gradients are summed before they are looked at, clipped and applied. The moving statistics of batch normalization are
-    the same everywhere after every step: the mean over the devices, each of which normalizes its share with that share's
-    own statistics unless the layer is `synchronized`. Dropout draws differently on every device. On one device nothing
-    is changed.
+    Gradients are summed before they are looked at, clipped and applied. The moving statistics of batch normalization
+    are the same everywhere after every step: the mean over the devices, each of which normalizes its share of the batch
+    with the share's own statistics, unless the layer is `synchronized`. Dropout draws differently on every device. On
+    one device nothing is changed.
 
     The model's class stays what it was, and so do its files. It has to be done again when the model is compiled again.
 
@@ -90,8 +90,8 @@ def _training_step(model: keras.Model) -> Callable[[Any], dict[str, Any]]:
 
     def step(data):
         figures = model.train_step(data)
-        # Shares are equal, so the mean of the devices' means is the mean.
-        mine = [tf.convert_to_tensor(value) for value in (*statistics, *figures.values())]
+        # Shares are equal, so the mean of the devices' means is the mean. A copy lies on the device itself.
+        mine = [tf.identity(tf.convert_to_tensor(value)) for value in (*statistics, *figures.values())]
         means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, mine)
         for variable, mean in zip(statistics, means, strict=False):
             variable.assign(mean)

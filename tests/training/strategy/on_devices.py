@@ -88,7 +88,7 @@ def per_device_statistics(devices: Devices) -> dict[str, list[float]]:
 
 
 def scaled_loss(devices: Devices) -> list[list[float]]:
-    """Loss scale, steps done and the sum of the weights after three steps, of which the second overflows on one device."""
+    """Loss scale, steps done and the weights' sum after three steps; the second overflows on one of the devices."""
     with devices.scope():
         pixels = keras.Input((4,))
         model = keras.Model(pixels, keras.layers.Dense(2, activation="softmax", kernel_initializer="ones")(pixels))

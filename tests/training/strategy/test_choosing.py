@@ -100,9 +100,9 @@ def test_devices_come_before_anything_else():
 def test_shares():
     four = Devices("cpu:4", "", SimpleNamespace(num_replicas_in_sync=4), worker=1, workers=2)
     assert four.share(64) == 32
-    with pytest.raises(InputError, match="batches of 30 pictures .* 4 devices; say --batch-size 28 or 32"):
+    with pytest.raises(InputError, match=r"batches of 30 pictures .* 4 devices; say --batch-size 28 or 32"):
         four.share(30)
-    with pytest.raises(InputError, match="3 validation picture.* among 4 devices"):
+    with pytest.raises(InputError, match=r"3 validation picture.* among 4 devices"):
         four.evaluation(None, 64, 3)
 
 

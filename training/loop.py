@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from .batches import Batches
 from .checkpoints import Position, State
-from .keeper import Follower, Keeper
+from .keeper import Follower, Keeper, Moment
 from .stopping import StopRequest
 from .strategy import Devices
 
@@ -55,8 +54,8 @@ class Loop:
         self.state = state
         self.devices = devices
         self.position = state.position if state else Position()
-        # Of an epoch whose steps are done; validation uses the same metrics.
-        self._metrics: list[np.ndarray] | None = None
+        # When the epoch's steps were done: validation uses the same metrics, and writes events.
+        self._steps_done: Moment | None = None
         own = _StopInValidation(self._asked)
         self.calls = keras.callbacks.CallbackList(
             [own, *callbacks], add_history=True, model=model, verbose=0, epochs=epochs, steps=batches.steps
@@ -89,7 +88,7 @@ class Loop:
         try:
             if in_order:
                 self._tell("put_back")
-                self.keeper.keep(self.position, self._metric_values())
+                self.keeper.keep(self.position, self._steps_done)
         finally:
             # What went wrong first is what is told.
             with contextlib.suppress(Exception):
@@ -112,13 +111,13 @@ class Loop:
             if self.model.stop_training:
                 break
         self.keeper.watch.look()
-        self._metrics = self._metric_values()
+        self._steps_done = self.keeper.moment()
         figures = {name: float(value) for name, value in self.model.get_metrics_result().items()}
         measured = self.model.evaluate(self.batches.validation, callbacks=self.calls, return_dict=True, verbose=0)
         figures.update({f"val_{name}": value for name, value in measured.items()})
         self.calls.on_epoch_end(epoch, figures)
-        self.position, self._metrics = Position(epoch + 1), None
-        self.keeper.keep(self.position, [])
+        self.position, self._steps_done = Position(epoch + 1), None
+        self.keeper.keep(self.position)
         if any(self.devices.any(self.stop.requested)):
             raise KeyboardInterrupt
         return figures
@@ -135,18 +134,13 @@ class Loop:
         if stop:
             raise KeyboardInterrupt
         if due:
-            self.keeper.keep(self.position, self._metric_values())
+            self.keeper.keep(self.position)
 
     def _asked(self, step: int) -> tuple[bool, bool]:
         """Whether the training is to stop, and whether its state is to be written."""
         if self.devices.workers > 1 and (step + 1) % STEPS_BETWEEN_TALKS:
             return False, False
         return self.devices.any(self.stop.requested, self.keeper.due)
-
-    def _metric_values(self) -> list[np.ndarray]:
-        if self._metrics is not None:
-            return self._metrics
-        return [np.array(keras.ops.convert_to_numpy(variable)) for variable in self.model.metrics_variables]
 
 
 class _StopInValidation(keras.callbacks.Callback):

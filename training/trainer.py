@@ -251,7 +251,9 @@ def _fit(
 
     watch = LossWatch(report)
     keeper = (
-        Keeper(folder, model, history, everything, watch, conduct, state) if devices.chief else Follower(watch, state)
+        Keeper(folder, model, history, everything, watch, conduct, state)
+        if devices.chief
+        else Follower(model, watch, state)
     )
     try:
         with StopRequest(everything) as stop, devices.watching():

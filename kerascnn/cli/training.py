@@ -6,10 +6,11 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import Parser, Verbs, add_data_options, positive
+from .arguments import Parser, Verbs, add_data_options, at_least_zero, positive
 from .exporting import export_report, export_status, export_with_progress
 from .loading import load, print_json, start_tensorflow
 from .statuses import INTERRUPTED, WORKER_LOST
@@ -17,7 +18,7 @@ from .workers import join, run_workers, starts_workers
 
 if TYPE_CHECKING:
     from kerascnn.data import DataSet
-    from kerascnn.training import Recipe, Run, RunFolder
+    from kerascnn.training import Conduct, Recipe, Run, RunFolder
     from kerascnn.training.strategy import Devices
 
 DEFAULT_MODEL = "resnet20"
@@ -87,9 +88,10 @@ def _train(recipe: Recipe, devices: Devices, options: argparse.Namespace) -> int
     devices.share(resolved.batch_size)
     if devices.chief:
         _say_what_runs(recipe, resolved, data, devices)
+    more = {"conduct": _conduct(options, training.Conduct()), "devices": devices}
     return _finish(
         lambda callbacks: training.train(
-            recipe, data, runs=options.out / "runs", limit=options.limit, callbacks=callbacks, devices=devices
+            recipe, data, runs=options.out / "runs", limit=options.limit, callbacks=callbacks, **more
         ),
         resolved,
         data,
@@ -116,16 +118,31 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     return recipe.with_settings(options.set)
 
 
+def _conduct(options: argparse.Namespace, before: Conduct) -> Conduct:
+    """How the training is run: as before, but for what the options say."""
+    given = {
+        "checkpoint_minutes": options.checkpoint_every,
+        "best": options.keep_best,
+        "deterministic": options.deterministic or None,
+    }
+    return replace(before, **{name: value for name, value in given.items() if value is not None})
+
+
 def _resume(devices: Devices, options: argparse.Namespace) -> int:
     from kerascnn import training
+    from kerascnn.console import messages
+
+    def tell(sentence: str) -> None:
+        messages().print(sentence, highlight=False, markup=False, soft_wrap=True)
 
     folder = training.RunFolder.open(options.resume)
     recipe, source, limit, _ = folder.read_recipe()
     with devices.in_turn():
         data = load(source, limit)
     options.out = Path(os.path.relpath(folder.path.resolve().parent.parent))
+    more = {"conduct": _conduct(options, folder.read_conduct()), "tell": tell, "devices": devices}
     return _finish(
-        lambda callbacks: training.resume(folder, recipe, data, callbacks=callbacks, devices=devices),
+        lambda callbacks: training.resume(folder, recipe, data, callbacks=callbacks, **more),
         recipe,
         data,
         options,
@@ -237,4 +254,23 @@ def _train_options(parser: Parser) -> None:
         help="start N workers on this machine that train together; other machines: see docs/distributed.md",
     )
     parser.add_argument("--out", type=Path, default=Path(), metavar="FOLDER", help="gets runs/ and saved_models/")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped")
+    parser.add_argument(
+        "--resume", type=Path, metavar="RUN", help="go on with a run that was stopped, from its newest state"
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        type=at_least_zero(float, "number"),
+        metavar="MINUTES",
+        help="write the state within long epochs, too (default: 10; 0 is after every step)",
+    )
+    parser.add_argument(
+        "--keep-best",
+        type=at_least_zero(int, "whole number"),
+        metavar="K",
+        help="keep the models of the K epochs with the best validation accuracy beside the last (default: 1)",
+    )
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same weights to the bit every time on a GPU too, where it costs speed; a processor does so anyway",
+    )

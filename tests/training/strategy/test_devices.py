@@ -16,8 +16,8 @@ from kerascnn.training.strategy import choose_devices
 
 PROGRAM = Path(__file__).with_name("on_devices.py")
 
-# The sums over a batch are taken in another order, which float32 rounds otherwise: 2^-24 an addition. Ten steps of small
-# weights leave differences of about 3e-8 here; what is wrong (a share forgotten, clipping before the sum, another
+# The sums over a batch are taken in another order, which float32 rounds otherwise: 2^-24 an addition. Six steps leave
+# differences of about 3e-8 in the weights here; what is wrong (a share forgotten, clipping before the sum, another
 # learning rate) changes the first digits.
 ROUNDING = 1e-5
 

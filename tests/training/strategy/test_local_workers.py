@@ -48,13 +48,18 @@ def test_when_one_fails_the_others_are_stopped(monkeypatch):
 
 def test_who_does_not_stop_is_killed(monkeypatch):
     monkeypatch.setattr(local_workers, "GRACE_SECONDS", 0.5)
-    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nif number == 0: time.sleep(60)\ntime.sleep(1)\nsys.exit(4)"
+    deaf = """
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+time.sleep(60 if number == 0 else 1)
+sys.exit(4)
+"""
     assert workers(deaf).wait() == [-signal.SIGKILL, 4]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_request_to_stop_is_passed_on(number):
-    program = f"""
+    program = """
 import sys
 from kerascnn.training.strategy.local_workers import LocalWorkers
 child = '''

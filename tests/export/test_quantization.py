@@ -183,7 +183,7 @@ def test_the_gate(changes, tolerance, sentence):
         ({"formats": ["onnx"]}, "format must be one of savedmodel, tflite, not 'onnx'"),
         ({"formats": []}, "format must be one of savedmodel, tflite, not nothing"),
         ({"quantize": "int4"}, "quantization must be one of none, float16, dynamic, int8, int16x8, not 'int4'"),
-        ({"pixels": "uint16"}, "pixels must be one of uint8, int8, not 'uint16'"),
+        ({"pixels": "uint16"}, "pixels must be one of uint8, int8, float32, not 'uint16'"),
     ],
 )
 def test_refused_in_a_sentence(brightness, greys, tmp_path, arguments, sentence):

@@ -52,6 +52,10 @@ class TensorBoard(keras.callbacks.Callback):
             split = "validation" if name.startswith("val_") else "train"
             with self._writers[split].as_default(step=epoch + 1):
                 tf.summary.scalar(tag(name.removeprefix("val_")), value)
+        self.flush()
+
+    def flush(self) -> None:
+        """Has everything written that was shown so far."""
         for writer in self._writers.values():
             writer.flush()
 

@@ -161,7 +161,7 @@ def test_export_of_a_quantized_file_alone(trained, photographs, command, tmp_pat
     assert {entry.name for entry in (tmp_path / "phone").iterdir()} == {
         "phone-float16.tflite", "labels.txt", "model_card.md", "verification.json",
     }  # fmt: skip
-    assert "TFLite float16 uses ADD 10, CONCATENATION 9, CONV_2D 57" in outcome.out
+    assert "TFLite float16 uses ADD 10, CAST 1, CONCATENATION 9, CONV_2D 57" in outcome.out
     assert "predictions that TFLite float16 changes: " in outcome.out
 
 
@@ -170,6 +170,7 @@ def test_the_command_line_knows_every_form():
     from kerascnn.export import exporter, tflite
 
     assert (exporting.FORMATS, exporting.QUANTIZATIONS) == (exporter.FORMATS, tflite.QUANTIZATIONS)
+    assert exporting.PIXEL_TYPES == tflite.PIXEL_TYPES
 
 
 @pytest.mark.slow

@@ -84,8 +84,7 @@ class Keeper:
         for callback in self.callbacks:
             if hasattr(callback, "flush"):
                 callback.flush()
-        metrics = [np.array(keras.ops.convert_to_numpy(variable)) for variable in self.model.metrics_variables]
-        return Moment(metrics, event_sizes(self.events))
+        return Moment(_values(self.model.metrics_variables), event_sizes(self.events))
 
     def keep(self, position: Position, moment: Moment | None = None) -> None:
         """Writes the state at a position, if it is not written yet.
@@ -109,3 +108,40 @@ class Keeper:
         except NotFinite:
             raise self.watch.report(self.watch.newest, None) from None
         self.kept, self._written = position, time.monotonic()
+
+
+class Follower:
+    """What a worker has in the place of a `Keeper` when another one, the chief, writes the states.
+
+    Args:
+        model: compiled.
+        watch: of the training's losses.
+        state: what the training goes on from; None for the start.
+    """
+
+    due = False
+    newest = None
+
+    def __init__(self, model: keras.Model, watch: LossWatch, state: State | None):
+        self.model = model
+        self.watch = watch
+        self.kept = state.position if state else Position()
+
+    def moment(self) -> Moment:
+        """The metrics' values: to read one, the chief needs every worker's part of it."""
+        return Moment(_values(self.model.metrics_variables), {})
+
+    def keep(self, position: Position, moment: Moment | None = None) -> None:
+        """Does its part of what the chief's `Keeper` does with the same arguments.
+
+        Raises:
+            Diverged: the losses are not finite.
+        """
+        self.watch.look()
+        if position != self.kept and moment is None:
+            self.moment()
+        self.kept = position
+
+
+def _values(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
 from .batches import Batches
 from .checkpoints import Position, State
-from .keeper import Keeper, Moment
+from .keeper import Follower, Keeper, Moment
 from .stopping import StopRequest
+from .strategy import Devices
+
+# Several workers tell each other, every so many steps, whether one of them is to stop or to write the state.
+STEPS_BETWEEN_TALKS = 10
 
 
 class Loop:
@@ -28,6 +32,7 @@ class Loop:
         keeper: of the states.
         stop: says when to stop.
         state: what the training goes on from; None for the start.
+        devices: that it runs on; all workers stop, and keep the state, after the same step.
     """
 
     def __init__(
@@ -36,9 +41,10 @@ class Loop:
         batches: Batches,
         epochs: int,
         callbacks: Sequence[keras.callbacks.Callback],
-        keeper: Keeper,
+        keeper: Keeper | Follower,
         stop: StopRequest,
         state: State | None,
+        devices: Devices,
     ):
         self.model = model
         self.batches = batches
@@ -46,10 +52,11 @@ class Loop:
         self.keeper = keeper
         self.stop = stop
         self.state = state
+        self.devices = devices
         self.position = state.position if state else Position()
         # When the epoch's steps were done: validation uses the same metrics, and writes events.
         self._steps_done: Moment | None = None
-        own = _StopInValidation(stop)
+        own = _StopInValidation(self._asked)
         self.calls = keras.callbacks.CallbackList(
             [own, *callbacks], add_history=True, model=model, verbose=0, epochs=epochs, steps=batches.steps
         )
@@ -111,7 +118,8 @@ class Loop:
         self.calls.on_epoch_end(epoch, figures)
         self.position, self._steps_done = Position(epoch + 1), None
         self.keeper.keep(self.position)
-        self._stop_if_asked()
+        if any(self.devices.any(self.stop.requested)):
+            raise KeyboardInterrupt
         return figures
 
     def _step(self, epoch: int, step: int, iterator: Any) -> None:
@@ -122,24 +130,29 @@ class Loop:
         # Not by the list of callbacks, which would wait for the figures of every step.
         for callback in self.calls.callbacks:
             callback.on_train_batch_end(step, figures)
-        self._stop_if_asked()
-        if self.keeper.due:
+        stop, due = self._asked(step)
+        if stop:
+            raise KeyboardInterrupt
+        if due:
             self.keeper.keep(self.position)
 
-    def _stop_if_asked(self) -> None:
-        if self.stop.requested:
-            raise KeyboardInterrupt
+    def _asked(self, step: int) -> tuple[bool, bool]:
+        """Whether the training is to stop, and whether its state is to be written."""
+        if self.devices.workers > 1 and (step + 1) % STEPS_BETWEEN_TALKS:
+            return False, False
+        return self.devices.any(self.stop.requested, self.keeper.due)
 
 
 class _StopInValidation(keras.callbacks.Callback):
     """Ends a validation when the training is to stop; it is done again when the training goes on."""
 
-    def __init__(self, stop: StopRequest):
+    def __init__(self, asked: Callable[[int], tuple[bool, bool]]):
         super().__init__()
-        self.stop = stop
+        self.asked = asked
 
     def on_test_batch_begin(self, batch, logs=None):
-        if self.stop.requested:
+        stop, _ = self.asked(batch)
+        if stop:
             raise KeyboardInterrupt
 
 

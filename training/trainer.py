@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from .checkpoints import Checkpoints, Position, State
 from .conduct import Conduct
 from .events import cut_events
 from .history import HistoryFile
-from .keeper import Keeper
+from .keeper import Follower, Keeper
 from .loop import Loop
 from .precision import choose_precision
 from .recipe import Recipe
@@ -33,6 +34,7 @@ from .run_folder import RunFolder
 from .schedules import MAIN_ACCURACY
 from .soundness import Diverged, LossWatch, diverged
 from .stopping import StopRequest
+from .strategy import Devices, WorkerLost, choose_devices
 from .tensorboard import TensorBoard
 
 
@@ -41,8 +43,8 @@ class Run:
     """A training that ended.
 
     Attributes:
-        folder: what it left behind.
-        model: the trained model, with its auxiliary classifiers where it has some.
+        folder: what it left behind; of several workers the chief alone has one.
+        model: the trained model, with its auxiliary classifiers where it has some, on one device.
         recipe: with every value resolved.
         seconds: spent in epochs, validation included.
     """
@@ -86,6 +88,7 @@ def train(
     limit: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     conduct: Conduct = Conduct(),
+    devices: Devices | None = None,
 ) -> Run:
     """Trains a network from scratch and leaves a run folder.
 
@@ -96,6 +99,7 @@ def train(
         limit: the limit `data` was loaded with, written down for `resume`.
         callbacks: more of Keras' callbacks, such as `LiveProgress`.
         conduct: how often the state is written, what is kept, and whether a GPU computes repeatably.
+        devices: where it computes; None for `choose_devices()`.
 
     Returns:
         The run: recipe.yaml, history.csv, tensorboard/, checkpoints/ and model.keras are in its folder.
@@ -105,6 +109,7 @@ def train(
         Diverged: the loss is no longer a finite number.
         Interrupted: on Ctrl-C or SIGTERM, after the step that was under way; go on with `resume`. A second Ctrl-C does
             not wait for it.
+        WorkerLost: another of several workers ended.
 
     On a processor it switches TensorFlow to deterministic kernels, for the whole process.
 
@@ -112,12 +117,18 @@ def train(
         >>> data = kerascnn.data.load("digits")
         >>> run = train(Recipe.for_model("resnet20"), data)
     """
+    devices = devices or choose_devices()
     recipe = resolved(recipe, data)
-    model = _new_model(recipe, data, conduct)
-    batches = batches_for(model, recipe, data, None)
+    devices.share(recipe.batch_size)
+    with devices.scope():
+        model = _new_model(recipe, data, conduct)
+    batches = batches_for(model, recipe, data, None, devices)
+    if not devices.chief:
+        with tempfile.TemporaryDirectory() as nothing:
+            return _fit(model, recipe, data, batches, RunFolder(Path(nothing)), None, callbacks, conduct, devices)
     folder = RunFolder.create(Path(runs), recipe.model, data.name)
     folder.write_recipe(recipe, data.source, limit, _facts(model, recipe, data), conduct)
-    return _fit(model, recipe, data, batches, folder, None, callbacks, conduct)
+    return _fit(model, recipe, data, batches, folder, None, callbacks, conduct, devices)
 
 
 def resume(
@@ -128,6 +139,7 @@ def resume(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     conduct: Conduct | None = None,
     tell: Callable[[str], None] = warnings.warn,
+    devices: Devices | None = None,
 ) -> Run:
     """Goes on with a run from its newest checkpoint, and ends as if the run had not been stopped.
 
@@ -140,25 +152,34 @@ def resume(
         callbacks: as for `train`.
         conduct: another than the run's, `folder.read_conduct()`.
         tell: takes a sentence about a checkpoint that is damaged.
+        devices: as for `train`; they may be others than before. Every worker reads the folder.
 
     Raises:
         InputError: no checkpoint can be read, or the data are others than before.
-        Diverged, Interrupted: as `train`.
+        Diverged, Interrupted, WorkerLost: as `train`.
     """
+    devices = devices or choose_devices()
     conduct = conduct or folder.read_conduct()
     folder.check_data(data)
+    # The chief first: it puts the folder in order.
+    with devices.in_turn():
+        state = _newest_state(folder, tell, devices)
+    with devices.scope():
+        model = _model_of(state, recipe, data, conduct) if state else _new_model(recipe, data, conduct)
+    batches = batches_for(model, recipe, data, state.position if state else None, devices)
+    return _fit(model, recipe, data, batches, folder, state, callbacks, conduct, devices)
+
+
+def _newest_state(folder: RunFolder, tell: Callable[[str], None], devices: Devices) -> State | None:
     checkpoints = Checkpoints(folder.checkpoints)
-    checkpoints.clear_partial()
+    if devices.chief:
+        checkpoints.clear_partial()
     state = checkpoints.newest(tell)
-    if state is None:
-        if folder.history():
-            raise InputError(f"{folder.path} has no checkpoint to go on from.")
-        model = _new_model(recipe, data, conduct)
-    else:
-        model = _model_of(state, recipe, data, conduct)
-    cut_events(folder.tensorboard, state.events if state else {})
-    batches = batches_for(model, recipe, data, state.position if state else None)
-    return _fit(model, recipe, data, batches, folder, state, callbacks, conduct)
+    if state is None and folder.history():
+        raise InputError(f"{folder.path} has no checkpoint to go on from.")
+    if devices.chief:
+        cut_events(folder.tensorboard, state.events if state else {})
+    return state
 
 
 def _new_model(recipe: Recipe, data: DataSet, conduct: Conduct) -> keras.Model:
@@ -214,33 +235,37 @@ def _fit(
     state: State | None,
     callbacks: Sequence[keras.callbacks.Callback],
     conduct: Conduct,
+    devices: Devices,
 ) -> Run:
     rows = state.history if state else []
     accuracies = [next(row[name] for name in MAIN_ACCURACY if name in row) for row in rows]
     pace = Pace(recipe.batch_size)
     history = HistoryFile(folder.history_file, rows)
-    everything = [
-        pace,
-        BestModels(folder.checkpoints, conduct.best, accuracies),
-        *callbacks_for(recipe, batches.statistics, accuracies),
-        history,
-        TensorBoard(folder.tensorboard, batches.pictures),
-        *callbacks,
-    ]
+    best = BestModels(folder.checkpoints, conduct.best, accuracies)
+    tensorboard = TensorBoard(folder.tensorboard, batches.pictures)
+    rules = callbacks_for(recipe, batches.statistics, accuracies)
+    everything = [pace, best, *rules, history, tensorboard, *callbacks] if devices.chief else [*rules, *callbacks]
 
     def report(before: Position, loss: float | None) -> Diverged:
         return diverged(before, loss, recipe, data, folder.path / "not_finite.txt", keeper.newest)
 
-    keeper = Keeper(folder, model, history, everything, LossWatch(report), conduct, state)
+    watch = LossWatch(report)
+    keeper: Keeper | Follower = Follower(model, watch, state)
+    if devices.chief:
+        keeper = Keeper(folder, model, history, everything, watch, conduct, state)
     try:
-        with StopRequest(everything) as stop:
-            Loop(model, batches, recipe.epochs, everything, keeper, stop, state).run()
+        with StopRequest(everything) as stop, devices.watching():
+            Loop(model, batches, recipe.epochs, everything, keeper, stop, state, devices).run()
         if stop.requested:
             raise KeyboardInterrupt
-        with beside(folder.model_file) as partial:
-            model.save(partial)
+        if devices.chief:
+            with beside(folder.model_file) as partial:
+                model.save(partial)
     except KeyboardInterrupt:
         raise Interrupted(folder, keeper.kept) from None
+    except WorkerLost as lost:
+        lost.folder = folder if devices.chief else None
+        raise
     except Exception as error:
         reason = refusal(error)
         if reason is None:
@@ -249,4 +274,6 @@ def _fit(
             f"{folder.path} cannot be written: {reason}; it keeps the state {keeper.kept}, "
             "from which the run can go on when there is room."
         ) from None
+    if devices.chief and devices.replicas > 1:
+        model = keras.saving.load_model(folder.model_file)
     return Run(folder, model, recipe, pace.training_seconds)

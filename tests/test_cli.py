@@ -166,10 +166,10 @@ def test_export_of_a_quantized_file_alone(trained, photographs, command, tmp_pat
 
 
 def test_the_command_line_knows_every_form():
-    from kerascnn import cli
+    from kerascnn.cli import exporting
     from kerascnn.export import exporter, tflite
 
-    assert (cli.FORMATS, cli.QUANTIZATIONS) == (exporter.FORMATS, tflite.QUANTIZATIONS)
+    assert (exporting.FORMATS, exporting.QUANTIZATIONS) == (exporter.FORMATS, tflite.QUANTIZATIONS)
 
 
 @pytest.mark.slow

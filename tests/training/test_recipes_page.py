@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kerascnn.console import learning_rate_in_words, length_in_words, networks_in_words
+from kerascnn.cli.recipes_in_words import learning_rate_in_words, length_in_words, networks_in_words
 from kerascnn.training import Recipe, recipes
 
 PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")

@@ -1,0 +1,51 @@
+"""The `kerascnn` command: one thin function a verb, in a module for each group of verbs.
+
+Nothing heavy is imported here; each verb imports what it needs, so that `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import kerascnn
+from kerascnn.errors import InputError
+
+from . import datasets, evaluating, exporting, networks, predicting, training
+from .arguments import Parser, Verbs
+from .statuses import INTERRUPTED, MISTAKE
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line and ends the process with its status."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        options = _parser().parse_args(arguments)
+        # A scheduler's request to stop is treated as the user's.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        status = options.run(options)
+    except InputError as error:
+        print(f"kerascnn: {error}", file=sys.stderr)
+        status = MISTAKE
+    except KeyboardInterrupt:
+        print("kerascnn: stopped.", file=sys.stderr)
+        status = INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output left, as `head` does; nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = 0
+    sys.exit(status)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="kerascnn",
+        description="Classic image networks: train on your pictures, watch, evaluate, export, predict.",
+        epilog="Example: kerascnn train --model googlenet --data pets.zip",
+    )
+    parser.add_argument("--version", action="version", version=f"kerascnn {kerascnn.__version__}")
+    verbs = Verbs(parser)
+    for group in (networks, datasets, training, evaluating, exporting, predicting):
+        group.add_verbs(verbs)
+    return parser

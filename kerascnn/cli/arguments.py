@@ -1,0 +1,83 @@
+"""How the command line reads what is typed: the parser, and the values that several verbs take."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import NoReturn
+
+from kerascnn.errors import InputError
+
+SOURCES = (
+    "'digits', a folder with one subfolder a class, the path or URL of a .zip or .tar of one, "
+    "a folder of TFRecord shards, 'keras:NAME' or 'tfds:NAME'"
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with one sentence for a mistake instead of the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program with status 2."""
+        raise InputError(f"{message}; see '{self.prog} --help'.")
+
+
+class Verbs:
+    """The verbs of the command, which its modules add one by one."""
+
+    def __init__(self, parser: Parser):
+        self._verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, metavar="VERB")
+
+    def add(self, name: str, run: Callable[[argparse.Namespace], int], summary: str, *examples: str) -> Parser:
+        """A verb with `--json`; `run` takes its options and returns the exit status."""
+        added = self._verbs.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog="examples:\n" + "\n".join(f"  {example}" for example in examples),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.set_defaults(run=run)
+        added.add_argument("--json", action="store_true", help="print JSON for machines instead of tables")
+        return added
+
+
+def positive(text: str) -> int:
+    """Reads a whole number of at least 1."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not '{text}'")
+    return number
+
+
+def share(text: str) -> float:
+    """Reads a number from 0 to 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not '{text}'")
+    return number
+
+
+def some_of(*known: str) -> Callable[[str], tuple[str, ...]]:
+    """Reads some of these words, with commas between them."""
+
+    def read(text: str) -> tuple[str, ...]:
+        words = tuple(dict.fromkeys(text.split(",")))
+        for word in words:
+            if word not in known:
+                raise argparse.ArgumentTypeError(f"takes some of {', '.join(known)}, not '{word}'")
+        return words
+
+    return read
+
+
+def add_data_options(parser: Parser, default: str | None, more: str) -> None:
+    """`--data` and `--limit`; `more` is said of the default."""
+    parser.add_argument("--data", default=default, metavar="SOURCE", help=f"{SOURCES}{more}")
+    parser.add_argument("--limit", type=positive, metavar="N", help="use at most N pictures")

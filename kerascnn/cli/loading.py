@@ -1,0 +1,55 @@
+"""What most verbs do first: start TensorFlow, find the data, and what all do last: print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from kerascnn.errors import InputError
+
+if TYPE_CHECKING:
+    from kerascnn.data import DataSet
+
+
+def start_tensorflow() -> None:
+    """Imports TensorFlow without what it has to say about this processor."""
+    from kerascnn.native_output import discarded_stderr
+
+    with discarded_stderr():
+        import tensorflow  # noqa: F401
+
+
+def load(source: str, limit: int | None) -> DataSet:
+    """The data, with what was found in them told on standard error."""
+    from kerascnn import data
+    from kerascnn.console import messages, track, track_bytes
+    from kerascnn.data.dataset import shortened
+
+    from .ingestion_report import say
+
+    found = data.ingest(source, track=track, track_bytes=track_bytes)
+    loaded = shortened(found.data, limit)
+    say(messages(), found, loaded)
+    return loaded
+
+
+def data_of(options: argparse.Namespace) -> tuple[str, int | None]:
+    """The data that were asked for, or those the model's run folder names."""
+    if not options.model.exists():
+        raise InputError(f"there is no model at {options.model}.")
+    if options.data:
+        return options.data, options.limit
+    for path in (options.model, options.model.parent):
+        if (path / "recipe.yaml").is_file():
+            start_tensorflow()
+            from kerascnn.training import RunFolder
+
+            _, source, limit, _ = RunFolder.open(path).read_recipe()
+            return source, options.limit or limit
+    raise InputError(f"{options.model} lies in no run folder that names its data; say --data SOURCE.")
+
+
+def print_json(value: Any) -> None:
+    """Prints a value for machines."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,150 @@
+"""`kerascnn models`, `describe` and `compare`: what networks there are and what they cost."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from kerascnn.errors import InputError
+
+from .arguments import Verbs, positive
+from .loading import print_json, start_tensorflow
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Adds them to the command."""
+    verbs.add("models", run_models, "list the networks", "kerascnn models", "kerascnn models --json")
+    describe = verbs.add(
+        "describe",
+        run_describe,
+        "show what a network costs, layer by layer",
+        "kerascnn describe vgg16",
+        "kerascnn describe resnet50 --image-size 128 --classes 10",
+        "kerascnn describe runs/resnet20-digits-20261120-101500/model.keras --json",
+        "kerascnn describe googlenet --markdown > googlenet.md",
+    )
+    describe.add_argument(
+        "model", metavar="NAME|FILE", help="a network, see 'kerascnn models', or a .keras file or run"
+    )
+    describe.add_argument("--markdown", action="store_true", help="print tables in Markdown")
+    describe.add_argument(
+        "--image-size", type=positive, metavar="PIXELS", help="height and width (default: the paper's)"
+    )
+    describe.add_argument("--classes", type=positive, metavar="N", help="number of classes (default: the paper's)")
+    compare = verbs.add(
+        "compare",
+        run_compare,
+        "show what networks cost and how accurate they are, side by side",
+        "kerascnn compare vgg16 googlenet resnet50",
+        "kerascnn compare alexnetv2 vgg16 googlenet resnet50 resnet152 --plot accuracy.png",
+    )
+    compare.add_argument("models", nargs="+", metavar="NAME", help="see 'kerascnn models'")
+    compare.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw accuracy against operations (.png, .svg or .pdf)"
+    )
+
+
+def run_models(options: argparse.Namespace) -> int:
+    """`kerascnn models`."""
+    from kerascnn.applications import registry
+    from kerascnn.console import output
+
+    from .tables import models_table
+
+    if options.json:
+        print_json([{"name": name, **entry.to_dict()} for name, entry in registry.REGISTRY.items()])
+    else:
+        output().print(models_table(registry.REGISTRY))
+    return 0
+
+
+def run_describe(options: argparse.Namespace) -> int:
+    """`kerascnn describe`."""
+    from kerascnn.applications import registry
+
+    if options.json and options.markdown:
+        raise InputError("--json and --markdown exclude each other; say one of them.")
+    file = _keras_file(options.model)
+    name = None if file else registry.canonical(options.model)
+    if file and (options.image_size or options.classes):
+        raise InputError(f"--image-size and --classes are for networks by name; {file} has its own.")
+    start_tensorflow()
+    from kerascnn.complexity import analyze, analyze_by_name, published, tables
+    from kerascnn.console import output
+    from kerascnn.evaluation.predictors import load_keras
+
+    arguments = _builder_arguments(options)
+    report = analyze(load_keras(file)) if file else analyze_by_name(name, **arguments)
+    # What is published is of the paper's own image size and classes.
+    figures = published.figures(name, report) if name and not arguments else []
+    if options.json:
+        print_json({**report.to_dict(), "published": [figure.to_dict() for figure in figures]})
+    elif options.markdown:
+        print("\n\n".join([report.to_markdown(), *published.to_markdown(figures)]))
+    else:
+        console = output()
+        console.print(tables.description(report, figures, console))
+    return 0
+
+
+def run_compare(options: argparse.Namespace) -> int:
+    """`kerascnn compare`."""
+    from kerascnn.applications import registry
+    from kerascnn.complexity import picture
+
+    names = list(dict.fromkeys(registry.canonical(name) for name in options.models))
+    if options.plot:
+        picture.check(options.plot, names)
+    start_tensorflow()
+    from kerascnn.complexity import analyze_by_name, published, tables
+    from kerascnn.console import messages, output, track
+
+    reports = {name: analyze_by_name(name) for name in track(names, len(names), "analysing")}
+    figures = [figure for name in names for figure in published.figures(name, reports[name]) if figure.subject == name]
+    if options.json:
+        print_json(
+            [
+                {
+                    "name": name,
+                    **reports[name].totals.to_dict(),
+                    "published": [figure.to_dict() for figure in figures if figure.subject == name],
+                    "data": registry.info(name).data,
+                    "errors": [error._asdict() for error in registry.info(name).errors],
+                }
+                for name in names
+            ]
+        )
+    else:
+        output().print(tables.comparison(reports, figures))
+    if options.plot:
+        for note in [*picture.draw(reports, options.plot), f"picture in {options.plot}"]:
+            messages().print(note, highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def _builder_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options ask for that is not the builder's default."""
+    from kerascnn.layers import channels_first
+
+    arguments: dict[str, Any] = {"classes": options.classes} if options.classes else {}
+    if options.image_size:
+        size = (options.image_size, options.image_size)
+        arguments["input_shape"] = (3, *size) if channels_first() else (*size, 3)
+    return arguments
+
+
+def _keras_file(text: str) -> Path | None:
+    """The file that `text` names; None where it can only be the name of a network."""
+    from kerascnn.applications import registry
+
+    path = Path(text)
+    looks_like_a_path = path.suffix or len(path.parts) > 1 or path.exists()
+    if not looks_like_a_path or text in registry.REGISTRY:
+        return None
+    file = path / "model.keras" if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(f"there is no model at {path}; give a network's name, a .keras file or a run folder.")
+    if file.suffix != ".keras":
+        raise InputError(f"{path} is no .keras file, and the layers of other forms are not known.")
+    return file

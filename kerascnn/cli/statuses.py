@@ -1,0 +1,5 @@
+"""What the command's exit status says."""
+
+EXPORT_DISAGREES = 1
+MISTAKE = 2
+INTERRUPTED = 130

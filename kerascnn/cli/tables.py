@@ -1,0 +1,106 @@
+"""Tables of networks, exports, scores and predictions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from kerascnn.console import BOX, output
+
+if TYPE_CHECKING:
+    from kerascnn.applications.registry import Entry
+    from kerascnn.evaluation import Scores
+    from kerascnn.export import Export
+
+
+def models_table(registry: dict[str, Entry]) -> Table:
+    """The networks and what their papers say of them."""
+    table = Table("model", "paper", "input", "parameters", "top-1 error", "top-5 error", "measured with", box=BOX)
+    table.columns[0].no_wrap = True
+    for column in table.columns[2:6]:
+        column.justify = "right"
+    for name, entry in registry.items():
+        error = entry.errors[0] if entry.errors else None
+        table.add_row(
+            name,
+            f"{entry.paper.partition(',')[0]} {entry.year}",
+            f"{entry.input_size}",
+            _or_dash(entry.published_parameters, "M"),
+            _or_dash(error and error.top1, " %"),
+            _or_dash(error and error.top5, " %"),
+            f"{entry.data}{', ' if error and error.protocol else ''}{error.protocol}" if error else "",
+        )
+    return table
+
+
+def verification_table(exported: Export) -> None:
+    """Prints the measurements of an export, what they were held against, and where it lies."""
+    console = output()
+    table = Table("", "top-1", "agree", "max |Δ|", "mean |Δ|", "size", "ms", "1 core", box=BOX, padding=(0, 1, 0, 0))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    rows = exported.verification.rows
+    for row in rows:
+        table.add_row(
+            row.form,
+            f"{row.accuracy:.2%}",
+            f"{row.agreeing}/{row.pictures}",
+            f"{row.largest_difference:.1e}",
+            f"{row.mean_difference:.1e}",
+            "–" if row.bytes is None else f"{row.bytes / 1e6:.2f} MB",
+            f"{row.milliseconds:.2f}",
+            "–" if row.milliseconds_one_thread is None else f"{row.milliseconds_one_thread:.2f}",
+        )
+    console.print(table)
+    tolerance = exported.verification.tolerance
+    lines = [
+        f"top-1 accuracy on all {rows[0].pictures} validation pictures, how many predictions agree with the trained "
+        f"model's,\nlargest difference of a probability from the network in float32 "
+        f"(tolerated: {tolerance.probability:g}; from it as trained, on average, {tolerance.rounding:g}),\n"
+        "mean difference from it as trained, median milliseconds a picture on all processor cores and on one"
+    ]
+    for row in rows:
+        if row.operations:
+            lines.append(f"{row.form} uses " + ", ".join(f"{name} {count}" for name, count in row.operations.items()))
+        if row.in_float:
+            lines.append(f"left in float32: {', '.join(row.in_float)}")
+        if row.quantization != "none":
+            allowed = tolerance.pictures_changed(row.quantization, row.pictures)
+            lines.append(f"predictions that {row.form} changes: {row.changed} (tolerated: {allowed})")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if exported.folder:
+        console.print(f"exported to {exported.folder}", highlight=False, markup=False, soft_wrap=True)
+
+
+def scores_table(scores: Scores, title: str) -> Table:
+    """Errors, over all classes and for each."""
+    table = Table("class", "pictures", "top-1 error", title=title, box=BOX)
+    table.columns[1].justify = table.columns[2].justify = "right"
+    confusion = scores.confusion()
+    for index, name in enumerate(scores.class_names):
+        count = int(confusion[index].sum())
+        error = f"{1 - confusion[index, index] / count:.2%}" if count else "–"
+        table.add_row(name, str(count), error)
+    table.add_section()
+    table.add_row("all", str(len(scores.labels)), f"{1 - scores.accuracy():.2%}")
+    if len(scores.class_names) > 5:
+        table.add_row("all, top-5", str(len(scores.labels)), f"{1 - scores.accuracy(5):.2%}")
+    return table
+
+
+def prediction_table(predictions: list[dict[str, Any]]) -> Table:
+    """The most probable classes of each picture."""
+    table = Table("image", "label", "probability", box=BOX)
+    table.columns[2].justify = "right"
+    for prediction in predictions:
+        table.add_section()
+        for number, item in enumerate(prediction["top"]):
+            image = prediction["image"] if number == 0 else ""
+            table.add_row(image, item["label"], f"{item['probability']:.2%}")
+    return table
+
+
+def _or_dash(figure: float | None, unit: str) -> str:
+    return "–" if figure is None else f"{figure:g}{unit}"

@@ -42,6 +42,23 @@ def assemble(recipe: Recipe, data: DataSet) -> keras.Model:
     Raises:
         InputError: the network cannot take the image size or an argument.
     """
+    model = build(recipe, data.class_names)
+    preprocessing = model.get_layer("preprocessing")
+    if recipe.pixels.mean == "middle":
+        preprocessing.set_mean(MIDDLE)
+    elif recipe.pixels.mean != "none":
+        mean = _mean_picture(recipe, data)
+        preprocessing.set_mean(mean if recipe.pixels.mean == "pixel" else mean.mean(axis=(0, 1)))
+    _zero(model, recipe.initialization.zeros)
+    return model
+
+
+def build(recipe: Recipe, class_names: Sequence[str]) -> keras.Model:
+    """What `assemble` gives before it has seen pictures, for weights that come from elsewhere.
+
+    Raises:
+        InputError: the network cannot take the image size or an argument.
+    """
     entry = registry.info(recipe.model)
     size = recipe.image_size
     arguments = dict(recipe.model_arguments)
@@ -50,16 +67,8 @@ def assemble(recipe: Recipe, data: DataSet) -> keras.Model:
     mean_shape = {"pixel": (size, size, 3), "channel": (3,)}.get(recipe.pixels.mean, ())
     pixels = keras.Input((size, size, 3), name="pixels")
     preprocessing = Preprocessing(mean_shape, recipe.pixels.std, recipe.pixels.crop_fraction, name="preprocessing")
-    network = registry.create(
-        recipe.model, input_tensor=preprocessing(pixels), classes=len(data.class_names), **arguments
-    )
-    if recipe.pixels.mean == "middle":
-        preprocessing.set_mean(MIDDLE)
-    elif recipe.pixels.mean != "none":
-        mean = _mean_picture(recipe, data)
-        preprocessing.set_mean(mean if recipe.pixels.mean == "pixel" else mean.mean(axis=(0, 1)))
-    _zero(network, recipe.initialization.zeros)
-    labels = ClassLabels(data.class_names, dtype="float32", name="labels")
+    network = registry.create(recipe.model, input_tensor=preprocessing(pixels), classes=len(class_names), **arguments)
+    labels = ClassLabels(class_names, dtype="float32", name="labels")
     if isinstance(network.output, dict):
         outputs = {**network.output, MAIN: labels(network.output[MAIN])}
     else:

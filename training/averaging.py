@@ -33,6 +33,12 @@ class AveragedWeights(keras.callbacks.Callback):
         self._measure()
 
     def on_test_end(self, logs=None):
+        self.put_back()
+
+    def put_back(self) -> None:
+        """Gives the model the weights that it is trained with again, where it has the averages."""
+        if self._kept is None:
+            return
         self._swap()
         _assign(self._states(), self._kept)
         self._kept = None

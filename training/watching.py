@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import keras
-import numpy as np
 
+from .batches import Batches
+from .checkpoints import Position
 from .norms import Norms
 from .profiling import Profiler
 from .recipe import Recipe
@@ -16,10 +17,8 @@ from .tensorboard import TensorBoard
 def watchers(
     folder: Path,
     recipe: Recipe,
-    pictures: np.ndarray,
-    *,
-    steps_per_epoch: int,
-    steps_done: int = 0,
+    batches: Batches,
+    position: Position | None = None,
     profile: tuple[int, int] | None = None,
 ) -> list[keras.callbacks.Callback]:
     """The callbacks that write TensorBoard's files; `Pace` must come before them.
@@ -27,18 +26,14 @@ def watchers(
     Args:
         folder: TensorBoard's, of one run.
         recipe: with every value resolved.
-        pictures: see `TensorBoard`.
-        steps_per_epoch: the steps of a whole epoch.
-        steps_done: how many steps are behind a training that goes on.
+        batches: of the training.
+        position: where the training goes on; None for the start.
         profile: the first and the last step to run the profiler over, see `Profiler`; None for not at all.
-
-    Example:
-        >>> watching = watchers(Path("logs"), recipe, images[:36], steps_per_epoch=len(images) // recipe.batch_size)
-        >>> model.fit(waiting.on(batches), callbacks=[Pace(recipe.batch_size, waiting), *watching])
     """
+    steps_done = position.epochs * batches.steps + position.step if position else 0
     callbacks: list[keras.callbacks.Callback] = [
-        TensorBoard(folder, recipe, pictures),
-        Norms(folder, steps_per_epoch, steps_done),
+        TensorBoard(folder, recipe, batches.pictures),
+        Norms(folder, batches.steps, steps_done),
     ]
     if profile:
         callbacks.append(Profiler(folder, profile))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import keras
-
-from kerascnn.errors import InputError
 
 
 class Profiler(keras.callbacks.Callback):
@@ -50,16 +47,3 @@ class Profiler(keras.callbacks.Callback):
         if self._recording:
             self._recording = False
             tf.profiler.experimental.stop()
-
-
-def profiled_steps(text: str) -> tuple[int, int]:
-    """The first and the last step that a text such as "10:20" names.
-
-    Raises:
-        InputError: it names none.
-    """
-    found = re.fullmatch(r"(\d+):(\d+)", text)
-    first, last = map(int, found.groups()) if found else (0, 0)
-    if not 1 <= first <= last:
-        raise InputError(f"--profile takes the first and the last step, as 10:20, not '{text}'.")
-    return first, last

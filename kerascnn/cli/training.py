@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import Parser, Verbs, add_data_options, positive
+from kerascnn.errors import InputError
+
+from .arguments import Parser, Verbs, add_data_options, positive, span
 from .exporting import export_report, export_status, export_with_progress
-from .loading import load, print_json, start_tensorflow
+from .loading import load, print_json, print_json_line, start_tensorflow
 from .statuses import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -66,10 +68,18 @@ def run_train(options: argparse.Namespace) -> int:
     if options.print_recipe:
         print_json(resolved.to_dict()) if options.json else print(resolved.to_yaml(), end="")
         return 0
+    steps = resolved.epochs * training.steps_per_epoch(resolved, data)
+    if options.profile and options.profile[0] > steps:
+        raise InputError(f"--profile begins with step {options.profile[0]}, and the training has {steps}.")
     _say_what_runs(recipe, resolved, data)
     return _finish(
         lambda callbacks: training.train(
-            recipe, data, runs=options.out / "runs", limit=options.limit, callbacks=callbacks
+            recipe,
+            data,
+            runs=options.out / "runs",
+            limit=options.limit,
+            callbacks=callbacks,
+            profile=options.profile,
         ),
         resolved,
         data,
@@ -103,7 +113,12 @@ def _resume(options: argparse.Namespace) -> int:
     recipe, source, limit, _ = folder.read_recipe()
     data = load(source, limit)
     options.out = Path(os.path.relpath(folder.path.resolve().parent.parent))
-    return _finish(lambda callbacks: training.resume(folder, recipe, data, callbacks=callbacks), recipe, data, options)
+    return _finish(
+        lambda callbacks: training.resume(folder, recipe, data, callbacks=callbacks, profile=options.profile),
+        recipe,
+        data,
+        options,
+    )
 
 
 def _finish(start: Callable[[list], Run], recipe: Recipe, data: DataSet, options: argparse.Namespace) -> int:
@@ -111,31 +126,34 @@ def _finish(start: Callable[[list], Run], recipe: Recipe, data: DataSet, options
     from kerascnn import evaluation, training
     from kerascnn.console import messages, track
     from kerascnn.evaluation.run_report import report_run
-    from kerascnn.training.progress import LiveProgress
+    from kerascnn.training.progress import JsonLines, LiveProgress
 
     from .tables import verification_table
 
     steps = training.steps_per_epoch(recipe, data)
+    live = LiveProgress(recipe.epochs, steps, recipe.batch_size, messages())
     try:
-        run = start([LiveProgress(recipe.epochs, steps, recipe.batch_size, messages())])
+        run = start([JsonLines(recipe.epochs) if options.json else live])
     except training.Interrupted as stopped:
         print(
             f"kerascnn: {stopped}\nGo on with: kerascnn train --resume {stopped.folder.path}",
             file=sys.stderr,
         )
         return INTERRUPTED
-    scores = evaluation.evaluate(evaluation.KerasPredictor(run.model, run.folder.model_file), data, track=track)
-    report_run(run.folder, scores, f"{recipe.model} on {data.name}")
+    predictor = evaluation.KerasPredictor(run.model, run.folder.model_file)
+    scores = evaluation.evaluate(predictor, data, track=track)
+    report_run(run.folder, scores, f"{recipe.model} on {data.name}", data.validation, predictor.facts)
     name = f"{recipe.model}-{data.name}"
     exported = export_with_progress(run.folder.model_file, data, options.out / "saved_models" / name, run.folder)
     report = {
+        "event": "report",
         "run": str(run.folder.path),
         "training_seconds": round(run.seconds, 1),
         "validation_accuracy": scores.accuracy(),
         **export_report(exported),
     }
     if options.json:
-        print_json(report)
+        print_json_line(report)
     else:
         messages().print(
             f"trained in {run.seconds:.0f} s; run folder {run.folder.path}; "
@@ -183,6 +201,9 @@ def _train_options(parser: Parser) -> None:
         "--precision",
         choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
         help="of the computation (default: auto); exports are float32 always",
+    )
+    parser.add_argument(
+        "--profile", type=span, metavar="A:B", help="run TensorFlow's profiler over steps A to B, counted from 1"
     )
     parser.add_argument("--out", type=Path, default=Path(), metavar="FOLDER", help="gets runs/ and saved_models/")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped")

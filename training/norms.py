@@ -55,11 +55,11 @@ class Norms(keras.callbacks.Callback):
         for variable in self._variables:
             values = keras.ops.convert_to_numpy(variable).ravel()
             squares += float(np.dot(values, values))
-        self._events.scalar("by step/weight norm", squares**0.5, self.steps_done)
+        self._events.scalar("training step/weight norm", squares**0.5, self.steps_done)
         for number, layer in self._layers():
             values = keras.ops.convert_to_numpy(self._variables[number]).ravel()
             sample = values[:: -(-values.size // SAMPLE)]
-            self._events.histogram(f"weights of layers/{layer}", sample[np.isfinite(sample)], self.steps_done)
+            self._events.histogram(f"weights/{layer}", sample[np.isfinite(sample)], self.steps_done)
         self.flush()
 
     def on_train_end(self, logs=None):
@@ -90,10 +90,10 @@ class Norms(keras.callbacks.Callback):
         if scale is not None:
             figures["loss scale"] = scale
         for name, value in figures.items():
-            self._events.scalar(f"by step/{name}", value, self.steps_done)
+            self._events.scalar(f"training step/{name}", value, self.steps_done)
         if -self.steps_done % self.steps_per_epoch < self.every:
             for number, layer in self._layers():
-                self._events.scalar(f"gradient norm of layers/{layer}", norms[number], self.steps_done)
+                self._events.scalar(f"weight gradient norms/{layer}", norms[number], self.steps_done)
 
 
 def _note_norms(model: keras.Model, count: int, every: int):

@@ -14,6 +14,9 @@ RESULTS = {
     "result/loss": ("val_main_loss", "val_loss"),
 }
 
+# TensorBoard shows a few columns until asked for others: first those that are said to differ.
+FIRST_COLUMNS = ("model", "image_size", "batch_size", "epochs", "optimizer.learning_rate")
+
 
 def begin_trial(events: EventFile, recipe: Recipe) -> None:
     """Writes the values that the table's columns show.
@@ -26,7 +29,9 @@ def begin_trial(events: EventFile, recipe: Recipe) -> None:
     from tensorboard.plugins.hparams.api_pb2 import HParamInfo, MetricInfo, MetricName
 
     values = flat({name: value for name, value in recipe.to_dict().items() if name != "about"})
-    columns = [HParamInfo(name=name, type=_type(value)) for name, value in values.items()]
+    columns = [
+        HParamInfo(name=name, type=_type(value), differs=name in FIRST_COLUMNS) for name, value in values.items()
+    ]
     metrics = [
         MetricInfo(name=MetricName(tag=tag), display_name=f"validation {tag.removeprefix('result/')}")
         for tag in RESULTS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
@@ -19,6 +19,7 @@ from .averaging import AveragedWeights
 from .optimizers import bound_filters, optimizer_for
 from .recipe import Recipe
 from .schedules import Plateau
+from .strategy import choose_xla, prepare, synchronize
 
 # Enough pictures for a mean to be good to a grey level, few enough to wait for.
 MEAN_SAMPLE = 2000
@@ -112,7 +113,9 @@ def compile_for(model: keras.Model, recipe: Recipe, steps_per_epoch: int | None 
     Every classifier reports its `top1` accuracy, and `top5` where there are more than five classes; auxiliary
     classifiers' losses are weighted as the recipe says. Labels are one-hot: one array for all classifiers, with which
     `class_weight` works too, or a dict of one each. What a recipe wants at the end of an epoch is done by
-    `callbacks_for`. Label smoothing takes the classifiers' outputs for probabilities.
+    `callbacks_for`. Label smoothing takes the classifiers' outputs for probabilities. In the scope of a strategy of
+    tf.distribute, where the model was made as well, it is made ready for several devices
+    (`kerascnn.training.strategy.prepare`).
 
     Args:
         model: with one output, or a dict of `main` and auxiliary ones.
@@ -140,33 +143,45 @@ def compile_for(model: keras.Model, recipe: Recipe, steps_per_epoch: int | None 
         loss=losses[None] if single else losses,
         loss_weights=None if single else weights,
         metrics=metrics[None] if single else metrics,
-        # XLA halves training speed on processors.
-        jit_compile=False,
+        jit_compile=choose_xla().jit_compile,
     )
     model.optimizer.build(model.trainable_variables)
     if recipe.optimizer.filter_rms:
         bound_filters(model, recipe.optimizer.filter_rms)
     if not single:
         _share_labels(model)
+    if recipe.synchronized_normalization:
+        synchronize(model)
+    prepare(model)
 
 
 def _share_labels(model: keras.Model) -> None:
-    """Lets one array of labels stand for a dict of it for every classifier.
+    """Lets one array of labels stand for a dict of it for every classifier, and counts each picture once.
 
-    Keras wants the dict, and refuses `class_weight` with it.
+    Keras wants the dict, and refuses `class_weight` with it. In each classifier's mean loss it lets every batch weigh
+    the same, though the last one of an evaluation is smaller.
     """
     compute_loss, compute_metrics = type(model).compute_loss, type(model).compute_metrics
+    losses, pictures = model._compile_loss, []
+    losses.build(model.output, model.output)
+    for tracker in losses.metrics:
+        tracker.update_state = _weighted_by(pictures, tracker.update_state)
 
     def for_heads(y, y_pred):
         return dict.fromkeys(y_pred, y) if isinstance(y_pred, dict) and not isinstance(y, dict) else y
 
     def loss(x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        pictures[:] = [keras.ops.shape(keras.tree.flatten(y_pred)[0])[0]]
         return compute_loss(model, x, for_heads(y, y_pred), y_pred, sample_weight, training)
 
     def metrics(x, y, y_pred, sample_weight=None):
         return compute_metrics(model, x, for_heads(y, y_pred), y_pred, sample_weight)
 
     model.compute_loss, model.compute_metrics = loss, metrics
+
+
+def _weighted_by(weight: list, update_state: Callable) -> Callable:
+    return lambda values, sample_weight=None: update_state(values, sample_weight=weight[0])
 
 
 def callbacks_for(

@@ -12,6 +12,7 @@ from kerascnn.data.pipeline import evaluation_batches, training_batches
 
 from .checkpoints import Position
 from .recipe import Recipe
+from .strategy import Devices
 
 GRID_PICTURES = 36
 
@@ -39,29 +40,34 @@ def steps_per_epoch(recipe: Recipe, data: DataSet) -> int:
     return len(data.training) // recipe.batch_size
 
 
-def batches_for(model: keras.Model, recipe: Recipe, data: DataSet, position: Position | None) -> Batches:
-    """The batches from a position on; None for the start.
+def batches_for(
+    model: keras.Model, recipe: Recipe, data: DataSet, position: Position | None, devices: Devices
+) -> Batches:
+    """The batches from a position on; None for the start. Of several workers each has its share.
 
     Raises:
-        InputError: the pictures do not fill a batch, or the augmentation cannot be done.
+        InputError: the pictures do not fill a batch, the augmentation cannot be done, or the devices cannot have equal
+            shares.
     """
     views = {
         "classes": len(data.class_names),
         "size": recipe.image_size,
         "crop_fraction": recipe.pixels.crop_fraction,
-        "batch_size": recipe.batch_size,
     }
     augmented = {**views, "augmentation": recipe.augmentation, "seed": recipe.seed}
+    own = {"batch_size": devices.share(recipe.batch_size), "worker": devices.worker, "workers": devices.workers}
     start = position or Position()
     training = training_batches(
-        data.training, epochs=range(start.epochs, recipe.epochs), start_step=start.step, **augmented
+        data.training, epochs=range(start.epochs, recipe.epochs), start_step=start.step, **augmented, **own
     )
     pictures = np.zeros((0, 1, 1, 3)) if position else next(iter(training))[0].numpy()[:GRID_PICTURES]
-    # The same ones whatever the epoch, so that a training that goes on measures what it would have.
-    statistics = training_batches(data.training, epochs=range(1), **augmented)
+    validation = evaluation_batches(data.validation, **views, **own)
+    # The same ones whatever the epoch, so that a training that goes on measures what it would have, and on every
+    # worker.
+    statistics = training_batches(data.training, epochs=range(1), batch_size=recipe.batch_size, **augmented)
     return Batches(
-        _for_heads(training, model),
-        _for_heads(evaluation_batches(data.validation, **views), model),
+        devices.training(_for_heads(training, model), recipe.batch_size),
+        devices.evaluation(_for_heads(validation, model), recipe.batch_size, len(data.validation)),
         statistics.take(recipe.averaging.statistics_batches),
         pictures,
         steps_per_epoch(recipe, data),

@@ -59,7 +59,7 @@ class State:
         """Gives a compiled model and its optimizer the values of the state.
 
         Raises:
-            InputError: it is another network's.
+            InputError: it is another network's or another optimizer's.
         """
         for group, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
             _assign(variables, self.variables[group])
@@ -193,7 +193,7 @@ def _arrays(archive: zipfile.ZipFile, group: str, names: list[str]) -> Iterator[
 
 def _assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:
     if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
-        raise InputError("the checkpoint is of another network than the run's recipe.")
+        raise InputError("the checkpoint does not fit the recipe: it is of another network or optimizer.")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 

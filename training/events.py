@@ -10,13 +10,15 @@ PATTERN = "*.tfevents.*"
 
 
 def event_sizes(folder: Path) -> dict[str, int]:
-    """How long every event file below `folder` is, in bytes, by its path in it; all of it is on the disk then."""
-    sizes = {}
-    for file in sorted(folder.rglob(PATTERN)):
+    """How long every event file below `folder` is, in bytes, by its path in it."""
+    return {file.relative_to(folder).as_posix(): file.stat().st_size for file in sorted(folder.rglob(PATTERN))}
+
+
+def sync_events(folder: Path) -> None:
+    """Has all of the event files below `folder` on the disk, for when the power fails."""
+    for file in folder.rglob(PATTERN):
         with file.open("rb") as opened:
             os.fsync(opened.fileno())
-            sizes[file.relative_to(folder).as_posix()] = os.fstat(opened.fileno()).st_size
-    return sizes
 
 
 def cut_events(folder: Path, sizes: Mapping[str, int]) -> None:

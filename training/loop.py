@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from .batches import Batches
 from .checkpoints import Position, State
-from .keeper import Keeper
+from .keeper import Follower, Keeper, Moment
 from .pace import Waiting
 from .stopping import StopRequest
+from .strategy import Devices
+
+# Several workers tell each other, every so many steps, whether one of them is to stop or to write the state.
+STEPS_BETWEEN_TALKS = 10
 
 
 class Loop:
@@ -30,6 +33,7 @@ class Loop:
         keeper: of the states.
         stop: says when to stop.
         state: what the training goes on from; None for the start.
+        devices: that it runs on; all workers stop, and keep the state, after the same step.
         waiting: counts the seconds without a batch.
     """
 
@@ -39,9 +43,10 @@ class Loop:
         batches: Batches,
         epochs: int,
         callbacks: Sequence[keras.callbacks.Callback],
-        keeper: Keeper,
+        keeper: Keeper | Follower,
         stop: StopRequest,
         state: State | None,
+        devices: Devices,
         waiting: Waiting,
     ):
         self.model = model
@@ -50,11 +55,12 @@ class Loop:
         self.keeper = keeper
         self.stop = stop
         self.state = state
+        self.devices = devices
         self.waiting = waiting
         self.position = state.position if state else Position()
-        # Of an epoch whose steps are done; validation uses the same metrics.
-        self._metrics: list[np.ndarray] | None = None
-        own = _StopInValidation(stop)
+        # When the epoch's steps were done: validation uses the same metrics, and writes events.
+        self._steps_done: Moment | None = None
+        own = _StopInValidation(self._asked)
         self.calls = keras.callbacks.CallbackList(
             [own, *callbacks], add_history=True, model=model, verbose=0, epochs=epochs, steps=batches.steps
         )
@@ -86,7 +92,7 @@ class Loop:
         try:
             if in_order:
                 self._tell("put_back")
-                self.keeper.keep(self.position, self._metric_values())
+                self.keeper.keep(self.position, self._steps_done)
         finally:
             # What went wrong first is what is told.
             with contextlib.suppress(Exception):
@@ -109,14 +115,15 @@ class Loop:
             if self.model.stop_training:
                 break
         self.keeper.watch.look()
-        self._metrics = self._metric_values()
+        self._steps_done = self.keeper.moment()
         figures = {name: float(value) for name, value in self.model.get_metrics_result().items()}
         measured = self.model.evaluate(self.batches.validation, callbacks=self.calls, return_dict=True, verbose=0)
         figures.update({f"val_{name}": value for name, value in measured.items()})
         self.calls.on_epoch_end(epoch, figures)
-        self.position, self._metrics = Position(epoch + 1), None
-        self.keeper.keep(self.position, [])
-        self._stop_if_asked()
+        self.position, self._steps_done = Position(epoch + 1), None
+        self.keeper.keep(self.position)
+        if any(self.devices.any(self.stop.requested)):
+            raise KeyboardInterrupt
         return figures
 
     def _step(self, epoch: int, step: int, iterator: Any) -> None:
@@ -127,29 +134,29 @@ class Loop:
         # Not by the list of callbacks, which would wait for the figures of every step.
         for callback in self.calls.callbacks:
             callback.on_train_batch_end(step, figures)
-        self._stop_if_asked()
-        if self.keeper.due:
-            self.keeper.keep(self.position, self._metric_values())
-
-    def _stop_if_asked(self) -> None:
-        if self.stop.requested:
+        stop, due = self._asked(step)
+        if stop:
             raise KeyboardInterrupt
+        if due:
+            self.keeper.keep(self.position)
 
-    def _metric_values(self) -> list[np.ndarray]:
-        if self._metrics is not None:
-            return self._metrics
-        return [np.array(keras.ops.convert_to_numpy(variable)) for variable in self.model.metrics_variables]
+    def _asked(self, step: int) -> tuple[bool, bool]:
+        """Whether the training is to stop, and whether its state is to be written."""
+        if self.devices.workers > 1 and (step + 1) % STEPS_BETWEEN_TALKS:
+            return False, False
+        return self.devices.any(self.stop.requested, self.keeper.due)
 
 
 class _StopInValidation(keras.callbacks.Callback):
     """Ends a validation when the training is to stop; it is done again when the training goes on."""
 
-    def __init__(self, stop: StopRequest):
+    def __init__(self, asked: Callable[[int], tuple[bool, bool]]):
         super().__init__()
-        self.stop = stop
+        self.asked = asked
 
     def on_test_batch_begin(self, batch, logs=None):
-        if self.stop.requested:
+        stop, _ = self.asked(batch)
+        if stop:
             raise KeyboardInterrupt
 
 

@@ -83,6 +83,17 @@ class RunFolder:
             raise InputError(f"{path} is not a run folder: it holds no recipe.yaml.")
         return folder
 
+    @staticmethod
+    def around(path: Path) -> RunFolder | None:
+        """The run folder that `path` is, or that the model at `path` lies in; None where there is none.
+
+        Example:
+            >>> RunFolder.around(Path("runs/mine/checkpoints/best-epoch-0007.keras")).path
+            PosixPath('runs/mine')
+        """
+        folders = map(RunFolder, (path, path.parent, path.parent.parent))
+        return next((folder for folder in folders if folder.recipe_file.is_file()), None)
+
     def write_recipe(
         self, recipe: Recipe, source: str, limit: int | None, facts: dict[str, Any], conduct: Conduct
     ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from .checkpoints import Checkpoints, Position, State
 from .conduct import Conduct
 from .events import cut_events
 from .history import HistoryFile
-from .keeper import Keeper
+from .keeper import Follower, Keeper
 from .loop import Loop
 from .pace import Pace, Waiting
 from .precision import choose_precision
@@ -33,6 +34,7 @@ from .run_folder import RunFolder
 from .schedules import MAIN_ACCURACY
 from .soundness import Diverged, LossWatch, diverged
 from .stopping import StopRequest
+from .strategy import Devices, WorkerLost, choose_devices
 from .watching import watchers
 
 
@@ -41,8 +43,8 @@ class Run:
     """A training that ended.
 
     Attributes:
-        folder: what it left behind.
-        model: the trained model, with its auxiliary classifiers where it has some.
+        folder: what it left behind; of several workers the chief alone has one.
+        model: the trained model, with its auxiliary classifiers where it has some, on one device.
         recipe: with every value resolved.
         seconds: spent in epochs, validation included.
     """
@@ -86,6 +88,7 @@ def train(
     limit: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     conduct: Conduct = Conduct(),
+    devices: Devices | None = None,
     profile: tuple[int, int] | None = None,
 ) -> Run:
     """Trains a network from scratch and leaves a run folder.
@@ -97,6 +100,7 @@ def train(
         limit: the limit `data` was loaded with, written down for `resume`.
         callbacks: more of Keras' callbacks, such as `LiveProgress`.
         conduct: how often the state is written, what is kept, and whether a GPU computes repeatably.
+        devices: where it computes; None for `choose_devices()`.
         profile: the first and the last step to run TensorFlow's profiler over, counted from 1.
 
     Returns:
@@ -107,6 +111,7 @@ def train(
         Diverged: the loss is no longer a finite number.
         Interrupted: on Ctrl-C or SIGTERM, after the step that was under way; go on with `resume`. A second Ctrl-C does
             not wait for it.
+        WorkerLost: another of several workers ended.
 
     On a processor it switches TensorFlow to deterministic kernels, for the whole process.
 
@@ -114,12 +119,18 @@ def train(
         >>> data = kerascnn.data.load("digits")
         >>> run = train(Recipe.for_model("resnet20"), data)
     """
+    devices = devices or choose_devices()
     recipe = resolved(recipe, data)
-    model = _new_model(recipe, data, conduct)
-    batches = batches_for(model, recipe, data, None)
+    devices.share(recipe.batch_size)
+    with devices.scope():
+        model = _new_model(recipe, data, conduct)
+    batches = batches_for(model, recipe, data, None, devices)
+    if not devices.chief:
+        with tempfile.TemporaryDirectory() as nothing:
+            return _fit(model, recipe, data, batches, RunFolder(Path(nothing)), None, callbacks, conduct, devices)
     folder = RunFolder.create(Path(runs), recipe.model, data.name)
     folder.write_recipe(recipe, data.source, limit, _facts(model, recipe, data), conduct)
-    return _fit(model, recipe, data, batches, folder, None, callbacks, conduct, profile)
+    return _fit(model, recipe, data, batches, folder, None, callbacks, conduct, devices, profile)
 
 
 def resume(
@@ -129,8 +140,9 @@ def resume(
     *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     conduct: Conduct | None = None,
-    profile: tuple[int, int] | None = None,
     tell: Callable[[str], None] = warnings.warn,
+    devices: Devices | None = None,
+    profile: tuple[int, int] | None = None,
 ) -> Run:
     """Goes on with a run from its newest checkpoint, and ends as if the run had not been stopped.
 
@@ -142,27 +154,36 @@ def resume(
         data: loaded from the source and limit that `folder.read_recipe()` gives.
         callbacks: as for `train`.
         conduct: another than the run's, `folder.read_conduct()`.
-        profile: as for `train`, counted from where the training goes on.
         tell: takes a sentence about a checkpoint that is damaged.
+        devices: as for `train`; they may be others than before. Every worker reads the folder.
+        profile: as for `train`, counted from where the training goes on.
 
     Raises:
         InputError: no checkpoint can be read, or the data are others than before.
-        Diverged, Interrupted: as `train`.
+        Diverged, Interrupted, WorkerLost: as `train`.
     """
+    devices = devices or choose_devices()
     conduct = conduct or folder.read_conduct()
     folder.check_data(data)
+    # The chief first: it puts the folder in order.
+    with devices.in_turn():
+        state = _newest_state(folder, tell, devices)
+    with devices.scope():
+        model = _model_of(state, recipe, data, conduct) if state else _new_model(recipe, data, conduct)
+    batches = batches_for(model, recipe, data, state.position if state else None, devices)
+    return _fit(model, recipe, data, batches, folder, state, callbacks, conduct, devices, profile)
+
+
+def _newest_state(folder: RunFolder, tell: Callable[[str], None], devices: Devices) -> State | None:
     checkpoints = Checkpoints(folder.checkpoints)
-    checkpoints.clear_partial()
+    if devices.chief:
+        checkpoints.clear_partial()
     state = checkpoints.newest(tell)
-    if state is None:
-        if folder.history():
-            raise InputError(f"{folder.path} has no checkpoint to go on from.")
-        model = _new_model(recipe, data, conduct)
-    else:
-        model = _model_of(state, recipe, data, conduct)
-    cut_events(folder.tensorboard, state.events if state else {})
-    batches = batches_for(model, recipe, data, state.position if state else None)
-    return _fit(model, recipe, data, batches, folder, state, callbacks, conduct, profile)
+    if state is None and folder.history():
+        raise InputError(f"{folder.path} has no checkpoint to go on from.")
+    if devices.chief:
+        cut_events(folder.tensorboard, state.events if state else {})
+    return state
 
 
 def _new_model(recipe: Recipe, data: DataSet, conduct: Conduct) -> keras.Model:
@@ -218,35 +239,41 @@ def _fit(
     state: State | None,
     callbacks: Sequence[keras.callbacks.Callback],
     conduct: Conduct,
-    profile: tuple[int, int] | None,
+    devices: Devices,
+    profile: tuple[int, int] | None = None,
 ) -> Run:
     rows = state.history if state else []
     accuracies = [next(row[name] for name in MAIN_ACCURACY if name in row) for row in rows]
     waiting = Waiting()
     pace = Pace(recipe.batch_size, waiting)
     history = HistoryFile(folder.history_file, rows)
-    everything = [
-        pace,
-        BestModels(folder.checkpoints, conduct.best, accuracies),
-        *callbacks_for(recipe, batches.statistics, accuracies),
-        history,
-        *watchers(folder.tensorboard, recipe, batches, state.position if state else None, profile),
-        *callbacks,
-    ]
+    best = BestModels(folder.checkpoints, conduct.best, accuracies)
+    watching = watchers(folder.tensorboard, recipe, batches, state.position if state else None, profile)
+    rules = callbacks_for(recipe, batches.statistics, accuracies)
+    everything = [pace, best, *rules, history, *watching, *callbacks] if devices.chief else [*rules, *callbacks]
 
     def report(before: Position, loss: float | None) -> Diverged:
         return diverged(before, loss, recipe, data, folder.path / "not_finite.txt", keeper.newest)
 
-    keeper = Keeper(folder, model, history, everything, LossWatch(report), conduct, state)
+    watch = LossWatch(report)
+    keeper = (
+        Keeper(folder, model, history, everything, watch, conduct, state)
+        if devices.chief
+        else Follower(model, watch, state)
+    )
     try:
-        with StopRequest(everything) as stop:
-            Loop(model, batches, recipe.epochs, everything, keeper, stop, state, waiting).run()
+        with StopRequest(everything) as stop, devices.watching():
+            Loop(model, batches, recipe.epochs, everything, keeper, stop, state, devices, waiting).run()
         if stop.requested:
             raise KeyboardInterrupt
-        with beside(folder.model_file) as partial:
-            model.save(partial)
+        if devices.chief:
+            with beside(folder.model_file) as partial:
+                model.save(partial)
     except KeyboardInterrupt:
         raise Interrupted(folder, keeper.kept) from None
+    except WorkerLost as lost:
+        lost.folder = folder if devices.chief else None
+        raise
     except Exception as error:
         reason = refusal(error)
         if reason is None:
@@ -255,4 +282,6 @@ def _fit(
             f"{folder.path} cannot be written: {reason}; it keeps the state {keeper.kept}, "
             "from which the run can go on when there is room."
         ) from None
+    if devices.chief and devices.replicas > 1:
+        model = keras.saving.load_model(folder.model_file)
     return Run(folder, model, recipe, pace.training_seconds)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from kerascnn.errors import InputError
+
+Number = TypeVar("Number", int, float)
 
 SOURCES = (
     "'digits', a folder with one subfolder a class, the path or URL of a .zip or .tar of one, "
@@ -51,6 +54,21 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not '{text}'")
     return number
+
+
+def at_least_zero(kind: type[Number], called: str) -> Callable[[str], Number]:
+    """Reads a number of this kind that is not negative."""
+
+    def read(text: str) -> Number:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = kind(-1)
+        if not 0 <= number < math.inf:
+            raise argparse.ArgumentTypeError(f"must be a {called} of at least 0, not '{text}'")
+        return number
+
+    return read
 
 
 def share(text: str) -> float:

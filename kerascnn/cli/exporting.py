@@ -51,7 +51,7 @@ def run_export(options: argparse.Namespace) -> int:
     from .tables import verification_table
 
     data = load(source, limit)
-    folder = RunFolder(model.parent) if (model.parent / "recipe.yaml").is_file() else None
+    folder = RunFolder.around(model)
     if options.to:
         target = options.to
     elif folder:

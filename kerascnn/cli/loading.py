@@ -40,13 +40,12 @@ def data_of(options: argparse.Namespace) -> tuple[str, int | None]:
         raise InputError(f"there is no model at {options.model}.")
     if options.data:
         return options.data, options.limit
-    for path in (options.model, options.model.parent):
-        if (path / "recipe.yaml").is_file():
-            start_tensorflow()
-            from kerascnn.training import RunFolder
+    from kerascnn.training import RunFolder
 
-            _, source, limit, _ = RunFolder.open(path).read_recipe()
-            return source, options.limit or limit
+    folder = RunFolder.around(options.model)
+    if folder:
+        _, source, limit, _ = folder.read_recipe()
+        return source, options.limit or limit
     raise InputError(f"{options.model} lies in no run folder that names its data; say --data SOURCE.")
 
 

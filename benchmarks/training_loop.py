@@ -22,6 +22,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,21 @@ from kerascnn.training.pace import Pace
 SIZE, SHORTER_SIDE = 224, 256
 
 
+class Processor(keras.callbacks.Callback):
+    """Adds the processor's seconds of an epoch's training to its figures, which say more beside other work."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began, self._seconds = time.process_time(), None
+
+    def on_test_begin(self, logs=None):
+        self._seconds = time.process_time() - self._began
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._seconds is None:
+            self.on_test_begin()
+        logs["processor_seconds"] = self._seconds
+
+
 def ours(folder: Path, batch: int) -> dict[str, float]:
     """The figures of the second epoch of `train`."""
     examples = examples_of(folder)
@@ -48,7 +64,9 @@ def ours(folder: Path, batch: int) -> dict[str, float]:
     pictures = DataSet("photographs", str(folder), classes, examples, examples.take(np.arange(batch)))
     recipe = Recipe.load("resnet50").with_values(epochs=2, batch_size=batch)
     with tempfile.TemporaryDirectory(prefix="kerascnn-benchmark-") as runs:
-        return train(recipe, pictures, runs=runs).folder.history()[1]
+        history = keras.callbacks.History()
+        train(recipe, pictures, runs=runs, callbacks=[Processor(), history])
+    return {name: values[1] for name, values in history.history.items()}
 
 
 def of_keras(folder: Path, batch: int, policy: str, jit_compile: str | bool = "auto") -> dict[str, float]:
@@ -65,10 +83,10 @@ def of_keras(folder: Path, batch: int, policy: str, jit_compile: str | bool = "a
     model = keras.Model(inputs, network(keras.layers.Rescaling(1 / 255)(inputs)))
     optimizer = keras.optimizers.SGD(0.1 * batch / 256, momentum=0.9)
     model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"], jit_compile=jit_compile)
-    history = model.fit(augmented.prefetch(tf.data.AUTOTUNE), epochs=2, callbacks=[Pace(batch)], verbose=0).history
-    # Its last batch is smaller.
-    seen = len(examples_of(folder)) / history["seconds"][1]
-    return {"images_per_second": seen, "memory_gigabytes": history["memory_gigabytes"][1]}
+    history = model.fit(augmented.prefetch(tf.data.AUTOTUNE), epochs=2, callbacks=[Pace(batch), Processor()], verbose=0)
+    figures = {name: values[1] for name, values in history.history.items()}
+    # Its last batch is smaller than the others.
+    return {**figures, "images_per_second": len(examples_of(folder)) / figures["seconds"]}
 
 
 POLICY = choose_precision("auto").policy
@@ -107,8 +125,12 @@ def turn(name: str, folder: Path, batch: int) -> dict[str, float]:
     return json.loads(ended.stdout.splitlines()[-1])
 
 
+def processor_ms(figures: dict[str, float]) -> float:
+    return 1000 * figures["processor_seconds"] / (figures["images_per_second"] * figures["seconds"])
+
+
 def report(results: dict[str, list[dict[str, float]]]) -> Table:
-    table = Table("contestant", "images/s", "kerascnn / this", "least – most", "waiting for data", "memory, GB")
+    table = Table("contestant", "images/s", "kerascnn / this", "least – most", "waiting", "processor ms an image", "GB")
     first = next(iter(results.values()))
     for name, rounds in results.items():
         speeds = [figures["images_per_second"] for figures in rounds]
@@ -120,6 +142,7 @@ def report(results: dict[str, list[dict[str, float]]]) -> Table:
             f"{statistics.median(ratios):.2f}",
             f"{min(ratios):.2f} – {max(ratios):.2f}",
             f"{statistics.median(waiting):.1%}" if waiting else "–",
+            f"{statistics.median(map(processor_ms, rounds)):.0f}",
             f"{max(figures['memory_gigabytes'] for figures in rounds):.1f}",
         )
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,9 +24,9 @@ SAMPLE = 2**16
 class Norms(keras.callbacks.Callback):
     """Writes curves by step: loss, learning rate, loss scale and the norm of all gradients; and of layers, by epoch.
 
-    Ten times an epoch, the training step itself notes the gradients' norms, summed over all devices and before they
-    are clipped; at other steps it computes nothing more than without this callback. The last ones of an epoch are
-    written layer by layer; after it, histograms of the layers' weights are.
+    Ten times an epoch, the training step itself notes its learning rate and the gradients' norms, summed over all
+    devices and before they are clipped; at other steps it computes nothing more than without this callback. The last
+    ones of an epoch are written layer by layer; after it, histograms of the layers' weights are.
 
     Args:
         folder: TensorBoard's; gets the subfolder `steps`.
@@ -37,13 +38,13 @@ class Norms(keras.callbacks.Callback):
         super().__init__()
         self.folder = folder
         self.steps_per_epoch = steps_per_epoch
-        self.every = max(1, steps_per_epoch // POINTS_PER_EPOCH)
+        self.every = -(-steps_per_epoch // POINTS_PER_EPOCH)
         self.steps_done = steps_done
 
     def on_train_begin(self, logs=None):
         self._events = EventFile(self.folder / "steps")
         self._variables = list(self.model.trainable_variables)
-        self._noted = _note_norms(self.model, len(self._variables), self.every)
+        self._noted = _note(self.model, len(self._variables), self.every)
 
     def on_train_batch_end(self, batch, logs=None):
         self.steps_done += 1
@@ -80,10 +81,13 @@ class Norms(keras.callbacks.Callback):
             yield number, self._variables[number].path.removesuffix("/kernel")
 
     def _write(self, logs) -> None:
-        norms, optimizer = self._noted.numpy(), self.model.optimizer
+        rate, *norms = self._noted.numpy().tolist()
+        if math.isnan(rate):
+            # Nothing was noted: a step whose scaled gradients overflow is left out.
+            return
         figures = {
-            "gradient norm": float(np.sqrt(np.sum(np.square(norms, dtype=np.float64)))),
-            "learning rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
+            "gradient norm": math.hypot(*norms),
+            "learning rate": rate,
             "loss, mean of the epoch so far": float(logs["loss"]),
         }
         scale = loss_scale(self.model)
@@ -96,21 +100,22 @@ class Norms(keras.callbacks.Callback):
                 self._events.scalar(f"weight gradient norms/{layer}", norms[number], self.steps_done)
 
 
-def _note_norms(model: keras.Model, count: int, every: int):
-    """Has the model's optimizer note the norms of its `count` gradients in every `every`-th step.
+def _note(model: keras.Model, count: int, every: int):
+    """Has the model's optimizer note its learning rate and the norms of its `count` gradients in every `every`-th step.
 
     Returns:
-        The variable, float32 (count,), in which they are noted. It belongs to nobody's checkpoint.
+        The variable, float32 (1 + count,), in which they are noted. It belongs to nobody's checkpoint.
     """
     import tensorflow as tf
 
     # Of a loss that is scaled, the inner optimizer gets the gradients as they are.
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    noted = tf.Variable(tf.zeros(count), trainable=False)
+    noted = tf.Variable(tf.fill([1 + count], math.nan), trainable=False)
     clip = optimizer._clip_gradients
 
     def note(gradients):
-        noted.assign(tf.sqrt(tf.stack([2 * tf.nn.l2_loss(tf.cast(one, tf.float32)) for one in gradients])))
+        norms = [tf.sqrt(2 * tf.nn.l2_loss(tf.cast(one, tf.float32))) for one in gradients]
+        noted.assign(tf.stack([tf.cast(optimizer.learning_rate, tf.float32), *norms]))
         return True
 
     def noting(grads):

@@ -38,6 +38,7 @@ class LiveProgress(keras.callbacks.Callback):
             TimeRemainingColumn(compact=True),
             console=self.console,
             transient=True,
+            refresh_per_second=1 / SECONDS_BETWEEN_UPDATES,
             disable=not self.console.is_terminal,
         )
         self._progress.start()

@@ -107,7 +107,7 @@ class Loop:
         """The rest of the epoch that the position is in, and its validation."""
         epoch, first = self.position.epochs, self.position.step
         self.model.reset_metrics()
-        if first:
+        if first and self.state:
             self.state.restore_metrics(self.model)
         self.calls.on_epoch_begin(epoch)
         for step in range(first, self.batches.steps):

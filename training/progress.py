@@ -73,6 +73,10 @@ class LiveProgress(keras.callbacks.Callback):
         ]
         self.console.print("  ".join(figures), highlight=False, soft_wrap=True)
 
+    def stopping(self) -> None:
+        """Says that the training stops when its step is done."""
+        self.console.print("stopping after this step; once more to stop at once", highlight=False, soft_wrap=True)
+
     def on_train_end(self, logs=None):
         self.close()
 

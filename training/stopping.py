@@ -29,8 +29,8 @@ class StopRequest:
         self._before = {}
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                # What is ignored, as Ctrl-C in a shell's background job, stays ignored.
-                if signal.getsignal(number) is not signal.SIG_IGN:
+                # What is ignored, as Ctrl-C in a shell's background job, stays ignored; None is not Python's to change.
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._before[number] = signal.signal(number, self._note)
         return self
 

@@ -275,11 +275,9 @@ def _fit(
         return diverged(before, loss, recipe, data, folder.path / "not_finite.txt", keeper.newest)
 
     watch = LossWatch(report)
-    keeper = (
-        Keeper(folder, model, history, everything, watch, conduct, state)
-        if devices.chief
-        else Follower(model, watch, state)
-    )
+    keeper: Keeper | Follower = Follower(model, watch, state)
+    if devices.chief:
+        keeper = Keeper(folder, model, history, everything, watch, conduct, state)
     try:
         with StopRequest(everything) as stop, devices.watching():
             Loop(model, batches, recipe.epochs, everything, keeper, stop, state, devices, waiting).run()

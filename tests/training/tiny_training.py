@@ -24,8 +24,8 @@ EPOCHS = 4
 STEPS = 6
 
 
-def network(name, *, input_tensor, classes, aux_heads):
-    """A convolution with batch normalization, dropout, and two classifiers."""
+def network(name, *, input_tensor, classes, aux_heads=False):
+    """A convolution with batch normalization, dropout, and one or two classifiers."""
     x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False, name="conv1")(input_tensor)
     x = keras.layers.ReLU(name="relu1")(BatchNormalization(name="conv1_bn")(x))
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
@@ -33,9 +33,10 @@ def network(name, *, input_tensor, classes, aux_heads):
         head: keras.layers.Dense(classes, activation="softmax", name=f"{head}_fc")(
             keras.layers.Dropout(0.3, name=f"{head}_dropout")(x)
         )
-        for head in ("main", "aux_4a")
+        for head in (("main", "aux_4a") if aux_heads else ("main",))
     }
-    return keras.Model(keras.utils.get_source_inputs(input_tensor), heads, name=name)
+    outputs = heads if aux_heads else heads["main"]
+    return keras.Model(keras.utils.get_source_inputs(input_tensor), outputs, name=name)
 
 
 def recipe() -> Recipe:

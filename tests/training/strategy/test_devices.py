@@ -51,7 +51,7 @@ def outcomes(tmp_path_factory):
         processes.append(start("cpu", two_workers, {"cluster": cluster, "task": task}))
     try:
         for process in processes:
-            said, _ = process.communicate(timeout=200)
+            said, _ = process.communicate(timeout=280)
             assert process.returncode == 0, said
             assert "ran out of data" not in said
     finally:

@@ -49,7 +49,7 @@ def rounds(tmp_path_factory):
     first = start(runs)
     second = []
     try:
-        deadline = time.monotonic() + 150
+        deadline = time.monotonic() + 280
         while not list(runs.glob("*/checkpoints/epoch-0001-step-000010.npz")):
             assert time.monotonic() < deadline and first[0].poll() is None, first[0].communicate(timeout=30)[0]
             time.sleep(0.05)
@@ -58,7 +58,7 @@ def rounds(tmp_path_factory):
         said, _ = first[0].communicate(timeout=60)
         outlived = time.monotonic() - killed
         second = start(runs)
-        again = [process.communicate(timeout=150)[0] for process in second]
+        again = [process.communicate(timeout=280)[0] for process in second]
     finally:
         for process in (*first, *second):
             process.kill()

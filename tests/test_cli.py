@@ -303,6 +303,6 @@ def test_resume_finishes_what_was_stopped(tmp_path, few_digits, digits_recipe, c
     run = stopped.value.folder
     outcome = command("train", "--resume", run.path, "--json")
     assert outcome.status == 0, outcome.err
-    assert json.loads(outcome.out)["run"] == str(run.path)
+    assert json.loads(outcome.out.splitlines()[-1])["run"] == str(run.path)
     assert [row["epoch"] for row in run.history()] == [0, 1, 2]
     assert (tmp_path / "saved_models" / "resnet20-digits" / "resnet20-digits.tflite").is_file()

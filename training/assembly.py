@@ -31,7 +31,7 @@ MIDDLE = 127.5
 MAIN = "main"
 
 
-def assemble(recipe: Recipe, data: DataSet) -> keras.Model:
+def assemble(recipe: Recipe, data: DataSet, own: keras.Model | None = None) -> keras.Model:
     """The recipe's network between a preprocessing layer and the class names.
 
     The model takes pixels in [0, 255] and is complete: it knows how they are scaled and what its classes are called.
@@ -39,11 +39,12 @@ def assemble(recipe: Recipe, data: DataSet) -> keras.Model:
     Args:
         recipe: with its image size resolved.
         data: whose class names and, where the recipe says so, mean pixels the model gets.
+        own: a network to take instead of the recipe's.
 
     Raises:
-        InputError: the network cannot take the image size or an argument.
+        InputError: the network cannot take the image size or an argument, or has another number of classes.
     """
-    model = build(recipe, data.class_names)
+    model = build(recipe, data.class_names, own)
     preprocessing = model.get_layer("preprocessing")
     if recipe.pixels.mean == "middle":
         preprocessing.set_mean(MIDDLE)
@@ -54,27 +55,45 @@ def assemble(recipe: Recipe, data: DataSet) -> keras.Model:
     return model
 
 
-def build(recipe: Recipe, class_names: Sequence[str]) -> keras.Model:
+def build(recipe: Recipe, class_names: Sequence[str], own: keras.Model | None = None) -> keras.Model:
     """What `assemble` gives before it has seen pictures, for weights that come from elsewhere.
 
     Raises:
-        InputError: the network cannot take the image size or an argument.
+        InputError: as for `assemble`.
     """
-    entry = registry.info(recipe.model)
     size = recipe.image_size
-    arguments = dict(recipe.model_arguments)
-    if entry.aux_heads:
-        arguments.setdefault("aux_heads", recipe.auxiliary_heads.use)
     mean_shape = {"pixel": (size, size, 3), "channel": (3,)}.get(recipe.pixels.mean, ())
     pixels = keras.Input((size, size, 3), name="pixels")
     preprocessing = Preprocessing(mean_shape, recipe.pixels.std, recipe.pixels.crop_fraction, name="preprocessing")
-    network = registry.create(recipe.model, input_tensor=preprocessing(pixels), classes=len(class_names), **arguments)
-    labels = ClassLabels(class_names, dtype="float32", name="labels")
-    if isinstance(network.output, dict):
-        outputs = {**network.output, MAIN: labels(network.output[MAIN])}
+    if own is None:
+        network = _network(recipe, preprocessing(pixels), len(class_names))
+        name, outputs = network.name, network.output
     else:
-        outputs = labels(network.output)
-    return functional(network.input, outputs, name=network.name)
+        check_own(own, recipe, len(class_names))
+        name, outputs = own.name, own(preprocessing(pixels))
+    labels = ClassLabels(class_names, dtype="float32", name="labels")
+    outputs = {**outputs, MAIN: labels(outputs[MAIN])} if isinstance(outputs, dict) else labels(outputs)
+    return functional(pixels, outputs, name=name)
+
+
+def _network(recipe: Recipe, tensor: keras.KerasTensor, classes: int) -> keras.Model:
+    """The recipe's own, on a tensor of scaled pixels."""
+    arguments = dict(recipe.model_arguments)
+    if registry.info(recipe.model).aux_heads:
+        arguments.setdefault("aux_heads", recipe.auxiliary_heads.use)
+    return registry.create(recipe.model, input_tensor=tensor, classes=classes, **arguments)
+
+
+def check_own(own: keras.Model, recipe: Recipe, classes: int) -> None:
+    """Raises InputError where a network from outside does not fit the recipe's pictures or the classes."""
+    size = recipe.image_size
+    if any(wanted not in (None, given) for wanted, given in zip(own.input_shape[1:], (size, size, 3), strict=True)):
+        raise InputError(f"{own.name} takes pictures of {own.input_shape[1:]}, not of {(size, size, 3)}.")
+    if isinstance(own.output, dict) and MAIN not in own.output:
+        raise InputError(f"{own.name} has the outputs {', '.join(own.output)}, and none of them is called '{MAIN}'.")
+    for output in keras.tree.flatten(own.output):
+        if output.shape[1:] != (classes,):
+            raise InputError(f"{own.name} has an output of shape {output.shape[1:]} for {classes} classes.")
 
 
 def _zero(network: keras.Model, pattern: str) -> None:

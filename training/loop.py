@@ -11,6 +11,7 @@ import keras
 from .batches import Batches
 from .checkpoints import Position, State
 from .keeper import Follower, Keeper, Moment
+from .pace import Waiting
 from .stopping import StopRequest
 from .strategy import Devices
 
@@ -33,6 +34,7 @@ class Loop:
         stop: says when to stop.
         state: what the training goes on from; None for the start.
         devices: that it runs on; all workers stop, and keep the state, after the same step.
+        waiting: counts the seconds without a batch.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Loop:
         stop: StopRequest,
         state: State | None,
         devices: Devices,
+        waiting: Waiting,
     ):
         self.model = model
         self.batches = batches
@@ -53,6 +56,7 @@ class Loop:
         self.stop = stop
         self.state = state
         self.devices = devices
+        self.waiting = waiting
         self.position = state.position if state else Position()
         # When the epoch's steps were done: validation uses the same metrics, and writes events.
         self._steps_done: Moment | None = None
@@ -71,7 +75,7 @@ class Loop:
         """
         self.model.stop_training = False
         self.model.make_train_function()
-        iterator = iter(_distributed(self.batches.training, self.model))
+        iterator = self.waiting.on(iter(_distributed(self.batches.training, self.model)))
         figures: dict[str, float] = {}
         self.calls.on_train_begin()
         try:

@@ -16,18 +16,19 @@ from kerascnn.applications import registry
 from kerascnn.data.atomic import beside
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.disk_room import refusal
+from kerascnn.data.ingestion import load
 from kerascnn.errors import InputError
 
 from .assembly import assemble, build, callbacks_for, compile_for
 from .batches import Batches, batches_for, steps_per_epoch
 from .best import BestModels
-from .callbacks import Pace
 from .checkpoints import Checkpoints, Position, State
 from .conduct import Conduct
 from .events import cut_events
 from .history import HistoryFile
 from .keeper import Follower, Keeper
 from .loop import Loop
+from .pace import Pace, Waiting
 from .precision import choose_precision
 from .recipe import Recipe
 from .run_folder import RunFolder
@@ -35,7 +36,7 @@ from .schedules import MAIN_ACCURACY
 from .soundness import Diverged, LossWatch, diverged
 from .stopping import StopRequest
 from .strategy import Devices, WorkerLost, choose_devices
-from .tensorboard import TensorBoard
+from .watching import watchers
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,15 @@ class Interrupted(Exception):  # noqa: N818
         self.folder = folder
 
 
-def resolved(recipe: Recipe, data: DataSet) -> Recipe:
-    """The recipe with every value that depends on the network or the data filled in."""
+def resolved(recipe: Recipe, data: DataSet, model: keras.Model | None = None) -> Recipe:
+    """The recipe with every value that depends on the network or the data filled in.
+
+    Args:
+        recipe: with the values that are known.
+        data: to be trained on.
+        model: as for `train`.
+    """
+    size = model.input_shape[1] if model else None
     augmentation = replace(recipe.augmentation, flip=recipe.augmentation.flip and data.mirrored)
     batch_size = min(recipe.batch_size, len(data.training))
     epochs = recipe.epochs
@@ -72,7 +80,7 @@ def resolved(recipe: Recipe, data: DataSet) -> Recipe:
         epochs = math.ceil(recipe.iterations / (len(data.training) // batch_size))
     return replace(
         recipe,
-        image_size=recipe.image_size or registry.info(recipe.model).input_size,
+        image_size=recipe.image_size or size or registry.info(recipe.model).input_size,
         batch_size=batch_size,
         epochs=epochs,
         precision=choose_precision(recipe.precision).policy,
@@ -82,24 +90,30 @@ def resolved(recipe: Recipe, data: DataSet) -> Recipe:
 
 def train(
     recipe: Recipe,
-    data: DataSet,
+    data: DataSet | str | Path,
     *,
+    model: keras.Model | None = None,
     runs: str | Path = "runs",
     limit: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     conduct: Conduct = Conduct(),
     devices: Devices | None = None,
+    profile: tuple[int, int] | None = None,
 ) -> Run:
     """Trains a network from scratch and leaves a run folder.
 
     Args:
         recipe: what to train and how.
-        data: from `kerascnn.data.load`.
+        data: from `kerascnn.data.load`, or what that takes.
+        model: a network to train instead of the recipe's, from the weights that it has: from scaled pixels to the
+            probabilities of the classes, or to a dict of `main` and auxiliary ones. It keeps its own precision; for
+            several devices it is made in `devices.scope()`.
         runs: the folder in which the run folder `<model>-<data>-<time>` is made.
-        limit: the limit `data` was loaded with, written down for `resume`.
+        limit: the limit `data` was loaded with, or is to be loaded with, written down for `resume`.
         callbacks: more of Keras' callbacks, such as `LiveProgress`.
         conduct: how often the state is written, what is kept, and whether a GPU computes repeatably.
         devices: where it computes; None for `choose_devices()`.
+        profile: the first and the last step to run TensorFlow's profiler over, counted from 1.
 
     Returns:
         The run: recipe.yaml, history.csv, tensorboard/, checkpoints/ and model.keras are in its folder.
@@ -116,19 +130,24 @@ def train(
     Example:
         >>> data = kerascnn.data.load("digits")
         >>> run = train(Recipe.for_model("resnet20"), data)
+        >>> run = train(Recipe.load("resnet50"), "photos", model=ResNet50(classes=12, shortcut="C"))
     """
     devices = devices or choose_devices()
-    recipe = resolved(recipe, data)
+    if not isinstance(data, DataSet):
+        with devices.in_turn():
+            data = load(data, limit=limit)
+    recipe = resolved(recipe, data, model)
     devices.share(recipe.batch_size)
+    name = model.name if model else recipe.model
     with devices.scope():
-        model = _new_model(recipe, data, conduct)
+        model = _new_model(recipe, data, conduct, model)
     batches = batches_for(model, recipe, data, None, devices)
     if not devices.chief:
         with tempfile.TemporaryDirectory() as nothing:
             return _fit(model, recipe, data, batches, RunFolder(Path(nothing)), None, callbacks, conduct, devices)
-    folder = RunFolder.create(Path(runs), recipe.model, data.name)
+    folder = RunFolder.create(Path(runs), name, data.name)
     folder.write_recipe(recipe, data.source, limit, _facts(model, recipe, data), conduct)
-    return _fit(model, recipe, data, batches, folder, None, callbacks, conduct, devices)
+    return _fit(model, recipe, data, batches, folder, None, callbacks, conduct, devices, profile)
 
 
 def resume(
@@ -136,10 +155,12 @@ def resume(
     recipe: Recipe,
     data: DataSet,
     *,
+    model: keras.Model | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     conduct: Conduct | None = None,
     tell: Callable[[str], None] = warnings.warn,
     devices: Devices | None = None,
+    profile: tuple[int, int] | None = None,
 ) -> Run:
     """Goes on with a run from its newest checkpoint, and ends as if the run had not been stopped.
 
@@ -149,10 +170,12 @@ def resume(
         folder: of the run that was stopped.
         recipe: as `folder.read_recipe()` gives it.
         data: loaded from the source and limit that `folder.read_recipe()` gives.
+        model: the network that `train` was given, if it was.
         callbacks: as for `train`.
         conduct: another than the run's, `folder.read_conduct()`.
         tell: takes a sentence about a checkpoint that is damaged.
         devices: as for `train`; they may be others than before. Every worker reads the folder.
+        profile: as for `train`, counted from where the training goes on.
 
     Raises:
         InputError: no checkpoint can be read, or the data are others than before.
@@ -165,9 +188,9 @@ def resume(
     with devices.in_turn():
         state = _newest_state(folder, tell, devices)
     with devices.scope():
-        model = _model_of(state, recipe, data, conduct) if state else _new_model(recipe, data, conduct)
+        model = _model_of(state, recipe, data, conduct, model) if state else _new_model(recipe, data, conduct, model)
     batches = batches_for(model, recipe, data, state.position if state else None, devices)
-    return _fit(model, recipe, data, batches, folder, state, callbacks, conduct, devices)
+    return _fit(model, recipe, data, batches, folder, state, callbacks, conduct, devices, profile)
 
 
 def _newest_state(folder: RunFolder, tell: Callable[[str], None], devices: Devices) -> State | None:
@@ -182,16 +205,16 @@ def _newest_state(folder: RunFolder, tell: Callable[[str], None], devices: Devic
     return state
 
 
-def _new_model(recipe: Recipe, data: DataSet, conduct: Conduct) -> keras.Model:
+def _new_model(recipe: Recipe, data: DataSet, conduct: Conduct, own: keras.Model | None) -> keras.Model:
     _seed(recipe, conduct)
-    model = _in_policy(recipe.precision, lambda: assemble(recipe, data))
+    model = _in_policy(recipe.precision, lambda: assemble(recipe, data, own))
     compile_for(model, recipe, steps_per_epoch(recipe, data))
     return model
 
 
-def _model_of(state: State, recipe: Recipe, data: DataSet, conduct: Conduct) -> keras.Model:
+def _model_of(state: State, recipe: Recipe, data: DataSet, conduct: Conduct, own: keras.Model | None) -> keras.Model:
     _seed(recipe, conduct)
-    model = _in_policy(recipe.precision, lambda: build(recipe, data.class_names))
+    model = _in_policy(recipe.precision, lambda: build(recipe, data.class_names, own))
     compile_for(model, recipe, steps_per_epoch(recipe, data))
     state.restore(model)
     return model
@@ -236,15 +259,17 @@ def _fit(
     callbacks: Sequence[keras.callbacks.Callback],
     conduct: Conduct,
     devices: Devices,
+    profile: tuple[int, int] | None = None,
 ) -> Run:
     rows = state.history if state else []
     accuracies = [next(row[name] for name in MAIN_ACCURACY if name in row) for row in rows]
-    pace = Pace(recipe.batch_size)
+    waiting = Waiting()
+    pace = Pace(recipe.batch_size, waiting)
     history = HistoryFile(folder.history_file, rows)
     best = BestModels(folder.checkpoints, conduct.best, accuracies)
-    tensorboard = TensorBoard(folder.tensorboard, batches.pictures)
+    watching = watchers(folder.tensorboard, recipe, batches, state.position if state else None, profile)
     rules = callbacks_for(recipe, batches.statistics, accuracies)
-    everything = [pace, best, *rules, history, tensorboard, *callbacks] if devices.chief else [*rules, *callbacks]
+    everything = [pace, best, *rules, history, *watching, *callbacks] if devices.chief else [*rules, *callbacks]
 
     def report(before: Position, loss: float | None) -> Diverged:
         return diverged(before, loss, recipe, data, folder.path / "not_finite.txt", keeper.newest)
@@ -255,7 +280,7 @@ def _fit(
         keeper = Keeper(folder, model, history, everything, watch, conduct, state)
     try:
         with StopRequest(everything) as stop, devices.watching():
-            Loop(model, batches, recipe.epochs, everything, keeper, stop, state, devices).run()
+            Loop(model, batches, recipe.epochs, everything, keeper, stop, state, devices, waiting).run()
         if stop.requested:
             raise KeyboardInterrupt
         if devices.chief:

@@ -82,6 +82,14 @@ def share(text: str) -> float:
     return number
 
 
+def span(text: str) -> tuple[int, int]:
+    """Reads the first and the last of some steps, as 10:20."""
+    first, _, last = text.partition(":")
+    if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        raise argparse.ArgumentTypeError(f"must be the first and the last step, as 10:20, not '{text}'")
+    return int(first), int(last)
+
+
 def some_of(*known: str) -> Callable[[str], tuple[str, ...]]:
     """Reads some of these words, with commas between them."""
 

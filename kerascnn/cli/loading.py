@@ -52,3 +52,8 @@ def data_of(options: argparse.Namespace) -> tuple[str, int | None]:
 def print_json(value: Any) -> None:
     """Prints a value for machines."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_json_line(value: Any) -> None:
+    """Prints a value for machines that read line by line."""
+    print(json.dumps(value, ensure_ascii=False))

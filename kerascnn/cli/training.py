@@ -10,9 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import Parser, Verbs, add_data_options, at_least_zero, positive
+from kerascnn.errors import InputError
+
+from .arguments import Parser, Verbs, add_data_options, at_least_zero, positive, span
 from .exporting import export_report, export_status, export_with_progress
-from .loading import load, print_json, start_tensorflow
+from .loading import load, print_json, print_json_line, start_tensorflow
 from .statuses import INTERRUPTED, WORKER_LOST
 from .workers import join, run_workers, starts_workers
 
@@ -86,9 +88,12 @@ def _train(recipe: Recipe, devices: Devices, options: argparse.Namespace) -> int
         print_json(resolved.to_dict()) if options.json else print(resolved.to_yaml(), end="")
         return 0
     devices.share(resolved.batch_size)
+    steps = resolved.epochs * training.steps_per_epoch(resolved, data)
+    if options.profile and options.profile[0] > steps:
+        raise InputError(f"--profile begins with step {options.profile[0]}, and the training has {steps}.")
     if devices.chief:
         _say_what_runs(recipe, resolved, data, devices)
-    more = {"conduct": _conduct(options, training.Conduct()), "devices": devices}
+    more = {"conduct": _conduct(options, training.Conduct()), "devices": devices, "profile": options.profile}
     return _finish(
         lambda callbacks: training.train(
             recipe, data, runs=options.out / "runs", limit=options.limit, callbacks=callbacks, **more
@@ -140,7 +145,8 @@ def _resume(devices: Devices, options: argparse.Namespace) -> int:
     with devices.in_turn():
         data = load(source, limit)
     options.out = Path(os.path.relpath(folder.path.resolve().parent.parent))
-    more = {"conduct": _conduct(options, folder.read_conduct()), "tell": tell, "devices": devices}
+    conduct = _conduct(options, folder.read_conduct())
+    more = {"conduct": conduct, "tell": tell, "devices": devices, "profile": options.profile}
     return _finish(
         lambda callbacks: training.resume(folder, recipe, data, callbacks=callbacks, **more),
         recipe,
@@ -164,32 +170,35 @@ def _finish(
     from kerascnn import evaluation, training
     from kerascnn.console import messages, track
     from kerascnn.evaluation.run_report import report_run
-    from kerascnn.training.progress import LiveProgress
+    from kerascnn.training.progress import JsonLines, LiveProgress
 
     from .tables import verification_table
 
     steps = training.steps_per_epoch(recipe, data)
-    shown = [LiveProgress(recipe.epochs, steps, recipe.batch_size, messages())] if devices.chief else []
+    live = LiveProgress(recipe.epochs, steps, recipe.batch_size, messages())
+    shown = JsonLines(recipe.epochs) if options.json else live
     try:
-        run = start(shown)
+        run = start([shown] if devices.chief else [])
     except training.Interrupted as stopped:
         if devices.chief:
             print(f"kerascnn: {stopped}\n{_go_on(stopped.folder, options)}", file=sys.stderr)
         return INTERRUPTED
     if not devices.chief:
         return 0
-    scores = evaluation.evaluate(evaluation.KerasPredictor(run.model, run.folder.model_file), data, track=track)
-    report_run(run.folder, scores, f"{recipe.model} on {data.name}")
+    predictor = evaluation.KerasPredictor(run.model, run.folder.model_file)
+    scores = evaluation.evaluate(predictor, data, track=track)
+    report_run(run.folder, scores, f"{recipe.model} on {data.name}", data.validation, predictor.facts)
     name = f"{recipe.model}-{data.name}"
     exported = export_with_progress(run.folder.model_file, data, options.out / "saved_models" / name, run.folder)
     report = {
+        "event": "report",
         "run": str(run.folder.path),
         "training_seconds": round(run.seconds, 1),
         "validation_accuracy": scores.accuracy(),
         **export_report(exported),
     }
     if options.json:
-        print_json(report)
+        print_json_line(report)
     else:
         messages().print(
             f"trained in {run.seconds:.0f} s; run folder {run.folder.path}; "
@@ -252,6 +261,9 @@ def _train_options(parser: Parser) -> None:
         type=positive,
         metavar="N",
         help="start N workers on this machine that train together; other machines: see docs/distributed.md",
+    )
+    parser.add_argument(
+        "--profile", type=span, metavar="A:B", help="run TensorFlow's profiler over steps A to B, counted from 1"
     )
     parser.add_argument("--out", type=Path, default=Path(), metavar="FOLDER", help="gets runs/ and saved_models/")
     parser.add_argument(

@@ -86,7 +86,7 @@ def test_recipes_name_the_networks_they_are_for():
         named = [name for recipe in found.values() if recipe.about.kind == kind for name in recipe.about.networks]
         assert len(set(named)) == len(named)
         missing = set(registry.list_models()) - set(named)
-        assert missing <= ({"plain18", "plain34"} if kind == "modern" else set())
+        assert not missing
     for name, recipe in found.items():
         assert recipe.model in recipe.about.networks
         if recipe.about.kind == "small":

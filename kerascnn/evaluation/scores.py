@@ -38,6 +38,11 @@ class Scores:
         """int (count,), the most probable classes."""
         return self.probabilities.argmax(axis=1)
 
+    @property
+    def true_names(self) -> np.ndarray:
+        """str (count,), the names of the true classes."""
+        return np.array(self.class_names)[self.labels]
+
     def right(self, k: int = 1) -> int:
         """How many pictures have their class among the k most probable ones."""
         from sklearn.metrics import top_k_accuracy_score

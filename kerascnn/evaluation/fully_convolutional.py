@@ -56,6 +56,8 @@ def fully_convolutional(model: keras.Model) -> keras.Model:
             clone_function=lambda layer: layer,
             call_function=conversion.call,
         )
+    except InputError:
+        raise
     except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:150].rstrip(".")
         raise InputError(f"{model.name} cannot be evaluated densely: {reason}.") from None

@@ -46,36 +46,39 @@ def scores_table(scores: Scores, title: str) -> Table:
 
 def measurements_table(study: Study) -> Table:
     """A row for every model by every protocol, and for all models together."""
-    pictures = len(study.data.validation)
+    pictures, ranks = len(study.data.validation), _ranks(study)
     table = _table(
-        "model", "form", "crops", "top-1 error", "top-5 error", "s", words=3,
+        "model", "form", "crops", *(f"top-{k} error" for k in ranks), "s", words=3,
         title=f"{study.data.name}, {pictures} pictures", caption="in brackets 95 % confidence",
     )  # fmt: skip
-    whole = [row for row in study.together if len(row.models) == len({one.models for one in study.alone})]
-    for number, row in enumerate((*study.alone, *whole)):
+    for number, row in enumerate(study.rows):
         if number == len(study.alone):
             table.add_section()
         kinds = ", ".join(dict.fromkeys(row.kinds))
-        errors = [str(top_error(row.scores, k)) for k in (1, 5)]
+        errors = [str(top_error(row.scores, k)) for k in ranks]
         table.add_row(row.name, kinds, row.protocol, *errors, f"{row.seconds:.1f}")
     return table
 
 
 def models_and_crops_table(study: Study) -> Table:
     """Errors by the number of models and of crops, as Szegedy et al. (2014) print them in table 3."""
-    table = _table("models", "crops", "views", "top-1 error", "to the first", "top-5 error", "to the first", words=0)
+    rows, ranks = study.by_models_and_views(), _ranks(study)
+    errors = [text for k in ranks for text in (f"top-{k} error", "to the first")]
+    table = _table("models", "crops", "views", *errors, words=0)
     table.columns[1].justify = "left"
-    rows = study.by_models_and_views()
-    first = [top_error(rows[0].scores, k).rate for k in (1, 5)]
+    first = [top_error(rows[0].scores, k).rate for k in ranks]
     for row in rows:
-        errors = [top_error(row.scores, k).rate for k in (1, 5)]
-        cells = [
-            text
-            for error, base in zip(errors, first, strict=True)
-            for text in (_percent(error), f"{error - base:+.2%}")
-        ]
+        cells = []
+        for k, base in zip(ranks, first, strict=True):
+            rate = top_error(row.scores, k).rate
+            cells += [_percent(rate), f"{rate - base:+.2%}"]
         table.add_row(str(len(row.models)), row.protocol, str(row.views), *cells)
     return table
+
+
+def _ranks(study: Study) -> tuple[int, ...]:
+    """Among five classes the right one is always one of the first five."""
+    return (1, 5) if len(study.result.scores.class_names) > 5 else (1,)
 
 
 def runs_table(compared: Comparison) -> Table:

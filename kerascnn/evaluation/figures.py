@@ -55,7 +55,7 @@ def study_figures(study: Study) -> dict[str, Any]:
                 **_errors(row),
                 "calibration_error": calibration(row.scores).error,
             }
-            for row in (*study.alone, *study.together)
+            for row in study.rows
         ],
         "models_and_crops": [
             {"models": len(row.models), "crops": row.protocol, "views": row.views, **_errors(row)}

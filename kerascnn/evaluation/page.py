@@ -14,14 +14,16 @@ THUMBNAIL = 160
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --faint: #888; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .8rem .25rem 0; text-align: right; border-bottom: 1px solid var(--line); }
+td { white-space: nowrap; }
 th { font-weight: 600; vertical-align: bottom; }
-.word { text-align: left; overflow-wrap: anywhere; }
+.word { text-align: left; }
+.word:first-child { white-space: normal; overflow-wrap: anywhere; }
 img { max-width: 100%; background: white; }
 .gallery { display: flex; flex-wrap: wrap; gap: 1rem; }
 .gallery figure { margin: 0; width: 160px; font-size: .85rem; overflow-wrap: anywhere; }

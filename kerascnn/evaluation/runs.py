@@ -145,8 +145,12 @@ def compare_runs(
         MeasuredRun(folder, recipe, folder.history(), row.scores)
         for folder, recipe, row in zip(folders, recipes, measured.alone, strict=True)
     )
-    tests = tuple(
+    return Comparison(data, measured.alone[0].protocol, runs, tests_of(runs))
+
+
+def tests_of(runs: Sequence[MeasuredRun]) -> tuple[RunTest, ...]:
+    """McNemar's test of every pair of runs."""
+    return tuple(
         RunTest(one.name, other.name, mcnemar(one.scores, other.scores))
         for one, other in itertools.combinations(runs, 2)
     )
-    return Comparison(data, measured.alone[0].protocol, runs, tests)

@@ -66,6 +66,12 @@ class Study:
         """All models together, by the last protocol."""
         return (self.together or self.alone)[-1]
 
+    @property
+    def rows(self) -> list[Measurement]:
+        """Every model alone, then all of them together."""
+        models = {row.models for row in self.alone}
+        return [*self.alone, *(row for row in self.together if len(row.models) == len(models))]
+
     def by_models_and_views(self) -> list[Measurement]:
         """The rows of a table of models and crops: the first model alone, the first two together, …"""
         first = self.alone[0].models

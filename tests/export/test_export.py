@@ -129,24 +129,26 @@ def test_verification_measures_the_whole_split(digits_export, few_digits):
     assert sizes["Keras"] > sizes["TFLite"] > 4 * 269_722
 
 
-def test_an_export_that_differs_is_not_published(digits_run, few_digits, digits_export, monkeypatch):
+def test_an_export_that_differs_is_not_published(brightness, greys, tmp_path, monkeypatch):
     def write_wrong(model, path, *form, **options):
         """A file whose last bias was changed."""
         wrong = keras.models.clone_model(model)
         wrong.set_weights(model.get_weights())
         bias = wrong.get_layer("fc").bias
-        bias.assign(bias + 10 * np.eye(10)[3])
+        bias.assign(bias + np.array([0.0, 10.0]))
         right(wrong, path, *form, **options)
 
     right = exporter.write_tflite
+    folder = export(brightness, greys, tmp_path / "greys").folder
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     monkeypatch.setattr(exporter, "write_tflite", write_wrong)
-    before = (digits_export.folder / "verification.json").read_text()
-    result = export(digits_run.model, few_digits, digits_export.folder)
+    result = export(brightness, greys, folder)
     assert result.folder is None
+    # A dark picture is 1 / (1 + e^1.99) = 0.12 light, and 1 / (1 + e^-8.01) = 1.00 in the file.
     [failure] = result.verification.failures
-    assert failure.startswith("the TFLite's probabilities are up to 0.")
-    assert (digits_export.folder / "verification.json").read_text() == before
-    assert [entry.name for entry in digits_export.folder.parent.iterdir()] == ["resnet20-digits"]
+    assert failure.startswith("the TFLite's probabilities are up to 0.88 from the model's")
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_not_a_number_is_no_agreement(digits_run, few_digits, tmp_path, monkeypatch):

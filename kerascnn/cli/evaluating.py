@@ -140,7 +140,7 @@ def run_compare_runs(options: argparse.Namespace) -> int:
     from kerascnn.evaluation.runs import compare_runs
     from kerascnn.training import RunFolder
 
-    from .evaluation_tables import runs_table, tests_table
+    from .evaluation_tables import runs_table, verdicts_table
 
     folders = [RunFolder.open(run) for run in options.runs]
     [protocol] = _protocols(options)
@@ -156,7 +156,7 @@ def run_compare_runs(options: argparse.Namespace) -> int:
         return 0
     output().print(runs_table(compared))
     if compared.tests:
-        output().print(tests_table(compared))
+        output().print(verdicts_table(compared))
     if options.plot:
         output().print(f"curves: {options.plot}", highlight=False, markup=False, soft_wrap=True)
     return 0

@@ -97,7 +97,7 @@ def runs_table(compared: Comparison) -> Table:
     return table
 
 
-def tests_table(compared: Comparison) -> Table:
+def verdicts_table(compared: Comparison) -> Table:
     """McNemar's test of every pair of runs."""
     table = _table(
         "run", "and", "only the first is right", "only the second", "p", "verdict at 5 %", words=2,

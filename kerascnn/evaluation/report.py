@@ -127,13 +127,11 @@ def _beside(error: float, first: float) -> tuple[str, str]:
 def _curves(page: Page, study: Study) -> None:
     from kerascnn.training import RunFolder
 
-    for model in dict.fromkeys(row.models[0] for row in study.alone):
-        for folder in (model, model.parent):
-            run = RunFolder(folder)
-            if run.recipe_file.is_file() and run.history_file.is_file() and (history := run.history()):
-                page.heading(f"Training of {folder.name}")
-                page.picture(png(png_of(curves_figure(history, folder.name))), "loss and top-1 error by epoch")
-                break
+    folders = dict.fromkeys(folder for row in study.alone for folder in (row.models[0], row.models[0].parent))
+    for run in map(RunFolder, folders):
+        if run.recipe_file.is_file() and run.history_file.is_file() and (history := run.history()):
+            page.heading(f"Training of {run.path.name}")
+            page.picture(png(png_of(curves_figure(history, run.path.name))), "loss and top-1 error by epoch")
 
 
 def _classes(page: Page, study: Study, figures: dict) -> None:

@@ -145,10 +145,10 @@ def compare_runs(
         MeasuredRun(folder, recipe, folder.history(), row.scores)
         for folder, recipe, row in zip(folders, recipes, measured.alone, strict=True)
     )
-    return Comparison(data, measured.alone[0].protocol, runs, tests_of(runs))
+    return Comparison(data, measured.alone[0].protocol, runs, pairwise_tests(runs))
 
 
-def tests_of(runs: Sequence[MeasuredRun]) -> tuple[RunTest, ...]:
+def pairwise_tests(runs: Sequence[MeasuredRun]) -> tuple[RunTest, ...]:
     """McNemar's test of every pair of runs."""
     return tuple(
         RunTest(one.name, other.name, mcnemar(one.scores, other.scores))

@@ -1,5 +1,6 @@
 """`kerascnn evaluate` and `kerascnn compare-runs` as their users meet them."""
 
+import io
 import json
 import shutil
 
@@ -9,9 +10,9 @@ from PIL import Image
 from rich.console import Console
 
 from kerascnn.cli.evaluating import CROPS
-from kerascnn.cli.evaluation_tables import runs_table, tests_table
+from kerascnn.cli.evaluation_tables import runs_table, verdicts_table
 from kerascnn.evaluation import Protocol, Scores
-from kerascnn.evaluation.runs import Comparison, MeasuredRun, tests_of
+from kerascnn.evaluation.runs import Comparison, MeasuredRun, pairwise_tests
 from kerascnn.training import RunFolder
 
 
@@ -68,10 +69,10 @@ def test_the_tables_of_a_comparison(digits_run, few_digits):
         scores = Scores(few_digits.class_names, labels, np.eye(10, dtype="float32")[predictions])
         folder = RunFolder(digits_run.folder.path.with_name(name))
         runs.append(MeasuredRun(folder, digits_run.recipe, digits_run.folder.history(), scores))
-    compared = Comparison(few_digits, "1 crop", tuple(runs), tests_of(runs))
-    console = Console(width=300, record=True, quiet=True)
-    console.print(runs_table(compared), tests_table(compared))
-    lines = console.export_text().splitlines()
+    compared = Comparison(few_digits, "1 crop", tuple(runs), pairwise_tests(runs))
+    console = Console(width=300, file=io.StringIO())
+    console.print(runs_table(compared), verdicts_table(compared))
+    lines = console.file.getvalue().splitlines()
     # 2 / 2^6 is below 5 %, 2 / 2^5 is not.
     assert sum("none shown" in line for line in lines) == 2
     assert [test.verdict.split("/")[-1] for test in compared.tests] == [

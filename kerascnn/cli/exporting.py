@@ -41,7 +41,7 @@ def add_verbs(verbs: Verbs) -> None:
 
 def run_export(options: argparse.Namespace) -> int:
     """`kerascnn export`."""
-    source, limit = data_of(options)
+    source, limit = data_of(options, options.model)
     model = options.model / "model.keras" if options.model.is_dir() else options.model
     if not model.is_file():
         raise InputError(f"there is no model at {options.model}; give a .keras file or a run folder.")

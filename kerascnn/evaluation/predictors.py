@@ -89,6 +89,9 @@ class Predictor(ABC):
 class KerasPredictor(Predictor):
     """A Keras model in this process; of several classifiers, the main one.
 
+    Attributes:
+        network: the model up to that classifier.
+
     Raises:
         InputError: the model does not take square pictures or does not give probabilities of classes.
     """
@@ -102,7 +105,7 @@ class KerasPredictor(Predictor):
 
         self.path = path
         self.facts = facts_of(model)
-        main = functional(model.inputs[0], main_output(model))
+        self.network = main = functional(model.inputs[0], main_output(model), name=model.name)
         pixels = tf.TensorSpec((None, self.facts.image_size, self.facts.image_size, 3), tf.float32)
         self._call = tf.function(lambda images: main(images, training=False), input_signature=[pixels])
 

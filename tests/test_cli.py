@@ -34,6 +34,7 @@ def process(*arguments, **options):
         ["ingest"],
         ["train"],
         ["evaluate"],
+        ["compare-runs"],
         ["export"],
         ["predict"],
     ],
@@ -141,6 +142,19 @@ def test_evaluate_reads_the_data_from_the_run(trained, command):
     assert f"{measured['top1_error']:.2%}" in again.out
 
 
+def test_an_ensemble_of_every_form(trained, command):
+    out, _, _ = trained
+    [run] = (out / "runs").iterdir()
+    export = out / "saved_models" / "googlenet-stripes"
+    outcome = command("evaluate", run, export / "saved_model", export / "googlenet-stripes.tflite", "--json")
+    assert outcome.status == 0, outcome.err
+    *alone, together = json.loads(outcome.out)["rows"]
+    assert [row["forms"] for row in alone] == [["Keras"], ["SavedModel"], ["TFLite"]]
+    assert together["forms"] == ["Keras", "SavedModel", "TFLite"]
+    # They are the same network, so their average is too.
+    assert {row["top1_error"] for row in (*alone, together)} == {alone[0]["top1_error"]}
+
+
 @pytest.mark.slow
 def test_export_again(trained, command, tmp_path):
     out, _, _ = trained
@@ -162,7 +176,7 @@ def test_export_of_a_quantized_file_alone(trained, photographs, command, tmp_pat
     assert {entry.name for entry in (tmp_path / "phone").iterdir()} == {
         "phone-float16.tflite", "labels.txt", "model_card.md", "verification.json",
     }  # fmt: skip
-    assert "TFLite float16 uses ADD 10, CONCATENATION 9, CONV_2D 57" in outcome.out
+    assert "TFLite float16 uses ADD 10, CAST 1, CONCATENATION 9, CONV_2D 57" in outcome.out
     assert "predictions that TFLite float16 changes: " in outcome.out
 
 
@@ -171,6 +185,7 @@ def test_the_command_line_knows_every_form():
     from kerascnn.export import exporter, tflite
 
     assert (exporting.FORMATS, exporting.QUANTIZATIONS) == (exporter.FORMATS, tflite.QUANTIZATIONS)
+    assert exporting.PIXEL_TYPES == tflite.PIXEL_TYPES
 
 
 @pytest.mark.slow
@@ -217,6 +232,8 @@ def png():
         (["train", "--epochs", "0"], "must be a whole number of at least 1, not '0'"),
         (["train", "--batch-size", "x"], "must be a whole number of at least 1, not 'x'"),
         (["train", "--seed", "-1"], "seed must be from 0"),
+        (["train", "--checkpoint-every", "often"], "must be a number of at least 0, not 'often'"),
+        (["train", "--keep-best", "-1"], "must be a whole number of at least 0, not '-1'"),
         (["train", "--limit", "5"], "--limit 5 is too small for 10 classes"),
         (["train", "--recipe", "resnet_smal"], "did you mean resnet_small"),
         (["train", "--resume", "{tmp}"], "is not a run folder"),
@@ -279,8 +296,9 @@ def test_a_stopped_training_says_how_to_go_on(how, tmp_path, command):
     [run] = (tmp_path / "runs").iterdir()
     assert f"Go on with: kerascnn train --resume {run}" in stderr
     assert "Traceback" not in stderr
-    [checkpoint] = (run / "checkpoints").iterdir()
-    assert checkpoint.name >= "epoch-0001.keras"
+    states = sorted(file.name for file in (run / "checkpoints").glob("epoch-*.npz"))
+    assert states[-1] >= "epoch-0001"
+    assert f"{run} keeps the state after " in stderr
     assert not (tmp_path / "saved_models").exists()
 
 
@@ -291,8 +309,8 @@ def test_resume_finishes_what_was_stopped(tmp_path, few_digits, digits_recipe, c
     from kerascnn.training import Interrupted, train
 
     class Stop(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 1:
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 3:
                 raise KeyboardInterrupt
 
     with pytest.raises(Interrupted) as stopped:
@@ -300,7 +318,7 @@ def test_resume_finishes_what_was_stopped(tmp_path, few_digits, digits_recipe, c
     run = stopped.value.folder
     outcome = command("train", "--resume", run.path, "--json")
     assert outcome.status == 0, outcome.err
-    assert json.loads(outcome.out)["run"] == str(run.path)
+    assert json.loads(outcome.out.splitlines()[-1])["run"] == str(run.path)
     assert [row["epoch"] for row in run.history()] == [0, 1, 2]
     assert (tmp_path / "saved_models" / "resnet20-digits" / "resnet20-digits.tflite").is_file()
 
@@ -309,8 +327,8 @@ def test_train_takes_class_weights_and_a_cache(command, monkeypatch):
     printed = command("train", "--class-weights", "balanced", "--limit", 100, "--print-recipe")
     assert "class_weights: balanced" in printed.out.splitlines()
 
-    def train(recipe, data, *, cache, **others):
-        raise InputError(f"{recipe.class_weights} and {cache}")
+    def train(recipe, data, *, conduct, **others):
+        raise InputError(f"{recipe.class_weights} and {conduct.cache}")
 
     monkeypatch.setattr("kerascnn.training.train", train)
     ended = command("train", "--class-weights", "balanced", "--cache", "disk", "--limit", 100)

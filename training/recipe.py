@@ -44,6 +44,8 @@ class Recipe:
         optimizer, schedule, averaging, initialization, pixels, augmentation, auxiliary_heads, evaluation: see there.
         class_weights: "balanced" lets every class count the same in the loss, however many pictures it has.
         label_smoothing: the share of a label's weight that is spread over all classes.
+        synchronized_normalization: whether batch normalization on several devices takes the statistics of the whole
+            batch, instead of each device's those of its share.
 
     Example:
         >>> Recipe.load("resnet_small").with_values(model="resnet56", epochs=30)
@@ -68,6 +70,7 @@ class Recipe:
     evaluation: Evaluation = field(default_factory=Evaluation)
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: float = 0.0
+    synchronized_normalization: bool = False
 
     def __post_init__(self):
         registry.info(self.model)

@@ -22,7 +22,7 @@ import keras
 
 from kerascnn.applications import preprocessing
 from kerascnn.applications.builder import Network, builder
-from kerascnn.layers import BatchNormalization, channel_axis, conv_unit
+from kerascnn.layers import HE_NORMAL, BatchNormalization, channel_axis, conv_unit
 
 AVERAGE, MAX = keras.layers.AveragePooling2D, keras.layers.MaxPooling2D
 
@@ -59,7 +59,7 @@ TABLE = (
 )
 # fmt: on
 
-INITIALIZER = "he_normal"
+INITIALIZER = HE_NORMAL
 normalization = functools.partial(BatchNormalization, momentum=0.9, epsilon=1e-5)
 unit = functools.partial(conv_unit, normalization=normalization, kernel_initializer=INITIALIZER)
 

@@ -25,7 +25,7 @@ import keras
 from kerascnn.applications import preprocessing
 from kerascnn.applications.builder import Network, Outputs, builder
 from kerascnn.errors import InputError
-from kerascnn.layers import BatchNormalization, LocalResponseNormalization, channel_axis, conv_unit
+from kerascnn.layers import HE_NORMAL, BatchNormalization, LocalResponseNormalization, channel_axis, conv_unit
 
 
 class Row(NamedTuple):
@@ -62,7 +62,7 @@ AUXILIARY_HEADS = ("4a", "4d")
 MIN_SIZE = 32
 MIN_SIZE_WITH_HEADS = 65
 
-INITIALIZER = "he_normal"
+INITIALIZER = HE_NORMAL
 normalization = functools.partial(BatchNormalization, momentum=0.9, epsilon=1e-5)
 plain_unit = functools.partial(conv_unit, kernel_initializer=INITIALIZER)
 normalized_unit = functools.partial(plain_unit, normalization=normalization)

@@ -13,13 +13,13 @@ from typing import NamedTuple
 import keras
 
 from kerascnn.applications.builder import Network, Outputs
-from kerascnn.layers import BatchNormalization, channel_axis, conv_unit
+from kerascnn.layers import HE_NORMAL, BatchNormalization, channel_axis, conv_unit
 
 # Five halvings without padding must leave a pixel; the auxiliary head pools 5 x 5 of the last but one grid.
 MIN_SIZE = 75
 MIN_SIZE_WITH_HEAD = 107
 
-INITIALIZER = "he_normal"
+INITIALIZER = HE_NORMAL
 normalization = functools.partial(BatchNormalization, momentum=0.99, epsilon=1e-3, scale=False)
 plain_unit = functools.partial(conv_unit, kernel_initializer=INITIALIZER)
 unit = functools.partial(plain_unit, normalization=normalization)

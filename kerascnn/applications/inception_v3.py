@@ -13,7 +13,7 @@ Differences from the paper:
     The 5 x 5 convolution of the auxiliary head shrinks with its map, where images are smaller than 299 pixels, as in
     the authors' program; what it leaves of larger ones is averaged.
     The paper states neither initialization nor constants of batch normalization nor dropout. Weights are
-    initialized after He et al. (2015), as in the authors' program; batch normalization
+    initialized after He et al. (2015), as in the authors' program but for its cut-off tails; batch normalization
     has no scale and epsilon 1e-3 as there, and its moving averages decay by 0.99 a step as in keras.applications
     (0.9997 there, which takes many thousands of steps to settle). The program's dropout of 20 % before the
     classifier is left out, as in keras.applications. The average pool before the classifier covers the whole

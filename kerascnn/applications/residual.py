@@ -11,11 +11,11 @@ import keras
 
 from kerascnn.applications.builder import Network
 from kerascnn.errors import InputError
-from kerascnn.layers import BatchNormalization, SubsampledIdentity, channel_axis, conv_unit
+from kerascnn.layers import HE_NORMAL, BatchNormalization, SubsampledIdentity, channel_axis, conv_unit
 
 SHORTCUTS = ("A", "B", "C")
 
-INITIALIZER = "he_normal"
+INITIALIZER = HE_NORMAL
 normalization = functools.partial(BatchNormalization, momentum=0.9, epsilon=1e-5)
 unit = functools.partial(
     conv_unit, padding="symmetric", normalization=normalization, kernel_initializer=INITIALIZER, use_bias=False

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Said here as well, because `--help` does not wait for what exports.
 FORMATS = ("savedmodel", "tflite")
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int16x8")
+PIXEL_TYPES = ("uint8", "int8", "float32")
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -42,7 +43,7 @@ def add_verbs(verbs: Verbs) -> None:
 @jpeg_damage_discarded()
 def run_export(options: argparse.Namespace) -> int:
     """`kerascnn export`."""
-    source, limit = data_of(options)
+    source, limit = data_of(options, options.model)
     model = options.model / "model.keras" if options.model.is_dir() else options.model
     if not model.is_file():
         raise InputError(f"there is no model at {options.model}; give a .keras file or a run folder.")
@@ -53,7 +54,7 @@ def run_export(options: argparse.Namespace) -> int:
     from .tables import verification_table
 
     data = load(source, limit)
-    folder = RunFolder(model.parent) if (model.parent / "recipe.yaml").is_file() else None
+    folder = RunFolder.around(model)
     if options.to:
         target = options.to
     elif folder:
@@ -69,6 +70,8 @@ def run_export(options: argparse.Namespace) -> int:
         quantize=options.quantize,
         calibration=load(options.calibrate, None) if options.calibrate else None,
         pixels=options.pixels,
+        author=options.author,
+        license=options.license,
         tolerance=Tolerance(changed=options.tolerance),
     )
     if options.json:
@@ -122,8 +125,12 @@ def _export_options(parser: Parser) -> None:
         help="data whose training pictures calibrate int8 and int16x8 (default: --data)",
     )
     parser.add_argument(
-        "--pixels", choices=("uint8", "int8"), default="uint8", help="what an int8 file takes (default: uint8)"
+        "--pixels",
+        choices=PIXEL_TYPES,
+        help="what .tflite files take; int8 is for the form int8 (default: uint8, and float32 for the form none)",
     )
+    parser.add_argument("--author", metavar="NAME", help="of the model, for .tflite files and the model card")
+    parser.add_argument("--license", metavar="TERMS", help="of the model, for .tflite files and the model card")
     parser.add_argument(
         "--tolerance",
         type=share,

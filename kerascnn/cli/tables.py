@@ -1,4 +1,4 @@
-"""Tables of networks, exports, scores and predictions."""
+"""Tables of networks, exports and predictions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from kerascnn.console import BOX, output
 
 if TYPE_CHECKING:
     from kerascnn.applications.registry import Entry
-    from kerascnn.evaluation import Scores
     from kerascnn.export import Export
 
 
@@ -72,22 +71,6 @@ def verification_table(exported: Export) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if exported.folder:
         console.print(f"exported to {exported.folder}", highlight=False, markup=False, soft_wrap=True)
-
-
-def scores_table(scores: Scores, title: str) -> Table:
-    """Errors, over all classes and for each."""
-    table = Table("class", "pictures", "top-1 error", title=title, box=BOX)
-    table.columns[1].justify = table.columns[2].justify = "right"
-    confusion = scores.confusion()
-    for index, name in enumerate(scores.class_names):
-        count = int(confusion[index].sum())
-        error = f"{1 - confusion[index, index] / count:.2%}" if count else "–"
-        table.add_row(name, str(count), error)
-    table.add_section()
-    table.add_row("all", str(len(scores.labels)), f"{1 - scores.accuracy():.2%}")
-    if len(scores.class_names) > 5:
-        table.add_row("all, top-5", str(len(scores.labels)), f"{1 - scores.accuracy(5):.2%}")
-    return table
 
 
 def prediction_table(predictions: list[dict[str, Any]]) -> Table:

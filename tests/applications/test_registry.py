@@ -161,11 +161,14 @@ class Lesson(NamedTuple):
 def test_a_tiny_batch_is_overfitted(name, lesson):
     keras.utils.set_random_seed(0)
     model = trained_form(name)
-    x, y = PIXEL_SCALE.get(name, 1.0) * images(model, 6), one_hot(model, 6)
+    # Each picture has a colour: averaged over a picture, noise alone is always the same.
+    colours = 2 * np.random.default_rng(1).normal(size=(6, 1, 1, 3)).astype("float32")
+    x, y = PIXEL_SCALE.get(name, 1.0) * (images(model, 6) + colours), one_hot(model, 6)
     model.compile(keras.optimizers.Adam(lesson.learning_rate), "categorical_crossentropy", jit_compile=False)
     history = model.fit(x, y, batch_size=6, epochs=lesson.steps, verbose=0).history["loss"]
+    chance = np.log(3) * len(tf.nest.flatten(y))
     # The last losses are averaged, because dropout makes single ones jump.
-    assert np.mean(history[-3:]) < 0.5 * history[0]
+    assert np.mean(history[-3:]) < 0.5 * min(history[0], chance)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

@@ -3,24 +3,62 @@
 import json
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
 from kerascnn import InputError, data
+from kerascnn.applications import ResNet20
 from kerascnn.data.dataset import ArrayExamples
 from kerascnn.evaluation import TFLitePredictor
+from kerascnn.evaluation.scores import views
 from kerascnn.export import Row, Tolerance, Verification, deployable, export
 from kerascnn.export.operations import operations_of
 from kerascnn.export.tflite import QUANTIZATIONS, write_tflite
+from kerascnn.layers import ClassLabels, Preprocessing
 
 QUANTIZED = [form for form in QUANTIZATIONS if form != "none"]
 
 
 @pytest.fixture(scope="module")
-def exported(digits_run, few_digits, tmp_path_factory):
+def told(few_digits):
+    """The digits that `network` was made to tell apart, and some of them to validate with."""
+    return replace(few_digits, validation=few_digits.training.take(np.arange(40)))
+
+
+@pytest.fixture(scope="module")
+def network(told):
+    """A ResNet-20 that tells digits apart without a training, whatever weights it begins with.
+
+    Its blocks are close to the identity, its statistics are those of all pictures, and its classifier is the ridge
+    regression of the labels on the features, so that a picture's own class is about 1 above the others.
+    """
+    keras.utils.set_random_seed(0)
+    images, labels = told.training.images.astype("float32"), np.eye(10)[told.training.labels]
+    pixels = keras.Input((32, 32, 3), name="pixels")
+    preprocessing = Preprocessing((3,), std=60.0, name="preprocessing")
+    resnet = ResNet20(input_tensor=preprocessing(pixels))
+    preprocessing.set_mean(images.mean(axis=(0, 1, 2)))
+    normalizations = [layer for layer in resnet.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    for layer in normalizations:
+        layer.momentum = 0.0
+        if layer.name.endswith("_2_bn"):
+            layer.gamma.assign(0.1 * layer.gamma)
+    resnet(images, training=True)
+    fc = resnet.get_layer("fc")
+    features = np.asarray(keras.Model(pixels, fc.input)(images))
+    mean, spread = features.mean(axis=0), features - features.mean(axis=0)
+    ridge = 0.03 * np.mean(spread**2) * len(spread) * np.eye(64)
+    kernel = np.linalg.solve(spread.T @ spread + ridge, spread.T @ (labels - labels.mean(axis=0)))
+    fc.set_weights([kernel, -mean @ kernel])
+    return keras.Model(pixels, ClassLabels(told.class_names, name="labels")(resnet.output))
+
+
+@pytest.fixture(scope="module")
+def exported(network, told, tmp_path_factory):
     folder = tmp_path_factory.mktemp("quantized") / "digits"
     loose = Tolerance(changed=0.1)
-    return export(digits_run.model, few_digits, folder, formats=["tflite"], quantize=QUANTIZATIONS, tolerance=loose)
+    return export(network, told, folder, formats=["tflite"], quantize=QUANTIZATIONS, tolerance=loose)
 
 
 def file_of(exported, form):
@@ -40,12 +78,13 @@ def test_what_is_published(exported):
 
 
 @pytest.mark.parametrize(("form", "share"), [("float16", 0.52), ("dynamic", 0.29), ("int8", 0.29), ("int16x8", 0.30)])
-def test_size_and_answers(exported, few_digits, form, share):
+def test_size_and_answers(exported, told, form, share):
     assert file_of(exported, form).stat().st_size < share * file_of(exported, "none").stat().st_size
     predictor = TFLitePredictor(file_of(exported, form))
     assert (predictor.kind, predictor.facts.quantization) == (f"TFLite {form}", form)
-    images = few_digits.validation.images.astype("float32")
+    images = told.validation.images.astype("float32")
     expected = TFLitePredictor(file_of(exported, "none")).probabilities(images)
+    assert np.mean(expected.argmax(axis=1) == told.validation.labels) > 0.9
     found = predictor.probabilities(images)
     assert np.abs(found - expected).max() < 0.1
     assert np.mean(found.argmax(axis=1) == expected.argmax(axis=1)) >= 0.9
@@ -78,10 +117,10 @@ def test_int8_takes_plain_pixels_and_has_a_scale_a_channel(exported):
     assert all(tensor["dtype"] == np.int8 for tensor in kernels)
 
 
-def test_all_integers(digits_run, few_digits, exported, tmp_path):
-    images = few_digits.validation.images.astype("float32")
-    shown = [few_digits.training.images[:128].astype("float32")]
-    model = deployable(digits_run.model)
+def test_all_integers(network, told, tmp_path):
+    images = told.validation.images.astype("float32")
+    shown = [told.training.images[:128].astype("float32")]
+    model = deployable(network)
     write_tflite(model, tmp_path / "int8.tflite", "int8", calibration=shown, pixels="int8")
     write_tflite(model, tmp_path / "uint8.tflite", "int8", calibration=shown)
     assert not {"QUANTIZE", "DEQUANTIZE"} & set(operations_of(tmp_path / "int8.tflite").counts)
@@ -91,20 +130,18 @@ def test_all_integers(digits_run, few_digits, exported, tmp_path):
     np.testing.assert_array_equal(predictor.probabilities(images), expected)
 
 
-def test_calibration_on_other_pictures_is_what_the_file_gets(digits_run, few_digits, tmp_path):
-    black = ArrayExamples(np.zeros_like(few_digits.training.images), few_digits.training.labels)
-    result = export(
-        digits_run.model,
-        few_digits,
-        tmp_path / "dark",
-        formats=["tflite"],
-        quantize="int8",
-        calibration=replace(few_digits, training=black),
-    )
+def test_calibration_on_other_pictures_is_what_the_file_gets(brightness, greys, tmp_path):
+    def exported(name, **calibration):
+        return export(brightness, greys, tmp_path / name, formats=["tflite"], quantize="int8", **calibration)
+
+    assert exported("own").verification.rows[1].changed == 0
+    # Where only one pixel of one picture was not black, brightness ends at 1/64: everything else is as dark as that.
+    black = ArrayExamples(np.zeros_like(greys.training.images), greys.training.labels)
+    result = exported("black", calibration=replace(greys, training=black))
     assert result.folder is None
     [failure] = result.verification.failures
-    assert failure.startswith("the TFLite int8 names ")
-    assert list(tmp_path.iterdir()) == []
+    assert failure.startswith("the TFLite int8 names 5 of 10 pictures otherwise than the model, more than 1;")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["own"]
 
 
 @pytest.mark.slow
@@ -116,6 +153,27 @@ def test_powers_stay_in_float_and_are_named(googlenet_run, photographs, tmp_path
     assert row.in_float == ("POW", "SQUARE")
     assert row.foreign == ()
     assert row.operations["CONV_2D"] == 57
+
+
+@pytest.mark.parametrize(("pixels", "type_of_input"), [(None, "float32"), ("uint8", "uint8")])
+def test_a_file_of_whole_pixels_is_held_against_the_network_on_whole_pixels(
+    photographs, tmp_path, pixels, type_of_input
+):
+    """Of a network for which half a grey level is much."""
+    keras.utils.set_random_seed(0)
+    pixels_in = keras.Input((16, 16, 3), name="pixels")
+    # Linear, so that nothing saturates.
+    scores = keras.layers.Dense(2, kernel_initializer=keras.initializers.RandomNormal(0, 0.001), name="scores")
+    values = scores(keras.layers.Flatten(name="flat")(pixels_in))
+    model = keras.Model(pixels_in, ClassLabels(["lying", "standing"], name="labels")(values), name="rough")
+    loaded = data.load(photographs)
+    result = export(model, loaded, tmp_path / "rough", formats=["tflite"], pixels=pixels)
+    assert result.verification.rows[1].largest_difference < 1e-4
+    predictor = TFLitePredictor(tmp_path / "rough" / "rough.tflite")
+    assert predictor.pixel_type == type_of_input
+    [shown] = views(loaded.validation, predictor.facts)
+    difference = np.abs(predictor.probabilities(shown) - np.asarray(model(shown))).max()
+    assert (difference > 1e-3) == (pixels == "uint8"), difference
 
 
 ROW = Row("TFLite int8", "int8", 0.9, 1000, 1000, 0, 0.3, 0.01, 1, 1.0)
@@ -147,16 +205,16 @@ def test_the_gate(changes, tolerance, sentence):
         ({"formats": ["onnx"]}, "format must be one of savedmodel, tflite, not 'onnx'"),
         ({"formats": []}, "format must be one of savedmodel, tflite, not nothing"),
         ({"quantize": "int4"}, "quantization must be one of none, float16, dynamic, int8, int16x8, not 'int4'"),
-        ({"pixels": "uint16"}, "pixels must be one of uint8, int8, not 'uint16'"),
+        ({"pixels": "uint16"}, "pixels must be one of uint8, int8, float32, not 'uint16'"),
     ],
 )
-def test_refused_in_a_sentence(digits_run, few_digits, tmp_path, arguments, sentence):
+def test_refused_in_a_sentence(brightness, greys, tmp_path, arguments, sentence):
     with pytest.raises(InputError, match=sentence):
-        export(digits_run.model, few_digits, tmp_path / "never", **arguments)
+        export(brightness, greys, tmp_path / "never", **arguments)
 
 
-def test_too_few_pictures_to_calibrate_with(digits_run, few_digits, tmp_path):
-    few = replace(few_digits, training=few_digits.training.take(np.arange(7)))
+def test_too_few_pictures_to_calibrate_with(brightness, greys, tmp_path):
+    few = replace(greys, training=greys.training.take(np.arange(7)))
     with pytest.raises(InputError, match="has 7 training pictures; calibration needs at least 8"):
-        export(digits_run.model, few_digits, tmp_path / "few", quantize="int8", calibration=few)
+        export(brightness, greys, tmp_path / "few", quantize="int8", calibration=few)
     assert list(tmp_path.iterdir()) == []

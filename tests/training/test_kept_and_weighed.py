@@ -11,6 +11,7 @@ from kerascnn import InputError, data
 from kerascnn.data.cache import pictures_folder
 from kerascnn.data.pipeline import evaluation_batches
 from kerascnn.training import Recipe, train
+from kerascnn.training.conduct import Conduct
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +39,10 @@ def balanced_run(uneven, tmp_path_factory):
         optimizer=replace(recipe.optimizer, learning_rate=1e-12, weight_decay=0.0),
         augmentation=replace(recipe.augmentation, pad=0, flip=False),
     )
+    runs = tmp_path_factory.mktemp("uneven") / "runs"
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("KERASCNN_CACHE", str(tmp_path_factory.mktemp("cache")))
-        run = train(recipe, loaded, runs=tmp_path_factory.mktemp("uneven") / "runs", cache="disk")
+        run = train(recipe, loaded, runs=runs, conduct=Conduct(cache="disk", best=0))
         kept = {path.suffix: path.stat().st_size for path in pictures_folder(loaded).iterdir() if path.suffix != ".npy"}
         files = len(list(pictures_folder(loaded).iterdir()))
     return run, loaded, kept, files
@@ -70,6 +72,10 @@ def test_pictures_are_kept_where_they_are_found_again(balanced_run):
 def test_pictures_of_an_archive_are_kept_with_them(uneven, tmp_path):
     loaded = data.load(shutil.make_archive(tmp_path / "uneven", "zip", uneven))
     assert str(pictures_folder(loaded)).startswith(loaded.workspace.name)
+
+
+def test_a_run_goes_on_with_its_cache(balanced_run):
+    assert balanced_run[0].folder.read_conduct().cache == "disk"
 
 
 def test_other_weights_are_refused():

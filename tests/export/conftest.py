@@ -1,0 +1,33 @@
+"""A network made by hand: what its exports must answer follows from its weights."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from kerascnn.data.dataset import ArrayExamples, DataSet
+from kerascnn.layers import ClassLabels, Preprocessing
+
+
+@pytest.fixture
+def brightness():
+    """Gives a picture of mean brightness b, 0 to 1, the probability 1 / (1 + exp(4 - 8 b)) of being light."""
+    pixels = keras.Input((8, 8, 3), name="pixels")
+    x = Preprocessing(std=255.0, name="preprocessing")(pixels)
+    grey = keras.layers.Conv2D(1, 1, use_bias=False, activation="relu", name="grey")
+    mean = keras.layers.GlobalAveragePooling2D(name="mean")(grey(x))
+    fc = keras.layers.Dense(2, name="fc")
+    probabilities = keras.layers.Softmax(name="softmax")(fc(mean))
+    grey.kernel.assign(np.full((1, 1, 3, 1), 1 / 3))
+    fc.set_weights([np.array([[-4.0, 4.0]]), np.array([2.0, -2.0])])
+    return keras.Model(pixels, ClassLabels(["dark", "light"], name="labels")(probabilities), name="brightness")
+
+
+@pytest.fixture
+def greys():
+    """Chequered pictures of mean 64, "dark", and 192, "light", by turns: 20 to train with, 10 to validate."""
+    chequers = 32 * (-1) ** np.indices((8, 8, 1)).sum(axis=0)
+    pair = np.stack([np.broadcast_to(mean + chequers, (8, 8, 3)) for mean in (64, 192)]).astype("uint8")
+    training, validation = (ArrayExamples(np.tile(pair, (count, 1, 1, 1)), np.tile([0, 1], count)) for count in (10, 5))
+    return DataSet("greys", "greys", ("dark", "light"), training, validation)

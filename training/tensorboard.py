@@ -34,13 +34,15 @@ class TensorBoard(keras.callbacks.Callback):
         recipe: with every value resolved.
         pictures: float32 (count, height, width, 3) in [0, 255], a batch as the network sees it; none where a run goes
             on, which has shown them, its recipe and its network before.
+        epochs_done: how many epochs are behind the training.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe, pictures: np.ndarray):
+    def __init__(self, folder: Path, recipe: Recipe, pictures: np.ndarray, epochs_done: int = 0):
         super().__init__()
         self.folder = folder
         self.recipe = recipe
         self.pictures = pictures
+        self.epochs_done = epochs_done
 
     def on_train_begin(self, logs=None):
         self._files = {split: EventFile(self.folder / split) for split in ("train", "validation")}
@@ -59,12 +61,12 @@ class TensorBoard(keras.callbacks.Callback):
         for name, value in logs.items():
             split = "validation" if name.startswith("val_") else "train"
             self._files[split].scalar(tag(name.removeprefix("val_")), value, step=epoch + 1)
-        self._epochs_done = epoch + 1
+        self.epochs_done = epoch + 1
         self.flush()
 
     def on_train_end(self, logs=None):
         if logs:
-            end_trial(self._trial, logs, self._epochs_done)
+            end_trial(self._trial, logs, self.epochs_done)
         self.close()
 
     def flush(self) -> None:

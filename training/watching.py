@@ -32,7 +32,7 @@ def watchers(
     """
     steps_done = position.epochs * batches.steps + position.step if position else 0
     callbacks: list[keras.callbacks.Callback] = [
-        TensorBoard(folder, recipe, batches.pictures, position.epochs if position else 0),
+        TensorBoard(folder, recipe, batches.pictures),
         Norms(folder, batches.steps, steps_done),
     ]
     if profile:

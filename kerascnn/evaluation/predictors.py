@@ -40,12 +40,14 @@ class Facts:
         image_size: height and width of the input in pixels.
         crop_fraction: how a picture is cut to that size, see `kerascnn.data.augmentation.evaluation_view`.
         quantization: "none", or how a `.tflite` file was made smaller, see `kerascnn.export.tflite.write_tflite`.
+        layers_in_float: of a file of integers, the layers to which integers do harm.
     """
 
     class_names: tuple[str, ...]
     image_size: int
     crop_fraction: float
     quantization: str = UNQUANTIZED
+    layers_in_float: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The facts but the class names, which are written to a file of labels."""
@@ -56,7 +58,9 @@ class Facts:
     @staticmethod
     def from_files(facts: str, labels: str) -> Facts:
         """The facts from the contents of the two files beside an exported network."""
-        return Facts(class_names=tuple(labels.splitlines()), **json.loads(facts))
+        values = json.loads(facts)
+        values["layers_in_float"] = tuple(values.get("layers_in_float", ()))
+        return Facts(class_names=tuple(labels.splitlines()), **values)
 
 
 class Predictor(ABC):

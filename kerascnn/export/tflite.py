@@ -6,17 +6,14 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import FACTS_FILE, LABELS_FILE, UNQUANTIZED, facts_of
+from kerascnn.export.integers import Converted, in_integers
 from kerascnn.native_output import discarded_stderr
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 # Forms whose activations are integers, so that their ranges must be seen on pictures.
 CALIBRATED = ("int8", "int16x8")
@@ -43,8 +40,9 @@ def write_tflite(
         path: of the file.
         quantize: "none" is float32. "float16" keeps weights in 16 bits and computes in float32. "dynamic" keeps weights
             in 8 bits, with a scale a channel, and computes with activations in 8 bits whose ranges are found as it
-            runs. "int8" is 8 bits throughout, with ranges found beforehand; "int16x8" has activations of 16 bits.
-            Operations without an integer kernel stay in float32 (powers of local response normalization).
+            runs. "int8" is 8 bits throughout, with ranges found beforehand, but for layers to which that does harm (see
+            `kerascnn.export.integers`); "int16x8" has activations of 16 bits. Operations without an integer kernel
+            stay in float32 (powers of local response normalization).
         calibration: for "int8" and "int16x8", float32 (count, height, width, 3) batches in [0, 255].
         pixels: of "int8", the type of its input: "uint8" are plain pixels, with float32 probabilities; "int8" are
             pixels - 128, with probabilities * 256 - 128 in int8, for processors that have integers only.
@@ -58,16 +56,18 @@ def write_tflite(
     for name, value, known in (("quantize", quantize, QUANTIZATIONS), ("pixels", pixels, PIXEL_TYPES)):
         if value not in known:
             raise InputError(f"{name} must be one of {', '.join(known)}, not '{value}'.")
-    facts = replace(facts_of(model), quantization=quantize)
+    facts = facts_of(model)
     with discarded_stderr():
-        path.write_bytes(_converted(model, facts.image_size, quantize, calibration, pixels))
+        converted = _converted(model, facts.image_size, quantize, calibration, pixels)
+    path.write_bytes(converted.content)
+    facts = replace(facts, quantization=quantize, layers_in_float=converted.layers_in_float)
     with zipfile.ZipFile(path, "a") as extras:
         extras.writestr(LABELS_FILE, "\n".join(facts.class_names) + "\n")
         extras.writestr(FACTS_FILE, facts.to_json())
 
 
-def _converted(model: keras.Model, size: int, quantize: str, calibration: Iterable[np.ndarray], pixels: str) -> bytes:
-    """The network as a FlatBuffer, by TensorFlow's converter: nothing else here knows it."""
+def _converted(model: keras.Model, size: int, quantize: str, calibration: Iterable[np.ndarray], pixels: str) -> Converted:
+    """The network as a FlatBuffer, by TensorFlow's converter: nothing but this and `integers` knows it."""
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((1, size, size, 3), tf.float32, name="pixels")])
@@ -90,18 +90,12 @@ def _converted(model: keras.Model, size: int, quantize: str, calibration: Iterab
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantize in CALIBRATED:
-        converter.representative_dataset = lambda: _samples(calibration)
     if quantize == "int8":
-        _set_types(converter, pixels)
-    return converter.convert()
-
-
-def _set_types(converter: tf.lite.TFLiteConverter, pixels: str) -> None:
-    import tensorflow as tf
-
-    converter.inference_input_type = tf.dtypes.as_dtype(pixels)
-    converter.inference_output_type = tf.int8 if pixels == "int8" else tf.float32
+        types = tf.dtypes.as_dtype(pixels), tf.int8 if pixels == "int8" else tf.float32
+        return in_integers(converter, list(_samples(calibration)), [layer.name for layer in model.layers], types)
+    if quantize == "int16x8":
+        converter.representative_dataset = lambda: _samples(calibration)
+    return Converted(converter.convert(), ())
 
 
 def _samples(calibration: Iterable[np.ndarray]):

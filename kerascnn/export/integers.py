@@ -1,25 +1,34 @@
 """A network in 8-bit integers, but for the layers to which they do harm.
 
 Every tensor between two layers becomes 256 steps between the least and the greatest value that calibration saw. Where a
-few values lie far from all others, the others share a few steps and say little. Such tensors are found by computing each
-layer both ways from the same input; the layers that make and read them stay in float32.
+few values lie far from all others, the others share a few steps and say little. If a network's answers suffer, such
+tensors are found by computing each layer both ways from the same input, and the layers that make and read them stay in
+float32.
 """
 
 from __future__ import annotations
 
+import os
 import re
-import warnings
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from kerascnn.evaluation.predictors import run
+
 if TYPE_CHECKING:
     import tensorflow as tf
+
+# The layers are looked at if a probability of a calibration picture is further than this from the float32 network's.
+UNHARMED = 0.1
 
 # A layer stays in float32 if integers make noise of more than this share of what its channels tell, both as root mean
 # squares. In the networks here, trained, no layer has more than 0.1.
 LOUDEST_NOISE = 0.25
+
+# A channel that varies by less than this share of its size is as good as constant, and whatever it tells is not missed.
+LEAST_CHANGE = 0.01
 
 # How many of the calibration pictures the layers are compared on.
 COMPARED_PICTURES = 16
@@ -48,6 +57,7 @@ class Verified(NamedTuple):
 def in_integers(
     converter: tf.lite.TFLiteConverter,
     samples: Sequence[Sequence[np.ndarray]],
+    expected: np.ndarray,
     layers: Collection[str],
     types: tuple[tf.DType, tf.DType],
 ) -> Converted:
@@ -56,36 +66,48 @@ def in_integers(
     Args:
         converter: of the network, with its optimizations set.
         samples: pictures to calibrate with, each float32 (1, height, width, 3) in a list of its own.
+        expected: float32 (count, classes), what the network makes of them.
         layers: the names of the network's layers, in order.
         types: of input and output.
     """
-    import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
 
-    lite = tf.lite.experimental
     converter.representative_dataset = lambda: iter(samples)
-    some = samples[:: max(1, len(samples) // COMPARED_PICTURES)]
+    # As in TensorFlow's own QuantizationDebugger, which does not set the types of input and output.
+    converter._experimental_calibrate_only = True
+    calibrated = converter.convert()
+
+    def quantized(in_float: list[str]) -> bytes:
+        input_type, output_type = types
+        return mlir_quantize(
+            calibrated, input_data_type=input_type, output_data_type=output_type, denylisted_nodes=in_float
+        )
+
+    whole = quantized([])
+    differences = np.abs(_answers(whole, samples) - expected)
+    if differences.max() <= UNHARMED:
+        return Converted(whole, ())
     in_float: list[str] = []
-    with warnings.catch_warnings():
-        # The debugger opens an interpreter that TensorFlow is about to drop. It is not used here.
-        warnings.simplefilter("ignore")
-        debugger = lite.QuantizationDebugger(converter=converter, debug_dataset=lambda: iter(samples))
-        # A layer that reads what another now gives in float32 may be the next that cannot be quantized.
-        while noisy := [name for name in noisy_tensors(debugger.quant_model, some) if name not in in_float]:
-            in_float += noisy
-            debugger.options = lite.QuantizationDebugOptions(denylisted_nodes=in_float)
-    content = mlir_quantize(
-        debugger.calibrated_model, input_data_type=types[0], output_data_type=types[1], denylisted_nodes=in_float
-    )
+    some = samples[:: max(1, len(samples) // COMPARED_PICTURES)]
+    # A layer that reads what another now gives in float32 may be the next that cannot be quantized.
+    while noisy := [
+        name
+        for name in noisy_tensors(mlir_quantize(calibrated, enable_numeric_verify=True, denylisted_nodes=in_float), some)
+        if name not in in_float
+    ]:
+        in_float += noisy
+    mixed = quantized(in_float)
+    if np.abs(_answers(mixed, samples) - expected).mean() >= differences.mean():
+        return Converted(whole, ())
     found = {layer_of(name, layers) for name in in_float}
-    return Converted(content, tuple(layer for layer in layers if layer in found))
+    return Converted(mixed, tuple(layer for layer in layers if layer in found))
 
 
 def noisy_tensors(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> list[str]:
     """The tensors that integers say too little of.
 
     The noise is compared channel by channel with how much the channel varies, so that one with large values does not
-    hide what happens to the others; channels that never change tell nothing and are left out.
+    hide what happens to the others; channels that hardly change tell nothing and are left out.
 
     Args:
         content: of a `.tflite` file that computes each layer in integers and in float32, from the same input.
@@ -134,11 +156,19 @@ def layer_of(tensor: str, layers: Collection[str]) -> str:
     return found
 
 
+def _answers(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=content, num_threads=os.cpu_count())
+    interpreter.allocate_tensors()
+    return np.concatenate([run(interpreter, picture) for [picture] in samples])
+
+
 def _noise(moments: np.ndarray) -> float:
     """The share of noise in what the channels tell, from count, sums, sums of squares and of squared errors."""
     count, total, squares, errors = moments
     variances = squares / count - (total / count) ** 2
-    changing = variances > 1e-6 * squares / count
+    changing = variances > LEAST_CHANGE**2 * squares / count
     if not changing.any():
         return 0.0
     return float(np.sqrt(np.mean(np.minimum(1.0, (errors / count)[changing] / variances[changing]))))

@@ -92,7 +92,9 @@ def _converted(model: keras.Model, size: int, quantize: str, calibration: Iterab
         converter.target_spec.supported_types = [tf.float16]
     if quantize == "int8":
         types = tf.dtypes.as_dtype(pixels), tf.int8 if pixels == "int8" else tf.float32
-        return in_integers(converter, list(_samples(calibration)), [layer.name for layer in model.layers], types)
+        samples = list(_samples(calibration))
+        expected = np.concatenate([network(picture) for [picture] in samples])
+        return in_integers(converter, samples, expected, [layer.name for layer in model.layers], types)
     if quantize == "int16x8":
         converter.representative_dataset = lambda: _samples(calibration)
     return Converted(converter.convert(), ())

@@ -262,7 +262,8 @@ def open_predictor(path: str | Path) -> Predictor:
     """A trained model in any form.
 
     Args:
-        path: a `.keras` file, a SavedModel folder, a `.tflite` or `.onnx` file, or a run or export folder that holds one.
+        path: a `.keras` file, a SavedModel folder, a `.tflite` or `.onnx` file, or a run or export folder that holds
+            one.
 
     Raises:
         InputError: nothing is there, or nothing that is a model.

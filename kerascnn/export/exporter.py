@@ -50,7 +50,8 @@ class Export:
 
     Attributes:
         folder: with what was asked for of saved_model/, NAME.onnx, NAME.tflite and NAME-FORM.tflite, and with
-            labels.txt, model_card.md and verification.json; None when the verification failed and nothing was published.
+            labels.txt, model_card.md and verification.json; None when the verification failed and nothing was
+            published.
         verification: the measurements.
     """
 
@@ -150,4 +151,3 @@ def _calibration(data: DataSet, facts: Facts) -> Iterator[np.ndarray]:
             f"{LEAST_CALIBRATION_PICTURES}."
         )
     return views(limited(data.training, CALIBRATION_PICTURES), facts)
-

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -92,7 +93,9 @@ def in_integers(
     # A layer that reads what another now gives in float32 may be the next that cannot be quantized.
     while noisy := [
         name
-        for name in noisy_tensors(mlir_quantize(calibrated, enable_numeric_verify=True, denylisted_nodes=in_float), some)
+        for name in noisy_tensors(
+            mlir_quantize(calibrated, enable_numeric_verify=True, denylisted_nodes=in_float), some
+        )
         if name not in in_float
     ]:
         in_float += noisy
@@ -118,7 +121,10 @@ def noisy_tensors(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> li
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=content, experimental_preserve_all_tensors=True)
+    with warnings.catch_warnings():
+        # It tells that this is for debugging, as it is.
+        warnings.simplefilter("ignore", UserWarning)
+        interpreter = Interpreter(model_content=content, experimental_preserve_all_tensors=True)
     interpreter.allocate_tensors()
     [pixels] = interpreter.get_input_details()
     details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -42,7 +44,7 @@ def write_onnx(model: keras.Model, path: Path) -> None:
         raise InputError(f"the weights are {weights} bytes; an ONNX file holds {LARGEST_BYTES} at most.")
     named = functional(model.inputs[0], {"probabilities": model.outputs[0]}, name=model.name)
     pixels = keras.InputSpec(shape=(None, facts.image_size, facts.image_size, 3), dtype="float32", name="pixels")
-    with discarded_stderr(), warnings.catch_warnings():
+    with discarded_stderr(), warnings.catch_warnings(), _functions_inlined():
         # Keras patches the converter for NumPy 2, and looks for a name that NumPy warns of.
         warnings.filterwarnings("ignore", message="In the future `np.object`", category=FutureWarning)
         named.export(str(path), format="onnx", verbose=False, input_signature=[pixels])
@@ -51,3 +53,16 @@ def write_onnx(model: keras.Model, path: Path) -> None:
         written, {LABELS_FILE: "\n".join(facts.class_names) + "\n", FACTS_FILE: facts.to_json()}
     )
     onnx.save(written, path)
+
+
+@contextlib.contextmanager
+def _functions_inlined() -> Iterator[None]:
+    """Traces functions within functions in place: Keras compiles grouped convolutions, which the converter cannot read."""
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)

@@ -66,7 +66,9 @@ def write_tflite(
         extras.writestr(FACTS_FILE, facts.to_json())
 
 
-def _converted(model: keras.Model, size: int, quantize: str, calibration: Iterable[np.ndarray], pixels: str) -> Converted:
+def _converted(
+    model: keras.Model, size: int, quantize: str, calibration: Iterable[np.ndarray], pixels: str
+) -> Converted:
     """The network as a FlatBuffer, by TensorFlow's converter: nothing but this and `integers` knows it."""
     import tensorflow as tf
 

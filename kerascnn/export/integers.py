@@ -91,13 +91,11 @@ def in_integers(
     in_float: list[str] = []
     some = samples[:: max(1, len(samples) // COMPARED_PICTURES)]
     # A layer that reads what another now gives in float32 may be the next that cannot be quantized.
-    while noisy := [
-        name
-        for name in noisy_tensors(
-            mlir_quantize(calibrated, enable_numeric_verify=True, denylisted_nodes=in_float), some
-        )
-        if name not in in_float
-    ]:
+    while True:
+        both_ways = mlir_quantize(calibrated, enable_numeric_verify=True, denylisted_nodes=in_float)
+        noisy = [name for name in noisy_tensors(both_ways, some) if name not in in_float]
+        if not noisy:
+            break
         in_float += noisy
     mixed = quantized(in_float)
     if np.abs(_answers(mixed, samples) - expected).mean() >= differences.mean():

@@ -57,7 +57,7 @@ def write_onnx(model: keras.Model, path: Path) -> None:
 
 @contextlib.contextmanager
 def _functions_inlined() -> Iterator[None]:
-    """Traces functions within functions in place: Keras compiles grouped convolutions, which the converter cannot read."""
+    """Traces inner functions in place: Keras makes one of a grouped convolution, and the converter cannot read it."""
     import tensorflow as tf
 
     before = tf.config.functions_run_eagerly()

@@ -13,9 +13,12 @@ from kerascnn.export.publication import publish, staging
 
 # Publishes one generation after the other, each of two files that say which it is.
 PROGRAM = """
+import runpy
 import sys
 from pathlib import Path
-from kerascnn.export.publication import publish, staging
+# The file alone: what the package imports takes seconds.
+module = runpy.run_path(sys.argv[2])
+publish, staging = module["publish"], module["staging"]
 folder = Path(sys.argv[1])
 generation = 0
 while True:
@@ -49,7 +52,8 @@ def test_killed_in_the_middle(tmp_path):
     folder = tmp_path / "mine"
     seen = []
     for _ in range(3):
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder)], stdout=subprocess.PIPE, text=True)
+        arguments = [sys.executable, "-c", PROGRAM, str(folder), publication.__file__]
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
         assert process.stdout.readline() == "published\n"
         for _ in range(500):
             # The folder is there at every moment.

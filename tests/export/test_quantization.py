@@ -144,8 +144,8 @@ def test_the_gate(changes, tolerance, sentence):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"formats": ["onnx"]}, "format must be one of savedmodel, tflite, not 'onnx'"),
-        ({"formats": []}, "format must be one of savedmodel, tflite, not nothing"),
+        ({"formats": ["caffe"]}, "format must be one of savedmodel, tflite, onnx, not 'caffe'"),
+        ({"formats": []}, "format must be one of savedmodel, tflite, onnx, not nothing"),
         ({"quantize": "int4"}, "quantization must be one of none, float16, dynamic, int8, int16x8, not 'int4'"),
         ({"pixels": "uint16"}, "pixels must be one of uint8, int8, not 'uint16'"),
     ],

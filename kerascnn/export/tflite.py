@@ -48,7 +48,7 @@ def write_tflite(
             pixels - 128, with probabilities * 256 - 128 in int8, for processors that have integers only.
 
     Raises:
-        InputError: an unknown form or type of pixels.
+        InputError: an unknown form or type of pixels, or calibration pictures that are none or of another size.
 
     Example:
         >>> write_tflite(deployable(model), Path("model-float16.tflite"), "float16")
@@ -94,24 +94,26 @@ def _converted(
         converter.target_spec.supported_types = [tf.float16]
     if quantize == "int8":
         types = tf.dtypes.as_dtype(pixels), tf.int8 if pixels == "int8" else tf.float32
-        samples = list(_samples(calibration))
+        samples = _samples(calibration, size)
         expected = np.concatenate([network(picture) for [picture] in samples])
         return in_integers(converter, samples, expected, [layer.name for layer in model.layers], types)
     if quantize == "int16x8":
-        converter.representative_dataset = lambda: _samples(calibration)
+        samples = _samples(calibration, size)
+        converter.representative_dataset = lambda: iter(samples)
     return Converted(converter.convert(), ())
 
 
-def _samples(calibration: Iterable[np.ndarray]):
+def _samples(calibration: Iterable[np.ndarray], size: int) -> list[list[np.ndarray]]:
     """The pictures one by one; in the first, one pixel is black and one white.
 
     The range of the input is then [0, 255] whatever the pictures are, so its scale is 1: an input of 8 bits takes
     pixels as they are.
     """
-    first = True
-    for batch in calibration:
-        for picture in np.array(batch, np.float32):
-            if first:
-                picture[0, 0], picture[-1, -1] = 0, 255
-                first = False
-            yield [picture[None]]
+    samples = [[picture[None]] for batch in calibration for picture in np.array(batch, np.float32)]
+    if not samples:
+        raise InputError("there are no pictures to calibrate with; integers need some to find their ranges on.")
+    for [picture] in samples:
+        if picture.shape[1:] != (size, size, 3):
+            raise InputError(f"a calibration picture is {picture.shape[1:]}; the network takes {(size, size, 3)}.")
+    samples[0][0][0, 0, 0], samples[0][0][0, -1, -1] = 0, 255
+    return samples

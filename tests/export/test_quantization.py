@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
@@ -153,6 +154,32 @@ def test_the_gate(changes, tolerance, sentence):
 def test_refused_in_a_sentence(digits_run, few_digits, tmp_path, arguments, sentence):
     with pytest.raises(InputError, match=sentence):
         export(digits_run.model, few_digits, tmp_path / "never", **arguments)
+
+
+@pytest.mark.parametrize("form", ["int8", "int16x8"])
+@pytest.mark.parametrize(
+    ("calibration", "sentence"),
+    [
+        ([], "there are no pictures to calibrate with"),
+        ([np.zeros((9, 28, 28, 3))], r"a calibration picture is \(28, 28, 3\); the network takes \(32, 32, 3\)"),
+        ([np.zeros((9, 32, 32, 1))], r"a calibration picture is \(32, 32, 1\); the network takes \(32, 32, 3\)"),
+    ],
+)
+def test_pictures_that_cannot_calibrate(digits_run, tmp_path, form, calibration, sentence):
+    with pytest.raises(InputError, match=sentence):
+        write_tflite(deployable(digits_run.model), tmp_path / "never.tflite", form, calibration=calibration)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_classifier_is_not_exported(few_digits, tmp_path):
+    pixels = keras.Input((32, 32, 3), name="pixels")
+    maps = keras.Model(pixels, keras.layers.Conv2D(4, 3, name="conv")(pixels), name="maps")
+    wide = keras.Input((32, 48, 3), name="pixels")
+    oblong = keras.Model(wide, keras.layers.Dense(2, name="fc")(keras.layers.Flatten(name="flat")(wide)), name="oblong")
+    for model in (maps, oblong):
+        with pytest.raises(InputError, match=f"'{model.name}' does not map square RGB pictures of one size to classes"):
+            export(model, few_digits, tmp_path / "never")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_too_few_pictures_to_calibrate_with(digits_run, few_digits, tmp_path):

@@ -33,6 +33,7 @@ def process(*arguments, **options):
         ["ingest"],
         ["train"],
         ["evaluate"],
+        ["compare-runs"],
         ["export"],
         ["predict"],
     ],
@@ -138,6 +139,19 @@ def test_evaluate_reads_the_data_from_the_run(trained, command):
     again = command("evaluate", lite, "--data", measured["data"], "--limit", 30)
     assert again.status == 0
     assert f"{measured['top1_error']:.2%}" in again.out
+
+
+def test_an_ensemble_of_every_form(trained, command):
+    out, _, _ = trained
+    [run] = (out / "runs").iterdir()
+    export = out / "saved_models" / "googlenet-stripes"
+    outcome = command("evaluate", run, export / "saved_model", export / "googlenet-stripes.tflite", "--json")
+    assert outcome.status == 0, outcome.err
+    *alone, together = json.loads(outcome.out)["rows"]
+    assert [row["forms"] for row in alone] == [["Keras"], ["SavedModel"], ["TFLite"]]
+    assert together["forms"] == ["Keras", "SavedModel", "TFLite"]
+    # They are the same network, so their average is too.
+    assert {row["top1_error"] for row in (*alone, together)} == {alone[0]["top1_error"]}
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerascnn.errors import InputError
@@ -34,19 +35,32 @@ def load(source: str, limit: int | None) -> DataSet:
     return loaded
 
 
-def data_of(options: argparse.Namespace) -> tuple[str, int | None]:
-    """The data that were asked for, or those the model's run folder names."""
-    if not options.model.exists():
-        raise InputError(f"there is no model at {options.model}.")
+def data_of(options: argparse.Namespace, *models: Path) -> tuple[str, int | None]:
+    """The data that were asked for, or those that the models' run folders name."""
+    for model in models:
+        if not model.exists():
+            raise InputError(f"there is no model at {model}.")
     if options.data:
         return options.data, options.limit
+    named = {found: model for model in models if (found := _data_of_run(model))}
+    if not named:
+        raise InputError(f"{models[0]} lies in no run folder that names its data; say --data SOURCE.")
+    (source, limit), *others = named
+    if others:
+        raise InputError(
+            f"{named[source, limit]} and {named[others[0]]} were trained on other pictures; say --data SOURCE."
+        )
+    return source, options.limit or limit
+
+
+def _data_of_run(model: Path) -> tuple[str, int | None] | None:
     from kerascnn.training import RunFolder
 
-    folder = RunFolder.around(options.model)
-    if folder:
-        _, source, limit, _ = folder.read_recipe()
-        return source, options.limit or limit
-    raise InputError(f"{options.model} lies in no run folder that names its data; say --data SOURCE.")
+    folder = RunFolder.around(model)
+    if folder is None:
+        return None
+    _, source, limit, _ = folder.read_recipe()
+    return source, limit
 
 
 def print_json(value: Any) -> None:

@@ -1,4 +1,4 @@
-"""Tables of networks, exports, scores and predictions."""
+"""Tables of networks, exports and predictions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from kerascnn.console import BOX, output
 
 if TYPE_CHECKING:
     from kerascnn.applications.registry import Entry
-    from kerascnn.evaluation import Scores
     from kerascnn.export import Export
 
 
@@ -37,7 +36,8 @@ def models_table(registry: dict[str, Entry]) -> Table:
 def verification_table(exported: Export) -> None:
     """Prints the measurements of an export, what they were held against, and where it lies."""
     console = output()
-    table = Table("", "top-1", "agree", "max |Δ|", "mean |Δ|", "size", "ms", "1 core", box=BOX, padding=(0, 1, 0, 0))
+    headings = ("", "top-1", "agree", "max |Δ|", "mean |Δ|", "MB", "RAM", "ms", "1 core")
+    table = Table(*headings, box=BOX, padding=(0, 1, 0, 0))
     for column in table.columns[1:]:
         column.justify = "right"
     rows = exported.verification.rows
@@ -48,7 +48,8 @@ def verification_table(exported: Export) -> None:
             f"{row.agreeing}/{row.pictures}",
             f"{row.largest_difference:.1e}",
             f"{row.mean_difference:.1e}",
-            "–" if row.bytes is None else f"{row.bytes / 1e6:.2f} MB",
+            "–" if row.bytes is None else f"{row.bytes / 1e6:.2f}",
+            "–" if row.memory is None else f"{row.memory / 1e6:.1f}",
             f"{row.milliseconds:.2f}",
             "–" if row.milliseconds_one_thread is None else f"{row.milliseconds_one_thread:.2f}",
         )
@@ -58,13 +59,16 @@ def verification_table(exported: Export) -> None:
         f"top-1 accuracy on all {rows[0].pictures} validation pictures, how many predictions agree with the trained "
         f"model's,\nlargest difference of a probability from the network in float32 "
         f"(tolerated: {tolerance.probability:g}; from it as trained, on average, {tolerance.rounding:g}),\n"
-        "mean difference from it as trained, median milliseconds a picture on all processor cores and on one"
+        "mean difference from it as trained, megabytes of the file and of memory that running it takes at most,\n"
+        "median milliseconds a picture on all processor cores and on one"
     ]
     for row in rows:
         if row.operations:
             lines.append(f"{row.form} uses " + ", ".join(f"{name} {count}" for name, count in row.operations.items()))
         if row.in_float:
             lines.append(f"left in float32: {', '.join(row.in_float)}")
+        if row.layers_in_float:
+            lines.append(f"layers left in float32, which integers would harm: {', '.join(row.layers_in_float)}")
         if row.quantization != "none":
             allowed = tolerance.pictures_changed(row.quantization, row.pictures)
             lines.append(f"predictions that {row.form} changes: {row.changed} (tolerated: {allowed})")
@@ -72,22 +76,6 @@ def verification_table(exported: Export) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if exported.folder:
         console.print(f"exported to {exported.folder}", highlight=False, markup=False, soft_wrap=True)
-
-
-def scores_table(scores: Scores, title: str) -> Table:
-    """Errors, over all classes and for each."""
-    table = Table("class", "pictures", "top-1 error", title=title, box=BOX)
-    table.columns[1].justify = table.columns[2].justify = "right"
-    confusion = scores.confusion()
-    for index, name in enumerate(scores.class_names):
-        count = int(confusion[index].sum())
-        error = f"{1 - confusion[index, index] / count:.2%}" if count else "–"
-        table.add_row(name, str(count), error)
-    table.add_section()
-    table.add_row("all", str(len(scores.labels)), f"{1 - scores.accuracy():.2%}")
-    if len(scores.class_names) > 5:
-        table.add_row("all, top-5", str(len(scores.labels)), f"{1 - scores.accuracy(5):.2%}")
-    return table
 
 
 def prediction_table(predictions: list[dict[str, Any]]) -> Table:

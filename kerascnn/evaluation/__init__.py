@@ -7,11 +7,13 @@ from kerascnn.evaluation.predictors import (
     TFLitePredictor,
     open_predictor,
 )
+from kerascnn.evaluation.protocols import Protocol
 from kerascnn.evaluation.scores import Scores, evaluate
 
 __all__ = [
     "KerasPredictor",
     "Predictor",
+    "Protocol",
     "SavedModelPredictor",
     "Scores",
     "TFLitePredictor",

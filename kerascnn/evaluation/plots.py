@@ -1,4 +1,4 @@
-"""Pictures of a run: its curves, its confusion matrix and its mistakes."""
+"""Pictures of runs and of scores: curves, confusions, mistakes, calibration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from kerascnn.evaluation.metrics import Calibration
 
 # Beyond this the numbers in the cells of a confusion matrix would not be legible.
 NUMBERED_CLASSES = 20
@@ -27,25 +30,63 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def plot_curves(history: list[dict[str, float]], title: str, path: Path) -> None:
+    """Writes `curves_figure` to a PNG file."""
+    curves_figure(history, title).savefig(path)
+
+
+def curves_figure(history: list[dict[str, float]], title: str) -> Figure:
     """Loss and top-1 error by epoch, training and validation, every classifier of the network.
 
     Args:
         history: one mapping of Keras' figures an epoch.
         title: above the picture.
-        path: of the PNG.
     """
-    from matplotlib.ticker import MaxNLocator
-
     figure = _figure(10, 4)
     loss_axes, error_axes = figure.subplots(1, 2)
-    epochs = [row["epoch"] + 1 for row in history]
-    for number, name in enumerate(_heads(history[0])):
-        prefix, colour = (f"{name}_" if name else ""), f"C{number}"
+    for number, name in enumerate(heads(history[0])):
         for split, style in (("", "-"), ("val_", "--")):
             label = " ".join(part for part in (name, "validation" if split else "training") if part)
-            loss_axes.plot(epochs, [row[f"{split}{prefix}loss"] for row in history], style, color=colour, label=label)
-            errors = [100 * (1 - row[f"{split}{prefix}top1"]) for row in history]
-            error_axes.plot(epochs, errors, style, color=colour, label=label)
+            prefix = split + (f"{name}_" if name else "")
+            _draw_history((loss_axes, error_axes), history, prefix, style, f"C{number}", label)
+    _finish(loss_axes, error_axes)
+    figure.suptitle(title)
+    return figure
+
+
+def runs_figure(histories: dict[str, list[dict[str, float]]], title: str) -> Figure:
+    """Loss and top-1 error by epoch of several runs' main classifiers; training thin, validation thick.
+
+    Args:
+        histories: a history as `curves_figure` takes for each run's name.
+        title: above the picture.
+    """
+    figure = _figure(10, 4 + 0.12 * len(histories))
+    loss_axes, error_axes = figure.subplots(1, 2)
+    for number, (name, history) in enumerate(histories.items()):
+        head = heads(history[0])[0]
+        # A label that begins with a line is not in the legend.
+        for split, style, label in (("", ":", "_training"), ("val_", "-", name)):
+            prefix = split + (f"{head}_" if head else "")
+            _draw_history((loss_axes, error_axes), history, prefix, style, f"C{number % 10}", label)
+    _finish(loss_axes, error_axes)
+    figure.suptitle(f"{title} (dotted: training, solid: validation)")
+    return figure
+
+
+def _draw_history(
+    figure_axes: tuple[Axes, Axes], history: list[dict[str, float]], prefix: str, style: str, colour: str, label: str
+) -> None:
+    """A line of losses and one of errors; `prefix` is what the names of the two columns begin with."""
+    loss_axes, error_axes = figure_axes
+    epochs = [row["epoch"] + 1 for row in history]
+    loss_axes.plot(epochs, [row[f"{prefix}loss"] for row in history], style, color=colour, label=label)
+    errors = [100 * (1 - row[f"{prefix}top1"]) for row in history]
+    error_axes.plot(epochs, errors, style, color=colour, label=label)
+
+
+def _finish(loss_axes: Axes, error_axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     losses = [value for line in loss_axes.lines for value in line.get_ydata()]
     wide = min(losses) > 0 and max(losses) > 10 * min(losses)
     loss_axes.set(xlabel="epoch", ylabel="loss", yscale="log" if wide else "linear")
@@ -54,11 +95,9 @@ def plot_curves(history: list[dict[str, float]], title: str, path: Path) -> None
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    figure.suptitle(title)
-    figure.savefig(path)
 
 
-def _heads(row: dict[str, float]) -> list[str]:
+def heads(row: dict[str, float]) -> list[str]:
     """The classifiers that have figures: [""] for a lone one."""
     heads = [name.removesuffix("_top1") for name in row if name.endswith("_top1") and not name.startswith("val_")]
     return sorted(heads, key=lambda head: head != "main") or [""]
@@ -100,11 +139,36 @@ def mistakes_figure(pictures: np.ndarray, captions: list[str], title: str) -> Fi
     return figure
 
 
+def reliability_figure(calibration: Calibration, title: str) -> Figure:
+    """The share of right answers by confidence, and how many pictures have that confidence.
+
+    Args:
+        calibration: from `kerascnn.evaluation.metrics.calibration`.
+        title: above the picture.
+    """
+    figure = _figure(5, 5)
+    axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    widths = np.diff(calibration.edges)
+    axes.bar(calibration.edges[:-1], np.nan_to_num(calibration.accuracy), widths, align="edge", edgecolor="white")
+    axes.plot(calibration.confidence, calibration.accuracy, "o", color="C1", label="mean confidence")
+    axes.plot([0, 1], [0, 1], "--", color="grey", label="perfectly calibrated")
+    axes.set(ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1), title=title)
+    axes.legend(frameon=False, loc="upper left")
+    counts.bar(calibration.edges[:-1], calibration.pictures, widths, align="edge", edgecolor="white", color="grey")
+    counts.set(xlabel="confidence", ylabel="pictures")
+    return figure
+
+
+def png_of(figure: Figure) -> bytes:
+    """A figure as the contents of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
 def pixels_of(figure: Figure) -> np.ndarray:
     """A figure as uint8 (height, width, 3)."""
     from PIL import Image
 
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    with Image.open(buffer) as picture:
+    with Image.open(io.BytesIO(png_of(figure))) as picture:
         return np.asarray(picture.convert("RGB"))

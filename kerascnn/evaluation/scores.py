@@ -11,9 +11,10 @@ from kerascnn.data.dataset import DataSet, Examples
 from kerascnn.data.pipeline import evaluation_batches
 from kerascnn.data.tracking import Track, untracked
 from kerascnn.errors import InputError
-from kerascnn.evaluation.predictors import Facts, Predictor
-
-BATCH = 64
+from kerascnn.evaluation.fully_convolutional import fully_convolutional
+from kerascnn.evaluation.predictors import Facts, KerasPredictor, Predictor
+from kerascnn.evaluation.protocols import CENTRE, Protocol
+from kerascnn.evaluation.streams import BATCH, crop_batches, whole_pictures
 
 
 @dataclass(frozen=True)
@@ -24,27 +25,38 @@ class Scores:
         class_names: in the order of the columns.
         labels: int (count,), the true classes.
         probabilities: float32 (count, classes).
+        sizes: int32 (count, 2), the pictures' heights and widths in pixels, or None.
     """
 
     class_names: tuple[str, ...]
     labels: np.ndarray
     probabilities: np.ndarray
+    sizes: np.ndarray | None = None
 
     @property
     def predictions(self) -> np.ndarray:
         """int (count,), the most probable classes."""
         return self.probabilities.argmax(axis=1)
 
-    def accuracy(self, k: int = 1) -> float:
-        """The share of pictures whose class is among the k most probable ones."""
+    @property
+    def true_names(self) -> np.ndarray:
+        """str (count,), the names of the true classes."""
+        return np.array(self.class_names)[self.labels]
+
+    def right(self, k: int = 1) -> int:
+        """How many pictures have their class among the k most probable ones."""
         from sklearn.metrics import top_k_accuracy_score
 
         if len(self.class_names) <= k:
-            return 1.0
+            return len(self.labels)
         if k == 1:
-            return float(np.mean(self.predictions == self.labels))
+            return int(np.count_nonzero(self.predictions == self.labels))
         classes = np.arange(len(self.class_names))
-        return float(top_k_accuracy_score(self.labels, self.probabilities, k=k, labels=classes))
+        return int(top_k_accuracy_score(self.labels, self.probabilities, k=k, normalize=False, labels=classes))
+
+    def accuracy(self, k: int = 1) -> float:
+        """The share of pictures whose class is among the k most probable ones."""
+        return self.right(k) / len(self.labels)
 
     def confusion(self) -> np.ndarray:
         """int (classes, classes): pictures of each true class (row) by predicted class (column)."""
@@ -53,26 +65,62 @@ class Scores:
         return confusion_matrix(self.labels, self.predictions, labels=np.arange(len(self.class_names)))
 
 
-def evaluate(predictor: Predictor, data: DataSet, *, track: Track = untracked) -> Scores:
-    """Scores a model on a data set's validation pictures, one centre crop each.
+def evaluate(predictor: Predictor, data: DataSet, *, protocol: Protocol = CENTRE, track: Track = untracked) -> Scores:
+    """Scores a model on a data set's validation pictures, each read once whatever the protocol.
 
     Args:
         predictor: from `open_predictor`.
         data: its classes are matched to the model's by name.
+        protocol: over which views of a picture the probabilities are averaged.
         track: shows progress over an iterable of known length.
 
     Raises:
-        InputError: the data have classes that the model does not know.
+        InputError: the data have classes that the model does not know, or the model cannot be asked like that.
 
     Example:
-        >>> evaluate(open_predictor("model.keras"), kerascnn.data.load("pets.zip")).accuracy()
+        >>> evaluate(open_predictor("model.keras"), data.load("pets.zip"), protocol=Protocol("10 crops")).accuracy()
         0.92
     """
     labels = _labels_of_model(predictor.facts, data)
-    count = -(-len(data.validation) // BATCH)
-    batches = track(views(data.validation, predictor.facts), count, f"Evaluating {predictor.kind}")
-    probabilities = np.concatenate([predictor.probabilities(images) for images in batches])
-    return Scores(predictor.facts.class_names, labels, probabilities)
+    averaged = _dense if protocol.name == "dense" else _over_crops
+    probabilities, sizes = averaged(predictor, data.validation, protocol, track)
+    return Scores(predictor.facts.class_names, labels, probabilities, sizes)
+
+
+def _over_crops(
+    predictor: Predictor, examples: Examples, protocol: Protocol, track: Track
+) -> tuple[np.ndarray, np.ndarray]:
+    facts = predictor.facts
+    views = protocol.views(facts)
+    batches = crop_batches(examples, protocol.name, protocol.sides(facts), facts.image_size)
+    sums = np.zeros((len(examples), len(facts.class_names)))
+    sizes = np.zeros((len(examples), 2), np.int32)
+    count = -(-len(examples) * views // BATCH)
+    for crops, pictures, shapes in track(batches.as_numpy_iterator(), count, f"Evaluating {predictor.kind}"):
+        np.add.at(sums, pictures, predictor.probabilities(crops))
+        sizes[pictures] = shapes
+    return (sums / views).astype(np.float32), sizes
+
+
+def _dense(predictor: Predictor, examples: Examples, protocol: Protocol, track: Track) -> tuple[np.ndarray, np.ndarray]:
+    import tensorflow as tf
+
+    if not isinstance(predictor, KerasPredictor):
+        raise InputError(
+            f"dense evaluation rebuilds the network and needs a Keras model; {predictor.path} is a {predictor.kind}."
+        )
+    sides = protocol.sides(predictor.facts)
+    network = fully_convolutional(predictor.network)
+    pixels = tf.TensorSpec((None, None, None, 3), tf.float32)
+    # Compiled once for all sizes of pictures.
+    of_places = tf.function(lambda images: network(images, training=False), input_signature=[pixels])
+    sums = np.zeros((len(examples), len(predictor.facts.class_names)))
+    sizes = np.zeros((len(examples), 2), np.int32)
+    pictures = whole_pictures(examples, sides).as_numpy_iterator()
+    for images, number, shape in track(pictures, len(examples) * len(sides), "Evaluating densely"):
+        sums[number] += of_places(images).numpy().mean(axis=(0, 1, 2), dtype=np.float64)
+        sizes[number] = shape
+    return (sums / len(sides)).astype(np.float32), sizes
 
 
 def views(examples: Examples, facts: Facts) -> Iterator[np.ndarray]:

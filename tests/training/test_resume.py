@@ -71,11 +71,11 @@ def test_a_training_goes_on_in_the_middle_of_an_epoch(tiny, tiny_run, stopped_ru
 STOPS = {
     ("on_train_begin", 1): "at the start",
     ("on_train_batch_end", 1): "after step 1 of epoch 1",
-    ("on_train_batch_begin", 4): "after step 4 of epoch 1",
-    ("on_train_batch_end", 2): "after step 6 of epoch 1",
+    ("on_train_batch_end", 5): "after step 6 of epoch 1",
     ("on_test_batch_begin", 2): "after step 6 of epoch 1",
-    ("on_test_end", 2): "after step 6 of epoch 2",
-    ("on_epoch_begin", 2): "after epoch 2",
+    ("on_epoch_begin", 2): "after epoch 1",
+    ("on_train_batch_begin", 3): "after step 2 of epoch 2",
+    ("on_test_end", 2): "after step 6 of epoch 3",
     ("on_epoch_end", 2): "after step 6 of epoch 4",
     ("on_train_end", 1): "after epoch 4",
 }

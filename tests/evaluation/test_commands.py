@@ -1,0 +1,111 @@
+"""`kerascnn evaluate` and `kerascnn compare-runs` as their users meet them."""
+
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from kerascnn.cli.evaluating import CROPS
+from kerascnn.cli.evaluation_tables import runs_table, verdicts_table
+from kerascnn.evaluation import Protocol, Scores
+from kerascnn.evaluation.runs import Comparison, MeasuredRun, pairwise_tests
+from kerascnn.training import RunFolder
+
+
+def test_every_kind_of_crops_is_a_protocol():
+    for word, name in CROPS.items():
+        assert word == name or Protocol(name).name.split()[0] == word
+
+
+def test_several_models_and_crops(digits_run, command, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    run = digits_run.folder.path
+    copy = shutil.copy(run / "model.keras", tmp_path / "copy.keras")
+    shown = command("evaluate", run, copy, "--crops", "1,10", "--report", tmp_path / "report")
+    assert shown.status == 0, shown.err
+    assert "ensemble of 2" in shown.out and "10 crops" in shown.out and "to the first" in shown.out
+    assert f"report: {tmp_path / 'report' / 'report.html'}" in shown.out
+    assert "a mirrored picture of digits is of no class" in shown.err
+    figures = json.loads((tmp_path / "report" / "report.json").read_text())
+    alone, _, same, _, together, _ = figures["rows"]
+    # Two copies of a model are, averaged, that model.
+    assert alone["top1_error"] == same["top1_error"] == together["top1_error"]
+    assert (together["views"], figures["rows"][-1]["views"]) == (2, 20)
+
+
+def test_dense_at_scales_of_ones_own(digits_run, command):
+    outcome = command("evaluate", digits_run.folder.path, "--crops", "dense", "--scales", "32,40", "--json")
+    assert outcome.status == 0, outcome.err
+    figures = json.loads(outcome.out)
+    assert (figures["crops"], figures["rows"][0]["views"]) == ("dense at 32, 40", 4)
+
+
+def test_runs_are_compared(digits_run, command, tmp_path):
+    run = digits_run.folder.path
+    other = shutil.copytree(run, tmp_path / "other")
+    outcome = command("compare-runs", run, other, "--plot", tmp_path / "curves.png", "--json")
+    assert outcome.status == 0, outcome.err
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.width == 1200
+    figures = json.loads(outcome.out)
+    history = digits_run.folder.history()
+    assert figures["runs"][0]["training_loss"] == history[-1]["loss"]
+    assert figures["runs"][0]["top1_error"] == pytest.approx(1 - history[-1]["val_top1"])
+    [test] = figures["tests"]
+    assert (test["only_first_right"], test["only_second_right"], test["p"]) == (0, 0, 1.0)
+
+
+def test_the_tables_of_a_comparison(digits_run, few_digits):
+    labels = few_digits.validation.labels
+    wrong = (labels + 1) % 10
+    runs = []
+    # The first names all rightly, the second is wrong on its first six, the third on one of these.
+    for name, mistakes in (("whole", 0), ("poor", 6), ("good", 1)):
+        predictions = np.where(np.arange(len(labels)) < mistakes, wrong, labels)
+        scores = Scores(few_digits.class_names, labels, np.eye(10, dtype="float32")[predictions])
+        folder = RunFolder(digits_run.folder.path.with_name(name))
+        runs.append(MeasuredRun(folder, digits_run.recipe, digits_run.folder.history(), scores))
+    compared = Comparison(few_digits, "1 crop", tuple(runs), pairwise_tests(runs))
+    console = Console(width=300, file=io.StringIO())
+    console.print(runs_table(compared), verdicts_table(compared))
+    lines = console.file.getvalue().splitlines()
+    # 2 / 2^6 is below 5 %, 2 / 2^5 is not.
+    assert sum("none shown" in line for line in lines) == 2
+    assert [test.verdict.split("/")[-1] for test in compared.tests] == [
+        "whole is better", "no difference shown", "no difference shown",
+    ]  # fmt: skip
+    assert [(one.test.only_first, one.test.only_second) for one in compared.tests] == [(6, 0), (1, 0), (0, 5)]
+    assert sum("the first is better" in line for line in lines) == 1
+    assert any("whole" in line and "0.00%" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["evaluate", "{run}", "--crops", "11"], "takes some of 1, 10, 12, 144, dense, recipe, not '11'"),
+        (["evaluate", "{run}", "--scales", "a"], "must be whole numbers of pixels with commas between them, not 'a'"),
+        (["evaluate", "{run}", "--crops", "10", "--scales", "16"], "a shorter side of 16 pixels leaves no view of 32"),
+        (["evaluate", "{run}", "--crops", "recipe", "--scales", "40"], "leave --scales out or name the crops"),
+        (["evaluate", "{run}/model.keras", "{run}/none"], "there is no model at {run}/none"),
+        (["compare-runs", "{run}", "--crops", "1,10"], "runs are compared by one kind of crops"),
+        (["compare-runs", "{run}", "--plot", "curves.txt"], "--plot must name a file of .png, .svg, .pdf"),
+        (["compare-runs", "{run}/model.keras"], "model.keras is not a run folder"),
+    ],
+)
+def test_a_mistake_is_one_sentence(arguments, sentence, digits_run, command):
+    run = str(digits_run.folder.path)
+    outcome = command(*[argument.replace("{run}", run) for argument in arguments])
+    assert outcome.status == 2
+    last = outcome.err.strip().splitlines()[-1]
+    assert last.startswith("kerascnn: ") and sentence.replace("{run}", run) in last
+    assert "Traceback" not in outcome.err
+
+
+def test_runs_of_different_pictures_need_data_named(digits_run, googlenet_run, command):
+    outcome = command("evaluate", digits_run.folder.path, googlenet_run.folder.path)
+    assert outcome.status == 2
+    assert "were trained on other pictures; say --data SOURCE" in outcome.err

@@ -1,0 +1,114 @@
+"""Networks over whole pictures, held against the networks that they were."""
+
+import keras
+import numpy as np
+import pytest
+
+from kerascnn import InputError, data
+from kerascnn.applications import create
+from kerascnn.evaluation import KerasPredictor, Protocol, evaluate
+from kerascnn.evaluation.fully_convolutional import fully_convolutional
+from kerascnn.layers import ClassLabels, Preprocessing
+
+GENERATOR = np.random.default_rng(0)
+
+
+def pictures(count, height, width):
+    return GENERATOR.integers(0, 256, (count, height, width, 3)).astype("float32")
+
+
+def classifier(name, size, mean=None, **arguments):
+    """As a training assembles it."""
+    pixels = keras.Input((size, size, 3), name="pixels")
+    scale = Preprocessing(() if mean is None else mean.shape, 60.0, 0.875, name="preprocessing")
+    network = create(name, input_tensor=scale(pixels), classes=5, **arguments)
+    scale.set_mean(120.0 if mean is None else mean)
+    return keras.Model(network.input, ClassLabels("abcde", dtype="float32", name="labels")(network.output))
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("vgg11", 64), ("alexnet", 67), ("googlenet", 65), ("resnet18", 64)],
+)
+def test_the_same_network_at_its_own_size(name, size):
+    model = classifier(name, size, classifier_activation=None)
+    images = pictures(3, size, size)
+    logits = model.predict(images, verbose=0)
+    network = fully_convolutional(model)
+    maps = network.predict(images, verbose=0)
+    assert maps.shape == (3, 1, 1, 5)
+    # What remains is the order in which products are summed.
+    assert np.abs(maps[:, 0, 0] - logits).max() <= 1e-5 * np.abs(logits).max()
+    probabilities, of_maps = (keras.ops.softmax(values).numpy() for values in (logits, maps[:, 0, 0]))
+    assert np.abs(probabilities - of_maps).max() <= 1e-6
+    assert network.count_params() == model.count_params()
+    assert not any(isinstance(layer, keras.layers.Dense | keras.layers.Flatten) for layer in network.layers)
+
+
+@pytest.mark.parametrize("ending", ["flatten", "average", "maximum"])
+def test_every_place_is_the_network_on_the_crop_that_it_sees(ending):
+    """Without padding, a place of the map sees one crop and nothing else."""
+    endings = {
+        "flatten": [keras.layers.Flatten(), keras.layers.Dropout(0.5), keras.layers.Dense(6, activation="relu")],
+        "average": [keras.layers.GlobalAveragePooling2D()],
+        "maximum": [keras.layers.GlobalMaxPooling2D(), keras.layers.Flatten()],
+    }
+    model = keras.Sequential(
+        [
+            keras.Input((12, 12, 3)),
+            Preprocessing((3,), 60.0),
+            keras.layers.Conv2D(4, 3, strides=2, activation="relu"),
+            keras.layers.MaxPooling2D(2),
+            *endings[ending],
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    network = fully_convolutional(KerasPredictor(model).network)
+    image = pictures(1, 20, 28)
+    maps = network(image).numpy()
+    # Steps of 2 and of 2 make 4 pixels a place.
+    assert maps.shape == (1, 3, 5, 3)
+    for row in range(3):
+        for column in range(5):
+            crop = image[:, 4 * row : 4 * row + 12, 4 * column : 4 * column + 12]
+            np.testing.assert_allclose(maps[0, row, column], model(crop).numpy()[0], atol=1e-6)
+
+
+def test_a_mean_picture_is_stretched():
+    mean = GENERATOR.uniform(80, 160, (32, 32, 3)).astype("float32")
+    model = classifier("resnet20", 32, mean=mean)
+    network = fully_convolutional(model)
+    images = pictures(2, 32, 32)
+    np.testing.assert_allclose(network(images).numpy()[:, 0, 0], model(images).numpy(), atol=1e-6)
+    assert network(pictures(1, 40, 52)).shape == (1, 3, 6, 5)
+
+
+def test_probabilities_are_averaged_over_places_mirrors_and_scales():
+    model = classifier("resnet20", 32)
+    # Untrained, it would be sure of everything.
+    model.get_layer("fc").kernel.assign(0.01 * model.get_layer("fc").kernel)
+    images = pictures(20, 32, 32).astype(np.uint8)
+    examples = data.ArrayExamples(images, np.arange(20) % 5)
+    loaded = data.DataSet("noise", "noise", tuple("abcde"), examples, examples)
+    measured = evaluate(KerasPredictor(model), loaded, protocol=Protocol("dense", (32,)))
+    expected = (model(images).numpy() + model(images[:, :, ::-1]).numpy()) / 2
+    np.testing.assert_allclose(measured.probabilities, expected, atol=1e-6)
+    both, larger = (
+        evaluate(KerasPredictor(model), loaded, protocol=Protocol("dense", sides)) for sides in ((32, 40), (40,))
+    )
+    np.testing.assert_allclose(both.probabilities, (measured.probabilities + larger.probabilities) / 2, atol=1e-6)
+    # 40 x 40 pixels are ten rows at the end of the network: 3 x 3 places of its window of 8.
+    assert np.abs(larger.probabilities - measured.probabilities).max() > 1e-4
+
+
+def test_what_cannot_be_evaluated_densely():
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Flatten(),
+            keras.layers.BatchNormalization(name="bn"),
+            keras.layers.Dense(2),
+        ]
+    )
+    with pytest.raises(InputError, match="the layer 'bn' between a flattening and a dense layer"):
+        fully_convolutional(KerasPredictor(model).network)

@@ -1,0 +1,115 @@
+"""Report folders: one page that needs nothing else, and the same in files for machines."""
+
+import csv
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from kerascnn import InputError, data
+from kerascnn.evaluation import Protocol, Scores
+from kerascnn.evaluation.page import Page
+from kerascnn.evaluation.report import write_report
+from kerascnn.evaluation.study import Measurement, Study, study
+
+VOID = {"meta", "img", "br"}
+
+
+class Reader(HTMLParser):
+    """Collects a page's words, pictures and links, and whether every element is closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.words, self.sources, self.tags = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.sources += [value for name, value in attributes if name in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        self.words.append(text)
+
+
+def read(page):
+    reader = Reader()
+    reader.feed(page)
+    assert not reader.open
+    return reader
+
+
+@pytest.fixture(scope="module")
+def report(digits_run, few_digits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report") / "deep" / "folder"
+    run = digits_run.folder.path
+    measured = study([run, run / "model.keras"], few_digits, [Protocol("1 crop"), Protocol("10 crops")])
+    return measured, write_report(measured, folder), folder
+
+
+def test_the_page_is_whole_and_alone(report):
+    measured, page, folder = report
+    assert {file.name for file in folder.iterdir()} == {"report.html", "report.json", "predictions.csv"}
+    reader = read(page.read_text(encoding="utf-8"))
+    assert all(source.startswith("data:image/") for source in reader.sources)
+    wrong = len(measured.result.scores.labels) - measured.result.scores.right()
+    assert wrong > 0
+    # Curves of the one run, confusion matrix, reliability, the most wrong.
+    assert len(reader.sources) == 3 + min(wrong, 24)
+    words = " ".join(reader.words)
+    for expected in ("Errors", "Models and crops", "Training of", "Most confused", "below 64", "Calibration"):
+        assert expected in words
+    assert f"{1 - measured.result.scores.accuracy():.2%}" in words
+    assert not {"script", "link", "iframe"} & set(reader.tags)
+
+
+def test_json_and_csv_agree_with_the_scores(report):
+    measured, _, folder = report
+    figures = json.loads((folder / "report.json").read_text())
+    scores = measured.result.scores
+    assert figures["top1_error"] == 1 - scores.right() / len(scores.labels)
+    assert np.sum(figures["confusion"]) == figures["pictures"] == len(scores.labels)
+    assert figures["crops"] == "10 crops" and figures["model"] == "ensemble of 2"
+    assert [row["views"] for row in figures["models_and_crops"]] == [1, 10, 2, 20]
+    assert sum(one["pictures"] for one in figures["calibration"]) == figures["pictures"]
+    with (folder / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6 * len(scores.labels)
+    own = [row for row in rows if (row["model"], row["crops"]) == ("ensemble of 2", "10 crops")]
+    assert sum(int(row["right"]) for row in own) == scores.right()
+    assert sum(int(row["rank_of_label"]) <= 5 for row in own) == scores.right(5)
+    assert {(row["height"], row["width"]) for row in own} == {("32", "32")}
+
+
+def test_pictures_in_files_are_named_by_class_and_file(tmp_path, photographs):
+    loaded = data.load(photographs)
+    count = len(loaded.validation)
+    probabilities = np.tile(np.array([[0.9, 0.1]], "float32"), (count, 1))
+    scores = Scores(loaded.class_names, loaded.validation.labels, probabilities, np.full((count, 2), 90))
+    row = Measurement((tmp_path / "m.keras",), ("Keras",), "1 crop", 1, scores, 0.0)
+    page = write_report(Study(loaded, (row,)), tmp_path / "report")
+    reader = read(page.read_text(encoding="utf-8"))
+    assert reader.tags.count("figure") == (scores.labels == 1).sum() > 0
+    with (tmp_path / "report" / "predictions.csv").open(newline="") as file:
+        names = [row["picture"] for row in csv.DictReader(file)]
+    assert {name.split("/")[0] for name in names} == {"lying", "standing"}
+    assert len(set(names)) == count
+
+
+def test_names_cannot_write_markup():
+    page = Page("<b>title</b>")
+    page.table(("a",), [("<script>alert(1)</script>",)])
+    page.gallery([("data:,", '"><script>', "& so on")])
+    reader = read(page.html())
+    assert "script" not in reader.tags and "b" not in reader.tags
+    assert "<script>alert(1)</script>" in reader.words
+
+
+def test_a_folder_that_cannot_be_written(report, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="the report cannot be written to"):
+        write_report(report[0], tmp_path / "file" / "report")

@@ -25,7 +25,7 @@ ROUNDING = {"float16": 0.01, "dynamic": 0.2, "int8": 0.2, "int16x8": 0.1}
 
 FILES = {"savedmodel": "saved_model", "onnx": "model.onnx"}
 
-# Networks of no other layers than another one here, which is named; they go through the form that asks most of them.
+# Networks of no other layers than another one here, which is named, go through the form that is held to most.
 LIKE_ANOTHER = {
     **dict.fromkeys(("vgg13", "vgg16", "vgg16c", "vgg19"), "vgg11"),
     "inceptionv2": "inceptionv3",
@@ -50,7 +50,7 @@ HAVE_ONNX = importlib.util.find_spec("tf2onnx") is not None
 
 def forms_of(name, arguments):
     if name in LIKE_ANOTHER and not arguments:
-        return ["int8"]
+        return ["none"]
     onnx = ["onnx"] if HAVE_ONNX else []
     in_16_bits = ["int16x8"] if name in IN_16_BITS and not arguments else []
     return ["savedmodel", *onnx, "none", "float16", "dynamic", "int8", *in_16_bits]

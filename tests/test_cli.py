@@ -175,7 +175,7 @@ def test_export_of_a_quantized_file_alone(trained, photographs, command, tmp_pat
     assert {entry.name for entry in (tmp_path / "phone").iterdir()} == {
         "phone-float16.tflite", "labels.txt", "model_card.md", "verification.json",
     }  # fmt: skip
-    assert "TFLite float16 uses ADD 10, CONCATENATION 9, CONV_2D 57" in outcome.out
+    assert "TFLite float16 uses ADD 10, CAST 1, CONCATENATION 9, CONV_2D 57" in outcome.out
     assert "predictions that TFLite float16 changes: " in outcome.out
 
 
@@ -184,6 +184,7 @@ def test_the_command_line_knows_every_form():
     from kerascnn.export import exporter, tflite
 
     assert (exporting.FORMATS, exporting.QUANTIZATIONS) == (exporter.FORMATS, tflite.QUANTIZATIONS)
+    assert exporting.PIXEL_TYPES == tflite.PIXEL_TYPES
 
 
 @pytest.mark.slow
@@ -230,6 +231,8 @@ def png():
         (["train", "--epochs", "0"], "must be a whole number of at least 1, not '0'"),
         (["train", "--batch-size", "x"], "must be a whole number of at least 1, not 'x'"),
         (["train", "--seed", "-1"], "seed must be from 0"),
+        (["train", "--checkpoint-every", "often"], "must be a number of at least 0, not 'often'"),
+        (["train", "--keep-best", "-1"], "must be a whole number of at least 0, not '-1'"),
         (["train", "--limit", "5"], "--limit 5 is too small for 10 classes"),
         (["train", "--recipe", "resnet_smal"], "did you mean resnet_small"),
         (["train", "--resume", "{tmp}"], "is not a run folder"),
@@ -292,8 +295,9 @@ def test_a_stopped_training_says_how_to_go_on(how, tmp_path, command):
     [run] = (tmp_path / "runs").iterdir()
     assert f"Go on with: kerascnn train --resume {run}" in stderr
     assert "Traceback" not in stderr
-    [checkpoint] = (run / "checkpoints").iterdir()
-    assert checkpoint.name >= "epoch-0001.keras"
+    states = sorted(file.name for file in (run / "checkpoints").glob("epoch-*.npz"))
+    assert states[-1] >= "epoch-0001"
+    assert f"{run} keeps the state after " in stderr
     assert not (tmp_path / "saved_models").exists()
 
 
@@ -304,8 +308,8 @@ def test_resume_finishes_what_was_stopped(tmp_path, few_digits, digits_recipe, c
     from kerascnn.training import Interrupted, train
 
     class Stop(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 1:
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 3:
                 raise KeyboardInterrupt
 
     with pytest.raises(Interrupted) as stopped:
@@ -313,6 +317,6 @@ def test_resume_finishes_what_was_stopped(tmp_path, few_digits, digits_recipe, c
     run = stopped.value.folder
     outcome = command("train", "--resume", run.path, "--json")
     assert outcome.status == 0, outcome.err
-    assert json.loads(outcome.out)["run"] == str(run.path)
+    assert json.loads(outcome.out.splitlines()[-1])["run"] == str(run.path)
     assert [row["epoch"] for row in run.history()] == [0, 1, 2]
     assert (tmp_path / "saved_models" / "resnet20-digits" / "resnet20-digits.tflite").is_file()

@@ -57,7 +57,7 @@ sys.exit(status)
         [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True
     )
     assert ended.returncode == 0, ended.stderr
-    report = json.loads(ended.stdout)
+    report = json.loads(ended.stdout.splitlines()[-1])
     peak_bytes = 1024 * int(ended.stderr.split()[-1])
     assert report["validation_accuracy"] >= 0.98
     assert report["training_seconds"] < 180

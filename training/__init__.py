@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .assembly import callbacks_for, compile_for
     from .averaging import AveragedWeights
+    from .batches import steps_per_epoch
+    from .checkpoints import Checkpoints
+    from .conduct import Conduct
     from .hyperparameters import (
         About,
         AuxiliaryHeads,
@@ -25,11 +28,15 @@ if TYPE_CHECKING:
     from .recipe import Recipe, recipes
     from .run_folder import RunFolder
     from .schedules import Plateau
-    from .trainer import Interrupted, Run, resolved, resume, steps_per_epoch, train
+    from .soundness import Diverged
+    from .trainer import Interrupted, Run, resolved, resume, train
 
 PARTS = {
     "assembly": ("callbacks_for", "compile_for"),
     "averaging": ("AveragedWeights",),
+    "batches": ("steps_per_epoch",),
+    "checkpoints": ("Checkpoints",),
+    "conduct": ("Conduct",),
     "hyperparameters": (
         "About",
         "Averaging",
@@ -44,7 +51,8 @@ PARTS = {
     "recipe": ("Recipe", "recipes"),
     "run_folder": ("RunFolder",),
     "schedules": ("Plateau",),
-    "trainer": ("Interrupted", "Run", "resolved", "resume", "steps_per_epoch", "train"),
+    "soundness": ("Diverged",),
+    "trainer": ("Interrupted", "Run", "resolved", "resume", "train"),
 }
 
 __all__ = [
@@ -52,6 +60,9 @@ __all__ = [
     "AuxiliaryHeads",
     "AveragedWeights",
     "Averaging",
+    "Checkpoints",
+    "Conduct",
+    "Diverged",
     "Evaluation",
     "Initialization",
     "Interrupted",

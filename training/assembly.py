@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
@@ -19,6 +19,7 @@ from .averaging import AveragedWeights
 from .optimizers import bound_filters, optimizer_for
 from .recipe import Recipe
 from .schedules import Plateau
+from .strategy import choose_xla, prepare, synchronize
 
 # Enough pictures for a mean to be good to a grey level, few enough to wait for.
 MEAN_SAMPLE = 2000
@@ -30,7 +31,7 @@ MIDDLE = 127.5
 MAIN = "main"
 
 
-def assemble(recipe: Recipe, data: DataSet) -> keras.Model:
+def assemble(recipe: Recipe, data: DataSet, own: keras.Model | None = None) -> keras.Model:
     """The recipe's network between a preprocessing layer and the class names.
 
     The model takes pixels in [0, 255] and is complete: it knows how they are scaled and what its classes are called.
@@ -38,33 +39,61 @@ def assemble(recipe: Recipe, data: DataSet) -> keras.Model:
     Args:
         recipe: with its image size resolved.
         data: whose class names and, where the recipe says so, mean pixels the model gets.
+        own: a network to take instead of the recipe's.
 
     Raises:
-        InputError: the network cannot take the image size or an argument.
+        InputError: the network cannot take the image size or an argument, or has another number of classes.
     """
-    entry = registry.info(recipe.model)
-    size = recipe.image_size
-    arguments = dict(recipe.model_arguments)
-    if entry.aux_heads:
-        arguments.setdefault("aux_heads", recipe.auxiliary_heads.use)
-    mean_shape = {"pixel": (size, size, 3), "channel": (3,)}.get(recipe.pixels.mean, ())
-    pixels = keras.Input((size, size, 3), name="pixels")
-    preprocessing = Preprocessing(mean_shape, recipe.pixels.std, recipe.pixels.crop_fraction, name="preprocessing")
-    network = registry.create(
-        recipe.model, input_tensor=preprocessing(pixels), classes=len(data.class_names), **arguments
-    )
+    model = build(recipe, data.class_names, own)
+    preprocessing = model.get_layer("preprocessing")
     if recipe.pixels.mean == "middle":
         preprocessing.set_mean(MIDDLE)
     elif recipe.pixels.mean != "none":
         mean = _mean_picture(recipe, data)
         preprocessing.set_mean(mean if recipe.pixels.mean == "pixel" else mean.mean(axis=(0, 1)))
-    _zero(network, recipe.initialization.zeros)
-    labels = ClassLabels(data.class_names, dtype="float32", name="labels")
-    if isinstance(network.output, dict):
-        outputs = {**network.output, MAIN: labels(network.output[MAIN])}
+    _zero(model, recipe.initialization.zeros)
+    return model
+
+
+def build(recipe: Recipe, class_names: Sequence[str], own: keras.Model | None = None) -> keras.Model:
+    """What `assemble` gives before it has seen pictures, for weights that come from elsewhere.
+
+    Raises:
+        InputError: as for `assemble`.
+    """
+    size = recipe.image_size
+    mean_shape = {"pixel": (size, size, 3), "channel": (3,)}.get(recipe.pixels.mean, ())
+    pixels = keras.Input((size, size, 3), name="pixels")
+    preprocessing = Preprocessing(mean_shape, recipe.pixels.std, recipe.pixels.crop_fraction, name="preprocessing")
+    if own is None:
+        network = _network(recipe, preprocessing(pixels), len(class_names))
+        name, outputs = network.name, network.output
     else:
-        outputs = labels(network.output)
-    return functional(network.input, outputs, name=network.name)
+        check_own(own, recipe, len(class_names))
+        name, outputs = own.name, own(preprocessing(pixels))
+    labels = ClassLabels(class_names, dtype="float32", name="labels")
+    outputs = {**outputs, MAIN: labels(outputs[MAIN])} if isinstance(outputs, dict) else labels(outputs)
+    return functional(pixels, outputs, name=name)
+
+
+def _network(recipe: Recipe, tensor: keras.KerasTensor, classes: int) -> keras.Model:
+    """The recipe's own, on a tensor of scaled pixels."""
+    arguments = dict(recipe.model_arguments)
+    if registry.info(recipe.model).aux_heads:
+        arguments.setdefault("aux_heads", recipe.auxiliary_heads.use)
+    return registry.create(recipe.model, input_tensor=tensor, classes=classes, **arguments)
+
+
+def check_own(own: keras.Model, recipe: Recipe, classes: int) -> None:
+    """Raises InputError where a network from outside does not fit the recipe's pictures or the classes."""
+    size = recipe.image_size
+    if any(wanted not in (None, given) for wanted, given in zip(own.input_shape[1:], (size, size, 3), strict=True)):
+        raise InputError(f"{own.name} takes pictures of {own.input_shape[1:]}, not of {(size, size, 3)}.")
+    if isinstance(own.output, dict) and MAIN not in own.output:
+        raise InputError(f"{own.name} has the outputs {', '.join(own.output)}, and none of them is called '{MAIN}'.")
+    for output in keras.tree.flatten(own.output):
+        if output.shape[1:] != (classes,):
+            raise InputError(f"{own.name} has an output of shape {output.shape[1:]} for {classes} classes.")
 
 
 def _zero(network: keras.Model, pattern: str) -> None:
@@ -103,7 +132,9 @@ def compile_for(model: keras.Model, recipe: Recipe, steps_per_epoch: int | None 
     Every classifier reports its `top1` accuracy, and `top5` where there are more than five classes; auxiliary
     classifiers' losses are weighted as the recipe says. Labels are one-hot: one array for all classifiers, with which
     `class_weight` works too, or a dict of one each. What a recipe wants at the end of an epoch is done by
-    `callbacks_for`. Label smoothing takes the classifiers' outputs for probabilities.
+    `callbacks_for`. Label smoothing takes the classifiers' outputs for probabilities. In the scope of a strategy of
+    tf.distribute, where the model was made as well, it is made ready for several devices
+    (`kerascnn.training.strategy.prepare`).
 
     Args:
         model: with one output, or a dict of `main` and auxiliary ones.
@@ -131,33 +162,45 @@ def compile_for(model: keras.Model, recipe: Recipe, steps_per_epoch: int | None 
         loss=losses[None] if single else losses,
         loss_weights=None if single else weights,
         metrics=metrics[None] if single else metrics,
-        # XLA halves training speed on processors.
-        jit_compile=False,
+        jit_compile=choose_xla().jit_compile,
     )
     model.optimizer.build(model.trainable_variables)
     if recipe.optimizer.filter_rms:
         bound_filters(model, recipe.optimizer.filter_rms)
     if not single:
         _share_labels(model)
+    if recipe.synchronized_normalization:
+        synchronize(model)
+    prepare(model)
 
 
 def _share_labels(model: keras.Model) -> None:
-    """Lets one array of labels stand for a dict of it for every classifier.
+    """Lets one array of labels stand for a dict of it for every classifier, and counts each picture once.
 
-    Keras wants the dict, and refuses `class_weight` with it.
+    Keras wants the dict, and refuses `class_weight` with it. In each classifier's mean loss it lets every batch weigh
+    the same, though the last one of an evaluation is smaller.
     """
     compute_loss, compute_metrics = type(model).compute_loss, type(model).compute_metrics
+    losses, pictures = model._compile_loss, []
+    losses.build(model.output, model.output)
+    for tracker in losses.metrics:
+        tracker.update_state = _weighted_by(pictures, tracker.update_state)
 
     def for_heads(y, y_pred):
         return dict.fromkeys(y_pred, y) if isinstance(y_pred, dict) and not isinstance(y, dict) else y
 
     def loss(x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        pictures[:] = [keras.ops.shape(keras.tree.flatten(y_pred)[0])[0]]
         return compute_loss(model, x, for_heads(y, y_pred), y_pred, sample_weight, training)
 
     def metrics(x, y, y_pred, sample_weight=None):
         return compute_metrics(model, x, for_heads(y, y_pred), y_pred, sample_weight)
 
     model.compute_loss, model.compute_metrics = loss, metrics
+
+
+def _weighted_by(weight: list, update_state: Callable) -> Callable:
+    return lambda values, sample_weight=None: update_state(values, sample_weight=weight[0])
 
 
 def callbacks_for(

@@ -33,6 +33,12 @@ class AveragedWeights(keras.callbacks.Callback):
         self._measure()
 
     def on_test_end(self, logs=None):
+        self.put_back()
+
+    def put_back(self) -> None:
+        """Gives the model the weights that it is trained with again, where it has the averages."""
+        if self._kept is None:
+            return
         self._swap()
         _assign(self._states(), self._kept)
         self._kept = None
@@ -50,14 +56,14 @@ class AveragedWeights(keras.callbacks.Callback):
         _assign(averages, values)
 
     def _normalizations(self) -> list[keras.layers.BatchNormalization]:
-        return [layer for layer in self.model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+        return [layer for layer in self.model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
 
     def _statistics(self) -> list[keras.Variable]:
         return [weight for layer in self._normalizations() for weight in (layer.moving_mean, layer.moving_variance)]
 
     def _states(self) -> list[keras.Variable]:
         """What a forward pass in training changes: the statistics, and the seeds of dropout."""
-        generators = (getattr(layer, "seed_generator", None) for layer in self.model.layers)
+        generators = (getattr(layer, "seed_generator", None) for layer in self.model._flatten_layers())
         return self._statistics() + [generator.state for generator in generators if generator is not None]
 
     def _measure(self) -> None:

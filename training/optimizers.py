@@ -123,6 +123,6 @@ class FilterNorm(keras.constraints.Constraint):
 
 def bound_filters(model: keras.Model, rms: float) -> None:
     """Has every step of the training keep the convolutions' filters within a radius; see `FilterNorm`."""
-    for layer in model.layers:
+    for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.Conv2D):
             layer.kernel.constraint = FilterNorm(rms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -17,21 +18,37 @@ class Choice:
 def choose_precision(asked: str) -> Choice:
     """The policy for `asked`, which is a policy's name or "auto".
 
-    "auto" takes mixed_float16 on a GPU, mixed_bfloat16 on a processor that multiplies bfloat16 in hardware, and
-    float32 otherwise.
+    "auto" takes mixed_float16 on GPUs with tensor cores, mixed_bfloat16 on a processor that multiplies bfloat16 in
+    hardware, and float32 otherwise. GPUs that TensorFlow was told not to use do not count.
     """
     import tensorflow as tf
 
-    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    gpus = tf.config.get_visible_devices("GPU")
+    has_gpu = bool(gpus)
     if asked == "mixed_float16" and not has_gpu:
         return Choice(asked, "as asked, though without a GPU float16 is many times slower than float32")
     if asked != "auto":
         return Choice(asked, "as asked")
+    if has_gpu and all(has_tensor_cores(tf.config.experimental.get_device_details(gpu)) for gpu in gpus):
+        return Choice("mixed_float16", "the GPU has tensor cores; the loss is scaled")
     if has_gpu:
-        return Choice("mixed_float16", "there is a GPU")
+        return Choice("float32", "the GPU has no tensor cores, without which float16 gains little")
     if processor_multiplies_bfloat16():
         return Choice("mixed_bfloat16", "the processor multiplies bfloat16 in hardware")
     return Choice("float32", "the processor has no bfloat16 instructions")
+
+
+def has_tensor_cores(details: dict[str, Any]) -> bool:
+    """Whether a GPU multiplies float16 in hardware: NVIDIA's from compute capability 7.0 on.
+
+    Args:
+        details: as TensorFlow's `get_device_details` gives them; GPUs of others have no capability.
+
+    Example:
+        >>> has_tensor_cores({"compute_capability": (6, 1), "device_name": "GeForce GTX 1080"})
+        False
+    """
+    return details.get("compute_capability", (0, 0)) >= (7, 0)
 
 
 def processor_multiplies_bfloat16() -> bool:

@@ -43,6 +43,8 @@ class Recipe:
         precision: "auto" takes float16 on a GPU, bfloat16 on a processor with such instructions, else float32.
         optimizer, schedule, averaging, initialization, pixels, augmentation, auxiliary_heads, evaluation: see there.
         label_smoothing: the share of a label's weight that is spread over all classes.
+        synchronized_normalization: whether batch normalization on several devices takes the statistics of the whole
+            batch, instead of each device's those of its share.
 
     Example:
         >>> Recipe.load("resnet_small").with_values(model="resnet56", epochs=30)
@@ -66,6 +68,7 @@ class Recipe:
     auxiliary_heads: AuxiliaryHeads = field(default_factory=AuxiliaryHeads)
     evaluation: Evaluation = field(default_factory=Evaluation)
     label_smoothing: float = 0.0
+    synchronized_normalization: bool = False
 
     def __post_init__(self):
         registry.info(self.model)

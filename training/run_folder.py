@@ -7,15 +7,18 @@ import os
 import platform
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import kerascnn
+from kerascnn.data.atomic import replacing
+from kerascnn.data.dataset import DataSet
 from kerascnn.errors import InputError
 
+from .conduct import Conduct
 from .recipe import Recipe
-from .recipe_files import read_yaml
+from .recipe_files import read_yaml, typed
 
 
 @dataclass(frozen=True)
@@ -80,18 +83,33 @@ class RunFolder:
             raise InputError(f"{path} is not a run folder: it holds no recipe.yaml.")
         return folder
 
-    def write_recipe(self, recipe: Recipe, source: str, limit: int | None, facts: dict[str, Any]) -> None:
+    @staticmethod
+    def around(path: Path) -> RunFolder | None:
+        """The run folder that `path` is, or that the model at `path` lies in; None where there is none.
+
+        Example:
+            >>> RunFolder.around(Path("runs/mine/checkpoints/best-epoch-0007.keras")).path
+            PosixPath('runs/mine')
+        """
+        folders = map(RunFolder, (path, path.parent, path.parent.parent))
+        return next((folder for folder in folders if folder.recipe_file.is_file()), None)
+
+    def write_recipe(
+        self, recipe: Recipe, source: str, limit: int | None, facts: dict[str, Any], conduct: Conduct
+    ) -> None:
         """Writes the recipe with every resolved value, what the run was given, and the versions."""
         import yaml
 
         values = {
             "recipe": recipe.to_dict(),
             "data": {"source": source, "limit": limit},
+            "conduct": asdict(conduct),
             "facts": facts,
             "versions": versions(),
             "commit": commit(),
         }
-        self.recipe_file.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+        with replacing(self.recipe_file) as file:
+            file.write(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
 
     def read_recipe(self) -> tuple[Recipe, str, int | None, dict[str, Any]]:
         """What `write_recipe` wrote: recipe, data source, limit and facts.
@@ -106,25 +124,37 @@ class RunFolder:
         except (KeyError, TypeError) as error:
             raise InputError(f"{self.recipe_file} lacks {error}.") from None
 
-    def checkpoint_file(self, epoch: int) -> Path:
-        """Where the state after `epoch` epochs is kept."""
-        return self.checkpoints / f"epoch-{epoch:04d}.keras"
-
-    def newest_checkpoint(self) -> tuple[Path, int]:
-        """The newest state and the number of epochs it has behind it.
+    def read_conduct(self) -> Conduct:
+        """How the run was to be run.
 
         Raises:
-            InputError: the run kept none.
+            InputError: the file was damaged.
         """
-        files = sorted(self.checkpoints.glob("epoch-*.keras"))
-        if not files:
-            raise InputError(f"{self.path} has no checkpoint to go on from.")
-        return files[-1], int(files[-1].stem.removeprefix("epoch-"))
+        return typed(Conduct, read_yaml(self.recipe_file).get("conduct", {}), str(self.recipe_file))
+
+    def check_data(self, data: DataSet) -> None:
+        """Refuses data that would not be seen in the order in which the run saw them.
+
+        Raises:
+            InputError: other classes, or more or fewer pictures.
+        """
+        facts = self.read_recipe()[3]
+        if facts["classes"] != list(data.class_names):
+            raise InputError(f"{data.source} has other classes than {self.path} was trained on.")
+        for split, examples in (("training", data.training), ("validation", data.validation)):
+            before = facts[f"{split}_pictures"]
+            if len(examples) != before:
+                raise InputError(
+                    f"{data.source} has {len(examples)} {split} pictures and had {before} when {self.path} was begun; "
+                    "a run goes on with the same pictures only."
+                )
 
     def history(self) -> list[dict[str, float]]:
         """One mapping of figures an epoch."""
+        if not self.history_file.is_file():
+            return []
         with self.history_file.open(newline="") as file:
-            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+            return [{name: float(value or "nan") for name, value in row.items()} for row in csv.DictReader(file)]
 
 
 def versions() -> dict[str, str]:

@@ -174,6 +174,11 @@ class Plateau(keras.callbacks.Callback):
         self.peak = recipe.peak_learning_rate
         self.errors = [_error(accuracy) for accuracy in accuracies]
 
+    def on_train_begin(self, logs=None):
+        # A training that goes on may have been stopped when the rate was changed already, or not yet.
+        if self.errors:
+            self.model.optimizer.learning_rate = self.rate()
+
     def on_epoch_end(self, epoch, logs=None):
         name = next((name for name in MAIN_ACCURACY if name in (logs or {})), None)
         if name is None:

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run."""
+"""What TensorBoard shows of a run: its curves, its recipe, its network and what it is fed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ from pathlib import Path
 
 import keras
 import numpy as np
+
+from kerascnn.complexity import analyze
+from kerascnn.errors import InputError
+
+from .event_files import EventFile
+from .recipe import Recipe
+from .trial import begin_trial, end_trial
 
 # Keras' names for figures, and what the field calls them.
 TITLES = {"top1": "top-1 accuracy", "top5": "top-5 accuracy"}
@@ -16,52 +23,61 @@ GRID = 6
 
 
 class TensorBoard(keras.callbacks.Callback):
-    """Writes a run's curves, its graph and a grid of augmented training pictures.
+    """Writes a run's curves, recipe, table of layers, graph and a grid of augmented training pictures.
 
     Curves are written once an epoch, for training and validation under one tag each, so that TensorBoard lays them
-    over each other; the figures of a classifier among several are grouped under its name.
+    over each other; the figures of a classifier among several are grouped under its name. The recipe's values and
+    the last epoch's figures make a row of TensorBoard's HParams table.
 
     Args:
-        folder: gets the subfolders `train` and `validation`.
-        pictures: float32 (count, height, width, 3) in [0, 255], a batch as the network sees it; none when
-            a run goes on.
+        folder: gets the subfolders `train` and `validation`, and the file of the HParams table.
+        recipe: with every value resolved.
+        pictures: float32 (count, height, width, 3) in [0, 255], a batch as the network sees it; none where a run goes
+            on, which has shown them, its recipe and its network before.
+        epochs_done: how many epochs are behind the training.
     """
 
-    def __init__(self, folder: Path, pictures: np.ndarray):
+    def __init__(self, folder: Path, recipe: Recipe, pictures: np.ndarray, epochs_done: int = 0):
         super().__init__()
         self.folder = folder
+        self.recipe = recipe
         self.pictures = pictures
+        self.epochs_done = epochs_done
 
     def on_train_begin(self, logs=None):
-        import tensorflow as tf
-
-        self._writers = {
-            split: tf.summary.create_file_writer(str(self.folder / split)) for split in ("train", "validation")
-        }
+        self._files = {split: EventFile(self.folder / split) for split in ("train", "validation")}
+        self._trial = EventFile(self.folder)
         if not len(self.pictures):
             return
-        with self._writers["train"].as_default(step=0):
-            tf.summary.image("augmented training pictures", picture_grid(self.pictures)[None])
-            tf.summary.graph(_graph(self.model))
-        self._writers["train"].flush()
+        begin_trial(self._trial, self.recipe)
+        train = self._files["train"]
+        train.text("recipe", f"```yaml\n{self.recipe.to_yaml()}```")
+        train.text("architecture", _table(self.model))
+        train.picture("augmented training pictures", picture_grid(self.pictures), step=0)
+        train.graph(_graph(self.model))
+        self.flush()
 
     def on_epoch_end(self, epoch, logs=None):
-        import tensorflow as tf
-
         for name, value in logs.items():
             split = "validation" if name.startswith("val_") else "train"
-            with self._writers[split].as_default(step=epoch + 1):
-                tf.summary.scalar(tag(name.removeprefix("val_")), value)
-        for writer in self._writers.values():
-            writer.flush()
+            self._files[split].scalar(tag(name.removeprefix("val_")), value, step=epoch + 1)
+        self.epochs_done = epoch + 1
+        self.flush()
 
     def on_train_end(self, logs=None):
+        if logs:
+            end_trial(self._trial, logs, self.epochs_done)
         self.close()
+
+    def flush(self) -> None:
+        """Brings to the disk what was shown so far."""
+        for file in (*self._files.values(), self._trial):
+            file.flush()
 
     def close(self) -> None:
         """Closes the event files; without it an interrupted run could lose its last figures."""
-        for writer in self._writers.values():
-            writer.close()
+        for file in (*self._files.values(), self._trial):
+            file.close()
 
 
 def tag(name: str) -> str:
@@ -87,11 +103,19 @@ def picture_grid(pictures: np.ndarray) -> np.ndarray:
     return np.clip(np.round(grid), 0, 255).astype(np.uint8)
 
 
-def _graph(model: keras.Model):
+def _table(model: keras.Model) -> str:
+    """What `kerascnn describe` says of the model; of models of one's own it may not know every layer."""
+    try:
+        return analyze(model).to_markdown()
+    except InputError as error:
+        return str(error)
+
+
+def _graph(model: keras.Model) -> bytes:
     import tensorflow as tf
 
     def forward(pixels):
         return model(pixels, training=False)
 
     signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
-    return tf.function(forward).get_concrete_function(signature).graph
+    return tf.function(forward).get_concrete_function(signature).graph.as_graph_def().SerializeToString()

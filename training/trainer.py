@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
-import numpy as np
 
 from kerascnn.applications import registry
+from kerascnn.data.atomic import beside
 from kerascnn.data.dataset import DataSet
-from kerascnn.data.pipeline import evaluation_batches, training_batches
+from kerascnn.data.disk_room import refusal
+from kerascnn.data.ingestion import load
 from kerascnn.errors import InputError
 
-from .assembly import assemble, callbacks_for, compile_for
-from .callbacks import Checkpoints, Pace
+from .assembly import assemble, build, callbacks_for, compile_for
+from .batches import Batches, batches_for, steps_per_epoch
+from .best import BestModels
+from .checkpoints import Checkpoints, Position, State
+from .conduct import Conduct
+from .events import cut_events
+from .history import HistoryFile
+from .keeper import Follower, Keeper
+from .loop import Loop
+from .pace import Pace, Waiting
 from .precision import choose_precision
 from .recipe import Recipe
 from .run_folder import RunFolder
 from .schedules import MAIN_ACCURACY
-from .tensorboard import TensorBoard
-
-GRID_PICTURES = 36
+from .soundness import Diverged, LossWatch, diverged
+from .stopping import StopRequest
+from .strategy import Devices, WorkerLost, choose_devices
+from .watching import watchers
 
 
 @dataclass(frozen=True)
@@ -32,8 +44,8 @@ class Run:
     """A training that ended.
 
     Attributes:
-        folder: what it left behind.
-        model: the trained model, with its auxiliary classifiers where it has some.
+        folder: what it left behind; of several workers the chief alone has one.
+        model: the trained model, with its auxiliary classifiers where it has some, on one device.
         recipe: with every value resolved.
         seconds: spent in epochs, validation included.
     """
@@ -45,15 +57,22 @@ class Run:
 
 
 class Interrupted(Exception):  # noqa: N818
-    """A training was stopped by the user; `folder` holds the state after its last whole epoch."""
+    """A training was stopped by the user; `folder` holds a state to go on from with `resume`."""
 
-    def __init__(self, folder: RunFolder):
-        super().__init__(f"stopped; {folder.path} keeps the last whole epoch.")
+    def __init__(self, folder: RunFolder, position: Position):
+        super().__init__(f"stopped; {folder.path} keeps the state {position}.")
         self.folder = folder
 
 
-def resolved(recipe: Recipe, data: DataSet) -> Recipe:
-    """The recipe with every value that depends on the network or the data filled in."""
+def resolved(recipe: Recipe, data: DataSet, model: keras.Model | None = None) -> Recipe:
+    """The recipe with every value that depends on the network or the data filled in.
+
+    Args:
+        recipe: with the values that are known.
+        data: to be trained on.
+        model: as for `train`.
+    """
+    size = model.input_shape[1] if model else None
     augmentation = replace(recipe.augmentation, flip=recipe.augmentation.flip and data.mirrored)
     batch_size = min(recipe.batch_size, len(data.training))
     epochs = recipe.epochs
@@ -61,7 +80,7 @@ def resolved(recipe: Recipe, data: DataSet) -> Recipe:
         epochs = math.ceil(recipe.iterations / (len(data.training) // batch_size))
     return replace(
         recipe,
-        image_size=recipe.image_size or registry.info(recipe.model).input_size,
+        image_size=recipe.image_size or size or registry.info(recipe.model).input_size,
         batch_size=batch_size,
         epochs=epochs,
         precision=choose_precision(recipe.precision).policy,
@@ -71,87 +90,134 @@ def resolved(recipe: Recipe, data: DataSet) -> Recipe:
 
 def train(
     recipe: Recipe,
-    data: DataSet,
+    data: DataSet | str | Path,
     *,
+    model: keras.Model | None = None,
     runs: str | Path = "runs",
     limit: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    conduct: Conduct = Conduct(),
+    devices: Devices | None = None,
+    profile: tuple[int, int] | None = None,
 ) -> Run:
     """Trains a network from scratch and leaves a run folder.
 
     Args:
         recipe: what to train and how.
-        data: from `kerascnn.data.load`.
+        data: from `kerascnn.data.load`, or what that takes.
+        model: a network to train instead of the recipe's, from the weights that it has: from scaled pixels to the
+            probabilities of the classes, or to a dict of `main` and auxiliary ones. It keeps its own precision; for
+            several devices it is made in `devices.scope()`.
         runs: the folder in which the run folder `<model>-<data>-<time>` is made.
-        limit: the limit `data` was loaded with, written down for `resume`.
+        limit: the limit `data` was loaded with, or is to be loaded with, written down for `resume`.
         callbacks: more of Keras' callbacks, such as `LiveProgress`.
+        conduct: how often the state is written, what is kept, and whether a GPU computes repeatably.
+        devices: where it computes; None for `choose_devices()`.
+        profile: the first and the last step to run TensorFlow's profiler over, counted from 1.
 
     Returns:
         The run: recipe.yaml, history.csv, tensorboard/, checkpoints/ and model.keras are in its folder.
 
     Raises:
-        InputError: the recipe does not fit the data or the network.
-        Interrupted: on Ctrl-C; go on with `resume`.
+        InputError: the recipe does not fit the data or the network, or the disk is full.
+        Diverged: the loss is no longer a finite number.
+        Interrupted: on Ctrl-C or SIGTERM, after the step that was under way; go on with `resume`. A second Ctrl-C does
+            not wait for it.
+        WorkerLost: another of several workers ended.
 
     On a processor it switches TensorFlow to deterministic kernels, for the whole process.
 
     Example:
         >>> data = kerascnn.data.load("digits")
         >>> run = train(Recipe.for_model("resnet20"), data)
+        >>> run = train(Recipe.load("resnet50"), "photos", model=ResNet50(classes=12, shortcut="C"))
     """
-    recipe = resolved(recipe, data)
-    _seed(recipe)
-    model = _in_policy(recipe.precision, lambda: assemble(recipe, data))
-    compile_for(model, recipe, steps_per_epoch(recipe, data))
-    batches = _batches(model, recipe, data, epochs_done=0)
-    folder = RunFolder.create(Path(runs), recipe.model, data.name)
-    folder.write_recipe(recipe, data.source, limit, _facts(model, recipe, data))
-    return _fit(model, recipe, batches, folder, epochs_done=0, callbacks=callbacks)
+    devices = devices or choose_devices()
+    if not isinstance(data, DataSet):
+        with devices.in_turn():
+            data = load(data, limit=limit)
+    recipe = resolved(recipe, data, model)
+    devices.share(recipe.batch_size)
+    name = model.name if model else recipe.model
+    with devices.scope():
+        model = _new_model(recipe, data, conduct, model)
+    batches = batches_for(model, recipe, data, None, devices)
+    if not devices.chief:
+        with tempfile.TemporaryDirectory() as nothing:
+            return _fit(model, recipe, data, batches, RunFolder(Path(nothing)), None, callbacks, conduct, devices)
+    folder = RunFolder.create(Path(runs), name, data.name)
+    folder.write_recipe(recipe, data.source, limit, _facts(model, recipe, data), conduct)
+    return _fit(model, recipe, data, batches, folder, None, callbacks, conduct, devices, profile)
 
 
 def resume(
-    folder: RunFolder, recipe: Recipe, data: DataSet, *, callbacks: Sequence[keras.callbacks.Callback] = ()
+    folder: RunFolder,
+    recipe: Recipe,
+    data: DataSet,
+    *,
+    model: keras.Model | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    conduct: Conduct | None = None,
+    tell: Callable[[str], None] = warnings.warn,
+    devices: Devices | None = None,
+    profile: tuple[int, int] | None = None,
 ) -> Run:
-    """Goes on with a run from its last whole epoch.
+    """Goes on with a run from its newest checkpoint, and ends as if the run had not been stopped.
+
+    A run that was stopped before its first checkpoint begins again.
 
     Args:
         folder: of the run that was stopped.
         recipe: as `folder.read_recipe()` gives it.
         data: loaded from the source and limit that `folder.read_recipe()` gives.
+        model: the network that `train` was given, if it was.
         callbacks: as for `train`.
+        conduct: another than the run's, `folder.read_conduct()`.
+        tell: takes a sentence about a checkpoint that is damaged.
+        devices: as for `train`; they may be others than before. Every worker reads the folder.
+        profile: as for `train`, counted from where the training goes on.
 
     Raises:
-        InputError: there is no checkpoint, it cannot be read, or the data are others than before.
-        Interrupted: on Ctrl-C.
+        InputError: no checkpoint can be read, or the data are others than before.
+        Diverged, Interrupted, WorkerLost: as `train`.
     """
-    file, epochs_done = folder.newest_checkpoint()
-    _seed(recipe)
-    try:
-        model = keras.saving.load_model(file)
-    except Exception as error:
-        raise InputError(f"{file} cannot be read: {' '.join(str(error).split())}") from None
-    names = model.get_layer("labels").class_names
-    if names != data.class_names:
-        raise InputError(f"{data.source} has other classes than {folder.path} was trained on.")
-    _compile_again(model, recipe, data)
-    batches = _batches(model, recipe, data, epochs_done)
-    return _fit(model, recipe, batches, folder, epochs_done, callbacks)
+    devices = devices or choose_devices()
+    conduct = conduct or folder.read_conduct()
+    folder.check_data(data)
+    # The chief first: it puts the folder in order.
+    with devices.in_turn():
+        state = _newest_state(folder, tell, devices)
+    with devices.scope():
+        model = _model_of(state, recipe, data, conduct, model) if state else _new_model(recipe, data, conduct, model)
+    batches = batches_for(model, recipe, data, state.position if state else None, devices)
+    return _fit(model, recipe, data, batches, folder, state, callbacks, conduct, devices, profile)
 
 
-def _compile_again(model: keras.Model, recipe: Recipe, data: DataSet) -> None:
-    """Compiles a loaded model as a new one is, and gives its optimizer the loaded one's state.
+def _newest_state(folder: RunFolder, tell: Callable[[str], None], devices: Devices) -> State | None:
+    checkpoints = Checkpoints(folder.checkpoints)
+    if devices.chief:
+        checkpoints.clear_partial()
+    state = checkpoints.newest(tell)
+    if state is None and folder.history():
+        raise InputError(f"{folder.path} has no checkpoint to go on from.")
+    if devices.chief:
+        cut_events(folder.tensorboard, state.events if state else {})
+    return state
 
-    A Keras file does not say which weights are spared from decay.
-    """
-    loaded = model.optimizer
+
+def _new_model(recipe: Recipe, data: DataSet, conduct: Conduct, own: keras.Model | None) -> keras.Model:
+    _seed(recipe, conduct)
+    model = _in_policy(recipe.precision, lambda: assemble(recipe, data, own))
     compile_for(model, recipe, steps_per_epoch(recipe, data))
-    for variable, value in zip(model.optimizer.variables, loaded.variables, strict=True):
-        variable.assign(value)
+    return model
 
 
-def steps_per_epoch(recipe: Recipe, data: DataSet) -> int:
-    """The full batches of an epoch."""
-    return len(data.training) // recipe.batch_size
+def _model_of(state: State, recipe: Recipe, data: DataSet, conduct: Conduct, own: keras.Model | None) -> keras.Model:
+    _seed(recipe, conduct)
+    model = _in_policy(recipe.precision, lambda: build(recipe, data.class_names, own))
+    compile_for(model, recipe, steps_per_epoch(recipe, data))
+    state.restore(model)
+    return model
 
 
 def _facts(model: keras.Model, recipe: Recipe, data: DataSet) -> dict[str, Any]:
@@ -165,109 +231,74 @@ def _facts(model: keras.Model, recipe: Recipe, data: DataSet) -> dict[str, Any]:
     }
 
 
-def _seed(recipe: Recipe) -> None:
-    """Makes a training on a processor repeatable to the bit; it costs nothing measurable there."""
+def _seed(recipe: Recipe, conduct: Conduct) -> None:
+    """Makes a training repeatable to the bit: on a processor, where that costs nothing measurable, or as asked."""
     import tensorflow as tf
 
     keras.utils.set_random_seed(recipe.seed)
-    if not tf.config.list_physical_devices("GPU"):
+    if conduct.deterministic or not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
 
 
-def _in_policy(policy: str, build):
+def _in_policy(policy: str, build_model):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        return build()
+        return build_model()
     finally:
         keras.config.set_dtype_policy(before)
-
-
-class Batches(NamedTuple):
-    """The pipelines of a training, a batch to look at, and their length."""
-
-    training: Any
-    validation: Any
-    statistics: Any
-    pictures: np.ndarray
-    steps: int
-
-
-def _batches(model: keras.Model, recipe: Recipe, data: DataSet, epochs_done: int) -> Batches:
-    views = {
-        "classes": len(data.class_names),
-        "size": recipe.image_size,
-        "crop_fraction": recipe.pixels.crop_fraction,
-        "batch_size": recipe.batch_size,
-    }
-    epochs = range(epochs_done, recipe.epochs)
-    training = training_batches(
-        data.training, augmentation=recipe.augmentation, seed=recipe.seed, epochs=epochs, **views
-    )
-    pictures = np.zeros((0, 1, 1, 3)) if epochs_done else next(iter(training))[0].numpy()[:GRID_PICTURES]
-    validation = evaluation_batches(data.validation, **views)
-    # The same ones whatever the epoch, so that a training that goes on measures what it would have.
-    statistics = training_batches(
-        data.training, augmentation=recipe.augmentation, seed=recipe.seed, epochs=range(1), **views
-    ).take(recipe.averaging.statistics_batches)
-    return Batches(
-        _for_heads(training, model),
-        _for_heads(validation, model),
-        statistics,
-        pictures,
-        steps_per_epoch(recipe, data),
-    )
-
-
-def _for_heads(batches, model: keras.Model):
-    """The batches with the labels once for every classifier of the model."""
-    if not isinstance(model.output, dict):
-        return batches
-    heads = list(model.output)
-    return batches.map(lambda images, labels: (images, dict.fromkeys(heads, labels)))
 
 
 def _fit(
     model: keras.Model,
     recipe: Recipe,
+    data: DataSet,
     batches: Batches,
     folder: RunFolder,
-    epochs_done: int,
+    state: State | None,
     callbacks: Sequence[keras.callbacks.Callback],
+    conduct: Conduct,
+    devices: Devices,
+    profile: tuple[int, int] | None = None,
 ) -> Run:
-    pace = Pace(batches.steps * recipe.batch_size)
-    checkpoints = Checkpoints(folder)
-    checkpoints.set_model(model)
-    checkpoints.clear_partial()
-    if not epochs_done:
-        checkpoints.keep(0)
-    history = keras.callbacks.CSVLogger(str(folder.history_file), append=epochs_done > 0)
-    tensorboard = TensorBoard(folder.tensorboard, batches.pictures)
-    rules = callbacks_for(recipe, batches.statistics, _accuracies(folder, epochs_done))
+    rows = state.history if state else []
+    accuracies = [next(row[name] for name in MAIN_ACCURACY if name in row) for row in rows]
+    waiting = Waiting()
+    pace = Pace(recipe.batch_size, waiting)
+    history = HistoryFile(folder.history_file, rows)
+    best = BestModels(folder.checkpoints, conduct.best, accuracies)
+    watching = watchers(folder.tensorboard, recipe, batches, state.position if state else None, profile)
+    rules = callbacks_for(recipe, batches.statistics, accuracies)
+    everything = [pace, best, *rules, history, *watching, *callbacks] if devices.chief else [*rules, *callbacks]
+
+    def report(before: Position, loss: float | None) -> Diverged:
+        return diverged(before, loss, recipe, data, folder.path / "not_finite.txt", keeper.newest)
+
+    watch = LossWatch(report)
+    keeper: Keeper | Follower = Follower(model, watch, state)
+    if devices.chief:
+        keeper = Keeper(folder, model, history, everything, watch, conduct, state)
     try:
-        model.fit(
-            batches.training,
-            validation_data=batches.validation,
-            epochs=recipe.epochs,
-            initial_epoch=epochs_done,
-            steps_per_epoch=batches.steps,
-            callbacks=[pace, *rules, checkpoints, history, tensorboard, *callbacks],
-            shuffle=False,
-            verbose=0,
-        )
+        with StopRequest(everything) as stop, devices.watching():
+            Loop(model, batches, recipe.epochs, everything, keeper, stop, state, devices, waiting).run()
+        if stop.requested:
+            raise KeyboardInterrupt
+        if devices.chief:
+            with beside(folder.model_file) as partial:
+                model.save(partial)
     except KeyboardInterrupt:
-        for callback in (tensorboard, *callbacks):
-            if hasattr(callback, "close"):
-                callback.close()
-        checkpoints.clear_partial()
-        raise Interrupted(folder) from None
-    model.save(folder.model_file)
+        raise Interrupted(folder, keeper.kept) from None
+    except WorkerLost as lost:
+        lost.folder = folder if devices.chief else None
+        raise
+    except Exception as error:
+        reason = refusal(error)
+        if reason is None:
+            raise
+        raise InputError(
+            f"{folder.path} cannot be written: {reason}; it keeps the state {keeper.kept}, "
+            "from which the run can go on when there is room."
+        ) from None
+    if devices.chief and devices.replicas > 1:
+        model = keras.saving.load_model(folder.model_file)
     return Run(folder, model, recipe, pace.training_seconds)
-
-
-def _accuracies(folder: RunFolder, epochs_done: int) -> list[float]:
-    """The main classifier's validation accuracies of the epochs that a training has behind it."""
-    if not epochs_done:
-        return []
-    rows = folder.history()[:epochs_done]
-    return [next(row[name] for name in MAIN_ACCURACY if name in row) for row in rows]

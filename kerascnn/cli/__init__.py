@@ -5,6 +5,7 @@ Nothing heavy is imported here; each verb imports what it needs, so that `--help
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -20,8 +21,9 @@ from .statuses import INTERRUPTED, MISTAKE
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and ends the process with its status."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        options = _parser().parse_args(arguments)
+        options = _parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
         # A scheduler's request to stop is treated as the user's.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         status = options.run(options)

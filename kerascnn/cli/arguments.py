@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from kerascnn.errors import InputError
+
+Number = TypeVar("Number", int, float)
 
 SOURCES = (
     "'digits', a folder with one subfolder a class, the path or URL of a .zip or .tar of one, "
@@ -53,6 +56,21 @@ def positive(text: str) -> int:
     return number
 
 
+def at_least_zero(kind: type[Number], called: str) -> Callable[[str], Number]:
+    """Reads a number of this kind that is not negative."""
+
+    def read(text: str) -> Number:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = kind(-1)
+        if not 0 <= number < math.inf:
+            raise argparse.ArgumentTypeError(f"must be a {called} of at least 0, not '{text}'")
+        return number
+
+    return read
+
+
 def share(text: str) -> float:
     """Reads a number from 0 to 1."""
     try:
@@ -62,6 +80,14 @@ def share(text: str) -> float:
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not '{text}'")
     return number
+
+
+def span(text: str) -> tuple[int, int]:
+    """Reads the first and the last of some steps, as 10:20."""
+    first, _, last = text.partition(":")
+    if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        raise argparse.ArgumentTypeError(f"must be the first and the last step, as 10:20, not '{text}'")
+    return int(first), int(last)
 
 
 def some_of(*known: str) -> Callable[[str], tuple[str, ...]]:

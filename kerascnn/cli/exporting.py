@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Said here as well, because `--help` does not wait for what exports.
 FORMATS = ("savedmodel", "tflite")
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int16x8")
+PIXEL_TYPES = ("uint8", "int8", "float32")
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -51,7 +52,7 @@ def run_export(options: argparse.Namespace) -> int:
     from .tables import verification_table
 
     data = load(source, limit)
-    folder = RunFolder(model.parent) if (model.parent / "recipe.yaml").is_file() else None
+    folder = RunFolder.around(model)
     if options.to:
         target = options.to
     elif folder:
@@ -67,6 +68,8 @@ def run_export(options: argparse.Namespace) -> int:
         quantize=options.quantize,
         calibration=load(options.calibrate, None) if options.calibrate else None,
         pixels=options.pixels,
+        author=options.author,
+        license=options.license,
         tolerance=Tolerance(changed=options.tolerance),
     )
     if options.json:
@@ -120,8 +123,12 @@ def _export_options(parser: Parser) -> None:
         help="data whose training pictures calibrate int8 and int16x8 (default: --data)",
     )
     parser.add_argument(
-        "--pixels", choices=("uint8", "int8"), default="uint8", help="what an int8 file takes (default: uint8)"
+        "--pixels",
+        choices=PIXEL_TYPES,
+        help="what .tflite files take; int8 is for the form int8 (default: uint8, and float32 for the form none)",
     )
+    parser.add_argument("--author", metavar="NAME", help="of the model, for .tflite files and the model card")
+    parser.add_argument("--license", metavar="TERMS", help="of the model, for .tflite files and the model card")
     parser.add_argument(
         "--tolerance",
         type=share,

@@ -54,16 +54,20 @@ def data_of(options: argparse.Namespace, *models: Path) -> tuple[str, int | None
 
 
 def _data_of_run(model: Path) -> tuple[str, int | None] | None:
-    for path in (model, model.parent):
-        if (path / "recipe.yaml").is_file():
-            start_tensorflow()
-            from kerascnn.training import RunFolder
+    from kerascnn.training import RunFolder
 
-            _, source, limit, _ = RunFolder.open(path).read_recipe()
-            return source, limit
-    return None
+    folder = RunFolder.around(model)
+    if folder is None:
+        return None
+    _, source, limit, _ = folder.read_recipe()
+    return source, limit
 
 
 def print_json(value: Any) -> None:
     """Prints a value for machines."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_json_line(value: Any) -> None:
+    """Prints a value for machines that read line by line."""
+    print(json.dumps(value, ensure_ascii=False))

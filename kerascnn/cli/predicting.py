@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import csv
+import json
+import sys
+import textwrap
+from collections.abc import Iterable
+from itertools import chain, islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from kerascnn.errors import InputError
 
 from .arguments import Verbs, positive
-from .loading import print_json, start_tensorflow
+from .loading import start_tensorflow
+from .statuses import PICTURES_SKIPPED
+
+if TYPE_CHECKING:
+    from kerascnn.evaluation.naming import Prediction
+
+# Pictures of a table; its columns are as wide as these need.
+TABLE_PICTURES = 64
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -17,34 +33,80 @@ def add_verbs(verbs: Verbs) -> None:
         "name what is on pictures",
         "kerascnn predict saved_models/googlenet-pets/googlenet-pets.tflite cat.jpg dog.webp",
         "kerascnn predict runs/googlenet-pets-20261120-101500 cat.jpg --json",
+        "kerascnn predict saved_models/googlenet-pets holiday/ --top 1 --csv > holiday.csv",
     )
     predict.add_argument("model", type=Path, metavar="MODEL", help="run folder, .keras, .tflite or SavedModel")
-    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="picture files")
+    predict.add_argument(
+        "images",
+        type=Path,
+        nargs="+",
+        metavar="IMAGE",
+        help="picture files, and folders of them; what cannot be read is told and skipped, with exit status 1",
+    )
     predict.add_argument("--top", type=positive, default=5, metavar="K", help="how many classes (default: 5)")
+    predict.add_argument("--csv", action="store_true", help="print a line a class: image, rank, label, probability")
 
 
 def run_predict(options: argparse.Namespace) -> int:
     """`kerascnn predict`."""
-    from kerascnn.data.pictures import read_picture
+    if options.json and options.csv:
+        raise InputError("--json and --csv exclude each other; say one of them.")
+    # Whatever needs TensorFlow waits until a picture is found that can be read.
+    from kerascnn.console import track
+    from kerascnn.evaluation.naming import picture_files, predictions, readable
 
-    pictures = [read_picture(path) for path in options.images]
+    skipped: list[InputError] = []
+
+    def skip(error: InputError) -> None:
+        skipped.append(error)
+        print(f"kerascnn: {error}", file=sys.stderr)
+
+    paths = picture_files(options.images, skip)
+    # A progress bar takes over what is printed, which is right on a terminal and nowhere else.
+    out = None if sys.stdout.isatty() else sys.stdout
+    shown = track(paths, len(paths), "Naming") if len(paths) > 1 else paths
+    pictures = readable(shown, skip)
+    first = next(pictures, None)
+    if first is None:
+        raise InputError(f"none of the {len(paths)} files is a picture.") if len(paths) > 1 else skipped.pop()
     start_tensorflow()
-    from kerascnn.console import output
-    from kerascnn.data.pipeline import views_of
     from kerascnn.evaluation import open_predictor
+
+    named = predictions(open_predictor(options.model), chain([first], pictures), options.top)
+    write = _write_json if options.json else _write_csv if options.csv else _write_tables
+    write(named, out)
+    if skipped:
+        print(f"kerascnn: {len(skipped)} of the files cannot be read and are left out.", file=sys.stderr)
+    return PICTURES_SKIPPED if skipped else 0
+
+
+def _as_dict(prediction: Prediction) -> dict[str, Any]:
+    top = [{"label": label, "probability": probability} for label, probability in prediction.top]
+    return {"image": str(prediction.path), "top": top}
+
+
+def _write_json(named: Iterable[Prediction], out: TextIO | None) -> None:
+    """One list, as `json.dump` writes it, whose items appear one by one."""
+    separator = "["
+    for prediction in named:
+        item = json.dumps(_as_dict(prediction), indent=2, ensure_ascii=False)
+        print(f"{separator}\n{textwrap.indent(item, '  ')}", end="", file=out)
+        separator = ","
+    print("\n]", file=out)
+
+
+def _write_csv(named: Iterable[Prediction], out: TextIO | None) -> None:
+    writer = csv.writer(out or sys.stdout, lineterminator="\n")
+    writer.writerow(["image", "rank", "label", "probability"])
+    for path, top in named:
+        writer.writerows([path, rank, label, f"{share:.6f}"] for rank, (label, share) in enumerate(top, start=1))
+
+
+def _write_tables(named: Iterable[Prediction], out: TextIO | None) -> None:
+    from rich.console import Console
 
     from .tables import prediction_table
 
-    predictor = open_predictor(options.model)
-    facts = predictor.facts
-    probabilities = predictor.probabilities(views_of(pictures, facts.image_size, facts.crop_fraction))
-    predictions = []
-    for path, row in zip(options.images, probabilities, strict=True):
-        best = row.argsort()[::-1][: options.top]
-        top = [{"label": facts.class_names[index], "probability": float(row[index])} for index in best]
-        predictions.append({"image": str(path), "top": top})
-    if options.json:
-        print_json(predictions)
-    else:
-        output().print(prediction_table(predictions))
-    return 0
+    remaining = iter(named)
+    while some := list(islice(remaining, TABLE_PICTURES)):
+        Console(file=out).print(prediction_table([_as_dict(prediction) for prediction in some]))

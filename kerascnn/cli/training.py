@@ -6,17 +6,22 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import Parser, Verbs, add_data_options, positive
+from kerascnn.errors import InputError
+
+from .arguments import Parser, Verbs, add_data_options, at_least_zero, positive, span
 from .exporting import export_report, export_status, export_with_progress
-from .loading import load, print_json, start_tensorflow
-from .statuses import INTERRUPTED
+from .loading import load, print_json, print_json_line, start_tensorflow
+from .statuses import INTERRUPTED, WORKER_LOST
+from .workers import join, run_workers, starts_workers
 
 if TYPE_CHECKING:
     from kerascnn.data import DataSet
-    from kerascnn.training import Recipe, Run
+    from kerascnn.training import Conduct, Recipe, Run, RunFolder
+    from kerascnn.training.strategy import Devices
 
 DEFAULT_MODEL = "resnet20"
 
@@ -33,6 +38,7 @@ def add_verbs(verbs: Verbs) -> None:
         "kerascnn train --data pets.zip --image-size 64 --limit 200",
         "kerascnn train --recipe cifar_resnet --set optimizer.learning_rate=0.05 --set epochs=3",
         "kerascnn train --model resnet50 --recipe resnet50 --print-recipe",
+        "kerascnn train --workers 2",
         "kerascnn train --resume runs/resnet20-digits-20261120-101500",
     )
     _train_options(train)
@@ -54,26 +60,48 @@ def run_recipes(options: argparse.Namespace) -> int:
 
 def run_train(options: argparse.Namespace) -> int:
     """`kerascnn train`: train, evaluate, export."""
-    if options.resume:
-        return _resume(options)
     # A mistake in a name or a value is told before TensorFlow's seconds of start-up.
-    recipe = _recipe(options)
+    recipe = None if options.resume else _recipe(options)
+    if not options.print_recipe and starts_workers(options):
+        return run_workers(options)
     start_tensorflow()
+    from kerascnn.training.strategy import WorkerLost
+
+    devices = join(options)
+    try:
+        return _train(recipe, devices, options) if recipe else _resume(devices, options)
+    except WorkerLost as lost:
+        print(f"kerascnn: {lost}", file=sys.stderr)
+        if lost.folder:
+            print(_go_on(lost.folder, options), file=sys.stderr)
+        return WORKER_LOST
+
+
+def _train(recipe: Recipe, devices: Devices, options: argparse.Namespace) -> int:
     from kerascnn import training
 
-    data = load(options.data, options.limit)
+    # What is unpacked or checked for the first time is so by the chief.
+    with devices.in_turn():
+        data = load(options.data, options.limit)
     resolved = training.resolved(recipe, data)
     if options.print_recipe:
         print_json(resolved.to_dict()) if options.json else print(resolved.to_yaml(), end="")
         return 0
-    _say_what_runs(recipe, resolved, data)
+    devices.share(resolved.batch_size)
+    steps = resolved.epochs * training.steps_per_epoch(resolved, data)
+    if options.profile and options.profile[0] > steps:
+        raise InputError(f"--profile begins with step {options.profile[0]}, and the training has {steps}.")
+    if devices.chief:
+        _say_what_runs(recipe, resolved, data, devices)
+    more = {"conduct": _conduct(options, training.Conduct()), "devices": devices, "profile": options.profile}
     return _finish(
         lambda callbacks: training.train(
-            recipe, data, runs=options.out / "runs", limit=options.limit, callbacks=callbacks
+            recipe, data, runs=options.out / "runs", limit=options.limit, callbacks=callbacks, **more
         ),
         resolved,
         data,
         options,
+        devices,
     )
 
 
@@ -95,47 +123,82 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     return recipe.with_settings(options.set)
 
 
-def _resume(options: argparse.Namespace) -> int:
-    start_tensorflow()
+def _conduct(options: argparse.Namespace, before: Conduct) -> Conduct:
+    """How the training is run: as before, but for what the options say."""
+    given = {
+        "checkpoint_minutes": options.checkpoint_every,
+        "best": options.keep_best,
+        "deterministic": options.deterministic or None,
+    }
+    return replace(before, **{name: value for name, value in given.items() if value is not None})
+
+
+def _resume(devices: Devices, options: argparse.Namespace) -> int:
     from kerascnn import training
+    from kerascnn.console import messages
+
+    def tell(sentence: str) -> None:
+        messages().print(sentence, highlight=False, markup=False, soft_wrap=True)
 
     folder = training.RunFolder.open(options.resume)
     recipe, source, limit, _ = folder.read_recipe()
-    data = load(source, limit)
+    with devices.in_turn():
+        data = load(source, limit)
     options.out = Path(os.path.relpath(folder.path.resolve().parent.parent))
-    return _finish(lambda callbacks: training.resume(folder, recipe, data, callbacks=callbacks), recipe, data, options)
+    conduct = _conduct(options, folder.read_conduct())
+    more = {"conduct": conduct, "tell": tell, "devices": devices, "profile": options.profile}
+    return _finish(
+        lambda callbacks: training.resume(folder, recipe, data, callbacks=callbacks, **more),
+        recipe,
+        data,
+        options,
+        devices,
+    )
 
 
-def _finish(start: Callable[[list], Run], recipe: Recipe, data: DataSet, options: argparse.Namespace) -> int:
+def _go_on(folder: RunFolder, options: argparse.Namespace) -> str:
+    """The command that goes on with a run, on devices as before."""
+    workers = f" --workers {options.workers}" if options.workers else ""
+    devices = f" --devices {options.devices}" if options.devices != "auto" else ""
+    return f"Go on with: kerascnn train --resume {folder.path}{workers}{devices}"
+
+
+def _finish(
+    start: Callable[[list], Run], recipe: Recipe, data: DataSet, options: argparse.Namespace, devices: Devices
+) -> int:
     """Trains, then does what comes after every training."""
     from kerascnn import evaluation, training
     from kerascnn.console import messages, track
     from kerascnn.evaluation.run_report import report_run
-    from kerascnn.training.progress import LiveProgress
+    from kerascnn.training.progress import JsonLines, LiveProgress
 
     from .tables import verification_table
 
     steps = training.steps_per_epoch(recipe, data)
+    live = LiveProgress(recipe.epochs, steps, recipe.batch_size, messages())
+    shown = JsonLines(recipe.epochs) if options.json else live
     try:
-        run = start([LiveProgress(recipe.epochs, steps, recipe.batch_size, messages())])
+        run = start([shown] if devices.chief else [])
     except training.Interrupted as stopped:
-        print(
-            f"kerascnn: {stopped}\nGo on with: kerascnn train --resume {stopped.folder.path}",
-            file=sys.stderr,
-        )
+        if devices.chief:
+            print(f"kerascnn: {stopped}\n{_go_on(stopped.folder, options)}", file=sys.stderr)
         return INTERRUPTED
-    scores = evaluation.evaluate(evaluation.KerasPredictor(run.model, run.folder.model_file), data, track=track)
-    report_run(run.folder, scores, f"{recipe.model} on {data.name}")
+    if not devices.chief:
+        return 0
+    predictor = evaluation.KerasPredictor(run.model, run.folder.model_file)
+    scores = evaluation.evaluate(predictor, data, track=track)
+    report_run(run.folder, scores, f"{recipe.model} on {data.name}", data.validation, predictor.facts)
     name = f"{recipe.model}-{data.name}"
     exported = export_with_progress(run.folder.model_file, data, options.out / "saved_models" / name, run.folder)
     report = {
+        "event": "report",
         "run": str(run.folder.path),
         "training_seconds": round(run.seconds, 1),
         "validation_accuracy": scores.accuracy(),
         **export_report(exported),
     }
     if options.json:
-        print_json(report)
+        print_json_line(report)
     else:
         messages().print(
             f"trained in {run.seconds:.0f} s; run folder {run.folder.path}; "
@@ -146,14 +209,17 @@ def _finish(start: Callable[[list], Run], recipe: Recipe, data: DataSet, options
     return export_status(exported)
 
 
-def _say_what_runs(recipe: Recipe, resolved: Recipe, data: DataSet) -> None:
+def _say_what_runs(recipe: Recipe, resolved: Recipe, data: DataSet, devices: Devices) -> None:
     from kerascnn.console import messages
     from kerascnn.training import choose_precision
+    from kerascnn.training.strategy import choose_xla
 
     from .recipes_in_words import learning_rate_in_words
 
     lines = [f"{resolved.model} at {resolved.image_size} x {resolved.image_size} pixels, seed {resolved.seed}"]
     lines.append(f"precision {resolved.precision}: {choose_precision(recipe.precision).reason}")
+    with devices.scope():
+        lines.append(str(choose_xla()))
     lines.append(learning_rate_in_words(resolved))
     if resolved.about.networks and resolved.model not in resolved.about.networks:
         lines.append(f"the recipe is not meant for {resolved.model} but for {', '.join(resolved.about.networks)}")
@@ -184,5 +250,39 @@ def _train_options(parser: Parser) -> None:
         choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
         help="of the computation (default: auto); exports are float32 always",
     )
+    parser.add_argument(
+        "--devices",
+        default="auto",
+        metavar="DEVICES",
+        help="auto (default): every GPU, else the processor; or cpu, cpu:N, gpu, gpu:0,1",
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="start N workers on this machine that train together; other machines: see docs/distributed.md",
+    )
+    parser.add_argument(
+        "--profile", type=span, metavar="A:B", help="run TensorFlow's profiler over steps A to B, counted from 1"
+    )
     parser.add_argument("--out", type=Path, default=Path(), metavar="FOLDER", help="gets runs/ and saved_models/")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped")
+    parser.add_argument(
+        "--resume", type=Path, metavar="RUN", help="go on with a run that was stopped, from its newest state"
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        type=at_least_zero(float, "number"),
+        metavar="MINUTES",
+        help="write the state within long epochs, too (default: 10; 0 is after every step)",
+    )
+    parser.add_argument(
+        "--keep-best",
+        type=at_least_zero(int, "whole number"),
+        metavar="K",
+        help="keep the models of the K epochs with the best validation accuracy beside the last (default: 1)",
+    )
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same weights to the bit every time on a GPU too, where it costs speed; a processor does so anyway",
+    )

@@ -40,6 +40,25 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     _sync_folder(path.parent)
 
 
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """The same for what writes a file by its name: a name beside `path`, with its suffix, to write to.
+
+    Example:
+        >>> with beside(Path("model.keras")) as partial:
+        ...     model.save(partial)
+    """
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
 def _mask() -> int:
     mask = os.umask(0)
     os.umask(mask)

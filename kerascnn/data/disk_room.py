@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -22,3 +23,14 @@ def said(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full"
     return (error.strerror or str(error)).rstrip(".")
+
+
+def refusal(error: Exception) -> str | None:
+    """What the disk refuses, as a phrase; None where an exception is about something else.
+
+    TensorFlow and HDF5 say it in the text of exceptions of their own.
+    """
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO):
+        if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
+            return said(OSError(number, os.strerror(number)))
+    return None

@@ -93,9 +93,7 @@ def training_batches(
 
     def example(number):
         epoch, position = numbers(number // batch_size, number % batch_size)
-        index = tf.random.experimental.index_shuffle(
-            tf.cast(position, tf.int32), tf.stack([seed, tf.cast(epoch, tf.int32)]), count - 1
-        )
+        index = _index(position, epoch, seed, count)
         view_seed = seed_of(epoch, position)
         crop = read(index, lambda shape: training_window(shape, size, augmentation, view_seed))
         view = view_of_crop(crop, size, crop_fraction, augmentation, view_seed)
@@ -157,6 +155,33 @@ def evaluation_batches(
     if workers == 1 or last_batch == 0:
         return _fast(batches(0, own).prefetch(tf.data.AUTOTUNE))
     return _fast(batches(0, last_batch).concatenate(batches(last_batch, own)).prefetch(tf.data.AUTOTUNE))
+
+
+def batch_numbers(count: int, batch_size: int, seed: int, epoch: int, step: int) -> np.ndarray:
+    """Which pictures a batch of `training_batches` is made of.
+
+    Args:
+        count: of the training pictures.
+        batch_size: pictures a step, over all workers.
+        seed: of the order.
+        epoch, step: which batch; both count from 0.
+
+    Returns:
+        int (batch_size,), indices into the training examples.
+
+    Example:
+        >>> data.training.paths[batch_numbers(len(data.training), 64, seed=0, epoch=3, step=17)]
+    """
+    positions = range(step * batch_size, (step + 1) * batch_size)
+    return np.array([int(_index(position, epoch, seed, count)) for position in positions])
+
+
+def _index(position, epoch, seed: int, count: int) -> tf.Tensor:
+    """Which picture comes at a position of an epoch: the permutation that the seed and the epoch give."""
+    import tensorflow as tf
+
+    seeds = tf.stack([seed, tf.cast(epoch, tf.int32)])
+    return tf.random.experimental.index_shuffle(tf.cast(position, tf.int32), seeds, count - 1)
 
 
 def _fast(batches: tf.data.Dataset) -> tf.data.Dataset:

@@ -1,4 +1,4 @@
-"""Pictures of runs and of scores: curves, confusions, calibration."""
+"""Pictures of runs and of scores: curves, confusions, mistakes, calibration."""
 
 from __future__ import annotations
 
@@ -120,6 +120,22 @@ def confusion_figure(matrix: np.ndarray, class_names: tuple[str, ...], title: st
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(count) if count else "", ha="center", va="center", color=colour)
     axes.set(xlabel="predicted", ylabel="true", title=title)
+    return figure
+
+
+def mistakes_figure(pictures: np.ndarray, captions: list[str], title: str) -> Figure:
+    """Pictures, float (count, height, width, 3) in [0, 255], six in a row, each with its caption below."""
+    columns = min(6, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure = _figure(1.7 * columns + 0.4, 2.1 * rows + 0.5)
+    all_axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in all_axes:
+        axes.axis("off")
+    for axes, pixels, caption in zip(all_axes, pictures, captions, strict=False):
+        axes.imshow(np.clip(np.round(pixels), 0, 255).astype(np.uint8))
+        # Dollar signs in class names are no formulas.
+        axes.set_title(caption, y=-0.05, va="top", fontsize=8, parse_math=False)
+    figure.suptitle(title)
     return figure
 
 

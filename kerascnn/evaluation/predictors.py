@@ -66,11 +66,13 @@ class Predictor(ABC):
         kind: "Keras", "SavedModel" or "TFLite", and how that is quantized.
         path: where the model was read from, or None.
         facts: class names, input size, cut.
+        pixel_type: what the model takes: "float32"; of `.tflite` files perhaps "uint8" or "int8".
     """
 
     kind: str
     path: Path | None
     facts: Facts
+    pixel_type = "float32"
 
     @abstractmethod
     def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -113,6 +115,18 @@ class KerasPredictor(Predictor):
         return np.concatenate([self._call(batch).numpy() for batch in batches])
 
 
+class WholePixels(Predictor):
+    """Another predictor, shown pixels rounded to whole numbers, as files that take integers are."""
+
+    def __init__(self, predictor: Predictor):
+        self.kind, self.path, self.facts = predictor.kind, predictor.path, predictor.facts
+        self._predictor = predictor
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """See `Predictor`."""
+        return self._predictor.probabilities(np.round(images))
+
+
 class SavedModelPredictor(Predictor):
     """A SavedModel folder that `kerascnn export` wrote, run by TensorFlow.
 
@@ -147,9 +161,6 @@ class SavedModelPredictor(Predictor):
 class TFLitePredictor(Predictor):
     """A `.tflite` file that `kerascnn export` wrote, run by LiteRT's interpreter, picture by picture.
 
-    Attributes:
-        pixel_type: what the file takes: "float32", "uint8" or "int8".
-
     Raises:
         InputError: the file is damaged, or does not carry its labels.
     """
@@ -166,12 +177,23 @@ class TFLitePredictor(Predictor):
             with discarded_stderr():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=threads or os.cpu_count())
                 self._interpreter.allocate_tensors()
+        except (zipfile.BadZipFile, KeyError):
+            raise InputError(
+                f"{path} is not a TFLite file of kerascnn: it is incomplete, or without {LABELS_FILE} and {FACTS_FILE}."
+            ) from None
         except Exception as error:
             raise InputError(f"{path} is not a TFLite file of kerascnn: {_one_line(error)}") from None
         if self.facts.quantization != UNQUANTIZED:
             self.kind = f"{self.kind} {self.facts.quantization}"
-        [self._input] = self._interpreter.get_input_details()
-        [self._output] = self._interpreter.get_output_details()
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        found = [tuple(map(int, tensor["shape"])) for tensor in (*inputs, *outputs)]
+        size, classes = self.facts.image_size, len(self.facts.class_names)
+        if found != [(1, size, size, 3), (1, classes)]:
+            raise InputError(
+                f"{path} is no classifier of its {classes} classes: its tensors are {', '.join(map(str, found))}, not "
+                f"pictures {(1, size, size, 3)} and probabilities {(1, classes)}."
+            )
+        [self._input], [self._output] = inputs, outputs
         self.pixel_type = np.dtype(self._input["dtype"]).name
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -194,7 +216,8 @@ def _encoded(values: np.ndarray, tensor: dict) -> np.ndarray:
         return values.astype(tensor["dtype"])
     scale, zero_point = tensor["quantization"]
     limits = np.iinfo(tensor["dtype"])
-    return np.clip(np.round(values / scale) + zero_point, limits.min, limits.max).astype(tensor["dtype"])
+    # A scale of 0 says that the integers are not quantized, but the values themselves.
+    return np.clip(np.round(values / (scale or 1.0)) + zero_point, limits.min, limits.max).astype(tensor["dtype"])
 
 
 def _decoded(values: np.ndarray, tensor: dict) -> np.ndarray:

@@ -1,27 +1,60 @@
-"""What evaluation adds to a run's folder: pictures of its curves and of its confusions."""
+"""What evaluation adds to a run's folder: pictures of its curves, its confusions and its worst mistakes."""
 
 from __future__ import annotations
 
-from kerascnn.evaluation.plots import confusion_figure, pixels_of, plot_curves
-from kerascnn.evaluation.scores import Scores
+import numpy as np
+
+from kerascnn.data.dataset import Examples
+from kerascnn.evaluation.plots import confusion_figure, mistakes_figure, pixels_of, plot_curves
+from kerascnn.evaluation.predictors import Facts
+from kerascnn.evaluation.scores import Scores, views
+from kerascnn.training.event_files import EventFile
 from kerascnn.training.run_folder import RunFolder
 
+MISTAKES = 24
 
-def report_run(folder: RunFolder, scores: Scores, title: str) -> None:
-    """Writes curves.png and confusion_matrix.png, and shows the latter in TensorBoard too.
+
+def report_run(folder: RunFolder, scores: Scores, title: str, examples: Examples, facts: Facts) -> None:
+    """Writes curves.png and confusion_matrix.png, and shows the latter and the worst mistakes in TensorBoard.
 
     Args:
         folder: of a run that ended.
         scores: of its model on its validation pictures.
         title: above the pictures.
+        examples: the validation pictures.
+        facts: how the model wants them.
     """
-    import tensorflow as tf
-
     history = folder.history()
     plot_curves(history, title, folder.path / "curves.png")
-    figure = confusion_figure(scores.confusion(), scores.class_names, f"{title}, validation")
-    figure.savefig(folder.path / "confusion_matrix.png")
-    writer = tf.summary.create_file_writer(str(folder.tensorboard / "validation"))
-    with writer.as_default(step=len(history)):
-        tf.summary.image("confusion matrix", pixels_of(figure)[None])
-    writer.close()
+    confusions = confusion_figure(scores.confusion(), scores.class_names, f"{title}, validation")
+    confusions.savefig(folder.path / "confusion_matrix.png")
+    events = EventFile(folder.tensorboard / "validation")
+    events.picture("confusion matrix", pixels_of(confusions), step=len(history))
+    worst = worst_mistakes(scores)
+    if len(worst):
+        pictures = np.concatenate(list(views(examples.take(worst), facts)))
+        mistakes = mistakes_figure(pictures, captions(scores, worst), f"{title}, most wrong first")
+        events.picture("most wrong predictions", pixels_of(mistakes), step=len(history))
+    events.close()
+
+
+def worst_mistakes(scores: Scores, most: int = MISTAKES) -> np.ndarray:
+    """Pictures that were misnamed, int (at most `most`,), beginning with the one whose class was thought least likely.
+
+    Example:
+        >>> scores.labels[worst_mistakes(scores)[0]]
+        3
+    """
+    wrong = np.flatnonzero(scores.predictions != scores.labels)
+    own = scores.probabilities[wrong, scores.labels[wrong]]
+    return wrong[np.argsort(own, kind="stable")][:most]
+
+
+def captions(scores: Scores, pictures: np.ndarray) -> list[str]:
+    """What is on the pictures, and what they were taken for with which probability."""
+    texts = []
+    for number in pictures:
+        taken_for = scores.predictions[number]
+        names = scores.class_names[scores.labels[number]], scores.class_names[taken_for]
+        texts.append(f"{names[0]},\nnot {names[1]} ({scores.probabilities[number, taken_for]:.0%})")
+    return texts

@@ -30,7 +30,8 @@ from kerascnn.evaluation.predictors import (
 )
 from kerascnn.evaluation.scores import views
 from kerascnn.export.deployable import deployable, in_float32
-from kerascnn.export.model_card import model_card
+from kerascnn.export.metadata import About
+from kerascnn.export.model_card import model_card, training_in_words
 from kerascnn.export.saved_model import write_saved_model
 from kerascnn.export.tflite import CALIBRATED, PIXEL_TYPES, QUANTIZATIONS, write_tflite
 from kerascnn.export.verification import Tolerance, Verification, verify
@@ -64,8 +65,10 @@ def export(
     formats: Sequence[str] = FORMATS,
     quantize: str | Sequence[str] = UNQUANTIZED,
     calibration: DataSet | None = None,
-    pixels: str = "uint8",
+    pixels: str | None = None,
     origin: dict[str, Any] | None = None,
+    author: str | None = None,
+    license: str | None = None,
     tolerance: Tolerance = Tolerance(),
     track: Track = untracked,
 ) -> Export:
@@ -82,8 +85,11 @@ def export(
             `write_tflite`. "none" is NAME.tflite, the others are NAME-FORM.tflite.
         calibration: whose training pictures show "int8" and "int16x8" the ranges of the network's activations; the
             data's own by default.
-        pixels: what "int8" takes, "uint8" or "int8".
-        origin: the contents of the run's recipe.yaml, for the model card.
+        pixels: what `.tflite` files take, see `kerascnn.export.tflite.pixel_type`; by default float32 where they are
+            not quantized, and uint8 where they are.
+        origin: the contents of the run's recipe.yaml, for the model card and the metadata of `.tflite` files.
+        author: who made the model, for the same.
+        license: under which terms the model may be used, for the same.
         tolerance: how far an exported form may be from the model.
         track: shows progress over an iterable of known length.
 
@@ -98,12 +104,14 @@ def export(
     forms = [quantize] if isinstance(quantize, str) else list(quantize)
     _check("format", formats, FORMATS)
     _check("quantization", forms, QUANTIZATIONS)
-    _check("type of pixels", [pixels], PIXEL_TYPES)
+    if pixels is not None:
+        _check("type of pixels", [pixels], PIXEL_TYPES)
     path = None
     if not isinstance(model, keras.Model):
         path = Path(model)
         model = load_keras(path)
     folder = Path(folder)
+    about = About(folder.name, training_in_words(origin) if origin else None, author, license)
     staging = _staging(folder)
     try:
         flat = deployable(model)
@@ -114,7 +122,7 @@ def export(
         for form in forms if "tflite" in formats else []:
             tflite = staging / (f"{folder.name}.tflite" if form == UNQUANTIZED else f"{folder.name}-{form}.tflite")
             shown = _calibration(calibration or data, facts_of(model)) if form in CALIBRATED else ()
-            write_tflite(flat, tflite, form, calibration=shown, pixels=pixels)
+            write_tflite(flat, tflite, form, calibration=shown, pixels=pixels, about=about)
             exported.append(TFLitePredictor(tflite))
         trained, exact = KerasPredictor(model, path), KerasPredictor(in_float32(model))
         verification = verify(trained, exact, exported, data, tolerance=tolerance, track=track)
@@ -122,7 +130,7 @@ def export(
             return Export(None, verification)
         facts = facts_of(model)
         (staging / LABELS_FILE).write_text("\n".join(facts.class_names) + "\n", encoding="utf-8")
-        card = model_card(folder.name, facts, verification, exported, origin)
+        card = model_card(about, facts, verification, exported, origin)
         (staging / "model_card.md").write_text(card, encoding="utf-8")
         (staging / "verification.json").write_text(json.dumps(verification.to_dict(), indent=2) + "\n")
         _publish(staging, folder)

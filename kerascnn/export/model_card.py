@@ -7,6 +7,7 @@ from typing import Any
 
 from kerascnn.applications import registry
 from kerascnn.evaluation.predictors import UNQUANTIZED, Facts, Predictor, SavedModelPredictor, TFLitePredictor
+from kerascnn.export.metadata import About
 from kerascnn.export.verification import Row, Verification
 from kerascnn.training import Recipe
 
@@ -14,7 +15,7 @@ CLASSES_SHOWN = 20
 
 
 def model_card(
-    name: str,
+    about: About,
     facts: Facts,
     verification: Verification,
     exported: Sequence[Predictor],
@@ -23,7 +24,7 @@ def model_card(
     """A Markdown page: what the model is, what it was measured to do, how to run it.
 
     Args:
-        name: of the exported model.
+        about: name, author and licence of the exported model.
         facts: its classes and input.
         verification: the measurements.
         exported: the files, of which the first `.tflite` is the example.
@@ -34,8 +35,9 @@ def model_card(
     if len(facts.class_names) > CLASSES_SHOWN:
         classes += f" and {len(facts.class_names) - CLASSES_SHOWN} more (labels.txt)"
     sections = [
-        f"# {name}",
+        f"# {about.name}",
         *(_origin(origin) if origin else []),
+        *_rights(about),
         f"It tells {len(facts.class_names)} classes apart: {classes}.",
         "## Measured",
         f"On the {trained.pictures} validation pictures of its data, none of them trained on, one centre crop each:",
@@ -50,18 +52,30 @@ def model_card(
     return "\n\n".join(sections) + "\n"
 
 
-def _origin(origin: dict[str, Any]) -> list[str]:
-    facts, versions = origin["facts"], origin["versions"]
-    recipe = Recipe.from_dict(origin["recipe"], "the run's recipe")
+def training_in_words(origin: dict[str, Any]) -> str:
+    """A sentence on which network was trained on what, and how.
+
+    Args:
+        origin: the contents of a run's recipe.yaml.
+    """
+    facts, recipe = origin["facts"], Recipe.from_dict(origin["recipe"], "the run's recipe")
     entry = registry.info(recipe.model)
-    made_with = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return [
-        f"{entry.builder} ({entry.paper}), trained from scratch on `{origin['data']['source'].rpartition('/')[2]}`: "
+    return (
+        f"{entry.builder} ({entry.paper}), trained from scratch on {origin['data']['source'].rpartition('/')[2]}: "
         f"{facts['training_pictures']} training pictures, {recipe.epochs} epochs in batches of "
         f"{recipe.batch_size}, {recipe.optimizer.name} with a learning rate of {recipe.peak_learning_rate:g} "
-        f"({recipe.schedule.name}), {recipe.precision}, seed {recipe.seed}.",
-        f"Made with {made_with}.",
-    ]
+        f"({recipe.schedule.name}), {recipe.precision}, seed {recipe.seed}."
+    )
+
+
+def _origin(origin: dict[str, Any]) -> list[str]:
+    made_with = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
+    return [training_in_words(origin), f"Made with {made_with}."]
+
+
+def _rights(about: About) -> list[str]:
+    author = [f"Author: {about.author}."] if about.author else []
+    return [*author, f"Licence: {about.license}."] if about.license else author
 
 
 def _gate(verification: Verification) -> str:

@@ -13,6 +13,8 @@ import numpy as np
 
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import FACTS_FILE, LABELS_FILE, UNQUANTIZED, facts_of
+from kerascnn.export.metadata import About, model_metadata
+from kerascnn.export.metadata_buffer import with_metadata
 from kerascnn.native_output import discarded_stderr
 
 if TYPE_CHECKING:
@@ -21,7 +23,22 @@ if TYPE_CHECKING:
 # Forms whose activations are integers, so that their ranges must be seen on pictures.
 CALIBRATED = ("int8", "int16x8")
 QUANTIZATIONS = (UNQUANTIZED, "float16", "dynamic", *CALIBRATED)
-PIXEL_TYPES = ("uint8", "int8")
+PIXEL_TYPES = ("uint8", "int8", "float32")
+
+
+def pixel_type(quantize: str, asked: str | None = None) -> str:
+    """What a file of a form takes.
+
+    Cameras and bitmaps have whole pixels of 8 bits, so that is the default on phones; "none" is the reference that
+    everything is held against, and takes any.
+
+    Args:
+        quantize: the form.
+        asked: "uint8" or "float32" for every form, "int8" for the form "int8" only; None for the form's own.
+    """
+    if asked is None or (asked == "int8" and quantize != "int8"):
+        return "float32" if quantize == UNQUANTIZED else "uint8"
+    return asked
 
 
 def write_tflite(
@@ -30,13 +47,14 @@ def write_tflite(
     quantize: str = UNQUANTIZED,
     *,
     calibration: Iterable[np.ndarray] = (),
-    pixels: str = "uint8",
+    pixels: str | None = None,
+    about: About | None = None,
 ) -> None:
     """Writes a `.tflite` file of builtin operations for one picture at a time.
 
-    It takes pixels (1, height, width, 3) and gives probabilities (1, classes). Pixels are float32 in [0, 255] but in
-    the form "int8". The class names and the picture's cut are appended as a zip archive, which is where TFLite's
-    metadata keeps associated files too: interpreters do not look past the network, and any unzip program lists them.
+    Its signature takes `pixels` (1, height, width, 3) in [0, 255] and gives `probabilities` (1, classes). Metadata in
+    the file describe both to MediaPipe and to Android's tools; the class names that they refer to, and the picture's
+    cut, are appended as a zip archive: interpreters do not look past the network, and any unzip program lists them.
 
     Args:
         model: in its deployable form.
@@ -46,8 +64,10 @@ def write_tflite(
             runs. "int8" is 8 bits throughout, with ranges found beforehand; "int16x8" has activations of 16 bits.
             Operations without an integer kernel stay in float32 (powers of local response normalization).
         calibration: for "int8" and "int16x8", float32 (count, height, width, 3) batches in [0, 255].
-        pixels: of "int8", the type of its input: "uint8" are plain pixels, with float32 probabilities; "int8" are
-            pixels - 128, with probabilities * 256 - 128 in int8, for processors that have integers only.
+        pixels: the type of its input: see `pixel_type`. "uint8" and "float32" are plain pixels, with float32
+            probabilities; "int8" are pixels - 128, with probabilities * 256 - 128 in int8, for processors that have
+            integers only.
+        about: what the metadata say beside; by default the model's name.
 
     Raises:
         InputError: an unknown form or type of pixels.
@@ -55,12 +75,15 @@ def write_tflite(
     Example:
         >>> write_tflite(deployable(model), Path("model-float16.tflite"), "float16")
     """
-    for name, value, known in (("quantize", quantize, QUANTIZATIONS), ("pixels", pixels, PIXEL_TYPES)):
+    for name, value, known in (("quantize", quantize, QUANTIZATIONS), ("pixels", pixels, (None, *PIXEL_TYPES))):
         if value not in known:
-            raise InputError(f"{name} must be one of {', '.join(known)}, not '{value}'.")
+            raise InputError(f"{name} must be one of {', '.join(filter(None, known))}, not '{value}'.")
     facts = replace(facts_of(model), quantization=quantize)
+    metadata = model_metadata(about or About(model.name), facts)
     with discarded_stderr():
-        path.write_bytes(_converted(model, facts.image_size, quantize, calibration, pixels))
+        network = _converted(model, facts.image_size, quantize, calibration, pixel_type(quantize, pixels))
+    with path.open("wb") as file:
+        file.writelines(with_metadata(network, metadata))
     with zipfile.ZipFile(path, "a") as extras:
         extras.writestr(LABELS_FILE, "\n".join(facts.class_names) + "\n")
         extras.writestr(FACTS_FILE, facts.to_json())
@@ -70,9 +93,12 @@ def _converted(model: keras.Model, size: int, quantize: str, calibration: Iterab
     """The network as a FlatBuffer, by TensorFlow's converter: nothing else here knows it."""
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec((1, size, size, 3), tf.float32, name="pixels")])
+    # The form "int8" takes its integers as they are; in others, they are made floats first.
+    given = tf.uint8 if pixels == "uint8" and quantize != "int8" else tf.float32
+
+    @tf.function(input_signature=[tf.TensorSpec((1, size, size, 3), given, name="pixels")])
     def network(pixels):
-        return model(pixels, training=False)
+        return {"probabilities": model(tf.cast(pixels, tf.float32), training=False)}
 
     # The converter finds the weights through a module that holds them; through a Keras 3 model it does not.
     module = tf.Module()
@@ -91,7 +117,7 @@ def _converted(model: keras.Model, size: int, quantize: str, calibration: Iterab
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantize in CALIBRATED:
-        converter.representative_dataset = lambda: _samples(calibration)
+        converter.representative_dataset = lambda: _samples(calibration, given)
     if quantize == "int8":
         _set_types(converter, pixels)
     return converter.convert()
@@ -104,7 +130,7 @@ def _set_types(converter: tf.lite.TFLiteConverter, pixels: str) -> None:
     converter.inference_output_type = tf.int8 if pixels == "int8" else tf.float32
 
 
-def _samples(calibration: Iterable[np.ndarray]):
+def _samples(calibration: Iterable[np.ndarray], given: tf.DType):
     """The pictures one by one; in the first, one pixel is black and one white.
 
     The range of the input is then [0, 255] whatever the pictures are, so its scale is 1: an input of 8 bits takes
@@ -116,4 +142,4 @@ def _samples(calibration: Iterable[np.ndarray]):
             if first:
                 picture[0, 0], picture[-1, -1] = 0, 255
                 first = False
-            yield [picture[None]]
+            yield [np.round(picture[None]).astype(given.as_numpy_dtype) if given.is_integer else picture[None]]

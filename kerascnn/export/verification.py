@@ -12,7 +12,7 @@ import numpy as np
 
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.tracking import Track, untracked
-from kerascnn.evaluation.predictors import UNQUANTIZED, Predictor, TFLitePredictor
+from kerascnn.evaluation.predictors import UNQUANTIZED, Predictor, TFLitePredictor, WholePixels
 from kerascnn.evaluation.scores import evaluate, views
 from kerascnn.export.operations import operations_of
 from kerascnn.export.tflite import CALIBRATED
@@ -143,7 +143,7 @@ def verify(
 
     Args:
         trained: the model as it was trained.
-        exact: its deployable form, in float32, in Keras.
+        exact: its deployable form, in float32, in Keras; it is shown whole pixels where a file takes those only.
         exported: the files, opened from where they were written.
         data: whose validation pictures are used.
         tolerance: what counts as right.
@@ -154,11 +154,15 @@ def verify(
         []
     """
     picture = next(views(data.validation.take(np.arange(1)), trained.facts))
-    reference = evaluate(exact, data, track=track)
+    references = {}
     rows = []
     trained_scores = None
     for predictor in (trained, *exported):
         scores = evaluate(predictor, data, track=track)
+        whole = predictor.pixel_type != "float32"
+        if whole not in references:
+            references[whole] = evaluate(WholePixels(exact) if whole else exact, data, track=track)
+        reference = references[whole]
         trained_scores = trained_scores or scores
         rows.append(
             Row(

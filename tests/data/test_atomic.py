@@ -1,5 +1,6 @@
 """Files that are whole or not there."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -7,7 +8,8 @@ import sys
 
 import pytest
 
-from kerascnn.data.atomic import replacing
+from kerascnn.data.atomic import beside, replacing
+from kerascnn.data.disk_room import refusal
 
 
 def test_the_name_appears_with_the_last_byte(tmp_path):
@@ -46,3 +48,34 @@ def test_others_may_read_what_they_may_read_elsewhere(tmp_path):
         pass
     (tmp_path / "ordinary").touch()
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+def test_a_file_that_is_written_by_name(tmp_path):
+    target = tmp_path / "model.keras"
+    for content in ("old", "new"):
+        with beside(target) as partial:
+            assert partial.parent == tmp_path and partial.suffix == ".keras"
+            partial.write_text(content)
+        assert target.read_text() == content
+    with pytest.raises(ValueError), beside(target) as partial:
+        partial.write_text("half")
+        raise ValueError
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk is full"),
+        (OSError("Unable to write (errno = 28, error message = 'No space left on device')"), "the disk is full"),
+        (RuntimeError("runs/x/events.out; No space left on device"), "the disk is full"),
+        (OSError(errno.EROFS, "Read-only file system"), "Read-only file system"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), None),
+        (ValueError("other"), None),
+    ],
+    ids=["full", "quota", "HDF5", "TensorFlow", "read-only", "missing", "other"],
+)
+def test_what_a_disk_refuses(error, said):
+    assert refusal(error) == said

@@ -11,6 +11,7 @@ from kerascnn import InputError, data
 from kerascnn.applications import ResNet20
 from kerascnn.data.dataset import ArrayExamples
 from kerascnn.evaluation import TFLitePredictor
+from kerascnn.evaluation.scores import views
 from kerascnn.export import Row, Tolerance, Verification, deployable, export
 from kerascnn.export.operations import operations_of
 from kerascnn.export.tflite import QUANTIZATIONS, write_tflite
@@ -154,6 +155,27 @@ def test_powers_stay_in_float_and_are_named(googlenet_run, photographs, tmp_path
     assert row.operations["CONV_2D"] == 57
 
 
+@pytest.mark.parametrize(("pixels", "type_of_input"), [(None, "float32"), ("uint8", "uint8")])
+def test_a_file_of_whole_pixels_is_held_against_the_network_on_whole_pixels(
+    photographs, tmp_path, pixels, type_of_input
+):
+    """Of a network for which half a grey level is much."""
+    keras.utils.set_random_seed(0)
+    pixels_in = keras.Input((16, 16, 3), name="pixels")
+    # Linear, so that nothing saturates.
+    scores = keras.layers.Dense(2, kernel_initializer=keras.initializers.RandomNormal(0, 0.001), name="scores")
+    values = scores(keras.layers.Flatten(name="flat")(pixels_in))
+    model = keras.Model(pixels_in, ClassLabels(["lying", "standing"], name="labels")(values), name="rough")
+    loaded = data.load(photographs)
+    result = export(model, loaded, tmp_path / "rough", formats=["tflite"], pixels=pixels)
+    assert result.verification.rows[1].largest_difference < 1e-4
+    predictor = TFLitePredictor(tmp_path / "rough" / "rough.tflite")
+    assert predictor.pixel_type == type_of_input
+    [shown] = views(loaded.validation, predictor.facts)
+    difference = np.abs(predictor.probabilities(shown) - np.asarray(model(shown))).max()
+    assert (difference > 1e-3) == (pixels == "uint8"), difference
+
+
 ROW = Row("TFLite int8", "int8", 0.9, 1000, 1000, 0, 0.3, 0.01, 1, 1.0)
 
 
@@ -183,7 +205,7 @@ def test_the_gate(changes, tolerance, sentence):
         ({"formats": ["onnx"]}, "format must be one of savedmodel, tflite, not 'onnx'"),
         ({"formats": []}, "format must be one of savedmodel, tflite, not nothing"),
         ({"quantize": "int4"}, "quantization must be one of none, float16, dynamic, int8, int16x8, not 'int4'"),
-        ({"pixels": "uint16"}, "pixels must be one of uint8, int8, not 'uint16'"),
+        ({"pixels": "uint16"}, "pixels must be one of uint8, int8, float32, not 'uint16'"),
     ],
 )
 def test_refused_in_a_sentence(brightness, greys, tmp_path, arguments, sentence):

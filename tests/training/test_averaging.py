@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from kerascnn.layers import BatchNormalization
-from kerascnn.training import AveragedWeights, Averaging, Recipe, RunFolder, Schedule, callbacks_for, resume, train
+from kerascnn.training import AveragedWeights, Averaging, Recipe, Schedule, callbacks_for
 from kerascnn.training.assembly import compile_for
 from kerascnn.training.optimizers import optimizer_for
-from kerascnn.training.trainer import Interrupted
 
 PICTURES = np.random.default_rng(0).normal(3, 2, (12, 4, 4, 3)).astype("float32")
 
@@ -86,33 +85,3 @@ def test_rules_hold_behind_a_loss_scale():
         ends.append([*model.get_weights(), model.optimizer.learning_rate.numpy()])
     for alone, scaled in zip(*ends, strict=True):
         np.testing.assert_allclose(alone, scaled, rtol=1e-5, atol=1e-6)
-
-
-class Stop(keras.callbacks.Callback):
-    def on_train_batch_end(self, batch, logs=None):
-        if int(self.model.optimizer.iterations.numpy()) == 12:
-            raise KeyboardInterrupt
-
-
-@pytest.mark.slow
-def test_a_resumed_training_ends_in_the_same_averages_and_rates(few_digits, tmp_path):
-    """L2 decay, a plateau that is met each epoch, and averages: all of it is in the checkpoint or the history."""
-    recipe = Recipe.load("resnet20").with_values(epochs=4, batch_size=32, precision="float32")
-    recipe = replace(
-        recipe, schedule=Schedule("plateau", factor=0.5, patience=1), averaging=Averaging(0.9, statistics_batches=2)
-    )
-    whole = train(recipe, few_digits, runs=tmp_path / "whole")
-    with pytest.raises(Interrupted) as stopped:
-        train(recipe, few_digits, runs=tmp_path / "cut", callbacks=[Stop()])
-    folder = RunFolder.open(stopped.value.folder.path)
-    assert folder.newest_checkpoint()[1] == 2
-    run = resume(folder, folder.read_recipe()[0], few_digits)
-    for ours, theirs in zip(run.model.get_weights(), whole.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    rates = [[row["learning_rate"] for row in one.folder.history()] for one in (run, whole)]
-    assert rates[0] == rates[1]
-    errors = [1 - row["val_top1"] for row in whole.folder.history()]
-    assert rates[0][0] == pytest.approx(0.025)
-    for epoch in range(1, 4):
-        met = errors[epoch - 1] >= min(errors[: epoch - 1], default=float("inf"))
-        assert rates[0][epoch] == pytest.approx(rates[0][epoch - 1] * (0.5 if met else 1))

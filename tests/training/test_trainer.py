@@ -1,7 +1,6 @@
 """A training and what it leaves behind, read back."""
 
 import csv
-import shutil
 from dataclasses import replace
 
 import keras
@@ -13,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import kerascnn
 from kerascnn import InputError, data
-from kerascnn.training import Interrupted, Recipe, RunFolder, resolved, resume, train
+from kerascnn.training import Recipe, RunFolder, resolved, train
 from kerascnn.training.tensorboard import picture_grid, tag
 
 CURVES = {"loss", "top-1 accuracy"}
@@ -45,7 +44,9 @@ def test_run_folder(digits_run):
         "checkpoints",
         "tensorboard",
     }
-    assert [file.name for file in folder.checkpoints.iterdir()] == ["epoch-0003.keras"]
+    accuracies = [row["val_top1"] for row in folder.history()]
+    best = f"best-epoch-{1 + accuracies.index(max(accuracies)):04d}.keras"
+    assert {file.name for file in folder.checkpoints.iterdir()} == {"epoch-0002.npz", "epoch-0003.npz", best}
 
 
 def test_recipe_file_says_everything(digits_run):
@@ -56,6 +57,7 @@ def test_recipe_file_says_everything(digits_run):
     assert written["facts"]["classes"] == list("0123456789")
     assert written["facts"]["training_pictures"] == 160
     assert written["facts"]["trainable_parameters"] == 269_722
+    assert written["conduct"] == {"checkpoint_minutes": 10.0, "best": 1, "deterministic": False}
     assert written["versions"]["keras"] == keras.__version__
     assert written["versions"]["kerascnn"] == kerascnn.__version__
     recipe, source, limit, _ = digits_run.folder.read_recipe()
@@ -133,61 +135,6 @@ def test_the_same_seed_gives_the_same_weights(digits_run, digits_recipe, few_dig
         np.testing.assert_array_equal(ours, theirs)
     other = train(digits_recipe.with_values(seed=1, epochs=1), few_digits, runs=tmp_path)
     assert not np.array_equal(other.model.get_layer("fc").kernel, digits_run.model.get_layer("fc").kernel)
-
-
-class StopIn(keras.callbacks.Callback):
-    """Presses Ctrl-C in the middle of an epoch."""
-
-    def __init__(self, epoch):
-        super().__init__()
-        self.epoch = epoch
-        self.reached = False
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.reached = epoch == self.epoch
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.reached and batch == 2:
-            raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("epoch", [0, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(epoch, digits_run, digits_recipe, few_digits, tmp_path):
-    with pytest.raises(Interrupted, match="keeps the last whole epoch") as stopped:
-        train(digits_recipe, few_digits, runs=tmp_path, limit=200, callbacks=[StopIn(epoch)])
-    folder = RunFolder.open(stopped.value.folder.path)
-    assert folder.newest_checkpoint() == (folder.checkpoint_file(epoch), epoch)
-    assert not folder.model_file.exists()
-    recipe, source, limit, _ = folder.read_recipe()
-    run = resume(folder, recipe, data.load(source, limit=limit))
-    for ours, theirs in zip(run.model.get_weights(), digits_run.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    figures = ("epoch", "loss", "val_loss", "top1", "val_top1", "learning_rate")
-    ours, theirs = folder.history(), digits_run.folder.history()
-    assert [[row[name] for name in figures] for row in ours] == [[row[name] for name in figures] for row in theirs]
-    assert sorted(events(folder, "train")[0]["loss"]) == [1, 2, 3]
-
-
-def test_a_finished_run_can_be_resumed_without_harm(digits_run, few_digits, tmp_path):
-    folder = RunFolder(shutil.copytree(digits_run.folder.path, tmp_path / "run"))
-    (folder.checkpoints / "partial-epoch-0003.keras").write_bytes(b"cut")
-    run = resume(folder, digits_run.recipe, few_digits)
-    for ours, theirs in zip(run.model.get_weights(), digits_run.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    assert folder.history() == digits_run.folder.history()
-    assert [file.name for file in folder.checkpoints.iterdir()] == ["epoch-0003.keras"]
-
-
-def test_resume_refuses_other_data_and_damaged_checkpoints(digits_run, photographs, tmp_path):
-    with pytest.raises(InputError, match="other classes"):
-        resume(digits_run.folder, digits_run.recipe, data.load(photographs))
-    folder = RunFolder(tmp_path)
-    with pytest.raises(InputError, match="no checkpoint"):
-        resume(folder, digits_run.recipe, data.load(photographs))
-    folder.checkpoints.mkdir()
-    folder.checkpoint_file(1).write_bytes(b"PK")
-    with pytest.raises(InputError, match="cannot be read"):
-        resume(folder, digits_run.recipe, data.load(photographs))
 
 
 def test_mistakes_leave_nothing_behind(few_digits, tmp_path):

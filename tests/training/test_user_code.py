@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from kerascnn import InputError
+from kerascnn import InputError, data
 from kerascnn.applications import GoogLeNet, ResNet20
-from kerascnn.training import Recipe, callbacks_for, compile_for
+from kerascnn.training import Recipe, callbacks_for, compile_for, resume, train
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 72, 72, 3)).astype("float32")
 LABELS = keras.utils.to_categorical(np.arange(8) % 2, 2)
@@ -63,3 +63,43 @@ def test_epochs_must_be_known():
     with pytest.raises(InputError, match="say how long they are with steps_per_epoch"):
         compile_for(model, Recipe.load("resnet_small"))
     compile_for(model, replace(Recipe.load("resnet_small"), iterations=100).with_settings(["schedule.warmup_epochs=0"]))
+
+
+@pytest.fixture(scope="module")
+def own_model():
+    pixels = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, strides=2, name="own_conv")(pixels)
+    x = keras.layers.Flatten()(x)
+    return keras.Model(pixels, keras.layers.Dense(10, "softmax", name="own_fc")(x), name="mine")
+
+
+def test_train_takes_a_model_of_one_s_own_and_the_name_of_data(own_model, tmp_path):
+    recipe = Recipe.load("resnet20").with_values(epochs=1, batch_size=32, precision="float32")
+    before = own_model.get_layer("own_conv").kernel.numpy()
+    run = train(recipe, data="digits", model=own_model, runs=tmp_path, limit=100)
+    assert run.folder.path.name.startswith("mine-digits-")
+    assert run.recipe.image_size == 8
+    assert not np.array_equal(own_model.get_layer("own_conv").kernel.numpy(), before)
+    # Whole pixels go in, and the classes have names.
+    loaded = keras.saving.load_model(run.folder.model_file)
+    assert loaded.get_layer("labels").class_names == tuple("0123456789")
+    pictures = IMAGES[:, :8, :8] * 127 + 128
+    np.testing.assert_array_equal(loaded(pictures), run.model(pictures))
+    again = resume(run.folder, run.recipe, data.load("digits", limit=100), model=own_model)
+    np.testing.assert_array_equal(again.model(pictures), run.model(pictures))
+
+
+@pytest.mark.parametrize(
+    ("settings", "classes", "sentence"),
+    [
+        (["image_size=32"], 10, r"mine takes pictures of \(8, 8, 3\), not of \(32, 32, 3\)"),
+        ([], 7, r"mine has an output of shape \(7,\) for 10 classes"),
+    ],
+)
+def test_a_model_of_one_s_own_must_fit(settings, classes, sentence, few_digits, tmp_path):
+    pixels = keras.Input((8, 8, 3))
+    outputs = keras.layers.Dense(classes, "softmax")(keras.layers.GlobalAveragePooling2D()(pixels))
+    recipe = Recipe.load("resnet20").with_settings(settings)
+    with pytest.raises(InputError, match=sentence):
+        train(recipe, few_digits, model=keras.Model(pixels, outputs, name="mine"), runs=tmp_path)
+    assert not list(tmp_path.iterdir())

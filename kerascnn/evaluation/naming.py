@@ -1,0 +1,106 @@
+"""Naming what is on many pictures, one after another, in the memory of a few."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kerascnn.data.layouts import PICTURE_SUFFIXES, walk
+from kerascnn.data.pictures import read_picture
+from kerascnn.data.pipeline import views_of
+from kerascnn.errors import InputError
+from kerascnn.evaluation.predictors import Predictor
+
+BATCH = 32
+
+
+class Picture(NamedTuple):
+    """A picture file and its pixels, uint8 (height, width, 3)."""
+
+    path: Path
+    pixels: np.ndarray
+
+
+class Prediction(NamedTuple):
+    """The most probable classes of a picture, each with its probability, the best first, equal ones as in the model."""
+
+    path: Path
+    top: list[tuple[str, float]]
+
+
+def picture_files(places: Sequence[Path], skip: Callable[[InputError], object]) -> list[Path]:
+    """The files that are meant by files and folders.
+
+    Args:
+        places: a file is taken whatever its name; of a folder, whatever below it has the suffix of a picture, in the
+            order of its path, without what is hidden.
+        skip: is given the reason why something below a folder cannot be opened, which is then left out.
+
+    Raises:
+        InputError: nothing is there, or a folder has no pictures.
+
+    Example:
+        >>> picture_files([Path("holiday"), Path("cat.webp")], print)
+        [PosixPath('holiday/beach/1.jpg'), PosixPath('holiday/beach/2.jpg'), PosixPath('cat.webp')]
+    """
+    found = []
+    for place in places:
+        if place.is_dir():
+            tree = walk(place)
+            for item in tree.unreachable:
+                skip(InputError(f"{place / item.path} cannot be read: {item.reason}."))
+            below = [place / name for name in tree.files if name.lower().endswith(PICTURE_SUFFIXES)]
+            if not below:
+                raise InputError(f"{place} has no pictures, that is no files named *{', *'.join(PICTURE_SUFFIXES)}.")
+            found += below
+        elif place.exists():
+            found.append(place)
+        else:
+            raise InputError(f"there is no file {place}.")
+    return found
+
+
+def readable(paths: Iterable[Path], skip: Callable[[InputError], object]) -> Iterator[Picture]:
+    """Reads pictures one by one.
+
+    Args:
+        paths: of files.
+        skip: is given the reason why a file cannot be read, which is then left out.
+    """
+    for path in paths:
+        try:
+            yield Picture(path, read_picture(path))
+        except InputError as error:
+            skip(error)
+
+
+def predictions(predictor: Predictor, pictures: Iterable[Picture], top: int = 5) -> Iterator[Prediction]:
+    """Names what is on pictures, in their order.
+
+    Never more than one picture in full size and `BATCH` in the network's are held.
+
+    Args:
+        predictor: from `open_predictor`.
+        pictures: such as those of `readable`.
+        top: how many classes each gets; not more than there are.
+
+    Example:
+        >>> next(predictions(open_predictor("pets.tflite"), readable([Path("cat.jpg")], print), top=1)).top
+        [('Cat', 0.93)]
+    """
+    facts = predictor.facts
+    remaining = iter(pictures)
+    while True:
+        paths, views = [], []
+        for picture in islice(remaining, BATCH):
+            paths.append(picture.path)
+            views.append(views_of([picture.pixels], facts.image_size, facts.crop_fraction)[0])
+        if not paths:
+            return
+        for path, row in zip(paths, predictor.probabilities(np.stack(views)), strict=True):
+            best = np.argsort(-row, kind="stable")[:top]
+            yield Prediction(path, [(facts.class_names[index], float(row[index])) for index in best])

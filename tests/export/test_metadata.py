@@ -1,0 +1,139 @@
+"""The metadata of `.tflite` files, read back by the published schema and used by MediaPipe."""
+
+import zipfile
+
+import numpy as np
+import pytest
+
+from kerascnn.evaluation import TFLitePredictor
+from kerascnn.evaluation.predictors import facts_of
+from kerascnn.export import deployable
+from kerascnn.export.metadata import About, model_metadata
+from kerascnn.export.metadata_buffer import with_metadata
+from kerascnn.export.tflite import QUANTIZATIONS, pixel_type, write_tflite
+
+ABOUT = About("digits", "Ten digits, größer als sie waren.", author="A. Nonymous", license="MIT")
+
+
+@pytest.fixture(scope="module")
+def files(digits_run, few_digits, tmp_path_factory):
+    """One `.tflite` file a form."""
+    folder = tmp_path_factory.mktemp("metadata")
+    model = deployable(digits_run.model)
+    shown = [few_digits.training.images[:16].astype("float32")]
+    for form in QUANTIZATIONS:
+        write_tflite(model, folder / f"{form}.tflite", form, calibration=shown, about=ABOUT)
+    return folder
+
+
+def network_of(path):
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.Model.GetRootAs(path.read_bytes(), 0)
+
+
+def metadata_of(path):
+    """The ModelMetadata in a file, by the classes that flatc made of the schema for MediaPipe."""
+    from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
+
+    model = network_of(path)
+    entries = [model.Metadata(index) for index in range(model.MetadataLength())]
+    [entry] = [entry for entry in entries if entry.Name() == b"TFLITE_METADATA"]
+    contents = model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()
+    assert schema.ModelMetadata.ModelMetadataBufferHasIdentifier(contents, 0)
+    return schema, schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(contents, 0))
+
+
+def test_every_field(files):
+    schema, found = metadata_of(files / "none.tflite")
+    assert (found.name, found.description.decode()) == (b"digits", ABOUT.description)
+    assert (found.author, found.license, found.minParserVersion) == (b"A. Nonymous", b"MIT", b"1.0.0")
+    [graph] = found.subgraphMetadata
+    [pixels] = graph.inputTensorMetadata
+    [probabilities] = graph.outputTensorMetadata
+    assert (pixels.name, probabilities.name) == (b"pixels", b"probabilities")
+    assert pixels.content.contentPropertiesType == schema.ContentProperties.ImageProperties
+    picture = pixels.content.contentProperties
+    assert (picture.colorSpace, picture.defaultSize.width, picture.defaultSize.height) == (
+        schema.ColorSpaceType.RGB, 32, 32,
+    )  # fmt: skip
+    [unit] = pixels.processUnits
+    assert unit.optionsType == schema.ProcessUnitOptions.NormalizationOptions
+    assert (list(unit.options.mean), list(unit.options.std)) == ([0], [1])
+    assert (list(pixels.stats.min), list(pixels.stats.max)) == ([0], [255])
+    assert probabilities.content.contentPropertiesType == schema.ContentProperties.FeatureProperties
+    assert (list(probabilities.stats.min), list(probabilities.stats.max)) == ([0], [1])
+    [labels] = probabilities.associatedFiles
+    assert (labels.name, labels.type) == (b"labels.txt", schema.AssociatedFileType.TENSOR_AXIS_LABELS)
+    assert [file.name for file in found.associatedFiles] == [b"kerascnn.json"]
+    with zipfile.ZipFile(files / "none.tflite") as extras:
+        assert extras.namelist() == ["labels.txt", "kerascnn.json"]
+        # Readers on phones map the file into memory.
+        assert all(entry.compress_type == zipfile.ZIP_STORED for entry in extras.infolist())
+
+
+def test_nothing_is_said_of_what_is_not_known(digits_run, tmp_path):
+    model = deployable(digits_run.model)
+    write_tflite(model, tmp_path / "digits.tflite")
+    _, found = metadata_of(tmp_path / "digits.tflite")
+    assert found.name.decode() == model.name
+    assert (found.description, found.author, found.license) == (None, None, None)
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 15])
+def test_the_network_stays_as_it_is_whatever_its_length(digits_run, length):
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 2), tf.float32)])
+    def double(x):
+        return x * tf.constant([[2.0, 3.0]])
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([double.get_concrete_function()])
+    network = converter.convert() + bytes(length)
+    metadata = model_metadata(About("x" * length), facts_of(digits_run.model))
+    front, back = with_metadata(network, metadata)
+    # Weights stay where they are within 16 bytes, and so do the metadata, as the schema asks.
+    assert back.startswith(network) and len(front) % 16 == len(back) % 16 == (front + back).index(metadata) % 16 == 0
+    from ai_edge_litert import schema_py_generated as schema
+
+    before, after = (schema.ModelT.InitFromObj(schema.Model.GetRootAs(part, 0)) for part in (network, front + back))
+    assert after.buffers[-1].data.tobytes() == metadata
+    assert after.metadata[-1].buffer == len(before.buffers)
+    assert [entry.name for entry in after.metadata[:-1]] == [entry.name for entry in before.metadata]
+    assert (after.version, after.description) == (before.version, before.description)
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=front + back)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], np.float32([[5, 7]]))
+    interpreter.invoke()
+    np.testing.assert_array_equal(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]), [[10, 21]])
+
+
+@pytest.mark.parametrize("form", QUANTIZATIONS)
+def test_the_signature_names_what_the_metadata_describe(files, form):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(files / f"{form}.tflite"))
+    assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["pixels"], "outputs": ["probabilities"]}}
+    [pixels] = interpreter.get_input_details()
+    assert np.dtype(pixels["dtype"]).name == ("float32" if form == "none" else "uint8") == pixel_type(form)
+
+
+@pytest.mark.parametrize("form", QUANTIZATIONS)
+def test_mediapipe_takes_the_file_as_it_is(files, few_digits, form):
+    """Top-1 and probability of pictures of the input's size, which MediaPipe does not resize."""
+    import mediapipe
+    from mediapipe.tasks.python import vision
+
+    base = mediapipe.tasks.BaseOptions(model_asset_path=str(files / f"{form}.tflite"))
+    pictures = few_digits.validation.images[:20]
+    expected = TFLitePredictor(files / f"{form}.tflite").probabilities(pictures.astype("float32"))
+    with vision.ImageClassifier.create_from_options(vision.ImageClassifierOptions(base_options=base)) as classifier:
+        for picture, row in zip(pictures, expected, strict=True):
+            image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
+            [head] = classifier.classify(image).classifications
+            assert head.head_name == "probabilities"
+            found = {int(category.category_name): category.score for category in head.categories}
+            np.testing.assert_allclose([found[number] for number in range(10)], row, atol=1e-3)
+            assert head.categories[0].score == max(found.values())

@@ -1,0 +1,132 @@
+"""docs/mobile.md: its commands and Python run as printed, its Kotlin and Swift held against exported files."""
+
+import ast
+import re
+import shlex
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerascnn.evaluation import open_predictor
+from kerascnn.export import deployable
+from kerascnn.export.tflite import QUANTIZATIONS, write_tflite
+
+PAGE = (Path(__file__).parents[2] / "docs" / "mobile.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(digits_run, few_digits, tmp_path_factory):
+    """Where the page's first command is run, with its run and some photos."""
+    folder = tmp_path_factory.mktemp("mobile")
+    shutil.copytree(digits_run.folder.path, folder / "runs" / "resnet20-digits-1")
+    (folder / "photos").mkdir()
+    for number in range(3):
+        Image.fromarray(few_digits.validation.images[number]).save(folder / "photos" / f"{number}.png")
+    return folder
+
+
+def files_of(folder):
+    return {path.stem.removeprefix("digits").removeprefix("-") or "none": path for path in folder.glob("*.tflite")}
+
+
+def run(line, folder, command):
+    program, *arguments = shlex.split(line.replace("-*", "-1"))
+    if program == "unzip":
+        flag, file, name = arguments
+        assert flag == "-p"
+        return zipfile.ZipFile(folder / file).read(name).decode()
+    assert program == "kerascnn"
+    # The model was trained for a moment only, and is near many ties.
+    outcome = command(*arguments, *(["--tolerance", "0.2"] if arguments[0] == "export" else []))
+    assert outcome.status == 0, outcome.err
+    return outcome.out
+
+
+def test_commands_and_python(folder, few_digits, command, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    exported, labels, facts, predicted = [
+        run(line, folder, command) for block in blocks("sh") for line in block.splitlines()
+    ]
+    assert set(files_of(folder / "saved_models" / "digits")) == {"int8", "float16"}
+    assert "exported to saved_models/digits" in exported
+    assert "Author: Ada." in (folder / "saved_models" / "digits" / "model_card.md").read_text()
+    assert labels.splitlines() == [str(number) for number in range(10)]
+    assert '"image_size": 32, "crop_fraction": 1.0' in facts
+    [code] = blocks("python")
+    exec(code, {"square": few_digits.validation.images[0]})
+    # By the page's own Python, and by `predict`.
+    best = capsys.readouterr().out.split()[0]
+    assert predicted.splitlines()[1].split(",")[:3] == ["photos/0.png", "1", best]
+
+
+@pytest.fixture(scope="module")
+def forms(digits_run, few_digits, tmp_path_factory):
+    """A file of each form."""
+    folder = tmp_path_factory.mktemp("forms")
+    model, shown = deployable(digits_run.model), [few_digits.training.images[:8].astype("float32")]
+    for form in QUANTIZATIONS:
+        write_tflite(model, folder / f"{form}.tflite", form, calibration=shown)
+    return folder
+
+
+def test_the_table_is_of_what_files_take_and_give(forms):
+    from ai_edge_litert.interpreter import Interpreter
+
+    rows = re.findall(r"\| NAME-?(\w*)\.tflite \| (\w+) \((.*?)\) \| (\w+) \((.*?)\) \|", PAGE)
+    assert {form or "none" for form, *_ in rows} == set(QUANTIZATIONS)
+    [head] = re.findall(r"\| file \| input `(\w+)` \| output `(\w+)` \|", PAGE)
+    for form, *tensors in rows:
+        interpreter = Interpreter(str(forms / f"{form or 'none'}.tflite"))
+        [signature] = interpreter.get_signature_list().values()
+        assert ([head[0]], [head[1]]) == (signature["inputs"], signature["outputs"])
+        for number, details in enumerate((interpreter.get_input_details(), interpreter.get_output_details())):
+            [tensor] = details
+            sides = {"size": 32, "classes": 10}
+            shape = [sides.get(side) or int(side) for side in tensors[2 * number + 1].split(", ")]
+            assert (np.dtype(tensor["dtype"]).name, tensor["shape"].tolist()) == (tensors[2 * number], shape)
+
+
+def product(expression, **values):
+    """The value of a product of names and numbers, which is written alike in Kotlin, Swift and Python."""
+    assert all(isinstance(node, ast.BinOp | ast.Mult | ast.Name | ast.Constant | ast.Expression | ast.Load)
+               for node in ast.walk(ast.parse(expression, mode="eval")))  # fmt: skip
+    return eval(expression, {"__builtins__": {}}, values)
+
+
+def test_kotlin_and_swift_fit_the_file(forms):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(forms / "int8.tflite"))
+    [pixels], [probabilities] = interpreter.get_input_details(), interpreter.get_output_details()
+    kotlin, swift = "\n".join(blocks("kotlin")), "\n".join(blocks("swift"))
+    side = 32
+    taken = int(np.prod(pixels["shape"])) * np.dtype(pixels["dtype"]).itemsize
+    # The side is read from the tensor, at the same place in both languages.
+    for place in (r"getInputTensor\(0\)\.shape\(\)\[(\d)\]", r"input\(at: 0\)\.shape\.dimensions\[(\d)\]"):
+        [index] = re.findall(place, kotlin + swift)
+        assert pixels["shape"][int(index)] == side
+    # As many bytes as the input has, and as many floats as the output.
+    [size] = re.findall(r"allocateDirect\((.*)\)", kotlin)
+    assert product(size, size=side) == taken
+    [size] = re.findall(r"Data\(capacity: (.*)\)", swift)
+    assert product(size, size=side) == taken
+    [count] = re.findall(r"Array\((\d+)\) \{ FloatArray\(labels\.size\) \}", kotlin)
+    assert [int(count), 10] == probabilities["shape"].tolist()
+    assert probabilities["dtype"] == np.float32 and "bindMemory(to: Float32.self)" in swift
+    # Red, green, blue of Android's 0xAARRGGBB, and three bytes of every four from the first on.
+    shifts = [int(shift) for shift in re.findall(r"colour shr (\d+)", kotlin)]
+    assert [(0x00112233 >> shift) & 255 for shift in shifts] == [0x11, 0x22, 0x33]
+    assert "rgba[start ..< start + 3]" in swift
+    # What is typed into the calls is what the file of the page's example says.
+    facts = open_predictor(forms / "int8.tflite").facts
+    assert re.findall(r"size = (\d+), cropFraction = ([\d.]+)f", kotlin) == [(str(facts.image_size), "1.0")]
+    assert facts.crop_fraction == 1.0
+    assert {*re.findall(r"digits-\w+", kotlin + swift)} == {"digits-int8"}

@@ -1,0 +1,127 @@
+"""Which devices are taken; GPUs are made up, for there are none where tests run."""
+
+from types import SimpleNamespace
+
+import pytest
+import tensorflow as tf
+
+from kerascnn import InputError
+from kerascnn.training import choose_precision
+from kerascnn.training.precision import has_tensor_cores
+from kerascnn.training.strategy import Cluster, Devices, choose_devices, choose_xla, choosing
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine with GPUs, which notes what TensorFlow would be made to see and which strategies to make."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    made = SimpleNamespace(seen=None, strategies=[])
+
+    def with_gpus(count, cluster=None):
+        present = [f"GPU {number}" for number in range(count)]
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: present if kind == "GPU" else ["CPU"])
+        monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: made.seen or present)
+        monkeypatch.setattr(tf.config, "set_visible_devices", lambda gpus, kind: setattr(made, "seen", gpus))
+        monkeypatch.setattr(choosing, "cluster_of", lambda: cluster)
+        for kind in ("_mirrored", "_multi_worker"):
+            monkeypatch.setattr(choosing, kind, lambda *given, kind=kind: made.strategies.append((kind, *given)))
+        return made
+
+    return with_gpus
+
+
+def workers(worker, hosts="aab"):
+    return Cluster(tuple(f"{host}:{number}" for number, host in enumerate(hosts)), worker, "TF_CONFIG")
+
+
+def test_a_processor_by_default(machine):
+    machine(0)
+    found = choose_devices()
+    assert (found.name, found.workers, found.chief) == ("cpu", 1, True)
+    assert str(found) == "devices cpu: there is no GPU"
+
+
+def test_one_gpu_of_several(machine):
+    made = machine(2)
+    assert choose_devices("gpu:1").name == "gpu:1"
+    assert made.seen == ["GPU 1"] and made.strategies == []
+
+
+def test_all_gpus_by_default(machine):
+    made = machine(3)
+    assert str(choose_devices()) == "devices gpu:0,1,2: TensorFlow finds 3 GPUs; MirroredStrategy"
+    assert made.strategies == [("_mirrored", ("GPU:0", "GPU:1", "GPU:2"))]
+
+
+def test_the_processor_though_there_are_gpus(machine):
+    made = machine(2)
+    assert choose_devices("cpu").reason == "as asked"
+    assert made.seen == []
+
+
+@pytest.mark.parametrize(("worker", "own"), [(0, "gpu:0,2"), (1, "gpu:1,3"), (2, "gpu:0,1,2,3")])
+def test_workers_of_one_machine_divide_its_gpus(worker, own, machine):
+    made = machine(4, workers(worker))
+    found = choose_devices()
+    assert (found.name, found.worker, found.workers, found.chief) == (own, worker, 3, worker == 0)
+    assert made.strategies == [("_multi_worker", workers(worker), own.count(",") + 1)]
+
+
+def test_cuda_visible_devices_has_divided_them(machine, monkeypatch):
+    machine(1, workers(1))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert choose_devices().name == "gpu:0"
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpus", "cluster", "sentence"),
+    [
+        ("tpu", 0, None, "devices must be 'auto', .*, not 'tpu'"),
+        ("cpu:0", 0, None, "not 'cpu:0'"),
+        ("gpu:", 1, None, "not 'gpu:'"),
+        ("gpu", 0, None, "asks for a GPU, and TensorFlow finds none; say --devices cpu"),
+        ("gpu:0,2", 2, None, "asks for GPU 2, and there are 2"),
+        ("cpu:2", 0, workers(0), "one device of its processor, not 2; start more workers"),
+        ("auto", 1, workers(0), "2 workers on this machine cannot share 1 GPU"),
+    ],
+)
+def test_mistakes(asked, gpus, cluster, sentence, machine):
+    machine(gpus, cluster)
+    with pytest.raises(InputError, match=sentence):
+        choose_devices(asked)
+
+
+def test_devices_come_before_anything_else():
+    tf.constant(1.0).numpy()
+    with pytest.raises(InputError, match="before TensorFlow computes anything"):
+        choose_devices("cpu:3")
+
+
+def test_shares():
+    four = Devices("cpu:4", "", SimpleNamespace(num_replicas_in_sync=4), worker=1, workers=2)
+    assert four.share(64) == 32
+    with pytest.raises(InputError, match=r"batches of 30 pictures .* 4 devices; say --batch-size 28 or 32"):
+        four.share(30)
+    with pytest.raises(InputError, match=r"3 validation picture.* among 4 devices"):
+        four.evaluation(None, 64, 3)
+
+
+def test_xla(machine, monkeypatch):
+    machine(0)
+    assert str(choose_xla()) == "XLA off: on a processor it halves the speed of training"
+    machine(1)
+    assert choose_xla().jit_compile == "auto"
+    monkeypatch.setattr(tf.distribute, "get_strategy", lambda: SimpleNamespace(num_replicas_in_sync=2))
+    assert choose_xla().jit_compile is False
+
+
+@pytest.mark.parametrize(
+    ("capability", "policy"),
+    [((9, 0), "mixed_float16"), ((7, 0), "mixed_float16"), ((6, 1), "float32"), (None, "float32")],
+)
+def test_float16_where_there_are_tensor_cores(capability, policy, machine, monkeypatch):
+    machine(1)
+    details = {"compute_capability": capability} if capability else {}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
+    assert has_tensor_cores(details) is (policy == "mixed_float16")
+    assert choose_precision("auto").policy == policy

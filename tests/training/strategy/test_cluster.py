@@ -1,0 +1,91 @@
+"""Who the workers are, from TF_CONFIG and from Slurm's variables."""
+
+import json
+
+import pytest
+
+from kerascnn import InputError
+from kerascnn.training.strategy import Cluster, cluster_of
+
+THREE = {"worker": ["a:1", "b:1", "b:2"]}
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """Sets variables, in an environment that says nothing else of clusters."""
+    for name in ("TF_CONFIG", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_NODELIST"):
+        monkeypatch.delenv(name, raising=False)
+
+    def set_variables(**variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, str(value))
+
+    return set_variables
+
+
+def config(cluster, kind="worker", index=0):
+    return json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
+
+
+def test_workers_of_tf_config(environment):
+    environment(TF_CONFIG=config(THREE, index=2))
+    assert cluster_of() == Cluster(("a:1", "b:1", "b:2"), 2, "TF_CONFIG")
+
+
+@pytest.mark.parametrize(("kind", "index", "worker"), [("chief", 0, 0), ("worker", 0, 1), ("worker", 1, 2)])
+def test_a_chief_comes_first(kind, index, worker, environment):
+    environment(TF_CONFIG=config({"worker": ["b:1", "c:1"], "chief": ["a:1"]}, kind, index))
+    assert cluster_of() == Cluster(("a:1", "b:1", "c:1"), worker, "TF_CONFIG")
+
+
+@pytest.mark.parametrize("text", ["", "{}", config({"worker": ["a:1"]}), config({"chief": ["a:1"]}, "chief")])
+def test_one_worker_is_none(text, environment):
+    environment(TF_CONFIG=text)
+    assert cluster_of() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "TF_CONFIG cannot be read .* it should be like"),
+        ("[1]", "TF_CONFIG cannot be read"),
+        (config(THREE, index=3), "this is worker 3, but its cluster has none of that number"),
+        (config(THREE, "chief"), "this is chief 0, but"),
+        (config({**THREE, "ps": ["p:1"]}), "names tasks of type 'ps'"),
+        (config(THREE, "evaluator"), "names tasks of type 'evaluator'"),
+    ],
+)
+def test_mistakes_in_tf_config(text, sentence, environment):
+    environment(TF_CONFIG=text)
+    with pytest.raises(InputError, match=sentence):
+        cluster_of()
+
+
+def slurm(environment, **others):
+    environment(
+        SLURM_JOB_ID=7, SLURM_STEP_NODELIST="node[9-10],big", SLURM_STEP_TASKS_PER_NODE="2(x2),1",
+        SLURM_STEP_NUM_TASKS=5, SLURM_PROCID=2, **others,
+    )  # fmt: skip
+
+
+def test_tasks_of_slurm(environment):
+    """In the order of the nodes as Slurm lists them; tasks of one machine have ports of their own."""
+    slurm(environment)
+    ports = [("node9", 10_007), ("node9", 10_008), ("node10", 10_007), ("node10", 10_008), ("big", 10_007)]
+    found = cluster_of()
+    assert found == Cluster(tuple(f"{host}:{port}" for host, port in ports), 2, "Slurm")
+    assert found.neighbours == (0, 2)
+
+
+def test_tf_config_comes_before_slurm(environment):
+    slurm(environment, TF_CONFIG=config(THREE, index=1))
+    assert cluster_of().origin == "TF_CONFIG"
+
+
+def test_a_lone_task_of_slurm(environment):
+    environment(SLURM_PROCID=0, SLURM_STEP_NUM_TASKS=1)
+    assert cluster_of() is None
+
+
+def test_neighbours():
+    assert [Cluster(("a:1", "b:1", "a:2"), worker, "").neighbours for worker in range(3)] == [(0, 2), (0, 1), (1, 2)]

@@ -1,0 +1,82 @@
+"""The batches of a training: those it learns from, those it is validated on, those its averages are measured on."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from kerascnn.data.dataset import DataSet
+from kerascnn.data.pipeline import evaluation_batches, training_batches
+
+from .checkpoints import Position
+from .recipe import Recipe
+from .strategy import Devices
+
+GRID_PICTURES = 36
+
+
+class Batches(NamedTuple):
+    """The pipelines of a training, a batch to look at, and their length.
+
+    Attributes:
+        training: the steps of all epochs that are left.
+        validation: one pass over the validation pictures.
+        statistics: what `AveragedWeights` measures on.
+        pictures: float32 (count, height, width, 3) in [0, 255], of the first batch; none where a training goes on.
+        steps: of a whole epoch.
+    """
+
+    training: Any
+    validation: Any
+    statistics: Any
+    pictures: np.ndarray
+    steps: int
+
+
+def steps_per_epoch(recipe: Recipe, data: DataSet) -> int:
+    """The full batches of an epoch."""
+    return len(data.training) // recipe.batch_size
+
+
+def batches_for(
+    model: keras.Model, recipe: Recipe, data: DataSet, position: Position | None, devices: Devices
+) -> Batches:
+    """The batches from a position on; None for the start. Of several workers each has its share.
+
+    Raises:
+        InputError: the pictures do not fill a batch, the augmentation cannot be done, or the devices cannot have equal
+            shares.
+    """
+    views = {
+        "classes": len(data.class_names),
+        "size": recipe.image_size,
+        "crop_fraction": recipe.pixels.crop_fraction,
+    }
+    augmented = {**views, "augmentation": recipe.augmentation, "seed": recipe.seed}
+    own = {"batch_size": devices.share(recipe.batch_size), "worker": devices.worker, "workers": devices.workers}
+    start = position or Position()
+    training = training_batches(
+        data.training, epochs=range(start.epochs, recipe.epochs), start_step=start.step, **augmented, **own
+    )
+    pictures = np.zeros((0, 1, 1, 3)) if position else next(iter(training))[0].numpy()[:GRID_PICTURES]
+    validation = evaluation_batches(data.validation, **views, **own)
+    # The same ones whatever the epoch, so that a training that goes on measures what it would have, and on every
+    # worker.
+    statistics = training_batches(data.training, epochs=range(1), batch_size=recipe.batch_size, **augmented)
+    return Batches(
+        devices.training(_for_heads(training, model), recipe.batch_size),
+        devices.evaluation(_for_heads(validation, model), recipe.batch_size, len(data.validation)),
+        statistics.take(recipe.averaging.statistics_batches),
+        pictures,
+        steps_per_epoch(recipe, data),
+    )
+
+
+def _for_heads(batches, model: keras.Model):
+    """The batches with the labels once for every classifier of the model."""
+    if not isinstance(model.output, dict):
+        return batches
+    heads = list(model.output)
+    return batches.map(lambda images, labels: (images, dict.fromkeys(heads, labels)))

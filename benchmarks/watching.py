@@ -113,6 +113,8 @@ class Training:
         for callback in self.callbacks:
             callback.on_epoch_begin(self.epochs)
         for step in range(self.task.steps):
+            for callback in self.callbacks:
+                callback.on_train_batch_begin(step)
             figures = self.model.train_function(self.iterator)
             for callback in self.callbacks:
                 callback.on_train_batch_end(step, figures)

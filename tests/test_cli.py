@@ -232,6 +232,8 @@ def png():
         (["train", "--epochs", "0"], "must be a whole number of at least 1, not '0'"),
         (["train", "--batch-size", "x"], "must be a whole number of at least 1, not 'x'"),
         (["train", "--seed", "-1"], "seed must be from 0"),
+        (["train", "--profile", "20:10"], "must be the first and the last step, as 10:20, not '20:10'"),
+        (["train", "--limit", "100", "--profile", "99:100"], "--profile begins with step 99, and the training has 12."),
         (["train", "--checkpoint-every", "often"], "must be a number of at least 0, not 'often'"),
         (["train", "--keep-best", "-1"], "must be a whole number of at least 0, not '-1'"),
         (["train", "--limit", "5"], "--limit 5 is too small for 10 classes"),

@@ -76,7 +76,8 @@ class Loop:
         self.model.stop_training = False
         self.model.make_train_function()
         iterator = self.waiting.on(iter(_distributed(self.batches.training, self.model)))
-        figures: dict[str, float] = {}
+        rows = self.state.history[-1:] if self.state else []
+        figures = {name: value for row in rows for name, value in row.items() if name != "epoch"}
         self.calls.on_train_begin()
         try:
             while self.position.epochs < self.epochs and not self.model.stop_training:

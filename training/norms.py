@@ -44,12 +44,16 @@ class Norms(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._events = EventFile(self.folder / "steps")
         self._variables = list(self.model.trainable_variables)
-        self._noted = _note(self.model, len(self._variables), self.every)
+        self._note = _Note(self.model, len(self._variables))
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if (self.steps_done + 1) % self.every == 0:
+            self._note.ask()
 
     def on_train_batch_end(self, batch, logs=None):
         self.steps_done += 1
         if self.steps_done % self.every == 0:
-            self._write(logs)
+            self._write(self._note.read(), float(logs["loss"]))
 
     def on_epoch_end(self, epoch, logs=None):
         squares = 0.0
@@ -80,52 +84,62 @@ class Norms(keras.callbacks.Callback):
         for number in kernels[:: -(-len(kernels) // MOST_LAYERS)]:
             yield number, self._variables[number].path.removesuffix("/kernel")
 
-    def _write(self, logs) -> None:
-        rate, *norms = self._noted.numpy().tolist()
-        if math.isnan(rate):
-            # Nothing was noted: a step whose scaled gradients overflow is left out.
-            return
-        figures = {
-            "gradient norm": math.hypot(*norms),
-            "learning rate": rate,
-            "loss, mean of the epoch so far": float(logs["loss"]),
-        }
+    def _write(self, noted: list[float], loss: float) -> None:
+        figures = {"loss, mean of the epoch so far": loss}
+        if noted:
+            figures |= {"learning rate": noted[0], "gradient norm": math.hypot(*noted[1:])}
         scale = loss_scale(self.model)
         if scale is not None:
             figures["loss scale"] = scale
         for name, value in figures.items():
             self._events.scalar(f"training step/{name}", value, self.steps_done)
-        if -self.steps_done % self.steps_per_epoch < self.every:
+        if noted and -self.steps_done % self.steps_per_epoch < self.every:
             for number, layer in self._layers():
-                self._events.scalar(f"weight gradient norms/{layer}", norms[number], self.steps_done)
+                self._events.scalar(f"weight gradient norms/{layer}", noted[1 + number], self.steps_done)
 
 
-def _note(model: keras.Model, count: int, every: int):
-    """Has the model's optimizer note its learning rate and the norms of its `count` gradients in every `every`-th step.
+class _Note:
+    """Has a model's optimizer note its learning rate and the norms of its gradients in the steps that are due.
 
-    Returns:
-        The variable, float32 (1 + count,), in which they are noted. It belongs to nobody's checkpoint.
+    What is noted is in variables that belong to nobody's checkpoint.
+
+    Args:
+        model: compiled, and not trained yet by this process.
+        count: of its gradients.
     """
-    import tensorflow as tf
 
-    # Of a loss that is scaled, the inner optimizer gets the gradients as they are.
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    noted = tf.Variable(tf.fill([1 + count], math.nan), trainable=False)
-    clip = optimizer._clip_gradients
+    def __init__(self, model: keras.Model, count: int):
+        import tensorflow as tf
 
-    def note(gradients):
-        norms = [tf.sqrt(2 * tf.nn.l2_loss(tf.cast(one, tf.float32))) for one in gradients]
-        noted.assign(tf.stack([tf.cast(optimizer.learning_rate, tf.float32), *norms]))
-        return True
+        self._due = tf.Variable(False, trainable=False)
+        self._empty = tf.fill([1 + count], math.nan)
+        self._noted = tf.Variable(self._empty, trainable=False)
+        # Of a loss that is scaled, the inner optimizer gets the gradients as they are, and none that overflow.
+        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+        clip = optimizer._clip_gradients
 
-    def noting(grads):
-        # Keras has left out those that do not exist, of weights that the loss does not depend on.
-        if len(grads) == count:
-            due = (tf.convert_to_tensor(optimizer.iterations) + 1) % every == 0
-            first_device = tf.equal(tf.distribute.get_replica_context().replica_id_in_sync_group, 0)
-            tf.cond(due & first_device, lambda: note(grads), lambda: True)
-        return clip(grads)
+        def note(gradients):
+            norms = [tf.sqrt(2 * tf.nn.l2_loss(tf.cast(one, tf.float32))) for one in gradients]
+            self._noted.assign(tf.stack([tf.cast(optimizer.learning_rate, tf.float32), *norms]))
+            return True
 
-    # Every gradient passes here, summed and unscaled, whether it is clipped or not.
-    optimizer._clip_gradients = noting
-    return noted
+        def noting(grads):
+            # Keras has left out those that do not exist, of weights that the loss does not depend on.
+            if len(grads) == count:
+                first_device = tf.equal(tf.distribute.get_replica_context().replica_id_in_sync_group, 0)
+                tf.cond(self._due & first_device, lambda: note(grads), lambda: True)
+            return clip(grads)
+
+        # Every gradient passes here, summed and unscaled, whether it is clipped or not.
+        optimizer._clip_gradients = noting
+
+    def ask(self) -> None:
+        """The next step is due."""
+        self._due.assign(True)
+
+    def read(self) -> list[float]:
+        """The rate and the norms of the step that was due; nothing where it moved no weight."""
+        self._due.assign(False)
+        noted = self._noted.numpy().tolist()
+        self._noted.assign(self._empty)
+        return [] if math.isnan(noted[0]) else noted

@@ -12,7 +12,7 @@ from kerascnn.errors import InputError
 
 from .event_files import EventFile
 from .recipe import Recipe
-from .trial import begin_trial, end_trial
+from .trial import begin_trial, end_trial, show_result
 
 # Keras' names for figures, and what the field calls them.
 TITLES = {"top1": "top-1 accuracy", "top5": "top-5 accuracy"}
@@ -27,7 +27,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     Curves are written once an epoch, for training and validation under one tag each, so that TensorBoard lays them
     over each other; the figures of a classifier among several are grouped under its name. The recipe's values and
-    the last epoch's figures make a row of TensorBoard's HParams table.
+    the newest epoch's figures make a row of TensorBoard's HParams table.
 
     Args:
         folder: gets the subfolders `train` and `validation`, and the file of the HParams table.
@@ -59,12 +59,11 @@ class TensorBoard(keras.callbacks.Callback):
         for name, value in logs.items():
             split = "validation" if name.startswith("val_") else "train"
             self._files[split].scalar(tag(name.removeprefix("val_")), value, step=epoch + 1)
-        self._epochs_done = epoch + 1
+        show_result(self._trial, logs, epoch + 1)
         self.flush()
 
     def on_train_end(self, logs=None):
-        if logs:
-            end_trial(self._trial, logs, self._epochs_done)
+        end_trial(self._trial)
         self.close()
 
     def flush(self) -> None:

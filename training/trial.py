@@ -7,7 +7,7 @@ from typing import Any
 from .event_files import EventFile
 from .recipe import Recipe
 
-# What a run is compared by: tags of its last figures, and where those are found among Keras'.
+# What a run is compared by: tags of its newest figures, and where those are found among Keras'.
 RESULTS = {
     "result/top-1 accuracy": ("val_main_top1", "val_top1"),
     "result/top-5 accuracy": ("val_main_top5", "val_top5"),
@@ -40,21 +40,25 @@ def begin_trial(events: EventFile, recipe: Recipe) -> None:
     events.summary(summary.session_start_pb(values))
 
 
-def end_trial(events: EventFile, figures: dict[str, float], epochs: int) -> None:
-    """Writes the last figures and that the run succeeded.
+def show_result(events: EventFile, figures: dict[str, float], epochs: int) -> None:
+    """Writes the figures that the table shows.
 
     Args:
         events: as for `begin_trial`.
-        figures: Keras', of the last epoch.
-        epochs: how many there were.
+        figures: Keras', of the newest epoch.
+        epochs: how many there were so far.
     """
-    from tensorboard.plugins.hparams import summary
-    from tensorboard.plugins.hparams.api_pb2 import Status
-
     for tag, names in RESULTS.items():
         found = [figures[name] for name in names if name in figures]
         if found:
             events.scalar(tag, found[0], epochs)
+
+
+def end_trial(events: EventFile) -> None:
+    """Writes that the run came to its end."""
+    from tensorboard.plugins.hparams import summary
+    from tensorboard.plugins.hparams.api_pb2 import Status
+
     events.summary(summary.session_end_pb(Status.Value("STATUS_SUCCESS")))
 
 

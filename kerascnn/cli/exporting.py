@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kerascnn.training import RunFolder
 
 # Said here as well, because `--help` does not wait for what exports.
-FORMATS = ("savedmodel", "tflite")
+FORMATS = ("savedmodel", "tflite", "onnx")
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int16x8")
 PIXEL_TYPES = ("uint8", "int8", "float32")
 
@@ -30,7 +30,7 @@ def add_verbs(verbs: Verbs) -> None:
     export = verbs.add(
         "export",
         run_export,
-        "export a trained model to SavedModel and TFLite and prove the files right",
+        "export a trained model to SavedModel, TFLite and ONNX and prove the files right",
         "kerascnn export runs/resnet20-digits-20261120-101500",
         "kerascnn export model.keras --data photos/ --to exported/mine",
         "kerascnn export runs/googlenet-pets-20261120-101500 --formats tflite --quantize none,float16,int8",
@@ -108,9 +108,9 @@ def _export_options(parser: Parser) -> None:
     parser.add_argument(
         "--formats",
         type=some_of(*FORMATS),
-        default=FORMATS,
+        default=FORMATS[:2],
         metavar="LIST",
-        help=f"of {', '.join(FORMATS)}, with commas (default: both)",
+        help=f"of {', '.join(FORMATS)}, with commas (default: {','.join(FORMATS[:2])}); onnx needs kerascnn[onnx]",
     )
     parser.add_argument(
         "--quantize",

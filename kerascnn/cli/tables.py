@@ -36,7 +36,8 @@ def models_table(registry: dict[str, Entry]) -> Table:
 def verification_table(exported: Export) -> None:
     """Prints the measurements of an export, what they were held against, and where it lies."""
     console = output()
-    table = Table("", "top-1", "agree", "max |Δ|", "mean |Δ|", "size", "ms", "1 core", box=BOX, padding=(0, 1, 0, 0))
+    headings = ("", "top-1", "agree", "max |Δ|", "mean |Δ|", "MB", "RAM", "ms", "1 core")
+    table = Table(*headings, box=BOX, padding=(0, 1, 0, 0))
     for column in table.columns[1:]:
         column.justify = "right"
     rows = exported.verification.rows
@@ -47,7 +48,8 @@ def verification_table(exported: Export) -> None:
             f"{row.agreeing}/{row.pictures}",
             f"{row.largest_difference:.1e}",
             f"{row.mean_difference:.1e}",
-            "–" if row.bytes is None else f"{row.bytes / 1e6:.2f} MB",
+            "–" if row.bytes is None else f"{row.bytes / 1e6:.2f}",
+            "–" if row.memory is None else f"{row.memory / 1e6:.1f}",
             f"{row.milliseconds:.2f}",
             "–" if row.milliseconds_one_thread is None else f"{row.milliseconds_one_thread:.2f}",
         )
@@ -57,13 +59,16 @@ def verification_table(exported: Export) -> None:
         f"top-1 accuracy on all {rows[0].pictures} validation pictures, how many predictions agree with the trained "
         f"model's,\nlargest difference of a probability from the network in float32 "
         f"(tolerated: {tolerance.probability:g}; from it as trained, on average, {tolerance.rounding:g}),\n"
-        "mean difference from it as trained, median milliseconds a picture on all processor cores and on one"
+        "mean difference from it as trained, megabytes of the file and of memory that running it takes at most,\n"
+        "median milliseconds a picture on all processor cores and on one"
     ]
     for row in rows:
         if row.operations:
             lines.append(f"{row.form} uses " + ", ".join(f"{name} {count}" for name, count in row.operations.items()))
         if row.in_float:
             lines.append(f"left in float32: {', '.join(row.in_float)}")
+        if row.layers_in_float:
+            lines.append(f"layers left in float32, which integers would harm: {', '.join(row.layers_in_float)}")
         if row.quantization != "none":
             allowed = tolerance.pictures_changed(row.quantization, row.pictures)
             lines.append(f"predictions that {row.form} changes: {row.changed} (tolerated: {allowed})")

@@ -37,8 +37,10 @@ def crops(image: tf.Tensor, side: int, size: int, name: Name) -> tf.Tensor:
         return evaluation_view(image, size, size / side)[None]
     layout = LAYOUTS[name]
     image = at_shorter_side(image, side)
-    cut = tf.stack([crop for place in layout.squares for crop in _of_square(_square(image, place, side), size, layout)])
-    return tf.concat([cut, mirrored(cut)], axis=0)
+    squares = [_square(image, place, side) for place in layout.squares]
+    pairs = [pair for square in squares for pair in _of_square(square, size, layout)]
+    plain, mirrors = zip(*pairs, strict=True)
+    return tf.stack([*plain, *mirrors])
 
 
 def at_shorter_side(image: tf.Tensor, side: int | tf.Tensor) -> tf.Tensor:
@@ -72,12 +74,18 @@ def _square(image: tf.Tensor, place: float, side: int) -> tf.Tensor:
     return tf.ensure_shape(image[top : top + side, left : left + side], (side, side, 3))
 
 
-def _of_square(square: tf.Tensor, size: int, layout: Layout) -> list[tf.Tensor]:
+def _of_square(square: tf.Tensor, size: int, layout: Layout) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Each crop and its mirror."""
     import tensorflow as tf
 
     room = square.shape[0] - size
-    corners = [(0, 0), (0, room), (room, 0), (room, room), (room // 2, room // 2)]
-    found = [square[top : top + size, left : left + size] for top, left in corners]
+    # Mirrored once and not crop by crop: a crop of the mirror is the mirror of a crop.
+    mirror = square[:, ::-1]
+    pairs = []
+    for top, left in [(0, 0), (0, room), (room, 0), (room, room), (room // 2, room // 2)]:
+        across = room - left
+        pairs.append((square[top : top + size, left : left + size], mirror[top : top + size, across : across + size]))
     if layout.whole:
-        found.append(tf.clip_by_value(tf.image.resize(square, (size, size), antialias=True), 0.0, 255.0))
-    return found
+        whole = tf.clip_by_value(tf.image.resize(square, (size, size), antialias=True), 0.0, 255.0)
+        pairs.append((whole, whole[:, ::-1]))
+    return pairs

@@ -1,4 +1,4 @@
-"""One face for every form of a trained model: `.keras` file, SavedModel folder, `.tflite` file."""
+"""One face for every form of a trained model: `.keras` file, SavedModel folder, `.tflite` or `.onnx` file."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from kerascnn.native_output import discarded_stderr
 
 if TYPE_CHECKING:
     import keras
+    from ai_edge_litert.interpreter import Interpreter
 
 # What an exported file carries beside the network: see `Facts`.
 FACTS_FILE = "kerascnn.json"
@@ -40,12 +41,14 @@ class Facts:
         image_size: height and width of the input in pixels.
         crop_fraction: how a picture is cut to that size, see `kerascnn.data.augmentation.evaluation_view`.
         quantization: "none", or how a `.tflite` file was made smaller, see `kerascnn.export.tflite.write_tflite`.
+        layers_in_float: of a file of integers, the layers to which integers do harm.
     """
 
     class_names: tuple[str, ...]
     image_size: int
     crop_fraction: float
     quantization: str = UNQUANTIZED
+    layers_in_float: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The facts but the class names, which are written to a file of labels."""
@@ -56,14 +59,16 @@ class Facts:
     @staticmethod
     def from_files(facts: str, labels: str) -> Facts:
         """The facts from the contents of the two files beside an exported network."""
-        return Facts(class_names=tuple(labels.splitlines()), **json.loads(facts))
+        values = json.loads(facts)
+        values["layers_in_float"] = tuple(values.get("layers_in_float", ()))
+        return Facts(class_names=tuple(labels.splitlines()), **values)
 
 
 class Predictor(ABC):
     """Class probabilities from pixels.
 
     Attributes:
-        kind: "Keras", "SavedModel" or "TFLite", and how that is quantized.
+        kind: "Keras", "SavedModel", "ONNX" or "TFLite", and how that is quantized.
         path: where the model was read from, or None.
         facts: class names, input size, cut.
         pixel_type: what the model takes: "float32"; of `.tflite` files perhaps "uint8" or "int8".
@@ -77,6 +82,10 @@ class Predictor(ABC):
     @abstractmethod
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """float32 (count, height, width, 3) in [0, 255] to float32 (count, classes)."""
+
+    def on_one_thread(self) -> Predictor | None:
+        """The same model on one processor core; None where threads are the whole process's, as TensorFlow's are."""
+        return None
 
     def size_in_bytes(self) -> int | None:
         """Of the file, or of all files of the folder."""
@@ -148,7 +157,7 @@ class SavedModelPredictor(Predictor):
                 (assets / FACTS_FILE).read_text(encoding="utf-8"), (assets / LABELS_FILE).read_text(encoding="utf-8")
             )
         except Exception as error:
-            raise InputError(f"{path} is not a SavedModel of kerascnn: {_one_line(error)}") from None
+            raise InputError(f"{path} is not a SavedModel of kerascnn: {one_line(error)}") from None
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """See `Predictor`."""
@@ -182,7 +191,7 @@ class TFLitePredictor(Predictor):
                 f"{path} is not a TFLite file of kerascnn: it is incomplete, or without {LABELS_FILE} and {FACTS_FILE}."
             ) from None
         except Exception as error:
-            raise InputError(f"{path} is not a TFLite file of kerascnn: {_one_line(error)}") from None
+            raise InputError(f"{path} is not a TFLite file of kerascnn: {one_line(error)}") from None
         if self.facts.quantization != UNQUANTIZED:
             self.kind = f"{self.kind} {self.facts.quantization}"
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
@@ -198,16 +207,19 @@ class TFLitePredictor(Predictor):
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """See `Predictor`."""
-        rows = []
-        for image in images:
-            self._interpreter.set_tensor(self._input["index"], _encoded(image[None], self._input))
-            self._interpreter.invoke()
-            rows.append(_decoded(self._interpreter.get_tensor(self._output["index"])[0], self._output))
-        return np.stack(rows)
+        return np.concatenate([run(self._interpreter, image[None]) for image in images])
 
     def on_one_thread(self) -> TFLitePredictor:
         """The same file on one processor core."""
         return TFLitePredictor(self.path, threads=1)
+
+
+def run(interpreter: Interpreter, picture: np.ndarray) -> np.ndarray:
+    """What a `.tflite` file's interpreter makes of float32 (1, height, width, 3) in [0, 255]: float32 (1, classes)."""
+    [pixels], [answer] = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.set_tensor(pixels["index"], _encoded(picture, pixels))
+    interpreter.invoke()
+    return _decoded(interpreter.get_tensor(answer["index"]), answer)
 
 
 def _encoded(values: np.ndarray, tensor: dict) -> np.ndarray:
@@ -270,14 +282,15 @@ def load_keras(path: Path) -> keras.Model:
     try:
         return keras.saving.load_model(path)
     except Exception as error:
-        raise InputError(f"{path} is not a Keras model: {_one_line(error)}") from None
+        raise InputError(f"{path} is not a Keras model: {one_line(error)}") from None
 
 
 def open_predictor(path: str | Path) -> Predictor:
     """A trained model in any form.
 
     Args:
-        path: a `.keras` file, a SavedModel folder, a `.tflite` file, or a run or export folder that holds one.
+        path: a `.keras` file, a SavedModel folder, a `.tflite` or `.onnx` file, or a run or export folder that holds
+            one.
 
     Raises:
         InputError: nothing is there, or nothing that is a model.
@@ -297,12 +310,18 @@ def open_predictor(path: str | Path) -> Predictor:
         return SavedModelPredictor(path)
     if path.suffix == ".tflite":
         return TFLitePredictor(path)
+    if path.suffix == ".onnx":
+        from kerascnn.evaluation.onnx_predictor import OnnxPredictor
+
+        return OnnxPredictor(path)
     if path.suffix == ".keras":
         return KerasPredictor(load_keras(path), path)
-    raise InputError(f"{path} is no model; give a .keras file, a SavedModel folder, a .tflite file or a run folder.")
+    raise InputError(
+        f"{path} is no model; give a .keras file, a SavedModel folder, a .tflite or .onnx file or a run folder."
+    )
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """The first sentence of an error, on one line."""
     words = " ".join(str(error).split()) or type(error).__name__
     return words[:200].rstrip(".") + "."

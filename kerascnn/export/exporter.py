@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +14,7 @@ import numpy as np
 from kerascnn.data.dataset import DataSet, limited
 from kerascnn.data.tracking import Track, untracked
 from kerascnn.errors import InputError
+from kerascnn.evaluation.onnx_predictor import OnnxPredictor, check_onnx_packages
 from kerascnn.evaluation.predictors import (
     LABELS_FILE,
     UNQUANTIZED,
@@ -32,11 +30,15 @@ from kerascnn.evaluation.scores import views
 from kerascnn.export.deployable import deployable, in_float32
 from kerascnn.export.metadata import About
 from kerascnn.export.model_card import model_card, training_in_words
+from kerascnn.export.onnx_file import write_onnx
+from kerascnn.export.publication import publish, staging
 from kerascnn.export.saved_model import write_saved_model
 from kerascnn.export.tflite import CALIBRATED, PIXEL_TYPES, QUANTIZATIONS, write_tflite
 from kerascnn.export.verification import Tolerance, Verification, verify
 
-FORMATS = ("savedmodel", "tflite")
+FORMATS = ("savedmodel", "tflite", "onnx")
+# What needs no more than the package's own requirements.
+USUAL_FORMATS = FORMATS[:2]
 
 # Ranges settle with some tens of pictures; every picture costs a run of the network.
 CALIBRATION_PICTURES = 128
@@ -48,8 +50,9 @@ class Export:
     """What an export made.
 
     Attributes:
-        folder: with what was asked for of saved_model/, NAME.tflite and NAME-FORM.tflite, and with labels.txt,
-            model_card.md and verification.json; None when the verification failed and nothing was published.
+        folder: with what was asked for of saved_model/, NAME.onnx, NAME.tflite and NAME-FORM.tflite, and with
+            labels.txt, model_card.md and verification.json; None when the verification failed and nothing was
+            published.
         verification: the measurements.
     """
 
@@ -62,7 +65,7 @@ def export(
     data: DataSet,
     folder: str | Path,
     *,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = USUAL_FORMATS,
     quantize: str | Sequence[str] = UNQUANTIZED,
     calibration: DataSet | None = None,
     pixels: str | None = None,
@@ -72,7 +75,7 @@ def export(
     tolerance: Tolerance = Tolerance(),
     track: Track = untracked,
 ) -> Export:
-    """Exports a model as SavedModel and TFLite and verifies every file on all validation pictures.
+    """Exports a model as SavedModel, TFLite and ONNX and verifies every file on all validation pictures.
 
     The folder appears, or replaces an earlier export, only when everything is written and verified.
 
@@ -80,7 +83,7 @@ def export(
         model: a Keras classifier, or its `.keras` file.
         data: its validation pictures are the measure.
         folder: where the export goes; its name is the exported model's.
-        formats: "savedmodel", "tflite" or both.
+        formats: of "savedmodel", "tflite" and, with the extra `onnx`, "onnx".
         quantize: one or several of "none", "float16", "dynamic", "int8" and "int16x8", a `.tflite` file each: see
             `write_tflite`. "none" is NAME.tflite, the others are NAME-FORM.tflite.
         calibration: whose training pictures show "int8" and "int16x8" the ranges of the network's activations; the
@@ -95,7 +98,7 @@ def export(
 
     Raises:
         InputError: the model is no classifier of pictures, does not fit the data, the folder cannot be written, there
-            are too few pictures to calibrate with, or a format or form is unknown.
+            are too few pictures to calibrate with, a format or form is unknown, or ONNX' packages are not installed.
 
     Example:
         >>> export("runs/mine/model.keras", data, "saved_models/mine", quantize=["none", "int8"]).verification.failures
@@ -110,33 +113,35 @@ def export(
     if not isinstance(model, keras.Model):
         path = Path(model)
         model = load_keras(path)
+    if "onnx" in formats:
+        check_onnx_packages()
     folder = Path(folder)
     about = About(folder.name, training_in_words(origin) if origin else None, author, license)
-    staging = _staging(folder)
-    try:
+    facts = facts_of(model)
+    with staging(folder) as staged:
         flat = deployable(model)
         exported: list[Predictor] = []
         if "savedmodel" in formats:
-            write_saved_model(flat, staging / "saved_model")
-            exported.append(SavedModelPredictor(staging / "saved_model"))
+            write_saved_model(flat, staged / "saved_model")
+            exported.append(SavedModelPredictor(staged / "saved_model"))
+        if "onnx" in formats:
+            write_onnx(flat, staged / f"{folder.name}.onnx")
+            exported.append(OnnxPredictor(staged / f"{folder.name}.onnx"))
         for form in forms if "tflite" in formats else []:
-            tflite = staging / (f"{folder.name}.tflite" if form == UNQUANTIZED else f"{folder.name}-{form}.tflite")
-            shown = _calibration(calibration or data, facts_of(model)) if form in CALIBRATED else ()
+            tflite = staged / (f"{folder.name}.tflite" if form == UNQUANTIZED else f"{folder.name}-{form}.tflite")
+            shown = _calibration(calibration or data, facts) if form in CALIBRATED else ()
             write_tflite(flat, tflite, form, calibration=shown, pixels=pixels, about=about)
             exported.append(TFLitePredictor(tflite))
         trained, exact = KerasPredictor(model, path), KerasPredictor(in_float32(model))
         verification = verify(trained, exact, exported, data, tolerance=tolerance, track=track)
         if verification.failures:
             return Export(None, verification)
-        facts = facts_of(model)
-        (staging / LABELS_FILE).write_text("\n".join(facts.class_names) + "\n", encoding="utf-8")
+        (staged / LABELS_FILE).write_text("\n".join(facts.class_names) + "\n", encoding="utf-8")
         card = model_card(about, facts, verification, exported, origin)
-        (staging / "model_card.md").write_text(card, encoding="utf-8")
-        (staging / "verification.json").write_text(json.dumps(verification.to_dict(), indent=2) + "\n")
-        _publish(staging, folder)
+        (staged / "model_card.md").write_text(card, encoding="utf-8")
+        (staged / "verification.json").write_text(json.dumps(verification.to_dict(), indent=2) + "\n")
+        publish(staged, folder)
         return Export(folder, verification)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _check(what: str, values: Sequence[str], known: Sequence[str]) -> None:
@@ -154,25 +159,3 @@ def _calibration(data: DataSet, facts: Facts) -> Iterator[np.ndarray]:
             f"{LEAST_CALIBRATION_PICTURES}."
         )
     return views(limited(data.training, CALIBRATION_PICTURES), facts)
-
-
-def _staging(folder: Path) -> Path:
-    """A folder beside the target, so that publishing is a rename."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder} is a file; an export is a folder.")
-        return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}.") from None
-
-
-def _publish(staging: Path, folder: Path) -> None:
-    staging.chmod(0o755)
-    if folder.exists():
-        replaced = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        os.replace(folder, replaced)
-        os.replace(staging, folder)
-        shutil.rmtree(replaced)
-    else:
-        os.replace(staging, folder)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerascnn.applications import registry
+from kerascnn.evaluation.onnx_predictor import OnnxPredictor
 from kerascnn.evaluation.predictors import UNQUANTIZED, Facts, Predictor, SavedModelPredictor, TFLitePredictor
 from kerascnn.export.metadata import About
 from kerascnn.export.verification import Row, Verification
@@ -27,7 +28,7 @@ def model_card(
         about: name, author and licence of the exported model.
         facts: its classes and input.
         verification: the measurements.
-        exported: the files, of which the first `.tflite` is the example.
+        exported: the files, of which the first `.tflite` is the example, if there is one.
         origin: the contents of the run's recipe.yaml, or None where the model comes from elsewhere.
     """
     trained = verification.rows[0]
@@ -42,6 +43,7 @@ def model_card(
         "## Measured",
         f"On the {trained.pictures} validation pictures of its data, none of them trained on, one centre crop each:",
         _table(verification.rows),
+        *_left_in_float(verification.rows),
         _gate(verification),
         "## Use",
         _use(facts, exported),
@@ -96,24 +98,37 @@ def _gate(verification: Verification) -> str:
 
 def _table(rows: tuple[Row, ...]) -> str:
     lines = [
-        "| form | top-1 accuracy | same prediction as trained | size | ms a picture | ms on one core |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| form | top-1 accuracy | same prediction as trained | size | memory | ms a picture | ms on one core |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
-        size = "–" if row.bytes is None else f"{row.bytes / 1e6:.2f} MB"
         alone = "–" if row.milliseconds_one_thread is None else f"{row.milliseconds_one_thread:.2f}"
         lines.append(
-            f"| {row.form} | {row.accuracy:.2%} | {row.agreeing} of {row.pictures} | {size} | {row.milliseconds:.2f} "
-            f"| {alone} |"
+            f"| {row.form} | {row.accuracy:.2%} | {row.agreeing} of {row.pictures} | {_megabytes(row.bytes)} "
+            f"| {_megabytes(row.memory)} | {row.milliseconds:.2f} | {alone} |"
         )
     return "\n".join(lines)
+
+
+def _megabytes(count: int | None) -> str:
+    return "–" if count is None else f"{count / 1e6:.2f} MB"
+
+
+def _left_in_float(rows: tuple[Row, ...]) -> list[str]:
+    return [
+        f"In the {row.form} these layers compute in float32, because integers would say too little of what they give "
+        f"or take: {', '.join(row.layers_in_float)}."
+        for row in rows
+        if row.layers_in_float
+    ]
 
 
 def _use(facts: Facts, exported: Sequence[Predictor]) -> str:
     size = facts.image_size
     lite = [predictor for predictor in exported if isinstance(predictor, TFLitePredictor)]
     saved = [predictor for predictor in exported if isinstance(predictor, SavedModelPredictor)]
-    example = (lite or saved)[0]
+    onnx = [predictor for predictor in exported if isinstance(predictor, OnnxPredictor)]
+    example = (lite or saved or onnx)[0]
     return "\n\n".join(
         [
             f"""Every form takes RGB pixels in [0, 255], {size} x {size}, and gives one probability a class in the
@@ -125,6 +140,7 @@ order of labels.txt; scaling is part of the network. A picture is prepared by re
 In Python, with an RGB picture of {size} x {size} in the array `pixels`:""",
             *(_lite_code(predictor) for predictor in lite[:1]),
             *(SAVED_MODEL_CODE for _ in saved),
+            *(_onnx_code(predictor) for predictor in onnx),
         ]
     )
 
@@ -136,6 +152,17 @@ import tensorflow as tf
 
 serve = tf.saved_model.load("saved_model").signatures["serve"]
 probabilities = serve(tf.constant(pixels[None], tf.float32))["probabilities"][0]
+```"""
+
+
+def _onnx_code(predictor: OnnxPredictor) -> str:
+    return f"""ONNX Runtime:
+
+```python
+import onnxruntime
+
+session = onnxruntime.InferenceSession("{predictor.path.name}")
+[probabilities] = session.run(["probabilities"], {{"pixels": pixels[None].astype("float32")}})[0]
 ```"""
 
 

@@ -1,4 +1,4 @@
-"""Which operations a `.tflite` file asks of the phone."""
+"""Which operations an exported file asks of what runs it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
 
 
 class Operations(NamedTuple):
-    """The operations of a `.tflite` file.
+    """The operations of a `.tflite` or `.onnx` file.
 
     Attributes:
-        counts: how often each is in the graph, by the name that TFLite's schema gives it.
-        foreign: those that are not built into every interpreter: TensorFlow's own ("Flex…") and custom ones.
+        counts: how often each is in the graph, by the name that the format gives it.
+        foreign: those that are not built into every interpreter: TensorFlow's own ("Flex…"), and custom ones.
         in_float: those whose result is a float32 tensor; in a file of integers, what was left out of them.
     """
 
@@ -25,12 +25,26 @@ class Operations(NamedTuple):
 
 
 def operations_of(path: Path) -> Operations:
-    """Reads which operations a `.tflite` file uses.
+    """Reads which operations a `.tflite` or `.onnx` file uses.
 
     Example:
         >>> operations_of(Path("resnet20-digits.tflite")).counts["CONV_2D"]
         19
     """
+    return _of_onnx(path) if path.suffix == ".onnx" else _of_tflite(path)
+
+
+def _of_onnx(path: Path) -> Operations:
+    import onnx
+
+    nodes = onnx.load(path).graph.node
+    # ONNX' own operations have no domain; "ai.onnx" is the same.
+    foreign = {node.op_type for node in nodes if node.domain not in ("", "ai.onnx")}
+    counts = Counter(node.op_type for node in nodes)
+    return Operations(dict(sorted(counts.items())), tuple(sorted(foreign)), ())
+
+
+def _of_tflite(path: Path) -> Operations:
     from ai_edge_litert import schema_py_generated as schema
 
     names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}

@@ -12,6 +12,7 @@ import keras
 from kerascnn.applications.deep import functional
 from kerascnn.data.augmentation import evaluation_view
 from kerascnn.evaluation.predictors import FACTS_FILE, LABELS_FILE, Facts, facts_of
+from kerascnn.export.orientation import exif_orientation, upright
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -29,9 +30,11 @@ def write_saved_model(model: keras.Model, folder: Path) -> None:
     - `serve_uint8`: the same from uint8 pixels.
     - `serve_bytes`: `image_bytes`, string (any,), each the contents of a JPEG, PNG, WebP, GIF or BMP file of any size,
       to `labels`, string, and `scores`, float32, (any, 5), the most probable first. Pictures are cut as in training's
-      evaluation; transparency is laid on white, of an animated GIF the first frame counts, EXIF rotation is not read.
-    - `features`: `pixels` as in `serve` to `features`, float32 (any, count), what the last dense layer classifies;
-      where there is such a layer.
+      evaluation; transparency is laid on white, of an animated GIF the first frame counts, and a JPEG file is turned as
+      its EXIF data say.
+    - `features`: `pixels` as in `serve` to `features`, float32 (any, count), what the last dense layer classifies: the
+      pooled maps of ResNets and Inceptions, what the second large dense layer gives of AlexNet, ZFNet and VGG. There is
+      none where the model does not end in a dense layer.
 
     The class names, one a line, and the picture's cut are assets.
 
@@ -85,7 +88,8 @@ def _signatures(model: keras.Model, facts: Facts) -> dict[str, Callable]:
     @tf.function(input_signature=[bytes_of_files])
     def serve_bytes(image_bytes):
         def view(contents):
-            return evaluation_view(_decoded(contents), size, facts.crop_fraction)
+            picture = upright(_decoded(contents), exif_orientation(contents))
+            return evaluation_view(picture, size, facts.crop_fraction)
 
         pixels = tf.map_fn(view, image_bytes, fn_output_signature=tf.TensorSpec((size, size, 3), tf.float32))
         scores, classes = tf.math.top_k(network(pixels)["probabilities"], min(TOP, len(facts.class_names)))

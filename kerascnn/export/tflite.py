@@ -13,6 +13,7 @@ import numpy as np
 
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import FACTS_FILE, LABELS_FILE, UNQUANTIZED, facts_of
+from kerascnn.export.integers import Converted, in_integers
 from kerascnn.export.metadata import About, model_metadata
 from kerascnn.export.metadata_buffer import with_metadata
 from kerascnn.native_output import discarded_stderr
@@ -61,8 +62,9 @@ def write_tflite(
         path: of the file.
         quantize: "none" is float32. "float16" keeps weights in 16 bits and computes in float32. "dynamic" keeps weights
             in 8 bits, with a scale a channel, and computes with activations in 8 bits whose ranges are found as it
-            runs. "int8" is 8 bits throughout, with ranges found beforehand; "int16x8" has activations of 16 bits.
-            Operations without an integer kernel stay in float32 (powers of local response normalization).
+            runs. "int8" is 8 bits throughout, with ranges found beforehand, but for layers to which that does harm (see
+            `kerascnn.export.integers`); "int16x8" has activations of 16 bits. Operations without an integer kernel
+            stay in float32 (powers of local response normalization).
         calibration: for "int8" and "int16x8", float32 (count, height, width, 3) batches in [0, 255].
         pixels: the type of its input: see `pixel_type`. "uint8" and "float32" are plain pixels, with float32
             probabilities; "int8" are pixels - 128, with probabilities * 256 - 128 in int8, for processors that have
@@ -70,7 +72,7 @@ def write_tflite(
         about: what the metadata say beside; by default the model's name.
 
     Raises:
-        InputError: an unknown form or type of pixels.
+        InputError: an unknown form or type of pixels, or calibration pictures that are none or of another size.
 
     Example:
         >>> write_tflite(deployable(model), Path("model-float16.tflite"), "float16")
@@ -78,19 +80,22 @@ def write_tflite(
     for name, value, known in (("quantize", quantize, QUANTIZATIONS), ("pixels", pixels, (None, *PIXEL_TYPES))):
         if value not in known:
             raise InputError(f"{name} must be one of {', '.join(filter(None, known))}, not '{value}'.")
-    facts = replace(facts_of(model), quantization=quantize)
-    metadata = model_metadata(about or About(model.name), facts)
+    facts = facts_of(model)
     with discarded_stderr():
-        network = _converted(model, facts.image_size, quantize, calibration, pixel_type(quantize, pixels))
+        converted = _converted(model, facts.image_size, quantize, calibration, pixel_type(quantize, pixels))
+    facts = replace(facts, quantization=quantize, layers_in_float=converted.layers_in_float)
+    metadata = model_metadata(about or About(model.name), facts)
     with path.open("wb") as file:
-        file.writelines(with_metadata(network, metadata))
+        file.writelines(with_metadata(converted.content, metadata))
     with zipfile.ZipFile(path, "a") as extras:
         extras.writestr(LABELS_FILE, "\n".join(facts.class_names) + "\n")
         extras.writestr(FACTS_FILE, facts.to_json())
 
 
-def _converted(model: keras.Model, size: int, quantize: str, calibration: Iterable[np.ndarray], pixels: str) -> bytes:
-    """The network as a FlatBuffer, by TensorFlow's converter: nothing else here knows it."""
+def _converted(
+    model: keras.Model, size: int, quantize: str, calibration: Iterable[np.ndarray], pixels: str
+) -> Converted:
+    """The network as a FlatBuffer, by TensorFlow's converter: nothing but this and `integers` knows it."""
     import tensorflow as tf
 
     # The form "int8" takes its integers as they are; in others, they are made floats first.
@@ -116,30 +121,28 @@ def _converted(model: keras.Model, size: int, quantize: str, calibration: Iterab
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantize in CALIBRATED:
-        converter.representative_dataset = lambda: _samples(calibration, given)
     if quantize == "int8":
-        _set_types(converter, pixels)
-    return converter.convert()
+        types = tf.dtypes.as_dtype(pixels), tf.int8 if pixels == "int8" else tf.float32
+        samples = _samples(calibration, size, given)
+        expected = np.concatenate([network(picture)["probabilities"] for [picture] in samples])
+        return in_integers(converter, samples, expected, [layer.name for layer in model.layers], types)
+    if quantize == "int16x8":
+        samples = _samples(calibration, size, given)
+        converter.representative_dataset = lambda: iter(samples)
+    return Converted(converter.convert(), ())
 
 
-def _set_types(converter: tf.lite.TFLiteConverter, pixels: str) -> None:
-    import tensorflow as tf
-
-    converter.inference_input_type = tf.dtypes.as_dtype(pixels)
-    converter.inference_output_type = tf.int8 if pixels == "int8" else tf.float32
-
-
-def _samples(calibration: Iterable[np.ndarray], given: tf.DType):
+def _samples(calibration: Iterable[np.ndarray], size: int, given: tf.DType) -> list[list[np.ndarray]]:
     """The pictures one by one; in the first, one pixel is black and one white.
 
     The range of the input is then [0, 255] whatever the pictures are, so its scale is 1: an input of 8 bits takes
     pixels as they are.
     """
-    first = True
-    for batch in calibration:
-        for picture in np.array(batch, np.float32):
-            if first:
-                picture[0, 0], picture[-1, -1] = 0, 255
-                first = False
-            yield [np.round(picture[None]).astype(given.as_numpy_dtype) if given.is_integer else picture[None]]
+    samples = [[picture[None]] for batch in calibration for picture in np.array(batch, np.float32)]
+    if not samples:
+        raise InputError("there are no pictures to calibrate with; integers need some to find their ranges on.")
+    for [picture] in samples:
+        if picture.shape[1:] != (size, size, 3):
+            raise InputError(f"a calibration picture is {picture.shape[1:]}; the network takes {(size, size, 3)}.")
+    samples[0][0][0, 0, 0], samples[0][0][0, -1, -1] = 0, 255
+    return [[np.round(picture).astype(np.uint8)] for [picture] in samples] if given.is_integer else samples

@@ -12,8 +12,9 @@ import numpy as np
 
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.tracking import Track, untracked
-from kerascnn.evaluation.predictors import UNQUANTIZED, Predictor, TFLitePredictor, WholePixels
+from kerascnn.evaluation.predictors import UNQUANTIZED, Predictor, WholePixels
 from kerascnn.evaluation.scores import evaluate, views
+from kerascnn.export.memory import peak_memory
 from kerascnn.export.operations import operations_of
 from kerascnn.export.tflite import CALIBRATED
 
@@ -65,8 +66,10 @@ class Row:
         bytes: on disk; None for what is not on it.
         milliseconds: the median for one picture at a time, on all processor cores.
         milliseconds_one_thread: the same on one; None for TensorFlow, whose threads are the process's.
-        operations: of a `.tflite` file, how often it uses each; None for other forms.
+        memory: bytes that running a `.tflite` or `.onnx` file adds to a process, see `peak_memory`; None for others.
+        operations: of a `.tflite` or `.onnx` file, how often it uses each; None for other forms.
         in_float: operations of a `.tflite` file of integers that compute in float32 all the same.
+        layers_in_float: layers of such a file that integers would harm and that compute in float32 for that reason.
         foreign: operations that are not built into every interpreter.
     """
 
@@ -81,8 +84,10 @@ class Row:
     bytes: int | None
     milliseconds: float
     milliseconds_one_thread: float | None = None
+    memory: int | None = None
     operations: dict[str, int] | None = None
     in_float: tuple[str, ...] = ()
+    layers_in_float: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
 
 
@@ -183,15 +188,18 @@ def verify(
 
 
 def _of_the_file(predictor: Predictor, picture: np.ndarray) -> dict[str, Any]:
-    """What can be measured of a `.tflite` file only."""
-    if not isinstance(predictor, TFLitePredictor):
+    """What can be measured of a single file only."""
+    alone = predictor.on_one_thread()
+    if alone is None or predictor.path is None:
         return {}
     operations = operations_of(predictor.path)
     whole = predictor.facts.quantization in CALIBRATED
     return {
-        "milliseconds_one_thread": _milliseconds(predictor.on_one_thread(), picture),
+        "milliseconds_one_thread": _milliseconds(alone, picture),
+        "memory": peak_memory(predictor.path),
         "operations": operations.counts,
         "in_float": operations.in_float if whole else (),
+        "layers_in_float": predictor.facts.layers_in_float,
         "foreign": operations.foreign,
     }
 

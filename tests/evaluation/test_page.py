@@ -30,7 +30,7 @@ def test_commands(digits_run, few_digits, command, tmp_path, monkeypatch):
         shutil.copytree(digits_run.folder.path, tmp_path / "runs" / name)
     (tmp_path / "saved_models" / "resnet20-digits").mkdir(parents=True)
     write_tflite(deployable(digits_run.model), tmp_path / "saved_models" / "resnet20-digits" / "resnet20-digits.tflite")
-    for line in "\n".join(blocks("sh")).splitlines():
+    for line in "".join(blocks("sh")).splitlines():
         program, *arguments = shlex.split(line.replace("-*", "-1"))
         assert program == "kerascnn"
         outcome = command(*arguments, "--limit", "100")

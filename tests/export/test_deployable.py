@@ -9,18 +9,6 @@ from kerascnn.applications import registry
 from kerascnn.export.deployable import deployable
 from kerascnn.layers import LocalResponseNormalization
 
-# Small pictures, where size is not the point; other networks take 16 x 16.
-SIZE = {
-    "alexnet": 67,
-    "alexnetv2": 63,
-    "zfnet": 53,
-    **dict.fromkeys(("vgg11", "vgg13", "vgg16", "vgg16c", "vgg19"), 32),
-    **dict.fromkeys(("plain18", "plain34", "resnet18", "resnet34"), 32),
-    **dict.fromkeys(("resnet50", "resnet101", "resnet152"), 64),
-    "googlenet": 72,
-    "bninception": 32,
-    **dict.fromkeys(("inceptionv2", "inceptionv3"), 107),
-}
 FAST = ("resnet20", "plain20", "bninception")
 
 # Forms that are not what the builder makes by default.
@@ -47,28 +35,13 @@ CASES = [
 ]
 
 
-def randomize(model):
-    """Gives every batch normalization and bias values that a mistake would show in."""
-    generator = np.random.default_rng(0)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            shape = layer.moving_mean.shape
-            scale = [generator.uniform(0.6, 1.2, shape)] if layer.scale else []
-            offset = [generator.normal(0, 0.2, shape)] if layer.center else []
-            statistics = [generator.normal(0, 0.2, shape), generator.uniform(0.5, 1.5, shape)]
-            layer.set_weights([*scale, *offset, *statistics])
-        elif getattr(layer, "use_bias", False):
-            layer.bias.assign(generator.normal(0, 0.1, layer.bias.shape))
-
-
 def normalizations(model):
     return [layer.name for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 @pytest.mark.parametrize(("name", "arguments"), CASES)
-def test_same_function_in_fewer_layers(name, arguments):
+def test_same_function_in_fewer_layers(name, arguments, size, randomize):
     keras.utils.set_random_seed(0)
-    size = SIZE.get(name, 16)
     heads = {"aux_heads": True} if registry.info(name).aux_heads else {}
     model = kerascnn.applications.create(
         name, input_shape=(size, size, 3), classes=3, classifier_activation=None, **heads, **arguments
@@ -86,7 +59,6 @@ def test_same_function_in_fewer_layers(name, arguments):
     assert normalizations(small) == (["norm1", "norm2"] if name == "alexnet" and arguments else [])
     assert not any(isinstance(layer, keras.layers.Dropout) or "aux" in layer.name for layer in small.layers)
     assert type(small) is type(keras.Model(small.inputs, small.outputs))
-    keras.backend.clear_session(free_memory=True)
 
 
 def graph():
@@ -113,7 +85,7 @@ def graph():
     return keras.Model(pixels, layers.Softmax(name="labels")(x))
 
 
-def test_folds_exactly_what_can_be_folded():
+def test_folds_exactly_what_can_be_folded(randomize):
     keras.utils.set_random_seed(0)
     model = graph()
     randomize(model)

@@ -202,8 +202,8 @@ def test_the_gate(changes, tolerance, sentence):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"formats": ["onnx"]}, "format must be one of savedmodel, tflite, not 'onnx'"),
-        ({"formats": []}, "format must be one of savedmodel, tflite, not nothing"),
+        ({"formats": ["caffe"]}, "format must be one of savedmodel, tflite, onnx, not 'caffe'"),
+        ({"formats": []}, "format must be one of savedmodel, tflite, onnx, not nothing"),
         ({"quantize": "int4"}, "quantization must be one of none, float16, dynamic, int8, int16x8, not 'int4'"),
         ({"pixels": "uint16"}, "pixels must be one of uint8, int8, float32, not 'uint16'"),
     ],
@@ -211,6 +211,32 @@ def test_the_gate(changes, tolerance, sentence):
 def test_refused_in_a_sentence(brightness, greys, tmp_path, arguments, sentence):
     with pytest.raises(InputError, match=sentence):
         export(brightness, greys, tmp_path / "never", **arguments)
+
+
+@pytest.mark.parametrize("form", ["int8", "int16x8"])
+@pytest.mark.parametrize(
+    ("calibration", "sentence"),
+    [
+        ([], "there are no pictures to calibrate with"),
+        ([np.zeros((9, 9, 9, 3))], r"a calibration picture is \(9, 9, 3\); the network takes \(8, 8, 3\)"),
+        ([np.zeros((9, 8, 8, 1))], r"a calibration picture is \(8, 8, 1\); the network takes \(8, 8, 3\)"),
+    ],
+)
+def test_pictures_that_cannot_calibrate(brightness, tmp_path, form, calibration, sentence):
+    with pytest.raises(InputError, match=sentence):
+        write_tflite(deployable(brightness), tmp_path / "never.tflite", form, calibration=calibration)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_classifier_is_not_exported(greys, tmp_path):
+    pixels = keras.Input((32, 32, 3), name="pixels")
+    maps = keras.Model(pixels, keras.layers.Conv2D(4, 3, name="conv")(pixels), name="maps")
+    wide = keras.Input((32, 48, 3), name="pixels")
+    oblong = keras.Model(wide, keras.layers.Dense(2, name="fc")(keras.layers.Flatten(name="flat")(wide)), name="oblong")
+    for model in (maps, oblong):
+        with pytest.raises(InputError, match=f"'{model.name}' does not map square RGB pictures of one size to classes"):
+            export(model, greys, tmp_path / "never")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_too_few_pictures_to_calibrate_with(brightness, greys, tmp_path):

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 import kerascnn
 from kerascnn.data.pictures import decode_picture
@@ -50,6 +50,8 @@ def files():
     noise = [
         Image.fromarray(generator.integers(0, 256, (*size, 3), "uint8")) for size in ((40, 60), (31, 33), (90, 20))
     ]
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
     clear = noise[0].convert("RGBA")
     clear.putalpha(Image.fromarray(generator.integers(0, 256, (40, 60), "uint8")))
     return [
@@ -66,6 +68,8 @@ def files():
         encoded(noise[0], "GIF", save_all=True, append_images=[noise[0].rotate(180)]),
         encoded(noise[2], "JPEG", quality=95),
         encoded(noise[2].convert("L"), "JPEG", quality=95),
+        # As a phone held upright writes it.
+        encoded(noise[2], "JPEG", quality=95, exif=turned),
     ]
 
 

@@ -75,7 +75,8 @@ def test_history(digits_run):
 def test_curves_of_a_lone_classifier(digits_run):
     training, _, _ = events(digits_run.folder, "train")
     validation, _, _ = events(digits_run.folder, "validation")
-    assert set(training) == CURVES | {"top-5 accuracy", "learning_rate", "images_per_second", "seconds"}
+    machine = {"images_per_second", "seconds", "waiting_share", "memory_gigabytes"}
+    assert set(training) == CURVES | {"top-5 accuracy", "learning_rate"} | machine
     assert set(validation) == CURVES | {"top-5 accuracy"}
     rows = digits_run.folder.history()
     for number, row in enumerate(rows):

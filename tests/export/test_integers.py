@@ -1,0 +1,71 @@
+"""Layers to which 8-bit integers do harm stay in float32, and are named."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from kerascnn.evaluation import open_predictor
+from kerascnn.export import Tolerance, deployable, export
+from kerascnn.export.integers import layer_of
+from kerascnn.export.operations import operations_of
+from kerascnn.export.tflite import write_tflite
+
+
+@pytest.fixture(scope="module")
+def lopsided(digits_run):
+    """The network with one channel between two layers a thousand times as large as the others, which nothing reads."""
+    model = keras.models.clone_model(deployable(digits_run.model))
+    model.set_weights(deployable(digits_run.model).get_weights())
+    kernel, bias = model.get_layer("conv3_3_1").get_weights()
+    bias[0] = 1e4
+    model.get_layer("conv3_3_1").set_weights([kernel, bias])
+    kernel, bias = model.get_layer("conv3_3_2").get_weights()
+    kernel[:, :, 0] = 0
+    model.get_layer("conv3_3_2").set_weights([kernel, bias])
+    return model
+
+
+def test_layers_on_both_sides_of_a_lopsided_tensor_stay_in_float(lopsided, few_digits, tmp_path):
+    images = few_digits.validation.images.astype("float32")
+    shown = [few_digits.training.images[:128].astype("float32")]
+    write_tflite(lopsided, tmp_path / "int8.tflite", "int8", calibration=shown)
+    predictor = open_predictor(tmp_path / "int8.tflite")
+    assert predictor.facts.layers_in_float == ("conv3_3_1", "conv3_3_2")
+    found = operations_of(tmp_path / "int8.tflite")
+    assert found.in_float == ("CONV_2D",)
+    # In and out of float32 on the way, and at the end.
+    assert found.counts["DEQUANTIZE"] == 2
+    assert np.abs(predictor.probabilities(images) - np.asarray(lopsided(images))).max() < 0.15
+
+
+def test_they_are_named_where_the_export_is_described(lopsided, few_digits, tmp_path):
+    loose = Tolerance(changed=0.1)
+    exported = export(
+        lopsided, few_digits, tmp_path / "mine", formats=["tflite"], quantize=["none", "int8"], tolerance=loose
+    )
+    rows = json.loads((exported.folder / "verification.json").read_text())["rows"]
+    assert [row["layers_in_float"] for row in rows] == [[], [], ["conv3_3_1", "conv3_3_2"]]
+    assert "In the TFLite int8 these layers" in (exported.folder / "model_card.md").read_text()
+
+
+def test_a_healthy_network_is_quantized_whole(digits_run, few_digits, tmp_path):
+    shown = [few_digits.training.images[:32].astype("float32")]
+    write_tflite(deployable(digits_run.model), tmp_path / "int8.tflite", "int8", calibration=shown)
+    assert open_predictor(tmp_path / "int8.tflite").facts.layers_in_float == ()
+    assert operations_of(tmp_path / "int8.tflite").in_float == ()
+
+
+@pytest.mark.parametrize(
+    ("tensor", "layer"),
+    [
+        ("net_1/conv1_relu_1/Relu;net_1/conv1_1/BiasAdd;net_1/conv1_1/convolution", "conv1"),
+        ("net/conv3_1/BiasAdd", "conv3_1"),
+        ("net_1/conv3_1_1/BiasAdd", "conv3_1"),
+        ("net_1/add_1/Add", "add"),
+        ("StatefulPartitionedCall:0", "StatefulPartitionedCall:0"),
+    ],
+)
+def test_layers_behind_tensors(tensor, layer):
+    assert layer_of(tensor, ["conv1", "conv1_relu", "conv3_1", "add"]) == layer

@@ -1,0 +1,88 @@
+"""ONNX files through ONNX Runtime, and what is said where its packages are not installed."""
+
+import importlib.util
+
+import keras
+import numpy as np
+import pytest
+
+import kerascnn.export.onnx_file as onnx_file
+from kerascnn import InputError
+from kerascnn.evaluation import open_predictor
+from kerascnn.evaluation.predictors import Facts
+from kerascnn.export import deployable, export
+from kerascnn.export.operations import operations_of
+
+needs_onnx = pytest.mark.skipif(importlib.util.find_spec("tf2onnx") is None, reason="the extra `onnx` is not installed")
+
+
+@pytest.fixture(scope="module")
+def exported(digits_run, few_digits, tmp_path_factory):
+    return export(digits_run.model, few_digits, tmp_path_factory.mktemp("onnx") / "mine", formats=["onnx"])
+
+
+@needs_onnx
+def test_it_is_verified_and_published_like_the_others(exported):
+    assert {entry.name for entry in exported.folder.iterdir()} == {
+        *("mine.onnx", "labels.txt", "model_card.md", "verification.json")
+    }
+    row = exported.verification.rows[1]
+    assert (row.form, row.agreeing) == ("ONNX", 40)
+    assert row.largest_difference < 1e-4
+    assert row.bytes == (exported.folder / "mine.onnx").stat().st_size
+    assert row.milliseconds_one_thread > 0
+    # ResNet-20: 1 + 3 * 3 * 2 convolutions, as many rectifications, one dense layer.
+    assert (row.operations["Conv"], row.operations["Relu"], row.operations["MatMul"]) == (19, 19, 1)
+
+
+@needs_onnx
+def test_it_carries_its_labels_and_takes_any_number_of_pictures(exported, digits_run, few_digits):
+    predictor = open_predictor(exported.folder / "mine.onnx")
+    assert predictor.facts == Facts(tuple("0123456789"), 32, 1.0)
+    images = few_digits.validation.images.astype("float32")
+    np.testing.assert_allclose(predictor.probabilities(images), digits_run.model(images), atol=1e-4)
+    np.testing.assert_allclose(predictor.probabilities(images[:1]), digits_run.model(images[:1]), atol=1e-4)
+
+
+@needs_onnx
+def test_grouped_convolutions(tmp_path):
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((8, 8, 3), name="pixels")
+    x = keras.layers.Conv2D(8, 3, name="conv1")(pixels)
+    x = keras.layers.Conv2D(8, 3, groups=4, name="conv2")(x)
+    model = keras.Model(pixels, keras.layers.Dense(2, name="fc")(keras.layers.Flatten(name="flatten")(x)))
+    onnx_file.write_onnx(deployable(model), tmp_path / "grouped.onnx")
+    assert operations_of(tmp_path / "grouped.onnx").counts["Conv"] == 2
+    images = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+    expected = np.asarray(model(images))
+    found = open_predictor(tmp_path / "grouped.onnx").probabilities(images)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@needs_onnx
+def test_networks_too_large_for_a_file_are_refused(digits_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_file, "LARGEST_BYTES", 1000)
+    with pytest.raises(InputError, match=r"the weights are \d+ bytes; an ONNX file holds 1000 at most"):
+        onnx_file.write_onnx(deployable(digits_run.model), tmp_path / "large.onnx")
+
+
+@needs_onnx
+def test_damaged_files_are_refused_in_a_sentence(exported, tmp_path):
+    whole = (exported.folder / "mine.onnx").read_bytes()
+    (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.onnx").write_text("not a network")
+    for name in ("cut.onnx", "text.onnx"):
+        with pytest.raises(InputError, match=f"{name} is not an ONNX file of kerascnn"):
+            open_predictor(tmp_path / name)
+
+
+def test_missing_packages_are_named_before_anything_is_done(digits_run, few_digits, tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "onnx" else find(name, *more))
+    sentence = r"ONNX needs the package onnx, which is not installed: pip install 'kerascnn\[onnx\]'\."
+    with pytest.raises(InputError, match=sentence):
+        export(digits_run.model, few_digits, tmp_path / "mine", formats=["tflite", "onnx"])
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "some.onnx").write_bytes(b"")
+    with pytest.raises(InputError, match=sentence):
+        open_predictor(tmp_path / "some.onnx")

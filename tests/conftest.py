@@ -16,6 +16,11 @@ from PIL import Image
 from kerascnn import data
 from kerascnn.cli import main
 
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+if CORES and (worker := os.environ.get("PYTEST_XDIST_WORKER")):
+    # A core each: threads of one process on all cores wait for each other while the other process has a core.
+    os.sched_setaffinity(0, [sorted(CORES)[int(worker.removeprefix("gw")) % len(CORES)]])
+
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
@@ -23,6 +28,12 @@ def cache(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cache")
     os.environ["KERASCNN_CACHE"] = str(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def on_all_cores():
+    """To be called in a child process that is to have the cores that its users' has."""
+    return lambda: CORES and os.sched_setaffinity(0, CORES)
 
 
 @dataclass

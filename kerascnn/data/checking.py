@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+from kerascnn.cores import cores
 from kerascnn.data.pictures import UnreadablePictureError, opened, opened_plain, orientation, upright_rgb
 from kerascnn.data.tracking import Track, untracked
 from kerascnn.native_output import discarded_stderr, jpeg_damage_discarded
@@ -23,7 +24,7 @@ from kerascnn.native_output import discarded_stderr, jpeg_damage_discarded
 LARGEST_FILE = 600_000_000
 
 # Both decoders release the interpreter's lock; a thread more than processors covers waiting for the disk.
-THREADS = len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+THREADS = cores() + 1
 
 # Files that a thread takes at a time, and that are handed to all threads at a time.
 PORTION = 16

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
 
 import numpy as np
 
+from kerascnn.cores import cores
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import BATCH, FACTS_FILE, LABELS_FILE, Facts, Predictor, one_line
 
@@ -40,7 +40,7 @@ class OnnxPredictor(Predictor):
 
         self.path = path
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or os.cpu_count() or 1
+        options.intra_op_num_threads = threads or cores()
         # Errors only.
         options.log_severity_level = 3
         try:

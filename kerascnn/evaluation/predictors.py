@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kerascnn.cores import cores
 from kerascnn.errors import InputError
 from kerascnn.native_output import discarded_stderr
 
@@ -184,7 +184,7 @@ class TFLitePredictor(Predictor):
             with zipfile.ZipFile(path) as extras:
                 self.facts = Facts.from_files(extras.read(FACTS_FILE).decode(), extras.read(LABELS_FILE).decode())
             with discarded_stderr():
-                self._interpreter = Interpreter(model_path=str(path), num_threads=threads or os.cpu_count())
+                self._interpreter = Interpreter(model_path=str(path), num_threads=threads or cores())
                 self._interpreter.allocate_tensors()
         except (zipfile.BadZipFile, KeyError):
             raise InputError(

@@ -11,7 +11,6 @@ from kerascnn.data.dataset import DataSet, Examples
 from kerascnn.data.pipeline import evaluation_batches
 from kerascnn.data.tracking import Track, untracked
 from kerascnn.errors import InputError
-from kerascnn.evaluation.fully_convolutional import fully_convolutional
 from kerascnn.evaluation.predictors import Facts, KerasPredictor, Predictor
 from kerascnn.evaluation.protocols import CENTRE, Protocol
 from kerascnn.evaluation.streams import BATCH, crop_batches, whole_pictures
@@ -104,6 +103,9 @@ def _over_crops(
 
 def _dense(predictor: Predictor, examples: Examples, protocol: Protocol, track: Track) -> tuple[np.ndarray, np.ndarray]:
     import tensorflow as tf
+
+    # It imports Keras, and an exported file is scored without.
+    from kerascnn.evaluation.fully_convolutional import fully_convolutional
 
     if not isinstance(predictor, KerasPredictor):
         raise InputError(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
+from kerascnn.cores import cores
 from kerascnn.data.dataset import Examples
 from kerascnn.data.reading import reader, whole
 from kerascnn.evaluation.crops import at_shorter_side, crops, mirrored
@@ -41,7 +41,7 @@ def crop_batches(examples: Examples, name: Name, sides: tuple[int, ...], size: i
         return cut, tf.repeat(number, count), tf.tile(shape[None], (count, 1))
 
     at_once = max(1, CROPS_IN_FLIGHT // (LAYOUTS[name].crops if name in LAYOUTS else 1))
-    calls = min(at_once, os.cpu_count() or 1)
+    calls = min(at_once, cores())
     views = _scales(examples, sides).map(of_scale, num_parallel_calls=calls, deterministic=True)
     return views.rebatch(BATCH).prefetch(1)
 

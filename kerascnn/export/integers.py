@@ -8,7 +8,6 @@ float32.
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections.abc import Collection, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from kerascnn.cores import cores
 from kerascnn.evaluation.predictors import run
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def layer_of(tensor: str, layers: Collection[str]) -> str:
 def _answers(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=content, num_threads=os.cpu_count())
+    interpreter = Interpreter(model_content=content, num_threads=cores())
     interpreter.allocate_tensors()
     return np.concatenate([run(interpreter, picture) for [picture] in samples])
 

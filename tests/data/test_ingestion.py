@@ -281,7 +281,7 @@ def test_what_an_archive_holds_and_is_not_unpacked_stays_known(photos, tmp_path)
 def test_a_killed_unpacking_is_not_taken_for_a_whole(photos, tmp_path, monkeypatch):
     archive = packed(photos, tmp_path / "pets.zip")
 
-    def killed(archive, folder):
+    def killed(archive, folder, **_):
         (folder / "cat").mkdir()
         raise KeyboardInterrupt
 

@@ -114,7 +114,10 @@ def test_plots_of_a_run(run, request, photographs, few_digits, tmp_path):
     run = request.getfixturevalue(run)
     loaded = few_digits if run.recipe.model == "resnet20" else data.load(photographs)
     folder = RunFolder(shutil.copytree(run.folder.path, tmp_path / "run"))
-    report_run(folder, evaluate(KerasPredictor(run.model), loaded), "a title")
+    predictor = KerasPredictor(run.model)
+    scores = evaluate(predictor, loaded)
+    assert scores.accuracy() < 1
+    report_run(folder, scores, "a title", loaded.validation, predictor.facts)
     for name in ("curves.png", "confusion_matrix.png"):
         with Image.open(folder.path / name) as picture:
             pixels = np.asarray(picture.convert("L"))
@@ -122,4 +125,5 @@ def test_plots_of_a_run(run, request, photographs, few_digits, tmp_path):
         # A drawn plot is neither blank nor black.
         assert 0.001 < np.mean(pixels < 200) < 0.5
     written = list((folder.tensorboard / "validation").iterdir())
-    assert any(b"confusion matrix" in file.read_bytes() for file in written)
+    for picture in (b"confusion matrix", b"most wrong predictions"):
+        assert any(picture in file.read_bytes() for file in written)

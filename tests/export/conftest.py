@@ -42,7 +42,7 @@ SIZE = {
     **dict.fromkeys(("plain18", "plain34", "resnet18", "resnet34"), 32),
     **dict.fromkeys(("resnet50", "resnet101", "resnet152"), 64),
     "googlenet": 72,
-    "bninception": 32,
+    "bninception": 64,
     **dict.fromkeys(("inceptionv2", "inceptionv3"), 107),
 }
 

@@ -18,33 +18,40 @@ SEED = 11
 STEPS = random.Random(SEED).choices(range(3), k=10)
 
 
-def start(runs, most):
+def start(runs, most, on_all_cores):
     root = Path(kerascnn.__file__).parents[1]
     return subprocess.Popen(
         [sys.executable, Path(__file__).with_name("tiny_training.py"), runs, str(most)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        preexec_fn=on_all_cores,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])},
     )
 
 
+def finished(process, runs):
+    """The folder of the training, when it has ended."""
+    stdout, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert stdout.endswith("done\n")
+    [folder] = map(RunFolder, runs.iterdir())
+    return folder
+
+
 @pytest.mark.slow
-def test_a_training_that_is_killed_ten_times_ends_as_one_that_is_not(tiny, tiny_run, tmp_path, assert_same):
+def test_a_training_that_is_killed_ten_times_ends_as_one_that_is_not(tiny, tmp_path, on_all_cores, assert_same):
     """The moments are some milliseconds after a step, or after a start, with states being written all the time."""
     assert sum(STEPS) + len(STEPS) < tiny.EPOCHS * tiny.STEPS
+    whole = finished(start(tmp_path / "not stopped", -1, on_all_cores), tmp_path / "not stopped")
+    runs = tmp_path / "killed"
     moments = random.Random(SEED)
     for steps in STEPS:
-        process = start(tmp_path, steps + 1)
+        process = start(runs, steps + 1, on_all_cores)
         said = [process.stdout.readline() for _ in range(1 + steps)]
         assert said == ["ready\n", *["step\n"] * steps]
         time.sleep(moments.uniform(0, 0.04))
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-    last = start(tmp_path, -1)
-    stdout, _ = last.communicate(timeout=120)
-    assert last.returncode == 0
-    assert stdout.endswith("done\n")
-    [folder] = map(RunFolder, tmp_path.iterdir())
-    assert_same(folder, tiny_run.folder)
+    assert_same(finished(start(runs, -1, on_all_cores), runs), whole)

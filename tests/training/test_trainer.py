@@ -57,7 +57,7 @@ def test_recipe_file_says_everything(digits_run):
     assert written["facts"]["classes"] == list("0123456789")
     assert written["facts"]["training_pictures"] == 160
     assert written["facts"]["trainable_parameters"] == 269_722
-    assert written["conduct"] == {"checkpoint_minutes": 10.0, "best": 1, "deterministic": False}
+    assert written["conduct"] == {"checkpoint_minutes": 10.0, "best": 1, "deterministic": False, "cache": "none"}
     assert written["versions"]["keras"] == keras.__version__
     assert written["versions"]["kerascnn"] == kerascnn.__version__
     recipe, source, limit, _ = digits_run.folder.read_recipe()

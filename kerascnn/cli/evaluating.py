@@ -33,7 +33,7 @@ def add_verbs(verbs: Verbs) -> None:
         "kerascnn evaluate runs/googlenet-* --crops 1,10,144 --report reports/googlenet",
     )
     evaluate.add_argument(
-        "models", type=Path, nargs="+", metavar="MODEL", help="run folder, .keras, .tflite or SavedModel"
+        "models", type=Path, nargs="+", metavar="MODEL", help="run folder, .keras, SavedModel, .tflite or .onnx"
     )
     add_data_options(evaluate, default=None, more=" (default: what the runs were trained on)")
     _add_crops(evaluate)

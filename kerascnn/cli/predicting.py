@@ -35,7 +35,7 @@ def add_verbs(verbs: Verbs) -> None:
         "kerascnn predict runs/googlenet-pets-20261120-101500 cat.jpg --json",
         "kerascnn predict saved_models/googlenet-pets holiday/ --top 1 --csv > holiday.csv",
     )
-    predict.add_argument("model", type=Path, metavar="MODEL", help="run folder, .keras, .tflite or SavedModel")
+    predict.add_argument("model", type=Path, metavar="MODEL", help="run folder, .keras, SavedModel, .tflite or .onnx")
     predict.add_argument(
         "images",
         type=Path,

@@ -11,6 +11,7 @@ import keras
 
 from kerascnn.applications.deep import functional
 from kerascnn.data.augmentation import evaluation_view
+from kerascnn.data.reading import TRANSFORM
 from kerascnn.evaluation.predictors import FACTS_FILE, LABELS_FILE, Facts, facts_of
 from kerascnn.export.orientation import exif_orientation, upright
 
@@ -126,7 +127,13 @@ def _decoded(contents: tf.Tensor) -> tf.Tensor:
     import tensorflow as tf
 
     # Asked for three channels, TensorFlow drops transparency and shows what lies below it.
-    picture = tf.ensure_shape(tf.io.decode_image(contents, channels=0, expand_animations=False), (None, None, None))
+    picture = tf.cond(
+        tf.io.is_jpeg(contents),
+        # `decode_image` takes a transform that is faster and rounds more than the one that training has.
+        lambda: tf.io.decode_jpeg(contents, channels=0, dct_method=TRANSFORM),
+        lambda: tf.io.decode_image(contents, channels=0, expand_animations=False),
+    )
+    picture = tf.ensure_shape(picture, (None, None, None))
     channels = tf.shape(picture)[2]
     colours = tf.cond(channels < 3, lambda: tf.repeat(picture[..., :1], 3, axis=2), lambda: picture[..., :3])
 

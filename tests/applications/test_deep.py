@@ -3,11 +3,9 @@
 import sys
 
 import keras
-import numpy as np
 import pytest
 
 from kerascnn.applications.deep import DeepModel, functional
-from kerascnn.export.deployable import deployable
 
 
 def chain(layers):
@@ -46,19 +44,3 @@ def test_the_limit_is_put_back_after_a_mistake():
     with pytest.raises(ValueError, match="not connected"):
         functional(keras.Input((3,)), outputs, name="deep")
     assert sys.getrecursionlimit() == limit
-
-
-@pytest.mark.slow
-def test_resnet1202(resnet1202):
-    weighted = [layer for layer in resnet1202.layers if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)]
-    assert len(weighted) == 1202
-    # conv1 and 1,200 more convolutions, two trainable weights of each normalization, the classifier; "19.4M".
-    convolutions = 27 * 16 + 9 * (400 * 16**2 + 16 * 32 + 399 * 32**2 + 32 * 64 + 399 * 64**2)
-    normalizations = 2 * (401 * 16 + 400 * 32 + 400 * 64)
-    trainable = sum(int(np.prod(weight.shape)) for weight in resnet1202.trainable_weights)
-    assert trainable == convolutions + normalizations + 650 == 19_421_274
-
-    images = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype("float32")
-    expected = np.asarray(resnet1202(images))
-    assert np.isfinite(expected).all()
-    np.testing.assert_allclose(deployable(resnet1202)(images), expected, atol=1e-6)

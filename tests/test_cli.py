@@ -37,6 +37,7 @@ def process(*arguments, **options):
         ["compare-runs"],
         ["export"],
         ["predict"],
+        ["explain"],
     ],
 )
 def test_help_is_instant(verb):

@@ -38,6 +38,7 @@ def process(*arguments, **options):
         ["export"],
         ["predict"],
         ["explain"],
+        ["experiment"],
     ],
 )
 def test_help_is_instant(verb):

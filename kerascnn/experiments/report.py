@@ -61,6 +61,14 @@ class Outcome:
             f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}, {recipe.precision}"
         )
 
+    def histories(self) -> dict[str, list[dict[str, float]]]:
+        """The epochs of every run, by its arm and, where there are several, its seed."""
+        several = len({run.recipe.seed for run in self.runs}) > 1
+        return {
+            f"{run.arm.name}, seed {run.recipe.seed}" if several else run.arm.name: run.folder.history()
+            for run in self.runs
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
         return {
@@ -77,7 +85,7 @@ class Outcome:
             "rows": self.measured.figures,
             "claims": self.measured.verdicts,
             "training_seconds": sum(run.seconds for run in self.runs),
-            "histories": {run.folder.path.parent.name: run.folder.history() for run in self.runs},
+            "histories": self.histories(),
             "versions": versions(),
             "commit": commit(),
             "date": time.strftime("%Y-%m-%d"),
@@ -92,12 +100,12 @@ class Outcome:
 
 
 def write_outcome(outcome: Outcome, folder: Path) -> None:
-    """Writes results.json, table.md and, of trainings that ended, curves.png.
+    """Writes results.json, table.md and curves.png, in which a training that diverged ends early.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    histories = {run.folder.path.parent.name: run.folder.history() for run in outcome.runs if not run.diverged}
+    histories = {name: history for name, history in outcome.histories().items() if history}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(outcome.to_dict(), indent=2, ensure_ascii=False)

@@ -157,7 +157,7 @@ def reliability_figure(calibration: Calibration, title: str) -> Figure:
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     widths = np.diff(calibration.edges)
     axes.bar(calibration.edges[:-1], np.nan_to_num(calibration.accuracy), widths, align="edge", edgecolor="white")
-    axes.plot(calibration.confidence, calibration.accuracy, "o", color="C1", label="mean confidence")
+    axes.plot(calibration.confidence, calibration.accuracy, "o", color="C1", label="mean confidence", clip_on=False)
     axes.plot([0, 1], [0, 1], "--", color="grey", label="perfectly calibrated")
     axes.set(ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1), title=title)
     axes.legend(frameon=False, loc="upper left")

@@ -170,7 +170,7 @@ def folding(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track
             f"{one['same_class']} of {one['pictures']}", f"{one['largest_difference']:.1e}",
             f"{one['top1_error']:.2%}", f"{one['top1_error_folded']:.2%}",
         ))  # fmt: skip
-    head = ("arm", "folded", "layers", "same class", "max |Δp|", "top-1 error", "folded's")
+    head = ("arm", "folded", "layers", "same class", "max Δp", "top-1 error", "folded's")
     return Measured(head, rows, figures)
 
 

@@ -67,9 +67,9 @@ def test_the_most_probable_class_comes_first(view):
         ("zfnet", 99, "conv5_relu"),
         ("vgg11", 64, "conv5_2_relu"),
         ("googlenet", 65, "inception_5b"),
-        ("bninception", 64, "inception_5b"),
-        ("inceptionv2", 107, "mixed11"),
-        ("inceptionv3", 107, "mixed10"),
+        pytest.param("bninception", 64, "inception_5b", marks=pytest.mark.slow),
+        pytest.param("inceptionv2", 107, "mixed11", marks=pytest.mark.slow),
+        pytest.param("inceptionv3", 107, "mixed10", marks=pytest.mark.slow),
         ("resnet18", 64, "conv5_2_relu"),
         ("resnet20", 32, "conv4_3_relu"),
         ("plain20", 32, "conv4_3_2_relu"),
@@ -90,6 +90,7 @@ def test_a_single_place_is_no_map():
     assert last_map(maps_between(network.inputs[0], network.outputs[0])).layer.name == "inception_4e"
 
 
+@pytest.mark.slow
 def test_a_trained_network_with_auxiliary_heads(googlenet_run, photographs):
     explainer = Explainer(open_predictor(googlenet_run.folder.path))
     assert explainer.layer == "inception_5b"
@@ -165,6 +166,7 @@ def test_what_cannot_be_read_is_told_and_left_out(digits_run, photographs, comma
     assert "notes.txt" in outcome.err and f"Grad-CAM: {tmp_path / '2.png'}" in outcome.out
 
 
+@pytest.mark.slow
 def test_a_mistake_is_one_sentence(digits_run, photographs, command, tmp_path):
     from kerascnn.export import deployable
     from kerascnn.export.tflite import write_tflite

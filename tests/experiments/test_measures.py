@@ -83,6 +83,7 @@ def test_a_folded_network_is_the_same(two, few_digits):
     assert row["same_class"] == row["pictures"] == 40 and row["largest_difference"] < 1e-4
 
 
+@pytest.mark.slow
 def test_two_copies_and_their_crops(two, few_digits):
     few = dataclasses.replace(few_digits, validation=few_digits.validation.take(range(4)))
     measured = measure(experiment(measure="crops"), two, few, untracked)

@@ -13,7 +13,7 @@ from kerascnn.experiments import runs as runs_module
 from kerascnn.experiments.measures import measure
 from kerascnn.experiments.report import Outcome, write_outcome
 from kerascnn.experiments.runs import ArmRun, run_arm
-from kerascnn.training import Diverged, RunFolder
+from kerascnn.training import Conduct, Diverged, RunFolder, resolved
 
 ONE, OTHER, LOST = Arm("one", published="8.75"), Arm("other"), Arm("lost", published="diverged")
 
@@ -101,14 +101,10 @@ def test_an_arm_that_diverged_is_not_trained_again(few_digits, digits_recipe, tm
     def diverging(recipe, data, *, runs, limit, callbacks):
         trainings.append(recipe)
         folder = RunFolder.create(runs, recipe.model, data.name)
-        folder.write_recipe(recipe_resolved(recipe, data), data.source, limit, {"steps_per_epoch": 20}, None)
+        folder.write_recipe(resolved(recipe, data), data.source, limit, {"steps_per_epoch": 20}, Conduct())
         raise Diverged("the loss is nan after step 3 of epoch 1")
 
-    def recipe_resolved(recipe, data):
-        return runs_module.resolved(recipe, data)
-
     monkeypatch.setattr(runs_module, "train", diverging)
-    monkeypatch.setattr("kerascnn.training.run_folder.asdict", lambda conduct: {})
     said = []
     for _ in range(2):
         run = run_arm(LOST, digits_recipe, few_digits, tmp_path / "lost", tell=said.append)

@@ -37,6 +37,8 @@ def process(*arguments, **options):
         ["compare-runs"],
         ["export"],
         ["predict"],
+        ["explain"],
+        ["experiment"],
     ],
 )
 def test_help_is_instant(verb):

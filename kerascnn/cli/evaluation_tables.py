@@ -56,7 +56,7 @@ def measurements_table(study: Study) -> Table:
             table.add_section()
         kinds = ", ".join(dict.fromkeys(row.kinds))
         errors = [str(top_error(row.scores, k)) for k in ranks]
-        table.add_row(row.name, kinds, row.protocol, *errors, f"{row.seconds:.1f}")
+        table.add_row(study.called(row), kinds, row.protocol, *errors, f"{row.seconds:.1f}")
     return table
 
 

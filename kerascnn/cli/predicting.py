@@ -8,15 +8,14 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterable
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from kerascnn.errors import InputError
 
 from .arguments import Verbs, positive
-from .loading import start_tensorflow
-from .statuses import PICTURES_SKIPPED
+from .pictures import open_pictures
 
 if TYPE_CHECKING:
     from kerascnn.evaluation.naming import Prediction
@@ -51,33 +50,16 @@ def run_predict(options: argparse.Namespace) -> int:
     """`kerascnn predict`."""
     if options.json and options.csv:
         raise InputError("--json and --csv exclude each other; say one of them.")
-    # Whatever needs TensorFlow waits until a picture is found that can be read.
-    from kerascnn.console import track
-    from kerascnn.evaluation.naming import picture_files, predictions, readable
-
-    skipped: list[InputError] = []
-
-    def skip(error: InputError) -> None:
-        skipped.append(error)
-        print(f"kerascnn: {error}", file=sys.stderr)
-
-    paths = picture_files(options.images, skip)
     # A progress bar takes over what is printed, which is right on a terminal and nowhere else.
     out = None if sys.stdout.isatty() else sys.stdout
-    shown = track(paths, len(paths), "Naming") if len(paths) > 1 else paths
-    pictures = readable(shown, skip)
-    first = next(pictures, None)
-    if first is None:
-        raise InputError(f"none of the {len(paths)} files is a picture.") if len(paths) > 1 else skipped.pop()
-    start_tensorflow()
+    pictures = open_pictures(options.images, "Naming")
     from kerascnn.evaluation import open_predictor
+    from kerascnn.evaluation.naming import predictions
 
-    named = predictions(open_predictor(options.model), chain([first], pictures), options.top)
+    named = predictions(open_predictor(options.model), pictures.readable, options.top)
     write = _write_json if options.json else _write_csv if options.csv else _write_tables
     write(named, out)
-    if skipped:
-        print(f"kerascnn: {len(skipped)} of the files cannot be read and are left out.", file=sys.stderr)
-    return PICTURES_SKIPPED if skipped else 0
+    return pictures.status()
 
 
 def _as_dict(prediction: Prediction) -> dict[str, Any]:

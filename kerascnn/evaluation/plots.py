@@ -123,11 +123,18 @@ def confusion_figure(matrix: np.ndarray, class_names: tuple[str, ...], title: st
     return figure
 
 
-def mistakes_figure(pictures: np.ndarray, captions: list[str], title: str) -> Figure:
-    """Pictures, float (count, height, width, 3) in [0, 255], six in a row, each with its caption below."""
+def gallery_figure(pictures: np.ndarray, captions: list[str], title: str, inches: float = 1.7) -> Figure:
+    """Pictures, six in a row, each with its caption below.
+
+    Args:
+        pictures: (count, height, width, 3) in [0, 255].
+        captions: one a picture.
+        title: above them all.
+        inches: the width of each.
+    """
     columns = min(6, len(pictures))
     rows = -(-len(pictures) // columns)
-    figure = _figure(1.7 * columns + 0.4, 2.1 * rows + 0.5)
+    figure = _figure(inches * columns + 0.4, (inches + 0.4) * rows + 0.5)
     all_axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in all_axes:
         axes.axis("off")
@@ -135,7 +142,7 @@ def mistakes_figure(pictures: np.ndarray, captions: list[str], title: str) -> Fi
         axes.imshow(np.clip(np.round(pixels), 0, 255).astype(np.uint8))
         # Dollar signs in class names are no formulas.
         axes.set_title(caption, y=-0.05, va="top", fontsize=8, parse_math=False)
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     return figure
 
 
@@ -150,7 +157,7 @@ def reliability_figure(calibration: Calibration, title: str) -> Figure:
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     widths = np.diff(calibration.edges)
     axes.bar(calibration.edges[:-1], np.nan_to_num(calibration.accuracy), widths, align="edge", edgecolor="white")
-    axes.plot(calibration.confidence, calibration.accuracy, "o", color="C1", label="mean confidence")
+    axes.plot(calibration.confidence, calibration.accuracy, "o", color="C1", label="mean confidence", clip_on=False)
     axes.plot([0, 1], [0, 1], "--", color="grey", label="perfectly calibrated")
     axes.set(ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1), title=title)
     axes.legend(frameon=False, loc="upper left")

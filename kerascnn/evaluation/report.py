@@ -65,7 +65,8 @@ def _page(study: Study, figures: dict) -> str:
     page = Page(f"{result.name} on {study.data.name}")
     page.paragraph(
         f"{figures['pictures']} validation pictures of {figures['data']}, {len(figures['class_names'])} classes. "
-        f"Figures below the first two tables are of {result.name}, {result.protocol}."
+        f"Figures below the first two tables are of {'the ' if len(result.models) > 1 else ''}{result.name}, "
+        f"{result.protocol}."
     )
     _errors(page, study, figures)
     _curves(page, study)
@@ -97,10 +98,10 @@ def _errors(page: Page, study: Study, figures: dict) -> None:
         ("model", "form", "crops", "views", *(f"top-{k} error" for k in ranks), "calibration error", "seconds"),
         [
             (
-                row["model"], ", ".join(dict.fromkeys(row["forms"])), row["crops"], str(row["views"]),
+                study.called(measured), ", ".join(dict.fromkeys(row["forms"])), row["crops"], str(row["views"]),
                 *(_with_interval(row, k) for k in ranks), _percent(row["calibration_error"]), f"{row['seconds']:.1f}",
             )
-            for row in figures["rows"]
+            for measured, row in zip(study.rows, figures["rows"], strict=True)
         ],
         words=3,
     )  # fmt: skip

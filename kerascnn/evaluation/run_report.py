@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerascnn.data.dataset import Examples
-from kerascnn.evaluation.plots import confusion_figure, mistakes_figure, pixels_of, plot_curves
+from kerascnn.evaluation.plots import confusion_figure, gallery_figure, pixels_of, plot_curves
 from kerascnn.evaluation.predictors import Facts
 from kerascnn.evaluation.scores import Scores, views
 from kerascnn.training.event_files import EventFile
@@ -33,7 +33,7 @@ def report_run(folder: RunFolder, scores: Scores, title: str, examples: Examples
     worst = worst_mistakes(scores)
     if len(worst):
         pictures = np.concatenate(list(views(examples.take(worst), facts)))
-        mistakes = mistakes_figure(pictures, captions(scores, worst), f"{title}, most wrong first")
+        mistakes = gallery_figure(pictures, captions(scores, worst), f"{title}, most wrong first")
         events.picture("most wrong predictions", pixels_of(mistakes), step=len(history))
     events.close()
 

@@ -45,10 +45,20 @@ class MeasuredRun:
         return top_error(self.scores)
 
     def last(self, figure: str) -> float:
-        """A figure of the main classifier after the last epoch: "loss", "top1", "val_loss", "val_top1"."""
-        split, name = ("val_", figure.removeprefix("val_")) if figure.startswith("val_") else ("", figure)
-        head = heads(self.history[0])[0]
-        return self.history[-1][f"{split}{head}_{name}" if head else figure]
+        """As `last_figure`."""
+        return last_figure(self.history, figure)
+
+
+def last_figure(history: list[dict[str, float]], figure: str) -> float:
+    """A figure of the main classifier after the last epoch: "loss", "top1", "val_loss", "val_top1".
+
+    Example:
+        >>> last_figure(RunFolder.open(path).history(), "val_top1")
+        0.91
+    """
+    head = heads(history[0])[0]
+    split, name = ("val_", figure.removeprefix("val_")) if figure.startswith("val_") else ("", figure)
+    return history[-1][f"{split}{head}_{name}" if head else figure]
 
 
 class RunTest(NamedTuple):

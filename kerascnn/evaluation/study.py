@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -71,6 +72,17 @@ class Study:
         """Every model alone, then all of them together."""
         models = {row.models for row in self.alone}
         return [*self.alone, *(row for row in self.together if len(row.models) == len(models))]
+
+    def called(self, row: Measurement) -> str:
+        """A row's name in a table: of several models, the path below the folder that all of them lie in."""
+        models = {one.models[0] for one in self.alone}
+        if len(row.models) > 1 or len(models) == 1:
+            return row.name
+        try:
+            return str(row.models[0].relative_to(os.path.commonpath([model.parent for model in models])))
+        except ValueError:
+            # Some were named from the root of the file system, some from the working folder.
+            return row.name
 
     def by_models_and_views(self) -> list[Measurement]:
         """The rows of a table of models and crops: the first model alone, the first two together, …"""

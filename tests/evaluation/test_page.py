@@ -21,7 +21,7 @@ def test_the_table_has_every_kind_of_crops():
 
 
 @pytest.mark.slow
-def test_commands(digits_run, few_digits, command, tmp_path, monkeypatch):
+def test_commands(digits_run, few_digits, photographs, command, tmp_path, monkeypatch):
     from kerascnn.export import deployable
     from kerascnn.export.tflite import write_tflite
 
@@ -30,12 +30,14 @@ def test_commands(digits_run, few_digits, command, tmp_path, monkeypatch):
         shutil.copytree(digits_run.folder.path, tmp_path / "runs" / name)
     (tmp_path / "saved_models" / "resnet20-digits").mkdir(parents=True)
     write_tflite(deployable(digits_run.model), tmp_path / "saved_models" / "resnet20-digits" / "resnet20-digits.tflite")
+    shutil.copy(photographs / "lying" / "1.jpg", tmp_path / "cat.jpg")
     for line in "".join(blocks("sh")).splitlines():
         program, *arguments = shlex.split(line.replace("-*", "-1"))
         assert program == "kerascnn"
-        outcome = command(*arguments, "--limit", "100")
+        outcome = command(*arguments, *(() if arguments[0] == "explain" else ("--limit", "100")))
         assert outcome.status == 0, f"{line}\n{outcome.err}"
-    assert (tmp_path / "reports" / "digits" / "report.html").is_file() and (tmp_path / "curves.png").is_file()
+    for left in ("reports/digits/report.html", "curves.png", "explanations/cat.png", "explanations/filters.png"):
+        assert (tmp_path / left).is_file()
 
 
 def test_code(digits_run, few_digits, tmp_path, monkeypatch, capsys):

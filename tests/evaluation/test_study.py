@@ -1,12 +1,14 @@
 """Several models, alone and averaged."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
 from kerascnn import InputError, data
 from kerascnn.evaluation import Protocol, Scores
-from kerascnn.evaluation.study import ensemble, study
+from kerascnn.evaluation.study import Measurement, Study, ensemble, study
 from kerascnn.layers import ClassLabels, Preprocessing
 
 GREYS = np.array([10, 100, 200, 250])
@@ -74,3 +76,14 @@ def test_the_protocol_of_the_recipe(digits_run, few_digits):
     [row] = study([digits_run.folder.path], few_digits, ["recipe"]).alone
     assert (row.protocol, row.views) == ("1 crop", 1)
     assert row.scores.accuracy() == pytest.approx(digits_run.folder.history()[-1]["val_top1"])
+
+
+def test_names_in_tables_are_as_short_as_tells_them_apart(few_digits):
+    def called(*models):
+        alone = tuple(Measurement((Path(model),), ("Keras",), "1 crop", 1, None, 0.0) for model in models)
+        return [Study(few_digits, alone).called(row) for row in alone]
+
+    assert called("/home/me/runs/a/x", "/home/me/runs/b/x") == ["a/x", "b/x"]
+    assert called("runs/a", "model.keras") == ["runs/a", "model.keras"]
+    assert called("/home/me/runs/a") == ["/home/me/runs/a"]
+    assert called("/home/me/a", "b") == ["/home/me/a", "b"]

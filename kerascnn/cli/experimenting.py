@@ -1,0 +1,160 @@
+"""`kerascnn experiment`: the papers' experiments, beside their figures."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kerascnn.errors import InputError
+from kerascnn.native_output import jpeg_damage_discarded
+
+from .arguments import Verbs, add_data_options
+from .loading import load, print_json, start_tensorflow
+from .statuses import INTERRUPTED
+
+if TYPE_CHECKING:
+    from kerascnn.data import DataSet
+    from kerascnn.experiments import Experiment, Scale
+    from kerascnn.experiments.runs import ArmRun
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Adds it to the command."""
+    experiment = verbs.add(
+        "experiment",
+        run_experiment,
+        "run an experiment of a paper and set it beside the published figures; without a name, list them",
+        "kerascnn experiment",
+        "kerascnn experiment degradation",
+        "kerascnn experiment degradation --scale full --seeds 0,1,2",
+        "kerascnn experiment crops --data photos/ --out experiments --json",
+    )
+    experiment.add_argument("name", nargs="?", metavar="NAME", help="which")
+    experiment.add_argument(
+        "--scale",
+        choices=("small", "full"),
+        default="small",
+        help="small (default): minutes on a processor; full: the paper's recipes, for GPUs",
+    )
+    add_data_options(experiment, default=None, more=" (default: CIFAR-10 where the experiment is of such pictures)")
+    experiment.add_argument(
+        "--seeds", type=_seeds, metavar="N,...", help="train every arm with each (default: mostly 0)"
+    )
+    experiment.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of all recipes; repeatable"
+    )
+    experiment.add_argument(
+        "--out",
+        type=Path,
+        default=Path("experiments"),
+        metavar="FOLDER",
+        help="gets NAME-SCALE/ (default: experiments)",
+    )
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    words = text.split(",")
+    if not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
+        raise argparse.ArgumentTypeError(f"must be different whole numbers with commas between them, not '{text}'")
+    return tuple(map(int, words))
+
+
+def run_experiment(options: argparse.Namespace) -> int:
+    """`kerascnn experiment`."""
+    from kerascnn.experiments import find
+
+    if options.name is None:
+        return _list(options)
+    experiment = find(options.name)
+    scale = experiment.scale(options.scale)
+    source = options.data or scale.data
+    if source is None:
+        raise InputError(
+            f"at full scale '{options.name}' is of {experiment.published_on.partition(',')[0]}; say --data SOURCE."
+        )
+    return _run(experiment, scale, source, options)
+
+
+def _list(options: argparse.Namespace) -> int:
+    from kerascnn.console import output
+    from kerascnn.experiments import EXPERIMENTS
+
+    from .experiment_tables import experiments_table
+
+    if options.json:
+        print_json(
+            [
+                {
+                    "name": name,
+                    "about": one.about,
+                    "paper": one.paper,
+                    "published_on": one.published_on,
+                    "arms": [{"name": arm.name, "published": arm.published} for arm in one.arms],
+                }
+                for name, one in EXPERIMENTS.items()
+            ]
+        )
+    else:
+        output().print(experiments_table(EXPERIMENTS))
+    return 0
+
+
+@jpeg_damage_discarded()
+def _run(experiment: Experiment, scale: Scale, source: str, options: argparse.Namespace) -> int:
+    start_tensorflow()
+    from kerascnn.console import output, track
+    from kerascnn.experiments.measures import measure
+    from kerascnn.experiments.report import Outcome, write_outcome
+    from kerascnn.training import Interrupted
+
+    from .experiment_tables import outcome_table
+
+    limit = options.limit or scale.limit
+    data = load(source, limit)
+    folder = options.out / f"{options.name}-{options.scale}"
+    try:
+        runs = _arms(experiment, scale, data, limit, folder, options)
+    except Interrupted as stopped:
+        words = shlex.join(["kerascnn", *options.arguments])
+        print(f"kerascnn: {stopped}\nGo on with the same command: {words}", file=sys.stderr)
+        return INTERRUPTED
+    outcome = Outcome(options.name, options.scale, experiment, data, runs, measure(experiment, runs, data, track))
+    write_outcome(outcome, folder)
+    if options.json:
+        print_json({**outcome.to_dict(), "folder": str(folder)})
+        return 0
+    console = output()
+    console.print(outcome_table(outcome))
+    for sentence in (*outcome.sentences(), f"table, curves and results: {folder}"):
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def _arms(
+    experiment: Experiment, scale: Scale, data: DataSet, limit: int | None, folder: Path, options: argparse.Namespace
+) -> list[ArmRun]:
+    """Every arm with every seed, each shown while it is trained."""
+    from kerascnn.console import messages
+    from kerascnn.experiments.experiment import recipe_of
+    from kerascnn.experiments.runs import run_arm
+    from kerascnn.training import Recipe, steps_per_epoch
+    from kerascnn.training.progress import LiveProgress
+
+    def say(sentence: str) -> None:
+        messages().print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+    def shown(recipe: Recipe) -> list[LiveProgress]:
+        return [LiveProgress(recipe.epochs, steps_per_epoch(recipe, data), recipe.batch_size, messages())]
+
+    wanted = [(arm, seed) for seed in options.seeds or scale.seeds for arm in experiment.arms]
+    runs = []
+    for number, (arm, seed) in enumerate(wanted, start=1):
+        say(f"{number} of {len(wanted)}: {arm.name}, seed {seed}")
+        place = folder / "runs" / re.sub(r"[^-.0-9A-Za-z]+", "-", f"{arm.name} seed {seed}".lstrip("+ "))
+        recipe = recipe_of(arm, scale, seed, options.set)
+        runs.append(run_arm(arm, recipe, data, place, limit=limit, callbacks=shown, tell=say))
+    return runs

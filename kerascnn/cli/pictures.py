@@ -1,0 +1,65 @@
+"""What the verbs that look at pictures do first: find them, and tell which cannot be read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kerascnn.errors import InputError
+
+from .loading import start_tensorflow
+from .statuses import PICTURES_SKIPPED
+
+if TYPE_CHECKING:
+    from kerascnn.evaluation.naming import Picture
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of the command line.
+
+    Attributes:
+        readable: those that can be read, at least one, one after another.
+        skipped: why others were left out, so far.
+    """
+
+    readable: Iterator[Picture]
+    skipped: list[InputError]
+
+    def status(self) -> int:
+        """Says how many pictures were left out when all have been asked for, and gives the exit status."""
+        if not self.skipped:
+            return 0
+        print(f"kerascnn: {len(self.skipped)} of the files cannot be read and are left out.", file=sys.stderr)
+        return PICTURES_SKIPPED
+
+
+def open_pictures(places: Sequence[Path], doing: str) -> Pictures:
+    """The pictures at `places`, files and folders, behind a progress bar that says what is being done.
+
+    The first is read at once, so that no model is loaded where there is none.
+
+    Raises:
+        InputError: there is none that can be read.
+    """
+    start_tensorflow()
+    from kerascnn.console import track
+    from kerascnn.evaluation.naming import picture_files, readable
+
+    skipped: list[InputError] = []
+
+    def skip(error: InputError) -> None:
+        skipped.append(error)
+        print(f"kerascnn: {error}", file=sys.stderr)
+
+    paths = picture_files(places, skip)
+    shown = track(paths, len(paths), doing) if len(paths) > 1 else paths
+    pictures = readable(shown, skip)
+    first = next(pictures, None)
+    if first is None:
+        raise InputError(f"none of the {len(paths)} files is a picture.") if len(paths) > 1 else skipped.pop()
+    return Pictures(chain([first], pictures), skipped)

@@ -1,0 +1,187 @@
+"""Grad-CAM against closed forms, and which maps are found in every family's graph."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerascnn import InputError
+from kerascnn.applications import create
+from kerascnn.evaluation import KerasPredictor, open_predictor
+from kerascnn.evaluation.explanation import Activation, Explainer
+from kerascnn.evaluation.explanation_pictures import Names, channel_tiles, filter_tiles, overlay, tiles
+from kerascnn.evaluation.maps import last_map, last_of_every_size, maps_between
+
+WEIGHTS = np.array([[1.0, -2.0], [0.5, 3.0], [-1.5, 0.25]], "float32")
+
+
+def linear_head(end="layer", nested=False):
+    """Global averages of a copy of the pixels, and a linear layer: Zhou et al.'s class activation maps (2016)."""
+    pixels = keras.Input((4, 4, 3))
+    x = keras.layers.Conv2D(3, 1, use_bias=False, name="copy")(pixels)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dense(2, activation="softmax" if end == "dense" else None, name="fc")(x)
+    if end == "layer":
+        x = keras.layers.Activation("softmax")(x)
+    if end == "softmax":
+        x = keras.layers.Softmax()(x)
+    model = keras.Model(pixels, x)
+    model.get_layer("copy").set_weights([np.eye(3, dtype="float32")[None, None]])
+    model.get_layer("fc").set_weights([WEIGHTS, np.zeros(2, "float32")])
+    if nested:
+        pixels = keras.Input((4, 4, 3))
+        model = keras.Model(pixels, model(pixels))
+    return model
+
+
+@pytest.fixture
+def view():
+    return np.random.default_rng(0).uniform(0, 255, (4, 4, 3)).astype("float32")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("end", ["layer", "dense", "softmax", "scores"])
+def test_grad_cam_of_a_linear_head_is_the_class_activation_map(end, nested, view):
+    explainer = Explainer(KerasPredictor(linear_head(end, nested)))
+    assert explainer.layer == "copy"
+    found = {one.label: one for one in explainer.grad_cam(view)}
+    assert set(found) == {"class 0", "class 1"}
+    for number in range(2):
+        # The gradient of an average over 16 places is a sixteenth everywhere. The scores are in the hundreds, so that
+        # gradients of the softmax's outputs would be zero.
+        expected = np.maximum(view @ WEIGHTS[:, number], 0) / 16
+        np.testing.assert_allclose(found[f"class {number}"].heat, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_most_probable_class_comes_first(view):
+    [best] = Explainer(KerasPredictor(linear_head())).grad_cam(view, top=1)
+    assert best.label == f"class {int((view.mean(axis=(0, 1)) @ WEIGHTS).argmax())}"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "layer"),
+    [
+        ("alexnet", 99, "conv5_relu"),
+        ("zfnet", 99, "conv5_relu"),
+        ("vgg11", 64, "conv5_2_relu"),
+        ("googlenet", 65, "inception_5b"),
+        pytest.param("bninception", 64, "inception_5b", marks=pytest.mark.slow),
+        pytest.param("inceptionv2", 107, "mixed11", marks=pytest.mark.slow),
+        pytest.param("inceptionv3", 107, "mixed10", marks=pytest.mark.slow),
+        ("resnet18", 64, "conv5_2_relu"),
+        ("resnet20", 32, "conv4_3_relu"),
+        ("plain20", 32, "conv4_3_2_relu"),
+    ],
+)
+def test_the_last_map_of_every_family(name, size, layer):
+    network = create(name, input_shape=(size, size, 3), classes=2)
+    maps = maps_between(network.inputs[0], network.outputs[0])
+    assert last_map(maps).layer.name == layer
+    sizes = [one.tensor.shape[1] for one in last_of_every_size(maps)]
+    assert sizes == sorted(set(sizes), reverse=True)
+    assert last_of_every_size(maps)[-1].layer.name == layer
+
+
+def test_a_single_place_is_no_map():
+    # At 32 pixels GoogLeNet's last modules see one place.
+    network = create("googlenet", input_shape=(32, 32, 3), classes=2)
+    assert last_map(maps_between(network.inputs[0], network.outputs[0])).layer.name == "inception_4e"
+
+
+@pytest.mark.slow
+def test_a_trained_network_with_auxiliary_heads(googlenet_run, photographs):
+    explainer = Explainer(open_predictor(googlenet_run.folder.path))
+    assert explainer.layer == "inception_5b"
+    view = np.asarray(Image.open(photographs / "lying" / "1.jpg").resize((72, 72)), "float32")
+    found = explainer.grad_cam(view)
+    assert sorted(one.label for one in found) == ["lying", "standing"]
+    assert all(one.heat.shape == (3, 3) and np.isfinite(one.heat).all() and one.heat.min() >= 0 for one in found)
+    assert explainer.filters().shape == (7, 7, 3, 64)
+    assert [one.maps.shape for one in explainer.activations(view, "inception_4*")][-1] == (5, 5, 832)
+
+
+def test_without_convolution_there_is_nothing_to_show():
+    pixels = keras.Input((4, 4, 3))
+    model = keras.Model(pixels, keras.layers.Dense(2)(keras.layers.Flatten()(pixels)))
+    with pytest.raises(InputError, match="has no convolution"):
+        Explainer(KerasPredictor(model))
+
+
+def test_heat_colours_the_picture():
+    picture = np.full((4, 4, 3), 100.0)
+    np.testing.assert_array_equal(overlay(picture, np.zeros((2, 2))), picture)
+    # Jet ends in half a red.
+    np.testing.assert_allclose(overlay(picture, np.array([[7.0]]))[0, 0], [40 + 0.6 * 127.5, 40, 40], atol=0.5)
+
+
+def test_filters_are_scaled_one_by_one():
+    kernels = np.zeros((1, 2, 3, 2), "float32")
+    kernels[0, :, 0, 0], kernels[0, :, 0, 1] = (2.0, -2.0), (0.5, 0.25)
+    first, second = filter_tiles(kernels)
+    assert first[0, :, 0].tolist() == [255, 0] and second[0, :, 0].tolist() == [255, 191]
+    assert (first[..., 1:] == 128).all()
+
+
+def test_the_strongest_channels_come_first():
+    maps = np.stack([np.zeros((2, 2)), np.full((2, 2), 3.0), np.array([[4.0, 4.0], [4.0, 2.0]])], axis=-1)
+    shown = channel_tiles(Activation("conv1", maps.astype("float32")))
+    assert shown[..., 0].tolist() == [[[255, 255], [255, 0]], [[0, 0], [0, 0]], [[0, 0], [0, 0]]]
+
+
+def test_tiles_lie_in_a_square():
+    pictures = np.arange(3, dtype="uint8")[:, None, None, None] * np.ones((1, 24, 24, 3), "uint8")
+    sheet = tiles(pictures)
+    assert sheet.shape == (102, 102, 3)
+    assert [sheet[place][0] for place in ((2, 2), (2, 99), (99, 2), (99, 99), (0, 50))] == [0, 1, 2, 255, 255]
+
+
+def test_no_name_is_given_twice(tmp_path):
+    names = Names()
+    paths = (tmp_path / "cat.jpg", tmp_path / "cat.png", tmp_path / "cat-2.png", tmp_path / "filters.jpg")
+    assert [names.of(path) for path in paths] == ["cat", "cat-2", "cat-2-2", "filters-2"]
+
+
+def test_the_command_names_its_files(digits_run, photographs, command, tmp_path):
+    images = [photographs / "lying" / "1.jpg", photographs / "standing" / "1.jpg"]
+    outcome = command("explain", digits_run.folder.path, *images, "--to", tmp_path / "seen", "--json")
+    assert outcome.status == 0, outcome.err
+    said = json.loads(outcome.out)
+    assert said["layer"] == "conv4_3_relu"
+    assert [one["image"] for one in said["pictures"]] == list(map(str, images))
+    first, second = said["pictures"]
+    assert len(first["top"]) == 3 and list(first["activations"]) == ["conv2_3_relu", "conv3_3_relu", "conv4_3_relu"]
+    files = [said["filters"], first["grad_cam"], second["grad_cam"], *first["activations"].values()]
+    assert len(set(files)) == 6
+    for file in files:
+        with Image.open(file) as picture:
+            assert picture.width > 100
+
+
+def test_what_cannot_be_read_is_told_and_left_out(digits_run, photographs, command, tmp_path):
+    lying = photographs / "lying"
+    outcome = command("explain", digits_run.folder.path, lying / "notes.txt", lying / "2.jpg", "--to", tmp_path)
+    assert outcome.status == 1
+    assert "notes.txt" in outcome.err and f"Grad-CAM: {tmp_path / '2.png'}" in outcome.out
+
+
+@pytest.mark.slow
+def test_a_mistake_is_one_sentence(digits_run, photographs, command, tmp_path):
+    from kerascnn.export import deployable
+    from kerascnn.export.tflite import write_tflite
+
+    image, run = photographs / "lying" / "1.jpg", digits_run.folder.path
+    write_tflite(deployable(digits_run.model), tmp_path / "model.tflite")
+    (tmp_path / "file").touch()
+    for arguments, sentence in (
+        ((tmp_path / "model.tflite", image), "model.tflite is a TFLite file, which gives no gradients; give the run"),
+        ((run, photographs / "lying" / "notes.txt"), "notes.txt"),
+        ((run, image, "--layers", "conv9*"), "no layer with a map is called 'conv9*'"),
+        ((run, image, "--to", tmp_path / "file" / "x"), "cannot be written"),
+    ):
+        outcome = command("explain", *arguments)
+        assert outcome.status == 2
+        last = outcome.err.strip().splitlines()[-1]
+        assert last.startswith("kerascnn: ") and sentence in last
+        assert "Traceback" not in outcome.err

@@ -1,0 +1,140 @@
+"""What is said of trainings that are known: copies of one, one that diverged, and one that was interrupted."""
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+
+from kerascnn import InputError
+from kerascnn.data.tracking import untracked
+from kerascnn.experiments import Arm, Claim, Experiment, Scale, find
+from kerascnn.experiments import runs as runs_module
+from kerascnn.experiments.measures import measure
+from kerascnn.experiments.report import Outcome, write_outcome
+from kerascnn.experiments.runs import ArmRun, run_arm
+from kerascnn.training import Conduct, Diverged, RunFolder, resolved
+
+ONE, OTHER, LOST = Arm("one", published="8.75"), Arm("other"), Arm("lost", published="diverged")
+
+
+def experiment(**changes):
+    given = {
+        "about": "are two copies alike?",
+        "paper": "Nobody, Nothing, 2026",
+        "published_on": "nothing",
+        "arms": (ONE, OTHER, LOST),
+        "small": Scale(),
+        "full": Scale(),
+    }
+    return Experiment(**{**given, **changes})
+
+
+@pytest.fixture
+def two(digits_run, tmp_path):
+    """Copies of a run as two arms, and a third that has no model."""
+    runs = []
+    for arm in (ONE, OTHER, LOST):
+        folder = RunFolder(tmp_path / "runs" / arm.name / "run")
+        shutil.copytree(digits_run.folder.path, folder.path)
+        runs.append(ArmRun(arm, digits_run.recipe, folder, "the loss is nan" if arm is LOST else ""))
+    return runs
+
+
+def test_copies_differ_in_nothing(two, few_digits, digits_run, tmp_path):
+    claims = (
+        Claim("one is better", "one", "other"),
+        Claim("one trains better", "one", "other", "training error"),
+        Claim("the other does not diverge", "other", "lost"),
+        Claim("the third is best", "lost", "one"),
+    )
+    asked = experiment(claims=claims, small_cannot="anything")
+    measured = measure(asked, two, few_digits, untracked)
+    history = digits_run.folder.history()
+    error = 1 - history[-1]["val_top1"]
+    training = f"{1 - history[-1]['top1']:.2%}"
+    assert measured.verdicts == [
+        f"one is better: no difference shown ({error:.2%} and {error:.2%}, p = 1).",
+        f"one trains better: not so in these runs ({training} and {training}).",
+        "the other does not diverge: measured so, lost diverged.",
+        "the third is best: not measured, lost diverged.",
+    ]
+    assert [row[:2] for row in measured.rows] == [("one", "8.75"), ("other", "–"), ("lost", "diverged")]
+    assert measured.figures[0]["top1_error"] == pytest.approx(error)
+    assert measured.figures[0]["steps"] == 3 * 20 and measured.figures[2]["diverged"] == "the loss is nan"
+    outcome = Outcome("copies", "small", asked, few_digits, two, measured)
+    write_outcome(outcome, tmp_path / "left")
+    said = json.loads((tmp_path / "left" / "results.json").read_text())
+    assert said["claims"] == measured.verdicts and said["seeds"] == [0] and "tensorflow" in said["versions"]
+    text = (tmp_path / "left" / "table.md").read_text()
+    assert (
+        "| one | 8.75 |" in text and "160 training and 40 test pictures of digits at 32 x 32 pixels, 60 steps" in text
+    )
+    assert "cannot show anything" in text
+    assert (tmp_path / "left" / "curves.png").is_file()
+    full = dataclasses.replace(outcome, scale="full")
+    assert "cannot show anything" not in full.to_markdown()
+
+
+def test_a_folded_network_is_the_same(two, few_digits):
+    [row] = measure(experiment(measure="folding"), two[:1], few_digits, untracked).figures
+    # Every one of ResNet-20's 19 convolutions is normalized.
+    assert row["batch_normalizations"] == 19 and row["layers_after"] <= row["layers_before"] - 19
+    assert row["same_class"] == row["pictures"] == 40 and row["largest_difference"] < 1e-4
+
+
+@pytest.mark.slow
+def test_two_copies_and_their_crops(two, few_digits):
+    few = dataclasses.replace(few_digits, validation=few_digits.validation.take(range(4)))
+    measured = measure(experiment(measure="crops"), two, few, untracked)
+    assert [(row["models"], row["views"]) for row in measured.figures] == [
+        (1, 1), (1, 10), (1, 144), (2, 2), (2, 20), (2, 288),
+    ]  # fmt: skip
+    assert [row["published_top5_error"] for row in measured.figures] == [10.07, 9.15, 7.89, None, None, None]
+    alone, together = measured.figures[:3], measured.figures[3:]
+    assert [row["top1_error"] for row in alone] == [row["top1_error"] for row in together]
+
+
+def test_an_arm_that_diverged_is_not_trained_again(few_digits, digits_recipe, tmp_path, monkeypatch):
+    trainings = []
+
+    def diverging(recipe, data, *, runs, limit, callbacks):
+        trainings.append(recipe)
+        folder = RunFolder.create(runs, recipe.model, data.name)
+        folder.write_recipe(resolved(recipe, data), data.source, limit, {"steps_per_epoch": 20}, Conduct())
+        raise Diverged("the loss is nan after step 3 of epoch 1")
+
+    monkeypatch.setattr(runs_module, "train", diverging)
+    said = []
+    for _ in range(2):
+        run = run_arm(LOST, digits_recipe, few_digits, tmp_path / "lost", tell=said.append)
+        assert run.diverged == "the loss is nan after step 3 of epoch 1"
+    assert len(trainings) == 1 and said == ["lost, seed 0: diverged before."]
+
+
+def test_an_arm_of_another_recipe_is_refused(two, few_digits, digits_recipe):
+    place = two[0].folder.path.parent
+    assert run_arm(ONE, digits_recipe, few_digits, place, tell=str).folder == two[0].folder
+    with pytest.raises(InputError, match=r"trained by another recipe \(other epochs, batch_size\); take another --out"):
+        run_arm(ONE, digits_recipe.with_values(epochs=9, batch_size=16), few_digits, place)
+
+
+@pytest.mark.slow
+def test_the_command_goes_on_where_it_was_stopped(command, tmp_path):
+    words = (
+        "experiment", "label-smoothing", "--data", "digits", "--limit", "60", "--set", "epochs=1",
+        "--out", tmp_path, "--json",
+    )  # fmt: skip
+    first = command(*words)
+    assert first.status == 0, first.err
+    said = json.loads(first.out)
+    assert [row["arm"] for row in said["rows"]] == [arm.name for arm in find("label-smoothing").arms]
+    assert said["folder"] == str(tmp_path / "label-smoothing-small")
+    # As an interruption after the last epoch would leave it.
+    [model] = (tmp_path / "label-smoothing-small" / "runs" / "0.1-seed-0").glob("*/model.keras")
+    model.unlink()
+    second = command(*words)
+    assert second.status == 0, second.err
+    assert "none, seed 0: trained before." in second.err and "0.1, seed 0: goes on." in second.err
+    for before, after in zip(said["rows"], json.loads(second.out)["rows"], strict=True):
+        assert before == after

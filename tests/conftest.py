@@ -21,6 +21,14 @@ if CORES and (worker := os.environ.get("PYTEST_XDIST_WORKER")):
     # A core each: threads of one process on all cores wait for each other while the other process has a core.
     os.sched_setaffinity(0, [sorted(CORES)[int(worker.removeprefix("gw")) % len(CORES)]])
 
+# The files that take longest, the longest first: at the end, one process would be left with one of them.
+LONGEST = ("test_readme.py", "test_registry.py", "test_every_form.py", "test_cli.py", "test_kills.py", "test_export.py")
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):

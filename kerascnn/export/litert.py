@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,10 @@ def quantized(content: bytes, form: str, samples: Sequence[Sequence[np.ndarray]]
     ranges = None
     if samples:
         # The quantizer itself would average the ranges of one picture after the other; values beyond would be cut.
-        calibrator = Calibrator(content, num_threads=cores(), qsv_update_func=min_max_update)
+        with warnings.catch_warnings():
+            # LiteRT tells that keeping all tensors is for debugging.
+            warnings.simplefilter("ignore", UserWarning)
+            calibrator = Calibrator(content, num_threads=cores(), qsv_update_func=min_max_update)
         calibrator.calibrate({"serving_default": [{"pixels": picture} for [picture] in samples]}, recipe)
         ranges = calibrator.get_model_qsvs()
     quantizer = Quantizer(content, recipe.get_quantization_recipe())

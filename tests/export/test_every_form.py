@@ -46,7 +46,7 @@ CASES = [
 ]
 
 # The other quantizer, on local response normalization, grouped convolutions, concatenations.
-BY_LITERT = {"alexnet": ("float16", "dynamic", "int8", "int16x8"), "googlenet": ("int8",)}
+BY_LITERT = ("alexnet", "googlenet")
 
 HAVE_ONNX = importlib.util.find_spec("tf2onnx") is not None
 HAVE_LITERT = importlib.util.find_spec("ai_edge_quantizer") is not None
@@ -57,7 +57,7 @@ def forms_of(name, arguments):
         return ["none"]
     onnx = ["onnx"] if HAVE_ONNX else []
     in_16_bits = ["int16x8"] if name in IN_16_BITS and not arguments else []
-    by_litert = [f"{form} by litert" for form in BY_LITERT.get(name, ())] if HAVE_LITERT else []
+    by_litert = ["int8 by litert"] if HAVE_LITERT and name in BY_LITERT else []
     return ["savedmodel", *onnx, "none", "float16", "dynamic", "int8", *in_16_bits, *by_litert]
 
 

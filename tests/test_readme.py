@@ -34,7 +34,7 @@ def environment():
 
 def test_the_two_commands_are_there():
     lines = [line for block in blocks("sh") for line in block.splitlines()]
-    assert lines[:2] == ["pip install . && kerascnn train", "pip install -e '.[test,onnx]' && pytest"]
+    assert lines[:2] == ["pip install . && kerascnn train", "pip install -e '.[test,onnx,litert]' && pytest"]
 
 
 def test_links_lead_somewhere():

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Said here as well, because `--help` does not wait for what exports.
 FORMATS = ("savedmodel", "tflite", "onnx")
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int16x8")
+QUANTIZERS = ("tensorflow", "litert")
 PIXEL_TYPES = ("uint8", "int8", "float32")
 
 
@@ -68,6 +69,7 @@ def run_export(options: argparse.Namespace) -> int:
         folder,
         formats=options.formats,
         quantize=options.quantize,
+        quantizer=options.quantizer,
         calibration=load(options.calibrate, None) if options.calibrate else None,
         pixels=options.pixels,
         author=options.author,
@@ -118,6 +120,12 @@ def _export_options(parser: Parser) -> None:
         default=QUANTIZATIONS[:1],
         metavar="LIST",
         help=f"of {', '.join(QUANTIZATIONS)}, with commas: a .tflite file each (default: none)",
+    )
+    parser.add_argument(
+        "--quantizer",
+        choices=QUANTIZERS,
+        default=QUANTIZERS[0],
+        help="what quantizes; litert needs kerascnn[litert] (default: tensorflow)",
     )
     parser.add_argument(
         "--calibrate",

@@ -41,6 +41,7 @@ class Facts:
         image_size: height and width of the input in pixels.
         crop_fraction: how a picture is cut to that size, see `kerascnn.data.augmentation.evaluation_view`.
         quantization: "none", or how a `.tflite` file was made smaller, see `kerascnn.export.tflite.write_tflite`.
+        quantizer: what did that, "tensorflow" or "litert"; None where nothing did, or a file does not say.
         layers_in_float: of a file of integers, the layers to which integers do harm.
     """
 
@@ -48,6 +49,7 @@ class Facts:
     image_size: int
     crop_fraction: float
     quantization: str = UNQUANTIZED
+    quantizer: str | None = None
     layers_in_float: tuple[str, ...] = ()
 
     def to_json(self) -> str:

@@ -28,12 +28,13 @@ from kerascnn.evaluation.predictors import (
 )
 from kerascnn.evaluation.scores import views
 from kerascnn.export.deployable import deployable, in_float32
+from kerascnn.export.litert import check_litert_package
 from kerascnn.export.metadata import About
 from kerascnn.export.model_card import model_card, training_in_words
 from kerascnn.export.onnx_file import write_onnx
 from kerascnn.export.publication import publish, staging
 from kerascnn.export.saved_model import write_saved_model
-from kerascnn.export.tflite import CALIBRATED, PIXEL_TYPES, QUANTIZATIONS, write_tflite
+from kerascnn.export.tflite import CALIBRATED, PIXEL_TYPES, QUANTIZATIONS, QUANTIZERS, write_tflite
 from kerascnn.export.verification import Tolerance, Verification, verify
 
 FORMATS = ("savedmodel", "tflite", "onnx")
@@ -67,6 +68,7 @@ def export(
     *,
     formats: Sequence[str] = USUAL_FORMATS,
     quantize: str | Sequence[str] = UNQUANTIZED,
+    quantizer: str = QUANTIZERS[0],
     calibration: DataSet | None = None,
     pixels: str | None = None,
     origin: dict[str, Any] | None = None,
@@ -86,6 +88,7 @@ def export(
         formats: of "savedmodel", "tflite" and, with the extra `onnx`, "onnx".
         quantize: one or several of "none", "float16", "dynamic", "int8" and "int16x8", a `.tflite` file each: see
             `write_tflite`. "none" is NAME.tflite, the others are NAME-FORM.tflite.
+        quantizer: what makes the forms other than "none": "tensorflow", or "litert" with the extra of that name.
         calibration: whose training pictures show "int8" and "int16x8" the ranges of the network's activations; the
             data's own by default.
         pixels: what `.tflite` files take, see `kerascnn.export.tflite.pixel_type`; by default float32 where they are
@@ -98,7 +101,8 @@ def export(
 
     Raises:
         InputError: the model is no classifier of pictures, does not fit the data, the folder cannot be written, there
-            are too few pictures to calibrate with, a format or form is unknown, or ONNX' packages are not installed.
+            are too few pictures to calibrate with, a format, form or quantizer is unknown, or the packages of ONNX or
+            of LiteRT's quantizer are not installed.
 
     Example:
         >>> export("runs/mine/model.keras", data, "saved_models/mine", quantize=["none", "int8"]).verification.failures
@@ -107,6 +111,7 @@ def export(
     forms = [quantize] if isinstance(quantize, str) else list(quantize)
     _check("format", formats, FORMATS)
     _check("quantization", forms, QUANTIZATIONS)
+    _check("quantizer", [quantizer], QUANTIZERS)
     if pixels is not None:
         _check("type of pixels", [pixels], PIXEL_TYPES)
     path = None
@@ -115,6 +120,8 @@ def export(
         model = load_keras(path)
     if "onnx" in formats:
         check_onnx_packages()
+    if quantizer == "litert":
+        check_litert_package()
     folder = Path(folder)
     about = About(folder.name, training_in_words(origin) if origin else None, author, license)
     facts = facts_of(model)
@@ -130,7 +137,7 @@ def export(
         for form in forms if "tflite" in formats else []:
             tflite = staged / (f"{folder.name}.tflite" if form == UNQUANTIZED else f"{folder.name}-{form}.tflite")
             shown = _calibration(calibration or data, facts) if form in CALIBRATED else ()
-            write_tflite(flat, tflite, form, calibration=shown, pixels=pixels, about=about)
+            write_tflite(flat, tflite, form, calibration=shown, pixels=pixels, about=about, quantizer=quantizer)
             exported.append(TFLitePredictor(tflite))
         trained, exact = KerasPredictor(model, path), KerasPredictor(in_float32(model))
         verification = verify(trained, exact, exported, data, tolerance=tolerance, track=track)

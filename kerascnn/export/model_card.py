@@ -43,6 +43,7 @@ def model_card(
         "## Measured",
         f"On the {trained.pictures} validation pictures of its data, none of them trained on, one centre crop each:",
         _table(verification.rows),
+        *_quantizer(verification.rows),
         *_left_in_float(verification.rows),
         _gate(verification),
         "## Use",
@@ -112,6 +113,12 @@ def _table(rows: tuple[Row, ...]) -> str:
 
 def _megabytes(count: int | None) -> str:
     return "–" if count is None else f"{count / 1e6:.2f} MB"
+
+
+def _quantizer(rows: tuple[Row, ...]) -> list[str]:
+    names = {"tensorflow": "TensorFlow's converter", "litert": "LiteRT's quantizer"}
+    used = dict.fromkeys(names[row.quantizer] for row in rows if row.quantizer)
+    return [f"The quantized files were made by {' and '.join(used)}."] if used else []
 
 
 def _left_in_float(rows: tuple[Row, ...]) -> list[str]:

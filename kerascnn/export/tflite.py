@@ -14,6 +14,8 @@ import numpy as np
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import FACTS_FILE, LABELS_FILE, UNQUANTIZED, facts_of
 from kerascnn.export.integers import Converted, in_integers
+from kerascnn.export.litert import check_litert_package
+from kerascnn.export.litert import quantized as litert_quantized
 from kerascnn.export.metadata import About, model_metadata
 from kerascnn.export.metadata_buffer import with_metadata
 from kerascnn.native_output import discarded_stderr
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 CALIBRATED = ("int8", "int16x8")
 QUANTIZATIONS = (UNQUANTIZED, "float16", "dynamic", *CALIBRATED)
 PIXEL_TYPES = ("uint8", "int8", "float32")
+# TensorFlow's converter does it as well; LiteRT's own quantizer takes what that makes in float32.
+QUANTIZERS = ("tensorflow", "litert")
 
 
 def pixel_type(quantize: str, asked: str | None = None) -> str:
@@ -50,6 +54,7 @@ def write_tflite(
     calibration: Iterable[np.ndarray] = (),
     pixels: str | None = None,
     about: About | None = None,
+    quantizer: str = QUANTIZERS[0],
 ) -> None:
     """Writes a `.tflite` file of builtin operations for one picture at a time.
 
@@ -70,20 +75,34 @@ def write_tflite(
             probabilities; "int8" are pixels - 128, with probabilities * 256 - 128 in int8, for processors that have
             integers only.
         about: what the metadata say beside; by default the model's name.
+        quantizer: what makes the forms other than "none": "tensorflow", or "litert" with the extra of that name, which
+            leaves no layer in float32 for the harm that "int8" does to it.
 
     Raises:
-        InputError: an unknown form or type of pixels, or calibration pictures that are none or of another size.
+        InputError: an unknown form, type of pixels or quantizer, one that is not installed, or calibration pictures
+            that are none or of another size.
 
     Example:
         >>> write_tflite(deployable(model), Path("model-float16.tflite"), "float16")
     """
-    for name, value, known in (("quantize", quantize, QUANTIZATIONS), ("pixels", pixels, (None, *PIXEL_TYPES))):
+    for name, value, known in (
+        ("quantize", quantize, QUANTIZATIONS),
+        ("pixels", pixels, (None, *PIXEL_TYPES)),
+        ("quantizer", quantizer, QUANTIZERS),
+    ):
         if value not in known:
             raise InputError(f"{name} must be one of {', '.join(filter(None, known))}, not '{value}'.")
+    if quantizer == "litert":
+        check_litert_package()
     facts = facts_of(model)
     with discarded_stderr():
-        converted = _converted(model, facts.image_size, quantize, calibration, pixel_type(quantize, pixels))
-    facts = replace(facts, quantization=quantize, layers_in_float=converted.layers_in_float)
+        converted = _converted(model, facts.image_size, quantize, calibration, pixel_type(quantize, pixels), quantizer)
+    facts = replace(
+        facts,
+        quantization=quantize,
+        quantizer=None if quantize == UNQUANTIZED else quantizer,
+        layers_in_float=converted.layers_in_float,
+    )
     metadata = model_metadata(about or About(model.name), facts)
     with path.open("wb") as file:
         file.writelines(with_metadata(converted.content, metadata))
@@ -93,9 +112,12 @@ def write_tflite(
 
 
 def _converted(
-    model: keras.Model, size: int, quantize: str, calibration: Iterable[np.ndarray], pixels: str
+    model: keras.Model, size: int, quantize: str, calibration: Iterable[np.ndarray], pixels: str, quantizer: str
 ) -> Converted:
-    """The network as a FlatBuffer, by TensorFlow's converter: nothing but this and `integers` knows it."""
+    """The network as a FlatBuffer, by TensorFlow's converter: nothing but this and `integers` knows it.
+
+    Nothing but this and `litert` knows of the other quantizer.
+    """
     import tensorflow as tf
 
     # The form "int8" takes its integers as they are; in others, they are made floats first.
@@ -110,6 +132,9 @@ def _converted(
     module.weights = [variable.value for variable in model.variables]
     module.network = network
     converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], module)
+    if quantizer == "litert" and quantize != UNQUANTIZED:
+        samples = _samples(calibration, size, given) if quantize in CALIBRATED else []
+        return Converted(litert_quantized(converter.convert(), quantize, samples, pixels), ())
     # After integer kernels come float ones, for operations that have no other; never TensorFlow's own.
     floats, operations = tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet
     integers = {

@@ -56,6 +56,7 @@ class Row:
     Attributes:
         form: "Keras", "SavedModel", "TFLite", "TFLite int8", …
         quantization: "none", or that of the form.
+        quantizer: what made it so, "tensorflow" or "litert"; None where nothing did, or the file does not say.
         accuracy: top-1 over the validation pictures.
         agreeing: pictures whose most probable class is the trained model's.
         pictures: that were measured.
@@ -87,6 +88,7 @@ class Row:
     memory: int | None = None
     operations: dict[str, int] | None = None
     in_float: tuple[str, ...] = ()
+    quantizer: str | None = None
     layers_in_float: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
 
@@ -199,6 +201,7 @@ def _of_the_file(predictor: Predictor, picture: np.ndarray) -> dict[str, Any]:
         "memory": peak_memory(predictor.path),
         "operations": operations.counts,
         "in_float": operations.in_float if whole else (),
+        "quantizer": predictor.facts.quantizer,
         "layers_in_float": predictor.facts.layers_in_float,
         "foreign": operations.foreign,
     }

@@ -45,7 +45,11 @@ CASES = [
     ("resnet18", {"shortcut": "A"}),
 ]
 
+# The other quantizer, on local response normalization, grouped convolutions, concatenations.
+BY_LITERT = ("alexnet", "googlenet")
+
 HAVE_ONNX = importlib.util.find_spec("tf2onnx") is not None
+HAVE_LITERT = importlib.util.find_spec("ai_edge_quantizer") is not None
 
 
 def forms_of(name, arguments):
@@ -53,7 +57,8 @@ def forms_of(name, arguments):
         return ["none"]
     onnx = ["onnx"] if HAVE_ONNX else []
     in_16_bits = ["int16x8"] if name in IN_16_BITS and not arguments else []
-    return ["savedmodel", *onnx, "none", "float16", "dynamic", "int8", *in_16_bits]
+    by_litert = ["int8 by litert"] if HAVE_LITERT and name in BY_LITERT else []
+    return ["savedmodel", *onnx, "none", "float16", "dynamic", "int8", *in_16_bits, *by_litert]
 
 
 def slim(model):
@@ -129,7 +134,9 @@ def test_every_form_answers_like_the_network(name, arguments, size, randomize, t
         elif form == "onnx":
             write_onnx(small, path)
         else:
-            write_tflite(small, path, form, calibration=[images] if form.startswith("int") else ())
+            form, _, quantizer = form.partition(" by ")
+            shown = [images] if form.startswith("int") else ()
+            write_tflite(small, path, form, calibration=shown, quantizer=quantizer or "tensorflow")
         difference = np.abs(open_predictor(path).probabilities(images) - expected).max() / scale
         assert difference <= ROUNDING.get(form, EXACT), form
         if form != "savedmodel":

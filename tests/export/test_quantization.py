@@ -1,5 +1,6 @@
 """Quantized files through their real runtime."""
 
+import importlib.util
 import json
 from dataclasses import replace
 
@@ -14,10 +15,15 @@ from kerascnn.evaluation import TFLitePredictor
 from kerascnn.evaluation.scores import views
 from kerascnn.export import Row, Tolerance, Verification, deployable, export
 from kerascnn.export.operations import operations_of
-from kerascnn.export.tflite import QUANTIZATIONS, write_tflite
+from kerascnn.export.tflite import QUANTIZATIONS, QUANTIZERS, write_tflite
 from kerascnn.layers import ClassLabels, Preprocessing
 
 QUANTIZED = [form for form in QUANTIZATIONS if form != "none"]
+
+needs_litert = pytest.mark.skipif(
+    importlib.util.find_spec("ai_edge_quantizer") is None, reason="the extra `litert` is not installed"
+)
+each_quantizer = [pytest.param(name, marks=needs_litert if name == "litert" else ()) for name in QUANTIZERS]
 
 
 @pytest.fixture(scope="module")
@@ -54,26 +60,36 @@ def network(told):
     return keras.Model(pixels, ClassLabels(told.class_names, name="labels")(resnet.output))
 
 
+@pytest.fixture(scope="module", params=each_quantizer)
+def quantizer(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def exported(network, told, tmp_path_factory):
+def exported(network, told, tmp_path_factory, quantizer):
     folder = tmp_path_factory.mktemp("quantized") / "digits"
     loose = Tolerance(changed=0.1)
-    return export(network, told, folder, formats=["tflite"], quantize=QUANTIZATIONS, tolerance=loose)
+    return export(
+        network, told, folder, formats=["tflite"], quantize=QUANTIZATIONS, quantizer=quantizer, tolerance=loose
+    )
 
 
 def file_of(exported, form):
     return exported.folder / ("digits.tflite" if form == "none" else f"digits-{form}.tflite")
 
 
-def test_what_is_published(exported):
+def test_what_is_published(exported, quantizer):
     files = {file_of(exported, form).name for form in QUANTIZATIONS}
     written = {entry.name for entry in exported.folder.iterdir()}
     assert written == files | {"labels.txt", "model_card.md", "verification.json"}
     rows = json.loads((exported.folder / "verification.json").read_text())["rows"]
     assert [row["form"] for row in rows] == ["Keras", "TFLite", *(f"TFLite {form}" for form in QUANTIZED)]
     assert all(row["milliseconds_one_thread"] > 0 for row in rows[1:])
+    assert [row["quantizer"] for row in rows] == [None, None, *[quantizer] * 4]
     card = (exported.folder / "model_card.md").read_text()
     assert "saved_model" not in card
+    maker = {"tensorflow": "TensorFlow's converter", "litert": "LiteRT's quantizer"}[quantizer]
+    assert f"The quantized files were made by {maker}." in card
     assert "TFLite int8 4" in card
 
 
@@ -117,12 +133,12 @@ def test_int8_takes_plain_pixels_and_has_a_scale_a_channel(exported):
     assert all(tensor["dtype"] == np.int8 for tensor in kernels)
 
 
-def test_all_integers(network, told, tmp_path):
+def test_all_integers(network, told, tmp_path, quantizer):
     images = told.validation.images.astype("float32")
     shown = [told.training.images[:128].astype("float32")]
     model = deployable(network)
-    write_tflite(model, tmp_path / "int8.tflite", "int8", calibration=shown, pixels="int8")
-    write_tflite(model, tmp_path / "uint8.tflite", "int8", calibration=shown)
+    write_tflite(model, tmp_path / "int8.tflite", "int8", calibration=shown, pixels="int8", quantizer=quantizer)
+    write_tflite(model, tmp_path / "uint8.tflite", "int8", calibration=shown, quantizer=quantizer)
     assert not {"QUANTIZE", "DEQUANTIZE"} & set(operations_of(tmp_path / "int8.tflite").counts)
     predictor = TFLitePredictor(tmp_path / "int8.tflite")
     assert (predictor.pixel_type, TFLitePredictor(tmp_path / "uint8.tflite").pixel_type) == ("int8", "uint8")
@@ -205,12 +221,25 @@ def test_the_gate(changes, tolerance, sentence):
         ({"formats": ["caffe"]}, "format must be one of savedmodel, tflite, onnx, not 'caffe'"),
         ({"formats": []}, "format must be one of savedmodel, tflite, onnx, not nothing"),
         ({"quantize": "int4"}, "quantization must be one of none, float16, dynamic, int8, int16x8, not 'int4'"),
+        ({"quantizer": "torch"}, "quantizer must be one of tensorflow, litert, not 'torch'"),
         ({"pixels": "uint16"}, "pixels must be one of uint8, int8, float32, not 'uint16'"),
     ],
 )
 def test_refused_in_a_sentence(brightness, greys, tmp_path, arguments, sentence):
     with pytest.raises(InputError, match=sentence):
         export(brightness, greys, tmp_path / "never", **arguments)
+
+
+def test_a_quantizer_that_is_not_installed_is_named_before_anything_is_done(brightness, greys, tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    missing = "ai_edge_quantizer"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == missing else find(name, *more))
+    sentence = r"needs the package ai-edge-quantizer, which is not installed: pip install 'kerascnn\[litert\]'\."
+    with pytest.raises(InputError, match=sentence):
+        export(brightness, greys, tmp_path / "never", quantize="dynamic", quantizer="litert")
+    with pytest.raises(InputError, match=sentence):
+        write_tflite(deployable(brightness), tmp_path / "never.tflite", "dynamic", quantizer="litert")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("form", ["int8", "int16x8"])

@@ -1,0 +1,118 @@
+"""LiteRT's own quantizer, the package ai-edge-quantizer. Needs the extra `litert`."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import flatbuffers
+import numpy as np
+
+from kerascnn.cores import cores
+from kerascnn.errors import InputError
+from kerascnn.export.metadata_buffer import ALIGNMENT, NETWORK_IDENTIFIER
+
+if TYPE_CHECKING:
+    from ai_edge_quantizer.recipe_manager import RecipeManager
+
+PACKAGE = "ai_edge_quantizer"
+
+# The bits of activations.
+CALIBRATED_BITS = {"int8": 8, "int16x8": 16}
+
+
+def check_litert_package() -> None:
+    """Does nothing where the package is there.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    if importlib.util.find_spec(PACKAGE) is None:
+        raise InputError(
+            "the quantizer 'litert' needs the package ai-edge-quantizer, which is not installed: "
+            "pip install 'kerascnn[litert]'."
+        )
+
+
+def quantized(content: bytes, form: str, samples: Sequence[Sequence[np.ndarray]], pixels: str) -> bytes:
+    """Quantizes a network, weights with a scale a channel.
+
+    Args:
+        content: of the `.tflite` file of the network in float32.
+        form: "float16", "dynamic", "int8" or "int16x8".
+        samples: for the latter two, pictures to calibrate with, each (1, height, width, 3) in a list of its own.
+        pixels: the type of the input of the form "int8", "uint8", "int8" or "float32"; others keep the network's.
+    """
+    from ai_edge_quantizer.calibrator import Calibrator
+    from ai_edge_quantizer.quantizer import Quantizer
+    from ai_edge_quantizer.utils.qsv_utils import min_max_update
+
+    recipe = _recipe(form, pixels)
+    ranges = None
+    if samples:
+        # The quantizer itself would average the ranges of one picture after the other; values beyond would be cut.
+        with warnings.catch_warnings():
+            # LiteRT tells that keeping all tensors is for debugging.
+            warnings.simplefilter("ignore", UserWarning)
+            calibrator = Calibrator(content, num_threads=cores(), qsv_update_func=min_max_update)
+        calibrator.calibrate({"serving_default": [{"pixels": picture} for [picture] in samples]}, recipe)
+        ranges = calibrator.get_model_qsvs()
+    quantizer = Quantizer(content, recipe.get_quantization_recipe())
+    result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    return _in_one_piece(bytes(result.quantized_model))
+
+
+def _recipe(form: str, pixels: str) -> RecipeManager:
+    """Which operations are quantized, and how; the later of two rules counts."""
+    from ai_edge_quantizer import qtyping
+    from ai_edge_quantizer.recipe_manager import AlgorithmName, RecipeManager
+
+    operations = qtyping.TFLOperationName
+    everything = ".*", operations.ALL_SUPPORTED
+    recipe = RecipeManager()
+    if form == "float16":
+        recipe.add_weight_only_config(*everything, num_bits=16, algorithm_key=AlgorithmName.FLOAT_CASTING)
+    elif form == "dynamic":
+        recipe.add_dynamic_config(*everything, num_bits=8)
+    else:
+        bits = CALIBRATED_BITS[form]
+        recipe.add_static_config(*everything, activation_num_bits=bits, weight_num_bits=8)
+        if form == "int16x8" or pixels == "float32":
+            recipe.add_quantization_config(".*", operations.INPUT, algorithm_key=AlgorithmName.NO_QUANTIZE)
+        elif pixels == "uint8":
+            activation = qtyping.TensorQuantizationConfig(8, symmetric=False, dtype=qtyping.TensorDataType.UINT)
+            weight = qtyping.TensorQuantizationConfig(8, granularity=qtyping.QuantGranularity.CHANNELWISE)
+            config = qtyping.OpQuantizationConfig(
+                activation, weight, compute_precision=qtyping.ComputePrecision.INTEGER
+            )
+            recipe.add_quantization_config(".*", operations.INPUT, config)
+        if pixels != "int8":
+            recipe.add_quantization_config(".*", operations.OUTPUT, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    return recipe
+
+
+class _Aligned(flatbuffers.Builder):
+    """Puts the contents of buffers, and all other bytes, where TFLite's schema wants them."""
+
+    def StartVector(self, size: int, count: int, alignment: int) -> int:
+        return super().StartVector(size, count, ALIGNMENT if size == 1 else alignment)
+
+
+def _in_one_piece(content: bytes) -> bytes:
+    """The same file with all weights inside its FlatBuffer.
+
+    The quantizer writes large ones behind it and says at which byte of the file; what stands before the network, as
+    metadata do here, would make that wrong.
+    """
+    from ai_edge_litert.tools.flatbuffer_utils import read_model_from_bytearray
+
+    model = read_model_from_bytearray(content)
+    for buffer in model.buffers:
+        if buffer.data is not None:
+            # Packed at once; other types are byte by byte.
+            buffer.data = np.frombuffer(buffer.data, np.uint8)
+    builder = _Aligned()
+    builder.Finish(model.Pack(builder), NETWORK_IDENTIFIER)
+    return bytes(builder.Output())

@@ -13,7 +13,7 @@ import sys
 import kerascnn
 from kerascnn.errors import InputError
 
-from . import datasets, evaluating, exporting, networks, predicting, training
+from . import datasets, evaluating, exporting, networks, predicting, training, tuning
 from .arguments import Parser, Verbs
 from .statuses import INTERRUPTED, MISTAKE
 
@@ -48,6 +48,6 @@ def _parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"kerascnn {kerascnn.__version__}")
     verbs = Verbs(parser)
-    for group in (networks, datasets, training, evaluating, exporting, predicting):
+    for group in (networks, datasets, training, tuning, evaluating, exporting, predicting):
         group.add_verbs(verbs)
     return parser

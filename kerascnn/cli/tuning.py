@@ -1,0 +1,180 @@
+"""`kerascnn tune`: a search for the best values of a recipe's fields."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kerascnn.errors import InputError
+
+from .arguments import Parser, Verbs, add_data_options, duration, positive
+from .loading import load, print_json_line, start_tensorflow
+from .recipe_options import add_recipe_options, recipe_of
+from .statuses import INTERRUPTED, NO_TRIAL_SUCCEEDED
+
+if TYPE_CHECKING:
+    from kerascnn.training.search.journal import Record
+    from kerascnn.training.search.plan import SearchFolder
+
+# The value of --resume where no folder is named.
+NEWEST = "the newest"
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Adds it to the command."""
+    tune = verbs.add(
+        "tune",
+        run_tune,
+        "search the best learning rate, or any other field of a recipe",
+        "kerascnn tune --max-trials 12",
+        "kerascnn tune --model googlenet --data photos/ --budget 2h",
+        "kerascnn tune --model resnet20 --space space.yaml --tuner bayesian --max-trials 30",
+        "kerascnn tune --data photos/ --model resnet50 --budget 8h --workers 4",
+        "kerascnn tune --resume searches/resnet20-digits-20261120-101500 --max-trials 40",
+    )
+    add_data_options(tune, default="digits", more=" (default: digits, which come with the package)")
+    add_recipe_options(tune)
+    _search_options(tune)
+
+
+def run_tune(options: argparse.Namespace) -> int:
+    """`kerascnn tune`."""
+    recipe = None if options.resume else recipe_of(options)
+    start_tensorflow()
+    folder = _resumed(options) if recipe is None else _begun(recipe, options)
+    return _searched(folder, options)
+
+
+def _begun(recipe: Any, options: argparse.Namespace) -> SearchFolder:
+    """The folder of a new search, after everything that can be wrong with it was found out."""
+    from kerascnn.training.search.plan import SearchFolder
+    from kerascnn.training.search.processes import Limits
+    from kerascnn.training.search.space import Space
+    from kerascnn.training.search.tuning import planned
+
+    space = Space.load(options.space, recipe) if options.space else Space.for_recipe(recipe)
+    data = load(options.data, options.limit)
+    plan = planned(
+        recipe,
+        data,
+        space,
+        tuner=options.tuner,
+        objective=options.objective,
+        warm_start=options.warm_start,
+        max_trials=options.max_trials,
+        budget=options.budget,
+        limit=options.limit,
+        seed=recipe.seed,
+        median_rule=not options.no_median_rule and options.tuner != "hyperband",
+        limits=Limits(options.trial_limit),
+        devices=options.devices,
+        cache=options.cache,
+    )
+    return SearchFolder.create(options.out / "searches", options.name, plan, data.name)
+
+
+def _resumed(options: argparse.Namespace) -> SearchFolder:
+    from kerascnn.training.search.plan import SearchFolder
+    from kerascnn.training.search.tuning import prolonged
+
+    path = Path(options.resume)
+    if options.resume == NEWEST:
+        found = sorted((options.out / "searches").glob("*/search.yaml"), key=lambda file: file.stat().st_mtime)
+        if not found:
+            raise InputError(f"{options.out / 'searches'} holds no search to go on with.")
+        path = found[-1].parent
+    folder = SearchFolder.open(path)
+    prolonged(folder, options.max_trials, options.budget)
+    return folder
+
+
+def _searched(folder: SearchFolder, options: argparse.Namespace) -> int:
+    """Searches, and shows every trial and the report."""
+    from kerascnn.console import messages
+    from kerascnn.training.search.tuning import search
+
+    from .search_tables import plan_in_words, search_report, trial_in_words
+
+    plan = folder.read_plan()
+
+    def tell(sentence: str) -> None:
+        messages().print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+    def watch(record: Record) -> None:
+        if options.json:
+            print_json_line({"event": "trial", **asdict(record)})
+        else:
+            tell(trial_in_words(record, plan))
+
+    for line in plan_in_words(plan, folder):
+        tell(line)
+    try:
+        ended = search(folder, plan, tell, watch)
+    except KeyboardInterrupt:
+        print(f"kerascnn: stopped.\nGo on with: kerascnn tune --resume {folder.path}", file=sys.stderr)
+        return INTERRUPTED
+    if options.json:
+        print_json_line({"event": "report", **ended.to_dict()})
+    else:
+        search_report(ended)
+    return 0 if ended.best else NO_TRIAL_SUCCEEDED
+
+
+def _search_options(parser: Parser) -> None:
+    parser.add_argument(
+        "--space", type=Path, metavar="FILE", help="YAML: what is searched (default: what suits the model's family)"
+    )
+    parser.add_argument(
+        "--tuner",
+        choices=("hyperband", "bayesian", "random", "grid"),
+        default="hyperband",
+        help="who proposes trials (default: hyperband, which trains many shortly and the better ones on)",
+    )
+    parser.add_argument(
+        "--objective",
+        metavar="NAME",
+        help="a figure of the last epoch, such as val_loss (default: the accuracy of the main classifier)",
+    )
+    parser.add_argument(
+        "--max-trials", type=positive, metavar="N", help="trials at most (default: 20, or the tuner's own end)"
+    )
+    parser.add_argument(
+        "--budget", type=duration, metavar="TIME", help="2h, 90m: the time after which the search stops"
+    )
+    parser.add_argument(
+        "--trial-limit", type=duration, metavar="TIME", help="a trial that takes longer has failed (default: none)"
+    )
+    parser.add_argument(
+        "--no-median-rule",
+        action="store_true",
+        help="train every trial to its end, also those that are worse than most",
+    )
+    parser.add_argument(
+        "--warm-start",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="SEARCH",
+        help="try the best trials of an earlier search first; repeatable",
+    )
+    parser.add_argument(
+        "--devices",
+        default="one",
+        metavar="DEVICES",
+        help="of a trial: one (default): a GPU, else the processor; or as for train",
+    )
+    parser.add_argument(
+        "--cache", choices=("none", "memory", "disk"), default="none", help="as for train; disk serves all trials"
+    )
+    parser.add_argument("--out", type=Path, default=Path(), metavar="FOLDER", help="gets searches/")
+    parser.add_argument("--name", metavar="NAME", help="of the search's folder (default: model, data and time)")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const=NEWEST,
+        metavar="SEARCH",
+        help="go on with a search that was stopped (default: with the newest); with another --max-trials or --budget",
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +15,13 @@ from kerascnn.errors import InputError
 from .arguments import Parser, Verbs, add_data_options, duration, positive
 from .loading import load, print_json_line, start_tensorflow
 from .recipe_options import add_recipe_options, recipe_of
-from .statuses import INTERRUPTED, NO_TRIAL_SUCCEEDED
+from .statuses import INTERRUPTED, NO_TRIAL_SUCCEEDED, WORKER_LOST
 
 if TYPE_CHECKING:
+    from kerascnn.training.search import Search
+    from kerascnn.training.search.cluster import Member
     from kerascnn.training.search.journal import Record
-    from kerascnn.training.search.plan import SearchFolder
+    from kerascnn.training.search.plan import Plan, SearchFolder
 
 # The value of --resume where no folder is named.
 NEWEST = "the newest"
@@ -42,10 +46,44 @@ def add_verbs(verbs: Verbs) -> None:
 
 def run_tune(options: argparse.Namespace) -> int:
     """`kerascnn tune`."""
+    # A mistake in a name or a value is told before TensorFlow's seconds of start-up.
     recipe = None if options.resume else recipe_of(options)
     start_tensorflow()
-    folder = _resumed(options) if recipe is None else _begun(recipe, options)
-    return _searched(folder, options)
+    from kerascnn.training.search.cluster import ChiefLost, member_of
+
+    member = member_of()
+    if member and not (options.name or options.resume):
+        raise InputError("of several workers each must name the same search; say --name NAME, or --resume SEARCH.")
+    if member and not member.chief:
+        try:
+            return _assist(member, options)
+        except ChiefLost as lost:
+            print(f"kerascnn: {lost}", file=sys.stderr)
+            return WORKER_LOST
+    if member and options.name and (options.out / "searches" / options.name / "search.yaml").exists():
+        # A chief that was started again.
+        options.resume = options.out / "searches" / options.name
+    folder = _resumed(options) if options.resume else _begun(recipe, options)
+    return _searched(folder, member, options)
+
+
+def _assist(member: Member, options: argparse.Namespace) -> int:
+    """What a worker does that another machine or process is the chief of."""
+    from kerascnn.training.search.cluster import START_SECONDS, ChiefLost, assist
+    from kerascnn.training.search.oracles import LEASE_SECONDS
+    from kerascnn.training.search.plan import SearchFolder
+
+    folder = SearchFolder(Path(options.resume) if options.resume else options.out / "searches" / options.name)
+    end = time.monotonic() + START_SECONDS
+    while not folder.plan_file.is_file():
+        if time.monotonic() > end:
+            raise ChiefLost(f"the chief has written no {folder.plan_file}; the folder must be one that all see.")
+        time.sleep(1.0)
+    try:
+        assist(member, folder.read_plan(), folder, _tell, LEASE_SECONDS)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
 
 
 def _begun(recipe: Any, options: argparse.Namespace) -> SearchFolder:
@@ -91,36 +129,63 @@ def _resumed(options: argparse.Namespace) -> SearchFolder:
     return folder
 
 
-def _searched(folder: SearchFolder, options: argparse.Namespace) -> int:
+def _searched(folder: SearchFolder, member: Member | None, options: argparse.Namespace) -> int:
     """Searches, and shows every trial and the report."""
-    from kerascnn.console import messages
-    from kerascnn.training.search.tuning import search
+    from kerascnn.training.search.local_workers import WorkersGone
 
     from .search_tables import plan_in_words, search_report, trial_in_words
 
     plan = folder.read_plan()
 
-    def tell(sentence: str) -> None:
-        messages().print(sentence, highlight=False, markup=False, soft_wrap=True)
-
     def watch(record: Record) -> None:
         if options.json:
             print_json_line({"event": "trial", **asdict(record)})
         else:
-            tell(trial_in_words(record, plan))
+            _tell(trial_in_words(record, plan))
 
     for line in plan_in_words(plan, folder):
-        tell(line)
+        _tell(line)
     try:
-        ended = search(folder, plan, tell, watch)
-    except KeyboardInterrupt:
-        print(f"kerascnn: stopped.\nGo on with: kerascnn tune --resume {folder.path}", file=sys.stderr)
-        return INTERRUPTED
+        ended = _run(folder, plan, member, watch, options)
+    except (KeyboardInterrupt, WorkersGone) as stopped:
+        workers = f" --workers {options.workers}" if options.workers else ""
+        print(f"kerascnn: {stopped or 'stopped.'}", file=sys.stderr)
+        print(f"Go on with: kerascnn tune --resume {folder.path}{workers}", file=sys.stderr)
+        return WORKER_LOST if isinstance(stopped, WorkersGone) else INTERRUPTED
     if options.json:
         print_json_line({"event": "report", **ended.to_dict()})
     else:
         search_report(ended)
     return 0 if ended.best else NO_TRIAL_SUCCEEDED
+
+
+def _run(
+    folder: SearchFolder,
+    plan: Plan,
+    member: Member | None,
+    watch: Callable[[Record], None],
+    options: argparse.Namespace,
+) -> Search:
+    """In this process, as the chief of others, or with workers that it starts."""
+    from kerascnn.training.search.cluster import serve
+    from kerascnn.training.search.local_workers import LocalTuners
+    from kerascnn.training.search.tuning import search
+
+    if member:
+        return serve(member, folder, plan, _tell, watch)
+    if not options.workers:
+        return search(folder, plan, _tell, watch)
+    workers = LocalTuners(folder, plan, options.workers)
+    try:
+        return serve(workers.chief, folder, plan, _tell, watch, gone=workers.gone)
+    finally:
+        workers.stop()
+
+
+def _tell(sentence: str) -> None:
+    from kerascnn.console import messages
+
+    messages().print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
 def _search_options(parser: Parser) -> None:
@@ -165,6 +230,12 @@ def _search_options(parser: Parser) -> None:
         default="one",
         metavar="DEVICES",
         help="of a trial: one (default): a GPU, else the processor; or as for train",
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="run N trials at a time on this machine, one GPU each; other machines: see docs/tuning.md",
     )
     parser.add_argument(
         "--cache", choices=("none", "memory", "disk"), default="none", help="as for train; disk serves all trials"

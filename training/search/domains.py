@@ -78,19 +78,24 @@ class Choice:
         """Whether all are numbers, which have an order."""
         return all(isinstance(option, int | float) and not isinstance(option, bool) for option in self.options)
 
-    def shown(self, option: Any) -> Any:
-        """The option as the oracle knows it: numbers as they are, all else as text."""
-        if self.numbers:
-            return option if all(isinstance(one, int) for one in self.options) else float(option)
-        return label(option)
-
     def holds(self, option: Any) -> bool:
         """Whether it is one of these."""
-        return any(label(option) == label(one) for one in self.options) or (self.numbers and option in self.options)
+        return bool(self._own(option))
+
+    def shown(self, option: Any) -> Any:
+        """One of these as the oracle knows it: numbers as they are, all else as text."""
+        [own] = self._own(option)
+        if self.numbers:
+            return own if all(isinstance(one, int) for one in self.options) else float(own)
+        return label(own)
 
     def meant(self, shown: Any) -> Any:
         """The option that `shown` stands for."""
         return next(option for option in self.options if self.shown(option) == shown)
+
+    def _own(self, option: Any) -> list[Any]:
+        """The equal one; true is not 1 here."""
+        return [one for one in self.options if one == option and isinstance(one, bool) == isinstance(option, bool)]
 
     def ends(self) -> tuple[Any, ...]:
         """All of them."""

@@ -13,8 +13,8 @@ from .domains import Choice, label
 from .drafts import draft
 from .space import Space
 
-# Enough that what is right in one case of twenty is hardly missed.
-DRAWS = 64
+# Enough that what is right in one case of ten is hardly missed.
+DRAWS = 32
 
 
 def check_space(space: Space, base: Recipe, classes: int) -> None:

@@ -63,6 +63,10 @@ class Lasting(keras_tuner.Oracle):
             self.tuner_ids.discard(tuner_id)
             return Trial(self.hyperparameters.copy(), trial_id="", status=STOPPED)
         trial = super().create_trial(tuner_id)
+        if trial.status == STOPPED and self.ongoing_trials:
+            # The trial of a worker that is lost now would find nobody to take it.
+            self.tuner_ids.add(tuner_id)
+            trial.status = IDLE
         self._seen[trial.trial_id] = time.monotonic()
         return trial
 
@@ -91,21 +95,14 @@ class Lasting(keras_tuner.Oracle):
             self._retry_queue.append(trial.trial_id)
             self.save()
 
-    def release_silent(self) -> list[str]:
-        """Releases the trials of the workers that were not heard of for too long.
-
-        Returns:
-            The workers' names.
-        """
+    def silent(self) -> list[str]:
+        """The workers with a trial of which nothing was heard for longer than the lease."""
         now = time.monotonic()
-        found = [
+        return [
             tuner_id
             for tuner_id, trial in list(self.ongoing_trials.items())
             if now - self._seen.get(trial.trial_id, now) > self.lease
         ]
-        for tuner_id in found:
-            self.release(tuner_id)
-        return found
 
     def save(self) -> None:
         """Writes the state; what was written before it is kept as its predecessor."""

@@ -118,7 +118,9 @@ def _killed_in_the_end(process: subprocess.Popen) -> Iterator[subprocess.Popen]:
 
 def _stop(process: subprocess.Popen) -> None:
     """Asks, and makes it stop when it does not."""
-    process.terminate()
+    # With a launcher before it, the program is not the process itself.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(GRACE_SECONDS)
     except subprocess.TimeoutExpired:

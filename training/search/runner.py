@@ -112,7 +112,8 @@ class Runner:
             "cache": plan.cache,
             "devices": plan.devices,
             "epochs": record.epochs,
-            "parent": os.getpid(),
+            # Behind a launcher the parent is another.
+            "parent": None if plan.program else os.getpid(),
         }
         (folder / "assignment.json").write_text(json.dumps(assignment, indent=1))
         rule = _Rule(plan, self.journal, folder, record.epochs or recipe.epochs) if plan.median_rule else None

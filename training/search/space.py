@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,8 @@ class Parameter:
     def meant(self, value: Any) -> Any:
         """What the oracle's value stands for in a recipe."""
         if isinstance(self.domain, Choice):
-            return self.domain.meant(value)
+            # Of a list a recipe makes its own in place.
+            return copy.deepcopy(self.domain.meant(value))
         return int(value) if self.domain.whole else float(value)
 
 

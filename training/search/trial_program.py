@@ -30,7 +30,7 @@ ONE_GPU = "one"
 def main(folder: Path) -> int:
     """Trains the trial of a folder; the status is 0, or `INTERRUPTED`."""
     assignment = json.loads((folder / "assignment.json").read_text())
-    _end_with(assignment["parent"])
+    end_with(assignment["parent"])
     from kerascnn.native_output import discarded_stderr
 
     with discarded_stderr():
@@ -94,11 +94,15 @@ def _one_gpu() -> str:
     return "gpu:0" if tf.config.list_physical_devices("GPU") else "cpu"
 
 
-def _end_with(parent: int) -> None:
-    """Ends this process when the search that started it is gone, so that nobody trains what is given to another."""
+def end_with(parent: int | None) -> None:
+    """Ends this process when the one that started it is gone, so that nobody trains what is given to another.
+
+    Args:
+        parent: the process that it should be; None where that is not known.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    if parent is not None and os.getppid() != parent:
         sys.exit("the search that started this trial is gone")
 
 

@@ -31,6 +31,10 @@ def main(folder: Path) -> int:
     with (folder / "starts.txt").open("a") as file:
         file.write(f"{recipe['batch_size']}\n")
     if rate == HANGS or (rate == WAITS and not (folder.parent / "go").exists()):
+        from kerascnn.training.search.trial_program import end_with
+
+        end_with(assignment["parent"])
+        (folder / "pid.txt").write_text(str(os.getpid()))
         time.sleep(600)
     if rate == CRASHES:
         print("something broke", file=sys.stderr)
@@ -41,15 +45,16 @@ def main(folder: Path) -> int:
     if recipe["batch_size"] > ROOM:
         reason = "memory"
     else:
-        figures = folder / "figures.jsonl"
-        done = len(figures.read_text().splitlines()) if figures.exists() else 0
-        with figures.open("a") as file:
+        written = folder / "figures.jsonl"
+        done = len(written.read_text().splitlines()) if written.exists() else 0
+        with written.open("a") as file:
             for epoch in range(done + 1, epochs + 1):
                 time.sleep(0.5 * (rate == IS_SLOW))
                 if (folder / "stop").exists():
                     break
                 value = math.nan if rate == DIVERGES else accuracy(rate, epoch)
-                file.write(json.dumps({"epoch": epoch, "val_top1": value, "val_loss": 1 - value}) + "\n")
+                figures = {"val_top1": value, "val_main_top1": value, "val_loss": 1 - value}
+                file.write(json.dumps({"epoch": epoch, **figures}) + "\n")
                 file.flush()
         (folder / "run" / "a").mkdir(parents=True, exist_ok=True)
         (folder / "beat").write_text(str(10 * (epochs - done)))

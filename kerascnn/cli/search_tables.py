@@ -44,7 +44,7 @@ def trial_in_words(record: Record, plan: Plan) -> str:
 def search_report(search: Search) -> None:
     """Prints the best trials, what was spent, and what the best one costs to run."""
     console = output()
-    report = search.to_dict()
+    report = search.report
     table = Table("trial", search.plan.objective.name, "epochs", "s", "values", box=BOX)
     for column in table.columns[:4]:
         column.justify = "right"

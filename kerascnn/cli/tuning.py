@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kerascnn.errors import InputError
 
@@ -18,6 +18,7 @@ from .recipe_options import add_recipe_options, recipe_of
 from .statuses import INTERRUPTED, NO_TRIAL_SUCCEEDED, WORKER_LOST
 
 if TYPE_CHECKING:
+    from kerascnn.training import Recipe
     from kerascnn.training.search import Search
     from kerascnn.training.search.cluster import Member
     from kerascnn.training.search.journal import Record
@@ -86,7 +87,7 @@ def _assist(member: Member, options: argparse.Namespace) -> int:
     return 0
 
 
-def _begun(recipe: Any, options: argparse.Namespace) -> SearchFolder:
+def _begun(recipe: Recipe, options: argparse.Namespace) -> SearchFolder:
     """The folder of a new search, after everything that can be wrong with it was found out."""
     from kerascnn.training.search.plan import SearchFolder
     from kerascnn.training.search.processes import Limits
@@ -153,7 +154,7 @@ def _searched(folder: SearchFolder, member: Member | None, options: argparse.Nam
         print(f"Go on with: kerascnn tune --resume {folder.path}{workers}", file=sys.stderr)
         return WORKER_LOST if isinstance(stopped, WorkersGone) else INTERRUPTED
     if options.json:
-        print_json_line({"event": "report", **ended.to_dict()})
+        print_json_line({"event": "report", **ended.report})
     else:
         search_report(ended)
     return 0 if ended.best else NO_TRIAL_SUCCEEDED

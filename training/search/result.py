@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import shutil
@@ -45,7 +46,8 @@ class Search:
         """The best trial's."""
         return Recipe.from_dict(self.best.recipe, "the best trial") if self.best else None
 
-    def to_dict(self) -> dict[str, Any]:
+    @functools.cached_property
+    def report(self) -> dict[str, Any]:
         """For machines: the best trial, what it costs to run, what the search took, and every trial."""
         failures = Counter(record.reason for record in self.records if record.reason)
         return {
@@ -80,7 +82,7 @@ def finish(folder: SearchFolder, plan: Plan, journal: Journal, whole: bool) -> S
     from .hparams import write_hparams
 
     search = Search(folder, plan, ranked(journal.records(), plan.objective))
-    report = search.to_dict()
+    report = search.report
     _write(folder.path / "report.json", json.dumps(report, indent=1))
     _write(folder.path / "trials.csv", _table(report["trials"]))
     if search.best:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from kerascnn.training.search.plan import Plan, SearchFolder
 
 SHOWN = 10
+
+SECONDS_BETWEEN_READINGS = 2.0
 
 
 def plan_in_words(plan: Plan, folder: SearchFolder) -> list[str]:
@@ -39,6 +42,38 @@ def trial_in_words(record: Record, plan: Plan) -> str:
     epochs = len(record.curve)
     how = f"{epochs} epoch{'s' * (epochs != 1)}{stopped}{batch}, {record.seconds:.0f} s"
     return f"{number}  {plan.objective.name} {record.score:.4f}  {how}  {values}"
+
+
+class UnderWay:
+    """The trials that run, as a line for a terminal that is read anew while it is shown.
+
+    Args:
+        folder, plan: of the search.
+    """
+
+    def __init__(self, folder: SearchFolder, plan: Plan):
+        self.folder = folder
+        self.plan = plan
+        self._read = 0.0
+        self._line = ""
+
+    def __rich__(self) -> str:
+        if time.monotonic() - self._read > SECONDS_BETWEEN_READINGS:
+            self._read, self._line = time.monotonic(), self._under_way()
+        return self._line
+
+    def _under_way(self) -> str:
+        from kerascnn.training.search.journal import Journal
+        from kerascnn.training.search.reporting import read_curve
+
+        journal = Journal(self.folder.trials, lambda sentence: None)
+        lines = []
+        for record in journal.records():
+            if not record.ended:
+                curve = read_curve(journal.place(record.number, record.values))
+                figure = f", {self.plan.objective.name} {curve[-1][self.plan.objective.name]:.4f}" if curve else ""
+                lines.append(f"trial {record.number}: {len(curve)} epochs{figure}")
+        return "; ".join(lines)
 
 
 def search_report(search: Search) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -81,7 +82,7 @@ def _assist(member: Member, options: argparse.Namespace) -> int:
             raise ChiefLost(f"the chief has written no {folder.plan_file}; the folder must be one that all see.")
         time.sleep(1.0)
     try:
-        assist(member, folder.read_plan(), folder, _tell, LEASE_SECONDS)
+        assist(member, folder.read_plan(), folder, lambda sentence: print(sentence, file=sys.stderr), LEASE_SECONDS)
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
@@ -132,22 +133,28 @@ def _resumed(options: argparse.Namespace) -> SearchFolder:
 
 def _searched(folder: SearchFolder, member: Member | None, options: argparse.Namespace) -> int:
     """Searches, and shows every trial and the report."""
+    from kerascnn.console import messages
     from kerascnn.training.search.local_workers import WorkersGone
 
-    from .search_tables import plan_in_words, search_report, trial_in_words
+    from .search_tables import UnderWay, plan_in_words, search_report, trial_in_words
 
-    plan = folder.read_plan()
+    plan, console = folder.read_plan(), messages()
+
+    def tell(sentence: str) -> None:
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
     def watch(record: Record) -> None:
         if options.json:
             print_json_line({"event": "trial", **asdict(record)})
         else:
-            _tell(trial_in_words(record, plan))
+            tell(trial_in_words(record, plan))
 
     for line in plan_in_words(plan, folder):
-        _tell(line)
+        tell(line)
+    live = console.status(UnderWay(folder, plan)) if console.is_terminal else contextlib.nullcontext()
     try:
-        ended = _run(folder, plan, member, watch, options)
+        with live:
+            ended = _run(folder, plan, member, options.workers, tell, watch)
     except (KeyboardInterrupt, WorkersGone) as stopped:
         workers = f" --workers {options.workers}" if options.workers else ""
         print(f"kerascnn: {stopped or 'stopped.'}", file=sys.stderr)
@@ -164,29 +171,24 @@ def _run(
     folder: SearchFolder,
     plan: Plan,
     member: Member | None,
+    count: int | None,
+    tell: Callable[[str], None],
     watch: Callable[[Record], None],
-    options: argparse.Namespace,
 ) -> Search:
-    """In this process, as the chief of others, or with workers that it starts."""
+    """In this process, as the chief of others, or with as many workers as are asked for."""
     from kerascnn.training.search.cluster import serve
     from kerascnn.training.search.local_workers import LocalTuners
     from kerascnn.training.search.tuning import search
 
     if member:
-        return serve(member, folder, plan, _tell, watch)
-    if not options.workers:
-        return search(folder, plan, _tell, watch)
-    workers = LocalTuners(folder, plan, options.workers)
+        return serve(member, folder, plan, tell, watch)
+    if not count:
+        return search(folder, plan, tell, watch)
+    workers = LocalTuners(folder, plan, count)
     try:
-        return serve(workers.chief, folder, plan, _tell, watch, gone=workers.gone)
+        return serve(workers.chief, folder, plan, tell, watch, gone=workers.gone)
     finally:
         workers.stop()
-
-
-def _tell(sentence: str) -> None:
-    from kerascnn.console import messages
-
-    messages().print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
 def _search_options(parser: Parser) -> None:

@@ -157,7 +157,7 @@ def _searched(folder: SearchFolder, member: Member | None, options: argparse.Nam
             ended = _run(folder, plan, member, options.workers, tell, watch)
     except (KeyboardInterrupt, WorkersGone) as stopped:
         workers = f" --workers {options.workers}" if options.workers else ""
-        print(f"kerascnn: {stopped or 'stopped.'}", file=sys.stderr)
+        print(f"kerascnn: {str(stopped) or 'stopped.'}", file=sys.stderr)
         print(f"Go on with: kerascnn tune --resume {folder.path}{workers}", file=sys.stderr)
         return WORKER_LOST if isinstance(stopped, WorkersGone) else INTERRUPTED
     if options.json:

@@ -89,7 +89,8 @@ def folder(photographs, tmp_path_factory):
 
 @pytest.mark.slow
 def test_commands_run_as_printed_in_their_order(folder, on_all_cores):
-    shells = [line for line in commands() if line != "kerascnn train"]
+    # A search takes minutes; tests/training/search runs it with trials that take none.
+    shells = [line for line in commands() if line != "kerascnn train" and not line.startswith("kerascnn tune")]
     assert len(shells) >= 6
     for line in shells:
         if line.startswith("tensorboard"):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .recipe import Recipe, recipes
     from .run_folder import RunFolder
     from .schedules import Plateau
+    from .search import HyperModel, Search, Space, resume_search, tune
     from .soundness import Diverged
     from .trainer import Interrupted, Run, resolved, resume, train
 
@@ -51,6 +52,7 @@ PARTS = {
     "recipe": ("Recipe", "recipes"),
     "run_folder": ("RunFolder",),
     "schedules": ("Plateau",),
+    "search": ("HyperModel", "Search", "Space", "resume_search", "tune"),
     "soundness": ("Diverged",),
     "trainer": ("Interrupted", "Run", "resolved", "resume", "train"),
 }
@@ -64,6 +66,7 @@ __all__ = [
     "Conduct",
     "Diverged",
     "Evaluation",
+    "HyperModel",
     "Initialization",
     "Interrupted",
     "Optimizer",
@@ -73,14 +76,18 @@ __all__ = [
     "Run",
     "RunFolder",
     "Schedule",
+    "Search",
+    "Space",
     "callbacks_for",
     "choose_precision",
     "compile_for",
     "recipes",
     "resolved",
     "resume",
+    "resume_search",
     "steps_per_epoch",
     "train",
+    "tune",
 ]
 
 

@@ -126,7 +126,9 @@ def _mean_picture(recipe: Recipe, data: DataSet) -> np.ndarray:
     return sum(images.numpy().astype(np.float64).sum(axis=0) for images, _ in batches) / len(examples)
 
 
-def compile_for(model: keras.Model, recipe: Recipe, steps_per_epoch: int | None = None) -> None:
+def compile_for(
+    model: keras.Model, recipe: Recipe, steps_per_epoch: int | None = None, *, metrics: Sequence[str] = ()
+) -> None:
     """Compiles any builder's model with the recipe's optimizer, losses and metrics, for Keras' own `fit`.
 
     Every classifier reports its `top1` accuracy, and `top5` where there are more than five classes; auxiliary
@@ -141,6 +143,7 @@ def compile_for(model: keras.Model, recipe: Recipe, steps_per_epoch: int | None 
         recipe: the source of every number.
         steps_per_epoch: what the schedule's epochs are long, the training pictures over the batch size; None is enough
             where the schedule counts steps or waits for a plateau.
+        metrics: more of Keras' metrics for every classifier, by their names.
 
     Raises:
         InputError: the schedule counts epochs, and their length is not known.
@@ -156,12 +159,12 @@ def compile_for(model: keras.Model, recipe: Recipe, steps_per_epoch: int | None 
     weights = {head: 1.0 if head in (None, MAIN) else recipe.auxiliary_heads.weight for head in heads}
     single = heads == [None]
     classes = (model.output if single else model.output[MAIN]).shape[-1]
-    metrics = {head: _metrics(classes) for head in heads}
+    measured = {head: [*_metrics(classes), *metrics] for head in heads}
     model.compile(
         optimizer=optimizer_for(recipe, model.trainable_variables, steps_per_epoch),
         loss=losses[None] if single else losses,
         loss_weights=None if single else weights,
-        metrics=metrics[None] if single else metrics,
+        metrics=measured[None] if single else measured,
         jit_compile=choose_xla().jit_compile,
     )
     model.optimizer.build(model.trainable_variables)

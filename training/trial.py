@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .event_files import EventFile
@@ -25,17 +26,27 @@ def begin_trial(events: EventFile, recipe: Recipe) -> None:
         events: the file in the folder above those of the curves.
         recipe: with every value resolved.
     """
+    values = flat({name: value for name, value in recipe.to_dict().items() if name != "about"})
+    titles = {tag: f"validation {tag.removeprefix('result/')}" for tag in RESULTS}
+    begin_row(events, values, titles, FIRST_COLUMNS)
+
+
+def begin_row(
+    events: EventFile, values: dict[str, bool | float | str], titles: dict[str, str], first: Sequence[str]
+) -> None:
+    """Writes a row of the table, and the columns that it shows.
+
+    Args:
+        events: a file of the row's own.
+        values: as `flat` gives them.
+        titles: of the figures that rows are compared by, by their tags.
+        first: which values are shown until others are asked for.
+    """
     from tensorboard.plugins.hparams import summary
     from tensorboard.plugins.hparams.api_pb2 import HParamInfo, MetricInfo, MetricName
 
-    values = flat({name: value for name, value in recipe.to_dict().items() if name != "about"})
-    columns = [
-        HParamInfo(name=name, type=_type(value), differs=name in FIRST_COLUMNS) for name, value in values.items()
-    ]
-    metrics = [
-        MetricInfo(name=MetricName(tag=tag), display_name=f"validation {tag.removeprefix('result/')}")
-        for tag in RESULTS
-    ]
+    columns = [HParamInfo(name=name, type=_type(value), differs=name in first) for name, value in values.items()]
+    metrics = [MetricInfo(name=MetricName(tag=tag), display_name=title) for tag, title in titles.items()]
     events.summary(summary.experiment_pb(columns, metrics))
     events.summary(summary.session_start_pb(values))
 

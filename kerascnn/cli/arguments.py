@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
@@ -88,6 +89,22 @@ def span(text: str) -> tuple[int, int]:
     if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
         raise argparse.ArgumentTypeError(f"must be the first and the last step, as 10:20, not '{text}'")
     return int(first), int(last)
+
+
+def duration(text: str) -> float:
+    """Reads a length of time such as 2h, 90m or 1h30m, in seconds.
+
+    Example:
+        >>> duration("1h30m")
+        5400.0
+    """
+    parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    seconds = (
+        sum(int(part or 0) * unit for part, unit in zip(parts.groups(), (3600, 60, 1), strict=True)) if parts else 0
+    )
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"must be a length of time such as 2h, 90m or 1h30m, not '{text}'")
+    return float(seconds)
 
 
 def some_of(*known: str) -> Callable[[str], tuple[str, ...]]:

@@ -16,6 +16,7 @@ from kerascnn.native_output import jpeg_damage_discarded
 from .arguments import Parser, Verbs, add_data_options, at_least_zero, positive, span
 from .exporting import export_report, export_status, export_with_progress
 from .loading import load, print_json, print_json_line, start_tensorflow
+from .recipe_options import add_recipe_options, recipe_of
 from .statuses import INTERRUPTED, WORKER_LOST
 from .workers import join, run_workers, starts_workers
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from kerascnn.data import DataSet
     from kerascnn.training import Conduct, Recipe, Run, RunFolder
     from kerascnn.training.strategy import Devices
-
-DEFAULT_MODEL = "resnet20"
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -64,7 +63,7 @@ def run_recipes(options: argparse.Namespace) -> int:
 def run_train(options: argparse.Namespace) -> int:
     """`kerascnn train`: train, evaluate, export."""
     # A mistake in a name or a value is told before TensorFlow's seconds of start-up.
-    recipe = None if options.resume else _recipe(options)
+    recipe = None if options.resume else recipe_of(options)
     if not options.print_recipe and starts_workers(options):
         return run_workers(options)
     start_tensorflow()
@@ -106,25 +105,6 @@ def _train(recipe: Recipe, devices: Devices, options: argparse.Namespace) -> int
         options,
         devices,
     )
-
-
-def _recipe(options: argparse.Namespace) -> Recipe:
-    """The recipe that the options name, with what they change in it."""
-    from kerascnn.applications import registry
-    from kerascnn.training import Recipe
-
-    model = registry.canonical(options.model) if options.model else None
-    recipe = Recipe.load(options.recipe) if options.recipe else Recipe.for_model(model or DEFAULT_MODEL)
-    recipe = recipe.with_values(
-        model=model,
-        image_size=options.image_size,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        seed=options.seed,
-        precision=options.precision,
-        class_weights=options.class_weights,
-    )
-    return recipe.with_settings(options.set)
 
 
 def _conduct(options: argparse.Namespace, before: Conduct) -> Conduct:
@@ -241,29 +221,9 @@ def _say_what_runs(recipe: Recipe, resolved: Recipe, data: DataSet, devices: Dev
 
 
 def _train_options(parser: Parser) -> None:
-    parser.add_argument("--model", metavar="NAME", help="see 'kerascnn models' (default: resnet20)")
     add_data_options(parser, default="digits", more=" (default: digits, which come with the package)")
-    parser.add_argument(
-        "--recipe", metavar="NAME|FILE", help="see 'kerascnn recipes', or a YAML file (default: the model's for few)"
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the recipe; repeatable"
-    )
+    add_recipe_options(parser)
     parser.add_argument("--print-recipe", action="store_true", help="print what would run, as YAML, and end")
-    parser.add_argument("--image-size", type=positive, metavar="PIXELS", help="height and width (default: the paper's)")
-    parser.add_argument("--epochs", type=positive, metavar="N", help="passes over the training pictures")
-    parser.add_argument("--batch-size", type=positive, metavar="N", help="pictures a step")
-    parser.add_argument("--seed", type=int, metavar="N", help="of everything random (default: 0)")
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
-        help="of the computation (default: auto); exports are float32 always",
-    )
-    parser.add_argument(
-        "--class-weights",
-        choices=("none", "balanced"),
-        help="balanced: every class counts the same in the loss, however many pictures it has (default: none)",
-    )
     parser.add_argument(
         "--cache",
         choices=("none", "memory", "disk"),

@@ -42,7 +42,7 @@ class LocalWorkers:
     """
 
     def __init__(self, command: Sequence[str], count: int):
-        addresses = [f"127.0.0.1:{port}" for port in _free_ports(count)]
+        addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
         self.first_failed: int | None = None
         self.asked_to_stop = False
         self._readers: list[threading.Thread] = []
@@ -117,7 +117,7 @@ class LocalWorkers:
                 signal.signal(number, handler)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports of the loopback that nobody listens on at this moment."""
     sockets = [socket.socket() for _ in range(count)]
     try:

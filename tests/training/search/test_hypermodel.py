@@ -1,0 +1,96 @@
+"""keras-tuner's own tuners on the networks, and trials that really train."""
+
+import json
+
+import keras_tuner
+import pytest
+import yaml
+
+from kerascnn.applications import registry
+from kerascnn.training import HyperModel, Recipe, RunFolder, Space
+from kerascnn.training.search.holdout import held_out
+
+
+@pytest.fixture
+def tiny_networks(tiny, monkeypatch):
+    monkeypatch.setattr(registry, "create", tiny.network)
+
+
+SHORT = {"image_size": 16, "batch_size": 16, "precision": "float32"}
+
+
+@pytest.mark.slow
+def test_hyperband_of_keras_tuner_on_a_network_of_several_outputs(tiny_networks, few_digits, tmp_path):
+    recipe = Recipe.for_model("googlenet").with_values(epochs=3, **SHORT)
+    hypermodel = HyperModel(recipe, few_digits, Space.from_dict({"optimizer.learning_rate": "log 1e-3..1"}, recipe))
+    objective = keras_tuner.Objective("val_main_accuracy", "max")
+    tuner = keras_tuner.Hyperband(hypermodel, objective, max_epochs=3, directory=tmp_path, project_name="one")
+    tuner.oracle.max_trials = 2
+    tuner.search(verbose=0)
+    [best] = tuner.oracle.get_best_trials(1)
+    assert best.status == "COMPLETED" and 0 <= best.score <= 1
+    # The same figure by its other name.
+    assert best.metrics.get_best_value("val_main_top1") == best.score
+    found = hypermodel.recipe_of(tuner.get_best_hyperparameters()[0])
+    assert found.optimizer.learning_rate == best.hyperparameters.values["optimizer.learning_rate"]
+    [model] = tuner.get_best_models()
+    assert set(model.output) == {"main", "aux_4a"}
+
+
+def test_a_part_of_the_training_pictures_is_held_out(few_digits):
+    held = held_out(few_digits)
+    before = few_digits.training
+    assert len(held.training) + len(held.validation) == len(before)
+    pictures = {picture.tobytes() for picture in before.images}
+    kept, away = ({picture.tobytes() for picture in part.images} for part in (held.training, held.validation))
+    assert kept | away == pictures and not kept & away
+    assert not away & {picture.tobytes() for picture in few_digits.validation.images}
+    for label in range(10):
+        of_class = (before.labels == label).sum()
+        assert (held.validation.labels == label).sum() == max(1, round(0.2 * of_class))
+    assert (held_out(few_digits).validation.images == held.validation.images).all()
+
+
+@pytest.mark.slow
+def test_the_command_from_the_space_to_the_recipe_of_the_best(command, tmp_path):
+    """A real training, and its recipe through `train`."""
+    space = {"augmentation.pad": [1], "image_size": [8], "batch_size": [8]}
+    (tmp_path / "space.yaml").write_text(yaml.safe_dump(space))
+    options = ("--limit", 100, "--precision", "float32", "--set", "augmentation.pad=0")
+    outcome = command(
+        *("tune", "--space", tmp_path / "space.yaml", "--tuner", "grid", "--objective", "val_loss", "--epochs", 1),
+        *(*options, "--out", tmp_path, "--name", "one", "--json"),
+    )
+    assert outcome.status == 0, outcome.err
+    *trials, report = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [trial["status"] for trial in trials] == ["done"]
+    # Of 80 training pictures, 8 a class, 2 a class are held out; 60 are 7 batches of 8.
+    assert report["spent"]["images"] == 56
+    assert report["cost"]["parameters"] == pytest.approx(0.27e6, rel=0.02)
+    best = tmp_path / "searches" / "one" / "best.yaml"
+    recipe = Recipe.load(best)
+    assert (recipe.image_size, recipe.augmentation.pad) == (8, 1)
+    printed = command("train", "--recipe", best, "--limit", 100, "--print-recipe")
+    assert yaml.safe_load(printed.out)["augmentation"]["pad"] == 1
+    # What a trial reports is what its run folder holds.
+    for trial in trials:
+        [run] = (tmp_path / "searches" / "one" / "trials").glob(f"{trial['number']:04d}-*/run/*")
+        assert RunFolder(run).history()[-1]["val_loss"] == pytest.approx(trial["score"])
+        assert not (run / "checkpoints").exists()
+    again = command("tune", "--resume", tmp_path / "searches" / "one", "--json")
+    assert json.loads(again.out.splitlines()[-1])["trials"] == report["trials"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--budget", "soon"], "must be a length of time such as 2h, 90m or 1h30m, not 'soon'"),
+        (["--objective", "val_main_top1"], "resnet20 does not report 'val_main_top1'"),
+        (["--resume", "nowhere"], "nowhere is not the folder of a search"),
+    ],
+)
+def test_mistakes_of_the_command(arguments, sentence, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome = command("tune", *arguments)
+    assert outcome.status == 2 and sentence in outcome.err
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,87 @@
+"""Every network as a hypermodel of keras-tuner, for searches in one's own code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import keras_tuner
+
+from kerascnn.data.dataset import DataSet
+
+from ..assembly import assemble, callbacks_for, compile_for
+from ..batches import batches_for, steps_per_epoch
+from ..checkpoints import Position
+from ..recipe import Recipe
+from ..strategy import choose_devices
+from ..trainer import resolved
+from .space import Space
+
+
+class HyperModel(keras_tuner.HyperModel):
+    """A recipe with a space, on a data set: what keras-tuner's own tuners search.
+
+    A model is the recipe's network between preprocessing and labels, compiled as the recipe says. Every classifier
+    reports `top1`, `top5` and the metrics that are asked for; with auxiliary heads an objective is named
+    `keras_tuner.Objective("val_main_accuracy", "max")`.
+
+    Args:
+        recipe: of any network of the registry.
+        data: the pictures, to be learnt from and validated on.
+        space: what is searched; None for `Space.for_recipe`.
+        metrics: Keras' names of more metrics.
+
+    Raises:
+        InputError: the values of a trial do not go together.
+
+    Example:
+        >>> hypermodel = HyperModel(Recipe.for_model("googlenet"), kerascnn.data.load("photos"))
+        >>> objective = keras_tuner.Objective("val_main_accuracy", "max")
+        >>> tuner = keras_tuner.RandomSearch(hypermodel, objective, max_trials=5, directory="searches")
+        >>> tuner.search()
+        >>> print(hypermodel.recipe_of(tuner.get_best_hyperparameters()[0]).to_yaml())
+    """
+
+    def __init__(
+        self, recipe: Recipe, data: DataSet, space: Space | None = None, metrics: Sequence[str] = ("accuracy",)
+    ):
+        super().__init__(name=recipe.model)
+        self.base = recipe
+        self.data = data
+        self.space = space or Space.for_recipe(recipe)
+        self.metrics = tuple(metrics)
+
+    def recipe_of(self, hp: keras_tuner.HyperParameters) -> Recipe:
+        """The recipe with the values of a trial, fit for `train` and for YAML."""
+        return self.space.recipe(self.base, hp.values)
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """The compiled model of a trial; the space is made known to `hp`."""
+        hp.merge(self.space.hyperparameters())
+        recipe = resolved(self.recipe_of(hp), self.data)
+        keras.utils.set_random_seed(recipe.seed)
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(recipe.precision)
+        try:
+            model = assemble(recipe, self.data)
+        finally:
+            keras.config.set_dtype_policy(before)
+        compile_for(model, recipe, steps_per_epoch(recipe, self.data), metrics=self.metrics)
+        return model
+
+    def fit(self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> Any:
+        """Trains as the recipe says, on the data set, or on what `search` was given for Keras' `fit`.
+
+        `epochs` and `initial_epoch`, which Hyperband gives, come before the recipe's.
+        """
+        recipe = resolved(self.recipe_of(hp), self.data)
+        kwargs.setdefault("epochs", recipe.epochs)
+        kwargs.setdefault("verbose", 0)
+        start = kwargs.get("initial_epoch", 0)
+        batches = batches_for(model, recipe, self.data, Position(start) if start else None, choose_devices())
+        kwargs["callbacks"] = [*callbacks_for(recipe, batches.statistics), *kwargs.get("callbacks", ())]
+        if args or "x" in kwargs:
+            return model.fit(*args, **{"batch_size": recipe.batch_size, **kwargs})
+        kwargs.setdefault("validation_data", batches.validation)
+        return model.fit(batches.training, steps_per_epoch=batches.steps, **kwargs)

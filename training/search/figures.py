@@ -89,7 +89,9 @@ def _axis(axes: Axes, place: int, ticks: list[tuple[float, str]]) -> None:
 def _ticks(parameter: Parameter) -> list[tuple[float, str]]:
     found = parameter.domain
     if isinstance(found, Range):
-        return [(share, f"{found.at(share):.3g}") for share in (0.0, 0.5, 1.0)]
+        # The middle of whole numbers may lie beside the middle.
+        numbers = [found.at(share) for share in (0.0, 0.5, 1.0)]
+        return [(found.share(number), f"{number:.3g}") for number in numbers]
     assert isinstance(found, Choice)
     options = found.options if len(found.options) <= NAMED_OPTIONS else (found.options[0], found.options[-1])
     last = max(1, len(found.options) - 1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -50,17 +52,17 @@ def quantized(content: bytes, form: str, samples: Sequence[Sequence[np.ndarray]]
     from ai_edge_quantizer.utils.qsv_utils import min_max_update
 
     recipe = _recipe(form, pixels)
-    ranges = None
-    if samples:
-        # The quantizer itself would average the ranges of one picture after the other; values beyond would be cut.
-        with warnings.catch_warnings():
-            # LiteRT tells that keeping all tensors is for debugging.
-            warnings.simplefilter("ignore", UserWarning)
+    # It draws bars of its own, and LiteRT warns that to keep all tensors is for debugging.
+    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        ranges = None
+        if samples:
+            # By itself it averages the ranges of one picture after the other, and values beyond are cut.
             calibrator = Calibrator(content, num_threads=cores(), qsv_update_func=min_max_update)
-        calibrator.calibrate({"serving_default": [{"pixels": picture} for [picture] in samples]}, recipe)
-        ranges = calibrator.get_model_qsvs()
-    quantizer = Quantizer(content, recipe.get_quantization_recipe())
-    result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+            calibrator.calibrate({"serving_default": [{"pixels": picture} for [picture] in samples]}, recipe)
+            ranges = calibrator.get_model_qsvs()
+        quantizer = Quantizer(content, recipe.get_quantization_recipe())
+        result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return _in_one_piece(bytes(result.quantized_model))
 
 

@@ -160,6 +160,14 @@ def test_calibration_on_other_pictures_is_what_the_file_gets(brightness, greys, 
     assert [entry.name for entry in tmp_path.iterdir()] == ["own"]
 
 
+@needs_litert
+def test_the_other_quantizer_is_quiet(brightness, greys, tmp_path, capfd, recwarn):
+    shown = [np.tile(greys.training.images.astype("float32"), (3, 1, 1, 1))]
+    write_tflite(deployable(brightness), tmp_path / "int8.tflite", "int8", calibration=shown, quantizer="litert")
+    assert capfd.readouterr() == ("", "")
+    assert [str(warning.message) for warning in recwarn if "debugging" in str(warning.message)] == []
+
+
 @pytest.mark.slow
 def test_powers_stay_in_float_and_are_named(googlenet_run, photographs, tmp_path):
     loose = Tolerance(changed=0.5)

@@ -1,4 +1,4 @@
-"""The deployable form of every network computes what the network computes."""
+"""The deployable form of a network computes what the network computes."""
 
 import keras
 import numpy as np
@@ -9,7 +9,9 @@ from kerascnn.applications import registry
 from kerascnn.export.deployable import deployable
 from kerascnn.layers import LocalResponseNormalization
 
-FAST = ("resnet20", "plain20", "bninception")
+# With all their filters; test_every_form.py has every network with a few.
+WHOLE = ("resnet20", "plain20", "bninception")
+WITH_HEADS = ("googlenet", "inceptionv2", "inceptionv3")
 
 # Forms that are not what the builder makes by default.
 VARIANTS = [
@@ -21,13 +23,9 @@ VARIANTS = [
 ]
 
 
-# ResNet-1202 is in test_deep_export.py.
 CASES = [
-    *(
-        pytest.param(name, {}, id=name, marks=[] if name in FAST else [pytest.mark.slow])
-        for name in registry.list_models()
-        if name != "resnet1202"
-    ),
+    *(pytest.param(name, {}, id=name) for name in WHOLE),
+    *(pytest.param(name, {}, id=name, marks=pytest.mark.slow) for name in WITH_HEADS),
     *(
         pytest.param(name, arguments, id=f"{name}-{'-'.join(arguments)}", marks=pytest.mark.slow)
         for name, arguments in VARIANTS

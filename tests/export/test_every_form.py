@@ -1,4 +1,4 @@
-"""Every network, with the layers of its builder and a few filters in each, through every format and its runtime."""
+"""Every network, with the layers of its builder and a few filters in each: deployed, and through every format."""
 
 import importlib.util
 
@@ -127,6 +127,11 @@ def test_every_form_answers_like_the_network(name, arguments, size, randomize, t
     # The pictures are told apart.
     assert np.abs(expected - expected[:1]).max() > 0.05 * scale
     small = deployable(model)
+    assert np.abs(np.asarray(small(images)) - expected).max() <= EXACT * scale
+    # AlexNet normalizes what is rectified already.
+    normalizations = [layer.name for layer in small.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert normalizations == (["norm1", "norm2"] if "norm" in arguments else [])
+    assert not any(isinstance(layer, keras.layers.Dropout) for layer in small.layers)
     for form in forms_of(name, arguments):
         path = tmp_path / FILES.get(form, f"{form}.tflite")
         if form == "savedmodel":

@@ -49,6 +49,8 @@ def test_help_is_instant(verb):
             [sys.executable, "-m", "kerascnn", *verb, "--help"], capture_output=True, text=True, check=True
         )
         times.append(time.perf_counter() - started)
+        if times[-1] < 0.5:
+            break
     assert "example" in ended.stdout.lower()
     assert min(times) < 0.5
 

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from kerascnn.applications import registry
+from kerascnn.applications.builder import under_policy
 from kerascnn.data.atomic import beside
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.disk_room import refusal
@@ -207,14 +208,16 @@ def _newest_state(folder: RunFolder, tell: Callable[[str], None], devices: Devic
 
 def _new_model(recipe: Recipe, data: DataSet, conduct: Conduct, own: keras.Model | None) -> keras.Model:
     _seed(recipe, conduct)
-    model = _in_policy(recipe.precision, lambda: assemble(recipe, data, own))
+    with under_policy(recipe.precision):
+        model = assemble(recipe, data, own)
     compile_for(model, recipe, steps_per_epoch(recipe, data))
     return model
 
 
 def _model_of(state: State, recipe: Recipe, data: DataSet, conduct: Conduct, own: keras.Model | None) -> keras.Model:
     _seed(recipe, conduct)
-    model = _in_policy(recipe.precision, lambda: build(recipe, data.class_names, own))
+    with under_policy(recipe.precision):
+        model = build(recipe, data.class_names, own)
     compile_for(model, recipe, steps_per_epoch(recipe, data))
     state.restore(model)
     return model
@@ -238,15 +241,6 @@ def _seed(recipe: Recipe, conduct: Conduct) -> None:
     keras.utils.set_random_seed(recipe.seed)
     if conduct.deterministic or not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
-
-
-def _in_policy(policy: str, build_model):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        return build_model()
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _fit(

@@ -5,10 +5,10 @@ Builders and preprocessing are imported when first used, so that reading the reg
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from kerascnn.applications.registry import REGISTRY, Entry, PublishedError, create, info, list_models
+from kerascnn.lazy import lazy_names
 
 if TYPE_CHECKING:
     from kerascnn.applications.alexnet import AlexNet, AlexNetV2
@@ -72,15 +72,8 @@ __all__ = [
     "preprocess_input",
 ]
 
-_MODULE_OF = {entry.builder: entry.module for entry in REGISTRY.values()}
-_MODULE_OF |= dict.fromkeys(("decode_predictions", "preprocess_input"), "preprocessing")
+_parts = {"preprocessing": ["decode_predictions", "preprocess_input"]}
+for _entry in REGISTRY.values():
+    _parts.setdefault(_entry.module, []).append(_entry.builder)
 
-
-def __getattr__(name: str):
-    if name in _MODULE_OF:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _parts)

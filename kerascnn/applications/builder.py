@@ -181,7 +181,7 @@ def builder(
             bound.apply_defaults()
             arguments = dict(bound.arguments)
             extras = {extra: arguments.pop(extra) for extra in _extras(layers)}
-            with _precision(arguments.pop("dtype")):
+            with under_policy(arguments.pop("dtype")):
                 network = Network(name, size, min_size, **arguments)
                 network.check()
                 return network.model(layers(network, **extras))
@@ -213,8 +213,12 @@ def _extras(layers: Callable[..., Outputs]) -> dict[str, inspect.Parameter]:
 
 
 @contextlib.contextmanager
-def _precision(dtype: str | keras.DTypePolicy | None) -> Iterator[None]:
-    """Layers that are made inside have this policy."""
+def under_policy(dtype: str | keras.DTypePolicy | None) -> Iterator[None]:
+    """Layers that are made inside have this policy; None for the one that is set.
+
+    Raises:
+        InputError: it is none.
+    """
     before = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy(before if dtype is None else dtype)

@@ -91,7 +91,7 @@ def runs_table(compared: Comparison) -> Table:
     )  # fmt: skip
     for run in compared.runs:
         table.add_row(
-            run.name, run.recipe.model, str(len(run.history)), str(run.recipe.seed),
+            compared.called[run.name], run.recipe.model, str(len(run.history)), str(run.recipe.seed),
             f"{run.last('loss'):.4f}", _percent(1 - run.last("top1")), f"{run.last('val_loss'):.4f}", str(run.error),
         )  # fmt: skip
     return table
@@ -109,7 +109,8 @@ def verdicts_table(compared: Comparison) -> Table:
     table.columns[5].justify = "left"
     for first, second, test in compared.tests:
         verdict = {"first": "the first is better", "second": "the second is better"}.get(test.verdict, "none shown")
-        table.add_row(first, second, str(test.only_first), str(test.only_second), f"{test.p:.3g}", verdict)
+        one, other = compared.called[first], compared.called[second]
+        table.add_row(one, other, str(test.only_first), str(test.only_second), f"{test.p:.3g}", verdict)
     return table
 
 

@@ -41,12 +41,11 @@ class Pictures:
 def open_pictures(places: Sequence[Path], doing: str) -> Pictures:
     """The pictures at `places`, files and folders, behind a progress bar that says what is being done.
 
-    The first is read at once, so that no model is loaded where there is none.
+    The first is read at once, so that neither TensorFlow nor a model is loaded where there is none.
 
     Raises:
         InputError: there is none that can be read.
     """
-    start_tensorflow()
     from kerascnn.console import track
     from kerascnn.evaluation.naming import picture_files, readable
 
@@ -62,4 +61,5 @@ def open_pictures(places: Sequence[Path], doing: str) -> Pictures:
     first = next(pictures, None)
     if first is None:
         raise InputError(f"none of the {len(paths)} files is a picture.") if len(paths) > 1 else skipped.pop()
+    start_tensorflow()
     return Pictures(chain([first], pictures), skipped)

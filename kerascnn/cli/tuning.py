@@ -108,7 +108,7 @@ def _begun(recipe: Recipe, options: argparse.Namespace) -> SearchFolder:
         budget=options.budget,
         limit=options.limit,
         seed=recipe.seed,
-        median_rule=not options.no_median_rule and options.tuner != "hyperband",
+        median_rule=not options.no_median_rule,
         limits=Limits(options.trial_limit),
         devices=options.devices,
         cache=options.cache,

@@ -5,22 +5,14 @@ What needs Keras is imported when first used.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from kerascnn.complexity.report import Report, Row, Stage, Totals
+from kerascnn.lazy import lazy_names
 
 if TYPE_CHECKING:
     from kerascnn.complexity.analysis import analyze, analyze_by_name
 
 __all__ = ["Report", "Row", "Stage", "Totals", "analyze", "analyze_by_name"]
 
-
-def __getattr__(name: str):
-    if name in ("analyze", "analyze_by_name"):
-        return getattr(importlib.import_module("kerascnn.complexity.analysis"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, {"analysis": ("analyze", "analyze_by_name")})

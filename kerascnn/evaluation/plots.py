@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 NUMBERED_CLASSES = 20
 LABELLED_CLASSES = 60
 
+# Inches.
+LEGEND_LINE = 0.21
+
 
 def _figure(width: float, height: float) -> Figure:
     """A figure without the state of pyplot, so that no window system is needed."""
@@ -49,6 +52,8 @@ def curves_figure(history: list[dict[str, float]], title: str) -> Figure:
             prefix = split + (f"{name}_" if name else "")
             _draw_history((loss_axes, error_axes), history, prefix, style, f"C{number}", label)
     _finish(loss_axes, error_axes)
+    for axes in (loss_axes, error_axes):
+        axes.legend(frameon=False)
     figure.suptitle(title)
     return figure
 
@@ -60,7 +65,7 @@ def runs_figure(histories: dict[str, list[dict[str, float]]], title: str) -> Fig
         histories: a history as `curves_figure` takes for each run's name.
         title: above the picture.
     """
-    figure = _figure(10, 4 + 0.12 * len(histories))
+    figure = _figure(10, 4 + LEGEND_LINE * len(histories))
     loss_axes, error_axes = figure.subplots(1, 2)
     for number, (name, history) in enumerate(histories.items()):
         head = heads(history[0])[0]
@@ -69,6 +74,8 @@ def runs_figure(histories: dict[str, list[dict[str, float]]], title: str) -> Fig
             prefix = split + (f"{head}_" if head else "")
             _draw_history((loss_axes, error_axes), history, prefix, style, f"C{number % 10}", label)
     _finish(loss_axes, error_axes)
+    # Names of runs are long: beside the curves they would leave no room for them.
+    figure.legend(*loss_axes.get_legend_handles_labels(), loc="outside lower center", frameon=False)
     figure.suptitle(f"{title} (dotted: training, solid: validation)")
     return figure
 
@@ -94,7 +101,6 @@ def _finish(loss_axes: Axes, error_axes: Axes) -> None:
     for axes in (loss_axes, error_axes):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
 
 
 def heads(row: dict[str, float]) -> list[str]:

@@ -14,7 +14,7 @@ from kerascnn.evaluation.metrics import Error, top_error
 from kerascnn.evaluation.plots import heads
 from kerascnn.evaluation.protocols import Protocol
 from kerascnn.evaluation.scores import Scores
-from kerascnn.evaluation.study import study
+from kerascnn.evaluation.study import short_names, study
 from kerascnn.training import Recipe, RunFolder
 
 
@@ -91,9 +91,14 @@ class Comparison:
     runs: tuple[MeasuredRun, ...]
     tests: tuple[RunTest, ...]
 
+    @property
+    def called(self) -> dict[str, str]:
+        """What a table calls each run of this name: its path below the folder that all of them lie in."""
+        return {str(path): short for path, short in short_names(run.folder.path for run in self.runs).items()}
+
     def histories(self) -> dict[str, list[dict[str, float]]]:
-        """The history of each run, by its name."""
-        return {run.name: run.history for run in self.runs}
+        """The history of each run, by what a table calls it."""
+        return {self.called[run.name]: run.history for run in self.runs}
 
     def figures(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""

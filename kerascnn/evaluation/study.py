@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -76,13 +76,7 @@ class Study:
     def called(self, row: Measurement) -> str:
         """A row's name in a table: of several models, the path below the folder that all of them lie in."""
         models = {one.models[0] for one in self.alone}
-        if len(row.models) > 1 or len(models) == 1:
-            return row.name
-        try:
-            return str(row.models[0].relative_to(os.path.commonpath([model.parent for model in models])))
-        except ValueError:
-            # Some were named from the root of the file system, some from the working folder.
-            return row.name
+        return row.name if len(row.models) > 1 else short_names(models)[row.models[0]]
 
     def by_models_and_views(self) -> list[Measurement]:
         """The rows of a table of models and crops: the first model alone, the first two together, …"""
@@ -90,6 +84,24 @@ class Study:
         return [row for row in self.alone if row.models == first] + sorted(
             self.together, key=lambda row: len(row.models)
         )
+
+
+def short_names(paths: Iterable[Path]) -> dict[Path, str]:
+    """What to call each of several paths: what lies below the folder that all are in; a lone one by its whole path.
+
+    Example:
+        >>> short_names([Path("runs/a/model.keras"), Path("runs/b/model.keras")])
+        {PosixPath('runs/a/model.keras'): 'a/model.keras', PosixPath('runs/b/model.keras'): 'b/model.keras'}
+    """
+    different = dict.fromkeys(paths)
+    try:
+        folder = os.path.commonpath([path.parent for path in different])
+    except ValueError:
+        # Some are named from the root of the file system, some from the working folder.
+        folder = ""
+    if len(different) == 1 or not folder:
+        return {path: str(path) for path in different}
+    return {path: str(path.relative_to(folder)) for path in different}
 
 
 def study(

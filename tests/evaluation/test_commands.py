@@ -44,13 +44,15 @@ def test_dense_at_scales_of_ones_own(digits_run, command):
     assert (figures["crops"], figures["rows"][0]["views"]) == ("dense at 32, 40", 4)
 
 
-def test_runs_are_compared(digits_run, command, tmp_path):
+def test_runs_are_compared(digits_run, command, tmp_path, recwarn):
     run = digits_run.folder.path
-    other = shutil.copytree(run, tmp_path / "other")
+    other = shutil.copytree(run, tmp_path / f"{'a-name-that-is-long-' * 5}")
     outcome = command("compare-runs", run, other, "--plot", tmp_path / "curves.png", "--json")
     assert outcome.status == 0, outcome.err
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.width == 1200
+    # Matplotlib warns where names leave the curves no room.
+    assert not [warning for warning in recwarn if "collapsed" in str(warning.message)]
     figures = json.loads(outcome.out)
     history = digits_run.folder.history()
     assert figures["runs"][0]["training_loss"] == history[-1]["loss"]

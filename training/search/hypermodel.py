@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import keras_tuner
 
+from kerascnn.applications.builder import under_policy
 from kerascnn.data.dataset import DataSet
 
 from ..assembly import assemble, callbacks_for, compile_for
@@ -61,12 +62,8 @@ class HyperModel(keras_tuner.HyperModel):
         hp.merge(self.space.hyperparameters())
         recipe = resolved(self.recipe_of(hp), self.data)
         keras.utils.set_random_seed(recipe.seed)
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(recipe.precision)
-        try:
+        with under_policy(recipe.precision):
             model = assemble(recipe, self.data)
-        finally:
-            keras.config.set_dtype_policy(before)
         compile_for(model, recipe, steps_per_epoch(recipe, self.data), metrics=self.metrics)
         return model
 

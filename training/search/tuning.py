@@ -103,7 +103,7 @@ def tune(
         budget=budget,
         limit=limit,
         seed=seed,
-        median_rule=median_rule and tuner != "hyperband",
+        median_rule=median_rule,
         limits=limits,
         devices=devices,
         cache=cache,
@@ -156,6 +156,7 @@ def planned(
     warm_start: Sequence[str | Path],
     max_trials: int | None,
     budget: float | None,
+    median_rule: bool,
     **more: Any,
 ) -> Plan:
     """The plan of a search, with everything that can be wrong with it found out.
@@ -190,6 +191,7 @@ def planned(
         epochs=resolved(recipe, held_out(data)).epochs,
         max_trials=max_trials,
         budget=budget,
+        median_rule=median_rule and tuner != "hyperband",
         first=first_values(space, recipe, warm_start),
         **more,
     )

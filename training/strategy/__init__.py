@@ -5,8 +5,9 @@ Each part is imported when it is first used: workers can be started without a ba
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from kerascnn.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .choosing import choose_devices
@@ -35,13 +36,4 @@ __all__ = [
     "synchronize",
 ]
 
-
-def __getattr__(name: str):
-    for part, names in PARTS.items():
-        if name in names:
-            return getattr(importlib.import_module(f"{__name__}.{part}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, PARTS)

@@ -1,0 +1,231 @@
+"""PyTorch's layout of weights, for the networks that torchvision has.
+
+| what              | PyTorch's tensor                         | the array here                              |
+|-------------------|------------------------------------------|---------------------------------------------|
+| convolution       | `weight`: out, in, height, width         | kernel: height, width, in, out              |
+|                   | `bias`                                   | bias                                        |
+| dense layer       | `weight`: out, in                        | kernel: in, out                             |
+| dense layer       | `weight`: out, then channels, height,    | kernel: height, width, channels, then out   |
+| behind flattening | width                                    |                                             |
+| batch             | `weight`, `bias`                         | gamma, beta                                 |
+| normalization     | `running_mean`, `running_var`            | moving mean, moving variance                |
+|                   | `num_batches_tracked`                    | none; nothing is computed from it           |
+
+Both take channels in the order red, green, blue, so none are exchanged. Both compute variances with the same epsilon,
+1e-5, and 1e-3 in GoogLeNet and Inception v3, so these stay as they are. Names are in `torchvision_names`. Dense layers
+fit only at the image size at which they were trained: torchvision's of AlexNet and VGG at about 224 pixels.
+
+Some of torchvision's networks are not the papers'; `arguments` says with which of its builder's arguments ours is the
+same function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from kerascnn.applications import torchvision_names
+from kerascnn.applications.keras_layouts import Stored
+from kerascnn.errors import InputError
+
+# Of torchvision's batch normalization: how many batches its statistics have seen.
+COUNTER = "num_batches_tracked"
+
+
+class Mark(NamedTuple):
+    """By what a network is known to be torchvision's.
+
+    Attributes:
+        layer: the name of one of its layers.
+        attribute, value: what that has.
+    """
+
+    layer: str
+    attribute: str
+    value: Any
+
+
+class Layout(NamedTuple):
+    """How torchvision stores a network.
+
+    Attributes:
+        names: of its modules, by the names of our layers; more than there are in any one network.
+        top: what the names of those begin with that `include_top=False` leaves out.
+        auxiliary: what those of auxiliary heads begin with.
+        flattened: dense layers behind a flattening, and the channels that were flattened.
+        marks: of the network that ours has to be.
+        arguments: those of the builder that make it.
+    """
+
+    names: dict[str, str]
+    top: str = "fc."
+    auxiliary: tuple[str, ...] = ()
+    flattened: Mapping[str, int] = MappingProxyType({})
+    marks: tuple[Mark, ...] = ()
+    arguments: Mapping[str, Any] = MappingProxyType({})
+
+
+PROJECTION = Mark("conv3_1_shortcut", "strides", (2, 2))
+RESNET = Layout(torchvision_names.RESNET, marks=(PROJECTION,), arguments={"shortcut": "B"})
+BOTTLENECKS = RESNET._replace(
+    marks=(Mark("conv3_1_2", "strides", (2, 2)), PROJECTION), arguments={"shortcut": "B", "stride_in": "3x3"}
+)
+
+LAYOUTS = {
+    "AlexNetV2": Layout(torchvision_names.ALEXNET, top="classifier.", flattened={"fc6": 256}),
+    **{
+        network + suffix: Layout(torchvision_names.vgg(stages, bool(suffix)), top="classifier.", flattened={"fc6": 512})
+        for network, stages in torchvision_names.VGG_STAGES.items()
+        for suffix in ("", "_BN")
+    },
+    "GoogLeNet": Layout(
+        torchvision_names.GOOGLENET,
+        auxiliary=("aux1.", "aux2."),
+        flattened={"aux_4a_fc1": 128, "aux_4d_fc1": 128},
+        marks=(Mark("inception_3a_5x5", "kernel_size", (3, 3)),),
+        arguments={"variant": "torchvision"},
+    ),
+    "InceptionV3": Layout(
+        torchvision_names.INCEPTION_V3,
+        auxiliary=("AuxLogits.",),
+        marks=(Mark("conv1_bn", "scale", True), Mark("conv4", "kernel_size", (1, 1))),
+        arguments={"variant": "torchvision"},
+    ),
+    **dict.fromkeys(("ResNet18", "ResNet34"), RESNET),
+    **dict.fromkeys(("ResNet50", "ResNet101", "ResNet152"), BOTTLENECKS),
+}
+
+
+def from_torch(network: str, tensors: dict[str, np.ndarray], layers: Sequence[keras.layers.Layer]) -> Stored:
+    """The weights of a network's layers, of a file that torchvision publishes or that its network writes.
+
+    A network without its top, or without auxiliary heads, takes what it has; everything else must fit, both ways.
+
+    Args:
+        network: the builder's name, such as "ResNet50"; "VGG16" with and without batch normalization.
+        tensors: the state dict's, in PyTorch's layout.
+        layers: the network's, which say what is wanted.
+
+    Returns:
+        Each layer's arrays in float32, in the order of `layer.weights`.
+
+    Raises:
+        InputError: torchvision has no such network, or another form of it; a tensor is missing, left over or of the
+            wrong shape.
+
+    Example:
+        >>> stored = from_torch("ResNet50", read_tensors("resnet50.pth"), model.layers)
+    """
+    layers = [layer for layer in layers if layer.weights]
+    layout = _layout(network, layers)
+    left_over = {name for name in tensors if not name.endswith(COUNTER)}
+    stored: Stored = {}
+    for layer in layers:
+        channels = layout.flattened.get(layer.name)
+        stored[layer.name] = []
+        for name, weight in _counterparts(layout, layer):
+            if name not in tensors:
+                raise InputError(f"it has no tensor '{name}', which '{layer.name}' needs.")
+            _check_shape(name, tensors[name].shape, weight.shape, layer)
+            stored[layer.name].append(_ours(tensors[name].astype("float32", copy=False), channels))
+            left_over.discard(name)
+    dense = any(isinstance(layer, keras.layers.Dense) for layer in layers)
+    spared = layout.auxiliary if dense else (*layout.auxiliary, layout.top)
+    for name in tensors:
+        if name in left_over and not name.startswith(spared):
+            raise InputError(f"its tensor '{name}' has no counterpart.")
+    return stored
+
+
+def to_torch(network: str, layers: Sequence[keras.layers.Layer]) -> dict[str, np.ndarray]:
+    """The state dict of torchvision's network with the weights of ours.
+
+    Args:
+        network: the builder's name.
+        layers: the network's.
+
+    Returns:
+        Tensors in PyTorch's layout in float32, and the counters of batch normalization at 0.
+
+    Raises:
+        InputError: torchvision has no such network, another form of it, or nothing like one of the layers.
+
+    Example:
+        >>> tensors = to_torch("ResNet50", ResNet50(stride_in="3x3").layers)
+        >>> tensors["conv1.weight"].shape
+        (64, 3, 7, 7)
+    """
+    layers = [layer for layer in layers if layer.weights]
+    layout = _layout(network, layers)
+    tensors = {}
+    for layer in layers:
+        for name, weight in _counterparts(layout, layer):
+            array = keras.ops.convert_to_numpy(weight).astype("float32")
+            tensors[name] = np.ascontiguousarray(_theirs(array, layout.flattened.get(layer.name)))
+        if isinstance(layer, keras.layers.BatchNormalization):
+            tensors[f"{layout.names[layer.name]}.{COUNTER}"] = np.zeros((), "int64")
+    return tensors
+
+
+def _layout(network: str, layers: Sequence[keras.layers.Layer]) -> Layout:
+    """Torchvision's of the network that these layers are."""
+    normalized = any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers)
+    layout = LAYOUTS.get(f"{network}_BN" if normalized else network, LAYOUTS.get(network))
+    if layout is None:
+        known = ", ".join(name for name in LAYOUTS if not name.endswith("_BN"))
+        raise InputError(f"torchvision has no {network}; of the networks here it has {known}.")
+    by_name = {layer.name: layer for layer in layers}
+    for mark in layout.marks:
+        if getattr(by_name.get(mark.layer), mark.attribute, None) != mark.value:
+            arguments = " and ".join(f"{name}={value!r}" for name, value in layout.arguments.items())
+            raise InputError(f"torchvision's {network} is the one that is built with {arguments}.")
+    for name in by_name:
+        if name not in layout.names:
+            raise InputError(f"torchvision's {network} has nothing like the layer '{name}'.")
+    return layout
+
+
+def _counterparts(layout: Layout, layer: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:
+    """The tensors of a layer, by their names, beside its weights."""
+    names = ["weight", "bias"]
+    if isinstance(layer, keras.layers.BatchNormalization):
+        names += ["running_mean", "running_var"]
+    for name, weight in zip(names, layer.weights, strict=False):
+        yield f"{layout.names[layer.name]}.{name}", weight
+
+
+def _check_shape(name: str, there: tuple[int, ...], ours: tuple[int, ...], layer: keras.layers.Layer) -> None:
+    here = _their_shape(tuple(ours))
+    if there == here:
+        return
+    if isinstance(layer, keras.layers.Dense) and there[1:] == here[1:] and len(there) == len(here):
+        raise InputError(f"its '{name}' has {there[0]} classes, and classes={here[0]} was asked for.")
+    raise InputError(f"its tensor '{name}' is of shape {there}, where {here} is needed.")
+
+
+def _their_shape(ours: tuple[int, ...]) -> tuple[int, ...]:
+    return (ours[3], ours[2], ours[0], ours[1]) if len(ours) == 4 else ours[::-1]
+
+
+def _ours(tensor: np.ndarray, flattened: int | None) -> np.ndarray:
+    """A tensor as an array of this package."""
+    if tensor.ndim == 4:
+        return tensor.transpose(2, 3, 1, 0)
+    if tensor.ndim == 2 and flattened:
+        # Units, channels, pixels to pixels, channels, units.
+        return tensor.reshape(len(tensor), flattened, -1).transpose(2, 1, 0).reshape(-1, len(tensor))
+    return tensor.T
+
+
+def _theirs(array: np.ndarray, flattened: int | None) -> np.ndarray:
+    """An array of this package as a tensor, the reverse of `_ours`."""
+    if array.ndim == 4:
+        return array.transpose(3, 2, 0, 1)
+    if array.ndim == 2 and flattened:
+        units = array.shape[1]
+        return array.reshape(-1, flattened, units).transpose(2, 1, 0).reshape(units, -1)
+    return array.T

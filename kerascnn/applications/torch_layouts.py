@@ -15,38 +15,26 @@ Both take channels in the order red, green, blue, so none are exchanged. Both co
 1e-5, and 1e-3 in GoogLeNet and Inception v3, so these stay as they are. Names are in `torchvision_names`. Dense layers
 fit only at the image size at which they were trained: torchvision's of AlexNet and VGG at about 224 pixels.
 
-Some of torchvision's networks are not the papers'; `arguments` says with which of its builder's arguments ours is the
-same function.
+Some of torchvision's networks are not the papers'; the `form` of a layout says with which of its builder's arguments
+ours is the same function.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from kerascnn.applications import torchvision_names
 from kerascnn.applications.keras_layouts import Stored
+from kerascnn.applications.published_forms import Form, Mark
 from kerascnn.errors import InputError
 
 # Of torchvision's batch normalization: how many batches its statistics have seen.
 COUNTER = "num_batches_tracked"
-
-
-class Mark(NamedTuple):
-    """By what a network is known to be torchvision's.
-
-    Attributes:
-        layer: the name of one of its layers.
-        attribute, value: what that has.
-    """
-
-    layer: str
-    attribute: str
-    value: Any
 
 
 class Layout(NamedTuple):
@@ -57,22 +45,20 @@ class Layout(NamedTuple):
         top: what the names of those begin with that `include_top=False` leaves out.
         auxiliary: what those of auxiliary heads begin with.
         flattened: dense layers behind a flattening, and the channels that were flattened.
-        marks: of the network that ours has to be.
-        arguments: those of the builder that make it.
+        form: which one torchvision has, of the networks that our builder makes.
     """
 
     names: dict[str, str]
     top: str = "fc."
     auxiliary: tuple[str, ...] = ()
     flattened: Mapping[str, int] = MappingProxyType({})
-    marks: tuple[Mark, ...] = ()
-    arguments: Mapping[str, Any] = MappingProxyType({})
+    form: Form = Form()
 
 
 PROJECTION = Mark("conv3_1_shortcut", "strides", (2, 2))
-RESNET = Layout(torchvision_names.RESNET, marks=(PROJECTION,), arguments={"shortcut": "B"})
+RESNET = Layout(torchvision_names.RESNET, form=Form({"shortcut": "B"}, (PROJECTION,)))
 BOTTLENECKS = RESNET._replace(
-    marks=(Mark("conv3_1_2", "strides", (2, 2)), PROJECTION), arguments={"shortcut": "B", "stride_in": "3x3"}
+    form=Form({"shortcut": "B", "stride_in": "3x3"}, (Mark("conv3_1_2", "strides", (2, 2)), PROJECTION))
 )
 
 LAYOUTS = {
@@ -86,14 +72,15 @@ LAYOUTS = {
         torchvision_names.GOOGLENET,
         auxiliary=("aux1.", "aux2."),
         flattened={"aux_4a_fc1": 128, "aux_4d_fc1": 128},
-        marks=(Mark("inception_3a_5x5", "kernel_size", (3, 3)),),
-        arguments={"variant": "torchvision"},
+        form=Form({"variant": "torchvision"}, (Mark("inception_3a_5x5", "kernel_size", (3, 3)),)),
     ),
     "InceptionV3": Layout(
         torchvision_names.INCEPTION_V3,
         auxiliary=("AuxLogits.",),
-        marks=(Mark("conv1_bn", "scale", True), Mark("conv4", "kernel_size", (1, 1))),
-        arguments={"variant": "torchvision"},
+        form=Form(
+            {"variant": "torchvision", "stem": "released"},
+            (Mark("conv1_bn", "scale", True), Mark("conv4", "kernel_size", (1, 1))),
+        ),
     ),
     **dict.fromkeys(("ResNet18", "ResNet34"), RESNET),
     **dict.fromkeys(("ResNet50", "ResNet101", "ResNet152"), BOTTLENECKS),
@@ -178,14 +165,10 @@ def _layout(network: str, layers: Sequence[keras.layers.Layer]) -> Layout:
     if layout is None:
         known = ", ".join(name for name in LAYOUTS if not name.endswith("_BN"))
         raise InputError(f"torchvision has no {network}; of the networks here it has {known}.")
-    by_name = {layer.name: layer for layer in layers}
-    for mark in layout.marks:
-        if getattr(by_name.get(mark.layer), mark.attribute, None) != mark.value:
-            arguments = " and ".join(f"{name}={value!r}" for name, value in layout.arguments.items())
-            raise InputError(f"torchvision's {network} is the one that is built with {arguments}.")
-    for name in by_name:
-        if name not in layout.names:
-            raise InputError(f"torchvision's {network} has nothing like the layer '{name}'.")
+    layout.form.check("torchvision's", network, layers)
+    for layer in layers:
+        if layer.name not in layout.names:
+            raise InputError(f"torchvision's {network} has nothing like the layer '{layer.name}'.")
     return layout
 
 

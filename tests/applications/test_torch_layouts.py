@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kerascnn import InputError
-from kerascnn.applications import AlexNetV2, GoogLeNet, InceptionV3, ResNet18, ResNet50, VGG11, create, info
+from kerascnn.applications import VGG11, AlexNetV2, GoogLeNet, InceptionV3, ResNet18, ResNet50, create, info
 from kerascnn.applications.torch_layouts import from_torch, to_torch
 
 KEPT = json.loads(Path(__file__).with_name("torchvision.json").read_text())

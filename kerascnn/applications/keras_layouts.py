@@ -185,7 +185,7 @@ def _numbered(layers: Sequence[keras.layers.Layer]) -> dict[str, str]:
 
 
 def _renamed(name: str, rows: Iterable[tuple[str, str]]) -> str | None:
-    """The right side of the first row whose left side the name is, with the name's numbers; None where there is none."""
+    """The right side of the row whose left side the name is, with the name's numbers; None where there is none."""
     for before, after in rows:
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>\\d+)", before)
         if match := re.fullmatch(pattern, name):

@@ -108,20 +108,20 @@ def from_torch(network: str, tensors: dict[str, np.ndarray], layers: Sequence[ke
         >>> stored = from_torch("ResNet50", read_tensors("resnet50.pth"), model.layers)
     """
     layers = [layer for layer in layers if layer.weights]
-    layout = _layout(network, layers)
+    theirs = _layout_of(network, layers)
     left_over = {name for name in tensors if not name.endswith(COUNTER)}
     stored: Stored = {}
     for layer in layers:
-        channels = layout.flattened.get(layer.name)
+        channels = theirs.flattened.get(layer.name)
         stored[layer.name] = []
-        for name, weight in _counterparts(layout, layer):
+        for name, weight in _counterparts(theirs, layer):
             if name not in tensors:
                 raise InputError(f"it has no tensor '{name}', which '{layer.name}' needs.")
             _check_shape(name, tensors[name].shape, weight.shape, layer)
             stored[layer.name].append(_ours(tensors[name].astype("float32", copy=False), channels))
             left_over.discard(name)
     dense = any(isinstance(layer, keras.layers.Dense) for layer in layers)
-    spared = layout.auxiliary if dense else (*layout.auxiliary, layout.top)
+    spared = theirs.auxiliary if dense else (*theirs.auxiliary, theirs.top)
     for name in tensors:
         if name in left_over and not name.startswith(spared):
             raise InputError(f"its tensor '{name}' has no counterpart.")
@@ -147,38 +147,54 @@ def to_torch(network: str, layers: Sequence[keras.layers.Layer]) -> dict[str, np
         (64, 3, 7, 7)
     """
     layers = [layer for layer in layers if layer.weights]
-    layout = _layout(network, layers)
+    theirs = _layout_of(network, layers)
     tensors = {}
     for layer in layers:
-        for name, weight in _counterparts(layout, layer):
+        for name, weight in _counterparts(theirs, layer):
             array = keras.ops.convert_to_numpy(weight).astype("float32")
-            tensors[name] = np.ascontiguousarray(_theirs(array, layout.flattened.get(layer.name)))
+            tensors[name] = np.ascontiguousarray(_theirs(array, theirs.flattened.get(layer.name)))
         if isinstance(layer, keras.layers.BatchNormalization):
-            tensors[f"{layout.names[layer.name]}.{COUNTER}"] = np.zeros((), "int64")
+            tensors[f"{theirs.names[layer.name]}.{COUNTER}"] = np.zeros((), "int64")
     return tensors
 
 
-def _layout(network: str, layers: Sequence[keras.layers.Layer]) -> Layout:
-    """Torchvision's of the network that these layers are."""
-    normalized = any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers)
-    layout = LAYOUTS.get(f"{network}_BN" if normalized else network, LAYOUTS.get(network))
-    if layout is None:
+def layout(network: str, batch_norm: bool) -> Layout:
+    """How torchvision stores a network.
+
+    Args:
+        network: the builder's name.
+        batch_norm: whether it has batch normalization, which VGG has in torchvision's `_bn` networks only.
+
+    Raises:
+        InputError: torchvision has no such network.
+
+    Example:
+        >>> layout("VGG16", batch_norm=True).names["conv1_2"]
+        'features.3'
+    """
+    if network not in LAYOUTS:
         known = ", ".join(name for name in LAYOUTS if not name.endswith("_BN"))
         raise InputError(f"torchvision has no {network}; of the networks here it has {known}.")
-    layout.form.check("torchvision's", network, layers)
+    return LAYOUTS.get(f"{network}_BN" if batch_norm else network, LAYOUTS[network])
+
+
+def _layout_of(network: str, layers: Sequence[keras.layers.Layer]) -> Layout:
+    """Torchvision's of the network that these layers are."""
+    found = layout(network, any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers))
+    found.form.check("torchvision's", network, layers)
     for layer in layers:
-        if layer.name not in layout.names:
+        if layer.name not in found.names:
             raise InputError(f"torchvision's {network} has nothing like the layer '{layer.name}'.")
-    return layout
+    return found
 
 
-def _counterparts(layout: Layout, layer: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:
+def _counterparts(theirs: Layout, layer: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:
     """The tensors of a layer, by their names, beside its weights."""
     names = ["weight", "bias"]
     if isinstance(layer, keras.layers.BatchNormalization):
         names += ["running_mean", "running_var"]
     for name, weight in zip(names, layer.weights, strict=False):
-        yield f"{layout.names[layer.name]}.{name}", weight
+        yield f"{theirs.names[layer.name]}.{name}", weight
 
 
 def _check_shape(name: str, there: tuple[int, ...], ours: tuple[int, ...], layer: keras.layers.Layer) -> None:

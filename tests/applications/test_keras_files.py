@@ -1,19 +1,14 @@
-"""`kerascnn convert`, and what it is made of: weights to other programs' layouts and back."""
+"""Weight files as keras.applications reads them."""
 
-import json
-
-import h5py
 import keras
 import numpy as np
 import pytest
 
 import kerascnn.applications
-from kerascnn.applications import ResNet18, ResNet20, ResNet50, VGG16, InceptionV3, GoogLeNet
-from kerascnn.applications.keras_files import write_keras
-from kerascnn.applications.keras_layouts import LAYOUTS, to_keras
-from kerascnn.applications.tensor_files import read_tensors, write_safetensors
-from kerascnn.layers import ClassLabels, Preprocessing
 from kerascnn import InputError
+from kerascnn.applications import VGG16, InceptionV3, ResNet18, ResNet50
+from kerascnn.applications.keras_files import write_keras
+from kerascnn.applications.keras_layouts import to_keras
 
 TOLERANCE = 1e-4
 CLASSES = 3
@@ -40,7 +35,11 @@ def images(size):
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("VGG16", 32), *(pytest.param(name, size, marks=pytest.mark.slow) for name, size in [("ResNet50", 64), ("InceptionV3", 107)])],
+    [
+        ("VGG16", 32),
+        pytest.param("ResNet50", 64, marks=pytest.mark.slow),
+        pytest.param("InceptionV3", 107, marks=pytest.mark.slow),
+    ],
 )
 def test_keras_applications_reads_what_is_written(name, size, tmp_path):
     arguments = {"input_shape": (size, size, 3), "classes": CLASSES, "classifier_activation": None}
@@ -58,3 +57,28 @@ def test_keras_applications_reads_what_is_written(name, size, tmp_path):
     for ours, before in zip(again.weights, model.weights, strict=True):
         # The epsilons' difference goes out of variances and into them again.
         np.testing.assert_allclose(ours, before, rtol=1e-6)
+
+
+def test_the_published_order_of_layers():
+    """Projection, last convolution, their normalizations."""
+    model = ResNet50(include_top=False, input_shape=(32, 32, 3))
+    layers = [name for name in to_keras("ResNet50", model.layers) if name.startswith("conv3_block1")]
+    assert layers == [
+        *("conv3_block1_1_conv", "conv3_block1_1_bn", "conv3_block1_2_conv", "conv3_block1_2_bn"),
+        *("conv3_block1_0_conv", "conv3_block1_3_conv", "conv3_block1_0_bn", "conv3_block1_3_bn"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("builder", "arguments", "sentence"),
+    [
+        (ResNet50, {"stride_in": "3x3"}, "keras.applications' ResNet50 is the one that is built with shortcut='B' and"),
+        (ResNet50, {"shortcut": "A"}, "built with shortcut='B' and stride_in='1x1'"),
+        (InceptionV3, {"variant": "torchvision"}, "built with variant='released' and stem='released'"),
+        (VGG16, {"batch_norm": True}, "keras.applications' VGG16 has nothing like the layer 'conv1_1_bn'"),
+        (ResNet18, {}, "keras.applications has no ResNet18; of the networks here it has VGG16, VGG19, ResNet50"),
+    ],
+)
+def test_other_forms_are_refused(builder, arguments, sentence, without_values):
+    with pytest.raises(InputError, match=sentence):
+        to_keras(builder.__name__, without_values(builder, include_top=False, **arguments))

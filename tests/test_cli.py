@@ -39,6 +39,7 @@ def process(*arguments, **options):
         ["predict"],
         ["explain"],
         ["experiment"],
+        ["convert"],
     ],
 )
 def test_help_is_instant(verb):

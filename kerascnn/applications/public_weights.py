@@ -66,8 +66,8 @@ class PublicWeights:
     top1: float
     top5: float
     source: str
-    include_top: bool = True
-    arguments: Mapping[str, Any] = MappingProxyType({})
+    include_top: bool
+    arguments: Mapping[str, Any]
 
     @property
     def file(self) -> str:
@@ -129,6 +129,7 @@ def _torchvision(
         top1,
         top5,
         TORCHVISION_ACCURACIES,
+        include_top=True,
         arguments=MappingProxyType(arguments),
     )
 

@@ -90,12 +90,12 @@ def _keras(
     **arguments: Any,
 ) -> list[PublicWeights]:
     """The two files of a network, with the classifier and without."""
-    stem = f"{KERAS_URL}/{folder}_{KERAS_FILE}"
+    begin = f"{KERAS_URL}/{folder}_{KERAS_FILE}"
     return [
         PublicWeights(
             KERAS,
             network,
-            f"{stem}{ending}.h5",
+            f"{begin}{ending}.h5",
             Checksum("md5", digits),
             licence,
             preprocessing,
@@ -111,7 +111,7 @@ def _keras(
 
 def _torchvision(
     network: str,
-    stem: str,
+    file: str,
     top1: float,
     top5: float,
     preprocessing: str = "torch",
@@ -121,8 +121,8 @@ def _torchvision(
     return PublicWeights(
         TORCHVISION,
         network,
-        f"{TORCHVISION_URL}/{stem}.pth",
-        Checksum("sha256", stem[-8:]),
+        f"{TORCHVISION_URL}/{file}.pth",
+        Checksum("sha256", file[-8:]),
         BSD,
         preprocessing,
         input_size,

@@ -38,27 +38,33 @@ def interpret(file: BinaryIO) -> Built:
     """
     machine = _Machine()
     try:
-        for count, (operation, argument, _) in enumerate(pickletools.genops(file)):
-            if count == MOST_OPERATIONS:
-                raise RefusedError("its pickle is longer than any of tensors")
+        for operation, argument, _ in pickletools.genops(file):
+            machine.spend(1)
             action = OPERATIONS.get(operation.name)
             if action is None:
                 raise RefusedError(f"its pickle uses {operation.name}, which none of tensors does")
             action(machine, argument)
         return Built(machine.pop(), machine.storages)
     # What a pickle that is cut or made up leads to.
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError):
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError, RecursionError):
         raise RefusedError("its pickle is damaged") from None
 
 
 class _Machine:
-    """A pickle's stack, the stacks below its marks, and its memory."""
+    """A pickle's stack, the stacks below its marks, its memory, and how much more it may do."""
 
     def __init__(self):
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []
         self.memory: dict[int, Any] = {}
         self.storages: dict[str, Storage] = {}
+        self.left = MOST_OPERATIONS
+
+    def spend(self, steps: int) -> None:
+        """Counts what is done, so that no short pickle takes long."""
+        self.left -= steps
+        if self.left < 0:
+            raise RefusedError("its pickle is longer than any of tensors")
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -95,13 +101,15 @@ class _Machine:
 
     def name(self, name: str) -> None:
         if name not in NAMES:
-            raise RefusedError(f"its pickle asks for {shown(name, 80)}, and only tensors are read")
+            raise RefusedError(f"its pickle asks for {shown(name[:200], 80)}, and only tensors are read")
         self.push(NAMES[name])
 
     def call(self) -> None:
         arguments, function = self.pop(), self.pop()
         if not any(function is known for known in NAMES.values()) or isinstance(function, StorageType):
             raise RefusedError("its pickle calls something that is no function")
+        # A long list may be handed in again and again.
+        self.spend(sum(len(argument) for argument in arguments if isinstance(argument, list | tuple | dict)))
         self.push(function(*arguments))
 
     def refer(self) -> None:
@@ -135,7 +143,10 @@ def _nothing(machine: _Machine, argument: Any) -> None:
 
 def _stack_global(machine: _Machine, _: Any) -> None:
     name, module = machine.pop(), machine.pop()
-    machine.name(f"{module}.{name}")
+    # Others could be of any size, written out.
+    if not isinstance(name, str) or not isinstance(module, str):
+        raise TypeError
+    machine.name(f"{module[:200]}.{name[:200]}")
 
 
 # By their names in `pickletools`, which explains them.

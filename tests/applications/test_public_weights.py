@@ -87,7 +87,7 @@ def test_every_entry(file):
     assert file.input_size == registry.info(file.network).input_size
     assert 50 < file.top1 < file.top5 < 100
     assert public_weights.published_as(file.network, file.file) is file
-    assert registry.builder(file.network).__doc__.count(f"({file.top1:g} % top-1") >= 1
+    assert f"({file.top1:g} % top-1" in " ".join(registry.builder(file.network).__doc__.split())
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_url_and_a_path(file_server, home, resnet18, tensor_file):
     for _ in range(2):
         assert_same(applications.ResNet18(weights=file_server.url("own.safetensors"), include_top=False), resnet18)
     assert file_server.asked == ["own.safetensors"]
-    assert [path.name for path in home.glob("kerascnn-*/*")] == ["own.safetensors"]
+    assert [path.name for path in home.glob("kerascnn-*/[!.]*")] == ["own.safetensors"]
     assert_same(applications.ResNet18(weights=str(tensor_file), include_top=False), resnet18)
     with pytest.raises(
         InputError, match=r"resnet18\.safetensors does not hold the weights of this ResNet34: it has no"

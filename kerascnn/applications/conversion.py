@@ -91,13 +91,11 @@ def network_with(name: str, path: Path, *, target: str, image_size: int | None =
     entry = registry.info(name)
     try:
         if is_tensor_file(path):
-            tensors = read_tensors(path)
-            model = _built(entry, _of_tensors(entry.builder, tensors), target, image_size)
-            for layer, arrays in torch_layouts.from_torch(entry.builder, tensors, model.layers).items():
-                model.get_layer(layer).set_weights(arrays)
+            facts = _of_tensors(entry.builder, read_tensors(path))
         else:
-            model = _built(entry, _of_stored(entry.builder, weight_files.read(path)), target, image_size)
-            weight_files.load(entry.builder, model.layers, path)
+            facts = _of_stored(entry.builder, weight_files.read(path))
+        model = _built(entry, facts, target, image_size)
+        weight_files.load(entry.builder, model.layers, path)
     except InputError as misfit:
         raise (
             misfit if str(path) in str(misfit) else InputError(f"{path}, taken for {entry.builder}: {misfit}")
@@ -110,7 +108,7 @@ def _built(entry: registry.Entry, facts: Facts, target: str, image_size: int | N
     arguments = dict(_form(entry.builder, target) if facts.form is None else facts.form)
     if entry.aux_heads:
         arguments["aux_heads"] = facts.heads
-    if entry.module == "vgg":
+    if entry.module in ("vgg", "googlenet"):
         arguments["batch_norm"] = facts.batch_norm
     if facts.classes is None:
         arguments["include_top"] = False

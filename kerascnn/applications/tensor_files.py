@@ -82,7 +82,7 @@ def write_safetensors(path: str | Path, tensors: Mapping[str, np.ndarray]) -> No
 
     path = Path(path)
     # The library writes an array's memory as it lies, whatever its strides.
-    rows = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    rows = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as partial:

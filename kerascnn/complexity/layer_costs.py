@@ -202,9 +202,12 @@ def _average_pooling(layer: keras.layers.AveragePooling2D, inputs: tuple[Value, 
 
 
 def _adaptive_pooling(layer: keras.layers.Layer, inputs: tuple[Value, ...], output: Value) -> Cost:
-    # Where the sizes do not divide, windows overlap; this is the largest.
-    sizes, counts = spatial_sizes(layer, inputs[0]), spatial_sizes(layer, output)
-    vertical, horizontal = (Window(-(-size // count), size // count) for size, count in zip(sizes, counts, strict=True))
+    def window(size: int, count: int) -> Window:
+        # Where the sizes do not divide, windows overlap and differ; this is the largest.
+        extents = [-(-(place + 1) * size // count) - place * size // count for place in range(count)]
+        return Window(max(extents), size // count)
+
+    vertical, horizontal = map(window, spatial_sizes(layer, inputs[0]), spatial_sizes(layer, output))
     return Cost(windows=(vertical, horizontal))
 
 

@@ -74,7 +74,7 @@ def random_tensors():
 
     def make(shapes: dict[str, tuple[int, ...]], residual: bool = False) -> dict[str, np.ndarray]:
         # What residual blocks add to each other grows with their number.
-        least, most = (0.3, 0.6) if residual else (0.8, 1.2)
+        least, most = (0.4, 0.8) if residual else (0.8, 1.2)
         tensors = {}
         for name, shape in shapes.items():
             if name.endswith("num_batches_tracked"):

@@ -111,7 +111,7 @@ def test_inference(peer, random_images, digest_of_tensors):
     assert answers.keys() == expected.keys()
     for output, logits in expected.items():
         # They are of order 1, and of the images.
-        assert np.abs(logits[0] - logits[1]).max() > 0.1
+        assert np.abs(logits[0] - logits[1]).max() > 0.05
         np.testing.assert_allclose(answers[output], logits, rtol=0, atol=TOLERANCE)
     check_kept(label, case, expected, digest_of_tensors({name: tensor.shape for name, tensor in tensors.items()}))
 

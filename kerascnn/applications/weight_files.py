@@ -7,8 +7,9 @@ Layers are found by their names, whatever the file is:
 - The files that keras.applications publishes, and those that its models write: `keras_layouts` gives their layers the
   names that they have here.
 
-A network without its top, or without auxiliary heads, takes what it has from a file with them. Everything else must
-fit, both ways, and is checked before the first weight is assigned: a model is loaded as a whole or not at all.
+A network without its top, or without auxiliary heads, takes what it has from a file with them. A first convolution over
+RGB is adapted to pictures of other channels (`input_channels`). Everything else must fit, both ways, and is checked
+before the first weight is assigned: a model is loaded as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from kerascnn.applications.input_channels import RGB, for_channels
 from kerascnn.applications.keras_layouts import AUXILIARY, Stored, translated
 from kerascnn.errors import InputError
 
@@ -52,13 +54,14 @@ def check(network: str, path: str | Path) -> None:
     _hdf5(path).close()
 
 
-def load(network: str, layers: Sequence[keras.layers.Layer], path: str | Path) -> None:
+def load(network: str, layers: Sequence[keras.layers.Layer], path: str | Path, *, new: Collection[str] = ()) -> None:
     """Loads the weights of a file into a network that was built for them.
 
     Args:
         network: the builder's name, such as "VGG16".
         layers: the network's, without what comes before it in the model.
         path: of the file.
+        new: names of layers that keep what they have, whatever the file has for them.
 
     Raises:
         InputError: the file cannot be read, or holds something else than these layers' weights.
@@ -71,6 +74,9 @@ def load(network: str, layers: Sequence[keras.layers.Layer], path: str | Path) -
     try:
         if layers[0].name not in stored:
             stored = translated(network, stored, layers)
+        stored = {name: arrays for name, arrays in stored.items() if name not in new}
+        layers = [layer for layer in layers if layer.name not in new]
+        _adapt(stored, layers[0])
         _check(stored, layers)
     except InputError as misfit:
         raise InputError(f"{path} does not hold the weights of this {network}: {misfit}") from None
@@ -154,6 +160,16 @@ def _number(name: str) -> tuple[str, int]:
     """Sorts conv2d, conv2d_1, conv2d_2, …, conv2d_10."""
     stem, number = re.fullmatch(r"(.*?)_?(\d*)", name).groups()
     return stem, int(number or 0)
+
+
+def _adapt(stored: Stored, first: keras.layers.Layer) -> None:
+    """Gives a first convolution the channels that are wanted, where the file has it over RGB."""
+    kernel, *others = stored.get(first.name, [None])
+    if not isinstance(first, keras.layers.Conv2D) or kernel is None or kernel.ndim != 4:
+        return
+    channels = first.kernel.shape[2]
+    if kernel.shape[2] == RGB != channels:
+        stored[first.name] = [for_channels(kernel, channels), *others]
 
 
 def _check(stored: Stored, layers: Sequence[keras.layers.Layer]) -> None:

@@ -36,13 +36,13 @@ class Origin(NamedTuple):
     Attributes:
         image_size: height and width in pixels.
         mean: as its preprocessing subtracts it: a number, one a channel or one a pixel.
-        std: what it divides by.
+        std: what it divides by; None where there are weights only.
         crop_fraction: see `Pixels`.
     """
 
     image_size: int | None
     mean: np.ndarray
-    std: float | list[float]
+    std: float | list[float] | None
     crop_fraction: float
 
 
@@ -113,7 +113,7 @@ def resolved_by_weights(recipe: Recipe) -> Recipe:
     means. Where a file does not say how its pixels were scaled, the registry does.
 
     Raises:
-        InputError: as `check_origin`, or the file is damaged.
+        InputError: as `check_origin`, or the file is damaged, or a trained model's without the scale of its pixels.
     """
     check_origin(recipe)
     if not recipe.fine_tuning.weights:
@@ -123,6 +123,11 @@ def resolved_by_weights(recipe: Recipe) -> Recipe:
         recipe = recipe.with_values(image_size=recipe.image_size or origin.image_size)
     if recipe.pixels.mean != OF_WEIGHTS:
         return recipe
+    if origin and origin.std is None:
+        raise InputError(
+            f"{recipe.fine_tuning.weights} holds a trained model's weights without the scale of their pixels; "
+            "give its .keras file, or state pixels.mean and pixels.std."
+        )
     if origin is None:
         scaling = _published(recipe)
         pixels = replace(recipe.pixels, mean=list(scaling.mean), std=list(scaling.std))
@@ -165,10 +170,10 @@ def load_weights(model: keras.Model, recipe: Recipe) -> None:
 
 
 def origin_of(weights: str) -> Origin | None:
-    """What a file tells of the pixels; None where it is a network's alone, or no `.keras` file.
+    """What a trained model's file tells of the pixels; None where it is a network's alone, or is not there.
 
     Raises:
-        InputError: it is a trained model's weights without what their pixels were divided by, or damaged.
+        InputError: it is damaged.
     """
     from kerascnn.applications import weight_files
 
@@ -176,11 +181,8 @@ def origin_of(weights: str) -> Origin | None:
     if not path.is_file() or path.suffix not in (".keras", ".h5"):
         return None
     if not zipfile.is_zipfile(path):
-        if weight_files.PREPROCESSING in weight_files.read(path):
-            raise InputError(
-                f"{path} is a trained model's weights without the scale of their pixels; give its .keras file instead."
-            )
-        return None
+        scaling = weight_files.read(path).get(weight_files.PREPROCESSING)
+        return Origin(None, scaling[0], None, 1.0) if scaling else None
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read(CONFIG_IN_ARCHIVE))

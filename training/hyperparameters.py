@@ -8,26 +8,7 @@ from typing import Literal
 
 from kerascnn.errors import InputError
 
-
-def _at_least_zero(group: str, settings: object, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        if value is not None and not value >= 0:
-            raise InputError(f"{group}.{name} must be at least 0, not {value}.")
-
-
-def _above_zero(group: str, settings: object, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        if value is not None and not value > 0:
-            raise InputError(f"{group}.{name} must be above 0, not {value}.")
-
-
-def _below_one(group: str, settings: object, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        if not 0 <= value < 1:
-            raise InputError(f"{group}.{name} must be from 0 to less than 1, not {value}.")
+from .ranges import above_zero, at_least_zero, below_one
 
 
 @dataclass(frozen=True)
@@ -91,9 +72,9 @@ class Optimizer:
     filter_rms: float | None = None
 
     def __post_init__(self):
-        _above_zero("optimizer", self, "learning_rate", "learning_rate_per", "epsilon", "clip_norm", "filter_rms")
-        _at_least_zero("optimizer", self, "weight_decay")
-        _below_one("optimizer", self, "momentum", "rho")
+        above_zero("optimizer", self, "learning_rate", "learning_rate_per", "epsilon", "clip_norm", "filter_rms")
+        at_least_zero("optimizer", self, "weight_decay")
+        below_one("optimizer", self, "momentum", "rho")
 
     def peak(self, batch_size: int) -> float:
         """The learning rate for batches of this many pictures.
@@ -137,8 +118,8 @@ class Schedule:
     warmup_factor: float | None = None
 
     def __post_init__(self):
-        _above_zero("schedule", self, "factor", "every", "patience", "warmup_factor")
-        _at_least_zero("schedule", self, "most", "warmup_epochs", "warmup_steps")
+        above_zero("schedule", self, "factor", "every", "patience", "warmup_factor")
+        at_least_zero("schedule", self, "most", "warmup_epochs", "warmup_steps")
         if self.warmup_epochs and self.warmup_steps:
             raise InputError("schedule warms up for warmup_epochs or for warmup_steps, not for both.")
         if self.name == "plateau" and (self.warmup_epochs or self.warmup_steps):
@@ -167,8 +148,8 @@ class Averaging:
     statistics_batches: int = 50
 
     def __post_init__(self):
-        _below_one("averaging", self, "decay")
-        _above_zero("averaging", self, "statistics_batches")
+        below_one("averaging", self, "decay")
+        above_zero("averaging", self, "statistics_batches")
 
 
 @dataclass(frozen=True)
@@ -242,7 +223,7 @@ class FineTuning:
     frozen_normalization: bool = False
 
     def __post_init__(self):
-        _at_least_zero("fine_tuning", self, "head_epochs", "stage_epochs")
+        at_least_zero("fine_tuning", self, "head_epochs", "stage_epochs")
         if not 0 < self.rate_factor <= 1:
             raise InputError(f"fine_tuning.rate_factor must be above 0 and at most 1, not {self.rate_factor}.")
         try:

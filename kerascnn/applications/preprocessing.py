@@ -35,6 +35,27 @@ KERAS_MODES = {
 
 MODES = (*CHANNEL_MEANS, *KERAS_MODES)
 
+
+class Scaling(NamedTuple):
+    """What a mode does to RGB pixels in [0, 255]: (pixels - mean) / std, each for R, G, B.
+
+    Attributes:
+        mean, std: in grey levels.
+        reverse: whether the network takes the result as B, G, R.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    reverse: bool = False
+
+
+SCALINGS = {
+    **{mode: Scaling(mean, (1.0, 1.0, 1.0)) for mode, mean in CHANNEL_MEANS.items()},
+    "caffe": Scaling((123.68, 116.779, 103.939), (1.0, 1.0, 1.0), reverse=True),
+    "symmetric": Scaling((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+    "torch": Scaling((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+}
+
 DATA_FORMATS = ("channels_last", "channels_first")
 
 # In the order of the labels; of ImageNet's thousand, Keras has a list.

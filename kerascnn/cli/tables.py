@@ -11,6 +11,7 @@ from kerascnn.console import BOX, output
 if TYPE_CHECKING:
     from kerascnn.applications.registry import Entry
     from kerascnn.export import Export
+    from kerascnn.training.unfreezing import PlanRow
 
 
 def models_table(registry: dict[str, Entry]) -> Table:
@@ -29,6 +30,23 @@ def models_table(registry: dict[str, Entry]) -> Table:
             _or_dash(error and error.top1, " %"),
             _or_dash(error and error.top5, " %"),
             f"{entry.data}{', ' if error and error.protocol else ''}{error.protocol}" if error else "",
+        )
+    return table
+
+
+def plan_table(rows: list[PlanRow]) -> Table:
+    """What a fine-tuning trains of each stage, from which epoch on and how fast."""
+    table = Table("stage", "layers", "parameters", "never trained", "from epoch", "learning rate", box=BOX)
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(
+            row.stage,
+            row.first if row.layers == 1 else f"{row.layers}, {row.first} … {row.last}",
+            f"{row.parameters:,}",
+            f"{row.frozen:,}" if row.frozen else "–",
+            "never" if row.from_epoch is None else str(row.from_epoch),
+            "–" if row.from_epoch is None else f"x {row.rate_factor:.3g}",
         )
     return table
 

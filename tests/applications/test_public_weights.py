@@ -259,3 +259,16 @@ def test_models_that_do_not_tell_their_pixels():
         applications.preprocess_input(model, PIXELS)
     with pytest.raises(InputError, match="weights must be one of 'imagenet', 'keras', 'torchvision', whose scale is"):
         applications.preprocess_input("vgg16", PIXELS, weights="vgg16.h5")
+
+
+def test_a_head_of_ones_own_on_tensors_of_others(resnet18, tensor_file):
+    """Another number of classes, and grey pictures: the first convolution sees the three channels as one."""
+    model = applications.ResNet18(classes=3, input_shape=(64, 64, 1))
+    before = [np.array(weight) for weight in model.get_layer("fc").weights]
+    weight_files.load("ResNet18", model.layers, tensor_file, new=["fc", "predictions"])
+    for weight, old in zip(model.get_layer("fc").weights, before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+    theirs = np.asarray(resnet18.get_layer("conv1").kernel)
+    np.testing.assert_allclose(model.get_layer("conv1").kernel[:, :, 0], theirs.sum(2), atol=1e-6)
+    last = "conv5_2_2"
+    np.testing.assert_array_equal(model.get_layer(last).kernel, resnet18.get_layer(last).kernel)

@@ -14,7 +14,7 @@ from kerascnn.applications import ResNet20, ResNet32
 from kerascnn.export.deployable import deployable
 from kerascnn.training import Conduct, Recipe, RunFolder, finetune, resolved, train
 from kerascnn.training.assembly import assemble, build
-from kerascnn.training.origin import begin_with, check_origin, load_weights
+from kerascnn.training.origin import begin_with, check_origin, load_weights, resolved_by_weights
 
 
 def of_classes(data, wanted, training=None):
@@ -212,3 +212,29 @@ def test_mistakes_are_told_before_anything_runs(arguments, sentence, command):
     outcome = command("train", *arguments)
     assert outcome.status == 2
     assert sentence in outcome.err and "digits" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "arguments", "first_mean", "first_std"),
+    [
+        ("resnet50", "torchvision", {"shortcut": "B", "stride_in": "3x3"}, 0.485 * 255, 0.229 * 255),
+        ("resnet50", "imagenet", {"shortcut": "B", "stride_in": "1x1"}, 123.68, 1),
+        ("googlenet", "imagenet", {"module": "inception", "variant": "torchvision"}, 127.5, 127.5),
+        ("inceptionv3", "keras", {"stem": "released", "variant": "released"}, 127.5, 127.5),
+    ],
+)
+def test_public_weights_say_how_their_network_is_built_and_fed(model, weights, arguments, first_mean, first_std):
+    recipe = resolved_by_weights(begin_with(Recipe.load("finetune"), weights, model))
+    assert recipe.model_arguments == arguments
+    assert recipe.pixels.mean[0] == pytest.approx(first_mean)
+    assert recipe.pixels.std[0] == pytest.approx(first_std)
+
+
+def test_public_weights_of_another_form_are_refused():
+    recipe = replace(
+        begin_with(Recipe.load("finetune"), "torchvision", "resnet50"), model_arguments={"stride_in": "1x1"}
+    )
+    with pytest.raises(
+        InputError, match="no public weights 'torchvision' for stride_in='1x1', only for stride_in='3x3'"
+    ):
+        resolved_by_weights(recipe)

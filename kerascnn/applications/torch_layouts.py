@@ -178,6 +178,15 @@ def layout(network: str, batch_norm: bool) -> Layout:
     return LAYOUTS.get(f"{network}_BN" if batch_norm else network, LAYOUTS[network])
 
 
+def module_names(network: str, layers: Sequence[keras.layers.Layer]) -> Mapping[str, str]:
+    """What torchvision's modules of a network are called, by the names of our layers, and of more than there are.
+
+    Raises:
+        InputError: torchvision has no such network, another form of it, or nothing like one of the layers.
+    """
+    return _layout_of(network, [layer for layer in layers if layer.weights]).names
+
+
 def _layout_of(network: str, layers: Sequence[keras.layers.Layer]) -> Layout:
     """Torchvision's of the network that these layers are."""
     found = layout(network, any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers))

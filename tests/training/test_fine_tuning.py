@@ -45,15 +45,17 @@ SETTINGS = ["image_size=16", "precision=float32", "batch_size=16", "augmentation
 
 @pytest.mark.slow
 def test_it_begins_better_and_ends_better_than_from_scratch(digits, tmp_path, monkeypatch):
-    """What was learnt from the digits 0 to 4 helps with 100 pictures of the others."""
+    """What was learnt from the digits 0 to 4 helps with 60 pictures of the others."""
     monkeypatch.setattr(registry, "create", network)
-    first, others = of_classes(digits, range(5)), of_classes(digits, range(5, 10), training=100)
+    first, others = of_classes(digits, range(5)), of_classes(digits, range(5, 10), training=60)
     small = Recipe.load("resnet_small").with_settings([*SETTINGS, "epochs=8"])
     options = {"runs": tmp_path, "conduct": Conduct(best=0)}
     known = train(small, first, **options)
     scratch = train(small, others, **options)
-    tuning = ["epochs=8", "optimizer.learning_rate=0.01", "fine_tuning.head_epochs=1", "fine_tuning.stage_epochs=0"]
-    recipe = Recipe.load("finetune").with_settings([*SETTINGS, *tuning])
+    # Normalization is trained, too: eight epochs leave statistics that have hardly settled.
+    tuning = {"head_epochs": 1, "stage_epochs": 0, "frozen_normalization": False}
+    recipe = Recipe.load("finetune").with_settings([*SETTINGS, "epochs=8", "optimizer.learning_rate=0.01"])
+    recipe = replace(recipe, fine_tuning=replace(recipe.fine_tuning, **tuning))
     tuned = finetune(known.folder.path, others, recipe=recipe, **options)
     tuned_curve, scratch_curve = accuracies(tuned), accuracies(scratch)
     assert tuned_curve[-1] > scratch_curve[-1] + 0.03

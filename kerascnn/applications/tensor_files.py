@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerascnn.applications.tensor_pickles import RefusedError
+from kerascnn.applications.tensor_descriptions import RefusedError
 from kerascnn.applications.torch_files import read_torch
 from kerascnn.data.atomic import beside
 from kerascnn.data.disk_room import said

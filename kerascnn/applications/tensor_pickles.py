@@ -1,158 +1,21 @@
-"""Pickles of tensors, run by an interpreter that can build tensors and nothing else.
+"""Pickles of tensors, run by an interpreter that can build descriptions of tensors and nothing else.
 
 A pickle is a program, and Python's `pickle` calls whatever that program names. The interpreter here knows the few
-operations that PyTorch's files of tensors consist of, and of all names only those of `NAMES`; a pickle that asks for
-anything else is refused before anything of it is done. What it builds are descriptions: no byte of a tensor is read.
+operations that PyTorch's files of tensors consist of, and of all names only those of `tensor_descriptions.NAMES`; a
+pickle that asks for anything else is refused.
 """
 
 from __future__ import annotations
 
-import math
 import pickletools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
+from kerascnn.applications.tensor_descriptions import NAMES, RefusedError, Storage, StorageType, item, storage_of
 from kerascnn.data.file_names import shown
 
-# Of the pickles in PyTorch's files: the largest networks have some ten thousand operations.
+# The largest networks' have some ten thousand.
 MOST_OPERATIONS = 2_000_000
-MOST_DIMENSIONS = 32
-LARGEST_NUMBER = (1 << 63) - 1
-
-# NumPy's names of the types of PyTorch's storages.
-STORAGES = {
-    "FloatStorage": "float32",
-    "DoubleStorage": "float64",
-    "HalfStorage": "float16",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "int64",
-    "IntStorage": "int32",
-    "ShortStorage": "int16",
-    "CharStorage": "int8",
-    "ByteStorage": "uint8",
-    "BoolStorage": "bool",
-}
-ITEM_SIZES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "int8": 1, "uint8": 1, "bool": 1}
-
-
-class RefusedError(Exception):
-    """A file is not of tensors, or its tensors are not in it; the message is the reason, as a phrase."""
-
-
-@dataclass(frozen=True)
-class StorageType:
-    """What a storage's values are.
-
-    Attributes:
-        dtype: as NumPy calls it.
-    """
-
-    dtype: str
-
-    @property
-    def item_size(self) -> int:
-        """Bytes of a value."""
-        return ITEM_SIZES.get(self.dtype, 2)
-
-
-@dataclass(frozen=True)
-class Storage:
-    """Values in a row, which tensors are views of.
-
-    Attributes:
-        kind: of the values.
-        key: what the file calls it.
-        size: the number of values.
-    """
-
-    kind: StorageType
-    key: str
-    size: int
-
-    @property
-    def length(self) -> int:
-        """In bytes."""
-        return self.size * self.kind.item_size
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """Which values of a storage a tensor has.
-
-    Attributes:
-        storage: that it views.
-        offset: of its first value.
-        shape: its sizes.
-        strides: in values, not bytes.
-    """
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    @property
-    def size(self) -> int:
-        """The number of values."""
-        return math.prod(self.shape)
-
-
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
-    """`torch._utils._rebuild_tensor` and its second version, which adds what only training needs."""
-    numbers = (offset, *shape, *strides)
-    if not isinstance(storage, Storage) or not all(type(number) is int for number in numbers):
-        raise RefusedError("one of its tensors is not described as PyTorch describes them")
-    possible = min(numbers) >= 0 and max(numbers) <= LARGEST_NUMBER and len(shape) <= MOST_DIMENSIONS
-    if len(shape) != len(strides) or not possible:
-        raise RefusedError(f"it has a tensor of shape {_cut(shape)} and strides {_cut(strides)}, which cannot be")
-    tensor = Tensor(storage, offset, tuple(shape), tuple(strides))
-    last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-    # More values than the storage has would be some of them again and again.
-    if tensor.size and (last >= storage.size or tensor.size > storage.size):
-        raise RefusedError(f"its tensor of shape {_cut(shape)} reaches beyond the {storage.size:,} values stored")
-    return tensor
-
-
-def _parameter(tensor: Any, *_: Any) -> Any:
-    """`torch._utils._rebuild_parameter`: whether it was trained does not matter here."""
-    return tensor
-
-
-def _ordered(pairs: Any = ()) -> dict:
-    """`collections.OrderedDict`, to which Python 2 gives its items at once."""
-    return dict(_item(key, value) for key, value in pairs)
-
-
-def _cut(numbers: Any) -> str:
-    return shown(str(tuple(min(number, LARGEST_NUMBER + 1) for number in numbers[:8])), 80)
-
-
-# What a pickle may name. Types are data; only functions can be called.
-NAMES: dict[str, Any] = {
-    "collections.OrderedDict": _ordered,
-    "torch._utils._rebuild_tensor": _tensor,
-    "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_parameter": _parameter,
-    **{f"torch.{name}": StorageType(dtype) for name, dtype in STORAGES.items()},
-    **{f"torch.{dtype}": StorageType(dtype) for dtype in STORAGES.values()},
-}
-
-
-def storage_of(identifier: Any) -> Storage:
-    """The storage that a persistent identifier stands for, as `torch.save` forms them.
-
-    Raises:
-        RefusedError: it is no such identifier.
-    """
-    if not isinstance(identifier, tuple) or len(identifier) not in (5, 6) or identifier[0] != "storage":
-        raise RefusedError("it refers to something other than a tensor's storage")
-    _, kind, key, _, size, *view = identifier
-    if not isinstance(kind, StorageType) or not isinstance(key, str) or type(size) is not int or size < 0:
-        raise RefusedError("one of its storages is not described as PyTorch describes them")
-    if view not in ([], [None]):
-        raise RefusedError("its tensors are stored as views of others; save them again with a PyTorch of today")
-    return Storage(kind, key, size)
 
 
 class Built(NamedTuple):
@@ -175,27 +38,33 @@ def interpret(file: BinaryIO) -> Built:
     """
     machine = _Machine()
     try:
-        for count, (operation, argument, _) in enumerate(pickletools.genops(file)):
-            if count == MOST_OPERATIONS:
-                raise RefusedError("its pickle is longer than any of tensors")
+        for operation, argument, _ in pickletools.genops(file):
+            machine.spend(1)
             action = OPERATIONS.get(operation.name)
             if action is None:
                 raise RefusedError(f"its pickle uses {operation.name}, which none of tensors does")
             action(machine, argument)
         return Built(machine.pop(), machine.storages)
     # What a pickle that is cut or made up leads to.
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError):
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError, RecursionError):
         raise RefusedError("its pickle is damaged") from None
 
 
 class _Machine:
-    """A pickle's stack, the stacks below its marks, and its memory."""
+    """A pickle's stack, the stacks below its marks, its memory, and how much more it may do."""
 
     def __init__(self):
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []
         self.memory: dict[int, Any] = {}
         self.storages: dict[str, Storage] = {}
+        self.left = MOST_OPERATIONS
+
+    def spend(self, steps: int) -> None:
+        """Counts what is done, so that no short pickle takes long."""
+        self.left -= steps
+        if self.left < 0:
+            raise RefusedError("its pickle is longer than any of tensors")
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -223,7 +92,7 @@ class _Machine:
         if not isinstance(target, dict):
             raise TypeError
         for key, value in zip(values[::2], values[1::2], strict=True):
-            target.update([_item(key, value)])
+            target.update([item(key, value)])
 
     def extend(self, values: list[Any]) -> None:
         if not isinstance(self.stack[-1], list):
@@ -232,13 +101,15 @@ class _Machine:
 
     def name(self, name: str) -> None:
         if name not in NAMES:
-            raise RefusedError(f"its pickle asks for {shown(name, 80)}, and only tensors are read")
+            raise RefusedError(f"its pickle asks for {shown(name[:200], 80)}, and only tensors are read")
         self.push(NAMES[name])
 
     def call(self) -> None:
         arguments, function = self.pop(), self.pop()
         if not any(function is known for known in NAMES.values()) or isinstance(function, StorageType):
             raise RefusedError("its pickle calls something that is no function")
+        # A long list may be handed in again and again.
+        self.spend(sum(len(argument) for argument in arguments if isinstance(argument, list | tuple | dict)))
         self.push(function(*arguments))
 
     def refer(self) -> None:
@@ -252,13 +123,6 @@ class _Machine:
         self.pop()
         if not isinstance(self.stack[-1], dict):
             raise RefusedError("its pickle gives a state to something other than a dict")
-
-
-def _item(key: Any, value: Any) -> tuple[Any, Any]:
-    # Others need not be hashable, and to hash tuples in tuples in tuples ends the process.
-    if not isinstance(key, str | int | float | None):
-        raise RefusedError("its pickle has a dict with keys that are neither texts nor numbers")
-    return key, value
 
 
 def _constant(value: Any) -> Callable[[_Machine, Any], None]:
@@ -279,7 +143,10 @@ def _nothing(machine: _Machine, argument: Any) -> None:
 
 def _stack_global(machine: _Machine, _: Any) -> None:
     name, module = machine.pop(), machine.pop()
-    machine.name(f"{module}.{name}")
+    # Others could be of any size, written out.
+    if not isinstance(name, str) or not isinstance(module, str):
+        raise TypeError
+    machine.name(f"{module[:200]}.{name[:200]}")
 
 
 # By their names in `pickletools`, which explains them.

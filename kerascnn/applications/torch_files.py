@@ -18,7 +18,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from kerascnn.applications.tensor_pickles import RefusedError, Storage, Tensor, interpret
+from kerascnn.applications.tensor_descriptions import RefusedError, Storage, Tensor
+from kerascnn.applications.tensor_pickles import interpret
 
 # How a row of pickles begins: pickle protocol 2, and PyTorch's magic number.
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C

@@ -206,9 +206,7 @@ def test_other_archives(tmp_path):
     assert "neither an HDF5 weight file" in refusal(ResNet20, tmp_path / "archive.zip")
 
 
-def test_nothing_is_fetched():
-    with pytest.raises(InputError, match="VGG16 fetches no weights, so instead of weights='imagenet' give the path"):
-        VGG16(weights="imagenet")
+def test_files_that_are_not_there():
     with pytest.raises(InputError, match=r"no weights 'nowhere\.h5', and there is no such file"):
         VGG16(weights="nowhere.h5")
 

@@ -158,6 +158,26 @@ def to_torch(network: str, layers: Sequence[keras.layers.Layer]) -> dict[str, np
     return tensors
 
 
+def tensor_shapes(network: str, layers: Sequence[keras.layers.Layer]) -> dict[str, tuple[int, ...]]:
+    """The names and shapes that `to_torch` gives and `from_torch` wants, of layers whose weights may be without values.
+
+    Raises:
+        InputError: as `to_torch`.
+
+    Example:
+        >>> tensor_shapes("ResNet50", ResNet50(stride_in="3x3").layers)["conv1.weight"]
+        (64, 3, 7, 7)
+    """
+    layers = [layer for layer in layers if layer.weights]
+    theirs = _layout_of(network, layers)
+    shapes = {}
+    for layer in layers:
+        shapes |= {name: _their_shape(tuple(weight.shape)) for name, weight in _counterparts(theirs, layer)}
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shapes[f"{theirs.names[layer.name]}.{COUNTER}"] = ()
+    return shapes
+
+
 def layout(network: str, batch_norm: bool) -> Layout:
     """How torchvision stores a network.
 

@@ -36,7 +36,7 @@ def models_table(registry: dict[str, Entry]) -> Table:
 
 def plan_table(rows: list[PlanRow]) -> Table:
     """What a fine-tuning trains of each stage, from which epoch on and how fast."""
-    table = Table("stage", "layers", "parameters", "never trained", "from epoch", "learning rate", box=BOX)
+    table = Table("stage", "layers", "parameters", "frozen", "from epoch", "rate", box=BOX)
     for column in table.columns[2:]:
         column.justify = "right"
     for row in rows:
@@ -45,8 +45,8 @@ def plan_table(rows: list[PlanRow]) -> Table:
             row.first if row.layers == 1 else f"{row.layers}, {row.first} … {row.last}",
             f"{row.parameters:,}",
             f"{row.frozen:,}" if row.frozen else "–",
-            "never" if row.from_epoch is None else str(row.from_epoch),
-            "–" if row.from_epoch is None else f"x {row.rate_factor:.3g}",
+            str(row.from_epoch or "–"),
+            f"x {row.rate_factor:.3g}" if row.from_epoch else "–",
         )
     return table
 

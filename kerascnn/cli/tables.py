@@ -36,7 +36,7 @@ def models_table(registry: dict[str, Entry]) -> Table:
 
 def plan_table(rows: list[PlanRow]) -> Table:
     """What a fine-tuning trains of each stage, from which epoch on and how fast."""
-    headings = ("stage", "layers", "", "parameters", "frozen", "from epoch", "rate")
+    headings = ("stage", "layers", "", "parameters", "frozen", "epoch", "rate")
     table = Table(*headings, box=BOX, padding=(0, 1, 0, 0))
     for number in (1, *range(3, len(headings))):
         table.columns[number].justify = "right"

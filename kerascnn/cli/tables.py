@@ -36,17 +36,19 @@ def models_table(registry: dict[str, Entry]) -> Table:
 
 def plan_table(rows: list[PlanRow]) -> Table:
     """What a fine-tuning trains of each stage, from which epoch on and how fast."""
-    table = Table("stage", "layers", "parameters", "never trained", "from epoch", "learning rate", box=BOX)
-    for column in table.columns[2:]:
-        column.justify = "right"
+    headings = ("stage", "layers", "", "parameters", "frozen", "epoch", "rate")
+    table = Table(*headings, box=BOX, padding=(0, 1, 0, 0))
+    for number in (1, *range(3, len(headings))):
+        table.columns[number].justify = "right"
     for row in rows:
         table.add_row(
             row.stage,
-            row.first if row.layers == 1 else f"{row.layers}, {row.first} … {row.last}",
+            str(row.layers),
+            row.first if row.layers == 1 else f"{row.first} … {row.last}",
             f"{row.parameters:,}",
             f"{row.frozen:,}" if row.frozen else "–",
-            "never" if row.from_epoch is None else str(row.from_epoch),
-            "–" if row.from_epoch is None else f"x {row.rate_factor:.3g}",
+            str(row.from_epoch or "–"),
+            f"x {row.rate_factor:.3g}" if row.from_epoch else "–",
         )
     return table
 

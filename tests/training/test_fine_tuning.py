@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from kerascnn import InputError
-from kerascnn.applications import ResNet20, ResNet32, registry
+from kerascnn.applications import ResNet20, ResNet32
 from kerascnn.export.deployable import deployable
-from kerascnn.layers import BatchNormalization
 from kerascnn.training import Conduct, Recipe, RunFolder, finetune, resolved, train
 from kerascnn.training.assembly import assemble, build
 from kerascnn.training.origin import begin_with, check_origin, load_weights, resolved_by_weights
@@ -27,39 +26,25 @@ def of_classes(data, wanted, training=None):
     return replace(data, class_names=tuple(map(str, wanted)), training=few, validation=splits[1])
 
 
-def network(name, *, input_tensor, classes):
-    """Three convolutions with batch normalization, each of half the resolution of the one before."""
-    x = input_tensor
-    for number, filters in enumerate((16, 32, 64), start=1):
-        x = keras.layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"conv{number}")(x)
-        x = BatchNormalization(momentum=0.9, name=f"conv{number}_bn")(x)
-        x = keras.layers.ReLU(name=f"conv{number}_relu")(x)
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    outputs = keras.layers.Dense(classes, activation="softmax", name="fc")(x)
-    return keras.Model(keras.utils.get_source_inputs(input_tensor), outputs, name=name)
-
-
 # Pictures of 16 x 16 pixels, in which the digits of 8 x 8 are as well to be seen.
 SETTINGS = ["image_size=16", "precision=float32", "batch_size=16", "augmentation={}"]
 
 
 @pytest.mark.slow
-def test_it_begins_better_and_ends_better_than_from_scratch(digits, tmp_path, monkeypatch):
-    """What was learnt from the digits 0 to 4 helps with 60 pictures of the others."""
-    monkeypatch.setattr(registry, "create", network)
+def test_it_is_better_and_sooner_than_from_scratch(digits, tmp_path):
+    """What a ResNet-20 learnt from the digits 0 to 4 helps with 60 pictures of the others."""
     first, others = of_classes(digits, range(5)), of_classes(digits, range(5, 10), training=60)
-    small = Recipe.load("resnet_small").with_settings([*SETTINGS, "epochs=8"])
+    small = Recipe.load("resnet_small").with_settings([*SETTINGS, "epochs=6"])
     options = {"runs": tmp_path, "conduct": Conduct(best=0)}
-    known = train(small, first, **options)
+    known = train(small.with_values(batch_size=32), first, **options)
     scratch = train(small, others, **options)
-    # Normalization is trained, too: eight epochs leave statistics that have hardly settled.
+    # Normalization is trained, too: six epochs leave statistics that have hardly settled.
     tuning = {"head_epochs": 1, "stage_epochs": 0, "frozen_normalization": False}
-    recipe = Recipe.load("finetune").with_settings([*SETTINGS, "epochs=8", "optimizer.learning_rate=0.01"])
+    recipe = Recipe.load("finetune").with_settings([*SETTINGS, "epochs=6", "optimizer.learning_rate=0.01"])
     recipe = replace(recipe, fine_tuning=replace(recipe.fine_tuning, **tuning))
     tuned = finetune(known.folder.path, others, recipe=recipe, **options)
-    tuned_curve, scratch_curve = accuracies(tuned), accuracies(scratch)
-    assert tuned_curve[-1] > scratch_curve[-1] + 0.03
-    assert tuned_curve[len(tuned_curve) // 2] >= max(scratch_curve)
+    assert accuracies(tuned)[-1] > accuracies(scratch)[-1] + 0.2
+    assert accuracies(tuned)[-2] > max(accuracies(scratch)) + 0.1
     assert tuned.recipe.model == "resnet20"
     [head, *rows] = tuned.folder.read_recipe()[3]["fine_tuning"]
     assert (head["stage"], head["from_epoch"], [row["from_epoch"] for row in rows]) == ("head", 1, [2, 2, 2])

@@ -76,7 +76,7 @@ def check_origin(recipe: Recipe) -> None:
     """Looks whether there are weights where the recipe needs some, before anything is started.
 
     Raises:
-        InputError: there are none, or a path leads nowhere.
+        InputError: there are none, or no public ones of a name, or a path leads nowhere.
     """
     tuning = recipe.fine_tuning
     if not tuning.weights:
@@ -91,6 +91,7 @@ def check_origin(recipe: Recipe) -> None:
         weight_file(tuning.weights)
     elif not path.is_file() and (path.suffix or len(path.parts) > 1) and "://" not in tuning.weights:
         raise InputError(f"there are no weights at {tuning.weights}.")
+    _source(recipe)
 
 
 def weight_file(weights: str) -> str:
@@ -125,7 +126,7 @@ def resolved_by_weights(recipe: Recipe) -> Recipe:
         return recipe
     implied = {name: value for name, value in _source(recipe).arguments.items() if name != HEADS}
     recipe = replace(recipe, model_arguments={**implied, **recipe.model_arguments})
-    origin = origin_of(recipe.fine_tuning.weights)
+    origin = origin_of(recipe)
     if origin and origin.image_size:
         recipe = recipe.with_values(image_size=recipe.image_size or origin.image_size)
     if recipe.pixels.mean != OF_WEIGHTS:
@@ -149,7 +150,7 @@ def resolved_by_weights(recipe: Recipe) -> Recipe:
 
 def mean_picture(recipe: Recipe) -> np.ndarray:
     """The mean of a recipe that is resolved and says `mean: weights`, (size, size, 3)."""
-    return origin_of(recipe.fine_tuning.weights).mean
+    return origin_of(recipe).mean
 
 
 def load_weights(model: keras.Model, recipe: Recipe) -> None:
@@ -171,22 +172,24 @@ def load_weights(model: keras.Model, recipe: Recipe) -> None:
     head = [layer.name for stage in stages(model) if stage.name == HEAD for layer in stage.layers]
     layers = [layer for layer in model.layers if not isinstance(layer, Preprocessing)]
     weight_files.load(builder, layers, source, new=head)
-    if origin_of(recipe.fine_tuning.weights) is None and _published(recipe).reverse:
+    if origin_of(recipe) is None and _published(recipe).reverse:
         first = next(layer for layer in layers if layer.weights)
         first.kernel.assign(np.asarray(first.kernel)[:, :, ::-1])
 
 
-def origin_of(weights: str) -> Origin | None:
-    """What a trained model's file tells of the pixels; None where it is a network's alone, or is not there.
+def origin_of(recipe: Recipe) -> Origin | None:
+    """What a trained model's file tells of the pixels; None where it is a network's alone.
 
     Raises:
-        InputError: it is damaged.
+        InputError: it is damaged, or cannot be fetched.
     """
     from kerascnn.applications import weight_files
+    from kerascnn.applications.tensor_files import is_tensor_file
 
-    path = Path(weight_file(weights))
-    if not path.is_file() or path.suffix not in (".keras", ".h5"):
+    source = _source(recipe)
+    if source.public or is_tensor_file(source.place):
         return None
+    path = source.file()
     if not zipfile.is_zipfile(path):
         scaling = weight_files.read(path).get(weight_files.PREPROCESSING)
         return Origin(None, scaling[0], None, 1.0) if scaling else None

@@ -176,6 +176,7 @@ def test_loading_is_all_or_nothing(digits_run, few):
     ("arguments", "sentence"),
     [
         (["--weights", "nowhere.keras"], "there are no weights at nowhere.keras"),
+        (["--weights", "imagenet", "--model", "zfnet"], "ZFNet has no public weights"),
         (["--recipe", "finetune"], "fine-tunes and has no weights to begin with"),
         (["--recipe", "finetune", "--set", "pixels.mean=[1, 2]"], "pixels.mean must be one value or three"),
         (["--set", "pixels.std=0"], "pixels.std must be above 0, not 0"),

@@ -13,7 +13,18 @@ import sys
 import kerascnn
 from kerascnn.errors import InputError
 
-from . import datasets, evaluating, experimenting, explaining, exporting, networks, predicting, training, tuning
+from . import (
+    datasets,
+    embedding,
+    evaluating,
+    experimenting,
+    explaining,
+    exporting,
+    networks,
+    predicting,
+    training,
+    tuning,
+)
 from .arguments import Parser, Verbs
 from .statuses import INTERRUPTED, MISTAKE
 
@@ -48,7 +59,18 @@ def _parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"kerascnn {kerascnn.__version__}")
     verbs = Verbs(parser)
-    groups = networks, datasets, training, tuning, evaluating, exporting, predicting, explaining, experimenting
+    groups = (
+        networks,
+        datasets,
+        training,
+        tuning,
+        evaluating,
+        exporting,
+        predicting,
+        explaining,
+        embedding,
+        experimenting,
+    )
     for group in groups:
         group.add_verbs(verbs)
     return parser

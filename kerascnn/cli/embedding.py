@@ -88,8 +88,6 @@ def run_embed(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """Refuses what could otherwise be told only when all pictures have been read."""
-    if not options.model.exists():
-        raise InputError(f"there is no model at {options.model}.")
     for option, path, suffix in (("--to", options.to, ".npz"), ("--neighbours", options.neighbours, ".png")):
         if path is not None and path.suffix != suffix:
             raise InputError(f"{option} must name a file of {suffix}, not {path}.")
@@ -120,7 +118,7 @@ def _draw_neighbours(embedding: Embedding, predictor: Predictor, options: argpar
         raise InputError(f"{embedding.paths[0]} is the only picture, so it has no neighbours to draw.")
     rows = _rows(embedding.paths, options.of) or range(min(ROWS, count))
     nearest = options.nearest or NEAREST
-    title = f"{options.model.name}: a picture, and the nearest of {count} by the cosine of {dimensions} features"
+    title = f"{options.model.name}\npictures, and the nearest of {count} by the cosine of {dimensions} features"
     figure = neighbours_figure(embedding, rows, title, nearest, predictor.facts.crop_fraction)
     try:
         options.neighbours.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.server
 import os
+import threading
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -146,3 +148,67 @@ def resnet1202():
             layer.gamma.assign(0.05 * layer.gamma)
     labels = ClassLabels([str(number) for number in range(10)], name="labels")
     return functional(network.input, labels(network.output), name=network.name)
+
+
+class FileServer(http.server.ThreadingHTTPServer):
+    """Gives files by their names, and counts what it is asked for.
+
+    Attributes:
+        files: name to contents.
+        asked: the names, in order; of a download that goes on, with its range.
+        slowly: whether the second half of a file waits for `go_on`.
+    """
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), FileHandler)
+        self.files, self.asked, self.slowly, self.go_on = {}, [], False, threading.Event()
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.server_port}/models/{name}"
+
+    def handle_error(self, request, client_address):
+        pass
+
+
+class FileHandler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        name = self.path.rpartition("/")[2]
+        begins = self.headers.get("Range")
+        self.server.asked.append((name, begins) if begins else name)
+        contents = self.server.files.get(name)
+        begin = int(begins.removeprefix("bytes=").removesuffix("-")) if begins else 0
+        self.send_response(404 if contents is None else 206 if begin else 200)
+        body = (contents or b"")[begin:]
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", '"1"')
+        if begin:
+            self.send_header("Content-Range", f"bytes {begin}-{len(contents) - 1}/{len(contents)}")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        half = len(body) // 2 if self.server.slowly else 0
+        self.wfile.write(body[:half])
+        self.wfile.flush()
+        if half:
+            self.server.go_on.wait(30)
+        self.wfile.write(body[half:])
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def file_server(monkeypatch):
+    """A `FileServer` on this machine."""
+    monkeypatch.setenv("no_proxy", "*")
+    server = FileServer()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield server
+    server.go_on.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()

@@ -40,6 +40,7 @@ def process(*arguments, **options):
         ["explain"],
         ["embed"],
         ["experiment"],
+        ["convert"],
     ],
 )
 def test_help_is_instant(verb):

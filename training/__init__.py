@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from .batches import steps_per_epoch
     from .checkpoints import Checkpoints
     from .conduct import Conduct
+    from .fine_tuning import finetune
     from .hyperparameters import (
         About,
         AuxiliaryHeads,
         Averaging,
         Evaluation,
+        FineTuning,
         Initialization,
         Optimizer,
         Pixels,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from .search import HyperModel, Search, Space, resume_search, tune
     from .soundness import Diverged
     from .trainer import Interrupted, Run, resolved, resume, train
+    from .unfreezing import Unfreezing
 
 PARTS = {
     "assembly": ("callbacks_for", "compile_for"),
@@ -39,11 +42,13 @@ PARTS = {
     "batches": ("steps_per_epoch",),
     "checkpoints": ("Checkpoints",),
     "conduct": ("Conduct",),
+    "fine_tuning": ("finetune",),
     "hyperparameters": (
         "About",
         "Averaging",
         "AuxiliaryHeads",
         "Evaluation",
+        "FineTuning",
         "Initialization",
         "Optimizer",
         "Pixels",
@@ -56,6 +61,7 @@ PARTS = {
     "search": ("HyperModel", "Search", "Space", "resume_search", "tune"),
     "soundness": ("Diverged",),
     "trainer": ("Interrupted", "Run", "resolved", "resume", "train"),
+    "unfreezing": ("Unfreezing",),
 }
 
 __all__ = [
@@ -67,6 +73,7 @@ __all__ = [
     "Conduct",
     "Diverged",
     "Evaluation",
+    "FineTuning",
     "HyperModel",
     "Initialization",
     "Interrupted",
@@ -79,9 +86,11 @@ __all__ = [
     "Schedule",
     "Search",
     "Space",
+    "Unfreezing",
     "callbacks_for",
     "choose_precision",
     "compile_for",
+    "finetune",
     "recipes",
     "resolved",
     "resume",

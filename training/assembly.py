@@ -16,10 +16,13 @@ from kerascnn.errors import InputError
 from kerascnn.layers import ClassLabels, Preprocessing
 
 from .averaging import AveragedWeights
+from .hyperparameters import Pixels
 from .optimizers import bound_filters, optimizer_for
+from .origin import OF_WEIGHTS, load_weights, mean_picture
 from .recipe import Recipe
 from .schedules import Plateau
 from .strategy import choose_xla, prepare, synchronize
+from .unfreezing import Unfreezing, plan, rate_factors
 
 # Enough pictures for a mean to be good to a grey level, few enough to wait for.
 MEAN_SAMPLE = 2000
@@ -32,7 +35,7 @@ MAIN = "main"
 
 
 def assemble(recipe: Recipe, data: DataSet, own: keras.Model | None = None) -> keras.Model:
-    """The recipe's network between a preprocessing layer and the class names.
+    """The recipe's network between a preprocessing layer and the class names, with the weights it begins with.
 
     The model takes pixels in [0, 255] and is complete: it knows how they are scaled and what its classes are called.
 
@@ -42,17 +45,39 @@ def assemble(recipe: Recipe, data: DataSet, own: keras.Model | None = None) -> k
         own: a network to take instead of the recipe's.
 
     Raises:
-        InputError: the network cannot take the image size or an argument, or has another number of classes.
+        InputError: the network cannot take the image size or an argument, or has another number of classes, or what is
+            to be fine-tuned does not fit it.
     """
     model = build(recipe, data.class_names, own)
-    preprocessing = model.get_layer("preprocessing")
-    if recipe.pixels.mean == "middle":
-        preprocessing.set_mean(MIDDLE)
-    elif recipe.pixels.mean != "none":
-        mean = _mean_picture(recipe, data)
-        preprocessing.set_mean(mean if recipe.pixels.mean == "pixel" else mean.mean(axis=(0, 1)))
+    if recipe.pixels.mean != "none":
+        model.get_layer("preprocessing").set_mean(_mean(recipe, data))
     _zero(model, recipe.initialization.zeros)
+    if recipe.fine_tuning.weights:
+        load_weights(model, recipe)
+        # Whether it can be frozen as it says is told before anything is written.
+        plan(model, recipe.fine_tuning)
     return model
+
+
+def _mean(recipe: Recipe, data: DataSet) -> np.ndarray | list[float] | float:
+    """What is subtracted from the pixels."""
+    stated = recipe.pixels.mean
+    if isinstance(stated, list):
+        return stated
+    if stated == "middle":
+        return MIDDLE
+    if stated == OF_WEIGHTS:
+        return mean_picture(recipe)
+    mean = _mean_picture(recipe, data)
+    return mean if stated == "pixel" else mean.mean(axis=(0, 1))
+
+
+def _mean_shape(pixels: Pixels, size: int) -> tuple[int, ...]:
+    if isinstance(pixels.mean, list):
+        return (3,)
+    # Of weights, a mean that is no picture is stated as numbers by now.
+    picture = (size, size, 3)
+    return {"pixel": picture, OF_WEIGHTS: picture, "channel": (3,)}.get(pixels.mean, ())
 
 
 def build(recipe: Recipe, class_names: Sequence[str], own: keras.Model | None = None) -> keras.Model:
@@ -62,9 +87,10 @@ def build(recipe: Recipe, class_names: Sequence[str], own: keras.Model | None = 
         InputError: as for `assemble`.
     """
     size = recipe.image_size
-    mean_shape = {"pixel": (size, size, 3), "channel": (3,)}.get(recipe.pixels.mean, ())
     pixels = keras.Input((size, size, 3), name="pixels")
-    preprocessing = Preprocessing(mean_shape, recipe.pixels.std, recipe.pixels.crop_fraction, name="preprocessing")
+    preprocessing = Preprocessing(
+        _mean_shape(recipe.pixels, size), recipe.pixels.std, recipe.pixels.crop_fraction, name="preprocessing"
+    )
     if own is None:
         network = _network(recipe, preprocessing(pixels), len(class_names))
         name, outputs = network.name, network.output
@@ -161,7 +187,9 @@ def compile_for(
     classes = (model.output if single else model.output[MAIN]).shape[-1]
     measured = {head: [*_metrics(classes), *metrics] for head in heads}
     model.compile(
-        optimizer=optimizer_for(recipe, model.trainable_variables, steps_per_epoch),
+        optimizer=optimizer_for(
+            recipe, model.trainable_variables, steps_per_epoch, rate_factors(model, recipe.fine_tuning)
+        ),
         loss=losses[None] if single else losses,
         loss_weights=None if single else weights,
         metrics=measured[None] if single else measured,
@@ -209,7 +237,7 @@ def _weighted_by(weight: list, update_state: Callable) -> Callable:
 def callbacks_for(
     recipe: Recipe, batches: Iterable = (), accuracies: Sequence[float] = ()
 ) -> list[keras.callbacks.Callback]:
-    """The callbacks without which `fit` is not what the recipe says: a plateau's rate, averages of weights.
+    """The callbacks without which `fit` is not what the recipe says: averages, a plateau's rate, what is frozen when.
 
     Args:
         recipe: which of them are needed.
@@ -224,6 +252,8 @@ def callbacks_for(
         callbacks.append(AveragedWeights(batches))
     if recipe.schedule.name == "plateau":
         callbacks.append(Plateau(recipe, accuracies))
+    if recipe.fine_tuning.freezes:
+        callbacks.append(Unfreezing(recipe.fine_tuning))
     return callbacks
 
 

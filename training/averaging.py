@@ -56,7 +56,9 @@ class AveragedWeights(keras.callbacks.Callback):
         _assign(averages, values)
 
     def _normalizations(self) -> list[keras.layers.BatchNormalization]:
-        return [layer for layer in self.model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+        """Those that measure batches; frozen ones do not, and keep their statistics."""
+        layers = self.model._flatten_layers()
+        return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
 
     def _statistics(self) -> list[keras.Variable]:
         return [weight for layer in self._normalizations() for weight in (layer.moving_mean, layer.moving_variance)]

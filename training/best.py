@@ -10,6 +10,7 @@ import keras
 from kerascnn.data.atomic import beside
 
 from .schedules import MAIN_ACCURACY
+from .unfreezing import all_trainable
 
 
 class BestModels(keras.callbacks.Callback):
@@ -40,7 +41,7 @@ class BestModels(keras.callbacks.Callback):
         if newest not in best:
             return
         self.folder.mkdir(exist_ok=True)
-        with beside(self._file(newest)) as partial:
+        with beside(self._file(newest)) as partial, all_trainable(self.model):
             self.model.save(partial)
         kept = {self._file(epoch) for epoch in best}
         for file in self.folder.glob("best-epoch-*.keras"):

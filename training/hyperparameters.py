@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
 from kerascnn.errors import InputError
 
-
-def _at_least_zero(group: str, settings: object, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        if value is not None and not value >= 0:
-            raise InputError(f"{group}.{name} must be at least 0, not {value}.")
-
-
-def _above_zero(group: str, settings: object, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        if value is not None and not value > 0:
-            raise InputError(f"{group}.{name} must be above 0, not {value}.")
-
-
-def _below_one(group: str, settings: object, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        if not 0 <= value < 1:
-            raise InputError(f"{group}.{name} must be from 0 to less than 1, not {value}.")
+from .ranges import above_zero, at_least_zero, below_one
 
 
 @dataclass(frozen=True)
@@ -35,13 +17,14 @@ class About:
 
     Attributes:
         paper: authors, title, year, section; empty where a recipe is nobody's but ours.
-        kind: "paper" is as published, "modern" is later practice, "small" is for few pictures.
-        networks: what the recipe is for.
+        kind: "paper" is as published, "modern" is later practice, "small" is for few pictures, "transfer" begins with
+            weights from elsewhere.
+        networks: what the recipe is for; every network where none is named.
         differences: what it says otherwise than its source, or has to say because the source does not.
     """
 
     paper: str = ""
-    kind: Literal["paper", "modern", "small"] = "small"
+    kind: Literal["paper", "modern", "small", "transfer"] = "small"
     networks: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
 
@@ -89,9 +72,9 @@ class Optimizer:
     filter_rms: float | None = None
 
     def __post_init__(self):
-        _above_zero("optimizer", self, "learning_rate", "learning_rate_per", "epsilon", "clip_norm", "filter_rms")
-        _at_least_zero("optimizer", self, "weight_decay")
-        _below_one("optimizer", self, "momentum", "rho")
+        above_zero("optimizer", self, "learning_rate", "learning_rate_per", "epsilon", "clip_norm", "filter_rms")
+        at_least_zero("optimizer", self, "weight_decay")
+        below_one("optimizer", self, "momentum", "rho")
 
     def peak(self, batch_size: int) -> float:
         """The learning rate for batches of this many pictures.
@@ -135,8 +118,8 @@ class Schedule:
     warmup_factor: float | None = None
 
     def __post_init__(self):
-        _above_zero("schedule", self, "factor", "every", "patience", "warmup_factor")
-        _at_least_zero("schedule", self, "most", "warmup_epochs", "warmup_steps")
+        above_zero("schedule", self, "factor", "every", "patience", "warmup_factor")
+        at_least_zero("schedule", self, "most", "warmup_epochs", "warmup_steps")
         if self.warmup_epochs and self.warmup_steps:
             raise InputError("schedule warms up for warmup_epochs or for warmup_steps, not for both.")
         if self.name == "plateau" and (self.warmup_epochs or self.warmup_steps):
@@ -165,8 +148,8 @@ class Averaging:
     statistics_batches: int = 50
 
     def __post_init__(self):
-        _below_one("averaging", self, "decay")
-        _above_zero("averaging", self, "statistics_batches")
+        below_one("averaging", self, "decay")
+        above_zero("averaging", self, "statistics_batches")
 
 
 @dataclass(frozen=True)
@@ -187,14 +170,71 @@ class Pixels:
 
     Attributes:
         mean: what is subtracted from the pixels: one number a "pixel" or a "channel", measured on the training
-            pictures, the "middle" of their range, 127.5, or "none".
-        std: what they are divided by then.
+            pictures, the "middle" of their range, 127.5, or "none"; or the three numbers themselves, for R, G, B.
+            "weights" takes mean and std that the weights of `fine_tuning` were trained with.
+        std: what they are divided by then, one number or three.
         crop_fraction: evaluation resizes the shorter side to size / crop_fraction and cuts the centre.
+
+    Raises:
+        InputError: another count of numbers than three, or a std that is not above 0.
     """
 
-    mean: Literal["pixel", "channel", "middle", "none"] = "channel"
-    std: float = 64.0
+    mean: Literal["pixel", "channel", "middle", "none", "weights"] | list[float] = "channel"
+    std: float | list[float] = 64.0
     crop_fraction: float = 0.875
+
+    def __post_init__(self):
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            if isinstance(value, list) and len(value) != 3:
+                raise InputError(f"pixels.{name} must be one value or three, for R, G and B, not {value}.")
+        if not all(value > 0 for value in (self.std if isinstance(self.std, list) else [self.std])):
+            raise InputError(f"pixels.std must be above 0, not {self.std}.")
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """A training that begins with the weights of another (Howard and Ruder, 2018, sections 3.2 and 3.3).
+
+    The classifier is new. The backbone, which is everything before it, can wait until the classifier has learnt
+    something, and is unfrozen stage by stage from the top, where what was learnt is the least general. What is frozen
+    is in inference mode, so that batch normalization keeps its statistics.
+
+    Attributes:
+        weights: what the network begins with: a run folder, a file, or a name that its builder takes, such as
+            "imagenet". Empty for weights that are drawn.
+        head_epochs: how long only the classifier is trained.
+        stage_epochs: how long a stage is trained before the one below it is; 0 unfreezes all at once.
+        rate_factor: the share of the learning rate of one stage that the stage below it has; the classifier has the
+            whole.
+        frozen: a regular expression; layers whose name it matches are never trained. `^conv[12]` keeps the first two
+            stages of a ResNet as they are.
+        frozen_normalization: whether batch normalization stays as it is, in the stages that are trained too.
+
+    Raises:
+        InputError: a value outside its range, or a regular expression that is none.
+    """
+
+    weights: str = ""
+    head_epochs: int = 0
+    stage_epochs: int = 0
+    rate_factor: float = 1.0
+    frozen: str = ""
+    frozen_normalization: bool = False
+
+    def __post_init__(self):
+        at_least_zero("fine_tuning", self, "head_epochs", "stage_epochs")
+        if not 0 < self.rate_factor <= 1:
+            raise InputError(f"fine_tuning.rate_factor must be above 0 and at most 1, not {self.rate_factor}.")
+        try:
+            re.compile(self.frozen)
+        except re.error as error:
+            raise InputError(f"fine_tuning.frozen '{self.frozen}' is no regular expression: {error}.") from None
+
+    @property
+    def freezes(self) -> bool:
+        """Whether anything is left out of any epoch."""
+        return bool(self.head_epochs or self.stage_epochs or self.frozen or self.frozen_normalization)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Norms(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._events = EventFile(self.folder / "steps")
         self._variables = list(self.model.trainable_variables)
-        self._note = _Note(self.model, len(self._variables))
+        self._note = _Note(self.model)
 
     def on_train_batch_begin(self, batch, logs=None):
         if (self.steps_done + 1) % self.every == 0:
@@ -101,16 +101,17 @@ class Norms(keras.callbacks.Callback):
 class _Note:
     """Has a model's optimizer note its learning rate and the norms of its gradients in the steps that are due.
 
-    What is noted is in variables that belong to nobody's checkpoint.
+    What is noted is in variables that belong to nobody's checkpoint. Weights that are frozen later have a norm of 0.
 
     Args:
-        model: compiled, and not trained yet by this process.
-        count: of its gradients.
+        model: compiled, not trained yet by this process, and with nothing frozen.
     """
 
-    def __init__(self, model: keras.Model, count: int):
+    def __init__(self, model: keras.Model):
         import tensorflow as tf
 
+        places = {id(variable): number for number, variable in enumerate(model.trainable_variables)}
+        count = len(places)
         self._due = tf.Variable(False, trainable=False)
         self._empty = tf.fill([1 + count], math.nan)
         self._noted = tf.Variable(self._empty, trainable=False)
@@ -118,16 +119,19 @@ class _Note:
         optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
         clip = optimizer._clip_gradients
 
-        def note(gradients):
-            norms = [tf.sqrt(2 * tf.nn.l2_loss(tf.cast(one, tf.float32))) for one in gradients]
+        def note(gradients, variables):
+            norms = [tf.constant(0.0)] * count
+            for gradient, variable in zip(gradients, variables, strict=True):
+                norms[places[id(variable)]] = tf.sqrt(2 * tf.nn.l2_loss(tf.cast(gradient, tf.float32)))
             self._noted.assign(tf.stack([tf.cast(optimizer.learning_rate, tf.float32), *norms]))
             return True
 
         def noting(grads):
+            variables = model.trainable_variables
             # Keras has left out those that do not exist, of weights that the loss does not depend on.
-            if len(grads) == count:
+            if len(grads) == len(variables):
                 first_device = tf.equal(tf.distribute.get_replica_context().replica_id_in_sync_group, 0)
-                tf.cond(self._due & first_device, lambda: note(grads), lambda: True)
+                tf.cond(self._due & first_device, lambda: note(grads, variables), lambda: True)
             return clip(grads)
 
         # Every gradient passes here, summed and unscaled, whether it is clipped or not.

@@ -1,6 +1,8 @@
-"""From a recipe's optimizer to Keras': the papers' weight decay, averages of weights, bounded filters."""
+"""From a recipe's optimizer to Keras': the papers' weight decay, rates by layer, averages, bounded filters."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import keras
 
@@ -13,17 +15,37 @@ class _PaperRules:
 
     Args:
         l2: the share of each weight that is added to its gradient, after clipping.
+        rate_factors: what the learning rate is multiplied by for each weight, in the order that the optimizer is built
+            in; none for the same rate for all.
         arguments: those of the Keras class.
     """
 
-    def __init__(self, l2: float = 0.0, **arguments):
+    def __init__(self, l2: float = 0.0, rate_factors: Sequence[float] = (), **arguments):
         super().__init__(**arguments)
         self.l2 = l2
+        self.rate_factors = tuple(rate_factors)
 
     def update_step(self, gradient, variable, learning_rate):
+        if self.rate_factors:
+            factor = self.rate_factors[self._get_variable_index(variable)]
+            learning_rate = keras.ops.cast(learning_rate, variable.dtype) * factor
+            self._decay_decoupled(variable, learning_rate)
         if self.l2 and self._use_weight_decay(variable):
             gradient = keras.ops.cast(gradient, variable.dtype) + self.l2 * keras.ops.convert_to_tensor(variable)
         super().update_step(gradient, variable, learning_rate)
+
+    def _apply_weight_decay(self, variables):
+        # Where every weight has a rate of its own, its decay has it too, and is done beside the step.
+        if not self.rate_factors:
+            super()._apply_weight_decay(variables)
+
+    def _decay_decoupled(self, variable, learning_rate):
+        if self.weight_decay and self._use_weight_decay(variable):
+            self.assign_sub(variable, keras.ops.convert_to_tensor(variable) * self.weight_decay * learning_rate)
+
+    def finalize_variable_values(self, var_list):
+        """Ends with the averages of all weights, not only of those that are trained at the end."""
+        super().finalize_variable_values(self._trainable_variables)
 
     def _update_model_variables_moving_average(self, trainable_variables):
         """Keras' average, which keeps less while there is little to keep: n/(n+9) after n steps at most."""
@@ -36,7 +58,7 @@ class _PaperRules:
             average.assign(weight * average + (1 - weight) * keras.ops.convert_to_tensor(variable))
 
     def get_config(self):
-        return {**super().get_config(), "l2": self.l2}
+        return {**super().get_config(), "l2": self.l2, "rate_factors": list(self.rate_factors)}
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -57,15 +79,22 @@ class Adam(_PaperRules, keras.optimizers.Adam):
     """Adam of gradient + l2 x weight."""
 
 
-def optimizer_for(recipe: Recipe, weights: list[keras.Variable], steps_per_epoch: int | None) -> keras.Optimizer:
+def optimizer_for(
+    recipe: Recipe,
+    weights: list[keras.Variable],
+    steps_per_epoch: int | None,
+    rate_factors: Sequence[float] = (),
+) -> keras.Optimizer:
     """The recipe's optimizer for these weights, not yet built.
 
-    Keras' own classes are used wherever they do what the recipe says: all but L2 weight decay and averages.
+    Keras' own classes are used wherever they do what the recipe says: all but L2 weight decay, averages and rates by
+    layer.
 
     Args:
         recipe: the source of every number.
         weights: what is trained.
         steps_per_epoch: see `schedules.learning_rate`.
+        rate_factors: for each of the weights, what the learning rate is multiplied by; none for the same rate for all.
 
     Raises:
         InputError: the schedule counts epochs, and their length is not known.
@@ -80,9 +109,9 @@ def optimizer_for(recipe: Recipe, weights: list[keras.Variable], steps_per_epoch
         "weight_decay": None if l2 else settings.weight_decay or None,
         "global_clipnorm": settings.clip_norm,
     }
-    own = bool(l2 or decay)
+    own = bool(l2 or decay or rate_factors)
     if own:
-        arguments.update(l2=l2, use_ema=bool(decay), ema_momentum=decay)
+        arguments.update(l2=l2, rate_factors=rate_factors, use_ema=bool(decay), ema_momentum=decay)
     if settings.name == "sgd":
         kind = SGD if own else keras.optimizers.SGD
         arguments.update(momentum=settings.momentum, nesterov=settings.nesterov)

@@ -6,11 +6,15 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .hyperparameters import FineTuning
+from .unfreezing import PlanRow, plan
 
 # Refreshing is cheap, fetching the figures from the graph is not: not at every step.
 SECONDS_BETWEEN_UPDATES = 0.5
@@ -109,3 +113,20 @@ class JsonLines(keras.callbacks.Callback):
         figures = {name: value if math.isfinite(value) else None for name, value in logs.items()}
         line = {"event": "epoch", "epoch": epoch + 1, "epochs": self.epochs, **figures}
         print(json.dumps(line), file=self.file or sys.stdout, flush=True)
+
+
+class PlanTold(keras.callbacks.Callback):
+    """Tells, when a fine-tuning begins, what of the network it trains when.
+
+    Args:
+        tuning: the recipe's.
+        tell: takes the rows.
+    """
+
+    def __init__(self, tuning: FineTuning, tell: Callable[[list[PlanRow]], None]):
+        super().__init__()
+        self.tuning = tuning
+        self.tell = tell
+
+    def on_train_begin(self, logs=None):
+        self.tell(plan(self.model, self.tuning))

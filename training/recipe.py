@@ -17,6 +17,7 @@ from .hyperparameters import (
     AuxiliaryHeads,
     Averaging,
     Evaluation,
+    FineTuning,
     Initialization,
     Optimizer,
     Pixels,
@@ -41,7 +42,8 @@ class Recipe:
         batch_size: pictures a step, over all devices.
         seed: of initialization, order, augmentation and dropout.
         precision: "auto" takes float16 on a GPU, bfloat16 on a processor with such instructions, else float32.
-        optimizer, schedule, averaging, initialization, pixels, augmentation, auxiliary_heads, evaluation: see there.
+        optimizer, schedule, averaging, initialization, pixels, fine_tuning, augmentation, auxiliary_heads, evaluation:
+            see there.
         class_weights: "balanced" lets every class count the same in the loss, however many pictures it has.
         label_smoothing: the share of a label's weight that is spread over all classes.
         synchronized_normalization: whether batch normalization on several devices takes the statistics of the whole
@@ -65,6 +67,7 @@ class Recipe:
     averaging: Averaging = field(default_factory=Averaging)
     initialization: Initialization = field(default_factory=Initialization)
     pixels: Pixels = field(default_factory=Pixels)
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
     augmentation: Augmentation = field(default_factory=Augmentation)
     auxiliary_heads: AuxiliaryHeads = field(default_factory=AuxiliaryHeads)
     evaluation: Evaluation = field(default_factory=Evaluation)
@@ -160,9 +163,9 @@ class Recipe:
 
 
 def recipes() -> dict[str, Recipe]:
-    """Every recipe of the package by name: first the papers', then the modern ones, then those for few pictures."""
+    """Every recipe of the package by name: the papers', the modern ones, those for few pictures, for fine-tuning."""
     found = {name: Recipe.load(name) for name in file_names()}
-    order = ("paper", "modern", "small")
+    order = ("paper", "modern", "small", "transfer")
     return dict(sorted(found.items(), key=lambda item: (order.index(item[1].about.kind), item[0])))
 
 

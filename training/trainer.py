@@ -27,8 +27,10 @@ from .checkpoints import Checkpoints, Position, State
 from .conduct import Conduct
 from .events import cut_events
 from .history import HistoryFile
+from .hyperparameters import FineTuning
 from .keeper import Follower, Keeper
 from .loop import Loop
+from .origin import resolved_by_weights
 from .pace import Pace, Waiting
 from .precision import choose_precision
 from .recipe import Recipe
@@ -37,6 +39,7 @@ from .schedules import MAIN_ACCURACY
 from .soundness import Diverged, LossWatch, diverged
 from .stopping import StopRequest
 from .strategy import Devices, WorkerLost, choose_devices
+from .unfreezing import plan
 from .watching import watchers
 
 
@@ -72,7 +75,13 @@ def resolved(recipe: Recipe, data: DataSet, model: keras.Model | None = None) ->
         recipe: with the values that are known.
         data: to be trained on.
         model: as for `train`.
+
+    Raises:
+        InputError: the weights to begin with cannot be read, or are missing, or are for a network of the caller's own.
     """
+    if model and recipe.fine_tuning != FineTuning():
+        raise InputError(f"{model.name} brings its own weights; fine_tuning is for networks that recipes name.")
+    recipe = resolved_by_weights(recipe)
     size = model.input_shape[1] if model else None
     augmentation = replace(recipe.augmentation, flip=recipe.augmentation.flip and data.mirrored)
     batch_size = min(recipe.batch_size, len(data.training))
@@ -224,6 +233,7 @@ def _model_of(state: State, recipe: Recipe, data: DataSet, conduct: Conduct, own
 
 
 def _facts(model: keras.Model, recipe: Recipe, data: DataSet) -> dict[str, Any]:
+    tuned = [row._asdict() for row in plan(model, recipe.fine_tuning)] if recipe.fine_tuning.weights else None
     return {
         "classes": list(data.class_names),
         "training_pictures": len(data.training),
@@ -231,6 +241,7 @@ def _facts(model: keras.Model, recipe: Recipe, data: DataSet) -> dict[str, Any]:
         "set_aside": len(data.set_aside),
         "steps_per_epoch": steps_per_epoch(recipe, data),
         "trainable_parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
+        **({"fine_tuning": tuned} if tuned else {}),
     }
 
 

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from kerascnn.applications.inception_v2 import InceptionV2
     from kerascnn.applications.inception_v3 import InceptionV3
     from kerascnn.applications.preprocessing import decode_predictions, preprocess_input
+    from kerascnn.applications.public_weights import PublicWeights, weights
     from kerascnn.applications.resnet import Plain18, Plain34, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
+    from kerascnn.applications.stages import features
     from kerascnn.applications.vgg import VGG11, VGG13, VGG16, VGG16C, VGG19
     from kerascnn.applications.zfnet import ZFNet
 
@@ -52,6 +54,7 @@ __all__ = [
     "Plain34",
     "Plain44",
     "Plain56",
+    "PublicWeights",
     "PublishedError",
     "ResNet18",
     "ResNet20",
@@ -67,12 +70,18 @@ __all__ = [
     "ZFNet",
     "create",
     "decode_predictions",
+    "features",
     "info",
     "list_models",
     "preprocess_input",
+    "weights",
 ]
 
-_parts = {"preprocessing": ["decode_predictions", "preprocess_input"]}
+_parts = {
+    "preprocessing": ["decode_predictions", "preprocess_input"],
+    "public_weights": ["PublicWeights", "weights"],
+    "stages": ["features"],
+}
 for _entry in REGISTRY.values():
     _parts.setdefault(_entry.module, []).append(_entry.builder)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any, Protocol
 
 import keras
 
-from kerascnn.applications import weight_files
+from kerascnn.applications import public_weights, registry, weight_files
 from kerascnn.applications.deep import functional
+from kerascnn.applications.weight_sources import WeightSource, source_of
 from kerascnn.errors import InputError
 from kerascnn.layers import channels_first
 
@@ -45,8 +47,10 @@ class Builder(Protocol):
 
 
 COMMON_ARGUMENTS = """include_top: whether the classifier ends the network.
-    weights: None, or the path of a weight file: `.weights.h5` or `.keras` of this network, or what
-        keras.applications publishes for it (HDF5); see `weight_files`. Nothing is fetched.
+    weights: None, for random ones; "imagenet", "keras" or "torchvision", for public ones, which are fetched once
+        (see `kerascnn.applications.weights`), and which imply the arguments that they need; or the URL or path of
+        a file: `.weights.h5` or `.keras` of this network, keras.applications' HDF5, or `.safetensors`, `.pth` or
+        `.pt` as torchvision has it.{public}
     input_tensor: a Keras tensor of images to build on; `input_shape` is then ignored.
     input_shape: (height, width, channels), ({size}, {size}, 3) by default, or the channels first where that is
         Keras' image data format; at least {min_size} pixels. None is a size too, where nothing is flattened.
@@ -65,6 +69,7 @@ class Network:
         public: the builder's name, for error sentences.
         size, min_size: the paper's height and width in pixels, and the smallest that leaves something at the end.
         start: the tensor that the network starts from.
+        weights: where they are; None for random ones.
         others: as in keras.applications.
     """
 
@@ -72,7 +77,7 @@ class Network:
     size: int
     min_size: int
     include_top: bool
-    weights: str | Path | None
+    weights: WeightSource | None
     input_tensor: keras.KerasTensor | None
     input_shape: tuple[int | None, ...] | None
     pooling: str | None
@@ -146,7 +151,12 @@ class Network:
             before = functional(sources, self.start, name="before").layers
             own = [layer for layer in model.layers if layer not in before]
             weight_files.load(self.public, own, self.weights)
+        model.preprocessing_mode = self._preprocessing()
         return model
+
+    def _preprocessing(self) -> str:
+        """How pixels are to be scaled for these weights, or else as in the paper."""
+        return self.weights.preprocessing if self.weights else registry.info(self.public).preprocessing
 
     def _shape(self) -> tuple[int | None, ...]:
         if self.input_shape is None:
@@ -178,9 +188,15 @@ def builder(
         @functools.wraps(layers)
         def build(*args: Any, **kwargs: Any) -> keras.Model:
             bound = signature.bind(*args, **kwargs)
+            stated = set(bound.arguments)
             bound.apply_defaults()
             arguments = dict(bound.arguments)
             extras = {extra: arguments.pop(extra) for extra in _extras(layers)}
+            if arguments["weights"] is not None:
+                given = {extra: value for extra, value in extras.items() if extra in stated}
+                shared = {argument: arguments[argument] for argument in ("include_top", "classes")}
+                arguments["weights"] = source_of(name, arguments["weights"], given=given, **shared)
+                extras |= arguments["weights"].arguments | given
             with under_policy(arguments.pop("dtype")):
                 network = Network(name, size, min_size, **arguments)
                 network.check()
@@ -189,11 +205,17 @@ def builder(
         del build.__wrapped__
         build.__name__ = build.__qualname__ = name
         build.__signature__ = signature
-        common = COMMON_ARGUMENTS.format(size=size, min_size=min_size)
+        common = COMMON_ARGUMENTS.format(size=size, min_size=min_size, public=_public(name))
         build.__doc__ = inspect.cleandoc(layers.__doc__).format(common=common, name=name)
         return build
 
     return published
+
+
+def _public(name: str) -> str:
+    """Which public weights there are, as the lines of a docstring."""
+    lines = textwrap.wrap(public_weights.in_words(name), 96, break_on_hyphens=False)
+    return "\n        ".join(["", *lines])
 
 
 def _signature(layers: Callable[..., Outputs], classes: int, name: str) -> inspect.Signature:

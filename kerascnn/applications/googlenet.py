@@ -12,6 +12,10 @@ Differences from the paper:
     normalization. Its moving averages, which no paper states, decay by 0.9 a step with epsilon 1e-5.
     `module="naive"` is figure 2 (a), for which the paper gives no filters: it has those of the table, and each module
     grows by all the channels that its max pool passes through.
+    `variant="torchvision"` is the network of PyTorch's public weights. It has batch normalization with epsilon 1e-3 in
+    every convolution, and only there, whatever `batch_norm` says; 3 x 3 convolutions in the column "5x5", which keep
+    its name; zeros on all sides before conv1; max pools whose windows overhang at the end only, the last of them
+    2 x 2; auxiliary heads that average any map to 4 x 4; and dropout of 20 % before the classifier.
 """
 
 from __future__ import annotations
@@ -69,23 +73,77 @@ normalized_unit = functools.partial(plain_unit, normalization=normalization)
 max_pool = functools.partial(keras.layers.MaxPooling2D, 3, padding="same")
 
 
-def inception(x: keras.KerasTensor, row: Row, name: str, unit: Callable) -> keras.KerasTensor:
+def halved(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """The max pool behind a stage."""
+    return max_pool(strides=2, name=name)(x)
+
+
+def torchvision_halved(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """As `halved`, with windows that begin at the first pixel."""
+    if name == "pool4":
+        return keras.layers.MaxPooling2D(2, padding="same", name=name)(x)
+    # Zeros beside rectified maps never win a maximum that matters.
+    x = keras.layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}_pad")(x)
+    return keras.layers.MaxPooling2D(3, strides=2, name=name)(x)
+
+
+class Form(NamedTuple):
+    """What is made of the table.
+
+    Attributes:
+        unit: convolution, normalization where there is one, rectification.
+        conv1_padding: see `conv_unit`.
+        halved: the max pools with stride 2, from their input and name.
+        local_response: whether local response normalization follows pool1 and conv2.
+        kernel5x5: of the convolutions in the column "5x5".
+        head_pool: of the auxiliary heads, from its name.
+        head_normalization: of their fully connected layer, from its name.
+        dropout: before the classifier.
+    """
+
+    unit: Callable[..., keras.KerasTensor]
+    conv1_padding: str
+    halved: Callable[[keras.KerasTensor, str], keras.KerasTensor]
+    local_response: bool
+    kernel5x5: int
+    head_pool: Callable[..., keras.layers.Layer]
+    head_normalization: Callable[..., keras.layers.Layer] | None
+    dropout: float
+
+
+head_pool = functools.partial(keras.layers.AveragePooling2D, 5, strides=3)
+torchvision_unit = functools.partial(
+    plain_unit, normalization=functools.partial(BatchNormalization, momentum=0.9, epsilon=1e-3)
+)
+adaptive_pool = functools.partial(keras.layers.AdaptiveAveragePooling2D, 4)
+
+# fmt: off
+#                  unit              conv1        pools               lrn   5x5 heads                            drop
+PAPER = Form(      plain_unit,       "same",      halved,             True,  5, head_pool,        None,          0.4)
+NORMALIZED = Form( normalized_unit,  "same",      halved,             False, 5, head_pool,        normalization, 0.4)
+TORCHVISION = Form(torchvision_unit, "symmetric", torchvision_halved, False, 3, adaptive_pool,    None,          0.2)
+# fmt: on
+
+VARIANTS = ("paper", "torchvision")
+
+
+def inception(x: keras.KerasTensor, row: Row, name: str, form: Form) -> keras.KerasTensor:
     """Figure 2 (b): four branches, each rectified, concatenated in the order of the table."""
-    branch1 = unit(x, row.conv1x1, 1, name=f"{name}_1x1")
-    branch3 = unit(x, row.reduce3x3, 1, name=f"{name}_3x3_reduce")
-    branch3 = unit(branch3, row.conv3x3, 3, name=f"{name}_3x3")
-    branch5 = unit(x, row.reduce5x5, 1, name=f"{name}_5x5_reduce")
-    branch5 = unit(branch5, row.conv5x5, 5, name=f"{name}_5x5")
+    branch1 = form.unit(x, row.conv1x1, 1, name=f"{name}_1x1")
+    branch3 = form.unit(x, row.reduce3x3, 1, name=f"{name}_3x3_reduce")
+    branch3 = form.unit(branch3, row.conv3x3, 3, name=f"{name}_3x3")
+    branch5 = form.unit(x, row.reduce5x5, 1, name=f"{name}_5x5_reduce")
+    branch5 = form.unit(branch5, row.conv5x5, form.kernel5x5, name=f"{name}_5x5")
     branch_pool = max_pool(strides=1, name=f"{name}_pool")(x)
-    branch_pool = unit(branch_pool, row.pool_proj, 1, name=f"{name}_pool_proj")
+    branch_pool = form.unit(branch_pool, row.pool_proj, 1, name=f"{name}_pool_proj")
     return keras.layers.Concatenate(channel_axis(), name=name)([branch1, branch3, branch5, branch_pool])
 
 
-def naive(x: keras.KerasTensor, row: Row, name: str, unit: Callable) -> keras.KerasTensor:
+def naive(x: keras.KerasTensor, row: Row, name: str, form: Form) -> keras.KerasTensor:
     """Figure 2 (a): as `inception`, without reductions and projection."""
-    branch1 = unit(x, row.conv1x1, 1, name=f"{name}_1x1")
-    branch3 = unit(x, row.conv3x3, 3, name=f"{name}_3x3")
-    branch5 = unit(x, row.conv5x5, 5, name=f"{name}_5x5")
+    branch1 = form.unit(x, row.conv1x1, 1, name=f"{name}_1x1")
+    branch3 = form.unit(x, row.conv3x3, 3, name=f"{name}_3x3")
+    branch5 = form.unit(x, row.conv5x5, form.kernel5x5, name=f"{name}_5x5")
     branch_pool = max_pool(strides=1, name=f"{name}_pool")(x)
     return keras.layers.Concatenate(channel_axis(), name=name)([branch1, branch3, branch5, branch_pool])
 
@@ -93,14 +151,15 @@ def naive(x: keras.KerasTensor, row: Row, name: str, unit: Callable) -> keras.Ke
 MODULES = {"inception": inception, "naive": naive}
 
 
-def auxiliary_head(x: keras.KerasTensor, network: Network, name: str, batch_norm: bool) -> keras.KerasTensor:
+def auxiliary_head(x: keras.KerasTensor, network: Network, name: str, form: Form) -> keras.KerasTensor:
     """Section 5: a small classifier that feeds gradient into the middle of the network."""
-    x = keras.layers.AveragePooling2D(5, strides=3, name=f"{name}_pool")(x)  # 4 x 4
-    x = (normalized_unit if batch_norm else plain_unit)(x, 128, 1, name=f"{name}_conv")
+    normalize = form.head_normalization
+    x = form.head_pool(name=f"{name}_pool")(x)  # 4 x 4
+    x = form.unit(x, 128, 1, name=f"{name}_conv")
     x = keras.layers.Flatten(name=f"{name}_flatten")(x)
-    x = keras.layers.Dense(1024, use_bias=not batch_norm, kernel_initializer=INITIALIZER, name=f"{name}_fc1")(x)
-    if batch_norm:
-        x = normalization(name=f"{name}_fc1_bn")(x)
+    x = keras.layers.Dense(1024, use_bias=normalize is None, kernel_initializer=INITIALIZER, name=f"{name}_fc1")(x)
+    if normalize is not None:
+        x = normalize(name=f"{name}_fc1_bn")(x)
     x = keras.layers.Activation("relu", name=f"{name}_fc1_relu")(x)
     x = keras.layers.Dropout(0.7, name=f"{name}_dropout")(x)
     return network.classifier(x, INITIALIZER, logits=f"{name}_fc2", predictions=name)
@@ -108,7 +167,12 @@ def auxiliary_head(x: keras.KerasTensor, network: Network, name: str, batch_norm
 
 @builder(size=224, min_size=MIN_SIZE)
 def GoogLeNet(
-    network: Network, *, aux_heads: bool = False, batch_norm: bool = False, module: str = "inception"
+    network: Network,
+    *,
+    aux_heads: bool = False,
+    batch_norm: bool = False,
+    module: str = "inception",
+    variant: str = "paper",
 ) -> Outputs:
     """GoogLeNet (Szegedy et al., 2014, table 1): 22 layers with weights, nine Inception modules.
 
@@ -119,6 +183,9 @@ def GoogLeNet(
         batch_norm: whether batch normalization before every rectification takes the place of local response
             normalization (BN-GoogLeNet).
         module: "inception", or "naive" for modules without reductions and projection, to compare with.
+        variant: "paper", or "torchvision", as PyTorch's public weights need it: batch normalization in every
+            convolution, 3 x 3 convolutions in the place of 5 x 5, other borders, dropout of 20 %. They take images
+            scaled to [-1, 1], and were published with auxiliary heads that nobody had trained.
 
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities, or
@@ -126,43 +193,51 @@ def GoogLeNet(
         before the classifier and 70 % in the auxiliary heads.
 
     Raises:
-        InputError: images too small, an unknown module, pooling or dtype, a weight file that does not fit.
+        InputError: images too small, an unknown module, variant, pooling or dtype, a weight file that does not fit.
 
     Example:
         >>> model = kerascnn.applications.GoogLeNet(classes=2, aux_heads=True)
         >>> sorted(model.output)
         ['aux_4a', 'aux_4d', 'main']
     """
-    if module not in MODULES:
-        raise InputError(f"GoogLeNet has modules 'inception' and 'naive', not {module!r}.")
+    form = _form(module, batch_norm, variant)
     heads = network.include_top and aux_heads
-    unit = normalized_unit if batch_norm else plain_unit
     x = network.images(min_size=MIN_SIZE_WITH_HEADS if heads else MIN_SIZE, fixed_size=heads)
-    x = unit(x, 64, 7, strides=2, name="conv1")  # 112 x 112 x 64
-    x = max_pool(strides=2, name="pool1")(x)  # 56 x 56 x 64
-    if not batch_norm:
+    x = form.unit(x, 64, 7, strides=2, padding=form.conv1_padding, name="conv1")  # 112 x 112 x 64
+    x = form.halved(x, "pool1")  # 56 x 56 x 64
+    if form.local_response:
         x = LocalResponseNormalization(name="norm1")(x)
-    x = unit(x, 64, 1, name="conv2_reduce")
-    x = unit(x, 192, 3, name="conv2")  # 56 x 56 x 192
-    if not batch_norm:
+    x = form.unit(x, 64, 1, name="conv2_reduce")
+    x = form.unit(x, 192, 3, name="conv2")  # 56 x 56 x 192
+    if form.local_response:
         x = LocalResponseNormalization(name="norm2")(x)
-    x = max_pool(strides=2, name="pool2")(x)  # 28 x 28 x 192
+    x = form.halved(x, "pool2")  # 28 x 28 x 192
 
     outputs = {}
     for row in TABLE:
-        x = MODULES[module](x, row, f"inception_{row.module}", unit)
+        x = MODULES[module](x, row, f"inception_{row.module}", form)
         if heads and row.module in AUXILIARY_HEADS:
             head = f"aux_{row.module}"
-            outputs[head] = auxiliary_head(x, network, head, batch_norm)
+            outputs[head] = auxiliary_head(x, network, head, form)
         if row.module in POOL_AFTER:
-            x = max_pool(strides=2, name=f"pool{row.module[0]}")(x)
+            x = form.halved(x, f"pool{row.module[0]}")
 
     if not network.include_top:
         return network.features(x)
     x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)  # 1024
-    x = keras.layers.Dropout(0.4, name="dropout")(x)
+    x = keras.layers.Dropout(form.dropout, name="dropout")(x)
     main = network.classifier(x, INITIALIZER, predictions="main")
     return {"main": main, **outputs} if heads else main
+
+
+def _form(module: str, batch_norm: bool, variant: str) -> Form:
+    if module not in MODULES:
+        raise InputError(f"GoogLeNet has modules 'inception' and 'naive', not {module!r}.")
+    if variant not in VARIANTS:
+        raise InputError(f"GoogLeNet has variants 'paper' and 'torchvision', not {variant!r}.")
+    if variant == "torchvision":
+        return TORCHVISION
+    return NORMALIZED if batch_norm else PAPER
 
 
 preprocess_input, decode_predictions = preprocessing.of_family("googlenet")

@@ -26,10 +26,32 @@ unit = functools.partial(plain_unit, normalization=normalization)
 halving_pool = functools.partial(keras.layers.MaxPooling2D, 3, strides=2)
 
 
-def pooled(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
+class Parts(NamedTuple):
+    """What the modules of a network are made of.
+
+    Attributes:
+        unit: convolution, normalization, rectification.
+        average: an average pool of 3 x 3 that keeps its map's size, from its input and name.
+        dropout: before the classifier.
+    """
+
+    unit: Callable[..., keras.KerasTensor]
+    average: Callable[[keras.KerasTensor, str], keras.KerasTensor]
+    dropout: float = 0.0
+
+
+def average_inside(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """An average over the pixels that there are, fewer at the border."""
+    return keras.layers.AveragePooling2D(3, strides=1, padding="same", name=name)(x)
+
+
+PARTS = Parts(unit, average_inside)
+
+
+def pooled(x: keras.KerasTensor, parts: Parts, filters: int, name: str) -> keras.KerasTensor:
     """The branch that every module ends in: average pool and projection."""
-    x = keras.layers.AveragePooling2D(3, strides=1, padding="same", name=f"{name}_pool")(x)
-    return unit(x, filters, 1, name=f"{name}_pool_proj")
+    x = parts.average(x, f"{name}_pool")
+    return parts.unit(x, filters, 1, name=f"{name}_pool_proj")
 
 
 def joined(branches: Sequence[keras.KerasTensor], name: str) -> keras.KerasTensor:
@@ -39,6 +61,7 @@ def joined(branches: Sequence[keras.KerasTensor], name: str) -> keras.KerasTenso
 
 def figure5(
     x: keras.KerasTensor,
+    parts: Parts,
     name: str,
     conv1x1: int,
     reduce: int,
@@ -50,62 +73,66 @@ def figure5(
 ) -> keras.KerasTensor:
     """Figure 5: a convolution of `kernel` beside two of 3 x 3."""
     size = f"{kernel}x{kernel}"
-    branch1 = unit(x, conv1x1, 1, name=f"{name}_1x1")
-    branch = unit(x, reduce, 1, name=f"{name}_{size}_reduce")
-    branch = unit(branch, conv, kernel, name=f"{name}_{size}")
-    double = unit(x, reduce_double, 1, name=f"{name}_double_3x3_reduce")
-    double = unit(double, double3x3, 3, name=f"{name}_double_3x3_1")
-    double = unit(double, double3x3, 3, name=f"{name}_double_3x3_2")
-    return joined([branch1, branch, double, pooled(x, pool_proj, name)], name)
+    branch1 = parts.unit(x, conv1x1, 1, name=f"{name}_1x1")
+    branch = parts.unit(x, reduce, 1, name=f"{name}_{size}_reduce")
+    branch = parts.unit(branch, conv, kernel, name=f"{name}_{size}")
+    double = parts.unit(x, reduce_double, 1, name=f"{name}_double_3x3_reduce")
+    double = parts.unit(double, double3x3, 3, name=f"{name}_double_3x3_1")
+    double = parts.unit(double, double3x3, 3, name=f"{name}_double_3x3_2")
+    return joined([branch1, branch, double, pooled(x, parts, pool_proj, name)], name)
 
 
-def to_17(x: keras.KerasTensor, name: str, conv3x3: int, reduce_double: int, double3x3: int) -> keras.KerasTensor:
+def to_17(
+    x: keras.KerasTensor, parts: Parts, name: str, conv3x3: int, reduce_double: int, double3x3: int
+) -> keras.KerasTensor:
     """Figure 10: strided convolutions beside a pool, so that halving the grid loses nothing."""
-    branch = unit(x, conv3x3, 3, strides=2, padding="valid", name=f"{name}_3x3")
-    double = unit(x, reduce_double, 1, name=f"{name}_double_3x3_reduce")
-    double = unit(double, double3x3, 3, name=f"{name}_double_3x3_1")
-    double = unit(double, double3x3, 3, strides=2, padding="valid", name=f"{name}_double_3x3_2")
+    branch = parts.unit(x, conv3x3, 3, strides=2, padding="valid", name=f"{name}_3x3")
+    double = parts.unit(x, reduce_double, 1, name=f"{name}_double_3x3_reduce")
+    double = parts.unit(double, double3x3, 3, name=f"{name}_double_3x3_1")
+    double = parts.unit(double, double3x3, 3, strides=2, padding="valid", name=f"{name}_double_3x3_2")
     return joined([branch, double, halving_pool(name=f"{name}_pool")(x)], name)
 
 
-def figure6(x: keras.KerasTensor, name: str, width: int, filters: int) -> keras.KerasTensor:
+def figure6(x: keras.KerasTensor, parts: Parts, name: str, width: int, filters: int) -> keras.KerasTensor:
     """Figure 6 with n = 7: one and two 7 x 7 convolutions, factorized, of `width`; every branch ends in `filters`."""
-    branch1 = unit(x, filters, 1, name=f"{name}_1x1")
-    branch = unit(x, width, 1, name=f"{name}_7x7_reduce")
-    branch = unit(branch, width, (1, 7), name=f"{name}_1x7")
-    branch = unit(branch, filters, (7, 1), name=f"{name}_7x1")
-    double = unit(x, width, 1, name=f"{name}_double_7x7_reduce")
-    double = unit(double, width, (7, 1), name=f"{name}_double_7x1_1")
-    double = unit(double, width, (1, 7), name=f"{name}_double_1x7_1")
-    double = unit(double, width, (7, 1), name=f"{name}_double_7x1_2")
-    double = unit(double, filters, (1, 7), name=f"{name}_double_1x7_2")
-    return joined([branch1, branch, double, pooled(x, filters, name)], name)
+    branch1 = parts.unit(x, filters, 1, name=f"{name}_1x1")
+    branch = parts.unit(x, width, 1, name=f"{name}_7x7_reduce")
+    branch = parts.unit(branch, width, (1, 7), name=f"{name}_1x7")
+    branch = parts.unit(branch, filters, (7, 1), name=f"{name}_7x1")
+    double = parts.unit(x, width, 1, name=f"{name}_double_7x7_reduce")
+    double = parts.unit(double, width, (7, 1), name=f"{name}_double_7x1_1")
+    double = parts.unit(double, width, (1, 7), name=f"{name}_double_1x7_1")
+    double = parts.unit(double, width, (7, 1), name=f"{name}_double_7x1_2")
+    double = parts.unit(double, filters, (1, 7), name=f"{name}_double_1x7_2")
+    return joined([branch1, branch, double, pooled(x, parts, filters, name)], name)
 
 
-def to_8(x: keras.KerasTensor, name: str, width: int, conv3x3: int) -> keras.KerasTensor:
+def to_8(x: keras.KerasTensor, parts: Parts, name: str, width: int, conv3x3: int) -> keras.KerasTensor:
     """As figure 10, with a factorized 7 x 7 convolution before the second strided one."""
-    branch = unit(x, width, 1, name=f"{name}_3x3_reduce")
-    branch = unit(branch, conv3x3, 3, strides=2, padding="valid", name=f"{name}_3x3")
-    second = unit(x, width, 1, name=f"{name}_7x7_reduce")
-    second = unit(second, width, (1, 7), name=f"{name}_1x7")
-    second = unit(second, width, (7, 1), name=f"{name}_7x1")
-    second = unit(second, width, 3, strides=2, padding="valid", name=f"{name}_7x7_3x3")
+    branch = parts.unit(x, width, 1, name=f"{name}_3x3_reduce")
+    branch = parts.unit(branch, conv3x3, 3, strides=2, padding="valid", name=f"{name}_3x3")
+    second = parts.unit(x, width, 1, name=f"{name}_7x7_reduce")
+    second = parts.unit(second, width, (1, 7), name=f"{name}_1x7")
+    second = parts.unit(second, width, (7, 1), name=f"{name}_7x1")
+    second = parts.unit(second, width, 3, strides=2, padding="valid", name=f"{name}_7x7_3x3")
     return joined([branch, second, halving_pool(name=f"{name}_pool")(x)], name)
 
 
 def figure7(
-    x: keras.KerasTensor, name: str, conv1x1: int, reduce_double: int, width: int, pool_proj: int
+    x: keras.KerasTensor, parts: Parts, name: str, conv1x1: int, reduce_double: int, width: int, pool_proj: int
 ) -> keras.KerasTensor:
     """Figure 7: expanded filter banks, each a 1 x 3 convolution beside a 3 x 1 one, of `width`."""
-    branch1 = unit(x, conv1x1, 1, name=f"{name}_1x1")
-    branch = unit(x, width, 1, name=f"{name}_3x3_reduce")
-    double = unit(x, reduce_double, 1, name=f"{name}_double_3x3_reduce")
-    double = unit(double, width, 3, name=f"{name}_double_3x3")
+    branch1 = parts.unit(x, conv1x1, 1, name=f"{name}_1x1")
+    branch = parts.unit(x, width, 1, name=f"{name}_3x3_reduce")
+    double = parts.unit(x, reduce_double, 1, name=f"{name}_double_3x3_reduce")
+    double = parts.unit(double, width, 3, name=f"{name}_double_3x3")
     expanded = [
-        joined([unit(y, width, (1, 3), name=f"{bank}_1x3"), unit(y, width, (3, 1), name=f"{bank}_3x1")], bank)
+        joined(
+            [parts.unit(y, width, (1, 3), name=f"{bank}_1x3"), parts.unit(y, width, (3, 1), name=f"{bank}_3x1")], bank
+        )
         for y, bank in ((branch, f"{name}_bank"), (double, f"{name}_double_bank"))
     ]
-    return joined([branch1, *expanded, pooled(x, pool_proj, name)], name)
+    return joined([branch1, *expanded, pooled(x, parts, pool_proj, name)], name)
 
 
 class Row(NamedTuple):
@@ -139,19 +166,19 @@ TABLE = (
 # fmt: on
 
 
-def three_3x3(x: keras.KerasTensor) -> keras.KerasTensor:
+def three_3x3(x: keras.KerasTensor, parts: Parts = PARTS) -> keras.KerasTensor:
     """The first three rows of table 1: a 7 x 7 convolution, factorized."""
-    x = unit(x, 32, 3, strides=2, padding="valid", name="conv1")  # 149 x 149 x 32
-    x = unit(x, 32, 3, padding="valid", name="conv2")  # 147 x 147 x 32
-    return unit(x, 64, 3, name="conv3")  # 147 x 147 x 64
+    x = parts.unit(x, 32, 3, strides=2, padding="valid", name="conv1")  # 149 x 149 x 32
+    x = parts.unit(x, 32, 3, padding="valid", name="conv2")  # 147 x 147 x 32
+    return parts.unit(x, 64, 3, name="conv3")  # 147 x 147 x 64
 
 
-def rest_of_stem(x: keras.KerasTensor) -> keras.KerasTensor:
+def rest_of_stem(x: keras.KerasTensor, parts: Parts = PARTS) -> keras.KerasTensor:
     """The next four rows of table 1."""
     x = halving_pool(name="pool1")(x)  # 73 x 73 x 64
-    x = unit(x, 80, 3, padding="valid", name="conv4")  # 71 x 71 x 80
-    x = unit(x, 192, 3, strides=2, padding="valid", name="conv5")  # 35 x 35 x 192
-    return unit(x, 288, 3, name="conv6")  # 35 x 35 x 288
+    x = parts.unit(x, 80, 3, padding="valid", name="conv4")  # 71 x 71 x 80
+    x = parts.unit(x, 192, 3, strides=2, padding="valid", name="conv5")  # 35 x 35 x 192
+    return parts.unit(x, 288, 3, name="conv6")  # 35 x 35 x 288
 
 
 def auxiliary_head(x: keras.KerasTensor, network: Network, unit: Callable) -> keras.KerasTensor:
@@ -173,7 +200,9 @@ def images(network: Network, aux_heads: bool) -> keras.KerasTensor:
     return network.images(min_size=MIN_SIZE_WITH_HEAD if head else MIN_SIZE, fixed_size=head)
 
 
-def modules_and_ends(x: keras.KerasTensor, network: Network, table: Sequence[Row], head: Callable | None) -> Outputs:
+def modules_and_ends(
+    x: keras.KerasTensor, network: Network, table: Sequence[Row], head: Callable | None, parts: Parts = PARTS
+) -> Outputs:
     """The rows of `table` behind a stem `x`, and what the network ends in.
 
     Args:
@@ -185,11 +214,13 @@ def modules_and_ends(x: keras.KerasTensor, network: Network, table: Sequence[Row
     last_17 = [row.module for row in table if row.figure is figure6][-1]
     outputs = {}
     for row in table:
-        x = row.figure(x, row.module, *row.filters)
+        x = row.figure(x, parts, row.module, *row.filters)
         if row.module == last_17 and head is not None and network.include_top:
             outputs["aux"] = auxiliary_head(x, network, head)
     if not network.include_top:
         return network.features(x)
     x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)  # 2048
+    if parts.dropout:
+        x = keras.layers.Dropout(parts.dropout, name="dropout")(x)
     main = network.classifier(x, INITIALIZER, predictions="main")
     return {"main": main, **outputs} if outputs else main

@@ -18,6 +18,9 @@ Differences from the paper:
     (0.9997 there, which takes many thousands of steps to settle). The program's dropout of 20 % before the
     classifier is left out, as in keras.applications. The average pool before the classifier covers the whole
     feature map, which is 8 x 8 at 299 pixels, so that other sizes work.
+    `variant="torchvision"` is the released network as torchvision has it: batch normalization scales, and its moving
+    averages decay by 0.9 a step; average pools inside the modules count zeros beyond the border, where the
+    released network averages the pixels that there are; dropout of 50 % precedes the classifier.
     The paper's 4.8 billion multiply-adds are of neither network: the released one has 5.71, the table's 6.48 billion.
 """
 
@@ -31,7 +34,9 @@ from kerascnn.applications import preprocessing
 from kerascnn.applications.builder import Network, Outputs, builder
 from kerascnn.applications.inception_modules import (
     MIN_SIZE,
+    PARTS,
     TABLE,
+    Parts,
     Row,
     figure5,
     figure6,
@@ -39,13 +44,14 @@ from kerascnn.applications.inception_modules import (
     halving_pool,
     images,
     modules_and_ends,
+    plain_unit,
     rest_of_stem,
     three_3x3,
     to_8,
     to_17,
-    unit,
 )
 from kerascnn.errors import InputError
+from kerascnn.layers import BatchNormalization
 
 figure5_with_5x5 = functools.partial(figure5, kernel=5)
 
@@ -71,11 +77,23 @@ RELEASED = (
 # fmt: on
 
 
-def released_rest_of_stem(x: keras.KerasTensor) -> keras.KerasTensor:
+def average_with_border(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """An average over nine pixels everywhere, of which those beyond the border are zero."""
+    x = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+    return keras.layers.AveragePooling2D(3, strides=1, name=name)(x)
+
+
+normalization = functools.partial(BatchNormalization, momentum=0.9, epsilon=1e-3)
+TORCHVISION = Parts(functools.partial(plain_unit, normalization=normalization), average_with_border, dropout=0.5)
+
+VARIANTS = {"released": PARTS, "torchvision": TORCHVISION}
+
+
+def released_rest_of_stem(x: keras.KerasTensor, parts: Parts) -> keras.KerasTensor:
     """What the released network has between the first three convolutions and the modules."""
     x = halving_pool(name="pool1")(x)  # 73 x 73 x 64
-    x = unit(x, 80, 1, name="conv4")  # 73 x 73 x 80
-    x = unit(x, 192, 3, padding="valid", name="conv5")  # 71 x 71 x 192
+    x = parts.unit(x, 80, 1, name="conv4")  # 73 x 73 x 80
+    x = parts.unit(x, 192, 3, padding="valid", name="conv5")  # 71 x 71 x 192
     return halving_pool(name="pool2")(x)  # 35 x 35 x 192
 
 
@@ -83,7 +101,9 @@ STEMS = {"released": (released_rest_of_stem, RELEASED), "paper": (rest_of_stem, 
 
 
 @builder(size=299, min_size=MIN_SIZE)
-def InceptionV3(network: Network, *, aux_heads: bool = False, stem: str = "released") -> Outputs:
+def InceptionV3(
+    network: Network, *, aux_heads: bool = False, stem: str = "released", variant: str = "released"
+) -> Outputs:
     """Inception v3 (Szegedy et al., 2015, "Rethinking", section 6), as it was released.
 
     Args:
@@ -91,14 +111,17 @@ def InceptionV3(network: Network, *, aux_heads: bool = False, stem: str = "relea
         aux_heads: whether the batch-normalized auxiliary classifier on the last 17 x 17 module is there, for
             training; the outputs are then a dict of `main` and `aux`. It takes images of at least 107 x 107 pixels.
         stem: "released", the network that has public weights, or "paper", that of table 1.
+        variant: "released", or "torchvision", as PyTorch's public weights need it: batch normalization has a scale,
+            average pools count the zeros beyond the border, and dropout of 50 % precedes the classifier.
 
     Returns:
         A `keras.Model` from images, scaled to [-1, 1], to (batch, classes) float32 probabilities, or to the dict of
         two such. Weights are initialized after He et al. (2015, "Delving Deep"), the auxiliary head's last two layers
-        with a standard deviation of 0.01 and 0.001; there is no dropout.
+        with a standard deviation of 0.01 and 0.001; the released form has no
+        dropout.
 
     Raises:
-        InputError: images too small, an unknown stem, pooling or dtype, a weight file that does not fit.
+        InputError: images too small, an unknown stem, variant, pooling or dtype, a weight file that does not fit.
 
     Example:
         >>> model = kerascnn.applications.InceptionV3(classes=10, aux_heads=True)
@@ -107,9 +130,12 @@ def InceptionV3(network: Network, *, aux_heads: bool = False, stem: str = "relea
     """
     if stem not in STEMS:
         raise InputError(f"InceptionV3 has stems 'released' and 'paper', not {stem!r}.")
+    if variant not in VARIANTS:
+        raise InputError(f"InceptionV3 has variants 'released' and 'torchvision', not {variant!r}.")
     rest, table = STEMS[stem]
-    x = three_3x3(images(network, aux_heads))
-    return modules_and_ends(rest(x), network, table, unit if aux_heads else None)
+    parts = VARIANTS[variant]
+    x = three_3x3(images(network, aux_heads), parts)
+    return modules_and_ends(rest(x, parts), network, table, parts.unit if aux_heads else None, parts)
 
 
 preprocess_input, decode_predictions = preprocessing.of_family("inceptionv3")

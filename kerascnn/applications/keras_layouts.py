@@ -10,17 +10,22 @@ mean (mean - bias), and their epsilon is 1.001e-5 and not 1e-5 (variance + 1.001
 statistics are the batch's, a bias has no effect, and the epsilons' difference of 1e-8 remains. Their bottlenecks have
 the stride in the first convolution, `stride_in="1x1"` here; the files fit "3x3" as well, where they give another
 network, which is for fine-tuning at best.
+
+`to_keras` goes the other way, with zeros for those biases, and in the order of keras.applications' models, which is
+what their files are read by: there, a block has its projection before its last convolution, and not behind it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
+from kerascnn.applications.published_forms import Form, Mark
 from kerascnn.errors import InputError
 
 # How the names of auxiliary heads' layers begin, which keras.applications' networks have not.
@@ -31,22 +36,22 @@ Stored = dict[str, list[np.ndarray]]
 
 # fmt: off
 VGG = {
-    # theirs                          ours
-    r"block(\d)_conv(\d)":            r"conv\1_\2",
-    r"fc1":                           r"fc6",
-    r"fc2":                           r"fc7",
-    r"predictions":                   r"fc8",
+    # theirs                               ours
+    "block{stage}_conv{number}":           "conv{stage}_{number}",
+    "fc1":                                 "fc6",
+    "fc2":                                 "fc7",
+    "predictions":                         "fc8",
 }
 RESNET = {
-    # theirs                          ours
-    r"conv1_conv":                    r"conv1",
-    r"conv1_bn":                      r"conv1_bn",
-    r"conv(\d)_block(\d+)_0_conv":    r"conv\1_\2_shortcut",
-    r"conv(\d)_block(\d+)_0_bn":      r"conv\1_\2_shortcut_bn",
-    r"conv(\d)_block(\d+)_(\d)_conv": r"conv\1_\2_\3",
-    r"conv(\d)_block(\d+)_(\d)_bn":   r"conv\1_\2_\3_bn",
-    r"predictions":                   r"fc",
-    r"probs":                         r"fc",  # in files of 2019
+    # theirs                               ours
+    "conv1_conv":                          "conv1",
+    "conv1_bn":                            "conv1_bn",
+    "conv{stage}_block{block}_0_conv":     "conv{stage}_{block}_shortcut",
+    "conv{stage}_block{block}_0_bn":       "conv{stage}_{block}_shortcut_bn",
+    "conv{stage}_block{block}_{row}_conv": "conv{stage}_{block}_{row}",
+    "conv{stage}_block{block}_{row}_bn":   "conv{stage}_{block}_{row}_bn",
+    "predictions":                         "fc",
+    "probs":                               "fc",  # in files of 2019
 }
 # fmt: on
 
@@ -55,21 +60,41 @@ class Layout(NamedTuple):
     """How keras.applications stores a network.
 
     Attributes:
-        names: patterns of its layers' names, and ours; None where order tells them.
+        names: of its layers, and ours, braces standing for a number; None where order tells them.
         epsilon: of its batch normalization.
+        biases: whether the convolutions before that have them.
+        form: which one keras.applications has, of the networks that our builder makes.
     """
 
     names: dict[str, str] | None
     epsilon: float | None = None
+    biases: bool = False
+    form: Form = Form()
 
 
+BOTTLENECKS = Layout(
+    RESNET,
+    epsilon=1.001e-5,
+    biases=True,
+    form=Form(
+        {"shortcut": "B", "stride_in": "1x1"},
+        (Mark("conv3_1_1", "strides", (2, 2)), Mark("conv3_1_shortcut", "strides", (2, 2))),
+    ),
+)
 LAYOUTS = {
     "VGG16": Layout(VGG),
     "VGG19": Layout(VGG),
-    "ResNet50": Layout(RESNET, epsilon=1.001e-5),
-    "ResNet101": Layout(RESNET, epsilon=1.001e-5),
-    "ResNet152": Layout(RESNET, epsilon=1.001e-5),
-    "InceptionV3": Layout(None, epsilon=1e-3),
+    "ResNet50": BOTTLENECKS,
+    "ResNet101": BOTTLENECKS,
+    "ResNet152": BOTTLENECKS,
+    "InceptionV3": Layout(
+        None,
+        epsilon=1e-3,
+        form=Form(
+            {"variant": "released", "stem": "released"},
+            (Mark("conv1_bn", "scale", False), Mark("conv4", "kernel_size", (1, 1))),
+        ),
+    ),
 }
 
 
@@ -98,11 +123,88 @@ def translated(network: str, stored: Stored, layers: Sequence[keras.layers.Layer
     return renamed
 
 
+def to_keras(network: str, layers: Sequence[keras.layers.Layer]) -> Stored:
+    """What keras.applications' network would store, had it the weights of ours; `translated` the other way.
+
+    Args:
+        network: the builder's name.
+        layers: the network's; those of auxiliary heads, which keras.applications has not, are left out.
+
+    Returns:
+        Arrays in float32 by its layers' names, in its order.
+
+    Raises:
+        InputError: keras.applications has no such network, or another form of it.
+
+    Example:
+        >>> list(to_keras("VGG16", VGG16().layers))[:2]
+        ['block1_conv1', 'block1_conv2']
+    """
+    layout = LAYOUTS.get(network)
+    if layout is None:
+        raise InputError(f"keras.applications has no {network}; of the networks here it has {', '.join(LAYOUTS)}.")
+    layers = [layer for layer in layers if layer.weights and not layer.name.startswith(AUXILIARY)]
+    layout.form.check("keras.applications'", network, layers)
+    if layout.names is None:
+        names = _numbered(layers)
+    else:
+        names = {layer.name: _their_name(network, layer.name, layout.names) for layer in layers}
+    stored = {}
+    for layer in _in_their_order(layers):
+        arrays = [keras.ops.convert_to_numpy(weight).astype("float32") for weight in layer.weights]
+        if isinstance(layer, keras.layers.BatchNormalization):
+            arrays[-1] = arrays[-1] - np.float32(layout.epsilon - layer.epsilon)
+        elif layout.biases and len(arrays) == 1:
+            arrays.append(np.zeros(arrays[0].shape[-1], "float32"))
+        stored[names[layer.name]] = arrays
+    return stored
+
+
+def _in_their_order(layers: Sequence[keras.layers.Layer]) -> list[keras.layers.Layer]:
+    """A projection before the last convolution of its block, and so their batch normalizations."""
+    places = {layer.name: place for place, layer in enumerate(layers)}
+
+    def place(layer: keras.layers.Layer) -> float:
+        beside = layer.name.replace("_shortcut", "_3")
+        return places[layer.name] if beside == layer.name else places[beside] - 0.5
+
+    return sorted(layers, key=place)
+
+
+def _numbered(layers: Sequence[keras.layers.Layer]) -> dict[str, str]:
+    """The names that Keras gives to layers that nobody names."""
+    names, counts = {}, Counter()
+    for layer in layers:
+        if isinstance(layer, keras.layers.Dense):
+            names[layer.name] = "predictions"
+            continue
+        kind = "conv2d" if isinstance(layer, keras.layers.Conv2D) else "batch_normalization"
+        names[layer.name] = f"{kind}_{counts[kind]}" if counts[kind] else kind
+        counts[kind] += 1
+    return names
+
+
+def _renamed(name: str, rows: Iterable[tuple[str, str]]) -> str | None:
+    """The right side of the row whose left side the name is, with the name's numbers; None where there is none."""
+    for before, after in rows:
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>\\d+)", before)
+        if match := re.fullmatch(pattern, name):
+            return after.format(**match.groupdict())
+    return None
+
+
 def _our_name(theirs: str, names: dict[str, str]) -> str:
-    for pattern, ours in names.items():
-        if match := re.fullmatch(pattern, theirs):
-            return match.expand(ours)
-    raise InputError(f"its layer '{theirs}' has no counterpart.")
+    name = _renamed(theirs, names.items())
+    if name is None:
+        raise InputError(f"its layer '{theirs}' has no counterpart.")
+    return name
+
+
+def _their_name(network: str, ours: str, names: dict[str, str]) -> str:
+    name = _renamed(ours, ((right, left) for left, right in names.items()))
+    if name is None:
+        raise InputError(f"keras.applications' {network} has nothing like the layer '{ours}'.")
+    return name
 
 
 def _by_order(stored: Stored, layers: Sequence[keras.layers.Layer]) -> Stored:

@@ -2,7 +2,8 @@
 
 A network of `kerascnn.applications` takes images "scaled to about zero mean", as its authors or the publishers of its
 weights scaled them; `preprocess_input` does that to RGB pixels in [0, 255], and `decode_predictions` puts names to
-probabilities. Every family's module has both, as in keras.applications.
+probabilities. Every family's module has both, as in keras.applications. Weights of several publishers want several
+scales: given the model that a builder has made, `preprocess_input` takes that of the weights it was made with.
 
 Models that `kerascnn train` has trained need neither: their first layer, `kerascnn.layers.Preprocessing`, takes pixels,
 with the mean of their own training data, and their last, `ClassLabels`, has their class names.
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import keras
 import numpy as np
 
-from kerascnn.applications import registry
+from kerascnn.applications import public_weights, registry
 from kerascnn.errors import InputError
 
 # R, G, B, in grey levels of 255; they are subtracted.
@@ -33,6 +34,27 @@ KERAS_MODES = {
 }
 
 MODES = (*CHANNEL_MEANS, *KERAS_MODES)
+
+
+class Scaling(NamedTuple):
+    """What a mode does to RGB pixels in [0, 255]: (pixels - mean) / std, each for R, G, B.
+
+    Attributes:
+        mean, std: in grey levels.
+        reverse: whether the network takes the result as B, G, R.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    reverse: bool = False
+
+
+SCALINGS = {
+    **{mode: Scaling(mean, (1.0, 1.0, 1.0)) for mode, mean in CHANNEL_MEANS.items()},
+    "caffe": Scaling((123.68, 116.779, 103.939), (1.0, 1.0, 1.0), reverse=True),
+    "symmetric": Scaling((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+    "torch": Scaling((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+}
 
 DATA_FORMATS = ("channels_last", "channels_first")
 
@@ -58,7 +80,7 @@ class Guess(NamedTuple):
 class InputFunction(Protocol):
     """`preprocess_input` of a family."""
 
-    def __call__(self, x: Any, data_format: str | None = None) -> Any:
+    def __call__(self, x: Any, data_format: str | None = None, *, weights: str | None = None) -> Any:
         """Scales RGB pixels in [0, 255] as the network takes them."""
 
 
@@ -69,31 +91,38 @@ class Decoder(Protocol):
         """The likeliest classes of each image."""
 
 
-def preprocess_input(name: str, x: Any, data_format: str | None = None) -> Any:
+def preprocess_input(
+    name: str | keras.Model, x: Any, data_format: str | None = None, *, weights: str | None = None
+) -> Any:
     """Scales pixels as a network takes them.
 
     Args:
-        name: one of `list_models()`.
+        name: one of `list_models()`, or a model as its builder returned it, which knows what its weights want.
         x: RGB pixels in [0, 255], of integers or floats, (height, width, 3) or (batch, height, width, 3), or with the
             channels first; an array, which stays as it is, or a tensor of the backend.
         data_format: "channels_last" or "channels_first"; None for Keras' image data format.
+        weights: of a network that is named, "imagenet", "keras" or "torchvision" for the scale of those weights; None
+            for the paper's. Where a publisher has several, they want the same.
 
     Returns:
         An array or a tensor as `x` is, of its floating-point type, and of Keras' where `x` is of integers.
 
     Raises:
-        InputError: there is no such network or data format, or `x` is not of images with three channels.
+        InputError: there is no such network, data format or public weights, the model is not one that a builder has
+            just made, or `x` is not of images with three channels.
 
     Example:
         >>> images = preprocess_input("vgg16", pixels)
+        >>> images = preprocess_input(VGG16(weights="torchvision"), pixels)
     """
+    mode = _mode(name, weights)
+    name = getattr(name, "name", name)
     data_format = data_format or keras.config.image_data_format()
     if data_format not in DATA_FORMATS:
         raise InputError(f"data_format must be 'channels_last' or 'channels_first', not {data_format!r}.")
     axis = -1 if data_format == "channels_last" else -3
     if len(x.shape) not in (3, 4) or x.shape[axis] != 3:
         raise InputError(f"{name} takes RGB images with the {data_format.replace('_', ' ')}, not {tuple(x.shape)}.")
-    mode = registry.info(name).preprocessing
     x = _floating(x)
     if mode in KERAS_MODES:
         return keras.applications.imagenet_utils.preprocess_input(x, data_format, KERAS_MODES[mode])
@@ -101,6 +130,24 @@ def preprocess_input(name: str, x: Any, data_format: str | None = None) -> Any:
     if isinstance(x, np.ndarray):
         return x - mean.astype(x.dtype)
     return x - keras.ops.convert_to_tensor(mean, x.dtype)
+
+
+def _mode(name: str | keras.Model, weights: str | None) -> str:
+    """One of `MODES`."""
+    if not isinstance(name, str):
+        mode = getattr(name, "preprocessing_mode", None)
+        if mode is None:
+            raise InputError(f"{name!r} does not tell how its pixels are scaled; give the name of its network.")
+        if weights is not None:
+            raise InputError(f"{name!r} knows its weights; give weights={weights!r} only with the name of a network.")
+        return mode
+    entry = registry.info(name)
+    if weights is None:
+        return entry.preprocessing
+    if weights not in public_weights.NAMES:
+        names = ", ".join(map(repr, public_weights.NAMES))
+        raise InputError(f"weights must be one of {names}, whose scale is known, not {weights!r}.")
+    return public_weights.chosen(entry.builder, weights, {}).preprocessing
 
 
 def _floating(x: Any) -> Any:
@@ -166,8 +213,8 @@ def _imagenet_names(predictions: np.ndarray, top: int) -> list[list[Guess]]:
 def of_family(name: str) -> tuple[InputFunction, Decoder]:
     """`preprocess_input` and `decode_predictions` as the module of the network `name` has them."""
 
-    def preprocess(x: Any, data_format: str | None = None) -> Any:
-        return preprocess_input(name, x, data_format)
+    def preprocess(x: Any, data_format: str | None = None, *, weights: str | None = None) -> Any:
+        return preprocess_input(name, x, data_format, weights=weights)
 
     def decode(predictions: Any, top: int = 5, class_names: Sequence[str] | None = None) -> list[list[Guess]]:
         return decode_predictions(name, predictions, top, class_names)

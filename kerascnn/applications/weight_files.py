@@ -1,4 +1,4 @@
-"""Weight files: this package's own, and those of keras.applications.
+"""Weight files: this package's own, and those of keras.applications and torchvision.
 
 Layers are found by their names, whatever the file is:
 
@@ -6,24 +6,33 @@ Layers are found by their names, whatever the file is:
   model, which surrounds the network with preprocessing and class names, the network's layers are taken.
 - The files that keras.applications publishes, and those that its models write: `keras_layouts` gives their layers the
   names that they have here.
+- Files of tensors as torchvision publishes them, and its models write them, .safetensors, .pth and .pt:
+  `tensor_files` reads them without PyTorch, and `torch_layouts` says what their tensors are here.
 
-A network without its top, or without auxiliary heads, takes what it has from a file with them. Everything else must
-fit, both ways, and is checked before the first weight is assigned: a model is loaded as a whole or not at all.
+A network without its top, or without auxiliary heads, takes what it has from a file with them. A first convolution over
+RGB is adapted to pictures of other channels (`input_channels`). Everything else must fit, both ways, and is checked
+before the first weight is assigned: a model is loaded as a whole or not at all.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from kerascnn.applications.input_channels import RGB, for_channels
 from kerascnn.applications.keras_layouts import AUXILIARY, Stored, translated
+from kerascnn.applications.tensor_files import TENSOR_FILES, is_tensor_file, read_tensors
+from kerascnn.applications.torch_layouts import from_torch, module_names
+from kerascnn.applications.weight_sources import WeightSource, source_of
+from kerascnn.data.sources import is_url
 from kerascnn.errors import InputError
 
 # Where a .keras archive keeps its weights.
@@ -36,46 +45,90 @@ DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, zip
 PREPROCESSING = "preprocessing"
 
 
-def check(network: str, path: str | Path) -> None:
-    """Looks whether there is such a file, before a network is built.
+def check(network: str, weights: str | Path | WeightSource) -> None:
+    """Looks whether there is such a file, before a network is built; what has to be fetched is left for later.
 
     Raises:
-        InputError: there is none, or it is neither HDF5 nor a zip archive.
+        InputError: there is none, or it is no weight file.
     """
-    if path == "imagenet":
-        raise InputError(
-            f"{network} fetches no weights, so instead of weights='imagenet' give the path of a file, "
-            "for example of one that keras.applications publishes."
-        )
-    if not Path(path).is_file():
-        raise InputError(f"{network} has no weights '{path}', and there is no such file.")
-    _hdf5(path).close()
+    source = _source(network, weights)
+    if is_url(source.place):
+        return
+    path = source.file()
+    if not is_tensor_file(path):
+        _hdf5(path).close()
 
 
-def load(network: str, layers: Sequence[keras.layers.Layer], path: str | Path) -> None:
-    """Loads the weights of a file into a network that was built for them.
+def load(
+    network: str,
+    layers: Sequence[keras.layers.Layer],
+    weights: str | Path | WeightSource,
+    *,
+    new: Collection[str] = (),
+) -> None:
+    """Loads weights into a network that was built for them.
 
     Args:
         network: the builder's name, such as "VGG16".
         layers: the network's, without what comes before it in the model.
-        path: of the file.
+        weights: the path of a file, or whatever else the builder's `weights` may be.
+        new: names of layers that keep what they have, whatever the file has for them.
 
     Raises:
-        InputError: the file cannot be read, or holds something else than these layers' weights.
+        InputError: the file cannot be fetched or read, or holds something else than these layers' weights.
 
     Example:
         >>> load("ResNet20", model.layers, "resnet20.weights.h5")
     """
     layers = [layer for layer in layers if layer.weights]
+    path = _source(network, weights).file()
+    read_stored = _of_tensors if is_tensor_file(path) else _of_layers
+    stored = read_stored(network, path, layers, new)
+    for layer in layers:
+        if layer.name not in new:
+            layer.set_weights(stored[layer.name])
+
+
+def _source(network: str, weights: str | Path | WeightSource) -> WeightSource:
+    return weights if isinstance(weights, WeightSource) else source_of(network, weights)
+
+
+def _of_layers(network: str, path: Path, layers: Sequence[keras.layers.Layer], new: Collection[str]) -> Stored:
+    """The layers' weights in an HDF5 or .keras file, but for the new ones."""
     stored = read(path)
-    try:
+    with _named(network, path):
         if layers[0].name not in stored:
             stored = translated(network, stored, layers)
+        stored = {name: arrays for name, arrays in stored.items() if name not in new}
+        layers = [layer for layer in layers if layer.name not in new]
+        _adapt(stored, layers[0])
         _check(stored, layers)
+    return stored
+
+
+def _of_tensors(network: str, path: Path, layers: Sequence[keras.layers.Layer], new: Collection[str]) -> Stored:
+    """The layers' weights in a file of tensors, but for the new ones."""
+    tensors = read_tensors(path)
+    with _named(network, path):
+        modules = module_names(network, layers)
+        replaced = tuple(f"{modules[name]}." for name in new if name in modules)
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(replaced)}
+        layers = [layer for layer in layers if layer.name not in new]
+        first, kernel = layers[0], f"{modules[layers[0].name]}.weight"
+        if kernel in tensors:
+            adapted = {first.name: [tensors[kernel].transpose(2, 3, 1, 0)]}
+            _adapt(adapted, first)
+            tensors[kernel] = adapted[first.name][0].transpose(3, 2, 0, 1)
+        return from_torch(network, tensors, layers)
+
+
+@contextlib.contextmanager
+def _named(network: str, path: Path) -> Iterator[None]:
+    """What does not fit is told with the file's name."""
+    try:
+        yield
     except InputError as misfit:
         raise InputError(f"{path} does not hold the weights of this {network}: {misfit}") from None
-    for layer in layers:
-        layer.set_weights(stored[layer.name])
 
 
 def read(path: str | Path) -> Stored:
@@ -111,7 +164,9 @@ def _hdf5(path: str | Path):
 
 
 def _unreadable(path: str | Path) -> InputError:
-    return InputError(f"{path} is damaged, or neither an HDF5 weight file nor a .keras file.")
+    return InputError(
+        f"{path} is damaged, or neither an HDF5 weight file nor a .keras file, nor named {', '.join(TENSOR_FILES)}."
+    )
 
 
 def _layers(group) -> Iterator[tuple[str, list[np.ndarray]]]:
@@ -154,6 +209,16 @@ def _number(name: str) -> tuple[str, int]:
     """Sorts conv2d, conv2d_1, conv2d_2, …, conv2d_10."""
     stem, number = re.fullmatch(r"(.*?)_?(\d*)", name).groups()
     return stem, int(number or 0)
+
+
+def _adapt(stored: Stored, first: keras.layers.Layer) -> None:
+    """Gives a first convolution the channels that are wanted, where the file has it over RGB."""
+    kernel, *others = stored.get(first.name, [None])
+    if not isinstance(first, keras.layers.Conv2D) or kernel is None or kernel.ndim != 4:
+        return
+    channels = first.kernel.shape[2]
+    if kernel.shape[2] == RGB != channels:
+        stored[first.name] = [for_channels(kernel, channels), *others]
 
 
 def _check(stored: Stored, layers: Sequence[keras.layers.Layer]) -> None:

@@ -14,6 +14,7 @@ import kerascnn
 from kerascnn.errors import InputError
 
 from . import (
+    converting,
     datasets,
     embedding,
     evaluating,
@@ -60,16 +61,8 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"kerascnn {kerascnn.__version__}")
     verbs = Verbs(parser)
     groups = (
-        networks,
-        datasets,
-        training,
-        tuning,
-        evaluating,
-        exporting,
-        predicting,
-        explaining,
-        embedding,
-        experimenting,
+        *(networks, datasets, training, tuning, evaluating, exporting),
+        *(predicting, explaining, embedding, experimenting, converting),
     )
     for group in groups:
         group.add_verbs(verbs)

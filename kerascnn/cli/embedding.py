@@ -118,7 +118,8 @@ def _draw_neighbours(embedding: Embedding, predictor: Predictor, options: argpar
         raise InputError(f"{embedding.paths[0]} is the only picture, so it has no neighbours to draw.")
     rows = _rows(embedding.paths, options.of) or range(min(ROWS, count))
     nearest = options.nearest or NEAREST
-    title = f"{options.model.name}\neach row: a picture, then the nearest of {count} by the cosine of {dimensions} features"
+    how = f"each row: a picture, then the nearest of {count} by the cosine of {dimensions} features"
+    title = f"{options.model.name}\n{how}"
     figure = neighbours_figure(embedding, rows, title, nearest, predictor.facts.crop_fraction)
     try:
         options.neighbours.parent.mkdir(parents=True, exist_ok=True)

@@ -26,9 +26,11 @@ def load(source: str, limit: int | None) -> DataSet:
     from kerascnn import data
     from kerascnn.console import messages, track, track_bytes
     from kerascnn.data.dataset import shortened
+    from kerascnn.data.tracking import shown_bytes
 
     from .ingestion_report import say
 
+    shown_bytes.set(track_bytes)
     found = data.ingest(source, track=track, track_bytes=track_bytes)
     loaded = shortened(found.data, limit)
     say(messages(), found, loaded)

@@ -11,13 +11,24 @@ if TYPE_CHECKING:
     from kerascnn.training import Recipe
 
 DEFAULT_MODEL = "resnet20"
+# The recipe where weights are named and no recipe is.
+FINE_TUNING = "finetune"
 
 
 def add_recipe_options(parser: Parser) -> None:
-    """`--model`, `--recipe`, `--set` and the fields that have options of their own."""
-    parser.add_argument("--model", metavar="NAME", help="see 'kerascnn models' (default: resnet20)")
+    """`--model`, `--weights`, `--recipe`, `--set` and the fields that have options of their own."""
     parser.add_argument(
-        "--recipe", metavar="NAME|FILE", help="see 'kerascnn recipes', or a YAML file (default: the model's for few)"
+        "--model", metavar="NAME", help="see 'kerascnn models' (default: resnet20, or that of the run of --weights)"
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="RUN|FILE|NAME",
+        help="fine-tune: a run folder, a .keras or weight file, or a name such as imagenet",
+    )
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="see 'kerascnn recipes', or a YAML file (default: the model's for few; with --weights, finetune)",
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the recipe; repeatable"
@@ -42,9 +53,13 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     """The recipe that the options name, with what they change in it."""
     from kerascnn.applications import registry
     from kerascnn.training import Recipe
+    from kerascnn.training.origin import begin_with, check_origin
 
     model = registry.canonical(options.model) if options.model else None
-    recipe = Recipe.load(options.recipe) if options.recipe else Recipe.for_model(model or DEFAULT_MODEL)
+    name = options.recipe or (FINE_TUNING if options.weights else None)
+    recipe = Recipe.load(name) if name else Recipe.for_model(model or DEFAULT_MODEL)
+    if options.weights:
+        recipe = begin_with(recipe, options.weights, model)
     recipe = recipe.with_values(
         model=model,
         image_size=options.image_size,
@@ -54,4 +69,6 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         precision=options.precision,
         class_weights=options.class_weights,
     )
-    return recipe.with_settings(options.set)
+    recipe = recipe.with_settings(options.set)
+    check_origin(recipe)
+    return recipe

@@ -37,12 +37,14 @@ def recipes_table(recipes: dict[str, Recipe]) -> Table:
 
 
 def networks_in_words(names: list[str]) -> str:
-    """Names that differ in their number only are put together.
+    """Names that differ in their number only are put together; none are all.
 
     Example:
         >>> networks_in_words(["resnet18", "resnet34", "zfnet"])
         'resnet18/34, zfnet'
     """
+    if not names:
+        return "every network"
     words: list[str] = []
     for name in names:
         stem = name.rstrip("0123456789c")
@@ -91,3 +93,24 @@ def learning_rate_in_words(recipe: Recipe) -> str:
     start = f"learning rate {recipe.peak_learning_rate:g}"
     rule = f" = {rate:g} x {recipe.batch_size} / {per}, the batch by the recipe's" if per else ""
     return f"{start}{rule}; {schedule_in_words(recipe)}"
+
+
+def pixels_in_words(recipe: Recipe) -> str:
+    """How a resolved recipe scales pixels.
+
+    Example:
+        >>> pixels_in_words(Recipe.load("inceptionv3"))
+        'less the middle of their range, divided by 127.5'
+    """
+    mean, std = (
+        ", ".join(f"{value:.4g}" for value in part) if isinstance(part, list) else part
+        for part in (recipe.pixels.mean, recipe.pixels.std)
+    )
+    named = {
+        "weights": "the mean picture of the weights",
+        "pixel": "a mean picture",
+        "channel": "their mean",
+        "middle": "the middle of their range",
+        "none": "nothing",
+    }
+    return f"less {named.get(mean, mean)}, divided by {std if isinstance(std, str) else f'{std:g}'}"

@@ -11,6 +11,7 @@ from kerascnn.console import BOX, output
 if TYPE_CHECKING:
     from kerascnn.applications.registry import Entry
     from kerascnn.export import Export
+    from kerascnn.training.unfreezing import PlanRow
 
 
 def models_table(registry: dict[str, Entry]) -> Table:
@@ -29,6 +30,25 @@ def models_table(registry: dict[str, Entry]) -> Table:
             _or_dash(error and error.top1, " %"),
             _or_dash(error and error.top5, " %"),
             f"{entry.data}{', ' if error and error.protocol else ''}{error.protocol}" if error else "",
+        )
+    return table
+
+
+def plan_table(rows: list[PlanRow]) -> Table:
+    """What a fine-tuning trains of each stage, from which epoch on and how fast."""
+    headings = ("stage", "layers", "", "parameters", "frozen", "epoch", "rate")
+    table = Table(*headings, box=BOX, padding=(0, 1, 0, 0))
+    for number in (1, *range(3, len(headings))):
+        table.columns[number].justify = "right"
+    for row in rows:
+        table.add_row(
+            row.stage,
+            str(row.layers),
+            row.first if row.layers == 1 else f"{row.first} … {row.last}",
+            f"{row.parameters:,}",
+            f"{row.frozen:,}" if row.frozen else "–",
+            str(row.from_epoch or "–"),
+            f"x {row.rate_factor:.3g}" if row.from_epoch else "–",
         )
     return table
 

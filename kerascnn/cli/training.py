@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kerascnn.data import DataSet
     from kerascnn.training import Conduct, Recipe, Run, RunFolder
     from kerascnn.training.strategy import Devices
+    from kerascnn.training.unfreezing import PlanRow
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -36,6 +37,8 @@ def add_verbs(verbs: Verbs) -> None:
         "kerascnn train",
         "kerascnn train --model googlenet --data photos/ --epochs 30",
         "kerascnn train --data pets.zip --image-size 64 --limit 200",
+        "kerascnn train --model resnet50 --weights imagenet --data photos/",
+        "kerascnn train --weights runs/resnet50-photos-20261120-101500 --data others/ --epochs 8",
         "kerascnn train --data photos/ --class-weights balanced --cache memory",
         "kerascnn train --recipe cifar_resnet --set optimizer.learning_rate=0.05 --set epochs=3",
         "kerascnn train --model resnet50 --recipe resnet50 --print-recipe",
@@ -155,15 +158,18 @@ def _finish(
     from kerascnn import evaluation, training
     from kerascnn.console import messages, track
     from kerascnn.evaluation.run_report import report_run
-    from kerascnn.training.progress import JsonLines, LiveProgress
+    from kerascnn.training.progress import JsonLines, LiveProgress, PlanTold
 
-    from .tables import verification_table
+    from .tables import plan_table, verification_table
 
     steps = training.steps_per_epoch(recipe, data)
     live = LiveProgress(recipe.epochs, steps, recipe.batch_size, messages())
-    shown = JsonLines(recipe.epochs) if options.json else live
+    shown = [JsonLines(recipe.epochs) if options.json else live]
+    if recipe.fine_tuning.weights:
+        tell = _plan_line if options.json else lambda rows: messages().print(plan_table(rows))
+        shown.insert(0, PlanTold(recipe.fine_tuning, tell))
     try:
-        run = start([shown] if devices.chief else [])
+        run = start(shown if devices.chief else [])
     except training.Interrupted as stopped:
         if devices.chief:
             print(f"kerascnn: {stopped}\n{_go_on(stopped.folder, options)}", file=sys.stderr)
@@ -194,18 +200,24 @@ def _finish(
     return export_status(exported)
 
 
+def _plan_line(rows: list[PlanRow]) -> None:
+    print_json_line({"event": "fine_tuning", "stages": [row._asdict() for row in rows]})
+
+
 def _say_what_runs(recipe: Recipe, resolved: Recipe, data: DataSet, devices: Devices) -> None:
     from kerascnn.console import messages
     from kerascnn.training import choose_precision
     from kerascnn.training.strategy import choose_xla
 
-    from .recipes_in_words import learning_rate_in_words
+    from .recipes_in_words import learning_rate_in_words, pixels_in_words
 
     lines = [f"{resolved.model} at {resolved.image_size} x {resolved.image_size} pixels, seed {resolved.seed}"]
     lines.append(f"precision {resolved.precision}: {choose_precision(recipe.precision).reason}")
     with devices.scope():
         lines.append(str(choose_xla()))
     lines.append(learning_rate_in_words(resolved))
+    if resolved.fine_tuning.weights:
+        lines.append(f"begins with {resolved.fine_tuning.weights}; pixels {pixels_in_words(resolved)}")
     if resolved.about.networks and resolved.model not in resolved.about.networks:
         lines.append(f"the recipe is not meant for {resolved.model} but for {', '.join(resolved.about.networks)}")
     if resolved.batch_size < recipe.batch_size:

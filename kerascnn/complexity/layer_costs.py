@@ -201,6 +201,16 @@ def _average_pooling(layer: keras.layers.AveragePooling2D, inputs: tuple[Value, 
     return Cost(windows=_windows(layer, layer.pool_size, inputs, output))
 
 
+def _adaptive_pooling(layer: keras.layers.Layer, inputs: tuple[Value, ...], output: Value) -> Cost:
+    def window(size: int, count: int) -> Window:
+        # Where the sizes do not divide, windows overlap and differ; this is the largest.
+        extents = [-(-(place + 1) * size // count) - place * size // count for place in range(count)]
+        return Window(max(extents), size // count)
+
+    vertical, horizontal = map(window, spatial_sizes(layer, inputs[0]), spatial_sizes(layer, output))
+    return Cost(windows=(vertical, horizontal))
+
+
 def _global_maximum(layer: keras.layers.Layer, inputs: tuple[Value, ...], output: Value) -> Cost:
     return Cost(windows=None, reads_input=True, reads_output=True)
 
@@ -243,6 +253,7 @@ def _labels(layer: layers.ClassLabels, inputs: tuple[Value, ...], output: Value)
 
 RULES: dict[type, Rule] = {
     keras.layers.Activation: _activation,
+    keras.layers.AdaptiveAveragePooling2D: _adaptive_pooling,
     keras.layers.Add: _new_map,
     keras.layers.AveragePooling2D: _average_pooling,
     keras.layers.BatchNormalization: _batch_normalization,

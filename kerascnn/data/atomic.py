@@ -42,13 +42,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """The same for what writes a file by its name: a name beside `path`, with its suffix, to write to.
+    """The same for what writes a file by its name: a name beside `path`, with its suffixes, to write to.
 
     Example:
         >>> with beside(Path("model.keras")) as partial:
         ...     model.save(partial)
     """
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    partial = path.with_name(f".partial.{path.name}")
     try:
         yield partial
         with partial.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Where things are kept that can be made again: downloads, and manifests of folders that are not ours to write to."""
+"""Where things are kept that can be had again: downloads, weights, manifests of folders that are not ours to write."""
 
 from __future__ import annotations
 
@@ -18,3 +18,12 @@ def cache_folder() -> Path:
 def key_of(text: str) -> str:
     """A short name for what has a long one, different for different ones."""
     return hashlib.sha256(os.fsencode(text)).hexdigest()[:16]
+
+
+def keras_models() -> Path:
+    """Where Keras keeps weights that it has fetched: `models` below `$KERAS_HOME` or `~/.keras`; it need not exist."""
+    chosen = os.environ.get("KERAS_HOME")
+    if chosen:
+        return Path(chosen) / "models"
+    home = Path.home()
+    return (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras" / "models"

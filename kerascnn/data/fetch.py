@@ -31,7 +31,7 @@ from kerascnn.errors import InputError
 CHUNK = 1 << 18
 
 # Of files that begin as archives do and are none, or say no more than how they are compressed.
-PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".npz", ".keras")
+PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".npz", ".keras", ".pth", ".pt")
 
 MOST_REDIRECTS = 10
 REDIRECTS = (301, 302, 303, 307, 308)

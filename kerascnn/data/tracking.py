@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 # Shows progress over an iterable of known length under a description, such as `rich.progress.track`.
@@ -30,3 +31,7 @@ class ByteTrack(Protocol):
 def untracked_bytes(description: str, total: int | None, done: int) -> Iterator[Callable[[int], object]]:
     """The `ByteTrack` that shows nothing."""
     yield lambda size: None
+
+
+# For downloads deep inside, such as a network's weights: whoever stands above sets it.
+shown_bytes: ContextVar[ByteTrack] = ContextVar("shown_bytes", default=untracked_bytes)

@@ -118,12 +118,15 @@ class KerasPredictor(Predictor):
         self.facts = facts_of(model)
         self.network = main = functional(model.inputs[0], main_output(model), name=model.name)
         pixels = tf.TensorSpec((None, self.facts.image_size, self.facts.image_size, 3), tf.float32)
-        self._call = tf.function(lambda images: main(images, training=False), input_signature=[pixels])
+        # Traced once: a function that is called is told to be traced too often where there are many models.
+        self._call = tf.function(lambda images: main(images, training=False)).get_concrete_function(pixels)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """See `Predictor`."""
+        import tensorflow as tf
+
         batches = (images[first : first + BATCH] for first in range(0, len(images), BATCH))
-        return np.concatenate([self._call(batch).numpy() for batch in batches])
+        return np.concatenate([self._call(tf.constant(batch, tf.float32)).numpy() for batch in batches])
 
 
 class WholePixels(Predictor):

@@ -1,6 +1,12 @@
-"""keras.applications' networks with random weights, and the files that hold them."""
+"""Networks of others with random weights: keras.applications' and the files that hold them, and torchvision's."""
 
 from __future__ import annotations
+
+import hashlib
+import importlib.util
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import h5py
 import keras
@@ -50,3 +56,78 @@ def published_file(tmp_path):
 
     yield write
     path.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session")
+def torch_peers():
+    """The module of that name beside this file."""
+    pytest.importorskip("torch")
+    spec = importlib.util.spec_from_file_location("torch_peers", Path(__file__).with_name("torch_peers.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def random_tensors():
+    """Makes a state dict of names and shapes; each tensor is a function of its name, on every machine."""
+
+    def make(shapes: dict[str, tuple[int, ...]], residual: bool = False) -> dict[str, np.ndarray]:
+        # What residual blocks add to each other grows with their number.
+        least, most = (0.4, 0.8) if residual else (0.8, 1.2)
+        tensors = {}
+        for name, shape in shapes.items():
+            if name.endswith("num_batches_tracked"):
+                tensors[name] = np.zeros((), "int64")
+                continue
+            values = np.random.RandomState(zlib.crc32(name.encode())).random_sample(shape)
+            if name.endswith("running_var"):
+                values += 0.5
+            elif len(shape) == 1 and name.endswith("weight"):
+                values = least + (most - least) * values
+            elif len(shape) == 1:
+                values = 0.4 * (values - 0.5)
+            else:
+                # He et al. (2015): what is rectified keeps its variance.
+                values = (2 * values - 1) * np.sqrt(6 / np.prod(shape[1:]))
+            tensors[name] = values.astype("float32")
+        return tensors
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def random_images():
+    """Two images of a size in pixels, on every machine the same."""
+
+    def make(size: int) -> np.ndarray:
+        return np.random.RandomState(size).standard_normal((2, size, size, 3)).astype("float32")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def digest_of_tensors():
+    """Makes one number of a state dict's names and shapes."""
+
+    def digest(shapes: dict[str, tuple[int, ...]]) -> str:
+        lines = sorted(f"{name} {tuple(shape)}" for name, shape in shapes.items())
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    return digest
+
+
+@pytest.fixture(scope="session")
+def without_values():
+    """Builds a network whose weights have no values, for what is found out before they are asked for: its layers."""
+
+    def build(builder, **arguments):
+        def work():
+            with keras.StatelessScope(initialize_variables=False):
+                return builder(**arguments).layers
+
+        # Keras' list of variables that wait for their values is a thread's own, and ends with it.
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            return thread.submit(work).result()
+
+    return build

@@ -1,3 +1,5 @@
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -91,6 +93,39 @@ def test_the_naive_form():
     assert not any("reduce" in layer.name or "proj" in layer.name for layer in layers)
 
 
+def learnt(layers):
+    return sum(math.prod(weight.shape) for layer in layers for weight in layer.trainable_weights)
+
+
+def test_torchvisions_variant(without_values):
+    # As torchvision publishes them; its heads have 3,188,968 and 3,191,016.
+    assert learnt(without_values(GoogLeNet, variant="torchvision")) == 6_624_904
+    layers = without_values(GoogLeNet, variant="torchvision", aux_heads=True)
+    heads = sum(before * 128 + 2 * 128 + 2049 * 1024 + 1025 * 1000 for before in (512, 528))
+    assert learnt(layers) == 6_624_904 + heads == 13_004_888
+    by_name = {layer.name: layer for layer in layers}
+    for module, (shape, _) in MODULES.items():
+        assert by_name[f"inception_{module}"].output.shape[1:] == shape
+        assert by_name[f"inception_{module}_5x5"].kernel_size == (3, 3)
+    # Four of the fourteen rows of pixels each, which overlap.
+    assert by_name["aux_4a_pool"].output.shape[1:] == (4, 4, 512)
+    normalizations = [layer for layer in layers if isinstance(layer, BatchNormalization)]
+    assert len(normalizations) == 57 + 2
+    assert {layer.epsilon for layer in normalizations} == {1e-3}
+    assert by_name["dropout"].rate == 0.2
+
+
+def test_torchvisions_pools_begin_at_the_first_pixel(without_values):
+    sizes = [48, 24, 12, 6, 3]  # pixels, conv1, pool1, pool2, pool3; 3 are left to two windows of 2
+    layers = without_values(GoogLeNet, variant="torchvision", include_top=False, input_shape=(48, 48, 3))
+    by_name = {layer.name: layer for layer in layers}
+    found = [by_name[name].output.shape[1] for name in ("pixels", "conv1", "pool1", "pool2", "pool3", "pool4")]
+    assert found == [*sizes, 2]
+    # Of 25 pixels, a window at the first and eleven more; none that begins before.
+    odd = without_values(GoogLeNet, variant="torchvision", include_top=False, input_shape=(49, 49, 3))
+    assert {layer.name: layer.output.shape[1] for layer in odd}["pool1"] == 12
+
+
 def test_other_sizes():
     features = GoogLeNet(include_top=False, input_shape=(None, None, 3))
     assert features(np.zeros((1, 64, 96, 3), "float32")).shape == (1, 2, 3, 1024)
@@ -104,6 +139,7 @@ def test_other_sizes():
         ({"input_shape": (31, 31, 3)}, "at least 32 x 32 pixels, not 31 x 31"),
         ({"input_shape": (64, 64, 3), "aux_heads": True}, "at least 65 x 65"),
         ({"input_shape": (None, None, 3), "aux_heads": True}, "height and width that are known"),
+        ({"variant": "timm"}, "variants 'paper' and 'torchvision', not 'timm'"),
         ({"module": "residual"}, "modules 'inception' and 'naive', not 'residual'"),
     ],
 )

@@ -1,5 +1,7 @@
 """Inception v2 and v3."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -122,6 +124,19 @@ def test_every_switch_makes_v2_the_v3_of_the_table(paper):
     assert shapes(switched.weights) == shapes(paper.weights)
 
 
+def test_torchvisions_variant(without_values):
+    layers = without_values(InceptionV3, variant="torchvision", aux_heads=True)
+    # As torchvision publishes them.
+    assert sum(math.prod(weight.shape) for layer in layers for weight in layer.trainable_weights) == 27_161_264
+    by_name = {layer.name: layer for layer in layers}
+    for name, shape in {**RELEASED, **HEAD}.items():
+        assert by_name[name].output.shape[1:] == shape
+    normalizations = [layer for layer in layers if isinstance(layer, BatchNormalization)]
+    assert len(normalizations) == 94 + 2
+    assert all(layer.scale and layer.epsilon == 1e-3 for layer in normalizations)
+    assert by_name["dropout"].rate == 0.5
+
+
 def test_batch_normalization_of_the_head(second):
     assert not any(layer.name.startswith("aux") and layer.name.endswith("_bn") for layer in second.layers)
     assert second.get_layer("aux_conv1").use_bias
@@ -210,6 +225,7 @@ def test_nothing_is_dropped(released):
     ("builder", "arguments", "sentence"),
     [
         (InceptionV3, {"stem": "original"}, "stems 'released' and 'paper', not 'original'"),
+        (InceptionV3, {"variant": "timm"}, "variants 'released' and 'torchvision', not 'timm'"),
         (InceptionV3, {"input_shape": (74, 74, 3)}, "at least 75 x 75 pixels, not 74 x 74"),
         (InceptionV2, {"input_shape": (74, 74, 3)}, "at least 75 x 75"),
         (InceptionV3, {"input_shape": (106, 106, 3), "aux_heads": True}, "at least 107 x 107"),

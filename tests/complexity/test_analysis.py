@@ -80,6 +80,9 @@ def test_multiply_adds_are_those_that_tensorflow_counts(name, size):
         ([L.Conv2D(1, 7, 2, padding="same"), L.MaxPooling2D(3, 2, padding="same")], (11, 11), (4, 4), (3.5, 3.5)),
         ([L.ZeroPadding2D(3), L.Conv2D(1, 7, 2)], (7, 7), (2, 2), (0.5, 0.5)),
         ([L.ZeroPadding2D(((1, 0), (2, 5))), L.AveragePooling2D(2)], (2, 2), (2, 2), (0, -1)),
+        ([L.AdaptiveAveragePooling2D(4)], (8, 8), (8, 8), (4, 4)),
+        # Of 32 pixels, 5 units see 0 to 7, 6 to 13, 12 to 20, 19 to 26, 25 to 32.
+        ([L.AdaptiveAveragePooling2D(5)], (8, 8), (6, 6), (4, 4)),
         ([L.Conv2D(1, (1, 3)), L.Conv2D(1, (3, 1)), L.Conv2D(1, (1, 3))], (3, 5), (1, 1), (1.5, 2.5)),
         ([L.Conv2D(1, 3, dilation_rate=2), L.Conv2D(1, 3, 2)], (7, 7), (2, 2), (3.5, 3.5)),
         # A unit that sees all 32 x 32 of a 3 x 3 convolution's units sees 34 x 34 with the padding.

@@ -18,40 +18,60 @@ SEED = 11
 STEPS = random.Random(SEED).choices(range(3), k=10)
 
 
-def start(runs, most, on_all_cores):
+@pytest.fixture
+def trainings(on_all_cores):
+    """The program that starts trainings."""
     root = Path(kerascnn.__file__).parents[1]
-    return subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("tiny_training.py"), runs, str(most)],
+    with subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("tiny_training.py")],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         preexec_fn=on_all_cores,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])},
-    )
+    ) as program:
+        yield program
+        program.stdin.close()
 
 
-def finished(process, runs):
-    """The folder of the training, when it has ended."""
-    stdout, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
-    assert stdout.endswith("done\n")
+def start(trainings, runs, most):
+    """The number of a process that trains."""
+    trainings.stdin.write(f"{most} {runs}\n")
+    trainings.stdin.flush()
+    ready, process = trainings.stdout.readline().split()
+    assert ready == "ready"
+    return int(process)
+
+
+def said(trainings):
+    """The lines of a training up to its end."""
+    lines = [""]
+    while not lines[-1].startswith("ended "):
+        lines.append(trainings.stdout.readline().rstrip())
+        assert lines[-1], "the program that starts trainings has ended"
+    return lines
+
+
+def finished(trainings, runs):
+    """The folder of a training that nobody stops."""
+    start(trainings, runs, -1)
+    assert said(trainings)[-2:] == ["done", "ended 0"]
     [folder] = map(RunFolder, runs.iterdir())
     return folder
 
 
 @pytest.mark.slow
-def test_a_training_that_is_killed_ten_times_ends_as_one_that_is_not(tiny, tmp_path, on_all_cores, assert_same):
+def test_a_training_that_is_killed_ten_times_ends_as_one_that_is_not(tiny, tmp_path, trainings, assert_same):
     """The moments are some milliseconds after a step, or after a start, with states being written all the time."""
     assert sum(STEPS) + len(STEPS) < tiny.EPOCHS * tiny.STEPS
-    whole = finished(start(tmp_path / "not stopped", -1, on_all_cores), tmp_path / "not stopped")
+    whole = finished(trainings, tmp_path / "not stopped")
     runs = tmp_path / "killed"
     moments = random.Random(SEED)
     for steps in STEPS:
-        process = start(runs, steps + 1, on_all_cores)
-        said = [process.stdout.readline() for _ in range(1 + steps)]
-        assert said == ["ready\n", *["step\n"] * steps]
+        process = start(trainings, runs, steps + 1)
+        assert [trainings.stdout.readline() for _ in range(steps)] == ["step\n"] * steps
         time.sleep(moments.uniform(0, 0.04))
-        process.kill()
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-    assert_same(finished(start(runs, -1, on_all_cores), runs), whole)
+        os.kill(process, signal.SIGKILL)
+        assert said(trainings)[-1] == f"ended {-signal.SIGKILL}"
+    assert_same(finished(trainings, runs), whole)

@@ -1,12 +1,13 @@
 """A training of seconds in which everything has a state: for tests that stop it.
 
-Run as a program with a folder and a number of steps, it begins there, or goes on with the run that is there, and waits
-to be killed when the steps are done.
+Run as a program, it takes lines of a number of steps and a folder: a process of its own begins there, or goes on with
+the run that is there, and waits to be killed when the steps are done.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from dataclasses import replace
@@ -86,7 +87,7 @@ class Steps(keras.callbacks.Callback):
 
 
 def main(runs: Path, most: int) -> None:
-    print("ready", flush=True)
+    print("ready", os.getpid(), flush=True)
     found = sorted(runs.glob("*/recipe.yaml"))
     steps = [Steps(most)]
     with tiny():
@@ -100,5 +101,16 @@ def main(runs: Path, most: int) -> None:
     print("done", flush=True)
 
 
+def serve() -> None:
+    """A process for each line; they need not import TensorFlow again."""
+    for line in sys.stdin:
+        most, runs = line.rstrip("\n").split(" ", 1)
+        process = os.fork()
+        if not process:
+            main(Path(runs), int(most))
+            return
+        print("ended", os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    serve()

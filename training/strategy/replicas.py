@@ -81,10 +81,11 @@ def _training_step(model: keras.Model) -> Callable[[Any], dict[str, Any]]:
     """Keras' step, then the means over all devices of what it left behind: statistics and figures, in one exchange."""
     import tensorflow as tf
 
+    # Those of frozen layers do not change, but for the rounding of a mean.
     statistics = [
         variable
         for layer in model._flatten_layers()
-        if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized
+        if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized and layer.trainable
         for variable in (layer.moving_mean, layer.moving_variance)
     ]
 

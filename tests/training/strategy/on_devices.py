@@ -27,6 +27,9 @@ SETTINGS = [
     "optimizer.clip_norm=0.5", "optimizer.weight_decay=0.01", "averaging.decay=0.9", "auxiliary_heads.weight=0.3",
 ]  # fmt: skip
 
+# The convolution waits for an epoch and then learns at half the rate.
+TUNED = ["fine_tuning.head_epochs=1", "fine_tuning.rate_factor=0.5"]
+
 
 def network() -> keras.Model:
     """Two classifiers over a convolution with batch normalization."""
@@ -52,10 +55,10 @@ def own_batches(devices: Devices, images: np.ndarray, labels: np.ndarray) -> tf.
     return tf.data.Dataset.from_tensor_slices((images[chosen], labels[chosen])).repeat().batch(share, True)
 
 
-def trained(devices: Devices) -> tuple[keras.Model, dict[str, list[float]]]:
-    """The model and its history, of Keras' own `fit`."""
+def trained(devices: Devices, *more: str) -> tuple[keras.Model, dict[str, list[float]]]:
+    """The model and its history, of Keras' own `fit`; `more` are settings of the recipe."""
     keras.utils.set_random_seed(3)
-    recipe = Recipe.load("resnet20").with_settings(SETTINGS)
+    recipe = Recipe.load("resnet20").with_settings([*SETTINGS, *more])
     with devices.scope():
         model = network()
         compile_for(model, recipe, STEPS)
@@ -130,6 +133,7 @@ def main(asked: str, folder: Path) -> None:
     if devices.workers == 1:
         figures |= {"statistics": per_device_statistics(devices), "scale": scaled_loss(devices)}
         figures |= {"dropped": dropped(devices)}
+        np.savez(folder / "tuned.npz", *trained(devices, *TUNED)[0].get_weights())
         model.save(folder / "model.keras")
     (folder / f"figures-{devices.worker}.json").write_text(json.dumps(figures))
 

@@ -65,7 +65,9 @@ def on_one():
     program = runpy.run_path(str(PROGRAM))
     devices = choose_devices("cpu")
     model, history = program["trained"](devices)
-    return {"weights": model.get_weights(), "history": history, "scale": program["scaled_loss"](devices)}
+    tuned = program["trained"](devices, *program["TUNED"])[0].get_weights()
+    scale = program["scaled_loss"](devices)
+    return {"weights": model.get_weights(), "history": history, "scale": scale, "tuned": tuned}
 
 
 def figures(folder, worker=0):
@@ -92,6 +94,15 @@ def test_the_same_weights_as_on_one_device(where, worker, outcomes, on_one):
     with np.load(outcomes[where] / f"weights-{worker}.npz") as found:
         for name, expected in zip(found.files, on_one["weights"], strict=True):
             np.testing.assert_allclose(found[name], expected, atol=ROUNDING)
+
+
+@pytest.mark.slow
+def test_a_fine_tuning_has_the_same_weights_as_on_one_device(outcomes, on_one):
+    with np.load(outcomes["devices"] / "tuned.npz") as found:
+        for name, expected in zip(found.files, on_one["tuned"], strict=True):
+            np.testing.assert_allclose(found[name], expected, atol=ROUNDING)
+    moved = [np.abs(one - other).max() for one, other in zip(on_one["tuned"], on_one["weights"], strict=True)]
+    assert max(moved) > 100 * ROUNDING
 
 
 @pytest.mark.slow

@@ -1,0 +1,274 @@
+"""What is published, held to its publishers; and how it comes into a network, from a server on this machine."""
+
+import dataclasses
+import hashlib
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from kerascnn import InputError, applications
+from kerascnn.applications import public_weights, registry, resnet, tensor_files, weight_files
+from kerascnn.applications.preprocessing import MODES
+from kerascnn.applications.public_weights import WEIGHTS, chosen
+from kerascnn.applications.torch_layouts import to_torch
+from kerascnn.data.checksums import Checksum
+
+KERAS = [file for file in WEIGHTS if file.name == "keras"]
+TORCHVISION = [file for file in WEIGHTS if file.name == "torchvision"]
+PIXELS = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3)).astype("float32")
+
+
+def keras_module(network):
+    name = {"InceptionV3": "inception_v3"}.get(network, re.sub(r"(?<=ResNet).*", "", network).lower())
+    return importlib.import_module(f"keras.src.applications.{name}")
+
+
+@pytest.mark.parametrize("file", KERAS, ids=lambda file: file.file)
+def test_what_keras_publishes(file):
+    module = keras_module(file.network)
+    source = re.sub(r'"\s*\n\s*"', "", inspect.getsource(module))
+    folder, _, name = file.url.rpartition("/")
+    if hashes := getattr(module, "WEIGHTS_HASHES", None):
+        assert f"{folder}/" == module.BASE_WEIGHTS_PATH
+        ending = "" if file.include_top else "_notop"
+        assert name == f"{file.network.lower()}_weights_tf_dim_ordering_tf_kernels{ending}.h5"
+        assert file.checksum.digits == hashes[file.network.lower()][0 if file.include_top else 1]
+    else:
+        assert file.url == (module.WEIGHTS_PATH if file.include_top else module.WEIGHTS_PATH_NO_TOP)
+        assert re.search(rf'"{re.escape(name)}",[^)]*file_hash="{file.checksum.digits}"', source)
+    assert file.checksum.algorithm == "md5"
+
+
+@pytest.mark.parametrize("network", dict.fromkeys(file.network for file in KERAS))
+def test_pixels_of_keras(network):
+    expected = keras_module(network).preprocess_input(PIXELS.copy())
+    np.testing.assert_array_equal(applications.preprocess_input(network, PIXELS, weights="keras"), expected)
+
+
+def test_what_torchvision_publishes():
+    for file in TORCHVISION:
+        digits = re.fullmatch(r"https://download\.pytorch\.org/models/[a-z0-9_-]+-([0-9a-f]{8})\.pth", file.url)[1]
+        assert file.checksum == Checksum("sha256", digits)
+    networks = {file.network for file in TORCHVISION}
+    assert networks == {
+        *("AlexNetV2", "GoogLeNet", "InceptionV3", "VGG11", "VGG13", "VGG16", "VGG19"),
+        *(f"ResNet{depth}" for depth in (18, 34, 50, 101, 152)),
+    }
+    # The registry has had the errors of most, from another page.
+    for network in networks:
+        plain = chosen(network, "torchvision", {})
+        [error] = [one for one in registry.info(network).errors if "torchvision" in one.source]
+        assert (error.top1, error.top5) == pytest.approx((100 - plain.top1, 100 - plain.top5), abs=1e-9)
+
+
+@pytest.mark.parametrize("network", ["ResNet50", "GoogLeNet", "InceptionV3"])
+def test_pixels_of_torchvision(network):
+    # Its transforms.Normalize, and what two of its networks do first (transform_input).
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    expected = (PIXELS / 255 - mean) / std
+    if network != "ResNet50":
+        expected = expected * (std / 0.5) + (mean - 0.5) / 0.5
+    scaled = applications.preprocess_input(network, PIXELS, weights="torchvision")
+    np.testing.assert_allclose(scaled, expected, rtol=1e-4, atol=1e-6)
+    if network == "ResNet50":
+        np.testing.assert_array_equal(resnet.preprocess_input(PIXELS, weights="torchvision"), scaled)
+
+
+@pytest.mark.parametrize("file", WEIGHTS, ids=lambda file: file.file)
+def test_every_entry(file):
+    own = inspect.signature(registry.builder(file.network)).parameters
+    assert all(own[argument].kind is inspect.Parameter.KEYWORD_ONLY for argument in file.arguments)
+    assert file.preprocessing in MODES
+    assert file.input_size == registry.info(file.network).input_size
+    assert 50 < file.top1 < file.top5 < 100
+    assert public_weights.published_as(file.network, file.file) is file
+    assert f"({file.top1:g} % top-1" in " ".join(registry.builder(file.network).__doc__.split())
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "given", "include_top", "file"),
+    [
+        ("VGG16", "imagenet", {}, True, "vgg16_weights_tf_dim_ordering_tf_kernels.h5"),
+        ("VGG16", "imagenet", {}, False, "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+        ("VGG16", "imagenet", {"batch_norm": True}, True, "vgg16_bn-6c64b313.pth"),
+        ("VGG16", "torchvision", {}, False, "vgg16-397923af.pth"),
+        ("VGG11", "imagenet", {"batch_norm": True}, True, "vgg11_bn-6002323d.pth"),
+        ("ResNet50", "imagenet", {}, True, "resnet50_weights_tf_dim_ordering_tf_kernels.h5"),
+        ("ResNet50", "imagenet", {"stride_in": "3x3"}, True, "resnet50-0676ba61.pth"),
+        ("InceptionV3", "imagenet", {"aux_heads": True}, True, "inception_v3_google-0cc3c7bd.pth"),
+        ("InceptionV3", "imagenet", {"aux_heads": False}, True, "inception_v3_weights_tf_dim_ordering_tf_kernels.h5"),
+        ("GoogLeNet", "imagenet", {"aux_heads": True}, True, "googlenet-1378be20.pth"),
+    ],
+)
+def test_which_file_a_name_stands_for(network, name, given, include_top, file):
+    assert chosen(network, name, given, include_top).file == file
+
+
+@pytest.mark.parametrize(
+    ("network", "arguments", "sentence"),
+    [
+        ("ResNet20", {"weights": "imagenet"}, "ResNet20 has no public weights, as VGG16, .* have; train it"),
+        ("VGG11", {"weights": "keras"}, "no public weights 'keras'; it has 'torchvision', also as 'imagenet'"),
+        ("VGG16", {"weights": "keras", "batch_norm": True}, "'keras' for batch_norm=True, only for batch_norm=False"),
+        (
+            "ResNet50",
+            {"weights": "torchvision", "stride_in": "1x1"},
+            "'torchvision' for stride_in='1x1', only for stride_in='3x3'",
+        ),
+        ("GoogLeNet", {"weights": "imagenet", "variant": "paper"}, "only for variant='torchvision'"),
+        (
+            "VGG16",
+            {"weights": "imagenet", "classes": 10},
+            "1000 classes, not classes=10: leave classes out, or give inc",
+        ),
+        ("VGG16", {"weights": "imagnet"}, "no weights 'imagnet', and there is no such file; give one of 'imagenet'"),
+    ],
+)
+def test_refused(network, arguments, sentence):
+    with pytest.raises(InputError, match=sentence):
+        registry.builder(network)(**arguments)
+
+
+def test_weights_are_listed_and_typed():
+    files = applications.weights("resnet-50")
+    assert [(file.name, file.include_top) for file in files] == [
+        ("keras", True),
+        ("keras", False),
+        ("torchvision", True),
+    ]
+    assert applications.weights("plain20") == []
+    assert isinstance(files[0], applications.PublicWeights)
+    with pytest.raises(InputError, match="there is no model 'resnet51'"):
+        applications.weights("resnet51")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    return tmp_path / "keras" / "models"
+
+
+@pytest.fixture(scope="module")
+def resnet18():
+    keras.utils.set_random_seed(0)
+    return applications.ResNet18()
+
+
+@pytest.fixture(scope="module")
+def tensor_file(resnet18, tmp_path_factory):
+    path = tmp_path_factory.mktemp("published") / "resnet18.safetensors"
+    tensor_files.write_safetensors(path, to_torch("ResNet18", resnet18.layers))
+    return path
+
+
+@pytest.fixture
+def published(file_server, home, tensor_file, monkeypatch):
+    """The server, with a network's file published on it in the place of torchvision's."""
+    contents = tensor_file.read_bytes()
+    digits = hashlib.sha256(contents).hexdigest()[:8]
+    file = f"resnet18-{digits}.safetensors"
+    file_server.files[file] = contents
+    [entry] = applications.weights("resnet18")
+    entry = dataclasses.replace(entry, url=file_server.url(file), checksum=Checksum("sha256", digits))
+    monkeypatch.setattr(public_weights, "WEIGHTS", (entry,))
+    return file_server
+
+
+def assert_same(ours, theirs):
+    for layer in ours.layers:
+        for one, other in zip(layer.weights, theirs.get_layer(layer.name).weights, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_public_weights_are_fetched_once_and_loaded(published, home, resnet18):
+    [file] = published.files
+    model = applications.ResNet18(weights="imagenet")
+    assert_same(model, resnet18)
+    assert (home / file).is_file()
+    headless = applications.ResNet18(weights="torchvision", include_top=False, pooling="avg", classes=10)
+    assert_same(headless, resnet18)
+    assert published.asked == [file]
+
+    # Pixels are scaled as the weights were trained, and not as in the paper.
+    torch = applications.preprocess_input("alexnetv2", PIXELS)
+    for ours in (
+        applications.preprocess_input(model, PIXELS),
+        applications.preprocess_input("resnet18", PIXELS, weights="imagenet"),
+        applications.preprocess_input(headless, PIXELS),
+    ):
+        np.testing.assert_array_equal(ours, torch)
+    paper = applications.preprocess_input(resnet18, PIXELS)
+    np.testing.assert_array_equal(paper, applications.preprocess_input("resnet18", PIXELS))
+    assert np.abs(paper - torch).max() > 1
+
+    # What is damaged comes again.
+    (home / file).write_bytes(b"damaged")
+    assert_same(applications.ResNet18(weights="torchvision", include_top=False), resnet18)
+    assert published.asked == [file, file]
+
+
+def test_a_url_and_a_path(file_server, home, resnet18, tensor_file):
+    file_server.files["own.safetensors"] = tensor_file.read_bytes()
+    for _ in range(2):
+        assert_same(applications.ResNet18(weights=file_server.url("own.safetensors"), include_top=False), resnet18)
+    assert file_server.asked == ["own.safetensors"]
+    assert [path.name for path in home.glob("kerascnn-*/[!.]*")] == ["own.safetensors"]
+    assert_same(applications.ResNet18(weights=str(tensor_file), include_top=False), resnet18)
+    with pytest.raises(
+        InputError, match=r"resnet18\.safetensors does not hold the weights of this ResNet34: it has no"
+    ):
+        applications.ResNet34(weights=tensor_file, include_top=False)
+
+
+def test_without_a_network(published, home):
+    [file] = published.files
+    published.shutdown()
+    published.server_close()
+    with pytest.raises(InputError) as refused:
+        applications.ResNet18(weights="imagenet", include_top=False)
+    sentence = str(refused.value)
+    assert published.url(file) in sentence and sentence.endswith(f"put it as {file} into {home}.")
+
+
+@pytest.mark.parametrize(
+    ("network", "arguments", "layer", "attribute", "value"),
+    [
+        ("ResNet50", {"weights": "torchvision"}, "conv3_1_2", "strides", (2, 2)),
+        ("ResNet50", {"weights": "imagenet"}, "conv3_1_1", "strides", (2, 2)),
+        ("ResNet50", {"weights": "imagenet", "stride_in": "3x3"}, "conv3_1_2", "strides", (2, 2)),
+        ("ResNet50", {"weights": Path("resnet50-0676ba61.pth")}, "conv3_1_2", "strides", (2, 2)),
+        ("GoogLeNet", {"weights": "imagenet"}, "inception_3a_5x5", "kernel_size", (3, 3)),
+    ],
+)
+def test_weights_imply_arguments(network, arguments, layer, attribute, value, without_values, monkeypatch):
+    monkeypatch.setattr(weight_files, "check", lambda *arguments: None)
+    monkeypatch.setattr(weight_files, "load", lambda *arguments: None)
+    layers = without_values(registry.builder(network), include_top=False, **arguments)
+    [found] = [one for one in layers if one.name == layer]
+    assert getattr(found, attribute) == value
+
+
+def test_models_that_do_not_tell_their_pixels():
+    model = keras.Sequential([keras.Input((5, 4, 3))], name="mine")
+    with pytest.raises(InputError, match=r"name=mine.* does not tell how its pixels are scaled; give the name of its"):
+        applications.preprocess_input(model, PIXELS)
+    with pytest.raises(InputError, match="weights must be one of 'imagenet', 'keras', 'torchvision', whose scale is"):
+        applications.preprocess_input("vgg16", PIXELS, weights="vgg16.h5")
+
+
+def test_a_head_of_ones_own_on_tensors_of_others(resnet18, tensor_file):
+    """Another number of classes, and grey pictures: the first convolution sees the three channels as one."""
+    model = applications.ResNet18(classes=3, input_shape=(64, 64, 1))
+    before = [np.array(weight) for weight in model.get_layer("fc").weights]
+    weight_files.load("ResNet18", model.layers, tensor_file, new=["fc", "predictions"])
+    for weight, old in zip(model.get_layer("fc").weights, before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+    theirs = np.asarray(resnet18.get_layer("conv1").kernel)
+    np.testing.assert_allclose(model.get_layer("conv1").kernel[:, :, 0], theirs.sum(2), atol=1e-6)
+    last = "conv5_2_2"
+    np.testing.assert_array_equal(model.get_layer(last).kernel, resnet18.get_layer(last).kernel)

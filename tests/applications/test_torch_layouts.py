@@ -1,0 +1,175 @@
+"""PyTorch's layout of weights, without PyTorch: names, places and answers; test_torch_peers.py compares with it itself.
+
+torchvision.json keeps what torchvision's modules, in PyTorch, call their tensors, and what they answered.
+"""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kerascnn.applications
+from kerascnn import InputError
+from kerascnn.applications import VGG11, AlexNetV2, GoogLeNet, InceptionV3, ResNet18, ResNet50, info
+from kerascnn.applications.torch_layouts import from_torch, tensor_shapes, to_torch
+
+KEPT = json.loads(Path(__file__).with_name("torchvision.json").read_text())
+TOLERANCE = 1e-4
+CLASSES = 5
+
+# As torchvision publishes them, for 1000 classes; the channels and pixels that its first dense layer takes at 224 x 224
+# pixels; and what the last one takes.
+PARAMETERS = {
+    "alexnet": (61_100_840, 256 * 6 * 6, 4096),
+    "vgg11": (132_863_336, 512 * 7 * 7, 4096),
+    "vgg11_bn": (132_868_840, 512 * 7 * 7, 4096),
+    "vgg13": (133_047_848, 512 * 7 * 7, 4096),
+    "vgg13_bn": (133_053_736, 512 * 7 * 7, 4096),
+    "vgg16": (138_357_544, 512 * 7 * 7, 4096),
+    "vgg16_bn": (138_365_992, 512 * 7 * 7, 4096),
+    "vgg19": (143_667_240, 512 * 7 * 7, 4096),
+    "vgg19_bn": (143_678_248, 512 * 7 * 7, 4096),
+    "googlenet": (6_624_904, None, 1024),
+    "resnet18": (11_689_512, None, 512),
+    "resnet34": (21_797_672, None, 512),
+    "resnet50": (25_557_032, None, 2048),
+    "resnet101": (44_549_160, None, 2048),
+    "resnet152": (60_192_808, None, 2048),
+}
+# Four pixels of a VGG's last map are left of 64 x 64 pixels, nine of AlexNet's of 127 x 127.
+FLATTENED = {25_088: 512 * 4, 9_216: 256 * 9}
+
+
+def built(label):
+    kept = KEPT[label]
+    builder = getattr(kerascnn.applications, info(kept["name"]).builder)
+    arguments = {"classes": CLASSES, "classifier_activation": None, **kept["arguments"]}
+    return builder, {"input_shape": (kept["size"], kept["size"], 3), **arguments}
+
+
+@pytest.mark.parametrize("label", KEPT)
+def test_names_and_shapes_are_torchvisions(label, without_values, digest_of_tensors):
+    builder, arguments = built(label)
+    shapes = tensor_shapes(builder.__name__, without_values(builder, **arguments))
+    assert digest_of_tensors(shapes) == KEPT[label]["tensors"]
+    if label in PARAMETERS:
+        total, flattened, last = PARAMETERS[label]
+        fewer = (1000 - CLASSES) * (last + 1) + (4096 * (flattened - FLATTENED[flattened]) if flattened else 0)
+        learnt = [shape for name, shape in shapes.items() if not name.endswith(("_mean", "_var", "_tracked"))]
+        assert sum(map(math.prod, learnt)) == total - fewer
+
+
+# One is enough for the fast tests.
+ANSWERED = [label for label in KEPT if "logits" in KEPT[label]]
+SLOW = [pytest.param(label, marks=pytest.mark.slow) for label in ANSWERED if label != "resnet18"]
+
+
+@pytest.mark.parametrize("label", ["resnet18", *SLOW])
+def test_answers_are_torchvisions(label, random_tensors, random_images):
+    builder, arguments = built(label)
+    network, model = builder.__name__, builder(**arguments)
+    tensors = random_tensors(tensor_shapes(network, model.layers), residual="resnet" in label)
+    for layer, arrays in from_torch(network, tensors, model.layers).items():
+        model.get_layer(layer).set_weights(arrays)
+    answers = model(random_images(KEPT[label]["size"]))
+    for name, logits in KEPT[label]["logits"].items():
+        answer = answers[name] if isinstance(answers, dict) else answers
+        np.testing.assert_allclose(answer, logits, rtol=0, atol=TOLERANCE)
+
+    written = to_torch(network, model.layers)
+    assert written.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(written[name], tensor)
+
+
+@pytest.fixture(scope="module")
+def alexnet():
+    """With 3 x 3 pixels before its first dense layer."""
+    model = AlexNetV2(input_shape=(127, 127, 3), classes=CLASSES)
+    return model, to_torch("AlexNetV2", model.layers)
+
+
+def test_places(alexnet):
+    model, tensors = alexnet
+    kernel, tensor = np.asarray(model.get_layer("conv2").kernel), tensors["features.3.weight"]
+    dense, flattened = np.asarray(model.get_layer("fc6").kernel), tensors["classifier.1.weight"]
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        row, column, before, after = generator.integers((5, 5, 64, 192))
+        assert tensor[after, before, row, column] == kernel[row, column, before, after]
+        row, column, channel, unit = generator.integers((3, 3, 256, 4096))
+        # PyTorch flattens channels, rows, columns; Keras rows, columns, channels.
+        assert flattened[unit, (channel * 3 + row) * 3 + column] == dense[(row * 3 + column) * 256 + channel, unit]
+    np.testing.assert_array_equal(tensors["classifier.6.weight"], np.asarray(model.get_layer("fc8").kernel).T)
+
+
+def test_half_precision_becomes_single(alexnet):
+    model, tensors = alexnet
+    stored = from_torch("AlexNetV2", {name: tensor.astype("float16") for name, tensor in tensors.items()}, model.layers)
+    assert {array.dtype for arrays in stored.values() for array in arrays} == {np.dtype("float32")}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda tensors: tensors.pop("features.3.bias"), "it has no tensor 'features.3.bias', which 'conv2' needs"),
+        (lambda tensors: tensors.update(extra=np.zeros(3)), "its tensor 'extra' has no counterpart"),
+        (
+            lambda tensors: tensors.update({"classifier.1.weight": np.zeros((4096, 9216), "float32")}),
+            r"'classifier\.1\.weight' is of shape \(4096, 9216\), where \(4096, 2304\) is needed",
+        ),
+        (
+            lambda tensors: tensors.update({"classifier.6.weight": np.zeros((1000, 4096), "float32")}),
+            "its 'classifier.6.weight' has 1000 classes, and classes=5 was asked for",
+        ),
+    ],
+    ids=["missing", "left over", "other pixels", "other classes"],
+)
+def test_what_does_not_fit_is_named(change, sentence, alexnet):
+    model, tensors = alexnet
+    tensors = dict(tensors)
+    change(tensors)
+    with pytest.raises(InputError, match=sentence):
+        from_torch("AlexNetV2", tensors, model.layers)
+
+
+def test_without_top_and_without_heads():
+    size = {"input_shape": (65, 65, 3)}
+    training = GoogLeNet(variant="torchvision", aux_heads=True, classes=CLASSES, **size)
+    tensors = to_torch("GoogLeNet", training.layers)
+    for model in (
+        GoogLeNet(variant="torchvision", classes=CLASSES, **size),
+        GoogLeNet(variant="torchvision", include_top=False, **size),
+    ):
+        stored = from_torch("GoogLeNet", tensors, model.layers)
+        assert set(stored) == {layer.name for layer in model.layers if layer.weights}
+    without = {name: tensor for name, tensor in tensors.items() if not name.startswith("aux2.")}
+    with pytest.raises(InputError, match=r"no tensor 'aux2\.conv\.conv\.weight', which 'aux_4d_conv' needs"):
+        from_torch("GoogLeNet", without, training.layers)
+
+
+@pytest.mark.parametrize(
+    ("network", "arguments", "sentence"),
+    [
+        (ResNet50, {}, "torchvision's ResNet50 is the one that is built with shortcut='B' and stride_in='3x3'"),
+        (ResNet18, {"shortcut": "A"}, "built with shortcut='B'"),
+        (ResNet18, {"shortcut": "C"}, "torchvision's ResNet18 has nothing like the layer 'conv2_2_shortcut'"),
+        (GoogLeNet, {}, "built with variant='torchvision'"),
+        (GoogLeNet, {"batch_norm": True}, "built with variant='torchvision'"),
+        (InceptionV3, {}, "built with variant='torchvision'"),
+        (InceptionV3, {"variant": "torchvision", "stem": "paper"}, "built with variant='torchvision'"),
+    ],
+)
+def test_other_forms_are_refused(network, arguments, sentence, without_values):
+    layers = without_values(network, include_top=False, **arguments)
+    with pytest.raises(InputError, match=sentence):
+        to_torch(network.__name__, layers)
+    with pytest.raises(InputError, match=sentence):
+        from_torch(network.__name__, {}, layers)
+
+
+def test_networks_that_torchvision_has_not(without_values):
+    with pytest.raises(InputError, match="torchvision has no ZFNet; of the networks here it has AlexNetV2, VGG11"):
+        to_torch("ZFNet", without_values(VGG11, include_top=False))

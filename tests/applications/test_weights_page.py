@@ -1,0 +1,58 @@
+"""The tables and the code of docs/weights.md."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from kerascnn import applications
+from kerascnn.applications.public_weights import WEIGHTS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "weights.md").read_text(encoding="utf-8")
+
+
+def test_the_table_is_what_there_is():
+    lines = re.findall(r"^\| .*https?://.*$", PAGE, re.MULTILINE)
+    rows = [tuple(cell.strip() for cell in line[1:-1].split("|")) for line in lines]
+    assert rows == [
+        (
+            file.network,
+            file.name,
+            f"[{file.file}]({file.url})",
+            "yes" if file.include_top else "no",
+            f"{file.top1:g}",
+            f"{file.top5:g}",
+            str(file.input_size),
+            file.preprocessing,
+            str(file.checksum),
+            ", ".join(f"`{name}={value!r}`" for name, value in file.arguments.items()),
+        )
+        for file in WEIGHTS
+    ]
+
+
+def test_every_licence_is_told():
+    [table] = re.findall(r"\| licence \| of \|\n\|---\|---\|\n((?:\|.*\n)+)", PAGE)
+    assert {row.split(" | ")[0].strip("| ") for row in table.splitlines()} == {file.licence for file in WEIGHTS}
+
+
+def test_scales():
+    # In the order in which the network takes the channels.
+    [table] = re.findall(r"\| pixels \| channels \| scale \|\n.*\n((?:\|.*\n)+)", PAGE)
+    pixel = np.array([[[10.0, 100.0, 200.0]]])
+    by_hand = {
+        "caffe": pixel[..., ::-1] - (103.939, 116.779, 123.68),
+        "torch": (pixel / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225),
+        "symmetric": pixel / 127.5 - 1,
+    }
+    assert [row.split(" | ")[0].strip("| ") for row in table.splitlines()] == list(by_hand)
+    for file in WEIGHTS:
+        scaled = applications.preprocess_input(file.network, pixel, weights=file.name)
+        np.testing.assert_allclose(scaled, by_hand[file.preprocessing], rtol=1e-5)
+
+
+def test_the_code_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    _, files = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    exec(files, {"head": np.zeros((10, 512), "float32")})
+    assert capsys.readouterr().out == "{'fc.weight': (10, 512)}\n"

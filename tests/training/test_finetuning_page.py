@@ -1,0 +1,84 @@
+"""The commands and the code of docs/finetuning.md, run as printed."""
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kerascnn.training import Conduct, Recipe, RunFolder
+from kerascnn.training.assembly import build
+
+PAGE = (Path(__file__).parents[2] / "docs" / "finetuning.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(photographs, tmp_path_factory):
+    """Where the reader is, with photographs."""
+    folder = tmp_path_factory.mktemp("reader")
+    for kind in ("lying", "standing"):
+        (folder / "photos" / kind).mkdir(parents=True)
+        for number in range(20):
+            shutil.copy(photographs / kind / f"{number}.jpg", folder / "photos" / kind)
+    return folder
+
+
+def leave_run(name, folder, recipe):
+    """A run that came to its end, of a network as it was drawn."""
+    folder = RunFolder(folder / "runs" / name)
+    folder.path.mkdir(parents=True)
+    recipe = recipe.with_values(image_size=32, precision="float32")
+    build(recipe, list("0123456789")).save(folder.model_file)
+    folder.write_recipe(recipe, "digits", 200, {}, Conduct())
+
+
+def test_commands(tiny_network, command, folder, monkeypatch):
+    """The first leaves a run of what every page trains; one that is made in its place takes less time."""
+    monkeypatch.chdir(folder)
+    leave_run("resnet20-digits-20261120-101500", folder, Recipe.for_model("resnet20"))
+    first, line = [shlex.split(line) for block in blocks("sh") for line in block.splitlines()]
+    assert first == ["kerascnn", "train", "--limit", "200", "--epochs", "2"]
+    program, *arguments = [str(next(Path().glob(word))) if "*" in word else word for word in line]
+    assert program == "kerascnn"
+    # A network that has hardly learnt is near many ties, which is status 1.
+    outcome = command(*arguments, "--image-size", "16", "--json")
+    assert outcome.status in (0, 1), outcome.err
+    assert "begins with runs/resnet20-digits-" in outcome.err
+    plan, *epochs, report = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [plan["event"], report["event"]] == ["fine_tuning", "report"] and len(epochs) == 4
+    stages = [(stage["stage"], stage["last"], stage["frozen"], stage["from_epoch"]) for stage in plan["stages"]]
+    # 8 filters; their normalization keeps its scale and offset.
+    assert stages == [("head", "main_fc", 0, 1), ("C1", "conv1_bn", 16, 3)]
+
+
+def test_the_plan_is_the_one_that_is_printed(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    from kerascnn.applications import ResNet20
+    from kerascnn.cli.tables import plan_table
+    from kerascnn.console import output
+    from kerascnn.training.unfreezing import plan
+
+    console = output()
+    with console.capture() as captured:
+        console.print(plan_table(plan(ResNet20(classes=2), Recipe.load("finetune").fine_tuning)))
+    shown = re.search(r"^ *stage .*?(?=^```)", PAGE, re.MULTILINE | re.DOTALL)
+    assert captured.get().split() == shown[0].split()
+
+
+@pytest.mark.slow
+def test_code(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    leave_run("resnet20-digits", tmp_path, Recipe.for_model("resnet20"))
+    shutil.copytree(folder / "photos", tmp_path / "photos")
+    [code] = blocks("python")
+    names = {}
+    exec(code, names)
+    assert names["tuned"].recipe.epochs == 2
+    assert names["grey"].input_shape == (None, 32, 32, 1)
+    assert names["pyramid"].output["C5"].shape[-1] == 1024

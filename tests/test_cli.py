@@ -38,6 +38,7 @@ def process(*arguments, **options):
         ["export"],
         ["predict"],
         ["explain"],
+        ["embed"],
         ["experiment"],
         ["convert"],
     ],

@@ -16,6 +16,7 @@ from kerascnn.errors import InputError
 from . import (
     converting,
     datasets,
+    embedding,
     evaluating,
     experimenting,
     explaining,
@@ -61,7 +62,7 @@ def _parser() -> Parser:
     verbs = Verbs(parser)
     groups = (
         *(networks, datasets, training, tuning, evaluating, exporting),
-        *(predicting, explaining, experimenting, converting),
+        *(predicting, explaining, embedding, experimenting, converting),
     )
     for group in groups:
         group.add_verbs(verbs)

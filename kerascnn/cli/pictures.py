@@ -23,10 +23,12 @@ class Pictures:
     """Pictures of the command line.
 
     Attributes:
+        paths: of all files.
         readable: those that can be read, at least one, one after another.
         skipped: why others were left out, so far.
     """
 
+    paths: list[Path]
     readable: Iterator[Picture]
     skipped: list[InputError]
 
@@ -62,4 +64,4 @@ def open_pictures(places: Sequence[Path], doing: str) -> Pictures:
     if first is None:
         raise InputError(f"none of the {len(paths)} files is a picture.") if len(paths) > 1 else skipped.pop()
     start_tensorflow()
-    return Pictures(chain([first], pictures), skipped)
+    return Pictures(paths, chain([first], pictures), skipped)

@@ -1,5 +1,6 @@
-"""Evaluation: any model file as a predictor, scores over a whole split, plots."""
+"""Evaluation: any model file as a predictor, scores over a whole split, features, plots."""
 
+from kerascnn.evaluation.embedding import Embedding, embed
 from kerascnn.evaluation.predictors import (
     KerasPredictor,
     Predictor,
@@ -11,12 +12,14 @@ from kerascnn.evaluation.protocols import Protocol
 from kerascnn.evaluation.scores import Scores, evaluate
 
 __all__ = [
+    "Embedding",
     "KerasPredictor",
     "Predictor",
     "Protocol",
     "SavedModelPredictor",
     "Scores",
     "TFLitePredictor",
+    "embed",
     "evaluate",
     "open_predictor",
 ]

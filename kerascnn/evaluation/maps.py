@@ -66,6 +66,23 @@ def scores_before(probabilities: keras.KerasTensor) -> keras.KerasTensor:
         tensor = inputs[0]
 
 
+def classifier_input(model: keras.Model) -> keras.KerasTensor | None:
+    """What the last dense layer of a model classifies, (batch, count); None where the model does not end in one.
+
+    Example:
+        >>> classifier_input(kerascnn.applications.ResNet50()).shape
+        (None, 2048)
+    """
+    tensor = model.outputs[0]
+    while True:
+        layer, _, inputs = _origin(tensor)
+        if len(inputs) != 1:
+            return None
+        if isinstance(layer, keras.layers.Dense):
+            return inputs[0] if len(inputs[0].shape) == 2 else None
+        tensor = inputs[0]
+
+
 def _origin(tensor: keras.KerasTensor):
     layer, node, _ = tensor._keras_history
     return layer, node, layer._inbound_nodes[node].input_tensors

@@ -13,7 +13,7 @@ from kerascnn.data.layouts import PICTURE_SUFFIXES, walk
 from kerascnn.data.pictures import read_picture
 from kerascnn.data.pipeline import views_of
 from kerascnn.errors import InputError
-from kerascnn.evaluation.predictors import Predictor
+from kerascnn.evaluation.predictors import Facts, Predictor
 
 BATCH = 32
 
@@ -78,10 +78,28 @@ def readable(paths: Iterable[Path], skip: Callable[[InputError], object]) -> Ite
             skip(error)
 
 
-def predictions(predictor: Predictor, pictures: Iterable[Picture], top: int = 5) -> Iterator[Prediction]:
-    """Names what is on pictures, in their order.
+def view_batches(facts: Facts, pictures: Iterable[Picture]) -> Iterator[tuple[list[Path], np.ndarray]]:
+    """Files, and what a model is shown of them, float32 (batch, size, size, 3) in [0, 255], `BATCH` at a time.
 
     Never more than one picture in full size and `BATCH` in the network's are held.
+
+    Args:
+        facts: of the model.
+        pictures: such as those of `readable`.
+    """
+    remaining = iter(pictures)
+    while True:
+        paths, views = [], []
+        for picture in islice(remaining, BATCH):
+            paths.append(picture.path)
+            views.append(views_of([picture.pixels], facts.image_size, facts.crop_fraction)[0])
+        if not paths:
+            return
+        yield paths, np.stack(views)
+
+
+def predictions(predictor: Predictor, pictures: Iterable[Picture], top: int = 5) -> Iterator[Prediction]:
+    """Names what is on pictures, in their order, `BATCH` at a time.
 
     Args:
         predictor: from `open_predictor`.
@@ -92,15 +110,8 @@ def predictions(predictor: Predictor, pictures: Iterable[Picture], top: int = 5)
         >>> next(predictions(open_predictor("pets.tflite"), readable([Path("cat.jpg")], print), top=1)).top
         [('Cat', 0.93)]
     """
-    facts = predictor.facts
-    remaining = iter(pictures)
-    while True:
-        paths, views = [], []
-        for picture in islice(remaining, BATCH):
-            paths.append(picture.path)
-            views.append(views_of([picture.pixels], facts.image_size, facts.crop_fraction)[0])
-        if not paths:
-            return
-        for path, row in zip(paths, predictor.probabilities(np.stack(views)), strict=True):
+    names = predictor.facts.class_names
+    for paths, views in view_batches(predictor.facts, pictures):
+        for path, row in zip(paths, predictor.probabilities(views), strict=True):
             best = np.argsort(-row, kind="stable")[:top]
-            yield Prediction(path, [(facts.class_names[index], float(row[index])) for index in best])
+            yield Prediction(path, [(names[index], float(row[index])) for index in best])

@@ -129,16 +129,19 @@ def confusion_figure(matrix: np.ndarray, class_names: tuple[str, ...], title: st
     return figure
 
 
-def gallery_figure(pictures: np.ndarray, captions: list[str], title: str, inches: float = 1.7) -> Figure:
-    """Pictures, six in a row, each with its caption below.
+def gallery_figure(
+    pictures: np.ndarray, captions: list[str], title: str, inches: float = 1.7, columns: int = 6
+) -> Figure:
+    """Pictures in rows, each with its caption below.
 
     Args:
         pictures: (count, height, width, 3) in [0, 255].
         captions: one a picture.
         title: above them all.
         inches: the width of each.
+        columns: how many are in a row.
     """
-    columns = min(6, len(pictures))
+    columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     figure = _figure(inches * columns + 0.4, (inches + 0.4) * rows + 0.5)
     all_axes = figure.subplots(rows, columns, squeeze=False).ravel()

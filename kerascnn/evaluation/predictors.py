@@ -144,6 +144,9 @@ class WholePixels(Predictor):
 class SavedModelPredictor(Predictor):
     """A SavedModel folder that `kerascnn export` wrote, run by TensorFlow.
 
+    Attributes:
+        signatures: its functions by name.
+
     Raises:
         InputError: the folder is damaged, or is another program's.
     """
@@ -156,7 +159,8 @@ class SavedModelPredictor(Predictor):
         self.path = path
         try:
             self._module = tf.saved_model.load(str(path))
-            self._serve = self._module.signatures["serve"]
+            self.signatures = self._module.signatures
+            self._serve = self.signatures["serve"]
             assets = path / "assets"
             self.facts = Facts.from_files(
                 (assets / FACTS_FILE).read_text(encoding="utf-8"), (assets / LABELS_FILE).read_text(encoding="utf-8")

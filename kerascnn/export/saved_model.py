@@ -12,6 +12,7 @@ import keras
 from kerascnn.applications.deep import functional
 from kerascnn.data.augmentation import evaluation_view
 from kerascnn.data.reading import TRANSFORM
+from kerascnn.evaluation.maps import classifier_input
 from kerascnn.evaluation.predictors import FACTS_FILE, LABELS_FILE, Facts, facts_of
 from kerascnn.export.orientation import exif_orientation, upright
 
@@ -102,24 +103,6 @@ def _signatures(model: keras.Model, facts: Facts) -> dict[str, Callable]:
 
     signatures: dict[str, Any] = {"serve": serve, "serve_uint8": serve_uint8, "serve_bytes": serve_bytes}
     return signatures if features is None else {**signatures, "features": features_of}
-
-
-def classifier_input(model: keras.Model) -> keras.KerasTensor | None:
-    """What the last dense layer of a model classifies; None where the model does not end in one.
-
-    Example:
-        >>> classifier_input(kerascnn.applications.ResNet50()).shape
-        (None, 2048)
-    """
-    tensor = model.outputs[0]
-    while True:
-        history = tensor._keras_history
-        inputs = history.operation._inbound_nodes[history.node_index].input_tensors
-        if len(inputs) != 1:
-            return None
-        if isinstance(history.operation, keras.layers.Dense):
-            return inputs[0]
-        tensor = inputs[0]
 
 
 def _decoded(contents: tf.Tensor) -> tf.Tensor:

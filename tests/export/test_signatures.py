@@ -11,8 +11,9 @@ from PIL import ExifTags, Image
 import kerascnn
 from kerascnn.data.pictures import decode_picture
 from kerascnn.data.pipeline import views_of
+from kerascnn.evaluation.maps import classifier_input
 from kerascnn.export import deployable
-from kerascnn.export.saved_model import classifier_input, write_saved_model
+from kerascnn.export.saved_model import write_saved_model
 
 PROGRAM = """
 import sys

@@ -20,7 +20,7 @@ def channels_first():
 
 
 @pytest.mark.parametrize("name", ["alexnet", "zfnet", "vgg11", "googlenet", "bninception", "inceptionv3", "resnet50"])
-def test_channels_first_is_the_same_network(name, channels_first):
+def test_channels_first_is_the_same_network(name, channels_first, drawn_by_numpy):
     size = SIZE.get(name, 32)
     images = np.random.default_rng(0).normal(size=(2, size, size, 3)).astype("float32")
     first = applications.create(name, input_shape=(3, size, size), include_top=False, pooling="avg")

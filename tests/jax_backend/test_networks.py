@@ -25,7 +25,7 @@ def size_of(name):
 
 # The one that takes longest goes first.
 @pytest.mark.parametrize("name", sorted(registry.list_models(), key="resnet1202".__ne__))
-def test_every_network_builds_and_runs(name):
+def test_every_network_builds_and_runs(name, drawn_by_numpy):
     size = size_of(name)
     arguments = HEADS if registry.info(name).aux_heads else {"classes": 3}
     model = applications.create(name, input_shape=(size, size, 3), **arguments)

@@ -66,6 +66,18 @@ def test_importing_starts_no_backend():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_tensorflow_starts_without_what_no_verb_needs():
+    program = (
+        "import sys\n"
+        "from kerascnn.cli.loading import start_tensorflow\n"
+        "start_tensorflow()\n"
+        "assert {'tensorflow', 'keras'} < set(sys.modules)\n"
+        "assert not {'sklearn', 'matplotlib.pyplot'} & set(sys.modules)\n"
+        "import matplotlib.pyplot, sklearn\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_models(command):
     assert [entry["name"] for entry in json.loads(command("models", "--json").out)] == list_models()
     shown = command("models")

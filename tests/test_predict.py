@@ -164,6 +164,7 @@ def test_nothing_to_name(models, pictures, tmp_path, command):
     assert "empty has no pictures" in command("predict", models / "colours.tflite", tmp_path / "empty").err
     outcome = command("predict", models / "colours.tflite", pictures / "notes.txt")
     assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err.count("\n") == 1 and "notes.txt cannot be read" in outcome.err
     outcome = command("predict", models / "colours.tflite", pictures / "notes.txt", pictures / "notes.txt")
     assert (outcome.status, outcome.out) == (2, "")
     assert outcome.err.endswith("kerascnn: none of the 2 files is a picture.\n")

@@ -58,10 +58,11 @@ def open_pictures(places: Sequence[Path], doing: str) -> Pictures:
         print(f"kerascnn: {error}", file=sys.stderr)
 
     paths = picture_files(places, skip)
-    shown = track(paths, len(paths), doing) if len(paths) > 1 else paths
-    pictures = readable(shown, skip)
+    several = len(paths) > 1
+    # Why a lone one cannot be read is raised.
+    pictures = readable(track(paths, len(paths), doing), skip) if several else readable(paths, skipped.append)
     first = next(pictures, None)
     if first is None:
-        raise InputError(f"none of the {len(paths)} files is a picture.") if len(paths) > 1 else skipped.pop()
+        raise InputError(f"none of the {len(paths)} files is a picture.") if several else skipped.pop()
     start_tensorflow()
     return Pictures(paths, chain([first], pictures), skipped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +36,14 @@ class WeightSource:
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """The builder's arguments that make the network which the weights are of, as far as that is known."""
-        return self.public.arguments if self.public else {}
+        """The builder's arguments that make the network which the weights are of, as far as that is known.
+
+        Somebody's own in torchvision's layout are of the network that all of torchvision's are of.
+        """
+        if self.public:
+            return self.public.arguments
+        stated = [file.arguments.items() for file in self._alike()]
+        return dict(functools.reduce(lambda agreed, items: agreed & items, stated)) if stated else {}
 
     @property
     def preprocessing(self) -> str:
@@ -44,11 +51,16 @@ class WeightSource:
 
         Somebody's own are taken to be scaled as public ones in the same kind of file, or as in the paper.
         """
-        public = self.public
-        if public is None and is_tensor_file(self.place):
-            named = (file for file in public_weights.weights(self.network) if file.name == public_weights.TORCHVISION)
-            public = next(named, None)
-        return public.preprocessing if public else registry.info(self.network).preprocessing
+        for public in (self.public, *self._alike()):
+            if public:
+                return public.preprocessing
+        return registry.info(self.network).preprocessing
+
+    def _alike(self) -> list[PublicWeights]:
+        """The public weights of the network in the same kind of file, where that is torchvision's."""
+        if not is_tensor_file(self.place):
+            return []
+        return [file for file in public_weights.weights(self.network) if file.name == public_weights.TORCHVISION]
 
     def file(self) -> Path:
         """The weights' file on this machine, fetched into Keras' folder of such files where it is not there.

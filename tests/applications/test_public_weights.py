@@ -16,6 +16,7 @@ from kerascnn.applications import public_weights, registry, resnet, tensor_files
 from kerascnn.applications.preprocessing import MODES
 from kerascnn.applications.public_weights import WEIGHTS, chosen
 from kerascnn.applications.torch_layouts import to_torch
+from kerascnn.applications.weight_sources import source_of
 from kerascnn.data.checksums import Checksum
 
 KERAS = [file for file in WEIGHTS if file.name == "keras"]
@@ -272,3 +273,18 @@ def test_a_head_of_ones_own_on_tensors_of_others(resnet18, tensor_file):
     np.testing.assert_allclose(model.get_layer("conv1").kernel[:, :, 0], theirs.sum(2), atol=1e-6)
     last = "conv5_2_2"
     np.testing.assert_array_equal(model.get_layer(last).kernel, resnet18.get_layer(last).kernel)
+
+
+@pytest.mark.parametrize(
+    ("network", "arguments"),
+    [
+        ("ResNet50", {"shortcut": "B", "stride_in": "3x3"}),
+        ("GoogLeNet", {"module": "inception", "variant": "torchvision"}),
+        # Of these torchvision has both, with and without batch normalization.
+        ("VGG11", {}),
+        ("ZFNet", {}),
+    ],
+)
+def test_own_tensors_are_of_torchvisions_network(network, arguments):
+    assert source_of(network, "mine.safetensors").arguments == arguments
+    assert source_of(network, "mine.weights.h5").arguments == {}

@@ -82,7 +82,8 @@ class Space:
     def for_recipe(recipe: Recipe) -> Space:
         """The space that a network's family is searched in where none is named."""
         values = read_yaml(DEFAULTS)[registry.info(recipe.model).module]
-        own = {f"{ARGUMENT}{name}" for name in arguments_of(recipe.model)}
+        # Weights to begin with are of one network, and fit no other that its builder makes.
+        own = set() if recipe.fine_tuning.weights else {f"{ARGUMENT}{name}" for name in arguments_of(recipe.model)}
         # Plain nets, which have no shortcuts, are of the residual networks' family.
         fitting = {name: value for name, value in values.items() if not name.startswith(ARGUMENT) or name in own}
         return Space.from_dict(fitting, recipe)

@@ -145,3 +145,12 @@ def test_mistakes(values, sentence):
     with pytest.raises(InputError) as raised:
         Space.from_dict(values, RESNET)
     assert sentence in str(raised.value)
+
+
+def test_weights_to_begin_with_leave_the_network_as_it_is():
+    fields = [parameter.field for parameter in Space.for_recipe(RESNET).parameters]
+    assert "model.shortcut" in fields
+    tuned = replace(RESNET, fine_tuning=replace(RESNET.fine_tuning, weights="resnet20.keras"))
+    assert [parameter.field for parameter in Space.for_recipe(tuned).parameters] == [
+        field for field in fields if not field.startswith("model.")
+    ]

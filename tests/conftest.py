@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
+import functools
+import gc
 import os
-import threading
+import re
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -17,19 +18,59 @@ from PIL import Image
 
 from kerascnn import data
 from kerascnn.cli import main
+from support import bounds, budgets
+from support.servers import FileServer, serving
 
 CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 if CORES and (worker := os.environ.get("PYTEST_XDIST_WORKER")):
     # A core each: threads of one process on all cores wait for each other while the other process has a core.
     os.sched_setaffinity(0, [sorted(CORES)[int(worker.removeprefix("gw")) % len(CORES)]])
 
-# The files that take longest, the longest first: at the end, one process would be left with one of them.
-LONGEST = ("test_readme.py", "test_registry.py", "test_every_form.py", "test_cli.py", "test_kills.py", "test_export.py")
+
+def pytest_addoption(parser):
+    parser.addoption("--budgets", action="store_true", help="print what each file took beside its budget")
 
 
+# Trainings of whole networks, which take each process seconds.
+TRAINED = {"digits_run", "googlenet_run"}
+
+
+@functools.cache
+def compares_numbers(file: Path) -> bool:
+    return bool(re.search(r"assert_allclose|bounds\.check", file.read_text(encoding="utf-8")))
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+    for item in items:
+        if TRAINED & set(item.fixturenames):
+            item.add_marker("slow")
+        if compares_numbers(item.path):
+            item.add_marker("numeric")
+    # The longest first: at the end, one process would be left with one of them.
+    items.sort(key=lambda item: -budgets.of(item.nodeid))
+
+
+def pytest_collection_finish(session):
+    # What is imported by now stays; looking through it again and again takes a tenth of the tests' time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+
+
+def pytest_terminal_summary(terminalreporter):
+    if terminalreporter.config.getoption("--budgets"):
+        for line in budgets.lines(terminalreporter.stats):
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def margins():
+    """Where margins are wanted, has numpy's comparisons record theirs too."""
+    with pytest.MonkeyPatch.context() as patched:
+        if os.environ.get(bounds.MARGINS):
+            bounds.record_assert_allclose(patched)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -121,6 +162,27 @@ def digits_run(few_digits, digits_recipe, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def tiny_digits_run(few_digits, digits_recipe, tmp_path_factory):
+    """A tiny network in place of the ResNet-20, for what is about commands and files rather than networks."""
+    from kerascnn.training import train
+    from support.tiny_training import tiny_networks
+
+    with tiny_networks():
+        return train(digits_recipe, few_digits, runs=tmp_path_factory.mktemp("tiny") / "runs", limit=200)
+
+
+@pytest.fixture(scope="session")
+def tiny_stripes_run(photographs, tmp_path_factory):
+    """A tiny network in place of the GoogLeNet, with an auxiliary head."""
+    from kerascnn.training import Recipe, train
+    from support.tiny_training import tiny_networks
+
+    recipe = Recipe.for_model("googlenet").with_values(epochs=2, batch_size=8, image_size=16, precision="float32")
+    with tiny_networks():
+        return train(recipe, data.load(photographs), runs=tmp_path_factory.mktemp("tiny") / "runs")
+
+
+@pytest.fixture(scope="session")
 def googlenet_run(photographs, tmp_path_factory):
     """A GoogLeNet with its auxiliary heads, trained for a moment in bfloat16."""
     from kerascnn.training import Recipe, train
@@ -131,84 +193,9 @@ def googlenet_run(photographs, tmp_path_factory):
     return train(recipe, data.load(photographs), runs=tmp_path_factory.mktemp("stripes") / "runs")
 
 
-@pytest.fixture(scope="session")
-def resnet1202():
-    """Between preprocessing and labels, as `train` assembles it, with blocks that begin close to the identity."""
-    import keras
-
-    from kerascnn.applications import ResNet1202
-    from kerascnn.applications.deep import functional
-    from kerascnn.layers import ClassLabels, Preprocessing
-
-    pixels = keras.Input((16, 16, 3), name="pixels")
-    scaled = Preprocessing((3,), std=60.0, name="preprocessing")(pixels)
-    network = ResNet1202(input_tensor=scaled)
-    for layer in network.layers:
-        if layer.name.endswith("_2_bn"):
-            layer.gamma.assign(0.05 * layer.gamma)
-    labels = ClassLabels([str(number) for number in range(10)], name="labels")
-    return functional(network.input, labels(network.output), name=network.name)
-
-
-class FileServer(http.server.ThreadingHTTPServer):
-    """Gives files by their names, and counts what it is asked for.
-
-    Attributes:
-        files: name to contents.
-        asked: the names, in order; of a download that goes on, with its range.
-        slowly: whether the second half of a file waits for `go_on`.
-    """
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), FileHandler)
-        self.files, self.asked, self.slowly, self.go_on = {}, [], False, threading.Event()
-
-    def url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self.server_port}/models/{name}"
-
-    def handle_error(self, request, client_address):
-        pass
-
-
-class FileHandler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        name = self.path.rpartition("/")[2]
-        begins = self.headers.get("Range")
-        self.server.asked.append((name, begins) if begins else name)
-        contents = self.server.files.get(name)
-        begin = int(begins.removeprefix("bytes=").removesuffix("-")) if begins else 0
-        self.send_response(404 if contents is None else 206 if begin else 200)
-        body = (contents or b"")[begin:]
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", '"1"')
-        if begin:
-            self.send_header("Content-Range", f"bytes {begin}-{len(contents) - 1}/{len(contents)}")
-        self.send_header("Connection", "close")
-        self.end_headers()
-        half = len(body) // 2 if self.server.slowly else 0
-        self.wfile.write(body[:half])
-        self.wfile.flush()
-        if half:
-            self.server.go_on.wait(30)
-        self.wfile.write(body[half:])
-
-    def log_message(self, *arguments):
-        pass
-
-
 @pytest.fixture
 def file_server(monkeypatch):
     """A `FileServer` on this machine."""
     monkeypatch.setenv("no_proxy", "*")
-    server = FileServer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield server
-    server.go_on.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(FileServer()) as server:
+        yield server

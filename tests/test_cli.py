@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 
 from kerascnn import InputError
 from kerascnn.applications import list_models
+from support.forking import forking
+from support.messages import names, refused
 
 
 def process(*arguments, **options):
@@ -23,38 +26,34 @@ def process(*arguments, **options):
     )
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        [],
-        ["models"],
-        ["recipes"],
-        ["describe"],
-        ["compare"],
-        ["ingest"],
-        ["train"],
-        ["evaluate"],
-        ["compare-runs"],
-        ["export"],
-        ["predict"],
-        ["explain"],
-        ["embed"],
-        ["experiment"],
-        ["convert"],
-    ],
-)
-def test_help_is_instant(verb):
+def test_help_is_instant():
     times = []
-    for _ in range(3):
+    while min(times, default=1) > 0.5 and len(times) < 3:
         started = time.perf_counter()
-        ended = subprocess.run(
-            [sys.executable, "-m", "kerascnn", *verb, "--help"], capture_output=True, text=True, check=True
-        )
+        ended = subprocess.run([sys.executable, "-m", "kerascnn", "--help"], capture_output=True, text=True, check=True)
         times.append(time.perf_counter() - started)
-        if times[-1] < 0.5:
-            break
     assert "example" in ended.stdout.lower()
     assert min(times) < 0.5
+
+
+def test_every_verb_has_help_without_a_backend():
+    """In one process: the parsers of all verbs are made whichever is asked for."""
+    program = """
+import contextlib, io, json, sys
+from kerascnn.cli import _parser, main
+verbs = next(action.choices for action in _parser()._actions if action.dest == "verb")
+shown = {}
+for verb in verbs:
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        main([verb, "--help"])
+    shown[verb] = out.getvalue()
+print(json.dumps([shown, list(sys.modules)]))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    shown, modules = json.loads(ended.stdout)
+    assert {"models", "train", "tune", "evaluate", "export", "predict", "convert"} < set(shown) and len(shown) == 15
+    assert all("examples:\n  kerascnn " in text for text in shown.values())
+    assert not {"tensorflow", "keras", "jax", "torch", "numpy"} & set(modules)
 
 
 def test_importing_starts_no_backend():
@@ -66,6 +65,7 @@ def test_importing_starts_no_backend():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.slow
 def test_tensorflow_starts_without_what_no_verb_needs():
     program = (
         "import sys\n"
@@ -97,7 +97,7 @@ def trained(photographs, tmp_path_factory):
     """`kerascnn train` on a folder, for a moment, in a process of its own."""
     out = tmp_path_factory.mktemp("out")
     started = process(
-        "train", "--model", "googlenet", "--data", photographs, "--image-size", 72, "--epochs", 1,
+        "train", "--model", "resnet20", "--data", photographs, "--image-size", 32, "--epochs", 1,
         "--batch-size", 8, "--seed", 3, "--limit", 30, "--precision", "float32", "--out", out,
     )  # fmt: skip
     stdout, stderr = started.communicate(timeout=300)
@@ -105,16 +105,16 @@ def trained(photographs, tmp_path_factory):
     return out, stdout, stderr
 
 
+@pytest.mark.slow
 def test_train_leaves_a_run_and_an_export(trained):
     out, stdout, stderr = trained
     [run] = (out / "runs").iterdir()
-    assert run.name.startswith("googlenet-stripes-")
+    assert run.name.startswith("resnet20-stripes-")
     assert {entry.name for entry in run.iterdir()} == {
         "recipe.yaml", "history.csv", "model.keras", "checkpoints", "tensorboard", "curves.png", "confusion_matrix.png",
     }  # fmt: skip
-    assert (out / "saved_models" / "googlenet-stripes" / "googlenet-stripes.tflite").is_file()
-    assert "3 files cannot be read as images and are set aside" in stderr
-    assert "lying/empty.jpg: 0 bytes" in stderr
+    assert (out / "saved_models" / "resnet20-stripes" / "resnet20-stripes.tflite").is_file()
+    names(stderr, "3 files", "set aside", "lying/empty.jpg: 0 bytes")
     assert "epoch   1/1" in stderr
     for form in ("Keras", "SavedModel", "TFLite"):
         assert form in stdout
@@ -122,13 +122,14 @@ def test_train_leaves_a_run_and_an_export(trained):
     assert "oneDNN" not in stderr and "XNNPACK" not in stderr and "Warning" not in stderr
 
 
+@pytest.mark.slow
 def test_every_form_predicts_alike(trained, photographs, command):
     out, _, _ = trained
     [run] = (out / "runs").iterdir()
-    export = out / "saved_models" / "googlenet-stripes"
+    export = out / "saved_models" / "resnet20-stripes"
     images = [photographs / "lying" / "1.jpg", photographs / "standing" / "2.jpg"]
     answers = []
-    for model in (run, run / "model.keras", export, export / "saved_model", export / "googlenet-stripes.tflite"):
+    for model in (run, run / "model.keras", export, export / "saved_model", export / "resnet20-stripes.tflite"):
         outcome = command("predict", model, *images, "--json")
         assert outcome.status == 0
         answers.append(json.loads(outcome.out))
@@ -144,27 +145,29 @@ def test_every_form_predicts_alike(trained, photographs, command):
     assert answers[0][0]["top"][1]["label"] not in table.out.replace(str(images[0]), "").replace("lying/", "")
 
 
+@pytest.mark.slow
 def test_evaluate_reads_the_data_from_the_run(trained, command):
     out, _, _ = trained
     [run] = (out / "runs").iterdir()
     outcome = command("evaluate", run, "--json")
     assert outcome.status == 0
     measured = json.loads(outcome.out)
-    verification = json.loads((out / "saved_models" / "googlenet-stripes" / "verification.json").read_text())
+    verification = json.loads((out / "saved_models" / "resnet20-stripes" / "verification.json").read_text())
     assert measured["pictures"] == verification["rows"][0]["pictures"]
     assert measured["top1_error"] == pytest.approx(1 - verification["rows"][0]["accuracy"])
-    lite = out / "saved_models" / "googlenet-stripes" / "googlenet-stripes.tflite"
+    lite = out / "saved_models" / "resnet20-stripes" / "resnet20-stripes.tflite"
     assert command("evaluate", lite).status == 2
     again = command("evaluate", lite, "--data", measured["data"], "--limit", 30)
     assert again.status == 0
     assert f"{measured['top1_error']:.2%}" in again.out
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_every_form(trained, command):
     out, _, _ = trained
     [run] = (out / "runs").iterdir()
-    export = out / "saved_models" / "googlenet-stripes"
-    outcome = command("evaluate", run, export / "saved_model", export / "googlenet-stripes.tflite", "--json")
+    export = out / "saved_models" / "resnet20-stripes"
+    outcome = command("evaluate", run, export / "saved_model", export / "resnet20-stripes.tflite", "--json")
     assert outcome.status == 0, outcome.err
     *alone, together = json.loads(outcome.out)["rows"]
     assert [row["forms"] for row in alone] == [["Keras"], ["SavedModel"], ["TFLite"]]
@@ -183,6 +186,7 @@ def test_export_again(trained, command, tmp_path):
     assert (tmp_path / "phone" / "phone.tflite").is_file()
 
 
+@pytest.mark.slow
 def test_export_of_a_quantized_file_alone(trained, photographs, command, tmp_path):
     out, _, _ = trained
     [run] = (out / "runs").iterdir()
@@ -194,7 +198,7 @@ def test_export_of_a_quantized_file_alone(trained, photographs, command, tmp_pat
     assert {entry.name for entry in (tmp_path / "phone").iterdir()} == {
         "phone-float16.tflite", "labels.txt", "model_card.md", "verification.json",
     }  # fmt: skip
-    assert "TFLite float16 uses ADD 10, CAST 1, CONCATENATION 9, CONV_2D 57" in outcome.out
+    assert re.search(r"TFLite float16 uses ADD 9, .*CONV_2D 19\b", outcome.out)
     assert "predictions that TFLite float16 changes: " in outcome.out
 
 
@@ -223,8 +227,7 @@ def test_an_export_that_disagrees_fails(trained, command, tmp_path, monkeypatch)
     monkeypatch.setattr(verification, "evaluate", disturbed)
     outcome = command("export", run, "--to", tmp_path / "phone")
     assert outcome.status == 1
-    assert "the TFLite's probabilities are up to 0.01 from the model's, more than 0.001" in outcome.err
-    assert "Nothing was published" in outcome.err
+    names(outcome.err, "TFLite", "0.01 ", "0.001", "Nothing was published")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -239,43 +242,43 @@ def png():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "parts"),
     [
-        (["train", "--data", "{tmp}/missing"], "there is no data at {tmp}/missing"),
-        (["train", "--data", "{tmp}/empty"], "{tmp}/empty has no pictures"),
-        (["train", "--data", "{tmp}/one"], "has one class only ('a')"),
-        (["train", "--model", "googelnet"], "there is no model 'googelnet'; did you mean googlenet?"),
-        (["train", "--model", "googlenet", "--image-size", "64"], "at least 65 x 65 pixels, not 64 x 64"),
-        (["train", "--image-size", "3"], "ResNet20 needs images of at least 4 x 4 pixels"),
-        (["train", "--epochs", "0"], "must be a whole number of at least 1, not '0'"),
-        (["train", "--batch-size", "x"], "must be a whole number of at least 1, not 'x'"),
-        (["train", "--seed", "-1"], "seed must be from 0"),
-        (["train", "--profile", "20:10"], "must be the first and the last step, as 10:20, not '20:10'"),
-        (["train", "--limit", "100", "--profile", "99:100"], "--profile begins with step 99, and the training has 12."),
-        (["train", "--checkpoint-every", "often"], "must be a number of at least 0, not 'often'"),
-        (["train", "--keep-best", "-1"], "must be a whole number of at least 0, not '-1'"),
-        (["train", "--limit", "5"], "--limit 5 is too small for 10 classes"),
-        (["train", "--recipe", "resnet_smal"], "did you mean resnet_small"),
-        (["train", "--resume", "{tmp}"], "is not a run folder"),
-        (["train", "--out", "{tmp}/broken.keras/x"], "cannot be written"),
-        (["evaluate", "{tmp}/missing"], "there is no model at {tmp}/missing"),
-        (["evaluate", "{tmp}/broken.keras", "--data", "digits"], "broken.keras is not a Keras model"),
-        (["evaluate", "{tmp}/broken.keras"], "say --data SOURCE"),
-        (["export", "{tmp}/broken.keras", "--data", "digits"], "broken.keras is not a Keras model"),
-        (["export", "{tmp}/empty", "--data", "digits"], "there is no model at {tmp}/empty"),
-        (["predict", "{tmp}/broken.keras", "{tmp}/missing.jpg"], "there is no file {tmp}/missing.jpg"),
-        (["predict", "{tmp}/broken.keras", "{tmp}/broken.keras"], "broken.keras cannot be read: not an image"),
-        (["predict", "{tmp}/broken.tflite", "{tmp}/one/a/1.png"], "broken.tflite is not a TFLite file"),
-        (["predict"], "the following arguments are required: MODEL, IMAGE"),
+        (["train", "--data", "{tmp}/missing"], ["{tmp}/missing"]),
+        (["train", "--data", "{tmp}/empty"], ["{tmp}/empty", "no pictures"]),
+        (["train", "--data", "{tmp}/one"], ["one class", "'a'"]),
+        (["train", "--model", "googelnet"], ["'googelnet'", "googlenet?"]),
+        (["train", "--model", "googlenet", "--image-size", "64"], ["65 x 65", "64 x 64"]),
+        (["train", "--image-size", "3"], ["ResNet20", "4 x 4"]),
+        (["train", "--epochs", "0"], ["--epochs", "at least 1", "'0'"]),
+        (["train", "--batch-size", "x"], ["--batch-size", "whole number", "'x'"]),
+        (["train", "--seed", "-1"], ["seed", "from 0"]),
+        (["train", "--profile", "20:10"], ["--profile", "10:20", "'20:10'"]),
+        (["train", "--limit", "100", "--profile", "99:100"], ["--profile", "99", "12"]),
+        (["train", "--checkpoint-every", "often"], ["--checkpoint-every", "at least 0", "'often'"]),
+        (["train", "--keep-best", "-1"], ["--keep-best", "at least 0", "'-1'"]),
+        (["train", "--limit", "5"], ["--limit 5", "10 classes"]),
+        (["train", "--recipe", "resnet_smal"], ["resnet_smal'", "resnet_small"]),
+        (["train", "--resume", "{tmp}"], ["{tmp}", "run folder"]),
+        (["train", "--out", "{tmp}/broken.keras/x"], ["{tmp}/broken.keras/x", "cannot be written"]),
+        (["evaluate", "{tmp}/missing"], ["{tmp}/missing"]),
+        (["evaluate", "{tmp}/broken.keras", "--data", "digits"], ["broken.keras", "Keras model"]),
+        (["evaluate", "{tmp}/broken.keras"], ["broken.keras", "--data SOURCE"]),
+        (["export", "{tmp}/broken.keras", "--data", "digits"], ["broken.keras", "Keras model"]),
+        (["export", "{tmp}/empty", "--data", "digits"], ["no model", "{tmp}/empty"]),
+        (["predict", "{tmp}/broken.keras", "{tmp}/missing.jpg"], ["{tmp}/missing.jpg"]),
+        (["predict", "{tmp}/broken.keras", "{tmp}/broken.keras"], ["broken.keras", "not an image"]),
+        (["predict", "{tmp}/broken.tflite", "{tmp}/one/a/1.png"], ["broken.tflite", "TFLite file"]),
+        (["predict"], ["MODEL", "IMAGE"]),
         (
             ["export", "{tmp}/empty", "--quantize", "none,int4"],
-            "takes some of none, float16, dynamic, int8, int16x8, not",
+            ["--quantize", "none, float16, dynamic, int8, int16x8", "int4"],
         ),
-        (["export", "{tmp}/empty", "--tolerance", "3"], "must be a number from 0 to 1, not '3'"),
-        (["paint"], "invalid choice: 'paint'"),
+        (["export", "{tmp}/empty", "--tolerance", "3"], ["--tolerance", "from 0 to 1", "'3'"]),
+        (["paint"], ["'paint'"]),
     ],
 )
-def test_a_mistake_is_one_sentence(arguments, sentence, command, tmp_path, monkeypatch):
+def test_a_mistake_is_one_sentence(arguments, parts, command, tmp_path, monkeypatch):
     for name in ("broken.keras", "broken.tflite"):
         (tmp_path / name).write_bytes(b"not a model")
     (tmp_path / "empty").mkdir()
@@ -285,41 +288,38 @@ def test_a_mistake_is_one_sentence(arguments, sentence, command, tmp_path, monke
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     outcome = command(*[argument.replace("{tmp}", str(tmp_path)) for argument in arguments])
-    assert outcome.status == 2
-    last = outcome.err.strip().splitlines()[-1]
-    assert last.startswith("kerascnn: ")
-    assert sentence.replace("{tmp}", str(tmp_path)) in last
-    assert "Traceback" not in outcome.err
+    refused(outcome, *[part.replace("{tmp}", str(tmp_path)) for part in parts])
     assert list((tmp_path / "here").iterdir()) == []
 
 
-def test_a_class_count_that_does_not_fit(digits_run, photographs, command):
-    outcome = command("evaluate", digits_run.folder.path, "--data", photographs)
-    assert outcome.status == 2
-    assert "the model has 10 classes, and 'lying' of" in outcome.err
+def test_a_class_count_that_does_not_fit(tiny_digits_run, photographs, command):
+    outcome = command("evaluate", tiny_digits_run.folder.path, "--data", photographs)
+    refused(outcome, "10 classes", "'lying'")
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_a_stopped_training_says_how_to_go_on(how, tmp_path, command):
-    # A shell starts background jobs, and so this process perhaps, with Ctrl-C ignored.
-    started = process(
-        "train", "--limit", 200, "--epochs", 40, "--batch-size", 16, "--out", tmp_path,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
-    for line in started.stderr:
-        if line.startswith("epoch   1/40"):
-            break
-    time.sleep(0.3)
+@pytest.fixture(scope="module")
+def forks():
+    with forking() as forks:
+        yield forks
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_training_says_how_to_go_on(how, forks, tmp_path):
+    arguments = ("train", "--limit", "200", "--epochs", "4000", "--batch-size", "16", "--image-size", "16")
+    out = tmp_path / "out"
+    started = forks.start("support.tiny_command:run", *arguments, "--out", out, output=tmp_path / "said.txt")
+    started.wait_for(lambda: "epoch   1/4000" in started.said())
     os.kill(started.pid, how)
-    _, stderr = started.communicate(timeout=60)
-    assert started.returncode == 130
-    [run] = (tmp_path / "runs").iterdir()
-    assert f"Go on with: kerascnn train --resume {run}" in stderr
-    assert "Traceback" not in stderr
+    assert started.wait(60) == 130
+    [run] = (out / "runs").iterdir()
+    said = started.said()
+    assert f"Go on with: kerascnn train --resume {run}" in said
+    assert "Traceback" not in said
     states = sorted(file.name for file in (run / "checkpoints").glob("epoch-*.npz"))
     assert states[-1] >= "epoch-0001"
-    assert f"{run} keeps the state after " in stderr
-    assert not (tmp_path / "saved_models").exists()
+    assert f"{run} keeps the state after " in said
+    assert not (out / "saved_models").exists()
 
 
 @pytest.mark.slow
@@ -327,17 +327,20 @@ def test_resume_finishes_what_was_stopped(tmp_path, few_digits, digits_recipe, c
     import keras
 
     from kerascnn.training import Interrupted, train
+    from support.tiny_training import tiny_networks
 
     class Stop(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             if batch == 3:
                 raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted) as stopped:
+    with tiny_networks(), pytest.raises(Interrupted) as stopped:
         train(digits_recipe, few_digits, runs=tmp_path / "runs", limit=200, callbacks=[Stop()])
     run = stopped.value.folder
-    outcome = command("train", "--resume", run.path, "--json")
-    assert outcome.status == 0, outcome.err
+    with tiny_networks():
+        outcome = command("train", "--resume", run.path, "--json")
+    # A network that has hardly learned is near many ties, which is status 1.
+    assert outcome.status in (0, 1), outcome.err
     assert json.loads(outcome.out.splitlines()[-1])["run"] == str(run.path)
     assert [row["epoch"] for row in run.history()] == [0, 1, 2]
     assert (tmp_path / "saved_models" / "resnet20-digits" / "resnet20-digits.tflite").is_file()
@@ -352,7 +355,7 @@ def test_train_takes_class_weights_and_a_cache(command, monkeypatch):
 
     monkeypatch.setattr("kerascnn.training.train", train)
     ended = command("train", "--class-weights", "balanced", "--cache", "disk", "--limit", 100)
-    assert ended.status == 2 and "kerascnn: balanced and disk" in ended.err
+    refused(ended, "balanced and disk")
     assert "class weights from " in ended.err
     for option in ("--class-weights", "--cache"):
         assert command("train", option, "some").status == 2

@@ -8,39 +8,56 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+from support.networks import without_values
+from support.pages import ROOT, Page, run_line
+from support.tiny_command import have_workers_run_it
+from support.tiny_training import tiny_networks
+
+README = Page("README.md")
 
 # Run by .ci/run on a fresh environment; not again inside the tests that they start.
 INSTALLATION = re.compile(r"pip install \S+ && |^pip install .*")
 
-
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+# What `train` and `export` are given besides: few pixels and steps, and the answers of a network that has learned
+# nothing in them may change by a class.
+TRAIN = ("--image-size", 16, "--precision", "float32")
+MORE = {
+    "train --model googlenet": (*TRAIN, "--epochs", 1, "--batch-size", 4),
+    "train --weights": TRAIN,
+    "train --workers": (*TRAIN, "--batch-size", 80),
+    "export": ("--tolerance", 1),
+}
 
 
 def commands():
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
-    found = [INSTALLATION.sub("", line) for line in lines]
+    found = [INSTALLATION.sub("", line) for line in README.lines()]
     return [line for line in found if line and line != "pytest"]
 
 
+# Where `kerascnn` and `tensorboard` are.
+PROGRAMS = Path(sys.executable).parent
+
+
 def environment():
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return {**os.environ, "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
 
 
 def test_the_two_commands_are_there():
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
-    assert lines[:2] == ["pip install . && kerascnn train", "pip install -e '.[test,onnx,litert]' && pytest"]
+    assert README.lines()[:2] == [
+        "pip install . && kerascnn train",
+        "pip install -e '.[test,onnx,litert]' && pytest",
+    ]
 
 
 def test_links_lead_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
+    for target in re.findall(r"\]\(([^)#]+)\)", README.text):
         if not target.startswith("http"):
-            assert (Path(__file__).parents[1] / target).exists(), target
+            assert (ROOT / target).exists(), target
 
 
 @pytest.mark.slow
@@ -74,38 +91,38 @@ sys.exit(status)
         assert row["agreeing"] >= 358
 
 
-@pytest.fixture(scope="module")
-def folder(photographs, tmp_path_factory):
-    """A folder as the README's reader has it: photographs by class, and one more."""
-    folder = tmp_path_factory.mktemp("reader")
-    # Few, because the README trains a network as large as GoogLeNet on them.
+@pytest.fixture
+def folder(photographs, tmp_path, monkeypatch):
+    """The current folder as the README's reader has it: photographs by class, and one more."""
     for kind in ("lying", "standing"):
-        (folder / "photos" / kind).mkdir(parents=True)
+        (tmp_path / "photos" / kind).mkdir(parents=True)
         for number in range(6):
-            shutil.copy(photographs / kind / f"{number}.jpg", folder / "photos" / kind)
-    shutil.copy(photographs / "lying" / "3.jpg", folder / "cat.jpg")
-    return folder
+            shutil.copy(photographs / kind / f"{number}.jpg", tmp_path / "photos" / kind)
+    shutil.copy(photographs / "lying" / "3.jpg", tmp_path / "cat.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.mark.slow
-def test_commands_run_as_printed_in_their_order(folder, on_all_cores):
+def test_commands_run_as_printed_in_their_order(folder, command, monkeypatch):
+    """In this process, with tiny networks; test_cli.py proves the same subcommands in processes and on ResNet-20."""
     # A search takes minutes; tests/training/search runs it with trials that take none.
-    shells = [line for line in commands() if line != "kerascnn train" and not line.startswith("kerascnn tune")]
-    assert len(shells) >= 6
-    for line in shells:
+    lines = [line for line in commands() if line != "kerascnn train" and not line.startswith("kerascnn tune")]
+    assert len(lines) >= 6
+    have_workers_run_it(monkeypatch)
+    more = dict(MORE)
+    for line in lines:
         if line.startswith("tensorboard"):
             check_tensorboard(line, folder)
             continue
-        ended = subprocess.run(
-            ["bash", "-c", line],
-            cwd=folder,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=600,
-            preexec_fn=on_all_cores,
-        )
-        assert ended.returncode == 0, f"{line}\n{ended.stderr}"
+        known = [start for start in MORE if line.startswith(f"kerascnn {start}")]
+        with tiny_networks() if line.startswith("kerascnn train") else nullcontext():
+            run_line(command, line, *(word for start in known for word in MORE[start]))
+        for start in known:
+            more.pop(start, None)
+    assert not more
+    for left in ("accuracy.png", "features.npz", "alike.png", "report/report.html", "saved_models/small"):
+        assert (folder / left).exists()
 
 
 def check_tensorboard(line, folder):
@@ -117,10 +134,10 @@ def check_tensorboard(line, folder):
         deadline = time.time() + 90
         while not (address := re.search(r"http://localhost:\d+/", log.read_text())):
             assert time.time() < deadline and server.poll() is None, log.read_text()
-            time.sleep(0.5)
+            time.sleep(0.1)
         while not (tags := json.load(urllib.request.urlopen(f"{address[0]}data/plugin/scalars/tags"))):
             assert time.time() < deadline
-            time.sleep(0.5)
+            time.sleep(0.1)
         assert any("main/loss" in names for names in tags.values())
     finally:
         server.terminate()
@@ -128,10 +145,17 @@ def check_tensorboard(line, folder):
 
 
 @pytest.mark.slow
-def test_code_runs_as_printed(folder):
-    program = "\n".join(blocks("python"))
-    assert "kerascnn.applications.ResNet20" in program
-    ended = subprocess.run(
-        [sys.executable, "-c", program], cwd=folder, env=environment(), capture_output=True, text=True, timeout=600
-    )
-    assert ended.returncode == 0, ended.stderr
+def test_builders(capsys):
+    names = without_values(README.run, block=0)
+    assert len(names["googlenet"].output) == 3
+    assert names["features"].compute_dtype == "bfloat16" and names["features"].output_shape == (None, 2048)
+    assert "torchvision" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_whole_way(folder, capsys):
+    shorter = {"image_size=64, epochs=3": 'image_size=16, epochs=1, precision="float32"'}
+    with tiny_networks():
+        README.run(block=1, replace=shorter)
+    assert 0 <= float(capsys.readouterr().out) <= 1
+    assert (folder / "saved_models" / "my-photos" / "my-photos.tflite").is_file()

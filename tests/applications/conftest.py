@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import sys
 import zlib
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 import pytest
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
+
+from support.networks import slim, without_values
+from support.torch_files import torch_modules
 
 
 def random_peer(name: str, offset: float = 0.0, **arguments) -> keras.Model:
@@ -23,7 +24,10 @@ def random_peer(name: str, offset: float = 0.0, **arguments) -> keras.Model:
     """
     arguments = {"weights": None, "classifier_activation": None, **arguments}
     keras.utils.set_random_seed(0)
-    model = getattr(keras.applications, name)(**arguments)
+    return randomized(getattr(keras.applications, name)(**arguments), offset)
+
+
+def randomized(model: keras.Model, offset: float = 0.0) -> keras.Model:
     generator = np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -44,6 +48,24 @@ def keras_peer():
     return random_peer
 
 
+@pytest.fixture(scope="session")
+def slim_peer():
+    """Makes the same with few filters, for what depends on its layers and not on their sizes."""
+
+    def make(name: str, before: int = 0, **arguments) -> keras.Model:
+        def build() -> keras.Model:
+            # The network's own convolutions and normalizations are numbered from there on.
+            for _ in range(before):
+                keras.layers.Conv2D(1, 1), keras.layers.BatchNormalization()
+            return getattr(keras.applications, name)(weights=None, **arguments)
+
+        outline = without_values(build)
+        keras.utils.set_random_seed(0)
+        return randomized(slim(outline))
+
+    return make
+
+
 @pytest.fixture
 def published_file(tmp_path):
     """Writes a network's weights as keras.applications publishes them; they may be large, so they do not stay."""
@@ -60,12 +82,18 @@ def published_file(tmp_path):
 
 @pytest.fixture(scope="session")
 def torch_peers():
-    """The module of that name beside this file."""
+    """torchvision's networks, see support/torch_peers.py."""
     pytest.importorskip("torch")
-    spec = importlib.util.spec_from_file_location("torch_peers", Path(__file__).with_name("torch_peers.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    from support import torch_peers
+
+    return torch_peers
+
+
+@pytest.fixture
+def torch_names(monkeypatch):
+    """PyTorch's names, of which pickles are made, without PyTorch."""
+    for name, module in torch_modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
 
 
 @pytest.fixture(scope="session")
@@ -115,19 +143,3 @@ def digest_of_tensors():
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     return digest
-
-
-@pytest.fixture(scope="session")
-def without_values():
-    """Builds a network whose weights have no values, for what is found out before they are asked for: its layers."""
-
-    def build(builder, **arguments):
-        def work():
-            with keras.StatelessScope(initialize_variables=False):
-                return builder(**arguments).layers
-
-        # Keras' list of variables that wait for their values is a thread's own, and ends with it.
-        with ThreadPoolExecutor(max_workers=1) as thread:
-            return thread.submit(work).result()
-
-    return build

@@ -1,22 +1,17 @@
 """The tables, the commands and the code of docs/converting.md."""
 
 import re
-import shlex
-from pathlib import Path
 
 import pytest
 
 from kerascnn.applications import ResNet18, keras_layouts, torch_layouts
+from support.pages import Page, run_line
 
-PAGE = (Path(__file__).parents[2] / "docs" / "converting.md").read_text(encoding="utf-8")
-
-
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+PAGE = Page("docs/converting.md")
 
 
 def test_tables_of_names():
-    tables = re.findall(r"^\| (\w+) \| torchvision's \|\n\|---\|---\|\n((?:\|.*\|\n)+)", PAGE, re.MULTILINE)
+    tables = re.findall(r"^\| (\w+) \| torchvision's \|\n\|---\|---\|\n((?:\|.*\|\n)+)", PAGE.text, re.MULTILINE)
     assert [network for network, _ in tables] == [
         *("AlexNetV2", "VGG16", "VGG16_BN", "ResNet50", "GoogLeNet", "InceptionV3"),
     ]
@@ -27,23 +22,18 @@ def test_tables_of_names():
 
 @pytest.mark.parametrize(("ending", "known"), [("safetensors", torch_layouts.LAYOUTS), ("h5", keras_layouts.LAYOUTS)])
 def test_networks_of_layouts(ending, known):
-    [row] = re.findall(rf"^\| `\.{ending}` .*\| (.*) \|$", PAGE, re.MULTILINE)
+    [row] = re.findall(rf"^\| `\.{ending}` .*\| (.*) \|$", PAGE.text, re.MULTILINE)
     assert set(re.findall(r"[A-Z]\w+", row)) == {name.removesuffix("_BN") for name in known}
 
 
 def test_commands_run_as_printed(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ResNet18(input_shape=(32, 32, 3), classes=3).save("model.keras")
-    [lines] = blocks("sh")
-    for line in lines.splitlines():
-        program, *arguments = shlex.split(line)
-        assert program == "kerascnn"
-        outcome = command(*arguments)
-        assert outcome.status == 0, outcome.err
+    for line in PAGE.lines():
+        run_line(command, line)
 
 
 @pytest.mark.slow
 def test_code_runs_as_printed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    [code] = blocks("python")
-    exec(code, {})
+    PAGE.run()

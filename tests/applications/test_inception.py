@@ -9,6 +9,8 @@ import pytest
 from kerascnn import InputError
 from kerascnn.applications import InceptionV2, InceptionV3
 from kerascnn.layers import BatchNormalization
+from support.messages import mentioning
+from support.networks import without_values
 
 # The output of each row at 299 pixels; the paper's table gives the size that goes into each.
 STEM = {"conv1": (149, 149, 32), "conv2": (147, 147, 32), "conv3": (147, 147, 64), "pool1": (73, 73, 64)}
@@ -55,32 +57,34 @@ def kernel_sizes(model, module):
 
 @pytest.fixture(scope="module")
 def released():
-    return InceptionV3(aux_heads=True)
+    return without_values(InceptionV3, aux_heads=True)
 
 
 @pytest.fixture(scope="module")
 def paper():
-    return InceptionV3(stem="paper", aux_heads=True)
+    return without_values(InceptionV3, stem="paper", aux_heads=True)
 
 
 @pytest.fixture(scope="module")
 def second():
-    return InceptionV2(aux_heads=True)
+    return without_values(InceptionV2, aux_heads=True)
 
 
 def test_parameters_of_v3(released, paper):
-    assert InceptionV3().count_params() == 23_851_784
+    assert without_values(InceptionV3).count_params() == 23_851_784
     assert released.count_params() == 23_851_784 + HEAD_KERNELS + 3 * HEAD_FILTERS == 27_179_376
-    assert InceptionV3(stem="paper").count_params() == 26_424_648
+    assert without_values(InceptionV3, stem="paper").count_params() == 26_424_648
     assert paper.count_params() == 26_424_648 + HEAD_KERNELS + 3 * HEAD_FILTERS == 29_752_240
 
 
 def test_parameters_of_v2(second):
     # One 7 x 7 convolution of 64 filters against three of 3 x 3, of 32, 32 and 64.
     stem = (7 * 7 * 3 * 64 + 3 * 64) - (9 * (3 * 32 + 32 * 32 + 32 * 64) + 3 * (32 + 32 + 64))
-    assert InceptionV2().count_params() == 26_424_648 + stem == 26_405_352
+    assert without_values(InceptionV2).count_params() == 26_424_648 + stem == 26_405_352
     assert second.count_params() == 26_405_352 + HEAD_KERNELS + HEAD_FILTERS == 29_731_152
-    assert InceptionV2(aux_heads=True, aux_batch_norm=True).count_params() == 29_731_152 + 2 * HEAD_FILTERS
+    assert (
+        without_values(InceptionV2, aux_heads=True, aux_batch_norm=True).count_params() == 29_731_152 + 2 * HEAD_FILTERS
+    )
 
 
 @pytest.mark.parametrize(("network", "rows"), [("released", RELEASED), ("paper", TABLE)])
@@ -118,14 +122,14 @@ def test_the_head_sits_on_the_last_17_x_17_module(released, paper):
 
 
 def test_every_switch_makes_v2_the_v3_of_the_table(paper):
-    switched = InceptionV2(factorized_7x7=True, aux_heads=True, aux_batch_norm=True)
+    switched = without_values(InceptionV2, factorized_7x7=True, aux_heads=True, aux_batch_norm=True)
     assert switched.count_params() == 29_752_240
     assert [weight.path for weight in switched.weights] == [weight.path for weight in paper.weights]
     assert shapes(switched.weights) == shapes(paper.weights)
 
 
-def test_torchvisions_variant(without_values):
-    layers = without_values(InceptionV3, variant="torchvision", aux_heads=True)
+def test_torchvisions_variant():
+    layers = without_values(InceptionV3, variant="torchvision", aux_heads=True).layers
     # As torchvision publishes them.
     assert sum(math.prod(weight.shape) for layer in layers for weight in layer.trainable_weights) == 27_161_264
     by_name = {layer.name: layer for layer in layers}
@@ -141,12 +145,12 @@ def test_batch_normalization_of_the_head(second):
     assert not any(layer.name.startswith("aux") and layer.name.endswith("_bn") for layer in second.layers)
     assert second.get_layer("aux_conv1").use_bias
     assert second.get_layer("aux_conv2").use_bias
-    normalized = InceptionV2(aux_heads=True, aux_batch_norm=True, input_shape=(107, 107, 3), classes=2)
+    normalized = without_values(InceptionV2, aux_heads=True, aux_batch_norm=True, input_shape=(107, 107, 3), classes=2)
     for name in ("aux_conv1", "aux_conv2"):
         assert isinstance(normalized.get_layer(f"{name}_bn"), BatchNormalization)
         assert not normalized.get_layer(name).use_bias
     # Without a head there is nothing to normalize.
-    assert InceptionV2(aux_batch_norm=True).count_params() == 26_405_352
+    assert without_values(InceptionV2, aux_batch_norm=True).count_params() == 26_405_352
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +196,8 @@ def test_logits_are_those_of_keras_applications(pair, pixels):
 def test_a_batch_in_training_is_that_of_keras_applications(pair, pixels):
     before = pair[0].get_weights()
     ours, theirs = (np.asarray(model(pixels, training=True)) for model in pair)
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-3)
+    # A batch's own deviation, where it is small, multiplies what rounding does to the maps before it.
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-3)
     for our, their in zip(pair[0].weights, pair[1].weights, strict=True):
         np.testing.assert_allclose(our, their, rtol=1e-3, atol=1e-4)
     for model in pair:
@@ -208,10 +213,10 @@ def test_other_sizes():
 
 def test_the_head_at_other_sizes():
     # 107 and 203 pixels leave maps of 5 and 11, of which the pool leaves 1 and 3.
-    small = InceptionV3(input_shape=(107, 203, 3), aux_heads=True, classes=2)
+    small = without_values(InceptionV3, input_shape=(107, 203, 3), aux_heads=True, classes=2)
     assert small.get_layer("aux_conv2").kernel_size == (1, 3)
     # 395 pixels leave a map of 23, of which the pool leaves 7.
-    large = InceptionV3(input_shape=(395, 395, 3), aux_heads=True, classes=2)
+    large = without_values(InceptionV3, input_shape=(395, 395, 3), aux_heads=True, classes=2)
     assert large.get_layer("aux_conv2").kernel_size == (5, 5)
     assert large.get_layer("aux_conv2").output.shape[1:] == (3, 3, 768)
     assert large.output["aux"].shape == (None, 2)
@@ -222,16 +227,16 @@ def test_nothing_is_dropped(released):
 
 
 @pytest.mark.parametrize(
-    ("builder", "arguments", "sentence"),
+    ("builder", "arguments", "parts"),
     [
-        (InceptionV3, {"stem": "original"}, "stems 'released' and 'paper', not 'original'"),
-        (InceptionV3, {"variant": "timm"}, "variants 'released' and 'torchvision', not 'timm'"),
-        (InceptionV3, {"input_shape": (74, 74, 3)}, "at least 75 x 75 pixels, not 74 x 74"),
-        (InceptionV2, {"input_shape": (74, 74, 3)}, "at least 75 x 75"),
-        (InceptionV3, {"input_shape": (106, 106, 3), "aux_heads": True}, "at least 107 x 107"),
-        (InceptionV2, {"input_shape": (None, None, 3), "aux_heads": True}, "height and width that are known"),
+        (InceptionV3, {"stem": "original"}, ("stem", "'released'", "'paper'", "'original'")),
+        (InceptionV3, {"variant": "timm"}, ("variant", "'released'", "'torchvision'", "'timm'")),
+        (InceptionV3, {"input_shape": (74, 74, 3)}, ("75 x 75", "74 x 74")),
+        (InceptionV2, {"input_shape": (74, 74, 3)}, ("75 x 75", "74 x 74")),
+        (InceptionV3, {"input_shape": (106, 106, 3), "aux_heads": True}, ("107 x 107", "106 x 106")),
+        (InceptionV2, {"input_shape": (None, None, 3), "aux_heads": True}, ("height and width",)),
     ],
 )
-def test_refused(builder, arguments, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_refused(builder, arguments, parts):
+    with mentioning(InputError, *parts):
         builder(**arguments)

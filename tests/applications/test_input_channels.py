@@ -8,6 +8,7 @@ from kerascnn import InputError
 from kerascnn.applications import ResNet20
 from kerascnn.applications.preprocessing import MODES, SCALINGS, preprocess_input
 from kerascnn.applications.registry import REGISTRY
+from support.messages import mentioning
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def test_more_channels_share_what_was_red_green_and_blue(channels, rgb):
 
 def test_only_rgb_is_adapted(rgb, tmp_path):
     ResNet20(classes=4, input_shape=(32, 32, 1)).save_weights(tmp_path / "grey.weights.h5")
-    with pytest.raises(InputError, match=r"its 'conv1' is of shape \(3, 3, 1, 16\), where \(3, 3, 3, 16\) is needed"):
+    with mentioning(InputError, "'conv1'", "(3, 3, 1, 16)", "(3, 3, 3, 16)"):
         ResNet20(classes=4, weights=tmp_path / "grey.weights.h5")
 
 

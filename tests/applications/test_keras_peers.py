@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import kerascnn.applications
+from support import bounds
 
 TOLERANCE = 1e-4
 # What a weight of order 1 is rounded to.
@@ -65,7 +66,7 @@ def test_inference(name, keras_peer, published_file):
     _, ours, peer = pair(name, keras_peer, published_file)
     expected = np.asarray(peer(images(peer, seed=1)))
     assert np.abs(expected).max() > 1
-    np.testing.assert_allclose(ours(images(peer, seed=1)), expected, rtol=0, atol=TOLERANCE)
+    bounds.check(ours(images(peer, seed=1)), expected, bounds.of_network(ours), relative=True)
 
 
 def train(model):
@@ -78,7 +79,9 @@ def train(model):
     return model.train_on_batch(images(model), np.arange(8) % 7)
 
 
-@pytest.mark.parametrize("name", NORMALIZED)
+# ResNet-101 has the blocks of the two others.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ResNet50", "ResNet152", "InceptionV3"])
 def test_one_training_step(name, keras_peer, published_file):
     build, ours, peer = pair(name, keras_peer, published_file, for_training=True)
     [momentum] = {layer.momentum for layer in normalizations(ours)}

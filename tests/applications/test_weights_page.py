@@ -1,18 +1,18 @@
 """The tables and the code of docs/weights.md."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 
 from kerascnn import applications
 from kerascnn.applications.public_weights import WEIGHTS
+from support.pages import Page
 
-PAGE = (Path(__file__).parents[2] / "docs" / "weights.md").read_text(encoding="utf-8")
+PAGE = Page("docs/weights.md")
 
 
 def test_the_table_is_what_there_is():
-    lines = re.findall(r"^\| .*https?://.*$", PAGE, re.MULTILINE)
+    lines = re.findall(r"^\| .*https?://.*$", PAGE.text, re.MULTILINE)
     rows = [tuple(cell.strip() for cell in line[1:-1].split("|")) for line in lines]
     assert rows == [
         (
@@ -32,13 +32,13 @@ def test_the_table_is_what_there_is():
 
 
 def test_every_licence_is_told():
-    [table] = re.findall(r"\| licence \| of \|\n\|---\|---\|\n((?:\|.*\n)+)", PAGE)
+    [table] = re.findall(r"\| licence \| of \|\n\|---\|---\|\n((?:\|.*\n)+)", PAGE.text)
     assert {row.split(" | ")[0].strip("| ") for row in table.splitlines()} == {file.licence for file in WEIGHTS}
 
 
 def test_scales():
     # In the order in which the network takes the channels.
-    [table] = re.findall(r"\| pixels \| channels \| scale \|\n.*\n((?:\|.*\n)+)", PAGE)
+    [table] = re.findall(r"\| pixels \| channels \| scale \|\n.*\n((?:\|.*\n)+)", PAGE.text)
     pixel = np.array([[[10.0, 100.0, 200.0]]])
     by_hand = {
         "caffe": pixel[..., ::-1] - (103.939, 116.779, 123.68),
@@ -53,6 +53,5 @@ def test_scales():
 
 def test_the_code_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    _, files = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    exec(files, {"head": np.zeros((10, 512), "float32")})
+    PAGE.run({"head": np.zeros((10, 512), "float32")}, block=1)
     assert capsys.readouterr().out == "{'fc.weight': (10, 512)}\n"

@@ -12,6 +12,8 @@ from kerascnn.applications import create
 from kerascnn.complexity import analyze, analyze_by_name
 from kerascnn.complexity.report import stage_of
 from kerascnn.layers import BatchNormalization, ClassLabels, LocalResponseNormalization, Preprocessing
+from support.messages import mentioning
+from support.networks import report_of, without_values
 
 L = keras.layers
 
@@ -197,7 +199,7 @@ def test_an_activation_takes_no_place_that_somebody_reads():
 
 
 def test_sixteen_bits_take_half_the_memory():
-    whole, half = analyze_by_name("resnet20"), analyze(create("resnet20", dtype="mixed_bfloat16"))
+    whole, half = report_of("resnet20"), analyze(create("resnet20", dtype="mixed_bfloat16"))
     assert half.row("conv2_1_1").forward_bytes * 2 == whole.row("conv2_1_1").forward_bytes
     assert half.row("predictions").forward_bytes == 10 * 4
     assert half.totals.macs == whole.totals.macs
@@ -230,11 +232,11 @@ def test_a_trained_model_with_its_ends():
     assert report.row("labels").forward_bytes == report.row("labels").kept_bytes == 0
     assert report.row("preprocessing").non_trainable == 3
     assert report.row("pixels").kept_bytes == 0 and report.row("preprocessing").kept_bytes == 32 * 32 * 3 * 4
-    assert report.totals.trainable == analyze_by_name("resnet20", classes=2).totals.trainable
+    assert report.totals.trainable == report_of("resnet20", classes=2).totals.trainable
 
 
 def test_branches_and_heads_stand_together_where_they_start():
-    names = [row.name for row in analyze_by_name("googlenet", aux_heads=True).rows]
+    names = [row.name for row in report_of("googlenet", aux_heads=True).rows]
     head = names.index("inception_4a") + 1
     after = names.index("inception_4b_1x1")
     assert names[head] == "aux_4a_pool" and names[after - 1] == "aux_4a"
@@ -269,17 +271,17 @@ def test_what_cannot_be_analysed():
         def call(self, inputs):
             return inputs
 
-    with pytest.raises(InputError, match=r"the layer 'mine' is of the kind Own, whose cost is not known; known are A"):
+    with mentioning(InputError, "'mine'", "Own", "Conv2D"):
         analyze(chain((8, 8, 3), Own(name="mine")))
-    with pytest.raises(InputError, match="whose cost is not known"):
+    with mentioning(InputError, "Conv2DTranspose", "cost"):
         analyze(chain((8, 8, 3), L.Conv2DTranspose(2, 3)))
-    with pytest.raises(InputError, match=r"output of 'pixels' has an unknown size, \(None, None, 3\); build"):
+    with mentioning(InputError, "'pixels'", "(None, None, 3)"):
         analyze(create("resnet20", include_top=False, input_shape=(None, None, 3)))
-    with pytest.raises(InputError, match="'free' is no graph of layers"):
+    with mentioning(InputError, "'free'", "graph of layers"):
         analyze(Free(name="free"))
-    with pytest.raises(InputError, match="is no graph of layers"):
+    with mentioning(InputError, "sequential", "graph of layers"):
         analyze(keras.Sequential([L.Dense(2)]))
-    with pytest.raises(InputError, match="no model 'resnet21'"):
+    with mentioning(InputError, "'resnet21'"):
         analyze_by_name("resnet21")
 
 
@@ -309,7 +311,7 @@ def test_stages(name, stage):
 
 
 def test_report_forms():
-    report = analyze_by_name("googlenet")
+    report = report_of("googlenet")
     as_dict = report.to_dict()
     assert as_dict["totals"]["macs"] == sum(layer["macs"] for layer in as_dict["layers"]) == report.totals.macs
     assert as_dict["totals"]["parameters"] == sum(stage["parameters"] for stage in as_dict["stages"]) == 6_998_552
@@ -325,20 +327,10 @@ def test_report_forms():
 
 
 def test_it_takes_no_time():
-    model = create("resnet152", input_shape=(32, 32, 3))
+    model = without_values(create, "resnet152", input_shape=(32, 32, 3))
     times = []
     for _ in range(3):
         started = time.perf_counter()
         analyze(model)
         times.append(time.perf_counter() - started)
     assert min(times) < 0.5
-
-
-@pytest.mark.slow
-def test_thousands_of_layers():
-    report = analyze_by_name("resnet1202")
-    assert len(report.rows) > 4000
-    # Convolutions 3 x 3 of 1 + 400, 400 and 400 layers, and the dense layer.
-    convolutions = 32 * 32 * 9 * (3 * 16 + 400 * 16 * 16)
-    convolutions += 16 * 16 * 9 * (16 * 32 + 399 * 32 * 32) + 8 * 8 * 9 * (32 * 64 + 399 * 64 * 64)
-    assert report.totals.macs == convolutions + 640

@@ -6,12 +6,19 @@ import subprocess
 import sys
 
 import pytest
-from PIL import Image
 
-from kerascnn.applications import create, list_models, registry
-from kerascnn.complexity import analyze_by_name
+from kerascnn.applications import create
+from kerascnn.complexity import analysis
 from kerascnn.complexity.picture import discs_of
 from kerascnn.complexity.tables import short
+from support.messages import names
+from support.networks import report_of
+
+
+@pytest.fixture(autouse=True)
+def analyzed_once(monkeypatch):
+    """The commands take the reports of networks that other tests have asked for."""
+    monkeypatch.setattr(analysis, "analyze_by_name", report_of)
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +47,14 @@ def test_describe_fits_the_terminal(width, columns, command):
     assert shown.status == 0 and shown.err == ""
     assert max(map(len, shown.out.splitlines())) <= width
     rows = {line.split()[0]: line.split() for line in shown.out.splitlines() if line.strip()}
-    for name in (row.name for row in analyze_by_name("vgg16").rows):
+    for name in (row.name for row in report_of("vgg16").rows):
         assert name in rows
     assert ("Conv2D" in shown.out) == (width == 120)
     assert "138,357,544 parameters" in shown.out and "15,470,264,320" in shown.out
     assert re.search(r"pool5 .* 7x7x512 .* 212 +32 +16", shown.out)
     assert re.search(r"fc6 +4096 +103M +74.3 +103M +0.7", shown.out)
     assert re.search(r"vgg16 +MACs +15.3G +15.47G +\+1.1%", shown.out)
-    assert "vgg16 MACs: 15.3 is the convolutions alone" in shown.out
+    assert re.search("vgg16 MACs: 15.3 .*convolutions", shown.out)
 
 
 def test_describe_as_json_and_markdown(command):
@@ -58,7 +65,7 @@ def test_describe_as_json_and_markdown(command):
     assert conv1["published"] == pytest.approx(2.7 * 1024) and not conv1["agrees"] and "7 x 7" in conv1["reason"]
     markdown = command("describe", "googlenet", "--markdown").out
     assert "| googlenet conv1 | MACs | 34M | 118.0M | +247.1% |" in markdown
-    assert "- googlenet MACs: 1.5 is the sum of table 1 as printed" in markdown
+    assert re.search("- googlenet MACs: 1.5 .*table 1", markdown)
 
 
 def test_describe_another_size(command):
@@ -74,7 +81,7 @@ def test_describe_a_file_and_a_run_folder(model_file, command):
         json.loads(command("describe", path, "--json").out) for path in (model_file, model_file.parent)
     )
     assert of_file == of_folder
-    assert of_file["totals"]["trainable"] == analyze_by_name("resnet20", classes=3).totals.trainable
+    assert of_file["totals"]["trainable"] == report_of("resnet20", classes=3).totals.trainable
     shown = command("describe", model_file)
     assert shown.status == 0 and "published" not in shown.out
 
@@ -88,8 +95,8 @@ def test_compare(width, columns, command):
     assert len(re.findall(r"^ googlenet ", shown.out, re.MULTILINE)) == 1
     assert re.search(r"resnet34 +21.8M +3.66G +3.6G +27.4M +35.6M +24.52 +7.46", shown.out)
     assert re.search(r"29.00 +9.20 +ImageNet, 1 crop", shown.out)
-    for sentence in ("resnet34 MACs: 3.6 is the network with shortcuts A", "torchvision's GoogLeNet has batch norm"):
-        assert sentence in shown.out
+    for reason in ("resnet34 MACs: 3.6 ", "shortcuts A", "torchvision's GoogLeNet"):
+        assert reason in shown.out
 
 
 def test_compare_as_json(command):
@@ -106,8 +113,8 @@ def test_plot(ending, begins, command, tmp_path):
     shown = command("compare", "resnet18", "resnet34", "zfnet", "--plot", file)
     assert shown.status == 0
     assert file.read_bytes().startswith(begins)
-    assert "not drawn, because no top-1 error is published: zfnet" in shown.err
-    assert "resnet18, 10 crops, in the papers: shortcuts A" in shown.err
+    assert re.search("top-1 error.*zfnet", shown.err)
+    assert re.search("resnet18, 10 crops.*shortcuts A", shown.err)
     assert str(file) in shown.err
 
 
@@ -123,7 +130,7 @@ def test_the_picture_shows_names_and_protocols(command, tmp_path):
 
 
 def test_discs_take_the_first_error_of_each_protocol():
-    discs = discs_of({name: analyze_by_name(name) for name in ("resnet34", "googlenet")})
+    discs = discs_of({name: report_of(name) for name in ("resnet34", "googlenet")})
     found = {(disc.name, disc.series): disc.accuracy for disc in discs}
     assert found == pytest.approx(
         {
@@ -139,57 +146,32 @@ def test_discs_take_the_first_error_of_each_protocol():
     assert resnet34.operations == pytest.approx(3.663761408)
 
 
-def test_labels_of_all_networks_cover_nothing(tmp_path, monkeypatch):
-    from kerascnn.complexity import labels, picture
-
-    names = [name for name in list_models() if registry.info(name).data == "ImageNet"]
-    reports = {name: analyze_by_name(name) for name in names}
-    placed = {}
-
-    def spied(axes, named, discs):
-        written = labels.label(axes, named, discs)
-        placed["words"] = [labels._extent(one) for one in written]
-        placed["discs"] = [labels._square(axes, disc) for disc in discs]
-        placed["axes"] = axes.bbox
-        return written
-
-    monkeypatch.setattr(picture, "label", spied)
-    picture.draw(reports, tmp_path / "all.png")
-    words, discs = placed["words"], placed["discs"]
-    assert len(words) == len({disc.name for disc in discs_of(reports)})
-    for number, one in enumerate(words):
-        assert not any(one.overlaps(other) for other in words[number + 1 :] + discs)
-        assert placed["axes"].x0 <= one.x0 and one.x1 <= placed["axes"].x1
-    with Image.open(tmp_path / "all.png") as image:
-        assert image.size == (1200, 840)
-
-
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "parts"),
     [
-        (["describe", "resnet5O"], "there is no model 'resnet5O'; did you mean"),
-        (["describe", "{tmp}/none.keras"], "there is no model at {tmp}/none.keras; give a network's name"),
-        (["describe", "{tmp}/broken.keras"], "broken.keras is not a Keras model"),
-        (["describe", "{tmp}/broken.tflite"], "broken.tflite is no .keras file"),
-        (["describe", "{tmp}"], "there is no model at {tmp}"),
-        (["describe", "{tmp}/broken.keras", "--classes", "3"], "are for networks by name"),
-        (["describe", "resnet20", "--image-size", "3"], "at least 4 x 4 pixels, not 3 x 3"),
-        (["describe", "resnet20", "--image-size", "0"], "must be a whole number of at least 1, not '0'"),
-        (["describe", "resnet20", "--json", "--markdown"], "--json and --markdown exclude each other"),
-        (["describe"], "the following arguments are required: NAME|FILE"),
-        (["compare"], "the following arguments are required: NAME"),
-        (["compare", "resnet20", "lenet"], "there is no model 'lenet'"),
-        (["compare", "resnet18", "--plot", "{tmp}/a.bmp"], "ends in .png, .svg or .pdf, not 'a.bmp'"),
-        (["compare", "resnet18", "--plot", "{tmp}/no/a.png"], "there is no folder {tmp}/no for the picture"),
-        (["compare", "resnet18", "--plot", "{tmp}/folder.png"], "folder.png cannot be written"),
+        (["describe", "resnet5O"], ("'resnet5O'", "did you mean")),
+        (["describe", "{tmp}/none.keras"], ("no model", "{tmp}/none.keras", "name")),
+        (["describe", "{tmp}/broken.keras"], ("broken.keras", "Keras model")),
+        (["describe", "{tmp}/broken.tflite"], ("broken.tflite", ".keras file")),
+        (["describe", "{tmp}"], ("no model", "{tmp}")),
+        (["describe", "{tmp}/broken.keras", "--classes", "3"], ("--classes", "name")),
+        (["describe", "resnet20", "--image-size", "3"], ("at least 4 x 4", "3 x 3")),
+        (["describe", "resnet20", "--image-size", "0"], ("--image-size", "at least 1", "'0'")),
+        (["describe", "resnet20", "--json", "--markdown"], ("--json", "--markdown")),
+        (["describe"], ("required", "NAME|FILE")),
+        (["compare"], ("required", "NAME")),
+        (["compare", "resnet20", "lenet"], ("'lenet'",)),
+        (["compare", "resnet18", "--plot", "{tmp}/a.bmp"], (".png", ".svg", ".pdf", "'a.bmp'")),
+        (["compare", "resnet18", "--plot", "{tmp}/no/a.png"], ("no folder", "{tmp}/no ")),
+        (["compare", "resnet18", "--plot", "{tmp}/folder.png"], ("folder.png", "written")),
         (
             ["compare", "resnet18", "resnet20", "--plot", "{tmp}/a.png"],
-            "resnet18 on ImageNet and resnet20 on CIFAR",
+            ("resnet18 on ImageNet", "resnet20 on CIFAR"),
         ),
-        (["compare", "zfnet", "--plot", "{tmp}/a.png"], "no top-1 error of zfnet is published"),
+        (["compare", "zfnet", "--plot", "{tmp}/a.png"], ("top-1 error", "zfnet")),
     ],
 )
-def test_a_mistake_is_one_sentence(arguments, sentence, command, tmp_path):
+def test_a_mistake_is_one_sentence(arguments, parts, command, tmp_path):
     for name in ("broken.keras", "broken.tflite"):
         (tmp_path / name).write_bytes(b"not a model")
     (tmp_path / "folder.png").mkdir()
@@ -197,7 +179,7 @@ def test_a_mistake_is_one_sentence(arguments, sentence, command, tmp_path):
     assert outcome.status == 2
     last = outcome.err.strip().splitlines()[-1]
     assert last.startswith("kerascnn: ")
-    assert sentence.replace("{tmp}", str(tmp_path)) in last
+    names(last, *(part.replace("{tmp}", str(tmp_path)) for part in parts))
     assert not (tmp_path / "a.png").exists()
 
 

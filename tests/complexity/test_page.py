@@ -1,34 +1,25 @@
 """The commands and the code of docs/complexity.md, run as printed."""
 
-import re
-import shlex
 from pathlib import Path
 
 import pytest
 
-PAGE = (Path(__file__).parents[2] / "docs" / "complexity.md").read_text(encoding="utf-8")
+from support.pages import Page, arguments_of, run_line
+
+PAGE = Page("docs/complexity.md")
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-
-
-COMMANDS = [line for block in blocks("sh") for line in block.splitlines()]
-
-
-@pytest.mark.parametrize("line", COMMANDS)
+@pytest.mark.parametrize("line", PAGE.lines())
 def test_commands(line, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    program, *arguments = shlex.split(line)
-    assert program == "kerascnn"
-    assert command(*arguments).status == 0
+    run_line(command, line)
+    arguments = arguments_of(line)
     if "--plot" in arguments:
         assert Path(arguments[arguments.index("--plot") + 1]).stat().st_size > 10_000
 
 
 def test_code(capsys):
-    [code] = blocks("python")
-    exec(code, {})
+    PAGE.run()
     macs, parameters, share = capsys.readouterr().out.split()
     assert (macs, parameters) == ("15470264320", "102764544")
     assert 0 < float(share) < 1

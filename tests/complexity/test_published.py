@@ -1,12 +1,11 @@
 """The papers' figures against the analysed ones: equal to the digits printed, or listed with a reason that holds."""
 
-import functools
-
 import keras
 import pytest
+from PIL import Image
 
 from kerascnn.applications import registry
-from kerascnn.complexity import analyze, analyze_by_name
+from kerascnn.complexity import analyze, labels, picture
 from kerascnn.complexity.published import (
     GOOGLENET_TABLE,
     MACS,
@@ -17,10 +16,9 @@ from kerascnn.complexity.published import (
     explanations,
     figures,
 )
+from support.networks import report_of
 
 TAKES_LONG = ("resnet1202",)
-
-report_of = functools.cache(analyze_by_name)
 
 
 def everyone():
@@ -58,7 +56,7 @@ def test_agreement_is_rounding():
 
 
 def test_reason_alexnet():
-    assert analyze_by_name("alexnet", groups=2).totals.parameters == 60_965_224
+    assert report_of("alexnet", groups=2).totals.parameters == 60_965_224
     assert report_of("alexnet").totals.parameters == 62_378_344
 
 
@@ -102,11 +100,11 @@ def test_reason_googlenet_5a():
 def test_reason_inception():
     """Neither network of the paper, nor the step between its printed 3.8 and 4.8, has the operations printed."""
     seven, factorized, released = (
-        analyze_by_name("inceptionv2").totals.macs,
-        analyze_by_name("inceptionv2", factorized_7x7=True).totals.macs,
+        report_of("inceptionv2").totals.macs,
+        report_of("inceptionv2", factorized_7x7=True).totals.macs,
         report_of("inceptionv3").totals.macs,
     )
-    assert analyze_by_name("inceptionv3", stem="paper").totals.macs == factorized
+    assert report_of("inceptionv3", stem="paper").totals.macs == factorized
     assert [round(macs / 1e9, 3) for macs in (factorized, released)] == [6.483, 5.713]
     # 3 x 3 of 3 to 32, 32 to 32, 32 to 64 channels on 149, 147, 147 pixels, in the place of 7 x 7 of 3 to 64 on 147.
     three = 9 * (149**2 * 3 * 32 + 147**2 * 32 * 32 + 147**2 * 32 * 64)
@@ -125,13 +123,47 @@ def test_reason_inception():
     ],
 )
 def test_flops_row_of_the_residual_networks(name, extras, published):
-    assert round(analyze_by_name(name, **extras).totals.macs / 1e9, 1) == published
+    assert round(report_of(name, **extras).totals.macs / 1e9, 1) == published
 
 
 def test_flops_row_deviations():
     """ResNet-34's projections, 1 x 1 of 64 to 128, 128 to 256, 256 to 512."""
     projections = 28 * 28 * 64 * 128 + 14 * 14 * 128 * 256 + 7 * 7 * 256 * 512
-    without = analyze_by_name("resnet34", shortcut="A").totals.macs
+    without = report_of("resnet34", shortcut="A").totals.macs
     assert without == 3_644_493_824
     assert report_of("resnet34").totals.macs == without + projections
     assert report_of("resnet50").totals.macs == 3_857_973_248
+
+
+@pytest.mark.slow
+def test_thousands_of_layers():
+    report = report_of("resnet1202")
+    assert len(report.rows) > 4000
+    # Convolutions 3 x 3 of 1 + 400, 400 and 400 layers, and the dense layer.
+    convolutions = 32 * 32 * 9 * (3 * 16 + 400 * 16 * 16)
+    convolutions += 16 * 16 * 9 * (16 * 32 + 399 * 32 * 32) + 8 * 8 * 9 * (32 * 64 + 399 * 64 * 64)
+    assert report.totals.macs == convolutions + 640
+
+
+def test_labels_of_all_networks_cover_nothing(tmp_path, monkeypatch):
+    """In the picture of their errors; it is here for the reports, which the tests above have made."""
+    names = [name for name in registry.list_models() if registry.info(name).data == "ImageNet"]
+    reports = {name: report_of(name) for name in names}
+    placed = {}
+
+    def spied(axes, named, discs):
+        written = labels.label(axes, named, discs)
+        placed["words"] = [labels._extent(one) for one in written]
+        placed["discs"] = [labels._square(axes, disc) for disc in discs]
+        placed["axes"] = axes.bbox
+        return written
+
+    monkeypatch.setattr(picture, "label", spied)
+    picture.draw(reports, tmp_path / "all.png")
+    words, discs = placed["words"], placed["discs"]
+    assert len(words) == len({disc.name for disc in picture.discs_of(reports)})
+    for number, one in enumerate(words):
+        assert not any(one.overlaps(other) for other in words[number + 1 :] + discs)
+        assert placed["axes"].x0 <= one.x0 and one.x1 <= placed["axes"].x1
+    with Image.open(tmp_path / "all.png") as image:
+        assert image.size == (1200, 840)

@@ -1,15 +1,16 @@
 """The worked examples of papers and courses, and the page that shows them."""
 
 import functools
-from pathlib import Path
 
 import keras
 import pytest
 
-from kerascnn.complexity import analyze, analyze_by_name
+from kerascnn.complexity import analyze
+from support.networks import report_of
+from support.pages import Page
 
 L = keras.layers
-PAGE = (Path(__file__).parents[2] / "docs" / "complexity.md").read_text(encoding="utf-8")
+PAGE = Page("docs/complexity.md").text
 
 same = functools.partial(L.Conv2D, padding="same", use_bias=False)
 
@@ -33,7 +34,7 @@ def row(*cells):
 
 @pytest.fixture(scope="module")
 def vgg16():
-    return analyze_by_name("vgg16")
+    return report_of("vgg16")
 
 
 def test_vgg16_memory(vgg16):
@@ -63,7 +64,7 @@ def test_reduction_before_5x5():
     assert (direct, reduced) == (120_422_400, 12_443_648)
     assert row("GoogLeNet 3a: 5×5 branch without reduction, MACs", "120,422,400", f"{direct:,}") in PAGE
     assert row("the same with 16 filters of 1×1 before it", "12,443,648", f"{reduced:,}") in PAGE
-    report = analyze_by_name("googlenet")
+    report = report_of("googlenet")
     assert report.row("inception_3a_5x5_reduce").macs + report.row("inception_3a_5x5").macs == reduced
 
 
@@ -120,7 +121,7 @@ def recurrence(*windows):
 
 
 def test_receptive_field_of_alexnet():
-    report = analyze_by_name("alexnet")
+    report = report_of("alexnet")
     convolutions = [(11, 4), (3, 2), (5, 1), (3, 2), (3, 1), (3, 1), (3, 1)]
     assert recurrence(*convolutions) == (163, 16) and recurrence(*convolutions, (3, 2)) == (195, 32)
     assert report.row("conv5").receptive_field == (163, 163) and report.row("conv5").stride == (16, 16)
@@ -142,5 +143,5 @@ def test_receptive_field_of_resnet50_takes_the_longest_path():
     """Only 3 x 3 convolutions and conv1, pool1 widen it: 3, 4, 6, 3 of them; strides are in the 1 x 1 before them."""
     stages = [(7, 2), (3, 2), *[(3, 1)] * 3, (1, 2), *[(3, 1)] * 4, (1, 2), *[(3, 1)] * 6, (1, 2), *[(3, 1)] * 3]
     seen, jump = recurrence(*stages)
-    last = analyze_by_name("resnet50").row("conv5_3_relu")
+    last = report_of("resnet50").row("conv5_3_relu")
     assert last.receptive_field == (seen, seen) and last.stride == (jump, jump) == (32, 32)

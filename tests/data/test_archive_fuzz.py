@@ -1,12 +1,11 @@
 """Archives damaged at random: a result or one sentence, soon, and nothing outside the folder."""
 
-import bz2
-import gzip
 import io
 import itertools
-import lzma
+import os
 import random
 import re
+import stat
 import string
 import struct
 import tarfile
@@ -21,6 +20,7 @@ from hypothesis import strategies as st
 
 from kerascnn import InputError
 from kerascnn.data.archive import Limits, unpack
+from support.archives import PACKERS
 
 LONGEST = 5.0  # seconds
 LIMITS = Limits(total=64 << 20, ratio=100, ratio_from=8 << 20, entries=10_000)
@@ -29,11 +29,8 @@ HOSTILE = ["../up", "/root", "..\\up", "C:\\up", "a/../../up", "~/up", "\n\x1b[2
 KINDS = [tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.BLKTYPE, b"S", b"V", b"?"]
 PACK = {
     "zip": None,
-    "tar": bytes,
-    "tar.gz": gzip.compress,
-    "tar.bz2": bz2.compress,
-    "tar.xz": lzma.compress,
-    "tar.zst": lambda packed: zstandard.ZstdCompressor(write_checksum=True).compress(packed),
+    **{suffix.removeprefix("."): pack for suffix, pack in PACKERS.items()},
+    "tar.zst": zstandard.ZstdCompressor(write_checksum=True).compress,
 }
 
 
@@ -105,7 +102,13 @@ def zip_of(names):
 
 
 def tree(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    """The paths below a folder, sorted; several times as fast as `Path.rglob`."""
+    below = [
+        os.path.join(above, name)[len(str(folder)) + 1 :]
+        for above, folders, files in os.walk(folder)
+        for name in folders + files
+    ]
+    return sorted(below)
 
 
 def checked(folder, contents):
@@ -121,11 +124,12 @@ def checked(folder, contents):
         return None
     finally:
         assert time.perf_counter() - begun < LONGEST
-    assert [path for path in tree(folder) if not path.startswith("out/")] == sorted([*before, "out"])
-    for path in out.rglob("*"):
-        assert not path.is_symlink() and (path.is_dir() or path.is_file())
+    after = tree(folder)
+    assert [path for path in after if not path.startswith("out/")] == sorted([*before, "out"])
+    kinds = [stat.S_IFMT(os.lstat(folder / path).st_mode) for path in after if path.startswith("out/")]
+    assert set(kinds) <= {stat.S_IFDIR, stat.S_IFREG}
     assert all(item.reason and "\n" not in item.path for item in set_aside)
-    return sum(path.is_file() for path in out.rglob("*")) + len(set_aside)
+    return kinds.count(stat.S_IFREG) + len(set_aside)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +150,11 @@ def folders(tmp_path_factory):
     assert all(re.fullmatch(f"[{string.digits}]+", entry.name) for entry in above.iterdir())
 
 
-@pytest.mark.parametrize("kind", PACK)
+# The others are a .tar, compressed.
+BARE = ("zip", "tar")
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind not in BARE)) for kind in PACK])
 def test_damaged_at_random(folders, kind):
     results = []
     for seed in range(200):
@@ -158,10 +166,10 @@ def test_damaged_at_random(folders, kind):
         results.append(checked(folders(), contents))
     # Both ends are reached, or the test would say little.
     assert None in results
-    assert kind not in ("zip", "tar") or any(result is not None for result in results)
+    assert kind not in BARE or any(result is not None for result in results)
 
 
-@pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.parametrize("kind", BARE)
 def test_every_length(folders, kind):
     contents, _ = sample(3, kind)
     for length in range(0, len(contents), max(1, len(contents) // 100)):

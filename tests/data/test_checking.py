@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import struct
 import zlib
 
@@ -25,12 +26,13 @@ def contents(form, mode="RGB", size=(16, 8), **options):
     return buffer.getvalue()
 
 
+def chunk(name, body):
+    """A part of a PNG file."""
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
 def deep_rgb_png():
     """16 bits a channel, which Pillow does not write."""
-
-    def chunk(name, body):
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
     rows = b"".join(b"\0" + struct.pack(">6H", *([0x1234, 0x8000, 0xFFFF] * 2)) for _ in range(2))
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
@@ -58,18 +60,18 @@ def animation(form):
         ("PLAIN.JPEG", contents("JPEG", progressive=True), "JPEG", "tensorflow", ()),
         ("grey.jpg", contents("JPEG", "L"), "JPEG", "tensorflow", ("grey",)),
         ("print.jpg", contents("JPEG", "CMYK"), "JPEG", "pillow", ("CMYK",)),
-        ("turned.jpg", turned(), "JPEG", "pillow", ("turned upright",)),
-        ("wrong.jpg", contents("PNG"), "PNG", "pillow", ("named .jpg and is PNG",)),
-        ("wrong.png", contents("JPEG"), "JPEG", "tensorflow", ("named .png and is JPEG",)),
-        ("none", contents("JPEG"), "JPEG", "tensorflow", ("named without suffix and is JPEG",)),
-        ("deep.png", contents("PNG", "I;16"), "PNG", "pillow", ("16-bit greys",)),
+        ("turned.jpg", turned(), "JPEG", "pillow", ("upright",)),
+        ("wrong.jpg", contents("PNG"), "PNG", "pillow", (r"\.jpg.*PNG",)),
+        ("wrong.png", contents("JPEG"), "JPEG", "tensorflow", (r"\.png.*JPEG",)),
+        ("none", contents("JPEG"), "JPEG", "tensorflow", ("without suffix.*JPEG",)),
+        ("deep.png", contents("PNG", "I;16"), "PNG", "pillow", ("16-bit",)),
         ("deep_rgb.png", deep_rgb_png(), "PNG", "pillow", ()),
-        ("alpha.png", contents("PNG", "RGBA"), "PNG", "pillow", ("transparency laid on white",)),
+        ("alpha.png", contents("PNG", "RGBA"), "PNG", "pillow", ("transparency.*white",)),
         ("palette.png", contents("PNG", "P"), "PNG", "pillow", ("palette",)),
         ("bits.png", contents("PNG", "1"), "PNG", "pillow", ("grey",)),
-        ("moving.gif", animation("GIF"), "GIF", "pillow", ("palette", "first frame of an animation")),
-        ("moving.webp", animation("WEBP"), "WEBP", "pillow", ("first frame of an animation",)),
-        ("moving.png", animation("PNG"), "PNG", "pillow", ("first frame of an animation",)),
+        ("moving.gif", animation("GIF"), "GIF", "pillow", ("palette", "first frame")),
+        ("moving.webp", animation("WEBP"), "WEBP", "pillow", ("first frame",)),
+        ("moving.png", animation("PNG"), "PNG", "pillow", ("first frame",)),
         ("still.webp", contents("WEBP"), "WEBP", "pillow", ()),
         ("still.bmp", contents("BMP"), "BMP", "pillow", ()),
         ("still.tiff", contents("TIFF"), "TIFF", "pillow", ()),
@@ -80,7 +82,9 @@ def animation(form):
 def test_what_is_read(tmp_path, name, data, form, decoder, remarks):
     entry = verdict(tmp_path, name, data)
     assert (entry.verdict, entry.reason) == ("read", None)
-    assert (entry.format, entry.decoder, entry.remarks) == (form, decoder, remarks)
+    assert (entry.format, entry.decoder) == (form, decoder)
+    for remark, pattern in zip(entry.remarks, remarks, strict=True):
+        assert re.search(pattern, remark)
     # What the manifest says is what training gets.
     assert read_picture(tmp_path / name).shape == (entry.height, entry.width, 3)
 
@@ -108,11 +112,11 @@ def test_damaged_exif_data_cost_no_picture(tmp_path):
         (contents("TIFF", size=(200, 200))[:-500], ""),
         (b"\xff\xd8\xff\xe0", ""),
         (b"just a text", "not an image"),
-        (b"\n<!DOCTYPE html><p>404", "not an image but a web page"),
-        (b"%PDF-1.7", "not an image but a PDF document"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image but a PostScript document"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "not an image but an HEIC picture, which has to be converted"),
-        (contents("TIFF", "F"), "its floating-point pixels have no known range"),
+        (b"\n<!DOCTYPE html><p>404", "web page"),
+        (b"%PDF-1.7", "PDF"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "PostScript"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (contents("TIFF", "F"), "floating-point"),
     ],
 )
 def test_what_is_not_read(tmp_path, data, reason):
@@ -124,9 +128,6 @@ def test_what_is_not_read(tmp_path, data, reason):
 
 def test_decompression_bombs_are_not_unpacked(tmp_path):
     # 30,000 x 30,000 pixels of nothing in a few kilobytes.
-    def chunk(name, body):
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0))
     bomb = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(10**6))) + chunk(b"IEND", b"")
     assert "decompression bomb" in verdict(tmp_path, "bomb.png", bomb).reason
@@ -135,14 +136,14 @@ def test_decompression_bombs_are_not_unpacked(tmp_path):
 def test_huge_files_are_not_read_into_memory(tmp_path):
     with open(tmp_path / "film.jpg", "wb") as file:
         file.truncate(10**12)
-    assert check(tmp_path, "film.jpg").reason == "1000000 MB, too large for a picture"
+    assert check(tmp_path, "film.jpg").reason.startswith("1000000 MB")
 
 
 def test_closed_files_links_and_what_is_no_file(tmp_path, monkeypatch):
     (tmp_path / "broken.jpg").symlink_to("nowhere")
-    assert check(tmp_path, "broken.jpg").reason == "a link to nothing"
+    assert "link" in check(tmp_path, "broken.jpg").reason
     os.mkfifo(tmp_path / "pipe.jpg")
-    assert check(tmp_path, "pipe.jpg").reason == "not a regular file"
+    assert "regular file" in check(tmp_path, "pipe.jpg").reason
     (tmp_path / "real.jpg").write_bytes(contents("JPEG"))
     (tmp_path / "link.jpg").symlink_to("real.jpg")
     assert check(tmp_path, "link.jpg").verdict == "read"
@@ -153,7 +154,7 @@ def test_closed_files_links_and_what_is_no_file(tmp_path, monkeypatch):
     # Root may read everything, so that a mode of 0 would prove nothing here.
     monkeypatch.setattr("pathlib.Path.read_bytes", closed)
     closed_entry = check(tmp_path, "real.jpg")
-    assert (closed_entry.verdict, closed_entry.reason) == ("unreadable", "permission denied")
+    assert closed_entry.verdict == "unreadable" and "permission" in closed_entry.reason
     monkeypatch.undo()
     assert check(tmp_path, "real.jpg", closed_entry).verdict == "read"
 

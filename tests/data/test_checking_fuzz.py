@@ -8,6 +8,7 @@ import sys
 import textwrap
 
 import numpy as np
+import pytest
 from PIL import Image
 
 FORMATS = (
@@ -113,6 +114,7 @@ def verdicts(folder) -> tuple[float, dict[str, list]]:
 COUNT = 2100
 
 
+@pytest.mark.slow
 def test_corrupted_pictures(tmp_path):
     rng = random.Random(0)
     sources = originals()

@@ -6,10 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import zipfile
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 
 import numpy as np
 import pytest
@@ -17,6 +16,8 @@ from PIL import Image
 
 from kerascnn import InputError, data
 from kerascnn.data import checking, manifest
+from support.messages import mentioning, names
+from support.servers import LoopbackServer, serving
 
 
 def fill(folder, classes=("cat", "dog"), count=6, first=0):
@@ -63,10 +64,9 @@ def checks(monkeypatch):
 def test_every_file_is_accounted_for(photos):
     found = data.ingest(photos)
     assert {entry.path for entry in found.entries} == files_below(photos)
-    assert {entry.path: entry.reason for entry in found.of("unreadable")} == {
-        "cat/empty.jpg": "0 bytes",
-        "dog/page.jpg": "not an image but a web page",
-    }
+    empty, page = found.of("unreadable")
+    assert empty.path == "cat/empty.jpg" and "0 bytes" in empty.reason
+    assert page.path == "dog/page.jpg" and "web page" in page.reason
     assert [entry.path for entry in found.of("ignored")] == ["dog/Thumbs.db"]
     assert len(found.data.training) + len(found.data.validation) == len(found.of("read")) == 12
     for entry in found.of("read"):
@@ -155,12 +155,12 @@ def test_what_was_checked_before_a_break_is_kept(photos, monkeypatch):
 
 
 def test_on_bad_fail(photos):
-    with pytest.raises(InputError, match=r"has 2 files that cannot be read, the first of them cat/empty.jpg: 0 b"):
+    with mentioning(InputError, photos, "2 files", "cat/empty.jpg", "0 bytes"):
         data.ingest(photos, on_bad="fail")
     (photos / "cat" / "empty.jpg").unlink()
     (photos / "dog" / "page.jpg").unlink()
     data.ingest(photos, on_bad="fail")
-    with pytest.raises(InputError, match="there is no treatment 'ignore'"):
+    with mentioning(InputError, "'ignore'", "fail", "move"):
         data.ingest(photos, on_bad="ignore")
 
 
@@ -175,11 +175,9 @@ def test_on_bad_move(photos, tmp_path, to):
     assert files_below(photos) == before - {"cat/empty.jpg", "dog/page.jpg"}
     assert (tmp_path / "outside.txt").exists()
     listed = [json.loads(line) for line in (quarantine / "list.jsonl").read_text().splitlines()]
-    assert [(item["path"], item["reason"]) for item in listed] == [
-        ("cat/empty.jpg", "0 bytes"),
-        ("cat/link.jpg", "not an image"),
-        ("dog/page.jpg", "not an image but a web page"),
-    ]
+    assert [item["path"] for item in listed] == ["cat/empty.jpg", "cat/link.jpg", "dog/page.jpg"]
+    for item, reason in zip(listed, ("0 bytes", "not an image", "web page"), strict=True):
+        assert reason in item["reason"]
     assert all(os.path.lexists(item["moved_to"]) for item in listed)
     # A second file of the same name lands beside the first.
     (photos / "cat" / "empty.jpg").write_bytes(b"")
@@ -201,7 +199,7 @@ def test_an_archive_is_unpacked_once(photos, tmp_path, monkeypatch):
         assert (again.entries, again.data.name, again.data.source) == (first.entries, "pets", first.data.source)
     assert seen == []
     other = packed(fill(tmp_path / "others"), tmp_path / "others.zip")
-    with pytest.raises(InputError, match=r"pets/pictures holds the pictures of .*pets\.zip; remove it or give another"):
+    with mentioning(InputError, tmp_path / "pets" / "pictures", archive, "remove"):
         data.ingest(other, to=tmp_path / "pets")
 
 
@@ -213,13 +211,13 @@ def test_an_archive_without_a_place_leaves_only_its_verdicts(photos, tmp_path, m
     seen = checks(monkeypatch)
     data.load(archive)
     assert seen == []
-    with pytest.raises(InputError, match="is unpacked to a temporary folder; say with --to"):
+    with mentioning(InputError, archive, "temporary", "--to"):
         data.ingest(archive, on_bad="move")
 
 
 @pytest.fixture
 def served(tmp_path):
-    """The URL of a folder, and the paths that were asked for."""
+    """A folder, its server's URL, and the paths that were asked for."""
     asked = []
 
     class Handler(SimpleHTTPRequestHandler):
@@ -228,11 +226,8 @@ def served(tmp_path):
 
     folder = tmp_path / "served"
     folder.mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield folder, f"http://127.0.0.1:{server.server_port}", asked
-    server.shutdown()
-    server.server_close()
+    with serving(LoopbackServer(partial(Handler, directory=folder))) as server:
+        yield folder, server.url().rstrip("/"), asked
 
 
 def test_a_url_is_fetched_once(photos, tmp_path, served):
@@ -249,9 +244,9 @@ def test_a_url_is_fetched_once(photos, tmp_path, served):
     again = data.load(f"{url}/pets.zip")
     assert loaded.source == f"{url}/pets.zip"
     assert len(loaded.training) == len(again.training) == len(first.data.training)
-    with pytest.raises(InputError, match="cannot be fetched"):
+    with mentioning(InputError, f"{url}/missing.zip", 404):
         data.ingest(f"{url}/missing.zip", to=tmp_path / "missing")
-    with pytest.raises(InputError, match="cannot be fetched"):
+    with mentioning(InputError, f"{url}/pets.zip", "SHA-256", digest, "0" * 64):
         data.ingest(f"{url}/pets.zip", to=tmp_path / "other", sha256="0" * 64)
 
 
@@ -261,7 +256,7 @@ def test_records_are_a_source(photos, tmp_path):
     found = data.ingest(tmp_path / "records")
     assert found.layout == "TFRecord shards"
     assert len(found.data.training) == len(pictures.training)
-    with pytest.raises(InputError, match="has no files to be checked"):
+    with mentioning(InputError, tmp_path / "records", "no files"):
         data.ingest(tmp_path / "records", to=tmp_path / "x")
 
 
@@ -274,7 +269,7 @@ def test_what_an_archive_holds_and_is_not_unpacked_stays_known(photos, tmp_path)
         [refused] = found.of("refused")
         assert "outside" in refused.path and refused.reason
     assert len(found.data.set_aside) == 3
-    with pytest.raises(InputError, match="has 3 files that cannot be read"):
+    with mentioning(InputError, archive, "3 files"):
         data.ingest(archive, on_bad="fail")
 
 
@@ -295,11 +290,11 @@ def test_a_killed_unpacking_is_not_taken_for_a_whole(photos, tmp_path, monkeypat
 
 def test_sha256_is_held_to(photos, tmp_path):
     archive = packed(photos, tmp_path / "pets.zip")
-    with pytest.raises(InputError, match=r"pets.zip has the SHA-256 [0-9a-f]{64}, not 00\."):
+    with mentioning(InputError, archive, hashlib.sha256(archive.read_bytes()).hexdigest(), "not 00"):
         data.ingest(archive, sha256="00")
-    with pytest.raises(InputError, match=r"is of one file, and .* is a folder"):
+    with mentioning(InputError, "one file", photos, "folder"):
         data.ingest(photos, sha256="00")
-    with pytest.raises(InputError, match="digits has no files to be checked"):
+    with mentioning(InputError, "digits", "no files"):
         data.ingest("digits", to=tmp_path)
 
 
@@ -330,19 +325,14 @@ def test_class_weights_let_classes_count_alike(tmp_path):
     loaded = data.load(tmp_path)
     counts = np.bincount(loaded.training.labels)
     weights = loaded.class_weights()
-    np.testing.assert_allclose([weights[0] * counts[0], weights[1] * counts[1]], len(loaded.training) / 2)
+    np.testing.assert_allclose([weights[0] * counts[0], weights[1] * counts[1]], len(loaded.training) / 2, rtol=1e-6)
     assert loaded.imbalance() == pytest.approx(counts[1] / counts[0])
 
 
 def test_the_command(photos, command, tmp_path):
     shown = command("ingest", photos)
     assert shown.status == 0
-    for line in (
-        "photos: one folder a class",
-        "15 files, 12 of them read: 12 JPEG",
-        "  dog/page.jpg: not an image but",
-    ):
-        assert line in shown.out
+    names(shown.out, "photos: ", "folder a class", "15 files", "12 JPEG", "dog/page.jpg")
     told = json.loads(command("ingest", photos, "--json", "--to", tmp_path / "kept").out)
     assert told["files"] == {"found": 15, "read": 12, "unreadable": 2, "refused": 0, "ignored": 1}
     assert sum(told["classes"]["cat"].values()) == 6
@@ -367,5 +357,5 @@ def test_a_cache_that_cannot_be_written_costs_no_data(photos, monkeypatch, tmp_p
     monkeypatch.setenv("KERASCNN_CACHE", str(tmp_path / "file"))
     found = data.ingest(photos)
     assert found.manifest is None and len(found.of("read")) == 12
-    with pytest.raises(InputError, match="cannot be written"):
+    with mentioning(InputError, tmp_path / "file", "written"):
         data.ingest(photos, to=tmp_path / "file" / "deep")

@@ -14,6 +14,7 @@ from PIL import Image
 from kerascnn import InputError
 from kerascnn.data import named
 from kerascnn.data.named import load_named
+from support.messages import mentioning
 
 
 def pictures(count, *shape, classes=10):
@@ -86,7 +87,7 @@ def test_without_a_network_the_file_and_its_place_are_named(monkeypatch, tmp_pat
     with pytest.raises(InputError) as refused:
         load_named(f"keras:{name}")
     sentence = str(refused.value)
-    assert sentence.startswith(f"keras:{name} cannot be loaded (URL fetch failure on ") and "\n" not in sentence
+    assert sentence.startswith(f"keras:{name} ") and "URL fetch failure" in sentence and "\n" not in sentence
     ((origin, target),) = wanted
     assert covered(origin, sentence) and covered(target, sentence)
 
@@ -101,22 +102,22 @@ def covered(part, sentence):
 
 
 @pytest.mark.parametrize(
-    ("source", "sentence"),
+    ("source", "parts"),
     [
-        ("keras:cifar1", "Keras has no pictures under the name 'cifar1'; did you mean cifar10"),
-        ("keras:imdb", "no pictures under the name 'imdb'"),
-        ("keras:", "'keras:' names no data set; give one like 'keras:cifar10'"),
-        ("torch:cifar10", "names no data set"),
+        ("keras:cifar1", ("Keras", "'cifar1'", "did you mean cifar10")),
+        ("keras:imdb", ("Keras", "'imdb'")),
+        ("keras:", ("'keras:'", "'keras:cifar10'")),
+        ("torch:cifar10", ("'torch:cifar10'", "'keras:cifar10'")),
     ],
 )
-def test_unknown_names(source, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_unknown_names(source, parts):
+    with mentioning(InputError, *parts):
         load_named(source)
 
 
 def test_tfds_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(InputError, match=r"needs TensorFlow Datasets; install it with pip install 'kerascnn\[tfds\]'"):
+    with mentioning(InputError, "tfds:oxford_flowers102", "TensorFlow Datasets", "pip install 'kerascnn[tfds]'"):
         load_named("tfds:oxford_flowers102")
 
 
@@ -204,16 +205,17 @@ def test_tfds_without_a_split_to_hold_out(tfds):
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence"),
+    ("name", "parts"),
     [
-        ("flower", "TensorFlow Datasets has nothing under the name 'flower'; did you mean flowers"),
-        ("xyz", "under the name 'xyz'; https://.*/catalog lists what there is"),
-        ("broken", r"tfds:broken cannot be prepared: no network\.$"),
-        ("text", r"tfds:text is no classification of pictures; it has text, label\.$"),
+        ("flower", ("TensorFlow Datasets", "'flower'", "did you mean flowers")),
+        ("xyz", ("'xyz'", "https://", "/catalog")),
+        ("broken", ("tfds:broken", "no network")),
+        ("text", ("tfds:text", "classification", "text, label")),
     ],
 )
-def test_tfds_that_cannot_be_had(tfds, name, sentence):
+def test_tfds_that_cannot_be_had(tfds, name, parts):
     tfds.known["broken"] = Builder({"train": 3}, failure=ConnectionError("no network.\nmore"))
     tfds.known["text"] = Builder({"train": 3}, {"text": object(), "label": LabelFeature()})
-    with pytest.raises(InputError, match=sentence):
+    with mentioning(InputError, *parts) as refused:
         load_named(f"tfds:{name}")
+    assert "\n" not in str(refused.value)

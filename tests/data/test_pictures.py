@@ -8,6 +8,7 @@ from PIL import Image
 
 from kerascnn import InputError
 from kerascnn.data.pictures import is_plain, read_picture
+from support.messages import mentioning
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -103,20 +104,20 @@ def test_only_upright_grey_and_rgb_jpegs_are_plain():
 )
 def test_what_is_no_picture(tmp_path, contents, reason):
     (tmp_path / "bad.jpg").write_bytes(contents)
-    with pytest.raises(InputError, match=rf"bad.jpg cannot be read: .*{reason}.*\.$"):
+    with mentioning(InputError, "bad.jpg", reason):
         read_picture(tmp_path / "bad.jpg")
 
 
 def test_truncated_bomb_floating_and_missing(tmp_path, monkeypatch):
     whole = saved(tmp_path / "whole.jpg", halves().resize((64, 64))).read_bytes()
     (tmp_path / "cut.jpg").write_bytes(whole[:-100])
-    with pytest.raises(InputError, match="truncated"):
+    with mentioning(InputError, "cut.jpg", "truncated"):
         read_picture(tmp_path / "cut.jpg")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(InputError, match="decompression bomb"):
+    with mentioning(InputError, "whole.jpg", "decompression bomb"):
         read_picture(tmp_path / "whole.jpg")
     floating = Image.fromarray(np.ones((4, 4), np.float32))
-    with pytest.raises(InputError, match="no known range"):
+    with mentioning(InputError, "deep.tiff", "range"):
         read_picture(saved(tmp_path / "deep.tiff", floating))
-    with pytest.raises(InputError, match="there is no file"):
+    with mentioning(InputError, "no file", "missing.jpg"):
         read_picture(tmp_path / "missing.jpg")

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from kerascnn import InputError, data
+from support.messages import mentioning, names
 
 
-def names(examples):
+def names_of(examples):
     return {os.path.relpath(path, os.path.dirname(os.path.dirname(path))) for path in examples.paths}
 
 
@@ -35,12 +36,12 @@ def test_folder(photographs):
     assert len(loaded.training) + len(loaded.validation) == 40
     assert np.bincount(loaded.training.labels).min() >= 10
     assert np.bincount(loaded.validation.labels).min() >= 1
-    assert not names(loaded.training) & names(loaded.validation)
+    assert not names_of(loaded.training) & names_of(loaded.validation)
     reasons = {item.path: item.reason for item in loaded.set_aside}
     assert set(reasons) == {"lying/empty.jpg", "lying/notes.txt", "standing/cut.jpg"}
-    assert reasons["lying/empty.jpg"] == "0 bytes"
-    assert reasons["lying/notes.txt"] == "not an image"
-    assert "truncated" in reasons["standing/cut.jpg"]
+    names(reasons["lying/empty.jpg"], "0 bytes")
+    names(reasons["lying/notes.txt"], "not an image")
+    names(reasons["standing/cut.jpg"], "truncated")
 
 
 def test_the_split_depends_on_contents_and_keeps_copies_together(photographs, tmp_path):
@@ -77,7 +78,7 @@ def test_archives_are_looked_through_and_cleaned_up(photographs, tmp_path, suffi
         pack(photographs, target)
     loaded = data.load(target)
     assert loaded.name == "my-photos"
-    assert names(loaded.validation) == names(data.load(photographs).validation)
+    assert names_of(loaded.validation) == names_of(data.load(photographs).validation)
     workspace = loaded.workspace.name
     assert os.path.isdir(workspace)
     del loaded
@@ -97,7 +98,7 @@ def test_limit_keeps_classes_balanced(photographs, digits):
     assert len(few.training) + len(few.validation) == 100
     assert np.bincount(few.training.labels).tolist() == [8] * 10
     assert len(data.load(photographs, limit=1000).training) == len(data.load(photographs).training)
-    with pytest.raises(InputError, match="--limit 19 is too small for 10 classes; give at least 20"):
+    with mentioning(InputError, "--limit 19", "10 classes", "at least 20"):
         data.load("digits", limit=19)
 
 
@@ -118,7 +119,7 @@ def test_archives_cannot_write_elsewhere(tmp_path):
         member = tarfile.TarInfo("../outside.png")
         member.size = len(picture())
         archive.addfile(member, io.BytesIO(picture()))
-    with pytest.raises(InputError, match=r"evil\.tar cannot be unpacked"):
+    with mentioning(InputError, "evil.tar", "unpacked"):
         data.load(tmp_path / "evil.tar")
     assert not outside.exists()
 
@@ -157,31 +158,31 @@ def test_file_names_need_not_be_text(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("files", "sentence"),
+    ("files", "parts"),
     [
-        ([], "has no pictures; give a folder with one subfolder a class"),
-        ([("loose.png", picture())], "says nowhere of which classes its 1 files are; give"),
-        ([("only/1.png", picture()), ("only/2.png", picture() + b"2")], "has one class only .'only'.; .* at least two"),
-        ([("a/1.png", b"x"), ("b/1.png", b"y")], "none of the 2 files .* can be read as an image"),
-        ([("a/1.png", picture()), ("b/1.png", picture())], "no validation pictures"),
+        ([], ("no pictures", "subfolder")),
+        ([("loose.png", picture())], ("classes", "1 files", "give")),
+        ([("only/1.png", picture()), ("only/2.png", picture() + b"2")], ("one class", "'only'", "at least two")),
+        ([("a/1.png", b"x"), ("b/1.png", b"y")], ("2 files", "image")),
+        ([("a/1.png", picture()), ("b/1.png", picture())], ("no validation pictures",)),
     ],
 )
-def test_refused_folders(tmp_path, files, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_refused_folders(tmp_path, files, parts):
+    with mentioning(InputError, tmp_path, *parts):
         data.load(folder_of(tmp_path, *files))
 
 
 @pytest.mark.parametrize(
-    ("name", "contents", "sentence"),
+    ("name", "contents", "parts"),
     [
-        ("broken.zip", b"PK\3\4 broken", "broken.zip cannot be unpacked"),
-        ("broken.tar.gz", b"\x1f\x8b broken", "broken.tar.gz cannot be unpacked"),
-        ("list.csv", b"a,b", "neither a folder nor a .zip or .tar"),
+        ("broken.zip", b"PK\3\4 broken", ("unpacked",)),
+        ("broken.tar.gz", b"\x1f\x8b broken", ("unpacked",)),
+        ("list.csv", b"a,b", ("neither", "folder", ".zip", ".tar")),
     ],
 )
-def test_refused_files(tmp_path, name, contents, sentence):
+def test_refused_files(tmp_path, name, contents, parts):
     (tmp_path / name).write_bytes(contents)
-    with pytest.raises(InputError, match=sentence):
+    with mentioning(InputError, tmp_path / name, *parts):
         data.load(tmp_path / name)
-    with pytest.raises(InputError, match="there is no data at"):
+    with mentioning(InputError, "no data", tmp_path / "missing"):
         data.load(tmp_path / "missing")

@@ -11,6 +11,7 @@ from kerascnn.evaluation.predictors import Facts
 from kerascnn.evaluation.protocols import protocol_of
 from kerascnn.evaluation.streams import crop_batches
 from kerascnn.training import Recipe
+from support.messages import mentioning
 
 # Crops of 28 from squares of 32 leave 4 pixels of room, as 224 from 256 leave 32.
 SIZE = 28
@@ -111,9 +112,9 @@ def test_the_protocols_of_recipes():
 
 
 def test_impossible_protocols():
-    with pytest.raises(InputError, match="a shorter side of 200 pixels leaves no view of 224"):
+    with mentioning(InputError, "200 pixels", "224"):
         Protocol("10 crops", (200,)).sides(Facts(("a", "b"), 224, 0.875))
-    with pytest.raises(InputError, match="there is no protocol '11 crops'; did you mean 1"):
+    with mentioning(InputError, "'11 crops'", "did you mean 1"):
         Protocol("11 crops")
 
 
@@ -164,7 +165,9 @@ def test_probabilities_are_averaged_over_the_crops(three_sizes):
     scores = evaluate(Brightness(), three_sizes, protocol=Protocol("10 crops"))
     # The first pixels of the ten crops of a picture of 32 x 50.
     firsts = np.array([first for first, _ in TEN]) + 1.0
-    np.testing.assert_allclose(scores.probabilities[0], (firsts / firsts.sum(axis=1, keepdims=True)).mean(axis=0))
+    np.testing.assert_allclose(
+        scores.probabilities[0], (firsts / firsts.sum(axis=1, keepdims=True)).mean(axis=0), rtol=1e-6
+    )
     # The seven pictures that lie have more columns than rows; so have, through the mirrors, the six squares.
     assert scores.right() == 13
 

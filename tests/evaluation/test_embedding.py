@@ -17,6 +17,7 @@ from kerascnn.export import deployable
 from kerascnn.export.saved_model import write_saved_model
 from kerascnn.export.tflite import write_tflite
 from kerascnn.layers import ClassLabels, Preprocessing
+from support.messages import mentioning, refused
 
 SIZE = 8
 COLOURS = {"red.png": (250, 0, 0), "orange.png": (250, 125, 0), "blue.png": (0, 0, 200), "dark red.png": (50, 0, 0)}
@@ -73,7 +74,7 @@ def test_pictures_are_cut_as_for_evaluation(tmp_path):
     [whole] = embed(mean_colours(), [tmp_path]).features
     [centre] = embed(mean_colours(crop_fraction=0.5), [tmp_path]).features
     # The central square is 32 x 32, 24 x 24 of it red; its central 16 x 16 are red, as what is blurred into them is.
-    np.testing.assert_allclose(whole, [0.5625, 0.4375, 0], atol=0.01)
+    np.testing.assert_allclose(whole, [0.5625, 0.4375, 0], atol=0.012)
     np.testing.assert_allclose(centre, [1, 0, 0], atol=1e-5)
 
 
@@ -82,18 +83,18 @@ def test_a_network_inside_another_is_looked_into(pictures):
     np.testing.assert_allclose(red, [250 / 255, 0, 0], atol=1e-6)
 
 
-def test_a_trained_network(digits_run, photographs, tmp_path):
+def test_a_trained_network(tiny_digits_run, photographs, tmp_path):
     places = [photographs / kind / f"{number}.jpg" for kind in ("lying", "standing") for number in range(3)]
-    embedding = embed(digits_run.model, places)
-    assert embedding.features.shape == (6, 64)
+    embedding = embed(tiny_digits_run.model, places)
+    assert embedding.features.shape == (6, 8)
     # Its classifier makes of the features the probabilities that it gives.
     kernel, bias = next(
-        layer for layer in digits_run.model.layers[::-1] if isinstance(layer, keras.layers.Dense)
+        layer for layer in tiny_digits_run.model.layers[::-1] if isinstance(layer, keras.layers.Dense)
     ).get_weights()
     scores = np.exp(embedding.features.astype(float) @ kernel + bias)
-    expected = KerasPredictor(digits_run.model).probabilities(views_of(list(map(read_picture, places)), 32, 1.0))
+    expected = KerasPredictor(tiny_digits_run.model).probabilities(views_of(list(map(read_picture, places)), 32, 1.0))
     np.testing.assert_allclose(scores / scores.sum(axis=1, keepdims=True), expected, atol=1e-5)
-    write_saved_model(deployable(digits_run.model), tmp_path / "exported")
+    write_saved_model(deployable(tiny_digits_run.model), tmp_path / "exported")
     exported = embed(open_predictor(tmp_path / "exported"), places)
     # The exported form has batch normalization worked into its convolutions.
     np.testing.assert_allclose(exported.features, embedding.features, rtol=1e-4, atol=1e-4)
@@ -107,18 +108,18 @@ def test_many_pictures_are_read_once_each(tmp_path, monkeypatch):
     monkeypatch.setattr(naming, "read_picture", lambda path: read.append(path) or read_picture(path))
     embedding = embed(mean_colours(), [tmp_path])
     assert read == list(embedding.paths) == sorted(tmp_path.iterdir())
-    np.testing.assert_allclose(255 * embedding.features[:, 0], np.arange(count), atol=1e-4)
+    np.testing.assert_allclose(255 * embedding.features[:, 0], np.arange(count), atol=2e-4)
 
 
 def test_a_damaged_picture(pictures):
     (pictures / "cut.png").write_bytes((pictures / "red.png").read_bytes()[:40])
-    with pytest.raises(InputError, match=r"cut\.png cannot be read"):
+    with mentioning(InputError, "cut.png", "cannot be read"):
         embed(mean_colours(), [pictures])
     told = []
     embedding = embed(mean_colours(), [pictures], told.append)
     assert [path.name for path in embedding.paths] == sorted(COLOURS)
     assert len(told) == 1 and "cut.png cannot be read" in str(told[0])
-    with pytest.raises(InputError, match="there is no picture that can be read"):
+    with mentioning(InputError, "no picture"):
         embed(mean_colours(), [pictures / "cut.png"], told.append)
 
 
@@ -148,15 +149,15 @@ def test_files(tmp_path):
     assert loaded.features.dtype == np.float32
     np.testing.assert_array_equal(loaded.features, saved.features)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["features.npz"]
-    with pytest.raises(InputError, match=r"named \*\.npz, not .*features\.npy"):
+    with mentioning(InputError, "*.npz", tmp_path / "features.npy"):
         saved.save(tmp_path / "features.npy")
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be written: "):
+    with mentioning(InputError, tmp_path / "file" / "features.npz", "cannot be written"):
         saved.save(tmp_path / "file" / "features.npz")
     np.savez(tmp_path / "other.npz", features=np.zeros((2, 2)), paths=np.array(["one"]))
     np.savez(tmp_path / "pickle.npz", features=np.zeros((1, 2)), paths=np.array([Path("one")]))
     for name in ("other.npz", "pickle.npz", "file", "missing.npz"):
-        with pytest.raises(InputError, match="is not a file of features"):
+        with mentioning(InputError, tmp_path / name, "features"):
             Embedding.load(tmp_path / name)
 
 
@@ -211,31 +212,31 @@ def test_what_is_printed(models, pictures, tmp_path, command):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "parts"),
     [
-        ("{models}/missing {pictures}", "there is no model at {models}/missing."),
-        ("{models}/colours.keras {pictures}/missing.png", "there is no file {pictures}/missing.png."),
-        ("{models}/colours.keras {pictures}/notes.txt", "notes.txt cannot be read: not an image"),
-        ("{models}/colours.keras {pictures} --to features.npy", "--to must name a file of .npz, not features.npy."),
-        ("{models}/colours.keras {pictures} --neighbours a.gif", "--neighbours must name a file of .png, not a.gif."),
-        ("{models}/colours.keras {pictures} --to folder.npz", "--to must name a file, and folder.npz is a folder."),
-        ("{models}/colours.keras {pictures} --nearest 0", "must be a whole number of at least 1, not '0'"),
-        ("{models}/colours.keras {pictures} --nearest 3", "--nearest is about the picture of neighbours; say --neigh"),
-        ("{models}/colours.keras {pictures} --of a.png", "--of is about the picture of neighbours; say --neighbours"),
-        ("{models}/colours.keras {pictures} --neighbours a.png --of b.png", "--of b.png is none of the 4 pictures"),
-        ("{models}/colours.tflite {pictures}", "colours.tflite is a TFLite file, which gives probabilities and no fea"),
-        ("{models}/bare.keras {pictures}", "bare.keras does not end in a dense layer, so there are no features"),
-        ("{models}/bare {pictures}", "bare does not end in a dense layer, so there are no features"),
+        ("{models}/missing {pictures}", ["no model", "{models}/missing"]),
+        ("{models}/colours.keras {pictures}/missing.png", ["no file", "{pictures}/missing.png"]),
+        ("{models}/colours.keras {pictures}/notes.txt", ["notes.txt", "not an image"]),
+        ("{models}/colours.keras {pictures} --to features.npy", ["--to", ".npz", "features.npy"]),
+        ("{models}/colours.keras {pictures} --neighbours a.gif", ["--neighbours", ".png", "a.gif"]),
+        ("{models}/colours.keras {pictures} --to folder.npz", ["--to", "folder.npz", "folder"]),
+        ("{models}/colours.keras {pictures} --nearest 0", ["--nearest", "at least 1", "'0'"]),
+        ("{models}/colours.keras {pictures} --nearest 3", ["--nearest", "--neighbours"]),
+        ("{models}/colours.keras {pictures} --of a.png", ["--of", "--neighbours"]),
+        ("{models}/colours.keras {pictures} --neighbours a.png --of b.png", ["--of b.png", "4 pictures"]),
+        ("{models}/colours.tflite {pictures}", ["colours.tflite", "TFLite", "features"]),
+        ("{models}/bare.keras {pictures}", ["bare.keras", "dense layer"]),
+        ("{models}/bare {pictures}", ["bare", "dense layer"]),
     ],
 )
-def test_a_mistake_is_one_sentence(arguments, sentence, models, pictures, tmp_path, command, monkeypatch):
+def test_a_mistake_is_one_sentence(arguments, parts, models, pictures, tmp_path, command, monkeypatch):
     (pictures / "notes.txt").write_text("no picture")
     (tmp_path / "here" / "folder.npz").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
     places = {"models": models, "pictures": pictures}
     outcome = command("embed", *[word.format(**places) for word in arguments.split()])
-    assert (outcome.status, outcome.out) == (2, "")
-    assert sentence.format(**places) in outcome.err
+    refused(outcome, *[part.format(**places) for part in parts])
+    assert outcome.out == ""
     # Both where all is skipped that there is.
     assert len(set(outcome.err.splitlines())) == 1 and outcome.err.startswith("kerascnn: ")
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["folder.npz"]
@@ -244,5 +245,5 @@ def test_a_mistake_is_one_sentence(arguments, sentence, models, pictures, tmp_pa
 def test_one_picture_has_no_neighbours(models, pictures, tmp_path, command):
     arguments = "embed", models / "colours.keras", pictures / "red.png", "--to", tmp_path / "f.npz", "--neighbours"
     outcome = command(*arguments, tmp_path / "alike.png")
-    assert (outcome.status, outcome.out) == (2, "")
-    assert "red.png is the only picture, so it has no neighbours to draw." in outcome.err
+    assert outcome.out == ""
+    refused(outcome, "red.png", "neighbours")

@@ -9,6 +9,8 @@ from kerascnn.applications import create
 from kerascnn.evaluation import KerasPredictor, Protocol, evaluate
 from kerascnn.evaluation.fully_convolutional import fully_convolutional
 from kerascnn.layers import ClassLabels, Preprocessing
+from support import bounds
+from support.messages import mentioning
 
 GENERATOR = np.random.default_rng(0)
 
@@ -38,9 +40,9 @@ def test_the_same_network_at_its_own_size(name, size):
     maps = network.predict(images, verbose=0)
     assert maps.shape == (3, 1, 1, 5)
     # What remains is the order in which products are summed.
-    assert np.abs(maps[:, 0, 0] - logits).max() <= 1e-5 * np.abs(logits).max()
+    bounds.check(maps[:, 0, 0], logits, bounds.of_network(model), relative=True)
     probabilities, of_maps = (keras.ops.softmax(values).numpy() for values in (logits, maps[:, 0, 0]))
-    assert np.abs(probabilities - of_maps).max() <= 1e-6
+    bounds.check(of_maps, probabilities, bounds.of_probabilities(model, probabilities))
     assert network.count_params() == model.count_params()
     assert not any(isinstance(layer, keras.layers.Dense | keras.layers.Flatten) for layer in network.layers)
 
@@ -71,7 +73,8 @@ def test_every_place_is_the_network_on_the_crop_that_it_sees(ending):
     for row in range(3):
         for column in range(5):
             crop = image[:, 4 * row : 4 * row + 12, 4 * column : 4 * column + 12]
-            np.testing.assert_allclose(maps[0, row, column], model(crop).numpy()[0], atol=1e-6)
+            expected = model(crop).numpy()[0]
+            bounds.check(maps[0, row, column], expected, bounds.of_probabilities(model, expected))
 
 
 def test_a_mean_picture_is_stretched():
@@ -79,7 +82,8 @@ def test_a_mean_picture_is_stretched():
     model = classifier("resnet20", 32, mean=mean)
     network = fully_convolutional(model)
     images = pictures(2, 32, 32)
-    np.testing.assert_allclose(network(images).numpy()[:, 0, 0], model(images).numpy(), atol=1e-6)
+    expected = model(images).numpy()
+    bounds.check(network(images).numpy()[:, 0, 0], expected, bounds.of_probabilities(model, expected))
     assert network(pictures(1, 40, 52)).shape == (1, 3, 6, 5)
 
 
@@ -92,11 +96,12 @@ def test_probabilities_are_averaged_over_places_mirrors_and_scales():
     loaded = data.DataSet("noise", "noise", tuple("abcde"), examples, examples)
     measured = evaluate(KerasPredictor(model), loaded, protocol=Protocol("dense", (32,)))
     expected = (model(images).numpy() + model(images[:, :, ::-1]).numpy()) / 2
-    np.testing.assert_allclose(measured.probabilities, expected, atol=1e-6)
+    bound = bounds.of_probabilities(model, expected)
+    bounds.check(measured.probabilities, expected, bound)
     both, larger = (
         evaluate(KerasPredictor(model), loaded, protocol=Protocol("dense", sides)) for sides in ((32, 40), (40,))
     )
-    np.testing.assert_allclose(both.probabilities, (measured.probabilities + larger.probabilities) / 2, atol=1e-6)
+    bounds.check(both.probabilities, (measured.probabilities + larger.probabilities) / 2, bound)
     # 40 x 40 pixels are ten rows at the end of the network: 3 x 3 places of its window of 8.
     assert np.abs(larger.probabilities - measured.probabilities).max() > 1e-4
 
@@ -110,5 +115,5 @@ def test_what_cannot_be_evaluated_densely():
             keras.layers.Dense(2),
         ]
     )
-    with pytest.raises(InputError, match="the layer 'bn' between a flattening and a dense layer"):
+    with mentioning(InputError, "'bn'", "flatten", "dense"):
         fully_convolutional(KerasPredictor(model).network)

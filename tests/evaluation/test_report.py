@@ -12,6 +12,7 @@ from kerascnn.evaluation import Protocol, Scores
 from kerascnn.evaluation.page import Page
 from kerascnn.evaluation.report import write_report
 from kerascnn.evaluation.study import Measurement, Study, study
+from support.messages import mentioning
 
 VOID = {"meta", "img", "br"}
 
@@ -44,9 +45,9 @@ def read(page):
 
 
 @pytest.fixture(scope="module")
-def report(digits_run, few_digits, tmp_path_factory):
+def report(tiny_digits_run, few_digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report") / "deep" / "folder"
-    run = digits_run.folder.path
+    run = tiny_digits_run.folder.path
     measured = study([run, run / "model.keras"], few_digits, [Protocol("1 crop"), Protocol("10 crops")])
     return measured, write_report(measured, folder), folder
 
@@ -111,5 +112,5 @@ def test_names_cannot_write_markup():
 
 def test_a_folder_that_cannot_be_written(report, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="the report cannot be written to"):
+    with mentioning(InputError, "report", tmp_path / "file" / "report"):
         write_report(report[0], tmp_path / "file" / "report")

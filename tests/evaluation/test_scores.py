@@ -13,6 +13,7 @@ from kerascnn.evaluation.predictors import Facts
 from kerascnn.evaluation.run_report import report_run
 from kerascnn.layers import ClassLabels
 from kerascnn.training import RunFolder
+from support.messages import mentioning
 
 
 def scores(rows, labels, classes="abcdefg"):
@@ -67,14 +68,14 @@ def test_classes_are_matched_by_name():
     predictor = KerasPredictor(pixel_model(["c", "x", "a"]))
     measured = evaluate(predictor, red_data([20, 0], [0, 1], ("a", "c")))
     assert measured.accuracy() == 1.0
-    with pytest.raises(InputError, match="the model has 3 classes, and 'b' of reds is not among them"):
+    with mentioning(InputError, "3 classes", "'b'", "reds"):
         evaluate(predictor, red_data([20, 0], [0, 1], ("a", "b")))
 
 
 @pytest.mark.parametrize("shape", [(None, None, 3), (8, 9, 3), (8, 8, 1), (8,)])
 def test_other_models_are_refused(shape):
     model = keras.Sequential([keras.Input(shape), keras.layers.Dense(3)])
-    with pytest.raises(InputError, match="does not map square RGB pictures"):
+    with mentioning(InputError, "square RGB pictures"):
         KerasPredictor(model)
 
 
@@ -83,33 +84,33 @@ def test_a_model_without_names_gets_numbers():
     assert KerasPredictor(model).facts == Facts(("class 0", "class 1"), 4, 1.0)
 
 
-def test_the_main_classifier_is_the_one_that_predicts(googlenet_run, photographs):
-    predictor = open_predictor(googlenet_run.folder.path)
-    assert predictor.facts == Facts(("lying", "standing"), 72, 0.875)
+def test_the_main_classifier_is_the_one_that_predicts(tiny_stripes_run, photographs):
+    predictor = open_predictor(tiny_stripes_run.folder.path)
+    assert predictor.facts == Facts(("lying", "standing"), 16, 0.875)
     loaded = data.load(photographs)
     measured = evaluate(predictor, loaded)
-    assert measured.accuracy() == pytest.approx(googlenet_run.folder.history()[-1]["val_main_top1"])
+    assert measured.accuracy() == pytest.approx(tiny_stripes_run.folder.history()[-1]["val_main_top1"])
 
 
 @pytest.mark.parametrize(
-    ("name", "contents", "sentence"),
+    ("name", "contents", "parts"),
     [
-        ("model.keras", b"no zip", "is not a Keras model"),
-        ("model.tflite", b"no flatbuffer", "is not a TFLite file"),
-        ("saved_model.pb", b"\0", "is not a SavedModel"),
-        ("model.h5", b"", "is no model; give a .keras file"),
+        ("model.keras", b"no zip", ["model.keras", "Keras model"]),
+        ("model.tflite", b"no flatbuffer", ["model.tflite", "TFLite file"]),
+        ("saved_model.pb", b"\0", ["SavedModel"]),
+        ("model.h5", b"", ["model.h5", ".keras file"]),
     ],
 )
-def test_files_that_are_no_models(tmp_path, name, contents, sentence):
+def test_files_that_are_no_models(tmp_path, name, contents, parts):
     (tmp_path / name).write_bytes(contents)
-    with pytest.raises(InputError, match=sentence) as raised:
+    with mentioning(InputError, *parts) as raised:
         open_predictor(tmp_path if name == "saved_model.pb" else tmp_path / name)
     assert "\n" not in str(raised.value)
-    with pytest.raises(InputError, match="there is no model at"):
+    with mentioning(InputError, "no model", tmp_path / "missing.keras"):
         open_predictor(tmp_path / "missing.keras")
 
 
-@pytest.mark.parametrize("run", ["digits_run", "googlenet_run"])
+@pytest.mark.parametrize("run", ["tiny_digits_run", "tiny_stripes_run"])
 def test_plots_of_a_run(run, request, photographs, few_digits, tmp_path):
     run = request.getfixturevalue(run)
     loaded = few_digits if run.recipe.model == "resnet20" else data.load(photographs)
@@ -122,8 +123,8 @@ def test_plots_of_a_run(run, request, photographs, few_digits, tmp_path):
         with Image.open(folder.path / name) as picture:
             pixels = np.asarray(picture.convert("L"))
         assert min(pixels.shape) > 300
-        # A drawn plot is neither blank nor black.
-        assert 0.001 < np.mean(pixels < 200) < 0.5
+        # A drawn plot is neither blank nor black; where all predictions are of one class of two, half of it is dark.
+        assert 0.001 < np.mean(pixels < 200) < 0.7
     written = list((folder.tensorboard / "validation").iterdir())
     for picture in (b"confusion matrix", b"most wrong predictions"):
         assert any(picture in file.read_bytes() for file in written)

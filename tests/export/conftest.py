@@ -8,6 +8,7 @@ import pytest
 
 from kerascnn.data.dataset import ArrayExamples, DataSet
 from kerascnn.layers import ClassLabels, Preprocessing
+from support.networks import size_of
 
 
 @pytest.fixture
@@ -33,25 +34,10 @@ def greys():
     return DataSet("greys", "greys", ("dark", "light"), training, validation)
 
 
-# Small pictures, where size is not the point; other networks take 16 x 16.
-SIZE = {
-    "alexnet": 67,
-    "alexnetv2": 63,
-    "zfnet": 53,
-    **dict.fromkeys(("vgg11", "vgg13", "vgg16", "vgg16c", "vgg19"), 32),
-    **dict.fromkeys(("plain18", "plain34", "resnet18", "resnet34"), 32),
-    **dict.fromkeys(("resnet50", "resnet101", "resnet152"), 64),
-    "googlenet": 72,
-    "bninception": 64,
-    **dict.fromkeys(("inceptionv2", "inceptionv3"), 107),
-}
-
-
 @pytest.fixture
 def size(name) -> int:
     """Height and width of a network's pictures."""
-    yield SIZE.get(name, 16)
-    keras.backend.clear_session(free_memory=True)
+    return size_of(name)
 
 
 @pytest.fixture(scope="session")

@@ -27,29 +27,34 @@ def lopsided(digits_run):
     return model
 
 
-def test_layers_on_both_sides_of_a_lopsided_tensor_stay_in_float(lopsided, few_digits, tmp_path):
+@pytest.fixture(scope="module")
+def exported(lopsided, few_digits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lopsided") / "mine"
+    loose = Tolerance(changed=0.1)
+    return export(lopsided, few_digits, folder, formats=["tflite"], quantize=["none", "int8"], tolerance=loose)
+
+
+@pytest.mark.slow
+def test_layers_on_both_sides_of_a_lopsided_tensor_stay_in_float(lopsided, exported, few_digits):
     images = few_digits.validation.images.astype("float32")
-    shown = [few_digits.training.images[:128].astype("float32")]
-    write_tflite(lopsided, tmp_path / "int8.tflite", "int8", calibration=shown)
-    predictor = open_predictor(tmp_path / "int8.tflite")
+    file = exported.folder / "mine-int8.tflite"
+    predictor = open_predictor(file)
     assert predictor.facts.layers_in_float == ("conv3_3_1", "conv3_3_2")
-    found = operations_of(tmp_path / "int8.tflite")
+    found = operations_of(file)
     assert found.in_float == ("CONV_2D",)
     # In and out of float32 on the way, and at the end.
     assert found.counts["DEQUANTIZE"] == 2
     assert np.abs(predictor.probabilities(images) - np.asarray(lopsided(images))).max() < 0.15
 
 
-def test_they_are_named_where_the_export_is_described(lopsided, few_digits, tmp_path):
-    loose = Tolerance(changed=0.1)
-    exported = export(
-        lopsided, few_digits, tmp_path / "mine", formats=["tflite"], quantize=["none", "int8"], tolerance=loose
-    )
+@pytest.mark.slow
+def test_they_are_named_where_the_export_is_described(exported):
     rows = json.loads((exported.folder / "verification.json").read_text())["rows"]
     assert [row["layers_in_float"] for row in rows] == [[], [], ["conv3_3_1", "conv3_3_2"]]
     assert "In the TFLite int8 these layers" in (exported.folder / "model_card.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_healthy_network_is_quantized_whole(digits_run, few_digits, tmp_path):
     shown = [few_digits.training.images[:32].astype("float32")]
     write_tflite(deployable(digits_run.model), tmp_path / "int8.tflite", "int8", calibration=shown)

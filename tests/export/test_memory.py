@@ -20,6 +20,7 @@ def classifier(units):
     return keras.Model(pixels, keras.layers.Dense(2, name="fc3")(x))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 def test_memory_grows_with_the_weights_and_not_with_this_process(tmp_path):
     held = np.ones(30_000_000)

@@ -16,10 +16,10 @@ ABOUT = About("digits", "Ten digits, größer als sie waren.", author="A. Nonymo
 
 
 @pytest.fixture(scope="module")
-def files(digits_run, few_digits, tmp_path_factory):
+def files(tiny_digits_run, few_digits, tmp_path_factory):
     """One `.tflite` file a form."""
     folder = tmp_path_factory.mktemp("metadata")
-    model = deployable(digits_run.model)
+    model = deployable(tiny_digits_run.model)
     shown = [few_digits.training.images[:16].astype("float32")]
     for form in QUANTIZATIONS:
         write_tflite(model, folder / f"{form}.tflite", form, calibration=shown, about=ABOUT)
@@ -72,8 +72,8 @@ def test_every_field(files):
         assert all(entry.compress_type == zipfile.ZIP_STORED for entry in extras.infolist())
 
 
-def test_nothing_is_said_of_what_is_not_known(digits_run, tmp_path):
-    model = deployable(digits_run.model)
+def test_nothing_is_said_of_what_is_not_known(tiny_digits_run, tmp_path):
+    model = deployable(tiny_digits_run.model)
     write_tflite(model, tmp_path / "digits.tflite")
     _, found = metadata_of(tmp_path / "digits.tflite")
     assert found.name.decode() == model.name
@@ -81,7 +81,7 @@ def test_nothing_is_said_of_what_is_not_known(digits_run, tmp_path):
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 15])
-def test_the_network_stays_as_it_is_whatever_its_length(digits_run, length):
+def test_the_network_stays_as_it_is_whatever_its_length(tiny_digits_run, length):
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((1, 2), tf.float32)])
@@ -90,7 +90,7 @@ def test_the_network_stays_as_it_is_whatever_its_length(digits_run, length):
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([double.get_concrete_function()])
     network = converter.convert() + bytes(length)
-    metadata = model_metadata(About("x" * length), facts_of(digits_run.model))
+    metadata = model_metadata(About("x" * length), facts_of(tiny_digits_run.model))
     front, back = with_metadata(network, metadata)
     # Weights stay where they are within 16 bytes, and so do the metadata, as the schema asks.
     assert back.startswith(network) and len(front) % 16 == len(back) % 16 == (front + back).index(metadata) % 16 == 0

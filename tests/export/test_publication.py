@@ -10,6 +10,7 @@ import pytest
 from kerascnn import InputError
 from kerascnn.export import publication
 from kerascnn.export.publication import publish, staging
+from support.messages import mentioning
 
 # Publishes one generation after the other, each of two files that say which it is.
 PROGRAM = """
@@ -26,7 +27,7 @@ while True:
         for name in ("first", "second"):
             (staged / name).write_text(str(generation))
         publish(staged, folder)
-    if generation == 0:
+    if generation == 3:
         print("published", flush=True)
     generation += 1
 """
@@ -62,7 +63,7 @@ def test_killed_in_the_middle(tmp_path):
         process.communicate()
         assert process.returncode == -signal.SIGKILL
         seen.append(generation(folder))
-    assert max(seen) > 0
+    assert min(seen) >= 3
 
 
 def folder_with(path, text):
@@ -97,5 +98,5 @@ def test_an_interruption_leaves_the_old_one(tmp_path):
 def test_a_folder_that_may_not_be_written(tmp_path):
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
-    with pytest.raises(InputError, match="mine cannot be written: Permission denied"), staging(closed / "mine"):
+    with mentioning(InputError, closed / "mine", "Permission denied"), staging(closed / "mine"):
         pass

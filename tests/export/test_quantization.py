@@ -16,7 +16,8 @@ from kerascnn.evaluation.scores import views
 from kerascnn.export import Row, Tolerance, Verification, deployable, export
 from kerascnn.export.operations import operations_of
 from kerascnn.export.tflite import QUANTIZATIONS, QUANTIZERS, write_tflite
-from kerascnn.layers import ClassLabels, Preprocessing
+from kerascnn.layers import ClassLabels, LocalResponseNormalization, Preprocessing
+from support.messages import mentioning, names
 
 QUANTIZED = [form for form in QUANTIZATIONS if form != "none"]
 
@@ -78,6 +79,7 @@ def file_of(exported, form):
     return exported.folder / ("digits.tflite" if form == "none" else f"digits-{form}.tflite")
 
 
+@pytest.mark.slow
 def test_what_is_published(exported, quantizer):
     files = {file_of(exported, form).name for form in QUANTIZATIONS}
     written = {entry.name for entry in exported.folder.iterdir()}
@@ -93,6 +95,7 @@ def test_what_is_published(exported, quantizer):
     assert "TFLite int8 4" in card
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "share"), [("float16", 0.52), ("dynamic", 0.29), ("int8", 0.29), ("int16x8", 0.30)])
 def test_size_and_answers(exported, told, form, share):
     assert file_of(exported, form).stat().st_size < share * file_of(exported, "none").stat().st_size
@@ -106,6 +109,7 @@ def test_size_and_answers(exported, told, form, share):
     assert np.mean(found.argmax(axis=1) == expected.argmax(axis=1)) >= 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", QUANTIZATIONS)
 def test_operations_are_those_of_the_network(exported, form):
     found = operations_of(file_of(exported, form))
@@ -117,6 +121,7 @@ def test_operations_are_those_of_the_network(exported, form):
         assert found.in_float == ()
 
 
+@pytest.mark.slow
 def test_int8_takes_plain_pixels_and_has_a_scale_a_channel(exported):
     from ai_edge_litert.interpreter import Interpreter
 
@@ -133,6 +138,7 @@ def test_int8_takes_plain_pixels_and_has_a_scale_a_channel(exported):
     assert all(tensor["dtype"] == np.int8 for tensor in kernels)
 
 
+@pytest.mark.slow
 def test_all_integers(network, told, tmp_path, quantizer):
     images = told.validation.images.astype("float32")
     shown = [told.training.images[:128].astype("float32")]
@@ -156,7 +162,7 @@ def test_calibration_on_other_pictures_is_what_the_file_gets(brightness, greys, 
     result = exported("black", calibration=replace(greys, training=black))
     assert result.folder is None
     [failure] = result.verification.failures
-    assert failure.startswith("the TFLite int8 names 5 of 10 pictures otherwise than the model, more than 1;")
+    names(failure, "TFLite int8", "5 of 10", "more than 1;")
     assert [entry.name for entry in tmp_path.iterdir()] == ["own"]
 
 
@@ -168,15 +174,21 @@ def test_the_other_quantizer_is_quiet(brightness, greys, tmp_path, capfd, recwar
     assert [str(warning.message) for warning in recwarn if "debugging" in str(warning.message)] == []
 
 
-@pytest.mark.slow
-def test_powers_stay_in_float_and_are_named(googlenet_run, photographs, tmp_path):
-    loose = Tolerance(changed=0.5)
-    result = export(googlenet_run.model, data.load(photographs), tmp_path / "google", quantize="int8", tolerance=loose)
-    row = result.verification.rows[2]
+def test_powers_stay_in_float_and_are_named(greys, tmp_path):
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((8, 8, 3), name="pixels")
+    x = keras.layers.Conv2D(8, 3, activation="relu", name="conv1")(Preprocessing(std=255.0, name="scaled")(pixels))
+    x = LocalResponseNormalization(name="norm1")(x)
+    x = keras.layers.Conv2D(8, 3, activation="relu", name="conv2")(x)
+    scores = keras.layers.Dense(2, name="fc")(keras.layers.GlobalAveragePooling2D(name="pool")(x))
+    labels = ClassLabels(["dark", "light"], name="labels")(keras.layers.Softmax(name="softmax")(scores))
+    model, loose = keras.Model(pixels, labels, name="normalized"), Tolerance(changed=1.0)
+    result = export(model, greys, tmp_path / "normalized", formats=["tflite"], quantize="int8", tolerance=loose)
+    row = result.verification.rows[1]
     assert row.form == "TFLite int8"
     assert row.in_float == ("POW", "SQUARE")
     assert row.foreign == ()
-    assert row.operations["CONV_2D"] == 57
+    assert row.operations["CONV_2D"] == 2
 
 
 @pytest.mark.parametrize(("pixels", "type_of_input"), [(None, "float32"), ("uint8", "uint8")])
@@ -204,37 +216,38 @@ ROW = Row("TFLite int8", "int8", 0.9, 1000, 1000, 0, 0.3, 0.01, 1, 1.0)
 
 
 @pytest.mark.parametrize(
-    ("changes", "tolerance", "sentence"),
+    ("changes", "tolerance", "parts"),
     [
         ({"changed": 30}, Tolerance(), None),
-        ({"changed": 31}, Tolerance(), "names 31 of 1000 pictures otherwise than the model, more than 30"),
-        ({"changed": 6, "quantization": "float16"}, Tolerance(), "more than 5"),
+        ({"changed": 31}, Tolerance(), ["31 of 1000", "30"]),
+        ({"changed": 6, "quantization": "float16"}, Tolerance(), ["6 of 1000", "more than 5"]),
         ({"changed": 31}, Tolerance(changed=0.1), None),
         ({"changed": 1, "pictures": 10}, Tolerance(), None),
-        ({"changed": 2, "pictures": 10}, Tolerance(), "more than 1"),
-        ({"largest_difference": float("nan")}, Tolerance(), "up to nan"),
-        ({"foreign": ("FlexLRN",)}, Tolerance(), "needs operations that not every interpreter has: FlexLRN"),
-        ({"quantization": "none"}, Tolerance(), "up to 0.3 from the model's, more than 0.001"),
+        ({"changed": 2, "pictures": 10}, Tolerance(), ["2 of 10 ", "more than 1"]),
+        ({"largest_difference": float("nan")}, Tolerance(), ["nan"]),
+        ({"foreign": ("FlexLRN",)}, Tolerance(), ["FlexLRN"]),
+        ({"quantization": "none"}, Tolerance(), ["0.3 ", "0.001"]),
     ],
 )
-def test_the_gate(changes, tolerance, sentence):
+def test_the_gate(changes, tolerance, parts):
     failures = Verification((ROW, replace(ROW, **changes)), tolerance).failures
-    assert (sentence is None) == (failures == [])
-    assert sentence is None or sentence in failures[0]
+    assert (parts is None) == (failures == [])
+    if parts:
+        names(failures[0], *parts)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "parts"),
     [
-        ({"formats": ["caffe"]}, "format must be one of savedmodel, tflite, onnx, not 'caffe'"),
-        ({"formats": []}, "format must be one of savedmodel, tflite, onnx, not nothing"),
-        ({"quantize": "int4"}, "quantization must be one of none, float16, dynamic, int8, int16x8, not 'int4'"),
-        ({"quantizer": "torch"}, "quantizer must be one of tensorflow, litert, not 'torch'"),
-        ({"pixels": "uint16"}, "pixels must be one of uint8, int8, float32, not 'uint16'"),
+        ({"formats": ["caffe"]}, ["format ", "savedmodel, tflite, onnx", "'caffe'"]),
+        ({"formats": []}, ["format ", "savedmodel, tflite, onnx", "nothing"]),
+        ({"quantize": "int4"}, ["quantization ", "none, float16, dynamic, int8, int16x8", "'int4'"]),
+        ({"quantizer": "torch"}, ["quantizer ", "tensorflow, litert", "'torch'"]),
+        ({"pixels": "uint16"}, ["pixels ", "uint8, int8, float32", "'uint16'"]),
     ],
 )
-def test_refused_in_a_sentence(brightness, greys, tmp_path, arguments, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_refused_in_a_sentence(brightness, greys, tmp_path, arguments, parts):
+    with mentioning(InputError, *parts):
         export(brightness, greys, tmp_path / "never", **arguments)
 
 
@@ -242,25 +255,25 @@ def test_a_quantizer_that_is_not_installed_is_named_before_anything_is_done(brig
     find = importlib.util.find_spec
     missing = "ai_edge_quantizer"
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == missing else find(name, *more))
-    sentence = r"needs the package ai-edge-quantizer, which is not installed: pip install 'kerascnn\[litert\]'\."
-    with pytest.raises(InputError, match=sentence):
+    parts = ("ai-edge-quantizer", "pip install 'kerascnn[litert]'")
+    with mentioning(InputError, *parts):
         export(brightness, greys, tmp_path / "never", quantize="dynamic", quantizer="litert")
-    with pytest.raises(InputError, match=sentence):
+    with mentioning(InputError, *parts):
         write_tflite(deployable(brightness), tmp_path / "never.tflite", "dynamic", quantizer="litert")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("form", ["int8", "int16x8"])
 @pytest.mark.parametrize(
-    ("calibration", "sentence"),
+    ("calibration", "parts"),
     [
-        ([], "there are no pictures to calibrate with"),
-        ([np.zeros((9, 9, 9, 3))], r"a calibration picture is \(9, 9, 3\); the network takes \(8, 8, 3\)"),
-        ([np.zeros((9, 8, 8, 1))], r"a calibration picture is \(8, 8, 1\); the network takes \(8, 8, 3\)"),
+        ([], ["no pictures", "calibrate"]),
+        ([np.zeros((9, 9, 9, 3))], ["calibration", "(9, 9, 3)", "(8, 8, 3)"]),
+        ([np.zeros((9, 8, 8, 1))], ["calibration", "(8, 8, 1)", "(8, 8, 3)"]),
     ],
 )
-def test_pictures_that_cannot_calibrate(brightness, tmp_path, form, calibration, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_pictures_that_cannot_calibrate(brightness, tmp_path, form, calibration, parts):
+    with mentioning(InputError, *parts):
         write_tflite(deployable(brightness), tmp_path / "never.tflite", form, calibration=calibration)
     assert list(tmp_path.iterdir()) == []
 
@@ -271,13 +284,13 @@ def test_what_is_no_classifier_is_not_exported(greys, tmp_path):
     wide = keras.Input((32, 48, 3), name="pixels")
     oblong = keras.Model(wide, keras.layers.Dense(2, name="fc")(keras.layers.Flatten(name="flat")(wide)), name="oblong")
     for model in (maps, oblong):
-        with pytest.raises(InputError, match=f"'{model.name}' does not map square RGB pictures of one size to classes"):
+        with mentioning(InputError, f"'{model.name}'", "square RGB pictures"):
             export(model, greys, tmp_path / "never")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_too_few_pictures_to_calibrate_with(brightness, greys, tmp_path):
     few = replace(greys, training=greys.training.take(np.arange(7)))
-    with pytest.raises(InputError, match="has 7 training pictures; calibration needs at least 8"):
+    with mentioning(InputError, "7 training pictures", "calibration", "8"):
         export(brightness, greys, tmp_path / "few", quantize="int8", calibration=few)
     assert list(tmp_path.iterdir()) == []

@@ -3,8 +3,6 @@
 import base64
 import json
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,12 +13,10 @@ from kerascnn.data.pictures import decode_picture
 from kerascnn.data.pipeline import views_of
 from kerascnn.export import deployable
 from kerascnn.export.saved_model import write_saved_model
+from support.pages import Page
+from support.servers import LoopbackServer, QuietHandler, serving
 
-PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
-
-
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+PAGE = Page("docs/serving.md")
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +48,9 @@ def predict(signatures, request):
     }
 
 
+@pytest.mark.slow
 def test_request_and_answer(signatures):
-    request, answer = (json.loads(block) for block in blocks("json"))
+    request, answer = (json.loads(block) for block in PAGE.blocks("json"))
     [given] = predict(signatures, request)["predictions"]
     [printed] = answer["predictions"]
     assert set(given) == set(printed)
@@ -63,8 +60,9 @@ def test_request_and_answer(signatures):
     assert given["scores"] == sorted(given["scores"], reverse=True)
 
 
+@pytest.mark.slow
 def test_table_of_signatures(signatures):
-    rows = re.findall(r"^\| (`\w+`.*) \|$", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| (`\w+`.*) \|$", PAGE.text, re.MULTILINE)
     found = []
     for name in ("serve", "serve_uint8", "serve_bytes", "features"):
         [(input_name, given)] = signatures[name].structured_input_signature[1].items()
@@ -86,8 +84,9 @@ def shape(spec):
     return str(tuple(spec.shape)).replace("None", "any")
 
 
+@pytest.mark.slow
 def test_client(signatures, digits_run, tmp_path, monkeypatch, capsys):
-    class Served(BaseHTTPRequestHandler):
+    class Served(QuietHandler):
         def do_POST(self):
             assert self.path == "/v1/models/resnet20-digits:predict"
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -95,20 +94,12 @@ def test_client(signatures, digits_run, tmp_path, monkeypatch, capsys):
             self.end_headers()
             self.wfile.write(json.dumps(predict(signatures, request)).encode())
 
-        def log_message(self, *arguments):
-            pass
-
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("no_proxy", "*")
     for seed, name in enumerate(("digit.png", "photo.jpg")):
         Image.effect_noise((40, 30), 60 + seed).save(name, quality=95)
-    server = HTTPServer(("localhost", 0), Served)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        [code] = blocks("python")
-        exec(code.replace("8501", str(server.server_port)), {})
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(LoopbackServer(Served)) as server:
+        PAGE.run(replace={"localhost:8501": f"127.0.0.1:{server.server_port}"})
     lines = capsys.readouterr().out.splitlines()
     for line, name in zip(lines, ("digit.png", "photo.jpg"), strict=True):
         probabilities = digits_run.model(views_of([decode_picture(Path(name).read_bytes())], 32, 1.0)).numpy()[0]

@@ -14,6 +14,7 @@ from kerascnn.data.pipeline import views_of
 from kerascnn.evaluation.maps import classifier_input
 from kerascnn.export import deployable
 from kerascnn.export.saved_model import write_saved_model
+from support.networks import without_values
 
 PROGRAM = """
 import sys
@@ -29,6 +30,7 @@ files = [given[f"file{number}"].tobytes() for number in range(int(given["files"]
 answers = {}
 for name, argument in (
     ("serve", {"pixels": tf.constant(given["pixels"], tf.float32)}),
+    ("serving_default", {"pixels": tf.constant(given["pixels"], tf.float32)}),
     ("serve_uint8", {"pixels": tf.constant(given["pixels"])}),
     ("features", {"pixels": tf.constant(given["pixels"], tf.float32)}),
     ("serve_bytes", {"image_bytes": tf.constant(files)}),
@@ -86,12 +88,15 @@ def answers(digits_run, few_digits, tmp_path_factory):
     return np.load(folder / "answers.npz")
 
 
+@pytest.mark.slow
 def test_pixels_of_both_types(answers, digits_run, few_digits):
     expected = digits_run.model(few_digits.validation.images[:3])
     np.testing.assert_allclose(answers["serve_probabilities"], expected, atol=1e-5)
     np.testing.assert_array_equal(answers["serve_uint8_probabilities"], answers["serve_probabilities"])
+    np.testing.assert_array_equal(answers["serving_default_probabilities"], answers["serve_probabilities"])
 
 
+@pytest.mark.slow
 def test_features_are_what_the_classifier_sees(answers, digits_run):
     features = answers["features_features"]
     assert features.shape == (3, 64)
@@ -101,6 +106,7 @@ def test_features_are_what_the_classifier_sees(answers, digits_run):
     np.testing.assert_allclose(probabilities, answers["serve_probabilities"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_files_of_every_kind(answers, digits_run):
     pictures = [decode_picture(file) for file in files()]
     expected = np.asarray(digits_run.model(views_of(pictures, 32, 1.0)))
@@ -113,5 +119,8 @@ def test_files_of_every_kind(answers, digits_run):
 
 
 def test_where_features_are():
-    assert classifier_input(kerascnn.applications.AlexNetV2(input_shape=(63, 63, 3))).shape == (None, 4096)
+    assert classifier_input(without_values(kerascnn.applications.AlexNetV2, input_shape=(63, 63, 3))).shape == (
+        None,
+        4096,
+    )
     assert classifier_input(kerascnn.applications.ResNet20(include_top=False)) is None

@@ -8,8 +8,7 @@ if keras.backend.backend() != "jax":
     pytest.skip("runs on the JAX backend", allow_module_level=True)
 
 from kerascnn import applications
-
-SIZE = {"alexnet": 67, "zfnet": 53, "googlenet": 72, "inceptionv3": 107}
+from support.networks import size_of
 
 
 @pytest.fixture
@@ -21,7 +20,7 @@ def channels_first():
 
 @pytest.mark.parametrize("name", ["alexnet", "zfnet", "vgg11", "googlenet", "bninception", "inceptionv3", "resnet50"])
 def test_channels_first_is_the_same_network(name, channels_first, drawn_by_numpy):
-    size = SIZE.get(name, 32)
+    size = size_of(name)
     images = np.random.default_rng(0).normal(size=(2, size, size, 3)).astype("float32")
     first = applications.create(name, input_shape=(3, size, size), include_top=False, pooling="avg")
     found = first.predict(images.transpose(0, 3, 1, 2), verbose=0)

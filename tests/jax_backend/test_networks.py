@@ -13,14 +13,9 @@ if keras.backend.backend() != "jax":
 from kerascnn import applications, layers
 from kerascnn.applications import registry
 from kerascnn.applications.deep import DeepModel
+from support.networks import size_of
 
-# The smallest images, where size is not the point.
-SIZE = {"alexnet": 67, "alexnetv2": 63, "zfnet": 53, "googlenet": 72, "inceptionv2": 107, "inceptionv3": 107}
 HEADS = {"classes": 3, "aux_heads": True}
-
-
-def size_of(name):
-    return SIZE.get(name, 32)
 
 
 # The one that takes longest goes first.

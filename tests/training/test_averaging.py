@@ -67,6 +67,7 @@ def test_fit_ends_in_the_averages():
     assert model.evaluate(PICTURES, labels, verbose=0)[0] == pytest.approx(history["val_loss"][-1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_rules_hold_behind_a_loss_scale():
     """Keras puts the optimizer into another one where gradients are of 16 bits."""
     recipe = replace(Recipe.load("alexnet"), averaging=Averaging(0.9), schedule=Schedule("plateau", patience=1))

@@ -2,20 +2,15 @@
 
 import json
 import re
-import shlex
 import shutil
-from pathlib import Path
 
 import pytest
 
 from kerascnn.training import Conduct, Recipe, RunFolder
 from kerascnn.training.assembly import build
+from support.pages import Page, run_line
 
-PAGE = (Path(__file__).parents[2] / "docs" / "finetuning.md").read_text(encoding="utf-8")
-
-
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+PAGE = Page("docs/finetuning.md")
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +33,15 @@ def leave_run(name, folder, recipe):
     folder.write_recipe(recipe, "digits", 200, {}, Conduct())
 
 
+@pytest.mark.slow
 def test_commands(tiny_network, command, folder, monkeypatch):
     """The first leaves a run of what every page trains; one that is made in its place takes less time."""
     monkeypatch.chdir(folder)
     leave_run("resnet20-digits-20261120-101500", folder, Recipe.for_model("resnet20"))
-    first, line = [shlex.split(line) for block in blocks("sh") for line in block.splitlines()]
-    assert first == ["kerascnn", "train", "--limit", "200", "--epochs", "2"]
-    program, *arguments = [str(next(Path().glob(word))) if "*" in word else word for word in line]
-    assert program == "kerascnn"
-    # A network that has hardly learnt is near many ties, which is status 1.
-    outcome = command(*arguments, "--image-size", "16", "--json")
-    assert outcome.status in (0, 1), outcome.err
+    first, line = PAGE.lines()
+    assert first == "kerascnn train --limit 200 --epochs 2"
+    # A network that has hardly learnt is near many ties.
+    outcome = run_line(command, line, "--image-size", 16, "--json", statuses=(0, 1))
     assert "begins with runs/resnet20-digits-" in outcome.err
     plan, *epochs, report = [json.loads(line) for line in outcome.out.splitlines()]
     assert [plan["event"], report["event"]] == ["fine_tuning", "report"] and len(epochs) == 4
@@ -67,7 +60,7 @@ def test_the_plan_is_the_one_that_is_printed(monkeypatch):
     console = output()
     with console.capture() as captured:
         console.print(plan_table(plan(ResNet20(classes=2), Recipe.load("finetune").fine_tuning)))
-    shown = re.search(r"^ *stage .*?(?=^```)", PAGE, re.MULTILINE | re.DOTALL)
+    shown = re.search(r"^ *stage .*?(?=^```)", PAGE.text, re.MULTILINE | re.DOTALL)
     assert captured.get().split() == shown[0].split()
 
 
@@ -76,9 +69,7 @@ def test_code(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     leave_run("resnet20-digits", tmp_path, Recipe.for_model("resnet20"))
     shutil.copytree(folder / "photos", tmp_path / "photos")
-    [code] = blocks("python")
-    names = {}
-    exec(code, names)
+    names = PAGE.run()
     assert names["tuned"].recipe.epochs == 2
     assert names["grey"].input_shape == (None, 32, 32, 1)
     assert names["pyramid"].output["C5"].shape[-1] == 1024

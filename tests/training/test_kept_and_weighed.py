@@ -12,6 +12,7 @@ from kerascnn.data.cache import pictures_folder
 from kerascnn.data.pipeline import evaluation_batches
 from kerascnn.training import Recipe, train
 from kerascnn.training.conduct import Conduct
+from support.messages import mentioning
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,7 @@ def balanced_run(uneven, tmp_path_factory):
     return run, loaded, kept, files
 
 
+@pytest.mark.slow
 def test_every_class_counts_the_same_in_the_loss(balanced_run):
     run, loaded, _, _ = balanced_run
     labels = loaded.training.labels
@@ -62,6 +64,7 @@ def test_every_class_counts_the_same_in_the_loss(balanced_run):
     assert float(run.folder.history()[0]["loss"]) == pytest.approx(np.mean(of_classes), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_pictures_are_kept_where_they_are_found_again(balanced_run):
     _, loaded, kept, files = balanced_run
     # Pixels and shapes of two splits.
@@ -74,10 +77,11 @@ def test_pictures_of_an_archive_are_kept_with_them(uneven, tmp_path):
     assert str(pictures_folder(loaded)).startswith(loaded.workspace.name)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_cache(balanced_run):
     assert balanced_run[0].folder.read_conduct().cache == "disk"
 
 
 def test_other_weights_are_refused():
-    with pytest.raises(InputError, match="'none' or 'balanced', not 'even'"):
+    with mentioning(InputError, "'none'", "'balanced'", "'even'"):
         Recipe(class_weights="even")

@@ -13,6 +13,7 @@ from kerascnn.data import Augmentation
 from kerascnn.training import Recipe, choose_precision, recipes, resolved
 from kerascnn.training.assembly import assemble, compile_for
 from kerascnn.training.recipe_files import FOLDER
+from support.messages import mentioning
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.yaml")), ids=lambda file: file.stem)
@@ -28,46 +29,44 @@ def test_every_network_has_a_recipe():
 
 
 @pytest.mark.parametrize(
-    ("values", "sentence"),
+    ("values", "parts"),
     [
-        ({"epoch": 3}, "unknown field 'epoch'; the closest is 'epochs'"),
-        ({"optimizer": {"learning_rat": 3}}, r"'optimizer.learning_rat'; the closest is 'optimizer\.learning_rate'"),
-        ({"epochs": "many"}, "mine.yaml: epochs must be a whole number, not 'many'"),
-        ({"epochs": 2.5}, "epochs must be a whole number, not 2.5"),
-        ({"epochs": None}, "epochs must be a whole number, not null"),
-        ({"augmentation": {"flip": 1}}, "augmentation.flip must be true or false, not 1"),
-        ({"augmentation": {"crop_area": [1]}}, "augmentation.crop_area must be a list of 2, each a number or null"),
-        ({"optimizer": {"name": "lion"}}, "mine.yaml: optimizer.name must be sgd or adam or rmsprop, not 'lion'"),
-        ({"optimizer": {"name": "rmspop"}}, "not 'rmspop'; the closest is rmsprop"),
-        ({"optimizer": "sgd"}, r"optimizer must be a group of fields \(name, learning_rate, .*, not 'sgd'"),
-        ({"optimizer": {"learning_rate": 0}}, "mine.yaml: optimizer.learning_rate must be above 0, not 0"),
-        ({"averaging": {"decay": 1}}, "averaging.decay must be from 0 to less than 1, not 1"),
-        ({"base": "resnett"}, "mine.yaml builds on 'resnett', which does not exist; did you mean resnet"),
-        ({"epochs": 0}, "epochs must be at least 1, not 0"),
-        ({"seed": -1}, "seed must be from 0 to 2147483647, not -1"),
-        ({"model": "resnet"}, "no model 'resnet'; did you mean"),
+        ({"epoch": 3}, ("'epoch'", "'epochs'")),
+        ({"optimizer": {"learning_rat": 3}}, ("'optimizer.learning_rat'", "'optimizer.learning_rate'")),
+        ({"epochs": "many"}, ("mine.yaml", "epochs", "whole number", "'many'")),
+        ({"epochs": 2.5}, ("epochs", "whole number", "2.5")),
+        ({"epochs": None}, ("epochs", "whole number", "null")),
+        ({"augmentation": {"flip": 1}}, ("augmentation.flip", "true or false", "not 1")),
+        ({"augmentation": {"crop_area": [1]}}, ("augmentation.crop_area", "list of 2", "number", "null")),
+        ({"optimizer": {"name": "lion"}}, ("mine.yaml", "optimizer.name", "sgd", "adam", "rmsprop", "'lion'")),
+        ({"optimizer": {"name": "rmspop"}}, ("'rmspop'", "closest", "rmsprop")),
+        ({"optimizer": "sgd"}, ("optimizer", "name, learning_rate, ", "'sgd'")),
+        ({"optimizer": {"learning_rate": 0}}, ("mine.yaml", "optimizer.learning_rate", "above 0", "not 0")),
+        ({"averaging": {"decay": 1}}, ("averaging.decay", "from 0", "less than 1", "not 1")),
+        ({"base": "resnett"}, ("mine.yaml", "'resnett'", "did you mean resnet")),
+        ({"epochs": 0}, ("epochs", "at least 1", "not 0")),
+        ({"seed": -1}, ("seed", "from 0 to 2147483647", "-1")),
+        ({"model": "resnet"}, ("model", "'resnet'", "did you mean")),
     ],
 )
-def test_mistakes_are_named(tmp_path, values, sentence):
+def test_mistakes_are_named(tmp_path, values, parts):
     import yaml
 
     file = tmp_path / "mine.yaml"
     file.write_text(yaml.safe_dump(values))
-    with pytest.raises(InputError, match=sentence) as raised:
+    with mentioning(InputError, *parts) as raised:
         Recipe.load(file)
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    ("contents", "sentence"), [("a: [1", "is not YAML"), ("- 1", "holds no fields"), (None, "cannot be read")]
-)
-def test_files_that_are_no_recipes(tmp_path, contents, sentence):
+@pytest.mark.parametrize(("contents", "reason"), [("a: [1", "YAML"), ("- 1", "no fields"), (None, "cannot be read")])
+def test_files_that_are_no_recipes(tmp_path, contents, reason):
     file = tmp_path / "mine.yaml"
     if contents:
         file.write_text(contents)
-    with pytest.raises(InputError, match=sentence):
+    with mentioning(InputError, "mine.yaml", reason):
         Recipe.load(file)
-    with pytest.raises(InputError, match="no recipe 'resnet_smal'; did you mean resnet_small"):
+    with mentioning(InputError, "'resnet_smal'", "did you mean resnet_small"):
         Recipe.load("resnet_smal")
 
 
@@ -140,7 +139,7 @@ def test_a_recipe_builds_on_another(tmp_path):
     assert other.optimizer == replace(small.optimizer, nesterov=False)
     assert (other.iterations, other.augmentation, other.pixels) == (50, Augmentation(), small.pixels)
     (tmp_path / "mine.yaml").write_text("base: other.yaml\n")
-    with pytest.raises(InputError, match=r"builds on itself: other.yaml -> mine.yaml"):
+    with mentioning(InputError, "itself", "other.yaml -> mine.yaml"):
         Recipe.load(tmp_path / "other.yaml")
 
 
@@ -157,8 +156,8 @@ def test_settings_of_a_command_line():
     assert (recipe.epochs, recipe.iterations) == (3, None)
     assert (recipe.optimizer.learning_rate, recipe.optimizer.weight_decay) == (0.01, 1e-4)
     assert recipe.schedule.at == [10, 20]
-    for text, sentence in [("epochs", "takes NAME=VALUE"), ("optimizer.lr=1", "unknown field"), ("a=[", "is not YAML")]:
-        with pytest.raises(InputError, match=sentence):
+    for text, part in [("epochs", "NAME=VALUE"), ("optimizer.lr=1", "optimizer.lr"), ("a=[", "YAML")]:
+        with mentioning(InputError, part):
             recipe.with_settings([text])
 
 
@@ -184,7 +183,7 @@ def test_weights_that_begin_at_zero(few_digits):
     zero = {weight.path for weight in model.trainable_variables if weight.path.endswith("gamma") and not np.any(weight)}
     # Two blocks in each of four stages.
     assert zero == {f"conv{stage}_{block}_2_bn/gamma" for stage in range(2, 6) for block in (1, 2)}
-    with pytest.raises(InputError, match="'nothing' matches no weight of resnet18"):
+    with mentioning(InputError, "'nothing'", "resnet18"):
         assemble(resolved(recipe.with_settings(["initialization.zeros=nothing"]), few_digits), few_digits)
 
 

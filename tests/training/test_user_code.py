@@ -9,6 +9,7 @@ import pytest
 from kerascnn import InputError, data
 from kerascnn.applications import GoogLeNet, ResNet20
 from kerascnn.training import Recipe, callbacks_for, compile_for, resume, train
+from support.messages import mentioning
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 72, 72, 3)).astype("float32")
 LABELS = keras.utils.to_categorical(np.arange(8) % 2, 2)
@@ -32,6 +33,7 @@ def test_fit_with_auxiliary_heads_and_class_weights(googlenet):
     assert np.isfinite(history["loss"]).all()
 
 
+@pytest.mark.slow
 def test_class_weights_reach_every_head(googlenet):
     """With weight 0 for a class only the other one's pictures count, in the sum of all heads' losses."""
     weights = np.array([1.0, 0.0])[np.argmax(LABELS, 1)].astype("float32")
@@ -44,6 +46,7 @@ def test_class_weights_reach_every_head(googlenet):
     assert measured["loss"] == pytest.approx(total, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_label_for_every_head_is_as_good(googlenet):
     single = googlenet.evaluate(IMAGES, LABELS, verbose=0, return_dict=True)
     several = googlenet.evaluate(IMAGES, dict.fromkeys(googlenet.output, LABELS), verbose=0, return_dict=True)
@@ -60,7 +63,7 @@ def test_fit_with_one_head():
 
 def test_epochs_must_be_known():
     model = ResNet20(input_shape=(8, 8, 3), classes=2)
-    with pytest.raises(InputError, match="say how long they are with steps_per_epoch"):
+    with mentioning(InputError, "steps_per_epoch"):
         compile_for(model, Recipe.load("resnet_small"))
     compile_for(model, replace(Recipe.load("resnet_small"), iterations=100).with_settings(["schedule.warmup_epochs=0"]))
 
@@ -73,6 +76,7 @@ def own_model():
     return keras.Model(pixels, keras.layers.Dense(10, "softmax", name="own_fc")(x), name="mine")
 
 
+@pytest.mark.slow
 def test_train_takes_a_model_of_one_s_own_and_the_name_of_data(own_model, tmp_path):
     recipe = Recipe.load("resnet20").with_values(epochs=1, batch_size=32, precision="float32")
     before = own_model.get_layer("own_conv").kernel.numpy()
@@ -90,16 +94,16 @@ def test_train_takes_a_model_of_one_s_own_and_the_name_of_data(own_model, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("settings", "classes", "sentence"),
+    ("settings", "classes", "parts"),
     [
-        (["image_size=32"], 10, r"mine takes pictures of \(8, 8, 3\), not of \(32, 32, 3\)"),
-        ([], 7, r"mine has an output of shape \(7,\) for 10 classes"),
+        (["image_size=32"], 10, ("(8, 8, 3)", "(32, 32, 3)")),
+        ([], 7, ("output", "(7,)", "10 classes")),
     ],
 )
-def test_a_model_of_one_s_own_must_fit(settings, classes, sentence, few_digits, tmp_path):
+def test_a_model_of_one_s_own_must_fit(settings, classes, parts, few_digits, tmp_path):
     pixels = keras.Input((8, 8, 3))
     outputs = keras.layers.Dense(classes, "softmax")(keras.layers.GlobalAveragePooling2D()(pixels))
     recipe = Recipe.load("resnet20").with_settings(settings)
-    with pytest.raises(InputError, match=sentence):
+    with mentioning(InputError, "mine", *parts):
         train(recipe, few_digits, model=keras.Model(pixels, outputs, name="mine"), runs=tmp_path)
     assert not list(tmp_path.iterdir())

@@ -16,6 +16,7 @@ from tensorboard.plugins.hparams import metadata
 
 from kerascnn.evaluation import Scores
 from kerascnn.evaluation.run_report import captions, worst_mistakes
+from kerascnn.training import progress
 from kerascnn.training.event_files import EventFile
 from kerascnn.training.norms import Norms
 from kerascnn.training.pace import Pace, Waiting
@@ -196,14 +197,15 @@ def test_json_lines():
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_one_live_line(terminal):
+def test_one_live_line(terminal, monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_UPDATES", 0.05)
     console = Console(file=io.StringIO(), force_terminal=terminal, width=100, color_system=None)
     live = LiveProgress(2, 10, 32, console)
     live.on_train_begin()
     for epoch in range(2):
         live.on_epoch_begin(epoch)
         for step in range(10):
-            time.sleep(0.06)
+            time.sleep(0.006)
             live.on_train_batch_end(step, {"loss": 0.5})
         figures = {"loss": 0.5, "top1": 0.5, "val_loss": 0.5, "val_top1": 0.5, "images_per_second": 100.0}
         live.on_epoch_end(epoch, figures)

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
 
+from kerascnn.applications import cifar_resnet
 from kerascnn.training import Recipe
+from support import fake_trial
 
-FAKE = Path(__file__).with_name("fake_trial.py")
+
+@pytest.fixture
+def shallow(monkeypatch):
+    """Has ResNet-20 be built with one block a stage instead of three, which takes a third of the time."""
+    monkeypatch.setitem(cifar_resnet.BLOCKS_OF_DEPTH, 20, 1)
+
+
+@pytest.fixture
+def swift(shallow, monkeypatch):
+    """Has the fake trials be looked at a hundred times a second, and a search draw no figures."""
+    from kerascnn.training.search import figures, processes
+
+    monkeypatch.setattr(processes, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(figures, "draw", lambda *_: [])
 
 
 @pytest.fixture(scope="session")
 def fake():
-    """The module `fake_trial`."""
-    spec = importlib.util.spec_from_file_location("fake_trial", FAKE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The module `support.fake_trial`."""
+    return fake_trial
 
 
 @pytest.fixture
@@ -36,7 +46,8 @@ def plan_of():
             "classes": 10,
             "objective": Objective("val_top1", "max"),
             "epochs": 4,
-            "program": [sys.executable, str(FAKE)],
+            # It needs no packages, and finding them takes most of the time in which Python starts.
+            "program": [sys.executable, "-S", fake_trial.__file__],
         }
         return Plan(recipe, Space.from_dict(space, recipe), "digits", **{**options, **values})
 

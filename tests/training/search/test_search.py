@@ -4,13 +4,20 @@ import json
 import math
 
 import pytest
+from PIL import Image
 
+from kerascnn.training.search import figures
 from kerascnn.training.search.journal import Journal
 from kerascnn.training.search.median import is_poor
 from kerascnn.training.search.objective import Objective
 from kerascnn.training.search.plan import SearchFolder
 from kerascnn.training.search.processes import Limits
 from kerascnn.training.search.tuning import resume_search, search
+
+pytestmark = pytest.mark.usefixtures("swift")
+
+# What `swift` leaves out.
+DRAW = figures.draw
 
 TOP1 = Objective("val_top1", "max")
 
@@ -174,11 +181,10 @@ def test_a_poor_trial_is_stopped_early(plan_of, begin, told, fake):
 
 
 @pytest.mark.slow
-def test_what_a_search_leaves(plan_of, begin, told, fake):
-    from PIL import Image
-
+def test_what_a_search_leaves(plan_of, begin, told, monkeypatch):
     plan = plan_of(SPACE, tuner="random", max_trials=10)
     folder = begin(plan)
+    monkeypatch.setattr(figures, "draw", DRAW)
     found = search(folder, plan, told.append, nothing)
     report = json.loads((folder.path / "report.json").read_text())
     scores = [trial["score"] for trial in report["trials"]]

@@ -1,20 +1,16 @@
 """Several devices and several processes against one device, on the same global batches."""
 
 import json
-import os
-import runpy
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 from kerascnn.training.strategy import choose_devices
+from support import on_devices
+from support.servers import free_ports
 
-PROGRAM = Path(__file__).with_name("on_devices.py")
+MAIN = "support.on_devices:main"
 
 # The sums over a batch are taken in another order, which float32 rounds otherwise: 2^-24 an addition. Six steps leave
 # differences of about 3e-8 in the weights here; what is wrong (a share forgotten, clipping before the sum, another
@@ -22,51 +18,24 @@ PROGRAM = Path(__file__).with_name("on_devices.py")
 ROUNDING = 1e-5
 
 
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def start(asked, folder, config=None):
-    environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
-    if config:
-        environment["TF_CONFIG"] = json.dumps(config)
-    command = [sys.executable, str(PROGRAM), asked, str(folder)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory):
+def outcomes(forks, tmp_path_factory):
     """Folders of what two devices, and two workers, left behind."""
-    two_devices, two_workers = tmp_path_factory.mktemp("devices"), tmp_path_factory.mktemp("workers")
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
-    processes = [start("cpu:2", two_devices)]
-    for index in range(2):
-        task = {"type": "worker", "index": index}
-        processes.append(start("cpu", two_workers, {"cluster": cluster, "task": task}))
-    try:
-        for process in processes:
-            said, _ = process.communicate(timeout=280)
-            assert process.returncode == 0, said
-            assert "ran out of data" not in said
-    finally:
-        for process in processes:
-            process.kill()
-    return {"devices": two_devices, "workers": two_workers}
+    folders = {where: tmp_path_factory.mktemp(where) for where in ("devices", "workers")}
+    started = [forks.start(MAIN, "cpu:2", folders["devices"], output=folders["devices"] / "said.txt")]
+    started += forks.start_workers(MAIN, "cpu", folders["workers"], ports=free_ports(2), folder=folders["workers"])
+    for fork in started:
+        assert fork.wait() == 0, fork.said()
+        assert "ran out of data" not in fork.said()
+    return folders
 
 
 @pytest.fixture(scope="module")
 def on_one():
-    program = runpy.run_path(str(PROGRAM))
     devices = choose_devices("cpu")
-    model, history = program["trained"](devices)
-    tuned = program["trained"](devices, *program["TUNED"])[0].get_weights()
-    scale = program["scaled_loss"](devices)
+    model, history = on_devices.trained(devices)
+    tuned = on_devices.trained(devices, *on_devices.TUNED)[0].get_weights()
+    scale = on_devices.scaled_loss(devices)
     return {"weights": model.get_weights(), "history": history, "scale": scale, "tuned": tuned}
 
 

@@ -46,6 +46,7 @@ def test_when_one_fails_the_others_are_stopped(monkeypatch):
     assert time.monotonic() - begun < 20
 
 
+@pytest.mark.slow
 def test_who_does_not_stop_is_killed(monkeypatch):
     monkeypatch.setattr(local_workers, "GRACE_SECONDS", 0.5)
     deaf = """

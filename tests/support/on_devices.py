@@ -1,12 +1,8 @@
-"""Small trainings on the devices that are asked for, as a program: `on_devices.py DEVICES FOLDER`.
-
-It writes what came out to FOLDER/weights-WORKER.npz and FOLDER/figures-WORKER.json.
-"""
+"""Small trainings on the devices that are asked for."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import keras
@@ -124,7 +120,9 @@ def dropped(devices: Devices) -> list[list[float]]:
     return [result.numpy()[0].tolist() for result in devices.strategy.experimental_local_results(step())]
 
 
-def main(asked: str, folder: Path) -> None:
+def main(asked: str, target: str) -> None:
+    """Writes what came out to weights-WORKER.npz and figures-WORKER.json in a folder."""
+    folder = Path(target)
     tf.config.experimental.enable_op_determinism()
     devices = choose_devices(asked)
     model, history = trained(devices)
@@ -136,7 +134,3 @@ def main(asked: str, folder: Path) -> None:
         np.savez(folder / "tuned.npz", *trained(devices, *TUNED)[0].get_weights())
         model.save(folder / "model.keras")
     (folder / f"figures-{devices.worker}.json").write_text(json.dumps(figures))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))

@@ -31,6 +31,10 @@ def main(folder: Path) -> int:
     with (folder / "starts.txt").open("a") as file:
         file.write(f"{recipe['batch_size']}\n")
     if rate == HANGS or (rate == WAITS and not (folder.parent / "go").exists()):
+        import site
+
+        # With `python -S` there are no packages before.
+        site.main()
         from kerascnn.training.search.trial_program import end_with
 
         end_with(assignment["parent"])

@@ -1,6 +1,6 @@
 """torchvision's networks, written in PyTorch with torchvision's names of modules, so that their state dicts are alike.
 
-The fixture `torch_peers` loads this where PyTorch is installed.
+The fixture `torch_peers` imports this where PyTorch is installed.
 """
 
 import torch

@@ -1,0 +1,191 @@
+"""Files of tensors that are made up, damaged or hostile: nothing in them is run, and no memory is filled."""
+
+import contextlib
+import os
+import pickle
+import re
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from kerascnn import InputError
+from kerascnn.applications import tensor_pickles
+from kerascnn.applications.tensor_files import read_tensors
+from support.messages import mentioning, names
+from support.torch_files import VALUES, Storage, Tensor, archive, opcodes, pickled, row, tensor
+
+pytestmark = pytest.mark.usefixtures("torch_names")
+
+
+def refusal(path):
+    with pytest.raises(InputError) as refused:
+        read_tensors(path)
+    sentence = str(refused.value)
+    assert sentence.startswith(str(path)) and sentence.endswith(".") and sentence.count(". ") == 0
+    return sentence
+
+
+class Call:
+    """Pickles as the call of a function."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("write", [archive, row])
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [(os.system, f"{os.name}.system"), (eval, "__builtin__.eval"), (getattr, "__builtin__.getattr")],
+    ids=["system", "eval", "getattr"],
+)
+def test_nothing_of_a_pickle_is_run(write, function, name, tmp_path):
+    left = tmp_path / "left"
+    order = f"touch {left}" if function is os.system else f"open({str(left)!r}, 'w')"
+    path = write(tmp_path / "evil.pth", {"weight": tensor(), "evil": Call(function, order)})
+    # Python's own would have done it.
+    if write is archive and function is not getattr:
+        contents, _ = pickled(Call(function, order))
+        pickle.loads(contents)
+        assert left.exists()
+        left.unlink()
+    names(refusal(path), name, "tensors")
+    assert not left.exists()
+
+
+def shaped(offset, shape, strides, **options):
+    return {"w": Tensor(Storage("FloatStorage", "0", VALUES, **options), offset, shape, strides)}
+
+
+@pytest.mark.parametrize("write", [archive, row])
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (shaped(1, (12,), (1,)), r"\(12,\).*beyond the 12 values"),
+        (shaped(0, (2, 6), (7, 1)), "beyond the 12"),
+        (shaped(1 << 62, (1,), (1,)), "beyond the 12"),
+        (shaped(0, (1 << 40, 1 << 40), (0, 0)), "beyond the 12"),
+        (shaped(0, (1 << 70,), (0,)), "shape.*strides"),
+        (shaped(0, (2,), (-1,)), "shape.*strides"),
+        (shaped(-1, (2,), (1,)), "shape.*strides"),
+        (shaped(0, (2, 6), (1,)), "shape.*strides"),
+        (shaped(0, (1,) * 65, (1,) * 65), "shape.*strides"),
+        (shaped(0, (2.0,), (1,)), "not described as PyTorch"),
+        (shaped(0, (1 << 40,), (1,), size=1 << 40), "more than the file|not all there"),
+        (shaped(0, (1,), (1,), size=-1), "not described as PyTorch"),
+        ({"w": Tensor("no storage", 0, (1,), (1,))}, "not described as PyTorch"),
+        ({"w": Tensor(Storage("QInt8Storage", "0", VALUES), 0, (1,), (1,))}, r"torch\.QInt8Storage"),
+        ({f"w{number}": tensor(np.zeros(10_000, "float32")) for number in range(9)}, "more than the file"),
+        ({"epoch": 3}, "dict of tensors"),
+        ([tensor()], "dict of tensors"),
+        ({(1, 2): tensor()}, "keys"),
+    ],
+)
+def test_tensors_that_cannot_be(write, state, reason, tmp_path):
+    assert re.search(reason, refusal(write(tmp_path / "made_up.pth", state)))
+
+
+@pytest.mark.parametrize(
+    ("contents", "reason"),
+    [
+        # A place in the memory for which Python's own unpickler would make room.
+        (opcodes("EMPTY_DICT", b"r\xff\xff\xff\x7f"), "dict of tensors"),
+        (opcodes(b"\x8e" + struct.pack("<Q", 1 << 60)), "damaged"),
+        (opcodes(b"\x8b\xff\xff\xff\x7f"), "damaged"),
+        (opcodes(*["MARK"] * 100_000, *["TUPLE"] * 99_999), "dict of tensors"),
+        (opcodes("EMPTY_DICT", *["EMPTY_TUPLE", *["TUPLE1"] * 200_000], "NONE", "SETITEM"), "keys"),
+        (opcodes(*["EMPTY_LIST"] * 200_000, *["APPEND"] * 199_999), "dict of tensors"),
+        (opcodes("EMPTY_DICT", "EMPTY_TUPLE", "REDUCE"), "no function"),
+        (opcodes(b"ctorch\nFloatStorage\n", "EMPTY_TUPLE", "REDUCE"), "no function"),
+        (opcodes(b"ctorch._utils\n_rebuild_tensor_v2\n", "EMPTY_TUPLE", "NEWOBJ"), "NEWOBJ"),
+        (opcodes(b"ccollections\nOrderedDict\n", "EMPTY_DICT", "BUILD"), "state"),
+        (opcodes(b"Pname\n"), "PERSID"),
+        (opcodes("EMPTY_DICT", "BINPERSID"), "storage"),
+        (opcodes("EMPTY_LIST", "EMPTY_LIST", "STACK_GLOBAL"), "damaged"),
+        # The same long list a thousand times, each of which would be walked through.
+        (
+            opcodes(
+                *(b"X\1\0\0\0a", "NONE", "TUPLE2", b"q\0"),
+                *("EMPTY_LIST", b"q\1", "MARK", *[b"h\0"] * 50_000, "APPENDS"),
+                *[b"ccollections\nOrderedDict\n", b"h\1", "TUPLE1", "REDUCE"] * 1000,
+            ),
+            "longer than",
+        ),
+        (opcodes("REDUCE"), "damaged"),
+        (opcodes("EMPTY_DICT", "APPENDS"), "damaged"),
+        (opcodes(), "damaged"),
+        (opcodes("EMPTY_DICT", end=b""), "damaged"),
+        (b"", "damaged"),
+    ],
+)
+def test_pickles_that_are_made_up(contents, reason, tmp_path):
+    assert reason in refusal(archive(tmp_path / "made_up.pt", {}, pickle=contents or b"\0"))
+
+
+def test_a_pickle_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(tensor_pickles, "MOST_OPERATIONS", 100)
+    path = archive(tmp_path / "long.pt", {}, pickle=opcodes(*["EMPTY_DICT"] * 101))
+    assert "longer than" in refusal(path)
+
+
+def test_archives_that_pytorch_does_not_write(tmp_path):
+    state = {"w": tensor(np.zeros(1 << 16, "float32"))}
+    packed = archive(tmp_path / "packed.pt", state, compression=zipfile.ZIP_DEFLATED)
+    assert "compressed" in refusal(packed)
+    other = archive(tmp_path / "big.pt", state, extra=[("byteorder", "big")])
+    assert "big-endian" in refusal(other)
+    assert "big-endian" in refusal(row(tmp_path / "big.pth", state, little_endian=False))
+    with zipfile.ZipFile(tmp_path / "other.pt", "w") as empty:
+        empty.writestr("readme.txt", "nothing")
+    assert "whole archive" in refusal(tmp_path / "other.pt")
+    # Storages of other lengths than were promised.
+    assert "views" in refusal(row(tmp_path / "row.pth", state, counts=7))
+
+
+@pytest.mark.parametrize("write", [archive, row])
+def test_files_that_are_cut(write, tmp_path):
+    path = write(tmp_path / "whole.pth", {"weight": tensor(), "bias": tensor(VALUES[0].copy(), "1")})
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        refusal(path)
+
+
+@pytest.mark.parametrize("write", [archive, row])
+def test_files_with_bits_turned(write, tmp_path):
+    path = write(tmp_path / "whole.pth", {"weight": tensor(), "bias": tensor(VALUES[0].copy(), "1")})
+    whole = path.read_bytes()
+    generator = np.random.default_rng(0)
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for place in generator.integers(0, len(whole), 3):
+            damaged[place] ^= 1 << generator.integers(8)
+        path.write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            assert all(array.size <= 12 for array in read_tensors(path).values())
+
+
+@pytest.mark.parametrize("content", [b"", b"text\n" * 200, b"\x93NUMPY", b"\x89HDF\r\n\x1a\n" + bytes(600)])
+def test_other_files(content, tmp_path):
+    path = tmp_path / "other.pth"
+    path.write_bytes(content)
+    assert "torch.save" in refusal(path)
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(content)
+    assert "whole .safetensors" in refusal(path)
+
+
+def test_files_that_are_not_there_or_named_otherwise(tmp_path):
+    for name in ("none.pth", "none.safetensors"):
+        names(refusal(tmp_path / name), "No such file")
+    (tmp_path / "folder.safetensors").mkdir()
+    assert "cannot be read" in refusal(tmp_path / "folder.safetensors")
+    with mentioning(InputError, "weights.bin", ".safetensors", ".pth", ".pt"):
+        read_tensors(tmp_path / "weights.bin")
+    tar = tmp_path / "tar.pth"
+    tar.write_bytes(bytes(257) + b"ustar" + bytes(300))
+    names(refusal(tar), "tar archive", "2017")

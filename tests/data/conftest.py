@@ -1,0 +1,28 @@
+"""A server to download from, and files of several kinds."""
+
+import pytest
+from PIL import Image
+
+from kerascnn import data
+from support.downloads import ScriptedServer
+from support.servers import serving
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    with serving(ScriptedServer()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mixed(photographs, tmp_path_factory) -> data.DataSet:
+    """Photographs as JPEG, and some images that are not plain."""
+    folder = tmp_path_factory.mktemp("mixed")
+    for kind in ("lying", "standing"):
+        (folder / kind).mkdir()
+        for path in sorted((photographs / kind).glob("?.jpg")):
+            (folder / kind / path.name).write_bytes(path.read_bytes())
+        Image.open(path).rotate(20).save(folder / kind / "turned.webp", lossless=True)
+        Image.open(path).convert("L").resize((50, 40)).save(folder / kind / "grey.png")
+    return data.load(folder)

@@ -1,0 +1,99 @@
+"""Networks of the registry on small images."""
+
+from __future__ import annotations
+
+import functools
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+
+import kerascnn
+from kerascnn.applications import registry
+from kerascnn.complexity import Report, analyze_by_name
+
+# Pixels per side that each network accepts; the others take 16.
+SIZE = {
+    "alexnet": 67,
+    "alexnetv2": 63,
+    "zfnet": 53,
+    **dict.fromkeys(("vgg11", "vgg13", "vgg16", "vgg16c", "vgg19"), 32),
+    **dict.fromkeys(("plain18", "plain34", "resnet18", "resnet34"), 32),
+    # Statistics of last maps of one pixel make gradients explode through that many layers.
+    **dict.fromkeys(("resnet50", "resnet101", "resnet152"), 64),
+    "googlenet": 72,
+    "bninception": 64,
+    **dict.fromkeys(("inceptionv2", "inceptionv3"), 107),
+}
+
+
+def size_of(name: str) -> int:
+    """Height and width of a network's small images."""
+    return SIZE.get(name, 16)
+
+
+def small(name: str, **arguments) -> keras.Model:
+    """A network of the registry for small images of three classes."""
+    size = size_of(name)
+    return kerascnn.applications.create(name, **{"input_shape": (size, size, 3), "classes": 3} | arguments)
+
+
+# Every other network is made of layers of these; test_registry.py shows it.
+DISTINCT = (
+    "alexnet",
+    "alexnetv2",
+    "zfnet",
+    "vgg11",
+    "googlenet",
+    "bninception",
+    "inceptionv2",
+    "inceptionv3",
+    "resnet18",
+    "resnet50",
+    "resnet20",
+)
+
+# Networks without batch normalization need pixels in their own scale.
+PIXEL_SCALE = dict.fromkeys(("alexnet", "alexnetv2", "zfnet", "vgg11", "vgg13", "vgg16", "vgg16c", "vgg19"), 60.0)
+
+# A slim network has no more filters and units per layer.
+FILTERS = 16
+
+
+def as_trained(name: str) -> dict[str, bool]:
+    """The arguments of a network that is trained with its auxiliary classifiers."""
+    return {"aux_heads": True} if registry.info(name).aux_heads else {}
+
+
+def without_values(build, *arguments, **named):
+    """What `build` returns, with weights that have no values: drawing them takes most of the time of building."""
+
+    def work():
+        with keras.StatelessScope(initialize_variables=False):
+            return build(*arguments, **named)
+
+    # Keras' list of variables that wait for their values is a thread's own, and ends with it.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(work).result()
+
+
+@functools.cache
+def outline(name: str) -> keras.Model:
+    """The small network as it is trained, without values."""
+    return without_values(small, name, **as_trained(name))
+
+
+def slim(model: keras.Model) -> keras.Model:
+    """A network of the same layers, none with more than a few filters, and with values."""
+
+    def clone(layer):
+        config = layer.get_config()
+        config.update({key: min(config[key], FILTERS) for key in ("filters", "units") if key in config})
+        return layer.__class__.from_config(config)
+
+    return keras.models.clone_model(model, clone_function=clone)
+
+
+@functools.cache
+def report_of(name: str, **arguments) -> Report:
+    """What a network of the registry costs, found out once per process."""
+    return analyze_by_name(name, **arguments)

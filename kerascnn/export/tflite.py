@@ -128,8 +128,8 @@ def _converted(
     def network(pixels):
         return {"probabilities": model(tf.cast(pixels, tf.float32), training=False)}
 
-    # The converter freezes weights too, but writes a SavedModel with them before, reads it again, and traces the network
-    # twice on the way: that takes more than twice as long.
+    # The converter freezes weights too, but by way of a SavedModel that it writes and reads, and it traces the network
+    # twice: that takes more than twice as long.
     frozen = convert_variables_to_constants_v2(network.get_concrete_function(), lower_control_flow=False)
 
     @tf.function(input_signature=network.input_signature, autograph=False)

@@ -3,8 +3,10 @@
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +65,27 @@ def test_a_file_that_is_written_by_name(tmp_path):
         raise ValueError
     assert target.read_text() == "new"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("write", [replacing, beside])
+def test_contents_reach_the_disk_before_the_name_and_the_name_before_the_end(write, tmp_path, monkeypatch):
+    """In any other order, a power cut may leave the name with no contents, or the old contents after all."""
+    steps = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor):
+        steps.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "contents")
+        fsync(descriptor)
+
+    def named(source, target):
+        steps.append("name")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", named)
+    with write(tmp_path / "file") as file:
+        file.write_bytes(b"whole") if isinstance(file, Path) else file.write(b"whole")
+    assert steps == ["contents", "name", "folder"]
 
 
 @pytest.mark.parametrize(

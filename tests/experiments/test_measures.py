@@ -1,5 +1,6 @@
 """What is said of trainings that are known: copies of one, one that diverged, and one that was interrupted."""
 
+import csv
 import dataclasses
 import json
 import shutil
@@ -41,6 +42,22 @@ def two(tiny_digits_run, tmp_path):
         shutil.copytree(tiny_digits_run.folder.path, folder.path)
         runs.append(ArmRun(arm, tiny_digits_run.recipe, folder, "the loss is nan" if arm is LOST else ""))
     return runs
+
+
+def test_the_spread_over_seeds_is_that_of_a_sample(two, few_digits):
+    """1 and 3 are 2, give or take the square root of 2: their number less one divides."""
+    runs = [dataclasses.replace(run, arm=ONE) for run in two[:2]]
+    for run, loss in zip(runs, (1.0, 3.0), strict=True):
+        file = run.folder.path / "history.csv"
+        with file.open(newline="") as written:
+            rows = list(csv.DictReader(written))
+        rows[-1]["loss"] = loss
+        with file.open("w", newline="") as written:
+            writer = csv.DictWriter(written, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+    [row] = measure(experiment(arms=(ONE,)), runs, few_digits, untracked).rows
+    assert row[2] == "2.000 ± 1.414"
 
 
 def test_copies_differ_in_nothing(two, few_digits, tiny_digits_run, tmp_path):

@@ -5,11 +5,13 @@ import dataclasses
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from kerascnn import InputError
 from kerascnn.data.tracking import untracked
-from kerascnn.experiments import Arm, Claim, Experiment, Scale, find
+from kerascnn.evaluation.scores import Scores
+from kerascnn.experiments import Arm, Claim, Experiment, Scale, find, measures
 from kerascnn.experiments import runs as runs_module
 from kerascnn.experiments.measures import measure
 from kerascnn.experiments.report import Outcome, write_outcome
@@ -58,6 +60,24 @@ def test_the_spread_over_seeds_is_that_of_a_sample(two, few_digits):
             writer.writerows(rows)
     [row] = measure(experiment(arms=(ONE,)), runs, few_digits, untracked).rows
     assert row[2] == "2.000 ± 1.414"
+
+
+def test_a_difference_is_measured_as_claimed_or_otherwise(two, few_digits, monkeypatch):
+    """One arm is right about every image, the other about none."""
+    labels = few_digits.validation.labels
+    right = np.eye(10, dtype="float32")[labels]
+    answers = {"one": right, "other": np.roll(right, 1, axis=1)}
+
+    def evaluated(folder, data, track):
+        sizes = np.full((len(labels), 2), 32)
+        return Scores(few_digits.class_names, labels, answers[folder.parent.name], sizes)
+
+    monkeypatch.setattr(measures, "open_predictor", lambda folder: folder)
+    monkeypatch.setattr(measures, "evaluate", evaluated)
+    claims = (Claim("as claimed", "one", "other"), Claim("otherwise", "other", "one"))
+    first, second = measure(experiment(claims=claims, arms=(ONE, OTHER)), two[:2], few_digits, untracked).verdicts
+    assert first.startswith("as claimed: measured so (0.00% and 100.00%")
+    assert second.startswith("otherwise: measured otherwise (100.00% and 0.00%")
 
 
 def test_copies_differ_in_nothing(two, few_digits, tiny_digits_run, tmp_path):

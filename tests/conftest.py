@@ -64,6 +64,31 @@ def pytest_terminal_summary(terminalreporter):
             terminalreporter.write_line(line)
 
 
+# Bytes that a process may grow by before what is not needed any more is looked for.
+GROWTH = 500e6
+
+
+def resident() -> int:
+    """The bytes of this process that are in memory; 0 where the system does not say."""
+    file = Path("/proc/self/statm")
+    return int(file.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if file.exists() else 0
+
+
+@pytest.fixture(scope="session")
+def after_collection() -> list[int]:
+    """The bytes that were in memory after the last collection of garbage."""
+    return [resident()]
+
+
+@pytest.fixture(autouse=True)
+def freed(after_collection):
+    """Frees networks that are in circles, before they fill the memory."""
+    yield
+    if resident() > after_collection[0] + GROWTH:
+        gc.collect()
+        after_collection[0] = resident()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def margins():
     """Where margins are wanted, has numpy's comparisons record theirs too."""

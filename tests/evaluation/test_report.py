@@ -2,16 +2,19 @@
 
 import csv
 import json
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from kerascnn import InputError, data
-from kerascnn.evaluation import Protocol, Scores
+from kerascnn.evaluation import KerasPredictor, Protocol, Scores
 from kerascnn.evaluation.page import Page
 from kerascnn.evaluation.report import write_report
+from kerascnn.evaluation.run_report import report_run
 from kerascnn.evaluation.study import Measurement, Study, study
+from kerascnn.training import RunFolder
 from support.messages import mentioning
 
 VOID = {"meta", "img", "br"}
@@ -99,6 +102,20 @@ def test_pictures_in_files_are_named_by_class_and_file(tmp_path, photographs):
         names = [row["picture"] for row in csv.DictReader(file)]
     assert {name.split("/")[0] for name in names} == {"lying", "standing"}
     assert len(set(names)) == count
+
+
+def test_a_model_that_is_always_right(few_digits, tiny_digits_run, tmp_path):
+    labels = few_digits.validation.labels
+    scores = Scores(few_digits.class_names, labels, np.eye(10, dtype="float32")[labels], np.full((len(labels), 2), 32))
+    row = Measurement((tmp_path / "m.keras",), ("Keras",), "1 crop", 1, scores, 0.0)
+    page = write_report(Study(few_digits, (row,)), tmp_path / "report")
+    words = " ".join(read(page.read_text(encoding="utf-8")).words)
+    assert "Most wrong" in words and "Most confused" not in words
+    folder = RunFolder(shutil.copytree(tiny_digits_run.folder.path, tmp_path / "run"))
+    shutil.rmtree(folder.tensorboard / "validation")
+    report_run(folder, scores, "a title", few_digits.validation, KerasPredictor(tiny_digits_run.model).facts)
+    [events] = (folder.tensorboard / "validation").iterdir()
+    assert b"confusion matrix" in events.read_bytes() and b"most wrong predictions" not in events.read_bytes()
 
 
 def test_names_cannot_write_markup():

@@ -38,6 +38,14 @@ def test_numbers_on_the_way():
     decades = Range(1e-4, 1e-2, log=True)
     assert [decades.at(share) for share in (0, 0.5, 1)] == pytest.approx([1e-4, 1e-3, 1e-2])
     assert decades.share(1e-3) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "outside"), [("0.1..0.9 step 0.2", 0.5, 0.4), ("log 1..8 step 2", 4, 3), ("1..4", 3, 5)]
+)
+def test_numbers_of_a_range(text, inside, outside):
+    found = domain(text, "optimizer.momentum", whole=False)
+    assert found.holds(inside) and not found.holds(outside) and not found.holds(True)
     steps = Range(0.0, 1.0, step=0.25)
     assert steps.holds(0.75) and not steps.holds(0.7) and not steps.holds(1.25)
 

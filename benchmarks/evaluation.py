@@ -1,7 +1,7 @@
-"""What an evaluation over N crops costs beside N forward passes of the network over as many pictures in memory.
+"""What an evaluation over N crops costs beside N forward passes of the network over as many images in memory.
 
 python benchmarks/evaluation.py
-python benchmarks/evaluation.py --network resnet18 --protocols "10 crops" --pictures 4 --rounds 5
+python benchmarks/evaluation.py --network resnet18 --protocols "10 crops" --images 4 --rounds 5
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ def main() -> None:
     parser.add_argument("--network", default="googlenet", help="(default: googlenet)")
     parser.add_argument("--size", type=int, default=224, help="its input in pixels (default: 224)")
     parser.add_argument("--protocols", nargs="+", default=["10 crops", "144 crops"], metavar="NAME")
-    parser.add_argument("--pictures", type=int, default=8, help="(default: 8)")
+    parser.add_argument("--images", type=int, default=8, help="(default: 8)")
     parser.add_argument("--rounds", type=int, default=3, help="timed turns of each (default: 3)")
     options = parser.parse_args()
     predictor = predictor_of(options.network, options.size)
     table = Table("protocol", "evaluation, s", "forward passes, s", "evaluation / passes", "peak memory, GB")
     with tempfile.TemporaryDirectory() as folder:
-        loaded = photographs(Path(folder), options.pictures)
+        loaded = photographs(Path(folder), options.images)
         for name in options.protocols:
             protocol = Protocol(name)
-            views = options.pictures * protocol.views(predictor.facts)
+            views = options.images * protocol.views(predictor.facts)
             in_memory = np.random.default_rng(0).uniform(0, 255, (BATCH, options.size, options.size, 3))
             in_memory = in_memory.astype(np.float32)
 

@@ -1,8 +1,8 @@
 """Exported forms beside each other: time and size of int8 and float16, GoogLeNet with and without heads, agreement.
 
-The files of a network take turns, a picture each. Its weights are random, with batch statistics of the pictures that it
+The files of a network take turns, an image each. Its weights are random, with batch statistics of the images that it
 is shown, because neither time nor size depends on what it learned. Agreement does, so it is measured on a trained run,
-over its validation pictures.
+over its validation images.
 
     python benchmarks/export.py
     python benchmarks/export.py --image-size 96 --rounds 10
@@ -35,12 +35,12 @@ from kerascnn.export import Tolerance, deployable, export
 from kerascnn.export.tflite import QUANTIZATIONS, write_tflite
 
 CLASSES, CALIBRATION, WARM_UP = 1000, 16, 3
-# What is to be reached: time and size beside the float32 file's, and the share of pictures named alike.
+# What is to be reached: time and size beside the float32 file's, and the share of images named alike.
 TIME, SIZE = {"int8": 0.55}, {"int8": 0.27, "float16": 0.51}
 AGREEMENT = {"none": 0.999, "float16": 0.995, "int8": 0.97}
 
 
-def pictures(size: int) -> np.ndarray:
+def images(size: int) -> np.ndarray:
     patches = np.random.default_rng(0).uniform(0, 255, (CALIBRATION, 8, 8, 3))
     return np.kron(patches, np.ones((1, size // 8 + 1, size // 8 + 1, 1)))[:, :size, :size].astype("float32")
 
@@ -54,37 +54,37 @@ def network(name: str, size: int, **arguments: Any) -> keras.Model:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
-    model(pictures(size), training=True)
+    model(images(size), training=True)
     return model
 
 
 def written(model: keras.Model, form: str, folder: Path, threads: int | None) -> TFLitePredictor:
     path = folder / f"{model.name}-{form}.tflite"
     size = model.inputs[0].shape[1]
-    write_tflite(model, path, form, calibration=[pictures(size)] if form == "int8" else ())
+    write_tflite(model, path, form, calibration=[images(size)] if form == "int8" else ())
     return TFLitePredictor(path, threads)
 
 
 def compared(name: str, forms: Sequence[str], size: int, rounds: int, threads: int | None) -> list[dict]:
     """Each form beside float32."""
-    picture = pictures(size)[:1]
+    image = images(size)[:1]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         model = deployable(network(name, size))
         exact = written(model, "none", Path(folder), threads)
         for form in forms:
             other = written(model, form, Path(folder), threads)
-            row = beside(other, exact, picture, rounds)
+            row = atomic_path(other, exact, image, rounds)
             row |= {"network": name, "form": form, "in float": ", ".join(other.facts.layers_in_float)}
             rows.append(row | {"time at most": TIME.get(form), "size at most": SIZE.get(form)})
     keras.backend.clear_session(free_memory=True)
     return rows
 
 
-def beside(ours: TFLitePredictor, theirs: TFLitePredictor, picture: np.ndarray, rounds: int) -> dict:
+def atomic_path(ours: TFLitePredictor, theirs: TFLitePredictor, image: np.ndarray, rounds: int) -> dict:
     medians = take_turns(
-        lambda: ours.probabilities(picture),
-        lambda: theirs.probabilities(picture),
+        lambda: ours.probabilities(image),
+        lambda: theirs.probabilities(image),
         rounds=rounds,
         warm_up=WARM_UP,
     )
@@ -99,21 +99,21 @@ def beside(ours: TFLitePredictor, theirs: TFLitePredictor, picture: np.ndarray, 
 
 def heads(size: int, rounds: int, threads: int | None) -> dict:
     """GoogLeNet exported of a network with auxiliary heads beside one built without."""
-    picture = pictures(size)[:1]
+    image = images(size)[:1]
     with tempfile.TemporaryDirectory() as folder:
         files = []
         for number, aux_heads in enumerate((True, False)):
             (Path(folder) / str(number)).mkdir()
             model = deployable(network("googlenet", size, aux_heads=aux_heads))
             files.append(written(model, "none", Path(folder) / str(number), threads))
-        row = beside(*files, picture, rounds)
+        row = atomic_path(*files, image, rounds)
     return row | {"network": "googlenet", "form": "with heads", "in float": "", "time at most": 1, "size at most": 1}
 
 
 def agreement(run: Path) -> list[dict]:
-    """How a trained model's exports name its validation pictures."""
+    """How a trained model's exports name its validation images."""
     from kerascnn import data
-    from kerascnn.training.recipe_files import read_yaml
+    from kerascnn.training.recipe.files import read_yaml
 
     source = read_yaml(run / "recipe.yaml")["data"]["source"]
     with tempfile.TemporaryDirectory() as folder:
@@ -127,9 +127,9 @@ def agreement(run: Path) -> list[dict]:
     return [
         {
             "form": row.form,
-            "agreement": 1 - row.changed / row.pictures,
+            "agreement": 1 - row.changed / row.images,
             "at least": AGREEMENT.get(row.quantization),
-            "pictures": row.pictures,
+            "images": row.images,
             "accuracy": row.accuracy,
             "MB": row.bytes / 1e6,
             "in float": ", ".join(row.layers_in_float),
@@ -150,7 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, metavar="FOLDER", help="measure the agreement of its exports instead")
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help="height and width (default: the papers')")
-    parser.add_argument("--rounds", type=int, default=50, metavar="N", help="timed pictures a file (default: 50)")
+    parser.add_argument("--rounds", type=int, default=50, metavar="N", help="timed images a file (default: 50)")
     parser.add_argument("--threads", type=int, choices=(1,), help="time on one core (default: on all)")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """kerascnn's input pipeline beside Keras' and PyTorch's, on photographs of your own.
 
-All three read JPEG files from disk and give batches of 224 x 224 crops, cut at random from the picture with its shorter
+All three read JPEG files from disk and give batches of 224 x 224 crops, cut at random from the image with its shorter
 side brought to 256 pixels and mirrored half of the time, in float32. They take turns, a few epochs each; the clock
 starts at the first batch, since a training begins once. Keras is image_dataset_from_directory with RandomCrop and
 RandomFlip mapped over its batches, with the proportions kept (crop_to_aspect_ratio) and without, which is its default;
@@ -37,9 +37,9 @@ from rich.console import Console
 from rich.table import Table
 
 from kerascnn import data
-from kerascnn.data.augmentation import Augmentation
+from kerascnn.data.augment.augmentation import Augmentation
 from kerascnn.data.dataset import FileExamples
-from kerascnn.data.pipeline import training_batches
+from kerascnn.data.pipeline.pipeline import training_batches
 
 SIZE, SHORTER_SIDE, BATCH = 224, 256, 32
 
@@ -59,7 +59,7 @@ def ours(examples: FileExamples, epochs: int, resize: str = "bilinear") -> tf.da
 
 def of_keras(folder: Path, epochs: int, keep_proportions: bool) -> tf.data.Dataset:
     layers = keras.Sequential([keras.layers.RandomCrop(SIZE, SIZE), keras.layers.RandomFlip("horizontal")])
-    pictures = keras.utils.image_dataset_from_directory(
+    loaded = keras.utils.image_dataset_from_directory(
         folder,
         label_mode="categorical",
         image_size=(SHORTER_SIDE, SHORTER_SIDE),
@@ -68,7 +68,7 @@ def of_keras(folder: Path, epochs: int, keep_proportions: bool) -> tf.data.Datas
         seed=0,
         verbose=False,
     )
-    augmented = pictures.map(
+    augmented = loaded.map(
         lambda images, labels: (layers(images, training=True), labels), num_parallel_calls=tf.data.AUTOTUNE
     )
     return augmented.repeat(epochs).prefetch(tf.data.AUTOTUNE)
@@ -96,8 +96,8 @@ def of_pytorch(folder: Path, epochs: int) -> Iterable:
             transforms.ToTensor(),
         ]
     )
-    pictures = datasets.ImageFolder(folder, view)
-    loader = torch.utils.data.DataLoader(pictures, BATCH, shuffle=True, num_workers=2, persistent_workers=True)
+    images = datasets.ImageFolder(folder, view)
+    loader = torch.utils.data.DataLoader(images, BATCH, shuffle=True, num_workers=2, persistent_workers=True)
     return Repeated(loader, epochs)
 
 
@@ -113,19 +113,19 @@ def clean_copy(examples: FileExamples, class_names: tuple[str, ...], folder: Pat
 
 
 def measure(contestants: dict[str, Iterable], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Pictures a second, and milliseconds of processor time a picture, of each in each round, after one to warm up."""
+    """Images a second, and milliseconds of processor time an image, of each in each round, after one to warm up."""
     results: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
     names = list(contestants)
     for number in range(rounds + 1):
         for name in names if number % 2 == 0 else names[::-1]:
-            pictures, batches = 0, iter(contestants[name])
+            count, batches = 0, iter(contestants[name])
             next(batches)
             wall, processor = time.perf_counter(), time.process_time()
             for images, _ in batches:
-                pictures += len(images)
+                count += len(images)
             wall, processor = time.perf_counter() - wall, time.process_time() - processor
             if number:
-                results[name].append((pictures / wall, 1000 * processor / pictures))
+                results[name].append((count / wall, 1000 * processor / count))
     return results
 
 
@@ -135,21 +135,19 @@ def resident_megabytes() -> float:
 
 
 def memory(examples: FileExamples, count: int) -> list[tuple[int, float]]:
-    """Resident memory after every thousand pictures of one epoch of `count`, the photographs repeated."""
+    """Resident memory after every thousand images of one epoch of `count`, the photographs repeated."""
     repeated = examples.take(np.arange(count) % len(examples))
     seen, rows = 0, []
     for images, _ in ours(repeated, epochs=1):
         seen += len(images)
         if seen // 1000 > len(rows):
             rows.append((seen, resident_megabytes()))
-            print(f"{seen:6d} pictures  {rows[-1][1]:7.1f} MiB", file=sys.stderr)
+            print(f"{seen:6d} images  {rows[-1][1]:7.1f} MiB", file=sys.stderr)
     return rows
 
 
 def report(results: dict[str, list[tuple[float, float]]]) -> Table:
-    table = Table(
-        "pipeline", "pictures/s", "kerascnn / this", "least – most", "processor ms a picture", "this / kerascnn"
-    )
+    table = Table("pipeline", "images/s", "kerascnn / this", "least – most", "processor ms an image", "this / kerascnn")
     first = next(iter(results.values()))
     for name, rounds in results.items():
         ratios = [own[0] / other[0] for own, other in zip(first, rounds, strict=True)]
@@ -180,7 +178,7 @@ def main() -> None:
         if options.memory:
             rows = memory(examples, options.memory)
             settled = [megabytes for seen, megabytes in rows if seen > 2000]
-            print(f"{min(settled):.0f} to {max(settled):.0f} MiB after the first 2,000 pictures", file=sys.stderr)
+            print(f"{min(settled):.0f} to {max(settled):.0f} MiB after the first 2,000 images", file=sys.stderr)
             print(json.dumps(rows) if options.json else "")
             return
         contestants: dict[str, Iterable] = {

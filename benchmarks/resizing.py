@@ -2,7 +2,7 @@
 
 Square crops of random size and place are brought to 64, 128 and 224 pixels as `augmentation.resize` has it, "bilinear"
 and "antialias", and compared with Pillow's Lanczos filter; the table shows peak signal to noise ratios in dB, means
-over the crops, by how many times as long as the result the crop is. "Reduced" decodes the picture at a half, a quarter
+over the crops, by how many times as long as the result the crop is. "Reduced" decodes the image at a half, a quarter
 or an eighth first, as far as the crop's size allows, and is bilinear then.
 
     python benchmarks/resizing.py photographs/
@@ -23,9 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 from kerascnn import data
-from kerascnn.data.geometry import resized
-from kerascnn.data.reading import TRANSFORM
-from kerascnn.data.reduction import RATIOS
+from kerascnn.data.augment.crops import resized
+from kerascnn.data.pipeline.decode import TRANSFORM
+from kerascnn.data.pipeline.reduced_decode import RATIOS
 
 SIZES = (64, 128, 224)
 BOUNDS = (1.0, 1.25, 1.5, 1.75, 2.0, 4.0, 8.0)
@@ -38,10 +38,10 @@ def likeness(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def compared(contents: bytes, size: int, generator: np.random.Generator) -> tuple[float, list[float]] | None:
-    """How many times as long as `size` a random crop is, and its likenesses; None where the picture is too small."""
+    """How many times as long as `size` a random crop is, and its likenesses; None where the image is too small."""
     whole = tf.io.decode_jpeg(contents, channels=3, dct_method=TRANSFORM).numpy()
     longest = min(whole.shape[0], whole.shape[1], int(BOUNDS[-1] * size))
-    # Whole blocks, so that a reduced picture has the same crop.
+    # Whole blocks, so that a reduced image has the same crop.
     if longest // 8 * 8 <= size:
         return None
     side = generator.integers(size // 8 + 1, longest // 8 + 1) * 8

@@ -9,7 +9,7 @@ files, those that our ingestion takes for good, in batches of the same size.
 They take turns, each turn in a process of its own: an epoch to warm up, then one that is timed without its validation.
 
     python benchmarks/training_loop.py pets.zip
-    python benchmarks/training_loop.py pets.zip --pictures 640 --rounds 5 --json
+    python benchmarks/training_loop.py pets.zip --images 640 --rounds 5 --json
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from rich.table import Table
 from kerascnn import data
 from kerascnn.data.dataset import DataSet, FileExamples
 from kerascnn.training import Recipe, choose_precision, train
-from kerascnn.training.pace import Pace
+from kerascnn.training.callbacks.throughput import Pace
 
 SIZE, SHORTER_SIDE = 224, 256
 
@@ -61,11 +61,11 @@ def ours(folder: Path, batch: int) -> dict[str, float]:
     """The figures of the second epoch of `train`."""
     examples = examples_of(folder)
     classes = tuple(sorted(entry.name for entry in folder.iterdir()))
-    pictures = DataSet("photographs", str(folder), classes, examples, examples.take(np.arange(batch)))
+    images = DataSet("photographs", str(folder), classes, examples, examples.take(np.arange(batch)))
     recipe = Recipe.load("resnet50").with_values(epochs=2, batch_size=batch)
     with tempfile.TemporaryDirectory(prefix="kerascnn-benchmark-") as runs:
         history = keras.callbacks.History()
-        train(recipe, pictures, runs=runs, callbacks=[Processor(), history])
+        train(recipe, images, runs=runs, callbacks=[Processor(), history])
     return {name: values[1] for name, values in history.history.items()}
 
 
@@ -73,11 +73,11 @@ def of_keras(folder: Path, batch: int, policy: str, jit_compile: str | bool = "a
     """The figures of the second epoch of `fit`."""
     keras.config.set_dtype_policy(policy)
     views = keras.Sequential([keras.layers.RandomCrop(SIZE, SIZE), keras.layers.RandomFlip("horizontal")])
-    pictures = keras.utils.image_dataset_from_directory(
+    loaded = keras.utils.image_dataset_from_directory(
         folder, label_mode="categorical", image_size=(SHORTER_SIDE, SHORTER_SIDE), batch_size=batch, verbose=False
     )
-    classes = len(pictures.class_names)
-    augmented = pictures.map(lambda images, labels: (views(images, training=True), labels), tf.data.AUTOTUNE)
+    classes = len(loaded.class_names)
+    augmented = loaded.map(lambda images, labels: (views(images, training=True), labels), tf.data.AUTOTUNE)
     inputs = keras.Input((SIZE, SIZE, 3))
     network = keras.applications.ResNet50(weights=None, classes=classes)
     model = keras.Model(inputs, network(keras.layers.Rescaling(1 / 255)(inputs)))
@@ -99,7 +99,7 @@ CONTESTANTS: dict[str, Callable[[Path, int], dict[str, float]]] = {
 
 
 def examples_of(folder: Path) -> FileExamples:
-    """The pictures of a folder that `clean_copy` made."""
+    """The images of a folder that `clean_copy` made."""
     files = sorted(folder.glob("*/*.jpg"))
     classes = sorted(entry.name for entry in folder.iterdir())
     labels = np.array([classes.index(file.parent.name) for file in files])
@@ -107,7 +107,7 @@ def examples_of(folder: Path) -> FileExamples:
 
 
 def clean_copy(source: str, most: int, folder: Path) -> int:
-    """At most `most` training pictures that every contestant can read, in folders named by class; how many they are."""
+    """At most `most` training images that every contestant can read, in folders named by class; how many they are."""
     loaded = data.load(source)
     plain = loaded.training.take(np.flatnonzero(loaded.training.plain))
     chosen = plain.take(np.random.default_rng(0).permutation(len(plain))[:most])
@@ -151,8 +151,8 @@ def report(results: dict[str, list[dict[str, float]]]) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photographs", help="a folder or an archive, as kerascnn train --data takes it")
-    parser.add_argument("--pictures", type=int, default=320, help="how many are trained on (default: 320)")
-    parser.add_argument("--batch", type=int, default=16, help="pictures a step (default: 16)")
+    parser.add_argument("--images", type=int, default=320, help="how many are trained on (default: 320)")
+    parser.add_argument("--batch", type=int, default=16, help="images a step (default: 16)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each (default: 3)")
     parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -162,7 +162,7 @@ def main() -> None:
         return
     results: dict[str, list[dict[str, float]]] = {name: [] for name in CONTESTANTS}
     with tempfile.TemporaryDirectory(prefix="kerascnn-benchmark-") as folder:
-        count = clean_copy(options.photographs, options.pictures, Path(folder))
+        count = clean_copy(options.photographs, options.images, Path(folder))
         print(f"{count} photographs, {options.rounds} rounds …", file=sys.stderr)
         for number in range(options.rounds):
             for name in list(CONTESTANTS)[:: 1 if number % 2 == 0 else -1]:

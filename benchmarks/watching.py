@@ -31,12 +31,12 @@ from rich.console import Console
 from rich.table import Table
 
 from kerascnn import applications, data
-from kerascnn.data.pipeline import training_batches
+from kerascnn.data.pipeline.pipeline import training_batches
 from kerascnn.training import Recipe, choose_precision, compile_for
-from kerascnn.training.norms import Norms
-from kerascnn.training.pace import Pace, Waiting
-from kerascnn.training.progress import LiveProgress
-from kerascnn.training.tensorboard import TensorBoard
+from kerascnn.training.callbacks.gradient_norms import GradientNormLogger
+from kerascnn.training.callbacks.progress_bar import LiveProgress
+from kerascnn.training.callbacks.tensorboard import TensorBoard
+from kerascnn.training.callbacks.throughput import DataWaitTimer
 
 
 class Task(NamedTuple):
@@ -92,14 +92,14 @@ class Training:
 
     def watch(self, folder: Path) -> None:
         """Has it watched from now on."""
-        waiting = Waiting()
+        waiting = DataWaitTimer()
         self.iterator = waiting.on(self.iterator)
-        pictures = np.zeros((36, self.task.size, self.task.size, 3))
+        images = np.zeros((36, self.task.size, self.task.size, 3))
         console = Console(file=io.StringIO(), force_terminal=True)
         self.callbacks = [
             Pace(self.task.batch, waiting),
-            TensorBoard(folder, self.recipe, pictures),
-            Norms(folder, self.task.steps),
+            TensorBoard(folder, self.recipe, images),
+            GradientNormLogger(folder, self.task.steps),
             LiveProgress(MANY, self.task.steps, self.task.batch, console),
         ]
         for callback in self.callbacks:

@@ -1,4 +1,4 @@
-"""What many tests share: small pictures, short trainings, the command line in this process."""
+"""What many tests share: small images, short trainings, the command line in this process."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def command(capsys):
 
 
 def photograph(seed: int, kind: str, size: tuple[int, int] = (120, 90)) -> Image.Image:
-    """A smooth random picture, horizontally or vertically striped, so that there is something to learn."""
+    """A smooth random image, horizontally or vertically striped, so that there is something to learn."""
     generator = np.random.default_rng(seed)
     width, height = size
     colours = generator.integers(0, 256, (2, 3))
@@ -154,14 +154,14 @@ def photograph(seed: int, kind: str, size: tuple[int, int] = (120, 90)) -> Image
 
 @pytest.fixture(scope="session")
 def photographs(tmp_path_factory) -> Path:
-    """A folder of 2 x 20 JPEG files, and three files that are no pictures."""
+    """A folder of 2 x 20 JPEG files, and three files that are no images."""
     folder = tmp_path_factory.mktemp("photographs") / "stripes"
     for kind in ("lying", "standing"):
         (folder / kind).mkdir(parents=True)
         for number in range(20):
             photograph(1000 * (kind == "lying") + number, kind).save(folder / kind / f"{number}.jpg", quality=90)
     (folder / "lying" / "empty.jpg").write_bytes(b"")
-    (folder / "lying" / "notes.txt").write_text("not a picture")
+    (folder / "lying" / "notes.txt").write_text("not an image")
     whole = (folder / "standing" / "0.jpg").read_bytes()
     (folder / "standing" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     return folder
@@ -182,7 +182,7 @@ def digits_recipe():
     """ResNet-20's recipe, shortened to what a test can wait for."""
     from kerascnn.training import Recipe
 
-    # In larger batches there would be too few steps for the moving averages, and one class for all pictures.
+    # In larger batches there would be too few steps for the moving averages, and one class for all images.
     recipe = Recipe.for_model("resnet20").with_values(epochs=3, batch_size=8, precision="float32")
     return replace(recipe, schedule=replace(recipe.schedule, warmup_epochs=0.5))
 

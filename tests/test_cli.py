@@ -37,16 +37,16 @@ def test_help_is_instant():
 
 
 def test_every_verb_has_help_without_a_backend():
-    """In one process: the parsers of all verbs are made whichever is asked for."""
+    """In one process: the parsers of all subcommands are made whichever is asked for."""
     program = """
 import contextlib, io, json, sys
 from kerascnn.cli import _parser, main
-verbs = next(action.choices for action in _parser()._actions if action.dest == "verb")
+subcommands = next(action.choices for action in _parser()._actions if action.dest == "subcommand")
 shown = {}
-for verb in verbs:
+for subcommand in subcommands:
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
-        main([verb, "--help"])
-    shown[verb] = out.getvalue()
+        main([subcommand, "--help"])
+    shown[subcommand] = out.getvalue()
 print(json.dumps([shown, list(sys.modules)]))
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -153,7 +153,7 @@ def test_evaluate_reads_the_data_from_the_run(trained, command):
     assert outcome.status == 0
     measured = json.loads(outcome.out)
     verification = json.loads((out / "saved_models" / "resnet20-stripes" / "verification.json").read_text())
-    assert measured["pictures"] == verification["rows"][0]["pictures"]
+    assert measured["images"] == verification["rows"][0]["images"]
     assert measured["top1_error"] == pytest.approx(1 - verification["rows"][0]["accuracy"])
     lite = out / "saved_models" / "resnet20-stripes" / "resnet20-stripes.tflite"
     assert command("evaluate", lite).status == 2
@@ -245,7 +245,7 @@ def png():
     ("arguments", "parts"),
     [
         (["train", "--data", "{tmp}/missing"], ["{tmp}/missing"]),
-        (["train", "--data", "{tmp}/empty"], ["{tmp}/empty", "no pictures"]),
+        (["train", "--data", "{tmp}/empty"], ["{tmp}/empty", "no images"]),
         (["train", "--data", "{tmp}/one"], ["one class", "'a'"]),
         (["train", "--model", "googelnet"], ["'googelnet'", "googlenet?"]),
         (["train", "--model", "googlenet", "--image-size", "64"], ["65 x 65", "64 x 64"]),
@@ -326,7 +326,7 @@ def test_a_stopped_training_says_how_to_go_on(how, forks, tmp_path):
 def test_resume_finishes_what_was_stopped(tmp_path, few_digits, digits_recipe, command):
     import keras
 
-    from kerascnn.training import Interrupted, train
+    from kerascnn.training import TrainingInterruptedError, train
     from support.tiny_training import tiny_networks
 
     class Stop(keras.callbacks.Callback):
@@ -334,7 +334,7 @@ def test_resume_finishes_what_was_stopped(tmp_path, few_digits, digits_recipe, c
             if batch == 3:
                 raise KeyboardInterrupt
 
-    with tiny_networks(), pytest.raises(Interrupted) as stopped:
+    with tiny_networks(), pytest.raises(TrainingInterruptedError) as stopped:
         train(digits_recipe, few_digits, runs=tmp_path / "runs", limit=200, callbacks=[Stop()])
     run = stopped.value.folder
     with tiny_networks():
@@ -350,8 +350,8 @@ def test_train_takes_class_weights_and_a_cache(command, monkeypatch):
     printed = command("train", "--class-weights", "balanced", "--limit", 100, "--print-recipe")
     assert "class_weights: balanced" in printed.out.splitlines()
 
-    def train(recipe, data, *, conduct, **others):
-        raise InputError(f"{recipe.class_weights} and {conduct.cache}")
+    def train(recipe, data, *, run_config, **others):
+        raise InputError(f"{recipe.class_weights} and {run_config.cache}")
 
     monkeypatch.setattr("kerascnn.training.train", train)
     ended = command("train", "--class-weights", "balanced", "--cache", "disk", "--limit", 100)

@@ -86,7 +86,7 @@ sys.exit(status)
     assert peak_bytes < 3e9
     assert [row["form"] for row in report["rows"]] == ["Keras", "SavedModel", "TFLite"]
     for row in report["rows"]:
-        assert row["pictures"] == 360
+        assert row["images"] == 360
         assert row["accuracy"] >= 0.98
         assert row["agreeing"] >= 358
 

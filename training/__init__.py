@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from kerascnn.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .assembly import callbacks_for, compile_for
-    from .averaging import AveragedWeights
-    from .batches import steps_per_epoch
-    from .checkpoints import Checkpoints
-    from .conduct import Conduct
-    from .fine_tuning import finetune
-    from .hyperparameters import (
+    from kerascnn.training.assembly import callbacks_for, compile_for
+    from kerascnn.training.batches import steps_per_epoch
+    from kerascnn.training.callbacks.nan_guard import TrainingDivergedError
+    from kerascnn.training.callbacks.weight_averaging import AveragedWeights
+    from kerascnn.training.checkpoints.files import Checkpoints
+    from kerascnn.training.fine_tuning.finetune import finetune
+    from kerascnn.training.fine_tuning.gradual_unfreezing import GradualUnfreezing
+    from kerascnn.training.precision import choose_precision
+    from kerascnn.training.recipe.fields import (
         About,
         AuxiliaryHeads,
         Averaging,
@@ -27,23 +29,21 @@ if TYPE_CHECKING:
         Pixels,
         Schedule,
     )
-    from .precision import choose_precision
-    from .recipe import Recipe, recipes
-    from .run_folder import RunFolder
-    from .schedules import Plateau
-    from .search import HyperModel, Search, Space, resume_search, tune
-    from .soundness import Diverged
-    from .trainer import Interrupted, Run, resolved, resume, train
-    from .unfreezing import Unfreezing
+    from kerascnn.training.recipe.recipe import Recipe, recipes
+    from kerascnn.training.run_config import RunConfig
+    from kerascnn.training.run_folder import RunFolder
+    from kerascnn.training.schedules import Plateau
+    from kerascnn.training.search import HyperModel, Search, Space, resume_search, tune
+    from kerascnn.training.trainer import Run, TrainingInterruptedError, resolved, resume, train
 
 PARTS = {
     "assembly": ("callbacks_for", "compile_for"),
-    "averaging": ("AveragedWeights",),
+    "callbacks.weight_averaging": ("AveragedWeights",),
     "batches": ("steps_per_epoch",),
-    "checkpoints": ("Checkpoints",),
-    "conduct": ("Conduct",),
-    "fine_tuning": ("finetune",),
-    "hyperparameters": (
+    "checkpoints.files": ("Checkpoints",),
+    "run_config": ("RunConfig",),
+    "fine_tuning.finetune": ("finetune",),
+    "recipe.fields": (
         "About",
         "Averaging",
         "AuxiliaryHeads",
@@ -55,13 +55,13 @@ PARTS = {
         "Schedule",
     ),
     "precision": ("choose_precision",),
-    "recipe": ("Recipe", "recipes"),
+    "recipe.recipe": ("Recipe", "recipes"),
     "run_folder": ("RunFolder",),
     "schedules": ("Plateau",),
     "search": ("HyperModel", "Search", "Space", "resume_search", "tune"),
-    "soundness": ("Diverged",),
-    "trainer": ("Interrupted", "Run", "resolved", "resume", "train"),
-    "unfreezing": ("Unfreezing",),
+    "callbacks.nan_guard": ("TrainingDivergedError",),
+    "trainer": ("TrainingInterruptedError", "Run", "resolved", "resume", "train"),
+    "fine_tuning.gradual_unfreezing": ("GradualUnfreezing",),
 }
 
 __all__ = [
@@ -70,23 +70,23 @@ __all__ = [
     "AveragedWeights",
     "Averaging",
     "Checkpoints",
-    "Conduct",
-    "Diverged",
     "Evaluation",
     "FineTuning",
+    "GradualUnfreezing",
     "HyperModel",
     "Initialization",
-    "Interrupted",
     "Optimizer",
     "Pixels",
     "Plateau",
     "Recipe",
     "Run",
+    "RunConfig",
     "RunFolder",
     "Schedule",
     "Search",
     "Space",
-    "Unfreezing",
+    "TrainingDivergedError",
+    "TrainingInterruptedError",
     "callbacks_for",
     "choose_precision",
     "compile_for",

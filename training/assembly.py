@@ -11,20 +11,19 @@ import numpy as np
 from kerascnn.applications import registry
 from kerascnn.applications.deep import functional
 from kerascnn.data.dataset import DataSet
-from kerascnn.data.pipeline import evaluation_batches
+from kerascnn.data.pipeline.pipeline import evaluation_batches
 from kerascnn.errors import InputError
 from kerascnn.layers import ClassLabels, Preprocessing
+from kerascnn.training.callbacks.weight_averaging import AveragedWeights
+from kerascnn.training.fine_tuning.gradual_unfreezing import GradualUnfreezing, plan, rate_factors
+from kerascnn.training.fine_tuning.pretrained import OF_WEIGHTS, load_weights, mean_image
+from kerascnn.training.optimizers import bound_filters, optimizer_for
+from kerascnn.training.recipe.fields import Pixels
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.schedules import Plateau
+from kerascnn.training.strategy import choose_xla, prepare, synchronize
 
-from .averaging import AveragedWeights
-from .hyperparameters import Pixels
-from .optimizers import bound_filters, optimizer_for
-from .origin import OF_WEIGHTS, load_weights, mean_picture
-from .recipe import Recipe
-from .schedules import Plateau
-from .strategy import choose_xla, prepare, synchronize
-from .unfreezing import Unfreezing, plan, rate_factors
-
-# Enough pictures for a mean to be good to a grey level, few enough to wait for.
+# Enough images for a mean to be good to a grey level, few enough to wait for.
 MEAN_SAMPLE = 2000
 
 # Of the range of pixels.
@@ -67,21 +66,21 @@ def _mean(recipe: Recipe, data: DataSet) -> np.ndarray | list[float] | float:
     if stated == "middle":
         return MIDDLE
     if stated == OF_WEIGHTS:
-        return mean_picture(recipe)
-    mean = _mean_picture(recipe, data)
+        return mean_image(recipe)
+    mean = _mean_image(recipe, data)
     return mean if stated == "pixel" else mean.mean(axis=(0, 1))
 
 
 def _mean_shape(pixels: Pixels, size: int) -> tuple[int, ...]:
     if isinstance(pixels.mean, list):
         return (3,)
-    # Of weights, a mean that is no picture is stated as numbers by now.
-    picture = (size, size, 3)
-    return {"pixel": picture, OF_WEIGHTS: picture, "channel": (3,)}.get(pixels.mean, ())
+    # Of weights, a mean that is no image is stated as numbers by now.
+    image = (size, size, 3)
+    return {"pixel": image, OF_WEIGHTS: image, "channel": (3,)}.get(pixels.mean, ())
 
 
 def build(recipe: Recipe, class_names: Sequence[str], own: keras.Model | None = None) -> keras.Model:
-    """What `assemble` gives before it has seen pictures, for weights that come from elsewhere.
+    """What `assemble` gives before it has seen images, for weights that come from elsewhere.
 
     Raises:
         InputError: as for `assemble`.
@@ -111,10 +110,10 @@ def _network(recipe: Recipe, tensor: keras.KerasTensor, classes: int) -> keras.M
 
 
 def check_own(own: keras.Model, recipe: Recipe, classes: int) -> None:
-    """Raises InputError where a network from outside does not fit the recipe's pictures or the classes."""
+    """Raises InputError where a network from outside does not fit the recipe's images or the classes."""
     size = recipe.image_size
     if any(wanted not in (None, given) for wanted, given in zip(own.input_shape[1:], (size, size, 3), strict=True)):
-        raise InputError(f"{own.name} takes pictures of {own.input_shape[1:]}, not of {(size, size, 3)}.")
+        raise InputError(f"{own.name} takes images of {own.input_shape[1:]}, not of {(size, size, 3)}.")
     if isinstance(own.output, dict) and MAIN not in own.output:
         raise InputError(f"{own.name} has the outputs {', '.join(own.output)}, and none of them is called '{MAIN}'.")
     for output in keras.tree.flatten(own.output):
@@ -137,8 +136,8 @@ def _zero(network: keras.Model, pattern: str) -> None:
         weight.assign(keras.ops.zeros_like(weight))
 
 
-def _mean_picture(recipe: Recipe, data: DataSet) -> np.ndarray:
-    """The mean of the training pictures' evaluation views, (size, size, 3)."""
+def _mean_image(recipe: Recipe, data: DataSet) -> np.ndarray:
+    """The mean of the training images' evaluation views, (size, size, 3)."""
     examples = data.training
     if len(examples) > MEAN_SAMPLE:
         examples = examples.take(np.linspace(0, len(examples) - 1, MEAN_SAMPLE).astype(int))
@@ -167,7 +166,7 @@ def compile_for(
     Args:
         model: with one output, or a dict of `main` and auxiliary ones.
         recipe: the source of every number.
-        steps_per_epoch: what the schedule's epochs are long, the training pictures over the batch size; None is enough
+        steps_per_epoch: what the schedule's epochs are long, the training images over the batch size; None is enough
             where the schedule counts steps or waits for a plateau.
         metrics: more of Keras' metrics for every classifier, by their names.
 
@@ -206,22 +205,22 @@ def compile_for(
 
 
 def _share_labels(model: keras.Model) -> None:
-    """Lets one array of labels stand for a dict of it for every classifier, and counts each picture once.
+    """Lets one array of labels stand for a dict of it for every classifier, and counts each image once.
 
     Keras wants the dict, and refuses `class_weight` with it. In each classifier's mean loss it lets every batch weigh
     the same, though the last one of an evaluation is smaller.
     """
     compute_loss, compute_metrics = type(model).compute_loss, type(model).compute_metrics
-    losses, pictures = model._compile_loss, []
+    losses, images = model._compile_loss, []
     losses.build(model.output, model.output)
     for tracker in losses.metrics:
-        tracker.update_state = _weighted_by(pictures, tracker.update_state)
+        tracker.update_state = _weighted_by(images, tracker.update_state)
 
     def for_heads(y, y_pred):
         return dict.fromkeys(y_pred, y) if isinstance(y_pred, dict) and not isinstance(y, dict) else y
 
     def loss(x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        pictures[:] = [keras.ops.shape(keras.tree.flatten(y_pred)[0])[0]]
+        images[:] = [keras.ops.shape(keras.tree.flatten(y_pred)[0])[0]]
         return compute_loss(model, x, for_heads(y, y_pred), y_pred, sample_weight, training)
 
     def metrics(x, y, y_pred, sample_weight=None):
@@ -253,7 +252,7 @@ def callbacks_for(
     if recipe.schedule.name == "plateau":
         callbacks.append(Plateau(recipe, accuracies))
     if recipe.fine_tuning.freezes:
-        callbacks.append(Unfreezing(recipe.fine_tuning))
+        callbacks.append(GradualUnfreezing(recipe.fine_tuning))
     return callbacks
 
 

@@ -7,15 +7,14 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerascnn.data.cache import Cache, pictures_folder
 from kerascnn.data.dataset import DataSet
-from kerascnn.data.pipeline import evaluation_batches, training_batches
+from kerascnn.data.pipeline.cache import Cache, images_folder
+from kerascnn.data.pipeline.pipeline import evaluation_batches, training_batches
+from kerascnn.training.checkpoints.files import Position
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.strategy import Devices
 
-from .checkpoints import Position
-from .recipe import Recipe
-from .strategy import Devices
-
-GRID_PICTURES = 36
+GRID_IMAGES = 36
 
 
 class Batches(NamedTuple):
@@ -23,16 +22,16 @@ class Batches(NamedTuple):
 
     Attributes:
         training: the steps of all epochs that are left.
-        validation: one pass over the validation pictures.
+        validation: one pass over the validation images.
         statistics: what `AveragedWeights` measures on.
-        pictures: float32 (count, height, width, 3) in [0, 255], of the first batch; none where a training goes on.
+        images: float32 (count, height, width, 3) in [0, 255], of the first batch; none where a training goes on.
         steps: of a whole epoch.
     """
 
     training: Any
     validation: Any
     statistics: Any
-    pictures: np.ndarray
+    images: np.ndarray
     steps: int
 
 
@@ -52,7 +51,7 @@ def batches_for(
     """The batches from a position on; None for the start. Of several workers each has its share.
 
     Raises:
-        InputError: the pictures do not fill a batch, the augmentation cannot be done, or the devices cannot have equal
+        InputError: the images do not fill a batch, the augmentation cannot be done, or the devices cannot have equal
             shares.
     """
     views = {
@@ -63,7 +62,7 @@ def batches_for(
     augmented = {**views, "augmentation": recipe.augmentation, "seed": recipe.seed}
     own = {"batch_size": devices.share(recipe.batch_size), "worker": devices.worker, "workers": devices.workers}
     start = position or Position()
-    kept = {"cache": cache, "cache_folder": pictures_folder(data)}
+    kept = {"cache": cache, "cache_folder": images_folder(data)}
     training = training_batches(
         data.training,
         epochs=range(start.epochs, recipe.epochs),
@@ -73,7 +72,7 @@ def batches_for(
         **own,
         **kept,
     )
-    pictures = np.zeros((0, 1, 1, 3)) if position else next(iter(training))[0].numpy()[:GRID_PICTURES]
+    images = np.zeros((0, 1, 1, 3)) if position else next(iter(training))[0].numpy()[:GRID_IMAGES]
     validation = evaluation_batches(data.validation, **views, **own, **kept)
     # The same ones whatever the epoch, so that a training that goes on measures what it would have, and on every
     # worker.
@@ -82,7 +81,7 @@ def batches_for(
         devices.training(_for_heads(training, model), recipe.batch_size),
         devices.evaluation(_for_heads(validation, model), recipe.batch_size, len(data.validation)),
         statistics.take(recipe.averaging.statistics_batches),
-        pictures,
+        images,
         steps_per_epoch(recipe, data),
     )
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import keras
 
-from .batches import Batches
-from .checkpoints import Position, State
-from .keeper import Follower, Keeper, Moment
-from .pace import Waiting
-from .stopping import StopRequest
-from .strategy import Devices
+from kerascnn.training.batches import Batches
+from kerascnn.training.callbacks.throughput import DataWaitTimer
+from kerascnn.training.checkpoints.files import Position, State
+from kerascnn.training.checkpoints.manager import CheckpointManager, Snapshot, WorkerCheckpointManager
+from kerascnn.training.checkpoints.signals import StopRequest
+from kerascnn.training.strategy import Devices
 
 # Several workers tell each other, every so many steps, whether one of them is to stop or to write the state.
 STEPS_BETWEEN_TALKS = 10
@@ -30,7 +30,7 @@ class Loop:
         batches: that begin there.
         epochs: how many there are in all.
         callbacks: the training's own and the user's.
-        keeper: of the states.
+        checkpoint_manager: of the states.
         stop: says when to stop.
         state: what the training goes on from; None for the start.
         devices: that it runs on; all workers stop, and keep the state, after the same step.
@@ -43,23 +43,23 @@ class Loop:
         batches: Batches,
         epochs: int,
         callbacks: Sequence[keras.callbacks.Callback],
-        keeper: Keeper | Follower,
+        checkpoint_manager: CheckpointManager | WorkerCheckpointManager,
         stop: StopRequest,
         state: State | None,
         devices: Devices,
-        waiting: Waiting,
+        waiting: DataWaitTimer,
     ):
         self.model = model
         self.batches = batches
         self.epochs = epochs
-        self.keeper = keeper
+        self.checkpoint_manager = checkpoint_manager
         self.stop = stop
         self.state = state
         self.devices = devices
         self.waiting = waiting
         self.position = state.position if state else Position()
         # When the epoch's steps were done: validation uses the same metrics, and writes events.
-        self._steps_done: Moment | None = None
+        self._steps_done: Snapshot | None = None
         own = _StopInValidation(self._asked)
         self.calls = keras.callbacks.CallbackList(
             [own, *callbacks], add_history=True, model=model, verbose=0, epochs=epochs, steps=batches.steps
@@ -70,7 +70,7 @@ class Loop:
 
         Raises:
             KeyboardInterrupt: the training was to stop; its state is written, unless the user insisted.
-            Diverged: a loss or a weight is not finite.
+            TrainingDivergedError: a loss or a weight is not finite.
             OSError: a state could not be written.
         """
         self.model.stop_training = False
@@ -93,7 +93,7 @@ class Loop:
         try:
             if in_order:
                 self._tell("put_back")
-                self.keeper.keep(self.position, self._steps_done)
+                self.checkpoint_manager.keep(self.position, self._steps_done)
         finally:
             # What went wrong first is what is told.
             with contextlib.suppress(Exception):
@@ -115,14 +115,14 @@ class Loop:
             self._step(epoch, step, iterator)
             if self.model.stop_training:
                 break
-        self.keeper.watch.look()
-        self._steps_done = self.keeper.moment()
+        self.checkpoint_manager.watch.look()
+        self._steps_done = self.checkpoint_manager.moment()
         figures = {name: float(value) for name, value in self.model.get_metrics_result().items()}
         measured = self.model.evaluate(self.batches.validation, callbacks=self.calls, return_dict=True, verbose=0)
         figures.update({f"val_{name}": value for name, value in measured.items()})
         self.calls.on_epoch_end(epoch, figures)
         self.position, self._steps_done = Position(epoch + 1), None
-        self.keeper.keep(self.position)
+        self.checkpoint_manager.keep(self.position)
         if any(self.devices.any(self.stop.requested)):
             raise KeyboardInterrupt
         return figures
@@ -130,7 +130,7 @@ class Loop:
     def _step(self, epoch: int, step: int, iterator: Any) -> None:
         self.calls.on_train_batch_begin(step)
         figures = self.model.train_function(iterator)
-        self.keeper.watch.add(self.position, figures["loss"])
+        self.checkpoint_manager.watch.add(self.position, figures["loss"])
         self.position = Position(epoch, step + 1)
         # Not by the list of callbacks, which would wait for the figures of every step.
         for callback in self.calls.callbacks:
@@ -139,13 +139,13 @@ class Loop:
         if stop:
             raise KeyboardInterrupt
         if due:
-            self.keeper.keep(self.position)
+            self.checkpoint_manager.keep(self.position)
 
     def _asked(self, step: int) -> tuple[bool, bool]:
         """Whether the training is to stop, and whether its state is to be written."""
         if self.devices.workers > 1 and (step + 1) % STEPS_BETWEEN_TALKS:
             return False, False
-        return self.devices.any(self.stop.requested, self.keeper.due)
+        return self.devices.any(self.stop.requested, self.checkpoint_manager.due)
 
 
 class _StopInValidation(keras.callbacks.Callback):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import keras
 
-from .recipe import Recipe
-from .schedules import learning_rate
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.schedules import learning_rate
 
 
 class _PaperRules:

@@ -8,14 +8,14 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Choice:
+class PrecisionChoice:
     """A Keras dtype policy and why it was taken."""
 
     policy: str
     reason: str
 
 
-def choose_precision(asked: str) -> Choice:
+def choose_precision(asked: str) -> PrecisionChoice:
     """The policy for `asked`, which is a policy's name or "auto".
 
     "auto" takes mixed_float16 on GPUs with tensor cores, mixed_bfloat16 on a processor that multiplies bfloat16 in
@@ -26,16 +26,16 @@ def choose_precision(asked: str) -> Choice:
     gpus = tf.config.get_visible_devices("GPU")
     has_gpu = bool(gpus)
     if asked == "mixed_float16" and not has_gpu:
-        return Choice(asked, "as asked, though without a GPU float16 is many times slower than float32")
+        return PrecisionChoice(asked, "as asked, though without a GPU float16 is many times slower than float32")
     if asked != "auto":
-        return Choice(asked, "as asked")
+        return PrecisionChoice(asked, "as asked")
     if has_gpu and all(has_tensor_cores(tf.config.experimental.get_device_details(gpu)) for gpu in gpus):
-        return Choice("mixed_float16", "the GPU has tensor cores; the loss is scaled")
+        return PrecisionChoice("mixed_float16", "the GPU has tensor cores; the loss is scaled")
     if has_gpu:
-        return Choice("float32", "the GPU has no tensor cores, without which float16 gains little")
+        return PrecisionChoice("float32", "the GPU has no tensor cores, without which float16 gains little")
     if processor_multiplies_bfloat16():
-        return Choice("mixed_bfloat16", "the processor multiplies bfloat16 in hardware")
-    return Choice("float32", "the processor has no bfloat16 instructions")
+        return PrecisionChoice("mixed_bfloat16", "the processor multiplies bfloat16 in hardware")
+    return PrecisionChoice("float32", "the processor has no bfloat16 instructions")
 
 
 def has_tensor_cores(details: dict[str, Any]) -> bool:

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import kerascnn
-from kerascnn.data.atomic import replacing
 from kerascnn.data.dataset import DataSet
 from kerascnn.errors import InputError
-
-from .conduct import Conduct
-from .recipe import Recipe
-from .recipe_files import read_yaml, typed
+from kerascnn.files.atomic import atomic_write
+from kerascnn.training.recipe.files import read_yaml, typed
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.run_config import RunConfig
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class RunFolder:
         return next((folder for folder in folders if folder.recipe_file.is_file()), None)
 
     def write_recipe(
-        self, recipe: Recipe, source: str, limit: int | None, facts: dict[str, Any], conduct: Conduct
+        self, recipe: Recipe, source: str, limit: int | None, facts: dict[str, Any], run_config: RunConfig
     ) -> None:
         """Writes the recipe with every resolved value, what the run was given, and the versions."""
         import yaml
@@ -103,12 +102,12 @@ class RunFolder:
         values = {
             "recipe": recipe.to_dict(),
             "data": {"source": source, "limit": limit},
-            "conduct": asdict(conduct),
+            "run_config": asdict(run_config),
             "facts": facts,
             "versions": versions(),
             "commit": commit(),
         }
-        with replacing(self.recipe_file) as file:
+        with atomic_write(self.recipe_file) as file:
             file.write(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
 
     def read_recipe(self) -> tuple[Recipe, str, int | None, dict[str, Any]]:
@@ -124,29 +123,29 @@ class RunFolder:
         except (KeyError, TypeError) as error:
             raise InputError(f"{self.recipe_file} lacks {error}.") from None
 
-    def read_conduct(self) -> Conduct:
+    def read_run_config(self) -> RunConfig:
         """How the run was to be run.
 
         Raises:
             InputError: the file was damaged.
         """
-        return typed(Conduct, read_yaml(self.recipe_file).get("conduct", {}), str(self.recipe_file))
+        return typed(RunConfig, read_yaml(self.recipe_file).get("run_config", {}), str(self.recipe_file))
 
     def check_data(self, data: DataSet) -> None:
         """Refuses data that would not be seen in the order in which the run saw them.
 
         Raises:
-            InputError: other classes, or more or fewer pictures.
+            InputError: other classes, or more or fewer images.
         """
         facts = self.read_recipe()[3]
         if facts["classes"] != list(data.class_names):
             raise InputError(f"{data.source} has other classes than {self.path} was trained on.")
         for split, examples in (("training", data.training), ("validation", data.validation)):
-            before = facts[f"{split}_pictures"]
+            before = facts[f"{split}_images"]
             if len(examples) != before:
                 raise InputError(
-                    f"{data.source} has {len(examples)} {split} pictures and had {before} when {self.path} was begun; "
-                    "a run goes on with the same pictures only."
+                    f"{data.source} has {len(examples)} {split} images and had {before} when {self.path} was begun; "
+                    "a run goes on with the same images only."
                 )
 
     def history(self) -> list[dict[str, float]]:

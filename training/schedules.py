@@ -8,9 +8,8 @@ import keras
 import numpy as np
 
 from kerascnn.errors import InputError
-
-from .hyperparameters import Schedule
-from .recipe import Recipe
+from kerascnn.training.recipe.fields import Schedule
+from kerascnn.training.recipe.recipe import Recipe
 
 MAIN_ACCURACY = ("val_main_top1", "val_top1")
 
@@ -128,7 +127,7 @@ def _known(steps_per_epoch: int | None, schedule: Schedule) -> int:
     if steps_per_epoch is None:
         raise InputError(
             f"the schedule '{schedule.name}' counts epochs; say how long they are with steps_per_epoch, "
-            "which is the training pictures over the batch size."
+            "which is the training images over the batch size."
         )
     return steps_per_epoch
 
@@ -162,7 +161,7 @@ class Plateau(keras.callbacks.Callback):
 
     Args:
         recipe: with a schedule of the name "plateau".
-        accuracies: the main classifier's top-1 accuracies on the validation pictures after each epoch so far.
+        accuracies: the main classifier's top-1 accuracies on the validation images after each epoch so far.
 
     Example:
         >>> model.fit(x, y, validation_data=(x_val, y_val), callbacks=[Plateau(recipe)])

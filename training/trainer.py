@@ -14,33 +14,32 @@ import keras
 
 from kerascnn.applications import registry
 from kerascnn.applications.builder import under_policy
-from kerascnn.data.atomic import beside
 from kerascnn.data.dataset import DataSet
-from kerascnn.data.disk_room import refusal
-from kerascnn.data.ingestion import load
+from kerascnn.data.ingestion.ingest import load
 from kerascnn.errors import InputError
-
-from .assembly import assemble, build, callbacks_for, compile_for
-from .batches import Batches, batches_for, steps_per_epoch
-from .best import BestModels
-from .checkpoints import Checkpoints, Position, State
-from .conduct import Conduct
-from .events import cut_events
-from .history import HistoryFile
-from .hyperparameters import FineTuning
-from .keeper import Follower, Keeper
-from .loop import Loop
-from .origin import resolved_by_weights
-from .pace import Pace, Waiting
-from .precision import choose_precision
-from .recipe import Recipe
-from .run_folder import RunFolder
-from .schedules import MAIN_ACCURACY
-from .soundness import Diverged, LossWatch, diverged
-from .stopping import StopRequest
-from .strategy import Devices, WorkerLost, choose_devices
-from .unfreezing import plan
-from .watching import watchers
+from kerascnn.files.atomic import atomic_path
+from kerascnn.files.disk_space import refusal
+from kerascnn.training.assembly import assemble, build, callbacks_for, compile_for
+from kerascnn.training.batches import Batches, batches_for, steps_per_epoch
+from kerascnn.training.callbacks.best_models import BestModels
+from kerascnn.training.callbacks.csv_history import HistoryFile
+from kerascnn.training.callbacks.defaults import logging_callbacks
+from kerascnn.training.callbacks.events import cut_events
+from kerascnn.training.callbacks.nan_guard import NaNGuard, TrainingDivergedError, diverged
+from kerascnn.training.callbacks.throughput import DataWaitTimer, ThroughputMonitor
+from kerascnn.training.checkpoints.files import Checkpoints, Position, State
+from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheckpointManager
+from kerascnn.training.checkpoints.signals import StopRequest
+from kerascnn.training.fine_tuning.gradual_unfreezing import plan
+from kerascnn.training.fine_tuning.pretrained import resolved_by_weights
+from kerascnn.training.loop import Loop
+from kerascnn.training.precision import choose_precision
+from kerascnn.training.recipe.fields import FineTuning
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.run_config import RunConfig
+from kerascnn.training.run_folder import RunFolder
+from kerascnn.training.schedules import MAIN_ACCURACY
+from kerascnn.training.strategy import Devices, WorkerLostError, choose_devices
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Run:
     seconds: float
 
 
-class Interrupted(Exception):  # noqa: N818
+class TrainingInterruptedError(Exception):
     """A training was stopped by the user; `folder` holds a state to go on from with `resume`."""
 
     def __init__(self, folder: RunFolder, position: Position):
@@ -106,7 +105,7 @@ def train(
     runs: str | Path = "runs",
     limit: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    conduct: Conduct = Conduct(),
+    run_config: RunConfig = RunConfig(),
     devices: Devices | None = None,
     profile: tuple[int, int] | None = None,
 ) -> Run:
@@ -121,7 +120,7 @@ def train(
         runs: the folder in which the run folder `<model>-<data>-<time>` is made.
         limit: the limit `data` was loaded with, or is to be loaded with, written down for `resume`.
         callbacks: more of Keras' callbacks, such as `LiveProgress`.
-        conduct: how often the state is written, what is kept, and whether a GPU computes repeatably.
+        run_config: how often the state is written, what is kept, and whether a GPU computes repeatably.
         devices: where it computes; None for `choose_devices()`.
         profile: the first and the last step to run TensorFlow's profiler over, counted from 1.
 
@@ -130,10 +129,10 @@ def train(
 
     Raises:
         InputError: the recipe does not fit the data or the network, or the disk is full.
-        Diverged: the loss is no longer a finite number.
-        Interrupted: on Ctrl-C or SIGTERM, after the step that was under way; go on with `resume`. A second Ctrl-C does
+        TrainingDivergedError: the loss is no longer a finite number.
+        TrainingInterruptedError: on Ctrl-C or SIGTERM, after the current step; `resume` goes on. A second Ctrl-C does
             not wait for it.
-        WorkerLost: another of several workers ended.
+        WorkerLostError: another of several workers ended.
 
     On a processor it switches TensorFlow to deterministic kernels, for the whole process.
 
@@ -150,14 +149,14 @@ def train(
     devices.share(recipe.batch_size)
     name = model.name if model else recipe.model
     with devices.scope():
-        model = _new_model(recipe, data, conduct, model)
-    batches = batches_for(model, recipe, data, None, devices, conduct.cache)
+        model = _new_model(recipe, data, run_config, model)
+    batches = batches_for(model, recipe, data, None, devices, run_config.cache)
     if not devices.chief:
         with tempfile.TemporaryDirectory() as nothing:
-            return _fit(model, recipe, data, batches, RunFolder(Path(nothing)), None, callbacks, conduct, devices)
+            return _fit(model, recipe, data, batches, RunFolder(Path(nothing)), None, callbacks, run_config, devices)
     folder = RunFolder.create(Path(runs), name, data.name)
-    folder.write_recipe(recipe, data.source, limit, _facts(model, recipe, data), conduct)
-    return _fit(model, recipe, data, batches, folder, None, callbacks, conduct, devices, profile)
+    folder.write_recipe(recipe, data.source, limit, _facts(model, recipe, data), run_config)
+    return _fit(model, recipe, data, batches, folder, None, callbacks, run_config, devices, profile)
 
 
 def resume(
@@ -167,7 +166,7 @@ def resume(
     *,
     model: keras.Model | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    conduct: Conduct | None = None,
+    run_config: RunConfig | None = None,
     tell: Callable[[str], None] = warnings.warn,
     devices: Devices | None = None,
     profile: tuple[int, int] | None = None,
@@ -182,25 +181,27 @@ def resume(
         data: loaded from the source and limit that `folder.read_recipe()` gives.
         model: the network that `train` was given, if it was.
         callbacks: as for `train`.
-        conduct: another than the run's, `folder.read_conduct()`.
+        run_config: another than the run's, `folder.read_run_config()`.
         tell: takes a sentence about a checkpoint that is damaged.
         devices: as for `train`; they may be others than before. Every worker reads the folder.
         profile: as for `train`, counted from where the training goes on.
 
     Raises:
         InputError: no checkpoint can be read, or the data are others than before.
-        Diverged, Interrupted, WorkerLost: as `train`.
+        TrainingDivergedError, TrainingInterruptedError, WorkerLostError: as `train`.
     """
     devices = devices or choose_devices()
-    conduct = conduct or folder.read_conduct()
+    run_config = run_config or folder.read_run_config()
     folder.check_data(data)
     # The chief first: it puts the folder in order.
     with devices.in_turn():
         state = _newest_state(folder, tell, devices)
     with devices.scope():
-        model = _model_of(state, recipe, data, conduct, model) if state else _new_model(recipe, data, conduct, model)
-    batches = batches_for(model, recipe, data, state.position if state else None, devices, conduct.cache)
-    return _fit(model, recipe, data, batches, folder, state, callbacks, conduct, devices, profile)
+        model = (
+            _model_of(state, recipe, data, run_config, model) if state else _new_model(recipe, data, run_config, model)
+        )
+    batches = batches_for(model, recipe, data, state.position if state else None, devices, run_config.cache)
+    return _fit(model, recipe, data, batches, folder, state, callbacks, run_config, devices, profile)
 
 
 def _newest_state(folder: RunFolder, tell: Callable[[str], None], devices: Devices) -> State | None:
@@ -215,16 +216,18 @@ def _newest_state(folder: RunFolder, tell: Callable[[str], None], devices: Devic
     return state
 
 
-def _new_model(recipe: Recipe, data: DataSet, conduct: Conduct, own: keras.Model | None) -> keras.Model:
-    _seed(recipe, conduct)
+def _new_model(recipe: Recipe, data: DataSet, run_config: RunConfig, own: keras.Model | None) -> keras.Model:
+    _seed(recipe, run_config)
     with under_policy(recipe.precision):
         model = assemble(recipe, data, own)
     compile_for(model, recipe, steps_per_epoch(recipe, data))
     return model
 
 
-def _model_of(state: State, recipe: Recipe, data: DataSet, conduct: Conduct, own: keras.Model | None) -> keras.Model:
-    _seed(recipe, conduct)
+def _model_of(
+    state: State, recipe: Recipe, data: DataSet, run_config: RunConfig, own: keras.Model | None
+) -> keras.Model:
+    _seed(recipe, run_config)
     with under_policy(recipe.precision):
         model = build(recipe, data.class_names, own)
     compile_for(model, recipe, steps_per_epoch(recipe, data))
@@ -236,8 +239,8 @@ def _facts(model: keras.Model, recipe: Recipe, data: DataSet) -> dict[str, Any]:
     tuned = [row._asdict() for row in plan(model, recipe.fine_tuning)] if recipe.fine_tuning.weights else None
     return {
         "classes": list(data.class_names),
-        "training_pictures": len(data.training),
-        "validation_pictures": len(data.validation),
+        "training_images": len(data.training),
+        "validation_images": len(data.validation),
         "set_aside": len(data.set_aside),
         "steps_per_epoch": steps_per_epoch(recipe, data),
         "trainable_parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
@@ -245,12 +248,12 @@ def _facts(model: keras.Model, recipe: Recipe, data: DataSet) -> dict[str, Any]:
     }
 
 
-def _seed(recipe: Recipe, conduct: Conduct) -> None:
+def _seed(recipe: Recipe, run_config: RunConfig) -> None:
     """Makes a training repeatable to the bit: on a processor, where that costs nothing measurable, or as asked."""
     import tensorflow as tf
 
     keras.utils.set_random_seed(recipe.seed)
-    if conduct.deterministic or not tf.config.list_physical_devices("GPU"):
+    if run_config.deterministic or not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
 
 
@@ -262,38 +265,38 @@ def _fit(
     folder: RunFolder,
     state: State | None,
     callbacks: Sequence[keras.callbacks.Callback],
-    conduct: Conduct,
+    run_config: RunConfig,
     devices: Devices,
     profile: tuple[int, int] | None = None,
 ) -> Run:
     rows = state.history if state else []
     accuracies = [next(row[name] for name in MAIN_ACCURACY if name in row) for row in rows]
-    waiting = Waiting()
-    pace = Pace(recipe.batch_size, waiting)
+    waiting = DataWaitTimer()
+    pace = ThroughputMonitor(recipe.batch_size, waiting)
     history = HistoryFile(folder.history_file, rows)
-    best = BestModels(folder.checkpoints, conduct.best, accuracies)
-    watching = watchers(folder.tensorboard, recipe, batches, state.position if state else None, profile)
+    best = BestModels(folder.checkpoints, run_config.best, accuracies)
+    watching = logging_callbacks(folder.tensorboard, recipe, batches, state.position if state else None, profile)
     rules = callbacks_for(recipe, batches.statistics, accuracies)
     everything = [pace, best, *rules, history, *watching, *callbacks] if devices.chief else [*rules, *callbacks]
 
-    def report(before: Position, loss: float | None) -> Diverged:
-        return diverged(before, loss, recipe, data, folder.path / "not_finite.txt", keeper.newest)
+    def report(before: Position, loss: float | None) -> TrainingDivergedError:
+        return diverged(before, loss, recipe, data, folder.path / "not_finite.txt", checkpoint_manager.newest)
 
-    watch = LossWatch(report)
-    keeper: Keeper | Follower = Follower(model, watch, state)
+    watch = NaNGuard(report)
+    checkpoint_manager: CheckpointManager | WorkerCheckpointManager = WorkerCheckpointManager(model, watch, state)
     if devices.chief:
-        keeper = Keeper(folder, model, history, everything, watch, conduct, state)
+        checkpoint_manager = CheckpointManager(folder, model, history, everything, watch, run_config, state)
     try:
         with StopRequest(everything) as stop, devices.watching():
-            Loop(model, batches, recipe.epochs, everything, keeper, stop, state, devices, waiting).run()
+            Loop(model, batches, recipe.epochs, everything, checkpoint_manager, stop, state, devices, waiting).run()
         if stop.requested:
             raise KeyboardInterrupt
         if devices.chief:
-            with beside(folder.model_file) as partial:
+            with atomic_path(folder.model_file) as partial:
                 model.save(partial)
     except KeyboardInterrupt:
-        raise Interrupted(folder, keeper.kept) from None
-    except WorkerLost as lost:
+        raise TrainingInterruptedError(folder, checkpoint_manager.kept) from None
+    except WorkerLostError as lost:
         lost.folder = folder if devices.chief else None
         raise
     except Exception as error:
@@ -301,7 +304,7 @@ def _fit(
         if reason is None:
             raise
         raise InputError(
-            f"{folder.path} cannot be written: {reason}; it keeps the state {keeper.kept}, "
+            f"{folder.path} cannot be written: {reason}; it keeps the state {checkpoint_manager.kept}, "
             "from which the run can go on when there is room."
         ) from None
     if devices.chief and devices.replicas > 1:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kerascnn.applications.registry import REGISTRY, Entry, PublishedError, create, info, list_models
+from kerascnn.applications.registry import REGISTRY, NetworkInfo, PublishedError, create, info, list_models
 from kerascnn.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from kerascnn.applications.inception_v2 import InceptionV2
     from kerascnn.applications.inception_v3 import InceptionV3
     from kerascnn.applications.preprocessing import decode_predictions, preprocess_input
-    from kerascnn.applications.public_weights import PublicWeights, weights
     from kerascnn.applications.resnet import Plain18, Plain34, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
     from kerascnn.applications.stages import features
     from kerascnn.applications.vgg import VGG11, VGG13, VGG16, VGG16C, VGG19
+    from kerascnn.applications.weights.public import PublicWeights, weights
     from kerascnn.applications.zfnet import ZFNet
 
 __all__ = [
@@ -44,10 +44,10 @@ __all__ = [
     "AlexNet",
     "AlexNetV2",
     "BNInception",
-    "Entry",
     "GoogLeNet",
     "InceptionV2",
     "InceptionV3",
+    "NetworkInfo",
     "Plain18",
     "Plain20",
     "Plain32",
@@ -79,7 +79,7 @@ __all__ = [
 
 _parts = {
     "preprocessing": ["decode_predictions", "preprocess_input"],
-    "public_weights": ["PublicWeights", "weights"],
+    "weights.public": ["PublicWeights", "weights"],
     "stages": ["features"],
 }
 for _entry in REGISTRY.values():

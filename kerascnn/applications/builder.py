@@ -13,9 +13,11 @@ from typing import Any, Protocol
 
 import keras
 
-from kerascnn.applications import public_weights, registry, weight_files
+from kerascnn.applications import registry
 from kerascnn.applications.deep import functional
-from kerascnn.applications.weight_sources import WeightSource, source_of
+from kerascnn.applications.weights import load as weight_files
+from kerascnn.applications.weights import public as public_weights
+from kerascnn.applications.weights.sources import WeightSource, source_of
 from kerascnn.errors import InputError
 from kerascnn.layers import channels_first
 

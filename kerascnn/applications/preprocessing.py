@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, Protocol
 import keras
 import numpy as np
 
-from kerascnn.applications import public_weights, registry
+from kerascnn.applications import registry
+from kerascnn.applications.weights import public as public_weights
 from kerascnn.errors import InputError
 
 # R, G, B, in grey levels of 255; they are subtracted.
@@ -63,7 +64,7 @@ CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog
 IMAGENET_CLASSES = 1000
 
 
-class Guess(NamedTuple):
+class Prediction(NamedTuple):
     """A class that a network holds an image for.
 
     Attributes:
@@ -87,7 +88,9 @@ class InputFunction(Protocol):
 class Decoder(Protocol):
     """`decode_predictions` of a family."""
 
-    def __call__(self, predictions: Any, top: int = 5, class_names: Sequence[str] | None = None) -> list[list[Guess]]:
+    def __call__(
+        self, predictions: Any, top: int = 5, class_names: Sequence[str] | None = None
+    ) -> list[list[Prediction]]:
         """The likeliest classes of each image."""
 
 
@@ -159,7 +162,7 @@ def _floating(x: Any) -> Any:
 
 def decode_predictions(
     name: str, predictions: Any, top: int = 5, class_names: Sequence[str] | None = None
-) -> list[list[Guess]]:
+) -> list[list[Prediction]]:
     """The likeliest classes of each image, the likeliest first.
 
     Args:
@@ -175,7 +178,7 @@ def decode_predictions(
 
     Example:
         >>> decode_predictions("resnet20", model.predict(images), top=1)
-        [[Guess(identifier='3', name='cat', score=0.97)]]
+        [[Prediction(identifier='3', name='cat', score=0.97)]]
     """
     entry = registry.info(name)
     imagenet = class_names is None and entry.data == "ImageNet"
@@ -193,15 +196,15 @@ def decode_predictions(
         return _imagenet_names(predictions, top)
     best = np.argsort(-predictions, axis=1, kind="stable")[:, :top]
     return [
-        [Guess(str(label), names[label], float(scores[label])) for label in labels]
+        [Prediction(str(label), names[label], float(scores[label])) for label in labels]
         for labels, scores in zip(best, predictions, strict=True)
     ]
 
 
-def _imagenet_names(predictions: np.ndarray, top: int) -> list[list[Guess]]:
+def _imagenet_names(predictions: np.ndarray, top: int) -> list[list[Prediction]]:
     decode = keras.applications.imagenet_utils.decode_predictions
     try:
-        return [[Guess(*guess) for guess in guesses] for guesses in decode(predictions, top=top)]
+        return [[Prediction(*guess) for guess in guesses] for guesses in decode(predictions, top=top)]
     # What Keras raises where it cannot fetch a file is a bare Exception.
     except Exception:
         raise InputError(
@@ -216,7 +219,7 @@ def of_family(name: str) -> tuple[InputFunction, Decoder]:
     def preprocess(x: Any, data_format: str | None = None, *, weights: str | None = None) -> Any:
         return preprocess_input(name, x, data_format, weights=weights)
 
-    def decode(predictions: Any, top: int = 5, class_names: Sequence[str] | None = None) -> list[list[Guess]]:
+    def decode(predictions: Any, top: int = 5, class_names: Sequence[str] | None = None) -> list[list[Prediction]]:
         return decode_predictions(name, predictions, top, class_names)
 
     for function, general in ((preprocess, preprocess_input), (decode, decode_predictions)):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,8 +16,6 @@ from kerascnn.errors import InputError, closest
 
 if TYPE_CHECKING:
     import keras
-
-    from kerascnn.applications.builder import Builder
 
 ALEXNET_PAPER = "Krizhevsky et al., ImageNet Classification with Deep Convolutional Neural Networks, 2012, section 3.5"
 ALEXNET_V2_PAPER = "Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014, section 5"
@@ -55,7 +54,7 @@ class PublishedError(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Entry:
+class NetworkInfo:
     """A network's facts.
 
     Attributes:
@@ -109,13 +108,20 @@ def _torchvision(top1_accuracy: float, top5_accuracy: float) -> PublishedError:
     return PublishedError(round(100 - top1_accuracy, 3), round(100 - top5_accuracy, 3), "1 crop", TORCHVISION)
 
 
-_alexnet = partial(Entry, module="alexnet", recipe="classic_photos", preprocessing="mean")
-_vgg = partial(Entry, module="vgg", paper=VGG_PAPER, input_size=224, recipe="classic_photos", preprocessing="caffe")
+_alexnet = partial(NetworkInfo, module="alexnet", recipe="classic_photos", preprocessing="mean")
+_vgg = partial(
+    NetworkInfo, module="vgg", paper=VGG_PAPER, input_size=224, recipe="classic_photos", preprocessing="caffe"
+)
 _inception = partial(
-    Entry, paper=INCEPTION_PAPER, input_size=299, recipe="googlenet_small", preprocessing="symmetric", aux_heads=True
+    NetworkInfo,
+    paper=INCEPTION_PAPER,
+    input_size=299,
+    recipe="googlenet_small",
+    preprocessing="symmetric",
+    aux_heads=True,
 )
 _resnet = partial(
-    Entry,
+    NetworkInfo,
     module="resnet",
     paper=IMAGENET_RESNET_PAPER,
     input_size=224,
@@ -123,7 +129,7 @@ _resnet = partial(
     preprocessing="caffe",
 )
 _cifar = partial(
-    Entry,
+    NetworkInfo,
     module="cifar_resnet",
     paper=CIFAR_RESNET_PAPER,
     input_size=32,
@@ -134,7 +140,7 @@ _cifar = partial(
 )
 
 # fmt: off
-REGISTRY: dict[str, Entry] = {
+REGISTRY: dict[str, NetworkInfo] = {
     "alexnet": _alexnet("AlexNet", paper=ALEXNET_PAPER, input_size=227, published_parameters=60, errors=(
         PublishedError(None, 16.4, "5 models"),
     )),
@@ -152,14 +158,14 @@ REGISTRY: dict[str, Entry] = {
     )),
     "vgg16c": _vgg("VGG16C", published_parameters=134),
     "vgg19": _vgg("VGG19", published_parameters=144, published_macs=19.6, errors=(_torchvision(72.376, 90.876),)),
-    "googlenet": Entry("GoogLeNet", "googlenet", GOOGLENET_PAPER, 224, "googlenet_small", "mean", 6.8, 1.5, errors=(
+    "googlenet": NetworkInfo("GoogLeNet", "googlenet", GOOGLENET_PAPER, 224, "googlenet_small", "mean", 6.8, 1.5, (
         PublishedError(None, 10.07, "1 crop"),
         PublishedError(None, 9.15, "10 crops"),
         PublishedError(None, 7.89, "144 crops"),
         PublishedError(29.0, 9.2, "1 crop", "Szegedy et al., 2015"),
         _torchvision(69.778, 89.53),
     ), aux_heads=True),
-    "bninception": Entry(
+    "bninception": NetworkInfo(
         "BNInception", "bn_inception", BN_PAPER, 224, "googlenet_small", "mean", published_macs=2.0, errors=(
             PublishedError(25.2, 7.8, "1 crop", "Szegedy et al., 2015"),
             PublishedError(22.0, 5.82, "144 crops", "Szegedy et al., 2015"),
@@ -225,7 +231,7 @@ def list_models() -> list[str]:
     return list(REGISTRY)
 
 
-def info(name: str) -> Entry:
+def info(name: str) -> NetworkInfo:
     """The facts about a network: paper, year, input size, preprocessing, published parameters, operations and errors.
 
     Args:
@@ -257,7 +263,7 @@ def canonical(name: str) -> str:
     return key
 
 
-def builder(name: str) -> Builder:
+def builder(name: str) -> Callable[..., keras.Model]:
     """The function that builds the network `name`."""
     entry = info(name)
     return getattr(importlib.import_module(f"kerascnn.applications.{entry.module}"), entry.builder)

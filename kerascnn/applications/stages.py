@@ -1,6 +1,6 @@
 """The stages of a network: what lies between one resolution of its feature maps and the next.
 
-A stage is called after its stride, C2 for maps four times smaller than the picture, C5 for maps 32 times smaller (the
+A stage is called after its stride, C2 for maps four times smaller than the image, C5 for maps 32 times smaller (the
 names of Lin et al., "Feature Pyramid Networks for Object Detection", 2016, section 3). It ends with the last map of its
 resolution that everything after it depends on, so that a block, or a module that halves the grid, is never cut in two.
 """
@@ -28,7 +28,7 @@ class Stage(NamedTuple):
 
     Attributes:
         name: "C0" to "C5", "dense" or "head".
-        layers: those with weights, from the picture on.
+        layers: those with weights, from the image on.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Stage(NamedTuple):
 
 
 class _Map(NamedTuple):
-    """The last feature map of a resolution, and its place in the walk from the picture on."""
+    """The last feature map of a resolution, and its place in the walk from the image on."""
 
     name: str
     place: int
@@ -70,7 +70,7 @@ def features(model: keras.Model, levels: Sequence[str] = PYRAMID) -> keras.Model
 
 
 def stages(model: keras.Model) -> list[Stage]:
-    """All layers that have weights to train, from the picture to the classes.
+    """All layers that have weights to train, from the image to the classes.
 
     The classifier is the `head`, and with it auxiliary classifiers, which stand beside the way to the main one.
 

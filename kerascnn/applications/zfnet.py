@@ -1,4 +1,4 @@
-"""ZFNet, AlexNet with a finer look at the picture.
+"""ZFNet, AlexNet with a finer look at the image.
 
 Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks" (2013), figure 3 and section 5.1.
 

@@ -1,6 +1,6 @@
-"""The `kerascnn` command: one thin function a verb, in a module for each group of verbs.
+"""The `kerascnn` command: one thin function a subcommand, in a module for each group of subcommands.
 
-Nothing heavy is imported here; each verb imports what it needs, so that `--help` is instant.
+Nothing heavy is imported here; each subcommand imports what it needs, so that `--help` is instant.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ import signal
 import sys
 
 import kerascnn
-from kerascnn.errors import InputError
-
-from . import (
+from kerascnn.cli import (
     converting,
     datasets,
     embedding,
@@ -26,8 +24,9 @@ from . import (
     training,
     tuning,
 )
-from .arguments import Parser, Verbs
-from .statuses import INTERRUPTED, MISTAKE
+from kerascnn.cli.arguments import Parser, Subcommands
+from kerascnn.cli.exit_codes import INTERRUPTED, USAGE_ERROR
+from kerascnn.errors import InputError
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -41,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
         status = options.run(options)
     except InputError as error:
         print(f"kerascnn: {error}", file=sys.stderr)
-        status = MISTAKE
+        status = USAGE_ERROR
     except KeyboardInterrupt:
         print("kerascnn: stopped.", file=sys.stderr)
         status = INTERRUPTED
@@ -55,15 +54,15 @@ def main(arguments: list[str] | None = None) -> None:
 def _parser() -> Parser:
     parser = Parser(
         prog="kerascnn",
-        description="Classic image networks: train on your pictures, watch, evaluate, export, predict.",
+        description="Classic image networks: train on your images, watch, evaluate, export, predict.",
         epilog="Example: kerascnn train --model googlenet --data pets.zip",
     )
     parser.add_argument("--version", action="version", version=f"kerascnn {kerascnn.__version__}")
-    verbs = Verbs(parser)
+    subcommands = Subcommands(parser)
     groups = (
         *(networks, datasets, training, tuning, evaluating, exporting),
         *(predicting, explaining, embedding, experimenting, converting),
     )
     for group in groups:
-        group.add_verbs(verbs)
+        group.add_subcommands(subcommands)
     return parser

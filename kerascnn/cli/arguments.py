@@ -1,4 +1,4 @@
-"""How the command line reads what is typed: the parser, and the values that several verbs take."""
+"""How the command line reads what is typed: the parser, and the values that several subcommands take."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message}; see '{self.prog} --help'.")
 
 
-class Verbs:
-    """The verbs of the command, which its modules add one by one."""
+class Subcommands:
+    """The subcommands of the command, which its modules add one by one."""
 
     def __init__(self, parser: Parser):
-        self._verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, metavar="VERB")
+        self._verbs = parser.add_subparsers(title="subcommands", dest="subcommand", required=True, metavar="VERB")
 
     def add(self, name: str, run: Callable[[argparse.Namespace], int], summary: str, *examples: str) -> Parser:
-        """A verb with `--json`; `run` takes its options and returns the exit status."""
+        """A subcommand with `--json`; `run` takes its options and returns the exit status."""
         added = self._verbs.add_parser(
             name,
             help=summary,
@@ -123,4 +123,4 @@ def some_of(*known: str) -> Callable[[str], tuple[str, ...]]:
 def add_data_options(parser: Parser, default: str | None, more: str) -> None:
     """`--data` and `--limit`; `more` is said of the default."""
     parser.add_argument("--data", default=default, metavar="SOURCE", help=f"{SOURCES}{more}")
-    parser.add_argument("--limit", type=positive, metavar="N", help="use at most N pictures")
+    parser.add_argument("--limit", type=positive, metavar="N", help="use at most N images")

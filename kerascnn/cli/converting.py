@@ -6,10 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerascnn.cli.arguments import Subcommands, positive
+from kerascnn.cli.loading import print_json, start_tensorflow
 from kerascnn.errors import InputError
-
-from .arguments import Verbs, positive
-from .loading import print_json, start_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -18,9 +17,9 @@ if TYPE_CHECKING:
 LAYOUTS = ("torchvision", "keras", "kerascnn")
 
 
-def add_verbs(verbs: Verbs) -> None:
+def add_subcommands(subcommands: Subcommands) -> None:
     """Adds it to the command."""
-    convert = verbs.add(
+    convert = subcommands.add(
         "convert",
         run_convert,
         "write weights in the layout of torchvision, of keras.applications or of this package",
@@ -62,7 +61,7 @@ def run_convert(options: argparse.Namespace) -> int:
             f"there are no weights at {options.file}; give a file of weights, a .keras file or a run folder."
         )
     start_tensorflow()
-    from kerascnn.applications import conversion
+    from kerascnn.applications.weights import conversion
     from kerascnn.console import messages
 
     layout = conversion.layout_of(options.to, options.layout)
@@ -80,7 +79,8 @@ def run_convert(options: argparse.Namespace) -> int:
 
 def _network(source: Path, name: str | None, layout: str, image_size: int | None) -> tuple[str, keras.Model]:
     """The model that a file holds, or whose weights it holds, with its name."""
-    from kerascnn.applications import conversion, registry
+    from kerascnn.applications import registry
+    from kerascnn.applications.weights import conversion
     from kerascnn.evaluation.predictors import load_keras
 
     if source.suffix == ".keras":
@@ -98,8 +98,8 @@ def _network(source: Path, name: str | None, layout: str, image_size: int | None
 
 def _left_out(model: keras.Model, layout: str) -> list[str]:
     """What a model has that a layout has no place for, in sentences."""
-    from kerascnn.applications.keras_layouts import AUXILIARY
-    from kerascnn.applications.weight_files import PREPROCESSING
+    from kerascnn.applications.weights.keras_layouts import AUXILIARY
+    from kerascnn.applications.weights.load import PREPROCESSING
 
     if layout == "kerascnn":
         return []

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .arguments import SOURCES, Verbs
-from .loading import print_json
+from kerascnn.cli.arguments import SOURCES, Subcommands
+from kerascnn.cli.loading import print_json
 
 
-def add_verbs(verbs: Verbs) -> None:
+def add_subcommands(subcommands: Subcommands) -> None:
     """Adds it to the command."""
-    parser = verbs.add(
+    parser = subcommands.add(
         "ingest",
         run_ingest,
         "check every file of a data set, and say what is in it",
@@ -26,7 +26,7 @@ def add_verbs(verbs: Verbs) -> None:
         "--to",
         type=Path,
         metavar="FOLDER",
-        help="gets the unpacked pictures of an archive, the manifest, the quarantine",
+        help="gets the unpacked images of an archive, the manifest, the quarantine",
     )
     parser.add_argument(
         "--on-bad",
@@ -36,16 +36,15 @@ def add_verbs(verbs: Verbs) -> None:
     )
     parser.add_argument("--sha256", metavar="HEX", help="what the archive's SHA-256 must be")
     parser.add_argument(
-        "--tfrecord", type=Path, metavar="FOLDER", help="write the pictures there as TFRecord shards with an index"
+        "--tfrecord", type=Path, metavar="FOLDER", help="write the images there as TFRecord shards with an index"
     )
 
 
 def run_ingest(options: argparse.Namespace) -> int:
     """`kerascnn ingest`."""
     from kerascnn import data
+    from kerascnn.cli.ingestion_report import show
     from kerascnn.console import output, track, track_bytes
-
-    from .ingestion_report import show
 
     found = data.ingest(
         options.source,

@@ -1,4 +1,4 @@
-"""`kerascnn embed`: what a network makes of pictures before its classifier, and which are alike."""
+"""`kerascnn embed`: what a network makes of images before its classifier, and which are alike."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kerascnn.cli.arguments import Subcommands, positive
+from kerascnn.cli.image_paths import open_images
+from kerascnn.cli.loading import print_json
 from kerascnn.errors import InputError
-
-from .arguments import Verbs, positive
-from .loading import print_json
-from .pictures import open_pictures
 
 if TYPE_CHECKING:
     from kerascnn.evaluation import Embedding, Predictor
 
-# How many pictures' neighbours are drawn, and how many of each, unless something else is asked for.
+# How many images' neighbours are drawn, and how many of each, unless something else is asked for.
 ROWS, NEAREST = 6, 5
 
 
-def add_verbs(verbs: Verbs) -> None:
+def add_subcommands(subcommands: Subcommands) -> None:
     """Adds it to the command."""
-    embed = verbs.add(
+    embed = subcommands.add(
         "embed",
         run_embed,
-        "write what a network makes of pictures before its classifier, and show which are alike",
+        "write what a network makes of images before its classifier, and show which are alike",
         "kerascnn embed runs/resnet50-pets-20261120-101500 pets/ --to features.npz",
         "kerascnn embed saved_models/resnet50-pets holiday/ cat.jpg --neighbours alike.png --of cat.jpg --nearest 8",
     )
@@ -36,7 +35,7 @@ def add_verbs(verbs: Verbs) -> None:
         type=Path,
         nargs="+",
         metavar="IMAGE",
-        help="picture files, and folders of them; what cannot be read is told and skipped, with exit status 1",
+        help="image files, and folders of them; what cannot be read is told and skipped, with exit status 1",
     )
     embed.add_argument(
         "--to",
@@ -45,9 +44,7 @@ def add_verbs(verbs: Verbs) -> None:
         metavar="FILE",
         help="gets the NumPy arrays 'features' and 'paths' (default: features.npz)",
     )
-    embed.add_argument(
-        "--neighbours", type=Path, metavar="FILE", help="draw pictures beside those most like them (.png)"
-    )
+    embed.add_argument("--neighbours", type=Path, metavar="FILE", help="draw images beside those most like them (.png)")
     embed.add_argument(
         "--nearest", type=positive, metavar="K", help=f"how many neighbours each gets (default: {NEAREST})"
     )
@@ -64,30 +61,30 @@ def add_verbs(verbs: Verbs) -> None:
 def run_embed(options: argparse.Namespace) -> int:
     """`kerascnn embed`."""
     _check(options)
-    pictures = open_pictures(options.images, "Embedding")
-    _rows(pictures.paths, options.of)
+    images = open_images(options.images, "Embedding")
+    _rows(images.paths, options.of)
     from kerascnn.console import output
     from kerascnn.evaluation import open_predictor
     from kerascnn.evaluation.embedding import embedding_of
 
     predictor = open_predictor(options.model)
-    embedding = embedding_of(predictor, pictures.readable)
+    embedding = embedding_of(predictor, images.readable)
     embedding.save(options.to)
     drawn = _draw_neighbours(embedding, predictor, options) if options.neighbours else None
     count, dimensions = embedding.features.shape
     if options.json:
         done: dict[str, Any] = {"model": str(options.model), "file": str(options.to)}
-        done |= {"pictures": count, "dimensions": dimensions, "skipped": [str(error) for error in pictures.skipped]}
+        done |= {"images": count, "dimensions": dimensions, "skipped": [str(error) for error in images.skipped]}
         print_json(done if drawn is None else {**done, "neighbours": drawn})
     else:
-        lines = [f"{count} pictures, {dimensions} features each: {options.to}"]
+        lines = [f"{count} images, {dimensions} features each: {options.to}"]
         lines += [f"nearest neighbours: {options.neighbours}"] if options.neighbours else []
         output().print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-    return pictures.status()
+    return images.status()
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuses what could otherwise be told only when all pictures have been read."""
+    """Refuses what could otherwise be told only when all images have been read."""
     for option, path, suffix in (("--to", options.to, ".npz"), ("--neighbours", options.neighbours, ".png")):
         if path is not None and path.suffix != suffix:
             raise InputError(f"{option} must name a file of {suffix}, not {path}.")
@@ -95,7 +92,7 @@ def _check(options: argparse.Namespace) -> None:
             raise InputError(f"{option} must name a file, and {path} is a folder.")
     for option, value in (("--nearest", options.nearest), ("--of", options.of)):
         if value and not options.neighbours:
-            raise InputError(f"{option} is about the picture of neighbours; say --neighbours FILE as well.")
+            raise InputError(f"{option} is about the image of neighbours; say --neighbours FILE as well.")
 
 
 def _rows(paths: Sequence[Path], wanted: Sequence[Path]) -> list[int]:
@@ -104,21 +101,21 @@ def _rows(paths: Sequence[Path], wanted: Sequence[Path]) -> list[int]:
     for path in wanted:
         if os.path.abspath(path) not in places:
             raise InputError(
-                f"--of {path} is none of the {len(paths)} pictures; name one that is among IMAGE and can be read."
+                f"--of {path} is none of the {len(paths)} images; name one that is among IMAGE and can be read."
             )
     return [places[os.path.abspath(path)] for path in wanted]
 
 
 def _draw_neighbours(embedding: Embedding, predictor: Predictor, options: argparse.Namespace) -> dict[str, Any]:
     """Draws them, and gives what was drawn."""
-    from kerascnn.evaluation.embedding_pictures import neighbours_figure
+    from kerascnn.evaluation.embedding_images import neighbours_figure
 
     count, dimensions = embedding.features.shape
     if count == 1:
-        raise InputError(f"{embedding.paths[0]} is the only picture, so it has no neighbours to draw.")
+        raise InputError(f"{embedding.paths[0]} is the only image, so it has no neighbours to draw.")
     rows = _rows(embedding.paths, options.of) or range(min(ROWS, count))
     nearest = options.nearest or NEAREST
-    how = f"each row: a picture, then the nearest of {count} by the cosine of {dimensions} features"
+    how = f"each row: an image, then the nearest of {count} by the cosine of {dimensions} features"
     title = f"{options.model.name}\n{how}"
     figure = neighbours_figure(embedding, rows, title, nearest, predictor.facts.crop_fraction)
     try:

@@ -6,11 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from kerascnn.cli.arguments import Subcommands, add_data_options, some_of
+from kerascnn.cli.loading import data_of, load, print_json, start_tensorflow
 from kerascnn.errors import InputError
 from kerascnn.native_output import jpeg_damage_discarded
-
-from .arguments import Verbs, add_data_options, some_of
-from .loading import data_of, load, print_json, start_tensorflow
 
 if TYPE_CHECKING:
     from kerascnn.data import DataSet
@@ -22,12 +21,12 @@ CROPS = {"1": "1 crop", "10": "10 crops", "12": "12 crops", "144": "144 crops", 
 PLOTS = (".png", ".svg", ".pdf")
 
 
-def add_verbs(verbs: Verbs) -> None:
+def add_subcommands(subcommands: Subcommands) -> None:
     """Adds them to the command."""
-    evaluate = verbs.add(
+    evaluate = subcommands.add(
         "evaluate",
         run_evaluate,
-        "score models on the validation pictures of a data set, alone and averaged",
+        "score models on the validation images of a data set, alone and averaged",
         "kerascnn evaluate runs/resnet20-digits-20261120-101500",
         "kerascnn evaluate saved_models/googlenet-pets/googlenet-pets.tflite --data pets.zip",
         "kerascnn evaluate runs/googlenet-* --crops 1,10,144 --report reports/googlenet",
@@ -40,7 +39,7 @@ def add_verbs(verbs: Verbs) -> None:
     evaluate.add_argument(
         "--report", type=Path, metavar="FOLDER", help="write report.html, report.json, predictions.csv"
     )
-    compare = verbs.add(
+    compare = subcommands.add(
         "compare-runs",
         run_compare_runs,
         "set trainings beside each other, and test whether one model is really better than another",
@@ -90,12 +89,11 @@ def run_evaluate(options: argparse.Namespace) -> int:
     """`kerascnn evaluate`."""
     source, limit = data_of(options, *options.models)
     start_tensorflow()
+    from kerascnn.cli.evaluation_tables import measurements_table, models_and_crops_table, scores_table
     from kerascnn.console import output, track
-    from kerascnn.evaluation.figures import study_figures
+    from kerascnn.evaluation.metric_values import study_figures
     from kerascnn.evaluation.report import write_report
     from kerascnn.evaluation.study import study
-
-    from .evaluation_tables import measurements_table, models_and_crops_table, scores_table
 
     protocols = _protocols(options)
     data = load(source, limit)
@@ -107,8 +105,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
         return 0
     result = measured.result
     if len(measured.alone) == 1:
-        kind, pictures = result.kinds[0], len(result.scores.labels)
-        output().print(scores_table(result.scores, f"{kind} on {data.name}, {pictures} pictures, {result.protocol}"))
+        kind, images = result.kinds[0], len(result.scores.labels)
+        output().print(scores_table(result.scores, f"{kind} on {data.name}, {images} images, {result.protocol}"))
     else:
         output().print(measurements_table(measured))
         if len(measured.by_models_and_views()) > 1:
@@ -123,7 +121,7 @@ def _say_of_mirrors(data: DataSet, options: argparse.Namespace) -> None:
 
     if not data.mirrored and options.crops != ("1",):
         messages().print(
-            f"half of the crops are mirrored, and a mirrored picture of {data.name} is of no class",
+            f"half of the crops are mirrored, and a mirrored image of {data.name} is of no class",
             highlight=False,
             markup=False,
             soft_wrap=True,
@@ -138,12 +136,11 @@ def run_compare_runs(options: argparse.Namespace) -> int:
     if options.plot and options.plot.suffix not in PLOTS:
         raise InputError(f"--plot must name a file of {', '.join(PLOTS)}, not {options.plot}.")
     start_tensorflow()
+    from kerascnn.cli.evaluation_tables import runs_table, verdicts_table
     from kerascnn.console import output, track
     from kerascnn.evaluation.plots import runs_figure
     from kerascnn.evaluation.runs import compare_runs
     from kerascnn.training import RunFolder
-
-    from .evaluation_tables import runs_table, verdicts_table
 
     folders = [RunFolder.open(run) for run in options.runs]
     [protocol] = _protocols(options)

@@ -26,17 +26,17 @@ def _table(*columns: str, words: int, title: str | None = None, caption: str | N
 def scores_table(scores: Scores, title: str) -> Table:
     """Errors, over all classes, by size and for each class."""
     table = _table(
-        "class", "pictures", "top-1 error", "precision", "F1", words=1, title=title,
+        "class", "images", "top-1 error", "precision", "F1", words=1, title=title,
         caption=f"in brackets 95 % confidence; expected calibration error {calibration(scores).error:.2%}",
     )  # fmt: skip
     for row in by_class(scores):
         missed = None if row.recall is None else 1 - row.recall
-        table.add_row(row.name, str(row.pictures), *(_percent(figure) for figure in (missed, row.precision, row.f1)))
+        table.add_row(row.name, str(row.images), *(_percent(figure) for figure in (missed, row.precision, row.f1)))
     sizes = by_size(scores)
     if len(sizes) > 1:
         table.add_section()
         for group, error in sizes.items():
-            table.add_row(f"all, shorter side {group}", str(error.pictures), str(error), "", "")
+            table.add_row(f"all, shorter side {group}", str(error.images), str(error), "", "")
     table.add_section()
     table.add_row("all", str(len(scores.labels)), str(top_error(scores)), "", "")
     if len(scores.class_names) > 5:
@@ -46,10 +46,10 @@ def scores_table(scores: Scores, title: str) -> Table:
 
 def measurements_table(study: Study) -> Table:
     """A row for every model by every protocol, and for all models together."""
-    pictures, ranks = len(study.data.validation), _ranks(study)
+    images, ranks = len(study.data.validation), _ranks(study)
     table = _table(
         "model", "form", "crops", *(f"top-{k} error" for k in ranks), "s", words=3,
-        title=f"{study.data.name}, {pictures} pictures", caption="in brackets 95 % confidence",
+        title=f"{study.data.name}, {images} images", caption="in brackets 95 % confidence",
     )  # fmt: skip
     for number, row in enumerate(study.rows):
         if number == len(study.alone):
@@ -86,7 +86,7 @@ def runs_table(compared: Comparison) -> Table:
     table = _table(
         "run", "network", "epochs", "seed", "training loss", "training error", "validation loss", "top-1 error",
         words=2,
-        title=f"{compared.data.name}, {len(compared.data.validation)} pictures, {compared.protocol}",
+        title=f"{compared.data.name}, {len(compared.data.validation)} images, {compared.protocol}",
         caption="after the last epoch; in brackets 95 % confidence",
     )  # fmt: skip
     for run in compared.runs:

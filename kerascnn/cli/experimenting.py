@@ -9,12 +9,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerascnn.cli.arguments import Subcommands, add_data_options
+from kerascnn.cli.exit_codes import INTERRUPTED
+from kerascnn.cli.loading import load, print_json, start_tensorflow
 from kerascnn.errors import InputError
 from kerascnn.native_output import jpeg_damage_discarded
-
-from .arguments import Verbs, add_data_options
-from .loading import load, print_json, start_tensorflow
-from .statuses import INTERRUPTED
 
 if TYPE_CHECKING:
     from kerascnn.data import DataSet
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
     from kerascnn.experiments.runs import ArmRun
 
 
-def add_verbs(verbs: Verbs) -> None:
+def add_subcommands(subcommands: Subcommands) -> None:
     """Adds it to the command."""
-    experiment = verbs.add(
+    experiment = subcommands.add(
         "experiment",
         run_experiment,
         "run an experiment of a paper and set it beside the published figures; without a name, list them",
@@ -40,7 +39,7 @@ def add_verbs(verbs: Verbs) -> None:
         default="small",
         help="small (default): minutes on a processor; full: the paper's recipes, for GPUs",
     )
-    add_data_options(experiment, default=None, more=" (default: CIFAR-10 where the experiment is of such pictures)")
+    add_data_options(experiment, default=None, more=" (default: CIFAR-10 where the experiment is of such images)")
     experiment.add_argument(
         "--seeds", type=_seeds, metavar="N,...", help="train every arm with each (default: mostly 0)"
     )
@@ -80,10 +79,9 @@ def run_experiment(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
+    from kerascnn.cli.experiment_tables import experiments_table
     from kerascnn.console import output
     from kerascnn.experiments import EXPERIMENTS
-
-    from .experiment_tables import experiments_table
 
     if options.json:
         print_json(
@@ -106,19 +104,18 @@ def _list(options: argparse.Namespace) -> int:
 @jpeg_damage_discarded()
 def _run(experiment: Experiment, scale: Scale, source: str, options: argparse.Namespace) -> int:
     start_tensorflow()
+    from kerascnn.cli.experiment_tables import outcome_table
     from kerascnn.console import output, track
     from kerascnn.experiments.measures import measure
     from kerascnn.experiments.report import Outcome, write_outcome
-    from kerascnn.training import Interrupted
-
-    from .experiment_tables import outcome_table
+    from kerascnn.training import TrainingInterruptedError
 
     limit = options.limit or scale.limit
     data = load(source, limit)
     folder = options.out / f"{options.name}-{options.scale}"
     try:
         runs = _arms(experiment, scale, data, limit, folder, options)
-    except Interrupted as stopped:
+    except TrainingInterruptedError as stopped:
         words = shlex.join(["kerascnn", *options.arguments])
         print(f"kerascnn: {stopped}\nGo on with the same command: {words}", file=sys.stderr)
         return INTERRUPTED
@@ -142,7 +139,7 @@ def _arms(
     from kerascnn.experiments.experiment import recipe_of
     from kerascnn.experiments.runs import run_arm
     from kerascnn.training import Recipe, steps_per_epoch
-    from kerascnn.training.progress import LiveProgress
+    from kerascnn.training.callbacks.progress_bar import LiveProgress
 
     def say(sentence: str) -> None:
         messages().print(sentence, highlight=False, markup=False, soft_wrap=True)

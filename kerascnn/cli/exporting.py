@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kerascnn.cli.arguments import Parser, Subcommands, add_data_options, share, some_of
+from kerascnn.cli.exit_codes import EXPORT_DISAGREES
+from kerascnn.cli.loading import data_of, load, print_json, start_tensorflow
 from kerascnn.errors import InputError
 from kerascnn.native_output import jpeg_damage_discarded
-
-from .arguments import Parser, Verbs, add_data_options, share, some_of
-from .loading import data_of, load, print_json, start_tensorflow
-from .statuses import EXPORT_DISAGREES
 
 if TYPE_CHECKING:
     from kerascnn.data import DataSet
@@ -26,9 +25,9 @@ QUANTIZERS = ("tensorflow", "litert")
 PIXEL_TYPES = ("uint8", "int8", "float32")
 
 
-def add_verbs(verbs: Verbs) -> None:
+def add_subcommands(subcommands: Subcommands) -> None:
     """Adds it to the command."""
-    export = verbs.add(
+    export = subcommands.add(
         "export",
         run_export,
         "export a trained model to SavedModel, TFLite and ONNX and prove the files right",
@@ -49,10 +48,9 @@ def run_export(options: argparse.Namespace) -> int:
     if not model.is_file():
         raise InputError(f"there is no model at {options.model}; give a .keras file or a run folder.")
     start_tensorflow()
+    from kerascnn.cli.tables import verification_table
     from kerascnn.export import Tolerance
     from kerascnn.training import RunFolder
-
-    from .tables import verification_table
 
     data = load(source, limit)
     folder = RunFolder.around(model)
@@ -87,7 +85,7 @@ def export_with_progress(model: Path, data: DataSet, target: Path, folder: RunFo
     """Exports, with a progress bar and what the model's run folder says of it."""
     from kerascnn.console import track
     from kerascnn.export import export
-    from kerascnn.training.recipe_files import read_yaml
+    from kerascnn.training.recipe.files import read_yaml
 
     origin = read_yaml(folder.recipe_file) if folder else None
     return export(model, data, target, origin=origin, track=track, **options)
@@ -130,7 +128,7 @@ def _export_options(parser: Parser) -> None:
     parser.add_argument(
         "--calibrate",
         metavar="SOURCE",
-        help="data whose training pictures calibrate int8 and int16x8 (default: --data)",
+        help="data whose training images calibrate int8 and int16x8 (default: --data)",
     )
     parser.add_argument(
         "--pixels",
@@ -143,6 +141,6 @@ def _export_options(parser: Parser) -> None:
         "--tolerance",
         type=share,
         metavar="SHARE",
-        help="of the pictures that a quantized file may name otherwise "
+        help="of the images that a quantized file may name otherwise "
         "(default: 0.005 float16, 0.01 int16x8, 0.03 dynamic and int8)",
     )

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kerascnn.data import DataSet, Ingested
-    from kerascnn.data.checking import Entry
+    from kerascnn.data.ingestion.image_check import FileRecord
 
 # Beyond this a list of files hides what it says.
 LISTED_FILES = 20
 LISTED_GROUPS = 5
 
-# How many times as many pictures a class may have as another before it is spoken of.
+# How many times as many images a class may have as another before it is spoken of.
 IMBALANCE = 3
 
 
@@ -32,7 +32,7 @@ def say(console: Console, found: Ingested, used: DataSet) -> None:
     shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
     _print(
         console,
-        f"{used.name}: {len(used.training)} training and {len(used.validation)} validation pictures of "
+        f"{used.name}: {len(used.training)} training and {len(used.validation)} validation images of "
         f"{len(names)} classes ({shown})",
         *([f"recognized: {found.layout}"] if found.entries else []),
         *_set_aside(found),
@@ -68,7 +68,7 @@ def _files(found: Ingested) -> Iterator[str]:
         yield f"{unusual} are unusual and read all the same: {_counted(found.remarks().most_common())}"
     apart = sum(entry.split == "test" for entry in read)
     if apart:
-        yield f"{apart} pictures for testing take no part in training"
+        yield f"{apart} images for testing take no part in training"
     if found.manifest:
         yield f"manifest: {found.manifest}"
 
@@ -93,11 +93,11 @@ def _left_out(found: Ingested) -> Iterator[str]:
         yield f"moved to {found.quarantine}, where list.jsonl tells why"
     ignored = found.of("ignored")
     if ignored:
-        yield f"{_number(ignored)} left out, being no pictures of any class:"
+        yield f"{_number(ignored)} left out, being no images of any class:"
         yield from _listed([f"{entry.path}: {entry.reason}" for entry in ignored], LISTED_FILES)
 
 
-def _number(entries: Sequence[Entry]) -> str:
+def _number(entries: Sequence[FileRecord]) -> str:
     return f"{len(entries)} {'file' if len(entries) == 1 else 'files'}"
 
 
@@ -109,7 +109,7 @@ def _doubts(found: Ingested) -> Iterator[str]:
         (copies.across_classes, "are in two classes at once"),
     ):
         if groups:
-            yield f"{len(groups)} {'picture' if len(groups) == 1 else 'pictures'} {what}:"
+            yield f"{len(groups)} {'image' if len(groups) == 1 else 'images'} {what}:"
             yield from _listed([" = ".join(group) for group in groups], LISTED_GROUPS)
     if copies.groups:
         spare = sum(len(group) - 1 for group in copies.groups)
@@ -119,7 +119,7 @@ def _doubts(found: Ingested) -> Iterator[str]:
         counts = np.bincount(data.training.labels, minlength=len(data.class_names))
         largest, smallest = data.class_names[counts.argmax()], data.class_names[counts.argmin()]
         yield (
-            f"'{largest}' has {data.imbalance():.1f} times as many training pictures as '{smallest}'; "
+            f"'{largest}' has {data.imbalance():.1f} times as many training images as '{smallest}'; "
             "'kerascnn train --class-weights balanced' evens this out"
         )
 

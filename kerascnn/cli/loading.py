@@ -1,4 +1,4 @@
-"""What most verbs do first: start TensorFlow, find the data, and what all do last: print."""
+"""What most subcommands do first: start TensorFlow, find the data, and what all do last: print."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kerascnn.data import DataSet
 
 
-# What Keras imports where it is installed, in a fifth of the time of a start, for parts of it that no verb uses.
+# What Keras imports where it is installed, in a fifth of the time of a start, for parts of it that no subcommand uses.
 NOT_NEEDED = ("matplotlib.pyplot", "sklearn")
 
 
@@ -45,11 +45,10 @@ def _refused(modules: Sequence[str]) -> Iterator[None]:
 def load(source: str, limit: int | None) -> DataSet:
     """The data, with what was found in them told on standard error."""
     from kerascnn import data
+    from kerascnn.cli.ingestion_report import say
     from kerascnn.console import messages, track, track_bytes
     from kerascnn.data.dataset import shortened
-    from kerascnn.data.tracking import shown_bytes
-
-    from .ingestion_report import say
+    from kerascnn.files.progress import shown_bytes
 
     shown_bytes.set(track_bytes)
     found = data.ingest(source, track=track, track_bytes=track_bytes)
@@ -71,7 +70,7 @@ def data_of(options: argparse.Namespace, *models: Path) -> tuple[str, int | None
     (source, limit), *others = named
     if others:
         raise InputError(
-            f"{named[source, limit]} and {named[others[0]]} were trained on other pictures; say --data SOURCE."
+            f"{named[source, limit]} and {named[others[0]]} were trained on other images; say --data SOURCE."
         )
     return source, options.limit or limit
 

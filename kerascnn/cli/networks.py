@@ -6,16 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from kerascnn.cli.arguments import Subcommands, positive
+from kerascnn.cli.loading import print_json, start_tensorflow
 from kerascnn.errors import InputError
 
-from .arguments import Verbs, positive
-from .loading import print_json, start_tensorflow
 
-
-def add_verbs(verbs: Verbs) -> None:
+def add_subcommands(subcommands: Subcommands) -> None:
     """Adds them to the command."""
-    verbs.add("models", run_models, "list the networks", "kerascnn models", "kerascnn models --json")
-    describe = verbs.add(
+    subcommands.add("models", run_models, "list the networks", "kerascnn models", "kerascnn models --json")
+    describe = subcommands.add(
         "describe",
         run_describe,
         "show what a network costs, layer by layer",
@@ -32,7 +31,7 @@ def add_verbs(verbs: Verbs) -> None:
         "--image-size", type=positive, metavar="PIXELS", help="height and width (default: the paper's)"
     )
     describe.add_argument("--classes", type=positive, metavar="N", help="number of classes (default: the paper's)")
-    compare = verbs.add(
+    compare = subcommands.add(
         "compare",
         run_compare,
         "show what networks cost and how accurate they are, side by side",
@@ -48,9 +47,8 @@ def add_verbs(verbs: Verbs) -> None:
 def run_models(options: argparse.Namespace) -> int:
     """`kerascnn models`."""
     from kerascnn.applications import registry
+    from kerascnn.cli.tables import models_table
     from kerascnn.console import output
-
-    from .tables import models_table
 
     if options.json:
         print_json([{"name": name, **entry.to_dict()} for name, entry in registry.REGISTRY.items()])
@@ -91,11 +89,11 @@ def run_describe(options: argparse.Namespace) -> int:
 def run_compare(options: argparse.Namespace) -> int:
     """`kerascnn compare`."""
     from kerascnn.applications import registry
-    from kerascnn.complexity import picture
+    from kerascnn.complexity import diagram as image
 
     names = list(dict.fromkeys(registry.canonical(name) for name in options.models))
     if options.plot:
-        picture.check(options.plot, names)
+        image.check(options.plot, names)
     start_tensorflow()
     from kerascnn.complexity import analyze_by_name, published, tables
     from kerascnn.console import messages, output, track
@@ -118,7 +116,7 @@ def run_compare(options: argparse.Namespace) -> int:
     else:
         output().print(tables.comparison(reports, figures))
     if options.plot:
-        for note in [*picture.draw(reports, options.plot), f"picture in {options.plot}"]:
+        for note in [*image.draw(reports, options.plot), f"image in {options.plot}"]:
             messages().print(note, highlight=False, markup=False, soft_wrap=True)
     return 0
 

@@ -1,4 +1,4 @@
-"""`kerascnn predict`: what is on pictures."""
+"""`kerascnn predict`: what is on images."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from kerascnn.cli.arguments import Subcommands, positive
+from kerascnn.cli.image_paths import open_images
 from kerascnn.errors import InputError
 
-from .arguments import Verbs, positive
-from .pictures import open_pictures
-
 if TYPE_CHECKING:
-    from kerascnn.evaluation.naming import Prediction
+    from kerascnn.evaluation.naming import ImagePrediction
 
-# Pictures of a table; its columns are as wide as these need.
-TABLE_PICTURES = 64
+# Images of a table; its columns are as wide as these need.
+TABLE_IMAGES = 64
 
 
-def add_verbs(verbs: Verbs) -> None:
+def add_subcommands(subcommands: Subcommands) -> None:
     """Adds it to the command."""
-    predict = verbs.add(
+    predict = subcommands.add(
         "predict",
         run_predict,
-        "name what is on pictures",
+        "name what is on images",
         "kerascnn predict saved_models/googlenet-pets/googlenet-pets.tflite cat.jpg dog.webp",
         "kerascnn predict runs/googlenet-pets-20261120-101500 cat.jpg --json",
         "kerascnn predict saved_models/googlenet-pets holiday/ --top 1 --csv > holiday.csv",
@@ -40,7 +39,7 @@ def add_verbs(verbs: Verbs) -> None:
         type=Path,
         nargs="+",
         metavar="IMAGE",
-        help="picture files, and folders of them; what cannot be read is told and skipped, with exit status 1",
+        help="image files, and folders of them; what cannot be read is told and skipped, with exit status 1",
     )
     predict.add_argument("--top", type=positive, default=5, metavar="K", help="how many classes (default: 5)")
     predict.add_argument("--csv", action="store_true", help="print a line a class: image, rank, label, probability")
@@ -52,22 +51,22 @@ def run_predict(options: argparse.Namespace) -> int:
         raise InputError("--json and --csv exclude each other; say one of them.")
     # A progress bar takes over what is printed, which is right on a terminal and nowhere else.
     out = None if sys.stdout.isatty() else sys.stdout
-    pictures = open_pictures(options.images, "Naming")
+    images = open_images(options.images, "Naming")
     from kerascnn.evaluation import open_predictor
     from kerascnn.evaluation.naming import predictions
 
-    named = predictions(open_predictor(options.model), pictures.readable, options.top)
+    named = predictions(open_predictor(options.model), images.readable, options.top)
     write = _write_json if options.json else _write_csv if options.csv else _write_tables
     write(named, out)
-    return pictures.status()
+    return images.status()
 
 
-def _as_dict(prediction: Prediction) -> dict[str, Any]:
+def _as_dict(prediction: ImagePrediction) -> dict[str, Any]:
     top = [{"label": label, "probability": probability} for label, probability in prediction.top]
     return {"image": str(prediction.path), "top": top}
 
 
-def _write_json(named: Iterable[Prediction], out: TextIO | None) -> None:
+def _write_json(named: Iterable[ImagePrediction], out: TextIO | None) -> None:
     """One list, as `json.dump` writes it, whose items appear one by one."""
     separator = "["
     for prediction in named:
@@ -77,18 +76,18 @@ def _write_json(named: Iterable[Prediction], out: TextIO | None) -> None:
     print("\n]", file=out)
 
 
-def _write_csv(named: Iterable[Prediction], out: TextIO | None) -> None:
+def _write_csv(named: Iterable[ImagePrediction], out: TextIO | None) -> None:
     writer = csv.writer(out or sys.stdout, lineterminator="\n")
     writer.writerow(["image", "rank", "label", "probability"])
     for path, top in named:
         writer.writerows([path, rank, label, f"{share:.6f}"] for rank, (label, share) in enumerate(top, start=1))
 
 
-def _write_tables(named: Iterable[Prediction], out: TextIO | None) -> None:
+def _write_tables(named: Iterable[ImagePrediction], out: TextIO | None) -> None:
     from rich.console import Console
 
-    from .tables import prediction_table
+    from kerascnn.cli.tables import prediction_table
 
     remaining = iter(named)
-    while some := list(islice(remaining, TABLE_PICTURES)):
+    while some := list(islice(remaining, TABLE_IMAGES)):
         Console(file=out).print(prediction_table([_as_dict(prediction) for prediction in some]))

@@ -1,11 +1,11 @@
-"""What the verbs that train take to name a recipe and to change it."""
+"""What the subcommands that train take to name a recipe and to change it."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
-from .arguments import Parser, positive
+from kerascnn.cli.arguments import Parser, positive
 
 if TYPE_CHECKING:
     from kerascnn.training import Recipe
@@ -34,8 +34,8 @@ def add_recipe_options(parser: Parser) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the recipe; repeatable"
     )
     parser.add_argument("--image-size", type=positive, metavar="PIXELS", help="height and width (default: the paper's)")
-    parser.add_argument("--epochs", type=positive, metavar="N", help="passes over the training pictures")
-    parser.add_argument("--batch-size", type=positive, metavar="N", help="pictures a step")
+    parser.add_argument("--epochs", type=positive, metavar="N", help="passes over the training images")
+    parser.add_argument("--batch-size", type=positive, metavar="N", help="images a step")
     parser.add_argument("--seed", type=int, metavar="N", help="of everything random (default: 0)")
     parser.add_argument(
         "--precision",
@@ -45,7 +45,7 @@ def add_recipe_options(parser: Parser) -> None:
     parser.add_argument(
         "--class-weights",
         choices=("none", "balanced"),
-        help="balanced: every class counts the same in the loss, however many pictures it has (default: none)",
+        help="balanced: every class counts the same in the loss, however many images it has (default: none)",
     )
 
 
@@ -53,7 +53,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     """The recipe that the options name, with what they change in it."""
     from kerascnn.applications import registry
     from kerascnn.training import Recipe
-    from kerascnn.training.origin import begin_with, check_origin
+    from kerascnn.training.fine_tuning.pretrained import begin_with, check_origin
 
     model = registry.canonical(options.model) if options.model else None
     name = options.recipe or (FINE_TUNING if options.weights else None)

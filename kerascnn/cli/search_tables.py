@@ -12,26 +12,26 @@ from kerascnn.console import BOX, output
 if TYPE_CHECKING:
     from kerascnn.training.search import Search
     from kerascnn.training.search.journal import Record
-    from kerascnn.training.search.plan import Plan, SearchFolder
+    from kerascnn.training.search.plan import SearchConfig, SearchFolder
 
 SHOWN = 10
 
 SECONDS_BETWEEN_READINGS = 2.0
 
 
-def plan_in_words(plan: Plan, folder: SearchFolder) -> list[str]:
+def plan_in_words(plan: SearchConfig, folder: SearchFolder) -> list[str]:
     """What a search is about to do, a line each."""
     ends = [f"{plan.max_trials} trials" if plan.max_trials else "", f"{plan.budget:g} s" if plan.budget else ""]
     end = " or ".join(filter(None, ends)) or "the tuner's own end"
     names = ", ".join(parameter.name for parameter in plan.space.parameters)
     return [
         f"{plan.tuner} over {names}, until {end}",
-        f"{plan.objective.name} on a fifth of the training pictures, which trials do not learn from",
+        f"{plan.objective.name} on a fifth of the training images, which trials do not learn from",
         f"folder {folder.path}",
     ]
 
 
-def trial_in_words(record: Record, plan: Plan) -> str:
+def trial_in_words(record: Record, plan: SearchConfig) -> str:
     """A trial that has ended, in a line."""
     number = f"trial {record.number}" + (f"/{plan.max_trials}" if plan.max_trials else "")
     values = values_in_words(record)
@@ -51,7 +51,7 @@ class UnderWay:
         folder, plan: of the search.
     """
 
-    def __init__(self, folder: SearchFolder, plan: Plan):
+    def __init__(self, folder: SearchFolder, plan: SearchConfig):
         self.folder = folder
         self.plan = plan
         self._read = 0.0
@@ -106,8 +106,8 @@ def _lines(search: Search, report: dict[str, Any]) -> list[str]:
     if search.best:
         cost = report["cost"]
         lines += [
-            f"the best has {cost['parameters']:,} parameters and takes {cost['macs']:,} multiply-adds a picture",
-            f"train it on all training pictures: kerascnn train --recipe {search.folder.best_file}{_data(search)}",
+            f"the best has {cost['parameters']:,} parameters and takes {cost['macs']:,} multiply-adds an image",
+            f"train it on all training images: kerascnn train --recipe {search.folder.best_file}{_data(search)}",
             f"watch the trials: tensorboard --logdir {search.folder.tensorboard}",
         ]
     else:

@@ -9,12 +9,12 @@ from rich.table import Table
 from kerascnn.console import BOX, output
 
 if TYPE_CHECKING:
-    from kerascnn.applications.registry import Entry
+    from kerascnn.applications.registry import NetworkInfo
     from kerascnn.export import Export
-    from kerascnn.training.unfreezing import PlanRow
+    from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
 
 
-def models_table(registry: dict[str, Entry]) -> Table:
+def models_table(registry: dict[str, NetworkInfo]) -> Table:
     """The networks and what their papers say of them."""
     table = Table("model", "paper", "input", "parameters", "top-1 error", "top-5 error", "measured with", box=BOX)
     table.columns[0].no_wrap = True
@@ -65,7 +65,7 @@ def verification_table(exported: Export) -> None:
         table.add_row(
             row.form,
             f"{row.accuracy:.2%}",
-            f"{row.agreeing}/{row.pictures}",
+            f"{row.agreeing}/{row.images}",
             f"{row.largest_difference:.1e}",
             f"{row.mean_difference:.1e}",
             "–" if row.bytes is None else f"{row.bytes / 1e6:.2f}",
@@ -76,11 +76,11 @@ def verification_table(exported: Export) -> None:
     console.print(table)
     tolerance = exported.verification.tolerance
     lines = [
-        f"top-1 accuracy on all {rows[0].pictures} validation pictures, how many predictions agree with the trained "
+        f"top-1 accuracy on all {rows[0].images} validation images, how many predictions agree with the trained "
         f"model's,\nlargest difference of a probability from the network in float32 "
         f"(tolerated: {tolerance.probability:g}; from it as trained, on average, {tolerance.rounding:g}),\n"
         "mean difference from it as trained, megabytes of the file and of memory that running it takes at most,\n"
-        "median milliseconds a picture on all processor cores and on one"
+        "median milliseconds an image on all processor cores and on one"
     ]
     for row in rows:
         if row.operations:
@@ -90,7 +90,7 @@ def verification_table(exported: Export) -> None:
         if row.layers_in_float:
             lines.append(f"layers left in float32, which integers would harm: {', '.join(row.layers_in_float)}")
         if row.quantization != "none":
-            allowed = tolerance.pictures_changed(row.quantization, row.pictures)
+            allowed = tolerance.images_changed(row.quantization, row.images)
             lines.append(f"predictions that {row.form} changes: {row.changed} (tolerated: {allowed})")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -99,7 +99,7 @@ def verification_table(exported: Export) -> None:
 
 
 def prediction_table(predictions: list[dict[str, Any]]) -> Table:
-    """The most probable classes of each picture."""
+    """The most probable classes of each image."""
     table = Table("image", "label", "probability", box=BOX)
     table.columns[2].justify = "right"
     for prediction in predictions:

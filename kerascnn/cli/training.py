@@ -10,27 +10,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerascnn.cli.arguments import Parser, Subcommands, add_data_options, at_least_zero, positive, span
+from kerascnn.cli.exit_codes import INTERRUPTED, WORKER_LOST
+from kerascnn.cli.exporting import export_report, export_status, export_with_progress
+from kerascnn.cli.loading import load, print_json, print_json_line, start_tensorflow
+from kerascnn.cli.recipe_options import add_recipe_options, recipe_of
+from kerascnn.cli.workers import join, run_workers, starts_workers
 from kerascnn.errors import InputError
 from kerascnn.native_output import jpeg_damage_discarded
 
-from .arguments import Parser, Verbs, add_data_options, at_least_zero, positive, span
-from .exporting import export_report, export_status, export_with_progress
-from .loading import load, print_json, print_json_line, start_tensorflow
-from .recipe_options import add_recipe_options, recipe_of
-from .statuses import INTERRUPTED, WORKER_LOST
-from .workers import join, run_workers, starts_workers
-
 if TYPE_CHECKING:
     from kerascnn.data import DataSet
-    from kerascnn.training import Conduct, Recipe, Run, RunFolder
+    from kerascnn.training import Recipe, Run, RunConfig, RunFolder
+    from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
     from kerascnn.training.strategy import Devices
-    from kerascnn.training.unfreezing import PlanRow
 
 
-def add_verbs(verbs: Verbs) -> None:
+def add_subcommands(subcommands: Subcommands) -> None:
     """Adds them to the command."""
-    verbs.add("recipes", run_recipes, "list the recipes", "kerascnn recipes", "kerascnn recipes --json")
-    train = verbs.add(
+    subcommands.add("recipes", run_recipes, "list the recipes", "kerascnn recipes", "kerascnn recipes --json")
+    train = subcommands.add(
         "train",
         run_train,
         "train a network, export it and prove the export",
@@ -50,10 +49,9 @@ def add_verbs(verbs: Verbs) -> None:
 
 def run_recipes(options: argparse.Namespace) -> int:
     """`kerascnn recipes`."""
+    from kerascnn.cli.recipe_tables import recipes_table
     from kerascnn.console import output
     from kerascnn.training import recipes
-
-    from .recipes_in_words import recipes_table
 
     if options.json:
         print_json([{"name": name, **recipe.to_dict()} for name, recipe in recipes().items()])
@@ -70,12 +68,12 @@ def run_train(options: argparse.Namespace) -> int:
     if not options.print_recipe and starts_workers(options):
         return run_workers(options)
     start_tensorflow()
-    from kerascnn.training.strategy import WorkerLost
+    from kerascnn.training.strategy import WorkerLostError
 
     devices = join(options)
     try:
         return _train(recipe, devices, options) if recipe else _resume(devices, options)
-    except WorkerLost as lost:
+    except WorkerLostError as lost:
         print(f"kerascnn: {lost}", file=sys.stderr)
         if lost.folder:
             print(_go_on(lost.folder, options), file=sys.stderr)
@@ -98,7 +96,7 @@ def _train(recipe: Recipe, devices: Devices, options: argparse.Namespace) -> int
         raise InputError(f"--profile begins with step {options.profile[0]}, and the training has {steps}.")
     if devices.chief:
         _say_what_runs(recipe, resolved, data, devices)
-    more = {"conduct": _conduct(options, training.Conduct()), "devices": devices, "profile": options.profile}
+    more = {"run_config": _conduct(options, training.RunConfig()), "devices": devices, "profile": options.profile}
     return _finish(
         lambda callbacks: training.train(
             recipe, data, runs=options.out / "runs", limit=options.limit, callbacks=callbacks, **more
@@ -110,7 +108,7 @@ def _train(recipe: Recipe, devices: Devices, options: argparse.Namespace) -> int
     )
 
 
-def _conduct(options: argparse.Namespace, before: Conduct) -> Conduct:
+def _conduct(options: argparse.Namespace, before: RunConfig) -> RunConfig:
     """How the training is run: as before, but for what the options say."""
     given = {
         "checkpoint_minutes": options.checkpoint_every,
@@ -133,8 +131,8 @@ def _resume(devices: Devices, options: argparse.Namespace) -> int:
     with devices.in_turn():
         data = load(source, limit)
     options.out = Path(os.path.relpath(folder.path.resolve().parent.parent))
-    conduct = _conduct(options, folder.read_conduct())
-    more = {"conduct": conduct, "tell": tell, "devices": devices, "profile": options.profile}
+    run_config = _conduct(options, folder.read_run_config())
+    more = {"run_config": run_config, "tell": tell, "devices": devices, "profile": options.profile}
     return _finish(
         lambda callbacks: training.resume(folder, recipe, data, callbacks=callbacks, **more),
         recipe,
@@ -156,21 +154,20 @@ def _finish(
 ) -> int:
     """Trains, then does what comes after every training."""
     from kerascnn import evaluation, training
+    from kerascnn.cli.tables import plan_table, verification_table
     from kerascnn.console import messages, track
     from kerascnn.evaluation.run_report import report_run
-    from kerascnn.training.progress import JsonLines, LiveProgress, PlanTold
-
-    from .tables import plan_table, verification_table
+    from kerascnn.training.callbacks.progress_bar import JsonLines, LiveProgress, PlanReporter
 
     steps = training.steps_per_epoch(recipe, data)
     live = LiveProgress(recipe.epochs, steps, recipe.batch_size, messages())
     shown = [JsonLines(recipe.epochs) if options.json else live]
     if recipe.fine_tuning.weights:
         tell = _plan_line if options.json else lambda rows: messages().print(plan_table(rows))
-        shown.insert(0, PlanTold(recipe.fine_tuning, tell))
+        shown.insert(0, PlanReporter(recipe.fine_tuning, tell))
     try:
         run = start(shown if devices.chief else [])
-    except training.Interrupted as stopped:
+    except training.TrainingInterruptedError as stopped:
         if devices.chief:
             print(f"kerascnn: {stopped}\n{_go_on(stopped.folder, options)}", file=sys.stderr)
         return INTERRUPTED
@@ -205,11 +202,10 @@ def _plan_line(rows: list[PlanRow]) -> None:
 
 
 def _say_what_runs(recipe: Recipe, resolved: Recipe, data: DataSet, devices: Devices) -> None:
+    from kerascnn.cli.recipe_tables import learning_rate_in_words, pixels_in_words
     from kerascnn.console import messages
     from kerascnn.training import choose_precision
     from kerascnn.training.strategy import choose_xla
-
-    from .recipes_in_words import learning_rate_in_words, pixels_in_words
 
     lines = [f"{resolved.model} at {resolved.image_size} x {resolved.image_size} pixels, seed {resolved.seed}"]
     lines.append(f"precision {resolved.precision}: {choose_precision(recipe.precision).reason}")
@@ -221,13 +217,13 @@ def _say_what_runs(recipe: Recipe, resolved: Recipe, data: DataSet, devices: Dev
     if resolved.about.networks and resolved.model not in resolved.about.networks:
         lines.append(f"the recipe is not meant for {resolved.model} but for {', '.join(resolved.about.networks)}")
     if resolved.batch_size < recipe.batch_size:
-        lines.append(f"batches of {resolved.batch_size}: there are no more training pictures")
+        lines.append(f"batches of {resolved.batch_size}: there are no more training images")
     if resolved.class_weights == "balanced":
         weights = sorted(zip(data.class_weights(), data.class_names, strict=True))
         (least, frequent), (greatest, rare) = weights[0], weights[-1]
         lines.append(f"class weights from {least:.2f} ({frequent}) to {greatest:.2f} ({rare})")
     if recipe.augmentation.flip and not resolved.augmentation.flip:
-        lines.append(f"no mirroring: a mirrored picture of {data.name} is of no class")
+        lines.append(f"no mirroring: a mirrored image of {data.name} is of no class")
     for line in lines:
         messages().print(line, highlight=False, soft_wrap=True)
 
@@ -239,7 +235,7 @@ def _train_options(parser: Parser) -> None:
     parser.add_argument(
         "--cache",
         choices=("none", "memory", "disk"),
-        help="keep decoded pictures, so that each is read once (default: none); three bytes a pixel",
+        help="keep decoded images, so that each is read once (default: none); three bytes a pixel",
     )
     parser.add_argument(
         "--devices",

@@ -11,27 +11,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerascnn.cli.arguments import Parser, Subcommands, add_data_options, duration, positive
+from kerascnn.cli.exit_codes import INTERRUPTED, NO_TRIAL_SUCCEEDED, WORKER_LOST
+from kerascnn.cli.loading import load, print_json_line, start_tensorflow
+from kerascnn.cli.recipe_options import add_recipe_options, recipe_of
 from kerascnn.errors import InputError
-
-from .arguments import Parser, Verbs, add_data_options, duration, positive
-from .loading import load, print_json_line, start_tensorflow
-from .recipe_options import add_recipe_options, recipe_of
-from .statuses import INTERRUPTED, NO_TRIAL_SUCCEEDED, WORKER_LOST
 
 if TYPE_CHECKING:
     from kerascnn.training import Recipe
     from kerascnn.training.search import Search
     from kerascnn.training.search.cluster import Member
     from kerascnn.training.search.journal import Record
-    from kerascnn.training.search.plan import Plan, SearchFolder
+    from kerascnn.training.search.plan import SearchConfig, SearchFolder
 
 # The value of --resume where no folder is named.
 NEWEST = "the newest"
 
 
-def add_verbs(verbs: Verbs) -> None:
+def add_subcommands(subcommands: Subcommands) -> None:
     """Adds it to the command."""
-    tune = verbs.add(
+    tune = subcommands.add(
         "tune",
         run_tune,
         "search the best learning rate, or any other field of a recipe",
@@ -51,7 +50,7 @@ def run_tune(options: argparse.Namespace) -> int:
     # A mistake in a name or a value is told before TensorFlow's seconds of start-up.
     recipe = None if options.resume else recipe_of(options)
     start_tensorflow()
-    from kerascnn.training.search.cluster import ChiefLost, member_of
+    from kerascnn.training.search.cluster import ChiefLostError, member_of
 
     member = member_of()
     if member and not (options.name or options.resume):
@@ -59,7 +58,7 @@ def run_tune(options: argparse.Namespace) -> int:
     if member and not member.chief:
         try:
             return _assist(member, options)
-        except ChiefLost as lost:
+        except ChiefLostError as lost:
             print(f"kerascnn: {lost}", file=sys.stderr)
             return WORKER_LOST
     if member and options.name and (options.out / "searches" / options.name / "search.yaml").exists():
@@ -71,7 +70,7 @@ def run_tune(options: argparse.Namespace) -> int:
 
 def _assist(member: Member, options: argparse.Namespace) -> int:
     """What a worker does that another machine or process is the chief of."""
-    from kerascnn.training.search.cluster import START_SECONDS, ChiefLost, assist
+    from kerascnn.training.search.cluster import START_SECONDS, ChiefLostError, assist
     from kerascnn.training.search.oracles import LEASE_SECONDS
     from kerascnn.training.search.plan import SearchFolder
 
@@ -79,7 +78,7 @@ def _assist(member: Member, options: argparse.Namespace) -> int:
     end = time.monotonic() + START_SECONDS
     while not folder.plan_file.is_file():
         if time.monotonic() > end:
-            raise ChiefLost(f"the chief has written no {folder.plan_file}; the folder must be one that all see.")
+            raise ChiefLostError(f"the chief has written no {folder.plan_file}; the folder must be one that all see.")
         time.sleep(1.0)
     try:
         assist(member, folder.read_plan(), folder, lambda sentence: print(sentence, file=sys.stderr), LEASE_SECONDS)
@@ -91,7 +90,7 @@ def _assist(member: Member, options: argparse.Namespace) -> int:
 def _begun(recipe: Recipe, options: argparse.Namespace) -> SearchFolder:
     """The folder of a new search, after everything that can be wrong with it was found out."""
     from kerascnn.training.search.plan import SearchFolder
-    from kerascnn.training.search.processes import Limits
+    from kerascnn.training.search.processes import TrialLimits
     from kerascnn.training.search.space import Space
     from kerascnn.training.search.tuning import planned
 
@@ -109,7 +108,7 @@ def _begun(recipe: Recipe, options: argparse.Namespace) -> SearchFolder:
         limit=options.limit,
         seed=recipe.seed,
         median_rule=not options.no_median_rule,
-        limits=Limits(options.trial_limit),
+        limits=TrialLimits(options.trial_limit),
         devices=options.devices,
         cache=options.cache,
     )
@@ -133,10 +132,9 @@ def _resumed(options: argparse.Namespace) -> SearchFolder:
 
 def _searched(folder: SearchFolder, member: Member | None, options: argparse.Namespace) -> int:
     """Searches, and shows every trial and the report."""
+    from kerascnn.cli.search_tables import UnderWay, plan_in_words, search_report, trial_in_words
     from kerascnn.console import messages
-    from kerascnn.training.search.local_workers import WorkersGone
-
-    from .search_tables import UnderWay, plan_in_words, search_report, trial_in_words
+    from kerascnn.training.search.local_workers import WorkersLostError
 
     plan, console = folder.read_plan(), messages()
 
@@ -155,11 +153,11 @@ def _searched(folder: SearchFolder, member: Member | None, options: argparse.Nam
     try:
         with live:
             ended = _run(folder, plan, member, options.workers, tell, watch)
-    except (KeyboardInterrupt, WorkersGone) as stopped:
+    except (KeyboardInterrupt, WorkersLostError) as stopped:
         workers = f" --workers {options.workers}" if options.workers else ""
         print(f"kerascnn: {str(stopped) or 'stopped.'}", file=sys.stderr)
         print(f"Go on with: kerascnn tune --resume {folder.path}{workers}", file=sys.stderr)
-        return WORKER_LOST if isinstance(stopped, WorkersGone) else INTERRUPTED
+        return WORKER_LOST if isinstance(stopped, WorkersLostError) else INTERRUPTED
     if options.json:
         print_json_line({"event": "report", **ended.report})
     else:
@@ -169,7 +167,7 @@ def _searched(folder: SearchFolder, member: Member | None, options: argparse.Nam
 
 def _run(
     folder: SearchFolder,
-    plan: Plan,
+    plan: SearchConfig,
     member: Member | None,
     count: int | None,
     tell: Callable[[str], None],

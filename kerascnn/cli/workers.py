@@ -7,10 +7,9 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from kerascnn.cli.exit_codes import INTERRUPTED, WORKER_LOST
 from kerascnn.errors import InputError
 from kerascnn.native_output import discarded_stderr
-
-from .statuses import INTERRUPTED, WORKER_LOST
 
 if TYPE_CHECKING:
     from kerascnn.training.strategy import Devices

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 
-class Named(Protocol):
+class LabeledDisc(Protocol):
     """A disc with a name: where it is, in the units of the axes, and its radius in points."""
 
     name: str
@@ -29,7 +29,7 @@ LED = 8
 AROUND = 2
 
 
-def label(axes: Axes, named: Sequence[Named], discs: Sequence[Named]) -> list[Annotation]:
+def label(axes: Axes, named: Sequence[LabeledDisc], discs: Sequence[LabeledDisc]) -> list[Annotation]:
     """Writes a name beside each disc, the small ones' first, which have the least room.
 
     Args:
@@ -46,7 +46,7 @@ def label(axes: Axes, named: Sequence[Named], discs: Sequence[Named]) -> list[An
     return labels
 
 
-def _best_place(axes: Axes, disc: Named, taken: list[Bbox]) -> tuple[tuple[float, float], float]:
+def _best_place(axes: Axes, disc: LabeledDisc, taken: list[Bbox]) -> tuple[tuple[float, float], float]:
     """The first direction and distance where nothing is covered, or else those where least is."""
     least = None
     for distance in DISTANCES:
@@ -61,7 +61,7 @@ def _best_place(axes: Axes, disc: Named, taken: list[Bbox]) -> tuple[tuple[float
     return least[1]
 
 
-def _write(axes: Axes, disc: Named, direction: tuple[float, float], distance: float) -> Annotation:
+def _write(axes: Axes, disc: LabeledDisc, direction: tuple[float, float], distance: float) -> Annotation:
     right, up = direction
     away = disc.radius + distance
     return axes.annotate(
@@ -86,7 +86,7 @@ def _extent(annotation: Annotation) -> Bbox:
     return Text.get_window_extent(annotation, renderer).padded(AROUND)
 
 
-def _square(axes: Axes, disc: Named) -> Bbox:
+def _square(axes: Axes, disc: LabeledDisc) -> Bbox:
     """The square around a disc, in pixels."""
     from matplotlib.transforms import Bbox
 

@@ -1,9 +1,10 @@
-"""Pictures in, batches out: sources, checking, augmentation and the tf.data pipeline."""
+"""Images in, batches out: sources, checking, augmentation and the tf.data pipeline."""
 
-from kerascnn.data.augmentation import Augmentation
-from kerascnn.data.dataset import ArrayExamples, DataSet, FileExamples, RecordExamples, SetAside
-from kerascnn.data.ingestion import Ingested, ingest, load
-from kerascnn.data.records import load_records, write_records
+from kerascnn.data.augment.augmentation import Augmentation
+from kerascnn.data.dataset import ArrayExamples, DataSet, FileExamples, RecordExamples, SkippedFile
+from kerascnn.data.ingestion.folder import Ingested
+from kerascnn.data.ingestion.ingest import ingest, load
+from kerascnn.data.pipeline.tfrecords import load_records, write_records
 
 __all__ = [
     "ArrayExamples",
@@ -12,7 +13,7 @@ __all__ = [
     "FileExamples",
     "Ingested",
     "RecordExamples",
-    "SetAside",
+    "SkippedFile",
     "ingest",
     "load",
     "load_records",

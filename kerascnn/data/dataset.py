@@ -1,4 +1,4 @@
-"""What a source becomes: labelled pictures in two splits, and the list of what was set aside."""
+"""What a source becomes: labelled images in two splits, and the list of what was set aside."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from kerascnn.errors import InputError
+from kerascnn.files.archives.archive_entry import SkippedFile
 
 
 @dataclass(frozen=True)
 class ArrayExamples:
-    """Pictures in memory.
+    """Images in memory.
 
     Attributes:
         images: uint8 (count, height, width, 3), RGB in [0, 255].
@@ -33,7 +34,7 @@ class ArrayExamples:
 
 @dataclass(frozen=True)
 class FileExamples:
-    """Pictures in files that were checked.
+    """Images in files that were checked.
 
     Attributes:
         paths: str (count,).
@@ -56,11 +57,11 @@ class FileExamples:
 
 @dataclass(frozen=True)
 class RecordExamples:
-    """Pictures in the TFRecord shards that `kerascnn.data.records.write_records` made.
+    """Images in the TFRecord shards that `kerascnn.data.pipeline.tfrecords.write_records` made.
 
     Attributes:
         shards: str (shards,), the files.
-        shard: int (count,), which of the files holds the picture.
+        shard: int (count,), which of the files holds the image.
         offset: int (count,), where its record begins in the file, in bytes.
         plain: bool (count,), whether it is kept as an upright JPEG; the others are kept as PNG.
         labels: int (count,), indices into the data set's class names.
@@ -86,14 +87,6 @@ Examples = ArrayExamples | FileExamples | RecordExamples
 
 
 @dataclass(frozen=True)
-class SetAside:
-    """A file that is not used, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class DataSet:
     """A source, read and split.
 
@@ -101,9 +94,9 @@ class DataSet:
         name: short, fit for folder names.
         source: what was asked for, so that it can be asked for again.
         class_names: in the order of the labels.
-        training, validation: the two splits; no picture is in both.
+        training, validation: the two splits; no image is in both.
         set_aside: files that cannot be read as images.
-        mirrored: whether a mirrored picture still belongs to its class (digits do not).
+        mirrored: whether a mirrored image still belongs to its class (digits do not).
         workspace: keeps a temporary folder alive as long as the data set.
     """
 
@@ -112,12 +105,12 @@ class DataSet:
     class_names: tuple[str, ...]
     training: Examples
     validation: Examples
-    set_aside: tuple[SetAside, ...] = ()
+    set_aside: tuple[SkippedFile, ...] = ()
     mirrored: bool = True
     workspace: TemporaryDirectory | None = field(default=None, repr=False, compare=False)
 
     def imbalance(self) -> float:
-        """How many times as many training pictures the largest class has as the smallest."""
+        """How many times as many training images the largest class has as the smallest."""
         counts = np.bincount(self.training.labels, minlength=len(self.class_names))
         return float(counts.max() / max(counts.min(), 1))
 
@@ -130,12 +123,12 @@ class DataSet:
             )
         for split, examples in (("training", self.training), ("validation", self.validation)):
             if len(examples) == 0:
-                raise InputError(f"{self.source} leaves no {split} pictures; it needs at least two a class.")
+                raise InputError(f"{self.source} leaves no {split} images; it needs at least two a class.")
 
     def class_weights(self) -> np.ndarray:
         """A weight a class, float32 (classes,), with which every class counts the same in training.
 
-        They are inversely proportional to the training pictures of the class, and 1 on average over the pictures; a
+        They are inversely proportional to the training images of the class, and 1 on average over the images; a
         class without any has weight 0.
         """
         counts = np.bincount(self.training.labels, minlength=len(self.class_names))
@@ -156,10 +149,10 @@ def limited(examples: Examples, limit: int) -> Examples:
 
 
 def shortened(data: DataSet, limit: int | None) -> DataSet:
-    """The data set with at most `limit` pictures over both splits, in the splits' proportion.
+    """The data set with at most `limit` images over both splits, in the splits' proportion.
 
     Raises:
-        InputError: the limit leaves a class without training or validation picture.
+        InputError: the limit leaves a class without training or validation image.
     """
     if limit is None:
         return data

@@ -11,10 +11,10 @@ VALIDATION_SHARE = 0.2
 
 
 def load_digits() -> DataSet:
-    """scikit-learn's copy of the UCI optical digits, 1,797 pictures of 8 x 8 in 17 greys, enlarged to 32 x 32 x 3.
+    """scikit-learn's copy of the UCI optical digits, 1,797 images of 8 x 8 in 17 greys, enlarged to 32 x 32 x 3.
 
     Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository.
-    The split into 1,437 training and 360 validation pictures is stratified and always the same.
+    The split into 1,437 training and 360 validation images is stratified and always the same.
     """
     from PIL import Image
     from sklearn import datasets
@@ -23,7 +23,7 @@ def load_digits() -> DataSet:
     digits = datasets.load_digits()
     greys = np.round(digits.images * (255 / 16)).astype(np.uint8)
     large = [Image.fromarray(grey).resize((SIZE, SIZE), Image.Resampling.BILINEAR) for grey in greys]
-    images = np.repeat(np.stack([np.asarray(picture) for picture in large])[..., None], 3, axis=-1)
+    images = np.repeat(np.stack([np.asarray(image) for image in large])[..., None], 3, axis=-1)
     split = train_test_split(images, digits.target, test_size=VALIDATION_SHARE, stratify=digits.target, random_state=0)
     training_images, validation_images, training_labels, validation_labels = split
     return DataSet(

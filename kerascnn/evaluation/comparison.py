@@ -1,4 +1,4 @@
-"""Whether one model is better than another, or was luckier on these pictures."""
+"""Whether one model is better than another, or was luckier on these images."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LEVEL = 0.05
 
 
 class McNemar(NamedTuple):
-    """McNemar's exact test on two models that named the same pictures.
+    """McNemar's exact test on two models that named the same images.
 
     Attributes:
-        only_first, only_second: pictures that only the one, and only the other, names rightly.
-        p: how often two equally good models would differ at least so much on the pictures that only one is right on.
+        only_first, only_second: images that only the one, and only the other, names rightly.
+        p: how often two equally good models would differ at least so much on the images that only one is right on.
     """
 
     only_first: int
@@ -37,10 +37,10 @@ def mcnemar(first: Scores, second: Scores) -> McNemar:
     """McNemar's exact test (McNemar, 1947; Dietterich, 1998, section 3.1).
 
     Args:
-        first, second: scores on the same pictures in the same order.
+        first, second: scores on the same images in the same order.
 
     Raises:
-        InputError: they are of different pictures.
+        InputError: they are of different images.
 
     Example:
         >>> mcnemar(scores_of_resnet56, scores_of_resnet20)
@@ -49,7 +49,7 @@ def mcnemar(first: Scores, second: Scores) -> McNemar:
     from scipy.stats import binomtest
 
     if not np.array_equal(first.true_names, second.true_names):
-        raise InputError("models can only be compared on the same pictures.")
+        raise InputError("models can only be compared on the same images.")
     first_right, second_right = (scores.predictions == scores.labels for scores in (first, second))
     only_first = int(np.count_nonzero(first_right & ~second_right))
     only_second = int(np.count_nonzero(second_right & ~first_right))

@@ -1,26 +1,26 @@
-"""Where the crops of a protocol lie in a picture."""
+"""Where the crops of a protocol lie in an image."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kerascnn.data.augmentation import evaluation_view
-from kerascnn.evaluation.protocols import LAYOUTS, Layout, Name
+from kerascnn.data.augment.augmentation import evaluation_view
+from kerascnn.evaluation.protocols import LAYOUTS, CropLayout, Name
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
 def crops(image: tf.Tensor, side: int, size: int, name: Name) -> tf.Tensor:
-    """The crops of a picture at one scale.
+    """The crops of an image at one scale.
 
-    They come square by square in `Layout.squares`' order; of each square first top left, top right, bottom left,
+    They come square by square in `CropLayout.squares`' order; of each square first top left, top right, bottom left,
     bottom right, centre, then the square itself where the protocol has it; after all of these, their mirrors in the
     same order.
 
     Args:
         image: uint8 or float (height, width, 3) in [0, 255].
-        side: the length that the picture's shorter side is resized to, in pixels.
+        side: the length that the image's shorter side is resized to, in pixels.
         size: height and width of the crops in pixels, at most `side`.
         name: any protocol but "dense".
 
@@ -44,7 +44,7 @@ def crops(image: tf.Tensor, side: int, size: int, name: Name) -> tf.Tensor:
 
 
 def at_shorter_side(image: tf.Tensor, side: int | tf.Tensor) -> tf.Tensor:
-    """A picture with its shorter side resized to `side` pixels, in its proportions.
+    """An image with its shorter side resized to `side` pixels, in its proportions.
 
     Args:
         image: uint8 or float (height, width, 3) in [0, 255].
@@ -61,12 +61,12 @@ def at_shorter_side(image: tf.Tensor, side: int | tf.Tensor) -> tf.Tensor:
 
 
 def mirrored(images: tf.Tensor) -> tf.Tensor:
-    """(count, height, width, 3) pictures, left to right."""
+    """(count, height, width, 3) images, left to right."""
     return images[:, :, ::-1]
 
 
 def _square(image: tf.Tensor, place: float, side: int) -> tf.Tensor:
-    """A square of a picture whose shorter side is `side`, so that only the longer one leaves room to move."""
+    """A square of an image whose shorter side is `side`, so that only the longer one leaves room to move."""
     import tensorflow as tf
 
     room = tf.cast(tf.shape(image)[:2] - side, tf.float32)
@@ -74,7 +74,7 @@ def _square(image: tf.Tensor, place: float, side: int) -> tf.Tensor:
     return tf.ensure_shape(image[top : top + side, left : left + side], (side, side, 3))
 
 
-def _of_square(square: tf.Tensor, size: int, layout: Layout) -> list[tuple[tf.Tensor, tf.Tensor]]:
+def _of_square(square: tf.Tensor, size: int, layout: CropLayout) -> list[tuple[tf.Tensor, tf.Tensor]]:
     """Each crop and its mirror."""
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""What a network makes of pictures before its classifier, and which pictures are alike by that."""
+"""What a network makes of images before its classifier, and which images are alike by that."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from kerascnn.data.atomic import replacing
 from kerascnn.errors import InputError
-from kerascnn.evaluation.naming import Picture, picture_files, readable, view_batches
+from kerascnn.evaluation.naming import LoadedImage, image_files, readable, view_batches
 from kerascnn.evaluation.predictors import KerasPredictor, Predictor, SavedModelPredictor, one_line
+from kerascnn.files.atomic import atomic_write
 
 if TYPE_CHECKING:
     import keras
@@ -21,7 +21,7 @@ SUFFIX = ".npz"
 
 
 class Neighbour(NamedTuple):
-    """A picture and how much it is like another.
+    """An image and how much it is like another.
 
     Attributes:
         index: its row among the features.
@@ -36,11 +36,11 @@ class Neighbour(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """The features of pictures.
+    """The features of images.
 
     Attributes:
         paths: of the files.
-        features: float32 (pictures, dimensions), a row a file.
+        features: float32 (images, dimensions), a row a file.
 
     Example:
         >>> embedding = Embedding.load("features.npz")
@@ -52,19 +52,19 @@ class Embedding:
     features: np.ndarray
 
     def nearest(self, index: int, k: int = 5) -> list[Neighbour]:
-        """The other pictures that are most like one, by the cosine of their features, the most similar first.
+        """The other images that are most like one, by the cosine of their features, the most similar first.
 
         Features that are all zero are like nothing: their similarity is 0. Those equally similar stay in their order.
 
         Args:
-            index: the picture's row.
+            index: the image's row.
             k: how many; not more than there are others.
 
         Raises:
             InputError: there is no such row, or k is less than 1.
         """
         if not 0 <= index < len(self.paths):
-            raise InputError(f"there is no picture {index}: there are {len(self.paths)}, counted from 0.")
+            raise InputError(f"there is no image {index}: there are {len(self.paths)}, counted from 0.")
         if k < 1:
             raise InputError(f"k must be at least 1, not {k}.")
         lengths = np.linalg.norm(self.features, axis=1)
@@ -88,7 +88,7 @@ class Embedding:
         if path.suffix != SUFFIX:
             raise InputError(f"features are written to a file named *{SUFFIX}, not {path}.")
         try:
-            with replacing(path) as file:
+            with atomic_write(path) as file:
                 np.savez(file, features=self.features, paths=np.array([str(one) for one in self.paths], np.str_))
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror or error}.") from None
@@ -117,18 +117,18 @@ def embed(
     places: Sequence[str | Path],
     skip: Callable[[InputError], object] | None = None,
 ) -> Embedding:
-    """The features of picture files: what the model's last dense layer classifies.
+    """The features of image files: what the model's last dense layer classifies.
 
     Those are the pooled maps of ResNets and Inceptions, and what the second large dense layer gives of AlexNet, ZFNet
-    and VGG. Pictures are cut and scaled as for evaluation. Each is read once, and few are held at a time.
+    and VGG. Images are cut and scaled as for evaluation. Each is read once, and few are held at a time.
 
     Args:
         model: a Keras model, or from `open_predictor` one of a `.keras` file or of a SavedModel.
-        places: files and folders, as for `kerascnn.evaluation.naming.picture_files`.
+        places: files and folders, as for `kerascnn.evaluation.naming.image_files`.
         skip: is given the reason why a file cannot be read, which is then left out; None: it is raised.
 
     Raises:
-        InputError: the model gives no features, or there are no pictures.
+        InputError: the model gives no features, or there are no images.
 
     Example:
         >>> embed(open_predictor("runs/resnet50-pets-20261120-101500"), ["pets"]).features.shape
@@ -136,26 +136,26 @@ def embed(
     """
     predictor = model if isinstance(model, Predictor) else KerasPredictor(model)
     told = _refuse if skip is None else skip
-    return embedding_of(predictor, readable(picture_files([Path(place) for place in places], told), told))
+    return embedding_of(predictor, readable(image_files([Path(place) for place in places], told), told))
 
 
-def embedding_of(predictor: Predictor, pictures: Iterable[Picture]) -> Embedding:
-    """The features of pictures, as `embed` gives them.
+def embedding_of(predictor: Predictor, images: Iterable[LoadedImage]) -> Embedding:
+    """The features of images, as `embed` gives them.
 
     Args:
         predictor: from `open_predictor`.
-        pictures: such as those of `kerascnn.evaluation.naming.readable`.
+        images: such as those of `kerascnn.evaluation.naming.readable`.
 
     Raises:
-        InputError: the model gives no features, or there are no pictures.
+        InputError: the model gives no features, or there are no images.
     """
     features_of = feature_function(predictor)
     paths, rows = [], []
-    for some, views in view_batches(predictor.facts, pictures):
+    for some, views in view_batches(predictor.facts, images):
         paths += some
         rows.append(features_of(views))
     if not paths:
-        raise InputError("there is no picture that can be read, so there are no features.")
+        raise InputError("there is no image that can be read, so there are no features.")
     return Embedding(tuple(paths), np.concatenate(rows))
 
 

@@ -23,7 +23,7 @@ from kerascnn.evaluation.predictors import KerasPredictor, Predictor
 
 
 class ClassMap(NamedTuple):
-    """Where a picture speaks for a class.
+    """Where an image speaks for a class.
 
     Attributes:
         label: the class.
@@ -37,7 +37,7 @@ class ClassMap(NamedTuple):
 
 
 class Activation(NamedTuple):
-    """What a layer makes of a picture.
+    """What a layer makes of an image.
 
     Attributes:
         layer: its name.
@@ -93,7 +93,7 @@ class Explainer:
         1 and 2).
 
         Args:
-            view: float32 (size, size, 3) in [0, 255], a picture as the network is shown it.
+            view: float32 (size, size, 3) in [0, 255], an image as the network is shown it.
             top: how many classes; not more than there are.
         """
         import tensorflow as tf
@@ -116,7 +116,7 @@ class Explainer:
         return found
 
     def activations(self, view: np.ndarray, layers: str | None = None) -> list[Activation]:
-        """What layers make of a picture, in the order of the graph.
+        """What layers make of an image, in the order of the graph.
 
         Args:
             view: as for `grad_cam`.

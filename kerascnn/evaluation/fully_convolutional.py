@@ -1,4 +1,4 @@
-"""A classifier as a network over whole pictures: dense layers become convolutions.
+"""A classifier as a network over whole images: dense layers become convolutions.
 
 Source: Sermanet et al., "OverFeat" (2013), section 3.4; as Simonyan and Zisserman (2014), section 3.2, and He et al.
 (2015), section 3.4, evaluate.
@@ -26,18 +26,18 @@ GLOBAL_POOLINGS = {
 
 
 def fully_convolutional(model: keras.Model) -> keras.Model:
-    """The same network over pictures of any size from that of its input upwards.
+    """The same network over images of any size from that of its input upwards.
 
     A dense layer behind a flattened map of 7 x 7 becomes a convolution of 7 x 7, one behind another dense layer a
     convolution of 1 x 1. A global average becomes an average that moves over the map with the window it has at the
-    input size. Where the mean that the network subtracts is a picture, it is stretched over the larger one.
+    input size. Where the mean that the network subtracts is an image, it is stretched over the larger one.
 
     Args:
-        model: a functional model with one output, from square pictures (batch, size, size, 3) to (batch, classes).
+        model: a functional model with one output, from square images (batch, size, size, 3) to (batch, classes).
 
     Returns:
         A new model with copies of the weights, from float32 (batch, height, width, 3) in [0, 255] to
-        (batch, rows, columns, classes). For pictures of the input size there is one row and one column, which holds
+        (batch, rows, columns, classes). For images of the input size there is one row and one column, which holds
         the model's own probabilities, but for the order in which a convolution sums.
 
     Raises:
@@ -131,7 +131,7 @@ def _counterpart(layer: keras.Operation) -> keras.Operation:
 
 
 class _StretchedMean(Preprocessing):
-    """Subtracts a mean picture that is brought to the size of the pictures, bilinearly."""
+    """Subtracts a mean image that is brought to the size of the images, bilinearly."""
 
     def call(self, inputs):
         import tensorflow as tf

@@ -1,4 +1,4 @@
-"""The maps of a network, found in its graph: which tensors still know where in the picture they look."""
+"""The maps of a network, found in its graph: which tensors still know where in the image they look."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def maps_between(pixels: keras.KerasTensor, scores: keras.KerasTensor) -> list[M
         if convolved and len(tensor.shape) == 4 and tensor.shape[1] * tensor.shape[2] > 1:
             found.append(Map(layer, tensor))
     if not convolved:
-        raise InputError("the network has no convolution, so nothing in it knows where in a picture it looks.")
+        raise InputError("the network has no convolution, so nothing in it knows where in an image it looks.")
     if not found:
         raise InputError("the network's convolutions all end in a single place, so there is nothing to draw.")
     return found
@@ -132,7 +132,7 @@ def last_map(maps: list[Map]) -> Map:
 
 
 def last_of_every_size(maps: list[Map]) -> list[Map]:
-    """Of every number of rows and columns the last such map, which has seen most of the picture."""
+    """Of every number of rows and columns the last such map, which has seen most of the image."""
     return list({one.tensor.shape[1:3]: one for one in _made(maps)}.values())
 
 

@@ -14,7 +14,7 @@ CONFIDENCE = 0.95
 # As many equal intervals of confidence as Guo et al. (2017) take.
 CALIBRATION_BINS = 15
 
-# Where a group of picture sizes begins, by the shorter side in pixels.
+# Where a group of image sizes begins, by the shorter side in pixels.
 SIZE_GROUPS = (0, 64, 128, 256, 512)
 
 
@@ -22,25 +22,25 @@ class Error(NamedTuple):
     """An error rate.
 
     Attributes:
-        wrong, pictures: the counts that it is the ratio of.
+        wrong, images: the counts that it is the ratio of.
         low, high: its Wilson score interval of 95 % (Wilson, 1927).
     """
 
     wrong: int
-    pictures: int
+    images: int
     low: float
     high: float
 
     @property
     def rate(self) -> float:
         """From 0 to 1."""
-        return self.wrong / self.pictures
+        return self.wrong / self.images
 
     def __str__(self) -> str:
         return f"{self.rate:.2%} ({self.low:.2%} to {self.high:.2%})"
 
 
-def error_of(wrong: int, pictures: int) -> Error:
+def error_of(wrong: int, images: int) -> Error:
     """An error rate from counts.
 
     Example:
@@ -49,8 +49,8 @@ def error_of(wrong: int, pictures: int) -> Error:
     """
     from scipy.stats import binomtest
 
-    interval = binomtest(wrong, pictures).proportion_ci(CONFIDENCE, method="wilson")
-    return Error(wrong, pictures, float(interval.low), float(interval.high))
+    interval = binomtest(wrong, images).proportion_ci(CONFIDENCE, method="wilson")
+    return Error(wrong, images, float(interval.low), float(interval.high))
 
 
 def top_error(scores: Scores, k: int = 1) -> Error:
@@ -58,37 +58,37 @@ def top_error(scores: Scores, k: int = 1) -> Error:
     return error_of(len(scores.labels) - scores.right(k), len(scores.labels))
 
 
-class ClassFigures(NamedTuple):
+class ClassMetrics(NamedTuple):
     """How well one class is told from the others; None where there is nothing to divide by.
 
     Attributes:
         name: of the class.
-        pictures: that belong to it.
+        images: that belong to it.
         right: how many of these are said to.
-        precision: the share of the pictures said to belong to it that do.
-        recall: the share of its pictures that are said to belong to it.
+        precision: the share of the images said to belong to it that do.
+        recall: the share of its images that are said to belong to it.
         f1: the harmonic mean of both.
     """
 
     name: str
-    pictures: int
+    images: int
     right: int
     precision: float | None
     recall: float | None
     f1: float | None
 
 
-def by_class(scores: Scores) -> list[ClassFigures]:
+def by_class(scores: Scores) -> list[ClassMetrics]:
     """Precision, recall and F1 of every class, in the order of the columns."""
     from sklearn.metrics import precision_recall_fscore_support
 
     classes = np.arange(len(scores.class_names))
-    *figures, pictures = precision_recall_fscore_support(
+    *figures, images = precision_recall_fscore_support(
         scores.labels, scores.predictions, labels=classes, zero_division=np.nan
     )
     right = np.diagonal(scores.confusion())
     return [
-        ClassFigures(name, int(pictures[index]), int(right[index]), *(_known(figure[index]) for figure in figures))
+        ClassMetrics(name, int(images[index]), int(right[index]), *(_known(figure[index]) for figure in figures))
         for index, name in enumerate(scores.class_names)
     ]
 
@@ -102,13 +102,13 @@ class Calibration(NamedTuple):
 
     Attributes:
         edges: of the intervals of confidence, one more than there are.
-        pictures: int, how many fall into each.
+        images: int, how many fall into each.
         confidence, accuracy: their mean confidence and the share that is right; nan for an empty interval.
         error: the expected calibration error (Guo et al., 2017, equation 3).
     """
 
     edges: np.ndarray
-    pictures: np.ndarray
+    images: np.ndarray
     confidence: np.ndarray
     accuracy: np.ndarray
     error: float
@@ -128,7 +128,7 @@ def calibration(scores: Scores) -> Calibration:
     confidences, rights = counted["sum"].statistic
     return Calibration(
         edges=counted["count"].bin_edges,
-        pictures=counted["count"].statistic[0].astype(int),
+        images=counted["count"].statistic[0].astype(int),
         confidence=counted["mean"].statistic[0],
         accuracy=counted["mean"].statistic[1],
         error=float(np.abs(confidences - rights).sum() / len(confidence)),
@@ -136,10 +136,10 @@ def calibration(scores: Scores) -> Calibration:
 
 
 def by_size(scores: Scores) -> dict[str, Error]:
-    """The top-1 error of the pictures whose shorter side is of a length in pixels, for every group that has some.
+    """The top-1 error of the images whose shorter side is of a length in pixels, for every group that has some.
 
     Example:
-        >>> {group: error.pictures for group, error in by_size(scores).items()}
+        >>> {group: error.images for group, error in by_size(scores).items()}
         {'128 to 255': 3, '256 to 511': 150, '512 and more': 9}
     """
     if scores.sizes is None:
@@ -160,18 +160,18 @@ class Confusion(NamedTuple):
 
     Attributes:
         true, predicted: the classes' names.
-        pictures: how many of the first are said to be of the second.
-        share: of the first's pictures.
+        images: how many of the first are said to be of the second.
+        share: of the first's images.
     """
 
     true: str
     predicted: str
-    pictures: int
+    images: int
     share: float
 
 
 def most_confused(scores: Scores, most: int = 10) -> list[Confusion]:
-    """The pairs of classes with the most pictures confused, most first."""
+    """The pairs of classes with the most images confused, most first."""
     matrix = scores.confusion()
     totals = matrix.sum(axis=1)
     np.fill_diagonal(matrix, 0)
@@ -186,7 +186,7 @@ def most_confused(scores: Scores, most: int = 10) -> list[Confusion]:
 
 
 def most_wrong(scores: Scores, most: int = 24) -> np.ndarray:
-    """The numbers of the wrongly named pictures, those first whose wrong class is most probable."""
+    """The numbers of the wrongly named images, those first whose wrong class is most probable."""
     wrong = np.flatnonzero(scores.predictions != scores.labels)
     order = np.argsort(-scores.probabilities[wrong].max(axis=1), kind="stable")
     return wrong[order][:most]

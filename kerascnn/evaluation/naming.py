@@ -1,4 +1,4 @@
-"""Naming what is on many pictures, one after another, in the memory of a few."""
+"""Naming what is on many images, one after another, in the memory of a few."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerascnn.data.layouts import PICTURE_SUFFIXES, walk
-from kerascnn.data.pictures import read_picture
-from kerascnn.data.pipeline import views_of
+from kerascnn.data.ingestion.image_formats import read_image
+from kerascnn.data.ingestion.layouts import IMAGE_SUFFIXES, walk
+from kerascnn.data.pipeline.pipeline import views_of
 from kerascnn.errors import InputError
-from kerascnn.evaluation.predictors import Facts, Predictor
+from kerascnn.evaluation.predictors import ModelMetadata, Predictor
 
 BATCH = 32
 
 
-class Picture(NamedTuple):
-    """A picture file and its pixels, uint8 (height, width, 3)."""
+class LoadedImage(NamedTuple):
+    """An image file and its pixels, uint8 (height, width, 3)."""
 
     path: Path
     pixels: np.ndarray
 
 
-class Prediction(NamedTuple):
-    """The most probable classes of a picture, each with its probability, the best first, equal ones as in the model."""
+class ImagePrediction(NamedTuple):
+    """The most probable classes of an image, each with its probability, the best first, equal ones as in the model."""
 
     path: Path
     top: list[tuple[str, float]]
 
 
-def picture_files(places: Sequence[Path], skip: Callable[[InputError], object]) -> list[Path]:
+def image_files(places: Sequence[Path], skip: Callable[[InputError], object]) -> list[Path]:
     """The files that are meant by files and folders.
 
     Args:
-        places: a file is taken whatever its name; of a folder, whatever below it has the suffix of a picture, in the
+        places: a file is taken whatever its name; of a folder, whatever below it has the suffix of an image, in the
             order of its path, without what is hidden.
         skip: is given the reason why something below a folder cannot be opened, which is then left out.
 
     Raises:
-        InputError: nothing is there, or a folder has no pictures.
+        InputError: nothing is there, or a folder has no images.
 
     Example:
-        >>> picture_files([Path("holiday"), Path("cat.webp")], print)
+        >>> image_files([Path("holiday"), Path("cat.webp")], print)
         [PosixPath('holiday/beach/1.jpg'), PosixPath('holiday/beach/2.jpg'), PosixPath('cat.webp')]
     """
     found = []
@@ -53,9 +53,9 @@ def picture_files(places: Sequence[Path], skip: Callable[[InputError], object]) 
             tree = walk(place)
             for item in tree.unreachable:
                 skip(InputError(f"{place / item.path} cannot be read: {item.reason}."))
-            below = [place / name for name in tree.files if name.lower().endswith(PICTURE_SUFFIXES)]
+            below = [place / name for name in tree.files if name.lower().endswith(IMAGE_SUFFIXES)]
             if not below:
-                raise InputError(f"{place} has no pictures, that is no files named *{', *'.join(PICTURE_SUFFIXES)}.")
+                raise InputError(f"{place} has no images, that is no files named *{', *'.join(IMAGE_SUFFIXES)}.")
             found += below
         elif place.exists():
             found.append(place)
@@ -64,8 +64,8 @@ def picture_files(places: Sequence[Path], skip: Callable[[InputError], object]) 
     return found
 
 
-def readable(paths: Iterable[Path], skip: Callable[[InputError], object]) -> Iterator[Picture]:
-    """Reads pictures one by one.
+def readable(paths: Iterable[Path], skip: Callable[[InputError], object]) -> Iterator[LoadedImage]:
+    """Reads images one by one.
 
     Args:
         paths: of files.
@@ -73,37 +73,37 @@ def readable(paths: Iterable[Path], skip: Callable[[InputError], object]) -> Ite
     """
     for path in paths:
         try:
-            yield Picture(path, read_picture(path))
+            yield LoadedImage(path, read_image(path))
         except InputError as error:
             skip(error)
 
 
-def view_batches(facts: Facts, pictures: Iterable[Picture]) -> Iterator[tuple[list[Path], np.ndarray]]:
+def view_batches(facts: ModelMetadata, images: Iterable[LoadedImage]) -> Iterator[tuple[list[Path], np.ndarray]]:
     """Files, and what a model is shown of them, float32 (batch, size, size, 3) in [0, 255], `BATCH` at a time.
 
-    Never more than one picture in full size and `BATCH` in the network's are held.
+    Never more than one image in full size and `BATCH` in the network's are held.
 
     Args:
         facts: of the model.
-        pictures: such as those of `readable`.
+        images: such as those of `readable`.
     """
-    remaining = iter(pictures)
+    remaining = iter(images)
     while True:
         paths, views = [], []
-        for picture in islice(remaining, BATCH):
-            paths.append(picture.path)
-            views.append(views_of([picture.pixels], facts.image_size, facts.crop_fraction)[0])
+        for image in islice(remaining, BATCH):
+            paths.append(image.path)
+            views.append(views_of([image.pixels], facts.image_size, facts.crop_fraction)[0])
         if not paths:
             return
         yield paths, np.stack(views)
 
 
-def predictions(predictor: Predictor, pictures: Iterable[Picture], top: int = 5) -> Iterator[Prediction]:
-    """Names what is on pictures, in their order, `BATCH` at a time.
+def predictions(predictor: Predictor, images: Iterable[LoadedImage], top: int = 5) -> Iterator[ImagePrediction]:
+    """Names what is on images, in their order, `BATCH` at a time.
 
     Args:
         predictor: from `open_predictor`.
-        pictures: such as those of `readable`.
+        images: such as those of `readable`.
         top: how many classes each gets; not more than there are.
 
     Example:
@@ -111,7 +111,7 @@ def predictions(predictor: Predictor, pictures: Iterable[Picture], top: int = 5)
         [('Cat', 0.93)]
     """
     names = predictor.facts.class_names
-    for paths, views in view_batches(predictor.facts, pictures):
+    for paths, views in view_batches(predictor.facts, images):
         for path, row in zip(paths, predictor.probabilities(views), strict=True):
             best = np.argsort(-row, kind="stable")[:top]
-            yield Prediction(path, [(names[index], float(row[index])) for index in best])
+            yield ImagePrediction(path, [(names[index], float(row[index])) for index in best])

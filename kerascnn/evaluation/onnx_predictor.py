@@ -9,7 +9,7 @@ import numpy as np
 
 from kerascnn.cores import cores
 from kerascnn.errors import InputError
-from kerascnn.evaluation.predictors import BATCH, FACTS_FILE, LABELS_FILE, Facts, Predictor, one_line
+from kerascnn.evaluation.predictors import BATCH, LABELS_FILE, METADATA_FILE, ModelMetadata, Predictor, one_line
 
 PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
 
@@ -46,7 +46,7 @@ class OnnxPredictor(Predictor):
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
             written = self._session.get_modelmeta().custom_metadata_map
-            self.facts = Facts.from_files(written[FACTS_FILE], written[LABELS_FILE])
+            self.facts = ModelMetadata.from_files(written[METADATA_FILE], written[LABELS_FILE])
         except Exception as error:
             raise InputError(f"{path} is not an ONNX file of kerascnn: {one_line(error)}") from None
 

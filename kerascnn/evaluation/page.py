@@ -1,4 +1,4 @@
-"""A web page in one file: headings, tables and pictures, nothing fetched from anywhere."""
+"""A web page in one file: headings, tables and images, nothing fetched from anywhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from html import escape
 
 import numpy as np
 
-# Of the longer side of a picture in a gallery, in pixels.
+# Of the longer side of an image in a gallery, in pixels.
 THUMBNAIL = 160
 
 STYLE = """
@@ -64,16 +64,16 @@ class Page:
             f'<div class="wide"><table><thead><tr>{cells("th", head)}</tr></thead>\n<tbody>{body}</tbody></table></div>'
         )
 
-    def picture(self, source: str, description: str) -> None:
-        """Adds a picture from `png` or `thumbnail`."""
+    def image(self, source: str, description: str) -> None:
+        """Adds an image from `png` or `thumbnail`."""
         self._parts.append(f'<p><img src="{source}" alt="{escape(description)}"></p>')
 
-    def gallery(self, pictures: Sequence[tuple[str, str, str]]) -> None:
-        """Adds pictures side by side: source, what stands under it, and what stands under that in small letters."""
+    def gallery(self, images: Sequence[tuple[str, str, str]]) -> None:
+        """Adds images side by side: source, what stands under it, and what stands under that in small letters."""
         figures = "\n".join(
             f'<figure><img src="{source}" alt="{escape(below)}"><figcaption>{escape(said)}<br>'
             f"<small>{escape(below)}</small></figcaption></figure>"
-            for source, said, below in pictures
+            for source, said, below in images
         )
         self._parts.append(f'<div class="gallery">{figures}</div>')
 
@@ -89,20 +89,20 @@ class Page:
 
 
 def png(contents: bytes) -> str:
-    """The contents of a PNG file as the source of a picture."""
+    """The contents of a PNG file as the source of an image."""
     return "data:image/png;base64," + base64.b64encode(contents).decode()
 
 
 def thumbnail(pixels: np.ndarray) -> str:
-    """uint8 (height, width, 3) as the source of a small picture."""
+    """uint8 (height, width, 3) as the source of a small image."""
     from PIL import Image
 
-    picture = Image.fromarray(pixels)
-    scale = THUMBNAIL / max(picture.size)
-    # Small pictures are shown in their own pixels, larger ones smoothly.
+    image = Image.fromarray(pixels)
+    scale = THUMBNAIL / max(image.size)
+    # Small images are shown in their own pixels, larger ones smoothly.
     how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
-    picture = picture.resize([max(1, round(side * scale)) for side in picture.size], how)
+    image = image.resize([max(1, round(side * scale)) for side in image.size], how)
     buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG" if scale <= 1 else "PNG", quality=85)
+    image.save(buffer, format="JPEG" if scale <= 1 else "PNG", quality=85)
     kind = "jpeg" if scale <= 1 else "png"
     return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()

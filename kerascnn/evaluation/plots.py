@@ -1,4 +1,4 @@
-"""Pictures of runs and of scores: curves, confusions, mistakes, calibration."""
+"""Images of runs and of scores: curves, confusions, mistakes, calibration."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def curves_figure(history: list[dict[str, float]], title: str) -> Figure:
 
     Args:
         history: one mapping of Keras' figures an epoch.
-        title: above the picture.
+        title: above the image.
     """
     figure = _figure(10, 4)
     loss_axes, error_axes = figure.subplots(1, 2)
@@ -63,7 +63,7 @@ def runs_figure(histories: dict[str, list[dict[str, float]]], title: str) -> Fig
 
     Args:
         histories: a history as `curves_figure` takes for each run's name.
-        title: above the picture.
+        title: above the image.
     """
     figure = _figure(10, 4 + LEGEND_LINE * len(histories))
     loss_axes, error_axes = figure.subplots(1, 2)
@@ -116,8 +116,8 @@ def confusion_figure(matrix: np.ndarray, class_names: tuple[str, ...], title: st
     figure = _figure(side + 0.6, side)
     axes = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(picture, ax=axes, label="share of the true class", shrink=0.8)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
     if classes <= LABELLED_CLASSES:
         axes.set_xticks(range(classes), class_names, rotation=45, ha="right")
         axes.set_yticks(range(classes), class_names)
@@ -130,24 +130,24 @@ def confusion_figure(matrix: np.ndarray, class_names: tuple[str, ...], title: st
 
 
 def gallery_figure(
-    pictures: np.ndarray, captions: list[str], title: str, inches: float = 1.7, columns: int = 6
+    images: np.ndarray, captions: list[str], title: str, inches: float = 1.7, columns: int = 6
 ) -> Figure:
-    """Pictures in rows, each with its caption below.
+    """Images in rows, each with its caption below.
 
     Args:
-        pictures: (count, height, width, 3) in [0, 255].
-        captions: one a picture.
+        images: (count, height, width, 3) in [0, 255].
+        captions: one an image.
         title: above them all.
         inches: the width of each.
         columns: how many are in a row.
     """
-    columns = min(columns, len(pictures))
-    rows = -(-len(pictures) // columns)
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
     figure = _figure(inches * columns + 0.4, (inches + 0.4) * rows + 0.5)
     all_axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in all_axes:
         axes.axis("off")
-    for axes, pixels, caption in zip(all_axes, pictures, captions, strict=False):
+    for axes, pixels, caption in zip(all_axes, images, captions, strict=False):
         axes.imshow(np.clip(np.round(pixels), 0, 255).astype(np.uint8))
         # Dollar signs in class names are no formulas.
         axes.set_title(caption, y=-0.05, va="top", fontsize=8, parse_math=False)
@@ -156,11 +156,11 @@ def gallery_figure(
 
 
 def reliability_figure(calibration: Calibration, title: str) -> Figure:
-    """The share of right answers by confidence, and how many pictures have that confidence.
+    """The share of right answers by confidence, and how many images have that confidence.
 
     Args:
         calibration: from `kerascnn.evaluation.metrics.calibration`.
-        title: above the picture.
+        title: above the image.
     """
     figure = _figure(5, 5)
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -170,8 +170,8 @@ def reliability_figure(calibration: Calibration, title: str) -> Figure:
     axes.plot([0, 1], [0, 1], "--", color="grey", label="perfectly calibrated")
     axes.set(ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1), title=title)
     axes.legend(frameon=False, loc="upper left")
-    counts.bar(calibration.edges[:-1], calibration.pictures, widths, align="edge", edgecolor="white", color="grey")
-    counts.set(xlabel="confidence", ylabel="pictures")
+    counts.bar(calibration.edges[:-1], calibration.images, widths, align="edge", edgecolor="white", color="grey")
+    counts.set(xlabel="confidence", ylabel="images")
     return figure
 
 
@@ -186,5 +186,5 @@ def pixels_of(figure: Figure) -> np.ndarray:
     """A figure as uint8 (height, width, 3)."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(png_of(figure))) as picture:
-        return np.asarray(picture.convert("RGB"))
+    with Image.open(io.BytesIO(png_of(figure))) as image:
+        return np.asarray(image.convert("RGB"))

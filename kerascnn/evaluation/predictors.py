@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import keras
     from ai_edge_litert.interpreter import Interpreter
 
-# What an exported file carries beside the network: see `Facts`.
-FACTS_FILE = "kerascnn.json"
+# What an exported file carries beside the network: see `ModelMetadata`.
+METADATA_FILE = "kerascnn.json"
 LABELS_FILE = "labels.txt"
 
 # The form of a model that computes in float32.
@@ -33,13 +33,13 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class Facts:
+class ModelMetadata:
     """What a user of a model must know beside its weights.
 
     Attributes:
         class_names: in the order of the probabilities.
         image_size: height and width of the input in pixels.
-        crop_fraction: how a picture is cut to that size, see `kerascnn.data.augmentation.evaluation_view`.
+        crop_fraction: how an image is cut to that size, see `kerascnn.data.augment.augmentation.evaluation_view`.
         quantization: "none", or how a `.tflite` file was made smaller, see `kerascnn.export.tflite.write_tflite`.
         quantizer: what did that, "tensorflow" or "litert"; None where nothing did, or a file does not say.
         layers_in_float: of a file of integers, the layers to which integers do harm.
@@ -59,11 +59,11 @@ class Facts:
         return json.dumps(values)
 
     @staticmethod
-    def from_files(facts: str, labels: str) -> Facts:
+    def from_files(facts: str, labels: str) -> ModelMetadata:
         """The facts from the contents of the two files beside an exported network."""
         values = json.loads(facts)
         values["layers_in_float"] = tuple(values.get("layers_in_float", ()))
-        return Facts(class_names=tuple(labels.splitlines()), **values)
+        return ModelMetadata(class_names=tuple(labels.splitlines()), **values)
 
 
 class Predictor(ABC):
@@ -78,7 +78,7 @@ class Predictor(ABC):
 
     kind: str
     path: Path | None
-    facts: Facts
+    facts: ModelMetadata
     pixel_type = "float32"
 
     @abstractmethod
@@ -104,7 +104,7 @@ class KerasPredictor(Predictor):
         network: the model up to that classifier.
 
     Raises:
-        InputError: the model does not take square pictures or does not give probabilities of classes.
+        InputError: the model does not take square images or does not give probabilities of classes.
     """
 
     kind = "Keras"
@@ -115,7 +115,7 @@ class KerasPredictor(Predictor):
         from kerascnn.applications.deep import functional
 
         self.path = path
-        self.facts = facts_of(model)
+        self.facts = model_metadata_of(model)
         self.network = main = functional(model.inputs[0], main_output(model), name=model.name)
         pixels = tf.TensorSpec((None, self.facts.image_size, self.facts.image_size, 3), tf.float32)
         # Traced once: a function that is called is told to be traced too often where there are many models.
@@ -129,7 +129,7 @@ class KerasPredictor(Predictor):
         return np.concatenate([self._call(tf.constant(batch, tf.float32)).numpy() for batch in batches])
 
 
-class WholePixels(Predictor):
+class RoundedInputPredictor(Predictor):
     """Another predictor, shown pixels rounded to whole numbers, as files that take integers are."""
 
     def __init__(self, predictor: Predictor):
@@ -162,8 +162,8 @@ class SavedModelPredictor(Predictor):
             self.signatures = self._module.signatures
             self._serve = self.signatures["serve"]
             assets = path / "assets"
-            self.facts = Facts.from_files(
-                (assets / FACTS_FILE).read_text(encoding="utf-8"), (assets / LABELS_FILE).read_text(encoding="utf-8")
+            self.facts = ModelMetadata.from_files(
+                (assets / METADATA_FILE).read_text(encoding="utf-8"), (assets / LABELS_FILE).read_text(encoding="utf-8")
             )
         except Exception as error:
             raise InputError(f"{path} is not a SavedModel of kerascnn: {one_line(error)}") from None
@@ -177,7 +177,7 @@ class SavedModelPredictor(Predictor):
 
 
 class TFLitePredictor(Predictor):
-    """A `.tflite` file that `kerascnn export` wrote, run by LiteRT's interpreter, picture by picture.
+    """A `.tflite` file that `kerascnn export` wrote, run by LiteRT's interpreter, image by image.
 
     Raises:
         InputError: the file is damaged, or does not carry its labels.
@@ -191,13 +191,15 @@ class TFLitePredictor(Predictor):
         self.path = path
         try:
             with zipfile.ZipFile(path) as extras:
-                self.facts = Facts.from_files(extras.read(FACTS_FILE).decode(), extras.read(LABELS_FILE).decode())
+                self.facts = ModelMetadata.from_files(
+                    extras.read(METADATA_FILE).decode(), extras.read(LABELS_FILE).decode()
+                )
             with discarded_stderr():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=threads or cores())
                 self._interpreter.allocate_tensors()
         except (zipfile.BadZipFile, KeyError):
             raise InputError(
-                f"{path} is not a TFLite file of kerascnn: it is incomplete, or without {LABELS_FILE} and {FACTS_FILE}."
+                f"{path} is not a TFLite file of kerascnn: it is incomplete, or lacks {LABELS_FILE} or {METADATA_FILE}."
             ) from None
         except Exception as error:
             raise InputError(f"{path} is not a TFLite file of kerascnn: {one_line(error)}") from None
@@ -209,7 +211,7 @@ class TFLitePredictor(Predictor):
         if found != [(1, size, size, 3), (1, classes)]:
             raise InputError(
                 f"{path} is no classifier of its {classes} classes: its tensors are {', '.join(map(str, found))}, not "
-                f"pictures {(1, size, size, 3)} and probabilities {(1, classes)}."
+                f"images {(1, size, size, 3)} and probabilities {(1, classes)}."
             )
         [self._input], [self._output] = inputs, outputs
         self.pixel_type = np.dtype(self._input["dtype"]).name
@@ -223,10 +225,10 @@ class TFLitePredictor(Predictor):
         return TFLitePredictor(self.path, threads=1)
 
 
-def run(interpreter: Interpreter, picture: np.ndarray) -> np.ndarray:
+def run(interpreter: Interpreter, image: np.ndarray) -> np.ndarray:
     """What a `.tflite` file's interpreter makes of float32 (1, height, width, 3) in [0, 255]: float32 (1, classes)."""
     [pixels], [answer] = interpreter.get_input_details(), interpreter.get_output_details()
-    interpreter.set_tensor(pixels["index"], _encoded(picture, pixels))
+    interpreter.set_tensor(pixels["index"], _encoded(image, pixels))
     interpreter.invoke()
     return _decoded(interpreter.get_tensor(answer["index"]), answer)
 
@@ -256,24 +258,24 @@ def main_output(model: keras.Model) -> keras.KerasTensor | None:
     return model.output.get(MAIN) if outputs and isinstance(model.output, dict) else None
 
 
-def facts_of(model: keras.Model) -> Facts:
+def model_metadata_of(model: keras.Model) -> ModelMetadata:
     """What a Keras model knows about its input and its classes.
 
     A model that does not carry class names gets "class 0", "class 1", …
 
     Raises:
-        InputError: the model does not map square RGB pictures to classes.
+        InputError: the model does not map square RGB images to classes.
     """
     from kerascnn.layers import ClassLabels, Preprocessing
 
     output = main_output(model)
     shape = model.inputs[0].shape if output is not None else ()
-    takes_pictures = len(shape) == 4 and shape[3] == 3 and shape[1] == shape[2] and shape[1] is not None
-    if not takes_pictures or len(model.inputs) != 1 or len(output.shape) != 2:
-        raise InputError(f"the model '{model.name}' does not map square RGB pictures of one size to classes.")
+    takes_images = len(shape) == 4 and shape[3] == 3 and shape[1] == shape[2] and shape[1] is not None
+    if not takes_images or len(model.inputs) != 1 or len(output.shape) != 2:
+        raise InputError(f"the model '{model.name}' does not map square RGB images of one size to classes.")
     names = next((layer.class_names for layer in model.layers if isinstance(layer, ClassLabels)), None)
     fraction = next((layer.crop_fraction for layer in model.layers if isinstance(layer, Preprocessing)), 1.0)
-    return Facts(names or tuple(f"class {number}" for number in range(output.shape[-1])), shape[1], fraction)
+    return ModelMetadata(names or tuple(f"class {number}" for number in range(output.shape[-1])), shape[1], fraction)
 
 
 def load_keras(path: Path) -> keras.Model:
@@ -292,42 +294,6 @@ def load_keras(path: Path) -> keras.Model:
         return keras.saving.load_model(path)
     except Exception as error:
         raise InputError(f"{path} is not a Keras model: {one_line(error)}") from None
-
-
-def open_predictor(path: str | Path) -> Predictor:
-    """A trained model in any form.
-
-    Args:
-        path: a `.keras` file, a SavedModel folder, a `.tflite` or `.onnx` file, or a run or export folder that holds
-            one.
-
-    Raises:
-        InputError: nothing is there, or nothing that is a model.
-
-    Example:
-        >>> open_predictor("saved_models/resnet20-digits/resnet20-digits.tflite").facts.class_names
-        ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
-    """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"there is no model at {path}.")
-    if (path / "model.keras").is_file():
-        path = path / "model.keras"
-    elif (path / "saved_model").is_dir():
-        path = path / "saved_model"
-    if (path / "saved_model.pb").is_file():
-        return SavedModelPredictor(path)
-    if path.suffix == ".tflite":
-        return TFLitePredictor(path)
-    if path.suffix == ".onnx":
-        from kerascnn.evaluation.onnx_predictor import OnnxPredictor
-
-        return OnnxPredictor(path)
-    if path.suffix == ".keras":
-        return KerasPredictor(load_keras(path), path)
-    raise InputError(
-        f"{path} is no model; give a .keras file, a SavedModel folder, a .tflite or .onnx file or a run folder."
-    )
 
 
 def one_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Which views of a picture a network is asked about: the papers' ways to measure an error."""
+"""Which views of an image a network is asked about: the papers' ways to measure an error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 from kerascnn.errors import InputError, closest
 
 if TYPE_CHECKING:
-    from kerascnn.evaluation.predictors import Facts
+    from kerascnn.evaluation.predictors import ModelMetadata
     from kerascnn.training import Recipe
 
 Name = Literal["1 crop", "10 crops", "12 crops", "144 crops", "dense"]
@@ -23,8 +23,8 @@ SIDES_OF_DENSE = (224, 256, 384, 480, 640)
 CROPS_OF_A_SQUARE = 5
 
 
-class Layout(NamedTuple):
-    """What is cut out of a picture at one scale; all of it is mirrored as well.
+class CropLayout(NamedTuple):
+    """What is cut out of an image at one scale; all of it is mirrored as well.
 
     Attributes:
         squares: where squares of the shorter side's length lie along the longer one, 0 at its beginning, 1 at its end.
@@ -40,24 +40,24 @@ class Layout(NamedTuple):
         return len(self.squares) * (CROPS_OF_A_SQUARE + self.whole) * 2
 
 
-LAYOUTS: dict[str, Layout] = {
+LAYOUTS: dict[str, CropLayout] = {
     # Krizhevsky et al., 2012, sections 2 and 4.1: of the central 256 x 256 pixels.
-    "10 crops": Layout(squares=(0.5,), whole=False),
+    "10 crops": CropLayout(squares=(0.5,), whole=False),
     # Szegedy et al., 2015, table 4, which does not say what the 12 are: GoogLeNet's crops of one square at one scale.
-    "12 crops": Layout(squares=(0.5,), whole=True),
+    "12 crops": CropLayout(squares=(0.5,), whole=True),
     # Szegedy et al., 2014, section 7: left, centre and right of a landscape; top, centre and bottom of a portrait.
-    "144 crops": Layout(squares=(0.0, 0.5, 1.0), whole=True),
+    "144 crops": CropLayout(squares=(0.0, 0.5, 1.0), whole=True),
 }
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """A way to measure an error: probabilities are averaged over views of each picture.
+    """A way to measure an error: probabilities are averaged over views of each image.
 
     Attributes:
         name: "1 crop", the centre; "10 crops", the corners and the centre of the central square, and their mirrors;
             "12 crops", these and the square resized; "144 crops", such 12 of three squares at four scales; "dense", the
-            network over the whole picture and its mirror at five scales, see `fully_convolutional`.
+            network over the whole image and its mirror at five scales, see `fully_convolutional`.
         shorter_sides: the lengths in pixels that the shorter side is resized to; none for the protocol's own, which
             are those of the papers in proportion to the network's input size.
 
@@ -65,7 +65,7 @@ class Protocol:
         InputError: there is no such protocol.
 
     Example:
-        >>> Protocol("144 crops").views(Facts(("cat", "dog"), image_size=224, crop_fraction=0.875))
+        >>> Protocol("144 crops").views(ModelMetadata(("cat", "dog"), image_size=224, crop_fraction=0.875))
         144
     """
 
@@ -77,7 +77,7 @@ class Protocol:
         if self.name not in names:
             raise InputError(f"there is no protocol '{self.name}'; {closest(str(self.name), list(names))}")
 
-    def sides(self, facts: Facts) -> tuple[int, ...]:
+    def sides(self, facts: ModelMetadata) -> tuple[int, ...]:
         """The lengths of the shorter side for a network, in pixels.
 
         Raises:
@@ -91,7 +91,7 @@ class Protocol:
                 )
         return self.shorter_sides or self._own_sides(facts)
 
-    def _own_sides(self, facts: Facts) -> tuple[int, ...]:
+    def _own_sides(self, facts: ModelMetadata) -> tuple[int, ...]:
         size = facts.image_size
         if self.name in ("144 crops", "dense"):
             papers = SIDES_OF_DENSE if self.name == "dense" else SIDES_OF_144
@@ -102,8 +102,8 @@ class Protocol:
             side = round(SIDE_OF_CROPS * size / PAPERS_SIZE)
         return (side,)
 
-    def views(self, facts: Facts) -> int:
-        """How many views of each picture a network is asked about."""
+    def views(self, facts: ModelMetadata) -> int:
+        """How many views of each image a network is asked about."""
         at_one_scale = LAYOUTS[self.name].crops if self.name in LAYOUTS else 2 if self.name == "dense" else 1
         return at_one_scale * len(self.sides(facts))
 
@@ -114,7 +114,7 @@ class Protocol:
 CENTRE = Protocol("1 crop")
 
 
-def protocol_of(recipe: Recipe, facts: Facts) -> Protocol:
+def protocol_of(recipe: Recipe, facts: ModelMetadata) -> Protocol:
     """How a recipe's source measured, its shorter sides in proportion to the network's input size.
 
     Args:

@@ -1,4 +1,4 @@
-"""A folder to read: what was measured, as a page, as JSON and picture by picture."""
+"""A folder to read: what was measured, as a page, as JSON and image by image."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn.data.dataset import Examples
-from kerascnn.data.reading import reader, whole
+from kerascnn.data.pipeline.decode import reader, whole
 from kerascnn.errors import InputError
-from kerascnn.evaluation.figures import picture_names, study_figures, write_predictions
+from kerascnn.evaluation.metric_values import image_names, study_figures, write_predictions
 from kerascnn.evaluation.metrics import calibration, most_wrong
 from kerascnn.evaluation.page import Page, png, thumbnail
 from kerascnn.evaluation.plots import confusion_figure, curves_figure, png_of, reliability_figure
 from kerascnn.evaluation.study import Study
 
-PAGE_FILE, FIGURES_FILE, PREDICTIONS_FILE = "report.html", "report.json", "predictions.csv"
+PAGE_FILE, METRICS_FILE, PREDICTIONS_FILE = "report.html", "report.json", "predictions.csv"
 
 # More classes than this make a table nobody reads; report.json has them all.
 CLASSES_SHOWN = 100
@@ -51,9 +51,9 @@ def write_report(study: Study, folder: str | Path) -> Path:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as unfinished:
             new = Path(unfinished)
             (new / PAGE_FILE).write_text(_page(study, figures), encoding="utf-8")
-            (new / FIGURES_FILE).write_text(json.dumps(figures, indent=2, ensure_ascii=False), encoding="utf-8")
+            (new / METRICS_FILE).write_text(json.dumps(figures, indent=2, ensure_ascii=False), encoding="utf-8")
             write_predictions(study, new / PREDICTIONS_FILE)
-            for file in (PAGE_FILE, FIGURES_FILE, PREDICTIONS_FILE):
+            for file in (PAGE_FILE, METRICS_FILE, PREDICTIONS_FILE):
                 shutil.move(new / file, folder / file)
     except OSError as error:
         raise InputError(f"the report cannot be written to {folder}: {error.strerror or error}.") from None
@@ -64,7 +64,7 @@ def _page(study: Study, figures: dict) -> str:
     result = study.result
     page = Page(f"{result.name} on {study.data.name}")
     page.paragraph(
-        f"{figures['pictures']} validation pictures of {figures['data']}, {len(figures['class_names'])} classes. "
+        f"{figures['images']} validation images of {figures['data']}, {len(figures['class_names'])} classes. "
         f"Figures below the first two tables are of {'the ' if len(result.models) > 1 else ''}{result.name}, "
         f"{result.protocol}."
     )
@@ -132,7 +132,7 @@ def _curves(page: Page, study: Study) -> None:
     for run in map(RunFolder, folders):
         if run.recipe_file.is_file() and run.history_file.is_file() and (history := run.history()):
             page.heading(f"Training of {run.path.name}")
-            page.picture(png(png_of(curves_figure(history, run.path.name))), "loss and top-1 error by epoch")
+            page.image(png(png_of(curves_figure(history, run.path.name))), "loss and top-1 error by epoch")
 
 
 def _classes(page: Page, study: Study, figures: dict) -> None:
@@ -140,29 +140,29 @@ def _classes(page: Page, study: Study, figures: dict) -> None:
     page.heading("Classes")
     if len(scores.class_names) <= CLASSES_SHOWN:
         page.table(
-            ("class", "pictures", "right", "precision", "recall", "F1"),
+            ("class", "images", "right", "precision", "recall", "F1"),
             [
-                (row["name"], str(row["pictures"]), str(row["right"]), *map(_percent, list(row.values())[3:]))
+                (row["name"], str(row["images"]), str(row["right"]), *map(_percent, list(row.values())[3:]))
                 for row in figures["classes"]
             ],
         )
     matrix = confusion_figure(scores.confusion(), scores.class_names, "Confusion matrix")
-    page.picture(png(png_of(matrix)), "confusion matrix")
+    page.image(png(png_of(matrix)), "confusion matrix")
     if figures["most_confused"]:
         page.heading("Most confused")
         page.table(
-            ("true class", "named", "pictures", "share of the class"),
+            ("true class", "named", "images", "share of the class"),
             [
-                (row["true"], row["predicted"], str(row["pictures"]), _percent(row["share"]))
+                (row["true"], row["predicted"], str(row["images"]), _percent(row["share"]))
                 for row in figures["most_confused"]
             ],
             words=2,
         )
     if figures["sizes"]:
-        page.heading("By the pictures' shorter side")
+        page.heading("By the images' shorter side")
         page.table(
-            ("pixels", "pictures", "top-1 error"),
-            [(group, str(row["pictures"]), _with_interval(row, 1)) for group, row in figures["sizes"].items()],
+            ("pixels", "images", "top-1 error"),
+            [(group, str(row["images"]), _with_interval(row, 1)) for group, row in figures["sizes"].items()],
         )
 
 
@@ -172,7 +172,7 @@ def _calibration(page: Page, study: Study, figures: dict) -> None:
         f"Expected calibration error {figures['calibration_error']:.2%}: how far, on average, confidence is from the "
         "share of right answers."
     )
-    page.picture(png(png_of(reliability_figure(calibration(study.result.scores), "Reliability"))), "reliability")
+    page.image(png(png_of(reliability_figure(calibration(study.result.scores), "Reliability"))), "reliability")
 
 
 def _most_wrong(page: Page, study: Study) -> None:
@@ -180,9 +180,9 @@ def _most_wrong(page: Page, study: Study) -> None:
     numbers = most_wrong(scores)
     page.heading("Most wrong")
     if not len(numbers):
-        page.paragraph("No picture is named wrongly.")
+        page.paragraph("No image is named wrongly.")
         return
-    names = picture_names(examples)
+    names = image_names(examples)
     page.gallery(
         [
             (
@@ -190,12 +190,12 @@ def _most_wrong(page: Page, study: Study) -> None:
                 f"{scores.class_names[scores.predictions[number]]} ({scores.probabilities[number].max():.1%})",
                 f"is {scores.true_names[number]}: {names[number]}",
             )
-            for number, pixels in zip(numbers, _pictures(examples, numbers), strict=True)
+            for number, pixels in zip(numbers, _images(examples, numbers), strict=True)
         ]
     )
 
 
-def _pictures(examples: Examples, numbers: np.ndarray) -> list[np.ndarray]:
+def _images(examples: Examples, numbers: np.ndarray) -> list[np.ndarray]:
     import tensorflow as tf
 
     read = reader(examples)

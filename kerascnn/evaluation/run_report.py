@@ -1,4 +1,4 @@
-"""What evaluation adds to a run's folder: pictures of its curves, its confusions and its worst mistakes."""
+"""What evaluation adds to a run's folder: images of its curves, its confusions and its worst mistakes."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import numpy as np
 
 from kerascnn.data.dataset import Examples
 from kerascnn.evaluation.plots import confusion_figure, gallery_figure, pixels_of, plot_curves
-from kerascnn.evaluation.predictors import Facts
+from kerascnn.evaluation.predictors import ModelMetadata
 from kerascnn.evaluation.scores import Scores, views
-from kerascnn.training.event_files import EventFile
+from kerascnn.training.callbacks.event_files import EventFile
 from kerascnn.training.run_folder import RunFolder
 
 MISTAKES = 24
 
 
-def report_run(folder: RunFolder, scores: Scores, title: str, examples: Examples, facts: Facts) -> None:
+def report_run(folder: RunFolder, scores: Scores, title: str, examples: Examples, facts: ModelMetadata) -> None:
     """Writes curves.png and confusion_matrix.png, and shows the latter and the worst mistakes in TensorBoard.
 
     Args:
         folder: of a run that ended.
-        scores: of its model on its validation pictures.
-        title: above the pictures.
-        examples: the validation pictures.
+        scores: of its model on its validation images.
+        title: above the images.
+        examples: the validation images.
         facts: how the model wants them.
     """
     history = folder.history()
@@ -29,17 +29,17 @@ def report_run(folder: RunFolder, scores: Scores, title: str, examples: Examples
     confusions = confusion_figure(scores.confusion(), scores.class_names, f"{title}, validation")
     confusions.savefig(folder.path / "confusion_matrix.png")
     events = EventFile(folder.tensorboard / "validation")
-    events.picture("confusion matrix", pixels_of(confusions), step=len(history))
+    events.image("confusion matrix", pixels_of(confusions), step=len(history))
     worst = worst_mistakes(scores)
     if len(worst):
-        pictures = np.concatenate(list(views(examples.take(worst), facts)))
-        mistakes = gallery_figure(pictures, captions(scores, worst), f"{title}, most wrong first")
-        events.picture("most wrong predictions", pixels_of(mistakes), step=len(history))
+        images = np.concatenate(list(views(examples.take(worst), facts)))
+        mistakes = gallery_figure(images, captions(scores, worst), f"{title}, most wrong first")
+        events.image("most wrong predictions", pixels_of(mistakes), step=len(history))
     events.close()
 
 
 def worst_mistakes(scores: Scores, most: int = MISTAKES) -> np.ndarray:
-    """Pictures that were misnamed, int (at most `most`,), beginning with the one whose class was thought least likely.
+    """Images that were misnamed, int (at most `most`,), beginning with the one whose class was thought least likely.
 
     Example:
         >>> scores.labels[worst_mistakes(scores)[0]]
@@ -50,10 +50,10 @@ def worst_mistakes(scores: Scores, most: int = MISTAKES) -> np.ndarray:
     return wrong[np.argsort(own, kind="stable")][:most]
 
 
-def captions(scores: Scores, pictures: np.ndarray) -> list[str]:
-    """What is on the pictures, and what they were taken for with which probability."""
+def captions(scores: Scores, images: np.ndarray) -> list[str]:
+    """What is on the images, and what they were taken for with which probability."""
     texts = []
-    for number in pictures:
+    for number in images:
         taken_for = scores.predictions[number]
         names = scores.class_names[scores.labels[number]], scores.class_names[taken_for]
         texts.append(f"{names[0]},\nnot {names[1]} ({scores.probabilities[number, taken_for]:.0%})")

@@ -1,4 +1,4 @@
-"""Trainings beside each other: what their folders say, their errors on the same pictures, and which differ."""
+"""Trainings beside each other: what their folders say, their errors on the same images, and which differ."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from kerascnn.data.dataset import DataSet
-from kerascnn.data.tracking import Track, untracked
 from kerascnn.evaluation.comparison import McNemar, mcnemar
 from kerascnn.evaluation.metrics import Error, top_error
 from kerascnn.evaluation.plots import heads
 from kerascnn.evaluation.protocols import Protocol
 from kerascnn.evaluation.scores import Scores
 from kerascnn.evaluation.study import short_names, study
+from kerascnn.files.progress import Track, untracked
 from kerascnn.training import Recipe, RunFolder
 
 
@@ -26,7 +26,7 @@ class MeasuredRun:
         folder: what the training left.
         recipe: every hyper-parameter of it.
         history: one mapping of figures an epoch.
-        scores: of its model on the pictures of the comparison.
+        scores: of its model on the images of the comparison.
     """
 
     folder: RunFolder
@@ -77,10 +77,10 @@ class RunTest(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs on the same pictures.
+    """Runs on the same images.
 
     Attributes:
-        data: whose validation pictures were used.
+        data: whose validation images were used.
         protocol: how they were cut.
         runs: in the order given.
         tests: of every pair.
@@ -104,7 +104,7 @@ class Comparison:
         """Everything as plain values, for JSON."""
         return {
             "data": self.data.source,
-            "pictures": len(self.data.validation),
+            "images": len(self.data.validation),
             "crops": self.protocol,
             "runs": [
                 {
@@ -138,12 +138,12 @@ class Comparison:
 def compare_runs(
     folders: Sequence[RunFolder], data: DataSet, protocol: Protocol | Literal["recipe"], *, track: Track = untracked
 ) -> Comparison:
-    """Measures the models of runs on the same pictures, and tests every pair of them.
+    """Measures the models of runs on the same images, and tests every pair of them.
 
     Args:
         folders: of runs that have ended.
-        data: its validation pictures are used.
-        protocol: how each picture is cut.
+        data: its validation images are used.
+        protocol: how each image is cut.
         track: shows progress.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Scores of predictions over a whole split, every picture counted once."""
+"""Scores of predictions over a whole split, every image counted once."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from kerascnn.data.dataset import DataSet, Examples
-from kerascnn.data.pipeline import evaluation_batches
-from kerascnn.data.tracking import Track, untracked
+from kerascnn.data.pipeline.pipeline import evaluation_batches
 from kerascnn.errors import InputError
-from kerascnn.evaluation.predictors import Facts, KerasPredictor, Predictor
+from kerascnn.evaluation.predictors import KerasPredictor, ModelMetadata, Predictor
 from kerascnn.evaluation.protocols import CENTRE, Protocol
-from kerascnn.evaluation.streams import BATCH, crop_batches, whole_pictures
+from kerascnn.evaluation.streams import BATCH, crop_batches, whole_images
+from kerascnn.files.progress import Track, untracked
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a model does on pictures whose classes are known.
+    """What a model does on images whose classes are known.
 
     Attributes:
         class_names: in the order of the columns.
         labels: int (count,), the true classes.
         probabilities: float32 (count, classes).
-        sizes: int32 (count, 2), the pictures' heights and widths in pixels, or None.
+        sizes: int32 (count, 2), the images' heights and widths in pixels, or None.
     """
 
     class_names: tuple[str, ...]
@@ -43,7 +43,7 @@ class Scores:
         return np.array(self.class_names)[self.labels]
 
     def right(self, k: int = 1) -> int:
-        """How many pictures have their class among the k most probable ones."""
+        """How many images have their class among the k most probable ones."""
         from sklearn.metrics import top_k_accuracy_score
 
         if len(self.class_names) <= k:
@@ -54,23 +54,23 @@ class Scores:
         return int(top_k_accuracy_score(self.labels, self.probabilities, k=k, normalize=False, labels=classes))
 
     def accuracy(self, k: int = 1) -> float:
-        """The share of pictures whose class is among the k most probable ones."""
+        """The share of images whose class is among the k most probable ones."""
         return self.right(k) / len(self.labels)
 
     def confusion(self) -> np.ndarray:
-        """int (classes, classes): pictures of each true class (row) by predicted class (column)."""
+        """int (classes, classes): images of each true class (row) by predicted class (column)."""
         from sklearn.metrics import confusion_matrix
 
         return confusion_matrix(self.labels, self.predictions, labels=np.arange(len(self.class_names)))
 
 
 def evaluate(predictor: Predictor, data: DataSet, *, protocol: Protocol = CENTRE, track: Track = untracked) -> Scores:
-    """Scores a model on a data set's validation pictures, each read once whatever the protocol.
+    """Scores a model on a data set's validation images, each read once whatever the protocol.
 
     Args:
         predictor: from `open_predictor`.
         data: its classes are matched to the model's by name.
-        protocol: over which views of a picture the probabilities are averaged.
+        protocol: over which views of an image the probabilities are averaged.
         track: shows progress over an iterable of known length.
 
     Raises:
@@ -95,9 +95,9 @@ def _over_crops(
     sums = np.zeros((len(examples), len(facts.class_names)))
     sizes = np.zeros((len(examples), 2), np.int32)
     count = -(-len(examples) * views // BATCH)
-    for crops, pictures, shapes in track(batches.as_numpy_iterator(), count, f"Evaluating {predictor.kind}"):
-        np.add.at(sums, pictures, predictor.probabilities(crops))
-        sizes[pictures] = shapes
+    for crops, images, shapes in track(batches.as_numpy_iterator(), count, f"Evaluating {predictor.kind}"):
+        np.add.at(sums, images, predictor.probabilities(crops))
+        sizes[images] = shapes
     return (sums / views).astype(np.float32), sizes
 
 
@@ -114,18 +114,18 @@ def _dense(predictor: Predictor, examples: Examples, protocol: Protocol, track: 
     sides = protocol.sides(predictor.facts)
     network = fully_convolutional(predictor.network)
     pixels = tf.TensorSpec((None, None, None, 3), tf.float32)
-    # Compiled once for all sizes of pictures.
+    # Compiled once for all sizes of stream.
     of_places = tf.function(lambda images: network(images, training=False), input_signature=[pixels])
     sums = np.zeros((len(examples), len(predictor.facts.class_names)))
     sizes = np.zeros((len(examples), 2), np.int32)
-    pictures = whole_pictures(examples, sides).as_numpy_iterator()
-    for images, number, shape in track(pictures, len(examples) * len(sides), "Evaluating densely"):
+    stream = whole_images(examples, sides).as_numpy_iterator()
+    for images, number, shape in track(stream, len(examples) * len(sides), "Evaluating densely"):
         sums[number] += of_places(images).numpy().mean(axis=(0, 1, 2), dtype=np.float64)
         sizes[number] = shape
     return (sums / len(sides)).astype(np.float32), sizes
 
 
-def views(examples: Examples, facts: Facts) -> Iterator[np.ndarray]:
+def views(examples: Examples, facts: ModelMetadata) -> Iterator[np.ndarray]:
     """The evaluation views of examples, in order: float32 (batch, size, size, 3) in [0, 255]."""
     batches = evaluation_batches(
         examples,
@@ -137,7 +137,7 @@ def views(examples: Examples, facts: Facts) -> Iterator[np.ndarray]:
     return (images.numpy() for images, _ in batches)
 
 
-def _labels_of_model(facts: Facts, data: DataSet) -> np.ndarray:
+def _labels_of_model(facts: ModelMetadata, data: DataSet) -> np.ndarray:
     unknown = [name for name in data.class_names if name not in facts.class_names]
     if unknown:
         raise InputError(

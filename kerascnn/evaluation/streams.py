@@ -1,4 +1,4 @@
-"""Views of many pictures as a stream of batches, each picture read and decoded once."""
+"""Views of many images as a stream of batches, each image read and decoded once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kerascnn.cores import cores
 from kerascnn.data.dataset import Examples
-from kerascnn.data.reading import reader, whole
+from kerascnn.data.pipeline.decode import reader, whole
 from kerascnn.evaluation.crops import at_shorter_side, crops, mirrored
 from kerascnn.evaluation.protocols import LAYOUTS, Name
 
@@ -20,7 +20,7 @@ CROPS_IN_FLIGHT = 256
 
 
 def crop_batches(examples: Examples, name: Name, sides: tuple[int, ...], size: int) -> tf.data.Dataset:
-    """The crops of all pictures, in order, with full batches across pictures.
+    """The crops of all images, in order, with full batches across images.
 
     Args:
         examples: what to read.
@@ -29,8 +29,8 @@ def crop_batches(examples: Examples, name: Name, sides: tuple[int, ...], size: i
         size: height and width of the crops in pixels.
 
     Returns:
-        Triples of float32 (batch, size, size, 3) in [0, 255], the number of the picture of each, int64 (batch,), and
-        that picture's height and width, int32 (batch, 2).
+        Triples of float32 (batch, size, size, 3) in [0, 255], the number of the image of each, int64 (batch,), and
+        that image's height and width, int32 (batch, 2).
     """
     import tensorflow as tf
 
@@ -46,14 +46,14 @@ def crop_batches(examples: Examples, name: Name, sides: tuple[int, ...], size: i
     return views.rebatch(BATCH).prefetch(1)
 
 
-def whole_pictures(examples: Examples, sides: tuple[int, ...]) -> tf.data.Dataset:
-    """All pictures whole, in order, each at every scale with its mirror.
+def whole_images(examples: Examples, sides: tuple[int, ...]) -> tf.data.Dataset:
+    """All images whole, in order, each at every scale with its mirror.
 
     Args:
         examples, sides: as for `crop_batches`.
 
     Returns:
-        Triples of float32 (2, height, width, 3) in [0, 255], the picture's number and its height and width in the file.
+        Triples of float32 (2, height, width, 3) in [0, 255], the image's number and its height and width in the file.
     """
     import tensorflow as tf
 
@@ -67,18 +67,18 @@ def whole_pictures(examples: Examples, sides: tuple[int, ...]) -> tf.data.Datase
 
 
 def _scales(examples: Examples, sides: tuple[int, ...]) -> tf.data.Dataset:
-    """Every picture once for each scale: its number, height and width, pixels, and the scale's place in `sides`."""
+    """Every image once for each scale: its number, height and width, pixels, and the scale's place in `sides`."""
     import tensorflow as tf
 
     read = reader(examples)
 
-    def picture(number):
-        image = read(tf.cast(number, tf.int32), whole)
-        return number, tf.shape(image)[:2], image
+    def image(number):
+        pixels = read(tf.cast(number, tf.int32), whole)
+        return number, tf.shape(pixels)[:2], pixels
 
-    def at_scales(*picture):
-        return tf.data.Dataset.range(len(sides), output_type=tf.int32).map(lambda side: (*picture, side))
+    def at_scales(*image):
+        return tf.data.Dataset.range(len(sides), output_type=tf.int32).map(lambda side: (*image, side))
 
-    pictures = tf.data.Dataset.range(len(examples))
-    pictures = pictures.map(picture, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return pictures.flat_map(at_scales)
+    images = tf.data.Dataset.range(len(examples))
+    images = images.map(image, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return images.flat_map(at_scales)

@@ -1,4 +1,4 @@
-"""Several models measured by several protocols on the same pictures, each alone and averaged together."""
+"""Several models measured by several protocols on the same images, each alone and averaged together."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import Literal
 import numpy as np
 
 from kerascnn.data.dataset import DataSet
-from kerascnn.data.tracking import Track, untracked
 from kerascnn.errors import InputError
-from kerascnn.evaluation.predictors import Predictor, open_predictor
+from kerascnn.evaluation.open_predictor import open_predictor
+from kerascnn.evaluation.predictors import Predictor
 from kerascnn.evaluation.protocols import Protocol, protocol_of
 from kerascnn.evaluation.scores import Scores, evaluate
+from kerascnn.files.progress import Track, untracked
 
 # Stands for the protocol of the recipe that the model was trained with.
 OF_RECIPE = "recipe"
@@ -30,8 +31,8 @@ class Measurement:
         models: what was averaged, in the order given.
         kinds: of each, "Keras", "SavedModel" or "TFLite".
         protocol: as it reads in a table.
-        views: how many views of a picture were passed through networks, all models together: what it costs.
-        scores: on the validation pictures.
+        views: how many views of an image were passed through networks, all models together: what it costs.
+        scores: on the validation images.
         seconds: that it took.
     """
 
@@ -53,7 +54,7 @@ class Study:
     """Everything measured on one data set.
 
     Attributes:
-        data: whose validation pictures were used.
+        data: whose validation images were used.
         alone: every model by every protocol, model by model.
         together: the average of the first 2, 3, … models by every protocol, protocol by protocol.
     """
@@ -115,7 +116,7 @@ def study(
 
     Args:
         models: what `open_predictor` takes, in any mixture; only one is held in memory at a time.
-        data: its validation pictures are used.
+        data: its validation images are used.
         protocols: for each model; "recipe" for what the recipe of its run folder says.
         track: shows progress.
 
@@ -172,10 +173,10 @@ def ensemble(members: Sequence[Scores]) -> Scores:
     """The scores of probabilities averaged over models, which may have their classes in different orders.
 
     Args:
-        members: scores on the same pictures.
+        members: scores on the same images.
 
     Raises:
-        InputError: they are of other pictures, or have other classes.
+        InputError: they are of other images, or have other classes.
 
     Example:
         >>> ensemble([scores_of_vgg16, scores_of_googlenet]).accuracy()
@@ -189,6 +190,6 @@ def ensemble(members: Sequence[Scores]) -> Scores:
             raise InputError(f"models of different classes cannot be averaged: not all of them know '{other}'.")
         columns = [member.class_names.index(name) for name in first.class_names]
         if not np.array_equal(member.true_names, first.true_names):
-            raise InputError("scores of different pictures cannot be averaged.")
+            raise InputError("scores of different images cannot be averaged.")
         total += member.probabilities[:, columns]
     return Scores(first.class_names, first.labels, (total / len(members)).astype(np.float32), first.sizes)

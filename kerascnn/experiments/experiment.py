@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from kerascnn.errors import InputError
-from kerascnn.training.recipe import Recipe
+from kerascnn.training.recipe.recipe import Recipe
 
 Figure = Literal["training error", "top-1 error"]
 
@@ -39,8 +39,8 @@ class Scale:
         recipe: of all arms; empty for the paper's recipe of each arm's network.
         model: the network of the arms that name none.
         settings: what is changed in the recipe.
-        data: where the pictures come from where the user does not say; None where the user has to.
-        limit: the most pictures.
+        data: where the images come from where the user does not say; None where the user has to.
+        limit: the most images.
         seeds: a training of every arm for each.
     """
 

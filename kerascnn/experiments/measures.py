@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from kerascnn.data.dataset import DataSet
-from kerascnn.data.tracking import Track
 from kerascnn.evaluation import KerasPredictor, Protocol, evaluate, open_predictor
 from kerascnn.evaluation.comparison import McNemar, mcnemar
 from kerascnn.evaluation.metrics import top_error
@@ -18,6 +17,7 @@ from kerascnn.evaluation.scores import Scores
 from kerascnn.evaluation.study import study
 from kerascnn.experiments.experiment import Claim, Experiment
 from kerascnn.experiments.runs import ArmRun
+from kerascnn.files.progress import Track
 
 # Of table 3 of GoogLeNet's paper: top-5 errors in percent by models and crops.
 PUBLISHED_CROPS = {(1, 1): 10.07, (1, 10): 9.15, (1, 144): 7.89, (7, 1): 8.09, (7, 10): 7.62, (7, 144): 6.67}
@@ -48,7 +48,7 @@ def measure(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track
     Args:
         experiment: says what is measured.
         runs: every arm with every seed.
-        data: its validation pictures are used.
+        data: its validation images are used.
         track: shows progress.
 
     Example:
@@ -113,7 +113,7 @@ def _percent(values: list[float]) -> str:
 
 
 def _verdict(claim: Claim, runs: Sequence[ArmRun], scores: dict[int, Scores]) -> str:
-    """Whether what the paper says was measured; errors on test pictures are tested, if there is one seed."""
+    """Whether what the paper says was measured; errors on test images are tested, if there is one seed."""
     better, worse = ([run for run in runs if run.arm.name == name] for name in (claim.better, claim.worse))
     if any(run.diverged for run in better):
         return f"{claim.words}: not measured, {claim.better} diverged."
@@ -158,7 +158,7 @@ def folding(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track
             "batch_normalizations": len(foldable(forms[0])),
             "layers_before": len(forms[0].layers),
             "layers_after": len(forms[1].layers),
-            "pictures": len(before.labels),
+            "images": len(before.labels),
             "same_class": int(np.count_nonzero(before.predictions == after.predictions)),
             "largest_difference": float(np.abs(before.probabilities - after.probabilities).max()),
             "top1_error": top_error(before).rate,
@@ -167,7 +167,7 @@ def folding(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track
         figures.append(one)
         rows.append((
             run.arm.name, str(one["batch_normalizations"]), f"{one['layers_before']} → {one['layers_after']}",
-            f"{one['same_class']} of {one['pictures']}", f"{one['largest_difference']:.1e}",
+            f"{one['same_class']} of {one['images']}", f"{one['largest_difference']:.1e}",
             f"{one['top1_error']:.2%}", f"{one['top1_error_folded']:.2%}",
         ))  # fmt: skip
     head = ("arm", "folded", "layers", "same class", "max Δp", "top-1 error", "folded's")

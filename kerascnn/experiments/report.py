@@ -56,7 +56,7 @@ class Outcome:
         seeds = sorted({run.recipe.seed for run in self.runs})
         sizes = " or ".join(f"{size} x {size}" for size in sorted({run.recipe.image_size for run in self.runs}))
         return (
-            f"{len(self.data.training)} training and {len(self.data.validation)} test pictures of {self.data.name} at "
+            f"{len(self.data.training)} training and {len(self.data.validation)} test images of {self.data.name} at "
             f"{sizes} pixels, {' or '.join(map(str, steps)) or 'no'} steps with batches of {recipe.batch_size}, "
             f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}, {recipe.precision}"
         )
@@ -79,8 +79,8 @@ class Outcome:
             "scale": self.scale,
             "size": self._size(),
             "data": self.data.source,
-            "training_pictures": len(self.data.training),
-            "test_pictures": len(self.data.validation),
+            "training_images": len(self.data.training),
+            "test_images": len(self.data.validation),
             "seeds": sorted({run.recipe.seed for run in self.runs}),
             "rows": self.measured.figures,
             "claims": self.measured.verdicts,

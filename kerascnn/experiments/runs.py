@@ -13,7 +13,7 @@ from kerascnn.data.dataset import DataSet
 from kerascnn.errors import InputError
 from kerascnn.evaluation.runs import last_figure
 from kerascnn.experiments.experiment import Arm
-from kerascnn.training import Diverged, Recipe, Run, RunFolder, resolved, resume, train
+from kerascnn.training import Recipe, Run, RunFolder, TrainingDivergedError, resolved, resume, train
 
 # What stands in the folder of an arm whose loss was no longer a number.
 DIVERGED_FILE = "diverged.txt"
@@ -65,7 +65,7 @@ def run_arm(
     Args:
         arm: what is trained.
         recipe: from `recipe_of`.
-        data: its pictures.
+        data: its images.
         folder: holds the arm's run folder.
         limit: the limit that the data were loaded with.
         callbacks: makes what shows progress.
@@ -73,7 +73,7 @@ def run_arm(
 
     Raises:
         InputError: the folder holds a run of another recipe.
-        Interrupted: the training was stopped; called again, it goes on.
+        TrainingInterruptedError: the training was stopped; called again, it goes on.
     """
     wanted = resolved(recipe, data)
     found = [RunFolder(path.parent) for path in sorted(folder.glob("*/recipe.yaml"))]
@@ -96,7 +96,7 @@ def run_arm(
 def _trained(arm: Arm, recipe: Recipe, folder: Path, start: Callable[[], Run]) -> ArmRun:
     try:
         return ArmRun(arm, recipe, start().folder)
-    except Diverged as diverged:
+    except TrainingDivergedError as diverged:
         [run] = [RunFolder(path.parent) for path in folder.glob("*/recipe.yaml")]
         (run.path / DIVERGED_FILE).write_text(str(diverged), encoding="utf-8")
         return ArmRun(arm, recipe, run, str(diverged))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from kerascnn.applications.deep import functional
-from kerascnn.evaluation.predictors import facts_of, main_output
+from kerascnn.evaluation.predictors import main_output, model_metadata_of
 from kerascnn.export.folding import foldable, folded_weights
 
 # What does nothing in inference.
@@ -24,7 +24,7 @@ def deployable(model: keras.Model) -> keras.Model:
     dense layer before it, wherever the graph allows that exactly (see `kerascnn.export.folding`).
 
     Args:
-        model: a classifier of square RGB pictures, with one output or a dict that has `main`.
+        model: a classifier of square RGB images, with one output or a dict that has `main`.
 
     Returns:
         A new plain `keras.Model`; the old one is left as it is.
@@ -36,7 +36,7 @@ def deployable(model: keras.Model) -> keras.Model:
         >>> deployable(googlenet_with_heads).output_names
         ['labels']
     """
-    facts_of(model)
+    model_metadata_of(model)
     main = _main_classifier(model)
     return _rebuilt(main, foldable(main))
 
@@ -49,7 +49,7 @@ def in_float32(model: keras.Model) -> keras.Model:
 
     Args and raises are those of `deployable`.
     """
-    facts_of(model)
+    model_metadata_of(model)
     return _rebuilt(_main_classifier(model), {})
 
 

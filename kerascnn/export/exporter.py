@@ -12,38 +12,38 @@ import keras
 import numpy as np
 
 from kerascnn.data.dataset import DataSet, limited
-from kerascnn.data.tracking import Track, untracked
 from kerascnn.errors import InputError
 from kerascnn.evaluation.onnx_predictor import OnnxPredictor, check_onnx_packages
 from kerascnn.evaluation.predictors import (
     LABELS_FILE,
     UNQUANTIZED,
-    Facts,
     KerasPredictor,
+    ModelMetadata,
     Predictor,
     SavedModelPredictor,
     TFLitePredictor,
-    facts_of,
     load_keras,
+    model_metadata_of,
 )
 from kerascnn.evaluation.scores import views
 from kerascnn.export.deployable import deployable, in_float32
 from kerascnn.export.litert import check_litert_package
-from kerascnn.export.metadata import About
+from kerascnn.export.metadata import ModelDescription
 from kerascnn.export.model_card import model_card, training_in_words
 from kerascnn.export.onnx_file import write_onnx
 from kerascnn.export.publication import publish, staging
 from kerascnn.export.saved_model import write_saved_model
 from kerascnn.export.tflite import CALIBRATED, PIXEL_TYPES, QUANTIZATIONS, QUANTIZERS, write_tflite
 from kerascnn.export.verification import Tolerance, Verification, verify
+from kerascnn.files.progress import Track, untracked
 
 FORMATS = ("savedmodel", "tflite", "onnx")
 # What needs no more than the package's own requirements.
 USUAL_FORMATS = FORMATS[:2]
 
-# Ranges settle with some tens of pictures; every picture costs a run of the network.
-CALIBRATION_PICTURES = 128
-LEAST_CALIBRATION_PICTURES = 8
+# Ranges settle with some tens of images; every image costs a run of the network.
+CALIBRATION_IMAGES = 128
+LEAST_CALIBRATION_IMAGES = 8
 
 
 @dataclass(frozen=True)
@@ -77,19 +77,19 @@ def export(
     tolerance: Tolerance = Tolerance(),
     track: Track = untracked,
 ) -> Export:
-    """Exports a model as SavedModel, TFLite and ONNX and verifies every file on all validation pictures.
+    """Exports a model as SavedModel, TFLite and ONNX and verifies every file on all validation images.
 
     The folder appears, or replaces an earlier export, only when everything is written and verified.
 
     Args:
         model: a Keras classifier, or its `.keras` file.
-        data: its validation pictures are the measure.
+        data: its validation images are the measure.
         folder: where the export goes; its name is the exported model's.
         formats: of "savedmodel", "tflite" and, with the extra `onnx`, "onnx".
         quantize: one or several of "none", "float16", "dynamic", "int8" and "int16x8", a `.tflite` file each: see
             `write_tflite`. "none" is NAME.tflite, the others are NAME-FORM.tflite.
         quantizer: what makes the forms other than "none": "tensorflow", or "litert" with the extra of that name.
-        calibration: whose training pictures show "int8" and "int16x8" the ranges of the network's activations; the
+        calibration: whose training images show "int8" and "int16x8" the ranges of the network's activations; the
             data's own by default.
         pixels: what `.tflite` files take, see `kerascnn.export.tflite.pixel_type`; by default float32 where they are
             not quantized, and uint8 where they are.
@@ -100,8 +100,8 @@ def export(
         track: shows progress over an iterable of known length.
 
     Raises:
-        InputError: the model is no classifier of pictures, does not fit the data, the folder cannot be written, there
-            are too few pictures to calibrate with, a format, form or quantizer is unknown, or the packages of ONNX or
+        InputError: the model is no classifier of images, does not fit the data, the folder cannot be written, there
+            are too few images to calibrate with, a format, form or quantizer is unknown, or the packages of ONNX or
             of LiteRT's quantizer are not installed.
 
     Example:
@@ -123,8 +123,8 @@ def export(
     if quantizer == "litert":
         check_litert_package()
     folder = Path(folder)
-    about = About(folder.name, training_in_words(origin) if origin else None, author, license)
-    facts = facts_of(model)
+    about = ModelDescription(folder.name, training_in_words(origin) if origin else None, author, license)
+    facts = model_metadata_of(model)
     with staging(folder) as staged:
         flat = deployable(model)
         exported: list[Predictor] = []
@@ -158,11 +158,11 @@ def _check(what: str, values: Sequence[str], known: Sequence[str]) -> None:
         raise InputError(f"the {what} must be one of {', '.join(known)}, not {said}.")
 
 
-def _calibration(data: DataSet, facts: Facts) -> Iterator[np.ndarray]:
-    """Some training pictures, of all classes alike, as the network is shown them."""
-    if len(data.training) < LEAST_CALIBRATION_PICTURES:
+def _calibration(data: DataSet, facts: ModelMetadata) -> Iterator[np.ndarray]:
+    """Some training images, of all classes alike, as the network is shown them."""
+    if len(data.training) < LEAST_CALIBRATION_IMAGES:
         raise InputError(
-            f"{data.source} has {len(data.training)} training pictures; calibration needs at least "
-            f"{LEAST_CALIBRATION_PICTURES}."
+            f"{data.source} has {len(data.training)} training images; calibration needs at least "
+            f"{LEAST_CALIBRATION_IMAGES}."
         )
-    return views(limited(data.training, CALIBRATION_PICTURES), facts)
+    return views(limited(data.training, CALIBRATION_IMAGES), facts)

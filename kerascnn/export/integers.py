@@ -21,7 +21,7 @@ from kerascnn.evaluation.predictors import run
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# The layers are looked at if a probability of a calibration picture is further than this from the float32 network's.
+# The layers are looked at if a probability of a calibration image is further than this from the float32 network's.
 UNHARMED = 0.1
 
 # A layer stays in float32 if integers make noise of more than this share of what its channels tell, both as root mean
@@ -31,8 +31,8 @@ LOUDEST_NOISE = 0.25
 # A channel that varies by less than this share of its size is as good as constant, and whatever it tells is not missed.
 LEAST_CHANGE = 0.01
 
-# How many of the calibration pictures the layers are compared on.
-COMPARED_PICTURES = 16
+# How many of the calibration images the layers are compared on.
+COMPARED_IMAGES = 16
 
 
 class Converted(NamedTuple):
@@ -66,7 +66,7 @@ def in_integers(
 
     Args:
         converter: of the network, with its optimizations set.
-        samples: pictures to calibrate with, each float32 (1, height, width, 3) in a list of its own.
+        samples: images to calibrate with, each float32 (1, height, width, 3) in a list of its own.
         expected: float32 (count, classes), what the network makes of them.
         layers: the names of the network's layers, in order.
         types: of input and output.
@@ -89,7 +89,7 @@ def in_integers(
     if differences.max() <= UNHARMED:
         return Converted(whole, ())
     in_float: list[str] = []
-    some = samples[:: max(1, len(samples) // COMPARED_PICTURES)]
+    some = samples[:: max(1, len(samples) // COMPARED_IMAGES)]
     # A layer that reads what another now gives in float32 may be the next that cannot be quantized.
     while True:
         both_ways = mlir_quantize(calibrated, enable_numeric_verify=True, denylisted_nodes=in_float)
@@ -128,8 +128,8 @@ def noisy_tensors(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> li
     details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     verified = _verified(content)
     sums = {tensor.name: np.zeros(1) for tensor in verified}
-    for [picture] in samples:
-        interpreter.set_tensor(pixels["index"], picture)
+    for [image] in samples:
+        interpreter.set_tensor(pixels["index"], image)
         interpreter.invoke()
         for tensor in verified:
             exact = interpreter.get_tensor(tensor.float).astype(np.float64)
@@ -165,7 +165,7 @@ def _answers(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> np.ndar
 
     interpreter = Interpreter(model_content=content, num_threads=cores())
     interpreter.allocate_tensors()
-    return np.concatenate([run(interpreter, picture) for [picture] in samples])
+    return np.concatenate([run(interpreter, image) for [image] in samples])
 
 
 def _noise(moments: np.ndarray) -> float:

@@ -44,7 +44,7 @@ def quantized(content: bytes, form: str, samples: Sequence[Sequence[np.ndarray]]
     Args:
         content: of the `.tflite` file of the network in float32.
         form: "float16", "dynamic", "int8" or "int16x8".
-        samples: for the latter two, pictures to calibrate with, each (1, height, width, 3) in a list of its own.
+        samples: for the latter two, images to calibrate with, each (1, height, width, 3) in a list of its own.
         pixels: the type of the input of the form "int8", "uint8", "int8" or "float32"; others keep the network's.
     """
     from ai_edge_quantizer.calibrator import Calibrator
@@ -57,9 +57,9 @@ def quantized(content: bytes, form: str, samples: Sequence[Sequence[np.ndarray]]
         warnings.simplefilter("ignore", UserWarning)
         ranges = None
         if samples:
-            # By itself it averages the ranges of one picture after the other, and values beyond are cut.
+            # By itself it averages the ranges of one image after the other, and values beyond are cut.
             calibrator = Calibrator(content, num_threads=cores(), qsv_update_func=min_max_update)
-            calibrator.calibrate({"serving_default": [{"pixels": picture} for [picture] in samples]}, recipe)
+            calibrator.calibrate({"serving_default": [{"pixels": image} for [image] in samples]}, recipe)
             ranges = calibrator.get_model_qsvs()
         quantizer = Quantizer(content, recipe.get_quantization_recipe())
         result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)

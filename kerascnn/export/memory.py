@@ -46,7 +46,7 @@ session.run(None, {"pixels": np.zeros((1, *pixels.shape[1:]), np.float32)})""",
 
 
 def peak_memory(path: Path) -> int | None:
-    """Bytes of resident memory that opening a file and running it for one picture add to a process, at the highest.
+    """Bytes of resident memory that opening a file and running it for one image add to a process, at the highest.
 
     Measured on one core, in a process of its own.
 

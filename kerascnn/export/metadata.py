@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kerascnn.evaluation.predictors import FACTS_FILE, LABELS_FILE, Facts
+from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, ModelMetadata
 from kerascnn.export.metadata_buffer import Scalar, packed
 
 IDENTIFIER = b"M001"
@@ -23,7 +23,7 @@ NORMALIZATION_OPTIONS = Scalar("Uint8", 1)
 
 
 @dataclass(frozen=True)
-class About:
+class ModelDescription:
     """What is known of an exported model beside how it computes.
 
     Attributes:
@@ -39,7 +39,7 @@ class About:
     license: str | None = None
 
 
-def model_metadata(about: About, facts: Facts) -> bytes:
+def model_metadata(about: ModelDescription, facts: ModelMetadata) -> bytes:
     """The ModelMetadata of a classifier, as a FlatBuffer.
 
     Normalization is that of nobody, mean 0 and standard deviation 1, because the network scales pixels itself; the
@@ -50,14 +50,14 @@ def model_metadata(about: About, facts: Facts) -> bytes:
         facts: classes and input.
 
     Example:
-        >>> model_metadata(About("googlenet-pets"), facts)[4:8]
+        >>> model_metadata(ModelDescription("googlenet-pets"), facts)[4:8]
         b'M001'
     """
     size = Scalar("Uint32", facts.image_size)
     scaling = "the network scales them itself"
     pixels = _tensor(
         "pixels",
-        f"One RGB picture of {facts.image_size} x {facts.image_size} pixels, each value from 0 to 255; {scaling}.",
+        f"One RGB image of {facts.image_size} x {facts.image_size} pixels, each value from 0 to 255; {scaling}.",
         content={0: IMAGE_PROPERTIES, 1: {0: RGB, 1: {0: size, 1: size}}},
         process_units=[{0: NORMALIZATION_OPTIONS, 1: {0: [0.0], 1: [1.0]}}],
         highest=255.0,
@@ -70,7 +70,7 @@ def model_metadata(about: About, facts: Facts) -> bytes:
         files=[{**labels, 2: TENSOR_AXIS_LABELS}],
         highest=1.0,
     )
-    extra = _file(FACTS_FILE, "How kerascnn cuts pictures to size, and how it made this file.")
+    extra = _file(METADATA_FILE, "How kerascnn cuts images to size, and how it made this file.")
     root = {
         0: about.name,
         1: about.description,

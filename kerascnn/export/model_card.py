@@ -7,8 +7,8 @@ from typing import Any
 
 from kerascnn.applications import registry
 from kerascnn.evaluation.onnx_predictor import OnnxPredictor
-from kerascnn.evaluation.predictors import UNQUANTIZED, Facts, Predictor, SavedModelPredictor, TFLitePredictor
-from kerascnn.export.metadata import About
+from kerascnn.evaluation.predictors import UNQUANTIZED, ModelMetadata, Predictor, SavedModelPredictor, TFLitePredictor
+from kerascnn.export.metadata import ModelDescription
 from kerascnn.export.verification import Row, Verification
 from kerascnn.training import Recipe
 
@@ -16,8 +16,8 @@ CLASSES_SHOWN = 20
 
 
 def model_card(
-    about: About,
-    facts: Facts,
+    about: ModelDescription,
+    facts: ModelMetadata,
     verification: Verification,
     exported: Sequence[Predictor],
     origin: dict[str, Any] | None,
@@ -41,7 +41,7 @@ def model_card(
         *_rights(about),
         f"It tells {len(facts.class_names)} classes apart: {classes}.",
         "## Measured",
-        f"On the {trained.pictures} validation pictures of its data, none of them trained on, one centre crop each:",
+        f"On the {trained.images} validation images of its data, none of them trained on, one centre crop each:",
         _table(verification.rows),
         *_quantizer(verification.rows),
         *_left_in_float(verification.rows),
@@ -50,7 +50,7 @@ def model_card(
         _use(facts, exported),
         "## Limits",
         "It answers with one of its classes whatever it is shown, and its probabilities are not calibrated. "
-        "The figures above hold for pictures like those it was trained and measured on.",
+        "The figures above hold for images like those it was trained and measured on.",
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -65,7 +65,7 @@ def training_in_words(origin: dict[str, Any]) -> str:
     entry = registry.info(recipe.model)
     return (
         f"{entry.builder} ({entry.paper}), trained from scratch on {origin['data']['source'].rpartition('/')[2]}: "
-        f"{facts['training_pictures']} training pictures, {recipe.epochs} epochs in batches of "
+        f"{facts['training_images']} training images, {recipe.epochs} epochs in batches of "
         f"{recipe.batch_size}, {recipe.optimizer.name} with a learning rate of {recipe.peak_learning_rate:g} "
         f"({recipe.schedule.name}), {recipe.precision}, seed {recipe.seed}."
     )
@@ -76,7 +76,7 @@ def _origin(origin: dict[str, Any]) -> list[str]:
     return [training_in_words(origin), f"Made with {made_with}."]
 
 
-def _rights(about: About) -> list[str]:
+def _rights(about: ModelDescription) -> list[str]:
     author = [f"Author: {about.author}."] if about.author else []
     return [*author, f"Licence: {about.license}."] if about.license else author
 
@@ -88,7 +88,7 @@ def _gate(verification: Verification) -> str:
         f"the network's own in float32"
     )
     allowed = [
-        f"{row.form} {tolerance.pictures_changed(row.quantization, row.pictures)}"
+        f"{row.form} {tolerance.images_changed(row.quantization, row.images)}"
         for row in verification.rows
         if row.quantization != UNQUANTIZED
     ]
@@ -99,13 +99,13 @@ def _gate(verification: Verification) -> str:
 
 def _table(rows: tuple[Row, ...]) -> str:
     lines = [
-        "| form | top-1 accuracy | same prediction as trained | size | memory | ms a picture | ms on one core |",
+        "| form | top-1 accuracy | same prediction as trained | size | memory | ms an image | ms on one core |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
         alone = "–" if row.milliseconds_one_thread is None else f"{row.milliseconds_one_thread:.2f}"
         lines.append(
-            f"| {row.form} | {row.accuracy:.2%} | {row.agreeing} of {row.pictures} | {_megabytes(row.bytes)} "
+            f"| {row.form} | {row.accuracy:.2%} | {row.agreeing} of {row.images} | {_megabytes(row.bytes)} "
             f"| {_megabytes(row.memory)} | {row.milliseconds:.2f} | {alone} |"
         )
     return "\n".join(lines)
@@ -130,7 +130,7 @@ def _left_in_float(rows: tuple[Row, ...]) -> list[str]:
     ]
 
 
-def _use(facts: Facts, exported: Sequence[Predictor]) -> str:
+def _use(facts: ModelMetadata, exported: Sequence[Predictor]) -> str:
     size = facts.image_size
     lite = [predictor for predictor in exported if isinstance(predictor, TFLitePredictor)]
     saved = [predictor for predictor in exported if isinstance(predictor, SavedModelPredictor)]
@@ -139,12 +139,12 @@ def _use(facts: Facts, exported: Sequence[Predictor]) -> str:
     return "\n\n".join(
         [
             f"""Every form takes RGB pixels in [0, 255], {size} x {size}, and gives one probability a class in the
-order of labels.txt; scaling is part of the network. A picture is prepared by resizing its shorter side to
+order of labels.txt; scaling is part of the network. An image is prepared by resizing its shorter side to
 {round(size / facts.crop_fraction)} pixels and cutting out the centre, which this command does:
 
-    kerascnn predict {example.path.name} PICTURE
+    kerascnn predict {example.path.name} IMAGE
 
-In Python, with an RGB picture of {size} x {size} in the array `pixels`:""",
+In Python, with an RGB image of {size} x {size} in the array `pixels`:""",
             *(_lite_code(predictor) for predictor in lite[:1]),
             *(SAVED_MODEL_CODE for _ in saved),
             *(_onnx_code(predictor) for predictor in onnx),

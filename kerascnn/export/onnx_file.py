@@ -12,7 +12,7 @@ import keras
 from kerascnn.applications.deep import functional
 from kerascnn.errors import InputError
 from kerascnn.evaluation.onnx_predictor import check_onnx_packages
-from kerascnn.evaluation.predictors import FACTS_FILE, LABELS_FILE, facts_of
+from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, model_metadata_of
 from kerascnn.native_output import discarded_stderr
 
 # What Protocol Buffers hold in one file.
@@ -23,7 +23,7 @@ def write_onnx(model: keras.Model, path: Path) -> None:
     """Writes an `.onnx` file in float32, by Keras' own export.
 
     It takes `pixels`, float32 (any, height, width, 3) in [0, 255], and gives `probabilities`, float32 (any, classes).
-    The class names and the picture's cut are its metadata `labels.txt` and `kerascnn.json`.
+    The class names and the image's cut are its metadata `labels.txt` and `kerascnn.json`.
 
     Args:
         model: in its deployable form.
@@ -38,7 +38,7 @@ def write_onnx(model: keras.Model, path: Path) -> None:
     check_onnx_packages()
     import onnx
 
-    facts = facts_of(model)
+    facts = model_metadata_of(model)
     weights = 4 * model.count_params()
     if weights > LARGEST_BYTES:
         raise InputError(f"the weights are {weights} bytes; an ONNX file holds {LARGEST_BYTES} at most.")
@@ -50,7 +50,7 @@ def write_onnx(model: keras.Model, path: Path) -> None:
         named.export(str(path), format="onnx", verbose=False, input_signature=[pixels])
     written = onnx.load(path)
     onnx.helper.set_model_props(
-        written, {LABELS_FILE: "\n".join(facts.class_names) + "\n", FACTS_FILE: facts.to_json()}
+        written, {LABELS_FILE: "\n".join(facts.class_names) + "\n", METADATA_FILE: facts.to_json()}
     )
     onnx.save(written, path)
 

@@ -10,24 +10,24 @@ if TYPE_CHECKING:
 # Of JPEG: a segment of applications' data, the begin of the pixels. Of EXIF: the tag of the orientation.
 APP1, START_OF_SCAN, ORIENTATION = 0xE1, 0xDA, 0x0112
 
-# What turns a picture upright, by orientation, after those from 5 on are mirrored along the main diagonal.
+# What turns an image upright, by orientation, after those from 5 on are mirrored along the main diagonal.
 FLIPPED_ACROSS, FLIPPED_DOWN = (2, 3, 6, 7), (3, 4, 7, 8)
 
 
-def upright(picture: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """A picture as the camera was held.
+def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """An image as the camera was held.
 
     Args:
-        picture: (height, width, channels).
+        image: (height, width, channels).
         orientation: int, 1 to 8, of EXIF 2.3, section 4.6.4.
     """
     import tensorflow as tf
 
-    picture = tf.cond(orientation >= 5, lambda: tf.transpose(picture, (1, 0, 2)), lambda: picture)
+    image = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
     for axis, flipped in ((1, FLIPPED_ACROSS), (0, FLIPPED_DOWN)):
-        turned = tf.reverse(picture, [axis])
-        picture = tf.where(tf.reduce_any(orientation == flipped), turned, picture)
-    return picture
+        turned = tf.reverse(image, [axis])
+        image = tf.where(tf.reduce_any(orientation == flipped), turned, image)
+    return image
 
 
 def exif_orientation(contents: tf.Tensor) -> tf.Tensor:

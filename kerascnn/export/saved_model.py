@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kerascnn.applications.deep import functional
-from kerascnn.data.augmentation import evaluation_view
-from kerascnn.data.reading import TRANSFORM
+from kerascnn.data.augment.augmentation import evaluation_view
+from kerascnn.data.pipeline.decode import TRANSFORM
 from kerascnn.evaluation.maps import classifier_input
-from kerascnn.evaluation.predictors import FACTS_FILE, LABELS_FILE, Facts, facts_of
+from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, ModelMetadata, model_metadata_of
 from kerascnn.export.orientation import exif_orientation, upright
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ def write_saved_model(model: keras.Model, folder: Path) -> None:
     - `serve`: `pixels`, float32 (any, height, width, 3) in [0, 255], to `probabilities`, float32 (any, classes).
     - `serve_uint8`: the same from uint8 pixels.
     - `serve_bytes`: `image_bytes`, string (any,), each the contents of a JPEG, PNG, WebP, GIF or BMP file of any size,
-      to `labels`, string, and `scores`, float32, (any, 5), the most probable first. Pictures are cut as in training's
+      to `labels`, string, and `scores`, float32, (any, 5), the most probable first. Images are cut as in training's
       evaluation; transparency is laid on white, of an animated GIF the first frame counts, and a JPEG file is turned as
       its EXIF data say.
     - `features`: `pixels` as in `serve` to `features`, float32 (any, count), what the last dense layer classifies: the
       pooled maps of ResNets and Inceptions, what the second large dense layer gives of AlexNet, ZFNet and VGG. There is
       none where the model does not end in a dense layer.
 
-    The class names, one a line, and the picture's cut are assets.
+    The class names, one a line, and the image's cut are assets.
 
     Args:
         model: in its deployable form.
@@ -46,13 +46,13 @@ def write_saved_model(model: keras.Model, folder: Path) -> None:
     """
     import tensorflow as tf
 
-    facts = facts_of(model)
+    facts = model_metadata_of(model)
     module = tf.Module()
     module.variables_of_model = [variable.value for variable in model.variables]
     signatures = _signatures(model, facts)
     module.signature_functions = list(signatures.values())
     with tempfile.TemporaryDirectory() as assets:
-        files = {LABELS_FILE: "\n".join(facts.class_names) + "\n", FACTS_FILE: facts.to_json()}
+        files = {LABELS_FILE: "\n".join(facts.class_names) + "\n", METADATA_FILE: facts.to_json()}
         module.files = []
         for name, text in files.items():
             path = Path(assets) / name
@@ -62,7 +62,7 @@ def write_saved_model(model: keras.Model, folder: Path) -> None:
         tf.saved_model.save(module, str(folder), signatures={**signatures, **default})
 
 
-def _signatures(model: keras.Model, facts: Facts) -> dict[str, Callable]:
+def _signatures(model: keras.Model, facts: ModelMetadata) -> dict[str, Callable]:
     import tensorflow as tf
 
     size = facts.image_size
@@ -90,8 +90,8 @@ def _signatures(model: keras.Model, facts: Facts) -> dict[str, Callable]:
     @tf.function(input_signature=[bytes_of_files])
     def serve_bytes(image_bytes):
         def view(contents):
-            picture = upright(_decoded(contents), exif_orientation(contents))
-            return evaluation_view(picture, size, facts.crop_fraction)
+            image = upright(_decoded(contents), exif_orientation(contents))
+            return evaluation_view(image, size, facts.crop_fraction)
 
         pixels = tf.map_fn(view, image_bytes, fn_output_signature=tf.TensorSpec((size, size, 3), tf.float32))
         scores, classes = tf.math.top_k(network(pixels)["probabilities"], min(TOP, len(facts.class_names)))
@@ -106,22 +106,22 @@ def _signatures(model: keras.Model, facts: Facts) -> dict[str, Callable]:
 
 
 def _decoded(contents: tf.Tensor) -> tf.Tensor:
-    """The contents of a picture file as uint8 (height, width, 3), grey or transparent as it may be."""
+    """The contents of an image file as uint8 (height, width, 3), grey or transparent as it may be."""
     import tensorflow as tf
 
     # Asked for three channels, TensorFlow drops transparency and shows what lies below it.
-    picture = tf.cond(
+    image = tf.cond(
         tf.io.is_jpeg(contents),
         # `decode_image` takes a transform that is faster and rounds more than the one that training has.
         lambda: tf.io.decode_jpeg(contents, channels=0, dct_method=TRANSFORM),
         lambda: tf.io.decode_image(contents, channels=0, expand_animations=False),
     )
-    picture = tf.ensure_shape(picture, (None, None, None))
-    channels = tf.shape(picture)[2]
-    colours = tf.cond(channels < 3, lambda: tf.repeat(picture[..., :1], 3, axis=2), lambda: picture[..., :3])
+    image = tf.ensure_shape(image, (None, None, None))
+    channels = tf.shape(image)[2]
+    colours = tf.cond(channels < 3, lambda: tf.repeat(image[..., :1], 3, axis=2), lambda: image[..., :3])
 
     def on_white():
-        opacity = tf.cast(picture[..., -1:], tf.float32) / 255.0
+        opacity = tf.cast(image[..., -1:], tf.float32) / 255.0
         return tf.cast(tf.round(tf.cast(colours, tf.float32) * opacity + 255.0 * (1.0 - opacity)), tf.uint8)
 
     return tf.cond(channels % 2 == 0, on_white, lambda: colours)

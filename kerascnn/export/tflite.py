@@ -12,18 +12,18 @@ import keras
 import numpy as np
 
 from kerascnn.errors import InputError
-from kerascnn.evaluation.predictors import FACTS_FILE, LABELS_FILE, UNQUANTIZED, facts_of
+from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, UNQUANTIZED, model_metadata_of
 from kerascnn.export.integers import Converted, in_integers
 from kerascnn.export.litert import check_litert_package
 from kerascnn.export.litert import quantized as litert_quantized
-from kerascnn.export.metadata import About, model_metadata
+from kerascnn.export.metadata import ModelDescription, model_metadata
 from kerascnn.export.metadata_buffer import with_metadata
 from kerascnn.native_output import discarded_stderr
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Forms whose activations are integers, so that their ranges must be seen on pictures.
+# Forms whose activations are integers, so that their ranges must be seen on images.
 CALIBRATED = ("int8", "int16x8")
 QUANTIZATIONS = (UNQUANTIZED, "float16", "dynamic", *CALIBRATED)
 PIXEL_TYPES = ("uint8", "int8", "float32")
@@ -53,13 +53,13 @@ def write_tflite(
     *,
     calibration: Iterable[np.ndarray] = (),
     pixels: str | None = None,
-    about: About | None = None,
+    about: ModelDescription | None = None,
     quantizer: str = QUANTIZERS[0],
 ) -> None:
-    """Writes a `.tflite` file of builtin operations for one picture at a time.
+    """Writes a `.tflite` file of builtin operations for one image at a time.
 
     Its signature takes `pixels` (1, height, width, 3) in [0, 255] and gives `probabilities` (1, classes). Metadata in
-    the file describe both to MediaPipe and to Android's tools; the class names that they refer to, and the picture's
+    the file describe both to MediaPipe and to Android's tools; the class names that they refer to, and the image's
     cut, are appended as a zip archive: interpreters do not look past the network, and any unzip program lists them.
 
     Args:
@@ -79,7 +79,7 @@ def write_tflite(
             leaves no layer in float32 for the harm that "int8" does to it.
 
     Raises:
-        InputError: an unknown form, type of pixels or quantizer, one that is not installed, or calibration pictures
+        InputError: an unknown form, type of pixels or quantizer, one that is not installed, or calibration images
             that are none or of another size.
 
     Example:
@@ -94,7 +94,7 @@ def write_tflite(
             raise InputError(f"{name} must be one of {', '.join(filter(None, known))}, not '{value}'.")
     if quantizer == "litert":
         check_litert_package()
-    facts = facts_of(model)
+    facts = model_metadata_of(model)
     with discarded_stderr():
         converted = _converted(model, facts.image_size, quantize, calibration, pixel_type(quantize, pixels), quantizer)
     facts = replace(
@@ -103,12 +103,12 @@ def write_tflite(
         quantizer=None if quantize == UNQUANTIZED else quantizer,
         layers_in_float=converted.layers_in_float,
     )
-    metadata = model_metadata(about or About(model.name), facts)
+    metadata = model_metadata(about or ModelDescription(model.name), facts)
     with path.open("wb") as file:
         file.writelines(with_metadata(converted.content, metadata))
     with zipfile.ZipFile(path, "a") as extras:
         extras.writestr(LABELS_FILE, "\n".join(facts.class_names) + "\n")
-        extras.writestr(FACTS_FILE, facts.to_json())
+        extras.writestr(METADATA_FILE, facts.to_json())
 
 
 def _converted(
@@ -127,8 +127,8 @@ def _converted(
     def network(pixels):
         return {"probabilities": model(tf.cast(pixels, tf.float32), training=False)}
 
-    # The converter finds the weights through a module that holds them; through a Keras 3 model it does not. Weights that
-    # are made constants before take five times the memory.
+    # The converter finds the weights through a module that holds them; through a Keras 3 model it does not. Weights
+    # that are made constants before take five times the memory.
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], module)
@@ -149,7 +149,7 @@ def _converted(
     if quantize == "int8":
         types = tf.dtypes.as_dtype(pixels), tf.int8 if pixels == "int8" else tf.float32
         samples = _samples(calibration, size, given)
-        expected = np.concatenate([network(picture)["probabilities"] for [picture] in samples])
+        expected = np.concatenate([network(image)["probabilities"] for [image] in samples])
         return in_integers(converter, samples, expected, [layer.name for layer in model.layers], types)
     if quantize == "int16x8":
         samples = _samples(calibration, size, given)
@@ -158,16 +158,16 @@ def _converted(
 
 
 def _samples(calibration: Iterable[np.ndarray], size: int, given: tf.DType) -> list[list[np.ndarray]]:
-    """The pictures one by one; in the first, one pixel is black and one white.
+    """The images one by one; in the first, one pixel is black and one white.
 
-    The range of the input is then [0, 255] whatever the pictures are, so its scale is 1: an input of 8 bits takes
+    The range of the input is then [0, 255] whatever the images are, so its scale is 1: an input of 8 bits takes
     pixels as they are.
     """
-    samples = [[picture[None]] for batch in calibration for picture in np.array(batch, np.float32)]
+    samples = [[image[None]] for batch in calibration for image in np.array(batch, np.float32)]
     if not samples:
-        raise InputError("there are no pictures to calibrate with; integers need some to find their ranges on.")
-    for [picture] in samples:
-        if picture.shape[1:] != (size, size, 3):
-            raise InputError(f"a calibration picture is {picture.shape[1:]}; the network takes {(size, size, 3)}.")
+        raise InputError("there are no images to calibrate with; integers need some to find their ranges on.")
+    for [image] in samples:
+        if image.shape[1:] != (size, size, 3):
+            raise InputError(f"a calibration image is {image.shape[1:]}; the network takes {(size, size, 3)}.")
     samples[0][0][0, 0, 0], samples[0][0][0, -1, -1] = 0, 255
-    return [[np.round(picture).astype(np.uint8)] for [picture] in samples] if given.is_integer else samples
+    return [[np.round(image).astype(np.uint8)] for [image] in samples] if given.is_integer else samples

@@ -1,4 +1,4 @@
-"""The proof of an export: every file through its real runtime, on the same pictures, beside the model."""
+"""The proof of an export: every file through its real runtime, on the same images, beside the model."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from kerascnn.data.dataset import DataSet
-from kerascnn.data.tracking import Track, untracked
-from kerascnn.evaluation.predictors import UNQUANTIZED, Predictor, WholePixels
+from kerascnn.evaluation.predictors import UNQUANTIZED, Predictor, RoundedInputPredictor
 from kerascnn.evaluation.scores import evaluate, views
 from kerascnn.export.memory import peak_memory
 from kerascnn.export.operations import operations_of
 from kerascnn.export.tflite import CALIBRATED
+from kerascnn.files.progress import Track, untracked
 
 TIMED_RUNS = 30
 
-# The share of the pictures that a quantized file may name otherwise than the network, unless the caller says.
+# The share of the images that a quantized file may name otherwise than the network, unless the caller says.
 CHANGED = {"float16": 0.005, "dynamic": 0.03, "int8": 0.03, "int16x8": 0.01}
 
 
@@ -35,18 +35,18 @@ class Tolerance:
         probability: in float32, the largest difference of any probability from the model's own network in float32.
         rounding: in float32, the mean difference of the probabilities from the model as it was trained, which may have
             computed in 16 bits.
-        changed: the share of the pictures that a quantized file may name otherwise than the network in float32; None
-            for the form's own (`CHANGED`). One picture may always change: the nearest to a tie proves nothing.
+        changed: the share of the images that a quantized file may name otherwise than the network in float32; None
+            for the form's own (`CHANGED`). One image may always change: the nearest to a tie proves nothing.
     """
 
     probability: float = 1e-3
     rounding: float = 0.02
     changed: float | None = None
 
-    def pictures_changed(self, quantization: str, pictures: int) -> int:
-        """How many of so many pictures a quantized file may name otherwise."""
+    def images_changed(self, quantization: str, images: int) -> int:
+        """How many of so many images a quantized file may name otherwise."""
         share = CHANGED[quantization] if self.changed is None else self.changed
-        return max(1, int(share * pictures))
+        return max(1, int(share * images))
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,15 @@ class Row:
         form: "Keras", "SavedModel", "TFLite", "TFLite int8", …
         quantization: "none", or that of the form.
         quantizer: what made it so, "tensorflow" or "litert"; None where nothing did, or the file does not say.
-        accuracy: top-1 over the validation pictures.
-        agreeing: pictures whose most probable class is the trained model's.
-        pictures: that were measured.
-        changed: pictures whose most probable class is not that of the network in float32.
+        accuracy: top-1 over the validation images.
+        agreeing: images whose most probable class is the trained model's.
+        images: that were measured.
+        changed: images whose most probable class is not that of the network in float32.
         largest_difference: of any probability from the network in float32; 0 for the trained model itself where
             that is float32.
         mean_difference: of the probabilities from the trained model.
         bytes: on disk; None for what is not on it.
-        milliseconds: the median for one picture at a time, on all processor cores.
+        milliseconds: the median for one image at a time, on all processor cores.
         milliseconds_one_thread: the same on one; None for TensorFlow, whose threads are the process's.
         memory: bytes that running a `.tflite` or `.onnx` file adds to a process, see `peak_memory`; None for others.
         operations: of a `.tflite` or `.onnx` file, how often it uses each; None for other forms.
@@ -78,7 +78,7 @@ class Row:
     quantization: str
     accuracy: float
     agreeing: int
-    pictures: int
+    images: int
     changed: int
     largest_difference: float
     mean_difference: float
@@ -109,11 +109,11 @@ class Verification:
         if row.foreign:
             return f"the {row.form} needs operations that not every interpreter has: {', '.join(row.foreign)}."
         if row.quantization != UNQUANTIZED:
-            allowed = self.tolerance.pictures_changed(row.quantization, row.pictures)
+            allowed = self.tolerance.images_changed(row.quantization, row.images)
             if np.isfinite(row.largest_difference) and row.changed <= allowed:
                 return None
             return (
-                f"the {row.form} names {row.changed} of {row.pictures} pictures otherwise than the model, more than "
+                f"the {row.form} names {row.changed} of {row.images} images otherwise than the model, more than "
                 f"{allowed}; its probabilities are up to {row.largest_difference:.2g} from the model's."
             )
         if not row.largest_difference <= self.tolerance.probability:
@@ -146,13 +146,13 @@ def verify(
     tolerance: Tolerance = Tolerance(),
     track: Track = untracked,
 ) -> Verification:
-    """Runs the trained model and each exported file over all validation pictures.
+    """Runs the trained model and each exported file over all validation images.
 
     Args:
         trained: the model as it was trained.
         exact: its deployable form, in float32, in Keras; it is shown whole pixels where a file takes those only.
         exported: the files, opened from where they were written.
-        data: whose validation pictures are used.
+        data: whose validation images are used.
         tolerance: what counts as right.
         track: shows progress over an iterable of known length.
 
@@ -160,7 +160,7 @@ def verify(
         >>> verify(trained, exact, [open_predictor("resnet20-digits.tflite")], data).failures
         []
     """
-    picture = next(views(data.validation.take(np.arange(1)), trained.facts))
+    image = next(views(data.validation.take(np.arange(1)), trained.facts))
     references = {}
     rows = []
     trained_scores = None
@@ -168,7 +168,7 @@ def verify(
         scores = evaluate(predictor, data, track=track)
         whole = predictor.pixel_type != "float32"
         if whole not in references:
-            references[whole] = evaluate(WholePixels(exact) if whole else exact, data, track=track)
+            references[whole] = evaluate(RoundedInputPredictor(exact) if whole else exact, data, track=track)
         reference = references[whole]
         trained_scores = trained_scores or scores
         rows.append(
@@ -177,19 +177,19 @@ def verify(
                 quantization=predictor.facts.quantization,
                 accuracy=scores.accuracy(),
                 agreeing=int(np.sum(scores.predictions == trained_scores.predictions)),
-                pictures=len(scores.labels),
+                images=len(scores.labels),
                 changed=int(np.sum(scores.predictions != reference.predictions)),
                 largest_difference=float(np.abs(scores.probabilities - reference.probabilities).max()),
                 mean_difference=float(np.abs(scores.probabilities - trained_scores.probabilities).mean()),
                 bytes=predictor.size_in_bytes(),
-                milliseconds=_milliseconds(predictor, picture),
-                **_of_the_file(predictor, picture),
+                milliseconds=_milliseconds(predictor, image),
+                **_of_the_file(predictor, image),
             )
         )
     return Verification(tuple(rows), tolerance)
 
 
-def _of_the_file(predictor: Predictor, picture: np.ndarray) -> dict[str, Any]:
+def _of_the_file(predictor: Predictor, image: np.ndarray) -> dict[str, Any]:
     """What can be measured of a single file only."""
     alone = predictor.on_one_thread()
     if alone is None or predictor.path is None:
@@ -197,7 +197,7 @@ def _of_the_file(predictor: Predictor, picture: np.ndarray) -> dict[str, Any]:
     operations = operations_of(predictor.path)
     whole = predictor.facts.quantization in CALIBRATED
     return {
-        "milliseconds_one_thread": _milliseconds(alone, picture),
+        "milliseconds_one_thread": _milliseconds(alone, image),
         "memory": peak_memory(predictor.path),
         "operations": operations.counts,
         "in_float": operations.in_float if whole else (),
@@ -207,11 +207,11 @@ def _of_the_file(predictor: Predictor, picture: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _milliseconds(predictor: Predictor, picture: np.ndarray) -> float:
-    predictor.probabilities(picture)
+def _milliseconds(predictor: Predictor, image: np.ndarray) -> float:
+    predictor.probabilities(image)
     times = []
     for _ in range(TIMED_RUNS):
         started = time.perf_counter()
-        predictor.probabilities(picture)
+        predictor.probabilities(image)
         times.append(time.perf_counter() - started)
     return 1000 * statistics.median(times)

@@ -13,12 +13,12 @@ class Preprocessing(keras.layers.Layer):
     """(pixels - mean) / std, in float32 whatever the precision of the network.
 
     The mean is a weight, so that a mean image (AlexNet, CIFAR ResNets: "per-pixel mean subtracted") costs
-    no more than three channel means. The layer also remembers how a picture is cut to the input size.
+    no more than three channel means. The layer also remembers how an image is cut to the input size.
 
     Args:
         mean_shape: () for one number, (3,) a channel, (height, width, 3) a pixel; set it with `set_mean`.
         std: one number, or one a channel, in the units of the pixels.
-        crop_fraction: in evaluation a picture's shorter side is resized to size / crop_fraction and its
+        crop_fraction: in evaluation an image's shorter side is resized to size / crop_fraction and its
             centre is cut out.
 
     Shapes:

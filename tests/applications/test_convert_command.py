@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from kerascnn.applications import VGG16, GoogLeNet, ResNet18, weight_files
-from kerascnn.applications.tensor_files import read_tensors, write_safetensors
-from kerascnn.applications.torch_layouts import to_torch
+from kerascnn.applications import VGG16, GoogLeNet, ResNet18
+from kerascnn.applications.weights import load as weight_files
+from kerascnn.applications.weights.tensor_files import read_tensors, write_safetensors
+from kerascnn.applications.weights.torch_layouts import to_torch
 from kerascnn.layers import ClassLabels, Preprocessing
 from support.messages import refused
 

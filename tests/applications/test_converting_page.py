@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from kerascnn.applications import ResNet18, keras_layouts, torch_layouts
+from kerascnn.applications import ResNet18
+from kerascnn.applications.weights import keras_layouts, torch_layouts
 from support.pages import Page, run_line
 
 PAGE = Page("docs/converting.md")

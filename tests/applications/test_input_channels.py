@@ -1,4 +1,4 @@
-"""Weights over RGB in networks that take grey pictures, or more channels."""
+"""Weights over RGB in networks that take grey images, or more channels."""
 
 import keras
 import numpy as np
@@ -24,7 +24,7 @@ def rgb(tmp_path_factory):
     return model, file
 
 
-def test_a_grey_picture_gives_what_it_gives_as_rgb(rgb):
+def test_a_grey_image_gives_what_it_gives_as_rgb(rgb):
     model, file = rgb
     grey = np.random.default_rng(1).normal(size=(3, 32, 32, 1)).astype("float32")
     adapted = ResNet20(classes=4, input_shape=(32, 32, 1), weights=file)

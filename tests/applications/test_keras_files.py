@@ -6,9 +6,10 @@ import pytest
 
 import kerascnn.applications
 from kerascnn import InputError
-from kerascnn.applications import VGG16, InceptionV3, ResNet18, ResNet50, weight_files
-from kerascnn.applications.keras_files import write_keras
-from kerascnn.applications.keras_layouts import to_keras
+from kerascnn.applications import VGG16, InceptionV3, ResNet18, ResNet50
+from kerascnn.applications.weights import load as weight_files
+from kerascnn.applications.weights.keras_files import write_keras
+from kerascnn.applications.weights.keras_layouts import to_keras
 from support.messages import mentioning
 from support.networks import slim, without_values
 

@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 
 from kerascnn import InputError, applications
-from kerascnn.applications import public_weights, registry, resnet, tensor_files, weight_files
+from kerascnn.applications import registry, resnet
 from kerascnn.applications.preprocessing import MODES
-from kerascnn.applications.public_weights import WEIGHTS, chosen
-from kerascnn.applications.torch_layouts import to_torch
-from kerascnn.applications.weight_sources import source_of
-from kerascnn.data.checksums import Checksum
+from kerascnn.applications.weights import load as weight_files
+from kerascnn.applications.weights import public as public_weights
+from kerascnn.applications.weights import tensor_files
+from kerascnn.applications.weights.public import WEIGHTS, chosen
+from kerascnn.applications.weights.sources import source_of
+from kerascnn.applications.weights.torch_layouts import to_torch
+from kerascnn.files.checksums import Checksum
 from support.messages import mentioning
 from support.networks import without_values
 
@@ -257,7 +260,7 @@ def test_models_that_do_not_tell_their_pixels():
 
 
 def test_a_head_of_ones_own_on_tensors_of_others(resnet18, tensor_file):
-    """Another number of classes, and grey pictures: the first convolution sees the three channels as one."""
+    """Another number of classes, and grey images: the first convolution sees the three channels as one."""
     model = applications.ResNet18(classes=3, input_shape=(64, 64, 1))
     before = [np.array(weight) for weight in model.get_layer("fc").weights]
     weight_files.load("ResNet18", model.layers, tensor_file, new=["fc", "predictions"])

@@ -191,7 +191,7 @@ class UntilLearnt(keras.callbacks.Callback):
 def test_a_tiny_batch_is_overfitted(name, lesson):
     keras.utils.set_random_seed(0)
     model = small(name, **as_trained(name))
-    # Each picture has a colour: averaged over a picture, noise alone is always the same.
+    # Each image has a colour: averaged over an image, noise alone is always the same.
     colours = 2 * np.random.default_rng(1).normal(size=(6, 1, 1, 3)).astype("float32")
     x, y = PIXEL_SCALE.get(name, 1.0) * (images(model, 6) + colours), one_hot(model, 6)
     model.compile(keras.optimizers.Adam(lesson.learning_rate), "categorical_crossentropy", jit_compile=False)

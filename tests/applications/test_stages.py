@@ -37,13 +37,13 @@ def test_a_stride_in_the_second_convolution_cuts_no_block():
     assert names == ["conv2_3_relu", "conv3_4_relu", "conv4_6_relu", "conv5_3_relu"]
 
 
-def test_maps_of_pictures():
+def test_maps_of_images():
     model = create("resnet20", include_top=False, input_shape=(None, None, 3))
     pyramid = features(model, ["C1", "C2"])
-    pictures = np.random.default_rng(0).normal(size=(2, 48, 32, 3)).astype("float32")
-    maps = pyramid(pictures)
+    images = np.random.default_rng(0).normal(size=(2, 48, 32, 3)).astype("float32")
+    maps = pyramid(images)
     assert {level: tuple(one.shape) for level, one in maps.items()} == {"C1": (2, 24, 16, 32), "C2": (2, 12, 8, 64)}
-    np.testing.assert_array_equal(maps["C2"], model(pictures))
+    np.testing.assert_array_equal(maps["C2"], model(images))
 
 
 def test_levels_that_are_not_there():

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from kerascnn import InputError
-from kerascnn.applications import tensor_files
-from kerascnn.applications.tensor_files import read_tensors, write_safetensors
+from kerascnn.applications.weights import tensor_files
+from kerascnn.applications.weights.tensor_files import read_tensors, write_safetensors
 from support.messages import mentioning
 from support.torch_files import BFLOAT16, VALUES, Parameter, Storage, Tensor, archive, row, tensor
 

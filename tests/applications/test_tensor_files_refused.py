@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from kerascnn import InputError
-from kerascnn.applications import tensor_pickles
-from kerascnn.applications.tensor_files import read_tensors
+from kerascnn.applications.weights import tensor_pickles
+from kerascnn.applications.weights.tensor_files import read_tensors
 from support.messages import mentioning, names
 from support.torch_files import VALUES, Storage, Tensor, archive, opcodes, pickled, row, tensor
 

@@ -13,7 +13,7 @@ import pytest
 import kerascnn.applications
 from kerascnn import InputError
 from kerascnn.applications import VGG11, AlexNetV2, GoogLeNet, InceptionV3, ResNet18, ResNet50, info
-from kerascnn.applications.torch_layouts import from_torch, tensor_shapes, to_torch
+from kerascnn.applications.weights.torch_layouts import from_torch, tensor_shapes, to_torch
 from support.messages import mentioning
 from support.networks import slim, without_values
 

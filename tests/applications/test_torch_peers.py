@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from kerascnn.applications import create
-from kerascnn.applications.torch_layouts import from_torch, to_torch
+from kerascnn.applications.weights.torch_layouts import from_torch, to_torch
 
 torch = pytest.importorskip("torch", reason="pip install 'kerascnn[torch]' for the comparison with PyTorch")
 

@@ -9,17 +9,8 @@ import numpy as np
 import pytest
 
 from kerascnn import InputError
-from kerascnn.applications import (
-    VGG16,
-    VGG19,
-    GoogLeNet,
-    InceptionV3,
-    ResNet20,
-    ResNet32,
-    ResNet50,
-    ResNet101,
-    weight_files,
-)
+from kerascnn.applications import VGG16, VGG19, GoogLeNet, InceptionV3, ResNet20, ResNet32, ResNet50, ResNet101
+from kerascnn.applications.weights import load as weight_files
 from kerascnn.layers import ClassLabels, Preprocessing
 from support.messages import mentioning, names
 from support.networks import slim, without_values

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from kerascnn import applications
-from kerascnn.applications.public_weights import WEIGHTS
+from kerascnn.applications.weights.public import WEIGHTS
 from support.pages import Page
 
 PAGE = Page("docs/weights.md")

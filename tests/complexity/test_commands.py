@@ -9,7 +9,7 @@ import pytest
 
 from kerascnn.applications import create
 from kerascnn.complexity import analysis
-from kerascnn.complexity.picture import discs_of
+from kerascnn.complexity.diagram import discs_of
 from kerascnn.complexity.tables import short
 from support.messages import names
 from support.networks import report_of
@@ -33,11 +33,11 @@ def columns(monkeypatch):
     return lambda width: monkeypatch.setenv("COLUMNS", str(width))
 
 
-@pytest.mark.parametrize("verb", ["describe", "compare"])
-def test_help_has_examples(verb, command):
-    shown = command(verb, "--help")
+@pytest.mark.parametrize("subcommand", ["describe", "compare"])
+def test_help_has_examples(subcommand, command):
+    shown = command(subcommand, "--help")
     assert shown.status == 0
-    assert f"kerascnn {verb} " in shown.out.partition("examples:")[2]
+    assert f"kerascnn {subcommand} " in shown.out.partition("examples:")[2]
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -118,7 +118,7 @@ def test_plot(ending, begins, command, tmp_path):
     assert str(file) in shown.err
 
 
-def test_the_picture_shows_names_and_protocols(command, tmp_path):
+def test_the_image_shows_names_and_protocols(command, tmp_path):
     file = tmp_path / "accuracy.svg"
     command("compare", "resnet18", "resnet34", "googlenet", "alexnetv2", "--plot", file)
     # matplotlib writes every text beside its outlines.
@@ -185,7 +185,7 @@ def test_a_mistake_is_one_sentence(arguments, parts, command, tmp_path):
 
 def test_importing_starts_no_backend():
     program = (
-        "import sys, kerascnn.complexity, kerascnn.complexity.published, kerascnn.complexity.picture\n"
+        "import sys, kerascnn.complexity, kerascnn.complexity.published, kerascnn.complexity.diagram\n"
         "assert kerascnn.complexity.Report\n"
         "assert not {'tensorflow', 'keras', 'matplotlib', 'rich'} & set(sys.modules)\n"
     )

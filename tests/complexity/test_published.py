@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from kerascnn.applications import registry
-from kerascnn.complexity import analyze, labels, picture
+from kerascnn.complexity import analyze, diagram, labels
 from kerascnn.complexity.published import (
     GOOGLENET_TABLE,
     MACS,
@@ -146,7 +146,7 @@ def test_thousands_of_layers():
 
 
 def test_labels_of_all_networks_cover_nothing(tmp_path, monkeypatch):
-    """In the picture of their errors; it is here for the reports, which the tests above have made."""
+    """In the image of their errors; it is here for the reports, which the tests above have made."""
     names = [name for name in registry.list_models() if registry.info(name).data == "ImageNet"]
     reports = {name: report_of(name) for name in names}
     placed = {}
@@ -158,10 +158,10 @@ def test_labels_of_all_networks_cover_nothing(tmp_path, monkeypatch):
         placed["axes"] = axes.bbox
         return written
 
-    monkeypatch.setattr(picture, "label", spied)
-    picture.draw(reports, tmp_path / "all.png")
+    monkeypatch.setattr(diagram, "label", spied)
+    diagram.draw(reports, tmp_path / "all.png")
     words, discs = placed["words"], placed["discs"]
-    assert len(words) == len({disc.name for disc in picture.discs_of(reports)})
+    assert len(words) == len({disc.name for disc in diagram.discs_of(reports)})
     for number, one in enumerate(words):
         assert not any(one.overlaps(other) for other in words[number + 1 :] + discs)
         assert placed["axes"].x0 <= one.x0 and one.x1 <= placed["axes"].x1

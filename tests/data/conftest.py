@@ -1,18 +1,9 @@
-"""A server to download from, and files of several kinds."""
+"""Images of several kinds."""
 
 import pytest
 from PIL import Image
 
 from kerascnn import data
-from support.downloads import ScriptedServer
-from support.servers import serving
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("no_proxy", "*")
-    with serving(ScriptedServer()) as server:
-        yield server
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,17 @@
-"""What augmentations do to pictures whose result is known."""
+"""What augmentations do to images whose result is known."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerascnn.data import colour, geometry, mixing
-from kerascnn.data.augmentation import Augmentation, training_view
-from kerascnn.data.rand_augment import OPERATIONS
+from kerascnn.data.augment import color as colour
+from kerascnn.data.augment import crops as geometry
+from kerascnn.data.augment import mixup as mixing
+from kerascnn.data.augment.augmentation import Augmentation, training_view
+from kerascnn.data.augment.rand_augment import OPERATIONS
 from kerascnn.errors import InputError
 
-EVERY_PICTURE_AUGMENTATION = [
+EVERY_IMAGE_AUGMENTATION = [
     Augmentation(shorter_side=(24, 40), flip=True),
     Augmentation(shorter_side=(24, 40), resize="bilinear"),
     Augmentation(crop_area=(0.1, 1.0), resize="bilinear", flip=True),
@@ -32,7 +34,7 @@ def photograph():
     return np.clip(smooth + np.random.default_rng(0).integers(0, 30, smooth.shape), 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("augmentation", EVERY_PICTURE_AUGMENTATION)
+@pytest.mark.parametrize("augmentation", EVERY_IMAGE_AUGMENTATION)
 def test_eagerly_and_in_a_pipeline_alike(augmentation, photograph):
     mapped = tf.data.Dataset.from_tensor_slices(seeds(4)).map(
         lambda seed: training_view(tf.constant(photograph), 24, 0.875, augmentation, seed)
@@ -46,7 +48,7 @@ def test_eagerly_and_in_a_pipeline_alike(augmentation, photograph):
         assert np.min(eager) >= 0 and np.max(eager) <= 255
 
 
-@pytest.mark.parametrize("augmentation", EVERY_PICTURE_AUGMENTATION)
+@pytest.mark.parametrize("augmentation", EVERY_IMAGE_AUGMENTATION)
 def test_another_seed_another_view(augmentation, photograph):
     views = {
         training_view(tf.constant(photograph), 24, 0.875, augmentation, seed).numpy().tobytes() for seed in seeds(12)
@@ -57,7 +59,7 @@ def test_another_seed_another_view(augmentation, photograph):
 # Geometry
 
 
-def test_crops_at_the_pictures_own_scale_are_its_pixels():
+def test_crops_at_the_images_own_scale_are_its_pixels():
     # Every pixel says where it was.
     rows, columns = np.mgrid[:20, :30]
     image = np.stack([rows, columns, np.zeros_like(rows)], axis=-1).astype(np.uint8)
@@ -84,7 +86,7 @@ def test_scale_jitter_cuts_the_share_that_the_scale_leaves():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 90), (90, 2), (500, 300)])
-def test_scaled_windows_lie_in_pictures_of_any_shape(shape):
+def test_scaled_windows_lie_in_images_of_any_shape(shape):
     for seed in seeds(20):
         begin, extent = geometry.scaled_window(tf.constant(shape), 24, (24, 48), seed)
         assert np.all(begin.numpy() >= 0) and np.all(extent.numpy() >= 1)
@@ -120,7 +122,7 @@ def test_erased_rectangles_have_their_area_and_shape():
     assert max(shares) - min(shares) > 0.08
 
 
-def test_as_many_pictures_are_erased_as_asked():
+def test_as_many_images_are_erased_as_asked():
     image = tf.fill((16, 16, 3), -1.0)
     erased = sum(bool(np.any(geometry.erased(image, 0.25, (0.1, 0.3), (0.5, 2), seed) >= 0)) for seed in seeds(200))
     assert 30 < erased < 70
@@ -160,7 +162,7 @@ def test_brightness_keeps_to_its_range():
 
 
 def constant_batch():
-    """Four even pictures of 0, 10, 20 and 30, and their labels."""
+    """Four even images of 0, 10, 20 and 30, and their labels."""
     images = np.zeros((4, 8, 8, 3), np.float32)
     images[:] = np.array([0, 10, 20, 30])[:, None, None, None]
     return tf.constant(images), tf.one_hot([0, 1, 2, 3], 4)
@@ -201,7 +203,7 @@ def test_shares_follow_beta(alpha):
 
 
 @pytest.mark.parametrize(("mixup", "cutmix"), [(0.4, 0), (0, 1.0), (0.4, 1.0)])
-def test_labels_and_weights_are_mixed_like_the_pictures(mixup, cutmix):
+def test_labels_and_weights_are_mixed_like_the_images(mixup, cutmix):
     images, labels = constant_batch()
     weights = tf.constant([1.0, 2.0, 3.0, 4.0])
     kinds = set()
@@ -213,7 +215,7 @@ def test_labels_and_weights_are_mixed_like_the_pictures(mixup, cutmix):
             np.testing.assert_allclose(eager, traced, atol=1e-4)
         mixed, shares, mixed_weights = (value.numpy() for value in result)
         np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
-        # A picture's mean says what it is made of, and so do its labels and weight.
+        # An image's mean says what it is made of, and so do its labels and weight.
         np.testing.assert_allclose(mixed.mean(axis=(1, 2, 3)), shares @ [0, 10, 20, 30], atol=1e-3)
         np.testing.assert_allclose(mixed_weights, shares @ [1, 2, 3, 4], atol=1e-5)
         kinds.add("cutmix" if set(np.unique(mixed)) <= {0, 10, 20, 30} else "mixup")

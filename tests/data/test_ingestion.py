@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from kerascnn import InputError, data
-from kerascnn.data import checking, manifest
+from kerascnn.data.ingestion import image_check as checking
+from kerascnn.data.ingestion import manifest
 from support.messages import mentioning, names
 from support.servers import LoopbackServer, serving
 
@@ -32,7 +33,7 @@ def fill(folder, classes=("cat", "dog"), count=6, first=0):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Twelve pictures and three files that are none."""
+    """Twelve images and three files that are none."""
     folder = fill(tmp_path / "photos")
     (folder / "cat" / "empty.jpg").write_bytes(b"")
     (folder / "dog" / "page.jpg").write_bytes(b"<html>404</html>")
@@ -94,7 +95,7 @@ def test_a_second_start_reads_nothing_and_sees_changes(photos, monkeypatch):
     assert {entry.path for entry in again.entries} == files_below(photos)
 
 
-def test_pictures_keep_their_split_when_others_come(photos):
+def test_images_keep_their_split_when_others_come(photos):
     def validation(found):
         return {entry.path for entry in found.of("read") if entry.split == "validation"}
 
@@ -131,7 +132,7 @@ def test_a_manifest_is_written_as_a_whole_or_not_at_all(photos, tmp_path):
     whole = kept.read_text()
 
     def entries():
-        yield checking.Entry("1.jpg")
+        yield checking.FileRecord("1.jpg")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -167,7 +168,7 @@ def test_on_bad_fail(photos):
 @pytest.mark.parametrize("to", [None, "kept"])
 def test_on_bad_move(photos, tmp_path, to):
     before = files_below(photos)
-    (tmp_path / "outside.txt").write_text("not a picture")
+    (tmp_path / "outside.txt").write_text("not an image")
     (photos / "cat" / "link.jpg").symlink_to(tmp_path / "outside.txt")
     found = data.ingest(photos, to=to and tmp_path / to, on_bad="move")
     quarantine = tmp_path / "kept" / "kerascnn-quarantine" if to else tmp_path / "photos-quarantine"
@@ -191,15 +192,15 @@ def test_an_archive_is_unpacked_once(photos, tmp_path, monkeypatch):
     first = data.ingest(archive, to=tmp_path / "pets", sha256=hashlib.sha256(archive.read_bytes()).hexdigest().upper())
     assert first.data.name == "pets"
     assert first.data.source == str(tmp_path / "pets")
-    assert {entry.path for entry in first.entries} == files_below(tmp_path / "pets" / "pictures")
+    assert {entry.path for entry in first.entries} == files_below(tmp_path / "pets" / "images")
     seen = checks(monkeypatch)
-    monkeypatch.setattr("kerascnn.data.sources.unpack", lambda *_: pytest.fail("unpacked again"))
+    monkeypatch.setattr("kerascnn.data.ingestion.sources.unpack", lambda *_: pytest.fail("unpacked again"))
     for source in (archive, tmp_path / "pets"):
         again = data.ingest(source, **({"to": tmp_path / "pets"} if source == archive else {}))
         assert (again.entries, again.data.name, again.data.source) == (first.entries, "pets", first.data.source)
     assert seen == []
     other = packed(fill(tmp_path / "others"), tmp_path / "others.zip")
-    with mentioning(InputError, tmp_path / "pets" / "pictures", archive, "remove"):
+    with mentioning(InputError, tmp_path / "pets" / "images", archive, "remove"):
         data.ingest(other, to=tmp_path / "pets")
 
 
@@ -235,7 +236,7 @@ def test_a_url_is_fetched_once(photos, tmp_path, served):
     digest = hashlib.sha256(packed(photos, folder / "pets.zip").read_bytes()).hexdigest()
     first = data.ingest(f"{url}/pets.zip", to=tmp_path / "pets", sha256=digest)
     assert (first.data.name, len(first.of("read"))) == ("pets", 12)
-    assert set(os.listdir(tmp_path / "pets")) == {"pictures", manifest.NAME}
+    assert set(os.listdir(tmp_path / "pets")) == {"images", manifest.NAME}
     count = len(asked)
     assert data.ingest(f"{url}/pets.zip", to=tmp_path / "pets").entries == first.entries
     assert len(asked) == count
@@ -251,11 +252,11 @@ def test_a_url_is_fetched_once(photos, tmp_path, served):
 
 
 def test_records_are_a_source(photos, tmp_path):
-    pictures = data.load(photos)
-    data.write_records(pictures, tmp_path / "records")
+    images = data.load(photos)
+    data.write_records(images, tmp_path / "records")
     found = data.ingest(tmp_path / "records")
     assert found.layout == "TFRecord shards"
-    assert len(found.data.training) == len(pictures.training)
+    assert len(found.data.training) == len(images.training)
     with mentioning(InputError, tmp_path / "records", "no files"):
         data.ingest(tmp_path / "records", to=tmp_path / "x")
 
@@ -281,7 +282,7 @@ def test_a_killed_unpacking_is_not_taken_for_a_whole(photos, tmp_path, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("kerascnn.data.sources.unpack", killed)
+        patched.setattr("kerascnn.data.ingestion.sources.unpack", killed)
         with pytest.raises(KeyboardInterrupt):
             data.ingest(archive, to=tmp_path / "pets")
     assert list((tmp_path / "pets").iterdir()) == []

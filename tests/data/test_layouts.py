@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from kerascnn import InputError
-from kerascnn.data.layouts import recognized
+from kerascnn.data.ingestion.layouts import recognized
 from support.messages import mentioning, names
 
 
@@ -73,7 +73,7 @@ def test_split_folders(tmp_path, folders, expected):
 
 
 def test_names_that_begin_with_their_class(tmp_path):
-    # As at Kaggle, where the pictures for testing have no labels.
+    # As at Kaggle, where the images for testing have no labels.
     lay_out(tmp_path, *(f"train/{kind}.{n}.jpg" for kind in ("cat", "dog") for n in range(3)), "test1/1.jpg")
     layout = recognized(tmp_path, "x")
     assert labels(layout) == {f"train/{kind}.{n}.jpg": kind for kind in ("cat", "dog") for n in range(3)}

@@ -11,12 +11,12 @@ import tensorflow as tf
 from PIL import Image
 
 from kerascnn import data
-from kerascnn.data.augmentation import Augmentation, evaluation_view, training_view
+from kerascnn.data.augment.augmentation import Augmentation, evaluation_view, training_view
+from kerascnn.data.augment.crops import CropWindow
 from kerascnn.data.dataset import ArrayExamples, FileExamples
-from kerascnn.data.geometry import Window
-from kerascnn.data.pictures import read_picture
-from kerascnn.data.pipeline import evaluation_batches, training_batches, views_of
-from kerascnn.data.reading import reader, whole
+from kerascnn.data.ingestion.image_formats import read_image
+from kerascnn.data.pipeline.decode import reader, whole
+from kerascnn.data.pipeline.pipeline import evaluation_batches, training_batches, views_of
 from kerascnn.errors import InputError
 from support.messages import mentioning
 
@@ -31,7 +31,7 @@ AUGMENTATIONS = [
 
 
 def numbered(count, size=8):
-    """Pictures that show their own number."""
+    """Images that show their own number."""
     images = np.zeros((count, size, size, 3), np.uint8)
     images[:] = np.arange(count)[:, None, None, None]
     return ArrayExamples(images, np.arange(count) % 3)
@@ -54,7 +54,7 @@ def shown(batches):
     return [int(image[0, 0, 0]) for images, _ in batches for image in images]
 
 
-def test_every_picture_once_an_epoch_in_an_order_of_its_own():
+def test_every_image_once_an_epoch_in_an_order_of_its_own():
     order = shown(batches(numbered(12)))
     assert sorted(order[:12]) == sorted(order[12:]) == list(range(12))
     assert order[:12] != order[12:]
@@ -132,7 +132,7 @@ def test_the_evaluation_view_is_the_centre():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (500, 3), (37, 53)])
-def test_pictures_of_any_size_fit(shape):
+def test_images_of_any_size_fit(shape):
     view = evaluation_view(tf.zeros((*shape, 3), tf.uint8), 24, 0.875)
     assert view.shape == (24, 24, 3)
 
@@ -145,7 +145,7 @@ def test_files_are_read_once_each_in_order(photographs):
     labels = np.concatenate([labels.numpy() for _, labels in batches])
     np.testing.assert_array_equal(labels.argmax(axis=1), examples.labels)
     images = np.concatenate([images.numpy() for images, _ in batches])
-    alone = views_of([read_picture(path) for path in examples.paths], 64, 0.875)
+    alone = views_of([read_image(path) for path in examples.paths], 64, 0.875)
     assert examples.plain.all()
     # TensorFlow's JPEG decoder rounds a little differently from Pillow's.
     assert np.abs(images - alone).mean() < 1.5
@@ -248,7 +248,7 @@ def test_fitting_ends_without_noise(tmp_path):
     program = """
 import keras, numpy as np
 from kerascnn.data import ArrayExamples, Augmentation
-from kerascnn.data.pipeline import evaluation_batches, training_batches
+from kerascnn.data.pipeline.pipeline import evaluation_batches, training_batches
 examples = ArrayExamples(np.zeros((22, 8, 8, 3), np.uint8), np.arange(22) % 3)
 views = {"classes": 3, "size": 8, "crop_fraction": 1.0, "batch_size": 4}
 training = training_batches(examples, **views, augmentation=Augmentation(), seed=0, epochs=range(2))
@@ -266,7 +266,7 @@ def test_class_weights_even_out_the_classes():
     examples = numbered(12)
     examples = ArrayExamples(examples.images, np.array([0] * 6 + [1] * 4 + [2] * 2))
     weights = data.DataSet("few", "few", ("a", "b", "c"), examples, examples).class_weights()
-    # 12 pictures in 3 classes are 4 a class.
+    # 12 images in 3 classes are 4 a class.
     np.testing.assert_allclose(weights, [4 / 6, 4 / 4, 4 / 2])
     weighted = training_batches(
         examples,
@@ -286,7 +286,7 @@ def test_class_weights_even_out_the_classes():
     np.testing.assert_allclose(totals, [4, 4, 4], rtol=1e-6)
 
 
-def test_a_class_without_training_pictures_weighs_nothing():
+def test_a_class_without_training_images_weighs_nothing():
     examples = ArrayExamples(np.zeros((3, 8, 8, 3), np.uint8), np.array([0, 0, 2]))
     weights = data.DataSet("few", "few", ("a", "b", "c"), examples, examples).class_weights()
     np.testing.assert_allclose(weights, [3 / 4, 0, 3 / 2])
@@ -301,7 +301,7 @@ def test_a_class_without_training_pictures_weighs_nothing():
     ],
 )
 @pytest.mark.parametrize("cache", ["memory", "disk"])
-def test_kept_pictures_are_the_same_pictures(cache, augmentation, mixed, tmp_path):
+def test_kept_images_are_the_same_images(cache, augmentation, mixed, tmp_path):
     settings = {"size": 48, "classes": 2, "crop_fraction": 0.875, "augmentation": augmentation}
     kept = batches(mixed.training, cache=cache, cache_folder=tmp_path, **settings)
     equal(kept, batches(mixed.training, **settings))
@@ -325,7 +325,7 @@ def test_a_cache_on_disk_is_found_again_and_made_anew_when_a_file_changed(mixed,
 
 
 def test_a_cache_without_room_says_so(mixed, monkeypatch):
-    monkeypatch.setattr("kerascnn.data.cache.MEMORY_SHARE", 1e-6)
+    monkeypatch.setattr("kerascnn.data.pipeline.cache.MEMORY_SHARE", 1e-6)
     with mentioning(InputError, "memory", "'disk'", "'none'"):
         batches(mixed.training, cache="memory")
     with mentioning(InputError, "cache_folder"):
@@ -336,21 +336,21 @@ def test_a_cache_without_room_says_so(mixed, monkeypatch):
 
 @pytest.mark.parametrize("sampling", [0, 1, 2], ids=["4:4:4", "4:2:2", "4:2:0"])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}, {"restart_marker_rows": 1}])
-def test_a_decoded_window_is_the_same_part_of_the_picture(sampling, options, tmp_path):
+def test_a_decoded_window_is_the_same_part_of_the_image(sampling, options, tmp_path):
     """The decoder interpolates colours over the window's edge, which it must be given."""
     pixels = np.random.default_rng(sampling).integers(0, 256, (61, 83, 3)).astype(np.uint8)
     path = tmp_path / "noise.jpg"
     Image.fromarray(pixels).save(path, subsampling=sampling, **options)
     read = reader(FileExamples(np.array([str(path)], object), np.array([True]), np.array([0])))
-    picture = read(tf.constant(0), whole).numpy()
-    assert picture.shape == pixels.shape
+    image = read(tf.constant(0), whole).numpy()
+    assert image.shape == pixels.shape
     generator = np.random.default_rng(5)
     for _ in range(60):
         top, left = generator.integers(0, 61), generator.integers(0, 83)
         height, width = generator.integers(1, 62 - top), generator.integers(1, 84 - left)
-        window = Window(tf.constant([top, left], tf.int32), tf.constant([height, width], tf.int32))
+        window = CropWindow(tf.constant([top, left], tf.int32), tf.constant([height, width], tf.int32))
         part = read(tf.constant(0), lambda shape, window=window: window).numpy()
-        np.testing.assert_array_equal(part, picture[top : top + height, left : left + width])
+        np.testing.assert_array_equal(part, image[top : top + height, left : left + width])
 
 
 def test_files_are_read_as_pillow_reads_them(photographs):
@@ -358,7 +358,7 @@ def test_files_are_read_as_pillow_reads_them(photographs):
     examples = data.load(photographs).validation
     read = reader(examples)
     for number, path in enumerate(examples.paths):
-        np.testing.assert_array_equal(read(tf.constant(number), whole), read_picture(path))
+        np.testing.assert_array_equal(read(tf.constant(number), whole), read_image(path))
 
 
 def test_a_shorter_side_below_the_size_is_refused():

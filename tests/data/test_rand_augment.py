@@ -5,13 +5,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 
-from kerascnn.data import colour, rand_augment
+from kerascnn.data.augment import color as colour
+from kerascnn.data.augment import rand_augment
 
 GREY = (128, 128, 128)
 
 
 @pytest.fixture(scope="module", params=["noise", "smooth", "dark", "even"])
-def picture(request):
+def image(request):
     generator = np.random.default_rng(1)
     rows, columns = np.mgrid[:31, :37]
     pixels = {
@@ -57,10 +58,10 @@ PILLOWS = {
 
 
 @pytest.mark.parametrize("name", PILLOWS)
-def test_colours_as_pillow_has_them(name, picture):
+def test_colours_as_pillow_has_them(name, image):
     ours, theirs = PILLOWS[name]
-    mine = rand_augment.whole_levels(ours(tf.constant(np.asarray(picture), tf.float32))).numpy()
-    assert np.abs(mine - np.asarray(theirs(picture)).astype(float)).max() <= 1
+    mine = rand_augment.whole_levels(ours(tf.constant(np.asarray(image), tf.float32))).numpy()
+    assert np.abs(mine - np.asarray(theirs(image)).astype(float)).max() <= 1
 
 
 AFFINES = {
@@ -79,21 +80,21 @@ def inner(pixels):
 
 
 @pytest.mark.parametrize("name", AFFINES)
-def test_geometry_as_pillow_has_it(name, picture):
+def test_geometry_as_pillow_has_it(name, image):
     ours, matrix = AFFINES[name]
     theirs = np.asarray(
-        picture.transform(picture.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=GREY)
+        image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=GREY)
     ).astype(float)
-    mine = rand_augment.whole_levels(ours(tf.constant(np.asarray(picture), tf.float32))).numpy()
+    mine = rand_augment.whole_levels(ours(tf.constant(np.asarray(image), tf.float32))).numpy()
     inside = inner(theirs)
     assert inside.mean() > 0.3
     assert np.abs(mine - theirs)[inside].max() <= 1
 
 
 @pytest.mark.parametrize("degrees", [-30, 17, 90])
-def test_rotation_as_pillow_has_it(degrees, picture):
-    theirs = np.asarray(picture.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=GREY)).astype(float)
-    mine = rand_augment.whole_levels(rand_augment.rotate(tf.constant(np.asarray(picture), tf.float32), degrees)).numpy()
+def test_rotation_as_pillow_has_it(degrees, image):
+    theirs = np.asarray(image.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=GREY)).astype(float)
+    mine = rand_augment.whole_levels(rand_augment.rotate(tf.constant(np.asarray(image), tf.float32), degrees)).numpy()
     inside = inner(theirs)
     assert inside.mean() > 0.3
     assert np.abs(mine - theirs)[inside].max() <= 1

@@ -62,10 +62,10 @@ def pack(folder, target):
     if target.suffix == ".zip":
         with zipfile.ZipFile(target, "w") as archive:
             for file in sorted(folder.rglob("*")):
-                archive.write(file, os.path.join("Pictures", folder.name, file.relative_to(folder)))
+                archive.write(file, os.path.join("Images", folder.name, file.relative_to(folder)))
     else:
         with tarfile.open(target, "w:*" if target.suffix == ".tar" else "w:gz") as archive:
-            archive.add(folder, f"Pictures/{folder.name}")
+            archive.add(folder, f"Images/{folder.name}")
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
@@ -73,7 +73,7 @@ def test_archives_are_looked_through_and_cleaned_up(photographs, tmp_path, suffi
     target = tmp_path / f"my photos{suffix}"
     if suffix == ".tar":
         with tarfile.open(target, "w") as archive:
-            archive.add(photographs, "Pictures/stripes")
+            archive.add(photographs, "Images/stripes")
     else:
         pack(photographs, target)
     loaded = data.load(target)
@@ -102,7 +102,7 @@ def test_limit_keeps_classes_balanced(photographs, digits):
         data.load("digits", limit=19)
 
 
-def picture():
+def image():
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, "PNG")
     return buffer.getvalue()
@@ -112,13 +112,13 @@ def test_archives_cannot_write_elsewhere(tmp_path):
     outside = tmp_path / "outside.png"
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
         for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png", "../outside.png", str(outside)):
-            archive.writestr(name, picture() + name.encode())
+            archive.writestr(name, image() + name.encode())
     data.load(tmp_path / "evil.zip")
     assert not outside.exists()
     with tarfile.open(tmp_path / "evil.tar", "w") as archive:
         member = tarfile.TarInfo("../outside.png")
-        member.size = len(picture())
-        archive.addfile(member, io.BytesIO(picture()))
+        member.size = len(image())
+        archive.addfile(member, io.BytesIO(image()))
     with mentioning(InputError, "evil.tar", "unpacked"):
         data.load(tmp_path / "evil.tar")
     assert not outside.exists()
@@ -128,7 +128,7 @@ def test_links_in_archives_are_left_out(tmp_path):
     with tarfile.open(tmp_path / "links.tar", "w") as archive:
         for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
             member = tarfile.TarInfo(name)
-            contents = picture() + name.encode()
+            contents = image() + name.encode()
             member.size = len(contents)
             archive.addfile(member, io.BytesIO(contents))
         link = tarfile.TarInfo("a/3.png")
@@ -147,9 +147,9 @@ def folder_of(tmp_path, *files):
 
 
 def test_file_names_need_not_be_text(tmp_path):
-    folder = folder_of(tmp_path, *[(f"{kind}/{n}.png", picture() + bytes([n])) for kind in "ab" for n in range(3)])
+    folder = folder_of(tmp_path, *[(f"{kind}/{n}.png", image() + bytes([n])) for kind in "ab" for n in range(3)])
     os.rename(folder / "a" / "0.png", os.path.join(os.fsencode(folder), b"a", b"\xff\xfe \n.png"))
-    from kerascnn.data.pipeline import evaluation_batches
+    from kerascnn.data.pipeline.pipeline import evaluation_batches
 
     loaded = data.load(folder)
     for examples in (loaded.training, loaded.validation):
@@ -160,11 +160,11 @@ def test_file_names_need_not_be_text(tmp_path):
 @pytest.mark.parametrize(
     ("files", "parts"),
     [
-        ([], ("no pictures", "subfolder")),
-        ([("loose.png", picture())], ("classes", "1 files", "give")),
-        ([("only/1.png", picture()), ("only/2.png", picture() + b"2")], ("one class", "'only'", "at least two")),
+        ([], ("no images", "subfolder")),
+        ([("loose.png", image())], ("classes", "1 files", "give")),
+        ([("only/1.png", image()), ("only/2.png", image() + b"2")], ("one class", "'only'", "at least two")),
         ([("a/1.png", b"x"), ("b/1.png", b"y")], ("2 files", "image")),
-        ([("a/1.png", picture()), ("b/1.png", picture())], ("no validation pictures",)),
+        ([("a/1.png", image()), ("b/1.png", image())], ("no validation images",)),
     ],
 )
 def test_refused_folders(tmp_path, files, parts):

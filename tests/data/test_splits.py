@@ -4,13 +4,13 @@ import hashlib
 
 import numpy as np
 
-from kerascnn.data.checking import Entry
-from kerascnn.data.splits import duplicates, split_by_content
+from kerascnn.data.ingestion.image_check import FileRecord
+from kerascnn.data.ingestion.splits import duplicates, split_by_content
 
 
 def entries(count, class_name="a", prefix=""):
     digests = [hashlib.sha256(f"{prefix}{class_name}{n}".encode()).hexdigest() for n in range(count)]
-    return [Entry(f"{class_name}/{n}.jpg", class_name, sha256=digest) for n, digest in enumerate(digests)]
+    return [FileRecord(f"{class_name}/{n}.jpg", class_name, sha256=digest) for n, digest in enumerate(digests)]
 
 
 def held(found):
@@ -39,7 +39,7 @@ def test_every_class_has_both():
 def test_copies_are_on_one_side_also_across_classes():
     for prefix in range(200):
         one = entries(2, "a", str(prefix))
-        copies = [Entry(f"b/{n}.jpg", "b", sha256=entry.sha256) for n, entry in enumerate(one)]
+        copies = [FileRecord(f"b/{n}.jpg", "b", sha256=entry.sha256) for n, entry in enumerate(one)]
         sides = {}
         for entry in split_by_content(one + copies + entries(3, "b", str(prefix))):
             sides.setdefault(entry.sha256, set()).add(entry.split)
@@ -49,13 +49,13 @@ def test_copies_are_on_one_side_also_across_classes():
 def test_duplicates():
     found = duplicates(
         [
-            Entry("train/a/1", "a", "training", sha256="1"),
-            Entry("train/a/2", "a", "training", sha256="1"),
-            Entry("test/a/3", "a", "validation", sha256="1"),
-            Entry("train/b/4", "b", "training", sha256="2"),
-            Entry("train/a/5", "a", "training", sha256="2"),
-            Entry("train/a/6", "a", "training", sha256="3"),
-            Entry("train/a/7", "a", sha256="3", verdict="unreadable"),
+            FileRecord("train/a/1", "a", "training", sha256="1"),
+            FileRecord("train/a/2", "a", "training", sha256="1"),
+            FileRecord("test/a/3", "a", "validation", sha256="1"),
+            FileRecord("train/b/4", "b", "training", sha256="2"),
+            FileRecord("train/a/5", "a", "training", sha256="2"),
+            FileRecord("train/a/6", "a", "training", sha256="3"),
+            FileRecord("train/a/7", "a", sha256="3", verdict="unreadable"),
         ]
     )
     first, second = ("train/a/1", "train/a/2", "test/a/3"), ("train/b/4", "train/a/5")

@@ -31,7 +31,7 @@ def test_several_models_and_crops(tiny_digits_run, command, tmp_path, monkeypatc
     assert shown.status == 0, shown.err
     assert "ensemble of 2" in shown.out and "10 crops" in shown.out and "to the first" in shown.out
     assert f"report: {tmp_path / 'report' / 'report.html'}" in shown.out
-    assert "a mirrored picture of digits is of no class" in shown.err
+    assert "a mirrored image of digits is of no class" in shown.err
     figures = json.loads((tmp_path / "report" / "report.json").read_text())
     alone, _, same, _, together, _ = figures["rows"]
     # Two copies of a model are, averaged, that model.
@@ -52,8 +52,8 @@ def test_runs_are_compared(tiny_digits_run, command, tmp_path, recwarn):
     other = shutil.copytree(run, tmp_path / f"{'a-name-that-is-long-' * 5}")
     outcome = command("compare-runs", run, other, "--plot", tmp_path / "curves.png", "--json")
     assert outcome.status == 0, outcome.err
-    with Image.open(tmp_path / "curves.png") as picture:
-        assert picture.width == 1200
+    with Image.open(tmp_path / "curves.png") as image:
+        assert image.width == 1200
     # Matplotlib warns where names leave the curves no room.
     assert not [warning for warning in recwarn if "collapsed" in str(warning.message)]
     figures = json.loads(outcome.out)
@@ -107,7 +107,7 @@ def test_a_mistake_is_one_sentence(arguments, parts, tiny_digits_run, command):
     refused(outcome, *[part.replace("{run}", run) for part in parts])
 
 
-def test_runs_of_different_pictures_need_data_named(tiny_digits_run, command, tmp_path):
+def test_runs_of_different_images_need_data_named(tiny_digits_run, command, tmp_path):
     run = tiny_digits_run.folder.path
     other = shutil.copytree(run, tmp_path / "other")
     recipe = (other / "recipe.yaml").read_text()

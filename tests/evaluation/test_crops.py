@@ -1,4 +1,4 @@
-"""Where crops lie, on pictures whose pixels are their own coordinates, and how many pass through a model."""
+"""Where crops lie, on images whose pixels are their own coordinates, and how many pass through a model."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from PIL import Image
 from kerascnn import InputError, data
 from kerascnn.evaluation import Predictor, Protocol, evaluate
 from kerascnn.evaluation.crops import crops
-from kerascnn.evaluation.predictors import Facts
+from kerascnn.evaluation.predictors import ModelMetadata
 from kerascnn.evaluation.protocols import protocol_of
 from kerascnn.evaluation.streams import crop_batches
 from kerascnn.training import Recipe
@@ -18,7 +18,7 @@ SIZE = 28
 
 
 def coordinates(height, width):
-    """A picture whose red is the row and whose green is the column; as large as a scale, it is not resized."""
+    """An image whose red is the row and whose green is the column; as large as a scale, it is not resized."""
     rows, columns = np.indices((height, width))
     return np.stack([rows, columns, 0 * rows], axis=-1).astype(np.uint8)
 
@@ -34,7 +34,7 @@ def places(found):
 
 
 TEN = [
-    # top left, top right, bottom left, bottom right, centre of the central square of a picture of 32 x 50
+    # top left, top right, bottom left, bottom right, centre of the central square of an image of 32 x 50
     ((0, 9), (27, 36)), ((0, 13), (27, 40)), ((4, 9), (31, 36)), ((4, 13), (31, 40)), ((2, 11), (29, 38)),
     # and their mirrors, which begin with the last column
     ((0, 36), (27, 9)), ((0, 40), (27, 13)), ((4, 36), (31, 9)), ((4, 40), (31, 13)), ((2, 38), (29, 11)),
@@ -80,9 +80,9 @@ def test_144_crops_at_each_scale(side, upright):
 
 
 def test_the_centre_of_ten_crops_is_the_one_crop():
-    picture = np.random.default_rng(0).integers(0, 256, (300, 421, 3)).astype(np.uint8)
-    [centre] = crops(picture, 256, 224, "1 crop").numpy()
-    np.testing.assert_array_equal(crops(picture, 256, 224, "10 crops").numpy()[4], centre)
+    image = np.random.default_rng(0).integers(0, 256, (300, 421, 3)).astype(np.uint8)
+    [centre] = crops(image, 256, 224, "1 crop").numpy()
+    np.testing.assert_array_equal(crops(image, 256, 224, "10 crops").numpy()[4], centre)
 
 
 @pytest.mark.parametrize(
@@ -98,22 +98,22 @@ def test_the_centre_of_ten_crops_is_the_one_crop():
     ],
 )
 def test_scales_and_counts(name, size, fraction, sides, views):
-    facts = Facts(("a", "b"), size, fraction)
+    facts = ModelMetadata(("a", "b"), size, fraction)
     assert (Protocol(name).sides(facts), Protocol(name).views(facts)) == (sides, views)
 
 
 def test_the_protocols_of_recipes():
-    assert str(protocol_of(Recipe.load("googlenet"), Facts(("a", "b"), 224, 0.875))) == (
+    assert str(protocol_of(Recipe.load("googlenet"), ModelMetadata(("a", "b"), 224, 0.875))) == (
         "144 crops at 256, 288, 320, 352"
     )
-    half = Facts(("a", "b"), 112, 0.875)
+    half = ModelMetadata(("a", "b"), 112, 0.875)
     assert protocol_of(Recipe.load("vgg16"), half) == Protocol("dense", (128, 192, 256))
     assert protocol_of(Recipe.load("resnet_small"), half) == Protocol("1 crop")
 
 
 def test_impossible_protocols():
     with mentioning(InputError, "200 pixels", "224"):
-        Protocol("10 crops", (200,)).sides(Facts(("a", "b"), 224, 0.875))
+        Protocol("10 crops", (200,)).sides(ModelMetadata(("a", "b"), 224, 0.875))
     with mentioning(InputError, "'11 crops'", "did you mean 1"):
         Protocol("11 crops")
 
@@ -123,7 +123,7 @@ class Brightness(Predictor):
 
     kind = "counting"
     path = None
-    facts = Facts(("a", "b"), SIZE, 0.875)
+    facts = ModelMetadata(("a", "b"), SIZE, 0.875)
 
     def __init__(self):
         self.batches = []
@@ -146,33 +146,33 @@ def three_sizes(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "views"), [("1 crop", 1), ("10 crops", 10), ("144 crops", 144)])
-def test_each_picture_is_read_once_and_each_crop_asked_about_once(name, views, three_sizes, monkeypatch):
-    import kerascnn.data.reading as reading
+def test_each_image_is_read_once_and_each_crop_asked_about_once(name, views, three_sizes, monkeypatch):
+    import kerascnn.data.pipeline.decode as reading
 
     read = []
-    original = reading.read_picture
-    monkeypatch.setattr(reading, "read_picture", lambda path: read.append(str(path)) or original(path))
+    original = reading.read_image
+    monkeypatch.setattr(reading, "read_image", lambda path: read.append(str(path)) or original(path))
     predictor = Brightness()
     scores = evaluate(predictor, three_sizes, protocol=Protocol(name))
     assert sorted(read) == sorted(three_sizes.validation.paths)
     assert sum(predictor.batches) == 20 * views
-    # Batches are full across pictures, and no larger.
+    # Batches are full across images, and no larger.
     assert predictor.batches == [64] * (20 * views // 64) + [20 * views % 64] * (20 * views % 64 > 0)
     np.testing.assert_array_equal(scores.sizes[:4], [(32, 50), (50, 32), (40, 40), (32, 50)])
 
 
 def test_probabilities_are_averaged_over_the_crops(three_sizes):
     scores = evaluate(Brightness(), three_sizes, protocol=Protocol("10 crops"))
-    # The first pixels of the ten crops of a picture of 32 x 50.
+    # The first pixels of the ten crops of an image of 32 x 50.
     firsts = np.array([first for first, _ in TEN]) + 1.0
     np.testing.assert_allclose(
         scores.probabilities[0], (firsts / firsts.sum(axis=1, keepdims=True)).mean(axis=0), rtol=1e-6
     )
-    # The seven pictures that lie have more columns than rows; so have, through the mirrors, the six squares.
+    # The seven images that lie have more columns than rows; so have, through the mirrors, the six squares.
     assert scores.right() == 13
 
 
-def test_crops_of_one_batch_come_from_several_pictures(three_sizes):
+def test_crops_of_one_batch_come_from_several_images(three_sizes):
     batches = list(crop_batches(three_sizes.validation, "10 crops", (32,), SIZE).as_numpy_iterator())
-    numbers = np.concatenate([pictures for _, pictures, _ in batches])
+    numbers = np.concatenate([images for _, images, _ in batches])
     np.testing.assert_array_equal(numbers, np.repeat(np.arange(20), 10))

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from kerascnn import InputError
-from kerascnn.data.pictures import read_picture
-from kerascnn.data.pipeline import views_of
+from kerascnn.data.ingestion.image_formats import read_image
+from kerascnn.data.pipeline.pipeline import views_of
 from kerascnn.evaluation import Embedding, KerasPredictor, embed, naming, open_predictor
-from kerascnn.evaluation.embedding_pictures import neighbours_figure
+from kerascnn.evaluation.embedding_images import neighbours_figure
 from kerascnn.export import deployable
 from kerascnn.export.saved_model import write_saved_model
 from kerascnn.export.tflite import write_tflite
@@ -50,8 +50,8 @@ def models(tmp_path_factory):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    folder = tmp_path / "pictures"
+def images(tmp_path):
+    folder = tmp_path / "images"
     folder.mkdir()
     for name, colour in COLOURS.items():
         Image.new("RGB", (20, 30), colour).save(folder / name)
@@ -59,18 +59,18 @@ def pictures(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["colours.keras", "colours"])
-def test_features_are_what_the_dense_layer_is_given(models, pictures, form):
-    embedding = embed(open_predictor(models / form), [pictures])
+def test_features_are_what_the_dense_layer_is_given(models, images, form):
+    embedding = embed(open_predictor(models / form), [images])
     assert [path.name for path in embedding.paths] == sorted(COLOURS)
     assert embedding.features.dtype == np.float32
     expected = np.array([COLOURS[path.name] for path in embedding.paths]) / 255
     np.testing.assert_allclose(embedding.features, expected, atol=1e-6)
 
 
-def test_pictures_are_cut_as_for_evaluation(tmp_path):
-    picture = np.full((32, 48, 3), (0, 255, 0), "uint8")
-    picture[4:28, 12:36] = (255, 0, 0)
-    Image.fromarray(picture).save(tmp_path / "red centre.png")
+def test_images_are_cut_as_for_evaluation(tmp_path):
+    image = np.full((32, 48, 3), (0, 255, 0), "uint8")
+    image[4:28, 12:36] = (255, 0, 0)
+    Image.fromarray(image).save(tmp_path / "red centre.png")
     [whole] = embed(mean_colours(), [tmp_path]).features
     [centre] = embed(mean_colours(crop_fraction=0.5), [tmp_path]).features
     # The central square is 32 x 32, 24 x 24 of it red; its central 16 x 16 are red, as what is blurred into them is.
@@ -78,8 +78,8 @@ def test_pictures_are_cut_as_for_evaluation(tmp_path):
     np.testing.assert_allclose(centre, [1, 0, 0], atol=1e-5)
 
 
-def test_a_network_inside_another_is_looked_into(pictures):
-    [red] = embed(mean_colours(nested=True), [pictures / "red.png"]).features
+def test_a_network_inside_another_is_looked_into(images):
+    [red] = embed(mean_colours(nested=True), [images / "red.png"]).features
     np.testing.assert_allclose(red, [250 / 255, 0, 0], atol=1e-6)
 
 
@@ -92,7 +92,7 @@ def test_a_trained_network(tiny_digits_run, photographs, tmp_path):
         layer for layer in tiny_digits_run.model.layers[::-1] if isinstance(layer, keras.layers.Dense)
     ).get_weights()
     scores = np.exp(embedding.features.astype(float) @ kernel + bias)
-    expected = KerasPredictor(tiny_digits_run.model).probabilities(views_of(list(map(read_picture, places)), 32, 1.0))
+    expected = KerasPredictor(tiny_digits_run.model).probabilities(views_of(list(map(read_image, places)), 32, 1.0))
     np.testing.assert_allclose(scores / scores.sum(axis=1, keepdims=True), expected, atol=1e-5)
     write_saved_model(deployable(tiny_digits_run.model), tmp_path / "exported")
     exported = embed(open_predictor(tmp_path / "exported"), places)
@@ -100,27 +100,27 @@ def test_a_trained_network(tiny_digits_run, photographs, tmp_path):
     np.testing.assert_allclose(exported.features, embedding.features, rtol=1e-4, atol=1e-4)
 
 
-def test_many_pictures_are_read_once_each(tmp_path, monkeypatch):
+def test_many_images_are_read_once_each(tmp_path, monkeypatch):
     count = 2 * naming.BATCH + 3
     for number in range(count):
         Image.new("RGB", (8, 8), (number, 0, 255)).save(tmp_path / f"{number:02}.png")
     read = []
-    monkeypatch.setattr(naming, "read_picture", lambda path: read.append(path) or read_picture(path))
+    monkeypatch.setattr(naming, "read_image", lambda path: read.append(path) or read_image(path))
     embedding = embed(mean_colours(), [tmp_path])
     assert read == list(embedding.paths) == sorted(tmp_path.iterdir())
     np.testing.assert_allclose(255 * embedding.features[:, 0], np.arange(count), atol=2e-4)
 
 
-def test_a_damaged_picture(pictures):
-    (pictures / "cut.png").write_bytes((pictures / "red.png").read_bytes()[:40])
+def test_a_damaged_image(images):
+    (images / "cut.png").write_bytes((images / "red.png").read_bytes()[:40])
     with mentioning(InputError, "cut.png", "cannot be read"):
-        embed(mean_colours(), [pictures])
+        embed(mean_colours(), [images])
     told = []
-    embedding = embed(mean_colours(), [pictures], told.append)
+    embedding = embed(mean_colours(), [images], told.append)
     assert [path.name for path in embedding.paths] == sorted(COLOURS)
     assert len(told) == 1 and "cut.png cannot be read" in str(told[0])
-    with mentioning(InputError, "no picture"):
-        embed(mean_colours(), [pictures / "cut.png"], told.append)
+    with mentioning(InputError, "no image"):
+        embed(mean_colours(), [images / "cut.png"], told.append)
 
 
 def hand_made():
@@ -161,8 +161,8 @@ def test_files(tmp_path):
             Embedding.load(tmp_path / name)
 
 
-def test_the_picture_has_a_row_a_picture(pictures):
-    embedding = embed(mean_colours(), [pictures])
+def test_the_image_has_a_row_a_image(images):
+    embedding = embed(mean_colours(), [images])
     figure = neighbours_figure(embedding, [0, 3], "alike", k=2)
     tiles = [axes for axes in figure.axes if axes.images]
     colours = [tuple(axes.images[0].get_array()[100, 100]) for axes in tiles]
@@ -175,11 +175,11 @@ def test_the_picture_has_a_row_a_picture(pictures):
     assert tiles[0].get_position().y0 > tiles[3].get_position().y0
 
 
-def test_command(models, pictures, tmp_path, command, monkeypatch):
+def test_command(models, images, tmp_path, command, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (pictures / "cut.png").write_bytes(b"not a picture")
+    (images / "cut.png").write_bytes(b"not an image")
     outcome = command(
-        "embed", models / "colours", "pictures", "--neighbours", "seen/alike.png", "--of", pictures / "red.png",
+        "embed", models / "colours", "images", "--neighbours", "seen/alike.png", "--of", images / "red.png",
         "--nearest", 2, "--json",
     )  # fmt: skip
     assert outcome.status == 1
@@ -190,50 +190,50 @@ def test_command(models, pictures, tmp_path, command, monkeypatch):
     assert done == {
         "model": str(models / "colours"),
         "file": "features.npz",
-        "pictures": 4,
+        "images": 4,
         "dimensions": 3,
         "skipped": [told.removeprefix("kerascnn: ")],
     }
-    assert alike["image"] == "pictures/red.png"
-    assert [one["image"] for one in alike["nearest"]] == ["pictures/dark red.png", "pictures/orange.png"]
+    assert alike["image"] == "images/red.png"
+    assert [one["image"] for one in alike["nearest"]] == ["images/dark red.png", "images/orange.png"]
     assert [one["similarity"] for one in alike["nearest"]] == pytest.approx([1, 1 / 1.25**0.5], abs=1e-6)
-    with Image.open("seen/alike.png") as picture:
-        # Three pictures in one row.
-        assert picture.format == "PNG" and picture.width > 2 * picture.height
+    with Image.open("seen/alike.png") as image:
+        # Three images in one row.
+        assert image.format == "PNG" and image.width > 2 * image.height
     with np.load("features.npz") as stored:
         assert set(stored) == {"features", "paths"}
         assert stored["features"].dtype == np.float32
-        assert list(stored["paths"]) == [f"pictures/{name}" for name in sorted(COLOURS)]
+        assert list(stored["paths"]) == [f"images/{name}" for name in sorted(COLOURS)]
 
 
-def test_what_is_printed(models, pictures, tmp_path, command):
-    outcome = command("embed", models / "colours.keras", pictures, "--to", tmp_path / "f.npz")
-    assert (outcome.status, outcome.out) == (0, f"4 pictures, 3 features each: {tmp_path}/f.npz\n")
+def test_what_is_printed(models, images, tmp_path, command):
+    outcome = command("embed", models / "colours.keras", images, "--to", tmp_path / "f.npz")
+    assert (outcome.status, outcome.out) == (0, f"4 images, 3 features each: {tmp_path}/f.npz\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        ("{models}/missing {pictures}", ["no model", "{models}/missing"]),
-        ("{models}/colours.keras {pictures}/missing.png", ["no file", "{pictures}/missing.png"]),
-        ("{models}/colours.keras {pictures}/notes.txt", ["notes.txt", "not an image"]),
-        ("{models}/colours.keras {pictures} --to features.npy", ["--to", ".npz", "features.npy"]),
-        ("{models}/colours.keras {pictures} --neighbours a.gif", ["--neighbours", ".png", "a.gif"]),
-        ("{models}/colours.keras {pictures} --to folder.npz", ["--to", "folder.npz", "folder"]),
-        ("{models}/colours.keras {pictures} --nearest 0", ["--nearest", "at least 1", "'0'"]),
-        ("{models}/colours.keras {pictures} --nearest 3", ["--nearest", "--neighbours"]),
-        ("{models}/colours.keras {pictures} --of a.png", ["--of", "--neighbours"]),
-        ("{models}/colours.keras {pictures} --neighbours a.png --of b.png", ["--of b.png", "4 pictures"]),
-        ("{models}/colours.tflite {pictures}", ["colours.tflite", "TFLite", "features"]),
-        ("{models}/bare.keras {pictures}", ["bare.keras", "dense layer"]),
-        ("{models}/bare {pictures}", ["bare", "dense layer"]),
+        ("{models}/missing {images}", ["no model", "{models}/missing"]),
+        ("{models}/colours.keras {images}/missing.png", ["no file", "{images}/missing.png"]),
+        ("{models}/colours.keras {images}/notes.txt", ["notes.txt", "not an image"]),
+        ("{models}/colours.keras {images} --to features.npy", ["--to", ".npz", "features.npy"]),
+        ("{models}/colours.keras {images} --neighbours a.gif", ["--neighbours", ".png", "a.gif"]),
+        ("{models}/colours.keras {images} --to folder.npz", ["--to", "folder.npz", "folder"]),
+        ("{models}/colours.keras {images} --nearest 0", ["--nearest", "at least 1", "'0'"]),
+        ("{models}/colours.keras {images} --nearest 3", ["--nearest", "--neighbours"]),
+        ("{models}/colours.keras {images} --of a.png", ["--of", "--neighbours"]),
+        ("{models}/colours.keras {images} --neighbours a.png --of b.png", ["--of b.png", "4 images"]),
+        ("{models}/colours.tflite {images}", ["colours.tflite", "TFLite", "features"]),
+        ("{models}/bare.keras {images}", ["bare.keras", "dense layer"]),
+        ("{models}/bare {images}", ["bare", "dense layer"]),
     ],
 )
-def test_a_mistake_is_one_sentence(arguments, parts, models, pictures, tmp_path, command, monkeypatch):
-    (pictures / "notes.txt").write_text("no picture")
+def test_a_mistake_is_one_sentence(arguments, parts, models, images, tmp_path, command, monkeypatch):
+    (images / "notes.txt").write_text("no image")
     (tmp_path / "here" / "folder.npz").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
-    places = {"models": models, "pictures": pictures}
+    places = {"models": models, "images": images}
     outcome = command("embed", *[word.format(**places) for word in arguments.split()])
     refused(outcome, *[part.format(**places) for part in parts])
     assert outcome.out == ""
@@ -242,8 +242,8 @@ def test_a_mistake_is_one_sentence(arguments, parts, models, pictures, tmp_path,
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["folder.npz"]
 
 
-def test_one_picture_has_no_neighbours(models, pictures, tmp_path, command):
-    arguments = "embed", models / "colours.keras", pictures / "red.png", "--to", tmp_path / "f.npz", "--neighbours"
+def test_one_image_has_no_neighbours(models, images, tmp_path, command):
+    arguments = "embed", models / "colours.keras", images / "red.png", "--to", tmp_path / "f.npz", "--neighbours"
     outcome = command(*arguments, tmp_path / "alike.png")
     assert outcome.out == ""
     refused(outcome, "red.png", "neighbours")

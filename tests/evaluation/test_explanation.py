@@ -11,7 +11,7 @@ from kerascnn import InputError
 from kerascnn.applications import create
 from kerascnn.evaluation import KerasPredictor
 from kerascnn.evaluation.explanation import Activation, Explainer
-from kerascnn.evaluation.explanation_pictures import Names, channel_tiles, filter_tiles, overlay, tiles
+from kerascnn.evaluation.explanation_images import Names, channel_tiles, filter_tiles, overlay, tiles
 from kerascnn.evaluation.maps import last_map, last_of_every_size, maps_between
 from kerascnn.training import Recipe
 from kerascnn.training.assembly import build
@@ -114,11 +114,11 @@ def test_without_convolution_there_is_nothing_to_show():
         Explainer(KerasPredictor(model))
 
 
-def test_heat_colours_the_picture():
-    picture = np.full((4, 4, 3), 100.0)
-    np.testing.assert_array_equal(overlay(picture, np.zeros((2, 2))), picture)
+def test_heat_colours_the_image():
+    image = np.full((4, 4, 3), 100.0)
+    np.testing.assert_array_equal(overlay(image, np.zeros((2, 2))), image)
     # Jet ends in half a red.
-    np.testing.assert_allclose(overlay(picture, np.array([[7.0]]))[0, 0], [40 + 0.6 * 127.5, 40, 40], atol=0.501)
+    np.testing.assert_allclose(overlay(image, np.array([[7.0]]))[0, 0], [40 + 0.6 * 127.5, 40, 40], atol=0.501)
 
 
 def test_filters_are_scaled_one_by_one():
@@ -136,8 +136,8 @@ def test_the_strongest_channels_come_first():
 
 
 def test_tiles_lie_in_a_square():
-    pictures = np.arange(3, dtype="uint8")[:, None, None, None] * np.ones((1, 24, 24, 3), "uint8")
-    sheet = tiles(pictures)
+    images = np.arange(3, dtype="uint8")[:, None, None, None] * np.ones((1, 24, 24, 3), "uint8")
+    sheet = tiles(images)
     assert sheet.shape == (102, 102, 3)
     assert [sheet[place][0] for place in ((2, 2), (2, 99), (99, 2), (99, 99), (0, 50))] == [0, 1, 2, 255, 255]
 
@@ -155,14 +155,14 @@ def test_the_command_names_its_files(digits_run, photographs, command, tmp_path)
     assert outcome.status == 0, outcome.err
     said = json.loads(outcome.out)
     assert said["layer"] == "conv4_3_relu"
-    assert [one["image"] for one in said["pictures"]] == list(map(str, images))
-    first, second = said["pictures"]
+    assert [one["image"] for one in said["images"]] == list(map(str, images))
+    first, second = said["images"]
     assert len(first["top"]) == 3 and list(first["activations"]) == ["conv2_3_relu", "conv3_3_relu", "conv4_3_relu"]
     files = [said["filters"], first["grad_cam"], second["grad_cam"], *first["activations"].values()]
     assert len(set(files)) == 6
     for file in files:
-        with Image.open(file) as picture:
-            assert picture.width > 100
+        with Image.open(file) as image:
+            assert image.width > 100
 
 
 def test_what_cannot_be_read_is_told_and_left_out(tiny_digits_run, photographs, command, tmp_path):

@@ -1,4 +1,4 @@
-"""Networks over whole pictures, held against the networks that they were."""
+"""Networks over whole images, held against the networks that they were."""
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ from support.messages import mentioning
 GENERATOR = np.random.default_rng(0)
 
 
-def pictures(count, height, width):
+def random_images(count, height, width):
     return GENERATOR.integers(0, 256, (count, height, width, 3)).astype("float32")
 
 
@@ -34,7 +34,7 @@ def classifier(name, size, mean=None, **arguments):
 )
 def test_the_same_network_at_its_own_size(name, size):
     model = classifier(name, size, classifier_activation=None)
-    images = pictures(3, size, size)
+    images = random_images(3, size, size)
     logits = model.predict(images, verbose=0)
     network = fully_convolutional(model)
     maps = network.predict(images, verbose=0)
@@ -66,7 +66,7 @@ def test_every_place_is_the_network_on_the_crop_that_it_sees(ending):
         ]
     )
     network = fully_convolutional(KerasPredictor(model).network)
-    image = pictures(1, 20, 28)
+    image = random_images(1, 20, 28)
     maps = network(image).numpy()
     # Steps of 2 and of 2 make 4 pixels a place.
     assert maps.shape == (1, 3, 5, 3)
@@ -77,21 +77,21 @@ def test_every_place_is_the_network_on_the_crop_that_it_sees(ending):
             bounds.check(maps[0, row, column], expected, bounds.of_probabilities(model, expected))
 
 
-def test_a_mean_picture_is_stretched():
+def test_a_mean_image_is_stretched():
     mean = GENERATOR.uniform(80, 160, (32, 32, 3)).astype("float32")
     model = classifier("resnet20", 32, mean=mean)
     network = fully_convolutional(model)
-    images = pictures(2, 32, 32)
+    images = random_images(2, 32, 32)
     expected = model(images).numpy()
     bounds.check(network(images).numpy()[:, 0, 0], expected, bounds.of_probabilities(model, expected))
-    assert network(pictures(1, 40, 52)).shape == (1, 3, 6, 5)
+    assert network(random_images(1, 40, 52)).shape == (1, 3, 6, 5)
 
 
 def test_probabilities_are_averaged_over_places_mirrors_and_scales():
     model = classifier("resnet20", 32)
     # Untrained, it would be sure of everything.
     model.get_layer("fc").kernel.assign(0.01 * model.get_layer("fc").kernel)
-    images = pictures(20, 32, 32).astype(np.uint8)
+    images = random_images(20, 32, 32).astype(np.uint8)
     examples = data.ArrayExamples(images, np.arange(20) % 5)
     loaded = data.DataSet("noise", "noise", tuple("abcde"), examples, examples)
     measured = evaluate(KerasPredictor(model), loaded, protocol=Protocol("dense", (32,)))

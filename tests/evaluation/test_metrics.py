@@ -30,12 +30,12 @@ def named(labels, predictions, confidences=None, classes="abc", sizes=None):
     return Scores(tuple(classes), np.array(labels), probabilities, sizes)
 
 
-@pytest.mark.parametrize(("wrong", "pictures"), [(5, 100), (0, 360), (3, 3), (1, 2)])
-def test_wilson_intervals(wrong, pictures):
+@pytest.mark.parametrize(("wrong", "images"), [(5, 100), (0, 360), (3, 3), (1, 2)])
+def test_wilson_intervals(wrong, images):
     """The interval's ends solve |p - rate| = z sqrt(p (1 - p) / n)."""
-    error = error_of(wrong, pictures)
+    error = error_of(wrong, images)
     for end in (error.low, error.high):
-        assert abs(end - error.rate) == pytest.approx(1.959964 * math.sqrt(end * (1 - end) / pictures), abs=1e-6)
+        assert abs(end - error.rate) == pytest.approx(1.959964 * math.sqrt(end * (1 - end) / images), abs=1e-6)
     assert 0 <= error.low <= error.rate <= error.high <= 1
 
 
@@ -47,9 +47,9 @@ def test_an_error_in_words():
 def test_classes():
     scores = named([0, 0, 0, 1, 1], [0, 0, 1, 1, 0], classes="abcd")
     a, b, c, _ = by_class(scores)
-    assert (a.pictures, a.right, a.precision, a.recall) == (3, 2, 2 / 3, 2 / 3)
-    assert (b.pictures, b.right, b.precision, b.recall, b.f1) == (2, 1, 0.5, 0.5, 0.5)
-    # No picture is of c, none is said to be.
+    assert (a.images, a.right, a.precision, a.recall) == (3, 2, 2 / 3, 2 / 3)
+    assert (b.images, b.right, b.precision, b.recall, b.f1) == (2, 1, 0.5, 0.5, 0.5)
+    # No image is of c, none is said to be.
     assert c == ("c", 0, 0, None, None, None)
 
 
@@ -59,14 +59,14 @@ def test_calibration():
     measured = calibration(named([0] * 20, predictions, confidences))
     # Ten are right for 0.8 of 0.9, ten for 0.7 of 0.61.
     assert measured.error == pytest.approx((10 * 0.1 + 10 * 0.09) / 20, abs=1e-6)
-    assert measured.pictures.sum() == 20
-    np.testing.assert_allclose(measured.accuracy[measured.pictures > 0], [0.7, 0.8])
-    np.testing.assert_allclose(measured.confidence[measured.pictures > 0], [0.61, 0.9])
+    assert measured.images.sum() == 20
+    np.testing.assert_allclose(measured.accuracy[measured.images > 0], [0.7, 0.8])
+    np.testing.assert_allclose(measured.confidence[measured.images > 0], [0.61, 0.9])
 
 
 def test_a_sure_model_that_is_right_is_calibrated():
     sure = Scores(("a", "b"), np.array([0, 1]), np.array([[1.0000001, 0], [0, 1]], "float32"))
-    assert calibration(sure).pictures[-1] == 2
+    assert calibration(sure).images[-1] == 2
     assert calibration(sure).error == 0
 
 
@@ -95,7 +95,7 @@ def test_the_most_wrong_are_the_surest():
     ("only_first", "only_second", "verdict"),
     [(5, 0, "neither"), (6, 0, "first"), (12, 30, "second"), (0, 0, "neither")],
 )
-def test_mcnemar_is_a_coin_thrown_for_every_picture_that_they_differ_on(only_first, only_second, verdict):
+def test_mcnemar_is_a_coin_thrown_for_every_image_that_they_differ_on(only_first, only_second, verdict):
     differing = only_first + only_second
     labels = [0] * (differing + 10)
     first = named(labels, [0] * only_first + [1] * only_second + [0] * 7 + [1] * 3)
@@ -107,8 +107,8 @@ def test_mcnemar_is_a_coin_thrown_for_every_picture_that_they_differ_on(only_fir
     assert test.verdict == verdict
 
 
-def test_models_are_compared_on_the_same_pictures():
-    with mentioning(InputError, "same pictures"):
+def test_models_are_compared_on_the_same_images():
+    with mentioning(InputError, "same images"):
         mcnemar(named([0, 1], [0, 1]), named([1, 0], [0, 1]))
     # The order of the columns does not matter.
     swapped = named([1, 0], [1, 0], classes=("b", "a"))

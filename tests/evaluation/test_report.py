@@ -21,7 +21,7 @@ VOID = {"meta", "img", "br"}
 
 
 class Reader(HTMLParser):
-    """Collects a page's words, pictures and links, and whether every element is closed."""
+    """Collects a page's words, images and links, and whether every element is closed."""
 
     def __init__(self):
         super().__init__()
@@ -76,10 +76,10 @@ def test_json_and_csv_agree_with_the_scores(report):
     figures = json.loads((folder / "report.json").read_text())
     scores = measured.result.scores
     assert figures["top1_error"] == 1 - scores.right() / len(scores.labels)
-    assert np.sum(figures["confusion"]) == figures["pictures"] == len(scores.labels)
+    assert np.sum(figures["confusion"]) == figures["images"] == len(scores.labels)
     assert figures["crops"] == "10 crops" and figures["model"] == "ensemble of 2"
     assert [row["views"] for row in figures["models_and_crops"]] == [1, 10, 2, 20]
-    assert sum(one["pictures"] for one in figures["calibration"]) == figures["pictures"]
+    assert sum(one["images"] for one in figures["calibration"]) == figures["images"]
     with (folder / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6 * len(scores.labels)
@@ -89,7 +89,7 @@ def test_json_and_csv_agree_with_the_scores(report):
     assert {(row["height"], row["width"]) for row in own} == {("32", "32")}
 
 
-def test_pictures_in_files_are_named_by_class_and_file(tmp_path, photographs):
+def test_images_in_files_are_named_by_class_and_file(tmp_path, photographs):
     loaded = data.load(photographs)
     count = len(loaded.validation)
     probabilities = np.tile(np.array([[0.9, 0.1]], "float32"), (count, 1))
@@ -99,7 +99,7 @@ def test_pictures_in_files_are_named_by_class_and_file(tmp_path, photographs):
     reader = read(page.read_text(encoding="utf-8"))
     assert reader.tags.count("figure") == (scores.labels == 1).sum() > 0
     with (tmp_path / "report" / "predictions.csv").open(newline="") as file:
-        names = [row["picture"] for row in csv.DictReader(file)]
+        names = [row["image"] for row in csv.DictReader(file)]
     assert {name.split("/")[0] for name in names} == {"lying", "standing"}
     assert len(set(names)) == count
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from kerascnn import InputError, data
 from kerascnn.evaluation import KerasPredictor, Scores, evaluate, open_predictor
-from kerascnn.evaluation.predictors import Facts
+from kerascnn.evaluation.predictors import ModelMetadata
 from kerascnn.evaluation.run_report import report_run
 from kerascnn.layers import ClassLabels
 from kerascnn.training import RunFolder
@@ -55,7 +55,7 @@ def red_data(reds, labels, class_names):
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 130])
-def test_every_picture_counts_once_whatever_the_batch(count):
+def test_every_image_counts_once_whatever_the_batch(count):
     labels = np.arange(count) % 3
     wrong = np.arange(count) % 7 == 0
     reds = 10 * np.where(wrong, (labels + 1) % 3, labels)
@@ -75,18 +75,18 @@ def test_classes_are_matched_by_name():
 @pytest.mark.parametrize("shape", [(None, None, 3), (8, 9, 3), (8, 8, 1), (8,)])
 def test_other_models_are_refused(shape):
     model = keras.Sequential([keras.Input(shape), keras.layers.Dense(3)])
-    with mentioning(InputError, "square RGB pictures"):
+    with mentioning(InputError, "square RGB images"):
         KerasPredictor(model)
 
 
 def test_a_model_without_names_gets_numbers():
     model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
-    assert KerasPredictor(model).facts == Facts(("class 0", "class 1"), 4, 1.0)
+    assert KerasPredictor(model).facts == ModelMetadata(("class 0", "class 1"), 4, 1.0)
 
 
 def test_the_main_classifier_is_the_one_that_predicts(tiny_stripes_run, photographs):
     predictor = open_predictor(tiny_stripes_run.folder.path)
-    assert predictor.facts == Facts(("lying", "standing"), 16, 0.875)
+    assert predictor.facts == ModelMetadata(("lying", "standing"), 16, 0.875)
     loaded = data.load(photographs)
     measured = evaluate(predictor, loaded)
     assert measured.accuracy() == pytest.approx(tiny_stripes_run.folder.history()[-1]["val_main_top1"])
@@ -120,11 +120,11 @@ def test_plots_of_a_run(run, request, photographs, few_digits, tmp_path):
     assert scores.accuracy() < 1
     report_run(folder, scores, "a title", loaded.validation, predictor.facts)
     for name in ("curves.png", "confusion_matrix.png"):
-        with Image.open(folder.path / name) as picture:
-            pixels = np.asarray(picture.convert("L"))
+        with Image.open(folder.path / name) as image:
+            pixels = np.asarray(image.convert("L"))
         assert min(pixels.shape) > 300
         # A drawn plot is neither blank nor black; where all predictions are of one class of two, half of it is dark.
         assert 0.001 < np.mean(pixels < 200) < 0.7
     written = list((folder.tensorboard / "validation").iterdir())
-    for picture in (b"confusion matrix", b"most wrong predictions"):
-        assert any(picture in file.read_bytes() for file in written)
+    for image in (b"confusion matrix", b"most wrong predictions"):
+        assert any(image in file.read_bytes() for file in written)

@@ -66,7 +66,7 @@ def test_what_cannot_be_averaged(greys, tmp_path):
     ours = Scores(("a", "b"), np.array([0]), np.array([[0.8, 0.2]], "float32"))
     with mentioning(InputError, "'c'"):
         ensemble([ours, Scores(("a", "b", "c"), np.array([0]), np.array([[1, 0, 0]], "float32"))])
-    with mentioning(InputError, "different pictures"):
+    with mentioning(InputError, "different images"):
         ensemble([ours, Scores(("a", "b"), np.array([1]), np.array([[1, 0]], "float32"))])
     lone = grey_model(tmp_path / "lone.keras", 8, ("light", "dark"), 50.0)
     with mentioning(InputError, "lone.keras", "run folder", "recipe"):

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from kerascnn import InputError
-from kerascnn.data.tracking import untracked
 from kerascnn.evaluation.scores import Scores
 from kerascnn.experiments import Arm, Claim, Experiment, Scale, find, measures
 from kerascnn.experiments import runs as runs_module
 from kerascnn.experiments.measures import measure
 from kerascnn.experiments.report import Outcome, write_outcome
 from kerascnn.experiments.runs import ArmRun, run_arm
-from kerascnn.training import Conduct, Diverged, RunFolder, resolved
+from kerascnn.files.progress import untracked
+from kerascnn.training import RunConfig, RunFolder, TrainingDivergedError, resolved
 from support.messages import mentioning
 from support.tiny_training import tiny_networks
 
@@ -106,9 +106,7 @@ def test_copies_differ_in_nothing(two, few_digits, tiny_digits_run, tmp_path):
     said = json.loads((tmp_path / "left" / "results.json").read_text())
     assert said["claims"] == measured.verdicts and said["seeds"] == [0] and "tensorflow" in said["versions"]
     text = (tmp_path / "left" / "table.md").read_text()
-    assert (
-        "| one | 8.75 |" in text and "160 training and 40 test pictures of digits at 32 x 32 pixels, 60 steps" in text
-    )
+    assert "| one | 8.75 |" in text and "160 training and 40 test images of digits at 32 x 32 pixels, 60 steps" in text
     assert "cannot show anything" in text
     assert (tmp_path / "left" / "curves.png").is_file()
     full = dataclasses.replace(outcome, scale="full")
@@ -119,7 +117,7 @@ def test_a_folded_network_is_the_same(two, few_digits):
     [row] = measure(experiment(measure="folding"), two[:1], few_digits, untracked).figures
     # The tiny network's one convolution is normalized.
     assert row["batch_normalizations"] == 1 and row["layers_after"] <= row["layers_before"] - 1
-    assert row["same_class"] == row["pictures"] == 40 and row["largest_difference"] < 1e-4
+    assert row["same_class"] == row["images"] == 40 and row["largest_difference"] < 1e-4
 
 
 @pytest.mark.slow
@@ -140,8 +138,8 @@ def test_an_arm_that_diverged_is_not_trained_again(few_digits, digits_recipe, tm
     def diverging(recipe, data, *, runs, limit, callbacks):
         trainings.append(recipe)
         folder = RunFolder.create(runs, recipe.model, data.name)
-        folder.write_recipe(resolved(recipe, data), data.source, limit, {"steps_per_epoch": 20}, Conduct())
-        raise Diverged("the loss is nan after step 3 of epoch 1")
+        folder.write_recipe(resolved(recipe, data), data.source, limit, {"steps_per_epoch": 20}, RunConfig())
+        raise TrainingDivergedError("the loss is nan after step 3 of epoch 1")
 
     monkeypatch.setattr(runs_module, "train", diverging)
     said = []

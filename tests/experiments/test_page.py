@@ -14,7 +14,7 @@ def test_commands_are_understood():
     lines = PAGE.lines()
     assert len(lines) >= 3
     for line in lines:
-        assert _parser().parse_args(arguments_of(line)).verb == "experiment"
+        assert _parser().parse_args(arguments_of(line)).subcommand == "experiment"
 
 
 def test_every_experiment_is_told_of():
@@ -30,6 +30,6 @@ def test_every_experiment_is_told_of():
             assert experiment.measure == "folding" or rows[arm.name] == arm.published
 
 
-def test_pictures_are_there():
-    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", PAGE.text)
-    assert pictures and all((PAGE.path.parent / picture).is_file() for picture in pictures)
+def test_images_are_there():
+    images = re.findall(r"!\[[^]]*\]\(([^)]+)\)", PAGE.text)
+    assert images and all((PAGE.path.parent / image).is_file() for image in images)

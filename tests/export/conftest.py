@@ -13,7 +13,7 @@ from support.networks import size_of
 
 @pytest.fixture
 def brightness():
-    """Gives a picture of mean brightness b, 0 to 1, the probability 1 / (1 + exp(4 - 8 b)) of being light."""
+    """Gives an image of mean brightness b, 0 to 1, the probability 1 / (1 + exp(4 - 8 b)) of being light."""
     pixels = keras.Input((8, 8, 3), name="pixels")
     x = Preprocessing(std=255.0, name="preprocessing")(pixels)
     grey = keras.layers.Conv2D(1, 1, use_bias=False, activation="relu", name="grey")
@@ -27,7 +27,7 @@ def brightness():
 
 @pytest.fixture
 def greys():
-    """Chequered pictures of mean 64, "dark", and 192, "light", by turns: 20 to train with, 10 to validate."""
+    """Chequered images of mean 64, "dark", and 192, "light", by turns: 20 to train with, 10 to validate."""
     chequers = 32 * (-1) ** np.indices((8, 8, 1)).sum(axis=0)
     pair = np.stack([np.broadcast_to(mean + chequers, (8, 8, 3)) for mean in (64, 192)]).astype("uint8")
     training, validation = (ArrayExamples(np.tile(pair, (count, 1, 1, 1)), np.tile([0, 1], count)) for count in (10, 5))
@@ -36,7 +36,7 @@ def greys():
 
 @pytest.fixture
 def size(name) -> int:
-    """Height and width of a network's pictures."""
+    """Height and width of a network's images."""
     return size_of(name)
 
 

@@ -12,7 +12,7 @@ import kerascnn.export.exporter as exporter
 from kerascnn import InputError, data
 from kerascnn.applications import GoogLeNet
 from kerascnn.evaluation import KerasPredictor, open_predictor
-from kerascnn.evaluation.predictors import Facts
+from kerascnn.evaluation.predictors import ModelMetadata
 from kerascnn.export import Tolerance, deployable, export
 from kerascnn.export.operations import operations_of
 from kerascnn.export.tflite import write_tflite
@@ -46,7 +46,7 @@ def test_what_is_published(digits_export):
     assert [entry.name for entry in digits_export.folder.parent.iterdir()] == ["resnet20-digits"]
     card = (digits_export.folder / "model_card.md").read_text()
     assert "He et al., Deep Residual Learning" in card
-    assert "160 training pictures" in card
+    assert "160 training images" in card
 
 
 @pytest.mark.slow
@@ -54,7 +54,7 @@ def test_every_form_equals_the_model(digits_run, few_digits, digits_export):
     images = few_digits.validation.images.astype("float32")
     expected = np.asarray(digits_run.model(images))
     for predictor in forms(digits_export):
-        assert predictor.facts == Facts(tuple("0123456789"), 32, 1.0)
+        assert predictor.facts == ModelMetadata(tuple("0123456789"), 32, 1.0)
         np.testing.assert_allclose(predictor.probabilities(images), expected, atol=1e-5)
 
 
@@ -132,7 +132,7 @@ def test_verification_measures_the_whole_split(digits_export, few_digits):
     assert written["failures"] == []
     assert [row["form"] for row in written["rows"]] == ["Keras", "SavedModel", "TFLite"]
     for row in written["rows"]:
-        assert row["pictures"] == row["agreeing"] == len(few_digits.validation) == 40
+        assert row["images"] == row["agreeing"] == len(few_digits.validation) == 40
         assert row["accuracy"] == written["rows"][0]["accuracy"]
         assert row["largest_difference"] < 1e-4
         assert row["milliseconds"] > 0
@@ -156,7 +156,7 @@ def test_an_export_that_differs_is_not_published(brightness, greys, tmp_path, mo
     monkeypatch.setattr(exporter, "write_tflite", write_wrong)
     result = export(brightness, greys, folder)
     assert result.folder is None
-    # A dark picture is 1 / (1 + e^1.99) = 0.12 light, and 1 / (1 + e^-8.01) = 1.00 in the file.
+    # A dark image is 1 / (1 + e^1.99) = 0.12 light, and 1 / (1 + e^-8.01) = 1.00 in the file.
     [failure] = result.verification.failures
     names(failure, "TFLite", "0.88")
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before

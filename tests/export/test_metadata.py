@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from kerascnn.evaluation import TFLitePredictor
-from kerascnn.evaluation.predictors import facts_of
+from kerascnn.evaluation.predictors import model_metadata_of
 from kerascnn.export import deployable
-from kerascnn.export.metadata import About, model_metadata
+from kerascnn.export.metadata import ModelDescription, model_metadata
 from kerascnn.export.metadata_buffer import with_metadata
 from kerascnn.export.tflite import QUANTIZATIONS, pixel_type, write_tflite
 
-ABOUT = About("digits", "Ten digits, größer als sie waren.", author="A. Nonymous", license="MIT")
+ABOUT = ModelDescription("digits", "Ten digits, größer als sie waren.", author="A. Nonymous", license="MIT")
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +53,8 @@ def test_every_field(files):
     [probabilities] = graph.outputTensorMetadata
     assert (pixels.name, probabilities.name) == (b"pixels", b"probabilities")
     assert pixels.content.contentPropertiesType == schema.ContentProperties.ImageProperties
-    picture = pixels.content.contentProperties
-    assert (picture.colorSpace, picture.defaultSize.width, picture.defaultSize.height) == (
+    image = pixels.content.contentProperties
+    assert (image.colorSpace, image.defaultSize.width, image.defaultSize.height) == (
         schema.ColorSpaceType.RGB, 32, 32,
     )  # fmt: skip
     [unit] = pixels.processUnits
@@ -90,7 +90,7 @@ def test_the_network_stays_as_it_is_whatever_its_length(tiny_digits_run, length)
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([double.get_concrete_function()])
     network = converter.convert() + bytes(length)
-    metadata = model_metadata(About("x" * length), facts_of(tiny_digits_run.model))
+    metadata = model_metadata(ModelDescription("x" * length), model_metadata_of(tiny_digits_run.model))
     front, back = with_metadata(network, metadata)
     # Weights stay where they are within 16 bytes, and so do the metadata, as the schema asks.
     assert back.startswith(network) and len(front) % 16 == len(back) % 16 == (front + back).index(metadata) % 16 == 0
@@ -122,17 +122,17 @@ def test_the_signature_names_what_the_metadata_describe(files, form):
 
 @pytest.mark.parametrize("form", QUANTIZATIONS)
 def test_mediapipe_takes_the_file_as_it_is(files, few_digits, form):
-    """Top-1 and probability of pictures of the input's size, which MediaPipe does not resize."""
+    """Top-1 and probability of images of the input's size, which MediaPipe does not resize."""
     import mediapipe
     from mediapipe.tasks.python import vision
 
     base = mediapipe.tasks.BaseOptions(model_asset_path=str(files / f"{form}.tflite"))
-    pictures = few_digits.validation.images[:20]
-    expected = TFLitePredictor(files / f"{form}.tflite").probabilities(pictures.astype("float32"))
+    images = few_digits.validation.images[:20]
+    expected = TFLitePredictor(files / f"{form}.tflite").probabilities(images.astype("float32"))
     with vision.ImageClassifier.create_from_options(vision.ImageClassifierOptions(base_options=base)) as classifier:
-        for picture, row in zip(pictures, expected, strict=True):
-            image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
-            [head] = classifier.classify(image).classifications
+        for image, row in zip(images, expected, strict=True):
+            for_mediapipe = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
+            [head] = classifier.classify(for_mediapipe).classifications
             assert head.head_name == "probabilities"
             found = {int(category.category_name): category.score for category in head.categories}
             np.testing.assert_allclose([found[number] for number in range(10)], row, atol=1e-3)

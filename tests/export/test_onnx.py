@@ -9,7 +9,7 @@ import pytest
 import kerascnn.export.onnx_file as onnx_file
 from kerascnn import InputError
 from kerascnn.evaluation import open_predictor
-from kerascnn.evaluation.predictors import Facts
+from kerascnn.evaluation.predictors import ModelMetadata
 from kerascnn.export import deployable, export
 from kerascnn.export.operations import operations_of
 from support.messages import mentioning
@@ -39,9 +39,9 @@ def test_it_is_verified_and_published_like_the_others(exported):
 
 @needs_onnx
 @pytest.mark.slow
-def test_it_carries_its_labels_and_takes_any_number_of_pictures(exported, digits_run, few_digits):
+def test_it_carries_its_labels_and_takes_any_number_of_images(exported, digits_run, few_digits):
     predictor = open_predictor(exported.folder / "mine.onnx")
-    assert predictor.facts == Facts(tuple("0123456789"), 32, 1.0)
+    assert predictor.facts == ModelMetadata(tuple("0123456789"), 32, 1.0)
     images = few_digits.validation.images.astype("float32")
     np.testing.assert_allclose(predictor.probabilities(images), digits_run.model(images), atol=1e-4)
     np.testing.assert_allclose(predictor.probabilities(images[:1]), digits_run.model(images[:1]), atol=1e-4)

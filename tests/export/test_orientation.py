@@ -1,4 +1,4 @@
-"""Pictures of phones turned upright, beside Pillow."""
+"""Images of phones turned upright, beside Pillow."""
 
 import io
 
@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from kerascnn.data.pictures import decode_picture
+from kerascnn.data.ingestion.image_formats import decode_image
 from kerascnn.export.orientation import exif_orientation, upright
 
 ORIENTATION = 0x0112
@@ -43,10 +43,10 @@ def exif(value, byte_order="<", more=False):
 def test_every_orientation(orientation, value, byte_order, more):
     contents = jpeg(exif(value, byte_order, more))
     assert int(orientation(contents)) == value
-    picture = Image.open(io.BytesIO(contents))
-    expected = np.asarray(ImageOps.exif_transpose(picture))
-    np.testing.assert_array_equal(upright(tf.constant(np.asarray(picture)), orientation(contents)), expected)
-    np.testing.assert_array_equal(decode_picture(contents), expected)
+    image = Image.open(io.BytesIO(contents))
+    expected = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(upright(tf.constant(np.asarray(image)), orientation(contents)), expected)
+    np.testing.assert_array_equal(decode_image(contents), expected)
 
 
 def after_other_segments(contents):
@@ -58,7 +58,7 @@ def after_other_segments(contents):
 
 def test_wherever_the_segment_is(orientation):
     contents = after_other_segments(jpeg(exif(6)))
-    assert decode_picture(contents).shape == (40, 24, 3)
+    assert decode_image(contents).shape == (40, 24, 3)
     assert int(orientation(contents)) == 6
 
 

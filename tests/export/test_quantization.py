@@ -37,8 +37,8 @@ def told(few_digits):
 def network(told):
     """A ResNet-20 that tells digits apart without a training, whatever weights it begins with.
 
-    Its blocks are close to the identity, its statistics are those of all pictures, and its classifier is the ridge
-    regression of the labels on the features, so that a picture's own class is about 1 above the others.
+    Its blocks are close to the identity, its statistics are those of all images, and its classifier is the ridge
+    regression of the labels on the features, so that an image's own class is about 1 above the others.
     """
     keras.utils.set_random_seed(0)
     images, labels = told.training.images.astype("float32"), np.eye(10)[told.training.labels]
@@ -152,12 +152,12 @@ def test_all_integers(network, told, tmp_path, quantizer):
     np.testing.assert_array_equal(predictor.probabilities(images), expected)
 
 
-def test_calibration_on_other_pictures_is_what_the_file_gets(brightness, greys, tmp_path):
+def test_calibration_on_other_images_is_what_the_file_gets(brightness, greys, tmp_path):
     def exported(name, **calibration):
         return export(brightness, greys, tmp_path / name, formats=["tflite"], quantize="int8", **calibration)
 
     assert exported("own").verification.rows[1].changed == 0
-    # Where only one pixel of one picture was not black, brightness ends at 1/64: everything else is as dark as that.
+    # Where only one pixel of one image was not black, brightness ends at 1/64: everything else is as dark as that.
     black = ArrayExamples(np.zeros_like(greys.training.images), greys.training.labels)
     result = exported("black", calibration=replace(greys, training=black))
     assert result.folder is None
@@ -222,8 +222,8 @@ ROW = Row("TFLite int8", "int8", 0.9, 1000, 1000, 0, 0.3, 0.01, 1, 1.0)
         ({"changed": 31}, Tolerance(), ["31 of 1000", "30"]),
         ({"changed": 6, "quantization": "float16"}, Tolerance(), ["6 of 1000", "more than 5"]),
         ({"changed": 31}, Tolerance(changed=0.1), None),
-        ({"changed": 1, "pictures": 10}, Tolerance(), None),
-        ({"changed": 2, "pictures": 10}, Tolerance(), ["2 of 10 ", "more than 1"]),
+        ({"changed": 1, "images": 10}, Tolerance(), None),
+        ({"changed": 2, "images": 10}, Tolerance(), ["2 of 10 ", "more than 1"]),
         ({"largest_difference": float("nan")}, Tolerance(), ["nan"]),
         ({"foreign": ("FlexLRN",)}, Tolerance(), ["FlexLRN"]),
         ({"quantization": "none"}, Tolerance(), ["0.3 ", "0.001"]),
@@ -267,12 +267,12 @@ def test_a_quantizer_that_is_not_installed_is_named_before_anything_is_done(brig
 @pytest.mark.parametrize(
     ("calibration", "parts"),
     [
-        ([], ["no pictures", "calibrate"]),
+        ([], ["no images", "calibrate"]),
         ([np.zeros((9, 9, 9, 3))], ["calibration", "(9, 9, 3)", "(8, 8, 3)"]),
         ([np.zeros((9, 8, 8, 1))], ["calibration", "(8, 8, 1)", "(8, 8, 3)"]),
     ],
 )
-def test_pictures_that_cannot_calibrate(brightness, tmp_path, form, calibration, parts):
+def test_images_that_cannot_calibrate(brightness, tmp_path, form, calibration, parts):
     with mentioning(InputError, *parts):
         write_tflite(deployable(brightness), tmp_path / "never.tflite", form, calibration=calibration)
     assert list(tmp_path.iterdir()) == []
@@ -284,13 +284,13 @@ def test_what_is_no_classifier_is_not_exported(greys, tmp_path):
     wide = keras.Input((32, 48, 3), name="pixels")
     oblong = keras.Model(wide, keras.layers.Dense(2, name="fc")(keras.layers.Flatten(name="flat")(wide)), name="oblong")
     for model in (maps, oblong):
-        with mentioning(InputError, f"'{model.name}'", "square RGB pictures"):
+        with mentioning(InputError, f"'{model.name}'", "square RGB images"):
             export(model, greys, tmp_path / "never")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_too_few_pictures_to_calibrate_with(brightness, greys, tmp_path):
+def test_too_few_images_to_calibrate_with(brightness, greys, tmp_path):
     few = replace(greys, training=greys.training.take(np.arange(7)))
-    with mentioning(InputError, "7 training pictures", "calibration", "8"):
+    with mentioning(InputError, "7 training images", "calibration", "8"):
         export(brightness, greys, tmp_path / "few", quantize="int8", calibration=few)
     assert list(tmp_path.iterdir()) == []

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kerascnn.data.pictures import decode_picture
-from kerascnn.data.pipeline import views_of
+from kerascnn.data.ingestion.image_formats import decode_image
+from kerascnn.data.pipeline.pipeline import views_of
 from kerascnn.export import deployable
 from kerascnn.export.saved_model import write_saved_model
 from support.pages import Page
@@ -102,5 +102,5 @@ def test_client(signatures, digits_run, tmp_path, monkeypatch, capsys):
         PAGE.run(replace={"localhost:8501": f"127.0.0.1:{server.server_port}"})
     lines = capsys.readouterr().out.splitlines()
     for line, name in zip(lines, ("digit.png", "photo.jpg"), strict=True):
-        probabilities = digits_run.model(views_of([decode_picture(Path(name).read_bytes())], 32, 1.0)).numpy()[0]
+        probabilities = digits_run.model(views_of([decode_image(Path(name).read_bytes())], 32, 1.0)).numpy()[0]
         assert line.split()[:2] == [name, str(probabilities.argmax())]

@@ -9,8 +9,8 @@ import pytest
 from PIL import ExifTags, Image
 
 import kerascnn
-from kerascnn.data.pictures import decode_picture
-from kerascnn.data.pipeline import views_of
+from kerascnn.data.ingestion.image_formats import decode_image
+from kerascnn.data.pipeline.pipeline import views_of
 from kerascnn.evaluation.maps import classifier_input
 from kerascnn.export import deployable
 from kerascnn.export.saved_model import write_saved_model
@@ -41,14 +41,14 @@ np.savez(folder + "/answers.npz", **answers)
 """
 
 
-def encoded(picture, form, **options):
+def encoded(image, form, **options):
     buffer = io.BytesIO()
-    picture.save(buffer, form, **options)
+    image.save(buffer, form, **options)
     return buffer.getvalue()
 
 
 def files():
-    """Pictures of several sizes in every format, grey, with a palette, transparent, animated."""
+    """Images of several sizes in every format, grey, with a palette, transparent, animated."""
     generator = np.random.default_rng(0)
     noise = [
         Image.fromarray(generator.integers(0, 256, (*size, 3), "uint8")) for size in ((40, 60), (31, 33), (90, 20))
@@ -108,10 +108,10 @@ def test_features_are_what_the_classifier_sees(answers, digits_run):
 
 @pytest.mark.slow
 def test_files_of_every_kind(answers, digits_run):
-    pictures = [decode_picture(file) for file in files()]
-    expected = np.asarray(digits_run.model(views_of(pictures, 32, 1.0)))
+    images = [decode_image(file) for file in files()]
+    expected = np.asarray(digits_run.model(views_of(images, 32, 1.0)))
     found = answers["serve_bytes_scores"]
-    assert found.shape == (len(pictures), 5)
+    assert found.shape == (len(images), 5)
     # Laying on white is rounded differently by a grey level, and JPEG by two decoders.
     np.testing.assert_allclose(found, -np.sort(-expected)[:, :5], atol=0.01)
     by_label = np.take_along_axis(expected, answers["serve_bytes_labels"].astype(int), axis=1)

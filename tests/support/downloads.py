@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from kerascnn.data.fetch import Patience, fetch
+from kerascnn.files.download import RetryPolicy, fetch
 from support.archives import NOISE, zipped
 from support.servers import LoopbackServer, QuietHandler
 
-QUICK = Patience(timeout=2, tries=3, first_wait=0.001, longest_wait=0.01)
+QUICK = RetryPolicy(timeout=2, tries=3, first_wait=0.001, longest_wait=0.01)
 # For servers that fall silent; on a busy machine others may seem to.
 HASTY = replace(QUICK, timeout=0.2)
 

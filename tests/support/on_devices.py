@@ -14,7 +14,7 @@ from kerascnn.training import Recipe, callbacks_for, compile_for
 from kerascnn.training.strategy import Devices, choose_devices, prepare
 
 BATCH, STEPS, EPOCHS, CLASSES = 16, 3, 2, 6
-# Two batches, the second of 5 pictures: not a whole number for each of two devices.
+# Two batches, the second of 5 images: not a whole number for each of two devices.
 VALIDATION = 21
 
 # Everything that the update of the weights can have in it; clipped hard, so that it always is.
@@ -37,7 +37,7 @@ def network() -> keras.Model:
     return keras.Model(pixels, {"main": main, "aux": keras.layers.Dense(CLASSES, activation="softmax")(side)})
 
 
-def pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def random_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(seed)
     images = generator.uniform(-1, 1, (count, 8, 8, 3)).astype("float32")
     return images, np.eye(CLASSES, dtype="float32")[generator.integers(0, CLASSES, count)]
@@ -58,8 +58,8 @@ def trained(devices: Devices, *more: str) -> tuple[keras.Model, dict[str, list[f
     with devices.scope():
         model = network()
         compile_for(model, recipe, STEPS)
-    images, labels = pictures(BATCH * STEPS * EPOCHS, seed=0)
-    own = [array[devices.worker :: devices.workers] for array in pictures(VALIDATION, seed=1)]
+    images, labels = random_images(BATCH * STEPS * EPOCHS, seed=0)
+    own = [array[devices.worker :: devices.workers] for array in random_images(VALIDATION, seed=1)]
     validation = tf.data.Dataset.from_tensor_slices(tuple(own)).batch(devices.share(BATCH))
     history = model.fit(
         devices.training(own_batches(devices, images, labels), BATCH),

@@ -15,8 +15,8 @@ from kerascnn import data
 from kerascnn.applications import registry
 from kerascnn.data import Augmentation
 from kerascnn.layers import BatchNormalization
-from kerascnn.training import Averaging, Conduct, Recipe, Run, RunFolder, Schedule, assembly, resume, train
-from kerascnn.training.strategy import WorkerLost, choose_devices
+from kerascnn.training import Averaging, Recipe, Run, RunConfig, RunFolder, Schedule, assembly, resume, train
+from kerascnn.training.strategy import WorkerLostError, choose_devices
 
 EPOCHS = 4
 STEPS = 6
@@ -76,7 +76,7 @@ def tiny():
         yield
 
 
-def pictures() -> data.DataSet:
+def images() -> data.DataSet:
     """6 steps of 16 digits."""
     return data.load("digits", limit=120)
 
@@ -101,11 +101,11 @@ def until_killed(runs: str, most: int) -> None:
     with tiny():
         if not found:
             # A state every second step or so.
-            conduct = Conduct(checkpoint_minutes=0.03 / 60, best=2)
-            train(recipe(), pictures(), runs=runs, limit=120, callbacks=steps, conduct=conduct)
+            run_config = RunConfig(checkpoint_minutes=0.03 / 60, best=2)
+            train(recipe(), images(), runs=runs, limit=120, callbacks=steps, run_config=run_config)
         else:
             folder = RunFolder.open(found[0].parent)
-            resume(folder, folder.read_recipe()[0], pictures(), callbacks=steps)
+            resume(folder, folder.read_recipe()[0], images(), callbacks=steps)
 
 
 class Slow(keras.callbacks.Callback):
@@ -130,19 +130,19 @@ def on_workers(runs: Path) -> Run:
     with mock.patch.object(registry, "create", functools.partial(network, dropout=0.0)):
         if found:
             folder = RunFolder.open(found[0].parent)
-            return resume(folder, folder.read_recipe()[0], pictures(), devices=devices)
+            return resume(folder, folder.read_recipe()[0], images(), devices=devices)
         values = steady_recipe(epochs=WORKERS_EPOCHS, batch_size=8)
         values = replace(values, synchronized_normalization=True, label_smoothing=0.1)
         # A state after every step, or as often as the workers agree.
-        conduct, slow = Conduct(checkpoint_minutes=0), [Slow()] if devices.worker == 1 else []
-        return train(values, pictures(), runs=runs, limit=120, callbacks=slow, conduct=conduct, devices=devices)
+        run_config, slow = RunConfig(checkpoint_minutes=0), [Slow()] if devices.worker == 1 else []
+        return train(values, images(), runs=runs, limit=120, callbacks=slow, run_config=run_config, devices=devices)
 
 
 def one_of_workers(runs: str) -> int:
     """A worker of it; status 3 says that another was lost."""
     try:
         on_workers(Path(runs))
-    except WorkerLost as lost:
+    except WorkerLostError as lost:
         print(lost, lost.folder)
         return 3
     return 0

@@ -28,8 +28,8 @@ def tiny_run(tmp_path_factory):
     with tiny_training.tiny():
         return tiny_training.train(
             tiny_training.recipe(),
-            tiny_training.pictures(),
+            tiny_training.images(),
             runs=tmp_path_factory.mktemp("tiny"),
             limit=120,
-            conduct=tiny_training.Conduct(best=2),
+            run_config=tiny_training.RunConfig(best=2),
         )

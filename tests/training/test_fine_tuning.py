@@ -11,14 +11,14 @@ import pytest
 from kerascnn import InputError
 from kerascnn.applications import ResNet20, ResNet32, cifar_resnet
 from kerascnn.export.deployable import deployable
-from kerascnn.training import Conduct, Recipe, RunFolder, finetune, resolved, train
+from kerascnn.training import Recipe, RunConfig, RunFolder, finetune, resolved, train
 from kerascnn.training.assembly import assemble, build
-from kerascnn.training.origin import begin_with, check_origin, load_weights, resolved_by_weights
+from kerascnn.training.fine_tuning.pretrained import begin_with, check_origin, load_weights, resolved_by_weights
 from support.messages import mentioning, names
 
 
 def of_classes(data, wanted, training=None):
-    """The pictures of some classes of the digits, and of those for training at most so many."""
+    """The images of some classes of the digits, and of those for training at most so many."""
     splits = []
     for examples in (data.training, data.validation):
         kept = examples.take(np.flatnonzero(np.isin(examples.labels, wanted)))
@@ -27,7 +27,7 @@ def of_classes(data, wanted, training=None):
     return replace(data, class_names=tuple(map(str, wanted)), training=few, validation=splits[1])
 
 
-# Pictures of 16 x 16 pixels, in which the digits of 8 x 8 are as well to be seen.
+# Images of 16 x 16 pixels, in which the digits of 8 x 8 are as well to be seen.
 SETTINGS = ["image_size=16", "precision=float32", "batch_size=16", "augmentation={}"]
 
 
@@ -37,7 +37,7 @@ def test_it_is_better_and_sooner_than_from_scratch(digits, tmp_path, monkeypatch
     monkeypatch.setitem(cifar_resnet.BLOCKS_OF_DEPTH, 20, 1)
     first, others = of_classes(digits, range(5)), of_classes(digits, range(5, 10), training=40)
     small = Recipe.load("resnet_small").with_settings([*SETTINGS, "epochs=6"])
-    options = {"runs": tmp_path, "conduct": Conduct(best=0)}
+    options = {"runs": tmp_path, "run_config": RunConfig(best=0)}
     known = train(small.with_values(batch_size=32), first, **options)
     scratch = train(small, others, **options)
     # Normalization is trained, too: six epochs leave statistics that have hardly settled.
@@ -50,7 +50,7 @@ def test_it_is_better_and_sooner_than_from_scratch(digits, tmp_path, monkeypatch
     assert tuned.recipe.model == "resnet20"
     [head, *rows] = tuned.folder.read_recipe()[3]["fine_tuning"]
     assert (head["stage"], head["from_epoch"], [row["from_epoch"] for row in rows]) == ("head", 1, [2, 2, 2])
-    # Fed as the weights were: with the mean picture of the digits from 0 to 4.
+    # Fed as the weights were: with the mean image of the digits from 0 to 4.
     means = [np.asarray(run.model.get_layer("preprocessing").mean) for run in (tuned, known)]
     np.testing.assert_array_equal(*means)
 
@@ -90,7 +90,7 @@ def test_a_new_classifier_even_for_as_many_classes(digits_run, few_digits):
     assert np.any(np.asarray(digits_run.model.get_layer("fc").bias))
 
 
-def test_a_mean_picture_of_another_size_counts_as_its_channels(digits_run, few):
+def test_a_mean_image_of_another_size_counts_as_its_channels(digits_run, few):
     recipe = begin_with(Recipe.load("finetune").with_values(image_size=48), str(digits_run.folder.path))
     recipe = resolved(recipe, few)
     mean = np.asarray(digits_run.model.get_layer("preprocessing").mean)
@@ -161,7 +161,7 @@ def test_what_cannot_be_begun_with(digits_run, few, tmp_path):
 def test_a_run_gives_its_networks_arguments(digits_run, tmp_path):
     folder = RunFolder(tmp_path)
     values = digits_run.recipe.with_values(model_arguments={"shortcut": "B", "aux_heads": True})
-    folder.write_recipe(values, "digits", None, {}, Conduct())
+    folder.write_recipe(values, "digits", None, {}, RunConfig())
     assert begin_with(Recipe.load("finetune"), str(tmp_path)).model_arguments == {"shortcut": "B"}
 
 

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from kerascnn.training import Conduct, Recipe, RunFolder
+from kerascnn.training import Recipe, RunConfig, RunFolder
 from kerascnn.training.assembly import build
 from support.pages import Page, run_line
 
@@ -30,7 +30,7 @@ def leave_run(name, folder, recipe):
     folder.path.mkdir(parents=True)
     recipe = recipe.with_values(image_size=32, precision="float32")
     build(recipe, list("0123456789")).save(folder.model_file)
-    folder.write_recipe(recipe, "digits", 200, {}, Conduct())
+    folder.write_recipe(recipe, "digits", 200, {}, RunConfig())
 
 
 @pytest.mark.slow
@@ -55,7 +55,7 @@ def test_the_plan_is_the_one_that_is_printed(monkeypatch):
     from kerascnn.applications import ResNet20
     from kerascnn.cli.tables import plan_table
     from kerascnn.console import output
-    from kerascnn.training.unfreezing import plan
+    from kerascnn.training.fine_tuning.gradual_unfreezing import plan
 
     console = output()
     with console.capture() as captured:

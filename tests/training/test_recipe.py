@@ -12,7 +12,7 @@ from kerascnn.applications import registry
 from kerascnn.data import Augmentation
 from kerascnn.training import Recipe, choose_precision, recipes, resolved
 from kerascnn.training.assembly import assemble, compile_for
-from kerascnn.training.recipe_files import FOLDER
+from kerascnn.training.recipe.files import FOLDER
 from support.messages import mentioning
 
 
@@ -79,7 +79,7 @@ def test_every_network_has_its_papers_recipe():
 
 
 def test_recipes_name_the_networks_they_are_for():
-    """Every network is in one recipe of its paper and one of today; those for few pictures are the registry's."""
+    """Every network is in one recipe of its paper and one of today; those for few images are the registry's."""
     found = recipes()
     for kind in ("paper", "modern", "small"):
         named = [name for recipe in found.values() if recipe.about.kind == kind for name in recipe.about.networks]
@@ -95,7 +95,7 @@ def test_recipes_name_the_networks_they_are_for():
 
 @pytest.mark.parametrize("name", sorted(recipes()))
 def test_builders_take_what_recipes_say(name):
-    """The arguments, and a crop that the picture's shorter side has room for."""
+    """The arguments, and a crop that the image's shorter side has room for."""
     recipe = Recipe.load(name)
     for network in recipe.about.networks:
         signature = inspect.signature(registry.builder(network))
@@ -170,7 +170,7 @@ def test_reading_recipes_starts_no_backend():
 
 
 def test_iterations_become_whole_epochs(few_digits):
-    # 160 pictures in batches of 128 are one step an epoch; in batches of 50, three.
+    # 160 images in batches of 128 are one step an epoch; in batches of 50, three.
     recipe = Recipe.load("resnet20")
     assert resolved(recipe, few_digits).epochs == 64_000
     assert resolved(recipe.with_values(batch_size=50), few_digits).epochs == 21_334

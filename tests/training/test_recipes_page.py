@@ -1,4 +1,4 @@
-"""The table, the commands and the code of docs/recipes.md, and the verb that lists the same."""
+"""The table, the commands and the code of docs/recipes.md, and the subcommand that lists the same."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from kerascnn.applications import GoogLeNet
-from kerascnn.cli.recipes_in_words import learning_rate_in_words, length_in_words, networks_in_words
+from kerascnn.cli.recipe_tables import learning_rate_in_words, length_in_words, networks_in_words
 from kerascnn.training import Recipe, recipes
 from support.messages import refused
 from support.pages import Page, run_line

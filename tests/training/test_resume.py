@@ -14,7 +14,7 @@ import keras
 import pytest
 
 from kerascnn import InputError, evaluation
-from kerascnn.training import Averaging, Checkpoints, Conduct, Interrupted, RunFolder, resume, train
+from kerascnn.training import Averaging, Checkpoints, RunConfig, RunFolder, TrainingInterruptedError, resume, train
 from support import tiny_training
 from support.messages import mentioning, names
 from support.runs import assert_same, assert_same_weights
@@ -39,25 +39,25 @@ class StopAt(keras.callbacks.Callback):
             self.press()
 
 
-def begin(runs, *callbacks, **conduct):
+def begin(runs, *callbacks, **run_config):
     return train(
         tiny_training.recipe(),
-        tiny_training.pictures(),
+        tiny_training.images(),
         runs=runs,
         limit=120,
         callbacks=callbacks,
-        conduct=Conduct(**conduct),
+        run_config=RunConfig(**run_config),
     )
 
 
 def go_on(folder, *callbacks, **options):
-    return resume(folder, folder.read_recipe()[0], tiny_training.pictures(), callbacks=callbacks, **options)
+    return resume(folder, folder.read_recipe()[0], tiny_training.images(), callbacks=callbacks, **options)
 
 
 @pytest.fixture(scope="module")
 def stopped_run(tmp_path_factory):
     """A training that was stopped after 9 steps; not to be changed."""
-    with tiny_training.tiny(), pytest.raises(Interrupted) as caught:
+    with tiny_training.tiny(), pytest.raises(TrainingInterruptedError) as caught:
         begin(tmp_path_factory.mktemp("stopped"), StopAt("on_train_batch_end", 9))
     return caught.value
 
@@ -93,7 +93,7 @@ STOPS = {
 def test_a_training_can_be_stopped_anywhere_again_and_again(tiny_run, tmp_path):
     folder = None
     for (call, number), position in STOPS.items():
-        with pytest.raises(Interrupted) as caught:
+        with pytest.raises(TrainingInterruptedError) as caught:
             stop = StopAt(call, number)
             go_on(folder, stop) if folder else begin(tmp_path, stop, best=2)
         folder = caught.value.folder
@@ -123,7 +123,7 @@ def test_a_signal_is_answered_after_the_step(tmp_path):
     told = []
     stop = StopAt("on_train_batch_begin", 8, lambda: os.kill(os.getpid(), signal.SIGTERM))
     stop.stopping = lambda: told.append("stopping")
-    with mentioning(Interrupted, "after step 2 of epoch 2."):
+    with mentioning(TrainingInterruptedError, "after step 2 of epoch 2."):
         begin(tmp_path, stop)
     assert told == ["stopping"]
     assert signal.getsignal(signal.SIGTERM) is before
@@ -135,7 +135,7 @@ def test_a_second_signal_does_not_wait(tmp_path):
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
 
-    with mentioning(Interrupted, "after epoch 1."):
+    with mentioning(TrainingInterruptedError, "after epoch 1."):
         begin(tmp_path, StopAt("on_train_batch_begin", 8, twice))
 
 
@@ -204,7 +204,7 @@ def test_other_data_and_recipes_are_refused(stopped, few_digits):
         resume(stopped, stopped.read_recipe()[0], few_digits)
     recipe = replace(stopped.read_recipe()[0], averaging=Averaging(0))
     with mentioning(InputError, "checkpoint", "recipe"):
-        resume(stopped, recipe, tiny_training.pictures())
+        resume(stopped, recipe, tiny_training.images())
 
 
 def test_a_finished_run_can_be_resumed_without_harm(tiny_run, tmp_path):
@@ -255,5 +255,5 @@ def test_the_best_models_are_kept_as_they_were_validated(tiny_run):
     files = sorted(tiny_run.folder.checkpoints.glob("best-*"))
     assert [file.name for file in files] == [f"best-epoch-{epoch + 1:04d}.keras" for epoch in best]
     for file, epoch in zip(files, best, strict=True):
-        scores = evaluation.evaluate(evaluation.open_predictor(file), tiny_training.pictures())
+        scores = evaluation.evaluate(evaluation.open_predictor(file), tiny_training.images())
         assert scores.accuracy() == pytest.approx(accuracies[epoch])

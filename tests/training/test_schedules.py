@@ -47,7 +47,7 @@ def test_resnet110_warms_up_at_a_tenth():
 
 def test_the_modern_resnets_rate():
     recipe = Recipe.load("resnet_modern").with_values(batch_size=1024)
-    # 0.256 for 256 pictures; 5 epochs of warm-up, 85 of cosine.
+    # 0.256 for 256 images; 5 epochs of warm-up, 85 of cosine.
     steps = np.arange(90 * 10)
     cosine = 1.024 / 2 * (1 + np.cos(np.pi * (steps - 50) / 850))
     expected = np.where(steps < 50, 1.024 * steps / 50, cosine)

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import kerascnn
 from kerascnn import InputError, data
 from kerascnn.training import Recipe, RunFolder, resolved, train
-from kerascnn.training.tensorboard import picture_grid, tag
+from kerascnn.training.callbacks.tensorboard import image_grid, tag
 from support import tiny_training
 from support.messages import mentioning
 from support.runs import assert_same_weights
@@ -22,19 +22,19 @@ CURVES = {"loss", "top-1 accuracy"}
 
 
 def events(folder, split):
-    """Every summary of a split: the curves, and the tags of pictures."""
+    """Every summary of a split: the curves, and the tags of images."""
     accumulator = EventAccumulator(str(folder.tensorboard / split), size_guidance={"tensors": 0})
     accumulator.Reload()
     curves = {}
-    pictures = {}
+    images = {}
     for name in accumulator.Tags()["tensors"]:
         plugin = accumulator.SummaryMetadata(name).plugin_data.plugin_name
         found = accumulator.Tensors(name)
         if plugin == "scalars":
             curves[name] = {event.step: float(tf.make_ndarray(event.tensor_proto)) for event in found}
         elif plugin == "images":
-            pictures[name] = tf.make_ndarray(found[0].tensor_proto)
-    return curves, pictures, accumulator
+            images[name] = tf.make_ndarray(found[0].tensor_proto)
+    return curves, images, accumulator
 
 
 def test_run_folder(digits_run):
@@ -58,9 +58,9 @@ def test_recipe_file_says_everything(digits_run):
     assert written["recipe"]["augmentation"]["flip"] is False
     assert written["data"] == {"source": "digits", "limit": 200}
     assert written["facts"]["classes"] == list("0123456789")
-    assert written["facts"]["training_pictures"] == 160
+    assert written["facts"]["training_images"] == 160
     assert written["facts"]["trainable_parameters"] == 269_722
-    assert written["conduct"] == {"checkpoint_minutes": 10.0, "best": 1, "deterministic": False, "cache": "none"}
+    assert written["run_config"] == {"checkpoint_minutes": 10.0, "best": 1, "deterministic": False, "cache": "none"}
     assert written["versions"]["keras"] == keras.__version__
     assert written["versions"]["kerascnn"] == kerascnn.__version__
     recipe, source, limit, _ = digits_run.folder.read_recipe()
@@ -103,9 +103,9 @@ def test_curves_of_every_classifier(googlenet_run):
 
 
 @pytest.mark.slow
-def test_pictures_and_graph(googlenet_run):
-    _, pictures, accumulator = events(googlenet_run.folder, "train")
-    width, height, png = pictures["augmented training pictures"]
+def test_images_and_graph(googlenet_run):
+    _, images, accumulator = events(googlenet_run.folder, "train")
+    width, height, png = images["augmented training images"]
     assert (int(width), int(height)) == (6 * 72, 72)
     grid = tf.io.decode_png(png).numpy()
     assert grid.shape == (72, 432, 3)
@@ -141,7 +141,7 @@ def test_the_same_seed_gives_the_same_weights(tiny_network, tmp_path):
     one, again, other = (
         train(
             tiny_training.steady_recipe(epochs=1, batch_size=16).with_values(seed=seed),
-            tiny_training.pictures(),
+            tiny_training.images(),
             runs=tmp_path,
         )
         for seed in (5, 5, 1)
@@ -185,9 +185,9 @@ def test_tags():
     assert tag("images_per_second") == "images_per_second"
 
 
-def test_picture_grid_keeps_places():
-    pictures = np.stack([np.full((2, 3, 3), value) for value in range(7)]).astype("float32")
-    grid = picture_grid(pictures)
+def test_image_grid_keeps_places():
+    images = np.stack([np.full((2, 3, 3), value) for value in range(7)]).astype("float32")
+    grid = image_grid(images)
     assert grid.shape == (2, 18, 3)
     assert grid[0, ::3, 0].tolist() == [0, 1, 2, 3, 4, 5]
 

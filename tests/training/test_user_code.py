@@ -35,11 +35,11 @@ def test_fit_with_auxiliary_heads_and_class_weights(googlenet):
 
 @pytest.mark.slow
 def test_class_weights_reach_every_head(googlenet):
-    """With weight 0 for a class only the other one's pictures count, in the sum of all heads' losses."""
+    """With weight 0 for a class only the other one's images count, in the sum of all heads' losses."""
     weights = np.array([1.0, 0.0])[np.argmax(LABELS, 1)].astype("float32")
     probabilities = googlenet.predict(IMAGES, verbose=0)
     losses = {head: -np.log((found * LABELS).sum(1)) for head, found in probabilities.items()}
-    # Keras divides by the pictures, not by their weights.
+    # Keras divides by the images, not by their weights.
     expected = {head: (loss * weights).mean() for head, loss in losses.items()}
     measured = googlenet.evaluate(IMAGES, LABELS, sample_weight=weights, verbose=0, return_dict=True)
     total = expected["main"] + 0.3 * (expected["aux_4a"] + expected["aux_4d"])
@@ -87,10 +87,10 @@ def test_train_takes_a_model_of_one_s_own_and_the_name_of_data(own_model, tmp_pa
     # Whole pixels go in, and the classes have names.
     loaded = keras.saving.load_model(run.folder.model_file)
     assert loaded.get_layer("labels").class_names == tuple("0123456789")
-    pictures = IMAGES[:, :8, :8] * 127 + 128
-    np.testing.assert_array_equal(loaded(pictures), run.model(pictures))
+    images = IMAGES[:, :8, :8] * 127 + 128
+    np.testing.assert_array_equal(loaded(images), run.model(images))
     again = resume(run.folder, run.recipe, data.load("digits", limit=100), model=own_model)
-    np.testing.assert_array_equal(again.model(pictures), run.model(pictures))
+    np.testing.assert_array_equal(again.model(images), run.model(images))
 
 
 @pytest.mark.parametrize(

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING
 from kerascnn.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .hypermodel import HyperModel
-    from .journal import Record
-    from .objective import Objective
-    from .processes import Limits
-    from .result import Search
-    from .space import Space
-    from .tuning import resume_search, tune
+    from kerascnn.training.search.hypermodel import HyperModel
+    from kerascnn.training.search.journal import Record
+    from kerascnn.training.search.objective import Objective
+    from kerascnn.training.search.processes import TrialLimits
+    from kerascnn.training.search.result import Search
+    from kerascnn.training.search.space import Space
+    from kerascnn.training.search.tuning import resume_search, tune
 
 PARTS = {
     "hypermodel": ("HyperModel",),
     "journal": ("Record",),
     "objective": ("Objective",),
-    "processes": ("Limits",),
+    "processes": ("TrialLimits",),
     "result": ("Search",),
     "space": ("Space",),
     "tuning": ("resume_search", "tune"),
 }
 
-__all__ = ["HyperModel", "Limits", "Objective", "Record", "Search", "Space", "resume_search", "tune"]
+__all__ = ["HyperModel", "Objective", "Record", "Search", "Space", "TrialLimits", "resume_search", "tune"]
 
 __getattr__, __dir__ = lazy_names(__name__, PARTS)

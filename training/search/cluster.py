@@ -16,14 +16,13 @@ from keras_tuner.src.distribute.oracle_chief import OracleServicer
 from keras_tuner.src.distribute.oracle_client import OracleClient
 
 from kerascnn.errors import InputError
-
-from .journal import Journal, Record
-from .oracles import LEASE_SECONDS
-from .plan import Plan, SearchFolder
-from .processes import GRACE_SECONDS
-from .result import Search, finish
-from .runner import Runner
-from .work import opened_oracle, work
+from kerascnn.training.search.journal import Journal, Record
+from kerascnn.training.search.oracles import LEASE_SECONDS
+from kerascnn.training.search.plan import SearchConfig, SearchFolder
+from kerascnn.training.search.processes import GRACE_SECONDS
+from kerascnn.training.search.result import Search, finish
+from kerascnn.training.search.runner import Runner
+from kerascnn.training.search.work import opened_oracle, work
 
 VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 
@@ -37,7 +36,7 @@ PATIENCE_SECONDS = 30.0
 BEATS_A_LEASE = 6
 
 
-class ChiefLost(RuntimeError):  # noqa: N818
+class ChiefLostError(RuntimeError):
     """A worker cannot reach the chief any more; what it finished is in the search's folder."""
 
 
@@ -79,7 +78,7 @@ def member_of() -> Member | None:
 def serve(
     member: Member,
     folder: SearchFolder,
-    plan: Plan,
+    plan: SearchConfig,
     tell: Callable[[str], None],
     watch: Callable[[Record], None],
     *,
@@ -148,7 +147,7 @@ def _show(journal: Journal, shown: set[int], watch: Callable[[Record], None]) ->
             watch(record)
 
 
-def assist(member: Member, plan: Plan, folder: SearchFolder, tell: Callable[[str], None], lease: float) -> None:
+def assist(member: Member, plan: SearchConfig, folder: SearchFolder, tell: Callable[[str], None], lease: float) -> None:
     """Runs trials that the chief hands out, until it has no more or the plan's budget is used up.
 
     Args:
@@ -158,7 +157,7 @@ def assist(member: Member, plan: Plan, folder: SearchFolder, tell: Callable[[str
         lease: see `serve`.
 
     Raises:
-        ChiefLost: the chief is not there, or no more.
+        ChiefLostError: the chief is not there, or no more.
     """
     client = _Client(plan, lease)
     end = time.monotonic() + plan.budget if plan.budget else float("inf")
@@ -166,17 +165,17 @@ def assist(member: Member, plan: Plan, folder: SearchFolder, tell: Callable[[str
     try:
         work(client, runner, member.tuner_id, lambda record: None)
     except grpc.RpcError as error:
-        raise ChiefLost(f"the chief at {member.address} does not answer: {error.code().name}.") from None
+        raise ChiefLostError(f"the chief at {member.address} does not answer: {error.code().name}.") from None
     finally:
         client.close()
     if client.lost:
-        raise ChiefLost(f"the chief at {member.address} does not answer any more.")
+        raise ChiefLostError(f"the chief at {member.address} does not answer any more.")
 
 
 class _Client:
     """keras-tuner's client of an oracle, which shows the chief that its trial is being run."""
 
-    def __init__(self, plan: Plan, lease: float):
+    def __init__(self, plan: SearchConfig, lease: float):
         # An oracle of its own is asked for its settings only.
         self._client = OracleClient(None)
         self._plan = plan

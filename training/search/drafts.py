@@ -10,18 +10,17 @@ import keras
 
 from kerascnn.applications import registry
 from kerascnn.complexity import analyze
+from kerascnn.training.assembly import MAIN
+from kerascnn.training.recipe.recipe import Recipe
 
-from ..assembly import MAIN
-from ..recipe import Recipe
 
-
-class Draft(NamedTuple):
+class DryBuild(NamedTuple):
     """A network as its recipe wants it.
 
     Attributes:
         outputs: the names of its classifiers; None where it has but one, without a name.
         parameters: of the form that is used in the end, with the main classifier alone.
-        macs: that form's multiply-adds for one picture.
+        macs: that form's multiply-adds for one image.
     """
 
     outputs: tuple[str, ...] | None
@@ -29,7 +28,7 @@ class Draft(NamedTuple):
     macs: int
 
 
-def draft(recipe: Recipe, classes: int) -> Draft:
+def draft(recipe: Recipe, classes: int) -> DryBuild:
     """The recipe's network, built in a moment and on no device.
 
     Raises:
@@ -45,18 +44,18 @@ def draft(recipe: Recipe, classes: int) -> Draft:
     if entry.aux_heads:
         arguments.setdefault("aux_heads", recipe.auxiliary_heads.use)
 
-    def build() -> Draft:
+    def build() -> DryBuild:
         model = registry.create(recipe.model, **arguments)
         several = isinstance(model.output, dict)
         main = keras.Model(model.input, model.output[MAIN]) if several else model
         totals = analyze(main).totals
-        return Draft(tuple(model.output) if several else None, totals.parameters, totals.macs)
+        return DryBuild(tuple(model.output) if several else None, totals.parameters, totals.macs)
 
     return _without_weights(build)
 
 
-def _without_weights(build: Callable[[], Draft]) -> Draft:
-    def work() -> Draft:
+def _without_weights(build: Callable[[], DryBuild]) -> DryBuild:
+    def work() -> DryBuild:
         with keras.StatelessScope(initialize_variables=False):
             return build()
 

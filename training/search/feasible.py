@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from kerascnn.errors import InputError
-
-from ..recipe import Recipe
-from .domains import Choice, label
-from .drafts import draft
-from .space import Space
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.search.domains import Choice, label
+from kerascnn.training.search.drafts import draft
+from kerascnn.training.search.space import Space
 
 # Enough that what is right in one case of ten is hardly missed.
 DRAWS = 32

@@ -10,8 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 from kerascnn.applications import registry
 from kerascnn.errors import InputError
-
-from ..recipe import Recipe
+from kerascnn.training.recipe.recipe import Recipe
 
 # What says where a recipe comes from, and where arguments lie in it: not for a search.
 NOT_SEARCHED = ("about", "model_arguments", "evaluation")

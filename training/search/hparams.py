@@ -1,4 +1,4 @@
-"""A search in TensorBoard: its trials as rows of the HParams table, its pictures as images."""
+"""A search in TensorBoard: its trials as rows of the HParams table, its images as images."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from ..event_files import EventFile
-from ..trial import begin_row, end_trial, flat
-from .journal import Record
-from .plan import Plan, SearchFolder
+from kerascnn.training.callbacks.event_files import EventFile
+from kerascnn.training.callbacks.hparams import begin_row, end_trial, flat
+from kerascnn.training.search.journal import Record
+from kerascnn.training.search.plan import SearchConfig, SearchFolder
 
 SPENT = ("epochs", "seconds", "images")
 
 
-def write_hparams(folder: SearchFolder, plan: Plan, records: Sequence[Record], pictures: Sequence[Path]) -> None:
-    """Writes the trials that have a score, with the searched fields as columns, and the pictures.
+def write_hparams(folder: SearchFolder, plan: SearchConfig, records: Sequence[Record], plots: Sequence[Path]) -> None:
+    """Writes the trials that have a score, with the searched fields as columns, and the plots.
 
     TensorBoard's own parallel coordinates and scatter plots are drawn from them.
 
@@ -26,7 +26,7 @@ def write_hparams(folder: SearchFolder, plan: Plan, records: Sequence[Record], p
         folder: of the search; what is in its `tensorboard` is replaced.
         plan: of the search.
         records: the trials, the best first.
-        pictures: PNG files.
+        plots: PNG files.
     """
     from PIL import Image
 
@@ -44,13 +44,13 @@ def write_hparams(folder: SearchFolder, plan: Plan, records: Sequence[Record], p
         end_trial(events)
         events.close()
     events = EventFile(folder.tensorboard)
-    for picture in pictures:
-        with Image.open(picture) as image:
-            events.picture(picture.stem, np.asarray(image.convert("RGB")), step=0)
+    for plot in plots:
+        with Image.open(plot) as opened:
+            events.image(plot.stem, np.asarray(opened.convert("RGB")), step=0)
     events.close()
 
 
-def _values(record: Record, plan: Plan) -> dict[str, Any]:
+def _values(record: Record, plan: SearchConfig) -> dict[str, Any]:
     """A cell for every field, also where it did not matter."""
     found = {parameter.field: "–" for parameter in plan.space.parameters}
     return {**found, **flat(record.fields)}

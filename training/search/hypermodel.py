@@ -10,14 +10,13 @@ import keras_tuner
 
 from kerascnn.applications.builder import under_policy
 from kerascnn.data.dataset import DataSet
-
-from ..assembly import assemble, callbacks_for, compile_for
-from ..batches import batches_for, steps_per_epoch
-from ..checkpoints import Position
-from ..recipe import Recipe
-from ..strategy import choose_devices
-from ..trainer import resolved
-from .space import Space
+from kerascnn.training.assembly import assemble, callbacks_for, compile_for
+from kerascnn.training.batches import batches_for, steps_per_epoch
+from kerascnn.training.checkpoints.files import Position
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.search.space import Space
+from kerascnn.training.strategy import choose_devices
+from kerascnn.training.trainer import resolved
 
 
 class HyperModel(keras_tuner.HyperModel):
@@ -29,7 +28,7 @@ class HyperModel(keras_tuner.HyperModel):
 
     Args:
         recipe: of any network of the registry.
-        data: the pictures, to be learnt from and validated on.
+        data: the images, to be learnt from and validated on.
         space: what is searched; None for `Space.for_recipe`.
         metrics: Keras' names of more metrics.
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .domains import Choice, Range
-from .journal import Record
-from .objective import Objective
-from .space import Parameter, Space
+from kerascnn.training.search.domains import Choice, Range
+from kerascnn.training.search.journal import Record
+from kerascnn.training.search.objective import Objective
+from kerascnn.training.search.space import Parameter, Space
 
 # With fewer trials a forest only repeats them.
 FEWEST = 8

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kerascnn.data.atomic import replacing
+from kerascnn.files.atomic import atomic_write
 
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped early", "failed"
 
@@ -94,7 +94,7 @@ class Journal:
 
     def write(self, record: Record) -> None:
         """Writes a record; it is whole at every moment."""
-        with replacing(self.place(record.number, record.values) / "trial.json") as file:
+        with atomic_write(self.place(record.number, record.values) / "trial.json") as file:
             file.write(json.dumps(asdict(record), indent=1).encode())
 
     def records(self) -> list[Record]:

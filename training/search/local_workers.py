@@ -8,14 +8,13 @@ import subprocess
 import sys
 
 from kerascnn.errors import InputError
+from kerascnn.training.search.cluster import VARIABLES, Member
+from kerascnn.training.search.plan import SearchConfig, SearchFolder
+from kerascnn.training.search.processes import GRACE_SECONDS
+from kerascnn.training.strategy.local_workers import free_ports
 
-from ..strategy.local_workers import free_ports
-from .cluster import VARIABLES, Member
-from .plan import Plan, SearchFolder
-from .processes import GRACE_SECONDS
 
-
-class WorkersGone(RuntimeError):  # noqa: N818
+class WorkersLostError(RuntimeError):
     """Every worker ended before the search did."""
 
 
@@ -36,7 +35,7 @@ class LocalTuners:
         InputError: there are fewer GPUs than workers, of which each takes one.
     """
 
-    def __init__(self, folder: SearchFolder, plan: Plan, count: int):
+    def __init__(self, folder: SearchFolder, plan: SearchConfig, count: int):
         [port] = free_ports(1)
         self.chief = Member("chief", f"127.0.0.1:{port}")
         self._told: set[str] = set()
@@ -65,11 +64,11 @@ class LocalTuners:
         """The names of the workers that have ended since it was asked last.
 
         Raises:
-            WorkersGone: all have, and one of them not by itself.
+            WorkersLostError: all have, and one of them not by itself.
         """
         ended = {name: process.returncode for name, process in self.processes.items() if process.poll() is not None}
         if len(ended) == len(self.processes) and any(ended.values()):
-            raise WorkersGone("every worker has ended; what they said is in the search's folder, in worker0.log.")
+            raise WorkersLostError("every worker has ended; what they said is in the search's folder, in worker0.log.")
         new = [name for name in ended if name not in self._told]
         self._told.update(new)
         return new

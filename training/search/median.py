@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean, median
 
-from .objective import Objective
+from kerascnn.training.search.objective import Objective
 
 # With fewer a median says little.
 FEWEST = 3

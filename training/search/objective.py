@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kerascnn.errors import InputError, closest
-
-from ..assembly import MAIN
-from ..recipe import Recipe
-from .drafts import draft
+from kerascnn.training.assembly import MAIN
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.search.drafts import draft
 
 # Keras' usual name of the figure that is called top1 here.
 ALSO = {"accuracy": "top1"}
@@ -37,7 +36,7 @@ class Objective:
 
 
 def objective_for(recipe: Recipe, classes: int, name: str | None = None) -> Objective:
-    """The objective of this name, or the main classifier's accuracy on the pictures that are held out.
+    """The objective of this name, or the main classifier's accuracy on the images that are held out.
 
     Args:
         recipe: whose network reports it.

@@ -13,9 +13,8 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import Trial
 
-from kerascnn.data.atomic import replacing
-
-from .objective import Objective
+from kerascnn.files.atomic import atomic_write
+from kerascnn.training.search.objective import Objective
 
 RUNNING, COMPLETED, FAILED, STOPPED, IDLE = "RUNNING", "COMPLETED", "FAILED", "STOPPED", "IDLE"
 
@@ -29,7 +28,7 @@ DRAWS = 500
 LEASE_SECONDS = 60.0
 
 
-class Lasting(keras_tuner.Oracle):
+class PersistentOracle(keras_tuner.Oracle):
     """What all tuners have here: one file of state with its predecessor, retries, leases, and refused values.
 
     keras-tuner writes its state in place, and a file for every trial beside it; a process that is killed meanwhile
@@ -113,7 +112,7 @@ class Lasting(keras_tuner.Oracle):
         current, previous = _files(self.folder)
         if current.exists():
             current.replace(previous)
-        with replacing(current) as file:
+        with atomic_write(current) as file:
             file.write(json.dumps({"digest": _digest(state), "state": state}).encode())
 
     def restore(self, tell: Callable[[str], None]) -> None:
@@ -155,11 +154,11 @@ class Lasting(keras_tuner.Oracle):
         return None
 
 
-class RandomOracle(Lasting, keras_tuner.oracles.RandomSearchOracle):
+class RandomOracle(PersistentOracle, keras_tuner.oracles.RandomSearchOracle):
     """Values by chance, none twice."""
 
 
-class BayesianOracle(Lasting, keras_tuner.oracles.BayesianOptimizationOracle):
+class BayesianOracle(PersistentOracle, keras_tuner.oracles.BayesianOptimizationOracle):
     """Values where a Gaussian process expects the best, none twice."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
@@ -179,7 +178,7 @@ class BayesianOracle(Lasting, keras_tuner.oracles.BayesianOptimizationOracle):
         self._random_state.set_state((name, np.array(keys, np.uint32), *rest))
 
 
-class GridOracle(Lasting, keras_tuner.oracles.GridSearchOracle):
+class GridOracle(PersistentOracle, keras_tuner.oracles.GridSearchOracle):
     """All values, one after the other; keras-tuner's forgets where it was when it is stopped (its issue 1055)."""
 
     def get_state(self) -> dict[str, Any]:
@@ -197,7 +196,7 @@ class GridOracle(Lasting, keras_tuner.oracles.GridSearchOracle):
         self._populate_next = state["populate_next"]
 
 
-class HyperbandOracle(Lasting, keras_tuner.oracles.HyperbandOracle):
+class HyperbandOracle(PersistentOracle, keras_tuner.oracles.HyperbandOracle):
     """Many short trainings, of which the better go on (Li et al., Hyperband, 2018, section 3)."""
 
     @keras_tuner.synchronized
@@ -222,7 +221,7 @@ def oracle_for(
     epochs: int,
     endless: bool,
     seed: int,
-) -> Lasting:
+) -> PersistentOracle:
     """A new oracle.
 
     Args:

@@ -8,15 +8,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from kerascnn.data.atomic import replacing
-from kerascnn.data.cache import Cache
+from kerascnn.data.pipeline.cache import Cache
 from kerascnn.errors import InputError
-
-from ..recipe import Recipe
-from ..recipe_files import read_yaml
-from .objective import Objective
-from .processes import Limits
-from .space import Space
+from kerascnn.files.atomic import atomic_write
+from kerascnn.training.recipe.files import read_yaml
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.search.objective import Objective
+from kerascnn.training.search.processes import TrialLimits
+from kerascnn.training.search.space import Space
 
 Tuner = Literal["hyperband", "bayesian", "random", "grid"]
 TUNERS: tuple[str, ...] = ("hyperband", "bayesian", "random", "grid")
@@ -26,13 +25,13 @@ PROGRAM = (sys.executable, "-m", "kerascnn.training.search.trial_program")
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchConfig:
     """A search.
 
     Attributes:
         recipe: in which the fields of the space are changed.
         space: what is searched.
-        data, limit: the source, and how many pictures of it, for every trial.
+        data, limit: the source, and how many images of it, for every trial.
         classes: of the data.
         objective: what is made greatest or least.
         tuner: who proposes trials.
@@ -43,7 +42,7 @@ class Plan:
         median_rule: whether poor trials are stopped early.
         limits: when a trial hangs.
         devices: of a trial: "one" for a GPU, else the processor; or as `choose_devices` takes it.
-        cache: see `Conduct`.
+        cache: see `RunConfig`.
         first: values that are tried before all others.
         program: what runs a trial, before its folder; None for this Python.
     """
@@ -60,7 +59,7 @@ class Plan:
     budget: float | None = None
     seed: int = 0
     median_rule: bool = True
-    limits: Limits = field(default_factory=Limits)
+    limits: TrialLimits = field(default_factory=TrialLimits)
     devices: str = "one"
     cache: Cache = "none"
     first: list[dict[str, Any]] = field(default_factory=list)
@@ -98,7 +97,7 @@ class SearchFolder:
         return self.path / "tensorboard"
 
     @staticmethod
-    def create(searches: Path, name: str | None, plan: Plan, data_name: str) -> SearchFolder:
+    def create(searches: Path, name: str | None, plan: SearchConfig, data_name: str) -> SearchFolder:
         """A new folder below `searches`, with its plan.
 
         Raises:
@@ -126,16 +125,16 @@ class SearchFolder:
             raise InputError(f"{path} is not the folder of a search: it holds no search.yaml.")
         return folder
 
-    def write_plan(self, plan: Plan) -> None:
+    def write_plan(self, plan: SearchConfig) -> None:
         """Writes the plan; it is whole at every moment."""
         import yaml
 
         values = {**vars(plan), "recipe": plan.recipe.to_dict(), "space": plan.space.source}
         values |= {"objective": asdict(plan.objective), "limits": asdict(plan.limits)}
-        with replacing(self.plan_file) as file:
+        with atomic_write(self.plan_file) as file:
             file.write(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
 
-    def read_plan(self) -> Plan:
+    def read_plan(self) -> SearchConfig:
         """The plan that was written.
 
         Raises:
@@ -148,8 +147,8 @@ class SearchFolder:
                 "recipe": recipe,
                 "space": Space.from_dict(values["space"], recipe),
                 "objective": Objective(**values["objective"]),
-                "limits": Limits(**values["limits"]),
+                "limits": TrialLimits(**values["limits"]),
             }
-            return Plan(**{**values, **read})
+            return SearchConfig(**{**values, **read})
         except (KeyError, TypeError) as error:
             raise InputError(f"{self.plan_file} is damaged: {error}.") from None

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kerascnn.errors import InputError
-
-from .journal import CRASH, HANG, MEMORY
+from kerascnn.training.search.journal import CRASH, HANG, MEMORY
 
 POLL_SECONDS = 0.1
 
@@ -34,7 +33,7 @@ OUT_OF_MEMORY = ("bad_alloc", "out of memory", "out_of_memory", "resource_exhaus
 
 
 @dataclass(frozen=True)
-class Limits:
+class TrialLimits:
     """When a trial hangs.
 
     Attributes:
@@ -52,7 +51,7 @@ class Limits:
                 raise InputError(f"the limit of a trial's {name} must be above 0, not {value}.")
 
 
-class End(NamedTuple):
+class TrialExit(NamedTuple):
     """How a process ended.
 
     Attributes:
@@ -66,7 +65,7 @@ class End(NamedTuple):
     stopped: bool = False
 
 
-def run(command: Sequence[str], folder: Path, limits: Limits, attend: Callable[[], bool]) -> End:
+def run(command: Sequence[str], folder: Path, limits: TrialLimits, attend: Callable[[], bool]) -> TrialExit:
     """Runs a trial's program until it ends or has to.
 
     Args:
@@ -85,13 +84,13 @@ def run(command: Sequence[str], folder: Path, limits: Limits, attend: Callable[[
             now = time.time()
             if limits.seconds is not None and now - started > limits.seconds:
                 _stop(process)
-                return End(HANG, f"it did not end within {limits.seconds:g} seconds")
+                return TrialExit(HANG, f"it did not end within {limits.seconds:g} seconds")
             if now - _last_beat(folder, started) > limits.silence:
                 _stop(process)
-                return End(HANG, f"it made no step for {limits.silence:g} seconds")
+                return TrialExit(HANG, f"it made no step for {limits.silence:g} seconds")
             if attend():
                 _stop(process)
-                return End(stopped=True)
+                return TrialExit(stopped=True)
     return _ending(process.returncode, folder)
 
 
@@ -135,21 +134,21 @@ def _last_beat(folder: Path, started: float) -> float:
         return started
 
 
-def _ending(status: int, folder: Path) -> End:
+def _ending(status: int, folder: Path) -> TrialExit:
     try:
         outcome = json.loads((folder / "outcome.json").read_bytes())
-        return End(outcome["reason"], outcome["detail"])
+        return TrialExit(outcome["reason"], outcome["detail"])
     except (OSError, ValueError, KeyError):
         pass
     if status in (INTERRUPTED, -signal.SIGTERM, -signal.SIGINT):
         # A scheduler that ends a job tells every process of it.
-        return End(stopped=True)
+        return TrialExit(stopped=True)
     last = _last_words(folder / "log.txt")
     if status == -signal.SIGKILL:
-        return End(MEMORY, "it was killed, as systems do when memory runs out")
+        return TrialExit(MEMORY, "it was killed, as systems do when memory runs out")
     how = f"it was ended by {signal.Signals(-status).name}" if status < 0 else f"it ended with status {status}"
     reason = MEMORY if any(words in last.lower() for words in OUT_OF_MEMORY) else CRASH
-    return End(reason, f"{how}: {last.splitlines()[-1].strip()}" if last.strip() else how)
+    return TrialExit(reason, f"{how}: {last.splitlines()[-1].strip()}" if last.strip() else how)
 
 
 def _last_words(log: Path) -> str:

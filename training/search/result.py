@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kerascnn.data.atomic import replacing
-
-from ..recipe import Recipe
-from .drafts import draft
-from .importance import importances
-from .journal import Journal, Record
-from .objective import Objective
-from .plan import Plan, SearchFolder
+from kerascnn.files.atomic import atomic_write
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.search.drafts import draft
+from kerascnn.training.search.importance import importances
+from kerascnn.training.search.journal import Journal, Record
+from kerascnn.training.search.objective import Objective
+from kerascnn.training.search.plan import SearchConfig, SearchFolder
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Search:
     """
 
     folder: SearchFolder
-    plan: Plan
+    plan: SearchConfig
     records: list[Record]
 
     @property
@@ -73,13 +72,13 @@ def ranked(records: Sequence[Record], objective: Objective) -> list[Record]:
     return sorted(ended, key=lambda record: (record.score is None, sign * (record.score or 0), record.number))
 
 
-def finish(folder: SearchFolder, plan: Plan, journal: Journal, whole: bool) -> Search:
+def finish(folder: SearchFolder, plan: SearchConfig, journal: Journal, whole: bool) -> Search:
     """Writes the report of a search and, where it came to its end, clears away what it does not need any more.
 
-    In the search's folder are then `best.yaml`, `report.json`, `trials.csv`, two pictures and TensorBoard's files.
+    In the search's folder are then `best.yaml`, `report.json`, `trials.csv`, two images and TensorBoard's files.
     """
-    from .figures import draw
-    from .hparams import write_hparams
+    from kerascnn.training.search.hparams import write_hparams
+    from kerascnn.training.search.plots import draw
 
     search = Search(folder, plan, ranked(journal.records(), plan.objective))
     report = search.report
@@ -88,8 +87,8 @@ def finish(folder: SearchFolder, plan: Plan, journal: Journal, whole: bool) -> S
     if search.best:
         head = f"# the best of {len(search.records)} trials: {plan.objective.name} {search.best.score:.4f}\n"
         _write(folder.best_file, head + search.recipe.to_yaml())
-        pictures = draw(folder, plan, search.records, report["importance"])
-        write_hparams(folder, plan, search.records, pictures)
+        images = draw(folder, plan, search.records, report["importance"])
+        write_hparams(folder, plan, search.records, images)
     if whole:
         clear(journal, plan.objective)
     return search
@@ -129,5 +128,5 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 def _write(path, text: str) -> None:
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(text.encode())

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from kerascnn.errors import InputError
-
-from ..recipe import Recipe
-from .journal import DONE, FAILED, INVALID, MEMORY, NOT_FINITE, STOPPED, Journal, Record
-from .median import is_poor
-from .plan import Plan
-from .processes import End, run
-from .reporting import FIGURES, STOP, read_curve, read_images
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.search.journal import DONE, FAILED, INVALID, MEMORY, NOT_FINITE, STOPPED, Journal, Record
+from kerascnn.training.search.median import is_poor
+from kerascnn.training.search.plan import SearchConfig
+from kerascnn.training.search.processes import TrialExit, run
+from kerascnn.training.search.reporting import FIGURES, STOP, read_curve, read_images
 
 # How often a trial that runs out of memory is tried again with half the batch.
 HALVINGS = 2
@@ -34,7 +33,7 @@ class Runner:
         over: whether the search is to end; a trial that runs is stopped then, and can go on later.
     """
 
-    def __init__(self, plan: Plan, journal: Journal, worker: str, over: Callable[[], bool]):
+    def __init__(self, plan: SearchConfig, journal: Journal, worker: str, over: Callable[[], bool]):
         self.plan = plan
         self.journal = journal
         self.worker = worker
@@ -63,7 +62,7 @@ class Runner:
         try:
             recipe = self._recipe(record, before)
         except InputError as error:
-            return self._failed(record, End(INVALID, str(error)))
+            return self._failed(record, TrialExit(INVALID, str(error)))
         folder = self.journal.place(record.number, values)
         folder.mkdir(parents=True, exist_ok=True)
         if before and not (folder / "run").exists():
@@ -103,7 +102,7 @@ class Runner:
             elif (source / name).exists():
                 shutil.copy(source / name, folder / name)
 
-    def _attempt(self, folder: Path, recipe: Recipe, record: Record) -> End:
+    def _attempt(self, folder: Path, recipe: Recipe, record: Record) -> TrialExit:
         plan = self.plan
         assignment = {
             "recipe": recipe.to_dict(),
@@ -132,18 +131,18 @@ class Runner:
             record.curve = read_curve(folder)
             self.journal.write(record)
 
-    def _ended(self, record: Record, end: End, folder: Path) -> Record:
+    def _ended(self, record: Record, end: TrialExit, folder: Path) -> Record:
         if end.reason:
             return self._failed(record, end)
         score = record.curve[-1].get(self.plan.objective.name, math.nan) if record.curve else math.nan
         if not math.isfinite(score):
             detail = f"{self.plan.objective.name} is {score} after the last epoch"
-            return self._failed(record, End(NOT_FINITE, detail))
+            return self._failed(record, TrialExit(NOT_FINITE, detail))
         record.status, record.score = STOPPED if (folder / STOP).exists() else DONE, score
         self.journal.write(record)
         return record
 
-    def _failed(self, record: Record, end: End) -> Record:
+    def _failed(self, record: Record, end: TrialExit) -> Record:
         record.status, record.reason, record.detail = FAILED, end.reason, end.detail
         self.journal.write(record)
         return record
@@ -152,7 +151,7 @@ class Runner:
 class _Rule:
     """Asks a trial to stop when the median rule says so, after each of its epochs."""
 
-    def __init__(self, plan: Plan, journal: Journal, folder: Path, epochs: int):
+    def __init__(self, plan: SearchConfig, journal: Journal, folder: Path, epochs: int):
         self.plan = plan
         self.journal = journal
         self.folder = folder

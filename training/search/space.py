@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from kerascnn.applications import registry
 from kerascnn.errors import InputError
-
-from ..recipe import Recipe
-from ..recipe_files import overlaid, read_yaml
-from .domains import Choice, Domain, Range, domain, label
-from .fields import ARGUMENT, MODEL, arguments_of, check_name, is_whole, settings, spelled_out, value_in
+from kerascnn.training.recipe.files import overlaid, read_yaml
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.search.domains import Choice, Domain, Range, domain, label
+from kerascnn.training.search.fields import (
+    ARGUMENT,
+    MODEL,
+    arguments_of,
+    check_name,
+    is_whole,
+    settings,
+    spelled_out,
+    value_in,
+)
 
 if TYPE_CHECKING:
     import keras_tuner

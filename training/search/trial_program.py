@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from kerascnn.errors import InputError
-
-from .journal import CRASH, INVALID, MEMORY, NOT_FINITE
-from .processes import INTERRUPTED, OUT_OF_MEMORY
+from kerascnn.training.search.journal import CRASH, INVALID, MEMORY, NOT_FINITE
+from kerascnn.training.search.processes import INTERRUPTED, OUT_OF_MEMORY
 
 # Linux' request to be killed when the process that started this one is gone.
 PR_SET_PDEATHSIG = 1
@@ -35,15 +34,15 @@ def main(folder: Path) -> int:
 
     with discarded_stderr():
         import tensorflow  # noqa: F401
-    from ..soundness import Diverged
-    from ..trainer import Interrupted
+    from kerascnn.training.callbacks.nan_guard import TrainingDivergedError
+    from kerascnn.training.trainer import TrainingInterruptedError
 
     reason, detail = None, ""
     try:
         _train(folder, assignment)
-    except Interrupted:
+    except TrainingInterruptedError:
         return INTERRUPTED
-    except Diverged as error:
+    except TrainingDivergedError as error:
         reason, detail = NOT_FINITE, str(error)
     except InputError as error:
         reason, detail = INVALID, str(error)
@@ -58,15 +57,14 @@ def main(folder: Path) -> int:
 
 
 def _train(folder: Path, assignment: dict[str, Any]) -> None:
-    from kerascnn.data.ingestion import load
-
-    from ..conduct import Conduct
-    from ..recipe import Recipe
-    from ..run_folder import RunFolder
-    from ..strategy import choose_devices
-    from ..trainer import resume, train
-    from .holdout import held_out
-    from .reporting import Reporter, is_over, read_curve
+    from kerascnn.data.ingestion.ingest import load
+    from kerascnn.training.recipe.recipe import Recipe
+    from kerascnn.training.run_config import RunConfig
+    from kerascnn.training.run_folder import RunFolder
+    from kerascnn.training.search.holdout import held_out
+    from kerascnn.training.search.reporting import Reporter, is_over, read_curve
+    from kerascnn.training.strategy import choose_devices
+    from kerascnn.training.trainer import resume, train
 
     if is_over(folder, len(read_curve(folder)), assignment["epochs"]):
         # It was killed when there was nothing left to do but to say so.
@@ -82,8 +80,8 @@ def _train(folder: Path, assignment: dict[str, Any]) -> None:
         return
     # A run that was stopped before its first state, or whose states were cleared away.
     shutil.rmtree(folder / "run", ignore_errors=True)
-    conduct = Conduct(best=0, cache=assignment["cache"])
-    more = {"limit": assignment["limit"], "conduct": conduct, "devices": devices}
+    run_config = RunConfig(best=0, cache=assignment["cache"])
+    more = {"limit": assignment["limit"], "run_config": run_config, "devices": devices}
     train(recipe, data, runs=folder / "run", callbacks=[reporter], **more)
 
 

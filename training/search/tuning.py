@@ -9,24 +9,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kerascnn.data.cache import Cache
 from kerascnn.data.dataset import DataSet
-from kerascnn.data.ingestion import load
+from kerascnn.data.ingestion.ingest import load
+from kerascnn.data.pipeline.cache import Cache
 from kerascnn.errors import InputError, closest
-
-from ..recipe import Recipe
-from ..trainer import resolved
-from .feasible import check_space
-from .holdout import held_out
-from .journal import Journal, Record
-from .objective import objective_for
-from .plan import TUNERS, Plan, SearchFolder
-from .processes import Limits
-from .result import Search, finish
-from .runner import Runner
-from .space import Space
-from .warm_start import first_values
-from .work import opened_oracle, work
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.search.feasible import check_space
+from kerascnn.training.search.holdout import held_out
+from kerascnn.training.search.journal import Journal, Record
+from kerascnn.training.search.objective import objective_for
+from kerascnn.training.search.plan import TUNERS, SearchConfig, SearchFolder
+from kerascnn.training.search.processes import TrialLimits
+from kerascnn.training.search.result import Search, finish
+from kerascnn.training.search.runner import Runner
+from kerascnn.training.search.space import Space
+from kerascnn.training.search.warm_start import first_values
+from kerascnn.training.search.work import opened_oracle, work
+from kerascnn.training.trainer import resolved
 
 # Where neither a number of trials nor a budget is given, and the tuner has no end of its own.
 USUAL_TRIALS = 20
@@ -44,7 +43,7 @@ def tune(
     limit: int | None = None,
     seed: int = 0,
     median_rule: bool = True,
-    limits: Limits = Limits(),
+    limits: TrialLimits = TrialLimits(),
     devices: str = "one",
     cache: Cache = "none",
     warm_start: Sequence[str | Path] = (),
@@ -56,7 +55,7 @@ def tune(
 ) -> Search:
     """Searches the best values of a recipe's fields; every trial is a training in a process of its own.
 
-    Trials are compared on a fifth of the training pictures, which they do not learn from; the validation pictures are
+    Trials are compared on a fifth of the training images, which they do not learn from; the validation images are
     left for the result. One that runs out of memory, diverges, crashes or hangs is recorded with its reason, and the
     search goes on.
 
@@ -68,13 +67,13 @@ def tune(
         objective: the figure to make best, such as "val_loss"; None for the main classifier's accuracy.
         max_trials: how many trials there are at most.
         budget: seconds after which no trial begins, and those under way are stopped.
-        limit: how many pictures are used at most.
+        limit: how many images are used at most.
         seed: of what the tuner draws.
         median_rule: whether a trial is stopped that is worse than most were after as many epochs; Hyperband has a rule
             of its own instead.
         limits: when a trial hangs.
         devices: of a trial: "one" for one GPU, else the processor; or as `choose_devices` takes it.
-        cache: of decoded pictures, as `Conduct` takes it.
+        cache: of decoded images, as `RunConfig` takes it.
         warm_start: folders of earlier searches, whose best trials are tried first.
         searches, name: the folder in which the search's folder is made, and its name.
         program: what runs a trial, before its folder, such as a launcher of one's own.
@@ -137,7 +136,7 @@ def resume_search(
     return search(opened, prolonged(opened, max_trials, budget), tell, watch)
 
 
-def prolonged(folder: SearchFolder, max_trials: int | None, budget: float | None) -> Plan:
+def prolonged(folder: SearchFolder, max_trials: int | None, budget: float | None) -> SearchConfig:
     """The plan of a search, with another end where one is given."""
     plan = folder.read_plan()
     longer = replace(plan, max_trials=max_trials or plan.max_trials, budget=budget or plan.budget)
@@ -158,7 +157,7 @@ def planned(
     budget: float | None,
     median_rule: bool,
     **more: Any,
-) -> Plan:
+) -> SearchConfig:
     """The plan of a search, with everything that can be wrong with it found out.
 
     Raises:
@@ -181,7 +180,7 @@ def planned(
     check_space(space, recipe, classes)
     if max_trials is None and budget is None and tuner in ("random", "bayesian"):
         max_trials = USUAL_TRIALS
-    return Plan(
+    return SearchConfig(
         recipe,
         space,
         data.source,
@@ -197,7 +196,9 @@ def planned(
     )
 
 
-def search(folder: SearchFolder, plan: Plan, tell: Callable[[str], None], watch: Callable[[Record], None]) -> Search:
+def search(
+    folder: SearchFolder, plan: SearchConfig, tell: Callable[[str], None], watch: Callable[[Record], None]
+) -> Search:
     """Runs a planned search on this machine, one trial after the other, and reports.
 
     Raises:

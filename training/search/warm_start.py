@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from kerascnn.errors import InputError
-
-from ..recipe import Recipe
-from .journal import Journal
-from .plan import SearchFolder
-from .result import ranked
-from .space import Space
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.search.journal import Journal
+from kerascnn.training.search.plan import SearchFolder
+from kerascnn.training.search.result import ranked
+from kerascnn.training.search.space import Space
 
 # Of every earlier search.
 BEST = 5

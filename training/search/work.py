@@ -10,25 +10,34 @@ from typing import Any
 from keras_tuner.engine.trial import Trial
 
 from kerascnn.errors import InputError
-
-from .journal import Record
-from .oracles import COMPLETED, FAILED, IDLE, LEASE_SECONDS, STOPPED, Lasting, oracle_for
-from .plan import Plan
-from .result import clear
-from .runner import Runner
+from kerascnn.training.search.journal import Record
+from kerascnn.training.search.oracles import (
+    COMPLETED,
+    FAILED,
+    IDLE,
+    LEASE_SECONDS,
+    STOPPED,
+    PersistentOracle,
+    oracle_for,
+)
+from kerascnn.training.search.plan import SearchConfig
+from kerascnn.training.search.result import clear
+from kerascnn.training.search.runner import Runner
 
 # Hyperband waits where it needs the trials of other workers to go on.
 IDLE_SECONDS = 1.0
 
 
-def opened_oracle(folder: Path, plan: Plan, tell: Callable[[str], None], lease: float = LEASE_SECONDS) -> Lasting:
+def opened_oracle(
+    folder: Path, plan: SearchConfig, tell: Callable[[str], None], lease: float = LEASE_SECONDS
+) -> PersistentOracle:
     """The oracle of a search, as it was when the search was stopped.
 
     Args:
         folder: of the search.
         plan: of the search.
         tell: takes a sentence about a damaged file.
-        lease: see `Lasting.begin`.
+        lease: see `PersistentOracle.begin`.
     """
     oracle = oracle_for(
         plan.tuner,
@@ -56,7 +65,7 @@ def work(oracle: Any, runner: Runner, tuner_id: str, watch: Callable[[Record], N
     """Runs trials until the oracle has no more, or the runner is over; says whether it was the former.
 
     Args:
-        oracle: a `Lasting`, or keras-tuner's client of one.
+        oracle: a `PersistentOracle`, or keras-tuner's client of one.
         runner: of the trials.
         tuner_id: the name that the oracle knows the worker by.
         watch: takes the record of every trial that has ended.
@@ -83,7 +92,7 @@ def work(oracle: Any, runner: Runner, tuner_id: str, watch: Callable[[Record], N
     return False
 
 
-def _report(oracle: Any, trial: Trial, record: Record, plan: Plan) -> None:
+def _report(oracle: Any, trial: Trial, record: Record, plan: SearchConfig) -> None:
     if record.score is None:
         trial.status, trial.message = FAILED, f"{record.reason}: {record.detail}"
     else:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from kerascnn.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .choosing import choose_devices
-    from .cluster import Cluster, cluster_of
-    from .devices import Devices, WorkerLost
-    from .replicas import prepare, synchronize
-    from .xla import XlaChoice, choose_xla
+    from kerascnn.training.strategy.choosing import choose_devices
+    from kerascnn.training.strategy.cluster import Cluster, cluster_of
+    from kerascnn.training.strategy.devices import Devices, WorkerLostError
+    from kerascnn.training.strategy.replicas import prepare, synchronize
+    from kerascnn.training.strategy.xla import XlaChoice, choose_xla
 
 PARTS = {
     "choosing": ("choose_devices",),
     "cluster": ("Cluster", "cluster_of"),
-    "devices": ("Devices", "WorkerLost"),
+    "devices": ("Devices", "WorkerLostError"),
     "replicas": ("prepare", "synchronize"),
     "xla": ("XlaChoice", "choose_xla"),
 }
@@ -27,7 +27,7 @@ PARTS = {
 __all__ = [
     "Cluster",
     "Devices",
-    "WorkerLost",
+    "WorkerLostError",
     "XlaChoice",
     "choose_devices",
     "choose_xla",

@@ -8,9 +8,8 @@ import re
 from typing import TYPE_CHECKING
 
 from kerascnn.errors import InputError
-
-from .cluster import Cluster, cluster_of
-from .devices import Devices
+from kerascnn.training.strategy.cluster import Cluster, cluster_of
+from kerascnn.training.strategy.devices import Devices
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -16,10 +16,10 @@ from kerascnn.errors import InputError
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from ..run_folder import RunFolder
+    from kerascnn.training.run_folder import RunFolder
 
 
-class WorkerLost(RuntimeError):  # noqa: N818
+class WorkerLostError(RuntimeError):
     """A training ended because another of its workers did.
 
     Attributes:
@@ -65,7 +65,7 @@ class Devices:
         return self.strategy.scope()
 
     def share(self, batch_size: int) -> int:
-        """How many pictures of a batch are this worker's.
+        """How many images of a batch are this worker's.
 
         Raises:
             InputError: the batch cannot be divided into equal shares, of which the gradients are means.
@@ -74,7 +74,7 @@ class Devices:
             lower = batch_size - batch_size % self.replicas
             fitting = " or ".join(str(size) for size in (lower, lower + self.replicas) if size)
             raise InputError(
-                f"batches of {batch_size} pictures do not divide among {self.replicas} devices; "
+                f"batches of {batch_size} images do not divide among {self.replicas} devices; "
                 f"say --batch-size {fitting}."
             )
         return batch_size // self.workers
@@ -83,7 +83,7 @@ class Devices:
         """This worker's training batches, each divided among its devices.
 
         Args:
-            batches: of `share(batch_size)` pictures; none is smaller.
+            batches: of `share(batch_size)` images; none is smaller.
             batch_size: over all workers.
 
         Returns:
@@ -96,27 +96,27 @@ class Devices:
         # Workers need not tell each other at every step that they have not come to the end.
         return self.strategy.distribute_datasets_from_function(lambda context: batches.repeat())
 
-    def evaluation(self, batches: tf.data.Dataset, batch_size: int, pictures: int) -> Any:
-        """This worker's share of all pictures, in as many batches as every device has; none of them is empty.
+    def evaluation(self, batches: tf.data.Dataset, batch_size: int, images: int) -> Any:
+        """This worker's share of all images, in as many batches as every device has; none of them is empty.
 
         Args:
-            batches: with this worker's pictures, every `workers`-th one, in batches of any size.
+            batches: with this worker's images, every `workers`-th one, in batches of any size.
             batch_size: over all workers.
-            pictures: over all workers.
+            images: over all workers.
 
         Returns:
             What Keras' `evaluate` takes; the batches themselves where there is one device.
 
         Raises:
-            InputError: there are fewer pictures than devices.
+            InputError: there are fewer images than devices.
         """
         if self.replicas == 1:
             return batches
-        if pictures < self.replicas:
-            raise InputError(f"{pictures} validation picture(s) cannot be divided among {self.replicas} devices.")
+        if images < self.replicas:
+            raise InputError(f"{images} validation image(s) cannot be divided among {self.replicas} devices.")
         local = self.replicas // self.workers
-        steps = min(math.ceil(pictures / batch_size), pictures // self.replicas)
-        own = len(range(self.worker, pictures, self.workers))
+        steps = min(math.ceil(images / batch_size), images // self.replicas)
+        own = len(range(self.worker, images, self.workers))
         borders = [own * piece // (steps * local) for piece in range(steps * local + 1)]
         batches = batches.rebatch([end - begin for begin, end in itertools.pairwise(borders)])
         distributed = self.strategy.distribute_datasets_from_function(lambda context: batches)
@@ -138,7 +138,7 @@ class Devices:
         """The chief does what is inside first, the other workers when it is done.
 
         Raises:
-            WorkerLost: it did not come to the end.
+            WorkerLostError: it did not come to the end.
         """
         with self.watching():
             if not self.chief:
@@ -152,7 +152,7 @@ class Devices:
         """Turns what TensorFlow raises when another worker is gone into one sentence.
 
         Raises:
-            WorkerLost: another worker ended, or could not be reached.
+            WorkerLostError: another worker ended, or could not be reached.
         """
         import tensorflow as tf
 
@@ -162,7 +162,7 @@ class Devices:
         except (*gone, tf.errors.InternalError, tf.errors.CancelledError) as error:
             if self.workers == 1:
                 raise
-            raise WorkerLost(
+            raise WorkerLostError(
                 f"worker {self.worker} of {self.workers} stopped, because another worker ended or cannot be reached: "
                 f"{_last_line(error)}"
             ) from None

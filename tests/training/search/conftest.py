@@ -20,7 +20,8 @@ def shallow(monkeypatch):
 @pytest.fixture
 def swift(shallow, monkeypatch):
     """Has the fake trials be looked at a hundred times a second, and a search draw no figures."""
-    from kerascnn.training.search import figures, processes
+    from kerascnn.training.search import plots as figures
+    from kerascnn.training.search import processes
 
     monkeypatch.setattr(processes, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(figures, "draw", lambda *_: [])
@@ -36,7 +37,7 @@ def fake():
 def plan_of():
     """Makes the plan of a search with the fake program."""
     from kerascnn.training.search.objective import Objective
-    from kerascnn.training.search.plan import Plan
+    from kerascnn.training.search.plan import SearchConfig
     from kerascnn.training.search.space import Space
 
     def make(space, **values):
@@ -49,7 +50,7 @@ def plan_of():
             # It needs no packages, and finding them takes most of the time in which Python starts.
             "program": [sys.executable, "-S", fake_trial.__file__],
         }
-        return Plan(recipe, Space.from_dict(space, recipe), "digits", **{**options, **values})
+        return SearchConfig(recipe, Space.from_dict(space, recipe), "digits", **{**options, **values})
 
     return make
 

@@ -36,14 +36,14 @@ def test_hyperband_of_keras_tuner_on_a_network_of_several_outputs(tiny_networks,
     assert set(model.output) == {"main", "aux_4a"}
 
 
-def test_a_part_of_the_training_pictures_is_held_out(few_digits):
+def test_a_part_of_the_training_images_is_held_out(few_digits):
     held = held_out(few_digits)
     before = few_digits.training
     assert len(held.training) + len(held.validation) == len(before)
-    pictures = {picture.tobytes() for picture in before.images}
-    kept, away = ({picture.tobytes() for picture in part.images} for part in (held.training, held.validation))
-    assert kept | away == pictures and not kept & away
-    assert not away & {picture.tobytes() for picture in few_digits.validation.images}
+    images = {image.tobytes() for image in before.images}
+    kept, away = ({image.tobytes() for image in part.images} for part in (held.training, held.validation))
+    assert kept | away == images and not kept & away
+    assert not away & {image.tobytes() for image in few_digits.validation.images}
     for label in range(10):
         of_class = (before.labels == label).sum()
         assert (held.validation.labels == label).sum() == max(1, round(0.2 * of_class))
@@ -63,7 +63,7 @@ def test_the_command_from_the_space_to_the_recipe_of_the_best(command, tmp_path)
     assert outcome.status == 0, outcome.err
     *trials, report = [json.loads(line) for line in outcome.out.splitlines()]
     assert [trial["status"] for trial in trials] == ["done"]
-    # Of 80 training pictures, 8 a class, 2 a class are held out; 60 are 7 batches of 8.
+    # Of 80 training images, 8 a class, 2 a class are held out; 60 are 7 batches of 8.
     assert report["spent"]["images"] == 56
     assert report["cost"]["parameters"] == pytest.approx(0.27e6, rel=0.02)
     best = tmp_path / "searches" / "one" / "best.yaml"

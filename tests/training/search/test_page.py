@@ -40,7 +40,7 @@ def test_commands(page, command, photographs, fake_program, tmp_path, monkeypatc
         # What is new in it is not how long it takes.
         more = ["--max-trials", "3"] if "--max-trials" not in line and "--resume" not in line else []
         outcome = run_line(command, line, *more)
-        assert "train it on all training pictures: kerascnn train --recipe searches/" in outcome.out
+        assert "train it on all training images: kerascnn train --recipe searches/" in outcome.out
 
 
 def test_the_space():

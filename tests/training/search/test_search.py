@@ -6,12 +6,12 @@ import math
 import pytest
 from PIL import Image
 
-from kerascnn.training.search import figures
+from kerascnn.training.search import plots as figures
 from kerascnn.training.search.journal import Journal
 from kerascnn.training.search.median import is_poor
 from kerascnn.training.search.objective import Objective
 from kerascnn.training.search.plan import SearchFolder
-from kerascnn.training.search.processes import Limits
+from kerascnn.training.search.processes import TrialLimits
 from kerascnn.training.search.tuning import resume_search, search
 
 pytestmark = pytest.mark.usefixtures("swift")
@@ -28,7 +28,7 @@ def nothing(record):
 
 def test_failures_are_recorded_and_the_search_goes_on(plan_of, begin, told, starts, fake):
     rates = [fake.HANGS, fake.CRASHES, fake.DIVERGES, fake.IS_KILLED, 0.1, 0.05]
-    plan = plan_of({"optimizer.learning_rate": rates}, tuner="grid", limits=Limits(seconds=1.5))
+    plan = plan_of({"optimizer.learning_rate": rates}, tuner="grid", limits=TrialLimits(seconds=1.5))
     folder = begin(plan)
     found = search(folder, plan, told.append, nothing)
     assert not told
@@ -195,8 +195,8 @@ def test_what_a_search_leaves(plan_of, begin, told, monkeypatch):
     assert report["importance"]["optimizer.learning_rate"] > 0.8
     assert math.isclose(sum(report["importance"].values()), 1)
     for name in ("parallel.png", "importance.png"):
-        with Image.open(folder.path / name) as picture:
-            assert min(picture.size) > 150
+        with Image.open(folder.path / name) as image:
+            assert min(image.size) > 150
     lines = (folder.path / "trials.csv").read_text().splitlines()
     assert len(lines) == 11 and "optimizer.learning_rate" in lines[0]
     columns, rows = hparams(folder)

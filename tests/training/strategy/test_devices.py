@@ -49,7 +49,7 @@ PLACES = [("devices", 0), ("workers", 0), ("workers", 1)]
 @pytest.mark.slow
 @pytest.mark.parametrize(("where", "worker"), PLACES)
 def test_the_same_figures_as_on_one_device(where, worker, outcomes, on_one):
-    """Losses and accuracies of both heads, in training and over 21 validation pictures, each counted once."""
+    """Losses and accuracies of both heads, in training and over 21 validation images, each counted once."""
     found = figures(outcomes[where], worker)
     assert found["replicas"] == 2
     assert found["history"].keys() == on_one["history"].keys() >= {"val_aux_loss", "val_main_top1", "loss"}

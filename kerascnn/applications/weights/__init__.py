@@ -1,0 +1,1 @@
+"""Weights: public ones, where they come from, and the file formats that they are read from."""

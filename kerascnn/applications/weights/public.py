@@ -1,0 +1,270 @@
+"""Weights that others have published for the networks here: where they are, and what they were trained to be fed.
+
+keras.applications publishes files of MD5s that its program states; torchvision's files have the first eight digits of
+their SHA-256 in their names. No more is published, so no more is checked. Accuracies are the publishers', of one
+central crop of ImageNet's validation images. Neither states that its weights are free of what ImageNet's terms ask
+for, and torchvision says that it is its users' part to find out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from kerascnn.applications import registry
+from kerascnn.errors import InputError
+from kerascnn.files.checksums import Checksum
+
+KERAS = "keras"
+TORCHVISION = "torchvision"
+# Of whoever has the first that fit.
+ANY = "imagenet"
+NAMES = (ANY, KERAS, TORCHVISION)
+
+CLASSES = 1000
+
+KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
+KERAS_FILE = "weights_tf_dim_ordering_tf_kernels"
+KERAS_ACCURACIES = "keras.io/api/applications"
+TORCHVISION_URL = "https://download.pytorch.org/models"
+TORCHVISION_ACCURACIES = "docs.pytorch.org/vision/stable/models"
+
+OXFORD = "Creative Commons Attribution 4.0 (Visual Geometry Group, Oxford)"
+HE = "MIT (Kaiming He)"
+GOOGLE = "Apache 2.0 (Google)"
+BSD = "BSD 3-Clause (torchvision)"
+
+
+@dataclass(frozen=True)
+class PublicWeights:
+    """A file of weights that was published for a network.
+
+    Attributes:
+        name: whose it is, and what the builder's `weights` calls it: "keras" or "torchvision".
+        network: the builder's name.
+        url: of the file.
+        checksum: as far as it is published.
+        licence: under which the publisher has them, or has its library.
+        preprocessing: how pixels were scaled that the network was trained on; one of `preprocessing.MODES`.
+        input_size: height and width in pixels.
+        top1, top5: accuracies in percent, as published.
+        source: who publishes the accuracies.
+        include_top: whether the classifier is in the file.
+        arguments: of the builder, with which it makes the network that the file is of.
+    """
+
+    name: str
+    network: str
+    url: str
+    checksum: Checksum
+    licence: str
+    preprocessing: str
+    input_size: int
+    top1: float
+    top5: float
+    source: str
+    include_top: bool
+    arguments: Mapping[str, Any]
+
+    @property
+    def file(self) -> str:
+        """The file's name."""
+        return urlsplit(self.url).path.rpartition("/")[2]
+
+    def fits(self, given: Mapping[str, Any]) -> bool:
+        """Whether a builder's arguments, those that were given, are not others than `arguments`."""
+        return all(given.get(name, value) == value for name, value in self.arguments.items())
+
+
+def _keras(
+    network: str,
+    folder: str,
+    checksums: tuple[str, str],
+    preprocessing: str,
+    accuracy: tuple[float, float],
+    licence: str,
+    input_size: int = 224,
+    **arguments: Any,
+) -> list[PublicWeights]:
+    """The two files of a network, with the classifier and without."""
+    begin = f"{KERAS_URL}/{folder}_{KERAS_FILE}"
+    return [
+        PublicWeights(
+            KERAS,
+            network,
+            f"{begin}{ending}.h5",
+            Checksum("md5", digits),
+            licence,
+            preprocessing,
+            input_size,
+            *accuracy,
+            KERAS_ACCURACIES,
+            include_top=not ending,
+            arguments=MappingProxyType(arguments),
+        )
+        for ending, digits in zip(("", "_notop"), checksums, strict=True)
+    ]
+
+
+def _torchvision(
+    network: str,
+    file: str,
+    top1: float,
+    top5: float,
+    preprocessing: str = "torch",
+    input_size: int = 224,
+    **arguments: Any,
+) -> PublicWeights:
+    return PublicWeights(
+        TORCHVISION,
+        network,
+        f"{TORCHVISION_URL}/{file}.pth",
+        Checksum("sha256", file[-8:]),
+        BSD,
+        preprocessing,
+        input_size,
+        top1,
+        top5,
+        TORCHVISION_ACCURACIES,
+        include_top=True,
+        arguments=MappingProxyType(arguments),
+    )
+
+
+# The papers' forms, and what torchvision made of them.
+RESNET = {"shortcut": "B"}
+BOTTLENECKS_2015 = RESNET | {"stride_in": "1x1"}
+BOTTLENECKS_V1_5 = RESNET | {"stride_in": "3x3"}
+RELEASED = {"stem": "released", "variant": "released", "aux_heads": False}
+# Both are networks that Google trained; torchvision scales its pixels once more, inside the network, to [-1, 1].
+THEIR_GOOGLENET = {"module": "inception", "variant": "torchvision"}
+THEIR_INCEPTION = {"stem": "released", "variant": "torchvision"}
+
+# For each network in the order in which "imagenet" takes them.
+# fmt: off
+WEIGHTS: tuple[PublicWeights, ...] = (
+    #             network         file                            with and without top, MD5
+    *_keras("VGG16",       "vgg16/vgg16",               ("64373286793e3c8b2b4e3219cbf3544b",
+                                                         "6d6bbae143d832006294945121d1f1fc"),
+            "caffe",     (71.3, 90.1), OXFORD, batch_norm=False),
+    *_keras("VGG19",       "vgg19/vgg19",               ("cbe5617147190e668d6c5d5026f83318",
+                                                         "253f8cb515780f3b799900260a226db6"),
+            "caffe",     (71.3, 90.0), OXFORD, batch_norm=False),
+    *_keras("ResNet50",    "resnet/resnet50",           ("2cb95161c43110f7111970584f804107",
+                                                         "4d473c1dd8becc155b73f8504c6f6626"),
+            "caffe",     (74.9, 92.1), HE, **BOTTLENECKS_2015),
+    *_keras("ResNet101",   "resnet/resnet101",          ("f1aeb4b969a6efcfb50fad2f0c20cfc5",
+                                                         "88cf7a10940856eca736dc7b7e228a21"),
+            "caffe",     (76.4, 92.8), HE, **BOTTLENECKS_2015),
+    *_keras("ResNet152",   "resnet/resnet152",          ("100835be76be38e30d865e96f2aaae62",
+                                                         "ee4c566cf9a93f14d82f913c2dc6dd0c"),
+            "caffe",     (76.6, 93.1), HE, **BOTTLENECKS_2015),
+    *_keras("InceptionV3", "inception_v3/inception_v3", ("9a0d58056eeedaa3f26cb7ebd46da564",
+                                                         "bcbd6486424b2319ff4ef7d526e38f63"),
+            "symmetric", (77.9, 93.7), GOOGLE, 299, **RELEASED),
+    #            network        file                            top-1   top-5
+    _torchvision("AlexNetV2",   "alexnet-owt-7be5be79",         56.522, 79.066),
+    _torchvision("VGG11",       "vgg11-8a719046",               69.020, 88.628, batch_norm=False),
+    _torchvision("VGG11",       "vgg11_bn-6002323d",            70.370, 89.810, batch_norm=True),
+    _torchvision("VGG13",       "vgg13-19584684",               69.928, 89.246, batch_norm=False),
+    _torchvision("VGG13",       "vgg13_bn-abd245e5",            71.586, 90.374, batch_norm=True),
+    _torchvision("VGG16",       "vgg16-397923af",               71.592, 90.382, batch_norm=False),
+    _torchvision("VGG16",       "vgg16_bn-6c64b313",            73.360, 91.516, batch_norm=True),
+    _torchvision("VGG19",       "vgg19-dcbb9e9d",               72.376, 90.876, batch_norm=False),
+    _torchvision("VGG19",       "vgg19_bn-c79401a0",            74.218, 91.842, batch_norm=True),
+    _torchvision("GoogLeNet",   "googlenet-1378be20",           69.778, 89.530, "symmetric", **THEIR_GOOGLENET),
+    _torchvision("InceptionV3", "inception_v3_google-0cc3c7bd", 77.294, 93.450, "symmetric", 299, **THEIR_INCEPTION),
+    _torchvision("ResNet18",    "resnet18-f37072fd",            69.758, 89.078, **RESNET),
+    _torchvision("ResNet34",    "resnet34-b627a593",            73.314, 91.420, **RESNET),
+    _torchvision("ResNet50",    "resnet50-0676ba61",            76.130, 92.862, **BOTTLENECKS_V1_5),
+    _torchvision("ResNet101",   "resnet101-63fe2227",           77.374, 93.546, **BOTTLENECKS_V1_5),
+    _torchvision("ResNet152",   "resnet152-394f9c45",           78.312, 94.046, **BOTTLENECKS_V1_5),
+)
+# fmt: on
+
+
+def weights(name: str) -> list[PublicWeights]:
+    """The files of weights that are public for a network, those first that `weights="imagenet"` prefers.
+
+    Args:
+        name: one of `list_models()`.
+
+    Returns:
+        None where there are none.
+
+    Raises:
+        InputError: there is no such network.
+
+    Example:
+        >>> [(file.name, file.top1) for file in weights("resnet50") if file.include_top]
+        [('keras', 74.9), ('torchvision', 76.13)]
+    """
+    network = registry.info(name).builder
+    return [file for file in WEIGHTS if file.network == network]
+
+
+def chosen(network: str, name: str, given: Mapping[str, Any], include_top: bool = True) -> PublicWeights:
+    """The file that a name stands for.
+
+    Args:
+        network: the builder's name.
+        name: one of `NAMES`.
+        given: the builder's own arguments that the caller states; of the files, the first that fits them is taken.
+        include_top: whether the classifier is needed; where it is not, a file without it is preferred.
+
+    Raises:
+        InputError: nothing is published for the network, or not by that name, or for other arguments only.
+
+    Example:
+        >>> chosen("VGG16", "imagenet", {"batch_norm": True}).file
+        'vgg16_bn-6c64b313.pth'
+    """
+    public = weights(network)
+    if not public:
+        having = dict.fromkeys(file.network for file in WEIGHTS)
+        raise InputError(f"{network} has no public weights, as {_listed(list(having))} have; train it, or give a file.")
+    named = [file for file in public if name in (ANY, file.name)]
+    if not named:
+        raise InputError(f"{network} has no public weights '{name}'; it has '{public[0].name}', also as '{ANY}'.")
+    fitting = [file for file in named if file.fits(given)]
+    if not fitting:
+        stated = {key: value for key, value in given.items() if any(key in file.arguments for file in named)}
+        forms = list(dict.fromkeys(_stated({key: file.arguments[key] for key in stated}) for file in named))
+        raise InputError(
+            f"{network} has no public weights '{name}' for {_stated(stated)}, only for {' or for '.join(forms)}."
+        )
+    first = fitting[0]
+    return next((file for file in fitting if file.name == first.name and file.include_top == include_top), first)
+
+
+def published_as(network: str, file: str) -> PublicWeights | None:
+    """The public weights of a network whose file has this name, and None where it is not one of them."""
+    return next((public for public in WEIGHTS if (public.network, public.file) == (network, file)), None)
+
+
+def in_words(network: str) -> str:
+    """What there is for a network, in a sentence."""
+    public = [file for file in weights(network) if file.include_top]
+    if not public:
+        return "There are no public weights of this network."
+    forms = [f"{_whose(file)} ({file.top1:g} % top-1{_with(file)})" for file in public]
+    return f'Public are {_listed(forms)}; "imagenet" is the first of them that fits the other arguments.'
+
+
+def _whose(file: PublicWeights) -> str:
+    return {KERAS: "keras.applications'", TORCHVISION: "torchvision's"}[file.name]
+
+
+def _with(file: PublicWeights) -> str:
+    return f", with {_stated(file.arguments)}" if file.arguments else ""
+
+
+def _stated(arguments: Mapping[str, Any]) -> str:
+    return _listed([f"{name}={value!r}" for name, value in arguments.items()])
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -1,0 +1,8 @@
+"""What the command's exit status says."""
+
+EXPORT_DISAGREES = 1
+IMAGES_SKIPPED = 1
+NO_TRIAL_SUCCEEDED = 1
+USAGE_ERROR = 2
+WORKER_LOST = 3
+INTERRUPTED = 130

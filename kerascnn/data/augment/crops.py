@@ -1,0 +1,155 @@
+"""Where a view of an image lies in it, and how it is brought to its size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Resize = Literal["bilinear", "antialias"]
+
+# Shapes that random erasing tries before it leaves an image as it is.
+ATTEMPTS = 10
+
+
+class CropWindow(NamedTuple):
+    """A rectangle in an image.
+
+    Attributes:
+        begin: int32 (2,), its top and left in pixels.
+        extent: int32 (2,), its height and width in pixels.
+    """
+
+    begin: tf.Tensor
+    extent: tf.Tensor
+
+
+def area_window(
+    shape: tf.Tensor, area: tuple[float, float], aspect: tuple[float, float], seed: tf.Tensor
+) -> CropWindow:
+    """A window of random area and aspect ratio (GoogLeNet, section 6).
+
+    Args:
+        shape: int32 (2,), the image's height and width.
+        area: least and greatest share of the image's area.
+        aspect: least and greatest width over height.
+        seed: int32 (2,).
+    """
+    import tensorflow as tf
+
+    begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
+        tf.concat([shape, [3]], axis=0),
+        bounding_boxes=tf.zeros((1, 0, 4)),
+        seed=seed,
+        area_range=area,
+        aspect_ratio_range=aspect,
+        max_attempts=10,
+        use_image_if_no_bounding_boxes=True,
+    )
+    return CropWindow(begin[:2], extent[:2])
+
+
+def scaled_window(shape: tf.Tensor, size: int, shorter_side: tuple[int, int], seed: tf.Tensor) -> CropWindow:
+    """The window that a random crop comes from when the shorter side is resized first.
+
+    Cutting before resizing gives the same crop, but for its place, which is in whole pixels of the image instead of
+    the resized one, and spares reading and resizing what is cut away.
+
+    Args:
+        shape: int32 (2,), the image's height and width.
+        size: height and width of the crop in the resized image.
+        shorter_side: least and greatest length that the shorter side is resized to, at least `size`.
+        seed: int32 (2,).
+    """
+    import tensorflow as tf
+
+    least, greatest = shorter_side
+    # One draw for all three: at thousands of images a second every operation counts.
+    drawn = tf.random.stateless_uniform((3,), seed)
+    length = tf.minimum(tf.floor(least + drawn[0] * (greatest + 1 - least)), greatest)
+    side = tf.maximum(tf.round(tf.cast(tf.reduce_min(shape), tf.float32) * size / length), 1.0)
+    room = tf.cast(shape, tf.float32) - side
+    begin = tf.minimum(tf.floor(drawn[1:] * (room + 1.0)), room)
+    return CropWindow(tf.cast(begin, tf.int32), tf.fill((2,), tf.cast(side, tf.int32)))
+
+
+def cut(image: tf.Tensor, window: CropWindow) -> tf.Tensor:
+    """The pixels of a (height, width, 3) image inside a window."""
+    import tensorflow as tf
+
+    begin, extent = tf.concat([window.begin, [0]], axis=0), tf.concat([window.extent, [3]], axis=0)
+    return tf.slice(image, begin, extent)
+
+
+def resized(image: tf.Tensor, size: int, resize: Resize) -> tf.Tensor:
+    """An image brought to `size` x `size`.
+
+    Args:
+        image: uint8 or float (height, width, 3) in [0, 255].
+        size: height and width of the result in pixels.
+        resize: see `kerascnn.data.Augmentation`.
+
+    Returns:
+        float32 (size, size, 3) in [0, 255].
+    """
+    import tensorflow as tf
+
+    if resize == "antialias":
+        return _antialiased(image, size)
+    # Means of pixels do not leave the range, so there is nothing to clip.
+    image = tf.cond(
+        tf.reduce_all(tf.shape(image)[:2] < 2 * size),
+        lambda: _interpolated(image, size),
+        lambda: tf.raw_ops.ResizeArea(images=image[None], size=(size, size))[0],
+    )
+    return tf.ensure_shape(image, (size, size, 3))
+
+
+def _interpolated(image: tf.Tensor, size: int) -> tf.Tensor:
+    import tensorflow as tf
+
+    # The kernel takes half as long again for integers.
+    image = tf.cast(image, tf.float32)
+    return tf.raw_ops.ResizeBilinear(images=image[None], size=(size, size), half_pixel_centers=True)[0]
+
+
+def _antialiased(image: tf.Tensor, size: int) -> tf.Tensor:
+    import tensorflow as tf
+
+    image = tf.image.resize(image, (size, size), antialias=True)
+    return tf.ensure_shape(tf.clip_by_value(image, 0.0, 255.0), (size, size, 3))
+
+
+def erased(
+    image: tf.Tensor, share: float, area: tuple[float, float], aspect: tuple[float, float], seed: tf.Tensor
+) -> tf.Tensor:
+    """Random erasing (Zhong et al. 2017, algorithm 1, RE-R): a rectangle becomes noise.
+
+    Args:
+        image: float32 (size, size, 3) in [0, 255].
+        share: of the images that lose a rectangle.
+        area: the rectangle's least and greatest share of the image.
+        aspect: its least and greatest height over width, drawn on a logarithmic scale.
+        seed: int32 (2,).
+    """
+    import tensorflow as tf
+
+    shape_seed, place_seed, noise_seed, chance_seed = tf.unstack(tf.random.split(seed, 4))
+    sides = tf.cast(tf.shape(image)[:2], tf.float32)
+    total = sides[0] * sides[1]
+    drawn = tf.random.stateless_uniform((ATTEMPTS, 2), shape_seed)
+    areas = total * (area[0] + drawn[:, 0] * (area[1] - area[0]))
+    aspects = tf.exp(tf.math.log(aspect[0]) + drawn[:, 1] * tf.math.log(aspect[1] / aspect[0]))
+    extents = tf.round(tf.stack([tf.sqrt(areas * aspects), tf.sqrt(areas / aspects)], axis=1))
+    shares = tf.reduce_prod(extents, axis=1) / total
+    fits = tf.reduce_all(extents <= sides, axis=1) & (shares >= area[0]) & (shares <= area[1])
+    extent = extents[tf.argmax(fits)]
+    begin = tf.floor(tf.random.stateless_uniform((2,), place_seed) * (sides - extent + 1))
+    chosen = (tf.random.stateless_uniform((), chance_seed) < share) & tf.reduce_any(fits)
+    inside = [
+        (tf.range(side) >= first) & (tf.range(side) < first + length)
+        for side, first, length in zip(tf.unstack(sides), tf.unstack(begin), tf.unstack(extent), strict=True)
+    ]
+    mask = (inside[0][:, None] & inside[1][None, :] & chosen)[..., None]
+    return tf.where(mask, tf.floor(tf.random.stateless_uniform(tf.shape(image), noise_seed, 0, 256)), image)

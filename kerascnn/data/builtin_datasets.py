@@ -1,0 +1,201 @@
+"""Data sets with a name, as Keras and TensorFlow Datasets know them."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import os
+import re
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kerascnn.data.dataset import ArrayExamples, DataSet
+from kerascnn.data.ingestion.folder import ingest_folder
+from kerascnn.data.ingestion.sources import resolve_source
+from kerascnn.errors import InputError, closest
+from kerascnn.files.progress import untracked, untracked_bytes
+
+DIGITS = tuple("0123456789")
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR100_FINE = """
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+    castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+    elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard
+    lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear
+    pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark
+    shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone
+    television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
+CIFAR100 = tuple(CIFAR100_FINE.split())
+CLOTHES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+
+TORONTO = "https://www.cs.toronto.edu/~kriz/"
+GOOGLE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+FASHION_FILES = "{train,t10k}-{labels-idx1,images-idx3}-ubyte.gz"
+
+
+class _KerasSet(NamedTuple):
+    """A data set of keras.datasets.
+
+    Attributes:
+        class_names: in the order of the labels.
+        origin: what Keras fetches.
+        file: as which Keras keeps it, below its folder.
+        mirrored: whether a mirrored image still belongs to its class.
+    """
+
+    class_names: tuple[str, ...]
+    origin: str
+    file: str
+    mirrored: bool
+
+
+KERAS = {
+    "cifar10": _KerasSet(CIFAR10, f"{TORONTO}cifar-10-python.tar.gz", "cifar-10-batches-py-target_archive", True),
+    "cifar100": _KerasSet(CIFAR100, f"{TORONTO}cifar-100-python.tar.gz", "cifar-100-python-target_archive", True),
+    "mnist": _KerasSet(DIGITS, f"{GOOGLE}mnist.npz", "mnist.npz", False),
+    "fashion_mnist": _KerasSet(CLOTHES, f"{GOOGLE}{FASHION_FILES}", f"fashion-mnist/{FASHION_FILES}", True),
+}
+
+# Data sets of TensorFlow Datasets whose classes are signs, which a mirror makes into others.
+SIGNS = ("emnist", "kmnist", "mnist", "mnist_corrupted", "omniglot", "qmnist", "svhn_cropped")
+CATALOG = "https://www.tensorflow.org/datasets/catalog"
+HELD_OUT = ("validation", "test")
+
+
+def load_named(source: str) -> DataSet:
+    """A data set by its name; the first time it is fetched, by Keras or TensorFlow Datasets, which keep it.
+
+    Args:
+        source: "keras:" with cifar10, cifar100, mnist or fashion_mnist; or "tfds:" with a name of TensorFlow
+            Datasets, "tfds:oxford_flowers102" or "tfds:name/config:version", which needs the extra `tfds`.
+
+    Returns:
+        The data set with its own split: training, and the test images as validation (of TensorFlow Datasets: the
+        validation images where there are some; a fifth of the training images where there is neither). Greys
+        become RGB.
+
+    Raises:
+        InputError: the name is not known, cannot be fetched, or is no classification of images.
+
+    Example:
+        >>> load_named("keras:mnist").training.images.shape
+        (60000, 28, 28, 3)
+    """
+    kind, _, name = source.partition(":")
+    loaders = {"keras": _load_keras, "tfds": _load_tfds}
+    if kind not in loaders or not name:
+        raise InputError(f"'{source}' names no data set; give one like 'keras:cifar10' or 'tfds:oxford_flowers102'.")
+    return loaders[kind](source, name)
+
+
+def _load_keras(source: str, name: str) -> DataSet:
+    if name not in KERAS:
+        raise InputError(f"Keras has no images under the name '{name}'; {closest(name, KERAS)}")
+    known = KERAS[name]
+    module = importlib.import_module(f"keras.datasets.{name}")
+    try:
+        # Keras shows its download on standard output, which is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            training, validation = module.load_data()
+    # It raises a bare Exception where there is no network.
+    except Exception as error:
+        place = Path(os.environ.get("KERAS_HOME", "~/.keras"), "datasets", known.file)
+        raise InputError(
+            f"{source} cannot be loaded ({_first_line(error)}); it needs {known.origin}, "
+            f"which Keras keeps and looks for as {place}."
+        ) from error
+    return DataSet(
+        name=name,
+        source=source,
+        class_names=known.class_names,
+        training=_examples(*training),
+        validation=_examples(*validation),
+        mirrored=known.mirrored,
+    )
+
+
+def _examples(images: np.ndarray, labels: np.ndarray) -> ArrayExamples:
+    if images.ndim == 3:
+        images = np.repeat(images[..., None], 3, axis=-1)
+    elif images.shape[1] == 3:
+        # Keras' configuration asks for channels first.
+        images = images.transpose(0, 2, 3, 1)
+    return ArrayExamples(np.ascontiguousarray(images, np.uint8), labels.reshape(-1).astype(int))
+
+
+def _load_tfds(source: str, name: str) -> DataSet:
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError:
+        raise InputError(f"{source} needs TensorFlow Datasets; install it with pip install 'kerascnn[tfds]'.") from None
+    builder = _prepared(tfds, source, name)
+    features = builder.info.features
+    image, label = builder.info.supervised_keys or ("image", "label")
+    if not _is_classification(tfds, features, image, label):
+        raise InputError(f"{source} is no classification of images; it has {', '.join(features)}.")
+    workspace = tempfile.TemporaryDirectory(prefix="kerascnn-")
+    images = Path(workspace.name, "images")
+    held_out = next((split for split in HELD_OUT if split in builder.info.splits), None)
+    for split in filter(None, ("train", held_out)):
+        # Without a split of its own the classes lie side by side, and a part of each is held out.
+        folder = images / split if held_out else images
+        _write(tfds, builder, split, folder, image, label)
+    short = re.sub(r"[^A-Za-z0-9._]+", "-", name)
+    place = resolve_source(str(images), Path(workspace.name), None, untracked_bytes)
+    data = ingest_folder(place, "skip", untracked).data
+    return replace(
+        data,
+        name=short,
+        source=source,
+        class_names=tuple(features[label].names[int(number)] for number in data.class_names),
+        mirrored=re.split("[/:]", name)[0] not in SIGNS,
+        workspace=workspace,
+    )
+
+
+def _prepared(tfds, source: str, name: str):
+    """The data set's builder, once its files are there."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            builder = tfds.builder(name)
+            builder.download_and_prepare()
+    except tfds.core.DatasetNotFoundError:
+        near = difflib.get_close_matches(name, tfds.list_builders())
+        hint = f"did you mean {' or '.join(near)}?" if near else f"{CATALOG} lists what there is."
+        raise InputError(f"TensorFlow Datasets has nothing under the name '{name}'; {hint}") from None
+    # Downloads and preparations fail in as many ways as there are data sets.
+    except Exception as error:
+        raise InputError(f"{source} cannot be prepared: {_first_line(error)}.") from error
+    return builder
+
+
+def _is_classification(tfds, features, image: str, label: str) -> bool:
+    return (
+        {image, label} <= set(features)
+        and isinstance(features[image], tfds.features.Image)
+        and isinstance(features[label], tfds.features.ClassLabel)
+    )
+
+
+def _write(tfds, builder, split: str, folder: Path, image: str, label: str) -> None:
+    """Writes the images as they are encoded, one folder a class, numbered so that the order stays."""
+    examples = builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()}, shuffle_files=False)
+    for number, example in enumerate(tfds.as_numpy(examples)):
+        contents = example[image]
+        class_folder = folder / f"{example[label]:06d}"
+        class_folder.mkdir(parents=True, exist_ok=True)
+        suffix = ".jpg" if contents.startswith(b"\xff\xd8") else ".png"
+        (class_folder / f"{number:09d}{suffix}").write_bytes(contents)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")

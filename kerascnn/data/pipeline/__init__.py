@@ -1,0 +1,1 @@
+"""The input pipeline: from encoded files to augmented batches, by tf.data."""

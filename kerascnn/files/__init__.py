@@ -1,0 +1,1 @@
+"""Files: downloads, archives, checksums and atomic writes. Nothing here knows of images or networks."""

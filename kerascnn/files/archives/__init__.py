@@ -1,0 +1,1 @@
+"""Archives: zip and tar, unpacked entry by entry, with hostile and damaged ones in mind."""

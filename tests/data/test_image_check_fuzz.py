@@ -1,0 +1,129 @@
+"""Thousands of corrupted images: each gets a verdict, in time, and the process lives."""
+
+import io
+import json
+import random
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from PIL import Image
+
+FORMATS = (
+    ("JPEG", {"quality": 90}),
+    ("JPEG", {"progressive": True}),
+    ("PNG", {}),
+    ("WEBP", {"quality": 70}),
+    ("WEBP", {"lossless": True}),
+    ("GIF", {"save_all": True}),
+    ("BMP", {}),
+    ("TIFF", {"compression": "tiff_lzw"}),
+    ("TIFF", {"compression": "raw"}),
+    ("TIFF", {"compression": "jpeg"}),
+    ("PPM", {}),
+    ("PCX", {}),
+    ("ICO", {"sizes": [(64, 48)]}),
+    ("JPEG2000", {}),
+    ("SGI", {}),
+    ("QOI", {}),
+    ("AVIF", {}),
+)
+
+# A file may take five seconds; the whole test is far from it.
+SECONDS_A_FILE = 5
+
+
+def originals() -> list[bytes]:
+    generator = np.random.default_rng(0)
+    ramp = np.linspace(0, 200, 64)[None, :, None] + generator.normal(20, 15, (48, 64, 3))
+    image = Image.fromarray(np.clip(ramp, 0, 255).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    files = []
+    for form, options in FORMATS:
+        more = {"append_images": [image.rotate(180)]} if form == "GIF" else {}
+        more |= {"exif": exif} if form in ("JPEG", "PNG", "WEBP", "TIFF") else {}
+        for kind in ("RGB", "L", "RGBA", "P", "CMYK", "1", "I;16"):
+            buffer = io.BytesIO()
+            try:
+                image.convert(kind).save(buffer, form, **options, **more)
+            except (OSError, ValueError, KeyError):
+                continue
+            files.append(buffer.getvalue())
+    return files
+
+
+def mutated(contents: bytes, rng: random.Random) -> bytes:
+    """One of five kinds of damage; headers get as much of it as the long rest."""
+    data = bytearray(contents)
+    place = rng.randrange(len(data)) if rng.random() < 0.5 else rng.randrange(min(len(data), 256))
+    match rng.randrange(5):
+        case 0:
+            return bytes(data[:place])
+        case 1:
+            for _ in range(rng.choice((1, 4, 40))):
+                data[min(len(data) - 1, place + rng.randrange(64))] = rng.choice(
+                    (0, 1, 127, 128, 255, rng.randrange(256))
+                )
+        case 2:
+            del data[place : place + rng.randrange(1, 100)]
+        case 3:
+            data[place:place] = bytes(data[: rng.randrange(1, 200)])
+        case 4:
+            data[place : place + 4] = rng.choice(
+                (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0", b"\0\0\xff\xff")
+            )
+    return bytes(data)
+
+
+def program(folder) -> str:
+    return textwrap.dedent(
+        f"""
+        import faulthandler, json, time
+        from pathlib import Path
+        faulthandler.dump_traceback_later(280, exit=True)
+        import tensorflow  # whose start-up is not to count
+        from kerascnn.data import checking
+
+        slowest = {{}}
+        check = checking.check
+        def timed(root, path, known=None):
+            started = time.perf_counter()
+            entry = check(root, path, known)
+            slowest[path] = time.perf_counter() - started
+            return entry
+        checking.check = timed
+        root = Path({str(folder)!r})
+        paths = sorted(path.name for path in root.iterdir())
+        entries = list(checking.checked(root, paths))
+        assert [entry.path for entry in entries] == paths
+        print(json.dumps([max(slowest.values()), {{entry.path: [entry.verdict, entry.reason] for entry in entries}}]))
+        """
+    )
+
+
+def verdicts(folder) -> tuple[float, dict[str, list]]:
+    """Checks a folder in a process of its own, so that a decoder that crashes it is seen."""
+    ended = subprocess.run([sys.executable, "-c", program(folder)], capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+COUNT = 2100
+
+
+@pytest.mark.slow
+def test_corrupted_images(tmp_path):
+    rng = random.Random(0)
+    sources = originals()
+    assert len(sources) > 40
+    for number in range(COUNT):
+        (tmp_path / f"{number:05}.jpg").write_bytes(mutated(sources[number % len(sources)], rng))
+    slowest, found = verdicts(tmp_path)
+    assert len(found) == COUNT
+    assert all((verdict == "read") == (reason is None) for verdict, reason in found.values())
+    assert {verdict for verdict, _ in found.values()} == {"read", "unreadable"}
+    assert all(reason is None or (0 < len(reason) < 300 and "\n" not in reason) for _, reason in found.values())
+    assert slowest < SECONDS_A_FILE

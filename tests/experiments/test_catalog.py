@@ -1,0 +1,118 @@
+"""The experiments as data: every arm can be trained, and differs from the others in what is asked alone."""
+
+import json
+
+import pytest
+
+from kerascnn import InputError
+from kerascnn.applications import registry
+from kerascnn.applications.builder import Network
+from kerascnn.experiments import EXPERIMENTS, find
+from kerascnn.experiments.experiment import recipe_of
+from kerascnn.training.assembly import build
+from support.messages import mentioning, refused
+
+SCALES = ("small", "full")
+
+
+class TakenError(Exception):
+    """A network takes what it is given."""
+
+
+@pytest.fixture
+def without_layers(monkeypatch):
+    """Has building end where a network has looked at its arguments and at the size of the images."""
+
+    def images(network, **how):
+        whole(network, **how)
+        raise TakenError
+
+    whole = Network.images
+    monkeypatch.setattr(Network, "images", images)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_arm_has_a_recipe_that_its_network_takes(name, scale, without_layers):
+    experiment = find(name)
+    assert len({arm.name for arm in experiment.arms}) == len(experiment.arms)
+    for arm in experiment.arms:
+        recipe = recipe_of(arm, experiment.scale(scale), seed=7)
+        assert recipe.seed == 7
+        recipe = recipe.with_values(image_size=recipe.image_size or registry.info(recipe.model).input_size)
+        with pytest.raises(TakenError):
+            build(recipe, ["a", "b"])
+
+
+def test_claims_are_of_arms():
+    for experiment in EXPERIMENTS.values():
+        names = {arm.name for arm in experiment.arms}
+        assert all({claim.better, claim.worse} <= names for claim in experiment.claims)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("degradation", {"model"}),
+        ("depth", {"model"}),
+        ("shortcuts", {"model_arguments"}),
+        ("auxiliary-heads", {"auxiliary_heads"}),
+        ("label-smoothing", {"label_smoothing"}),
+        ("batch-norm", {"model_arguments", "optimizer"}),
+        ("inception", {"model_arguments", "optimizer", "label_smoothing"}),
+    ],
+)
+def test_arms_differ_in_what_is_asked_alone(name, fields, scale):
+    experiment = find(name)
+    recipes = [recipe_of(arm, experiment.scale(scale), seed=0).to_dict() for arm in experiment.arms]
+    differing = {field for recipe in recipes for field in recipe if recipe[field] != recipes[0][field]}
+    if (name, scale) == ("depth", "full"):
+        # ResNet-110 warms up at a tenth of the rate (section 4.2).
+        assert differing - {"about", "schedule"} == fields
+        assert recipes[-1]["schedule"]["warmup_factor"] == 0.1
+    else:
+        assert differing == fields
+
+
+def test_full_scale_is_the_papers():
+    degradation = find("degradation")
+    for arm in degradation.arms:
+        recipe = recipe_of(arm, degradation.full, seed=0)
+        assert (recipe.iterations, recipe.batch_size, recipe.optimizer.learning_rate) == (64_000, 128, 0.1)
+    assert len(find("crops").full.seeds) == 7
+    rates = [recipe_of(arm, find("batch-norm").full, seed=0).optimizer.learning_rate for arm in find("batch-norm").arms]
+    assert [rate / rates[0] for rate in rates] == pytest.approx([1, 5, 1, 5, 30])
+
+
+@pytest.mark.parametrize("name", ["depth", "degradation"])
+def test_published_figures_are_the_registrys(name):
+    for arm in find(name).arms:
+        errors = registry.info(arm.model).errors
+        assert arm.published.split()[0] == (f"{errors[0].top1:.2f}" if errors else "–")
+
+
+def test_the_list(command):
+    shown = command("experiment")
+    assert shown.status == 0
+    listed = json.loads(command("experiment", "--json").out)
+    assert [one["name"] for one in listed] == list(EXPERIMENTS)
+    assert all(one["name"] in shown.out and one["arms"] for one in listed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["degradations"], ["'degradations'", "degradation?"]),
+        (["shortcuts", "--scale", "full"], ["'shortcuts'", "ImageNet", "--data SOURCE"]),
+        (["depth", "--seeds", "1,1"], ["--seeds", "different", "'1,1'"]),
+        (["depth", "--data", "digits", "--set", "epoch=1"], ["epoch"]),
+    ],
+)
+def test_a_mistake_is_one_sentence(arguments, parts, command, tmp_path):
+    refused(command("experiment", *arguments, "--out", tmp_path), *parts)
+
+
+def test_an_unknown_scale():
+    with mentioning(InputError, "'small'", "'full'", "'tiny'"):
+        find("depth").scale("tiny")

@@ -1,0 +1,1 @@
+"""Callbacks: what is logged, shown, averaged and stopped while a network trains."""

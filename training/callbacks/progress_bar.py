@@ -1,0 +1,132 @@
+"""What a terminal, or a machine that reads on, is told while a training runs."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow, plan
+from kerascnn.training.recipe.fields import FineTuning
+
+# Refreshing is cheap, fetching the figures from the graph is not: not at every step.
+SECONDS_BETWEEN_UPDATES = 0.5
+
+
+class LiveProgress(keras.callbacks.Callback):
+    """One live line with the steps and the time left of the whole training, and above it a line for each epoch.
+
+    Where the console is not a terminal, only the epochs' lines are written.
+    """
+
+    def __init__(self, epochs: int, steps_per_epoch: int, images_per_step: int, console: Console | None = None):
+        super().__init__()
+        self.epochs = epochs
+        self.steps_per_epoch = steps_per_epoch
+        self.images_per_step = images_per_step
+        self.console = console or Console()
+
+    def on_train_begin(self, logs=None):
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(compact=True),
+            console=self.console,
+            transient=True,
+            refresh_per_second=1 / SECONDS_BETWEEN_UPDATES,
+            disable=not self.console.is_terminal,
+        )
+        self._progress.start()
+        self._task = self._progress.add_task("", total=self.epochs * self.steps_per_epoch, figures="")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._first_step = epoch * self.steps_per_epoch
+        self._started = self._updated = time.perf_counter()
+        self._steps = 0
+        self._progress.update(self._task, description=f"epoch {epoch + 1}/{self.epochs}")
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._steps += 1
+        now = time.perf_counter()
+        if now - self._updated < SECONDS_BETWEEN_UPDATES or self._progress.disable:
+            return
+        self._updated = now
+        # Of an epoch that goes on, the steps before were not timed.
+        rate = self._steps * self.images_per_step / (now - self._started)
+        figures = f"loss {float(logs['loss']):.4f}  {rate:.0f} images/s"
+        self._progress.update(self._task, completed=self._first_step + batch + 1, figures=figures)
+
+    def on_epoch_end(self, epoch, logs=None):
+        head = "main_" if "main_top1" in logs else ""
+        figures = [
+            f"epoch {epoch + 1:>3}/{self.epochs}",
+            f"loss {logs['loss']:.4f}",
+            f"top-1 {logs[f'{head}top1']:.2%}",
+            f"val loss {logs['val_loss']:.4f}",
+            f"val top-1 {logs[f'val_{head}top1']:.2%}",
+            f"{logs['images_per_second']:.0f} images/s",
+        ]
+        self.console.print("  ".join(figures), highlight=False, soft_wrap=True)
+
+    def stopping(self) -> None:
+        """Says that the training stops when its step is done."""
+        self.console.print("stopping after this step; once more to stop at once", highlight=False, soft_wrap=True)
+
+    def on_train_end(self, logs=None):
+        self.close()
+
+    def close(self) -> None:
+        """Takes the bar off the terminal."""
+        self._progress.stop()
+
+
+class JsonLines(keras.callbacks.Callback):
+    """Writes a line of JSON for every epoch: its number from 1, how many there are, and all figures.
+
+    What is not a finite number becomes null.
+
+    Args:
+        epochs: how many there are in all.
+        file: None for standard output.
+
+    Example:
+        >>> model.fit(x, y, epochs=2, callbacks=[JsonLines(2)], verbose=0)
+        {"event": "epoch", "epoch": 1, "epochs": 2, "loss": 2.31}
+        {"event": "epoch", "epoch": 2, "epochs": 2, "loss": 1.87}
+    """
+
+    def __init__(self, epochs: int, file: TextIO | None = None):
+        super().__init__()
+        self.epochs = epochs
+        self.file = file
+
+    def on_epoch_end(self, epoch, logs=None):
+        figures = {name: value if math.isfinite(value) else None for name, value in logs.items()}
+        line = {"event": "epoch", "epoch": epoch + 1, "epochs": self.epochs, **figures}
+        print(json.dumps(line), file=self.file or sys.stdout, flush=True)
+
+
+class PlanReporter(keras.callbacks.Callback):
+    """Tells, when a fine-tuning begins, what of the network it trains when.
+
+    Args:
+        tuning: the recipe's.
+        tell: takes the rows.
+    """
+
+    def __init__(self, tuning: FineTuning, tell: Callable[[list[PlanRow]], None]):
+        super().__init__()
+        self.tuning = tuning
+        self.tell = tell
+
+    def on_train_begin(self, logs=None):
+        self.tell(plan(self.model, self.tuning))

@@ -1,0 +1,1 @@
+"""Checkpoints: written atomically, at any step, and read again to the bit."""

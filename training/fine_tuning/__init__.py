@@ -1,0 +1,1 @@
+"""Fine-tuning: where the weights come from, which layers train, and when."""

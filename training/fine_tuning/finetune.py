@@ -1,0 +1,45 @@
+"""Transfer learning in a line of Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kerascnn.applications import registry
+from kerascnn.data.dataset import DataSet
+from kerascnn.training.fine_tuning.pretrained import begin_with
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.trainer import Run, train
+
+
+def finetune(
+    weights: str | Path,
+    data: DataSet | str,
+    *,
+    model: str | None = None,
+    recipe: Recipe | str = "finetune",
+    **options: Any,
+) -> Run:
+    """Trains a network that begins with the weights of another training, on other classes.
+
+    The classifier is new. With the recipe `finetune` it is trained alone first; then the stages of the network are
+    unfrozen from the top, each with a smaller learning rate than the one above. Pixels are scaled as the weights were
+    trained.
+
+    Args:
+        weights: a run folder, a weight file, or a name that the network's builder takes, such as "imagenet".
+        data: a data set, or where it is.
+        model: the network's name; None for the run's, or else the recipe's.
+        recipe: a recipe, or the name of one.
+        options: those of `train`.
+
+    Raises:
+        InputError: the weights are another network's, or as for `train`.
+
+    Example:
+        >>> run = finetune("runs/resnet20-digits-20261120-101500", "photos")
+        >>> run = finetune("imagenet", "photos", model="resnet50")
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    network = registry.canonical(model) if model else None
+    return train(begin_with(recipe, str(weights), network), data, **options)

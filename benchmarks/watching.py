@@ -36,7 +36,7 @@ from kerascnn.training import Recipe, choose_precision, compile_for
 from kerascnn.training.callbacks.gradient_norms import GradientNormLogger
 from kerascnn.training.callbacks.progress_bar import LiveProgress
 from kerascnn.training.callbacks.tensorboard import TensorBoard
-from kerascnn.training.callbacks.throughput import DataWaitTimer
+from kerascnn.training.callbacks.throughput import DataWaitTimer, ThroughputMonitor
 
 
 class Task(NamedTuple):
@@ -97,7 +97,7 @@ class Training:
         images = np.zeros((36, self.task.size, self.task.size, 3))
         console = Console(file=io.StringIO(), force_terminal=True)
         self.callbacks = [
-            Pace(self.task.batch, waiting),
+            ThroughputMonitor(self.task.batch, waiting),
             TensorBoard(folder, self.recipe, images),
             GradientNormLogger(folder, self.task.steps),
             LiveProgress(MANY, self.task.steps, self.task.batch, console),

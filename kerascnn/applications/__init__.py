@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kerascnn.applications.resnet import Plain18, Plain34, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
     from kerascnn.applications.stages import features
     from kerascnn.applications.vgg import VGG11, VGG13, VGG16, VGG16C, VGG19
-    from kerascnn.applications.weights.public import PublicWeights, weights
+    from kerascnn.applications.weights.public import PublicWeights, list_weights
     from kerascnn.applications.zfnet import ZFNet
 
 __all__ = [
@@ -73,13 +73,13 @@ __all__ = [
     "features",
     "info",
     "list_models",
+    "list_weights",
     "preprocess_input",
-    "weights",
 ]
 
 _parts = {
     "preprocessing": ["decode_predictions", "preprocess_input"],
-    "weights.public": ["PublicWeights", "weights"],
+    "weights.public": ["PublicWeights", "list_weights"],
     "stages": ["features"],
 }
 for _entry in REGISTRY.values():

@@ -50,7 +50,7 @@ class Builder(Protocol):
 
 COMMON_ARGUMENTS = """include_top: whether the classifier ends the network.
     weights: None, for random ones; "imagenet", "keras" or "torchvision", for public ones, which are fetched once
-        (see `kerascnn.applications.weights`), and which imply the arguments that they need; or the URL or path of
+        (see `kerascnn.applications.list_weights`), and which imply the arguments that they need; or the URL or path of
         a file: `.weights.h5` or `.keras` of this network, keras.applications' HDF5, or `.safetensors`, `.pth` or
         `.pt` as torchvision has it.{public}
     input_tensor: a Keras tensor of images to build on; `input_shape` is then ignored.

@@ -137,16 +137,16 @@ def test_refused(network, arguments, parts):
 
 
 def test_weights_are_listed_and_typed():
-    files = applications.weights("resnet-50")
+    files = applications.list_weights("resnet-50")
     assert [(file.name, file.include_top) for file in files] == [
         ("keras", True),
         ("keras", False),
         ("torchvision", True),
     ]
-    assert applications.weights("plain20") == []
+    assert applications.list_weights("plain20") == []
     assert isinstance(files[0], applications.PublicWeights)
     with mentioning(InputError, "'resnet51'"):
-        applications.weights("resnet51")
+        applications.list_weights("resnet51")
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def published(file_server, home, tensor_file, monkeypatch):
     digits = hashlib.sha256(contents).hexdigest()[:8]
     file = f"resnet18-{digits}.safetensors"
     file_server.files[file] = contents
-    [entry] = applications.weights("resnet18")
+    [entry] = applications.list_weights("resnet18")
     entry = dataclasses.replace(entry, url=file_server.url(file), checksum=Checksum("sha256", digits))
     monkeypatch.setattr(public_weights, "WEIGHTS", (entry,))
     return file_server

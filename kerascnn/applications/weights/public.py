@@ -186,7 +186,7 @@ WEIGHTS: tuple[PublicWeights, ...] = (
 # fmt: on
 
 
-def weights(name: str) -> list[PublicWeights]:
+def list_weights(name: str) -> list[PublicWeights]:
     """The files of weights that are public for a network, those first that `weights="imagenet"` prefers.
 
     Args:
@@ -199,7 +199,7 @@ def weights(name: str) -> list[PublicWeights]:
         InputError: there is no such network.
 
     Example:
-        >>> [(file.name, file.top1) for file in weights("resnet50") if file.include_top]
+        >>> [(file.name, file.top1) for file in list_weights("resnet50") if file.include_top]
         [('keras', 74.9), ('torchvision', 76.13)]
     """
     network = registry.info(name).builder
@@ -222,7 +222,7 @@ def chosen(network: str, name: str, given: Mapping[str, Any], include_top: bool 
         >>> chosen("VGG16", "imagenet", {"batch_norm": True}).file
         'vgg16_bn-6c64b313.pth'
     """
-    public = weights(network)
+    public = list_weights(network)
     if not public:
         having = dict.fromkeys(file.network for file in WEIGHTS)
         raise InputError(f"{network} has no public weights, as {_listed(list(having))} have; train it, or give a file.")
@@ -247,7 +247,7 @@ def published_as(network: str, file: str) -> PublicWeights | None:
 
 def in_words(network: str) -> str:
     """What there is for a network, in a sentence."""
-    public = [file for file in weights(network) if file.include_top]
+    public = [file for file in list_weights(network) if file.include_top]
     if not public:
         return "There are no public weights of this network."
     forms = [f"{_whose(file)} ({file.top1:g} % top-1{_with(file)})" for file in public]

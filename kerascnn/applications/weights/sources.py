@@ -61,7 +61,7 @@ class WeightSource:
         """The public weights of the network in the same kind of file, where that is torchvision's."""
         if not is_tensor_file(self.place):
             return []
-        return [file for file in public_weights.weights(self.network) if file.name == public_weights.TORCHVISION]
+        return [file for file in public_weights.list_weights(self.network) if file.name == public_weights.TORCHVISION]
 
     def file(self) -> Path:
         """The weights' file on this machine, fetched into Keras' folder of such files where it is not there.

@@ -85,7 +85,7 @@ def program(folder) -> str:
         from pathlib import Path
         faulthandler.dump_traceback_later(280, exit=True)
         import tensorflow  # whose start-up is not to count
-        from kerascnn.data import checking
+        from kerascnn.data.ingestion import image_check as checking
 
         slowest = {{}}
         check = checking.check

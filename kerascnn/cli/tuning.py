@@ -79,7 +79,7 @@ def _work(member: ClusterMember, path: Path) -> int:
             raise ChiefLostError(f"the chief has not written {folder.config_file}; is the folder shared?")
         time.sleep(1.0)
     try:
-        run_worker(member, folder.read_config(), folder, lambda warning: print(warning, file=sys.stderr))
+        run_worker(member, folder, lambda warning: print(warning, file=sys.stderr))
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
@@ -107,7 +107,6 @@ def _create(recipe: Recipe, options: argparse.Namespace) -> SearchFolder:
 
 
 def _resume(options: argparse.Namespace) -> SearchFolder:
-    from kerascnn.training.search.config import SearchFolder
     from kerascnn.training.search.tuner import extend_search_config
 
     path = Path(options.resume)
@@ -116,9 +115,7 @@ def _resume(options: argparse.Namespace) -> SearchFolder:
         if not found:
             raise InputError(f"{options.out / 'searches'} contains no search to resume.")
         path = found[-1].parent
-    folder = SearchFolder.open(path)
-    extend_search_config(folder, options.max_trials, options.budget)
-    return folder
+    return extend_search_config(path, options.max_trials, options.budget)
 
 
 def _search(folder: SearchFolder, member: ClusterMember | None, options: argparse.Namespace) -> int:
@@ -166,14 +163,13 @@ def _run(
     from kerascnn.training.search.cluster import LocalSearchWorkers, run_chief
     from kerascnn.training.search.tuner import run_search
 
-    config = folder.read_config()
     if member:
-        return run_chief(member, folder, config, warn, on_trial_end)
+        return run_chief(member, folder, warn, on_trial_end)
     if not count:
-        return run_search(folder, config, warn, on_trial_end)
-    workers = LocalSearchWorkers(folder, config, count)
+        return run_search(folder, warn, on_trial_end)
+    workers = LocalSearchWorkers(folder, count)
     try:
-        return run_chief(workers.chief, folder, config, warn, on_trial_end, exited_workers=workers.exited)
+        return run_chief(workers.chief, folder, warn, on_trial_end, workers.exited)
     finally:
         workers.stop()
 

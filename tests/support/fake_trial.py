@@ -62,9 +62,7 @@ def main(folder: Path) -> int:
                 file.flush()
         (folder / "run" / "a").mkdir(parents=True, exist_ok=True)
         (folder / "heartbeat").write_text(str(10 * (epochs - done)))
-    (folder / "outcome.json").write_text(
-        json.dumps({"reason": reason, "detail": "it does not fit" if reason else ""})
-    )
+    (folder / "outcome.json").write_text(json.dumps({"reason": reason, "detail": "it does not fit" if reason else ""}))
     return 0
 
 

@@ -17,11 +17,11 @@ import grpc
 
 from kerascnn.errors import InputError
 from kerascnn.training.search import oracles
-from kerascnn.training.search.config import SearchConfig, SearchFolder
+from kerascnn.training.search.config import SearchFolder
 from kerascnn.training.search.journal import Journal, TrialRecord
 from kerascnn.training.search.report import Search, finish
 from kerascnn.training.search.runner import TrialRunner, run_trials
-from kerascnn.training.search.trial_process import GRACE_SECONDS, KERASTUNER_VARIABLES
+from kerascnn.training.search.trial_process import GRACE_SECONDS, KERASTUNER_VARIABLES, start_process, wait_or_kill
 from kerascnn.training.strategy.local_workers import free_ports
 
 POLL_SECONDS = 0.2
@@ -44,12 +44,7 @@ class WorkersLostError(RuntimeError):
 
 @dataclass(frozen=True)
 class ClusterMember:
-    """A process of a parallel search.
-
-    Attributes:
-        tuner_id: its name; the chief's contains "chief".
-        address: the chief's "host:port".
-    """
+    """A process of a parallel search: its name, which contains "chief" for the chief, and the chief's "host:port"."""
 
     tuner_id: str
     address: str
@@ -79,29 +74,24 @@ def this_member() -> ClusterMember | None:
 def run_chief(
     member: ClusterMember,
     folder: SearchFolder,
-    config: SearchConfig,
     warn: Callable[[str], None],
     on_trial_end: Callable[[TrialRecord], None],
-    *,
     exited_workers: Callable[[], list[str]] = list,
-    timeout: float = oracles.HEARTBEAT_TIMEOUT,
 ) -> Search:
     """Hands out the trials of a search until none is left, and writes the results.
 
     The trial of a worker that has exited, or that sends no heartbeat within the timeout, is reassigned.
 
     Args:
-        member: the chief.
-        folder, config: the search's.
-        warn: takes warnings about workers and damaged files.
-        on_trial_end: is called with the record of every trial that has ended.
+        member, folder: the chief and the search's folder.
+        warn, on_trial_end: as for `tune`; `warn` takes warnings about workers, too.
         exited_workers: the names of workers that have exited; an exception ends the search.
-        timeout: seconds without a heartbeat after which a trial is reassigned.
 
     Raises:
         InputError: the address is not available.
     """
-    oracle = oracles.open_oracle(folder.path, config, warn, timeout)
+    config = folder.read_config()
+    oracle = oracles.open_oracle(folder.path, config, warn)
     journal = Journal(folder.trials, warn)
     reported = {record.number for record in journal.records() if record.ended}
     servicer = oracles.OracleServicer(oracle)
@@ -126,41 +116,32 @@ def run_chief(
             if oracle.closed or servicer.stop_triggered:
                 closing = min(closing, time.monotonic())
             waiting = oracle.ongoing_trials or oracle.tuner_ids
-            if time.monotonic() > closing + (GRACE_SECONDS + timeout if waiting else 0):
+            if time.monotonic() > closing + (GRACE_SECONDS + oracle.timeout if waiting else 0):
                 break
-            for worker in exited_workers():
-                _reassign(oracle, worker, f"{worker} has exited", warn)
-            for worker in oracle.stale_workers():
-                _reassign(oracle, worker, f"{worker} sent no heartbeat for {timeout:g} s", warn)
+            lost = dict.fromkeys(oracle.stale_workers(), f"sent no heartbeat for {oracle.timeout:g} s")
+            lost |= dict.fromkeys(exited_workers(), "has exited")
+            for worker, why in lost.items():
+                trial = oracle.ongoing_trials.get(worker)
+                oracle.reassign(worker)
+                if trial:
+                    warn(f"{worker} {why}; trial {int(trial.trial_id) + 1} is reassigned")
     finally:
         server.stop(grace=1.0).wait()
     return finish(folder, config, journal, complete=not oracle.closed)
 
 
-def _reassign(oracle: oracles.PersistentOracle, worker: str, why: str, warn: Callable[[str], None]) -> None:
-    trial = oracle.ongoing_trials.get(worker)
-    oracle.reassign(worker)
-    if trial:
-        warn(f"{why}; trial {int(trial.trial_id) + 1} is reassigned")
-
-
-def run_worker(member: ClusterMember, config: SearchConfig, folder: SearchFolder, warn: Callable[[str], None]) -> None:
+def run_worker(member: ClusterMember, folder: SearchFolder, warn: Callable[[str], None]) -> None:
     """Runs trials that the chief hands out, until there are no more or the budget is used up.
-
-    Args:
-        member: this worker.
-        config, folder: the search's; the folder is shared with the chief.
-        warn: takes warnings about damaged files.
 
     Raises:
         ChiefLostError: the chief does not answer.
     """
-    client = _ChiefClient(oracles.HEARTBEAT_TIMEOUT)
-    over_budget = config.budget_timer()
+    config = folder.read_config()
+    client, over_budget = _ChiefClient(), config.budget_timer()
     journal = Journal(folder.trials, warn)
     runner = TrialRunner(config, journal, member.tuner_id, lambda: client.lost or over_budget())
     try:
-        run_trials(client, runner, member.tuner_id, lambda record: None)
+        run_trials(client, runner, lambda record: None)
     except grpc.RpcError as error:
         raise ChiefLostError(f"the chief at {member.address} does not answer: {error.code().name}.") from None
     finally:
@@ -172,13 +153,12 @@ def run_worker(member: ClusterMember, config: SearchConfig, folder: SearchFolder
 class _ChiefClient:
     """keras-tuner's client of the chief's oracle, with heartbeats for the running trial."""
 
-    def __init__(self, timeout: float):
+    def __init__(self):
         # The oracle that it expects is only asked for its settings.
         self._client = oracles.OracleClient(None)
         self.get_trial = self._client.get_trial
         self.update_trial = self._client.update_trial
         self.closed = threading.Event()
-        self._timeout = timeout
         self._trial: str | None = None
         self._answered: float | None = None
         threading.Thread(target=self._send_heartbeats, daemon=True).start()
@@ -186,7 +166,7 @@ class _ChiefClient:
     @property
     def lost(self) -> bool:
         """Whether the chief has not answered for so long that it may reassign the trial."""
-        return self._answered is not None and time.monotonic() - self._answered > self._timeout * 2 / 3
+        return self._answered is not None and time.monotonic() - self._answered > oracles.HEARTBEAT_TIMEOUT * 2 / 3
 
     def create_trial(self, tuner_id: str) -> Any:
         self._trial = None
@@ -203,7 +183,7 @@ class _ChiefClient:
         self._client.end_trial(trial)
 
     def _send_heartbeats(self) -> None:
-        interval = self._timeout / HEARTBEATS_PER_TIMEOUT
+        interval = oracles.HEARTBEAT_TIMEOUT / HEARTBEATS_PER_TIMEOUT
         while not self.closed.wait(interval):
             trial = self._trial
             with contextlib.suppress(grpc.RpcError):
@@ -213,29 +193,22 @@ class _ChiefClient:
 
 
 class LocalSearchWorkers:
-    """Worker processes on this machine, for a chief in this process.
+    """`count` worker processes on this machine, for a chief in this process, `chief`.
 
     Each writes its output into `worker0.log` and so on in the search's folder, and gets its own GPU if there are any.
-
-    Args:
-        folder, config: the search's.
-        count: the number of workers.
-
-    Attributes:
-        chief: this process.
 
     Raises:
         InputError: there are fewer GPUs than workers.
     """
 
-    def __init__(self, folder: SearchFolder, config: SearchConfig, count: int):
+    def __init__(self, folder: SearchFolder, count: int):
         [port] = free_ports(1)
         self.chief = ClusterMember("chief", f"127.0.0.1:{port}")
         self._exited: set[str] = set()
-        gpus = _gpus() if config.devices == "one" else []
+        gpus = _gpus() if folder.read_config().devices == "one" else []
         if gpus and len(gpus) < count:
             raise InputError(f"{count} workers need one GPU each, but there are {len(gpus)} GPU(s); use --devices cpu.")
-        self.processes = {}
+        self.processes: dict[str, subprocess.Popen] = {}
         for number in range(count):
             name = f"worker{number}"
             variables = dict(zip(KERASTUNER_VARIABLES, (name, "127.0.0.1", str(port)), strict=True))
@@ -243,15 +216,7 @@ class LocalSearchWorkers:
                 variables["CUDA_VISIBLE_DEVICES"] = gpus[number]
             command = [sys.executable, "-m", "kerascnn", "tune", "--resume", str(folder.path)]
             with (folder.path / f"{name}.log").open("wb") as log:
-                self.processes[name] = subprocess.Popen(
-                    command,
-                    env={**os.environ, **variables},
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    # In a session of its own: the terminal's Ctrl-C reaches only this process, which passes it on.
-                    start_new_session=True,
-                )
+                self.processes[name] = start_process(command, log, {**os.environ, **variables})
 
     def exited(self) -> list[str]:
         """The names of the workers that have exited since the last call.
@@ -272,11 +237,7 @@ class LocalSearchWorkers:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
         for process in self.processes.values():
-            try:
-                process.wait(2 * GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            wait_or_kill(process, 2 * GRACE_SECONDS)
 
 
 def _gpus() -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -18,30 +17,18 @@ from kerascnn.training.search.space import Space
 
 TUNERS = ("hyperband", "bayesian", "random", "grid")
 
-# The command that runs a trial; the trial's folder follows.
-PROGRAM = (sys.executable, "-m", "kerascnn.training.search.trial_program")
-
 
 @dataclass(frozen=True)
 class Objective:
-    """A metric of a trial's last epoch.
-
-    Attributes:
-        name: as Keras reports it, such as "val_main_top1".
-        direction: "max" or "min".
-    """
+    """A metric of a trial's last epoch: Keras' name, such as "val_main_top1", and the direction "max" or "min"."""
 
     name: str
     direction: str
 
-    def is_better(self, one: float, other: float) -> bool:
-        """Whether `one` is better than `other`."""
-        return one > other if self.direction == "max" else one < other
-
     @property
-    def worst(self) -> float:
-        """The infinity that is worse than every number."""
-        return float("-inf") if self.direction == "max" else float("inf")
+    def sign(self) -> int:
+        """1 if greater is better, else -1."""
+        return 1 if self.direction == "max" else -1
 
 
 @dataclass(frozen=True)
@@ -67,22 +54,11 @@ class SearchConfig:
     """The settings of a search.
 
     Attributes:
-        recipe: the recipe whose fields are searched.
-        space: the search space.
-        data, limit: the data source of all trials, and how many images of it are used.
+        recipe, space, data, limit, objective, tuner, max_trials, budget, seed, median_rule, limits, devices, cache,
+            program: as for `tune`, with every default filled in.
         classes: the number of classes.
-        objective: the metric to optimize.
-        tuner: one of `TUNERS`.
         epochs: the length of a full trial, unless the space searches it.
-        max_trials: the maximal number of trials; None for no limit.
-        budget: seconds per session, after which no trial starts and running ones are stopped; None for no limit.
-        seed: the tuner's.
-        median_rule: whether poor trials are stopped early.
-        limits: time limits of a trial.
-        devices: per trial: "one" for a GPU, or the CPU if there is none; or as for `choose_devices`.
-        cache: as for `RunConfig`.
         initial_values: the oracle's values for the first trials.
-        program: the command that runs a trial; None for this Python.
     """
 
     recipe: Recipe
@@ -103,10 +79,6 @@ class SearchConfig:
     initial_values: list[dict[str, Any]] = field(default_factory=list)
     program: list[str] | None = None
 
-    def command(self, folder: Path) -> list[str]:
-        """The command that runs the trial in `folder`."""
-        return [*(self.program or PROGRAM), str(folder)]
-
     def budget_timer(self) -> Callable[[], bool]:
         """Starts the budget; the returned function says whether it is used up."""
         end = time.monotonic() + self.budget if self.budget else float("inf")
@@ -115,13 +87,7 @@ class SearchConfig:
 
 @dataclass(frozen=True)
 class SearchFolder:
-    """`searches/<model>-<data>-<time>/`.
-
-    Attributes:
-        path: the folder.
-        config_file, best_file: the search's settings and the best trial's recipe.
-        trials, tensorboard: the folders of the trials and of TensorBoard's files.
-    """
+    """`searches/<model>-<data>-<time>/`: the settings, the best recipe, the trials and TensorBoard's files."""
 
     path: Path
 

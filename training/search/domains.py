@@ -40,7 +40,7 @@ class SearchRange:
     integer: bool = False
 
     def boundary_values(self) -> tuple[float, float]:
-        """The smallest and the largest number."""
+        """The two bounds."""
         return self.min, self.max
 
     def contains(self, number: Any) -> bool:
@@ -91,11 +91,7 @@ class SearchRange:
 
 @dataclass(frozen=True)
 class SearchChoice:
-    """One of several values.
-
-    Attributes:
-        options: numbers, texts, booleans, None or lists.
-    """
+    """One of several `options`: numbers, texts, booleans, None or lists."""
 
     options: tuple[Any, ...]
 
@@ -154,8 +150,7 @@ def parse_domain(spec: Any, field: str, integer: bool) -> Domain:
 
     Args:
         spec: a mapping with `min`, `max` and, optionally, `sampling` and `step`, or with `values`.
-        field: the field's name, for error messages.
-        integer: whether the field takes whole numbers only.
+        field, integer: the field's name, and whether it takes whole numbers only.
 
     Raises:
         InputError: an unknown key, a missing or invalid value, or an empty range or choice.

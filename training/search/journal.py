@@ -35,7 +35,7 @@ class TrialRecord:
         recipe: the complete recipe as plain values, with the batch size that was used in the end.
         epochs: the number of epochs to train; None for the recipe's.
         status: "running" (or interrupted), "done", "stopped early" or "failed".
-        reason, detail: why it failed: "memory", "not finite", "crash", "hang" or "invalid", and a description.
+        reason, detail: why it failed: "memory", "not finite", "crash", "hang" or "invalid"; a description.
         score: the objective after the last epoch.
         curve: the metrics of each epoch.
         seconds, images: spent on it, including failed attempts.
@@ -76,11 +76,9 @@ def values_key(values: dict[str, Any]) -> str:
 
 
 class Journal:
-    """The records of a search, which several processes may write.
+    """The records of a search, which several processes may write, in one folder per trial.
 
-    Args:
-        folder: contains one folder per trial.
-        warn: takes a warning about a record that cannot be read.
+    `warn` takes a warning about a record that cannot be read.
     """
 
     def __init__(self, folder: Path, warn: Callable[[str], None]):
@@ -114,9 +112,8 @@ class Journal:
 
     def ranked(self, objective: Objective) -> list[TrialRecord]:
         """The trials that ended: the best first, the earlier of equal ones first, failed ones last."""
-        sign = -1 if objective.direction == "max" else 1
         ended = [record for record in self.records() if record.ended]
-        return sorted(ended, key=lambda record: (record.score is None, sign * (record.score or 0), record.number))
+        return sorted(ended, key=lambda one: (one.score is None, -objective.sign * (one.score or 0), one.number))
 
     def remove_checkpoints(self, objective: Objective) -> None:
         """Removes the checkpoints of the trials that ended, and all models except the best one's."""

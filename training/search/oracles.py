@@ -21,7 +21,7 @@ from keras_tuner.src.distribute.oracle_client import OracleClient
 
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
-from kerascnn.training.search.config import Objective, SearchConfig
+from kerascnn.training.search.config import SearchConfig
 
 VERIFIED_VERSION = "1.4.8"
 
@@ -46,28 +46,27 @@ class PersistentOracle(keras_tuner.Oracle):
 
     keras-tuner writes its state in place, with one file per trial next to it; a process that is killed while writing
     leaves a search that cannot be opened.
+
+    Attributes:
+        folder: the folder of `oracle.json` and `oracle.previous.json`.
+        accepts: whether values are valid for a recipe.
+        initial: values of the first trials.
+        timeout: seconds without a heartbeat after which a worker is stale.
+        closed: whether no more trials start.
     """
 
-    def setup(
-        self, folder: Path, accepts: Callable[[dict[str, Any]], bool], initial: list[dict[str, Any]], timeout: float
-    ) -> None:
-        """Prepares a new oracle.
+    folder: Path
+    accepts: Callable[[dict[str, Any]], bool]
+    initial: list[dict[str, Any]]
+    timeout = HEARTBEAT_TIMEOUT
+    closed = False
+    _ending = False
 
-        Args:
-            folder: for `oracle.json` and `oracle.previous.json`.
-            accepts: whether values are valid for a recipe.
-            initial: values of the first trials.
-            timeout: seconds without a heartbeat after which a worker is stale.
-        """
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
         self.verbose = 0
-        self.folder = folder
-        self.accepts = accepts
-        self.initial = list(initial)
-        self.timeout = timeout
-        self.closed = False
-        self._ending = False
-        self._heartbeats: dict[str, float] = {}
         self._max_collisions = MAX_COLLISIONS
+        self._heartbeats: dict[str, float] = {}
 
     @keras_tuner.synchronized
     def create_trial(self, tuner_id: str) -> Trial:
@@ -126,11 +125,7 @@ class PersistentOracle(keras_tuner.Oracle):
             file.write(json.dumps({"digest": _digest(state), "state": state}).encode())
 
     def restore(self, warn: Callable[[str], None]) -> None:
-        """Reads the newest intact state; its ongoing trials are assigned again.
-
-        Args:
-            warn: takes a warning about a damaged file.
-        """
+        """Reads the newest intact state; its ongoing trials are assigned again."""
         for file in self._files():
             try:
                 saved = json.loads(file.read_bytes())
@@ -219,40 +214,33 @@ class HyperbandOracle(PersistentOracle, keras_tuner.oracles.HyperbandOracle):
             metrics, objective = self.trials[trial.trial_id].metrics, self.objective
             if not metrics.exists(objective.name):
                 metrics.register(objective.name, objective.direction)
-                metrics.update(objective.name, Objective(objective.name, objective.direction).worst)
+                metrics.update(objective.name, float("-inf") if objective.direction == "max" else float("inf"))
             trial.status = TrialStatus.COMPLETED
         super().end_trial(trial)
 
 
 def make_oracle(config: SearchConfig) -> PersistentOracle:
-    """A new oracle for a search; `setup` makes it usable."""
-    arguments: dict[str, Any] = {
-        "objective": keras_tuner.Objective(config.objective.name, config.objective.direction),
-        "hyperparameters": config.space.hyperparameters(),
-        "seed": config.seed + 1,
-        "max_consecutive_failed_trials": NEVER,
-    }
-    if config.tuner != "hyperband":
-        kinds = {"bayesian": BayesianOracle, "random": RandomOracle, "grid": GridOracle}
-        return kinds[config.tuner](max_trials=config.max_trials, **arguments)
-    # Without a limit Hyperband runs all its brackets once.
-    iterations = 1 if config.max_trials is None and config.budget is None else None
-    oracle = HyperbandOracle(max_epochs=config.epochs, hyperband_iterations=iterations, **arguments)
+    """A new oracle for a search."""
+    kinds = {"hyperband": HyperbandOracle, "bayesian": BayesianOracle, "random": RandomOracle, "grid": GridOracle}
+    options: dict[str, Any] = {}
+    if config.tuner == "hyperband":
+        # Without a limit Hyperband runs all its brackets once.
+        unlimited = config.max_trials is None and config.budget is None
+        options = {"max_epochs": config.epochs, "hyperband_iterations": 1 if unlimited else None}
+    oracle = kinds[config.tuner](
+        objective=keras_tuner.Objective(config.objective.name, config.objective.direction),
+        hyperparameters=config.space.hyperparameters(),
+        seed=config.seed + 1,
+        max_consecutive_failed_trials=NEVER,
+        **options,
+    )
     oracle.max_trials = config.max_trials
+    oracle.initial = list(config.initial_values)
     return oracle
 
 
-def open_oracle(
-    folder: Path, config: SearchConfig, warn: Callable[[str], None], timeout: float = HEARTBEAT_TIMEOUT
-) -> PersistentOracle:
-    """The oracle of a search, with the state that it had when the search was stopped.
-
-    Args:
-        folder: the search's.
-        config: the search's.
-        warn: takes a warning about a damaged file.
-        timeout: see `PersistentOracle.setup`.
-    """
+def open_oracle(folder: Path, config: SearchConfig, warn: Callable[[str], None]) -> PersistentOracle:
+    """The oracle of a search, with the state that it had when the search was stopped."""
 
     def accepts(values: dict[str, Any]) -> bool:
         try:
@@ -262,7 +250,7 @@ def open_oracle(
         return True
 
     oracle = make_oracle(config)
-    oracle.setup(folder, accepts, config.initial_values, timeout)
+    oracle.folder, oracle.accepts = folder, accepts
     oracle.restore(warn)
     return oracle
 

@@ -6,13 +6,14 @@ import json
 import math
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from keras_tuner.engine.trial import Trial, TrialStatus
+from keras_tuner.engine.trial import TrialStatus
 
 from kerascnn.errors import InputError
 from kerascnn.training.recipe.recipe import Recipe
@@ -27,6 +28,9 @@ from kerascnn.training.search.trial_process import (
     read_images,
     run_process,
 )
+
+# The command that runs a trial; the trial's folder follows.
+PROGRAM = (sys.executable, "-m", "kerascnn.training.search.trial_program")
 
 # How often a trial that runs out of memory is repeated with half the batch size.
 MAX_HALVINGS = 2
@@ -43,9 +47,8 @@ class TrialRunner:
     """Runs the trials of a search one after the other.
 
     Args:
-        config: the search's.
-        journal: takes the records.
-        worker: this worker's name, for the records.
+        config, journal: the search's settings and records.
+        worker: this worker's name.
         should_stop: whether the search ends; a running trial is stopped then and can be resumed.
     """
 
@@ -56,15 +59,14 @@ class TrialRunner:
         self.should_stop = should_stop
 
     def run(self, number: int, values: dict[str, Any], previous: TrialRecord | None = None) -> TrialRecord:
-        """Runs or resumes a trial; returns the record of one that has ended.
+        """Runs or resumes a trial, unless it has ended already.
 
         Args:
-            number: the trial's.
-            values: the oracle's.
+            number, values: the trial's number and the oracle's values.
             previous: the trial whose training this one continues.
 
         Returns:
-            The record; its trial has not ended if the search stopped before.
+            The trial's record, which has not ended if the search stopped before.
 
         Raises:
             KeyboardInterrupt: after the trial's checkpoint was written.
@@ -78,7 +80,7 @@ class TrialRunner:
         try:
             recipe = self._recipe(record, previous)
         except InputError as error:
-            return self._failed(record, TrialExit(INVALID, str(error)))
+            return self._end(record, TrialExit(INVALID, str(error)))
         folder = self.journal.trial_folder(record.number, values)
         folder.mkdir(parents=True, exist_ok=True)
         if previous and not (folder / "run").exists():
@@ -93,10 +95,7 @@ class TrialRunner:
             recipe = recipe.with_values(batch_size=recipe.batch_size // 2)
             shutil.rmtree(folder / "run", ignore_errors=True)
             (folder / METRICS).unlink(missing_ok=True)
-        if ending.stopped:
-            self.journal.write(record)
-            return record
-        return self._ended(record, ending, folder)
+        return self._end(record, ending)
 
     def _recipe(self, record: TrialRecord, previous: TrialRecord | None) -> Recipe:
         if record.recipe:
@@ -142,7 +141,7 @@ class TrialRunner:
 
         started = time.monotonic()
         try:
-            return run_process(config.command(folder), folder, config.limits, poll)
+            return run_process([*(config.program or PROGRAM), str(folder)], folder, config.limits, poll)
         finally:
             record.seconds += time.monotonic() - started
             record.images += read_images(folder)
@@ -160,19 +159,17 @@ class TrialRunner:
         if own and is_poor(own, others, epochs, objective):
             (folder / STOP).touch()
 
-    def _ended(self, record: TrialRecord, ending: TrialExit, folder: Path) -> TrialRecord:
-        if ending.reason:
-            return self._failed(record, ending)
-        name = self.config.objective.name
-        score = record.curve[-1].get(name, math.nan) if record.curve else math.nan
-        if not math.isfinite(score):
-            return self._failed(record, TrialExit(NOT_FINITE, f"{name} is {score} after the last epoch"))
-        record.status, record.score = STOPPED if (folder / STOP).exists() else DONE, score
-        self.journal.write(record)
-        return record
-
-    def _failed(self, record: TrialRecord, ending: TrialExit) -> TrialRecord:
-        record.status, record.reason, record.detail = FAILED, ending.reason, ending.detail
+    def _end(self, record: TrialRecord, ending: TrialExit) -> TrialRecord:
+        if not ending.stopped:
+            name = self.config.objective.name
+            score = record.curve[-1].get(name, math.nan) if record.curve else math.nan
+            if not ending.reason and not math.isfinite(score):
+                ending = TrialExit(NOT_FINITE, f"{name} is {score} after the last epoch")
+            if ending.reason:
+                record.status, record.reason, record.detail = FAILED, ending.reason, ending.detail
+            else:
+                stopped = (self.journal.trial_folder(record.number, record.values) / STOP).exists()
+                record.status, record.score = STOPPED if stopped else DONE, score
         self.journal.write(record)
         return record
 
@@ -186,31 +183,23 @@ def is_poor(own: Sequence[float], others: Sequence[Sequence[float]], epochs: int
         own: the objective after each epoch so far.
         others: the same of trials that have ended.
         epochs: the length of the whole trial.
-        objective: what is better.
+        objective: which values are better.
 
     Example:
         >>> is_poor([0.1, 0.2], [[0.3, 0.5]] * 3, 4, Objective("val_top1", "max"))
         True
     """
-    averages = [fmean(other[: len(own)]) for other in others if len(other) >= len(own)]
+    averages = [objective.sign * fmean(other[: len(own)]) for other in others if len(other) >= len(own)]
     if len(own) < MIN_FRACTION_FOR_MEDIAN * epochs or len(averages) < MIN_TRIALS_FOR_MEDIAN:
         return False
-    best = max(own) if objective.direction == "max" else min(own)
-    return objective.is_better(median(averages), best)
+    return median(averages) > max(objective.sign * value for value in own)
 
 
-def run_trials(oracle: Any, runner: TrialRunner, tuner_id: str, on_trial_end: Callable[[TrialRecord], None]) -> bool:
-    """Runs trials until the oracle has no more, which returns True, or the runner stops.
-
-    Args:
-        oracle: a `PersistentOracle`, or a client of one.
-        runner: runs the trials.
-        tuner_id: the worker's name for the oracle.
-        on_trial_end: is called with the record of every trial that has ended.
-    """
+def run_trials(oracle: Any, runner: TrialRunner, on_trial_end: Callable[[TrialRecord], None]) -> bool:
+    """Runs trials until the oracle, or its client, has no more, which returns True, or until the runner stops."""
     config, journal = runner.config, runner.journal
     while not runner.should_stop():
-        trial = oracle.create_trial(tuner_id)
+        trial = oracle.create_trial(runner.worker)
         if trial.status == TrialStatus.STOPPED:
             return True
         if trial.status == TrialStatus.IDLE:
@@ -223,18 +212,14 @@ def run_trials(oracle: Any, runner: TrialRunner, tuner_id: str, on_trial_end: Ca
         record = runner.run(int(trial.trial_id) + 1, values, previous)
         if not record.ended:
             return False
-        _report(oracle, trial, record, config.objective)
+        if record.score is None:
+            trial.status, trial.message = TrialStatus.FAILED, f"{record.reason}: {record.detail}"
+        else:
+            oracle.update_trial(trial.trial_id, {config.objective.name: record.score}, step=len(record.curve))
+            trial.status = TrialStatus.COMPLETED
+        oracle.end_trial(trial)
         if config.tuner != "hyperband":
             # Hyperband may continue any trial.
             journal.remove_checkpoints(config.objective)
         on_trial_end(record)
     return False
-
-
-def _report(oracle: Any, trial: Trial, record: TrialRecord, objective: Objective) -> None:
-    if record.score is None:
-        trial.status, trial.message = TrialStatus.FAILED, f"{record.reason}: {record.detail}"
-    else:
-        oracle.update_trial(trial.trial_id, {objective.name: record.score}, step=len(record.curve))
-        trial.status = TrialStatus.COMPLETED
-    oracle.end_trial(trial)

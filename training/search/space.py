@@ -54,11 +54,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Space:
-    """A search space.
-
-    Attributes:
-        source: the plain values that it was made from.
-        parameters: every searched field, after those that it depends on.
+    """A search space: the plain values in `source`, and `parameters`, each after those that it depends on.
 
     Example:
         >>> space = Space.from_dict(

@@ -10,9 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from kerascnn.training.search.journal import CRASH, HANG, MEMORY
 
@@ -44,13 +44,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class TrialExit(NamedTuple):
-    """How a trial's process ended.
-
-    Attributes:
-        reason: why it failed; None if it did not.
-        detail: a description of the failure.
-        stopped: whether it was asked to stop before its end, and can be resumed.
-    """
+    """How a trial's process ended: why it failed, if it did, or that it was stopped and can be resumed."""
 
     reason: str | None = None
     detail: str = ""
@@ -62,37 +56,29 @@ def run_process(
 ) -> TrialExit:
     """Runs a trial's program until it ends or has to be stopped.
 
-    Args:
-        command: the program.
-        folder: the trial's; the program's output goes into `log.txt`.
-        limits: time limits.
-        should_stop: is called several times per second; True stops the program so that it can be resumed.
+    Its output goes into `log.txt`. `should_stop` is called several times per second; True stops the program so that it
+    can be resumed.
     """
     for name in (OUTCOME, HEARTBEAT):
         (folder / name).unlink(missing_ok=True)
-    with (folder / "log.txt").open("wb") as log, _process(command, log) as process:
+    with (folder / "log.txt").open("wb") as log, _trial_process(command, log) as process:
         started = time.time()
         while process.poll() is None:
             time.sleep(POLL_SECONDS)
-            now = time.time()
+            now, heartbeat = time.time(), started
+            with contextlib.suppress(OSError):
+                heartbeat = (folder / HEARTBEAT).stat().st_mtime
             if limits.seconds is not None and now - started > limits.seconds:
-                _stop(process)
                 return TrialExit(HANG, f"it did not end within {limits.seconds:g} seconds")
-            if now - _last_heartbeat(folder, started) > limits.seconds_per_step:
-                _stop(process)
+            if now - heartbeat > limits.seconds_per_step:
                 return TrialExit(HANG, f"it finished no step for {limits.seconds_per_step:g} seconds")
             if should_stop():
-                _stop(process)
                 return TrialExit(stopped=True)
     return _exit_of(process.returncode, folder)
 
 
 def exit_with_parent(parent: int | None) -> None:
-    """Ends this process when its parent is gone, so that no reassigned trial is trained twice.
-
-    Args:
-        parent: the expected parent's process number; None if unknown.
-    """
+    """Ends this process when `parent` (None if unknown) is gone, so that no reassigned trial is trained twice."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if parent is not None and os.getppid() != parent:
@@ -124,40 +110,36 @@ def read_images(folder: Path) -> int:
         return 0
 
 
-@contextlib.contextmanager
-def _process(command: Sequence[str], log) -> Iterator[subprocess.Popen]:
-    environment = {name: value for name, value in os.environ.items() if name not in CLUSTER_VARIABLES}
-    # In a session of its own, so that the terminal's Ctrl-C reaches only this process, which passes it on.
-    process = subprocess.Popen(
+def start_process(command: Sequence[str], log: IO[bytes], environment: Mapping[str, str]) -> subprocess.Popen:
+    """Starts a process in a session of its own: the terminal's Ctrl-C reaches only this process, which passes it on."""
+    return subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
     )
-    try:
-        yield process
-    except BaseException:
-        _stop(process)
-        raise
-    finally:
-        # Processes that the program itself started.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
 
 
-def _stop(process: subprocess.Popen) -> None:
-    # A launcher's child is another process of the group.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
+def wait_or_kill(process: subprocess.Popen, seconds: float) -> None:
+    """Waits for a process that was asked to stop, and kills it if it does not."""
     try:
-        process.wait(GRACE_SECONDS)
+        process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
 
 
-def _last_heartbeat(folder: Path, started: float) -> float:
+@contextlib.contextmanager
+def _trial_process(command: Sequence[str], log: IO[bytes]) -> Iterator[subprocess.Popen]:
+    process = start_process(command, log, {k: v for k, v in os.environ.items() if k not in CLUSTER_VARIABLES})
     try:
-        return (folder / HEARTBEAT).stat().st_mtime
-    except OSError:
-        return started
+        yield process
+    finally:
+        if process.poll() is None:
+            # The whole group: with a launcher, the program is its child.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            wait_or_kill(process, GRACE_SECONDS)
+        # Processes that the program itself started.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _exit_of(status: int, folder: Path) -> TrialExit:

@@ -30,12 +30,7 @@ SECONDS_BETWEEN_HEARTBEATS = 1.0
 
 
 def train_trial(folder: Path, config: dict[str, Any]) -> None:
-    """Trains a trial, or resumes it from its newest checkpoint.
-
-    Args:
-        folder: the trial's.
-        config: the contents of its `trial_config.json`.
-    """
+    """Trains the trial of `folder`, or resumes it from its newest checkpoint; `config` is its `trial_config.json`."""
     if is_finished(folder, len(read_curve(folder)), config["epochs"]):
         # It was killed between its last epoch and its outcome.
         return
@@ -75,13 +70,7 @@ def hold_out(data: DataSet) -> DataSet:
 
 
 class TrialReporter(keras.callbacks.Callback):
-    """Writes every epoch's metrics and a heartbeat, and ends the training when the search wants it to.
-
-    Args:
-        folder: the trial's.
-        epochs: the number of epochs; None for the recipe's.
-        batch_size: images per step.
-    """
+    """Writes every epoch's metrics and a heartbeat, and ends the training after `epochs` or when the search asks."""
 
     def __init__(self, folder: Path, epochs: int | None, batch_size: int):
         super().__init__()

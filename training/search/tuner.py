@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def tune(
         cache=cache,
         program=list(program) if program else None,
     )
-    return run_search(SearchFolder.create(Path(searches), name, config, loaded.name), config, warn, on_trial_end)
+    return run_search(SearchFolder.create(Path(searches), name, config, loaded.name), warn, on_trial_end)
 
 
 def resume_search(
@@ -129,17 +129,17 @@ def resume_search(
         InputError: the folder contains no search.
         KeyboardInterrupt: as for `tune`.
     """
-    opened = SearchFolder.open(Path(folder))
-    return run_search(opened, extend_search_config(opened, max_trials, budget), warn, on_trial_end)
+    return run_search(extend_search_config(folder, max_trials, budget), warn, on_trial_end)
 
 
-def extend_search_config(folder: SearchFolder, max_trials: int | None, budget: float | None) -> SearchConfig:
-    """The settings of a search, with a new number of trials or budget where given; writes them if they changed."""
+def extend_search_config(path: str | Path, max_trials: int | None, budget: float | None) -> SearchFolder:
+    """Opens a search's folder, and writes a new number of trials or budget into its settings, if given."""
+    folder = SearchFolder.open(Path(path))
     config = folder.read_config()
     extended = replace(config, max_trials=max_trials or config.max_trials, budget=budget or config.budget)
     if extended != config:
         folder.write_config(extended)
-    return extended
+    return folder
 
 
 def make_search_config(
@@ -151,15 +151,7 @@ def make_search_config(
     warm_start: Sequence[str | Path],
     **settings: Any,
 ) -> SearchConfig:
-    """The checked settings of a search.
-
-    Args:
-        recipe, data, space, objective, warm_start: as for `tune`, with the data loaded.
-        settings: more attributes of `SearchConfig`.
-
-    Raises:
-        InputError: as for `tune`.
-    """
+    """The checked settings of a search on loaded data; the arguments and errors are those of `tune`."""
     tuner = settings["tuner"]
     if tuner not in TUNERS:
         raise InputError(f"there is no tuner '{tuner}'; {closest(tuner, TUNERS)}")
@@ -192,12 +184,7 @@ def make_search_config(
 
 
 def initial_values(space: Space, recipe: Recipe, searches: Sequence[str | Path]) -> list[dict[str, Any]]:
-    """The oracle's values of the first trials, without repetition.
-
-    Args:
-        space: the search space; recipes outside it are left out.
-        recipe: comes first.
-        searches: folders of earlier searches; the best trials of each follow.
+    """The oracle's values of the first trials: the recipe's, and those of the best trials of earlier searches.
 
     Raises:
         InputError: a folder contains no search, or none of its trials lies in the space.
@@ -207,30 +194,26 @@ def initial_values(space: Space, recipe: Recipe, searches: Sequence[str | Path])
         folder = SearchFolder.open(Path(path))
         records = Journal(folder.trials, lambda warning: None).ranked(folder.read_config().objective)
         recipes = [Recipe.from_dict(record.recipe, str(path)) for record in records if record.score is not None]
-        usable = _distinct([space.values(recipe) for recipe in recipes])
-        if not usable:
+        inside = _distinct(map(space.values, recipes))
+        if not inside:
             raise InputError(f"no trial of {path} lies in the space; use a larger space, or no warm start.")
-        found += usable[:WARM_START_TRIALS]
+        found += inside[:WARM_START_TRIALS]
     return _distinct(found)
 
 
-def _distinct(candidates: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
-    found = [values for values in candidates if values is not None]
-    return [values for index, values in enumerate(found) if values not in found[:index]]
+def _distinct(candidates: Iterable[dict[str, Any] | None]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for values in candidates:
+        if values is not None and values not in found:
+            found.append(values)
+    return found
 
 
 def run_search(
-    folder: SearchFolder,
-    config: SearchConfig,
-    warn: Callable[[str], None],
-    on_trial_end: Callable[[TrialRecord], None],
+    folder: SearchFolder, warn: Callable[[str], None], on_trial_end: Callable[[TrialRecord], None]
 ) -> Search:
-    """Runs a search in this process, one trial after the other, and writes the results.
-
-    Raises:
-        KeyboardInterrupt: as for `tune`.
-    """
-    journal = Journal(folder.trials, warn)
+    """Runs a search in this process, one trial after the other, and writes the results."""
+    config, journal = folder.read_config(), Journal(folder.trials, warn)
     runner = TrialRunner(config, journal, "tuner0", config.budget_timer())
-    complete = run_trials(open_oracle(folder.path, config, warn), runner, "tuner0", on_trial_end)
+    complete = run_trials(open_oracle(folder.path, config, warn), runner, on_trial_end)
     return finish(folder, config, journal, complete)

@@ -72,8 +72,7 @@ def objective_for(recipe: Recipe, classes: int, name: str | None = None) -> Obje
     """The objective of this name; by default the main classifier's accuracy on the held-out images.
 
     Args:
-        recipe: the recipe whose training reports it.
-        classes: the number of classes.
+        recipe, classes: the recipe whose training reports it, and the number of classes.
         name: such as "val_loss"; "accuracy" means top1. Losses are minimized, accuracies maximized.
 
     Raises:
@@ -99,11 +98,6 @@ def objective_for(recipe: Recipe, classes: int, name: str | None = None) -> Obje
 
 def check_space(space: Space, base: Recipe, classes: int) -> None:
     """Rejects a space that no trial satisfies, and a value with which no trial is valid.
-
-    Args:
-        space: the space.
-        base: the recipe whose fields are searched.
-        classes: the number of classes.
 
     Raises:
         InputError: with the reason for the first invalid combination.

@@ -20,10 +20,10 @@ def shallow(monkeypatch):
 @pytest.fixture
 def swift(shallow, monkeypatch):
     """Polls the fake trials a hundred times per second, and draws no plots."""
-    from kerascnn.training.search import plots, trial_process
+    from kerascnn.training.search import report, trial_process
 
     monkeypatch.setattr(trial_process, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(plots, "draw", lambda *_: [])
+    monkeypatch.setattr(report, "draw", lambda *_: [])
 
 
 @pytest.fixture(scope="session")

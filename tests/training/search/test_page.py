@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kerascnn.training import Recipe, Space
-from kerascnn.training.search import cluster, config
+from kerascnn.training.search import cluster, runner
 from kerascnn.training.search.cluster import ClusterMember, this_member
 from support.messages import mentioning
 from support.pages import Page, run_line
@@ -26,7 +26,7 @@ def commands(page):
 @pytest.fixture
 def fake_program(monkeypatch, fake, swift):
     """Runs every trial with the fake program."""
-    monkeypatch.setattr(config, "PROGRAM", (sys.executable, fake.__file__))
+    monkeypatch.setattr(runner, "PROGRAM", (sys.executable, fake.__file__))
 
 
 @pytest.mark.slow
@@ -80,7 +80,7 @@ def test_as_many_workers_as_gpus(config_of, begin, monkeypatch):
     made = config_of({"batch_size": {"values": [8]}})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
     with mentioning(InputError, "2 workers", "1 GPU"):
-        cluster.LocalSearchWorkers(begin(made), made, 2)
+        cluster.LocalSearchWorkers(begin(made), 2)
 
 
 @pytest.mark.slow

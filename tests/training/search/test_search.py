@@ -6,7 +6,7 @@ import math
 import pytest
 from PIL import Image
 
-from kerascnn.training.search import plots
+from kerascnn.training.search import report as search_report
 from kerascnn.training.search.config import Objective, SearchFolder, TrialLimits
 from kerascnn.training.search.journal import Journal
 from kerascnn.training.search.runner import is_poor
@@ -15,7 +15,7 @@ from kerascnn.training.search.tuner import initial_values, resume_search, run_se
 pytestmark = pytest.mark.usefixtures("swift")
 
 # `swift` replaces it.
-DRAW = plots.draw
+DRAW = search_report.draw
 
 TOP1 = Objective("val_top1", "max")
 
@@ -28,7 +28,7 @@ def test_failures_are_recorded_and_the_search_goes_on(config_of, begin, warned, 
     rates = [fake.HANGS, fake.CRASHES, fake.DIVERGES, fake.IS_KILLED, 0.1, 0.05]
     config = config_of({"optimizer.learning_rate": {"values": rates}}, tuner="grid", limits=TrialLimits(seconds=1.5))
     folder = begin(config)
-    found = run_search(folder, config, warned.append, nothing)
+    found = run_search(folder, warned.append, nothing)
     assert not warned
     by_rate = {record.fields["optimizer.learning_rate"]: record for record in found.records}
     assert [by_rate[rate].reason for rate in rates] == ["hang", "crash", "not finite", "memory", None, None]
@@ -46,7 +46,7 @@ def test_failures_are_recorded_and_the_search_goes_on(config_of, begin, warned, 
 
 def test_a_batch_that_does_not_fit_is_halved(config_of, begin, warned, fake):
     config = config_of({"batch_size": {"values": [64, 128]}}, tuner="grid")
-    fits, fails = run_search(begin(config), config, warned.append, nothing).records
+    fits, fails = run_search(begin(config), warned.append, nothing).records
     assert (fits.status, fits.recipe["batch_size"]) == ("done", 16)
     assert [attempt["batch_size"] for attempt in fits.attempts] == [64, 32]
     assert (fails.reason, fails.recipe["batch_size"]) == ("memory", 32)
@@ -62,7 +62,7 @@ SPACE = {
 @pytest.mark.parametrize("tuner", ["hyperband", "bayesian", "grid"])
 def test_a_stopped_search_gives_the_same_result(tuner, config_of, begin, warned, starts):
     config = config_of(SPACE, tuner=tuner, max_trials=7)
-    whole = run_search(begin(config, "whole"), config, warned.append, nothing)
+    whole = run_search(begin(config, "whole"), warned.append, nothing)
     folder, ended = begin(config, "stopped"), []
 
     def stop(record):
@@ -101,7 +101,7 @@ def test_a_damaged_oracle_loses_and_repeats_nothing(damaged, config_of, begin, w
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_search(folder, config, warned.append, stop)
+        run_search(folder, warned.append, stop)
     for name in damaged:
         saved = (folder.path / name).read_bytes()
         (folder.path / name).write_bytes(saved[: len(saved) // 2] + b"\0" * (len(saved) // 2))
@@ -119,7 +119,7 @@ def number(record):
 def test_a_stopped_trial_is_resumed(config_of, begin, warned, starts, fake):
     config = config_of({"optimizer.learning_rate": {"values": [fake.WAITS, 0.1]}}, tuner="grid", budget=1.0)
     folder = begin(config)
-    assert run_search(folder, config, warned.append, nothing).records == []
+    assert run_search(folder, warned.append, nothing).records == []
     [waiting] = Journal(folder.trials, warned.append).records()
     assert waiting.status == "running" and waiting.seconds > 0.5
     (folder.trials / "go").touch()
@@ -133,7 +133,7 @@ def test_a_stopped_trial_is_resumed(config_of, begin, warned, starts, fake):
 def test_a_damaged_record_loses_only_its_trial(config_of, begin, warned, starts):
     config = config_of(SPACE, tuner="random", max_trials=3)
     folder = begin(config)
-    run_search(folder, config, warned.append, nothing)
+    run_search(folder, warned.append, nothing)
     file = sorted(folder.trials.glob("*/trial.json"))[1]
     file.write_text(file.read_text()[:100])
     found = resume_search(folder.path, max_trials=4, warn=warned.append)
@@ -146,7 +146,7 @@ def test_hyperband_continues_the_better_trials(config_of, begin, warned, fake):
     of 4 epochs (Li et al., 2018, algorithm 1, with keras-tuner's sizes)."""
     config = config_of({"optimizer.learning_rate": {"min": 1e-3, "max": 1, "sampling": "log"}}, tuner="hyperband")
     folder = begin(config)
-    records = sorted(run_search(folder, config, warned.append, nothing).records, key=number)
+    records = sorted(run_search(folder, warned.append, nothing).records, key=number)
     assert [record.epochs for record in records] == [2] * 5 + [4] * 5
     tried = sorted(records[:5], key=lambda record: -record.score)
     assert [record.fields for record in records[5:7]] == [record.fields for record in tried[:2]]
@@ -159,7 +159,7 @@ def test_hyperband_continues_the_better_trials(config_of, begin, warned, fake):
 def test_hyperband_promotes_as_many_trials_if_some_fail(config_of, begin, warned, fake):
     rates = [fake.CRASHES, fake.DIVERGES, 0.1, 0.05, 0.5, 0.9, 0.7]
     config = config_of({"optimizer.learning_rate": {"values": rates}}, tuner="hyperband")
-    records = run_search(begin(config), config, warned.append, nothing).records
+    records = run_search(begin(config), warned.append, nothing).records
     failed = [record for record in records if record.reason]
     assert failed
     assert [record.epochs for record in sorted(records, key=number)[:7]] == [2] * 5 + [4] * 2
@@ -179,7 +179,7 @@ def test_the_median_rule():
 @pytest.mark.slow
 def test_a_poor_trial_is_stopped_early(config_of, begin, warned, fake):
     config = config_of({"optimizer.learning_rate": {"values": [0.1, 0.09, 0.08, fake.IS_SLOW]}}, tuner="grid")
-    records = run_search(begin(config), config, warned.append, nothing).records
+    records = run_search(begin(config), warned.append, nothing).records
     assert records[-1].fields["optimizer.learning_rate"] == fake.IS_SLOW
     assert records[-1].status == "stopped early" and len(records[-1].curve) < 4
     assert records[-1].score == fake.accuracy(fake.IS_SLOW, len(records[-1].curve))
@@ -189,8 +189,8 @@ def test_a_poor_trial_is_stopped_early(config_of, begin, warned, fake):
 def test_the_files_of_a_search(config_of, begin, warned, monkeypatch):
     config = config_of(SPACE, tuner="random", max_trials=10)
     folder = begin(config)
-    monkeypatch.setattr(plots, "draw", DRAW)
-    found = run_search(folder, config, warned.append, nothing)
+    monkeypatch.setattr(search_report, "draw", DRAW)
+    found = run_search(folder, warned.append, nothing)
     report = json.loads((folder.path / "report.json").read_text())
     scores = [trial["score"] for trial in report["trials"]]
     assert scores == sorted(scores, reverse=True) and len(scores) == 10
@@ -234,7 +234,7 @@ def hparams(folder: SearchFolder):
 @pytest.mark.slow
 def test_a_warm_start_begins_with_the_best_trials(config_of, begin, warned):
     config = config_of(SPACE, tuner="random", max_trials=8)
-    before = run_search(begin(config, "before"), config, warned.append, nothing)
+    before = run_search(begin(config, "before"), warned.append, nothing)
     narrow_space = {
         "optimizer.learning_rate": {"min": 1e-3, "max": 1, "sampling": "log"},
         "optimizer.momentum": {"min": 0.5, "max": 0.99},
@@ -245,5 +245,5 @@ def test_a_warm_start_begins_with_the_best_trials(config_of, begin, warned):
     # The recipe itself, then the distinct best trials.
     assert [values["optimizer.learning_rate"] for values in first][:3] == [0.1, *dict.fromkeys(rates)][:3]
     again = config_of(narrow_space, tuner="bayesian", max_trials=3, initial_values=first)
-    records = sorted(run_search(begin(again, "after"), again, warned.append, nothing).records, key=number)
+    records = sorted(run_search(begin(again, "after"), warned.append, nothing).records, key=number)
     assert [record.values for record in records] == first[:3]

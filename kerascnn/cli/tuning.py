@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from kerascnn.errors import InputError
 
 if TYPE_CHECKING:
     from kerascnn.training import Recipe
-    from kerascnn.training.search import Search, TrialRecord
+    from kerascnn.training.search import TrialRecord
     from kerascnn.training.search.cluster import ClusterMember
     from kerascnn.training.search.config import SearchFolder
 
@@ -122,7 +121,8 @@ def _search(folder: SearchFolder, member: ClusterMember | None, options: argpars
     """Runs a search, and prints every trial and the report."""
     from kerascnn.cli.search_tables import RunningTrials, format_search, format_trial, print_report
     from kerascnn.console import messages
-    from kerascnn.training.search.cluster import WorkersLostError
+    from kerascnn.training.search.cluster import WorkersLostError, run_chief, run_local_workers
+    from kerascnn.training.search.tuner import run_search
 
     config, console = folder.read_config(), messages()
 
@@ -139,7 +139,12 @@ def _search(folder: SearchFolder, member: ClusterMember | None, options: argpars
     live = console.status(RunningTrials(folder, config)) if console.is_terminal else contextlib.nullcontext()
     try:
         with live:
-            search = _run(folder, member, options.workers, warn, on_trial_end)
+            if member:
+                search = run_chief(member, folder, warn, on_trial_end)
+            elif options.workers:
+                search = run_local_workers(options.workers, folder, warn, on_trial_end)
+            else:
+                search = run_search(folder, warn, on_trial_end)
     except (KeyboardInterrupt, WorkersLostError) as stopped:
         workers = f" --workers {options.workers}" if options.workers else ""
         print(f"kerascnn: {str(stopped) or 'stopped.'}", file=sys.stderr)
@@ -150,28 +155,6 @@ def _search(folder: SearchFolder, member: ClusterMember | None, options: argpars
     else:
         print_report(search)
     return 0 if search.best else NO_TRIAL_SUCCEEDED
-
-
-def _run(
-    folder: SearchFolder,
-    member: ClusterMember | None,
-    count: int | None,
-    warn: Callable[[str], None],
-    on_trial_end: Callable[[TrialRecord], None],
-) -> Search:
-    """Runs a search in this process, as the chief of other processes, or with `count` local workers."""
-    from kerascnn.training.search.cluster import LocalSearchWorkers, run_chief
-    from kerascnn.training.search.tuner import run_search
-
-    if member:
-        return run_chief(member, folder, warn, on_trial_end)
-    if not count:
-        return run_search(folder, warn, on_trial_end)
-    workers = LocalSearchWorkers(folder, count)
-    try:
-        return run_chief(workers.chief, folder, warn, on_trial_end, workers.exited)
-    finally:
-        workers.stop()
 
 
 def _add_search_options(parser: Parser) -> None:

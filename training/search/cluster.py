@@ -130,6 +130,20 @@ def run_chief(
     return finish(folder, config, journal, complete=not oracle.closed)
 
 
+def run_local_workers(
+    count: int,
+    folder: SearchFolder,
+    warn: Callable[[str], None],
+    on_trial_end: Callable[[TrialRecord], None],
+) -> Search:
+    """Runs a search with `count` worker processes on this machine, as their chief."""
+    workers = LocalSearchWorkers(folder, count)
+    try:
+        return run_chief(workers.chief, folder, warn, on_trial_end, workers.exited)
+    finally:
+        workers.stop()
+
+
 def run_worker(member: ClusterMember, folder: SearchFolder, warn: Callable[[str], None]) -> None:
     """Runs trials that the chief hands out, until there are no more or the budget is used up.
 

@@ -113,10 +113,10 @@ class SearchChoice:
 
     def to_oracle(self, option: Any) -> Any:
         """The oracle's value for an option: itself if all options are numbers, else text."""
-        own = self.options[self._index(option)]
+        found = self.options[self._index(option)]
         if not all(map(_is_number, self.options)):
-            return label(own)
-        return own if all(isinstance(one, int) for one in self.options) else float(own)
+            return label(found)
+        return found if all(isinstance(one, int) for one in self.options) else float(found)
 
     def from_oracle(self, value: Any) -> Any:
         """The option for an oracle's value; lists are copied, because recipes may change them in place."""

@@ -110,7 +110,7 @@ class Space:
         found = list(_walk(values, ()))
         fields = [field for field, _, _ in found]
         kinds = _field_types()
-        _check_names(fields, kinds, _models(found, recipe))
+        _check_names(found, kinds, recipe)
         parameters: list[Parameter] = []
         for field, spec, conditions in found:
             name = field
@@ -188,18 +188,11 @@ def _walk(values: dict[str, Any], conditions: tuple[Condition, ...]) -> Iterator
             yield from _walk(inner or {}, (*conditions, (field, parse_option(option))))
 
 
-def _models(found: list[tuple[str, Any, tuple]], recipe: Recipe) -> list[str]:
-    """The networks that a trial may train."""
-    for field, spec, _ in found:
-        if field == MODEL:
-            options = parse_domain(spec, MODEL, integer=False).boundary_values()
-            return [registry.canonical(str(option)) for option in options]
-    return [recipe.model]
-
-
-def _check_names(fields: list[str], kinds: dict[str, Any], models: list[str]) -> None:
+def _check_names(found: list[tuple[str, Any, tuple]], kinds: dict[str, Any], recipe: Recipe) -> None:
+    searched = [parse_domain(spec, field, False).boundary_values() for field, spec, _ in found if field == MODEL]
+    models = [registry.canonical(str(model)) for model in searched[0]] if searched else [recipe.model]
     known = {*kinds, *(f"{ARGUMENT}{argument}" for model in models for argument in _arguments_of(model))}
-    for field in fields:
+    for field, _, _ in found:
         if field not in known:
             [nearest] = difflib.get_close_matches(field, known, n=1, cutoff=0.0)
             raise InputError(f"the space has an unknown field '{field}'; the closest is '{nearest}'.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +47,8 @@ def run_tune(options: argparse.Namespace) -> int:
     # Errors in names and values are reported before TensorFlow's seconds of startup.
     recipe = None if options.resume else recipe_of(options)
     start_tensorflow()
-    from kerascnn.training.search.cluster import ChiefLostError, this_member
+    from kerascnn.training.search.cluster import ChiefLostError, run_worker, this_member
+    from kerascnn.training.search.config import SearchFolder
 
     member = this_member()
     if member and not (options.name or options.resume):
@@ -56,7 +56,10 @@ def run_tune(options: argparse.Namespace) -> int:
     named = options.out / "searches" / (options.name or "")
     if member and not member.is_chief:
         try:
-            return _work(member, Path(options.resume or named))
+            run_worker(member, SearchFolder(Path(options.resume or named)), lambda text: print(text, file=sys.stderr))
+            return 0
+        except KeyboardInterrupt:
+            return INTERRUPTED
         except ChiefLostError as error:
             print(f"kerascnn: {error}", file=sys.stderr)
             return WORKER_LOST
@@ -64,24 +67,6 @@ def run_tune(options: argparse.Namespace) -> int:
         # The chief was restarted.
         options.resume = named
     return _search(_resume(options) if options.resume else _create(recipe, options), member, options)
-
-
-def _work(member: ClusterMember, path: Path) -> int:
-    """Runs the trials of a chief."""
-    from kerascnn.training.search.cluster import START_SECONDS, ChiefLostError, run_worker
-    from kerascnn.training.search.config import SearchFolder
-
-    folder = SearchFolder(path)
-    end = time.monotonic() + START_SECONDS
-    while not folder.config_file.is_file():
-        if time.monotonic() > end:
-            raise ChiefLostError(f"the chief has not written {folder.config_file}; is the folder shared?")
-        time.sleep(1.0)
-    try:
-        run_worker(member, folder, lambda warning: print(warning, file=sys.stderr))
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
 
 
 def _create(recipe: Recipe, options: argparse.Namespace) -> SearchFolder:

@@ -148,8 +148,13 @@ def run_worker(member: ClusterMember, folder: SearchFolder, warn: Callable[[str]
     """Runs trials that the chief hands out, until there are no more or the budget is used up.
 
     Raises:
-        ChiefLostError: the chief does not answer.
+        ChiefLostError: the chief does not answer, or has written no settings into the folder.
     """
+    end = time.monotonic() + START_SECONDS
+    while not folder.config_file.is_file():
+        if time.monotonic() > end:
+            raise ChiefLostError(f"the chief has not written {folder.config_file}; is the folder shared?")
+        time.sleep(1.0)
     config = folder.read_config()
     client, over_budget = _ChiefClient(), config.budget_timer()
     journal = Journal(folder.trials, warn)

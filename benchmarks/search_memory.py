@@ -1,8 +1,8 @@
-"""Whether a search grows from trial to trial: its own memory, and the largest trial's so far.
+"""Measures the memory of a search after each trial: its own, and the largest trial's so far.
 
     python benchmarks/search_memory.py --trials 30
 
-Trials are real trainings of ResNet-20 on a few of the digits, at 8 x 8 pixels for one epoch.
+Trials train ResNet-20 on a few of the digits, at 8 x 8 pixels for one epoch.
 """
 
 from __future__ import annotations
@@ -15,9 +15,14 @@ from pathlib import Path
 
 from kerascnn.training import Recipe, Space, tune
 
+SPACE = {
+    "optimizer.learning_rate": {"min": 1e-3, "max": 1, "sampling": "log"},
+    "optimizer.momentum": {"min": 0.5, "max": 0.95},
+}
+
 
 def resident() -> float:
-    """Megabytes that this process has in memory."""
+    """The resident memory of this process, in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
 
@@ -25,10 +30,10 @@ def resident() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=30)
-    parser.add_argument("--program", help="what runs a trial, before its folder; default: this Python")
+    parser.add_argument("--program", help="the command that runs a trial; default: this Python")
     options = parser.parse_args()
     recipe = Recipe.for_model("resnet20").with_values(epochs=1, image_size=8, batch_size=16)
-    space = Space.from_dict({"optimizer.learning_rate": "log 1e-3..1", "optimizer.momentum": "0.5..0.95"}, recipe)
+    space = Space.from_dict(SPACE, recipe)
     print("trial  search MB  largest trial MB")
 
     def show(record) -> None:
@@ -45,7 +50,7 @@ def main() -> None:
             limit=100,
             searches=searches,
             program=shlex.split(options.program) if options.program else None,
-            watch=show,
+            on_trial_end=show,
         )
     print(f"after the report  {resident():9.1f}")
 

@@ -1,134 +1,124 @@
-"""Searches as the command line shows them."""
+"""The terminal output of a search: its settings, its trials and its report."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from kerascnn.console import BOX, output
 
 if TYPE_CHECKING:
-    from kerascnn.training.search import Search
-    from kerascnn.training.search.journal import Record
-    from kerascnn.training.search.plan import SearchConfig, SearchFolder
+    from kerascnn.training.search import Search, TrialRecord
+    from kerascnn.training.search.config import SearchConfig, SearchFolder
 
-SHOWN = 10
+MAX_ROWS = 10
 
-SECONDS_BETWEEN_READINGS = 2.0
+SECONDS_BETWEEN_UPDATES = 2.0
 
 
-def plan_in_words(plan: SearchConfig, folder: SearchFolder) -> list[str]:
-    """What a search is about to do, a line each."""
-    ends = [f"{plan.max_trials} trials" if plan.max_trials else "", f"{plan.budget:g} s" if plan.budget else ""]
-    end = " or ".join(filter(None, ends)) or "the tuner's own end"
-    names = ", ".join(parameter.name for parameter in plan.space.parameters)
-    return [
-        f"{plan.tuner} over {names}, until {end}",
-        f"{plan.objective.name} on a fifth of the training images, which trials do not learn from",
-        f"folder {folder.path}",
+def format_search(config: SearchConfig, folder: SearchFolder) -> str:
+    """A search's settings, in three lines."""
+    limits = [
+        f"{config.max_trials} trials" if config.max_trials else "",
+        f"{config.budget:g} s" if config.budget else "",
     ]
+    end = " or ".join(filter(None, limits)) or "the tuner's own end"
+    return (
+        f"{config.tuner} over {', '.join(parameter.name for parameter in config.space.parameters)}, until {end}\n"
+        f"{config.objective.name} on a held-out fifth of the training images\n"
+        f"folder {folder.path}"
+    )
 
 
-def trial_in_words(record: Record, plan: SearchConfig) -> str:
-    """A trial that has ended, in a line."""
-    number = f"trial {record.number}" + (f"/{plan.max_trials}" if plan.max_trials else "")
-    values = values_in_words(record)
-    batch = f", with a batch of {record.recipe['batch_size']} for lack of memory" if record.attempts else ""
+def format_trial(record: TrialRecord, config: SearchConfig) -> str:
+    """An ended trial, in one line."""
+    number = f"trial {record.number}" + (f"/{config.max_trials}" if config.max_trials else "")
+    values = format_values(record)
     if record.score is None:
         return f"{number}  failed ({record.reason}): {record.detail}  {values}"
-    stopped = ", stopped early" if record.status == "stopped early" else ""
     epochs = len(record.curve)
+    stopped = ", stopped early" if record.status == "stopped early" else ""
+    batch = f", batch size reduced to {record.recipe['batch_size']} to fit into memory" if record.attempts else ""
     how = f"{epochs} epoch{'s' * (epochs != 1)}{stopped}{batch}, {record.seconds:.0f} s"
-    return f"{number}  {plan.objective.name} {record.score:.4f}  {how}  {values}"
+    return f"{number}  {config.objective.name} {record.score:.4f}  {how}  {values}"
 
 
-class UnderWay:
-    """The trials that run, as a line for a terminal that is read anew while it is shown.
+def format_values(record: TrialRecord) -> str:
+    """The searched fields, by the last part of their names.
+
+    Example:
+        >>> format_values(record)
+        'learning_rate 0.0308, momentum 0.8'
+    """
+    texts = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in record.fields.items()}
+    return ", ".join(f"{name.rpartition('.')[2]} {text}" for name, text in texts.items())
+
+
+class RunningTrials:
+    """The running trials as a line that updates itself in a terminal.
 
     Args:
-        folder, plan: of the search.
+        folder, config: the search's.
     """
 
-    def __init__(self, folder: SearchFolder, plan: SearchConfig):
+    def __init__(self, folder: SearchFolder, config: SearchConfig):
         self.folder = folder
-        self.plan = plan
-        self._read = 0.0
+        self.objective = config.objective.name
+        self._updated = 0.0
         self._line = ""
 
     def __rich__(self) -> str:
-        if time.monotonic() - self._read > SECONDS_BETWEEN_READINGS:
-            self._read, self._line = time.monotonic(), self._under_way()
+        if time.monotonic() - self._updated > SECONDS_BETWEEN_UPDATES:
+            self._updated, self._line = time.monotonic(), self._read()
         return self._line
 
-    def _under_way(self) -> str:
+    def _read(self) -> str:
         from kerascnn.training.search.journal import Journal
-        from kerascnn.training.search.reporting import read_curve
+        from kerascnn.training.search.trial_process import read_curve
 
-        journal = Journal(self.folder.trials, lambda sentence: None)
-        lines = []
+        journal = Journal(self.folder.trials, lambda warning: None)
+        trials = []
         for record in journal.records():
             if not record.ended:
-                curve = read_curve(journal.place(record.number, record.values))
-                figure = f", {self.plan.objective.name} {curve[-1][self.plan.objective.name]:.4f}" if curve else ""
-                lines.append(f"trial {record.number}: {len(curve)} epochs{figure}")
-        return "; ".join(lines)
+                curve = read_curve(journal.trial_folder(record.number, record.values))
+                score = f", {self.objective} {curve[-1][self.objective]:.4f}" if curve else ""
+                trials.append(f"trial {record.number}: {len(curve)} epochs{score}")
+        return "; ".join(trials)
 
 
-def search_report(search: Search) -> None:
-    """Prints the best trials, what was spent, and what the best one costs to run."""
+def print_report(search: Search) -> None:
+    """Prints the best trials, the cost of the search, and the size of the best trial's network."""
     console = output()
-    report = search.report
-    table = Table("trial", search.plan.objective.name, "epochs", "s", "values", box=BOX)
+    table = Table("trial", search.config.objective.name, "epochs", "s", "values", box=BOX)
     for column in table.columns[:4]:
         column.justify = "right"
         column.no_wrap = True
-    for record in search.records[:SHOWN]:
-        score = "–" if record.score is None else f"{record.score:.4f}"
+    for record in search.records[:MAX_ROWS]:
+        failed = record.score is None
+        score = "–" if failed else f"{record.score:.4f}"
         row = (str(record.number), score, str(len(record.curve)), f"{record.seconds:.0f}")
-        table.add_row(*row, values_in_words(record) if record.score is not None else f"failed: {record.reason}")
+        table.add_row(*row, f"failed: {record.reason}" if failed else format_values(record))
     console.print(table)
-    for line in _lines(search, report):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print("\n".join(_summary(search)), highlight=False, markup=False, soft_wrap=True)
 
 
-def _lines(search: Search, report: dict[str, Any]) -> list[str]:
-    spent = report["spent"]
-    failed = ", ".join(f"{count} by {reason}" for reason, count in spent["failed"].items())
-    lines = [
-        f"{spent['trials']} trials, {spent['seconds']:.0f} s and {spent['images']:,} images of training"
-        + (f"; failed: {failed}" if failed else "")
+def _summary(search: Search) -> list[str]:
+    spent, importance, cost = (search.report[name] for name in ("spent", "importance", "cost"))
+    failures = ", ".join(f"{count} by {reason}" for reason, count in spent["failed"].items())
+    failed = f"; failed: {failures}" if failures else ""
+    lines = [f"{spent['trials']} trials, {spent['seconds']:.0f} s and {spent['images']:,} images of training{failed}"]
+    if importance:
+        lines.append("importance: " + ", ".join(f"{name} {share:.0%}" for name, share in importance.items()))
+    if not search.best:
+        return [*lines, "no trial succeeded; each has a log in its folder"]
+    config = search.config
+    data = f" --data {config.data}" if config.data != "digits" else ""
+    limit = f" --limit {config.limit}" if config.limit else ""
+    return [
+        *lines,
+        f"the best network has {cost['parameters']:,} parameters and {cost['macs']:,} multiply-adds per image",
+        f"train it on all training images: kerascnn train --recipe {search.folder.best_file}{data}{limit}",
+        f"view the trials: tensorboard --logdir {search.folder.tensorboard}",
     ]
-    if report["importance"]:
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in report["importance"].items())
-        lines.append(f"what mattered: {shares}")
-    if search.best:
-        cost = report["cost"]
-        lines += [
-            f"the best has {cost['parameters']:,} parameters and takes {cost['macs']:,} multiply-adds an image",
-            f"train it on all training images: kerascnn train --recipe {search.folder.best_file}{_data(search)}",
-            f"watch the trials: tensorboard --logdir {search.folder.tensorboard}",
-        ]
-    else:
-        lines.append("no trial succeeded; the log of each lies in its folder")
-    return lines
-
-
-def _data(search: Search) -> str:
-    limit = f" --limit {search.plan.limit}" if search.plan.limit else ""
-    return (f" --data {search.plan.data}" if search.plan.data != "digits" else "") + limit
-
-
-def values_in_words(record: Record) -> str:
-    """The searched fields by the last part of their names.
-
-    Example:
-        >>> values_in_words(record)
-        'learning_rate 0.0308, momentum 0.8'
-    """
-    return ", ".join(f"{name.rpartition('.')[2]} {_in_words(value)}" for name, value in record.fields.items())
-
-
-def _in_words(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,7 +1,7 @@
-"""What stands for a trial's training in tests of the search: it reads the assignment and does as its values say.
+"""Stands in for a trial's training in tests of the search: its behavior follows from the trial's values.
 
-The accuracy after an epoch follows from the learning rate alone: the nearer to 0.1 the better, and the same every time.
-Rates and batches that mean trouble are named below.
+The accuracy after an epoch depends on the learning rate only: it is best at 0.1, and deterministic. The learning rates
+and batch sizes below cause failures.
 """
 
 import json
@@ -12,12 +12,12 @@ import sys
 import time
 from pathlib import Path
 
-# Learning rates, exactly.
+# Exact learning rates.
 HANGS, CRASHES, DIVERGES, IS_KILLED, WAITS = 0.011, 0.012, 0.013, 0.014, 0.015
 IS_SLOW = 0.001
 
 # Larger batches do not fit into memory.
-ROOM = 16
+LARGEST_BATCH = 16
 
 
 def accuracy(rate: float, epoch: int) -> float:
@@ -25,19 +25,19 @@ def accuracy(rate: float, epoch: int) -> float:
 
 
 def main(folder: Path) -> int:
-    assignment = json.loads((folder / "assignment.json").read_text())
-    recipe = assignment["recipe"]
-    rate, epochs = recipe["optimizer"]["learning_rate"], assignment["epochs"] or recipe["epochs"]
+    config = json.loads((folder / "trial_config.json").read_text())
+    recipe = config["recipe"]
+    rate, epochs = recipe["optimizer"]["learning_rate"], config["epochs"] or recipe["epochs"]
     with (folder / "starts.txt").open("a") as file:
         file.write(f"{recipe['batch_size']}\n")
     if rate == HANGS or (rate == WAITS and not (folder.parent / "go").exists()):
         import site
 
-        # With `python -S` there are no packages before.
+        # `python -S` starts without packages.
         site.main()
-        from kerascnn.training.search.trial_program import end_with
+        from kerascnn.training.search.trial_process import exit_with_parent
 
-        end_with(assignment["parent"])
+        exit_with_parent(config["parent"])
         (folder / "pid.txt").write_text(str(os.getpid()))
         time.sleep(600)
     if rate == CRASHES:
@@ -46,10 +46,10 @@ def main(folder: Path) -> int:
     if rate == IS_KILLED:
         os.kill(os.getpid(), signal.SIGKILL)
     reason = None
-    if recipe["batch_size"] > ROOM:
+    if recipe["batch_size"] > LARGEST_BATCH:
         reason = "memory"
     else:
-        written = folder / "figures.jsonl"
+        written = folder / "metrics.jsonl"
         done = len(written.read_text().splitlines()) if written.exists() else 0
         with written.open("a") as file:
             for epoch in range(done + 1, epochs + 1):
@@ -57,11 +57,11 @@ def main(folder: Path) -> int:
                 if (folder / "stop").exists():
                     break
                 value = math.nan if rate == DIVERGES else accuracy(rate, epoch)
-                figures = {"val_top1": value, "val_main_top1": value, "val_loss": 1 - value}
-                file.write(json.dumps({"epoch": epoch, **figures}) + "\n")
+                metrics = {"val_top1": value, "val_main_top1": value, "val_loss": 1 - value}
+                file.write(json.dumps({"epoch": epoch, **metrics}) + "\n")
                 file.flush()
         (folder / "run" / "a").mkdir(parents=True, exist_ok=True)
-        (folder / "beat").write_text(str(10 * (epochs - done)))
+        (folder / "heartbeat").write_text(str(10 * (epochs - done)))
     (folder / "outcome.json").write_text(json.dumps({"reason": reason, "detail": "it does not fit" if reason else ""}))
     return 0
 

@@ -1,8 +1,11 @@
-"""Several workers of one search: keras-tuner's chief and workers, with trials that outlive a worker."""
+"""Parallel searches: a chief that hands out trials, and workers on this machine or on others."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,218 +14,256 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from keras_tuner.src import protos
-from keras_tuner.src.distribute.oracle_chief import OracleServicer
-from keras_tuner.src.distribute.oracle_client import OracleClient
 
 from kerascnn.errors import InputError
-from kerascnn.training.search.journal import Journal, Record
-from kerascnn.training.search.oracles import LEASE_SECONDS
-from kerascnn.training.search.plan import SearchConfig, SearchFolder
-from kerascnn.training.search.processes import GRACE_SECONDS
-from kerascnn.training.search.result import Search, finish
-from kerascnn.training.search.runner import Runner
-from kerascnn.training.search.work import opened_oracle, work
-
-VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
+from kerascnn.training.search import oracles
+from kerascnn.training.search.config import SearchFolder
+from kerascnn.training.search.journal import Journal, TrialRecord
+from kerascnn.training.search.report import Search, finish
+from kerascnn.training.search.runner import TrialRunner, run_trials
+from kerascnn.training.search.trial_process import GRACE_SECONDS, KERASTUNER_VARIABLES, start_process, wait_or_kill
+from kerascnn.training.strategy.local_workers import free_ports
 
 POLL_SECONDS = 0.2
 
-# How long a worker waits for the chief: at its start, and where it was there before.
+# How long a worker waits for the chief: at startup, and later.
 START_SECONDS = 600.0
 PATIENCE_SECONDS = 30.0
 
-# A worker shows itself so many times before its trial is given away.
-BEATS_A_LEASE = 6
+# A worker sends so many heartbeats before the chief's timeout.
+HEARTBEATS_PER_TIMEOUT = 6
 
 
 class ChiefLostError(RuntimeError):
-    """A worker cannot reach the chief any more; what it finished is in the search's folder."""
+    """A worker cannot reach the chief; what it finished is in the search's folder."""
+
+
+class WorkersLostError(RuntimeError):
+    """Every worker ended before the search did."""
 
 
 @dataclass(frozen=True)
-class Member:
-    """What this process is among those of a search.
-
-    Attributes:
-        tuner_id: its name; the chief's holds "chief".
-        address: "host:port" of the chief.
-    """
+class ClusterMember:
+    """A process of a parallel search: its name, which contains "chief" for the chief, and the chief's "host:port"."""
 
     tuner_id: str
     address: str
 
     @property
-    def chief(self) -> bool:
-        """Whether it hands out the trials, instead of running some."""
+    def is_chief(self) -> bool:
+        """Whether it hands out trials instead of running them."""
         return "chief" in self.tuner_id
 
 
-def member_of() -> Member | None:
-    """What keras-tuner's variables say that this process is; None where they are not set.
+def this_member() -> ClusterMember | None:
+    """This process according to keras-tuner's environment variables; None if they are not set.
 
     Raises:
-        InputError: some of them are set only.
+        InputError: only some of the variables are set.
     """
-    values = [os.environ.get(name) for name in VARIABLES]
+    values = [os.environ.get(name) for name in KERASTUNER_VARIABLES]
     if not any(values[1:]):
         return None
-    missing = [name for name, value in zip(VARIABLES, values, strict=True) if not value]
+    missing = [name for name, value in zip(KERASTUNER_VARIABLES, values, strict=True) if not value]
     if missing:
-        raise InputError(
-            f"{missing[0]} is not set, but others of {', '.join(VARIABLES)} are; a search needs all three."
-        )
-    return Member(values[0], f"{values[1]}:{values[2]}")
+        names = ", ".join(KERASTUNER_VARIABLES)
+        raise InputError(f"{missing[0]} is not set, but others of {names} are; a search needs all three.")
+    return ClusterMember(values[0], f"{values[1]}:{values[2]}")
 
 
-def serve(
-    member: Member,
+def run_chief(
+    member: ClusterMember,
     folder: SearchFolder,
-    plan: SearchConfig,
-    tell: Callable[[str], None],
-    watch: Callable[[Record], None],
-    *,
-    gone: Callable[[], list[str]] = list,
-    lease: float = LEASE_SECONDS,
+    warn: Callable[[str], None],
+    on_trial_end: Callable[[TrialRecord], None],
+    exited_workers: Callable[[], list[str]] = list,
 ) -> Search:
-    """Hands out the trials of a search until none is left, and reports.
+    """Hands out the trials of a search until none is left, and writes the results.
 
-    A worker that is gone, or of which nothing is heard for a while, loses its trial to the next one that asks.
+    The trial of a worker that has exited, or that sends no heartbeat within the timeout, is reassigned.
 
     Args:
-        member: the chief.
-        folder, plan: of the search.
-        tell: takes sentences about workers.
-        watch: takes the record of every trial that has ended.
-        gone: the names of workers that are known to be gone; an exception ends the search.
-        lease: the seconds of silence after which a trial is given away.
+        member, folder: the chief and the search's folder.
+        warn, on_trial_end: as for `tune`; `warn` takes warnings about workers, too.
+        exited_workers: the names of workers that have exited; an exception ends the search.
 
     Raises:
-        InputError: the address cannot be taken.
+        InputError: the address is not available.
     """
-    oracle = opened_oracle(folder.path, plan, tell, lease)
-    journal = Journal(folder.trials, tell)
-    shown = {record.number for record in journal.records() if record.ended}
-    servicer = OracleServicer(oracle)
+    config = folder.read_config()
+    oracle = oracles.open_oracle(folder.path, config, warn)
+    journal = Journal(folder.trials, warn)
+    reported = {record.number for record in journal.records() if record.ended}
+    servicer = oracles.OracleServicer(oracle)
     server = grpc.server(ThreadPoolExecutor(max_workers=8))
-    protos.get_service_grpc().add_OracleServicer_to_server(servicer, server)
+    oracles.add_servicer_to_server(servicer, server)
     try:
         server.add_insecure_port(member.address)
     except RuntimeError:
-        raise InputError(f"{member.address} cannot be listened on; set {VARIABLES[1]} and {VARIABLES[2]}.") from None
+        _, host, port = KERASTUNER_VARIABLES
+        raise InputError(f"cannot listen on {member.address}; set {host} and {port}.") from None
     server.start()
-    end = time.monotonic() + plan.budget if plan.budget else float("inf")
-    last_call = float("inf")
+    over_budget = config.budget_timer()
+    closing = float("inf")
     try:
         while True:
             time.sleep(POLL_SECONDS)
-            _show(journal, shown, watch)
-            if time.monotonic() > end:
-                oracle.closed = True
+            for record in journal.records():
+                if record.ended and record.number not in reported:
+                    reported.add(record.number)
+                    on_trial_end(record)
+            oracle.closed = oracle.closed or over_budget()
             if oracle.closed or servicer.stop_triggered:
-                last_call = min(last_call, time.monotonic())
+                closing = min(closing, time.monotonic())
             waiting = oracle.ongoing_trials or oracle.tuner_ids
-            if time.monotonic() > last_call + (GRACE_SECONDS + lease if waiting else 0):
+            if time.monotonic() > closing + (GRACE_SECONDS + oracle.timeout if waiting else 0):
                 break
-            for tuner_id in gone():
-                _give_away(oracle, tuner_id, f"{tuner_id} is gone", tell)
-            for tuner_id in oracle.silent():
-                _give_away(oracle, tuner_id, f"nothing was heard of {tuner_id} for {lease:g} s", tell)
+            lost = dict.fromkeys(oracle.stale_workers(), f"sent no heartbeat for {oracle.timeout:g} s")
+            lost |= dict.fromkeys(exited_workers(), "has exited")
+            for worker, why in lost.items():
+                trial = oracle.ongoing_trials.get(worker)
+                oracle.reassign(worker)
+                if trial:
+                    warn(f"{worker} {why}; trial {int(trial.trial_id) + 1} is reassigned")
     finally:
         server.stop(grace=1.0).wait()
-    return finish(folder, plan, journal, whole=not oracle.closed)
+    return finish(folder, config, journal, complete=not oracle.closed)
 
 
-def _give_away(oracle: Any, tuner_id: str, why: str, tell: Callable[[str], None]) -> None:
-    had = oracle.ongoing_trials.get(tuner_id)
-    oracle.release(tuner_id)
-    if had:
-        tell(f"{why}; trial {int(had.trial_id) + 1} is given to the next worker")
+def run_local_workers(
+    count: int,
+    folder: SearchFolder,
+    warn: Callable[[str], None],
+    on_trial_end: Callable[[TrialRecord], None],
+) -> Search:
+    """Runs a search with `count` worker processes on this machine, as their chief."""
+    workers = LocalSearchWorkers(folder, count)
+    try:
+        return run_chief(workers.chief, folder, warn, on_trial_end, workers.exited)
+    finally:
+        workers.stop()
 
 
-def _show(journal: Journal, shown: set[int], watch: Callable[[Record], None]) -> None:
-    for record in journal.records():
-        if record.ended and record.number not in shown:
-            shown.add(record.number)
-            watch(record)
-
-
-def assist(member: Member, plan: SearchConfig, folder: SearchFolder, tell: Callable[[str], None], lease: float) -> None:
-    """Runs trials that the chief hands out, until it has no more or the plan's budget is used up.
-
-    Args:
-        member: this worker.
-        plan, folder: of the search; the folder is one that the chief sees, too.
-        tell: takes sentences about damaged files.
-        lease: see `serve`.
+def run_worker(member: ClusterMember, folder: SearchFolder, warn: Callable[[str], None]) -> None:
+    """Runs trials that the chief hands out, until there are no more or the budget is used up.
 
     Raises:
-        ChiefLostError: the chief is not there, or no more.
+        ChiefLostError: the chief does not answer, or has written no settings into the folder.
     """
-    client = _Client(plan, lease)
-    end = time.monotonic() + plan.budget if plan.budget else float("inf")
-    runner = Runner(plan, Journal(folder.trials, tell), member.tuner_id, lambda: client.lost or time.monotonic() > end)
+    end = time.monotonic() + START_SECONDS
+    while not folder.config_file.is_file():
+        if time.monotonic() > end:
+            raise ChiefLostError(f"the chief has not written {folder.config_file}; is the folder shared?")
+        time.sleep(1.0)
+    config = folder.read_config()
+    client, over_budget = _ChiefClient(), config.budget_timer()
+    journal = Journal(folder.trials, warn)
+    runner = TrialRunner(config, journal, member.tuner_id, lambda: client.lost or over_budget())
     try:
-        work(client, runner, member.tuner_id, lambda record: None)
+        run_trials(client, runner, lambda record: None)
     except grpc.RpcError as error:
         raise ChiefLostError(f"the chief at {member.address} does not answer: {error.code().name}.") from None
     finally:
-        client.close()
+        client.closed.set()
     if client.lost:
         raise ChiefLostError(f"the chief at {member.address} does not answer any more.")
 
 
-class _Client:
-    """keras-tuner's client of an oracle, which shows the chief that its trial is being run."""
+class _ChiefClient:
+    """keras-tuner's client of the chief's oracle, with heartbeats for the running trial."""
 
-    def __init__(self, plan: SearchConfig, lease: float):
-        # An oracle of its own is asked for its settings only.
-        self._client = OracleClient(None)
-        self._plan = plan
-        self._lease = lease
+    def __init__(self):
+        # The oracle that it expects is only asked for its settings.
+        self._client = oracles.OracleClient(None)
+        self.get_trial = self._client.get_trial
+        self.update_trial = self._client.update_trial
+        self.closed = threading.Event()
         self._trial: str | None = None
-        self._closed = threading.Event()
-        self._heard: float | None = None
-        threading.Thread(target=self._show_life, daemon=True).start()
+        self._answered: float | None = None
+        threading.Thread(target=self._send_heartbeats, daemon=True).start()
 
     @property
     def lost(self) -> bool:
-        """Whether the chief was silent for so long that it may give the trial away."""
-        return self._heard is not None and time.monotonic() - self._heard > self._lease * 2 / 3
+        """Whether the chief has not answered for so long that it may reassign the trial."""
+        return self._answered is not None and time.monotonic() - self._answered > oracles.HEARTBEAT_TIMEOUT * 2 / 3
 
     def create_trial(self, tuner_id: str) -> Any:
         self._trial = None
-        # Its own calls wait an hour for a chief.
-        self._client.stub.GetSpace(
-            protos.get_service().GetSpaceRequest(),
-            wait_for_ready=True,
-            timeout=START_SECONDS if self._heard is None else PATIENCE_SECONDS,
-        )
-        self._heard = time.monotonic()
+        # The client's own calls wait an hour for a chief.
+        patience = START_SECONDS if self._answered is None else PATIENCE_SECONDS
+        self._client.stub.GetSpace(oracles.GetSpaceRequest(), wait_for_ready=True, timeout=patience)
+        self._answered = time.monotonic()
         trial = self._client.create_trial(tuner_id)
         self._trial = trial.trial_id if trial.status == "RUNNING" else None
         return trial
-
-    def get_trial(self, trial_id: str) -> Any:
-        return self._client.get_trial(trial_id)
-
-    def update_trial(self, trial_id: str, metrics: dict[str, float], step: int) -> None:
-        self._client.update_trial(trial_id, metrics, step)
 
     def end_trial(self, trial: Any) -> None:
         self._trial = None
         self._client.end_trial(trial)
 
-    def close(self) -> None:
-        self._closed.set()
-
-    def _show_life(self) -> None:
-        while not self._closed.wait(self._lease / BEATS_A_LEASE):
+    def _send_heartbeats(self) -> None:
+        interval = oracles.HEARTBEAT_TIMEOUT / HEARTBEATS_PER_TIMEOUT
+        while not self.closed.wait(interval):
             trial = self._trial
-            try:
+            with contextlib.suppress(grpc.RpcError):
                 if trial is not None:
-                    request = protos.get_service().GetTrialRequest(trial_id=trial)
-                    self._client.stub.GetTrial(request, timeout=self._lease / BEATS_A_LEASE)
-                self._heard = self._heard and time.monotonic()
-            except grpc.RpcError:
-                pass
+                    self._client.stub.GetTrial(oracles.GetTrialRequest(trial_id=trial), timeout=interval)
+                self._answered = self._answered and time.monotonic()
+
+
+class LocalSearchWorkers:
+    """`count` worker processes on this machine, for a chief in this process, `chief`.
+
+    Each writes its output into `worker0.log` and so on in the search's folder, and gets its own GPU if there are any.
+
+    Raises:
+        InputError: there are fewer GPUs than workers.
+    """
+
+    def __init__(self, folder: SearchFolder, count: int):
+        [port] = free_ports(1)
+        self.chief = ClusterMember("chief", f"127.0.0.1:{port}")
+        self._exited: set[str] = set()
+        gpus = _gpus() if folder.read_config().devices == "one" else []
+        if gpus and len(gpus) < count:
+            raise InputError(f"{count} workers need one GPU each, but there are {len(gpus)} GPU(s); use --devices cpu.")
+        self.processes: dict[str, subprocess.Popen] = {}
+        for number in range(count):
+            name = f"worker{number}"
+            variables = dict(zip(KERASTUNER_VARIABLES, (name, "127.0.0.1", str(port)), strict=True))
+            if gpus:
+                variables["CUDA_VISIBLE_DEVICES"] = gpus[number]
+            command = [sys.executable, "-m", "kerascnn", "tune", "--resume", str(folder.path)]
+            with (folder.path / f"{name}.log").open("wb") as log:
+                self.processes[name] = start_process(command, log, {**os.environ, **variables})
+
+    def exited(self) -> list[str]:
+        """The names of the workers that have exited since the last call.
+
+        Raises:
+            WorkersLostError: all have exited, at least one with an error.
+        """
+        status = {name: process.returncode for name, process in self.processes.items() if process.poll() is not None}
+        if len(status) == len(self.processes) and any(status.values()):
+            raise WorkersLostError("every worker has ended; see worker0.log in the search's folder.")
+        new = [name for name in status if name not in self._exited]
+        self._exited.update(new)
+        return new
+
+    def stop(self) -> None:
+        """Asks the running workers to stop, and kills those that do not."""
+        for process in self.processes.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+        for process in self.processes.values():
+            wait_or_kill(process, 2 * GRACE_SECONDS)
+
+
+def _gpus() -> list[str]:
+    """For each GPU, the value of CUDA_VISIBLE_DEVICES that selects it."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name]
+    import tensorflow as tf
+
+    return [str(number) for number in range(len(tf.config.list_physical_devices("GPU")))]

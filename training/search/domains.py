@@ -1,108 +1,138 @@
-"""What a searched field may be: a range of numbers or one of some values, read from a few characters."""
+"""The values that a searched field may take: a range of numbers or a choice of values."""
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import random
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, closest
 
-NUMBER = r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?"
-RANGE = re.compile(rf"(log\s+)?({NUMBER})\s*\.\.\s*({NUMBER})(?:\s+step\s+({NUMBER}))?")
+if TYPE_CHECKING:
+    import keras_tuner
 
-FORMS = "'1..8', '0..0.4', 'log 1e-4..1e-1', '0..0.4 step 0.1' or 'A|B|C'"
+# YAML 1.1 reads 1e-3 as text.
+EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+KEYS = ("min", "max", "sampling", "step", "values")
+SAMPLINGS = ("linear", "log")
+EXAMPLES = "{min: 0.001, max: 0.1, sampling: log} or {values: [A, B, C]}"
 
 
 @dataclass(frozen=True)
-class Range:
-    """Numbers from `low` to `high`, both included.
+class SearchRange:
+    """Numbers from `min` to `max`, both included.
 
     Attributes:
-        low, high: the ends.
-        log: whether equal factors, instead of equal distances, are equally likely.
-        step: the distance, or with `log` the factor, of neighbours; None for all numbers.
-        whole: whether only whole numbers are meant.
+        min, max: the bounds.
+        sampling: "linear", or "log" for equal probability per factor; `min` is then above 0.
+        step: the distance, or with "log" the factor, between neighboring values; None for all numbers.
+        integer: whether the field takes whole numbers only.
     """
 
-    low: float
-    high: float
-    log: bool = False
+    min: float
+    max: float
+    sampling: str = "linear"
     step: float | None = None
-    whole: bool = False
+    integer: bool = False
 
-    def ends(self) -> tuple[float, float]:
-        """The first and the last number."""
-        return self.low, self.high
+    def boundary_values(self) -> tuple[float, float]:
+        """The two bounds."""
+        return self.min, self.max
 
-    def at(self, share: float) -> float:
-        """The number at a share of the way from the first to the last.
-
-        Example:
-            >>> Range(0.01, 1.0, log=True).at(0.5)
-            0.1
-        """
-        way = self.low * (self.high / self.low) ** share if self.log else self.low + share * (self.high - self.low)
-        return round(way) if self.whole else way
-
-    def holds(self, number: Any) -> bool:
-        """Whether a number is one of these."""
-        if not isinstance(number, int | float) or isinstance(number, bool) or not self.low <= number <= self.high:
+    def contains(self, number: Any) -> bool:
+        """Whether the range includes a number."""
+        if not _is_number(number) or not self.min <= number <= self.max:
             return False
         if self.step is None:
             return True
-        steps = math.log(number / self.low, self.step) if self.log else (number - self.low) / self.step
+        log = self.sampling == "log"
+        steps = math.log(number / self.min, self.step) if log else (number - self.min) / self.step
         return abs(steps - round(steps)) < 1e-9
 
-    def share(self, number: float) -> float:
-        """Where on that way a number lies."""
-        if self.log:
-            return math.log(number / self.low) / math.log(self.high / self.low)
-        return (number - self.low) / (self.high - self.low)
+    def from_unit(self, position: float) -> float:
+        """The number at a position between 0 (`min`) and 1 (`max`).
+
+        Example:
+            >>> SearchRange(0.01, 1.0, sampling="log").from_unit(0.5)
+            0.1
+        """
+        log = self.sampling == "log"
+        number = self.min * (self.max / self.min) ** position if log else self.min + position * (self.max - self.min)
+        return round(number) if self.integer else number
+
+    def to_unit(self, number: float) -> float:
+        """The position of a number between 0 (`min`) and 1 (`max`)."""
+        if self.sampling == "log":
+            return math.log(number / self.min) / math.log(self.max / self.min)
+        return (number - self.min) / (self.max - self.min)
+
+    def sample(self, chance: random.Random) -> float:
+        """A random number."""
+        return self.from_unit(chance.random())
+
+    def to_oracle(self, number: float) -> float:
+        """The oracle's value for a number: the number itself."""
+        return number
+
+    def from_oracle(self, value: float) -> float:
+        """The number for an oracle's value."""
+        return int(value) if self.integer else float(value)
+
+    def add_to(self, hyperparameters: keras_tuner.HyperParameters, name: str) -> None:
+        """Adds the range to keras-tuner's space."""
+        add = hyperparameters.Int if self.integer else hyperparameters.Float
+        step = 1 if self.step is None and self.integer and self.sampling == "linear" else self.step
+        add(name, self.min, self.max, step=step, sampling=self.sampling)
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One of some values.
-
-    Attributes:
-        options: the values; numbers, texts, truth values, None or lists.
-    """
+class SearchChoice:
+    """One of several `options`: numbers, texts, booleans, None or lists."""
 
     options: tuple[Any, ...]
 
-    @property
-    def numbers(self) -> bool:
-        """Whether all are numbers, which have an order."""
-        return all(isinstance(option, int | float) and not isinstance(option, bool) for option in self.options)
-
-    def holds(self, option: Any) -> bool:
-        """Whether it is one of these."""
-        return bool(self._own(option))
-
-    def shown(self, option: Any) -> Any:
-        """One of these as the oracle knows it: numbers as they are, all else as text."""
-        [own] = self._own(option)
-        if self.numbers:
-            return own if all(isinstance(one, int) for one in self.options) else float(own)
-        return label(own)
-
-    def meant(self, shown: Any) -> Any:
-        """The option that `shown` stands for."""
-        return next(option for option in self.options if self.shown(option) == shown)
-
-    def _own(self, option: Any) -> list[Any]:
-        """The equal one; true is not 1 here."""
-        return [one for one in self.options if one == option and isinstance(one, bool) == isinstance(option, bool)]
-
-    def ends(self) -> tuple[Any, ...]:
-        """All of them."""
+    def boundary_values(self) -> tuple[Any, ...]:
+        """All options."""
         return self.options
 
+    def contains(self, option: Any) -> bool:
+        """Whether a value is one of the options."""
+        return self._index(option) is not None
 
-Domain = Range | Choice
+    def to_unit(self, option: Any) -> float:
+        """The position of an option between 0 (the first) and 1 (the last)."""
+        return self.options.index(option) / max(1, len(self.options) - 1)
+
+    def sample(self, chance: random.Random) -> Any:
+        """A random option."""
+        return chance.choice(self.options)
+
+    def to_oracle(self, option: Any) -> Any:
+        """The oracle's value for an option: itself if all options are numbers, else text."""
+        found = self.options[self._index(option)]
+        if not all(map(_is_number, self.options)):
+            return label(found)
+        return found if all(isinstance(one, int) for one in self.options) else float(found)
+
+    def from_oracle(self, value: Any) -> Any:
+        """The option for an oracle's value; lists are copied, because recipes may change them in place."""
+        return copy.deepcopy(next(option for option in self.options if self.to_oracle(option) == value))
+
+    def add_to(self, hyperparameters: keras_tuner.HyperParameters, name: str) -> None:
+        """Adds the choice to keras-tuner's space."""
+        hyperparameters.Choice(name, [self.to_oracle(option) for option in self.options])
+
+    def _index(self, option: Any) -> int | None:
+        # True equals 1, but is another option.
+        same = [one == option and isinstance(one, bool) == isinstance(option, bool) for one in self.options]
+        return same.index(True) if any(same) else None
+
+
+Domain = SearchRange | SearchChoice
 
 
 def label(option: Any) -> str:
@@ -112,68 +142,85 @@ def label(option: Any) -> str:
         >>> label(None), label("A"), label([30, 60])
         ('null', 'A', '[30, 60]')
     """
-    return option if isinstance(option, str) else json.dumps(option)
+    return option if isinstance(option, str) else json.dumps(option, default=str)
 
 
-def domain(value: Any, name: str, whole: bool) -> Domain:
-    """Reads what a space says of a field.
+def parse_domain(spec: Any, field: str, integer: bool) -> Domain:
+    """Reads the domain of a field.
 
     Args:
-        value: a text as in `FORMS`, a list of options, or one value, which is then fixed.
-        name: of the field, for error sentences.
-        whole: whether the field takes whole numbers only.
+        spec: a mapping with `min`, `max` and, optionally, `sampling` and `step`, or with `values`.
+        field, integer: the field's name, and whether it takes whole numbers only.
 
     Raises:
-        InputError: it is neither, or holds nothing.
+        InputError: an unknown key, a missing or invalid value, or an empty range or choice.
 
     Example:
-        >>> domain("log 1e-4..1e-1", "optimizer.learning_rate", whole=False)
-        Range(low=0.0001, high=0.1, log=True, step=None, whole=False)
+        >>> parse_domain({"min": 0.1, "max": 0.5}, "optimizer.momentum", integer=False)
+        SearchRange(min=0.1, max=0.5, sampling='linear', step=None, integer=False)
     """
-    if isinstance(value, str) and ".." in value:
-        return _range(value, name, whole)
-    options = [_option(text.strip(), name, value) for text in value.split("|")] if isinstance(value, str) else value
-    options = options if isinstance(options, list) else [options]
+    if not isinstance(spec, dict):
+        raise InputError(f"{field}: '{label(spec)}' is neither a range nor a choice; write {EXAMPLES}.")
+    for key in spec:
+        if key not in KEYS:
+            raise InputError(f"{field} has an unknown key '{key}'; {closest(str(key), KEYS)} Write {EXAMPLES}.")
+    if "values" not in spec:
+        return _parse_range(spec, field, integer)
+    if len(spec) > 1:
+        raise InputError(f"{field}: values cannot be combined with other keys; write {EXAMPLES}.")
+    values = spec["values"]
+    if not isinstance(values, list | dict):
+        raise InputError(f"{field}: values must be a list, such as [A, B, C], not '{label(values)}'.")
+    if not values:
+        raise InputError(f"{field}: values is empty; list at least one.")
+    options = [parse_option(option) for option in values]
     labels = [label(option) for option in options]
-    twice = next((one for place, one in enumerate(labels) if one in labels[:place]), None)
-    if not options:
-        raise InputError(f"{name} is to be one of no values; give some, such as A|B|C.")
-    if twice is not None:
-        raise InputError(f"{name} names '{twice}' twice in '{_shown(value)}'; give every value once.")
-    return Choice(tuple(options))
+    repeated = next((one for one in labels if labels.count(one) > 1), None)
+    if repeated is not None:
+        raise InputError(f"{field} lists '{repeated}' twice; list every value once.")
+    return SearchChoice(tuple(options))
 
 
-def _range(text: str, name: str, whole: bool) -> Range:
-    found = RANGE.fullmatch(text.strip())
-    if not found:
-        raise InputError(f"{name}: '{text}' is no range; ranges and choices look like {FORMS}.")
-    log, low, high, step = bool(found[1]), float(found[2]), float(found[3]), found[4] and float(found[4])
-    if low >= high:
-        raise InputError(f"{name}: the range '{text}' is empty; it must go from a lower to a higher number.")
-    if log and low <= 0:
-        raise InputError(f"{name}: the range '{text}' begins at {low:g}; with log it must begin above 0.")
-    if step is not None and not (1 if log else 0) < step:
-        raise InputError(f"{name}: the step of '{text}' must be above {1 if log else 0}.")
-    if not whole:
-        return Range(low, high, log, step)
-    if low % 1 or high % 1 or (step or 1) % 1:
-        raise InputError(f"{name} takes whole numbers, which the ends of '{text}' are not.")
-    return Range(int(low), int(high), log, step and int(step), whole=True)
+def parse_option(option: Any) -> Any:
+    """An option of a choice; text such as "1e-3" is a number.
+
+    Example:
+        >>> parse_option("1e-3"), parse_option("A")
+        (0.001, 'A')
+    """
+    return float(option) if isinstance(option, str) and EXPONENT.fullmatch(option) else option
 
 
-def _option(text: str, name: str, value: str) -> Any:
-    """An option of a choice; YAML alone would take 1e-3 for a text."""
-    import yaml
+def _parse_range(spec: dict[str, Any], field: str, integer: bool) -> SearchRange:
+    for key in ("min", "max"):
+        if key not in spec:
+            raise InputError(f"{field}: {key} is missing; write {EXAMPLES}.")
+    numbers = {key: _parse_number(spec[key], f"{field}: {key}", integer) for key in ("min", "max")}
+    sampling, step = spec.get("sampling", "linear"), spec.get("step")
+    if sampling not in SAMPLINGS:
+        raise InputError(f"{field}: there is no sampling '{sampling}'; {closest(str(sampling), SAMPLINGS)}")
+    if numbers["min"] >= numbers["max"]:
+        low, high = (f"{numbers[key]:g}" for key in ("min", "max"))
+        raise InputError(f"{field}: the range is empty; min must be less than max, but is {low}, and max is {high}.")
+    if sampling == "log" and numbers["min"] <= 0:
+        raise InputError(f"{field}: min must be above 0 with log sampling, not {numbers['min']:g}.")
+    if step is not None:
+        step, least = _parse_number(step, f"{field}: step", integer), 1 if sampling == "log" else 0
+        if step <= least:
+            raise InputError(f"{field}: step must be above {least} with {sampling} sampling, not {step:g}.")
+    return SearchRange(**numbers, sampling=sampling, step=step, integer=integer)
 
-    if not text:
-        raise InputError(f"{name}: '{value}' has an empty value; ranges and choices look like {FORMS}.")
-    if re.fullmatch(NUMBER, text):
-        return int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text)
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"{name}: '{text}' is not YAML.") from None
+
+def _parse_number(value: Any, name: str, integer: bool) -> float:
+    number = parse_option(value)
+    if not _is_number(number) or not math.isfinite(number):
+        raise InputError(f"{name} must be a number, not '{label(value)}'.")
+    if not integer:
+        return float(number)
+    if number % 1:
+        raise InputError(f"{name} must be a whole number, not {number:g}.")
+    return int(number)
 
 
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

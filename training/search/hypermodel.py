@@ -1,4 +1,4 @@
-"""Every network as a hypermodel of keras-tuner, for searches in one's own code."""
+"""Every network as a keras-tuner hypermodel, for searches in user code."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from kerascnn.training.trainer import resolved
 
 
 class HyperModel(keras_tuner.HyperModel):
-    """A recipe with a space, on a data set: what keras-tuner's own tuners search.
+    """A recipe with a search space and a data set, for keras-tuner's own tuners.
 
-    A model is the recipe's network between preprocessing and labels, compiled as the recipe says. Every classifier
-    reports `top1`, `top5` and the metrics that are asked for; with auxiliary heads an objective is named
+    A model is the recipe's network with preprocessing, compiled as the recipe specifies. Every classifier reports
+    `top1`, `top5` and the requested metrics; with auxiliary heads an objective is
     `keras_tuner.Objective("val_main_accuracy", "max")`.
 
     Args:
         recipe: of any network of the registry.
-        data: the images, to be learnt from and validated on.
-        space: what is searched; None for `Space.for_recipe`.
-        metrics: Keras' names of more metrics.
+        data: the training and validation images.
+        space: the search space; None for `Space.for_recipe`.
+        metrics: Keras' names of additional metrics.
 
     Raises:
-        InputError: the values of a trial do not go together.
+        InputError: the values of a trial contradict each other.
 
     Example:
         >>> hypermodel = HyperModel(Recipe.for_model("googlenet"), kerascnn.data.load("photos"))
@@ -53,11 +53,11 @@ class HyperModel(keras_tuner.HyperModel):
         self.metrics = tuple(metrics)
 
     def recipe_of(self, hp: keras_tuner.HyperParameters) -> Recipe:
-        """The recipe with the values of a trial, fit for `train` and for YAML."""
+        """The recipe with a trial's values, for `train` and for YAML."""
         return self.space.recipe(self.base, hp.values)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """The compiled model of a trial; the space is made known to `hp`."""
+        """A trial's compiled model; adds the search space to `hp`."""
         hp.merge(self.space.hyperparameters())
         recipe = resolved(self.recipe_of(hp), self.data)
         keras.utils.set_random_seed(recipe.seed)
@@ -67,9 +67,9 @@ class HyperModel(keras_tuner.HyperModel):
         return model
 
     def fit(self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> Any:
-        """Trains as the recipe says, on the data set, or on what `search` was given for Keras' `fit`.
+        """Trains as the recipe specifies, on the data set or on the data that `search` was called with.
 
-        `epochs` and `initial_epoch`, which Hyperband gives, come before the recipe's.
+        `epochs` and `initial_epoch` from Hyperband take precedence over the recipe's.
         """
         recipe = resolved(self.recipe_of(hp), self.data)
         kwargs.setdefault("epochs", recipe.epochs)

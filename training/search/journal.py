@@ -1,42 +1,46 @@
-"""What became of every trial, a file each: the memory of a search, whatever happens to its oracle."""
+"""The records of a search's trials, one file per trial; they survive a damaged oracle."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerascnn.files.atomic import atomic_write
+
+if TYPE_CHECKING:
+    from kerascnn.training.search.config import Objective
 
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped early", "failed"
 
 # Why a trial failed.
 MEMORY, NOT_FINITE, CRASH, HANG, INVALID = "memory", "not finite", "crash", "hang", "invalid"
 
-# What Hyperband notes about a trial without changing what is trained.
+# Values by which Hyperband identifies a trial, and which do not change its training.
 BOOKKEEPING = ("tuner/trial_id", "tuner/bracket", "tuner/round")
 
 
 @dataclass
-class Record:
+class TrialRecord:
     """A trial.
 
     Attributes:
         number: counted from 1.
-        values: what the oracle gave, by the parameters' names.
-        fields: the recipe's fields that they stand for.
-        recipe: all of it, as plain values; with the batch that was trained with in the end.
-        epochs: how many it was to train, None for the recipe's.
+        values: the oracle's values, by the parameters' names.
+        fields: the recipe's fields for these values.
+        recipe: the complete recipe as plain values, with the batch size that was used in the end.
+        epochs: the number of epochs to train; None for the recipe's.
         status: "running" (or interrupted), "done", "stopped early" or "failed".
-        reason, detail: why it failed: "memory", "not finite", "crash", "hang" or "invalid", and in words.
+        reason, detail: why it failed: "memory", "not finite", "crash", "hang" or "invalid"; a description.
         score: the objective after the last epoch.
-        curve: the figures of each epoch.
-        seconds, images: spent on it, on failed attempts too.
-        attempts: the attempts that ran out of memory, each with its batch.
-        worker: who ran it.
+        curve: the metrics of each epoch.
+        seconds, images: spent on it, including failed attempts.
+        attempts: the attempts that ran out of memory, each with its batch size.
+        worker: the worker that ran it.
     """
 
     number: int
@@ -55,60 +59,66 @@ class Record:
     worker: str = ""
 
     @property
-    def key(self) -> str:
-        """What two trials have in common if they train the same."""
-        return key_of(self.values)
-
-    @property
     def ended(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether nothing is left to train."""
         return self.status != RUNNING
 
 
-def key_of(values: dict[str, Any]) -> str:
-    """A name for values that train the same.
+def values_key(values: dict[str, Any]) -> str:
+    """A key of values that train the same.
 
     Example:
-        >>> key_of({"batch_size": 8, "tuner/round": 1}) == key_of({"batch_size": 8})
+        >>> values_key({"batch_size": 8, "tuner/round": 1}) == values_key({"batch_size": 8})
         True
     """
-    telling = {name: value for name, value in values.items() if name not in BOOKKEEPING}
-    return hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest()[:8]
+    relevant = {name: value for name, value in values.items() if name not in BOOKKEEPING}
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
 
 
 class Journal:
-    """The records of a search, which several processes may write.
+    """The records of a search, which several processes may write, in one folder per trial.
 
-    Args:
-        folder: gets a folder a trial.
-        tell: takes a sentence about a record that cannot be read.
+    `warn` takes a warning about a record that cannot be read.
     """
 
-    def __init__(self, folder: Path, tell: Callable[[str], None]):
+    def __init__(self, folder: Path, warn: Callable[[str], None]):
         self.folder = folder
-        self.tell = tell
+        self.warn = warn
 
-    def place(self, number: int, values: dict[str, Any]) -> Path:
+    def trial_folder(self, number: int, values: dict[str, Any]) -> Path:
         """The folder of a trial."""
-        return self.folder / f"{number:04d}-{key_of(values)}"
+        return self.folder / f"{number:04d}-{values_key(values)}"
 
-    def write(self, record: Record) -> None:
-        """Writes a record; it is whole at every moment."""
-        with atomic_write(self.place(record.number, record.values) / "trial.json") as file:
+    def write(self, record: TrialRecord) -> None:
+        """Writes a record atomically."""
+        with atomic_write(self.trial_folder(record.number, record.values) / "trial.json") as file:
             file.write(json.dumps(asdict(record), indent=1).encode())
 
-    def records(self) -> list[Record]:
-        """All that can be read, by their numbers."""
+    def records(self) -> list[TrialRecord]:
+        """All readable records, by number."""
         found = []
         for file in sorted(self.folder.glob("*/trial.json")):
             try:
-                found.append(Record(**json.loads(file.read_bytes())))
+                found.append(TrialRecord(**json.loads(file.read_bytes())))
             except (ValueError, TypeError) as error:
-                self.tell(f"{file} is damaged ({error}) and is left out; its trial may run again.")
+                self.warn(f"{file} is damaged ({error}) and is ignored; its trial may run again.")
         return found
 
-    def find(self, values: dict[str, Any]) -> Record | None:
-        """The record of the trial that trained, or was to train, with the same values; an ended one rather."""
-        key = key_of(values)
-        found = [record for record in self.records() if record.key == key]
+    def find(self, values: dict[str, Any]) -> TrialRecord | None:
+        """The record of a trial that trains the same; preferably one that ended."""
+        key = values_key(values)
+        found = [record for record in self.records() if values_key(record.values) == key]
         return max(found, key=lambda record: record.ended, default=None)
+
+    def ranked(self, objective: Objective) -> list[TrialRecord]:
+        """The trials that ended: the best first, the earlier of equal ones first, failed ones last."""
+        ended = [record for record in self.records() if record.ended]
+        return sorted(ended, key=lambda one: (one.score is None, -objective.sign * (one.score or 0), one.number))
+
+    def remove_checkpoints(self, objective: Objective) -> None:
+        """Removes the checkpoints of the trials that ended, and all models except the best one's."""
+        for rank, record in enumerate(self.ranked(objective)):
+            for run in self.trial_folder(record.number, record.values).glob("run/*"):
+                shutil.rmtree(run / "checkpoints", ignore_errors=True)
+                if rank or record.score is None:
+                    (run / "model.keras").unlink(missing_ok=True)

@@ -1,4 +1,7 @@
-"""keras-tuner's oracles, with a memory that survives and none of the values that no recipe takes."""
+"""keras-tuner's oracles, with state that survives crashes and without values that no recipe accepts.
+
+This is the only module that uses private names of keras-tuner; they were seen to work with `VERIFIED_VERSION`.
+"""
 
 from __future__ import annotations
 
@@ -11,126 +14,128 @@ from typing import Any
 
 import keras_tuner
 import numpy as np
-from keras_tuner.engine.trial import Trial
+from keras_tuner.engine.trial import Trial, TrialStatus
+from keras_tuner.src import protos
+from keras_tuner.src.distribute.oracle_chief import OracleServicer
+from keras_tuner.src.distribute.oracle_client import OracleClient
 
+from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
-from kerascnn.training.search.objective import Objective
+from kerascnn.training.search.config import SearchConfig
 
-RUNNING, COMPLETED, FAILED, STOPPED, IDLE = "RUNNING", "COMPLETED", "FAILED", "STOPPED", "IDLE"
+VERIFIED_VERSION = "1.4.8"
 
-# keras-tuner ends a search by an exception after so many failures in a row; here searches go on.
+__all__ = ["OracleClient", "OracleServicer", "PersistentOracle", "make_oracle", "open_oracle"]
+
+add_servicer_to_server = protos.get_service_grpc().add_OracleServicer_to_server
+GetSpaceRequest = protos.get_service().GetSpaceRequest
+GetTrialRequest = protos.get_service().GetTrialRequest
+
+# keras-tuner stops a search with an exception after so many failures in a row; here searches continue.
 NEVER = 10**9
 
-# How often values are drawn again that were tried before or are refused, before the space counts as used up.
-DRAWS = 500
+# How many repeated or invalid random values in a row mean that the space is used up.
+MAX_COLLISIONS = 500
 
-# A trial of which nothing was heard for so long is given to another worker.
-LEASE_SECONDS = 60.0
+# A trial without a heartbeat for so many seconds is reassigned.
+HEARTBEAT_TIMEOUT = 60.0
 
 
 class PersistentOracle(keras_tuner.Oracle):
-    """What all tuners have here: one file of state with its predecessor, retries, leases, and refused values.
+    """What all oracles share: atomic state with its predecessor, retries, heartbeats, and rejection of invalid values.
 
-    keras-tuner writes its state in place, and a file for every trial beside it; a process that is killed meanwhile
+    keras-tuner writes its state in place, with one file per trial next to it; a process that is killed while writing
     leaves a search that cannot be opened.
+
+    Attributes:
+        folder: the folder of `oracle.json` and `oracle.previous.json`.
+        accepts: whether values are valid for a recipe.
+        initial: values of the first trials.
+        timeout: seconds without a heartbeat after which a worker is stale.
+        closed: whether no more trials start.
     """
 
-    def begin(
-        self, folder: Path, accepts: Callable[[dict[str, Any]], bool], first: list[dict[str, Any]], lease: float
-    ) -> None:
-        """Makes a new oracle ready.
+    folder: Path
+    accepts: Callable[[dict[str, Any]], bool]
+    initial: list[dict[str, Any]]
+    timeout = HEARTBEAT_TIMEOUT
+    closed = False
+    _ending = False
 
-        Args:
-            folder: gets `oracle.json` and `oracle.previous.json`.
-            accepts: whether a recipe can have these values.
-            first: values that are given out before all others.
-            lease: seconds after which a trial is given out again whose worker is silent.
-        """
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
         self.verbose = 0
-        self.folder = folder
-        self.accepts = accepts
-        self.first = list(first)
-        self.lease = lease
-        self.closed = False
-        self._ending = False
-        self._max_collisions = DRAWS
-        self._seen: dict[str, float] = {}
+        self._max_collisions = MAX_COLLISIONS
+        self._heartbeats: dict[str, float] = {}
 
     @keras_tuner.synchronized
     def create_trial(self, tuner_id: str) -> Trial:
         if self.closed and tuner_id not in self.ongoing_trials:
             self.tuner_ids.discard(tuner_id)
-            return Trial(self.hyperparameters.copy(), trial_id="", status=STOPPED)
+            return Trial(self.hyperparameters.copy(), trial_id="", status=TrialStatus.STOPPED)
         trial = super().create_trial(tuner_id)
-        if trial.status == STOPPED and self.ongoing_trials:
-            # The trial of a worker that is lost now would find nobody to take it.
+        if trial.status == TrialStatus.STOPPED and self.ongoing_trials:
+            # If another worker dies now, this one has to take over its trial.
             self.tuner_ids.add(tuner_id)
-            trial.status = IDLE
-        self._seen[trial.trial_id] = time.monotonic()
+            trial.status = TrialStatus.IDLE
+        self._heartbeats[trial.trial_id] = time.monotonic()
         return trial
 
     def get_trial(self, trial_id: str) -> Trial:
-        """The trial; workers ask for theirs to show that they are alive."""
-        self._seen[trial_id] = time.monotonic()
+        """The trial; workers ask for theirs as a heartbeat."""
+        self._heartbeats[trial_id] = time.monotonic()
         return super().get_trial(trial_id)
 
     @keras_tuner.synchronized
     def end_trial(self, trial: Trial) -> None:
-        # One that was given to another worker meanwhile can end twice.
+        # A trial that was reassigned can end twice.
         if not any(trial.trial_id == ongoing.trial_id for ongoing in self.ongoing_trials.values()):
             return
-        # keras-tuner saves while the trial still counts as under way, so that a search that is stopped then repeats it.
+        # keras-tuner saves while the trial still counts as ongoing; a search that is stopped then would repeat it.
         self._ending = True
         super().end_trial(trial)
         self._ending = False
         self.save()
 
     @keras_tuner.synchronized
-    def release(self, tuner_id: str) -> None:
-        """Gives the trial of a worker that is gone to whoever asks next."""
+    def reassign(self, tuner_id: str) -> None:
+        """Gives the trial of a lost worker to the next worker that asks."""
         self.tuner_ids.discard(tuner_id)
         trial = self.ongoing_trials.pop(tuner_id, None)
         if trial:
             self._retry_queue.append(trial.trial_id)
             self.save()
 
-    def silent(self) -> list[str]:
-        """The workers with a trial of which nothing was heard for longer than the lease."""
+    def stale_workers(self) -> list[str]:
+        """The workers whose trial had no heartbeat within the timeout."""
         now = time.monotonic()
-        return [
-            tuner_id
-            for tuner_id, trial in list(self.ongoing_trials.items())
-            if now - self._seen.get(trial.trial_id, now) > self.lease
-        ]
+        ongoing = list(self.ongoing_trials.items())
+        return [worker for worker, trial in ongoing if now - self._heartbeats.get(trial.trial_id, now) > self.timeout]
 
     def save(self) -> None:
-        """Writes the state; what was written before it is kept as its predecessor."""
+        """Writes the state atomically and keeps the previous one."""
         if self._ending:
             return
         trials = {trial_id: trial.get_state() for trial_id, trial in self.trials.items()}
         state = json.dumps({"oracle": self.get_state(), "trials": trials})
-        current, previous = _files(self.folder)
+        current, previous = self._files()
         if current.exists():
             current.replace(previous)
         with atomic_write(current) as file:
             file.write(json.dumps({"digest": _digest(state), "state": state}).encode())
 
-    def restore(self, tell: Callable[[str], None]) -> None:
-        """Reads the newest state that is whole; trials that were under way are given out again.
-
-        Args:
-            tell: takes a sentence about a file that is damaged.
-        """
-        for file in _files(self.folder):
+    def restore(self, warn: Callable[[str], None]) -> None:
+        """Reads the newest intact state; its ongoing trials are assigned again."""
+        for file in self._files():
             try:
-                kept = json.loads(file.read_bytes())
-                if _digest(kept["state"]) != kept["digest"]:
-                    raise ValueError("its contents are not what was written")
-                state = json.loads(kept["state"])
+                saved = json.loads(file.read_bytes())
+                if _digest(saved["state"]) != saved["digest"]:
+                    raise ValueError("the checksum does not match")
+                state = json.loads(saved["state"])
             except FileNotFoundError:
                 continue
             except (ValueError, KeyError, TypeError) as error:
-                tell(f"{file} is damaged ({error}); what was written before it is taken instead.")
+                warn(f"{file} is damaged ({error}); the state before it is used instead.")
                 continue
             self.trials = {trial_id: Trial.from_state(one) for trial_id, one in state["trials"].items()}
             self.set_state(state["oracle"])
@@ -139,27 +144,30 @@ class PersistentOracle(keras_tuner.Oracle):
             return
 
     def _save_trial(self, trial: Trial) -> None:
-        """Nothing: trials are part of the state."""
+        """Writes no file per trial; `save` includes the trials."""
 
     def _random_values(self) -> dict[str, Any] | None:
-        while self.first:
-            values = self.first.pop(0)
+        while self.initial:
+            values = self.initial.pop(0)
             if not self._duplicate(values) and self.accepts(values):
                 return values
-        for _ in range(DRAWS):
+        for _ in range(MAX_COLLISIONS):
             values = super()._random_values()
             if values is None or self.accepts(values):
                 return values
             self._tried_so_far.add(self._compute_values_hash(values))
         return None
 
+    def _files(self) -> tuple[Path, Path]:
+        return self.folder / "oracle.json", self.folder / "oracle.previous.json"
+
 
 class RandomOracle(PersistentOracle, keras_tuner.oracles.RandomSearchOracle):
-    """Values by chance, none twice."""
+    """Random values without repetition."""
 
 
 class BayesianOracle(PersistentOracle, keras_tuner.oracles.BayesianOptimizationOracle):
-    """Values where a Gaussian process expects the best, none twice."""
+    """Values that a Gaussian process expects to be best, without repetition; the state has the random generator."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         proposed = super().populate_space(trial_id)
@@ -179,7 +187,7 @@ class BayesianOracle(PersistentOracle, keras_tuner.oracles.BayesianOptimizationO
 
 
 class GridOracle(PersistentOracle, keras_tuner.oracles.GridSearchOracle):
-    """All values, one after the other; keras-tuner's forgets where it was when it is stopped (its issue 1055)."""
+    """All combinations in order; the state has the position in the grid (keras-tuner's issue 1055)."""
 
     def get_state(self) -> dict[str, Any]:
         order = self._ordered_ids
@@ -190,65 +198,61 @@ class GridOracle(PersistentOracle, keras_tuner.oracles.GridSearchOracle):
         super().set_state(state)
         order = self._ordered_ids
         order._memory = state["order"]["memory"]
-        order._data_to_index = {trial_id: place for place, trial_id in enumerate(order._memory)}
+        order._data_to_index = {trial_id: index for index, trial_id in enumerate(order._memory)}
         order._next_index.update(map(tuple, state["order"]["next"]))
         order._last_index = state["order"]["last"]
         self._populate_next = state["populate_next"]
 
 
 class HyperbandOracle(PersistentOracle, keras_tuner.oracles.HyperbandOracle):
-    """Many short trainings, of which the better go on (Li et al., Hyperband, 2018, section 3)."""
+    """Many short trainings, of which the better ones continue (Li et al., Hyperband, 2018, section 3)."""
 
     @keras_tuner.synchronized
     def end_trial(self, trial: Trial) -> None:
-        # keras-tuner promotes one trial less for every one that failed; they count as the worst instead.
-        if trial.status == FAILED and trial.trial_id in self.trials:
-            metrics = self.trials[trial.trial_id].metrics
-            if not metrics.exists(self.objective.name):
-                metrics.register(self.objective.name, self.objective.direction)
-                worst = Objective(self.objective.name, self.objective.direction).worst
-                metrics.update(self.objective.name, worst)
-            trial.status = COMPLETED
+        # keras-tuner promotes one trial less for every failed one; here failed trials count as the worst.
+        if trial.status == TrialStatus.FAILED and trial.trial_id in self.trials:
+            metrics, objective = self.trials[trial.trial_id].metrics, self.objective
+            if not metrics.exists(objective.name):
+                metrics.register(objective.name, objective.direction)
+                metrics.update(objective.name, float("-inf") if objective.direction == "max" else float("inf"))
+            trial.status = TrialStatus.COMPLETED
         super().end_trial(trial)
 
 
-def oracle_for(
-    tuner: str,
-    space: keras_tuner.HyperParameters,
-    objective: Objective,
-    *,
-    max_trials: int | None,
-    epochs: int,
-    endless: bool,
-    seed: int,
-) -> PersistentOracle:
-    """A new oracle.
-
-    Args:
-        tuner: "hyperband", "bayesian", "random" or "grid".
-        space: what is searched.
-        objective: what is made greatest or least.
-        max_trials: after how many trials it ends; None for none but the tuner's own end.
-        epochs: of the longest trials, for Hyperband.
-        endless: whether Hyperband begins again when it is through.
-        seed: of what is drawn.
-    """
-    arguments: dict[str, Any] = {
-        "objective": keras_tuner.Objective(objective.name, objective.direction),
-        "hyperparameters": space,
-        "seed": seed + 1,
-        "max_consecutive_failed_trials": NEVER,
-    }
-    if tuner == "hyperband":
-        oracle = HyperbandOracle(max_epochs=epochs, hyperband_iterations=None if endless else 1, **arguments)
-        oracle.max_trials = max_trials
-        return oracle
-    kinds = {"bayesian": BayesianOracle, "random": RandomOracle, "grid": GridOracle}
-    return kinds[tuner](max_trials=max_trials, **arguments)
+def make_oracle(config: SearchConfig) -> PersistentOracle:
+    """A new oracle for a search."""
+    kinds = {"hyperband": HyperbandOracle, "bayesian": BayesianOracle, "random": RandomOracle, "grid": GridOracle}
+    options: dict[str, Any] = {}
+    if config.tuner == "hyperband":
+        # Without a limit Hyperband runs all its brackets once.
+        unlimited = config.max_trials is None and config.budget is None
+        options = {"max_epochs": config.epochs, "hyperband_iterations": 1 if unlimited else None}
+    oracle = kinds[config.tuner](
+        objective=keras_tuner.Objective(config.objective.name, config.objective.direction),
+        hyperparameters=config.space.hyperparameters(),
+        seed=config.seed + 1,
+        max_consecutive_failed_trials=NEVER,
+        **options,
+    )
+    oracle.max_trials = config.max_trials
+    oracle.initial = list(config.initial_values)
+    return oracle
 
 
-def _files(folder: Path) -> tuple[Path, Path]:
-    return folder / "oracle.json", folder / "oracle.previous.json"
+def open_oracle(folder: Path, config: SearchConfig, warn: Callable[[str], None]) -> PersistentOracle:
+    """The oracle of a search, with the state that it had when the search was stopped."""
+
+    def accepts(values: dict[str, Any]) -> bool:
+        try:
+            config.space.recipe(config.recipe, values)
+        except InputError:
+            return False
+        return True
+
+    oracle = make_oracle(config)
+    oracle.folder, oracle.accepts = folder, accepts
+    oracle.restore(warn)
+    return oracle
 
 
 def _digest(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Running one trial: its folder, its process, a smaller batch when memory runs out, and its record."""
+"""Runs trials: asks the oracle, trains in a process, halves a batch that does not fit into memory, and reports."""
 
 from __future__ import annotations
 
@@ -6,169 +6,220 @@ import json
 import math
 import os
 import shutil
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
+
+from keras_tuner.engine.trial import TrialStatus
 
 from kerascnn.errors import InputError
 from kerascnn.training.recipe.recipe import Recipe
-from kerascnn.training.search.journal import DONE, FAILED, INVALID, MEMORY, NOT_FINITE, STOPPED, Journal, Record
-from kerascnn.training.search.median import is_poor
-from kerascnn.training.search.plan import SearchConfig
-from kerascnn.training.search.processes import TrialExit, run
-from kerascnn.training.search.reporting import FIGURES, STOP, read_curve, read_images
+from kerascnn.training.search.config import Objective, SearchConfig
+from kerascnn.training.search.journal import DONE, FAILED, INVALID, MEMORY, NOT_FINITE, STOPPED, Journal, TrialRecord
+from kerascnn.training.search.trial_process import (
+    METRICS,
+    STOP,
+    TRIAL_CONFIG,
+    TrialExit,
+    read_curve,
+    read_images,
+    run_process,
+)
 
-# How often a trial that runs out of memory is tried again with half the batch.
-HALVINGS = 2
+# The command that runs a trial; the trial's folder follows.
+PROGRAM = (sys.executable, "-m", "kerascnn.training.search.trial_program")
+
+# How often a trial that runs out of memory is repeated with half the batch size.
+MAX_HALVINGS = 2
+
+# Hyperband waits for trials of other workers.
+IDLE_SECONDS = 1.0
+
+# The median rule applies from so many ended trials, and from this fraction of a trial's epochs.
+MIN_TRIALS_FOR_MEDIAN = 3
+MIN_FRACTION_FOR_MEDIAN = 0.25
 
 
-class Runner:
+class TrialRunner:
     """Runs the trials of a search one after the other.
 
     Args:
-        plan: of the search.
-        journal: gets their records.
-        worker: the name under which they are recorded.
-        over: whether the search is to end; a trial that runs is stopped then, and can go on later.
+        config, journal: the search's settings and records.
+        worker: this worker's name.
+        should_stop: whether the search ends; a running trial is stopped then and can be resumed.
     """
 
-    def __init__(self, plan: SearchConfig, journal: Journal, worker: str, over: Callable[[], bool]):
-        self.plan = plan
+    def __init__(self, config: SearchConfig, journal: Journal, worker: str, should_stop: Callable[[], bool]):
+        self.config = config
         self.journal = journal
         self.worker = worker
-        self.over = over
+        self.should_stop = should_stop
 
-    def run(self, number: int, values: dict[str, Any], before: Record | None = None) -> Record:
-        """Runs a trial to its end, goes on with it, or finds that it has ended already.
+    def run(self, number: int, values: dict[str, Any], previous: TrialRecord | None = None) -> TrialRecord:
+        """Runs or resumes a trial, unless it has ended already.
 
         Args:
-            number: of the trial.
-            values: the oracle's.
-            before: the trial whose training this one goes on with.
+            number, values: the trial's number and the oracle's values.
+            previous: the trial whose training this one continues.
 
         Returns:
-            The record; one that has not ended where the search is over first.
+            The trial's record, which has not ended if the search stopped before.
 
         Raises:
-            KeyboardInterrupt: after the trial's state was written.
+            KeyboardInterrupt: after the trial's checkpoint was written.
         """
-        record = self.journal.find(values) or Record(number, values)
+        record = self.journal.find(values) or TrialRecord(number, values)
         if record.ended:
             return record
         record.worker = self.worker
-        record.fields = self.plan.space.fields(values)
+        record.fields = self.config.space.fields(values)
         record.epochs = values.get("tuner/epochs")
         try:
-            recipe = self._recipe(record, before)
+            recipe = self._recipe(record, previous)
         except InputError as error:
-            return self._failed(record, TrialExit(INVALID, str(error)))
-        folder = self.journal.place(record.number, values)
+            return self._end(record, TrialExit(INVALID, str(error)))
+        folder = self.journal.trial_folder(record.number, values)
         folder.mkdir(parents=True, exist_ok=True)
-        if before and not (folder / "run").exists():
-            self._take_over(folder, before)
+        if previous and not (folder / "run").exists():
+            self._copy_run(previous, folder)
         while True:
             record.recipe = recipe.to_dict()
             self.journal.write(record)
-            end = self._attempt(folder, recipe, record)
-            if end.reason != MEMORY or len(record.attempts) == HALVINGS or recipe.batch_size == 1:
+            ending = self._attempt(folder, recipe, record)
+            if ending.reason != MEMORY or len(record.attempts) == MAX_HALVINGS or recipe.batch_size == 1:
                 break
-            record.attempts.append({"batch_size": recipe.batch_size, "reason": end.reason, "detail": end.detail})
+            record.attempts.append({"batch_size": recipe.batch_size, "reason": ending.reason, "detail": ending.detail})
             recipe = recipe.with_values(batch_size=recipe.batch_size // 2)
             shutil.rmtree(folder / "run", ignore_errors=True)
-            (folder / FIGURES).unlink(missing_ok=True)
-        if end.stopped:
-            self.journal.write(record)
-            return record
-        return self._ended(record, end, folder)
+            (folder / METRICS).unlink(missing_ok=True)
+        return self._end(record, ending)
 
-    def _recipe(self, record: Record, before: Record | None) -> Recipe:
+    def _recipe(self, record: TrialRecord, previous: TrialRecord | None) -> Recipe:
         if record.recipe:
             return Recipe.from_dict(record.recipe, f"trial {record.number}")
-        if before is None:
-            return self.plan.space.recipe(self.plan.recipe, record.values)
-        if before.score is None:
-            raise InputError(f"it goes on with trial {before.number}, which failed.")
-        # With the batch that it fitted into memory with.
-        return Recipe.from_dict(before.recipe, f"trial {before.number}")
+        if previous is None:
+            return self.config.space.recipe(self.config.recipe, record.values)
+        if previous.score is None:
+            raise InputError(f"it continues trial {previous.number}, which failed.")
+        # This recipe has the batch size that fitted into memory.
+        return Recipe.from_dict(previous.recipe, f"trial {previous.number}")
 
-    def _take_over(self, folder: Path, before: Record) -> None:
-        """Puts the run of another trial into this one's folder."""
-        source = self.journal.place(before.number, before.values)
-        for name in ("run", FIGURES):
-            if (source / name).is_dir():
-                shutil.copytree(source / name, folder / f"{name}.partial", dirs_exist_ok=True)
-                os.replace(folder / f"{name}.partial", folder / name)
-            elif (source / name).exists():
-                shutil.copy(source / name, folder / name)
+    def _copy_run(self, previous: TrialRecord, folder: Path) -> None:
+        source = self.journal.trial_folder(previous.number, previous.values)
+        if (source / "run").is_dir():
+            shutil.copytree(source / "run", folder / "run.partial", dirs_exist_ok=True)
+            os.replace(folder / "run.partial", folder / "run")
+        if (source / METRICS).exists():
+            shutil.copy(source / METRICS, folder / METRICS)
 
-    def _attempt(self, folder: Path, recipe: Recipe, record: Record) -> TrialExit:
-        plan = self.plan
-        assignment = {
+    def _attempt(self, folder: Path, recipe: Recipe, record: TrialRecord) -> TrialExit:
+        config = self.config
+        trial_config = {
             "recipe": recipe.to_dict(),
-            "data": plan.data,
-            "limit": plan.limit,
-            "cache": plan.cache,
-            "devices": plan.devices,
+            "data": config.data,
+            "limit": config.limit,
+            "cache": config.cache,
+            "devices": config.devices,
             "epochs": record.epochs,
-            # Behind a launcher the parent is another.
-            "parent": None if plan.program else os.getpid(),
+            # With a launcher the trial's parent is another process.
+            "parent": None if config.program else os.getpid(),
         }
-        (folder / "assignment.json").write_text(json.dumps(assignment, indent=1))
-        rule = _Rule(plan, self.journal, folder, record.epochs or recipe.epochs) if plan.median_rule else None
+        (folder / TRIAL_CONFIG).write_text(json.dumps(trial_config, indent=1))
+        checked = 0
+
+        def poll() -> bool:
+            nonlocal checked
+            file = folder / METRICS
+            size = file.stat().st_size if file.exists() else 0
+            if config.median_rule and size != checked and not (folder / STOP).exists():
+                checked = size
+                self._apply_median_rule(folder, record.epochs or recipe.epochs)
+            return self.should_stop()
+
         started = time.monotonic()
-
-        def attend() -> bool:
-            if rule:
-                rule.look()
-            return self.over()
-
         try:
-            return run(plan.command(folder), folder, plan.limits, attend)
+            return run_process([*(config.program or PROGRAM), str(folder)], folder, config.limits, poll)
         finally:
             record.seconds += time.monotonic() - started
             record.images += read_images(folder)
             record.curve = read_curve(folder)
             self.journal.write(record)
 
-    def _ended(self, record: Record, end: TrialExit, folder: Path) -> Record:
-        if end.reason:
-            return self._failed(record, end)
-        score = record.curve[-1].get(self.plan.objective.name, math.nan) if record.curve else math.nan
-        if not math.isfinite(score):
-            detail = f"{self.plan.objective.name} is {score} after the last epoch"
-            return self._failed(record, TrialExit(NOT_FINITE, detail))
-        record.status, record.score = STOPPED if (folder / STOP).exists() else DONE, score
+    def _apply_median_rule(self, folder: Path, epochs: int) -> None:
+        objective = self.config.objective
+
+        def scores(curve: list[dict[str, float]]) -> list[float]:
+            return [metrics[objective.name] for metrics in curve if objective.name in metrics]
+
+        own = scores(read_curve(folder))
+        others = [scores(record.curve) for record in self.journal.records() if record.score is not None]
+        if own and is_poor(own, others, epochs, objective):
+            (folder / STOP).touch()
+
+    def _end(self, record: TrialRecord, ending: TrialExit) -> TrialRecord:
+        if not ending.stopped:
+            name = self.config.objective.name
+            score = record.curve[-1].get(name, math.nan) if record.curve else math.nan
+            if not ending.reason and not math.isfinite(score):
+                ending = TrialExit(NOT_FINITE, f"{name} is {score} after the last epoch")
+            if ending.reason:
+                record.status, record.reason, record.detail = FAILED, ending.reason, ending.detail
+            else:
+                stopped = (self.journal.trial_folder(record.number, record.values) / STOP).exists()
+                record.status, record.score = STOPPED if stopped else DONE, score
         self.journal.write(record)
         return record
 
-    def _failed(self, record: Record, end: TrialExit) -> Record:
-        record.status, record.reason, record.detail = FAILED, end.reason, end.detail
-        self.journal.write(record)
-        return record
+
+def is_poor(own: Sequence[float], others: Sequence[Sequence[float]], epochs: int, objective: Objective) -> bool:
+    """Whether a trial's best value so far is worse than the median of the other trials' averages up to its epoch.
+
+    Source: Golovin et al., Google Vizier, 2017, section 3.2.2 (the median stopping rule).
+
+    Args:
+        own: the objective after each epoch so far.
+        others: the same of trials that have ended.
+        epochs: the length of the whole trial.
+        objective: which values are better.
+
+    Example:
+        >>> is_poor([0.1, 0.2], [[0.3, 0.5]] * 3, 4, Objective("val_top1", "max"))
+        True
+    """
+    averages = [objective.sign * fmean(other[: len(own)]) for other in others if len(other) >= len(own)]
+    if len(own) < MIN_FRACTION_FOR_MEDIAN * epochs or len(averages) < MIN_TRIALS_FOR_MEDIAN:
+        return False
+    return median(averages) > max(objective.sign * value for value in own)
 
 
-class _Rule:
-    """Asks a trial to stop when the median rule says so, after each of its epochs."""
-
-    def __init__(self, plan: SearchConfig, journal: Journal, folder: Path, epochs: int):
-        self.plan = plan
-        self.journal = journal
-        self.folder = folder
-        self.epochs = epochs
-        self._looked = 0
-
-    def look(self) -> None:
-        file = self.folder / FIGURES
-        size = file.stat().st_size if file.exists() else 0
-        if size == self._looked or (self.folder / STOP).exists():
-            return
-        self._looked = size
-        own = self._curve(read_curve(self.folder))
-        others = [self._curve(record.curve) for record in self.journal.records() if record.score is not None]
-        if own and is_poor(own, others, self.epochs, self.plan.objective):
-            (self.folder / STOP).touch()
-
-    def _curve(self, figures: list[dict[str, float]]) -> list[float]:
-        name = self.plan.objective.name
-        return [row[name] for row in figures if name in row]
+def run_trials(oracle: Any, runner: TrialRunner, on_trial_end: Callable[[TrialRecord], None]) -> bool:
+    """Runs trials until the oracle, or its client, has no more, which returns True, or until the runner stops."""
+    config, journal = runner.config, runner.journal
+    while not runner.should_stop():
+        trial = oracle.create_trial(runner.worker)
+        if trial.status == TrialStatus.STOPPED:
+            return True
+        if trial.status == TrialStatus.IDLE:
+            time.sleep(IDLE_SECONDS)
+            continue
+        values = dict(trial.hyperparameters.values)
+        previous = None
+        if "tuner/trial_id" in values:
+            previous = journal.find(oracle.get_trial(values["tuner/trial_id"]).hyperparameters.values)
+        record = runner.run(int(trial.trial_id) + 1, values, previous)
+        if not record.ended:
+            return False
+        if record.score is None:
+            trial.status, trial.message = TrialStatus.FAILED, f"{record.reason}: {record.detail}"
+        else:
+            oracle.update_trial(trial.trial_id, {config.objective.name: record.score}, step=len(record.curve))
+            trial.status = TrialStatus.COMPLETED
+        oracle.end_trial(trial)
+        if config.tuner != "hyperband":
+            # Hyperband may continue any trial.
+            journal.remove_checkpoints(config.objective)
+        on_trial_end(record)
+    return False

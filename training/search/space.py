@@ -1,37 +1,34 @@
-"""The search space as data: which fields of a recipe are searched, and where."""
+"""The search space: which fields of a recipe are searched, and which values each may take."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Iterator
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from kerascnn.applications import registry
 from kerascnn.errors import InputError
 from kerascnn.training.recipe.files import overlaid, read_yaml
 from kerascnn.training.recipe.recipe import Recipe
-from kerascnn.training.search.domains import Choice, Domain, Range, domain, label
-from kerascnn.training.search.fields import (
-    ARGUMENT,
-    MODEL,
-    arguments_of,
-    check_name,
-    is_whole,
-    settings,
-    spelled_out,
-    value_in,
-)
+from kerascnn.training.search.domains import Domain, label, parse_domain, parse_option
 
 if TYPE_CHECKING:
     import keras_tuner
 
 DEFAULTS = Path(__file__).with_name("default_spaces.yaml")
 
-Condition = tuple[str, Any]
+# Notes, and fields that apply after training; a builder's arguments are searched as "model.<name>".
+NOT_SEARCHED = ("about", "model_arguments", "evaluation")
+MODEL = "model"
+ARGUMENT = f"{MODEL}."
+SHORT_NAMES = {"augment": "augmentation"}
 
-MISSING = object()
+# A parameter's name and the option that it must have.
+Condition = tuple[str, Any]
 
 
 @dataclass(frozen=True)
@@ -39,10 +36,10 @@ class Parameter:
     """A field that is searched.
 
     Attributes:
-        name: the oracle's name for it, the field's wherever that is unique.
-        field: of the recipe, or "model.<argument>" of the builder.
-        domain: what it may be.
-        conditions: names of parameters and the options that they must have for this one to matter.
+        name: the oracle's name: the field's, unless several branches of a choice search the same field.
+        field: of the recipe, or "model.<argument>" of the network's builder.
+        domain: the values that it may take.
+        conditions: what other parameters must be for this one to apply.
     """
 
     name: str
@@ -50,25 +47,22 @@ class Parameter:
     domain: Domain
     conditions: tuple[Condition, ...] = ()
 
-    def meant(self, value: Any) -> Any:
-        """What the oracle's value stands for in a recipe."""
-        if isinstance(self.domain, Choice):
-            # Of a list a recipe makes its own in place.
-            return copy.deepcopy(self.domain.meant(value))
-        return int(value) if self.domain.whole else float(value)
+    def applies(self, options: dict[str, Any]) -> bool:
+        """Whether the conditions hold, given the options of other parameters."""
+        return all(parent in options and label(options[parent]) == label(option) for parent, option in self.conditions)
 
 
 @dataclass(frozen=True)
 class Space:
-    """What is searched.
-
-    Attributes:
-        source: as it was written, for `to_dict`.
-        parameters: every field, after those that it depends on.
+    """A search space: the plain values in `source`, and `parameters`, each after those that it depends on.
 
     Example:
         >>> space = Space.from_dict(
-        ...     {"optimizer.learning_rate": "log 1e-3..1e-1", "model.shortcut": "A|B|C"}, Recipe.for_model("resnet20")
+        ...     {
+        ...         "optimizer.learning_rate": {"min": 0.001, "max": 0.1, "sampling": "log"},
+        ...         "model.shortcut": {"values": ["A", "B", "C"]},
+        ...     },
+        ...     Recipe.for_model("resnet20"),
         ... )
         >>> [parameter.name for parameter in space.parameters]
         ['optimizer.learning_rate', 'model.shortcut']
@@ -82,131 +76,153 @@ class Space:
         """The space of a YAML file, for `recipe`.
 
         Raises:
-            InputError: the file cannot be read, or as `from_dict`.
+            InputError: the file cannot be read, or as for `from_dict`.
         """
         return Space.from_dict(read_yaml(Path(file)), recipe)
 
     @staticmethod
     def for_recipe(recipe: Recipe) -> Space:
-        """The space that a network's family is searched in where none is named."""
+        """The default space of a network's family."""
         values = read_yaml(DEFAULTS)[registry.info(recipe.model).module]
-        # Weights to begin with are of one network, and fit no other that its builder makes.
-        own = set() if recipe.fine_tuning.weights else {f"{ARGUMENT}{name}" for name in arguments_of(recipe.model)}
-        # Plain nets, which have no shortcuts, are of the residual networks' family.
-        fitting = {name: value for name, value in values.items() if not name.startswith(ARGUMENT) or name in own}
-        return Space.from_dict(fitting, recipe)
+        # Pretrained weights fit one architecture only, and plain networks of the residual family have no shortcuts.
+        known = () if recipe.fine_tuning.weights else _arguments_of(recipe.model)
+        usable = {
+            name: value
+            for name, value in values.items()
+            if not name.startswith(ARGUMENT) or name.removeprefix(ARGUMENT) in known
+        }
+        return Space.from_dict(usable, recipe)
 
     @staticmethod
     def from_dict(values: dict[str, Any], recipe: Recipe) -> Space:
-        """A space from its fields and what each may be.
+        """A space from plain values.
 
         Args:
-            values: texts such as "log 1e-4..1e-1", "0..0.4", "A|B|C", lists of values, or a mapping from each value to
-                the fields that are searched with that value only.
-            recipe: in which the fields are to be changed.
+            values: for each field a range (`min`, `max` and, optionally, `sampling` and `step`) or a choice (`values`:
+                a list, or a mapping from each value to the fields that are searched with that value only).
+            recipe: the recipe whose fields are searched.
 
         Raises:
-            InputError: an unknown field, an empty range, or what is neither range nor choice.
+            InputError: an unknown field or key, an empty range, or neither a range nor a choice.
         """
         if not values:
             raise InputError("the space is empty; name at least one field to search, such as optimizer.learning_rate.")
         found = list(_walk(values, ()))
-        models = _models(found, recipe)
-        for field, _, _ in found:
-            check_name(field, models)
         fields = [field for field, _, _ in found]
+        kinds = _field_types()
+        _check_names(found, kinds, recipe)
         parameters: list[Parameter] = []
-        for field, value, conditions in found:
+        for field, spec, conditions in found:
             name = field
             if fields.count(field) > 1:
-                if not conditions or isinstance(value, dict):
-                    raise InputError(f"the space searches {field} twice; let it stand in branches of one choice only.")
+                if not conditions or (isinstance(spec, dict) and isinstance(spec.get("values"), dict)):
+                    raise InputError(f"the space searches {field} twice; only the branches of one choice may share it.")
                 name = f"{field} ({', '.join(f'{parent}={label(option)}' for parent, option in conditions)})"
-            options = list(value) if isinstance(value, dict) else value
-            parameters.append(Parameter(name, field, domain(options, field, is_whole(field)), conditions))
+            # The types of builders' arguments are unknown.
+            kind = kinds.get(field)
+            integer = kind is int or int in get_args(kind)
+            parameters.append(Parameter(name, field, parse_domain(spec, field, integer), conditions))
         return Space(dict(values), tuple(parameters))
 
     def hyperparameters(self) -> keras_tuner.HyperParameters:
-        """The space as keras-tuner has it."""
+        """The space as keras-tuner's `HyperParameters`."""
         import contextlib
 
         import keras_tuner
 
         found = keras_tuner.HyperParameters()
-        by_name = {parameter.name: parameter for parameter in self.parameters}
+        domains = {parameter.name: parameter.domain for parameter in self.parameters}
         for parameter in self.parameters:
             with contextlib.ExitStack() as scopes:
                 for parent, option in parameter.conditions:
-                    shown = by_name[parent].domain.shown(option)
-                    scopes.enter_context(found.conditional_scope(parent, [shown]))
-                _add(found, parameter)
+                    scopes.enter_context(found.conditional_scope(parent, [domains[parent].to_oracle(option)]))
+                parameter.domain.add_to(found, parameter.name)
         return found
 
     def fields(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The recipe's fields that an oracle's values stand for.
-
-        Args:
-            values: by the parameters' names; others, such as "tuner/epochs", are passed over.
-        """
-        return {one.field: one.meant(values[one.name]) for one in self.parameters if one.name in values}
+        """The recipe's fields for an oracle's values; other values, such as "tuner/epochs", are ignored."""
+        return {one.field: one.domain.from_oracle(values[one.name]) for one in self.parameters if one.name in values}
 
     def values(self, recipe: Recipe) -> dict[str, Any] | None:
-        """The oracle's values for a recipe; None where it lies outside of the space."""
-        given: dict[str, Any] = {}
+        """The oracle's values for a recipe; None if the recipe lies outside the space."""
+        options: dict[str, Any] = {}
         values: dict[str, Any] = {}
         for one in self.parameters:
-            if any(given.get(parent, MISSING) != option for parent, option in one.conditions):
+            if not one.applies(options):
                 continue
-            value = value_in(recipe, one.field)
-            if not one.domain.holds(value):
+            value = _value_in(recipe, one.field)
+            if not one.domain.contains(value):
                 return None
-            given[one.field] = value
-            values[one.name] = one.domain.shown(value) if isinstance(one.domain, Choice) else value
+            options[one.field] = value
+            values[one.name] = one.domain.to_oracle(value)
         return values
 
     def recipe(self, base: Recipe, values: dict[str, Any]) -> Recipe:
-        """`base` with an oracle's values in their fields.
+        """`base` with the fields of an oracle's values.
 
         Raises:
-            InputError: the values do not go together.
+            InputError: the values contradict each other.
         """
-        return Recipe.from_dict(overlaid(base.to_dict(), settings(self.fields(values))), "the space")
+        changes: dict[str, Any] = {}
+        for field, value in self.fields(values).items():
+            group, _, rest = field.rpartition(".")
+            if group:
+                changes.setdefault("model_arguments" if group == MODEL else group, {})[rest] = value
+            else:
+                changes[field] = value
+        return Recipe.from_dict(overlaid(base.to_dict(), changes), "the space")
 
 
 def _walk(values: dict[str, Any], conditions: tuple[Condition, ...]) -> Iterator[tuple[str, Any, tuple]]:
-    """Every field, what is said of it, and on what it depends."""
-    for name, value in values.items():
-        field = spelled_out(str(name))
-        yield field, value, conditions
-        if not isinstance(value, dict):
-            continue
-        for option, inner in value.items():
+    """Every field with its full name, its specification and its conditions."""
+    for name, spec in values.items():
+        group, dot, rest = str(name).partition(".")
+        field = f"{SHORT_NAMES.get(group, group)}{dot}{rest}"
+        yield field, spec, conditions
+        branches = spec.get("values") if isinstance(spec, dict) else None
+        for option, inner in branches.items() if isinstance(branches, dict) else ():
             if inner is not None and not isinstance(inner, dict):
                 raise InputError(
-                    f"{field}: below '{label(option)}' stand the fields that are searched with it, not '{inner}'."
+                    f"{field}: '{label(option)}' takes a mapping of fields that are searched with it, not '{inner}'."
                 )
-            yield from _walk(inner or {}, (*conditions, (field, option)))
+            yield from _walk(inner or {}, (*conditions, (field, parse_option(option))))
 
 
-def _models(found: Iterable[tuple[str, Any, tuple]], recipe: Recipe) -> list[str]:
-    """The networks that a trial may train."""
-    for field, value, _ in found:
-        if field == MODEL:
-            options = domain(list(value) if isinstance(value, dict) else value, MODEL, whole=False)
-            return [registry.canonical(str(option)) for option in options.ends()]
-    return [recipe.model]
+def _check_names(found: list[tuple[str, Any, tuple]], kinds: dict[str, Any], recipe: Recipe) -> None:
+    searched = [parse_domain(spec, field, False).boundary_values() for field, spec, _ in found if field == MODEL]
+    models = [registry.canonical(str(model)) for model in searched[0]] if searched else [recipe.model]
+    known = {*kinds, *(f"{ARGUMENT}{argument}" for model in models for argument in _arguments_of(model))}
+    for field, _, _ in found:
+        if field not in known:
+            [nearest] = difflib.get_close_matches(field, known, n=1, cutoff=0.0)
+            raise InputError(f"the space has an unknown field '{field}'; the closest is '{nearest}'.")
 
 
-def _add(hyperparameters: keras_tuner.HyperParameters, parameter: Parameter) -> None:
-    found = parameter.domain
-    if isinstance(found, Choice):
-        hyperparameters.Choice(parameter.name, [found.shown(option) for option in found.options])
-        return
-    kind = hyperparameters.Int if found.whole else hyperparameters.Float
-    kind(parameter.name, found.low, found.high, step=_step(found), sampling="log" if found.log else "linear")
+def _field_types() -> dict[str, Any]:
+    """The searchable fields of a recipe and their types."""
+    found: dict[str, Any] = {}
+    for name, hint in get_type_hints(Recipe).items():
+        if name in NOT_SEARCHED:
+            continue
+        if dataclasses.is_dataclass(hint):
+            found.update({f"{name}.{inner}": kind for inner, kind in get_type_hints(hint).items()})
+        else:
+            found[name] = hint
+    return found
 
 
-def _step(found: Range) -> float | None:
-    if found.step is None and found.whole and not found.log:
-        return 1
-    return found.step
+def _arguments_of(model: str) -> list[str]:
+    """The arguments of a network's builder, beyond those that all builders take."""
+    parameters = inspect.signature(registry.builder(model)).parameters.values()
+    return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.name != "dtype"]
+
+
+def _value_in(recipe: Recipe, field: str) -> Any:
+    """A recipe's value of a field; the builder's default for an argument that the recipe does not set."""
+    group, _, rest = field.rpartition(".")
+    if group != MODEL:
+        return getattr(getattr(recipe, group) if group else recipe, rest)
+    if rest in recipe.model_arguments:
+        return recipe.model_arguments[rest]
+    argument = inspect.signature(registry.builder(recipe.model)).parameters.get(rest)
+    return argument.default if argument else None

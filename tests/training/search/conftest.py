@@ -1,4 +1,4 @@
-"""Searches whose trials are told what to come to, and take no time."""
+"""Searches with fake trials, whose results are known and which take no time."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from support import fake_trial
 
 @pytest.fixture
 def shallow(monkeypatch):
-    """Has ResNet-20 be built with one block a stage instead of three, which takes a third of the time."""
+    """Builds ResNet-20 with one block per stage instead of three, which takes a third of the time."""
     monkeypatch.setitem(cifar_resnet.BLOCKS_OF_DEPTH, 20, 1)
 
 
 @pytest.fixture
 def swift(shallow, monkeypatch):
-    """Has the fake trials be looked at a hundred times a second, and a search draw no figures."""
-    from kerascnn.training.search import plots as figures
-    from kerascnn.training.search import processes
+    """Polls the fake trials a hundred times per second, and draws no plots."""
+    from kerascnn.training.search import report, trial_process
 
-    monkeypatch.setattr(processes, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(figures, "draw", lambda *_: [])
+    monkeypatch.setattr(trial_process, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(report, "draw", lambda *_: [])
 
 
 @pytest.fixture(scope="session")
@@ -34,10 +33,9 @@ def fake():
 
 
 @pytest.fixture
-def plan_of():
-    """Makes the plan of a search with the fake program."""
-    from kerascnn.training.search.objective import Objective
-    from kerascnn.training.search.plan import SearchConfig
+def config_of():
+    """Makes the settings of a search with the fake program."""
+    from kerascnn.training.search.config import Objective, SearchConfig
     from kerascnn.training.search.space import Space
 
     def make(space, **values):
@@ -47,7 +45,7 @@ def plan_of():
             "classes": 10,
             "objective": Objective("val_top1", "max"),
             "epochs": 4,
-            # It needs no packages, and finding them takes most of the time in which Python starts.
+            # It needs no packages, and finding them takes most of Python's startup time.
             "program": [sys.executable, "-S", fake_trial.__file__],
         }
         return SearchConfig(recipe, Space.from_dict(space, recipe), "digits", **{**options, **values})
@@ -57,23 +55,23 @@ def plan_of():
 
 @pytest.fixture
 def begin(tmp_path):
-    """Writes a plan into a new folder below `tmp_path`."""
-    from kerascnn.training.search.plan import SearchFolder
+    """Makes a search's folder below `tmp_path`."""
+    from kerascnn.training.search.config import SearchFolder
 
-    def make(plan, name="one"):
-        return SearchFolder.create(tmp_path, name, plan, "digits")
+    def make(config, name="one"):
+        return SearchFolder.create(tmp_path, name, config, "digits")
 
     return make
 
 
 @pytest.fixture
-def told():
-    """Sentences that were told."""
+def warned():
+    """The warnings of a search."""
     return []
 
 
 def starts(folder) -> dict[str, list[int]]:
-    """The batch of every start of every trial."""
+    """The batch size at every start of every trial."""
     return {
         file.parent.name: [int(line) for line in file.read_text().split()]
         for file in sorted(folder.trials.glob("*/starts.txt"))

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from kerascnn.training import Recipe, Space
-from kerascnn.training.search import local_workers, plan
-from kerascnn.training.search.cluster import Member, member_of
+from kerascnn.training.search import cluster, runner
+from kerascnn.training.search.cluster import ClusterMember, this_member
 from support.messages import mentioning
 from support.pages import Page, run_line
 from support.tiny_training import tiny_networks
@@ -25,8 +25,8 @@ def commands(page):
 
 @pytest.fixture
 def fake_program(monkeypatch, fake, swift):
-    """Has the fake program run every trial."""
-    monkeypatch.setattr(plan, "PROGRAM", (sys.executable, fake.__file__))
+    """Runs every trial with the fake program."""
+    monkeypatch.setattr(runner, "PROGRAM", (sys.executable, fake.__file__))
 
 
 @pytest.mark.slow
@@ -37,7 +37,7 @@ def test_commands(page, command, photographs, fake_program, tmp_path, monkeypatc
     lines = commands(page)
     assert lines
     for line in lines:
-        # What is new in it is not how long it takes.
+        # Three trials are enough.
         more = ["--max-trials", "3"] if "--max-trials" not in line and "--resume" not in line else []
         outcome = run_line(command, line, *more)
         assert "train it on all training images: kerascnn train --recipe searches/" in outcome.out
@@ -52,35 +52,35 @@ def test_the_space():
 
 
 def member_where(shell, monkeypatch, **variables):
-    """Who a script's process is that runs `kerascnn tune`."""
+    """The cluster member that a script's `kerascnn tune` is."""
     script = re.sub(r"(exec )?kerascnn tune[^'\n]*", "printenv", shell).replace("srun ", "")
-    said = subprocess.run(["bash", "-c", script], env={**os.environ, **variables}, capture_output=True, text=True)
-    for line in said.stdout.splitlines():
+    printed = subprocess.run(["bash", "-c", script], env={**os.environ, **variables}, capture_output=True, text=True)
+    for line in printed.stdout.splitlines():
         if line.startswith("KERASTUNER_"):
             monkeypatch.setenv(*line.split("=", 1))
-    return member_of()
+    return this_member()
 
 
 def test_the_examples_of_clusters(monkeypatch):
     host = subprocess.run(["hostname"], capture_output=True, text=True).stdout.strip()
     [slurm] = PAGE.blocks("bash")
-    assert member_where(slurm, monkeypatch, SLURM_PROCID="0") == Member("chief", f"{host}:8000")
-    assert member_where(slurm, monkeypatch, SLURM_PROCID="3") == Member("worker3", f"{host}:8000")
+    assert member_where(slurm, monkeypatch, SLURM_PROCID="0") == ClusterMember("chief", f"{host}:8000")
+    assert member_where(slurm, monkeypatch, SLURM_PROCID="3") == ClusterMember("worker3", f"{host}:8000")
     [text] = [block for block in PAGE.blocks("yaml") if "apiVersion" in block]
     _, job = yaml.safe_load_all(text)
     [container] = job["spec"]["template"]["spec"]["containers"]
     [script] = container["args"]
-    assert member_where(script, monkeypatch, JOB_COMPLETION_INDEX="0") == Member("chief", "0.0.0.0:8000")
-    assert member_where(script, monkeypatch, JOB_COMPLETION_INDEX="4") == Member("worker4", "tune-0.tune:8000")
+    assert member_where(script, monkeypatch, JOB_COMPLETION_INDEX="0") == ClusterMember("chief", "0.0.0.0:8000")
+    assert member_where(script, monkeypatch, JOB_COMPLETION_INDEX="4") == ClusterMember("worker4", "tune-0.tune:8000")
 
 
-def test_as_many_workers_as_gpus(plan_of, begin, monkeypatch):
+def test_as_many_workers_as_gpus(config_of, begin, monkeypatch):
     from kerascnn.errors import InputError
 
-    made = plan_of({"batch_size": [8]})
+    made = config_of({"batch_size": {"values": [8]}})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
     with mentioning(InputError, "2 workers", "1 GPU"):
-        local_workers.LocalTuners(begin(made), made, 2)
+        cluster.LocalSearchWorkers(begin(made), 2)
 
 
 @pytest.mark.slow

@@ -1,14 +1,15 @@
-"""Spaces as data, and the one sentence for each that cannot be searched."""
+"""Spaces as data, and the error messages of invalid ones."""
 
 from collections import Counter
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from kerascnn.applications import registry
 from kerascnn.errors import InputError
 from kerascnn.training import Recipe
-from kerascnn.training.search.domains import Choice, Range, domain
+from kerascnn.training.search.domains import SearchChoice, SearchRange, parse_domain
 from kerascnn.training.search.space import Space
 from support.messages import mentioning
 
@@ -16,49 +17,56 @@ RESNET = Recipe.for_model("resnet20")
 
 
 @pytest.mark.parametrize(
-    ("text", "whole", "expected"),
+    ("text", "integer", "expected"),
     [
-        ("log 1e-4..1e-1", False, Range(1e-4, 0.1, log=True)),
-        ("0..0.4", False, Range(0.0, 0.4)),
-        ("-1.5 .. .5 step 0.25", False, Range(-1.5, 0.5, step=0.25)),
-        ("5..20", True, Range(5, 20, whole=True)),
-        ("log 16..256 step 2", True, Range(16, 256, log=True, step=2, whole=True)),
-        ("A|B|C", False, Choice(("A", "B", "C"))),
-        ("32|64", True, Choice((32, 64))),
-        ("1e-3|0.5|null|true", False, Choice((1e-3, 0.5, None, True))),
-        ([[30, 60], [40, 80]], False, Choice(([30, 60], [40, 80]))),
-        (7, True, Choice((7,))),
+        # YAML 1.1 reads 1e-4 as text.
+        ("{min: 1e-4, max: 1e-1, sampling: log}", False, SearchRange(1e-4, 0.1, sampling="log")),
+        ("{min: 0, max: 0.4}", False, SearchRange(0.0, 0.4)),
+        ("{min: -1.5, max: .5, sampling: linear, step: 0.25}", False, SearchRange(-1.5, 0.5, step=0.25)),
+        ("{min: 5, max: 20}", True, SearchRange(5, 20, integer=True)),
+        ("{max: 256, min: 16, sampling: log, step: 2}", True, SearchRange(16, 256, "log", step=2, integer=True)),
+        ("{values: [A, B, C]}", False, SearchChoice(("A", "B", "C"))),
+        ("{values: [32, 64]}", True, SearchChoice((32, 64))),
+        ("{values: [1e-3, 0.5, null, true]}", False, SearchChoice((1e-3, 0.5, None, True))),
+        ("{values: [[30, 60], [40, 80]]}", False, SearchChoice(([30, 60], [40, 80]))),
+        ("{values: [7]}", True, SearchChoice((7,))),
+        ("{values: {sgd: , adam: }}", False, SearchChoice(("sgd", "adam"))),
     ],
 )
-def test_what_a_field_may_be(text, whole, expected):
-    assert domain(text, "field", whole) == expected
+def test_domains(text, integer, expected):
+    assert parse_domain(yaml.safe_load(text), "field", integer) == expected
 
 
-def test_numbers_on_the_way():
-    decades = Range(1e-4, 1e-2, log=True)
-    assert [decades.at(share) for share in (0, 0.5, 1)] == pytest.approx([1e-4, 1e-3, 1e-2])
-    assert decades.share(1e-3) == pytest.approx(0.5)
+def test_positions_of_numbers():
+    decades = SearchRange(1e-4, 1e-2, sampling="log")
+    assert [decades.from_unit(position) for position in (0, 0.5, 1)] == pytest.approx([1e-4, 1e-3, 1e-2])
+    assert decades.to_unit(1e-3) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
-    ("text", "inside", "outside"), [("0.1..0.9 step 0.2", 0.5, 0.4), ("log 1..8 step 2", 4, 3), ("1..4", 3, 5)]
+    ("spec", "inside", "outside"),
+    [
+        ({"min": 0.1, "max": 0.9, "step": 0.2}, 0.5, 0.4),
+        ({"min": 1, "max": 8, "sampling": "log", "step": 2}, 4, 3),
+        ({"min": 1, "max": 4}, 3, 5),
+    ],
 )
-def test_numbers_of_a_range(text, inside, outside):
-    found = domain(text, "optimizer.momentum", whole=False)
-    assert found.holds(inside) and not found.holds(outside) and not found.holds(True)
-    steps = Range(0.0, 1.0, step=0.25)
-    assert steps.holds(0.75) and not steps.holds(0.7) and not steps.holds(1.25)
+def test_numbers_of_a_range(spec, inside, outside):
+    found = parse_domain(spec, "optimizer.momentum", integer=False)
+    assert found.contains(inside) and not found.contains(outside) and not found.contains(True)
+    steps = SearchRange(0.0, 1.0, step=0.25)
+    assert steps.contains(0.75) and not steps.contains(0.7) and not steps.contains(1.25)
 
 
-def test_every_combination_of_keras_tuner_becomes_the_recipe_that_it_means():
+def test_values_of_keras_tuner_give_the_right_recipe():
     space = Space.from_dict(
         {
-            "model.shortcut": "A|B|C",
-            "augment.mixup": "0..0.4",
-            "optimizer.clip_norm": "null|1.0",
-            "augmentation.flip": "true|false",
-            "schedule.at": [[1, 2], [3, 4]],
-            "epochs": "5..20",
+            "model.shortcut": {"values": ["A", "B", "C"]},
+            "augment.mixup": {"min": 0, "max": 0.4},
+            "optimizer.clip_norm": {"values": [None, 1.0]},
+            "augmentation.flip": {"values": [True, False]},
+            "schedule.at": {"values": [[1, 2], [3, 4]]},
+            "epochs": {"min": 5, "max": 20},
         },
         RESNET,
     )
@@ -68,7 +76,7 @@ def test_every_combination_of_keras_tuner_becomes_the_recipe_that_it_means():
     assert recipe.model_arguments == {"shortcut": "C"}
     assert (recipe.augmentation.mixup, recipe.augmentation.flip) == (0.3, False)
     assert (recipe.optimizer.clip_norm, recipe.schedule.at, recipe.epochs) == (None, [3, 4], 5)
-    # All else is as it was.
+    # All other fields are unchanged.
     unchanged = {"model_arguments", "augmentation", "optimizer", "schedule", "epochs"}
     assert all(value == RESNET.to_dict()[name] for name, value in recipe.to_dict().items() if name not in unchanged)
     assert space.values(recipe) == values
@@ -76,28 +84,24 @@ def test_every_combination_of_keras_tuner_becomes_the_recipe_that_it_means():
 
 CONDITIONAL = {
     "optimizer.name": {
-        "sgd": {"optimizer.momentum": "0.8..0.99", "optimizer.learning_rate": "log 1e-2..1"},
-        "adam": {"optimizer.learning_rate": "log 1e-4..1e-2"},
-        "rmsprop": None,
+        "values": {
+            "sgd": {
+                "optimizer.momentum": {"min": 0.8, "max": 0.99},
+                "optimizer.learning_rate": {"min": 1e-2, "max": 1, "sampling": "log"},
+            },
+            "adam": {"optimizer.learning_rate": {"min": 1e-4, "max": 1e-2, "sampling": "log"}},
+            "rmsprop": None,
+        }
     }
 }
 
 
-def test_conditional_choices():
-    from kerascnn.training.search.objective import Objective
-    from kerascnn.training.search.oracles import oracle_for
+def test_conditional_choices(config_of):
+    from kerascnn.training.search.oracles import make_oracle
 
     space = Space.from_dict(CONDITIONAL, RESNET)
-    oracle = oracle_for(
-        "random",
-        space.hyperparameters(),
-        Objective("val_top1", "max"),
-        max_trials=None,
-        epochs=1,
-        endless=False,
-        seed=0,
-    )
-    oracle.accepts, oracle.first = (lambda values: True), []
+    oracle = make_oracle(config_of(CONDITIONAL, tuner="random"))
+    oracle.accepts, oracle.initial = (lambda values: True), []
     drawn = [space.fields(oracle._random_values()) for _ in range(60)]
     kinds = Counter(fields["optimizer.name"] for fields in drawn)
     assert set(kinds) == {"sgd", "adam", "rmsprop"}
@@ -121,31 +125,54 @@ def test_conditional_choices():
 
 
 @pytest.mark.parametrize("model", registry.list_models())
-def test_the_default_space_of_every_network_holds_its_default_recipe(model):
+def test_the_default_space_of_every_network_contains_its_default_recipe(model):
     recipe = Recipe.for_model(model)
     space = Space.for_recipe(recipe)
     assert space.values(recipe) or recipe.optimizer.learning_rate_per is None
     found = {one.field: one.domain for one in space.parameters}
-    assert found["optimizer.learning_rate"].holds(recipe.optimizer.learning_rate)
+    assert found["optimizer.learning_rate"].contains(recipe.optimizer.learning_rate)
 
 
 @pytest.mark.parametrize(
     ("values", "parts"),
     [
-        ({"optimizer.learning_rat": "0..1"}, ("'optimizer.learning_rat'", "'optimizer.learning_rate'")),
-        ({"model.shortcuts": "A|B"}, ("'model.shortcuts'", "'model.shortcut'")),
-        ({"about.paper": "a|b"}, ("'about.paper'",)),
-        ({"label_smoothing": "0.4..0.1"}, ("label_smoothing", "'0.4..0.1'", "empty")),
-        ({"optimizer.weight_decay": "log 0..1"}, ("optimizer.weight_decay", "log", "above 0")),
-        ({"batch_size": "0.5..8"}, ("batch_size", "whole numbers")),
-        ({"label_smoothing": "0..0.1 steps 3"}, ("label_smoothing", "'0..0.1 steps 3'")),
-        ({"model.shortcut": "A||B"}, ("model.shortcut", "empty value")),
-        ({"model.shortcut": "A|A"}, ("model.shortcut", "'A'", "twice")),
-        ({"model.shortcut": []}, ("model.shortcut", "no values")),
-        ({}, ("space", "empty")),
-        ({"optimizer.name": {"sgd": 3}}, ("optimizer.name", "'sgd'", "fields", "3")),
+        ({"optimizer.learning_rat": {"min": 0, "max": 1}}, ("'optimizer.learning_rat'", "'optimizer.learning_rate'")),
+        ({"model.shortcuts": {"values": ["A", "B"]}}, ("'model.shortcuts'", "'model.shortcut'")),
+        ({"about.paper": {"values": ["a", "b"]}}, ("'about.paper'",)),
+        ({"label_smoothing": {"min": 0.4, "max": 0.1}}, ("label_smoothing", "min", "0.4", "max", "0.1", "empty")),
         (
-            {"optimizer.momentum": "0.8..0.9", "optimizer.name": {"sgd": {"optimizer.momentum": "0.1|0.2"}}},
+            {"optimizer.weight_decay": {"min": 0, "max": 1, "sampling": "log"}},
+            ("optimizer.weight_decay", "log", "above 0"),
+        ),
+        ({"batch_size": {"min": 0.5, "max": 8}}, ("batch_size", "min", "whole number", "0.5")),
+        ({"label_smoothing": {"min": 0, "max": 0.1, "steps": 3}}, ("label_smoothing", "'steps'", "did you mean step?")),
+        ({"label_smoothing": {"min": 0}}, ("label_smoothing", "max is missing", "{min: 0.001, max: 0.1")),
+        ({"label_smoothing": {"min": 0, "max": "much"}}, ("label_smoothing", "max", "a number", "'much'")),
+        ({"label_smoothing": {"min": 0, "max": True}}, ("label_smoothing", "max", "a number", "'true'")),
+        ({"label_smoothing": {"min": 0, "max": float("inf")}}, ("label_smoothing", "max", "a number")),
+        ({"label_smoothing": {"min": 0, "max": 0.1, "step": 0}}, ("label_smoothing", "step", "above 0")),
+        (
+            {"batch_size": {"min": 8, "max": 64, "sampling": "log", "step": 1}},
+            ("batch_size", "step", "above 1", "log"),
+        ),
+        (
+            {"label_smoothing": {"min": 0, "max": 0.1, "sampling": "lgo"}},
+            ("label_smoothing", "sampling", "'lgo'", "did you mean log?"),
+        ),
+        ({"label_smoothing": {"min": 0, "max": 1, "values": [0, 1]}}, ("label_smoothing", "values", "combined")),
+        ({"label_smoothing": "0..0.1"}, ("label_smoothing", "'0..0.1'", "range", "choice", "{min: 0.001")),
+        ({"model.shortcut": ["A", "B"]}, ("model.shortcut", '\'["A", "B"]\'', "{values: [A, B, C]}")),
+        ({"model.shortcut": {"values": "A"}}, ("model.shortcut", "values", "list", "'A'")),
+        ({"model.shortcut": {"values": ["A", "A"]}}, ("model.shortcut", "'A'", "twice")),
+        ({"model.shortcut": {"values": []}}, ("model.shortcut", "values", "empty")),
+        ({}, ("space", "empty")),
+        ({"optimizer.name": {"values": {"sgd": 3}}}, ("optimizer.name", "'sgd'", "fields", "3")),
+        ({"optimizer.name": {"sgd": None}}, ("optimizer.name", "'sgd'", "values")),
+        (
+            {
+                "optimizer.momentum": {"min": 0.8, "max": 0.9},
+                "optimizer.name": {"values": {"sgd": {"optimizer.momentum": {"values": [0.1, 0.2]}}}},
+            },
             ("optimizer.momentum", "twice"),
         ),
     ],
@@ -155,7 +182,7 @@ def test_mistakes(values, parts):
         Space.from_dict(values, RESNET)
 
 
-def test_weights_to_begin_with_leave_the_network_as_it_is():
+def test_pretrained_weights_fix_the_architecture():
     fields = [parameter.field for parameter in Space.for_recipe(RESNET).parameters]
     assert "model.shortcut" in fields
     tuned = replace(RESNET, fine_tuning=replace(RESNET.fine_tuning, weights="resnet20.keras"))

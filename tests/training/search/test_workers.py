@@ -1,4 +1,4 @@
-"""A chief and two workers on the loopback; one of them is killed."""
+"""A chief and two workers on this machine, one of which is killed."""
 
 import json
 import os
@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from kerascnn.errors import InputError
-from kerascnn.training.search.cluster import Member, member_of
+from kerascnn.training.search.cluster import ClusterMember, this_member
 from support import fake_trial
 from support.messages import mentioning, names
 
 
 @pytest.mark.slow
-def test_the_trial_of_a_killed_worker_is_given_out_again(plan_of, begin, starts, swift, command):
+def test_the_trial_of_a_killed_worker_is_reassigned(config_of, begin, starts, swift, command):
     rates = [fake_trial.WAITS, 0.1, 0.2, 0.3]
-    folder = begin(plan_of({"optimizer.learning_rate": rates}, tuner="grid"))
+    folder = begin(config_of({"optimizer.learning_rate": {"values": rates}}, tuner="grid"))
 
     def kill():
-        """Kills the worker of the first trial, which waits until it is started for the second time."""
+        """Kills the worker of the first trial, which waits until it is started again."""
         try:
             deadline = time.monotonic() + 120
             while not (running := waiting(folder, fake_trial.WAITS)):
@@ -33,26 +33,26 @@ def test_the_trial_of_a_killed_worker_is_given_out_again(plan_of, begin, starts,
         finally:
             (folder.trials / "go").touch()
 
-    # The chief is this process; its workers are programs, as ever.
+    # This process is the chief; its workers are processes of their own.
     with ThreadPoolExecutor(max_workers=1) as other:
         killing = other.submit(kill)
         outcome = command("tune", "--resume", folder.path, "--workers", 2, "--json")
         record, program = killing.result()
     assert outcome.status == 0, outcome.err
-    names(outcome.err, f"{record['worker']} is gone", "trial 1")
+    names(outcome.err, f"{record['worker']} has exited", "trial 1")
     *trials, report = [json.loads(line) for line in outcome.out.splitlines()]
     assert sorted(trial["fields"]["optimizer.learning_rate"] for trial in trials) == sorted(rates)
     assert report["best"]["optimizer.learning_rate"] == 0.1
     again = {trial["fields"]["optimizer.learning_rate"]: trial["worker"] for trial in trials}
     assert again[fake_trial.WAITS] != record["worker"]
-    # The one that waited was started twice, the others once.
+    # The trial that waited was started twice, the others once.
     assert sorted(len(batches) for batches in starts(folder).values()) == [1, 1, 1, 2]
     # A trial does not outlive its worker.
     assert state_of(program) in ("gone", "Z")
 
 
 def waiting(folder, rate):
-    """The trials that have started their program and not ended, with the program's process."""
+    """The running trials whose program has started, with the program's process number."""
     found = []
     for file in folder.trials.glob("*/starts.txt"):
         record = json.loads((file.parent / "trial.json").read_text())
@@ -63,7 +63,7 @@ def waiting(folder, rate):
 
 
 def stat_of(process: int) -> list[str]:
-    """What Linux says of a process: its state, its parent and more."""
+    """A process's state, parent and more, from Linux."""
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
 
 
@@ -72,22 +72,22 @@ def parent_of(process: int) -> int:
 
 
 def state_of(process: int) -> str:
-    """Such as "Z" of one that has ended, and whose parent has not asked for its status yet."""
+    """A process's state, such as "Z" if it has ended and its parent has not read its status yet."""
     try:
         return stat_of(process)[0]
     except (FileNotFoundError, ProcessLookupError):
         return "gone"
 
 
-def test_who_this_process_is(monkeypatch):
+def test_the_role_of_this_process(monkeypatch):
     for name in ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"):
         monkeypatch.delenv(name, raising=False)
-    assert member_of() is None
+    assert this_member() is None
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", "10.0.0.1")
     monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "8000")
     with mentioning(InputError, "KERASTUNER_TUNER_ID"):
-        member_of()
+        this_member()
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
-    assert member_of() == Member("chief", "10.0.0.1:8000") and member_of().chief
+    assert this_member() == ClusterMember("chief", "10.0.0.1:8000") and this_member().is_chief
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker3")
-    assert not member_of().chief
+    assert not this_member().is_chief

@@ -1,0 +1,112 @@
+"""A trial's training: its data, its devices, and a callback that reports to the search."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerascnn.data.dataset import DataSet
+from kerascnn.data.ingestion.ingest import load
+from kerascnn.errors import InputError
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.run_config import RunConfig
+from kerascnn.training.run_folder import RunFolder
+from kerascnn.training.search.trial_process import HEARTBEAT, METRICS, is_finished, read_curve
+from kerascnn.training.strategy import choose_devices
+from kerascnn.training.trainer import resume, train
+
+# The fraction of the training images that trials are compared on.
+HELD_OUT = 0.2
+
+SECONDS_BETWEEN_HEARTBEATS = 1.0
+
+
+def train_trial(folder: Path, config: dict[str, Any]) -> None:
+    """Trains the trial of `folder`, or resumes it from its newest checkpoint; `config` is its `trial_config.json`."""
+    if is_finished(folder, len(read_curve(folder)), config["epochs"]):
+        # It was killed between its last epoch and its outcome.
+        return
+    devices = choose_devices(_one_gpu() if config["devices"] == "one" else config["devices"])
+    data = hold_out(load(config["data"], limit=config["limit"]))
+    recipe = Recipe.from_dict(config["recipe"], "the trial")
+    callbacks = [TrialReporter(folder, config["epochs"], min(recipe.batch_size, len(data.training)))]
+    runs = sorted(folder.glob("run/*/recipe.yaml"))
+    if runs and list(runs[0].parent.glob("checkpoints/*.npz")):
+        run = RunFolder.open(runs[0].parent)
+        resume(run, run.read_recipe()[0], data, callbacks=callbacks, devices=devices, tell=print)
+        return
+    # A run without a checkpoint starts again.
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    more = {"run_config": RunConfig(best=0, cache=config["cache"]), "devices": devices, "limit": config["limit"]}
+    train(recipe, data, runs=folder / "run", callbacks=callbacks, **more)
+
+
+def hold_out(data: DataSet) -> DataSet:
+    """The data with a fifth of the training images instead of the validation images.
+
+    A search that used the validation images would overestimate the accuracy on them. The selection is random but the
+    same every time: a fifth of each class, at least one image and never all.
+
+    Raises:
+        InputError: every class has only one training image.
+    """
+    chance = np.random.default_rng(0)
+    held = []
+    for label in np.unique(data.training.labels):
+        members = chance.permutation(np.flatnonzero(data.training.labels == label))
+        held.extend(members[: min(max(1, round(HELD_OUT * len(members))), len(members) - 1)])
+    if not held:
+        raise InputError(f"{data.source} has one training image per class; a search needs two, to hold out one.")
+    rest = np.setdiff1d(np.arange(len(data.training)), held)
+    return replace(data, training=data.training.take(rest), validation=data.training.take(np.sort(held)))
+
+
+class TrialReporter(keras.callbacks.Callback):
+    """Writes every epoch's metrics and a heartbeat, and ends the training after `epochs` or when the search asks."""
+
+    def __init__(self, folder: Path, epochs: int | None, batch_size: int):
+        super().__init__()
+        self.folder = folder
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.parent = os.getppid()
+        self.images = 0
+        self._written = 0.0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.images += self.batch_size
+        self._send_heartbeat()
+
+    def on_test_batch_end(self, batch, logs=None):
+        self._send_heartbeat()
+
+    def on_epoch_end(self, epoch, logs=None):
+        with (self.folder / METRICS).open("a") as file:
+            file.write(json.dumps({"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}) + "\n")
+        self.model.stop_training |= is_finished(self.folder, epoch + 1, self.epochs)
+
+    def on_train_end(self, logs=None):
+        self._written = 0.0
+        self._send_heartbeat()
+
+    def _send_heartbeat(self) -> None:
+        """Writes the number of images, and stops if the search is gone."""
+        if os.getppid() != self.parent:
+            raise KeyboardInterrupt
+        if time.monotonic() - self._written > SECONDS_BETWEEN_HEARTBEATS:
+            self._written = time.monotonic()
+            (self.folder / HEARTBEAT).write_text(str(self.images))
+
+
+def _one_gpu() -> str:
+    import tensorflow as tf
+
+    return "gpu:0" if tf.config.list_physical_devices("GPU") else "cpu"

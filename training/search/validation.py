@@ -1,0 +1,164 @@
+"""Checks before any trial starts: can the networks be built, and does any trial satisfy the space?"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import keras
+
+from kerascnn.applications import registry
+from kerascnn.complexity import analyze
+from kerascnn.errors import InputError, closest
+from kerascnn.training.assembly import MAIN
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.search.config import Objective
+from kerascnn.training.search.domains import label
+from kerascnn.training.search.space import Space
+
+# Random combinations: with 32, a value that is valid in one case of ten is hardly missed.
+SAMPLES = 32
+
+# Keras' usual name of the metric that is top1 here.
+METRIC_ALIASES = {"accuracy": "top1"}
+
+
+class DryBuild(NamedTuple):
+    """A network that was built without allocating weights.
+
+    Attributes:
+        outputs: the names of its classifiers; None if there is only one, which has no name.
+        parameters: of the network for inference, with the main classifier only.
+        macs: multiply-adds of that network per image.
+    """
+
+    outputs: tuple[str, ...] | None
+    parameters: int
+    macs: int
+
+
+def dry_build(recipe: Recipe, classes: int) -> DryBuild:
+    """Builds the recipe's network without allocating weights.
+
+    Raises:
+        InputError: the builder rejects an argument or the image size.
+
+    Example:
+        >>> dry_build(Recipe.for_model("googlenet"), 10).outputs
+        ('main', 'aux_4a', 'aux_4d')
+    """
+    info = registry.info(recipe.model)
+    size = recipe.image_size or info.input_size
+    arguments: dict[str, Any] = {"input_shape": (size, size, 3), "classes": classes, **recipe.model_arguments}
+    if info.aux_heads:
+        arguments.setdefault("aux_heads", recipe.auxiliary_heads.use)
+
+    def build() -> DryBuild:
+        with keras.StatelessScope(initialize_variables=False):
+            model = registry.create(recipe.model, **arguments)
+            several = isinstance(model.output, dict)
+            main = keras.Model(model.input, model.output[MAIN]) if several else model
+            totals = analyze(main).totals
+            return DryBuild(tuple(model.output) if several else None, totals.parameters, totals.macs)
+
+    # Keras initializes deferred variables at its next opportunity; its list of them is per thread and ends with it.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(build).result()
+
+
+def objective_for(recipe: Recipe, classes: int, name: str | None = None) -> Objective:
+    """The objective of this name; by default the main classifier's accuracy on the held-out images.
+
+    Args:
+        recipe, classes: the recipe whose training reports it, and the number of classes.
+        name: such as "val_loss"; "accuracy" means top1. Losses are minimized, accuracies maximized.
+
+    Raises:
+        InputError: training does not report it.
+
+    Example:
+        >>> objective_for(Recipe.for_model("googlenet"), 10, "val_main_accuracy")
+        Objective(name='val_main_top1', direction='max')
+    """
+    outputs = dry_build(recipe, classes).outputs
+    metrics = ["loss", "top1", *(["top5"] if classes > 5 else [])]
+    if outputs:
+        metrics = ["loss", *(f"{output}_{metric}" for output in outputs for metric in metrics)]
+    reported = [*metrics, *(f"val_{metric}" for metric in metrics)]
+    if name is None:
+        name = f"val_{MAIN}_top1" if outputs else "val_top1"
+    head, underscore, last = name.rpartition("_")
+    known = f"{head}{underscore}{METRIC_ALIASES.get(last, last)}"
+    if known not in reported:
+        raise InputError(f"training {recipe.model} does not report '{name}'; {closest(name, reported)}")
+    return Objective(known, "min" if last == "loss" else "max")
+
+
+def check_space(space: Space, base: Recipe, classes: int) -> None:
+    """Rejects a space that no trial satisfies, and a value with which no trial is valid.
+
+    Raises:
+        InputError: with the reason for the first invalid combination.
+    """
+    combinations = list(_combinations(space))
+    outcomes = [_recipe_or_error(space, base, values) for values in combinations]
+    errors = [outcome if isinstance(outcome, str) else None for outcome in outcomes]
+    if all(errors):
+        raise InputError(
+            f"no trial satisfies the space: all {len(errors)} sampled combinations are invalid, "
+            f"the first because {errors[0]}"
+        )
+    for parameter in space.parameters:
+        for value in parameter.domain.boundary_values():
+            shown = parameter.domain.to_oracle(value)
+            found = [
+                error for values, error in zip(combinations, errors, strict=True) if values.get(parameter.name) == shown
+            ]
+            if found and all(found):
+                raise InputError(f"no trial satisfies the space if {parameter.field} is {label(value)}: {found[0]}")
+    networks = {}
+    for recipe in outcomes:
+        if isinstance(recipe, Recipe):
+            key = repr((recipe.model, recipe.model_arguments, recipe.image_size, recipe.auxiliary_heads.use))
+            networks.setdefault(key, recipe)
+    _check_networks(list(networks.values()), classes)
+
+
+def _check_networks(recipes: list[Recipe], classes: int) -> None:
+    """Builds every network; at least one must succeed."""
+    errors = []
+    for recipe in recipes:
+        try:
+            dry_build(recipe, classes)
+        except InputError as error:
+            errors.append(str(error))
+    if len(errors) == len(recipes):
+        raise InputError(f"no trial satisfies the space: {errors[0]}")
+
+
+def _recipe_or_error(space: Space, base: Recipe, values: dict[str, Any]) -> Recipe | str:
+    try:
+        return space.recipe(base, values)
+    except InputError as error:
+        return str(error).removeprefix("the space: ")
+
+
+def _combinations(space: Space) -> Iterator[dict[str, Any]]:
+    """Oracle values: every boundary value of every parameter, then random ones."""
+    chance = random.Random(0)
+    for parameter in space.parameters:
+        for value in parameter.domain.boundary_values():
+            yield _sample(space, chance, {**dict(parameter.conditions), parameter.name: value})
+    for _ in range(SAMPLES):
+        yield _sample(space, chance, {})
+
+
+def _sample(space: Space, chance: random.Random, given: dict[str, Any]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for parameter in space.parameters:
+        if parameter.applies(options):
+            name = parameter.name
+            options[name] = given[name] if name in given else parameter.domain.sample(chance)
+    return {one.name: one.domain.to_oracle(options[one.name]) for one in space.parameters if one.name in options}

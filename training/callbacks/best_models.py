@@ -13,15 +13,15 @@ from kerascnn.training.schedules import MAIN_ACCURACY
 
 
 class BestModels(keras.callbacks.Callback):
-    """Keeps the models of the epochs with the highest validation accuracies: `best-epoch-0007.keras`.
+    """Saves the models of the epochs with the highest validation accuracies: `best-epoch-0007.keras`.
 
-    Each is as it was validated, so it stands before `AveragedWeights` among the callbacks. Of equal epochs the earlier
-    counts as better.
+    Models are saved as they were validated, so this callback must come before `AveragedWeights`. Of equal epochs the
+    earlier counts as better.
 
     Args:
         folder: gets the files.
-        count: how many.
-        accuracies: the main classifier's on the validation images after each epoch so far.
+        count: the number of models.
+        accuracies: the main classifier's validation accuracy after each epoch so far.
     """
 
     def __init__(self, folder: Path, count: int, accuracies: Sequence[float]):
@@ -31,21 +31,18 @@ class BestModels(keras.callbacks.Callback):
         self.accuracies = list(accuracies)
 
     def on_test_end(self, logs=None):
-        name = next((name for name in MAIN_ACCURACY if name.removeprefix("val_") in (logs or {})), None)
+        names = (name.removeprefix("val_") for name in MAIN_ACCURACY)
+        name = next((name for name in names if name in (logs or {})), None)
         if name is None:
             return
-        self.accuracies.append(logs[name.removeprefix("val_")])
+        self.accuracies.append(logs[name])
         best = sorted(range(len(self.accuracies)), key=lambda epoch: -self.accuracies[epoch])[: self.count]
-        newest = len(self.accuracies) - 1
-        if newest not in best:
+        files = {epoch: self.folder / f"best-epoch-{epoch + 1:04d}.keras" for epoch in best}
+        newest = files.get(len(self.accuracies) - 1)
+        if newest is None:
             return
         self.folder.mkdir(exist_ok=True)
-        with atomic_path(self._file(newest)) as partial, all_trainable(self.model):
+        with atomic_path(newest) as partial, all_trainable(self.model):
             self.model.save(partial)
-        kept = {self._file(epoch) for epoch in best}
-        for file in self.folder.glob("best-epoch-*.keras"):
-            if file not in kept:
-                file.unlink()
-
-    def _file(self, epoch: int) -> Path:
-        return self.folder / f"best-epoch-{epoch + 1:04d}.keras"
+        for file in set(self.folder.glob("best-epoch-*.keras")) - set(files.values()):
+            file.unlink()

@@ -1,4 +1,4 @@
-"""The figures of a training, a row an epoch."""
+"""The metrics of a training as CSV, one row per epoch."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from kerascnn.files.atomic import atomic_write
 
 
 class HistoryFile(keras.callbacks.Callback):
-    """Keeps the figures of every epoch and writes them as CSV, which is whole at every moment.
+    """Writes the metrics of all epochs to a CSV file, which is complete at any time.
 
     Args:
-        file: gets one line an epoch.
-        rows: of the epochs before.
+        file: gets one line per epoch.
+        rows: the epochs before.
     """
 
     def __init__(self, file: Path, rows: list[dict[str, float]]):
@@ -25,7 +25,7 @@ class HistoryFile(keras.callbacks.Callback):
         self.rows = list(rows)
 
     def on_train_begin(self, logs=None):
-        # Rows of epochs that are run again go.
+        # Removes rows of epochs that are trained again.
         self._write()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -33,9 +33,8 @@ class HistoryFile(keras.callbacks.Callback):
         self._write()
 
     def _write(self) -> None:
-        names = sorted({name for row in self.rows for name in row} - {"epoch"})
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, ["epoch", *names])
+        writer = csv.DictWriter(text, ["epoch", *sorted({name for row in self.rows for name in row} - {"epoch"})])
         writer.writeheader()
         writer.writerows(self.rows)
         with atomic_write(self.file) as file:

@@ -1,4 +1,4 @@
-"""TensorFlow's profiler over a few steps of a training."""
+"""TensorFlow's profiler over some steps of a training."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import keras
 
 
 class Profiler(keras.callbacks.Callback):
-    """Records what each operation of some steps took, for TensorBoard's Profile tab.
+    """Records the time of every operation in some steps, for TensorBoard's Profile tab.
 
     Args:
-        folder: TensorBoard's; gets the subfolder `plugins/profile`.
-        steps: the first and the last step that are recorded, counted from 1 where the training starts or goes on.
+        folder: TensorBoard's folder; gets the subfolder `plugins/profile`.
+        steps: the first and the last step to record, counted from 1 at the start of this process' training.
 
     Example:
         >>> model.fit(batches, callbacks=[Profiler(Path("logs"), (10, 20))])
@@ -41,7 +41,7 @@ class Profiler(keras.callbacks.Callback):
         self.close()
 
     def close(self) -> None:
-        """Writes what was recorded so far."""
+        """Writes the recorded steps."""
         import tensorflow as tf
 
         if self._recording:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kerascnn.training.callbacks.event_files import EventFile
-from kerascnn.training.callbacks.hparams import begin_row, end_trial, flat
+from kerascnn.training.callbacks.hparams import flatten, write_hparams_row, write_success
 from kerascnn.training.search.journal import Record
 from kerascnn.training.search.plan import SearchConfig, SearchFolder
 
@@ -36,12 +36,12 @@ def write_hparams(folder: SearchFolder, plan: SearchConfig, records: Sequence[Re
         if record.score is None:
             continue
         events = EventFile(folder.tensorboard / f"{record.number:04d}")
-        begin_row(events, _values(record, plan), titles, first=[one.field for one in plan.space.parameters])
+        write_hparams_row(events, _values(record, plan), titles, first=[one.field for one in plan.space.parameters])
         for row in record.curve:
             events.scalar(plan.objective.name, row[plan.objective.name], int(row["epoch"]))
         for name, value in zip(SPENT, (len(record.curve), record.seconds, record.images), strict=True):
             events.scalar(f"spent/{name}", float(value), len(record.curve))
-        end_trial(events)
+        write_success(events)
         events.close()
     events = EventFile(folder.tensorboard)
     for plot in plots:
@@ -53,4 +53,4 @@ def write_hparams(folder: SearchFolder, plan: SearchConfig, records: Sequence[Re
 def _values(record: Record, plan: SearchConfig) -> dict[str, Any]:
     """A cell for every field, also where it did not matter."""
     found = {parameter.field: "–" for parameter in plan.space.parameters}
-    return {**found, **flat(record.fields)}
+    return {**found, **flatten(record.fields)}

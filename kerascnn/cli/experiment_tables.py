@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def experiments_table(experiments: dict[str, Experiment]) -> Table:
-    """What is asked, by whom, and of which trainings each is made."""
-    table = Table("experiment", "asks", "arms", "paper", box=BOX, padding=(0, 1, 0, 0))
+    """The question, the paper and the arms of every experiment."""
+    table = Table("experiment", "question", "arms", "paper", box=BOX, padding=(0, 1, 0, 0))
     table.columns[0].no_wrap = True
-    for name, one in experiments.items():
-        table.add_row(name, one.about, ", ".join(arm.name for arm in one.arms), one.paper)
+    for name, experiment in experiments.items():
+        table.add_row(name, experiment.about, ", ".join(arm.name for arm in experiment.arms), experiment.paper)
     return table
 
 
 def outcome_table(outcome: Outcome) -> Table:
-    """What was measured, beside what was published."""
+    """The measured results of an experiment, next to the published ones."""
     measured = outcome.measured
     title = f"{outcome.name}, {outcome.scale} scale, {outcome.data.name}"
     table = Table(*measured.head, title=title, box=BOX, padding=(0, 1, 0, 0))

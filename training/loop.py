@@ -10,8 +10,8 @@ import keras
 
 from kerascnn.training.batches import Batches
 from kerascnn.training.callbacks.throughput import DataWaitTimer
-from kerascnn.training.checkpoints.files import Checkpoint, Position
-from kerascnn.training.checkpoints.manager import CheckpointManager, Snapshot, WorkerCheckpointManager
+from kerascnn.training.checkpoints.files import Checkpoint, Position, Snapshot
+from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheckpointManager
 from kerascnn.training.checkpoints.signals import StopRequest
 from kerascnn.training.strategy import Devices
 

@@ -21,8 +21,7 @@ from kerascnn.files.atomic import atomic_path
 from kerascnn.files.disk_space import refusal
 from kerascnn.training.assembly import assemble, build, callbacks_for, compile_for
 from kerascnn.training.batches import Batches, batches_for, steps_per_epoch
-from kerascnn.training.callbacks.best_models import BestModels
-from kerascnn.training.callbacks.csv_history import HistoryFile
+from kerascnn.training.callbacks.epoch_files import BestModels, HistoryFile
 from kerascnn.training.callbacks.event_files import cut_events
 from kerascnn.training.callbacks.nan_guard import NaNGuard, TrainingDivergedError, diverged_error
 from kerascnn.training.callbacks.tensorboard import logging_callbacks

@@ -18,6 +18,7 @@ from kerascnn.native_output import jpeg_damage_discarded
 if TYPE_CHECKING:
     from kerascnn.data import DataSet
     from kerascnn.experiments import Experiment, Scale
+    from kerascnn.experiments.report import Outcome
     from kerascnn.experiments.runs import ArmRun
 
 
@@ -70,8 +71,9 @@ def run_experiment(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from kerascnn.cli.experiment_tables import experiments_table
-    from kerascnn.console import output
+    from rich.table import Table
+
+    from kerascnn.console import BOX, output
     from kerascnn.experiments import EXPERIMENTS
 
     if options.json:
@@ -87,15 +89,18 @@ def _list(options: argparse.Namespace) -> int:
                 for name, experiment in EXPERIMENTS.items()
             ]
         )
-    else:
-        output().print(experiments_table(EXPERIMENTS))
+        return 0
+    table = Table("experiment", "question", "arms", "paper", box=BOX, padding=(0, 1, 0, 0))
+    table.columns[0].no_wrap = True
+    for name, experiment in EXPERIMENTS.items():
+        table.add_row(name, experiment.about, ", ".join(arm.name for arm in experiment.arms), experiment.paper)
+    output().print(table)
     return 0
 
 
 @jpeg_damage_discarded()
 def _run(experiment: Experiment, scale: Scale, source: str, options: argparse.Namespace) -> int:
     start_tensorflow()
-    from kerascnn.cli.experiment_tables import outcome_table
     from kerascnn.console import output, track
     from kerascnn.experiments.measures import measure
     from kerascnn.experiments.report import Outcome, write_outcome
@@ -115,11 +120,26 @@ def _run(experiment: Experiment, scale: Scale, source: str, options: argparse.Na
     if options.json:
         print_json({**outcome.to_dict(), "folder": str(folder)})
         return 0
-    console = output()
-    console.print(outcome_table(outcome))
-    for sentence in (*outcome.sentences(), f"table, curves and results: {folder}"):
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    _print_outcome(outcome)
+    output().print(f"table, curves and results: {folder}", highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def _print_outcome(outcome: Outcome) -> None:
+    from rich.table import Table
+
+    from kerascnn.console import BOX, output
+
+    measured, console = outcome.measured, output()
+    title = f"{outcome.name}, {outcome.scale} scale, {outcome.data.name}"
+    table = Table(*measured.head, title=title, box=BOX, padding=(0, 1, 0, 0))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in measured.rows:
+        table.add_row(*row)
+    console.print(table)
+    for sentence in outcome.sentences():
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
 def _run_arms(

@@ -49,45 +49,22 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
     add_recipe_options(train)
     add = train.add_argument
     add("--print-recipe", action="store_true", help="print the resolved recipe as YAML, and do not train")
-    add(
-        "--cache",
-        choices=("none", "memory", "disk"),
-        help="cache decoded images, three bytes per pixel, so that each is read once (default: none)",
-    )
-    add(
-        "--devices",
-        default="auto",
-        metavar="DEVICES",
-        help="auto (default): all GPUs, or the CPU if there is none; or cpu, cpu:N, gpu, gpu:0,1",
-    )
-    add(
-        "--workers",
-        type=arguments.positive,
-        metavar="N",
-        help="start N workers on this machine that train together; for other machines see docs/distributed.md",
-    )
-    add(
-        "--profile",
-        type=arguments.step_range,
-        metavar="A:B",
-        help="run TensorFlow's profiler over steps A to B, counted from 1",
-    )
+    cache_help = "cache decoded images, three bytes per pixel, so that each is read once (default: none)"
+    add("--cache", choices=("none", "memory", "disk"), help=cache_help)
+    devices_help = "auto (default): all GPUs, or the CPU if there is none; or cpu, cpu:N, gpu, gpu:0,1"
+    add("--devices", default="auto", metavar="DEVICES", help=devices_help)
+    workers_help = "start N workers on this machine that train together; for other machines see docs/distributed.md"
+    add("--workers", type=arguments.positive, metavar="N", help=workers_help)
+    profile_help = "run TensorFlow's profiler over steps A to B, counted from 1"
+    add("--profile", type=arguments.step_range, metavar="A:B", help=profile_help)
     add("--out", type=Path, default=Path(), metavar="FOLDER", help="gets runs/ and saved_models/")
     add("--resume", type=Path, metavar="RUN", help="resume a stopped run from its newest checkpoint")
-    add(
-        "--checkpoint-every",
-        type=arguments.non_negative_number,
-        metavar="MINUTES",
-        help="also write checkpoints within long epochs (default: 10; 0 is after every step)",
-    )
-    add(
-        "--keep-best",
-        type=arguments.non_negative_integer,
-        metavar="K",
-        help="also save the models of the K epochs with the best validation accuracy (default: 1)",
-    )
-    add("--deterministic", action="store_true",
-        help="train bit-exact on a GPU too, which is slower; on a CPU training always is")  # fmt: skip
+    checkpoint_help = "also write checkpoints within long epochs (default: 10; 0 is after every step)"
+    add("--checkpoint-every", type=arguments.non_negative_number, metavar="MINUTES", help=checkpoint_help)
+    best_help = "also save the models of the K epochs with the best validation accuracy (default: 1)"
+    add("--keep-best", type=arguments.non_negative_integer, metavar="K", help=best_help)
+    deterministic_help = "train bit-exact on a GPU too, which is slower; on a CPU training always is"
+    add("--deterministic", action="store_true", help=deterministic_help)
 
 
 def run_recipes(options: argparse.Namespace) -> int:

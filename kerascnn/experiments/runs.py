@@ -21,14 +21,7 @@ DIVERGED_FILE = "diverged.txt"
 
 @dataclass(frozen=True)
 class ArmRun:
-    """An arm, trained with one seed.
-
-    Attributes:
-        arm: of the experiment.
-        recipe: with every value resolved.
-        folder: of the training.
-        diverged: the reason why there is no model; empty if there is one.
-    """
+    """An arm, trained with one seed; `diverged` is the reason why there is no model, or empty."""
 
     arm: Arm
     recipe: Recipe
@@ -63,11 +56,9 @@ def run_arm(
     """Trains an arm, or resumes its training, or returns its completed run.
 
     Args:
-        arm: of the experiment.
-        recipe: from `recipe_of`.
-        data: the images.
+        arm, recipe: from an experiment, and from `recipe_of`.
+        data, limit: the images, and the limit that they were loaded with.
         folder: gets the arm's run folder.
-        limit: the limit that the data were loaded with.
         callbacks: returns the callbacks that show progress.
         report: is called with a sentence about an earlier run.
 

@@ -19,10 +19,9 @@ from kerascnn.evaluation.run_report import captions, worst_mistakes
 from kerascnn.training.callbacks import progress_bar as progress
 from kerascnn.training.callbacks.event_files import EventFile
 from kerascnn.training.callbacks.gradient_norms import GradientNormLogger
-from kerascnn.training.callbacks.profiler import Profiler
 from kerascnn.training.callbacks.progress_bar import JsonLines, LiveProgress
 from kerascnn.training.callbacks.tensorboard import TensorBoard
-from kerascnn.training.callbacks.throughput import DataWaitTimer, ThroughputMonitor
+from kerascnn.training.callbacks.throughput import DataWaitTimer, Profiler, ThroughputMonitor
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 6, 6, 3)).astype("float32")
 LABELS = keras.utils.to_categorical(np.arange(8) % 2, 2)

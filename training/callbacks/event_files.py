@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ BUCKETS = 30
 
 
 class EventFile:
-    """One event file of scalars, images, texts, histograms and graphs, written by a thread of its own.
+    """One event file, written by a thread of its own.
 
     Args:
         folder: TensorBoard shows every folder as one "run".
@@ -70,11 +71,34 @@ class EventFile:
         """Writes a graph, as TensorFlow serializes its `GraphDef`."""
         self._add(0, graph_def=definition)
 
-    def summary(self, proto, step: int = 0) -> None:
-        """Writes the `Summary` of a TensorBoard plugin, of TensorFlow's class or of TensorBoard's."""
-        from tensorboard.compat.proto.summary_pb2 import Summary
+    def hparams(
+        self, values: Mapping[str, bool | float | str], metrics: Mapping[str, str], first: Sequence[str]
+    ) -> None:
+        """Writes a row of the HParams table; the file must be in the row's own folder.
 
-        self._add(step, summary=Summary.FromString(proto.SerializeToString()))
+        Args:
+            values: the hyperparameters, from `flatten`.
+            metrics: the titles of the metrics that rows are compared by, by their tags.
+            first: the values that TensorBoard shows at first.
+        """
+        from tensorboard.plugins.hparams import api_pb2, summary
+
+        types = {bool: api_pb2.DATA_TYPE_BOOL, str: api_pb2.DATA_TYPE_STRING}
+        columns = [
+            api_pb2.HParamInfo(name=name, type=types.get(type(value), api_pb2.DATA_TYPE_FLOAT64), differs=name in first)
+            for name, value in values.items()
+        ]
+        infos = [
+            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=title) for tag, title in metrics.items()
+        ]
+        self._plugin_summary(summary.experiment_pb(columns, infos))
+        self._plugin_summary(summary.session_start_pb(values))
+
+    def success(self) -> None:
+        """Writes that the run of the HParams row was completed."""
+        from tensorboard.plugins.hparams import api_pb2, summary
+
+        self._plugin_summary(summary.session_end_pb(api_pb2.Status.Value("STATUS_SUCCESS")))
 
     def flush(self) -> None:
         """Writes everything so far to the disk."""
@@ -83,6 +107,12 @@ class EventFile:
     def close(self) -> None:
         """Flushes and closes the file; a second call does nothing."""
         self._writer.close()
+
+    def _plugin_summary(self, proto) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        # Plugins return TensorFlow's `Summary`, or TensorBoard's own.
+        self._add(0, summary=Summary.FromString(proto.SerializeToString()))
 
     def _tensor(self, tag: str, metadata, content, step: int) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
@@ -96,6 +126,24 @@ class EventFile:
         from tensorboard.compat.proto.event_pb2 import Event
 
         self._writer.add_event(Event(wall_time=time.time(), step=step, **content))
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, bool | float | str]:
+    """Nested values by their names for `--set`; lists and None become text.
+
+    Example:
+        >>> flatten({"optimizer": {"learning_rate": 0.1, "clip_norm": None}})
+        {'optimizer.learning_rate': 0.1, 'optimizer.clip_norm': 'none'}
+    """
+    found: dict[str, bool | float | str] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found.update(flatten(value, f"{prefix}{name}."))
+        elif isinstance(value, bool | int | float | str):
+            found[f"{prefix}{name}"] = value
+        else:
+            found[f"{prefix}{name}"] = "none" if value is None else ", ".join(map(str, value))
+    return found
 
 
 def event_sizes(folder: Path) -> dict[str, int]:

@@ -97,17 +97,12 @@ class GradientNormLogger(keras.callbacks.Callback):
 
 
 class _StepRecorder:
-    """Records learning rate and gradient norms inside the steps for which `due` is set.
-
-    Its variables are part of no checkpoint. Weights that are frozen later have a norm of 0.
-
-    Args:
-        model: compiled, not yet trained by this process, and with nothing frozen.
-    """
+    """Records learning rate and gradient norms of a model inside the steps for which `due` is set."""
 
     def __init__(self, model: keras.Model):
         import tensorflow as tf
 
+        # The model is not trained yet, and nothing is frozen; weights that are frozen later have a norm of 0.
         indices = {id(variable): number for number, variable in enumerate(model.trainable_variables)}
         self.due = tf.Variable(False, trainable=False)
         self._empty = tf.fill([1 + len(indices)], math.nan)
@@ -131,7 +126,7 @@ class _StepRecorder:
         observe_gradients(optimizer, observe)
 
     def read(self) -> list[float]:
-        """The learning rate and the norms of the last due step; empty if it changed no weight."""
+        """The learning rate and the norms of the last due step; empty if the step was skipped."""
         self.due.assign(False)
         record = self._record.numpy().tolist()
         self._record.assign(self._empty)

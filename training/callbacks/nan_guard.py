@@ -45,22 +45,14 @@ class NaNGuard:
         self._losses: list[tuple[Position, Any]] = []
 
     def add(self, before: Position, loss: Any) -> None:
-        """Adds the epoch's mean loss after the step that follows the position `before`.
-
-        Raises:
-            Exception: from `report`, if a check is due and the loss is not finite.
-        """
+        """Adds the epoch's mean loss after the step that follows the position `before`, and checks it if due."""
         self.newest = before
         self._losses.append((before, loss))
         if len(self._losses) >= STEPS_BETWEEN_CHECKS:
             self.check()
 
     def check(self) -> None:
-        """Checks the losses that were added.
-
-        Raises:
-            Exception: from `report`, for the first step whose loss is not finite.
-        """
+        """Raises the exception from `report` for the first added loss that is not finite."""
         losses, self._losses = self._losses, []
         if not losses or math.isfinite(float(losses[-1][1])):
             return
@@ -77,9 +69,8 @@ def diverged_error(
     Args:
         before: the position before the step.
         loss: None if a weight is not finite.
-        recipe, data: of the training.
+        recipe, data, newest: of the training; `newest` is its newest checkpoint.
         list_file: gets all images of the batch.
-        newest: the newest checkpoint.
     """
     numbers = batch_numbers(len(data.training), recipe.batch_size, recipe.seed, before.epochs, before.step)
     names = image_names(data.training, numbers)

@@ -90,11 +90,7 @@ class LiveProgress(keras.callbacks.Callback):
 class JsonLines(keras.callbacks.Callback):
     """Prints one line of JSON per epoch: its number from 1, the number of epochs, and all metrics.
 
-    Values that are not finite become null.
-
-    Args:
-        epochs: the number of epochs.
-        file: None for standard output.
+    Values that are not finite become null. The default file is standard output.
 
     Example:
         >>> model.fit(x, y, epochs=2, callbacks=[JsonLines(2)], verbose=0)
@@ -114,12 +110,7 @@ class JsonLines(keras.callbacks.Callback):
 
 
 class PlanReporter(keras.callbacks.Callback):
-    """Reports the plan of a fine-tuning when it begins.
-
-    Args:
-        tuning: the recipe's fine-tuning.
-        report: is called with one row per stage of the network.
-    """
+    """Calls `report` with the plan of a fine-tuning, one row per stage of the network, when the training begins."""
 
     def __init__(self, tuning: FineTuning, report: Callable[[list[PlanRow]], None]):
         super().__init__()

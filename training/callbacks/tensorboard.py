@@ -10,10 +10,9 @@ import numpy as np
 from kerascnn.complexity import analyze
 from kerascnn.errors import InputError
 from kerascnn.training.batches import Batches
-from kerascnn.training.callbacks.event_files import EventFile
+from kerascnn.training.callbacks.event_files import EventFile, flatten
 from kerascnn.training.callbacks.gradient_norms import GradientNormLogger
-from kerascnn.training.callbacks.hparams import flatten, write_hparams_row, write_success
-from kerascnn.training.callbacks.profiler import Profiler
+from kerascnn.training.callbacks.throughput import Profiler
 from kerascnn.training.checkpoints.files import Position
 from kerascnn.training.recipe.recipe import Recipe
 
@@ -83,7 +82,7 @@ class TensorBoard(keras.callbacks.Callback):
             return
         values = flatten({name: value for name, value in self.recipe.to_dict().items() if name != "about"})
         titles = {tag: f"validation {tag.removeprefix('result/')}" for tag in RESULTS}
-        write_hparams_row(self._files[""], values, titles, FIRST_COLUMNS)
+        self._files[""].hparams(values, titles, FIRST_COLUMNS)
         train = self._files["train"]
         train.text("recipe", f"```yaml\n{self.recipe.to_yaml()}```")
         train.text("architecture", _layer_table(self.model))
@@ -101,7 +100,7 @@ class TensorBoard(keras.callbacks.Callback):
         self.flush()
 
     def on_train_end(self, logs=None):
-        write_success(self._files[""])
+        self._files[""].success()
         self.close()
 
     def flush(self) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -39,6 +40,18 @@ class Position:
         return f"after epoch {self.epochs}" if self.epochs else "at the start"
 
 
+class Snapshot(NamedTuple):
+    """The parts of a checkpoint that a validation changes.
+
+    Attributes:
+        metrics: the values of the variables of the epoch's metrics.
+        events: the sizes of TensorBoard's files in bytes, from `event_sizes`.
+    """
+
+    metrics: list[np.ndarray]
+    events: dict[str, int]
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """Everything that a training needs to continue as if it had not stopped.
@@ -46,7 +59,7 @@ class Checkpoint:
     Attributes:
         position: where it continues.
         history: one row of metrics per completed epoch.
-        events: the sizes of TensorBoard's files in bytes, from `event_sizes`.
+        events: see `Snapshot`.
         variables: the values of all variables of the "model" (with dropout's seeds), of the "optimizer" (with loss
             scale and averages) and of the epoch's "metrics".
     """
@@ -57,11 +70,7 @@ class Checkpoint:
     variables: dict[str, list[np.ndarray]]
 
     def restore(self, model: keras.Model) -> None:
-        """Assigns the values to a compiled model and its optimizer.
-
-        Raises:
-            InputError: the checkpoint is of another network or another optimizer.
-        """
+        """Assigns the values to a compiled model and its optimizer; raises InputError if they do not fit."""
         _assign(model.variables, self.variables["model"])
         _assign(model.optimizer.variables, self.variables["optimizer"])
 
@@ -92,15 +101,8 @@ class Checkpoints:
         """All checkpoint files, the oldest first."""
         return sorted(self.folder.glob("epoch-*.npz"), key=_position)
 
-    def write(
-        self,
-        position: Position,
-        model: keras.Model,
-        metrics: Sequence[np.ndarray],
-        history: list[dict[str, float]],
-        events: dict[str, int],
-    ) -> None:
-        """Writes a checkpoint of a compiled model, and deletes older ones; for the arguments see `Checkpoint`.
+    def write(self, position: Position, model: keras.Model, history: Sequence[dict], snapshot: Snapshot) -> None:
+        """Writes a checkpoint of a compiled model, and deletes older ones; for `history` see `Checkpoint`.
 
         Raises:
             NotFiniteError: a weight is not finite; nothing was written.
@@ -108,8 +110,8 @@ class Checkpoints:
         """
         step = f"-step-{position.step:06d}" if position.step else ""
         file_name = f"epoch-{position.epochs:04d}{step}.npz"
-        groups = {"model": model.variables, "optimizer": model.optimizer.variables, "metrics": metrics}
-        progress = {"epochs": position.epochs, "step": position.step, "history": history, "events": events}
+        groups = {"model": model.variables, "optimizer": model.optimizer.variables, "metrics": snapshot.metrics}
+        progress = {"position": astuple(position), "history": history, "events": snapshot.events}
         with atomic_write(self.folder / file_name) as file, zipfile.ZipFile(file, "w") as archive:
             for group, variables in groups.items():
                 for number, variable in enumerate(variables):
@@ -170,9 +172,7 @@ def _read(file: Path) -> Checkpoint:
             name: sum(key.startswith(f"{name}/") for key in archive) for name in ("model", "optimizer", "metrics")
         }
         variables = {name: [archive[f"{name}/{number}"] for number in range(count)] for name, count in counts.items()}
-    return Checkpoint(
-        Position(progress["epochs"], progress["step"]), progress["history"], progress["events"], variables
-    )
+    return Checkpoint(Position(*progress["position"]), progress["history"], progress["events"], variables)
 
 
 def _assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:

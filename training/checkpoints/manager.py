@@ -5,24 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import numpy as np
 
-from kerascnn.training.callbacks.csv_history import HistoryFile
+from kerascnn.training.callbacks.epoch_files import HistoryFile
 from kerascnn.training.callbacks.event_files import event_sizes, sync_events
 from kerascnn.training.callbacks.nan_guard import NaNGuard
-from kerascnn.training.checkpoints.files import Checkpoint, Checkpoints, NotFiniteError, Position
+from kerascnn.training.checkpoints.files import Checkpoint, Checkpoints, NotFiniteError, Position, Snapshot
 from kerascnn.training.run_config import RunConfig
 from kerascnn.training.run_folder import RunFolder
-
-
-class Snapshot(NamedTuple):
-    """The parts of a `Checkpoint` that a validation changes: the values of the metrics, and TensorBoard's files."""
-
-    metrics: list[np.ndarray]
-    events: dict[str, int]
 
 
 class CheckpointManager:
@@ -31,12 +23,7 @@ class CheckpointManager:
     It calls the method `flush` of callbacks that have one, as TensorBoard's do, before it reads their files.
 
     Args:
-        folder: of the run.
-        model: compiled.
-        history: its rows are part of the checkpoint.
-        callbacks: all callbacks of the training.
-        nan_guard: of the training.
-        run_config: has the interval.
+        folder, model, history, callbacks, nan_guard, run_config: of the training.
         checkpoint: the one that the training resumes from; None at the start.
 
     Attributes:
@@ -81,11 +68,7 @@ class CheckpointManager:
         return Snapshot(_metric_values(self.model), event_sizes(self.events))
 
     def save(self, position: Position, snapshot: Snapshot | None = None) -> None:
-        """Writes a checkpoint, if the position has none yet.
-
-        Args:
-            position: where a training continues from it.
-            snapshot: from the time when the position was reached; None for now.
+        """Writes a checkpoint, if the position has none yet; `snapshot` is from the time when it was reached.
 
         Raises:
             TrainingDivergedError: the loss or a weight is not finite; nothing was written.
@@ -94,10 +77,10 @@ class CheckpointManager:
         self.nan_guard.check()
         if position == self.saved:
             return
-        metrics, events = snapshot or self.snapshot()
+        snapshot = snapshot or self.snapshot()
         sync_events(self.events)
         try:
-            self.checkpoints.write(position, self.model, metrics, self.history.rows[: position.epochs], events)
+            self.checkpoints.write(position, self.model, self.history.rows[: position.epochs], snapshot)
         except NotFiniteError:
             raise self.nan_guard.report(self.nan_guard.newest, None) from None
         self.saved, self._written = position, time.monotonic()
@@ -119,11 +102,7 @@ class WorkerCheckpointManager:
         return Snapshot(_metric_values(self.model), {})
 
     def save(self, position: Position, snapshot: Snapshot | None = None) -> None:
-        """Takes part when the chief's manager does the same.
-
-        Raises:
-            TrainingDivergedError: the loss is not finite.
-        """
+        """Takes part when the chief saves; raises TrainingDivergedError if the loss is not finite."""
         self.nan_guard.check()
         if position != self.saved and snapshot is None:
             self.snapshot()

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kerascnn.training.callbacks.event_files import EventFile
-from kerascnn.training.callbacks.hparams import flatten, write_hparams_row, write_success
+from kerascnn.training.callbacks.event_files import EventFile, flatten
 from kerascnn.training.search.journal import Record
 from kerascnn.training.search.plan import SearchConfig, SearchFolder
 
@@ -36,12 +35,12 @@ def write_hparams(folder: SearchFolder, plan: SearchConfig, records: Sequence[Re
         if record.score is None:
             continue
         events = EventFile(folder.tensorboard / f"{record.number:04d}")
-        write_hparams_row(events, _values(record, plan), titles, first=[one.field for one in plan.space.parameters])
+        events.hparams(_values(record, plan), titles, first=[one.field for one in plan.space.parameters])
         for row in record.curve:
             events.scalar(plan.objective.name, row[plan.objective.name], int(row["epoch"]))
         for name, value in zip(SPENT, (len(record.curve), record.seconds, record.images), strict=True):
             events.scalar(f"spent/{name}", float(value), len(record.curve))
-        write_success(events)
+        events.success()
         events.close()
     events = EventFile(folder.tensorboard)
     for plot in plots:

@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 
 
 class WorkerLostError(RuntimeError):
-    """A training ended because another worker ended.
-
-    Attributes:
-        folder: the run folder, if this worker has one.
-    """
+    """A training ended because another worker ended; `folder` is the run folder, if this worker has one."""
 
     folder: RunFolder | None = None
 
@@ -69,7 +65,7 @@ class Devices:
         """The number of images of a batch that this worker gets.
 
         Raises:
-            InputError: the batch cannot be divided into equal shares, which the mean of the gradients requires.
+            InputError: the batch cannot be divided into equal shares.
         """
         if batch_size % self.replicas:
             lower = batch_size - batch_size % self.replicas
@@ -81,15 +77,7 @@ class Devices:
         return batch_size // self.workers
 
     def training(self, batches: tf.data.Dataset, batch_size: int) -> Any:
-        """Distributes this worker's training batches over its devices.
-
-        Args:
-            batches: all of `share(batch_size)` images.
-            batch_size: over all workers.
-
-        Returns:
-            An argument for Keras' `fit`; the batches themselves on one device.
-        """
+        """Distributes this worker's training batches, of `share(batch_size)` images, over its devices for `fit`."""
         if self.replicas == 1:
             return batches
         if self.replicas > self.workers:
@@ -102,11 +90,7 @@ class Devices:
 
         Args:
             batches: every `workers`-th image, from number `worker` on, in batches of any size.
-            batch_size: over all workers.
-            images: their number over all workers.
-
-        Returns:
-            An argument for Keras' `evaluate`; the batches themselves on one device.
+            batch_size, images: over all workers.
 
         Raises:
             InputError: there are fewer images than devices.
@@ -135,11 +119,7 @@ class Devices:
 
     @contextlib.contextmanager
     def chief_first(self) -> Iterator[None]:
-        """Runs the body on the chief, and then on the other workers.
-
-        Raises:
-            WorkerLostError: the chief did not complete it.
-        """
+        """Runs the body on the chief, then on the others; raises WorkerLostError if the chief did not complete it."""
         with self.detecting_lost_workers():
             if not self.chief:
                 self.any(False)
@@ -149,11 +129,7 @@ class Devices:
 
     @contextlib.contextmanager
     def detecting_lost_workers(self) -> Iterator[None]:
-        """Converts TensorFlow's errors about other workers to WorkerLostError.
-
-        Raises:
-            WorkerLostError: another worker ended, or cannot be reached.
-        """
+        """Raises WorkerLostError in place of TensorFlow's errors, if another worker ended or cannot be reached."""
         import tensorflow as tf
 
         names = ("UnavailableError", "AbortedError", "DeadlineExceededError", "InternalError", "CancelledError")

@@ -1,15 +1,42 @@
-"""The models of the best epochs."""
+"""Files that are written after every epoch: the history of the metrics, and the best models."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 
-from kerascnn.files.atomic import atomic_path
+from kerascnn.files.atomic import atomic_path, atomic_write
 from kerascnn.training.fine_tuning.gradual_unfreezing import all_trainable
 from kerascnn.training.schedules import MAIN_ACCURACY
+
+
+class HistoryFile(keras.callbacks.Callback):
+    """Writes the metrics of all epochs to a CSV file that is complete at any time; `rows` are the epochs before."""
+
+    def __init__(self, file: Path, rows: list[dict[str, float]]):
+        super().__init__()
+        self.file = file
+        self.rows = list(rows)
+
+    def on_train_begin(self, logs=None):
+        # Removes rows of epochs that are trained again.
+        self._write()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.rows.append({"epoch": epoch, **logs})
+        self._write()
+
+    def _write(self) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, ["epoch", *sorted({name for row in self.rows for name in row} - {"epoch"})])
+        writer.writeheader()
+        writer.writerows(self.rows)
+        with atomic_write(self.file) as file:
+            file.write(text.getvalue().encode())
 
 
 class BestModels(keras.callbacks.Callback):
@@ -19,9 +46,9 @@ class BestModels(keras.callbacks.Callback):
     earlier counts as better.
 
     Args:
-        folder: gets the files.
+        folder: of the files.
         count: the number of models.
-        accuracies: the main classifier's validation accuracy after each epoch so far.
+        accuracies: the main classifier's validation accuracy after each earlier epoch.
     """
 
     def __init__(self, folder: Path, count: int, accuracies: Sequence[float]):

@@ -314,7 +314,7 @@ def test_a_stopped_training_says_how_to_go_on(how, forks, tmp_path):
     assert started.wait(60) == 130
     [run] = (out / "runs").iterdir()
     said = started.said()
-    assert f"Go on with: kerascnn train --resume {run}" in said
+    assert f"Resume with: kerascnn train --resume {run}" in said
     assert "Traceback" not in said
     states = sorted(file.name for file in (run / "checkpoints").glob("epoch-*.npz"))
     assert states[-1] >= "epoch-0001"

@@ -10,8 +10,8 @@ import keras
 
 from kerascnn.training.batches import Batches
 from kerascnn.training.callbacks.throughput import DataWaitTimer
-from kerascnn.training.checkpoints.files import Position, State
-from kerascnn.training.checkpoints.manager import CheckpointManager, Snapshot, WorkerCheckpointManager
+from kerascnn.training.checkpoints.files import Checkpoint, Position, Snapshot
+from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheckpointManager
 from kerascnn.training.checkpoints.signals import StopRequest
 from kerascnn.training.strategy import Devices
 
@@ -45,7 +45,7 @@ class Loop:
         callbacks: Sequence[keras.callbacks.Callback],
         checkpoint_manager: CheckpointManager | WorkerCheckpointManager,
         stop: StopRequest,
-        state: State | None,
+        state: Checkpoint | None,
         devices: Devices,
         waiting: DataWaitTimer,
     ):
@@ -93,7 +93,7 @@ class Loop:
         try:
             if in_order:
                 self._tell("put_back")
-                self.checkpoint_manager.keep(self.position, self._steps_done)
+                self.checkpoint_manager.save(self.position, self._steps_done)
         finally:
             # What went wrong first is what is told.
             with contextlib.suppress(Exception):
@@ -115,14 +115,14 @@ class Loop:
             self._step(epoch, step, iterator)
             if self.model.stop_training:
                 break
-        self.checkpoint_manager.watch.look()
-        self._steps_done = self.checkpoint_manager.moment()
+        self.checkpoint_manager.nan_guard.check()
+        self._steps_done = self.checkpoint_manager.snapshot()
         figures = {name: float(value) for name, value in self.model.get_metrics_result().items()}
         measured = self.model.evaluate(self.batches.validation, callbacks=self.calls, return_dict=True, verbose=0)
         figures.update({f"val_{name}": value for name, value in measured.items()})
         self.calls.on_epoch_end(epoch, figures)
         self.position, self._steps_done = Position(epoch + 1), None
-        self.checkpoint_manager.keep(self.position)
+        self.checkpoint_manager.save(self.position)
         if any(self.devices.any(self.stop.requested)):
             raise KeyboardInterrupt
         return figures
@@ -130,7 +130,7 @@ class Loop:
     def _step(self, epoch: int, step: int, iterator: Any) -> None:
         self.calls.on_train_batch_begin(step)
         figures = self.model.train_function(iterator)
-        self.checkpoint_manager.watch.add(self.position, figures["loss"])
+        self.checkpoint_manager.nan_guard.add(self.position, figures["loss"])
         self.position = Position(epoch, step + 1)
         # Not by the list of callbacks, which would wait for the figures of every step.
         for callback in self.calls.callbacks:
@@ -139,7 +139,7 @@ class Loop:
         if stop:
             raise KeyboardInterrupt
         if due:
-            self.checkpoint_manager.keep(self.position)
+            self.checkpoint_manager.save(self.position)
 
     def _asked(self, step: int) -> tuple[bool, bool]:
         """Whether the training is to stop, and whether its state is to be written."""

@@ -21,13 +21,12 @@ from kerascnn.files.atomic import atomic_path
 from kerascnn.files.disk_space import refusal
 from kerascnn.training.assembly import assemble, build, callbacks_for, compile_for
 from kerascnn.training.batches import Batches, batches_for, steps_per_epoch
-from kerascnn.training.callbacks.best_models import BestModels
-from kerascnn.training.callbacks.csv_history import HistoryFile
-from kerascnn.training.callbacks.defaults import logging_callbacks
-from kerascnn.training.callbacks.events import cut_events
-from kerascnn.training.callbacks.nan_guard import NaNGuard, TrainingDivergedError, diverged
+from kerascnn.training.callbacks.epoch_files import BestModels, HistoryFile
+from kerascnn.training.callbacks.event_files import cut_events
+from kerascnn.training.callbacks.nan_guard import NaNGuard, TrainingDivergedError, diverged_error
+from kerascnn.training.callbacks.tensorboard import logging_callbacks
 from kerascnn.training.callbacks.throughput import DataWaitTimer, ThroughputMonitor
-from kerascnn.training.checkpoints.files import Checkpoints, Position, State
+from kerascnn.training.checkpoints.files import Checkpoint, Checkpoints, Position
 from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheckpointManager
 from kerascnn.training.checkpoints.signals import StopRequest
 from kerascnn.training.fine_tuning.gradual_unfreezing import plan
@@ -143,7 +142,7 @@ def train(
     """
     devices = devices or choose_devices()
     if not isinstance(data, DataSet):
-        with devices.in_turn():
+        with devices.chief_first():
             data = load(data, limit=limit)
     recipe = resolved(recipe, data, model)
     devices.share(recipe.batch_size)
@@ -194,7 +193,7 @@ def resume(
     run_config = run_config or folder.read_run_config()
     folder.check_data(data)
     # The chief first: it puts the folder in order.
-    with devices.in_turn():
+    with devices.chief_first():
         state = _newest_state(folder, tell, devices)
     with devices.scope():
         model = (
@@ -204,7 +203,7 @@ def resume(
     return _fit(model, recipe, data, batches, folder, state, callbacks, run_config, devices, profile)
 
 
-def _newest_state(folder: RunFolder, tell: Callable[[str], None], devices: Devices) -> State | None:
+def _newest_state(folder: RunFolder, tell: Callable[[str], None], devices: Devices) -> Checkpoint | None:
     checkpoints = Checkpoints(folder.checkpoints)
     if devices.chief:
         checkpoints.clear_partial()
@@ -225,7 +224,7 @@ def _new_model(recipe: Recipe, data: DataSet, run_config: RunConfig, own: keras.
 
 
 def _model_of(
-    state: State, recipe: Recipe, data: DataSet, run_config: RunConfig, own: keras.Model | None
+    state: Checkpoint, recipe: Recipe, data: DataSet, run_config: RunConfig, own: keras.Model | None
 ) -> keras.Model:
     _seed(recipe, run_config)
     with under_policy(recipe.precision):
@@ -263,7 +262,7 @@ def _fit(
     data: DataSet,
     batches: Batches,
     folder: RunFolder,
-    state: State | None,
+    state: Checkpoint | None,
     callbacks: Sequence[keras.callbacks.Callback],
     run_config: RunConfig,
     devices: Devices,
@@ -280,14 +279,14 @@ def _fit(
     everything = [pace, best, *rules, history, *watching, *callbacks] if devices.chief else [*rules, *callbacks]
 
     def report(before: Position, loss: float | None) -> TrainingDivergedError:
-        return diverged(before, loss, recipe, data, folder.path / "not_finite.txt", checkpoint_manager.newest)
+        return diverged_error(before, loss, recipe, data, folder.path / "not_finite.txt", checkpoint_manager.newest)
 
     watch = NaNGuard(report)
     checkpoint_manager: CheckpointManager | WorkerCheckpointManager = WorkerCheckpointManager(model, watch, state)
     if devices.chief:
         checkpoint_manager = CheckpointManager(folder, model, history, everything, watch, run_config, state)
     try:
-        with StopRequest(everything) as stop, devices.watching():
+        with StopRequest(everything) as stop, devices.detecting_lost_workers():
             Loop(model, batches, recipe.epochs, everything, checkpoint_manager, stop, state, devices, waiting).run()
         if stop.requested:
             raise KeyboardInterrupt
@@ -295,7 +294,7 @@ def _fit(
             with atomic_path(folder.model_file) as partial:
                 model.save(partial)
     except KeyboardInterrupt:
-        raise TrainingInterruptedError(folder, checkpoint_manager.kept) from None
+        raise TrainingInterruptedError(folder, checkpoint_manager.saved) from None
     except WorkerLostError as lost:
         lost.folder = folder if devices.chief else None
         raise
@@ -304,7 +303,7 @@ def _fit(
         if reason is None:
             raise
         raise InputError(
-            f"{folder.path} cannot be written: {reason}; it keeps the state {checkpoint_manager.kept}, "
+            f"{folder.path} cannot be written: {reason}; it keeps the state {checkpoint_manager.saved}, "
             "from which the run can go on when there is room."
         ) from None
     if devices.chief and devices.replicas > 1:

@@ -1,6 +1,6 @@
-"""The `kerascnn` command: one thin function a subcommand, in a module for each group of subcommands.
+"""The `kerascnn` command: one module per group of subcommands, and one function per subcommand.
 
-Nothing heavy is imported here; each subcommand imports what it needs, so that `--help` is instant.
+Each subcommand imports what it needs, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -28,14 +28,17 @@ from kerascnn.cli.arguments import Parser, Subcommands
 from kerascnn.cli.exit_codes import INTERRUPTED, USAGE_ERROR
 from kerascnn.errors import InputError
 
+GROUPS = (networks, datasets, training, tuning, evaluating, exporting)
+GROUPS += (predicting, explaining, embedding, experimenting, converting)
+
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command line and ends the process with its status."""
+    """Runs a command line and exits with its status."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         options = _parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
-        # A scheduler's request to stop is treated as the user's.
+        # Schedulers stop a job with SIGTERM, which is handled like Ctrl-C.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         status = options.run(options)
     except InputError as error:
@@ -45,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
         print("kerascnn: stopped.", file=sys.stderr)
         status = INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output left, as `head` does; nothing more can be said.
+        # The reader of the output, such as `head`, has ended, and nothing more can be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = 0
     sys.exit(status)
@@ -59,10 +62,6 @@ def _parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"kerascnn {kerascnn.__version__}")
     subcommands = Subcommands(parser)
-    groups = (
-        *(networks, datasets, training, tuning, evaluating, exporting),
-        *(predicting, explaining, embedding, experimenting, converting),
-    )
-    for group in groups:
+    for group in GROUPS:
         group.add_subcommands(subcommands)
     return parser

@@ -1,8 +1,6 @@
-"""What the command's exit status says."""
+"""Exit codes of the command."""
 
-EXPORT_DISAGREES = 1
-IMAGES_SKIPPED = 1
-NO_TRIAL_SUCCEEDED = 1
+EXPORT_DISAGREES = IMAGES_SKIPPED = NO_TRIAL_SUCCEEDED = 1
 USAGE_ERROR = 2
 WORKER_LOST = 3
 INTERRUPTED = 130

@@ -1,12 +1,10 @@
-"""What most subcommands do first: start TensorFlow, find the data, and what all do last: print."""
+"""Steps that subcommands share: start TensorFlow, load the data, print JSON and messages."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,34 +14,28 @@ if TYPE_CHECKING:
     from kerascnn.data import DataSet
 
 
-# What Keras imports where it is installed, in a fifth of the time of a start, for parts of it that no subcommand uses.
+# Keras imports these if they are installed, which takes a fifth of the start, and no subcommand uses those parts of it.
 NOT_NEEDED = ("matplotlib.pyplot", "sklearn")
 
 
 def start_tensorflow() -> None:
-    """Imports TensorFlow, and Keras with it, without what it has to say about this processor."""
+    """Imports TensorFlow and Keras, without their messages about the CPU and without `NOT_NEEDED`."""
     from kerascnn.native_output import discarded_stderr
 
-    with discarded_stderr(), _refused(NOT_NEEDED):
-        import keras  # noqa: F401
-        import tensorflow  # noqa: F401
-
-
-@contextlib.contextmanager
-def _refused(modules: Sequence[str]) -> Iterator[None]:
-    """Meanwhile these are as if they were not installed, but for those that are imported already."""
-    refused = [name for name in modules if name not in sys.modules]
-    # Python refuses to import a module that is None.
-    sys.modules.update(dict.fromkeys(refused))
+    hidden = [name for name in NOT_NEEDED if name not in sys.modules]
+    # Python raises ImportError for a module that is None.
+    sys.modules.update(dict.fromkeys(hidden))
     try:
-        yield
+        with discarded_stderr():
+            import keras  # noqa: F401
+            import tensorflow  # noqa: F401
     finally:
-        for name in refused:
+        for name in hidden:
             del sys.modules[name]
 
 
 def load(source: str, limit: int | None) -> DataSet:
-    """The data, with what was found in them told on standard error."""
+    """Loads the data, and reports on standard error what was found."""
     from kerascnn import data
     from kerascnn.cli.ingestion_report import say
     from kerascnn.console import messages, track, track_bytes
@@ -58,38 +50,45 @@ def load(source: str, limit: int | None) -> DataSet:
 
 
 def data_of(options: argparse.Namespace, *models: Path) -> tuple[str, int | None]:
-    """The data that were asked for, or those that the models' run folders name."""
+    """The source and limit of `--data` and `--limit`, or those of the models' run folders.
+
+    Raises:
+        InputError: a model is missing, or the run folders name no data, or different data.
+    """
     for model in models:
         if not model.exists():
             raise InputError(f"there is no model at {model}.")
     if options.data:
         return options.data, options.limit
-    named = {found: model for model in models if (found := _data_of_run(model))}
-    if not named:
-        raise InputError(f"{models[0]} lies in no run folder that names its data; say --data SOURCE.")
-    (source, limit), *others = named
+    from kerascnn.training import RunFolder
+
+    sources = {}
+    for model in models:
+        if folder := RunFolder.around(model):
+            _, source, limit, _ = folder.read_recipe()
+            sources[source, limit] = model
+    if not sources:
+        raise InputError(f"{models[0]} is in no run folder that names its data; use --data SOURCE.")
+    (source, limit), *others = sources
     if others:
         raise InputError(
-            f"{named[source, limit]} and {named[others[0]]} were trained on other images; say --data SOURCE."
+            f"{sources[source, limit]} and {sources[others[0]]} were trained on different images; use --data SOURCE."
         )
     return source, options.limit or limit
 
 
-def _data_of_run(model: Path) -> tuple[str, int | None] | None:
-    from kerascnn.training import RunFolder
+def print_message(text: str) -> None:
+    """Prints a text on standard error without markup or line breaks."""
+    from kerascnn.console import messages
 
-    folder = RunFolder.around(model)
-    if folder is None:
-        return None
-    _, source, limit, _ = folder.read_recipe()
-    return source, limit
+    messages().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """Prints a value for machines."""
+    """Prints a value as indented JSON."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def print_json_line(value: Any) -> None:
-    """Prints a value for machines that read line by line."""
+    """Prints a value as one line of JSON."""
     print(json.dumps(value, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""The papers' experiments: which trainings each is made of, and what of them is set beside the published figures."""
+"""The papers' experiments: the trainings of each, and their comparison with the published results."""
 
 from kerascnn.experiments.catalog import EXPERIMENTS, find
 from kerascnn.experiments.experiment import Arm, Claim, Experiment, Scale

@@ -1,4 +1,4 @@
-"""The experiments, as data. Published figures are in percent of images."""
+"""The experiments of the papers, as data. Published errors are in percent of images."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ GOING_DEEPER = "Szegedy et al., Going Deeper with Convolutions, 2014"
 
 CIFAR = "keras:cifar10"
 
-# Quarters of CIFAR's images: deep networks in minutes on a processor.
+# CIFAR's images at half their height and width: deep networks train in minutes on a CPU.
 SMALL_CIFAR = ("image_size=16", "epochs=6", "batch_size=32", "augmentation.pad=2")
+SMALL_RESNET20 = Scale("resnet_small", "resnet20", SMALL_CIFAR, data=CIFAR, limit=1200)
 
-# As few pixels as GoogLeNet without auxiliary classifiers takes.
+# The smallest images that GoogLeNet without auxiliary classifiers takes.
 SMALL_GOOGLENET = ("image_size=32", "batch_size=32", "augmentation.crop_area=[0.5, 1.0]", "pixels.crop_fraction=1.0")
+
+NO_HEADS = "auxiliary_heads.use=false"
+WITHOUT_BN = ("model_arguments={batch_norm: false}",)
+WITH_BN = ("model_arguments={batch_norm: true}",)
 
 TOO_SHORT = "its few hundred steps are less than a hundredth of the paper's 64,000, in which the order is settled"
 
@@ -34,35 +39,26 @@ EXPERIMENTS: dict[str, Experiment] = {
         small=Scale("resnet_small", settings=(*SMALL_CIFAR, "epochs=8"), data=CIFAR, limit=2400),
         full=Scale(data=CIFAR),
         claims=(
-            Claim("plain-56 has the higher training error than plain-20", "plain-20", "plain-56", "training error"),
-            Claim("plain-56 has the higher test error than plain-20", "plain-20", "plain-56"),
-            Claim("ResNet-56 has the lower test error than ResNet-20", "ResNet-56", "ResNet-20"),
+            Claim("plain-56 has a higher training error than plain-20", "plain-20", "plain-56", "training error"),
+            Claim("plain-56 has a higher test error than plain-20", "plain-20", "plain-56"),
+            Claim("ResNet-56 has a lower test error than ResNet-20", "ResNet-56", "ResNet-20"),
         ),
         small_cannot=f"that ResNet-56 ends better than ResNet-20: {TOO_SHORT}",
-        remarks=("The paper draws the plain networks' errors and does not print them.",),
+        notes=("The paper draws the plain networks' errors and does not print them.",),
     ),
     "auxiliary-heads": Experiment(
         about="do GoogLeNet's auxiliary classifiers help?",
         paper=f"{GOING_DEEPER}, section 5; {RETHINKING}, section 4",
         published_on="ImageNet",
-        arms=(
-            Arm("with heads", settings=("auxiliary_heads.use=true",)),
-            Arm("without heads", settings=("auxiliary_heads.use=false",)),
-        ),
-        small=Scale(
-            "googlenet_small",
-            "googlenet",
-            (*SMALL_GOOGLENET, "image_size=72", "epochs=10"),
-            data=CIFAR,
-            limit=1200,
-        ),
+        arms=(Arm("with heads", settings=("auxiliary_heads.use=true",)), Arm("without heads", settings=(NO_HEADS,))),
+        small=Scale("googlenet_small", "googlenet", (*SMALL_GOOGLENET, "image_size=72", "epochs=10"), CIFAR, 1200),
         full=Scale(model="googlenet"),
         claims=(Claim("auxiliary classifiers lower the error", "with heads", "without heads"),),
         small_cannot="an effect of half a percent on a few hundred images, nor one that the later paper sees only "
         "at the end of a long training",
-        remarks=(
-            "The first paper puts the effect at about 0.5 % and finds one of the two heads enough; the second finds "
-            "none before the end of the training.",
+        notes=(
+            "The first paper estimates the effect at about 0.5 % and finds one of the two heads sufficient; the second "
+            "finds none before the end of the training.",
         ),
     ),
     "shortcuts": Experiment(
@@ -74,12 +70,9 @@ EXPERIMENTS: dict[str, Experiment] = {
             Arm("B", settings=("model_arguments={shortcut: B}",), published="24.52 / 7.46"),
             Arm("C", settings=("model_arguments={shortcut: C}",), published="24.19 / 7.40"),
         ),
-        small=Scale("resnet_small", "resnet20", SMALL_CIFAR, data=CIFAR, limit=1200),
+        small=SMALL_RESNET20,
         full=Scale(model="resnet34"),
-        claims=(
-            Claim("B has the lower error than A", "B", "A"),
-            Claim("C has the lower error than B", "C", "B"),
-        ),
+        claims=(Claim("B has a lower error than A", "B", "A"), Claim("C has a lower error than B", "C", "B")),
         small_cannot="differences of half a percent on a few hundred images, with ResNet-20 instead of ResNet-34",
     ),
     "depth": Experiment(
@@ -95,19 +88,15 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         small=Scale("resnet_small", settings=SMALL_CIFAR, data=CIFAR, limit=1200),
         full=Scale(data=CIFAR),
-        claims=(Claim("ResNet-110 has the lower error than ResNet-20", "ResNet-110", "ResNet-20"),),
+        claims=(Claim("ResNet-110 has a lower error than ResNet-20", "ResNet-110", "ResNet-20"),),
         small_cannot=f"that depth helps: {TOO_SHORT}, and deeper networks begin more slowly",
     ),
     "inception": Experiment(
-        about="what does each step from Inception v2 to v3 bring?",
+        about="how much does each step from Inception v2 to v3 improve?",
         paper=f"{RETHINKING}, table 3",
         published_on="ImageNet, 1 crop, top-1 / top-5",
         arms=(
-            Arm(
-                "Inception-v2",
-                settings=("optimizer.name=sgd", "optimizer.momentum=0.9"),
-                published="23.4",
-            ),
+            Arm("Inception-v2", settings=("optimizer.name=sgd", "optimizer.momentum=0.9"), published="23.4"),
             Arm("+ RMSProp", published="23.1 / 6.3"),
             Arm("+ label smoothing", settings=("label_smoothing=0.1",), published="22.8 / 6.1"),
             Arm(
@@ -140,9 +129,10 @@ EXPERIMENTS: dict[str, Experiment] = {
             Claim("the factorized 7x7 lowers the error", "+ factorized 7x7", "+ label smoothing"),
             Claim("batch normalization of the head lowers the error", "+ BN-auxiliary", "+ factorized 7x7"),
         ),
-        small_cannot="any of it: in a few hundred steps no arm gets away from chance, an error of 90 %",
-        remarks=(
-            "Rows add to each other. The paper's first row is by momentum SGD, with a rate that it does not give.",
+        small_cannot="any of it: after a few hundred steps no arm is better than chance, an error of 90 %",
+        notes=(
+            "Every row adds to the row before. The paper trains its first row with momentum SGD, and does not print "
+            "its learning rate.",
         ),
     ),
     "label-smoothing": Experiment(
@@ -153,10 +143,10 @@ EXPERIMENTS: dict[str, Experiment] = {
             Arm("none", settings=("label_smoothing=0.0",), published="23.1 / 6.3"),
             Arm("0.1", settings=("label_smoothing=0.1",), published="22.8 / 6.1"),
         ),
-        small=Scale("resnet_small", "resnet20", SMALL_CIFAR, data=CIFAR, limit=1200),
+        small=SMALL_RESNET20,
         full=Scale(model="inceptionv2"),
         claims=(Claim("smoothed labels lower the error", "0.1", "none"),),
-        remarks=("Training losses do not compare, because the smoothing is in them.",),
+        notes=("Training losses cannot be compared, because they include the smoothing.",),
         small_cannot="a difference of 0.3 % on a few hundred images",
     ),
     "batch-norm": Experiment(
@@ -164,109 +154,88 @@ EXPERIMENTS: dict[str, Experiment] = {
         paper=f"{BATCH_NORM}, section 4.2.2, figure 3",
         published_on="ImageNet, greatest top-1 accuracy, and steps to the first row's",
         arms=(
-            Arm("none, rate x 1", settings=("model_arguments={batch_norm: false}",), published="72.2 in 31.0M"),
-            Arm(
-                "none, rate x 5",
-                settings=("model_arguments={batch_norm: false}",),
-                learning_rate_times=5,
-                published="diverged",
-            ),
-            Arm("BN, rate x 1", settings=("model_arguments={batch_norm: true}",), published="72.7 in 13.3M"),
-            Arm(
-                "BN, rate x 5",
-                settings=("model_arguments={batch_norm: true}",),
-                learning_rate_times=5,
-                published="73.0 in 2.1M",
-            ),
-            Arm(
-                "BN, rate x 30",
-                settings=("model_arguments={batch_norm: true}",),
-                learning_rate_times=30,
-                published="74.8 in 2.7M",
-            ),
+            Arm("none, rate x 1", settings=WITHOUT_BN, published="72.2 in 31.0M"),
+            Arm("none, rate x 5", settings=WITHOUT_BN, learning_rate_times=5, published="diverged"),
+            Arm("BN, rate x 1", settings=WITH_BN, published="72.7 in 13.3M"),
+            Arm("BN, rate x 5", settings=WITH_BN, learning_rate_times=5, published="73.0 in 2.1M"),
+            Arm("BN, rate x 30", settings=WITH_BN, learning_rate_times=30, published="74.8 in 2.7M"),
         ),
         small=Scale(
             "googlenet_small",
             "googlenet",
+            # The learning rate is the paper's, for its first row.
             (
-                *SMALL_GOOGLENET,
-                *("auxiliary_heads.use=false", "epochs=5", "schedule.warmup_epochs=0", "schedule.name=constant"),
-                # The paper's, for its first row.
+                *(*SMALL_GOOGLENET, NO_HEADS, "epochs=5", "schedule.warmup_epochs=0", "schedule.name=constant"),
                 "optimizer.learning_rate=0.0015",
             ),
             data=CIFAR,
             limit=1200,
         ),
-        full=Scale(model="googlenet", settings=("auxiliary_heads.use=false",)),
+        full=Scale(model="googlenet", settings=(NO_HEADS,)),
         claims=(
             Claim(
-                "at the same rate, the normalized network has the lower training error",
-                "BN, rate x 1",
-                "none, rate x 1",
-                "training error",
+                "at the same learning rate, the normalized network has a lower training error",
+                *("BN, rate x 1", "none, rate x 1", "training error"),
             ),
-            Claim("normalized, five times the rate ends lower still", "BN, rate x 5", "BN, rate x 1", "training error"),
             Claim(
-                "at five times the rate, the normalized network has the lower training error",
-                "BN, rate x 5",
-                "none, rate x 5",
-                "training error",
+                "with normalization, the error is even lower at five times the learning rate",
+                *("BN, rate x 5", "BN, rate x 1", "training error"),
+            ),
+            Claim(
+                "at five times the learning rate, the normalized network has a lower training error",
+                *("BN, rate x 5", "none, rate x 5", "training error"),
             ),
         ),
         small_cannot="the accuracies after millions of steps, nor the divergence: for so few steps the network without "
-        "normalization bears five times the rate too",
-        remarks=(
-            "The paper's network is a variant of Inception with batch normalization, and it changes more than the rate "
-            "(no dropout, less weight decay); here GoogLeNet has batch normalization or not, and nothing else differs.",
+        "normalization also tolerates five times the learning rate",
+        notes=(
+            "The paper's network is a variant of Inception with batch normalization, and it changes more than the "
+            "learning rate (no dropout, less weight decay); here GoogLeNet has batch normalization or not, and nothing "
+            "else differs.",
         ),
     ),
     "folding": Experiment(
-        about="is a network with its batch normalization worked into the layers before it the same network?",
+        about="is a network the same after its batch normalization is folded into the layers before it?",
         paper=f"{BATCH_NORM}, section 3.1 and algorithm 2",
-        published_on="an identity: exact but for rounding",
+        published_on="an identity: exact except for rounding",
         arms=(
             Arm("ResNet-20", "resnet20", ("image_size=16",)),
-            Arm("BN-GoogLeNet", "googlenet", ("image_size=32", "model_arguments={batch_norm: true}")),
+            Arm("BN-GoogLeNet", "googlenet", ("image_size=32", *WITH_BN)),
         ),
         small=Scale(
             "resnet_small",
-            settings=("epochs=3", "batch_size=32", "precision=float32", "auxiliary_heads.use=false"),
+            settings=("epochs=3", "batch_size=32", "precision=float32", NO_HEADS),
             data=CIFAR,
             limit=1200,
         ),
-        full=Scale(
-            "cifar_resnet", settings=("precision=float32", "image_size=32", "auxiliary_heads.use=false"), data=CIFAR
-        ),
-        remarks=("The identity is of any weights, so the small scale shows it as well as the full one.",),
+        full=Scale("cifar_resnet", settings=("precision=float32", "image_size=32", NO_HEADS), data=CIFAR),
+        notes=("The identity holds for any weights, so the small scale shows it as well as the full one.",),
         measure="folding",
     ),
     "crops": Experiment(
-        about="what do more crops and more models bring?",
+        about="how much do more crops and more models improve?",
         paper=f"{GOING_DEEPER}, section 7, table 3",
         published_on="ImageNet, top-5",
         arms=(Arm("GoogLeNet"),),
         small=Scale(
             "googlenet_small",
             "googlenet",
-            (*SMALL_GOOGLENET, "model_arguments={batch_norm: true}", "auxiliary_heads.use=false", "epochs=5"),
+            (*SMALL_GOOGLENET, *WITH_BN, NO_HEADS, "epochs=5"),
             data=CIFAR,
             limit=1200,
             seeds=(0, 1, 2),
         ),
         full=Scale(model="googlenet", seeds=(0, 1, 2, 3, 4, 5, 6)),
-        small_cannot="the published gains: its networks are hardly trained, and images of 32 pixels leave crops "
-        "little to choose from",
+        small_cannot="the published gains: its networks are hardly trained, and crops of images of 32 pixels "
+        "hardly differ",
         measure="crops",
-        remarks=("The paper's models differ in the sampling of images and in their order; here in their seeds.",),
+        notes=("The paper's models differ in the sampling and the order of images; here they differ in their seeds.",),
     ),
 }
 
 
 def find(name: str) -> Experiment:
-    """The experiment called `name`.
-
-    Raises:
-        InputError: there is none.
+    """The experiment called `name`; raises InputError if there is none.
 
     Example:
         >>> find("depth").arms[0].name

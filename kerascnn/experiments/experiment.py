@@ -1,4 +1,4 @@
-"""What an experiment is: data."""
+"""The definition of an experiment, as data."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Literal
 from kerascnn.errors import InputError
 from kerascnn.training.recipe.recipe import Recipe
 
-Figure = Literal["training error", "top-1 error"]
+ErrorMetric = Literal["training error", "top-1 error"]
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One of the trainings that are set beside each other.
+    """One of the trainings that an experiment compares.
 
     Attributes:
         name: in tables, plots and folders.
-        model: the network; empty where the scale names one for all arms.
-        settings: what distinguishes the arm, as `Recipe.with_settings` takes it.
-        learning_rate_times: what the recipe's learning rate is multiplied by.
-        published: the paper's figure, as it is to be printed.
+        model: the network; empty if the scale names one for all arms.
+        settings: the arm's difference from the others, for `Recipe.with_settings`.
+        learning_rate_times: a factor on the recipe's learning rate.
+        published: the paper's result, as text.
     """
 
     name: str
@@ -33,15 +33,15 @@ class Arm:
 
 @dataclass(frozen=True)
 class Scale:
-    """How large an experiment is run.
+    """The size of an experiment.
 
     Attributes:
         recipe: of all arms; empty for the paper's recipe of each arm's network.
-        model: the network of the arms that name none.
-        settings: what is changed in the recipe.
-        data: where the images come from where the user does not say; None where the user has to.
-        limit: the most images.
-        seeds: a training of every arm for each.
+        model: the network of arms that name none.
+        settings: changes of the recipe.
+        data: the default source of images; None if the user must name one.
+        limit: the maximal number of images.
+        seeds: every arm is trained with each.
     """
 
     recipe: str = ""
@@ -54,18 +54,12 @@ class Scale:
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says of two arms: one has the smaller error.
+    """A claim of the paper: the arm `better` has a smaller final error than the arm `worse`."""
 
-    Attributes:
-        words: the claim, as a sentence without its full stop.
-        better, worse: the arms' names.
-        figure: which error, at the end of the training.
-    """
-
-    words: str
+    text: str
     better: str
     worse: str
-    figure: Figure = "top-1 error"
+    metric: ErrorMetric = "top-1 error"
 
 
 @dataclass(frozen=True)
@@ -73,16 +67,16 @@ class Experiment:
     """An experiment of a paper.
 
     Attributes:
-        about: what is asked, in a line.
-        paper: authors, title, year and the place of the figures.
-        published_on: what the published figures are of.
-        arms: in the order in which they are run.
+        about: the question, in one line.
+        paper: authors, title, year, and the section of the results.
+        published_on: the data and protocol of the published results.
+        arms: in the order of training.
         small, full: the two scales.
-        claims: what is compared.
-        small_cannot: what the small scale cannot show, and why; empty where there is nothing.
-        measure: what the table is of: "errors"; "folding", batch normalization worked into the layers before it;
+        claims: the paper's claims about two arms.
+        small_cannot: what the small scale cannot show, and why; empty if there is nothing.
+        measure: the kind of table: "errors" by arm; "folding" of batch normalization into the layers before it;
             "crops", errors by the number of models and crops.
-        remarks: what the paper says in words, or does otherwise than this experiment.
+        notes: further statements of the paper, and differences of this experiment.
     """
 
     about: str
@@ -94,26 +88,17 @@ class Experiment:
     small_cannot: str = ""
     claims: tuple[Claim, ...] = ()
     measure: Literal["errors", "folding", "crops"] = "errors"
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def scale(self, name: str) -> Scale:
-        """The scale called "small" or "full".
-
-        Raises:
-            InputError: there is no such scale.
-        """
+        """The scale called "small" or "full"; raises InputError for other names."""
         if name not in ("small", "full"):
             raise InputError(f"an experiment has the scales 'small' and 'full', not '{name}'.")
         return self.small if name == "small" else self.full
 
 
 def recipe_of(arm: Arm, scale: Scale, seed: int, settings: Iterable[str] = ()) -> Recipe:
-    """What an arm is trained by.
-
-    Args:
-        arm, scale: of one experiment.
-        seed: of everything random.
-        settings: more changes, as `Recipe.with_settings` takes them.
+    """The recipe of an arm, with further changes for `Recipe.with_settings`.
 
     Example:
         >>> degradation = EXPERIMENTS["degradation"]
@@ -123,5 +108,5 @@ def recipe_of(arm: Arm, scale: Scale, seed: int, settings: Iterable[str] = ()) -
     model = arm.model or scale.model
     recipe = Recipe.load(scale.recipe or model).with_values(model=model, seed=seed)
     recipe = recipe.with_settings((*scale.settings, *arm.settings, *settings))
-    rate = recipe.optimizer.learning_rate * arm.learning_rate_times
-    return replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=rate))
+    learning_rate = recipe.optimizer.learning_rate * arm.learning_rate_times
+    return replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=learning_rate))

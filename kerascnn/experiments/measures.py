@@ -1,4 +1,4 @@
-"""What of an experiment's trainings is set beside the published figures."""
+"""Measurements of an experiment's trainings, for a table next to the published results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from kerascnn.data.dataset import DataSet
 from kerascnn.evaluation import KerasPredictor, Protocol, evaluate, open_predictor
-from kerascnn.evaluation.comparison import McNemar, mcnemar
+from kerascnn.evaluation.comparison import mcnemar
 from kerascnn.evaluation.metrics import top_error
 from kerascnn.evaluation.predictors import load_keras
 from kerascnn.evaluation.scores import Scores
@@ -19,7 +19,7 @@ from kerascnn.experiments.experiment import Claim, Experiment
 from kerascnn.experiments.runs import ArmRun
 from kerascnn.files.progress import Track
 
-# Of table 3 of GoogLeNet's paper: top-5 errors in percent by models and crops.
+# Table 3 of GoogLeNet's paper: top-5 errors in percent by models and crops.
 PUBLISHED_CROPS = {(1, 1): 10.07, (1, 10): 9.15, (1, 144): 7.89, (7, 1): 8.09, (7, 10): 7.62, (7, 144): 6.67}
 
 DASH = "–"
@@ -27,73 +27,66 @@ DASH = "–"
 
 @dataclass(frozen=True)
 class Measured:
-    """A table, and what it says of the paper's claims.
+    """The table of an experiment, and the results for the paper's claims.
 
     Attributes:
-        head: of the columns; the first is of words, the others are of figures.
-        rows: a text a column.
-        figures: the rows as plain values.
-        verdicts: a sentence a claim.
+        head: the titles of the columns; the first column is text, the others are numbers.
+        rows: one text per column.
+        values: the rows as plain values.
+        claim_results: one sentence per claim.
     """
 
     head: tuple[str, ...]
     rows: list[tuple[str, ...]]
-    figures: list[dict[str, Any]]
-    verdicts: list[str] = field(default_factory=list)
+    values: list[dict[str, Any]]
+    claim_results: list[str] = field(default_factory=list)
 
 
 def measure(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:
-    """The experiment's table.
-
-    Args:
-        experiment: says what is measured.
-        runs: every arm with every seed.
-        data: its validation images are used.
-        track: shows progress.
+    """Measures all runs of an experiment on the validation images of the data.
 
     Example:
-        >>> measure(EXPERIMENTS["depth"], runs, cifar, untracked).verdicts
-        ['ResNet-110 has the lower error than ResNet-20: measured so (31.20% and 36.80%, p = 0.012).']
+        >>> measure(EXPERIMENTS["depth"], runs, cifar, untracked).claim_results
+        ['ResNet-110 has a lower error than ResNet-20: confirmed (31.20% and 36.80%, p = 0.012).']
     """
     return MEASURES[experiment.measure](experiment, runs, data, track)
 
 
 def errors(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:
-    """Losses and errors after the last epoch, a row an arm, averaged over seeds."""
+    """Losses and errors after the last epoch, one row per arm, averaged over seeds."""
     scores = {id(run): evaluate(open_predictor(run.folder.path), data, track=track) for run in runs if not run.diverged}
-    rows, figures = [], []
+    rows, values = [], []
     for arm in experiment.arms:
-        of_arm = [run for run in runs if run.arm == arm]
-        kept = [run for run in of_arm if not run.diverged]
-        measured = [_of_run(run, scores.get(id(run))) for run in of_arm]
-        figures += measured
-        seconds = f"{np.mean([one['seconds'] for one in measured]):.0f}"
-        if len(kept) < len(of_arm):
-            rows.append((arm.name, arm.published, "diverged", "diverged", "diverged", seconds))
-            continue
-        loss = " ± ".join(f"{value:.3f}" for value in _mean_and_spread([one["training_loss"] for one in measured]))
-        error = _percent([one["training_error"] for one in measured])
-        test = (
-            str(top_error(scores[id(kept[0])])) if len(kept) == 1 else _percent([one["top1_error"] for one in measured])
-        )
-        rows.append((arm.name, arm.published, loss, error, test, seconds))
-    verdicts = [_verdict(claim, runs, scores) for claim in experiment.claims]
+        arm_runs = [run for run in runs if run.arm == arm]
+        measured = [_run_values(run, scores.get(id(run))) for run in arm_runs]
+        values += measured
+        column = {
+            name: [one.get(name) for one in measured] for name in ("training_loss", "training_error", "top1_error")
+        }
+        if any(run.diverged for run in arm_runs):
+            cells = ["diverged"] * 3
+        else:
+            loss, training, test = column.values()
+            cells = [_mean_and_deviation(loss, ".3f"), _mean_and_deviation(training, ".2%")]
+            single = len(arm_runs) == 1
+            cells.append(str(top_error(scores[id(arm_runs[0])])) if single else _mean_and_deviation(test, ".2%"))
+        rows.append((arm.name, arm.published, *cells, f"{np.mean([one['seconds'] for one in measured]):.0f}"))
     head = ("arm", "published", "training loss", "training error", "top-1 error", "s")
-    return Measured(head, rows, figures, verdicts)
+    return Measured(head, rows, values, [_claim_result(claim, runs, scores) for claim in experiment.claims])
 
 
-def _of_run(run: ArmRun, scores: Scores | None) -> dict[str, Any]:
-    figures = {
+def _run_values(run: ArmRun, scores: Scores | None) -> dict[str, Any]:
+    run_of = {
         "arm": run.arm.name,
         "seed": run.recipe.seed,
         "published": run.arm.published,
         "run": str(run.folder.path),
     }
     if scores is None:
-        return {**figures, "diverged": run.diverged, "seconds": run.seconds}
+        return {**run_of, "diverged": run.diverged, "seconds": run.seconds}
     error = top_error(scores)
     return {
-        **figures,
+        **run_of,
         "steps": run.steps,
         "training_loss": run.last("loss"),
         "training_error": 1 - run.last("top1"),
@@ -104,86 +97,79 @@ def _of_run(run: ArmRun, scores: Scores | None) -> dict[str, Any]:
     }
 
 
-def _mean_and_spread(values: list[float]) -> list[float]:
-    return [float(np.mean(values)), float(np.std(values, ddof=1))] if len(values) > 1 else values
+def _mean_and_deviation(values: list[float], form: str) -> str:
+    """The mean and, of several values, the standard deviation of a sample."""
+    statistics = [np.mean(values), np.std(values, ddof=1)] if len(values) > 1 else values
+    return " ± ".join(f"{float(value):{form}}" for value in statistics)
 
 
-def _percent(values: list[float]) -> str:
-    return " ± ".join(f"{value:.2%}" for value in _mean_and_spread(values))
-
-
-def _verdict(claim: Claim, runs: Sequence[ArmRun], scores: dict[int, Scores]) -> str:
-    """Whether what the paper says was measured; errors on test images are tested, if there is one seed."""
+def _claim_result(claim: Claim, runs: Sequence[ArmRun], scores: dict[int, Scores]) -> str:
+    """A sentence about a claim; with one seed, errors on test images are compared by McNemar's test."""
     better, worse = ([run for run in runs if run.arm.name == name] for name in (claim.better, claim.worse))
     if any(run.diverged for run in better):
-        return f"{claim.words}: not measured, {claim.better} diverged."
+        return f"{claim.text}: not measured, {claim.better} diverged."
     if any(run.diverged for run in worse):
-        return f"{claim.words}: measured so, {claim.worse} diverged."
-    low, high = (float(np.mean([_figure(run, claim, scores) for run in some])) for some in (better, worse))
-    test = None
-    if claim.figure == "top-1 error" and len(better) == len(worse) == 1:
+        return f"{claim.text}: confirmed, {claim.worse} diverged."
+
+    def mean_error(arm_runs: list[ArmRun]) -> float:
+        training = claim.metric == "training error"
+        return float(
+            np.mean([1 - run.last("top1") if training else top_error(scores[id(run)]).rate for run in arm_runs])
+        )
+
+    low, high = mean_error(better), mean_error(worse)
+    if claim.metric == "top-1 error" and len(better) == len(worse) == 1:
         test = mcnemar(scores[id(better[0])], scores[id(worse[0])])
-    return f"{claim.words}: {_in_words(low, high, test)}."
-
-
-def _figure(run: ArmRun, claim: Claim, scores: dict[int, Scores]) -> float:
-    return 1 - run.last("top1") if claim.figure == "training error" else top_error(scores[id(run)]).rate
-
-
-def _in_words(low: float, high: float, test: McNemar | None) -> str:
-    figures = f"{low:.2%} and {high:.2%}"
-    if test is not None:
-        figures += f", p = {test.p:.2g}"
-        if test.verdict == "neither":
-            return f"no difference shown ({figures})"
-        return f"measured so ({figures})" if low < high else f"measured otherwise ({figures})"
-    return f"so in these runs ({figures})" if low < high else f"not so in these runs ({figures})"
+        result = "confirmed" if low < high else "contradicted"
+        result = "no significant difference" if test.verdict == "neither" else result
+        return f"{claim.text}: {result} ({low:.2%} and {high:.2%}, p = {test.p:.2g})."
+    return f"{claim.text}: {'true' if low < high else 'not true'} of these runs ({low:.2%} and {high:.2%})."
 
 
 def folding(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:
-    """How far the probabilities of a network and of its folded form are from each other."""
+    """Differences between the probabilities of each network before and after folding."""
     from kerascnn.export import deployable
     from kerascnn.export.deployable import in_float32
     from kerascnn.export.folding import foldable
 
-    rows, figures = [], []
+    rows, values = [], []
     for run in runs:
         model = load_keras(run.folder.model_file)
-        forms = (in_float32(model), deployable(model))
-        before, after = (evaluate(KerasPredictor(form), data, track=track) for form in forms)
-        one = {
+        original, folded = in_float32(model), deployable(model)
+        before, after = (evaluate(KerasPredictor(network), data, track=track) for network in (original, folded))
+        value = {
             "arm": run.arm.name,
             "seed": run.recipe.seed,
             "run": str(run.folder.path),
-            "batch_normalizations": len(foldable(forms[0])),
-            "layers_before": len(forms[0].layers),
-            "layers_after": len(forms[1].layers),
+            "batch_normalizations": len(foldable(original)),
+            "layers_before": len(original.layers),
+            "layers_after": len(folded.layers),
             "images": len(before.labels),
             "same_class": int(np.count_nonzero(before.predictions == after.predictions)),
             "largest_difference": float(np.abs(before.probabilities - after.probabilities).max()),
             "top1_error": top_error(before).rate,
             "top1_error_folded": top_error(after).rate,
         }
-        figures.append(one)
-        rows.append((
-            run.arm.name, str(one["batch_normalizations"]), f"{one['layers_before']} → {one['layers_after']}",
-            f"{one['same_class']} of {one['images']}", f"{one['largest_difference']:.1e}",
-            f"{one['top1_error']:.2%}", f"{one['top1_error_folded']:.2%}",
-        ))  # fmt: skip
+        values.append(value)
+        cells = (
+            "{arm}", "{batch_normalizations}", "{layers_before} → {layers_after}", "{same_class} of {images}",
+            "{largest_difference:.1e}", "{top1_error:.2%}", "{top1_error_folded:.2%}",
+        )  # fmt: skip
+        rows.append(tuple(cell.format(**value) for cell in cells))
     head = ("arm", "folded", "layers", "same class", "max Δp", "top-1 error", "folded's")
-    return Measured(head, rows, figures)
+    return Measured(head, rows, values)
 
 
 def crops(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:
     """Errors by the number of models and of crops."""
     protocols = [Protocol("1 crop"), Protocol("10 crops"), Protocol("144 crops")]
     measured = study([run.folder.path for run in runs if not run.diverged], data, protocols, track=track)
-    rows, figures = [], []
+    rows, values = [], []
     for row in measured.by_models_and_views():
-        models, views = len(row.models), row.views // len(row.models)
-        published = PUBLISHED_CROPS.get((models, views))
+        models = len(row.models)
+        published = PUBLISHED_CROPS.get((models, row.views // models))
         top1, top5 = top_error(row.scores), top_error(row.scores, 5)
-        figures.append(
+        values.append(
             {
                 "models": models, "crops": row.protocol, "views": row.views, "published_top5_error": published,
                 "top1_error": top1.rate, "top5_error": top5.rate, "top1_interval": [top1.low, top1.high],
@@ -192,7 +178,7 @@ def crops(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: 
         )  # fmt: skip
         name = f"{models} model{'s' if models > 1 else ''}, {row.protocol}"
         rows.append((name, DASH if published is None else f"{published}", f"{top1.rate:.2%}", str(top5)))
-    return Measured(("models and crops", "published", "top-1 error", "top-5 error"), rows, figures)
+    return Measured(("models and crops", "published", "top-1 error", "top-5 error"), rows, values)
 
 
 MEASURES: dict[str, Callable[..., Measured]] = {"errors": errors, "folding": folding, "crops": crops}

@@ -1,4 +1,4 @@
-"""What an experiment leaves: a table beside the published one, curves, and everything as JSON."""
+"""The results of an experiment: a table next to the published one, curves, and JSON."""
 
 from __future__ import annotations
 
@@ -17,20 +17,10 @@ from kerascnn.experiments.measures import Measured
 from kerascnn.experiments.runs import ArmRun
 from kerascnn.training.run_folder import commit, versions
 
-RESULTS_FILE, TABLE_FILE, CURVES_FILE = "results.json", "table.md", "curves.png"
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """An experiment that was run.
-
-    Attributes:
-        name, scale: what and how large.
-        experiment: its data.
-        data: what it was run on.
-        runs: every arm with every seed.
-        measured: the table.
-    """
+    """A completed experiment: its name, its scale, every arm with every seed, and the measurements."""
 
     name: str
     scale: str
@@ -39,21 +29,16 @@ class Outcome:
     runs: Sequence[ArmRun]
     measured: Measured
 
-    def sentences(self) -> list[str]:
-        """What was run, what it says of the paper's claims, and what it cannot say."""
-        experiment = self.experiment
-        lines = [f"{self.scale[0].upper()}{self.scale[1:]} scale: {self._size()}."]
-        lines.append(f"Published figures: {experiment.published_on} ({experiment.paper}).")
-        lines += experiment.remarks
-        lines += [f"{verdict[0].upper()}{verdict[1:]}" for verdict in self.measured.verdicts]
-        if self.scale == "small" and experiment.small_cannot:
-            lines.append(f"At this scale the experiment cannot show {experiment.small_cannot}.")
-        return lines
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the runs, in order."""
+        return sorted({run.recipe.seed for run in self.runs})
 
-    def _size(self) -> str:
-        trained = self.runs[0]
-        recipe, steps = trained.recipe, sorted({run.steps for run in self.runs if not run.diverged})
-        seeds = sorted({run.recipe.seed for run in self.runs})
+    @property
+    def size(self) -> str:
+        """The number of images and steps, the seeds and the precision, as text."""
+        recipe, seeds = self.runs[0].recipe, self.seeds
+        steps = sorted({run.steps for run in self.runs if not run.diverged})
         sizes = " or ".join(f"{size} x {size}" for size in sorted({run.recipe.image_size for run in self.runs}))
         return (
             f"{len(self.data.training)} training and {len(self.data.validation)} test images of {self.data.name} at "
@@ -61,29 +46,40 @@ class Outcome:
             f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}, {recipe.precision}"
         )
 
+    def sentences(self) -> list[str]:
+        """The size of the experiment, the notes, the results for the paper's claims, and the limits of the scale."""
+        experiment = self.experiment
+        lines = [f"{self.scale.capitalize()} scale: {self.size}."]
+        lines.append(f"Published results: {experiment.published_on} ({experiment.paper}).")
+        lines += experiment.notes
+        lines += [f"{result[0].upper()}{result[1:]}" for result in self.measured.claim_results]
+        if self.scale == "small" and experiment.small_cannot:
+            lines.append(f"At this scale the experiment cannot show {experiment.small_cannot}.")
+        return lines
+
     def histories(self) -> dict[str, list[dict[str, float]]]:
-        """The epochs of every run, by its arm and, where there are several, its seed."""
-        several = len({run.recipe.seed for run in self.runs}) > 1
+        """The epochs of every run, by its arm and, if there are several, its seed."""
+        several = len(self.seeds) > 1
         return {
             f"{run.arm.name}, seed {run.recipe.seed}" if several else run.arm.name: run.folder.history()
             for run in self.runs
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values, for JSON."""
+        """All results as plain values, for JSON."""
         return {
             "experiment": self.name,
             "about": self.experiment.about,
             "paper": self.experiment.paper,
             "published_on": self.experiment.published_on,
             "scale": self.scale,
-            "size": self._size(),
+            "size": self.size,
             "data": self.data.source,
             "training_images": len(self.data.training),
             "test_images": len(self.data.validation),
-            "seeds": sorted({run.recipe.seed for run in self.runs}),
-            "rows": self.measured.figures,
-            "claims": self.measured.verdicts,
+            "seeds": self.seeds,
+            "rows": self.measured.values,
+            "claim_results": self.measured.claim_results,
             "training_seconds": sum(run.seconds for run in self.runs),
             "histories": self.histories(),
             "versions": versions(),
@@ -92,7 +88,7 @@ class Outcome:
         }
 
     def to_markdown(self) -> str:
-        """The table and what is to be said of it."""
+        """The table and the sentences, as a Markdown page."""
         head, *rows = (" | ".join(row) for row in (self.measured.head, *self.measured.rows))
         line = "|".join(["---", *["---:"] * (len(self.measured.head) - 1)])
         table = "\n".join([f"| {head} |", f"|{line}|", *(f"| {row} |" for row in rows)])
@@ -100,7 +96,7 @@ class Outcome:
 
 
 def write_outcome(outcome: Outcome, folder: Path) -> None:
-    """Writes results.json, table.md and curves.png, in which a training that diverged ends early.
+    """Writes results.json, table.md and curves.png, in which the curve of a diverged training ends early.
 
     Raises:
         InputError: the folder cannot be written.
@@ -109,9 +105,9 @@ def write_outcome(outcome: Outcome, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(outcome.to_dict(), indent=2, ensure_ascii=False)
-        (folder / RESULTS_FILE).write_text(text, encoding="utf-8")
-        (folder / TABLE_FILE).write_text(outcome.to_markdown(), encoding="utf-8")
+        (folder / "results.json").write_text(text, encoding="utf-8")
+        (folder / "table.md").write_text(outcome.to_markdown(), encoding="utf-8")
         if histories:
-            runs_figure(histories, f"{outcome.name}, {outcome.data.name}").savefig(folder / CURVES_FILE)
+            runs_figure(histories, f"{outcome.name}, {outcome.data.name}").savefig(folder / "curves.png")
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}.") from None

@@ -1,4 +1,4 @@
-"""Training the arms of an experiment, one after the other; what is done is not done again."""
+"""Training of an experiment's arms; completed arms are not trained again."""
 
 from __future__ import annotations
 
@@ -13,22 +13,15 @@ from kerascnn.data.dataset import DataSet
 from kerascnn.errors import InputError
 from kerascnn.evaluation.runs import last_figure
 from kerascnn.experiments.experiment import Arm
-from kerascnn.training import Recipe, Run, RunFolder, TrainingDivergedError, resolved, resume, train
+from kerascnn.training import Recipe, RunFolder, TrainingDivergedError, resolved, resume, train
 
-# What stands in the folder of an arm whose loss was no longer a number.
+# In the run folder of an arm that diverged; holds the message.
 DIVERGED_FILE = "diverged.txt"
 
 
 @dataclass(frozen=True)
 class ArmRun:
-    """An arm, trained with one seed.
-
-    Attributes:
-        arm: of the experiment.
-        recipe: with every value resolved.
-        folder: what the training left.
-        diverged: why there is no model; empty where there is one.
-    """
+    """An arm, trained with one seed; `diverged` is the reason why there is no model, or empty."""
 
     arm: Arm
     recipe: Recipe
@@ -37,17 +30,17 @@ class ArmRun:
 
     @property
     def seconds(self) -> float:
-        """What its epochs took, without validation."""
+        """The duration of the epochs, without validation."""
         return sum(row["seconds"] for row in self.folder.history())
 
     @property
     def steps(self) -> int:
-        """The length in steps of the optimizer."""
+        """The number of steps of the optimizer."""
         return len(self.folder.history()) * int(self.folder.read_recipe()[3]["steps_per_epoch"])
 
-    def last(self, figure: str) -> float:
-        """As `last_figure`."""
-        return last_figure(self.folder.history(), figure)
+    def last(self, metric: str) -> float:
+        """The main classifier's metric after the last epoch, such as "loss" or "val_top1"."""
+        return last_figure(self.folder.history(), metric)
 
 
 def run_arm(
@@ -58,48 +51,43 @@ def run_arm(
     *,
     limit: int | None = None,
     callbacks: Callable[[Recipe], Sequence[keras.callbacks.Callback]] = lambda recipe: (),
-    tell: Callable[[str], Any] = print,
+    report: Callable[[str], Any] = print,
 ) -> ArmRun:
-    """Trains an arm, goes on with it, or finds that it is done.
+    """Trains an arm, or resumes its training, or returns its completed run.
 
     Args:
-        arm: what is trained.
-        recipe: from `recipe_of`.
-        data: its images.
-        folder: holds the arm's run folder.
-        limit: the limit that the data were loaded with.
-        callbacks: makes what shows progress.
-        tell: takes a sentence about what is found.
+        arm, recipe: from an experiment, and from `recipe_of`.
+        data, limit: the images, and the limit that they were loaded with.
+        folder: gets the arm's run folder.
+        callbacks: returns the callbacks that show progress.
+        report: is called with a sentence about an earlier run.
 
     Raises:
         InputError: the folder holds a run of another recipe.
-        TrainingInterruptedError: the training was stopped; called again, it goes on.
+        TrainingInterruptedError: the training was stopped; a second call resumes it.
     """
     wanted = resolved(recipe, data)
     found = [RunFolder(path.parent) for path in sorted(folder.glob("*/recipe.yaml"))]
-    if not found:
-        return _trained(
-            arm, wanted, folder, lambda: train(recipe, data, runs=folder, limit=limit, callbacks=callbacks(wanted))
-        )
-    run = found[0]
-    _check_recipe(run, wanted)
-    if (run.path / DIVERGED_FILE).is_file():
-        tell(f"{arm.name}, seed {recipe.seed}: diverged before.")
-        return ArmRun(arm, wanted, run, (run.path / DIVERGED_FILE).read_text(encoding="utf-8"))
-    if run.model_file.is_file():
-        tell(f"{arm.name}, seed {recipe.seed}: trained before.")
-        return ArmRun(arm, wanted, run)
-    tell(f"{arm.name}, seed {recipe.seed}: goes on.")
-    return _trained(arm, wanted, folder, lambda: resume(run, wanted, data, callbacks=callbacks(wanted), tell=tell))
-
-
-def _trained(arm: Arm, recipe: Recipe, folder: Path, start: Callable[[], Run]) -> ArmRun:
+    name = f"{arm.name}, seed {recipe.seed}"
     try:
-        return ArmRun(arm, recipe, start().folder)
+        if not found:
+            return ArmRun(
+                arm, wanted, train(recipe, data, runs=folder, limit=limit, callbacks=callbacks(wanted)).folder
+            )
+        run = found[0]
+        _check_recipe(run, wanted)
+        if (run.path / DIVERGED_FILE).is_file():
+            report(f"{name}: has diverged before.")
+            return ArmRun(arm, wanted, run, (run.path / DIVERGED_FILE).read_text(encoding="utf-8"))
+        if run.model_file.is_file():
+            report(f"{name}: is trained already.")
+            return ArmRun(arm, wanted, run)
+        report(f"{name}: resumes.")
+        return ArmRun(arm, wanted, resume(run, wanted, data, callbacks=callbacks(wanted), tell=report).folder)
     except TrainingDivergedError as diverged:
         [run] = [RunFolder(path.parent) for path in folder.glob("*/recipe.yaml")]
         (run.path / DIVERGED_FILE).write_text(str(diverged), encoding="utf-8")
-        return ArmRun(arm, recipe, run, str(diverged))
+        return ArmRun(arm, wanted, run, str(diverged))
 
 
 def _check_recipe(run: RunFolder, wanted: Recipe) -> None:
@@ -107,6 +95,6 @@ def _check_recipe(run: RunFolder, wanted: Recipe) -> None:
     differing = [name for name in now if before.get(name) != now[name]]
     if differing:
         raise InputError(
-            f"{run.path} was trained by another recipe (other {', '.join(differing)}); "
-            "take another --out folder, or remove it."
+            f"{run.path} was trained with another recipe, which differs in {', '.join(differing)}; "
+            "use another --out folder, or delete it."
         )

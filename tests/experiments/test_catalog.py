@@ -1,4 +1,4 @@
-"""The experiments as data: every arm can be trained, and differs from the others in what is asked alone."""
+"""The experiments as data: every arm can be trained, and differs from the others only in what is compared."""
 
 import json
 
@@ -15,17 +15,17 @@ from support.messages import mentioning, refused
 SCALES = ("small", "full")
 
 
-class TakenError(Exception):
-    """A network takes what it is given."""
+class AcceptedError(Exception):
+    """A network accepts its arguments."""
 
 
 @pytest.fixture
 def without_layers(monkeypatch):
-    """Has building end where a network has looked at its arguments and at the size of the images."""
+    """Stops building after a network has checked its arguments and the size of the images."""
 
     def images(network, **how):
         whole(network, **how)
-        raise TakenError
+        raise AcceptedError
 
     whole = Network.images
     monkeypatch.setattr(Network, "images", images)
@@ -33,14 +33,14 @@ def without_layers(monkeypatch):
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_arm_has_a_recipe_that_its_network_takes(name, scale, without_layers):
+def test_every_arm_has_a_recipe_that_its_network_accepts(name, scale, without_layers):
     experiment = find(name)
     assert len({arm.name for arm in experiment.arms}) == len(experiment.arms)
     for arm in experiment.arms:
         recipe = recipe_of(arm, experiment.scale(scale), seed=7)
         assert recipe.seed == 7
         recipe = recipe.with_values(image_size=recipe.image_size or registry.info(recipe.model).input_size)
-        with pytest.raises(TakenError):
+        with pytest.raises(AcceptedError):
             build(recipe, ["a", "b"])
 
 
@@ -63,19 +63,19 @@ def test_claims_are_of_arms():
         ("inception", {"model_arguments", "optimizer", "label_smoothing"}),
     ],
 )
-def test_arms_differ_in_what_is_asked_alone(name, fields, scale):
+def test_arms_differ_only_in_what_is_compared(name, fields, scale):
     experiment = find(name)
     recipes = [recipe_of(arm, experiment.scale(scale), seed=0).to_dict() for arm in experiment.arms]
     differing = {field for recipe in recipes for field in recipe if recipe[field] != recipes[0][field]}
     if (name, scale) == ("depth", "full"):
-        # ResNet-110 warms up at a tenth of the rate (section 4.2).
+        # ResNet-110 warms up at a tenth of the learning rate (section 4.2).
         assert differing - {"about", "schedule"} == fields
         assert recipes[-1]["schedule"]["warmup_factor"] == 0.1
     else:
         assert differing == fields
 
 
-def test_full_scale_is_the_papers():
+def test_full_scale_is_that_of_the_papers():
     degradation = find("degradation")
     for arm in degradation.arms:
         recipe = recipe_of(arm, degradation.full, seed=0)
@@ -86,7 +86,7 @@ def test_full_scale_is_the_papers():
 
 
 @pytest.mark.parametrize("name", ["depth", "degradation"])
-def test_published_figures_are_the_registrys(name):
+def test_published_results_are_the_registrys(name):
     for arm in find(name).arms:
         errors = registry.info(arm.model).errors
         assert arm.published.split()[0] == (f"{errors[0].top1:.2f}" if errors else "–")

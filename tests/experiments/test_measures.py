@@ -1,4 +1,4 @@
-"""What is said of trainings that are known: copies of one, one that diverged, and one that was interrupted."""
+"""Measurements of known trainings: copies of one, one that diverged, and one that was interrupted."""
 
 import csv
 import dataclasses
@@ -25,7 +25,7 @@ ONE, OTHER, LOST = Arm("one", published="8.75"), Arm("other"), Arm("lost", publi
 
 def experiment(**changes):
     given = {
-        "about": "are two copies alike?",
+        "about": "are two copies equal?",
         "paper": "Nobody, Nothing, 2026",
         "published_on": "nothing",
         "arms": (ONE, OTHER, LOST),
@@ -46,8 +46,8 @@ def two(tiny_digits_run, tmp_path):
     return runs
 
 
-def test_the_spread_over_seeds_is_that_of_a_sample(two, few_digits):
-    """1 and 3 are 2, give or take the square root of 2: their number less one divides."""
+def test_the_deviation_over_seeds_is_that_of_a_sample(two, few_digits):
+    """The mean of 1 and 3 is 2, and their deviation the square root of 2: the divisor is their number less one."""
     runs = [dataclasses.replace(run, arm=ONE) for run in two[:2]]
     for run, loss in zip(runs, (1.0, 3.0), strict=True):
         file = run.folder.path / "history.csv"
@@ -62,7 +62,7 @@ def test_the_spread_over_seeds_is_that_of_a_sample(two, few_digits):
     assert row[2] == "2.000 ± 1.414"
 
 
-def test_a_difference_is_measured_as_claimed_or_otherwise(two, few_digits, monkeypatch):
+def test_a_difference_confirms_or_contradicts_a_claim(two, few_digits, monkeypatch):
     """One arm is right about every image, the other about none."""
     labels = few_digits.validation.labels
     right = np.eye(10, dtype="float32")[labels]
@@ -74,13 +74,13 @@ def test_a_difference_is_measured_as_claimed_or_otherwise(two, few_digits, monke
 
     monkeypatch.setattr(measures, "open_predictor", lambda folder: folder)
     monkeypatch.setattr(measures, "evaluate", evaluated)
-    claims = (Claim("as claimed", "one", "other"), Claim("otherwise", "other", "one"))
-    first, second = measure(experiment(claims=claims, arms=(ONE, OTHER)), two[:2], few_digits, untracked).verdicts
-    assert first.startswith("as claimed: measured so (0.00% and 100.00%")
-    assert second.startswith("otherwise: measured otherwise (100.00% and 0.00%")
+    claims = (Claim("true", "one", "other"), Claim("false", "other", "one"))
+    first, second = measure(experiment(claims=claims, arms=(ONE, OTHER)), two[:2], few_digits, untracked).claim_results
+    assert first.startswith("true: confirmed (0.00% and 100.00%")
+    assert second.startswith("false: contradicted (100.00% and 0.00%")
 
 
-def test_copies_differ_in_nothing(two, few_digits, tiny_digits_run, tmp_path):
+def test_copies_do_not_differ(two, few_digits, tiny_digits_run, tmp_path):
     claims = (
         Claim("one is better", "one", "other"),
         Claim("one trains better", "one", "other", "training error"),
@@ -92,19 +92,20 @@ def test_copies_differ_in_nothing(two, few_digits, tiny_digits_run, tmp_path):
     history = tiny_digits_run.folder.history()
     error = 1 - history[-1]["val_top1"]
     training = f"{1 - history[-1]['top1']:.2%}"
-    assert measured.verdicts == [
-        f"one is better: no difference shown ({error:.2%} and {error:.2%}, p = 1).",
-        f"one trains better: not so in these runs ({training} and {training}).",
-        "the other does not diverge: measured so, lost diverged.",
+    assert measured.claim_results == [
+        f"one is better: no significant difference ({error:.2%} and {error:.2%}, p = 1).",
+        f"one trains better: not true of these runs ({training} and {training}).",
+        "the other does not diverge: confirmed, lost diverged.",
         "the third is best: not measured, lost diverged.",
     ]
     assert [row[:2] for row in measured.rows] == [("one", "8.75"), ("other", "–"), ("lost", "diverged")]
-    assert measured.figures[0]["top1_error"] == pytest.approx(error)
-    assert measured.figures[0]["steps"] == 3 * 20 and measured.figures[2]["diverged"] == "the loss is nan"
+    assert measured.values[0]["top1_error"] == pytest.approx(error)
+    assert measured.values[0]["steps"] == 3 * 20 and measured.values[2]["diverged"] == "the loss is nan"
     outcome = Outcome("copies", "small", asked, few_digits, two, measured)
     write_outcome(outcome, tmp_path / "left")
-    said = json.loads((tmp_path / "left" / "results.json").read_text())
-    assert said["claims"] == measured.verdicts and said["seeds"] == [0] and "tensorflow" in said["versions"]
+    results = json.loads((tmp_path / "left" / "results.json").read_text())
+    assert results["claim_results"] == measured.claim_results and results["seeds"] == [0]
+    assert "tensorflow" in results["versions"]
     text = (tmp_path / "left" / "table.md").read_text()
     assert "| one | 8.75 |" in text and "160 training and 40 test images of digits at 32 x 32 pixels, 60 steps" in text
     assert "cannot show anything" in text
@@ -114,7 +115,7 @@ def test_copies_differ_in_nothing(two, few_digits, tiny_digits_run, tmp_path):
 
 
 def test_a_folded_network_is_the_same(two, few_digits):
-    [row] = measure(experiment(measure="folding"), two[:1], few_digits, untracked).figures
+    [row] = measure(experiment(measure="folding"), two[:1], few_digits, untracked).values
     # The tiny network's one convolution is normalized.
     assert row["batch_normalizations"] == 1 and row["layers_after"] <= row["layers_before"] - 1
     assert row["same_class"] == row["images"] == 40 and row["largest_difference"] < 1e-4
@@ -124,11 +125,11 @@ def test_a_folded_network_is_the_same(two, few_digits):
 def test_two_copies_and_their_crops(two, few_digits):
     few = dataclasses.replace(few_digits, validation=few_digits.validation.take(range(4)))
     measured = measure(experiment(measure="crops"), two, few, untracked)
-    assert [(row["models"], row["views"]) for row in measured.figures] == [
+    assert [(row["models"], row["views"]) for row in measured.values] == [
         (1, 1), (1, 10), (1, 144), (2, 2), (2, 20), (2, 288),
     ]  # fmt: skip
-    assert [row["published_top5_error"] for row in measured.figures] == [10.07, 9.15, 7.89, None, None, None]
-    alone, together = measured.figures[:3], measured.figures[3:]
+    assert [row["published_top5_error"] for row in measured.values] == [10.07, 9.15, 7.89, None, None, None]
+    alone, together = measured.values[:3], measured.values[3:]
     assert [row["top1_error"] for row in alone] == [row["top1_error"] for row in together]
 
 
@@ -142,18 +143,18 @@ def test_an_arm_that_diverged_is_not_trained_again(few_digits, digits_recipe, tm
         raise TrainingDivergedError("the loss is nan after step 3 of epoch 1")
 
     monkeypatch.setattr(runs_module, "train", diverging)
-    said = []
+    reported = []
     for _ in range(2):
-        run = run_arm(LOST, digits_recipe, few_digits, tmp_path / "lost", tell=said.append)
+        run = run_arm(LOST, digits_recipe, few_digits, tmp_path / "lost", report=reported.append)
         assert run.diverged == "the loss is nan after step 3 of epoch 1"
-    assert len(trainings) == 1 and said == ["lost, seed 0: diverged before."]
+    assert len(trainings) == 1 and reported == ["lost, seed 0: has diverged before."]
 
 
-def test_an_arm_of_another_recipe_is_refused(two, few_digits, digits_recipe):
-    place = two[0].folder.path.parent
-    assert run_arm(ONE, digits_recipe, few_digits, place, tell=str).folder == two[0].folder
+def test_an_arm_of_another_recipe_is_rejected(two, few_digits, digits_recipe):
+    path = two[0].folder.path.parent
+    assert run_arm(ONE, digits_recipe, few_digits, path, report=str).folder == two[0].folder
     with mentioning(InputError, "epochs, batch_size", "--out"):
-        run_arm(ONE, digits_recipe.with_values(epochs=9, batch_size=16), few_digits, place)
+        run_arm(ONE, digits_recipe.with_values(epochs=9, batch_size=16), few_digits, path)
 
 
 @pytest.fixture
@@ -164,21 +165,21 @@ def tiny_experiment(command):
 
 
 @pytest.mark.slow
-def test_the_command_goes_on_where_it_was_stopped(tiny_experiment, tmp_path):
+def test_the_command_resumes_after_a_stop(tiny_experiment, tmp_path):
     words = (
         "experiment", "label-smoothing", "--data", "digits", "--limit", "60", "--set", "epochs=1",
         "--out", tmp_path, "--json",
     )  # fmt: skip
     first = tiny_experiment(*words)
     assert first.status == 0, first.err
-    said = json.loads(first.out)
-    assert [row["arm"] for row in said["rows"]] == [arm.name for arm in find("label-smoothing").arms]
-    assert said["folder"] == str(tmp_path / "label-smoothing-small")
+    before = json.loads(first.out)
+    assert [row["arm"] for row in before["rows"]] == [arm.name for arm in find("label-smoothing").arms]
+    assert before["folder"] == str(tmp_path / "label-smoothing-small")
     # As an interruption after the last epoch would leave it.
     [model] = (tmp_path / "label-smoothing-small" / "runs" / "0.1-seed-0").glob("*/model.keras")
     model.unlink()
     second = tiny_experiment(*words)
     assert second.status == 0, second.err
-    assert "none, seed 0: trained before." in second.err and "0.1, seed 0: goes on." in second.err
-    for before, after in zip(said["rows"], json.loads(second.out)["rows"], strict=True):
-        assert before == after
+    assert "none, seed 0: is trained already." in second.err and "0.1, seed 0: resumes." in second.err
+    for row, resumed in zip(before["rows"], json.loads(second.out)["rows"], strict=True):
+        assert row == resumed

@@ -1,4 +1,4 @@
-"""docs/experiments.md: its commands, and its tables beside the catalogue."""
+"""docs/experiments.md: its commands, and its tables compared with the catalog."""
 
 import re
 
@@ -9,15 +9,15 @@ from support.pages import Page, arguments_of
 PAGE = Page("docs/experiments.md")
 
 
-def test_commands_are_understood():
-    # What they do is tested by those that run one; most of them take minutes.
+def test_commands_are_valid():
+    # Other tests run one of them; most take minutes.
     lines = PAGE.lines()
     assert len(lines) >= 3
     for line in lines:
         assert _parser().parse_args(arguments_of(line)).subcommand == "experiment"
 
 
-def test_every_experiment_is_told_of():
+def test_every_experiment_has_a_section():
     sections = dict(re.findall(r"^### ([-\w]+): .*?\n(.*?)(?=^### |\Z)", PAGE.text, re.MULTILINE | re.DOTALL))
     assert list(sections) == list(EXPERIMENTS)
     for name, section in sections.items():

@@ -121,16 +121,16 @@ def dropped(devices: Devices) -> list[list[float]]:
 
 
 def main(asked: str, target: str) -> None:
-    """Writes what came out to weights-WORKER.npz and figures-WORKER.json in a folder."""
+    """Writes the results to weights-WORKER.npz and metrics-WORKER.json in a folder."""
     folder = Path(target)
     tf.config.experimental.enable_op_determinism()
     devices = choose_devices(asked)
     model, history = trained(devices)
     np.savez(folder / f"weights-{devices.worker}.npz", *model.get_weights())
-    figures = {"history": history, "devices": str(devices), "replicas": devices.replicas}
+    metrics = {"history": history, "devices": str(devices), "replicas": devices.replicas}
     if devices.workers == 1:
-        figures |= {"statistics": per_device_statistics(devices), "scale": scaled_loss(devices)}
-        figures |= {"dropped": dropped(devices)}
+        metrics |= {"statistics": per_device_statistics(devices), "scale": scaled_loss(devices)}
+        metrics |= {"dropped": dropped(devices)}
         np.savez(folder / "tuned.npz", *trained(devices, *TUNED)[0].get_weights())
         model.save(folder / "model.keras")
-    (folder / f"figures-{devices.worker}.json").write_text(json.dumps(figures))
+    (folder / f"metrics-{devices.worker}.json").write_text(json.dumps(metrics))

@@ -1,4 +1,4 @@
-"""What can be watched of a training: TensorBoard's files read back, and what is written on the terminal."""
+"""Callbacks that log a training: TensorBoard's files read back, and the output on the terminal."""
 
 import io
 import json
@@ -19,10 +19,9 @@ from kerascnn.evaluation.run_report import captions, worst_mistakes
 from kerascnn.training.callbacks import progress_bar as progress
 from kerascnn.training.callbacks.event_files import EventFile
 from kerascnn.training.callbacks.gradient_norms import GradientNormLogger
-from kerascnn.training.callbacks.profiler import Profiler
 from kerascnn.training.callbacks.progress_bar import JsonLines, LiveProgress
 from kerascnn.training.callbacks.tensorboard import TensorBoard
-from kerascnn.training.callbacks.throughput import DataWaitTimer, ThroughputMonitor
+from kerascnn.training.callbacks.throughput import DataWaitTimer, Profiler, ThroughputMonitor
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 6, 6, 3)).astype("float32")
 LABELS = keras.utils.to_categorical(np.arange(8) % 2, 2)
@@ -79,7 +78,7 @@ def test_gradient_norms_are_those_of_the_step(how, tmp_path):
         assert "training step/loss scale" not in found
 
 
-def test_ten_points_an_epoch(tmp_path):
+def test_ten_points_per_epoch(tmp_path):
     model = small_model(keras.optimizers.SGD(0.1))
     images, labels = np.repeat(IMAGES, 4, axis=0), np.repeat(LABELS, 4, axis=0)
     model.fit(
@@ -88,7 +87,7 @@ def test_ten_points_an_epoch(tmp_path):
     found = tensors(tmp_path / "steps")
     assert sorted(found["training step/gradient norm"]) == list(range(4, 65, 4))
     assert sorted(found["training step/weight norm"]) == [32, 64]
-    # The last ones that were noted in each epoch.
+    # The last record of each epoch.
     assert sorted(found["weight gradient norms/fc"]) == [32, 64]
 
 
@@ -129,7 +128,7 @@ def test_hyperparameters_and_results(digits_run):
         assert found[metric.name.tag][digits_run.recipe.epochs] == pytest.approx(last[figure])
 
 
-def test_a_model_that_cannot_be_analysed_is_watched_all_the_same(tmp_path, digits_recipe):
+def test_a_model_that_cannot_be_analyzed_is_logged_nevertheless(tmp_path, digits_recipe):
     class Odd(keras.layers.Layer):
         def call(self, x):
             return keras.ops.sum(x, axis=(1, 2))
@@ -153,28 +152,28 @@ def test_waiting_counts_the_pipeline_s_time_only():
     assert 0.15 <= waiting.seconds < 0.29
 
 
-def test_pace_leaves_out_validation(digits_run):
+def test_throughput_excludes_validation(digits_run):
     waiting = SimpleNamespace(seconds=1.0)
-    pace = ThroughputMonitor(batch_size=8, waiting=waiting)
-    pace.set_model(digits_run.model)
+    monitor = ThroughputMonitor(batch_size=8, waiting=waiting)
+    monitor.set_model(digits_run.model)
     logs = {}
-    pace.on_epoch_begin(0)
+    monitor.on_epoch_begin(0)
     for step in range(2):
         time.sleep(0.05)
-        pace.on_train_batch_end(step)
+        monitor.on_train_batch_end(step)
     waiting.seconds += 0.05
-    pace.on_test_begin()
+    monitor.on_test_begin()
     time.sleep(0.2)
-    pace.on_epoch_end(0, logs)
+    monitor.on_epoch_end(0, logs)
     assert 0.1 <= logs["seconds"] < 0.2
     assert logs["images_per_second"] == pytest.approx(16 / logs["seconds"])
     assert logs["waiting_share"] == pytest.approx(0.05 / logs["seconds"])
     # TensorFlow alone takes more than that.
     assert logs["memory_gigabytes"] > 0.2
-    assert pace.training_seconds >= 0.3
+    assert monitor.training_seconds >= 0.3
 
 
-def test_history_says_what_was_waited_for(digits_run):
+def test_history_has_the_share_of_waiting(digits_run):
     for row in digits_run.folder.history():
         assert 0 <= row["waiting_share"] < 1
 
@@ -209,8 +208,8 @@ def test_one_live_line(terminal, monkeypatch):
         for step in range(10):
             time.sleep(0.006)
             live.on_train_batch_end(step, {"loss": 0.5})
-        figures = {"loss": 0.5, "top1": 0.5, "val_loss": 0.5, "val_top1": 0.5, "images_per_second": 100.0}
-        live.on_epoch_end(epoch, figures)
+        metrics = {"loss": 0.5, "top1": 0.5, "val_loss": 0.5, "val_top1": 0.5, "images_per_second": 100.0}
+        live.on_epoch_end(epoch, metrics)
     live.on_train_end()
     written = console.file.getvalue()
     if terminal:
@@ -221,14 +220,14 @@ def test_one_live_line(terminal, monkeypatch):
 
 def test_events_of_all_kinds(tmp_path):
     file = EventFile(tmp_path)
-    file.scalar("figure", 0.25, step=3)
+    file.scalar("metric", 0.25, step=3)
     file.histogram("values", np.array([0.0, 1.0, 1.0, 3.0]), step=3)
     image = np.random.default_rng(0).integers(0, 256, (4, 6, 3)).astype("uint8")
     file.image("image", image, step=3)
     file.close()
     file.close()
     found = tensors(tmp_path)
-    assert found["figure"][3] == 0.25
+    assert found["metric"][3] == 0.25
     assert found["values"][3][:, 2].sum() == 4
     assert found["values"][3][[0, -1], [0, 1]].tolist() == [0, 3]
     width, height, png = found["image"][3]

@@ -1,4 +1,4 @@
-"""Trainings whose loss ceases to be a number."""
+"""Trainings whose loss becomes infinite or NaN."""
 
 import math
 
@@ -33,7 +33,7 @@ class Spoil(keras.callbacks.Callback):
 
 
 def diverge(runs, callback):
-    """What is said of a training that the callback spoils, and its folder."""
+    """The message about a training that the callback spoils, and its folder."""
     with tiny_training.tiny(), pytest.raises(TrainingDivergedError) as caught:
         train(
             tiny_training.recipe(),
@@ -59,34 +59,34 @@ def test_the_step_and_its_images_are_named(tmp_path):
     assert [file.name for file in folder.checkpoints.iterdir()] == ["epoch-0001.npz"]
 
 
-def test_no_state_is_written_with_a_weight_that_is_not_finite(tmp_path):
-    """After the last step of an epoch, no loss shows it."""
+def test_no_checkpoint_is_written_with_a_weight_that_is_not_finite(tmp_path):
+    """After the last step of an epoch, no loss reveals it."""
     sentence, folder = diverge(tmp_path, Spoil("aux_4a_fc", 12))
     names(sentence, "weight", "step 6 of epoch 2", "training image ")
     assert [file.name for file in folder.checkpoints.iterdir()] == ["epoch-0001.npz"]
     assert len(folder.history()) == 2
 
 
-def test_the_first_of_many_losses_is_found_at_the_next_look():
-    looked = []
+def test_the_first_of_many_losses_is_found_at_the_next_check():
+    read = []
 
     class Loss:
         def __init__(self, value):
             self.value = value
 
         def __float__(self):
-            looked.append(self.value)
+            read.append(self.value)
             return self.value
 
-    watch = NaNGuard(lambda before, loss: InputError(f"{before}: {loss}"))
+    guard = NaNGuard(lambda before, loss: InputError(f"{before}: {loss}"))
     for step in range(60):
-        watch.add(Position(2, step), Loss(1.0))
+        guard.add(Position(2, step), Loss(1.0))
     # Waiting for each step's loss would cost speed.
-    assert len(looked) == 1
+    assert len(read) == 1
     with mentioning(InputError, "after step 71 of epoch 3: inf"):
         for step in range(60, 200):
-            watch.add(Position(2, step), Loss(1.0 if step < 71 else math.inf))
-    watch.look()
+            guard.add(Position(2, step), Loss(1.0 if step < 71 else math.inf))
+    guard.check()
 
 
 def test_batch_numbers_are_those_of_the_pipeline(few_digits):

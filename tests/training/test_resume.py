@@ -1,4 +1,4 @@
-"""Trainings that are stopped at any step, and go on as if they had not been."""
+"""Trainings that are stopped at any step, and resume as if they had not been stopped."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 class StopAt(keras.callbacks.Callback):
-    """Presses Ctrl-C at one of Keras' calls, the `number`-th of its kind, or does something else."""
+    """Interrupts the training at the `number`-th call of one of Keras' methods, or calls `action` there."""
 
-    def __init__(self, call, number, press=None):
+    def __init__(self, call, number, action=None):
         super().__init__()
         self.number, self.seen = number, 0
-        self.press = press
+        self.action = action
         setattr(self, call, self.called)
 
     def called(self, *_, **__):
         self.seen += 1
         if self.seen == self.number:
-            if self.press is None:
+            if self.action is None:
                 raise KeyboardInterrupt
-            self.press()
+            self.action()
 
 
 def begin(runs, *callbacks, **run_config):
@@ -56,7 +56,7 @@ def go_on(folder, *callbacks, **options):
 
 @pytest.fixture(scope="module")
 def stopped_run(tmp_path_factory):
-    """A training that was stopped after 9 steps; not to be changed."""
+    """A training that was stopped after 9 steps; tests must not change it."""
     with tiny_training.tiny(), pytest.raises(TrainingInterruptedError) as caught:
         begin(tmp_path_factory.mktemp("stopped"), StopAt("on_train_batch_end", 9))
     return caught.value
@@ -68,7 +68,7 @@ def stopped(stopped_run, tmp_path):
     return RunFolder(shutil.copytree(stopped_run.folder.path, tmp_path / "stopped"))
 
 
-def test_a_training_goes_on_in_the_middle_of_an_epoch(tiny_run, stopped_run, stopped):
+def test_a_training_resumes_in_the_middle_of_an_epoch(tiny_run, stopped_run, stopped):
     names(stopped_run, "stopped", stopped_run.folder.path, "after step 3 of epoch 2")
     assert not stopped.model_file.exists()
     run = go_on(stopped)
@@ -102,12 +102,12 @@ def test_a_training_can_be_stopped_anywhere_again_and_again(tiny_run, tmp_path):
     run = go_on(folder)
     assert_same(folder, tiny_run.folder)
     assert_same_weights(run.model, tiny_run.model)
-    kept = [sorted(file.name for file in one.checkpoints.glob("best-*")) for one in (folder, tiny_run.folder)]
-    assert kept[0] == kept[1]
+    saved = [sorted(file.name for file in one.checkpoints.glob("best-*")) for one in (folder, tiny_run.folder)]
+    assert saved[0] == saved[1]
 
 
-def test_the_training_has_what_it_is_to_keep(tiny_run):
-    """Otherwise the tests above would pass without it."""
+def test_the_training_has_everything_that_checkpoints_store(tiny_run):
+    """Otherwise the tests above would prove nothing."""
     optimizer = tiny_run.model.optimizer
     # Some steps were skipped, which is no reason to stop, and the scale grew again.
     assert 10 < optimizer.iterations.numpy() < tiny_training.EPOCHS * tiny_training.STEPS
@@ -120,12 +120,12 @@ def test_the_training_has_what_it_is_to_keep(tiny_run):
 
 def test_a_signal_is_answered_after_the_step(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
-    told = []
+    reported = []
     stop = StopAt("on_train_batch_begin", 8, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    stop.stopping = lambda: told.append("stopping")
+    stop.stopping = lambda: reported.append("stopping")
     with mentioning(TrainingInterruptedError, "after step 2 of epoch 2."):
         begin(tmp_path, stop)
-    assert told == ["stopping"]
+    assert reported == ["stopping"]
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -139,7 +139,7 @@ def test_a_second_signal_does_not_wait(tmp_path):
         begin(tmp_path, StopAt("on_train_batch_begin", 8, twice))
 
 
-def test_states_are_written_within_an_epoch_when_it_is_time(stopped, tmp_path):
+def test_checkpoints_are_written_within_an_epoch_when_due(stopped, tmp_path):
     assert {file.name for file in stopped.checkpoints.glob("epoch-*")} == {
         "epoch-0001.npz",
         "epoch-0001-step-000003.npz",
@@ -165,21 +165,21 @@ def damaged(content, damage):
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage", "flipped", "empty"])
-def test_a_damaged_state_is_passed_over(damage, stopped):
+def test_a_damaged_checkpoint_is_skipped(damage, stopped):
     newest = stopped.checkpoints / "epoch-0001-step-000003.npz"
     newest.write_bytes(damaged(newest.read_bytes(), damage))
-    told = []
-    state = Checkpoints(stopped.checkpoints).newest(told.append)
-    assert str(state.position) == "after epoch 1"
-    [sentence] = told
+    reported = []
+    checkpoint = Checkpoints(stopped.checkpoints).newest(reported.append)
+    assert str(checkpoint.position) == "after epoch 1"
+    [sentence] = reported
     names(sentence, newest, "damaged", "epoch-0001.npz")
-    told.clear()
-    assert Checkpoints(stopped.checkpoints).newest(told.append).position == state.position
-    assert not told
+    reported.clear()
+    assert Checkpoints(stopped.checkpoints).newest(reported.append).position == checkpoint.position
+    assert not reported
 
 
 @pytest.mark.slow
-def test_a_training_goes_on_from_the_state_before(tiny_run, stopped):
+def test_a_training_resumes_from_the_checkpoint_before(tiny_run, stopped):
     newest = stopped.checkpoints / "epoch-0001-step-000003.npz"
     newest.write_bytes(newest.read_bytes()[:100])
     with pytest.warns(UserWarning, match="epoch-0001.npz"):
@@ -188,10 +188,10 @@ def test_a_training_goes_on_from_the_state_before(tiny_run, stopped):
     assert {file.name for file in stopped.checkpoints.glob("*.npz")} == {"epoch-0003.npz", "epoch-0004.npz"}
 
 
-def test_without_a_whole_state_a_run_does_not_go_on(stopped):
+def test_without_a_complete_checkpoint_a_run_does_not_resume(stopped):
     for file in stopped.checkpoints.glob("*.npz"):
         file.write_bytes(b"PK")
-    with mentioning(InputError, "epoch-0001-step-000003.npz", "no state before"):
+    with mentioning(InputError, "epoch-0001-step-000003.npz", "no checkpoint before"):
         go_on(stopped)
     for file in stopped.checkpoints.glob("*.npz"):
         file.unlink()
@@ -199,7 +199,7 @@ def test_without_a_whole_state_a_run_does_not_go_on(stopped):
         go_on(stopped)
 
 
-def test_other_data_and_recipes_are_refused(stopped, few_digits):
+def test_other_data_and_recipes_are_rejected(stopped, few_digits):
     with mentioning(InputError, "digits", "160", "96"):
         resume(stopped, stopped.read_recipe()[0], few_digits)
     recipe = replace(stopped.read_recipe()[0], averaging=Averaging(0))
@@ -217,39 +217,39 @@ def test_a_finished_run_can_be_resumed_without_harm(tiny_run, tmp_path):
     assert not list(folder.checkpoints.glob(".*"))
 
 
-# What is written last of a state, of the history and of a model.
+# The last calls in writing a checkpoint, the history and a model.
 WRITES = {
-    "state": (zipfile.ZipFile, "writestr", "after epoch 2"),
+    "checkpoint": (zipfile.ZipFile, "writestr", "after epoch 2"),
     "history": (csv.DictWriter, "writerows", "after epoch 1"),
     "best": (keras.Model, "save", "after epoch 1"),
 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", WRITES)
-def test_a_full_disk_is_one_sentence(what, tiny_run, tmp_path, monkeypatch):
-    """The third write of a kind does not go to its end."""
-    owner, name, position = WRITES[what]
+@pytest.mark.parametrize("kind", WRITES)
+def test_a_full_disk_is_one_sentence(kind, tiny_run, tmp_path, monkeypatch):
+    """The third write of a kind fails."""
+    owner, name, position = WRITES[kind]
     write, calls = getattr(owner, name), []
 
     def full(*arguments, **options):
         calls.append(name)
         # Keras' files are zip archives too.
-        if len([call for call in calls if call == name]) == (2 if what == "best" else 3):
+        if len([call for call in calls if call == name]) == (2 if kind == "best" else 3):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(*arguments, **options)
 
     with monkeypatch.context() as patch, pytest.raises(InputError) as caught:
         patch.setattr(owner, name, full)
-        begin(tmp_path, best=4 if what == "best" else 0)
+        begin(tmp_path, best=4 if kind == "best" else 0)
     [folder] = map(RunFolder, tmp_path.iterdir())
     names(caught.value, folder.path, "disk is full", position)
-    if what == "state":
+    if kind == "checkpoint":
         go_on(folder)
         assert_same(folder, tiny_run.folder)
 
 
-def test_the_best_models_are_kept_as_they_were_validated(tiny_run):
+def test_the_best_models_are_saved_as_they_were_validated(tiny_run):
     accuracies = [row["val_main_top1"] for row in tiny_run.folder.history()]
     best = sorted(sorted(range(4), key=lambda epoch: (-accuracies[epoch], epoch))[:2])
     files = sorted(tiny_run.folder.checkpoints.glob("best-*"))

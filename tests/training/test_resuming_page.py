@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.usefixtures("tiny_network"), pytest.mark.slow]
 def test_commands(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for line in PAGE.lines():
-        # A network that has hardly learnt is near many ties.
+        # A network that has hardly learned is near many ties.
         run_line(command, line, "--image-size", 16, "--json", statuses=(0, 1))
     [run] = Path("runs").iterdir()
     assert len(list((run / "checkpoints").glob("best-*"))) == 2

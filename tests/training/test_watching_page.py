@@ -18,7 +18,7 @@ def test_commands(command, tmp_path, monkeypatch):
         for line in PAGE.lines():
             # 22 steps where the page's first training has 23 on all digits.
             fewer = [] if "--limit" in line else ["--limit", 400, "--batch-size", 14]
-            # A network that has hardly learnt is near many ties.
+            # A network that has hardly learned is near many ties.
             outcome = run_line(
                 command, line, "--image-size", 16, "--precision", "float32", *fewer, statuses=(0, 1)
             )  # fmt: skip

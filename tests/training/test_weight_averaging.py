@@ -1,4 +1,4 @@
-"""Averaged weights with the batch statistics that are theirs."""
+"""Averaged weights with batch statistics that fit them."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def state(model):
     return [np.array(weight) for weight in model.weights] + [np.array(model.get_layer("dropout").seed_generator.state)]
 
 
-def test_validation_sees_averages_and_their_statistics_and_training_goes_on_as_before():
+def test_validation_uses_averages_and_their_statistics_and_training_continues_as_before():
     model = normalized()
     recipe = replace(Recipe.load("inceptionv3"), averaging=Averaging(0.9), schedule=Schedule("constant"))
     compile_for(model, recipe)
@@ -63,13 +63,36 @@ def test_fit_ends_in_the_averages():
     ).history
     for weight, average in zip(model.trainable_variables, model.optimizer._model_variables_moving_average, strict=True):
         np.testing.assert_array_equal(weight, average)
-    # The last validation measured the model that is left.
+    # The last validation measured the model that remains.
     assert model.evaluate(IMAGES, labels, verbose=0)[0] == pytest.approx(history["val_loss"][-1], rel=1e-5)
+
+
+def test_the_forward_pass_is_traced_once_until_layers_are_frozen(monkeypatch):
+    traced = []
+    call = BatchNormalization.call
+
+    def counted(self, inputs, training=None, mask=None):
+        traced.append(training)
+        return call(self, inputs, training=training)
+
+    model = normalized()
+    recipe = replace(Recipe.load("inceptionv3"), averaging=Averaging(0.9), schedule=Schedule("constant"))
+    compile_for(model, recipe)
+    monkeypatch.setattr(BatchNormalization, "call", counted)
+    callback = AveragedWeights([IMAGES])
+    callback.set_model(model)
+    counts = []
+    for frozen in (False, False, True, False):
+        model.get_layer("conv1").trainable = not frozen
+        callback.on_test_begin()
+        callback.on_test_end()
+        counts.append(len(traced))
+    assert counts == [1, 1, 2, 3]
 
 
 @pytest.mark.slow
 def test_rules_hold_behind_a_loss_scale():
-    """Keras puts the optimizer into another one where gradients are of 16 bits."""
+    """Keras wraps the optimizer in another one if gradients are float16."""
     recipe = replace(Recipe.load("alexnet"), averaging=Averaging(0.9), schedule=Schedule("plateau", patience=1))
     labels = keras.utils.to_categorical(np.arange(12) % 2)
     ends = []

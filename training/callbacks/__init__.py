@@ -1,1 +1,1 @@
-"""Callbacks: what is logged, shown, averaged and stopped while a network trains."""
+"""Callbacks that log, display, average and stop a training."""

@@ -1,24 +1,29 @@
-"""The files that TensorBoard reads."""
+"""TensorBoard's event files: written, and cut back to an earlier length."""
 
 from __future__ import annotations
 
 import io
+import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-# Enough that no step waits for the disk.
+PATTERN = "*.tfevents.*"
+
+# Large enough that no training step waits for the disk.
 QUEUE = 1000
 
 BUCKETS = 30
 
 
 class EventFile:
-    """One event file: figures, images, texts, a graph. A thread of its own writes it.
+    """One event file, written by a thread of its own.
 
     Args:
-        folder: TensorBoard shows each as a "run" of its own.
+        folder: TensorBoard shows every folder as one "run".
 
     Example:
         >>> events = EventFile(Path("runs/mine/tensorboard/train"))
@@ -32,69 +37,135 @@ class EventFile:
         self._writer = EventFileWriter(str(folder), max_queue_size=QUEUE)
 
     def scalar(self, tag: str, value: float, step: int) -> None:
-        """A point of a curve."""
+        """Writes a point of a curve."""
         from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
         self._add(step, summary=scalar_pb(tag, value))
 
     def image(self, tag: str, pixels: np.ndarray, step: int) -> None:
-        """An image, uint8 (height, width, 3)."""
+        """Writes an image, uint8 (height, width, 3)."""
         from PIL import Image
-        from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.plugins.image.metadata import create_summary_metadata
-        from tensorboard.util.tensor_util import make_tensor_proto
 
         png = io.BytesIO()
         Image.fromarray(pixels).save(png, format="png")
         height, width = pixels.shape[:2]
-        summary = Summary()
-        summary.value.add(
-            tag=tag,
-            metadata=create_summary_metadata(display_name=None, description=None),
-            tensor=make_tensor_proto([str(width).encode(), str(height).encode(), png.getvalue()]),
-        )
-        self._add(step, summary=summary)
+        content = [str(width).encode(), str(height).encode(), png.getvalue()]
+        self._tensor(tag, create_summary_metadata(display_name=None, description=None), content, step)
 
     def text(self, tag: str, markdown: str, step: int = 0) -> None:
-        """A text in Markdown."""
+        """Writes a text in Markdown."""
         from tensorboard.plugins.text.summary_v2 import text_pb
 
         self._add(step, summary=text_pb(tag, markdown))
 
     def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
-        """How finite values of any shape are distributed."""
-        from tensorboard.compat.proto.summary_pb2 import Summary
+        """Writes the distribution of finite values, which may have any shape."""
         from tensorboard.plugins.histogram.metadata import create_summary_metadata
-        from tensorboard.util.tensor_util import make_tensor_proto
 
         counts, edges = np.histogram(values, BUCKETS)
-        summary = Summary()
-        summary.value.add(
-            tag=tag,
-            metadata=create_summary_metadata(display_name=None, description=None),
-            tensor=make_tensor_proto(np.stack([edges[:-1], edges[1:], counts], axis=1).astype(np.float64)),
-        )
-        self._add(step, summary=summary)
+        content = np.stack([edges[:-1], edges[1:], counts], axis=1).astype(np.float64)
+        self._tensor(tag, create_summary_metadata(display_name=None, description=None), content, step)
 
     def graph(self, definition: bytes) -> None:
-        """A graph, as TensorFlow serializes its `GraphDef`."""
+        """Writes a graph, as TensorFlow serializes its `GraphDef`."""
         self._add(0, graph_def=definition)
 
-    def summary(self, proto, step: int = 0) -> None:
-        """What a plugin of TensorBoard made ready; some make TensorFlow's `Summary`, some TensorBoard's own."""
-        from tensorboard.compat.proto.summary_pb2 import Summary
+    def hparams(
+        self, values: Mapping[str, bool | float | str], metrics: Mapping[str, str], first: Sequence[str]
+    ) -> None:
+        """Writes a row of the HParams table; the file must be in the row's own folder.
 
-        self._add(step, summary=Summary.FromString(proto.SerializeToString()))
+        Args:
+            values: the hyperparameters, from `flatten`.
+            metrics: the titles of the metrics that rows are compared by, by their tags.
+            first: the values that TensorBoard shows at first.
+        """
+        from tensorboard.plugins.hparams import api_pb2, summary
+
+        types = {bool: api_pb2.DATA_TYPE_BOOL, str: api_pb2.DATA_TYPE_STRING}
+        columns = [
+            api_pb2.HParamInfo(name=name, type=types.get(type(value), api_pb2.DATA_TYPE_FLOAT64), differs=name in first)
+            for name, value in values.items()
+        ]
+        infos = [
+            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=title) for tag, title in metrics.items()
+        ]
+        self._plugin_summary(summary.experiment_pb(columns, infos))
+        self._plugin_summary(summary.session_start_pb(values))
+
+    def success(self) -> None:
+        """Writes that the run of the HParams row was completed."""
+        from tensorboard.plugins.hparams import api_pb2, summary
+
+        self._plugin_summary(summary.session_end_pb(api_pb2.Status.Value("STATUS_SUCCESS")))
 
     def flush(self) -> None:
-        """Brings to the disk what was written so far."""
+        """Writes everything so far to the disk."""
         self._writer.flush()
 
     def close(self) -> None:
-        """Ends the file; without it the last figures could be lost. Doing it twice does no harm."""
+        """Flushes and closes the file; a second call does nothing."""
         self._writer.close()
+
+    def _plugin_summary(self, proto) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        # Plugins return TensorFlow's `Summary`, or TensorBoard's own.
+        self._add(0, summary=Summary.FromString(proto.SerializeToString()))
+
+    def _tensor(self, tag: str, metadata, content, step: int) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.util.tensor_util import make_tensor_proto
+
+        summary = Summary()
+        summary.value.add(tag=tag, metadata=metadata, tensor=make_tensor_proto(content))
+        self._add(step, summary=summary)
 
     def _add(self, step: int, **content) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
 
         self._writer.add_event(Event(wall_time=time.time(), step=step, **content))
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, bool | float | str]:
+    """Nested values by their names for `--set`; lists and None become text.
+
+    Example:
+        >>> flatten({"optimizer": {"learning_rate": 0.1, "clip_norm": None}})
+        {'optimizer.learning_rate': 0.1, 'optimizer.clip_norm': 'none'}
+    """
+    found: dict[str, bool | float | str] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found.update(flatten(value, f"{prefix}{name}."))
+        elif isinstance(value, bool | int | float | str):
+            found[f"{prefix}{name}"] = value
+        else:
+            found[f"{prefix}{name}"] = "none" if value is None else ", ".join(map(str, value))
+    return found
+
+
+def event_sizes(folder: Path) -> dict[str, int]:
+    """The size of every event file below `folder`, in bytes, by its relative path."""
+    return {file.relative_to(folder).as_posix(): file.stat().st_size for file in sorted(folder.rglob(PATTERN))}
+
+
+def sync_events(folder: Path) -> None:
+    """Syncs all event files below `folder` to the disk, so that they survive a power failure."""
+    for file in folder.rglob(PATTERN):
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+
+
+def cut_events(folder: Path, sizes: Mapping[str, int]) -> None:
+    """Removes everything that was written after `event_sizes` returned these `sizes`.
+
+    A resumed training writes it again, and no point of a curve appears twice.
+    """
+    for file in folder.rglob(PATTERN):
+        size = sizes.get(file.relative_to(folder).as_posix())
+        if size is None:
+            file.unlink()
+        elif file.stat().st_size > size:
+            os.truncate(file, size)

@@ -1,4 +1,4 @@
-"""Losses that are no numbers: found without waiting for each step, and told with the images they came from."""
+"""Detection of losses that are not finite, without waiting for every step, and a report that names the images."""
 
 from __future__ import annotations
 
@@ -15,29 +15,28 @@ from kerascnn.errors import InputError
 from kerascnn.training.checkpoints.files import Position
 from kerascnn.training.recipe.recipe import Recipe
 
-# Steps between two looks: a look waits for the device.
-LOOK_EVERY = 50
+# A check waits for the device.
+STEPS_BETWEEN_CHECKS = 50
 
-# Images that fit into a sentence.
-NAMED = 4
+# Images that the message names.
+NAMED_IMAGES = 4
 
 
 class TrainingDivergedError(InputError):
-    """A training's loss, or its weights, are no longer finite numbers."""
+    """A training's loss, or one of its weights, is no longer finite."""
 
 
 class NaNGuard:
-    """Looks at the mean loss of the epoch now and then, and finds the step at which it ceased to be finite.
+    """Checks an epoch's mean loss from time to time, and finds the step at which it ceased to be finite.
 
-    The mean stays infinite or "not a number" once it is, so a look at the newest one is enough; the ones since the last
-    look are kept, unread, where they were computed, to find the first.
+    Once the mean is infinite or NaN it stays so, therefore a check of the newest one suffices. Means since the last
+    check stay on the device, unread, to find the first.
 
     Args:
-        report: makes the exception from where the training was before the step and from the loss, or from None where
-            it is a weight that is not finite.
+        report: returns the exception, given the position before the step, and the loss or None for a weight.
 
     Attributes:
-        newest: where the training was before the last step that was added.
+        newest: the position before the last step that was added.
     """
 
     def __init__(self, report: Callable[[Position, float | None], Exception]):
@@ -46,22 +45,14 @@ class NaNGuard:
         self._losses: list[tuple[Position, Any]] = []
 
     def add(self, before: Position, loss: Any) -> None:
-        """Notes the epoch's mean loss after the step that came after `before`.
-
-        Raises:
-            Exception: what `report` makes, when it is time to look and the loss is not finite.
-        """
+        """Adds the epoch's mean loss after the step that follows the position `before`, and checks it if due."""
         self.newest = before
         self._losses.append((before, loss))
-        if len(self._losses) >= LOOK_EVERY:
-            self.look()
+        if len(self._losses) >= STEPS_BETWEEN_CHECKS:
+            self.check()
 
-    def look(self) -> None:
-        """Looks at the losses that were added.
-
-        Raises:
-            Exception: what `report` makes, of the first step whose loss is not finite.
-        """
+    def check(self) -> None:
+        """Raises the exception from `report` for the first added loss that is not finite."""
         losses, self._losses = self._losses, []
         if not losses or math.isfinite(float(losses[-1][1])):
             return
@@ -70,32 +61,32 @@ class NaNGuard:
                 raise self.report(before, float(loss))
 
 
-def diverged(
+def diverged_error(
     before: Position, loss: float | None, recipe: Recipe, data: DataSet, list_file: Path, newest: Path | None
 ) -> TrainingDivergedError:
-    """The exception that names the step, its images and the state to go back to.
+    """The exception that names the step, its images and the checkpoint to return to.
 
     Args:
-        before: where the training was before the step.
-        loss: None where it is a weight that is not finite.
-        recipe, data: of the training.
+        before: the position before the step.
+        loss: None if a weight is not finite.
+        recipe, data, newest: of the training; `newest` is its newest checkpoint.
         list_file: gets all images of the batch.
-        newest: the newest checkpoint.
     """
     numbers = batch_numbers(len(data.training), recipe.batch_size, recipe.seed, before.epochs, before.step)
     names = image_names(data.training, numbers)
     list_file.write_text("".join(f"{name}\n" for name in names), errors="surrogateescape")
-    more = f" and {len(names) - NAMED} more ({list_file})" if len(names) > NAMED else ""
-    what = "a weight is not finite" if loss is None else f"the loss is {loss}"
-    state = f"the last good state is {newest}" if newest else "there is no good state before it"
+    more = f" and {len(names) - NAMED_IMAGES} more ({list_file})" if len(names) > NAMED_IMAGES else ""
+    problem = "a weight is not finite" if loss is None else f"the loss is {loss}"
+    checkpoint = f"the last good checkpoint is {newest}" if newest else "there is no good checkpoint"
     return TrainingDivergedError(
-        f"{what} after step {before.step + 1} of epoch {before.epochs + 1}, on the batch of "
-        f"{', '.join(names[:NAMED])}{more}; {state}; train anew with a lower optimizer.learning_rate or other images."
+        f"{problem} after step {before.step + 1} of epoch {before.epochs + 1}, on the batch of "
+        f"{', '.join(names[:NAMED_IMAGES])}{more}; {checkpoint}; "
+        "train again with a lower optimizer.learning_rate or other images."
     )
 
 
 def image_names(examples: Examples, numbers: np.ndarray) -> list[str]:
-    """What a user finds images by: their files, their records, or their rows in the training split."""
+    """The files of images, or their records, or their numbers in the training split."""
     if isinstance(examples, FileExamples):
         return [str(path) for path in examples.paths[numbers]]
     if isinstance(examples, ArrayExamples):

@@ -1,4 +1,4 @@
-"""What a terminal, or a machine that reads on, is told while a training runs."""
+"""Progress of a training on the terminal, or as lines of JSON."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow, plan
 from kerascnn.training.recipe.fields import FineTuning
 
-# Refreshing is cheap, fetching the figures from the graph is not: not at every step.
+# Drawing is cheap, but reading the loss from the device is not.
 SECONDS_BETWEEN_UPDATES = 0.5
 
 
 class LiveProgress(keras.callbacks.Callback):
-    """One live line with the steps and the time left of the whole training, and above it a line for each epoch.
+    """Shows one live line with the steps and the time left of the whole training, and prints one line per epoch.
 
-    Where the console is not a terminal, only the epochs' lines are written.
+    If the console is not a terminal, it prints only the lines per epoch.
     """
 
     def __init__(self, epochs: int, steps_per_epoch: int, images_per_step: int, console: Console | None = None):
@@ -38,7 +38,7 @@ class LiveProgress(keras.callbacks.Callback):
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[metrics]}"),
             TimeRemainingColumn(compact=True),
             console=self.console,
             transient=True,
@@ -46,7 +46,7 @@ class LiveProgress(keras.callbacks.Callback):
             disable=not self.console.is_terminal,
         )
         self._progress.start()
-        self._task = self._progress.add_task("", total=self.epochs * self.steps_per_epoch, figures="")
+        self._task = self._progress.add_task("", total=self.epochs * self.steps_per_epoch, metrics="")
 
     def on_epoch_begin(self, epoch, logs=None):
         self._first_step = epoch * self.steps_per_epoch
@@ -60,43 +60,37 @@ class LiveProgress(keras.callbacks.Callback):
         if now - self._updated < SECONDS_BETWEEN_UPDATES or self._progress.disable:
             return
         self._updated = now
-        # Of an epoch that goes on, the steps before were not timed.
-        rate = self._steps * self.images_per_step / (now - self._started)
-        figures = f"loss {float(logs['loss']):.4f}  {rate:.0f} images/s"
-        self._progress.update(self._task, completed=self._first_step + batch + 1, figures=figures)
+        # In a resumed epoch, the steps before were not timed.
+        speed = self._steps * self.images_per_step / (now - self._started)
+        metrics = f"loss {float(logs['loss']):.4f}  {speed:.0f} images/s"
+        self._progress.update(self._task, completed=self._first_step + batch + 1, metrics=metrics)
 
     def on_epoch_end(self, epoch, logs=None):
         head = "main_" if "main_top1" in logs else ""
-        figures = [
-            f"epoch {epoch + 1:>3}/{self.epochs}",
-            f"loss {logs['loss']:.4f}",
-            f"top-1 {logs[f'{head}top1']:.2%}",
-            f"val loss {logs['val_loss']:.4f}",
-            f"val top-1 {logs[f'val_{head}top1']:.2%}",
+        self.console.print(
+            f"epoch {epoch + 1:>3}/{self.epochs}  loss {logs['loss']:.4f}  top-1 {logs[f'{head}top1']:.2%}  "
+            f"val loss {logs['val_loss']:.4f}  val top-1 {logs[f'val_{head}top1']:.2%}  "
             f"{logs['images_per_second']:.0f} images/s",
-        ]
-        self.console.print("  ".join(figures), highlight=False, soft_wrap=True)
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def stopping(self) -> None:
-        """Says that the training stops when its step is done."""
-        self.console.print("stopping after this step; once more to stop at once", highlight=False, soft_wrap=True)
+        """Prints that the training stops after the current step."""
+        self.console.print("stopping after this step; interrupt again to stop now", highlight=False, soft_wrap=True)
 
     def on_train_end(self, logs=None):
         self.close()
 
     def close(self) -> None:
-        """Takes the bar off the terminal."""
+        """Removes the live line from the terminal."""
         self._progress.stop()
 
 
 class JsonLines(keras.callbacks.Callback):
-    """Writes a line of JSON for every epoch: its number from 1, how many there are, and all figures.
+    """Prints one line of JSON per epoch: its number from 1, the number of epochs, and all metrics.
 
-    What is not a finite number becomes null.
-
-    Args:
-        epochs: how many there are in all.
-        file: None for standard output.
+    Values that are not finite become null. The default file is standard output.
 
     Example:
         >>> model.fit(x, y, epochs=2, callbacks=[JsonLines(2)], verbose=0)
@@ -110,23 +104,18 @@ class JsonLines(keras.callbacks.Callback):
         self.file = file
 
     def on_epoch_end(self, epoch, logs=None):
-        figures = {name: value if math.isfinite(value) else None for name, value in logs.items()}
-        line = {"event": "epoch", "epoch": epoch + 1, "epochs": self.epochs, **figures}
+        metrics = {name: value if math.isfinite(value) else None for name, value in logs.items()}
+        line = {"event": "epoch", "epoch": epoch + 1, "epochs": self.epochs, **metrics}
         print(json.dumps(line), file=self.file or sys.stdout, flush=True)
 
 
 class PlanReporter(keras.callbacks.Callback):
-    """Tells, when a fine-tuning begins, what of the network it trains when.
+    """Calls `report` with the plan of a fine-tuning, one row per stage of the network, when the training begins."""
 
-    Args:
-        tuning: the recipe's.
-        tell: takes the rows.
-    """
-
-    def __init__(self, tuning: FineTuning, tell: Callable[[list[PlanRow]], None]):
+    def __init__(self, tuning: FineTuning, report: Callable[[list[PlanRow]], None]):
         super().__init__()
         self.tuning = tuning
-        self.tell = tell
+        self.report = report
 
     def on_train_begin(self, logs=None):
-        self.tell(plan(self.model, self.tuning))
+        self.report(plan(self.model, self.tuning))

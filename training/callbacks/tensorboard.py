@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: its curves, its recipe, its network and what it is fed."""
+"""A run in TensorBoard: its curves, recipe, network and training images."""
 
 from __future__ import annotations
 
@@ -9,30 +9,65 @@ import numpy as np
 
 from kerascnn.complexity import analyze
 from kerascnn.errors import InputError
-from kerascnn.training.callbacks.event_files import EventFile
-from kerascnn.training.callbacks.hparams import begin_trial, end_trial, show_result
+from kerascnn.training.batches import Batches
+from kerascnn.training.callbacks.event_files import EventFile, flatten
+from kerascnn.training.callbacks.gradient_norms import GradientNormLogger
+from kerascnn.training.callbacks.throughput import Profiler
+from kerascnn.training.checkpoints.files import Position
 from kerascnn.training.recipe.recipe import Recipe
 
-# Keras' names for figures, and what the field calls them.
+# Titles of Keras' metrics.
 TITLES = {"top1": "top-1 accuracy", "top5": "top-5 accuracy"}
-# What names of classifiers begin with: main, aux, aux_4a.
+# The first parts of the classifiers' names: main, aux, aux_4a.
 HEADS = ("main", "aux")
 
+# Tags of the metrics that runs are compared by, and their names in Keras' logs.
+RESULTS = {
+    "result/top-1 accuracy": ("val_main_top1", "val_top1"),
+    "result/top-5 accuracy": ("val_main_top5", "val_top5"),
+    "result/loss": ("val_main_loss", "val_loss"),
+}
+
+# The HParams table shows few columns at first: those that are declared to differ.
+FIRST_COLUMNS = ("model", "image_size", "batch_size", "epochs", "optimizer.learning_rate")
+
+# Columns and rows of the grid of training images.
 GRID = 6
+
+
+def logging_callbacks(
+    folder: Path,
+    recipe: Recipe,
+    batches: Batches,
+    position: Position | None = None,
+    profile: tuple[int, int] | None = None,
+) -> list[keras.callbacks.Callback]:
+    """The callbacks that write TensorBoard's files; `ThroughputMonitor` must come before them.
+
+    Args:
+        folder: TensorBoard's folder of one run.
+        recipe: with every value resolved.
+        batches: of the training.
+        position: where a training is resumed; None for a new one.
+        profile: the first and the last step to profile, see `Profiler`; None for no profile.
+    """
+    steps_done = position.epochs * batches.steps + position.step if position else 0
+    logging = [TensorBoard(folder, recipe, batches.images), GradientNormLogger(folder, batches.steps, steps_done)]
+    return [*logging, Profiler(folder, profile)] if profile else logging
 
 
 class TensorBoard(keras.callbacks.Callback):
     """Writes a run's curves, recipe, table of layers, graph and a grid of augmented training images.
 
-    Curves are written once an epoch, for training and validation under one tag each, so that TensorBoard lays them
-    over each other; the figures of a classifier among several are grouped under its name. The recipe's values and
-    the newest epoch's figures make a row of TensorBoard's HParams table.
+    Training and validation curves have one point per epoch and a common tag, so that TensorBoard draws them in one
+    chart; curves of several classifiers are grouped by the classifier's name. The recipe's values and the newest
+    metrics are one row of the HParams table.
 
     Args:
         folder: gets the subfolders `train` and `validation`, and the file of the HParams table.
         recipe: with every value resolved.
-        images: float32 (count, height, width, 3) in [0, 255], a batch as the network sees it; none where a run goes
-            on, which has shown them, its recipe and its network before.
+        images: float32 (count, height, width, 3) in [0, 255], a batch as the network sees it; empty for a resumed run,
+            whose images, recipe and network are written already.
     """
 
     def __init__(self, folder: Path, recipe: Recipe, images: np.ndarray):
@@ -42,14 +77,15 @@ class TensorBoard(keras.callbacks.Callback):
         self.images = images
 
     def on_train_begin(self, logs=None):
-        self._files = {split: EventFile(self.folder / split) for split in ("train", "validation")}
-        self._trial = EventFile(self.folder)
+        self._files = {split: EventFile(self.folder / split) for split in ("train", "validation", "")}
         if not len(self.images):
             return
-        begin_trial(self._trial, self.recipe)
+        values = flatten({name: value for name, value in self.recipe.to_dict().items() if name != "about"})
+        titles = {tag: f"validation {tag.removeprefix('result/')}" for tag in RESULTS}
+        self._files[""].hparams(values, titles, FIRST_COLUMNS)
         train = self._files["train"]
         train.text("recipe", f"```yaml\n{self.recipe.to_yaml()}```")
-        train.text("architecture", _table(self.model))
+        train.text("architecture", _layer_table(self.model))
         train.image("augmented training images", image_grid(self.images), step=0)
         train.graph(_graph(self.model))
         self.flush()
@@ -58,39 +94,41 @@ class TensorBoard(keras.callbacks.Callback):
         for name, value in logs.items():
             split = "validation" if name.startswith("val_") else "train"
             self._files[split].scalar(tag(name.removeprefix("val_")), value, step=epoch + 1)
-        show_result(self._trial, logs, epoch + 1)
+        for result, names in RESULTS.items():
+            for name in [name for name in names if name in logs][:1]:
+                self._files[""].scalar(result, logs[name], epoch + 1)
         self.flush()
 
     def on_train_end(self, logs=None):
-        end_trial(self._trial)
+        self._files[""].success()
         self.close()
 
     def flush(self) -> None:
-        """Brings to the disk what was shown so far."""
-        for file in (*self._files.values(), self._trial):
+        """Writes everything so far to the disk."""
+        for file in self._files.values():
             file.flush()
 
     def close(self) -> None:
-        """Closes the event files; without it an interrupted run could lose its last figures."""
-        for file in (*self._files.values(), self._trial):
+        """Closes the event files; otherwise an interrupted run could lose its last values."""
+        for file in self._files.values():
             file.close()
 
 
 def tag(name: str) -> str:
-    """TensorBoard's tag for one of Keras' figures.
+    """TensorBoard's tag for one of Keras' metrics.
 
     Example:
         >>> tag("aux_4a_top1")
         'aux_4a/top-1 accuracy'
     """
-    head, _, figure = name.rpartition("_")
+    head, _, metric = name.rpartition("_")
     if head.partition("_")[0] not in HEADS:
         return TITLES.get(name, name)
-    return f"{head}/{TITLES.get(figure, figure)}"
+    return f"{head}/{TITLES.get(metric, metric)}"
 
 
 def image_grid(images: np.ndarray) -> np.ndarray:
-    """Up to 36 images side by side: float (count, height, width, 3) in [0, 255] to uint8 (height, width, 3)."""
+    """A grid of up to 36 images: float (count, height, width, 3) in [0, 255] to uint8 (height, width, 3)."""
     columns = min(GRID, len(images))
     rows = min(GRID, len(images) // columns)
     height, width = images.shape[1:3]
@@ -99,8 +137,8 @@ def image_grid(images: np.ndarray) -> np.ndarray:
     return np.clip(np.round(grid), 0, 255).astype(np.uint8)
 
 
-def _table(model: keras.Model) -> str:
-    """What `kerascnn describe` says of the model; of models of one's own it may not know every layer."""
+def _layer_table(model: keras.Model) -> str:
+    """The table of `kerascnn describe`, or the reason why a model of the user's own has none."""
     try:
         return analyze(model).to_markdown()
     except InputError as error:

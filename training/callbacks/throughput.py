@@ -1,4 +1,4 @@
-"""How fast a training goes, what it waits for, and the memory that it takes."""
+"""The speed of a training, the time it waits for data, its memory, and a profile of its steps."""
 
 from __future__ import annotations
 
@@ -13,45 +13,43 @@ import keras
 
 
 class DataWaitTimer:
-    """Counts the seconds in which a training stood still because its next batch was not ready.
+    """Counts the `seconds` in which a training waits for its next batch.
 
     Example:
-        >>> waiting = DataWaitTimer()
-        >>> iterator = waiting.on(iter(batches))
-        >>> model.train_function(iterator)
-        >>> waiting.seconds
+        >>> timer = DataWaitTimer()
+        >>> model.train_function(timer.on(iter(batches)))
     """
 
     def __init__(self):
         self.seconds = 0.0
 
     def on(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """The same batches, each of them waited for with a watch in hand.
+        """Yields the same batches and times each of them.
 
-        Keras takes batches from TensorFlow's own iterators within its compiled step, where no watch can be read; from
-        any other iterator it takes them before.
+        Keras takes batches from TensorFlow's own iterators inside its compiled step, where no clock can be read; from
+        any other iterator it takes them before the step.
         """
         while True:
-            asked = time.perf_counter()
+            started = time.perf_counter()
             try:
                 batch = next(batches)
             except StopIteration:
                 return
             finally:
-                self.seconds += time.perf_counter() - asked
+                self.seconds += time.perf_counter() - started
             yield batch
 
 
 class ThroughputMonitor(keras.callbacks.Callback):
-    """Adds to each epoch's figures what training it took.
+    """Adds the cost of training to each epoch's metrics.
 
-    These are the learning rate, the seconds, the images per second, the share of the seconds that was waited for data,
-    the gigabytes in use and, in float16, the scale of the loss. Validation is left out of the times. It comes
-    first among the callbacks, so that all others see what it adds.
+    It adds learning rate, seconds, images per second, the share of the seconds spent waiting for data, the gigabytes
+    in use and, with float16, the loss scale. Times exclude validation. It must be the first callback, so that all
+    others see these values.
 
     Args:
-        batch_size: images a step.
-        waiting: what counts the time without data; None leaves the figure out.
+        batch_size: images per step.
+        waiting: the timer of waits for data; None leaves their share out.
     """
 
     def __init__(self, batch_size: int, waiting: DataWaitTimer | None = None):
@@ -70,10 +68,10 @@ class ThroughputMonitor(keras.callbacks.Callback):
         self._steps += 1
 
     def on_test_begin(self, logs=None):
-        self._stop_the_watch()
+        self._stop_timer()
 
     def on_epoch_end(self, epoch, logs=None):
-        self._stop_the_watch()
+        self._stop_timer()
         self.training_seconds += time.perf_counter() - self._started
         logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         logs["seconds"] = self._seconds
@@ -85,23 +83,65 @@ class ThroughputMonitor(keras.callbacks.Callback):
         if scale is not None:
             logs["loss_scale"] = scale
 
-    def _stop_the_watch(self) -> None:
-        """Takes the times of the epoch's training, at the first call of an epoch."""
+    def _stop_timer(self) -> None:
+        """Takes the times of the epoch's training, at the first call in an epoch."""
         if self._seconds is None:
             self._seconds = time.perf_counter() - self._started
             self._waited = self.waiting.seconds - self._waited if self.waiting else 0.0
 
 
+class Profiler(keras.callbacks.Callback):
+    """Records the time of every operation in some steps, for TensorBoard's Profile tab.
+
+    Args:
+        folder: TensorBoard's folder; gets the subfolder `plugins/profile`.
+        steps: the first and the last step to record, counted from 1 at the start of this process' training.
+
+    Example:
+        >>> model.fit(batches, callbacks=[Profiler(Path("logs"), (10, 20))])
+    """
+
+    def __init__(self, folder: Path, steps: tuple[int, int]):
+        super().__init__()
+        self.folder = folder
+        self.first, self.last = steps
+        self._step = 0
+        self._recording = False
+
+    def on_train_batch_begin(self, batch, logs=None):
+        import tensorflow as tf
+
+        self._step += 1
+        if self._step == self.first:
+            tf.profiler.experimental.start(str(self.folder))
+            self._recording = True
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._step == self.last:
+            self.close()
+
+    def on_train_end(self, logs=None):
+        self.close()
+
+    def close(self) -> None:
+        """Writes the recorded steps."""
+        import tensorflow as tf
+
+        if self._recording:
+            self._recording = False
+            tf.profiler.experimental.stop()
+
+
 def loss_scale(model: keras.Model) -> float | None:
-    """What the loss is multiplied with so that gradients fit float16; None where there is no need."""
+    """The factor on the loss that keeps gradients in the range of float16; None without loss scaling."""
     scale = getattr(model.optimizer, "dynamic_scale", None)
     return None if scale is None else float(keras.ops.convert_to_numpy(scale))
 
 
 def memory_bytes() -> int:
-    """The most memory in use on the GPUs since the last call; without a GPU, what the process has now.
+    """The peak of the GPUs' memory since the last call; without a GPU, the memory of the process.
 
-    Where the system does not tell the latter, it is the most that the process ever had.
+    Outside Linux the latter is the peak since the process started.
     """
     import tensorflow as tf
 

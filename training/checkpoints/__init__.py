@@ -1,1 +1,1 @@
-"""Checkpoints: written atomically, at any step, and read again to the bit."""
+"""Checkpoints: written atomically at any step, and restored bit-exact."""

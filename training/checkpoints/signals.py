@@ -8,16 +8,15 @@ from collections.abc import Iterable
 
 
 class StopRequest:
-    """A context in which the first Ctrl-C or SIGTERM is noted, and a second one raises KeyboardInterrupt at once.
+    """A context that records the first Ctrl-C or SIGTERM, and raises KeyboardInterrupt at the second.
 
-    Outside the main thread, where Python takes no signals, it notes nothing.
+    It records nothing outside the main thread, where Python delivers no signals.
 
     Args:
-        listeners: those with a method `stopping` are told by it that the request has come.
+        listeners: their methods `stopping`, if they have one, are called at the first signal.
 
     Attributes:
-        requested: whether it came.
-        insisted: whether it came twice.
+        requested, insisted: whether one signal, or two, were received.
     """
 
     def __init__(self, listeners: Iterable = ()):
@@ -29,16 +28,16 @@ class StopRequest:
         self._before = {}
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                # What is ignored, as Ctrl-C in a shell's background job, stays ignored; None is not Python's to change.
+                # Signals that are ignored, as Ctrl-C in a shell's background job, stay ignored; None is a C handler.
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                    self._before[number] = signal.signal(number, self._note)
+                    self._before[number] = signal.signal(number, self._record)
         return self
 
     def __exit__(self, *_) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _note(self, number, frame) -> None:
+    def _record(self, number, frame) -> None:
         if self.requested:
             self.insisted = True
             raise KeyboardInterrupt

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascnn.files.atomic import atomic_write
-from kerascnn.training.callbacks.event_files import EventFile
-from kerascnn.training.callbacks.hparams import begin_row, end_trial, flat
+from kerascnn.training.callbacks.event_files import EventFile, flatten
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.search.config import Objective, SearchConfig, SearchFolder
 from kerascnn.training.search.domains import SearchRange, label
@@ -115,12 +114,12 @@ def write_hparams(search: Search, images: Sequence[Path]) -> None:
             continue
         events = EventFile(folder / f"{record.number:04d}")
         # Fields that do not apply to this trial have a cell, too.
-        begin_row(events, {**dict.fromkeys(fields, "–"), **flat(record.fields)}, titles, first=fields)
+        events.hparams({**dict.fromkeys(fields, "–"), **flatten(record.fields)}, titles, first=fields)
         for metrics in record.curve:
             events.scalar(objective, metrics[objective], int(metrics["epoch"]))
         for name, value in zip(SPENT, (len(record.curve), record.seconds, record.images), strict=True):
             events.scalar(f"spent/{name}", float(value), len(record.curve))
-        end_trial(events)
+        events.success()
         events.close()
     events = EventFile(folder)
     for file in images:

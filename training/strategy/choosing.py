@@ -1,34 +1,34 @@
-"""Which devices a training takes, and joining the workers of other processes."""
+"""Choice of a training's devices, connection to other workers, and use of XLA."""
 
 from __future__ import annotations
 
 import functools
 import os
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from kerascnn.errors import InputError
-from kerascnn.training.strategy.cluster import Cluster, cluster_of
+from kerascnn.training.strategy.cluster import Cluster, find_cluster
 from kerascnn.training.strategy.devices import Devices
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-FORMS = "'auto', 'cpu', 'cpu:N' (N devices on the processor), 'gpu' (all of them) or 'gpu:0,1'"
+FORMS = "'auto', 'cpu', 'cpu:N' (N devices on the CPU), 'gpu' (all GPUs) or 'gpu:0,1' (these GPUs)"
 
 
-def choose_devices(asked: str = "auto") -> Devices:
-    """The devices for `asked`; where TF_CONFIG or Slurm names other workers, it waits for them and joins.
+def choose_devices(requested: str = "auto") -> Devices:
+    """Selects devices; if TF_CONFIG or Slurm names other workers, waits for them and connects.
 
-    "auto" takes every GPU there is, else the processor. Workers on one machine divide its GPUs among them, unless
-    CUDA_VISIBLE_DEVICES says which are whose. It has to come before TensorFlow computes anything, reading data
-    included.
+    "auto" takes all GPUs, or the CPU if there is none. Workers on one machine divide its GPUs among them, unless
+    CUDA_VISIBLE_DEVICES assigns them. Call it before TensorFlow computes anything, which includes reading data.
 
     Args:
-        asked: "auto", "cpu", "cpu:N" for N devices on the processor, "gpu" for all, or "gpu:0,1" for some.
+        requested: "auto", "cpu", "cpu:N" for N devices on the CPU, "gpu" for all GPUs, or "gpu:0,1" for some.
 
     Raises:
-        InputError: there are no such devices, or TensorFlow has begun on others.
+        InputError: there are no such devices, or TensorFlow has already started with others.
 
     Example:
         >>> devices = choose_devices("cpu:2")
@@ -36,81 +36,80 @@ def choose_devices(asked: str = "auto") -> Devices:
     """
     import tensorflow as tf
 
-    kind, numbers = _read(asked)
-    cluster = cluster_of()
+    kind, count, listed = _parse(requested)
+    cluster = find_cluster()
     present = len(tf.config.list_physical_devices("GPU"))
     if kind == "gpu" and not present:
-        raise InputError(f"--devices {asked} asks for a GPU, and TensorFlow finds none; say --devices cpu.")
+        raise InputError(f"--devices {requested} needs a GPU, but TensorFlow finds none; use --devices cpu.")
+    reason = "as requested"
+    if kind == "auto":
+        reason = f"TensorFlow finds {present} GPU{'s' if present > 1 else ''}" if present else "there is no GPU"
     if kind == "cpu" or not present:
-        reason = "as asked" if kind == "cpu" else "there is no GPU"
-        return _processors(numbers or 1, reason, cluster)
-    chosen = numbers if isinstance(numbers, list) else _own(present, cluster)
-    missing = [number for number in chosen if number >= present]
-    if missing:
-        raise InputError(f"--devices {asked} asks for GPU {missing[0]}, and there are {present}, counted from 0.")
-    reason = "as asked" if kind == "gpu" else f"TensorFlow finds {present} GPU{'s' if present > 1 else ''}"
-    return _gpus(chosen, reason, cluster)
+        if cluster and count > 1:
+            raise InputError(
+                f"--devices {requested} is not possible with several workers: each uses one device of its CPU, not "
+                f"{count}; use --devices cpu and start more workers."
+            )
+        gpus, name = [], f"cpu:{count}" if count > 1 else "cpu"
+    else:
+        gpus = listed or _gpus_of_worker(present, cluster, requested)
+        if max(gpus) >= present:
+            raise InputError(
+                f"--devices {requested} needs GPU {max(gpus)}, but there are {present}, numbered from 0; "
+                "use lower numbers, or --devices gpu for all."
+            )
+        name = f"gpu:{','.join(map(str, gpus))}"
+    try:
+        return _devices(name, reason, gpus, count, cluster)
+    except RuntimeError as error:
+        raise InputError(
+            f"--devices {requested} cannot be set up after TensorFlow has started: call choose_devices('{requested}') "
+            f"first in the program, before TensorFlow computes anything (TensorFlow: {' '.join(str(error).split())})."
+        ) from None
 
 
-def _read(asked: str) -> tuple[str, int | list[int] | None]:
-    """The kind of device, and how many of the processor or which GPUs."""
-    found = re.fullmatch(r"(auto)|(cpu)(?::([1-9]\d*))?|(gpu)(?::(\d+(?:,\d+)*))?", asked)
+def _parse(requested: str) -> tuple[str, int, list[int]]:
+    """The kind of device, the number of CPU devices, and the numbers of the GPUs; an empty list means all."""
+    found = re.fullmatch(r"(auto|cpu|gpu)|cpu:([1-9]\d*)|gpu:(\d+(?:,\d+)*)", requested)
     if not found:
-        raise InputError(f"devices must be {FORMS}, not '{asked}'.")
-    _, cpu, count, gpu, listed = found.groups()
-    if cpu:
-        return "cpu", int(count) if count else None
-    if gpu:
-        return "gpu", sorted({int(number) for number in listed.split(",")}) if listed else None
-    return "auto", None
+        raise InputError(f"devices must be {FORMS}, not '{requested}'.")
+    kind, count, listed = found.groups()
+    gpus = sorted({int(number) for number in listed.split(",")}) if listed else []
+    return kind or ("cpu" if count else "gpu"), int(count or 1), gpus
 
 
-def _own(present: int, cluster: Cluster | None) -> list[int]:
-    """The GPUs of this machine that are this worker's."""
-    place, workers = cluster.neighbours if cluster else (0, 1)
+def _gpus_of_worker(present: int, cluster: Cluster | None, requested: str) -> list[int]:
+    index, workers = cluster.local_index_and_count if cluster else (0, 1)
     if workers == 1 or os.environ.get("CUDA_VISIBLE_DEVICES"):
         return list(range(present))
     if present < workers:
-        raise InputError(f"{workers} workers on this machine cannot share {present} GPU(s); say --devices cpu.")
-    return list(range(place, present - present % workers, workers))
+        raise InputError(
+            f"--devices {requested}: {workers} workers on this machine cannot share {present} GPU(s); "
+            "use --devices cpu, or start fewer workers."
+        )
+    return list(range(index, present - present % workers, workers))
 
 
-def _processors(count: int, reason: str, cluster: Cluster | None) -> Devices:
+def _devices(name: str, reason: str, gpus: list[int], cpus: int, cluster: Cluster | None) -> Devices:
     import tensorflow as tf
 
-    _show([])
+    present = tf.config.list_physical_devices("GPU")
+    visible = [present[number] for number in gpus]
+    if tf.config.get_visible_devices("GPU") != visible:
+        tf.config.set_visible_devices(visible, "GPU")
     if cluster:
-        if count > 1:
-            raise InputError(f"a worker takes one device of its processor, not {count}; start more workers instead.")
-        return _joined("cpu", reason, cluster, 0)
+        workers = len(cluster.addresses)
+        reason = f"{reason}; {cluster.source} names {workers} workers; MultiWorkerMirroredStrategy"
+        return Devices(name, reason, _multi_worker(cluster, len(gpus)), cluster.worker, workers)
+    count = len(gpus) or cpus
     if count == 1:
-        return Devices("cpu", reason, tf.distribute.get_strategy())
-    processor = tf.config.list_physical_devices("CPU")[0]
-    if len(tf.config.get_logical_device_configuration(processor) or [None]) != count:
-        with _beginning():
-            parts = [tf.config.LogicalDeviceConfiguration()] * count
-            tf.config.set_logical_device_configuration(processor, parts)
-    strategy = _mirrored(tuple(f"CPU:{number}" for number in range(count)))
-    return Devices(f"cpu:{count}", f"{reason}; MirroredStrategy", strategy)
-
-
-def _gpus(numbers: list[int], reason: str, cluster: Cluster | None) -> Devices:
-    import tensorflow as tf
-
-    name = f"gpu:{','.join(map(str, numbers))}"
-    _show(numbers)
-    if cluster:
-        return _joined(name, reason, cluster, len(numbers))
-    if len(numbers) == 1:
         return Devices(name, reason, tf.distribute.get_strategy())
-    strategy = _mirrored(tuple(f"GPU:{place}" for place in range(len(numbers))))
+    if not gpus:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        if len(tf.config.get_logical_device_configuration(cpu) or [None]) != count:
+            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    strategy = _mirrored(tuple(f"{'GPU' if gpus else 'CPU'}:{number}" for number in range(count)))
     return Devices(name, f"{reason}; MirroredStrategy", strategy)
-
-
-def _joined(name: str, reason: str, cluster: Cluster, gpus: int) -> Devices:
-    workers = len(cluster.addresses)
-    reason = f"{reason}; {cluster.origin} names {workers} workers; MultiWorkerMirroredStrategy"
-    return Devices(name, reason, _multi_worker(cluster, gpus), cluster.worker, workers)
 
 
 @functools.cache
@@ -122,7 +121,7 @@ def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
 
 @functools.cache
 def _multi_worker(cluster: Cluster, gpus: int) -> tf.distribute.Strategy:
-    """Waits for the other workers. A process joins once."""
+    """Waits for the other workers; a process can connect only once."""
     import tensorflow as tf
 
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
@@ -131,30 +130,26 @@ def _multi_worker(cluster: Cluster, gpus: int) -> tf.distribute.Strategy:
         task_id=cluster.worker,
         num_accelerators={"GPU": gpus},
     )
-    with _beginning():
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
 
-def _show(gpus: list[int]) -> None:
-    """Lets TensorFlow see these GPUs only."""
+@dataclass(frozen=True)
+class XlaChoice:
+    """A value for the argument `jit_compile` of Keras' `compile`, and the reason."""
+
+    jit_compile: bool | Literal["auto"]
+    reason: str
+
+    def __str__(self) -> str:
+        return f"XLA {'on' if self.jit_compile else 'off'}: {self.reason}"
+
+
+def choose_xla() -> XlaChoice:
+    """Uses XLA on one GPU, but not on CPUs and not on several devices; depends on the strategy in scope."""
     import tensorflow as tf
 
-    present = tf.config.list_physical_devices("GPU")
-    wanted = [present[number] for number in gpus]
-    if tf.config.get_visible_devices("GPU") != wanted:
-        with _beginning():
-            tf.config.set_visible_devices(wanted, "GPU")
-
-
-class _beginning:  # noqa: N801
-    """Turns TensorFlow's refusal to change devices into a sentence."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, trace):
-        if isinstance(error, RuntimeError):
-            raise InputError(
-                "devices are chosen before TensorFlow computes anything: call choose_devices() first in the program "
-                f"(TensorFlow says: {' '.join(str(error).split())})"
-            ) from None
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        return XlaChoice(False, "Keras does not compile training steps for several devices")
+    if tf.config.get_visible_devices("GPU"):
+        return XlaChoice("auto", "there is one GPU, and Keras compiles the steps if all layers allow it")
+    return XlaChoice(False, "on a CPU it halves the speed of training")

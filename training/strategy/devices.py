@@ -1,4 +1,4 @@
-"""The devices that a training computes on, and what of it lies on which."""
+"""The devices of a training, and the distribution of its batches over them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kerascnn.errors import InputError
+from kerascnn.training.strategy.keras_internals import set_cardinality
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -20,24 +21,20 @@ if TYPE_CHECKING:
 
 
 class WorkerLostError(RuntimeError):
-    """A training ended because another of its workers did.
-
-    Attributes:
-        folder: the run folder, where this worker has one.
-    """
+    """A training ended because another worker ended; `folder` is the run folder, if this worker has one."""
 
     folder: RunFolder | None = None
 
 
 @dataclass(frozen=True)
 class Devices:
-    """What a training computes on.
+    """The devices of a training.
 
     Attributes:
-        name: as `choose_devices` takes it.
-        reason: why these.
-        strategy: TensorFlow's, whose replicas are the devices of all workers.
-        worker, workers: which of how many this process is.
+        name: an argument for `choose_devices`.
+        reason: why these were chosen.
+        strategy: the tf.distribute strategy; its replicas are the devices of all workers.
+        worker, workers: the number of this process, and of all processes.
     """
 
     name: str
@@ -57,55 +54,43 @@ class Devices:
 
     @property
     def replicas(self) -> int:
-        """The devices of all workers together."""
+        """The number of devices of all workers."""
         return self.strategy.num_replicas_in_sync
 
     def scope(self) -> AbstractContextManager:
-        """In it, models are built, compiled and loaded."""
+        """The context in which models are built, compiled and loaded."""
         return self.strategy.scope()
 
     def share(self, batch_size: int) -> int:
-        """How many images of a batch are this worker's.
+        """The number of images of a batch that this worker gets.
 
         Raises:
-            InputError: the batch cannot be divided into equal shares, of which the gradients are means.
+            InputError: the batch cannot be divided into equal shares.
         """
         if batch_size % self.replicas:
             lower = batch_size - batch_size % self.replicas
             fitting = " or ".join(str(size) for size in (lower, lower + self.replicas) if size)
             raise InputError(
-                f"batches of {batch_size} images do not divide among {self.replicas} devices; "
-                f"say --batch-size {fitting}."
+                f"batches of {batch_size} images cannot be divided equally among {self.replicas} devices; "
+                f"use --batch-size {fitting}."
             )
         return batch_size // self.workers
 
     def training(self, batches: tf.data.Dataset, batch_size: int) -> Any:
-        """This worker's training batches, each divided among its devices.
-
-        Args:
-            batches: of `share(batch_size)` images; none is smaller.
-            batch_size: over all workers.
-
-        Returns:
-            What Keras' `fit` takes; the batches themselves where there is one device.
-        """
+        """Distributes this worker's training batches, of `share(batch_size)` images, over its devices for `fit`."""
         if self.replicas == 1:
             return batches
         if self.replicas > self.workers:
             batches = batches.rebatch(batch_size // self.replicas, drop_remainder=True)
-        # Workers need not tell each other at every step that they have not come to the end.
+        # An infinite data set saves an exchange between the workers at every step.
         return self.strategy.distribute_datasets_from_function(lambda context: batches.repeat())
 
     def evaluation(self, batches: tf.data.Dataset, batch_size: int, images: int) -> Any:
-        """This worker's share of all images, in as many batches as every device has; none of them is empty.
+        """Distributes this worker's images over its devices, with the same number of batches on all, none empty.
 
         Args:
-            batches: with this worker's images, every `workers`-th one, in batches of any size.
-            batch_size: over all workers.
-            images: over all workers.
-
-        Returns:
-            What Keras' `evaluate` takes; the batches themselves where there is one device.
+            batches: every `workers`-th image, from number `worker` on, in batches of any size.
+            batch_size, images: over all workers.
 
         Raises:
             InputError: there are fewer images than devices.
@@ -120,27 +105,22 @@ class Devices:
         borders = [own * piece // (steps * local) for piece in range(steps * local + 1)]
         batches = batches.rebatch([end - begin for begin, end in itertools.pairwise(borders)])
         distributed = self.strategy.distribute_datasets_from_function(lambda context: batches)
-        # What Keras asks for; TensorFlow does not know it.
-        distributed._cardinality = steps
+        set_cardinality(distributed, steps)
         return distributed
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
-        """Which of these is true for at least one worker; all workers have to ask, and at the same step."""
+        """Whether each flag is true on at least one worker; all workers must call it at the same step."""
         if self.workers == 1:
             return flags
         import tensorflow as tf
 
-        counts = _counting(self.strategy)(tf.constant(flags, tf.float32))
+        counts = _sum_over_replicas(self.strategy)(tf.constant(flags, tf.float32))
         return tuple(bool(count) for count in counts.numpy())
 
     @contextlib.contextmanager
-    def in_turn(self) -> Iterator[None]:
-        """The chief does what is inside first, the other workers when it is done.
-
-        Raises:
-            WorkerLostError: it did not come to the end.
-        """
-        with self.watching():
+    def chief_first(self) -> Iterator[None]:
+        """Runs the body on the chief, then on the others; raises WorkerLostError if the chief did not complete it."""
+        with self.detecting_lost_workers():
             if not self.chief:
                 self.any(False)
             yield
@@ -148,33 +128,30 @@ class Devices:
                 self.any(False)
 
     @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        """Turns what TensorFlow raises when another worker is gone into one sentence.
-
-        Raises:
-            WorkerLostError: another worker ended, or could not be reached.
-        """
+    def detecting_lost_workers(self) -> Iterator[None]:
+        """Raises WorkerLostError in place of TensorFlow's errors, if another worker ended or cannot be reached."""
         import tensorflow as tf
 
-        gone = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError)
+        names = ("UnavailableError", "AbortedError", "DeadlineExceededError", "InternalError", "CancelledError")
         try:
             yield
-        except (*gone, tf.errors.InternalError, tf.errors.CancelledError) as error:
+        except tuple(getattr(tf.errors, name) for name in names) as error:
             if self.workers == 1:
                 raise
+            lines = [line for line in str(error).splitlines() if "Collective ops is aborted by" in line]
+            cause = (lines or str(error).splitlines() or [type(error).__name__])[0].partition("aborted by: ")[-1]
             raise WorkerLostError(
                 f"worker {self.worker} of {self.workers} stopped, because another worker ended or cannot be reached: "
-                f"{_last_line(error)}"
+                f"{cause}"
             ) from None
 
 
 @functools.cache
-def _counting(strategy: tf.distribute.Strategy) -> Any:
-    """The sum over all replicas of what each worker puts in."""
+def _sum_over_replicas(strategy: tf.distribute.Strategy) -> Any:
     import tensorflow as tf
 
     def exchange(flags):
-        # A copy lies on the worker's own device.
+        # The copy is on the worker's own device.
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(flags))
 
     @tf.function(autograph=False)
@@ -182,9 +159,3 @@ def _counting(strategy: tf.distribute.Strategy) -> Any:
         return strategy.experimental_local_results(strategy.run(exchange, args=(flags,)))[0]
 
     return count
-
-
-def _last_line(error: Exception) -> str:
-    """The part of TensorFlow's message that says what happened."""
-    lines = [line for line in str(error).splitlines() if "Collective ops is aborted by" in line]
-    return (lines or str(error).splitlines() or [type(error).__name__])[0].partition("aborted by: ")[-1]

@@ -1,4 +1,4 @@
-"""Several workers of one training on this machine: started together, and stopped together."""
+"""Several workers of one training on this machine, started and stopped together."""
 
 from __future__ import annotations
 
@@ -10,41 +10,39 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import IO
 
-# After a worker died the others notice by themselves within seconds, say so and name the run; then they are asked to
-# stop, and then made to.
+# After a worker fails, the others notice within seconds and report the run; then they get SIGTERM, and then SIGKILL.
 GRACE_SECONDS = 15.0
 
 POLL_SECONDS = 0.1
 
 
 class LocalWorkers:
-    """Processes that train together, each with the TF_CONFIG that names them all.
+    """Processes that train together, each with a TF_CONFIG that lists them all.
 
-    The chief's output is passed on as it is; what the chief says on standard error, and all that the others say, goes
-    to standard error with the worker's number before each line.
+    The chief's standard output is passed on unchanged. All other output goes to standard error, with the worker's
+    number before each line.
 
     Args:
-        command: what every one of them runs.
-        count: how many they are.
+        command: run by every worker.
+        count: the number of workers.
 
     Attributes:
         first_failed: the number of the first worker that failed.
-        asked_to_stop: whether Ctrl-C or SIGTERM was passed on to them.
+        stop_requested: whether Ctrl-C or SIGTERM was passed on to the workers.
 
     Example:
-        >>> workers = LocalWorkers([sys.executable, "-m", "kerascnn", "train"], 2)
-        >>> workers.wait()
+        >>> LocalWorkers([sys.executable, "-m", "kerascnn", "train"], 2).wait()
         [0, 0]
     """
 
     def __init__(self, command: Sequence[str], count: int):
         addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
         self.first_failed: int | None = None
-        self.asked_to_stop = False
+        self.stop_requested = False
         self._readers: list[threading.Thread] = []
         self.processes = [self._start(command, addresses, number) for number in range(count)]
 
@@ -58,24 +56,26 @@ class LocalWorkers:
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            # The terminal's Ctrl-C comes to this process alone, which passes it on.
+            # The terminal sends Ctrl-C to this process alone, which passes it on.
             start_new_session=True,
         )
-        mark = f"[worker {number}] "
-        own = (process.stdout, sys.stdout, "") if number == 0 else (process.stdout, sys.stderr, mark)
-        for source, target, prefix in (own, (process.stderr, sys.stderr, mark)):
-            reader = threading.Thread(target=_pass_on, args=(source, target, prefix), daemon=True)
+        prefix = f"[worker {number}] "
+        results = (process.stdout, sys.stdout, "") if number == 0 else (process.stdout, sys.stderr, prefix)
+        for copied in (results, (process.stderr, sys.stderr, prefix)):
+            reader = threading.Thread(target=_copy_lines, args=copied, daemon=True)
             reader.start()
             self._readers.append(reader)
         return process
 
     def wait(self) -> list[int]:
-        """The statuses with which all ended; when one fails, the others are stopped within half a minute.
+        """Waits for all workers and returns their exit statuses; if one fails, the others end within half a minute.
 
-        A status below 0 is the number of the signal that killed the worker. Ctrl-C and SIGTERM are passed on.
+        A negative status is the number of the signal that killed the worker. Ctrl-C and SIGTERM are passed on.
         """
-        with self._passing_on_signals():
-            self._wait_for_a_failure()
+        with ExitStack() as handlers:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                handlers.callback(signal.signal, number, signal.signal(number, self._request_stop))
+            self._wait_for_failure()
             for number in (signal.SIGTERM, signal.SIGKILL):
                 deadline = time.monotonic() + GRACE_SECONDS
                 while self._running() and time.monotonic() < deadline:
@@ -88,8 +88,8 @@ class LocalWorkers:
     def _running(self) -> bool:
         return None in [process.poll() for process in self.processes]
 
-    def _wait_for_a_failure(self) -> None:
-        """Returns at the first failure, or when all have ended well."""
+    def _wait_for_failure(self) -> None:
+        """Returns at the first failure, or when all workers have succeeded."""
         while self.first_failed is None:
             running = self._running()
             failed = [number for number, process in enumerate(self.processes) if process.returncode]
@@ -98,8 +98,8 @@ class LocalWorkers:
                 return
             time.sleep(POLL_SECONDS)
 
-    def _ask_to_stop(self, *_) -> None:
-        self.asked_to_stop = True
+    def _request_stop(self, *_) -> None:
+        self.stop_requested = True
         self._send(signal.SIGTERM)
 
     def _send(self, number: int) -> None:
@@ -107,29 +107,17 @@ class LocalWorkers:
             if process.poll() is None:
                 process.send_signal(number)
 
-    @contextmanager
-    def _passing_on_signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nobody listens on at this moment."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Different ports of 127.0.0.1 that no process listens on at the moment."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for opened in sockets:
+            opened.bind(("127.0.0.1", 0))
+        return [opened.getsockname()[1] for opened in sockets]
 
 
-def _pass_on(source: IO[str], target: IO[str], prefix: str) -> None:
+def _copy_lines(source: IO[str], target: IO[str], prefix: str) -> None:
     for line in source:
         target.write(f"{prefix}{line}")
         target.flush()

@@ -1,4 +1,4 @@
-"""Which devices are taken; GPUs are made up, for there are none where tests run."""
+"""The choice of devices, with simulated GPUs, because the test machine has none."""
 
 from types import SimpleNamespace
 
@@ -14,7 +14,7 @@ from support.messages import mentioning, names
 
 @pytest.fixture
 def machine(monkeypatch):
-    """A machine with GPUs, which notes what TensorFlow would be made to see and which strategies to make."""
+    """A machine with simulated GPUs; records the visible GPUs and the strategies that are requested."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     made = SimpleNamespace(seen=None, strategies=[])
 
@@ -23,7 +23,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: present if kind == "GPU" else ["CPU"])
         monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: made.seen or present)
         monkeypatch.setattr(tf.config, "set_visible_devices", lambda gpus, kind: setattr(made, "seen", gpus))
-        monkeypatch.setattr(choosing, "cluster_of", lambda: cluster)
+        monkeypatch.setattr(choosing, "find_cluster", lambda: cluster)
         for kind in ("_mirrored", "_multi_worker"):
             monkeypatch.setattr(choosing, kind, lambda *given, kind=kind: made.strategies.append((kind, *given)))
         return made
@@ -35,7 +35,7 @@ def workers(worker, hosts="aab"):
     return Cluster(tuple(f"{host}:{number}" for number, host in enumerate(hosts)), worker, "TF_CONFIG")
 
 
-def test_a_processor_by_default(machine):
+def test_the_cpu_by_default(machine):
     machine(0)
     found = choose_devices()
     assert (found.name, found.workers, found.chief) == ("cpu", 1, True)
@@ -54,9 +54,9 @@ def test_all_gpus_by_default(machine):
     assert made.strategies == [("_mirrored", ("GPU:0", "GPU:1", "GPU:2"))]
 
 
-def test_the_processor_though_there_are_gpus(machine):
+def test_the_cpu_even_if_gpus_are_present(machine):
     made = machine(2)
-    assert choose_devices("cpu").reason == "as asked"
+    assert choose_devices("cpu").reason == "as requested"
     assert made.seen == []
 
 
@@ -68,33 +68,33 @@ def test_workers_of_one_machine_divide_its_gpus(worker, own, machine):
     assert made.strategies == [("_multi_worker", workers(worker), own.count(",") + 1)]
 
 
-def test_cuda_visible_devices_has_divided_them(machine, monkeypatch):
+def test_cuda_visible_devices_divides_the_gpus(machine, monkeypatch):
     machine(1, workers(1))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     assert choose_devices().name == "gpu:0"
 
 
 @pytest.mark.parametrize(
-    ("asked", "gpus", "cluster", "parts"),
+    ("requested", "gpus", "cluster", "parts"),
     [
-        ("tpu", 0, None, ("devices", "'auto'", "'tpu'")),
+        ("tpu", 0, None, ("devices", "'auto'", "tpu")),
         ("cpu:0", 0, None, ("devices", "'cpu:0'")),
         ("gpu:", 1, None, ("devices", "'gpu:'")),
         ("gpu", 0, None, ("GPU", "none", "--devices cpu")),
-        ("gpu:0,2", 2, None, ("GPU 2", "there are 2")),
-        ("cpu:2", 0, workers(0), ("one device", "not 2", "more workers")),
-        ("auto", 1, workers(0), ("2 workers", "1 GPU")),
+        ("gpu:0,2", 2, None, ("GPU 2", "there are 2", "--devices gpu for all")),
+        ("cpu:2", 0, workers(0), ("one device", "not 2", "--devices cpu", "more workers")),
+        ("auto", 1, workers(0), ("2 workers", "1 GPU", "--devices cpu")),
     ],
 )
-def test_mistakes(asked, gpus, cluster, parts, machine):
+def test_mistakes_name_the_requested_devices_and_the_remedy(requested, gpus, cluster, parts, machine):
     machine(gpus, cluster)
-    with mentioning(InputError, *parts):
-        choose_devices(asked)
+    with mentioning(InputError, requested, *parts):
+        choose_devices(requested)
 
 
-def test_devices_come_before_anything_else():
+def test_devices_are_chosen_before_tensorflow_starts():
     tf.constant(1.0).numpy()
-    with mentioning(InputError, "choose_devices()", "before TensorFlow"):
+    with mentioning(InputError, "--devices cpu:3", "choose_devices('cpu:3')", "before TensorFlow"):
         choose_devices("cpu:3")
 
 
@@ -109,7 +109,7 @@ def test_shares():
 
 def test_xla(machine, monkeypatch):
     machine(0)
-    names(choose_xla(), "XLA off", "processor")
+    names(choose_xla(), "XLA off", "CPU")
     machine(1)
     assert choose_xla().jit_compile == "auto"
     monkeypatch.setattr(tf.distribute, "get_strategy", lambda: SimpleNamespace(num_replicas_in_sync=2))

@@ -1,4 +1,4 @@
-"""Several devices and several processes against one device, on the same global batches."""
+"""Several devices and several processes compared with one device, on the same global batches."""
 
 import json
 
@@ -12,17 +12,17 @@ from support.servers import free_ports
 
 MAIN = "support.on_devices:main"
 
-# The sums over a batch are taken in another order, which float32 rounds otherwise: 2^-24 an addition. Six steps leave
-# differences of about 3e-8 in the weights here; what is wrong (a share forgotten, clipping before the sum, another
-# learning rate) changes the first digits.
+# Sums over a batch have another order, and float32 rounds every addition by up to 2^-24. After six steps weights differ
+# by about 3e-8 here; an error (a missing share, clipping before the sum, another learning rate) changes the first
+# digits.
 ROUNDING = 1e-5
 
 
 @pytest.fixture(scope="module")
 def outcomes(forks, tmp_path_factory):
-    """Folders of what two devices, and two workers, left behind."""
+    """The folders with the results of two devices, and of two workers."""
     folders = {where: tmp_path_factory.mktemp(where) for where in ("devices", "workers")}
-    started = [forks.start(MAIN, "cpu:2", folders["devices"], output=folders["devices"] / "said.txt")]
+    started = [forks.start(MAIN, "cpu:2", folders["devices"], output=folders["devices"] / "output.txt")]
     started += forks.start_workers(MAIN, "cpu", folders["workers"], ports=free_ports(2), folder=folders["workers"])
     for fork in started:
         assert fork.wait() == 0, fork.said()
@@ -39,18 +39,18 @@ def on_one():
     return {"weights": model.get_weights(), "history": history, "scale": scale, "tuned": tuned}
 
 
-def figures(folder, worker=0):
-    return json.loads((folder / f"figures-{worker}.json").read_text())
+def metrics(folder, worker=0):
+    return json.loads((folder / f"metrics-{worker}.json").read_text())
 
 
-PLACES = [("devices", 0), ("workers", 0), ("workers", 1)]
+LOCATIONS = [("devices", 0), ("workers", 0), ("workers", 1)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("where", "worker"), PLACES)
-def test_the_same_figures_as_on_one_device(where, worker, outcomes, on_one):
+@pytest.mark.parametrize(("where", "worker"), LOCATIONS)
+def test_the_same_metrics_as_on_one_device(where, worker, outcomes, on_one):
     """Losses and accuracies of both heads, in training and over 21 validation images, each counted once."""
-    found = figures(outcomes[where], worker)
+    found = metrics(outcomes[where], worker)
     assert found["replicas"] == 2
     assert found["history"].keys() == on_one["history"].keys() >= {"val_aux_loss", "val_main_top1", "loss"}
     for name, values in on_one["history"].items():
@@ -58,7 +58,7 @@ def test_the_same_figures_as_on_one_device(where, worker, outcomes, on_one):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("where", "worker"), PLACES)
+@pytest.mark.parametrize(("where", "worker"), LOCATIONS)
 def test_the_same_weights_as_on_one_device(where, worker, outcomes, on_one):
     with np.load(outcomes[where] / f"weights-{worker}.npz") as found:
         for name, expected in zip(found.files, on_one["weights"], strict=True):
@@ -75,7 +75,7 @@ def test_a_fine_tuning_has_the_same_weights_as_on_one_device(outcomes, on_one):
 
 
 @pytest.mark.slow
-def test_workers_have_the_same_weights_to_the_bit(outcomes):
+def test_workers_have_bit_exact_weights(outcomes):
     chief, other = (np.load(outcomes["workers"] / f"weights-{worker}.npz") for worker in range(2))
     for name in chief.files:
         np.testing.assert_array_equal(chief[name], other[name])
@@ -83,31 +83,31 @@ def test_workers_have_the_same_weights_to_the_bit(outcomes):
 
 @pytest.mark.slow
 def test_statistics_of_each_device_are_averaged(outcomes):
-    """Each normalizes with its own half's; what is kept is the mean of the two, not the whole batch's."""
+    """Each device uses its half's statistics; their mean is stored, not the whole batch's."""
     images = np.random.default_rng(2).normal(2, 3, (8, 4, 4, 3))
     variances = [half.var(axis=(0, 1, 2)) for half in (images[:4], images[4:])]
-    found = figures(outcomes["devices"])["statistics"]
+    found = metrics(outcomes["devices"])["statistics"]
     np.testing.assert_allclose(found["mean"], 0.1 * images.mean(axis=(0, 1, 2)), rtol=1e-5)
     np.testing.assert_allclose(found["variance"], 0.9 + 0.1 * np.mean(variances, axis=0), rtol=1e-5)
     assert not np.allclose(found["variance"], 0.9 + 0.1 * images.var(axis=(0, 1, 2)), rtol=1e-4)
 
 
 @pytest.mark.slow
-def test_an_overflow_on_one_device_is_one_on_all(outcomes, on_one):
-    """The second step is skipped and halves the scale; the third goes on from the first."""
-    found = figures(outcomes["devices"])["scale"]
+def test_an_overflow_on_one_device_is_an_overflow_on_all(outcomes, on_one):
+    """The second step is skipped and halves the scale; the third continues from the first."""
+    found = metrics(outcomes["devices"])["scale"]
     assert [row[:2] for row in found] == [[1024, 1], [512, 1], [512, 2]]
     np.testing.assert_allclose(found, on_one["scale"], rtol=1e-5)
 
 
 @pytest.mark.slow
 def test_dropout_differs_from_device_to_device(outcomes):
-    first, second = figures(outcomes["devices"])["dropped"]
+    first, second = metrics(outcomes["devices"])["dropped"]
     assert first != second
 
 
 @pytest.mark.slow
-def test_the_file_is_of_a_plain_model(outcomes):
+def test_the_file_holds_a_plain_model(outcomes):
     model = keras.models.load_model(outcomes["devices"] / "model.keras")
     assert type(model) is type(keras.Sequential([keras.Input((1,)), keras.layers.ReLU()])._functional)
     with np.load(outcomes["devices"] / "weights-0.npz") as saved:

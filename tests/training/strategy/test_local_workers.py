@@ -1,4 +1,4 @@
-"""Processes that are started, watched and stopped together; what they run is not TensorFlow."""
+"""Processes that are started, observed and stopped together; they do not run TensorFlow."""
 
 import json
 import os
@@ -19,7 +19,7 @@ def workers(program, count=2):
     return LocalWorkers([sys.executable, "-c", OWN_NUMBER + program], count)
 
 
-def test_each_has_its_place_in_one_cluster(capfd):
+def test_each_worker_has_its_index_in_one_cluster(capfd):
     assert workers('print(os.environ["TF_CONFIG"])', 3).wait() == [0, 0, 0]
     out, err = capfd.readouterr()
     others = dict(line.split("] ", 1) for line in err.splitlines())
@@ -30,14 +30,14 @@ def test_each_has_its_place_in_one_cluster(capfd):
     assert len(set(addresses)) == 3 and all(address.startswith("127.0.0.1:") for address in addresses)
 
 
-def test_only_the_chief_speaks_on_standard_output(capfd):
+def test_only_the_chief_writes_to_standard_output(capfd):
     workers('print(f"result {number}"); print(f"line {number}", file=sys.stderr)').wait()
     out, err = capfd.readouterr()
     assert out == "result 0\n"
     assert sorted(err.splitlines()) == ["[worker 0] line 0", "[worker 1] line 1", "[worker 1] result 1"]
 
 
-def test_when_one_fails_the_others_are_stopped(monkeypatch):
+def test_if_one_worker_fails_the_others_are_stopped(monkeypatch):
     monkeypatch.setattr(local_workers, "GRACE_SECONDS", 0.5)
     started = workers("sys.exit(5) if number == 1 else time.sleep(60)")
     begun = time.monotonic()
@@ -47,19 +47,19 @@ def test_when_one_fails_the_others_are_stopped(monkeypatch):
 
 
 @pytest.mark.slow
-def test_who_does_not_stop_is_killed(monkeypatch):
+def test_a_worker_that_ignores_sigterm_is_killed(monkeypatch):
     monkeypatch.setattr(local_workers, "GRACE_SECONDS", 0.5)
-    deaf = """
+    stubborn = """
 import signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 time.sleep(60 if number == 0 else 1)
 sys.exit(4)
 """
-    assert workers(deaf).wait() == [-signal.SIGKILL, 4]
+    assert workers(stubborn).wait() == [-signal.SIGKILL, 4]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_request_to_stop_is_passed_on(number):
+def test_a_signal_is_passed_on(number):
     program = """
 import sys
 from kerascnn.training.strategy.local_workers import LocalWorkers
@@ -70,7 +70,7 @@ print("ready", flush=True)
 time.sleep(60)
 '''
 workers = LocalWorkers([sys.executable, "-c", child], 2)
-print(workers.wait(), workers.asked_to_stop, flush=True)
+print(workers.wait(), workers.stop_requested, flush=True)
 """
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ

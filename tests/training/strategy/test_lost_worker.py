@@ -12,17 +12,17 @@ from support.messages import names
 from support.runs import OF_THE_MACHINE
 from support.servers import free_ports
 
-# As in test_devices.py: sums are taken in another order.
+# As in test_devices.py: sums have another order.
 ROUNDING = 1e-4
 
 
 @pytest.fixture(scope="module")
 def rounds(forks, tmp_path_factory):
-    """What the workers say, their statuses, and how long the chief outlived the other; in two rounds."""
+    """The output and statuses of the workers in two rounds, and the seconds that the chief outlived the other."""
     runs = tmp_path_factory.mktemp("runs")
 
     def start():
-        folder = tmp_path_factory.mktemp("said")
+        folder = tmp_path_factory.mktemp("output")
         return forks.start_workers("support.tiny_training:one_of_workers", runs, ports=free_ports(2), folder=folder)
 
     chief, other = start()
@@ -33,22 +33,22 @@ def rounds(forks, tmp_path_factory):
     outlived = time.monotonic() - killed
     again = start()
     return {
-        "runs": runs, "chief said": chief.said(), "outlived": outlived, "status": chief.status,
+        "runs": runs, "chief output": chief.said(), "outlived": outlived, "status": chief.status,
         "statuses again": [fork.wait() for fork in again], "again": [fork.said() for fork in again],
     }  # fmt: skip
 
 
 @pytest.mark.slow
-def test_the_chief_stops_with_a_sentence(rounds):
+def test_the_chief_stops_with_one_sentence(rounds):
     assert rounds["outlived"] < 60
-    assert rounds["status"] == 3, rounds["chief said"]
+    assert rounds["status"] == 3, rounds["chief output"]
     (folder,) = rounds["runs"].iterdir()
-    names(rounds["chief said"], "worker 0 of 2", "another worker", folder)
+    names(rounds["chief output"], "worker 0 of 2", "another worker", folder)
 
 
 @pytest.mark.slow
-def test_started_again_they_end_as_one_device_that_was_never_stopped(rounds, tmp_path):
-    """Epochs and steps that were done are not done again, and the chief alone has written the folder."""
+def test_resumed_workers_end_like_one_device_that_was_never_stopped(rounds, tmp_path):
+    """Completed epochs and steps are not repeated, and only the chief has written the folder."""
     assert rounds["statuses again"] == [0, 0], rounds["again"]
     (folder,) = rounds["runs"].iterdir()
     run = tiny_training.on_workers(tmp_path)

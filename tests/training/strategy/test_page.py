@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import yaml
 
-from kerascnn.training.strategy import cluster_of
+from kerascnn.training.strategy import find_cluster
 from support.pages import Page
 
 PAGE = Page("docs/distributed.md")
@@ -15,11 +15,11 @@ PAGE = Page("docs/distributed.md")
 
 @pytest.mark.slow
 def test_code_runs_as_printed(forks, tmp_path):
-    """In a process of its own, because TensorFlow's devices are chosen once."""
+    """In its own process, because TensorFlow's devices can be chosen only once."""
     code = PAGE.blocks("python")[0]
     assert "epochs=1" in code
     (tmp_path / "page.py").write_text(code)
-    started = forks.start("support.tiny_command:run_file", tmp_path / "page.py", output=tmp_path / "said.txt")
+    started = forks.start("support.tiny_command:run_file", tmp_path / "page.py", output=tmp_path / "output.txt")
     assert started.wait() == 0, started.said()
     assert len(list((tmp_path / "runs").iterdir())) == 1
 
@@ -27,9 +27,9 @@ def test_code_runs_as_printed(forks, tmp_path):
 def cluster_where(shell, monkeypatch, **variables):
     """The cluster of a script that ends in `kerascnn train`."""
     script = re.sub(r"(exec )?kerascnn train.*", "printenv TF_CONFIG", shell, flags=re.DOTALL)
-    said = subprocess.run(["sh", "-c", script], env={**os.environ, **variables}, capture_output=True, text=True)
-    monkeypatch.setenv("TF_CONFIG", said.stdout)
-    return cluster_of()
+    printed = subprocess.run(["sh", "-c", script], env={**os.environ, **variables}, capture_output=True, text=True)
+    monkeypatch.setenv("TF_CONFIG", printed.stdout)
+    return find_cluster()
 
 
 def test_the_command_for_several_machines(monkeypatch):

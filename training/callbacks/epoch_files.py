@@ -1,0 +1,75 @@
+"""Files that are written after every epoch: the history of the metrics, and the best models."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+
+from kerascnn.files.atomic import atomic_path, atomic_write
+from kerascnn.training.fine_tuning.gradual_unfreezing import all_trainable
+from kerascnn.training.schedules import MAIN_ACCURACY
+
+
+class HistoryFile(keras.callbacks.Callback):
+    """Writes the metrics of all epochs to a CSV file that is complete at any time; `rows` are the epochs before."""
+
+    def __init__(self, file: Path, rows: list[dict[str, float]]):
+        super().__init__()
+        self.file = file
+        self.rows = list(rows)
+
+    def on_train_begin(self, logs=None):
+        # Removes rows of epochs that are trained again.
+        self._write()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.rows.append({"epoch": epoch, **logs})
+        self._write()
+
+    def _write(self) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, ["epoch", *sorted({name for row in self.rows for name in row} - {"epoch"})])
+        writer.writeheader()
+        writer.writerows(self.rows)
+        with atomic_write(self.file) as file:
+            file.write(text.getvalue().encode())
+
+
+class BestModels(keras.callbacks.Callback):
+    """Saves the models of the epochs with the highest validation accuracies: `best-epoch-0007.keras`.
+
+    Models are saved as they were validated, so this callback must come before `AveragedWeights`. Of equal epochs the
+    earlier counts as better.
+
+    Args:
+        folder: of the files.
+        count: the number of models.
+        accuracies: the main classifier's validation accuracy after each earlier epoch.
+    """
+
+    def __init__(self, folder: Path, count: int, accuracies: Sequence[float]):
+        super().__init__()
+        self.folder = folder
+        self.count = count
+        self.accuracies = list(accuracies)
+
+    def on_test_end(self, logs=None):
+        names = (name.removeprefix("val_") for name in MAIN_ACCURACY)
+        name = next((name for name in names if name in (logs or {})), None)
+        if name is None:
+            return
+        self.accuracies.append(logs[name])
+        best = sorted(range(len(self.accuracies)), key=lambda epoch: -self.accuracies[epoch])[: self.count]
+        files = {epoch: self.folder / f"best-epoch-{epoch + 1:04d}.keras" for epoch in best}
+        newest = files.get(len(self.accuracies) - 1)
+        if newest is None:
+            return
+        self.folder.mkdir(exist_ok=True)
+        with atomic_path(newest) as partial, all_trainable(self.model):
+            self.model.save(partial)
+        for file in set(self.folder.glob("best-epoch-*.keras")) - set(files.values()):
+            file.unlink()

@@ -50,7 +50,7 @@ def ours(examples: FileExamples, epochs: int, resize: str = "bilinear") -> tf.da
         classes=int(examples.labels.max()) + 1,
         size=SIZE,
         crop_fraction=SIZE / SHORTER_SIDE,
-        augmentation=Augmentation(shorter_side=(SHORTER_SIDE, SHORTER_SIDE), flip=True, resize=resize),
+        augmentation=Augmentation(resize_range=(SHORTER_SIDE, SHORTER_SIDE), flip=True, resize=resize),
         batch_size=BATCH,
         seed=0,
         epochs=range(epochs),

@@ -16,7 +16,7 @@ CIFAR = "keras:cifar10"
 SMALL_CIFAR = ("image_size=16", "epochs=6", "batch_size=32", "augmentation.pad=2")
 
 # As few pixels as GoogLeNet without auxiliary classifiers takes.
-SMALL_GOOGLENET = ("image_size=32", "batch_size=32", "augmentation.crop_area=[0.5, 1.0]", "pixels.crop_fraction=1.0")
+SMALL_GOOGLENET = ("image_size=32", "batch_size=32", "augmentation.scale=[0.5, 1.0]", "pixels.crop_fraction=1.0")
 
 TOO_SHORT = "its few hundred steps are less than a hundredth of the paper's 64,000, in which the order is settled"
 
@@ -126,7 +126,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             "inceptionv2",
             (
                 *("image_size=107", "batch_size=16", "epochs=8", "optimizer.learning_rate_per=16"),
-                *("averaging.decay=0.0", "augmentation.crop_area=[0.5, 1.0]"),
+                *("averaging.decay=0.0", "augmentation.scale=[0.5, 1.0]"),
                 # A tenth of the paper's, with which validation losses jump to 89.
                 "optimizer.learning_rate=0.0045",
             ),

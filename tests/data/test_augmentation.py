@@ -12,13 +12,13 @@ from kerascnn.data.augment.rand_augment import OPERATIONS
 from kerascnn.errors import InputError
 
 EVERY_IMAGE_AUGMENTATION = [
-    Augmentation(shorter_side=(24, 40), flip=True),
-    Augmentation(shorter_side=(24, 40), resize="bilinear"),
-    Augmentation(crop_area=(0.1, 1.0), resize="bilinear", flip=True),
+    Augmentation(resize_range=(24, 40), flip=True),
+    Augmentation(resize_range=(24, 40), resize="bilinear"),
+    Augmentation(scale=(0.1, 1.0), resize="bilinear", flip=True),
     Augmentation(rand_augment=2),
     Augmentation(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
-    Augmentation(pca_noise=0.1),
-    Augmentation(erase=1.0),
+    Augmentation(pca_lighting=0.1),
+    Augmentation(random_erasing=1.0),
 ]
 
 
@@ -63,7 +63,7 @@ def test_crops_at_the_images_own_scale_are_its_pixels():
     # Every pixel says where it was.
     rows, columns = np.mgrid[:20, :30]
     image = np.stack([rows, columns, np.zeros_like(rows)], axis=-1).astype(np.uint8)
-    augmentation = Augmentation(shorter_side=(20, 20))
+    augmentation = Augmentation(resize_range=(20, 20))
     places = set()
     for seed in seeds(300):
         view = training_view(tf.constant(image), 16, 1.0, augmentation, seed).numpy()
@@ -135,7 +135,7 @@ def test_pca_noise_is_one_shift_along_the_components():
     image = tf.fill((4, 4, 3), 128.0)
     shifts = []
     for seed in seeds(400):
-        shift = colour.pca_noise(image, 0.1, seed).numpy() - 128
+        shift = colour.pca_lighting(image, 0.1, seed).numpy() - 128
         np.testing.assert_allclose(shift, np.broadcast_to(shift[0, 0], shift.shape), atol=1e-4)
         shifts.append(shift[0, 0])
     vectors = np.array(colour.IMAGENET_EIGENVECTORS)
@@ -228,13 +228,13 @@ def test_labels_and_weights_are_mixed_like_the_images(mixup, cutmix):
 @pytest.mark.parametrize(
     "values",
     [
-        {"crop_area": (0.1, 1.0), "shorter_side": (256, 256)},
-        {"crop_area": (0.5, 0.1)},
-        {"crop_area": (0.5, 1.5)},
-        {"shorter_side": (0, 10)},
+        {"scale": (0.1, 1.0), "resize_range": (256, 256)},
+        {"scale": (0.5, 0.1)},
+        {"scale": (0.5, 1.5)},
+        {"resize_range": (0, 10)},
         {"hue": 0.7},
         {"brightness": -0.1},
-        {"erase": 2.0},
+        {"random_erasing": 2.0},
         {"mixup": -1.0},
         {"rand_augment_magnitude": 31},
         {"resize": "nearest"},

@@ -26,7 +26,7 @@ AUGMENTATIONS = [
     Augmentation(),
     Augmentation(flip=True),
     Augmentation(pad=4),
-    Augmentation(crop_area=(0.3, 1.0), flip=True),
+    Augmentation(scale=(0.3, 1.0), flip=True),
 ]
 
 
@@ -114,7 +114,7 @@ def test_pad_and_crop_moves_by_at_most_the_padding():
 def test_crops_keep_to_their_share_of_the_area():
     # A horizontal ramp: the difference between the edges of a view tells how wide its crop was.
     image = np.broadcast_to(np.linspace(0, 250, 64)[None, :, None], (64, 64, 3)).astype(np.uint8)
-    augmentation = Augmentation(crop_area=(0.25, 0.5), crop_aspect=(1.0, 1.0))
+    augmentation = Augmentation(scale=(0.25, 0.5), ratio=(1.0, 1.0))
     views = [training_view(tf.constant(image), 16, 1.0, augmentation, tf.constant([0, n])).numpy() for n in range(100)]
     widths = np.array([(view[8, -1, 0] - view[8, 0, 0]) / 250 * 16 / 15 for view in views])
     assert widths.min() > 0.45 and widths.max() < 0.76
@@ -174,7 +174,14 @@ def equal(ours, theirs):
 
 
 EVERYTHING = Augmentation(
-    crop_area=(0.3, 1.0), flip=True, brightness=0.3, pca_noise=0.1, erase=0.5, rand_augment=1, mixup=0.2, cutmix=1.0
+    scale=(0.3, 1.0),
+    flip=True,
+    brightness=0.3,
+    pca_lighting=0.1,
+    random_erasing=0.5,
+    rand_augment=1,
+    mixup=0.2,
+    cutmix=1.0,
 )
 
 
@@ -295,8 +302,8 @@ def test_a_class_without_training_images_weighs_nothing():
 @pytest.mark.parametrize(
     "augmentation",
     [
-        Augmentation(crop_area=(0.1, 1.0)),
-        pytest.param(Augmentation(shorter_side=(48, 90)), marks=slow),
+        Augmentation(scale=(0.1, 1.0)),
+        pytest.param(Augmentation(resize_range=(48, 90)), marks=slow),
         pytest.param(Augmentation(flip=True), marks=slow),
     ],
 )
@@ -363,4 +370,4 @@ def test_files_are_read_as_pillow_reads_them(photographs):
 
 def test_a_shorter_side_below_the_size_is_refused():
     with mentioning(InputError, "8 or more"):
-        batches(numbered(8), augmentation=Augmentation(shorter_side=(6, 12)))
+        batches(numbered(8), augmentation=Augmentation(resize_range=(6, 12)))

@@ -43,14 +43,14 @@ def likeness(one, other):
     ("shorter", "ratio"), [(90, 1), (511, 1), (512, 2), (1023, 2), (1024, 4), (2047, 4), (2048, 8), (9000, 8)]
 )
 def test_a_shorter_side_of_256_is_never_gone_below(shorter, ratio):
-    reduction = reduction_for(Augmentation(shorter_side=(240, 256)), 224)
+    reduction = reduction_for(Augmentation(resize_range=(240, 256)), 224)
     assert RATIOS[int(reduction.step(tf.constant([shorter * 2, shorter])))] == ratio
 
 
 @pytest.mark.parametrize("shape", [(300, 400), (1200, 1600), (4000, 3000), (700, 9000)])
 @pytest.mark.parametrize("aspect", [(3 / 4, 4 / 3), (1.5, 2.0), (0.2, 0.5)])
 def test_no_crop_has_fewer_pixels_than_its_view_for_being_reduced(shape, aspect):
-    augmentation = Augmentation(crop_area=(0.08, 0.5), crop_aspect=aspect)
+    augmentation = Augmentation(scale=(0.08, 0.5), ratio=aspect)
     ratio = RATIOS[int(reduction_for(augmentation, 64).step(tf.constant(shape)))]
     reduced = -(-np.array(shape) // ratio)
     if ratio == 1:
@@ -62,7 +62,7 @@ def test_no_crop_has_fewer_pixels_than_its_view_for_being_reduced(shape, aspect)
 
 
 def test_what_asks_for_all_pixels_gets_them():
-    assert reduction_for(Augmentation(crop_area=(0.5, 1.0), resize="antialias"), 64) is None
+    assert reduction_for(Augmentation(scale=(0.5, 1.0), resize="antialias"), 64) is None
     assert reduction_for(Augmentation(pad=4, flip=True), 64) is None
 
 
@@ -116,7 +116,7 @@ def large_files(tmp_path_factory):
     )
 
 
-CROPS = {"crop_area": (0.25, 1.0)}
+CROPS = {"scale": (0.25, 1.0)}
 
 
 def views(examples, size=32, crops=CROPS, **settings):
@@ -147,7 +147,7 @@ def test_kept_images_are_the_reduced_ones(cache, large_files, tmp_path):
 
 
 def test_views_of_large_files_are_those_of_all_pixels(large_files):
-    crops = {"shorter_side": (40, 40)}
+    crops = {"resize_range": (40, 40)}
     reduced, exact = (views(large_files, crops={**crops, "resize": resize}) for resize in ("bilinear", "antialias"))
     # Windows lie on whole pixels of what was decoded, so up to half a pixel of the view apart.
     assert likeness(reduced, exact) > 22

@@ -59,7 +59,7 @@ def test_jpeg_files_keep_their_bytes_and_others_their_pixels(mixed, records):
             np.testing.assert_array_equal(tf.io.decode_png(contents), np.asarray(Image.open(path).convert("RGB")))
 
 
-@pytest.mark.parametrize("augmentation", [Augmentation(), Augmentation(crop_area=(0.2, 1.0), flip=True)])
+@pytest.mark.parametrize("augmentation", [Augmentation(), Augmentation(scale=(0.2, 1.0), flip=True)])
 def test_batches_are_those_of_the_files(mixed, records, augmentation):
     settings = {**VIEWS, "augmentation": augmentation, "seed": 3, "epochs": range(2)}
     loaded = load_records(records)

@@ -23,12 +23,12 @@ class Augmentation:
     """What is done to a training image, in this order.
 
     Attributes:
-        crop_area: least and greatest share of the image's area that a random crop keeps before it is
+        scale: least and greatest share of the image's area that a random crop keeps before it is
             resized (GoogLeNet, section 6: 8 % to 100 %); None keeps the evaluation crop.
-        crop_aspect: least and greatest width over height of that crop.
-        shorter_side: least and greatest length in pixels that the shorter side is resized to before a crop of the
+        ratio: least and greatest width over height of that crop.
+        resize_range: least and greatest length in pixels that the shorter side is resized to before a crop of the
             image size is cut at random (AlexNet: 256 and 256; VGG: 256 and 512; ResNet: 256 and 480), instead of
-            `crop_area`.
+            `scale`.
         resize: how such crops are brought to size. "bilinear" weighs the nearest four pixels where a crop is less
             than twice the image size, which hardly aliases, and averages all beyond; JPEG files far larger than any
             crop needs are reduced while they are decoded. "antialias" weighs all pixels in every case, and takes
@@ -40,11 +40,11 @@ class Augmentation:
         rand_augment_magnitude: how strongly, from 0 to 30.
         brightness, contrast, saturation: how far the factors of these go from 1.
         hue: how far the hue turns, as a share of the colour circle, at most 0.5.
-        pca_noise: standard deviation of the noise along the principal components of colour (AlexNet, section 4.1:
+        pca_lighting: standard deviation of the noise along the principal components of colour (AlexNet, section 4.1:
             0.1).
-        erase: share of the images of which a rectangle becomes noise.
-        erase_area: least and greatest share of the image that it takes.
-        erase_aspect: its least and greatest height over width.
+        random_erasing: share of the images of which a rectangle becomes noise.
+        erasing_scale: least and greatest share of the image that it takes.
+        erasing_ratio: its least and greatest height over width.
         mixup: alpha of Mixup, over batches; 0 for none.
         cutmix: alpha of CutMix, over batches; 0 for none. With both, a throw decides for each batch.
 
@@ -52,9 +52,9 @@ class Augmentation:
         InputError: a value outside its range, or two kinds of crops.
     """
 
-    crop_area: Range | None = None
-    crop_aspect: Range = (3 / 4, 4 / 3)
-    shorter_side: tuple[int, int] | None = None
+    scale: Range | None = None
+    ratio: Range = (3 / 4, 4 / 3)
+    resize_range: tuple[int, int] | None = None
     resize: Resize = "bilinear"
     pad: int = 0
     flip: bool = False
@@ -64,16 +64,16 @@ class Augmentation:
     contrast: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
-    pca_noise: float = 0.0
-    erase: float = 0.0
-    erase_area: Range = (0.02, 0.33)
-    erase_aspect: Range = (0.3, 10 / 3)
+    pca_lighting: float = 0.0
+    random_erasing: float = 0.0
+    erasing_scale: Range = (0.02, 0.33)
+    erasing_ratio: Range = (0.3, 10 / 3)
     mixup: float = 0.0
     cutmix: float = 0.0
 
     def __post_init__(self):
-        if self.crop_area and self.shorter_side:
-            raise InputError("augmentation cuts crops by crop_area or by shorter_side, not by both.")
+        if self.scale and self.resize_range:
+            raise InputError("augmentation cuts crops by scale or by resize_range, not by both.")
         if self.resize not in ("bilinear", "antialias"):
             raise InputError(f"augmentation.resize must be 'bilinear' or 'antialias', not '{self.resize}'.")
         for name, greatest in LIMITS.items():
@@ -102,17 +102,17 @@ LIMITS = {
     "contrast": 1.0,
     "saturation": 1.0,
     "hue": 0.5,
-    "pca_noise": UNBOUNDED,
-    "erase": 1.0,
+    "pca_lighting": UNBOUNDED,
+    "random_erasing": 1.0,
     "mixup": UNBOUNDED,
     "cutmix": UNBOUNDED,
 }
 RANGE_LIMITS = {
-    "crop_area": 1.0,
-    "crop_aspect": UNBOUNDED,
-    "shorter_side": UNBOUNDED,
-    "erase_area": 1.0,
-    "erase_aspect": UNBOUNDED,
+    "scale": 1.0,
+    "ratio": UNBOUNDED,
+    "resize_range": UNBOUNDED,
+    "erasing_scale": 1.0,
+    "erasing_ratio": UNBOUNDED,
 }
 
 
@@ -166,10 +166,10 @@ def training_window(shape: tf.Tensor, size: int, augmentation: Augmentation, see
         size, augmentation, seed: as for `training_view`.
     """
     seed = _seeds(seed)[0]
-    if augmentation.crop_area:
-        return crops.area_window(shape, augmentation.crop_area, augmentation.crop_aspect, seed)
-    if augmentation.shorter_side:
-        return crops.scaled_window(shape, size, augmentation.shorter_side, seed)
+    if augmentation.scale:
+        return crops.area_window(shape, augmentation.scale, augmentation.ratio, seed)
+    if augmentation.resize_range:
+        return crops.scaled_window(shape, size, augmentation.resize_range, seed)
     return None
 
 
@@ -177,11 +177,11 @@ def reduction_for(augmentation: Augmentation, size: int) -> Reduction | None:
     """How far images may be reduced before `training_window` is chosen, or None for not at all."""
     if augmentation.resize == "antialias":
         return None
-    if augmentation.crop_area:
-        narrowest = min(augmentation.crop_aspect[0], 1 / augmentation.crop_aspect[1])
-        return Reduction(size, share_of_area=math.sqrt(augmentation.crop_area[0] * narrowest))
-    if augmentation.shorter_side:
-        return Reduction(size, share_of_side=size / augmentation.shorter_side[1])
+    if augmentation.scale:
+        narrowest = min(augmentation.ratio[0], 1 / augmentation.ratio[1])
+        return Reduction(size, share_of_area=math.sqrt(augmentation.scale[0] * narrowest))
+    if augmentation.resize_range:
+        return Reduction(size, share_of_side=size / augmentation.resize_range[1])
     return None
 
 
@@ -197,7 +197,7 @@ def view_of_crop(
     import tensorflow as tf
 
     _, pad_seed, flip_seed, policy_seed, jitter_seed, noise_seed, erase_seed = _seeds(seed)
-    if augmentation.crop_area or augmentation.shorter_side:
+    if augmentation.scale or augmentation.resize_range:
         image = crops.resized(crop, size, augmentation.resize)
     else:
         image = evaluation_view(crop, size, crop_fraction)
@@ -211,10 +211,12 @@ def view_of_crop(
     jitter = (augmentation.brightness, augmentation.contrast, augmentation.saturation, augmentation.hue)
     if any(jitter):
         image = color.jittered(image, jitter, jitter_seed)
-    if augmentation.pca_noise:
-        image = color.pca_noise(image, augmentation.pca_noise, noise_seed)
-    if augmentation.erase:
-        image = crops.erased(image, augmentation.erase, augmentation.erase_area, augmentation.erase_aspect, erase_seed)
+    if augmentation.pca_lighting:
+        image = color.pca_lighting(image, augmentation.pca_lighting, noise_seed)
+    if augmentation.random_erasing:
+        image = crops.erased(
+            image, augmentation.random_erasing, augmentation.erasing_scale, augmentation.erasing_ratio, erase_seed
+        )
     return image
 
 

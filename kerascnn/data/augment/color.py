@@ -86,7 +86,7 @@ def jittered(image: tf.Tensor, ranges: tuple[float, float, float, float], seed: 
     return hue(image, ranges[3] * steps[3]) if ranges[3] else image
 
 
-def pca_noise(image: tf.Tensor, sigma: float, seed: tf.Tensor) -> tf.Tensor:
+def pca_lighting(image: tf.Tensor, sigma: float, seed: tf.Tensor) -> tf.Tensor:
     """One random shift of all pixels along the principal components of natural colours (AlexNet, section 4.1).
 
     The shift is the sum of the eigenvectors of RGB's covariance, each scaled by its eigenvalue and by a number from

@@ -50,7 +50,7 @@ def area_window(
     return CropWindow(begin[:2], extent[:2])
 
 
-def scaled_window(shape: tf.Tensor, size: int, shorter_side: tuple[int, int], seed: tf.Tensor) -> CropWindow:
+def scaled_window(shape: tf.Tensor, size: int, resize_range: tuple[int, int], seed: tf.Tensor) -> CropWindow:
     """The window that a random crop comes from when the shorter side is resized first.
 
     Cutting before resizing gives the same crop, but for its place, which is in whole pixels of the image instead of
@@ -59,12 +59,12 @@ def scaled_window(shape: tf.Tensor, size: int, shorter_side: tuple[int, int], se
     Args:
         shape: int32 (2,), the image's height and width.
         size: height and width of the crop in the resized image.
-        shorter_side: least and greatest length that the shorter side is resized to, at least `size`.
+        resize_range: least and greatest length that the shorter side is resized to, at least `size`.
         seed: int32 (2,).
     """
     import tensorflow as tf
 
-    least, greatest = shorter_side
+    least, greatest = resize_range
     # One draw for all three: at thousands of images a second every operation counts.
     drawn = tf.random.stateless_uniform((3,), seed)
     length = tf.minimum(tf.floor(least + drawn[0] * (greatest + 1 - least)), greatest)

@@ -211,9 +211,9 @@ def _check(
             f"{len(examples)} training images do not fill a batch of {batch_size} on {workers} worker(s); "
             f"give a batch size of at most {len(examples) // workers}."
         )
-    if augmentation.shorter_side and augmentation.shorter_side[0] < size:
+    if augmentation.resize_range and augmentation.resize_range[0] < size:
         raise InputError(
-            f"augmentation.shorter_side begins at {augmentation.shorter_side[0]}, from which no crop of {size} pixels "
+            f"augmentation.resize_range begins at {augmentation.resize_range[0]}, from which no crop of {size} pixels "
             f"can be cut; it must begin at {size} or more."
         )
 

@@ -49,13 +49,13 @@ class _KerasSet(NamedTuple):
         class_names: in the order of the labels.
         origin: what Keras fetches.
         file: as which Keras keeps it, below its folder.
-        mirrored: whether a mirrored image still belongs to its class.
+        allows_horizontal_flip: whether a mirrored image still belongs to its class.
     """
 
     class_names: tuple[str, ...]
     origin: str
     file: str
-    mirrored: bool
+    allows_horizontal_flip: bool
 
 
 KERAS = {
@@ -119,7 +119,7 @@ def _load_keras(source: str, name: str) -> DataSet:
         class_names=known.class_names,
         training=_examples(*training),
         validation=_examples(*validation),
-        mirrored=known.mirrored,
+        allows_horizontal_flip=known.allows_horizontal_flip,
     )
 
 
@@ -157,7 +157,7 @@ def _load_tfds(source: str, name: str) -> DataSet:
         name=short,
         source=source,
         class_names=tuple(features[label].names[int(number)] for number in data.class_names),
-        mirrored=re.split("[/:]", name)[0] not in SIGNS,
+        allows_horizontal_flip=re.split("[/:]", name)[0] not in SIGNS,
         workspace=workspace,
     )
 

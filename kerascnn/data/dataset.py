@@ -96,7 +96,7 @@ class DataSet:
         class_names: in the order of the labels.
         training, validation: the two splits; no image is in both.
         set_aside: files that cannot be read as images.
-        mirrored: whether a mirrored image still belongs to its class (digits do not).
+        allows_horizontal_flip: whether a mirrored image still belongs to its class (digits do not).
         workspace: keeps a temporary folder alive as long as the data set.
     """
 
@@ -106,7 +106,7 @@ class DataSet:
     training: Examples
     validation: Examples
     set_aside: tuple[SkippedFile, ...] = ()
-    mirrored: bool = True
+    allows_horizontal_flip: bool = True
     workspace: TemporaryDirectory | None = field(default=None, repr=False, compare=False)
 
     def imbalance(self) -> float:

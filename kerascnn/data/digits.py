@@ -32,5 +32,5 @@ def load_digits() -> DataSet:
         class_names=tuple(str(digit) for digit in digits.target_names),
         training=ArrayExamples(training_images, training_labels),
         validation=ArrayExamples(validation_images, validation_labels),
-        mirrored=False,
+        allows_horizontal_flip=False,
     )

@@ -23,7 +23,7 @@ def random_images(count, *shape, classes=10):
 
 
 @pytest.mark.parametrize(
-    ("name", "shape", "classes", "last", "mirrored"),
+    ("name", "shape", "classes", "last", "allows_horizontal_flip"),
     [
         ("cifar10", (32, 32, 3), 10, "truck", True),
         ("cifar100", (32, 32, 3), 100, "worm", True),
@@ -31,7 +31,7 @@ def random_images(count, *shape, classes=10):
         ("fashion_mnist", (28, 28), 10, "Ankle boot", True),
     ],
 )
-def test_keras_sets(monkeypatch, capsys, name, shape, classes, last, mirrored):
+def test_keras_sets(monkeypatch, capsys, name, shape, classes, last, allows_horizontal_flip):
     training, validation = random_images(200, *shape, classes=classes), random_images(100, *shape, classes=classes)
     column = validation[0], validation[1][:, None]
 
@@ -41,7 +41,7 @@ def test_keras_sets(monkeypatch, capsys, name, shape, classes, last, mirrored):
 
     monkeypatch.setattr(importlib.import_module(f"keras.datasets.{name}"), "load_data", load_data)
     data = load_named(f"keras:{name}")
-    assert (data.name, data.source, data.mirrored) == (name, f"keras:{name}", mirrored)
+    assert (data.name, data.source, data.allows_horizontal_flip) == (name, f"keras:{name}", allows_horizontal_flip)
     assert len(data.class_names) == classes and data.class_names[-1] == last
     assert data.training.images.shape == (200, *shape[:2], 3)
     assert data.validation.images.shape == (100, *shape[:2], 3)
@@ -193,7 +193,7 @@ def test_tfds_with_its_own_split(tfds, capsys, held_out):
     assert data.training.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     with open(data.training.paths[4], "rb") as file:
         assert file.read() == encoded(1 + len("train"), "PNG")
-    assert data.mirrored and capsys.readouterr().out == ""
+    assert data.allows_horizontal_flip and capsys.readouterr().out == ""
 
 
 def test_tfds_without_a_split_to_hold_out(tfds):
@@ -201,7 +201,7 @@ def test_tfds_without_a_split_to_hold_out(tfds):
     data = load_named("tfds:mnist")
     assert len(data.training) + len(data.validation) == 30
     assert min(np.bincount(data.validation.labels, minlength=len(data.class_names))) >= 1
-    assert data.class_names == ("rose", "a/b", "tulip") and not data.mirrored
+    assert data.class_names == ("rose", "a/b", "tulip") and not data.allows_horizontal_flip
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def records(mixed, tmp_path):
 def test_the_same_data_set_comes_back(mixed, records):
     loaded = load_records(records, verify=True)
     assert loaded.class_names == mixed.class_names
-    assert (loaded.name, loaded.mirrored) == (mixed.name, mixed.mirrored)
+    assert (loaded.name, loaded.allows_horizontal_flip) == (mixed.name, mixed.allows_horizontal_flip)
     for split in ("training", "validation"):
         np.testing.assert_array_equal(getattr(loaded, split).labels, getattr(mixed, split).labels)
         np.testing.assert_array_equal(getattr(loaded, split).plain, getattr(mixed, split).plain)
@@ -74,7 +74,7 @@ def test_batches_are_those_of_the_files(mixed, records, augmentation):
 
 def test_arrays_come_back_to_the_bit(few_digits, tmp_path):
     loaded = load_records(write_records(few_digits, tmp_path / "records"))
-    assert not loaded.mirrored
+    assert not loaded.allows_horizontal_flip
     settings = {"classes": 10, "size": 32, "crop_fraction": 1.0, "batch_size": 50}
     images = np.concatenate([images for images, _ in evaluation_batches(loaded.training, **settings)])
     np.testing.assert_array_equal(images, few_digits.training.images)

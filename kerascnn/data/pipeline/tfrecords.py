@@ -81,7 +81,7 @@ def write_records(data: DataSet, folder: Path, *, shards: int | None = None, tra
             "name": data.name,
             "source": data.source,
             "class_names": list(data.class_names),
-            "mirrored": data.mirrored,
+            "allows_horizontal_flip": data.allows_horizontal_flip,
             "splits": {},
         }
         for split in SPLITS:
@@ -231,7 +231,7 @@ def load_records(folder: Path, *, verify: bool = False, track: Track = untracked
             name=index["name"],
             source=str(folder.resolve()),
             class_names=tuple(index["class_names"]),
-            mirrored=bool(index["mirrored"]),
+            allows_horizontal_flip=bool(index["allows_horizontal_flip"]),
             **splits,
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):

@@ -24,8 +24,7 @@ from rich.table import Table
 
 from kerascnn import data
 from kerascnn.data.augment.crops import resized
-from kerascnn.data.pipeline.decode import TRANSFORM
-from kerascnn.data.pipeline.reduced_decode import RATIOS
+from kerascnn.data.pipeline.decode import RATIOS, TRANSFORM
 
 SIZES = (64, 128, 224)
 BOUNDS = (1.0, 1.25, 1.5, 1.75, 2.0, 4.0, 8.0)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerascnn.data.augment import color as colour
-from kerascnn.data.augment import crops as geometry
+from kerascnn.data.augment import color, crops
 from kerascnn.data.augment import mixup as mixing
 from kerascnn.data.augment.augmentation import Augmentation, training_view
 from kerascnn.data.augment.rand_augment import OPERATIONS
@@ -79,7 +78,7 @@ def test_scale_jitter_cuts_the_share_that_the_scale_leaves():
     sides = {
         int(extent)
         for seed in seeds(200)
-        for extent in geometry.scaled_window(tf.constant([64, 100]), 32, (32, 64), seed).extent
+        for extent in crops.scaled_window(tf.constant([64, 100]), 32, (32, 64), seed).extent
     }
     assert sides <= {round(64 * 32 / length) for length in range(32, 65)}
     assert min(sides) <= 34 and max(sides) >= 60
@@ -88,7 +87,7 @@ def test_scale_jitter_cuts_the_share_that_the_scale_leaves():
 @pytest.mark.parametrize("shape", [(1, 1), (2, 90), (90, 2), (500, 300)])
 def test_scaled_windows_lie_in_images_of_any_shape(shape):
     for seed in seeds(20):
-        begin, extent = geometry.scaled_window(tf.constant(shape), 24, (24, 48), seed)
+        begin, extent = crops.scaled_window(tf.constant(shape), 24, (24, 48), seed)
         assert np.all(begin.numpy() >= 0) and np.all(extent.numpy() >= 1)
         assert np.all(begin.numpy() + extent.numpy() <= shape)
 
@@ -97,14 +96,14 @@ def test_bilinear_is_the_mean_of_the_nearest_pixels():
     # 3 pixels to 2: centres at 0.25 and 1.75, so three quarters of one pixel and a quarter of its neighbour.
     image = np.zeros((3, 3, 3), np.uint8)
     image[:] = np.array([0, 100, 40])[None, :, None]
-    row = geometry.resized(tf.constant(image), 2, "bilinear").numpy()[0, :, 0]
+    row = crops.resized(tf.constant(image), 2, "bilinear").numpy()[0, :, 0]
     np.testing.assert_allclose(row, [0.75 * 0 + 0.25 * 100, 0.25 * 100 + 0.75 * 40])
 
 
 def test_bilinear_antialiases_large_crops():
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 200
-    assert np.ptp(geometry.resized(tf.constant(stripes), 8, "bilinear").numpy()[2:-2, 2:-2]) < 10
+    assert np.ptp(crops.resized(tf.constant(stripes), 8, "bilinear").numpy()[2:-2, 2:-2]) < 10
 
 
 def test_erased_rectangles_have_their_area_and_shape():
@@ -112,7 +111,7 @@ def test_erased_rectangles_have_their_area_and_shape():
     image = tf.fill((size, size, 3), -1.0)
     shares = []
     for seed in seeds(60):
-        changed = np.all(geometry.erased(image, 1.0, area, aspect, seed).numpy() >= 0, axis=-1)
+        changed = np.all(crops.random_erasing(image, 1.0, area, aspect, seed).numpy() >= 0, axis=-1)
         rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
         assert changed.sum() == len(rows) * len(columns) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
         shares.append(changed.mean())
@@ -124,7 +123,9 @@ def test_erased_rectangles_have_their_area_and_shape():
 
 def test_as_many_images_are_erased_as_asked():
     image = tf.fill((16, 16, 3), -1.0)
-    erased = sum(bool(np.any(geometry.erased(image, 0.25, (0.1, 0.3), (0.5, 2), seed) >= 0)) for seed in seeds(200))
+    erased = sum(
+        bool(np.any(crops.random_erasing(image, 0.25, (0.1, 0.3), (0.5, 2), seed) >= 0)) for seed in seeds(200)
+    )
     assert 30 < erased < 70
 
 
@@ -135,10 +136,10 @@ def test_pca_noise_is_one_shift_along_the_components():
     image = tf.fill((4, 4, 3), 128.0)
     shifts = []
     for seed in seeds(400):
-        shift = colour.pca_lighting(image, 0.1, seed).numpy() - 128
+        shift = color.pca_lighting(image, 0.1, seed).numpy() - 128
         np.testing.assert_allclose(shift, np.broadcast_to(shift[0, 0], shift.shape), atol=1e-4)
         shifts.append(shift[0, 0])
-    vectors = np.array(colour.IMAGENET_EIGENVECTORS)
+    vectors = np.array(color.IMAGENET_EIGENVECTORS)
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=2e-3)
     lengths = np.array(shifts) / 255 @ vectors
     expected = 0.1 * np.array([0.2175, 0.0188, 0.0045])
@@ -149,12 +150,12 @@ def test_pca_noise_is_one_shift_along_the_components():
 @pytest.mark.parametrize(("turn", "expected"), [(1 / 3, (0, 255, 0)), (2 / 3, (0, 0, 255)), (0.5, (0, 255, 255))])
 def test_hue_goes_around_the_circle(turn, expected):
     red = tf.constant([[[255.0, 0.0, 0.0]]])
-    np.testing.assert_allclose(colour.hue(red, turn)[0, 0], expected, atol=0.1)
+    np.testing.assert_allclose(color.hue(red, turn)[0, 0], expected, atol=0.1)
 
 
 def test_brightness_keeps_to_its_range():
     image = tf.fill((2, 2, 3), 100.0)
-    factors = [float(colour.jittered(image, (0.3, 0, 0, 0), seed)[0, 0, 0]) / 100 for seed in seeds(200)]
+    factors = [float(color.color_jitter(image, (0.3, 0, 0, 0), seed)[0, 0, 0]) / 100 for seed in seeds(200)]
     assert 0.7 <= min(factors) < 0.72 and 1.28 < max(factors) <= 1.3
 
 
@@ -171,11 +172,11 @@ def constant_batch():
 def test_mixup_of_known_shares():
     images, labels = constant_batch()
     shares = tf.constant([1.0, 0.75, 0.5, 0.0])
-    mixed = mixing.shares_of(images, shares).numpy()
+    mixed = mixing.interpolate(images, shares).numpy()
     # Partners come from the other end: 30, 20, 10, 0.
     np.testing.assert_allclose(mixed[:, 0, 0, 0], [0, 0.75 * 10 + 0.25 * 20, 0.5 * 20 + 0.5 * 10, 0])
     np.testing.assert_allclose(
-        mixing.shares_of(labels, shares), [[1, 0, 0, 0], [0, 0.75, 0.25, 0], [0, 0.5, 0.5, 0], [1, 0, 0, 0]]
+        mixing.interpolate(labels, shares), [[1, 0, 0, 0], [0, 0.75, 0.25, 0], [0, 0.5, 0.5, 0], [1, 0, 0, 0]]
     )
 
 
@@ -183,7 +184,7 @@ def test_cutmix_of_known_rectangles():
     images, _ = constant_batch()
     # A quarter of the area is pasted: 4 x 4 of 8 x 8, in the middle, then half outside at the upper edge.
     shares, centres = tf.fill((4,), 0.75), tf.constant([[0.5, 0.5], [0.0, 0.5], [0.0, 0.0], [0.5, 0.5]])
-    mixed, kept = mixing.cut_in(images, shares, centres)
+    mixed, kept = mixing.paste(images, shares, centres)
     expected = np.zeros((8, 8))
     expected[2:6, 2:6] = 30
     np.testing.assert_array_equal(mixed[0, ..., 0], expected)

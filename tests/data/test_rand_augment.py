@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 
-from kerascnn.data.augment import color as colour
-from kerascnn.data.augment import rand_augment
+from kerascnn.data.augment import color, rand_augment
 
 GREY = (128, 128, 128)
 
@@ -47,9 +46,9 @@ PILLOWS = {
             lambda p, theirs=theirs, factor=factor: theirs(p).enhance(factor),
         )
         for ours, theirs in (
-            (colour.brightness, ImageEnhance.Brightness),
-            (colour.contrast, ImageEnhance.Contrast),
-            (colour.saturation, ImageEnhance.Color),
+            (color.brightness, ImageEnhance.Brightness),
+            (color.contrast, ImageEnhance.Contrast),
+            (color.saturation, ImageEnhance.Color),
             (rand_augment.sharpness, ImageEnhance.Sharpness),
         )
         for factor in (0.1, 0.73, 1.0, 1.9)
@@ -60,7 +59,7 @@ PILLOWS = {
 @pytest.mark.parametrize("name", PILLOWS)
 def test_colours_as_pillow_has_them(name, image):
     ours, theirs = PILLOWS[name]
-    mine = rand_augment.whole_levels(ours(tf.constant(np.asarray(image), tf.float32))).numpy()
+    mine = rand_augment.truncate(ours(tf.constant(np.asarray(image), tf.float32))).numpy()
     assert np.abs(mine - np.asarray(theirs(image)).astype(float)).max() <= 1
 
 
@@ -85,7 +84,7 @@ def test_geometry_as_pillow_has_it(name, image):
     theirs = np.asarray(
         image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=GREY)
     ).astype(float)
-    mine = rand_augment.whole_levels(ours(tf.constant(np.asarray(image), tf.float32))).numpy()
+    mine = rand_augment.truncate(ours(tf.constant(np.asarray(image), tf.float32))).numpy()
     inside = inner(theirs)
     assert inside.mean() > 0.3
     assert np.abs(mine - theirs)[inside].max() <= 1
@@ -94,7 +93,7 @@ def test_geometry_as_pillow_has_it(name, image):
 @pytest.mark.parametrize("degrees", [-30, 17, 90])
 def test_rotation_as_pillow_has_it(degrees, image):
     theirs = np.asarray(image.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=GREY)).astype(float)
-    mine = rand_augment.whole_levels(rand_augment.rotate(tf.constant(np.asarray(image), tf.float32), degrees)).numpy()
+    mine = rand_augment.truncate(rand_augment.rotate(tf.constant(np.asarray(image), tf.float32), degrees)).numpy()
     inside = inner(theirs)
     assert inside.mean() > 0.3
     assert np.abs(mine - theirs)[inside].max() <= 1
@@ -110,7 +109,7 @@ def test_magnitude_zero_changes_no_geometry_and_every_operation_is_drawn():
     for name in ("identity", "rotate", "shear_x", "shear_y", "translate_x", "translate_y", "posterize", "brightness"):
         np.testing.assert_allclose(rand_augment.OPERATIONS[name](image, 0.0, tf.constant(1.0)), image, atol=1e-3)
     results = {
-        rand_augment.rand_augmented(image, 1, 30, tf.constant([0, number])).numpy().tobytes() for number in range(150)
+        rand_augment.rand_augment(image, 1, 30, tf.constant([0, number])).numpy().tobytes() for number in range(150)
     }
     # Of 14 operations four have no direction, and ten have two.
     assert len(results) in range(18, 25)

@@ -5,13 +5,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kerascnn.data.augment import crops as geometry
+from kerascnn.data.augment import crops
 from kerascnn.data.augment.augmentation import Augmentation, reduction_for, training_window
 from kerascnn.data.augment.crops import CropWindow
 from kerascnn.data.dataset import FileExamples
-from kerascnn.data.pipeline.decode import reader, whole
+from kerascnn.data.pipeline.decode import RATIOS, Reduction, reader, whole
 from kerascnn.data.pipeline.pipeline import training_batches
-from kerascnn.data.pipeline.reduced_decode import RATIOS, Reduction
 
 
 def natural(height, width, seed=0):
@@ -102,7 +101,7 @@ def test_the_decoder_reduces_as_averaging_does(ratio, tmp_path):
 def test_the_fast_resizing_is_nearer_to_lanczos_than_the_exact_one(side):
     size, pixels = 64, natural(side, side)
     best = np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS))
-    fast, exact = (geometry.resized(tf.constant(pixels), size, resize) for resize in ("bilinear", "antialias"))
+    fast, exact = (crops.resized(tf.constant(pixels), size, resize) for resize in ("bilinear", "antialias"))
     assert likeness(fast, best) > likeness(exact, best)
 
 

@@ -118,7 +118,7 @@ def test_a_killed_writer_leaves_nothing_that_is_read(photographs, tmp_path):
         "training-00000-of-00003.tfrecord"
     ]
     assert is_records(folder)
-    with mentioning(InputError, folder, "did not end"):
+    with mentioning(InputError, folder, "did not finish"):
         load_records(folder)
     # The next attempt clears up and succeeds.
     load_records(write_records(images, folder, shards=2), verify=True)

@@ -1,4 +1,4 @@
-"""Layers the classic networks need and Keras does not have, on every Keras backend."""
+"""Layers of the classic networks that Keras does not have, for every Keras backend."""
 
 from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.class_labels import ClassLabels

@@ -1,4 +1,4 @@
-"""Convolution, normalization, rectification: the unit every network here is made of."""
+"""Convolution, normalization, activation: the unit of all networks here."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ def conv_unit(
     activation: str | None = "relu",
     **convolution,
 ) -> keras.KerasTensor:
-    """A convolution named `name`, then `name_bn` and `name_relu` where asked for.
+    """A convolution named `name`, followed by `name_bn` and `name_relu` if requested.
 
-    What is the same for a whole network (normalization, initializer, bias) is bound once by its builder
-    with `functools.partial`.
+    Builders bind the arguments of a whole network (normalization, initializer, bias) with `functools.partial`.
 
     Args:
-        x: (batch, height, width, channels), or with the channels first where that is Keras' image data format.
+        x: (batch, height, width, channels), or channels first if that is Keras' image data format.
         filters, kernel_size, strides: of the convolution.
-        padding: "same" (TensorFlow's rule), "valid", or "symmetric": (kernel - 1) / 2 zeros on every side,
-            as the papers' own programs pad, which differs from "same" where the stride is not 1.
-        normalization: makes the layer between convolution and activation, from its `axis` and `name`; the
-            convolution then has no bias unless `use_bias=True` is passed.
+        padding: "same" (TensorFlow's rule), "valid", or "symmetric": (kernel - 1) / 2 zeros on every side, as in the
+            papers' programs, which differs from "same" for strides above 1.
+        normalization: creates the layer between convolution and activation from `axis` and `name`; the convolution
+            then has no bias unless `use_bias=True` is passed.
         activation: the activation's name; None for a linear unit.
         convolution: passed to `keras.layers.Conv2D`.
 

@@ -1,4 +1,4 @@
-"""Where the channels of images are, under Keras' image data format."""
+"""The position of the channels in Keras' image data format."""
 
 from __future__ import annotations
 

@@ -162,28 +162,11 @@ def _separable_convolution(layer: keras.layers.SeparableConv2D, source: FeatureM
     return replace(cost, extra_saved=cost.extra_saved + between * item_bytes(output.dtype))
 
 
-def _dense(layer: keras.layers.Dense, source: FeatureMap, output: FeatureMap) -> LayerCost:
-    return _weighted(layer, output, math.prod(output.shape) * source.shape[-1])
-
-
 def _activation(layer: keras.layers.Activation, source: FeatureMap, output: FeatureMap) -> LayerCost:
     if layer.activation is keras.activations.linear:
         return IDENTITY
     from_output = layer.activation in FROM_OUTPUT
     return LayerCost(memory=Memory.IN_PLACE, saves_output=from_output, saves_input=not from_output)
-
-
-def _batch_normalization(layer: keras.layers.BatchNormalization, source: FeatureMap, output: FeatureMap) -> LayerCost:
-    # A frozen layer scales and shifts by constants.
-    return LayerCost(memory=Memory.IN_PLACE, saves_input=layer.trainable)
-
-
-def _max_pooling(layer: keras.layers.MaxPooling2D, source: FeatureMap, output: FeatureMap) -> LayerCost:
-    return LayerCost(windows=_windows(layer, source, output), saves_input=True, saves_output=True)
-
-
-def _average_pooling(layer: keras.layers.AveragePooling2D, source: FeatureMap, output: FeatureMap) -> LayerCost:
-    return LayerCost(windows=_windows(layer, source, output))
 
 
 def _adaptive_pooling(layer: keras.layers.Layer, source: FeatureMap, output: FeatureMap) -> LayerCost:
@@ -195,11 +178,6 @@ def _adaptive_pooling(layer: keras.layers.Layer, source: FeatureMap, output: Fea
     return LayerCost(windows=tuple(map(window, _sizes(layer, source), _sizes(layer, output))))
 
 
-def _zero_padding(layer: keras.layers.ZeroPadding2D, source: FeatureMap, output: FeatureMap) -> LayerCost:
-    (top, _), (left, _) = layer.padding
-    return LayerCost(windows=(KernelWindow(padding=top), KernelWindow(padding=left)))
-
-
 def _dropout(layer: keras.layers.Dropout, source: FeatureMap, output: FeatureMap) -> LayerCost:
     if layer.rate == 0:
         return IDENTITY
@@ -207,32 +185,39 @@ def _dropout(layer: keras.layers.Dropout, source: FeatureMap, output: FeatureMap
     return LayerCost(memory=Memory.NONE, extra_saved=math.prod(output.shape))
 
 
-def _subsampling(layer: layers.SubsampledIdentity, source: FeatureMap, output: FeatureMap) -> LayerCost:
-    return LayerCost(windows=(KernelWindow(stride=layer.strides),) * 2)
-
-
 COSTS: dict[type, LayerCost | Rule] = {
     keras.layers.Activation: _activation,
     keras.layers.AdaptiveAveragePooling2D: _adaptive_pooling,
     keras.layers.Add: LayerCost(),
-    keras.layers.AveragePooling2D: _average_pooling,
-    keras.layers.BatchNormalization: _batch_normalization,
+    keras.layers.AveragePooling2D: lambda layer, source, output: LayerCost(windows=_windows(layer, source, output)),
+    # A frozen layer scales and shifts by constants.
+    keras.layers.BatchNormalization: lambda layer, source, output: LayerCost(
+        memory=Memory.IN_PLACE, saves_input=layer.trainable
+    ),
     keras.layers.Concatenate: LayerCost(),
     keras.layers.Conv2D: _convolution,
-    keras.layers.Dense: _dense,
+    keras.layers.Dense: lambda layer, source, output: _weighted(
+        layer, output, math.prod(output.shape) * source.shape[-1]
+    ),
     keras.layers.DepthwiseConv2D: _depthwise_convolution,
     keras.layers.Dropout: _dropout,
     keras.layers.Flatten: replace(IDENTITY, windows=None),
     keras.layers.GlobalAveragePooling2D: LayerCost(windows=None),
     keras.layers.GlobalMaxPooling2D: LayerCost(windows=None, saves_input=True, saves_output=True),
     keras.layers.InputLayer: LayerCost(),
-    keras.layers.MaxPooling2D: _max_pooling,
+    keras.layers.MaxPooling2D: lambda layer, source, output: LayerCost(
+        windows=_windows(layer, source, output), saves_input=True, saves_output=True
+    ),
     keras.layers.ReLU: LayerCost(memory=Memory.IN_PLACE, saves_output=True),
     keras.layers.SeparableConv2D: _separable_convolution,
     keras.layers.Softmax: LayerCost(memory=Memory.IN_PLACE, saves_output=True),
-    keras.layers.ZeroPadding2D: _zero_padding,
+    keras.layers.ZeroPadding2D: lambda layer, source, output: LayerCost(
+        windows=tuple(KernelWindow(padding=before) for before, _ in layer.padding)
+    ),
     layers.ClassLabels: IDENTITY,
     layers.LocalResponseNormalization: LayerCost(saves_input=True, saves_output=True),
     layers.Preprocessing: LayerCost(memory=Memory.IN_PLACE),
-    layers.SubsampledIdentity: _subsampling,
+    layers.SubsampledIdentity: lambda layer, source, output: LayerCost(
+        windows=(KernelWindow(stride=layer.strides),) * 2
+    ),
 }

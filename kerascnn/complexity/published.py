@@ -1,10 +1,13 @@
-"""Published numbers next to the computed ones; this file lists every deviation and its reason."""
+"""Published numbers next to the computed ones; published.yaml lists every deviation and its reason."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import yaml
 
 from kerascnn.applications import registry
 from kerascnn.complexity.report import Report, markdown_table
@@ -34,86 +37,18 @@ class StageCosts(NamedTuple):
     macs: float
 
 
-# fmt: off
-GOOGLENET_TABLE = (
-    StageCosts("conv1",           2.7,  34),
-    StageCosts("conv2",         112,   360),
-    StageCosts("inception_3a",  159,   128),
-    StageCosts("inception_3b",  380,   304),
-    StageCosts("inception_4a",  364,    73),
-    StageCosts("inception_4b",  437,    88),
-    StageCosts("inception_4c",  463,   100),
-    StageCosts("inception_4d",  580,   119),
-    StageCosts("inception_4e",  840,   170),
-    StageCosts("inception_5a", 1072,    54),
-    StageCosts("inception_5b", 1388,    71),
-    StageCosts("fc",           1000,     1),
-)
-# fmt: on
+_DATA = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 
 # Of the networks whose papers publish costs row by row.
-TABLES = {"googlenet": GOOGLENET_TABLE}
-
-_SEPARABLE = (
-    "the row says 7 x 7 convolution, which has 9,472 parameters and 118.0M; the paper does not say what the numbers "
-    "count, but a separable one with 8 filters a channel has 3*8*49 + 24*64 = 2,712 weights and 34.0M"
-)
-_NOT_THE_ROW = "unknown; the operations in the same row follow from its filters, but the parameters do not"
-
+TABLES = {
+    name: tuple(StageCosts(stage, *costs) for stage, costs in table.items()) for name, table in _DATA["tables"].items()
+}
 # Why a computed number deviates from the published one, by the network or its row, and the quantity.
-REASONS: dict[tuple[str, str], str] = {
-    ("alexnet", PARAMETERS): (
-        "the paper says 60 million; its network on two GPUs (groups=2) has 60,965,224, and its layers in one "
-        "tower, the default here, 62,378,344"
-    ),
-    (
-        "vgg16",
-        MACS,
-    ): "15.3 counts the convolutions alone, 15.347; the dense layers add 0.124 (VGG-19's 19.6 includes them)",
-    ("googlenet", PARAMETERS): (
-        "6.8 is the sum of table 1 as published, 6,797.7K, with a K of 1000, but the table's K is 1024; and some of "
-        "its rows do not follow from their filters"
-    ),
-    ("googlenet", MACS): "1.5 is the sum of table 1 as published, 1,502M, with 34M for conv1, which has 118M",
-    ("googlenet conv1", PARAMETERS): _SEPARABLE,
-    ("googlenet conv1", MACS): _SEPARABLE,
-    ("googlenet inception_3a", PARAMETERS): "truncated instead of rounded: 159.5K without biases, 159.9K with",
-    ("googlenet inception_4a", PARAMETERS): _NOT_THE_ROW,
-    ("googlenet inception_4a", MACS): "truncated instead of rounded: 73.6M",
-    ("googlenet inception_4b", PARAMETERS): _NOT_THE_ROW,
-    ("googlenet inception_4c", PARAMETERS): _NOT_THE_ROW,
-    ("googlenet inception_4d", PARAMETERS): _NOT_THE_ROW,
-    ("googlenet inception_4e", PARAMETERS): _NOT_THE_ROW,
-    ("googlenet inception_5a", PARAMETERS): (
-        "unknown; the row has the filters of 4e, and its published parameters and operations agree with each other "
-        "(1072K on 7 x 7 are 54M) but not with the filters"
-    ),
-    ("googlenet inception_5a", MACS): "as for its parameters: 1072K on 7 x 7 are 54M, the row's filters give 51.1M",
-    ("googlenet inception_5b", PARAMETERS): _NOT_THE_ROW,
-    ("googlenet fc", PARAMETERS): "1000K counts the weights; the biases are 1,000 more",
-    ("inceptionv2", MACS): (
-        "unknown; the paper gives its modules' sizes without their filters, and with those of its authors' program, "
-        "which are used here, its step to 4.8, the factorized 7 x 7, adds 0.4 and not 1.0"
-    ),
-    ("inceptionv3", MACS): (
-        "unknown; the network that the authors released, which is built here, has 5.713, and their table with its "
-        "filters 6.483"
-    ),
-    ("resnet34", MACS): (
-        "3.6 is the network with shortcuts A and plain-34, 3.644; the projections of shortcuts B, the default here, "
-        "add 0.019"
-    ),
-    ("resnet50", MACS): "unknown; 3.858 would be 3.9, although 7.570 and 11.282 of ResNet-101 and 152 are rounded",
+REASONS = {
+    (subject, quantity): reason for subject, reasons in _DATA["reasons"].items() for quantity, reason in reasons.items()
 }
-
 # Public weights of another variant than the one here, whose error is shown all the same.
-_STRIDES = "torchvision's ResNet-50, 101 and 152 have their strides in the 3 x 3 convolutions"
-VARIANTS = {
-    "googlenet": "torchvision's GoogLeNet has batch normalization, and 3 x 3 convolutions in its 5 x 5 branches",
-    "resnet50": _STRIDES,
-    "resnet101": _STRIDES,
-    "resnet152": _STRIDES,
-}
+VARIANTS: dict[str, str] = _DATA["variants"]
 
 
 class PublishedNumber(NamedTuple):

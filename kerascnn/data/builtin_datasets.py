@@ -43,14 +43,7 @@ FASHION_FILES = "{train,t10k}-{labels-idx1,images-idx3}-ubyte.gz"
 
 
 class _KerasDataSet(NamedTuple):
-    """A data set of keras.datasets.
-
-    Attributes:
-        class_names: in the order of the labels.
-        origin: the URL that Keras downloads.
-        file: where Keras stores it, relative to its folder.
-        allows_horizontal_flip: whether a mirrored image still belongs to its class.
-    """
+    """A data set of keras.datasets: `origin` is the URL that Keras downloads, `file` its path below Keras' folder."""
 
     class_names: tuple[str, ...]
     origin: str

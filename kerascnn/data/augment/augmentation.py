@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from kerascnn.data.augment import color, crops, mixup
+from kerascnn.data.augment import color, crops
 from kerascnn.data.augment.crops import CropWindow, Resize
 from kerascnn.data.augment.rand_augment import MAX_MAGNITUDE, rand_augment
 from kerascnn.data.pipeline.decode import Reduction
@@ -122,30 +122,14 @@ def evaluation_view(image: tf.Tensor, size: int, crop_fraction: float) -> tf.Ten
     return tf.ensure_shape(tf.clip_by_value(image, 0.0, 255.0), (size, size, 3))
 
 
-def training_view(
-    image: tf.Tensor, size: int, crop_fraction: float, augmentation: Augmentation, seed: tf.Tensor
-) -> tf.Tensor:
-    """A random view of an image.
-
-    Args:
-        image, size, crop_fraction: as in `evaluation_view`.
-        augmentation: the random changes.
-        seed: int32 (2,); the same seed gives the same view.
-
-    Returns:
-        float32 (size, size, 3) in [0, 255].
-    """
-    window = training_window(tf.shape(image)[:2], size, augmentation, seed)
-    crop = image if window is None else crops.cut(image, window)
-    return view_of_crop(crop, size, crop_fraction, augmentation, seed)
-
-
 def training_window(shape: tf.Tensor, size: int, augmentation: Augmentation, seed: tf.Tensor) -> CropWindow | None:
-    """The part of an image that `training_view` shows, or None for all of it.
+    """The part of an image that a training view shows, or None for all of it.
 
     Args:
         shape: int32 (2,), the image's height and width.
-        size, augmentation, seed: as in `training_view`.
+        size: height and width of the view in pixels.
+        augmentation: the random changes.
+        seed: int32 (2,).
     """
     seed = _seeds(seed)[0]
     if augmentation.scale:
@@ -170,11 +154,16 @@ def reduction_for(augmentation: Augmentation, size: int) -> Reduction | None:
 def view_of_crop(
     crop: tf.Tensor, size: int, crop_fraction: float, augmentation: Augmentation, seed: tf.Tensor
 ) -> tf.Tensor:
-    """The `training_view` of an image, from the pixels inside its `training_window`.
+    """A random view of an image, from the pixels inside its `training_window`.
 
     Args:
         crop: uint8 or float (height, width, 3) in [0, 255].
-        size, crop_fraction, augmentation, seed: as in `training_view`.
+        size, crop_fraction: as in `evaluation_view`.
+        augmentation: the random changes.
+        seed: int32 (2,), that of the window; the same seed gives the same view.
+
+    Returns:
+        float32 (size, size, 3) in [0, 255].
     """
     _, pad_seed, flip_seed, policy_seed, jitter_seed, noise_seed, erasing_seed = _seeds(seed)
     if augmentation.scale or augmentation.resize_range:
@@ -197,25 +186,6 @@ def view_of_crop(
         ranges = augmentation.erasing_scale, augmentation.erasing_ratio
         image = crops.random_erasing(image, augmentation.random_erasing, *ranges, erasing_seed)
     return image
-
-
-def mixed_batch(
-    images: tf.Tensor, others: tuple[tf.Tensor, ...], augmentation: Augmentation, seed: tf.Tensor
-) -> tuple[tf.Tensor, ...]:
-    """A batch after Mixup, CutMix or neither.
-
-    Args:
-        images: float32 (batch, size, size, 3).
-        others: one-hot labels (batch, classes), weights (batch,).
-        augmentation: the random changes.
-        seed: int32 (2,); the same seed gives the same batch.
-
-    Returns:
-        The images, then the others.
-    """
-    if not augmentation.mixes:
-        return images, *others
-    return mixup.mixed(images, others, mixup=augmentation.mixup, cutmix=augmentation.cutmix, seed=seed)
 
 
 def _seeds(seed: tf.Tensor) -> list[tf.Tensor]:

@@ -1,4 +1,4 @@
-"""Changes of color, on float32 (height, width, 3) images in [0, 255].
+"""Changes of color, on float32 (height, width, 3) images in [0, 255]; seeds are int32 (2,).
 
 `brightness`, `contrast` and `saturation` equal those of Pillow's `ImageEnhance`; a factor of 1 changes nothing.
 """
@@ -58,11 +58,8 @@ def hue(image: tf.Tensor, rotation: tf.Tensor | float) -> tf.Tensor:
 def color_jitter(image: tf.Tensor, ranges: tuple[float, float, float, float], seed: tf.Tensor) -> tf.Tensor:
     """Random brightness, contrast, saturation and hue, in this order.
 
-    Args:
-        image: float32 (height, width, 3) in [0, 255].
-        ranges: one per change: factors lie in [1 - range, 1 + range], the rotation of the hue in [-range, range];
-            0 skips the change.
-        seed: int32 (2,).
+    `ranges` has one number per change: factors lie in [1 - range, 1 + range], the rotation of the hue in
+    [-range, range]; 0 skips the change.
     """
     draws = tf.unstack(tf.random.stateless_uniform((4,), seed, -1.0, 1.0))
     for change, limit, draw in zip((brightness, contrast, saturation), ranges, draws, strict=False):
@@ -78,11 +75,6 @@ def pca_lighting(image: tf.Tensor, sigma: float, seed: tf.Tensor) -> tf.Tensor:
     N(0, sigma^2) drawn once per image. The paper names no units: with pixels in [0, 1], as here, 0.1 moves each
     channel by 3 levels of 255; with pixels in [0, 255] nothing would be left of the image. The components are
     ImageNet's for any data, so that a recipe means the same everywhere.
-
-    Args:
-        image: float32 (height, width, 3) in [0, 255].
-        sigma: standard deviation of the random numbers.
-        seed: int32 (2,).
     """
     lengths = tf.random.stateless_normal((3,), seed, stddev=sigma) * tf.constant(IMAGENET_EIGENVALUES)
     return clip(image + 255.0 * tf.linalg.matvec(tf.constant(IMAGENET_EIGENVECTORS), lengths))

@@ -1,4 +1,4 @@
-"""Random crops, their resizing, and random erasing."""
+"""Random crops, their resizing, and random erasing; shapes are int32 (height, width), seeds int32 (2,)."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def area_window(
     """A window of random area and aspect ratio (GoogLeNet, section 6).
 
     Args:
-        shape: int32 (2,), the image's height and width.
+        shape: of the image.
         scale: least and greatest share of the image's area.
         ratio: least and greatest width over height.
-        seed: int32 (2,).
+        seed: of the window.
     """
     begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
         tf.concat([shape, [3]], axis=0),
@@ -54,10 +54,10 @@ def scaled_window(shape: tf.Tensor, size: int, resize_range: tuple[int, int], se
     the resized image. It avoids decoding and resizing pixels that are cut away.
 
     Args:
-        shape: int32 (2,), the image's height and width.
+        shape: of the image.
         size: height and width of the crop in the resized image.
         resize_range: least and greatest length that the shorter side is resized to, at least `size`.
-        seed: int32 (2,).
+        seed: of the window.
     """
     least, greatest = resize_range
     # One draw for all three: at thousands of images per second every operation counts.
@@ -75,15 +75,9 @@ def cut(image: tf.Tensor, window: CropWindow) -> tf.Tensor:
 
 
 def resized(image: tf.Tensor, size: int, resize: Resize) -> tf.Tensor:
-    """An image resized to `size` x `size`.
+    """A uint8 or float (height, width, 3) image, resized to float32 (size, size, 3) in [0, 255].
 
-    Args:
-        image: uint8 or float (height, width, 3) in [0, 255].
-        size: height and width of the result in pixels.
-        resize: see `kerascnn.data.Augmentation`.
-
-    Returns:
-        float32 (size, size, 3) in [0, 255].
+    `resize` is that of `kerascnn.data.Augmentation`.
     """
     if resize == "antialias":
         image = tf.clip_by_value(tf.image.resize(image, (size, size), antialias=True), 0.0, 255.0)
@@ -109,7 +103,7 @@ def random_erasing(
         share: of the images that lose a rectangle.
         scale: the rectangle's least and greatest share of the image.
         ratio: its least and greatest height over width, drawn on a logarithmic scale.
-        seed: int32 (2,).
+        seed: of the rectangle and the noise.
     """
     shape_seed, position_seed, noise_seed, chance_seed = tf.unstack(tf.random.split(seed, 4))
     sides = tf.cast(tf.shape(image)[:2], tf.float32)

@@ -8,12 +8,7 @@ from kerascnn.lazy_tensorflow import tf
 
 
 def interpolate(values: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
-    """`shares` of each value plus the rest of its partner's.
-
-    Args:
-        values: float32 (batch, ...).
-        shares: float32 (batch,) in [0, 1].
-    """
+    """`shares`, float32 (batch,) in [0, 1], of each of float32 (batch, ...) values plus the rest of its partner's."""
     shares = tf.reshape(shares, [-1] + [1] * (len(values.shape) - 1))
     return shares * values + (1.0 - shares) * values[::-1]
 

@@ -23,13 +23,9 @@ FILL = 128.0
 
 
 def rand_augment(image: tf.Tensor, operations: int, magnitude: float, seed: tf.Tensor) -> tf.Tensor:
-    """Applies `operations` operations drawn with replacement (section 3, figure 2).
+    """Applies operations drawn with replacement (section 3, figure 2).
 
-    Args:
-        image: float32 (size, size, 3) in [0, 255].
-        operations: N of the paper.
-        magnitude: M of the paper, from 0 to 30.
-        seed: int32 (2,).
+    `operations` is N of the paper, `magnitude` M of the paper, from 0 to 30, and `seed` int32 (2,).
     """
     level = magnitude / MAX_MAGNITUDE
     image = tf.round(image)
@@ -94,9 +90,7 @@ def sharpness(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
 def affine(image: tf.Tensor, rows: list[list[tf.Tensor | float]]) -> tf.Tensor:
     """Samples every pixel where the matrix maps its center, bilinearly; Image.transform(AFFINE, BILINEAR).
 
-    Args:
-        image: float32 (height, width, 3).
-        rows: of the 2 x 3 matrix from (x, y, 1) in the result to (x, y) in the image, origin in the corner.
+    `rows` form the 2 x 3 matrix from (x, y, 1) in the result to (x, y) in the image, with the origin in the corner.
     """
     # The kernel's origin is the first pixel's center.
     parameters = [value for a, b, shift in rows for value in (a, b, shift + (a + b) * 0.5 - 0.5)]

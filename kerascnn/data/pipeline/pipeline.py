@@ -10,11 +10,11 @@ import numpy as np
 from kerascnn.data.augment.augmentation import (
     Augmentation,
     evaluation_view,
-    mixed_batch,
     reduction_for,
     training_window,
     view_of_crop,
 )
+from kerascnn.data.augment.mixup import mixed
 from kerascnn.data.dataset import Examples
 from kerascnn.data.pipeline.cache import Cache, cached_reader
 from kerascnn.data.pipeline.decode import whole
@@ -53,7 +53,7 @@ def training_batches(
     Args:
         examples: the training split, at least `batch_size * workers` of them.
         classes: the length of the one-hot labels.
-        size, crop_fraction, augmentation: of the views, see `kerascnn.data.augment.augmentation.training_view`.
+        size, crop_fraction, augmentation: of the views, see `kerascnn.data.augment.augmentation.view_of_crop`.
         batch_size: images per step and worker.
         seed: of order and augmentation.
         epochs: the epochs to return.
@@ -106,7 +106,8 @@ def training_batches(
 
     def mix(step, batch):
         seed_of_batch = tf.random.fold_in(seed_of(*epoch_and_position(step, 0)), MIXING)
-        return mixed_batch(batch[0], batch[1:], augmentation, seed_of_batch)
+        alphas = {"mixup": augmentation.mixup, "cutmix": augmentation.cutmix}
+        return mixed(batch[0], batch[1:], **alphas, seed=seed_of_batch)
 
     images = tf.data.Dataset.range(start_step * batch_size, len(epochs) * steps * batch_size)
     batches = images.map(example, num_parallel_calls=parallel_calls or tf.data.AUTOTUNE, deterministic=True)

@@ -167,11 +167,6 @@ def _png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def is_records(folder: Path) -> bool:
-    """Whether a folder looks like one that `write_records` made, complete or not."""
-    return (folder / INDEX).exists() or any(folder.glob("*-of-*.tfrecord"))
-
-
 def load_records(folder: Path, *, verify: bool = False, track: Track = untracked) -> DataSet:
     """A folder of records as a data set.
 
@@ -198,6 +193,9 @@ def load_records(folder: Path, *, verify: bool = False, track: Track = untracked
             allows_horizontal_flip=bool(index["allows_horizontal_flip"]),
             **splits,
         )
+    except InputError:
+        # It is a ValueError too.
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise InputError(f"{folder / INDEX} is damaged; write the records again.") from None
 
@@ -237,14 +235,14 @@ def _examples(folder: Path, shards: list[dict[str, Any]], classes: int) -> Recor
 
 def _check_shard(path: Path, shard: dict[str, Any], verify: bool) -> None:
     try:
-        size = path.stat().st_size
-        if size != shard["bytes"]:
-            raise InputError(f"{path} has {size} bytes instead of {shard['bytes']}; copy or write the records again.")
-        if verify:
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != shard["sha256"]:
-                    raise InputError(f"{path} is damaged; copy or write the records again.")
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; copy or write the records again.") from None
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != shard["bytes"]:
+                problem = f"has {size} bytes instead of {shard['bytes']}"
+            elif verify and hashlib.file_digest(file, "sha256").hexdigest() != shard["sha256"]:
+                problem = "is damaged"
+            else:
+                return
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+        problem = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+    raise InputError(f"{path} {problem}; copy or write the records again.")

@@ -1,4 +1,4 @@
-"""Convolution, normalization, activation: the unit of all networks here."""
+"""Convolution, normalization, activation: the unit of all networks here, with its initializer and channel axis."""
 
 from __future__ import annotations
 
@@ -6,7 +6,22 @@ from collections.abc import Callable
 
 import keras
 
-from kerascnn.layers.image_format import channel_axis
+# He, Zhang, Ren and Sun, "Delving Deep into Rectifiers" (2015), section 2.2: zero-mean Gaussian, variance 2 / fan-in.
+# Keras' "he_normal" truncates the tails, which takes twice as long. A config, so that every layer gets a new seed.
+HE_NORMAL = {
+    "class_name": "VarianceScaling",
+    "config": {"scale": 2.0, "mode": "fan_in", "distribution": "untruncated_normal"},
+}
+
+
+def channels_first() -> bool:
+    """Whether images are (batch, channels, height, width) in Keras' image data format."""
+    return keras.config.image_data_format() == "channels_first"
+
+
+def channel_axis() -> int:
+    """The axis of the channels: 1 or 3."""
+    return 1 if channels_first() else 3
 
 
 def conv_unit(

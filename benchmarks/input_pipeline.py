@@ -1,12 +1,12 @@
-"""kerascnn's input pipeline beside Keras' and PyTorch's, on photographs of your own.
+"""Compares kerascnn's input pipeline with Keras' and PyTorch's, on your photographs.
 
-All three read JPEG files from disk and give batches of 224 x 224 crops, cut at random from the image with its shorter
-side brought to 256 pixels and mirrored half of the time, in float32. They take turns, a few epochs each; the clock
-starts at the first batch, since a training begins once. Keras is image_dataset_from_directory with RandomCrop and
-RandomFlip mapped over its batches, with the proportions kept (crop_to_aspect_ratio) and without, which is its default;
-PyTorch, where it is installed, a DataLoader with two worker processes and torchvision's transforms. Keras' resizing
-weighs four pixels and does not antialias, as ours does in "bilinear", its default; ours in "antialias" and PyTorch's
-weigh all. Processor time says more than speed where other work runs beside it.
+All of them read JPEG files from disk and return batches of 224 x 224 float32 crops, cut at random from the image with
+its shorter side resized to 256 pixels; half of them are flipped. They take turns of a few epochs each. The clock starts
+at the first batch, since a training starts once. Keras is image_dataset_from_directory with RandomCrop and RandomFlip
+mapped over its batches, with the aspect ratio kept (crop_to_aspect_ratio) and without, which is its default. PyTorch,
+if it is installed, is a DataLoader with two worker processes and torchvision's transforms. Keras' resizing weights four
+pixels and does not antialias, like ours in "bilinear", its default; ours in "antialias" and PyTorch's weight all
+pixels. If other programs run at the same time, CPU time is more reliable than speed.
 
     python benchmarks/input_pipeline.py photographs/
     python benchmarks/input_pipeline.py pets.zip --rounds 9 --json
@@ -41,7 +41,7 @@ from kerascnn.data.augment.augmentation import Augmentation
 from kerascnn.data.dataset import FileExamples
 from kerascnn.data.pipeline.pipeline import training_batches
 
-SIZE, SHORTER_SIDE, BATCH = 224, 256, 32
+SIZE, RESIZED_SIDE, BATCH = 224, 256, 32
 
 
 def ours(examples: FileExamples, epochs: int, resize: str = "bilinear") -> tf.data.Dataset:
@@ -49,21 +49,21 @@ def ours(examples: FileExamples, epochs: int, resize: str = "bilinear") -> tf.da
         examples,
         classes=int(examples.labels.max()) + 1,
         size=SIZE,
-        crop_fraction=SIZE / SHORTER_SIDE,
-        augmentation=Augmentation(shorter_side=(SHORTER_SIDE, SHORTER_SIDE), flip=True, resize=resize),
+        crop_fraction=SIZE / RESIZED_SIDE,
+        augmentation=Augmentation(resize_range=(RESIZED_SIDE, RESIZED_SIDE), flip=True, resize=resize),
         batch_size=BATCH,
         seed=0,
         epochs=range(epochs),
     )
 
 
-def of_keras(folder: Path, epochs: int, keep_proportions: bool) -> tf.data.Dataset:
+def of_keras(folder: Path, epochs: int, keep_aspect_ratio: bool) -> tf.data.Dataset:
     layers = keras.Sequential([keras.layers.RandomCrop(SIZE, SIZE), keras.layers.RandomFlip("horizontal")])
     loaded = keras.utils.image_dataset_from_directory(
         folder,
         label_mode="categorical",
-        image_size=(SHORTER_SIDE, SHORTER_SIDE),
-        crop_to_aspect_ratio=keep_proportions,
+        image_size=(RESIZED_SIDE, RESIZED_SIDE),
+        crop_to_aspect_ratio=keep_aspect_ratio,
         batch_size=BATCH,
         seed=0,
         verbose=False,
@@ -75,7 +75,7 @@ def of_keras(folder: Path, epochs: int, keep_proportions: bool) -> tf.data.Datas
 
 
 class Repeated:
-    """An iterable gone through several times as if it were once."""
+    """An iterable that repeats another one several times."""
 
     def __init__(self, batches: Iterable, epochs: int):
         self.batches, self.epochs = batches, epochs
@@ -90,7 +90,7 @@ def of_pytorch(folder: Path, epochs: int) -> Iterable:
 
     view = transforms.Compose(
         [
-            transforms.Resize(SHORTER_SIDE),
+            transforms.Resize(RESIZED_SIDE),
             transforms.RandomCrop(SIZE),
             transforms.RandomHorizontalFlip(),
             transforms.ToTensor(),
@@ -102,7 +102,7 @@ def of_pytorch(folder: Path, epochs: int) -> Iterable:
 
 
 def clean_copy(examples: FileExamples, class_names: tuple[str, ...], folder: Path) -> FileExamples:
-    """The files that every contestant can read, in folders named by class."""
+    """Copies of the files that every pipeline can read, in one folder per class."""
     examples = examples.take(np.flatnonzero(examples.plain))
     paths = []
     for number, (path, label) in enumerate(zip(examples.paths, examples.labels, strict=True)):
@@ -112,30 +112,30 @@ def clean_copy(examples: FileExamples, class_names: tuple[str, ...], folder: Pat
     return FileExamples(np.array([str(path) for path in paths], object), examples.plain, examples.labels)
 
 
-def measure(contestants: dict[str, Iterable], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Images a second, and milliseconds of processor time an image, of each in each round, after one to warm up."""
-    results: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
-    names = list(contestants)
+def measure(pipelines: dict[str, Iterable], rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Images per second and milliseconds of CPU time per image, of each pipeline in each round after a warm-up."""
+    results: dict[str, list[tuple[float, float]]] = {name: [] for name in pipelines}
+    names = list(pipelines)
     for number in range(rounds + 1):
         for name in names if number % 2 == 0 else names[::-1]:
-            count, batches = 0, iter(contestants[name])
+            count, batches = 0, iter(pipelines[name])
             next(batches)
-            wall, processor = time.perf_counter(), time.process_time()
+            wall, cpu = time.perf_counter(), time.process_time()
             for images, _ in batches:
                 count += len(images)
-            wall, processor = time.perf_counter() - wall, time.process_time() - processor
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             if number:
-                results[name].append((count / wall, 1000 * processor / count))
+                results[name].append((count / wall, 1000 * cpu / count))
     return results
 
 
 def resident_megabytes() -> float:
-    """The process' memory now; Linux only."""
+    """The process' current memory; Linux only."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def memory(examples: FileExamples, count: int) -> list[tuple[int, float]]:
-    """Resident memory after every thousand images of one epoch of `count`, the photographs repeated."""
+    """Resident memory after every thousand of `count` images; the photographs are repeated."""
     repeated = examples.take(np.arange(count) % len(examples))
     seen, rows = 0, []
     for images, _ in ours(repeated, epochs=1):
@@ -147,7 +147,7 @@ def memory(examples: FileExamples, count: int) -> list[tuple[int, float]]:
 
 
 def report(results: dict[str, list[tuple[float, float]]]) -> Table:
-    table = Table("pipeline", "images/s", "kerascnn / this", "least – most", "processor ms an image", "this / kerascnn")
+    table = Table("pipeline", "images/s", "kerascnn / this", "least – most", "CPU ms per image", "this / kerascnn")
     first = next(iter(results.values()))
     for name, rounds in results.items():
         ratios = [own[0] / other[0] for own, other in zip(first, rounds, strict=True)]
@@ -167,9 +167,11 @@ def report(results: dict[str, list[tuple[float, float]]]) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photographs", help="a folder or an archive, as kerascnn train --data takes it")
-    parser.add_argument("--rounds", type=int, default=7, help="timed turns of each (default: 7)")
-    parser.add_argument("--epochs", type=int, default=4, help="passes over the photographs a turn (default: 4)")
-    parser.add_argument("--memory", type=int, metavar="COUNT", help="show memory over an epoch of so many instead")
+    parser.add_argument("--rounds", type=int, default=7, help="timed turns of each pipeline (default: 7)")
+    parser.add_argument("--epochs", type=int, default=4, help="passes over the photographs per turn (default: 4)")
+    parser.add_argument(
+        "--memory", type=int, metavar="COUNT", help="print the memory over an epoch of COUNT images instead"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     loaded = data.load(options.photographs)
@@ -181,18 +183,18 @@ def main() -> None:
             print(f"{min(settled):.0f} to {max(settled):.0f} MiB after the first 2,000 images", file=sys.stderr)
             print(json.dumps(rows) if options.json else "")
             return
-        contestants: dict[str, Iterable] = {
+        pipelines: dict[str, Iterable] = {
             "kerascnn, bilinear": ours(examples, options.epochs),
             "kerascnn, antialias": ours(examples, options.epochs, "antialias"),
-            "Keras": of_keras(Path(folder), options.epochs, keep_proportions=False),
-            "Keras, proportions kept": of_keras(Path(folder), options.epochs, keep_proportions=True),
+            "Keras": of_keras(Path(folder), options.epochs, keep_aspect_ratio=False),
+            "Keras, aspect ratio kept": of_keras(Path(folder), options.epochs, keep_aspect_ratio=True),
         }
         if importlib.util.find_spec("torchvision"):
-            contestants["PyTorch, 2 workers"] = of_pytorch(Path(folder), options.epochs)
+            pipelines["PyTorch, 2 workers"] = of_pytorch(Path(folder), options.epochs)
         else:
-            print("PyTorch and torchvision are not installed and take no part.", file=sys.stderr)
+            print("PyTorch and torchvision are not installed; they are left out.", file=sys.stderr)
         print(f"{len(examples)} photographs, {options.rounds} rounds …", file=sys.stderr)
-        results = measure(contestants, options.rounds)
+        results = measure(pipelines, options.rounds)
     if options.json:
         print(json.dumps(results))
     else:

@@ -1,9 +1,9 @@
-"""How near to the best resizing the fast one and the exact one come, on photographs of your own.
+"""Compares the fast and the exact resizing with the best one, on your photographs.
 
-Square crops of random size and place are brought to 64, 128 and 224 pixels as `augmentation.resize` has it, "bilinear"
-and "antialias", and compared with Pillow's Lanczos filter; the table shows peak signal to noise ratios in dB, means
-over the crops, by how many times as long as the result the crop is. "Reduced" decodes the image at a half, a quarter
-or an eighth first, as far as the crop's size allows, and is bilinear then.
+Square crops of random size and position are resized to 64, 128 and 224 pixels by the methods of `augmentation.resize`,
+"bilinear" and "antialias", and compared with Pillow's Lanczos filter. The table shows mean peak signal to noise ratios
+in dB, by the crop's length over the result's. "Reduced" first decodes the image at a half, a quarter or an eighth, as
+far as the crop's size allows, and then resizes it by "bilinear".
 
     python benchmarks/resizing.py photographs/
 """
@@ -24,24 +24,23 @@ from rich.table import Table
 
 from kerascnn import data
 from kerascnn.data.augment.crops import resized
-from kerascnn.data.pipeline.decode import TRANSFORM
-from kerascnn.data.pipeline.reduced_decode import RATIOS
+from kerascnn.data.pipeline.decode import RATIOS, TRANSFORM
 
 SIZES = (64, 128, 224)
 BOUNDS = (1.0, 1.25, 1.5, 1.75, 2.0, 4.0, 8.0)
 PAIRS = ("bilinear – Lanczos", "antialias – Lanczos", "reduced – Lanczos", "bilinear – antialias")
 
 
-def likeness(one: np.ndarray, other: np.ndarray) -> float:
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
     """Peak signal to noise ratio in dB."""
     return 10 * np.log10(255**2 / max(np.mean((one - other) ** 2), 1e-6))
 
 
 def compared(contents: bytes, size: int, generator: np.random.Generator) -> tuple[float, list[float]] | None:
-    """How many times as long as `size` a random crop is, and its likenesses; None where the image is too small."""
+    """The length of a random crop over `size`, and its PSNRs; None if the image is too small."""
     whole = tf.io.decode_jpeg(contents, channels=3, dct_method=TRANSFORM).numpy()
     longest = min(whole.shape[0], whole.shape[1], int(BOUNDS[-1] * size))
-    # Whole blocks, so that a reduced image has the same crop.
+    # Whole blocks, so that the reduced image contains the same crop.
     if longest // 8 * 8 <= size:
         return None
     side = generator.integers(size // 8 + 1, longest // 8 + 1) * 8
@@ -54,13 +53,13 @@ def compared(contents: bytes, size: int, generator: np.random.Generator) -> tupl
     fast, exact = (resized(tf.constant(crop), size, resize).numpy() for resize in ("bilinear", "antialias"))
     smaller = resized(reduced[part], size, "bilinear").numpy()
     pairs = (fast, best), (exact, best), (smaller, best), (fast, exact)
-    return side / size, [likeness(one, other) for one, other in pairs]
+    return side / size, [psnr(one, other) for one, other in pairs]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photographs", help="a folder or an archive, as kerascnn train --data takes it")
-    parser.add_argument("--limit", type=int, default=300, help="photographs at most (default: 300)")
+    parser.add_argument("--limit", type=int, default=300, help="maximal number of photographs (default: 300)")
     options = parser.parse_args()
     examples = data.load(options.photographs).training
     generator = np.random.default_rng(0)

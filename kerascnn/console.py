@@ -1,4 +1,4 @@
-"""Where the command line writes: results to standard output, progress and messages to standard error."""
+"""The consoles of the command line: results go to standard output, progress and messages to standard error."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import track as rich_track
 
-# Narrow enough for a table to fit a terminal, and plain enough to paste.
+# Narrow, so that tables fit a terminal, and easy to paste.
 BOX = SIMPLE_HEAD
 
 
 def output() -> Console:
-    """Where results go."""
+    """The console for results."""
     return Console()
 
 
 def messages() -> Console:
-    """Where progress and remarks go, so that results can be piped on."""
+    """The console for progress and messages, apart from results, which can then be piped."""
     return Console(stderr=True)
 
 
 def track(items: Iterable, total: int, description: str) -> Iterable:
-    """Passes items on behind a progress bar; without a terminal, silently."""
+    """Passes items on and shows a progress bar on a terminal."""
     console = messages()
     if not console.is_terminal:
         return items
@@ -34,7 +34,7 @@ def track(items: Iterable, total: int, description: str) -> Iterable:
 
 @contextmanager
 def track_bytes(description: str, total: int | None, done: int) -> Iterator[Callable[[int], object]]:
-    """Shows the bytes of a download, or of anything that a `ByteTrack` follows; without a terminal, nothing."""
+    """Shows the progress of a `ByteTrack`, such as a download, on a terminal."""
     console = messages()
     if not console.is_terminal:
         yield lambda size: None

@@ -1,4 +1,4 @@
-"""How much of the processor there is."""
+"""The number of available CPU cores."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def cores() -> int:
-    """The processor cores that this process may run on: in a container or under a scheduler, fewer than there are."""
+    """The CPU cores that this process may use: in a container or under a scheduler, fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

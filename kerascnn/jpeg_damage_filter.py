@@ -1,6 +1,6 @@
-"""A program that passes its input on to standard error, but for what libjpeg says there of damaged files.
+"""A program that copies its input to standard error without libjpeg's messages about damaged files.
 
-A process of its own, which outlives the one that it serves: a crash's last words pass too.
+It is a separate process because it must outlive a crash of the program that it serves.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 
-# How libjpeg's lines on damaged files begin, warnings and errors; its jerror.h has all of them.
+# The beginnings of libjpeg's warnings and errors about damaged files, from its jerror.h.
 JPEG_DAMAGE = re.compile(
     rb"Corrupt JPEG data: |Warning: unknown JFIF revision number |Unknown Adobe color transform code |"
     rb"Premature end of JPEG file|Inconsistent progression sequence for component |JPEG datastream contains no image|"
@@ -23,15 +23,15 @@ JPEG_DAMAGE = re.compile(
 
 
 def main() -> None:
-    """Ends when the last writer closes the input."""
-    held = b""
+    """Copies until the last writer closes the input."""
+    rest = b""
     while piece := os.read(0, 1 << 16):
-        *lines, held = (held + piece).split(b"\n")
+        *lines, rest = (rest + piece).split(b"\n")
         _write(b"".join(line + b"\n" for line in lines if not JPEG_DAMAGE.match(line)))
-        # A line that has not ended may be a question, which must be seen.
-        if not JPEG_DAMAGE.match(held):
-            _write(held)
-            held = b""
+        # An incomplete line may be a question, which must be shown.
+        if not JPEG_DAMAGE.match(rest):
+            _write(rest)
+            rest = b""
 
 
 def _write(text: bytes) -> None:

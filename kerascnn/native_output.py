@@ -1,44 +1,58 @@
-"""Keeping native libraries' chatter off the terminal."""
+"""Keeps the messages of native libraries off standard error."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
 
 @contextlib.contextmanager
 def discarded_stderr() -> Iterator[None]:
-    """Discards what C++ code writes to standard error meanwhile; Python's exceptions are not affected.
+    """Discards what native code writes to standard error inside the block; Python's exceptions are not affected.
 
-    TensorFlow announces its processor features and LiteRT its delegates there before any of their settings
-    for quiet can be reached.
+    TensorFlow reports its CPU features and LiteRT its delegates there, before their log levels can be set.
     """
-    if not _there_is_stderr():
-        yield
-        return
-    with _stderr_into(os.open(os.devnull, os.O_WRONLY)):
+    if _has_stderr():
+        with _stderr_to(os.open(os.devnull, os.O_WRONLY)):
+            yield
+    else:
         yield
 
 
 @contextlib.contextmanager
 def jpeg_damage_discarded() -> Iterator[None]:
-    """Keeps off standard error meanwhile what libjpeg says there of damaged files; all else passes.
+    """Discards libjpeg's messages about damaged files inside the block; all other messages pass.
 
-    TensorFlow's decoder lets it say so at every log level and without a file's name; what is wrong with a file is in
-    the verdict on it. Python writes past the filter, so what is a terminal to it stays one.
+    TensorFlow's decoder prints them at every log level and without the file's name; a file's status says what is wrong
+    with it. Python writes past the filter, so a terminal stays a terminal for Python.
     """
-    if not _there_is_stderr():
+    if not _has_stderr():
         yield
         return
-    with _jpeg_damage_filter() as writing, _stderr_into(writing) as kept, _python_writing_to(kept):
-        yield
+    reading, writing = os.pipe()
+    # A process outlives a crash of this one, and passes its last messages on.
+    jpeg_filter = subprocess.Popen(
+        [sys.executable, "-I", "-S", Path(__file__).with_name("jpeg_damage_filter.py")],
+        stdin=reading,
+        stdout=subprocess.DEVNULL,
+        # Ctrl-C is for this program only.
+        start_new_session=True,
+    )
+    os.close(reading)
+    try:
+        with _stderr_to(writing) as original, _python_stderr_to(original):
+            yield
+    finally:
+        # Pending messages are passed on first. A child process that still holds standard error keeps the filter alive.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            jpeg_filter.wait(timeout=1.0)
 
 
-def _there_is_stderr() -> bool:
+def _has_stderr() -> bool:
     try:
         os.fstat(2)
     except OSError:
@@ -47,46 +61,30 @@ def _there_is_stderr() -> bool:
 
 
 @contextlib.contextmanager
-def _stderr_into(descriptor: int) -> Iterator[int]:
-    """Standard error is `descriptor`, which this closes, meanwhile; gives a descriptor of what it was before."""
+def _stderr_to(descriptor: int) -> Iterator[int]:
+    """Redirects standard error to `descriptor`, which it closes; yields a descriptor of the original."""
     sys.stderr.flush()
-    kept = os.dup(2)
+    original = os.dup(2)
     os.dup2(descriptor, 2)
     os.close(descriptor)
     try:
-        yield kept
+        yield original
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(original, 2)
+        os.close(original)
 
 
 @contextlib.contextmanager
-def _jpeg_damage_filter() -> Iterator[int]:
-    """Gives the descriptor that a filter before standard error reads from, and waits for the filter at the end."""
-    import subprocess
-
-    reading, writing = os.pipe()
-    filtering = subprocess.Popen(
-        [sys.executable, "-I", "-S", Path(__file__).with_name("jpeg_damage_filter.py")],
-        stdin=reading,
-        stdout=subprocess.DEVNULL,
-        # Ctrl-C is for the program whose output it passes on.
-        start_new_session=True,
-    )
-    os.close(reading)
-    try:
-        yield writing
-    finally:
-        # What is on its way arrives first. A child process that was started meanwhile and goes on keeps the filter.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            filtering.wait(timeout=1.0)
-
-
-@contextlib.contextmanager
-def _python_writing_to(descriptor: int) -> Iterator[None]:
+def _python_stderr_to(descriptor: int) -> Iterator[None]:
+    """Redirects `sys.stderr` to `descriptor`, unless it was replaced by another stream."""
     before = sys.stderr
-    direct = _on_another_descriptor(before, descriptor)
-    if direct is None:
+    try:
+        direct = before.fileno() == 2 and os.fdopen(
+            os.dup(descriptor), "w", buffering=1, encoding=before.encoding, errors=before.errors
+        )
+    except (OSError, ValueError):
+        direct = None
+    if not direct:
         yield
         return
     sys.stderr = direct
@@ -96,13 +94,3 @@ def _python_writing_to(descriptor: int) -> Iterator[None]:
         direct.flush()
         if sys.stderr is direct:
             sys.stderr = before
-
-
-def _on_another_descriptor(stream: TextIO, descriptor: int) -> TextIO | None:
-    """What writes like Python's standard error to `descriptor`; None where that is not the process' own."""
-    try:
-        if stream.fileno() != 2:
-            return None
-    except (OSError, ValueError):
-        return None
-    return os.fdopen(os.dup(descriptor), "w", buffering=1, encoding=stream.encoding, errors=stream.errors)

@@ -1,4 +1,4 @@
-"""What reaches standard error, seen from outside the process."""
+"""The standard error of a process, seen from outside."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ DAMAGE = b"Corrupt JPEG data: 54 extraneous bytes before marker 0xd9"
 
 
 def errors_of(program, status=0):
-    """What a program writes to standard error."""
+    """The standard error of a program."""
     lines = [
         "import os, sys",
         "from kerascnn.native_output import jpeg_damage_discarded",
@@ -26,14 +26,14 @@ def errors_of(program, status=0):
 
 
 def test_only_damage_is_discarded():
-    said = errors_of(f"""
+    stderr = errors_of(f"""
 with jpeg_damage_discarded():
     native({DAMAGE!r} + b"\\nfrom a library\\nInvalid SOS parameters for sequential JPEG\\n")
     print("from Python", file=sys.stderr)
     os.system("echo from a child >&2")
 native({DAMAGE!r} + b" afterwards")
 """)
-    assert set(said.splitlines()) == {
+    assert set(stderr.splitlines()) == {
         "from a library",
         "from Python",
         "from a child",
@@ -41,8 +41,8 @@ native({DAMAGE!r} + b" afterwards")
     }
 
 
-def test_torn_lines_are_put_together_and_questions_are_seen():
-    said = errors_of(f"""
+def test_split_lines_are_joined_and_questions_are_shown():
+    stderr = errors_of(f"""
 with jpeg_damage_discarded():
     import time
     native(b"Go on? ")
@@ -51,22 +51,22 @@ with jpeg_damage_discarded():
     time.sleep(0.2)
     native({DAMAGE[40:]!r} + b"\\nend")
 """)
-    assert said == "Go on? \nend"
+    assert stderr == "Go on? \nend"
 
 
-def test_an_exception_is_told():
-    said = errors_of("with jpeg_damage_discarded():\n    raise ValueError('a mistake')", status=1)
-    assert said.endswith("ValueError: a mistake\n") and "Traceback" in said
+def test_an_exception_is_printed():
+    stderr = errors_of("with jpeg_damage_discarded():\n    raise ValueError('a mistake')", status=1)
+    assert stderr.endswith("ValueError: a mistake\n") and "Traceback" in stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="ends by a signal")
-def test_a_crash_is_told():
-    said = errors_of("with jpeg_damage_discarded():\n    native(b'last words\\n')\n    os.abort()", status=-6)
-    assert said == "last words\n"
+def test_the_last_words_of_a_crash_are_printed():
+    stderr = errors_of("with jpeg_damage_discarded():\n    native(b'last words\\n')\n    os.abort()", status=-6)
+    assert stderr == "last words\n"
 
 
-def test_checking_damaged_files_says_nothing(tmp_path, capfd):
-    """The decoder has something to say of each of these; the verdicts have it all."""
+def test_checking_damaged_files_prints_nothing(tmp_path, capfd):
+    """The decoder warns about each of these; the files' statuses hold the warnings."""
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8))
     for kind in ("a", "b"):
         (tmp_path / kind).mkdir()
@@ -78,5 +78,5 @@ def test_checking_damaged_files_says_nothing(tmp_path, capfd):
     (tmp_path / "a" / "table.jpg").write_bytes(whole.replace(b"\xff\xc4\x00\x1f\x00", b"\xff\xc4\x00\x1f\x77", 1))
     found = data.ingest(tmp_path)
     assert {entry.path for entry in found.of("unreadable")} == {"a/cut.jpg", "a/table.jpg"}
-    said = capfd.readouterr().err
-    assert "JPEG" not in said and "Bogus" not in said
+    stderr = capfd.readouterr().err
+    assert "JPEG" not in stderr and "Bogus" not in stderr

@@ -81,7 +81,7 @@ def resolved(recipe: Recipe, data: DataSet, model: keras.Model | None = None) ->
         raise InputError(f"{model.name} brings its own weights; fine_tuning is for networks that recipes name.")
     recipe = resolved_by_weights(recipe)
     size = model.input_shape[1] if model else None
-    augmentation = replace(recipe.augmentation, flip=recipe.augmentation.flip and data.mirrored)
+    augmentation = replace(recipe.augmentation, flip=recipe.augmentation.flip and data.allows_horizontal_flip)
     batch_size = min(recipe.batch_size, len(data.training))
     epochs = recipe.epochs
     if recipe.iterations:

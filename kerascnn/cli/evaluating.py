@@ -119,7 +119,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
 def _say_of_mirrors(data: DataSet, options: argparse.Namespace) -> None:
     from kerascnn.console import messages
 
-    if not data.mirrored and options.crops != ("1",):
+    if not data.allows_horizontal_flip and options.crops != ("1",):
         messages().print(
             f"half of the crops are mirrored, and a mirrored image of {data.name} is of no class",
             highlight=False,

@@ -74,39 +74,40 @@ def run_describe(options: argparse.Namespace) -> int:
 
     arguments = _builder_arguments(options)
     report = analyze(load_keras(file)) if file else analyze_by_name(name, **arguments)
-    # What is published is of the paper's own image size and classes.
-    figures = published.figures(name, report) if name and not arguments else []
+    # Published numbers are for the paper's image size and classes.
+    numbers = published.published_numbers(name, report) if name and not arguments else []
     if options.json:
-        print_json({**report.to_dict(), "published": [figure.to_dict() for figure in figures]})
+        print_json({**report.to_dict(), "published": [number.to_dict() for number in numbers]})
     elif options.markdown:
-        print("\n\n".join([report.to_markdown(), *published.to_markdown(figures)]))
+        print("\n\n".join([report.to_markdown(), *published.to_markdown(numbers)]))
     else:
         console = output()
-        console.print(tables.description(report, figures, console))
+        console.print(tables.description(report, numbers, console))
     return 0
 
 
 def run_compare(options: argparse.Namespace) -> int:
     """`kerascnn compare`."""
     from kerascnn.applications import registry
-    from kerascnn.complexity import diagram as image
+    from kerascnn.complexity import diagram
 
     names = list(dict.fromkeys(registry.canonical(name) for name in options.models))
     if options.plot:
-        image.check(options.plot, names)
+        diagram.check(options.plot, names)
     start_tensorflow()
     from kerascnn.complexity import analyze_by_name, published, tables
     from kerascnn.console import messages, output, track
 
-    reports = {name: analyze_by_name(name) for name in track(names, len(names), "analysing")}
-    figures = [figure for name in names for figure in published.figures(name, reports[name]) if figure.subject == name]
+    reports = {name: analyze_by_name(name) for name in track(names, len(names), "analyzing")}
+    found = (number for name in names for number in published.published_numbers(name, reports[name]))
+    numbers = [number for number in found if number.subject in names]
     if options.json:
         print_json(
             [
                 {
                     "name": name,
                     **reports[name].totals.to_dict(),
-                    "published": [figure.to_dict() for figure in figures if figure.subject == name],
+                    "published": [number.to_dict() for number in numbers if number.subject == name],
                     "data": registry.info(name).data,
                     "errors": [error._asdict() for error in registry.info(name).errors],
                 }
@@ -114,9 +115,9 @@ def run_compare(options: argparse.Namespace) -> int:
             ]
         )
     else:
-        output().print(tables.comparison(reports, figures))
+        output().print(tables.comparison(reports, numbers))
     if options.plot:
-        for note in [*image.draw(reports, options.plot), f"image in {options.plot}"]:
+        for note in [*diagram.draw(reports, options.plot), f"plot in {options.plot}"]:
             messages().print(note, highlight=False, markup=False, soft_wrap=True)
     return 0
 

@@ -1,26 +1,36 @@
-"""The image of accuracy against operations: a disc a network, its area the parameters."""
+"""The plot of accuracy against operations: one disc per network, whose area shows the parameters."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kerascnn.applications.registry import REGISTRY, TORCHVISION, PublishedError
-from kerascnn.complexity.labels import label
 from kerascnn.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
 
     from kerascnn.complexity.report import Report
 
-ENDINGS = (".png", ".svg", ".pdf")
+SUFFIXES = (".png", ".svg", ".pdf")
 
 # Of the largest disc, in points.
 LARGEST_RADIUS = 18.0
-# In the legend: a round number of parameters, and parts of it.
-SHOWN_PARTS = (1 / 25, 1 / 5, 1)
+# In the legend, as parts of a round number of parameters.
+LEGEND_PARTS = (1 / 25, 1 / 5, 1)
+
+# Positions of a label, in order of preference: right, left, above, below, diagonal; then farther away, in points.
+DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (0.7, 0.7), (0.7, -0.7), (-0.7, 0.7), (-0.7, -0.7))
+DISTANCES = (2, 8, 16, 26, 38, 52, 70)
+# From this distance on a line connects the label and its disc.
+LINE_DISTANCE = 8
+# Free pixels around a label.
+PADDING = 2
 
 
 class Disc(NamedTuple):
@@ -28,11 +38,11 @@ class Disc(NamedTuple):
 
     Attributes:
         name: the network.
-        operations: in 1e9 multiply-adds, as analysed.
+        operations: in 1e9 multiply-adds, as computed.
         accuracy: top-1, in percent, as published.
-        parameters: in millions, as analysed.
+        parameters: in millions, as computed.
         series: how and by whom the accuracy was measured.
-        remark: what the accuracy belongs to, where it is not quite the network.
+        note: the variant that was measured, if it is not exactly the network.
         radius: in points.
     """
 
@@ -41,39 +51,39 @@ class Disc(NamedTuple):
     accuracy: float
     parameters: float
     series: str
-    remark: str
+    note: str
     radius: float
 
 
 def check(path: Path, names: list[str]) -> None:
-    """Looks at what is asked for before anything is built.
+    """Checks the request before any network is built.
 
     Raises:
-        InputError: the file's ending is no image's, its folder does not exist, or the networks were measured on
-            different data.
+        InputError: the file's suffix is unknown, its folder does not exist, or the networks were measured on different
+            data or not at all.
     """
-    if path.suffix.lower() not in ENDINGS:
-        raise InputError(f"an image's file ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, not '{path.name}'.")
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"the plot must be a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file, not '{path.name}'.")
     if not path.parent.is_dir():
-        raise InputError(f"there is no folder {path.parent} for the image.")
+        raise InputError(f"there is no folder {path.parent} for the plot.")
     first_on: dict[str, str] = {}
     for name in names:
         first_on.setdefault(REGISTRY[name].data, name)
     if len(first_on) > 1:
         found = " and ".join(f"{name} on {data}" for data, name in first_on.items())
-        raise InputError(f"an image compares accuracies on the same data, not {found}.")
+        raise InputError(f"a plot compares accuracies on the same data, not {found}.")
     if not any(error.top1 is not None for name in names for error in REGISTRY[name].errors):
-        raise InputError(f"no top-1 error of {', '.join(names)} is published, so there is nothing to draw.")
+        raise InputError(f"no top-1 error of {', '.join(names)} is published, so there is nothing to plot.")
 
 
 def series_of(error: PublishedError) -> str:
-    """How and by whom an error was measured: what may be compared with each other."""
+    """How and by whom an error was measured; errors of one series are comparable."""
     protocol = error.protocol.partition(",")[0] or "test set"
     return f"{protocol}, {TORCHVISION if error.source == TORCHVISION else 'in the papers'}"
 
 
 def discs_of(reports: dict[str, Report]) -> list[Disc]:
-    """A disc a network and series, of the first top-1 error that the registry has of it."""
+    """One disc per network and series, for the first top-1 error in the registry."""
     largest = max(report.totals.trainable for report in reports.values())
     discs: dict[tuple[str, str], Disc] = {}
     for name, report in reports.items():
@@ -87,7 +97,7 @@ def discs_of(reports: dict[str, Report]) -> list[Disc]:
                 accuracy=100 - error.top1,
                 parameters=report.totals.trainable / 1e6,
                 series=series,
-                remark=error.protocol.partition(",")[2].strip(),
+                note=error.protocol.partition(",")[2].strip(),
                 radius=LARGEST_RADIUS * (report.totals.trainable / largest) ** 0.5,
             )
             discs.setdefault((name, series), disc)
@@ -95,14 +105,14 @@ def discs_of(reports: dict[str, Report]) -> list[Disc]:
 
 
 def draw(reports: dict[str, Report], path: Path) -> list[str]:
-    """Draws the networks' published top-1 accuracies against their analysed operations.
+    """Plots the networks' published top-1 accuracies against their computed operations.
 
     Args:
         reports: by the networks' names.
-        path: of the image, see `check`.
+        path: of the plot, see `check`.
 
     Returns:
-        Sentences about what the image does not show.
+        Notes about what the plot does not show.
 
     Raises:
         InputError: the file cannot be written.
@@ -114,37 +124,41 @@ def draw(reports: dict[str, Report], path: Path) -> list[str]:
     figure = Figure(figsize=(10, 7), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    _draw_discs(axes, discs)
+    series = sorted({disc.series for disc in discs})
+    _draw_discs(axes, discs, series)
     axes.margins(0.12)
     axes.set(
         xlim=(0, None),
-        xlabel="multiply-adds of one image, 1e9 (analysed)",
+        xlabel="multiply-adds per image, 1e9 (computed)",
         ylabel=f"top-1 accuracy on {REGISTRY[discs[0].name].data}, % (published)",
     )
     axes.grid(alpha=0.25)
-    _add_legends(axes, discs)
-    # The layout is settled by drawing, and stays; places in points are known only then.
+    _add_legends(axes, discs, series)
+    # Drawing fixes the layout; only then are positions in points known.
     figure.canvas.draw()
     figure.set_layout_engine("none")
-    label(axes, _highest(discs), discs)
+    # Each network's disc of highest accuracy gets the label.
+    highest = {disc.name: disc for disc in sorted(discs, key=lambda disc: disc.accuracy)}
+    label(axes, list(highest.values()), discs)
     try:
         figure.savefig(path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}.") from None
-    return _notes(reports, discs)
+    missing = [name for name in reports if name not in highest]
+    notes = [f"not plotted, because no top-1 error is published: {', '.join(missing)}"] if missing else []
+    return notes + [f"{disc.name}, {disc.series}: {disc.note}" for disc in discs if disc.note]
 
 
-def _draw_discs(axes: Axes, discs: list[Disc]) -> None:
-    names = {disc.name for disc in discs}
-    for name in names:
-        own = [disc for disc in discs if disc.name == name]
-        axes.plot([disc.operations for disc in own], [disc.accuracy for disc in own], color="0.6", lw=1, zorder=1)
-    for number, series in enumerate(_series(discs)):
-        drawn = [disc for disc in discs if disc.series == series]
+def _draw_discs(axes: Axes, discs: list[Disc], series: list[str]) -> None:
+    for name in {disc.name for disc in discs}:
+        points = [(disc.operations, disc.accuracy) for disc in discs if disc.name == name]
+        axes.plot(*zip(*points, strict=True), color="0.6", lw=1, zorder=1)
+    for number, one in enumerate(series):
+        drawn = [disc for disc in discs if disc.series == one]
         axes.scatter(
             [disc.operations for disc in drawn],
             [disc.accuracy for disc in drawn],
-            # matplotlib's measure of a disc is the square of its width.
+            # matplotlib's size of a disc is the square of its diameter.
             s=[(2 * disc.radius) ** 2 for disc in drawn],
             clip_on=False,
             color=f"C{number}",
@@ -155,49 +169,99 @@ def _draw_discs(axes: Axes, discs: list[Disc]) -> None:
         )
 
 
-def _highest(discs: list[Disc]) -> list[Disc]:
-    """Of each network the disc that bears its name."""
-    return list({disc.name: disc for disc in sorted(discs, key=lambda disc: disc.accuracy)}.values())
-
-
-def _series(discs: list[Disc]) -> list[str]:
-    return sorted({disc.series for disc in discs})
-
-
-def _add_legends(axes: Axes, discs: list[Disc]) -> None:
-    """Below the axes: what the colours mean, and how large discs are."""
+def _add_legends(axes: Axes, discs: list[Disc], series: list[str]) -> None:
+    """Legends of the colors and of the areas, below the axes."""
     from matplotlib.lines import Line2D
 
-    def disc(size: float, **look) -> Line2D:
-        return Line2D([], [], marker="o", ls="", ms=size, **look)
+    def disc(size: float, **style) -> Line2D:
+        return Line2D([], [], marker="o", ls="", ms=size, **style)
 
+    colors = [disc(9, color=f"C{number}", alpha=0.7, label=one) for number, one in enumerate(series)]
     largest = max(discs, key=lambda one: one.parameters)
-    colours = [disc(9, color=f"C{number}", alpha=0.7, label=series) for number, series in enumerate(_series(discs))]
-    shown = [part * _round_below(largest.parameters) for part in SHOWN_PARTS]
-    widths = [2 * largest.radius * (millions / largest.parameters) ** 0.5 for millions in shown]
-    areas = [
-        disc(width, mfc="none", mec="0.4", label=f"{millions:g}M")
-        for width, millions in zip(widths, shown, strict=True)
-    ]
-    look = {"frameon": False, "labelspacing": 1.2, "borderpad": 1, "alignment": "left", "handletextpad": 1.5}
+    areas = []
+    for part in LEGEND_PARTS:
+        millions = part * _round_down(largest.parameters)
+        diameter = 2 * largest.radius * (millions / largest.parameters) ** 0.5
+        areas.append(disc(diameter, mfc="none", mec="0.4", label=f"{millions:g}M"))
+    style = {"frameon": False, "labelspacing": 1.2, "borderpad": 1, "alignment": "left", "handletextpad": 1.5}
     figure = axes.figure
-    figure.legend(handles=colours, loc="outside lower left", ncols=2, title="top-1 accuracy measured with", **look)
-    figure.legend(handles=areas, loc="outside lower right", ncols=3, title="parameters", **look)
+    figure.legend(handles=colors, loc="outside lower left", ncols=2, title="top-1 accuracy measured with", **style)
+    figure.legend(handles=areas, loc="outside lower right", ncols=3, title="parameters", **style)
 
 
-def _round_below(number: float) -> float:
-    """The largest of 1, 2, 5, 10, 20, 50, … and their tenths, hundredths, … that is not above `number`.
-
-    Example:
-        >>> _round_below(143.7)
-        100.0
-    """
+def _round_down(number: float) -> float:
+    """The largest of 1, 2, 5, 10, 20, 50, … and their tenths, hundredths, … up to `number`."""
     ten = 10.0 ** math.floor(math.log10(number))
     return max(ten * digit for digit in (1, 2, 5) if ten * digit <= number)
 
 
-def _notes(reports: dict[str, Report], discs: list[Disc]) -> list[str]:
-    drawn = {disc.name for disc in discs}
-    missing = [name for name in reports if name not in drawn]
-    notes = [f"not drawn, because no top-1 error is published: {', '.join(missing)}"] if missing else []
-    return notes + [f"{disc.name}, {disc.series}: {disc.remark}" for disc in discs if disc.remark]
+def label(axes: Axes, named: list[Disc], discs: list[Disc]) -> list[Annotation]:
+    """Writes the name of each disc next to it, small discs first.
+
+    Args:
+        axes: of a figure that has been drawn, so that its layout is final.
+        named: the discs to label.
+        discs: all discs that must stay visible.
+    """
+    taken = [_square(axes, disc) for disc in discs]
+    labels = []
+    for disc in sorted(named, key=lambda disc: disc.radius):
+        least = None
+        for distance, direction in itertools.product(DISTANCES, DIRECTIONS):
+            attempt = _write(axes, disc, direction, distance)
+            extent = _extent(attempt)
+            attempt.remove()
+            overlap = _overlap(axes, extent, taken)
+            if least is None or overlap < least[0]:
+                least = overlap, direction, distance
+            if overlap == 0:
+                break
+        labels.append(_write(axes, disc, *least[1:]))
+        taken.append(_extent(labels[-1]))
+    return labels
+
+
+def _write(axes: Axes, disc: Disc, direction: tuple[float, float], distance: float) -> Annotation:
+    right, up = direction
+    offset = disc.radius + distance
+    return axes.annotate(
+        disc.name,
+        (disc.operations, disc.accuracy),
+        xytext=(right * offset, up * offset),
+        textcoords="offset points",
+        ha="left" if right > 0 else "right" if right < 0 else "center",
+        va="bottom" if up > 0 else "top" if up < 0 else "center",
+        fontsize=9,
+        arrowprops={"arrowstyle": "-", "color": "0.5", "lw": 0.7} if distance >= LINE_DISTANCE else None,
+        zorder=3,
+    )
+
+
+def _extent(annotation: Annotation) -> Bbox:
+    """The rectangle of the text without the line, in pixels."""
+    from matplotlib.text import Text
+
+    renderer = annotation.figure.canvas.get_renderer()
+    annotation.update_positions(renderer)
+    return Text.get_window_extent(annotation, renderer).padded(PADDING)
+
+
+def _square(axes: Axes, disc: Disc) -> Bbox:
+    """The square around a disc, in pixels."""
+    from matplotlib.transforms import Bbox
+
+    radius = disc.radius * axes.figure.dpi / 72
+    return Bbox([axes.transData.transform((disc.operations, disc.accuracy))] * 2).padded(radius)
+
+
+def _overlap(axes: Axes, extent: Bbox, taken: list[Bbox]) -> float:
+    """Square pixels of a rectangle outside of the axes or over what is `taken`."""
+    outside = extent.width * extent.height - _common(extent, axes.bbox)
+    # The difference of equal areas is not exactly 0.
+    return sum(_common(extent, other) for other in taken) + (outside if outside > 1 else 0)
+
+
+def _common(one: Bbox, other: Bbox) -> float:
+    """The area that two rectangles share."""
+    shared = one.intersection(one, other)
+    return shared.width * shared.height if shared else 0

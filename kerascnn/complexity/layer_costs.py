@@ -1,4 +1,4 @@
-"""What one call of each kind of layer costs, and how its units look at its input."""
+"""The cost of one call of each kind of layer, and the window of its input that a unit sees."""
 
 from __future__ import annotations
 
@@ -15,67 +15,67 @@ from kerascnn.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class Value:
-    """A tensor between layers, of one image; two of the same shape are two."""
+class FeatureMap:
+    """A tensor between layers, of one image; two of the same shape are different."""
 
     shape: tuple[int, ...]
     dtype: str
 
     @property
     def bytes(self) -> int:
-        """The memory it takes."""
+        """Its memory."""
         return math.prod(self.shape) * item_bytes(self.dtype)
 
 
-class Window(NamedTuple):
-    """What a unit sees along one axis of its layer's input: `size` places, `stride` apart for neighbouring units.
+class KernelWindow(NamedTuple):
+    """The part of its layer's input that a unit sees along one axis.
 
-    `before` places of padding precede the first one.
+    Windows of neighboring units are `stride` apart; the first begins `padding` positions before the input.
     """
 
     size: int = 1
     stride: int = 1
-    before: int = 0
+    padding: int = 0
 
 
-Windows = tuple[Window, Window]
+# Vertical and horizontal.
+KernelWindows = tuple[KernelWindow, KernelWindow]
 
-ONE_PLACE: Windows = (Window(), Window())
 
+class Memory(Enum):
+    """The memory of a layer's output in inference."""
 
-class Writes(Enum):
-    """Where a layer's output lies in inference."""
-
-    NEW = "memory of its own"
-    IN_PLACE = "over the input, where nobody else reads that"
-    NOTHING = "it is the input"
+    NEW = "new memory"
+    IN_PLACE = "the input's memory, if no other layer reads that"
+    NONE = "the output is the input"
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What one call of a layer costs.
+class LayerCost:
+    """The cost of one call of a layer.
 
     Attributes:
         macs: multiply-adds.
-        windows: what a unit sees of the input; None for all of it.
-        writes: where the output lies in inference.
-        reads_input, reads_output: whether the gradient is computed from them.
-        also_kept: bytes that the gradient needs besides.
+        windows: the part of the input that a unit sees; None for all of it.
+        memory: of the output in inference.
+        saves_input, saves_output: whether the gradient is computed from them.
+        extra_saved: further bytes that the gradient needs.
         passes_on: whether the output is the input in training too.
     """
 
     macs: int = 0
-    windows: Windows | None = ONE_PLACE
-    writes: Writes = Writes.NEW
-    reads_input: bool = False
-    reads_output: bool = False
-    also_kept: int = 0
+    windows: KernelWindows | None = (KernelWindow(), KernelWindow())
+    memory: Memory = Memory.NEW
+    saves_input: bool = False
+    saves_output: bool = False
+    extra_saved: int = 0
     passes_on: bool = False
 
 
-Rule = Callable[[keras.layers.Layer, tuple[Value, ...], Value], Cost]
+# The cost from the layer, its first input and its output.
+Rule = Callable[[keras.layers.Layer, FeatureMap, FeatureMap], LayerCost]
 
-PASSED_ON = Cost(writes=Writes.NOTHING, passes_on=True)
+IDENTITY = LayerCost(memory=Memory.NONE, passes_on=True)
 
 # Their derivative follows from their value.
 FROM_OUTPUT = (
@@ -87,24 +87,20 @@ FROM_OUTPUT = (
 )
 
 
-def cost_of(layer: keras.layers.Layer, inputs: tuple[Value, ...], output: Value) -> Cost:
-    """What the call of `layer` that makes `output` of `inputs` costs.
+def cost_of(layer: keras.layers.Layer, inputs: tuple[FeatureMap, ...], output: FeatureMap) -> LayerCost:
+    """The cost of the call of `layer` that computes `output` from `inputs`.
 
     Raises:
-        InputError: the kind of layer is not known here.
+        InputError: the kind of layer is unknown.
     """
     for kind in type(layer).__mro__:
-        if kind in RULES:
-            return RULES[kind](layer, inputs, output)
+        if kind in COSTS:
+            cost = COSTS[kind]
+            return cost if isinstance(cost, LayerCost) else cost(layer, inputs[0], output)
     raise InputError(
-        f"the layer '{layer.name}' is of the kind {type(layer).__name__}, whose cost is not known; "
-        f"known are {', '.join(sorted({kind.__name__ for kind in RULES}))}."
+        f"the cost of layer '{layer.name}' of the kind {type(layer).__name__} is unknown; "
+        f"known kinds are {', '.join(sorted({kind.__name__ for kind in COSTS}))}."
     )
-
-
-def spatial_sizes(layer: keras.layers.Layer, value: Value) -> tuple[int, int]:
-    """Height and width of a map."""
-    return value.shape[1:] if layer.data_format == "channels_first" else value.shape[:2]
 
 
 def item_bytes(dtype: str) -> int:
@@ -112,167 +108,116 @@ def item_bytes(dtype: str) -> int:
     return 1 if dtype == "bool" else int("".join(filter(str.isdigit, dtype))) // 8
 
 
-def _channels(layer: keras.layers.Layer, value: Value) -> int:
-    return value.shape[0] if layer.data_format == "channels_first" else value.shape[2]
+def _sizes(layer: keras.layers.Layer, feature_map: FeatureMap) -> tuple[int, int]:
+    """Height and width."""
+    return feature_map.shape[1:] if layer.data_format == "channels_first" else feature_map.shape[:2]
 
 
-def _windows(layer: keras.layers.Layer, extents: tuple[int, int], inputs: tuple[Value, ...], output: Value) -> Windows:
-    """Windows of `extents` places, with the padding that TensorFlow's rule for "same" puts before the first."""
+def _channels(layer: keras.layers.Layer, feature_map: FeatureMap) -> int:
+    return feature_map.shape[0] if layer.data_format == "channels_first" else feature_map.shape[2]
 
-    def window(extent: int, stride: int, size: int, count: int) -> Window:
+
+def _windows(layer: keras.layers.Layer, source: FeatureMap, output: FeatureMap) -> KernelWindows:
+    """Windows of a convolution or pooling layer, with the padding of TensorFlow's rule for "same"."""
+
+    def window(extent: int, stride: int, size: int, count: int) -> KernelWindow:
         padding = max((count - 1) * stride + extent - size, 0) if layer.padding == "same" else 0
-        return Window(extent, stride, padding // 2)
+        return KernelWindow(extent, stride, padding // 2)
 
-    sizes, counts = spatial_sizes(layer, inputs[0]), spatial_sizes(layer, output)
-    vertical, horizontal = map(window, extents, layer.strides, sizes, counts)
-    return vertical, horizontal
-
-
-def _dilated(layer: keras.layers.Layer) -> tuple[int, int]:
-    vertical, horizontal = (
-        (size - 1) * rate + 1 for size, rate in zip(layer.kernel_size, layer.dilation_rate, strict=True)
-    )
-    return vertical, horizontal
+    extents = getattr(layer, "pool_size", None)
+    if extents is None:
+        pairs = zip(layer.kernel_size, layer.dilation_rate, strict=True)
+        extents = [(size - 1) * rate + 1 for size, rate in pairs]
+    return tuple(map(window, extents, layer.strides, _sizes(layer, source), _sizes(layer, output)))
 
 
-def _weighted(layer: keras.layers.Layer, output: Value, macs: int, windows: Windows) -> Cost:
-    """A convolution or dense layer with its own activation: its kernel's gradient is computed from its input."""
+def _weighted(layer: keras.layers.Layer, output: FeatureMap, macs: int, **windows) -> LayerCost:
+    """A convolution or dense layer with its activation: its kernel's gradient is computed from its input."""
     from_output = layer.activation in FROM_OUTPUT
-    needs_sum = not from_output and layer.activation is not keras.activations.linear
-    return Cost(
+    saves_sum = not from_output and layer.activation is not keras.activations.linear
+    return LayerCost(
         macs=macs,
-        windows=windows,
-        reads_input=bool(layer.trainable_weights),
-        reads_output=from_output,
-        also_kept=output.bytes if needs_sum else 0,
+        saves_input=bool(layer.trainable_weights),
+        saves_output=from_output,
+        extra_saved=output.bytes if saves_sum else 0,
+        **windows,
     )
 
 
-def _convolution(layer: keras.layers.Conv2D, inputs: tuple[Value, ...], output: Value) -> Cost:
-    # A filter sees the channels of its own group only.
-    per_output = math.prod(layer.kernel_size) * _channels(layer, inputs[0]) // layer.groups
-    windows = _windows(layer, _dilated(layer), inputs, output)
-    return _weighted(layer, output, math.prod(output.shape) * per_output, windows)
+def _convolution(layer: keras.layers.Conv2D, source: FeatureMap, output: FeatureMap) -> LayerCost:
+    # A filter sees only the channels of its group.
+    per_output = math.prod(layer.kernel_size) * _channels(layer, source) // layer.groups
+    return _weighted(layer, output, math.prod(output.shape) * per_output, windows=_windows(layer, source, output))
 
 
-def _depthwise_convolution(layer: keras.layers.DepthwiseConv2D, inputs: tuple[Value, ...], output: Value) -> Cost:
-    windows = _windows(layer, _dilated(layer), inputs, output)
-    return _weighted(layer, output, math.prod(output.shape) * math.prod(layer.kernel_size), windows)
+def _depthwise_convolution(layer: keras.layers.DepthwiseConv2D, source: FeatureMap, output: FeatureMap) -> LayerCost:
+    macs = math.prod(output.shape) * math.prod(layer.kernel_size)
+    return _weighted(layer, output, macs, windows=_windows(layer, source, output))
 
 
-def _separable_convolution(layer: keras.layers.SeparableConv2D, inputs: tuple[Value, ...], output: Value) -> Cost:
-    channels = _channels(layer, inputs[0]) * layer.depth_multiplier
-    between = math.prod(spatial_sizes(layer, output)) * channels
+def _separable_convolution(layer: keras.layers.SeparableConv2D, source: FeatureMap, output: FeatureMap) -> LayerCost:
+    between = math.prod(_sizes(layer, output)) * _channels(layer, source) * layer.depth_multiplier
     macs = between * math.prod(layer.kernel_size) + between * layer.filters
-    cost = _weighted(layer, output, macs, _windows(layer, _dilated(layer), inputs, output))
-    return replace(cost, also_kept=cost.also_kept + between * item_bytes(output.dtype))
+    cost = _weighted(layer, output, macs, windows=_windows(layer, source, output))
+    return replace(cost, extra_saved=cost.extra_saved + between * item_bytes(output.dtype))
 
 
-def _dense(layer: keras.layers.Dense, inputs: tuple[Value, ...], output: Value) -> Cost:
-    return _weighted(layer, output, math.prod(output.shape) * inputs[0].shape[-1], ONE_PLACE)
-
-
-def _activation(layer: keras.layers.Activation, inputs: tuple[Value, ...], output: Value) -> Cost:
+def _activation(layer: keras.layers.Activation, source: FeatureMap, output: FeatureMap) -> LayerCost:
     if layer.activation is keras.activations.linear:
-        return PASSED_ON
+        return IDENTITY
     from_output = layer.activation in FROM_OUTPUT
-    return Cost(writes=Writes.IN_PLACE, reads_output=from_output, reads_input=not from_output)
+    return LayerCost(memory=Memory.IN_PLACE, saves_output=from_output, saves_input=not from_output)
 
 
-def _from_output(layer: keras.layers.Layer, inputs: tuple[Value, ...], output: Value) -> Cost:
-    return Cost(writes=Writes.IN_PLACE, reads_output=True)
+def _adaptive_pooling(layer: keras.layers.Layer, source: FeatureMap, output: FeatureMap) -> LayerCost:
+    def window(size: int, count: int) -> KernelWindow:
+        # If count does not divide size, windows overlap and differ; this is the largest.
+        extents = [-(-(position + 1) * size // count) - position * size // count for position in range(count)]
+        return KernelWindow(max(extents), size // count)
+
+    return LayerCost(windows=tuple(map(window, _sizes(layer, source), _sizes(layer, output))))
 
 
-def _batch_normalization(layer: keras.layers.BatchNormalization, inputs: tuple[Value, ...], output: Value) -> Cost:
-    # Frozen, it is a scaling and a shift by constants.
-    return Cost(writes=Writes.IN_PLACE, reads_input=layer.trainable)
-
-
-def _response_normalization(layer: keras.layers.Layer, inputs: tuple[Value, ...], output: Value) -> Cost:
-    return Cost(reads_input=True, reads_output=True)
-
-
-def _max_pooling(layer: keras.layers.MaxPooling2D, inputs: tuple[Value, ...], output: Value) -> Cost:
-    windows = _windows(layer, layer.pool_size, inputs, output)
-    return Cost(windows=windows, reads_input=True, reads_output=True)
-
-
-def _average_pooling(layer: keras.layers.AveragePooling2D, inputs: tuple[Value, ...], output: Value) -> Cost:
-    return Cost(windows=_windows(layer, layer.pool_size, inputs, output))
-
-
-def _adaptive_pooling(layer: keras.layers.Layer, inputs: tuple[Value, ...], output: Value) -> Cost:
-    def window(size: int, count: int) -> Window:
-        # Where the sizes do not divide, windows overlap and differ; this is the largest.
-        extents = [-(-(place + 1) * size // count) - place * size // count for place in range(count)]
-        return Window(max(extents), size // count)
-
-    vertical, horizontal = map(window, spatial_sizes(layer, inputs[0]), spatial_sizes(layer, output))
-    return Cost(windows=(vertical, horizontal))
-
-
-def _global_maximum(layer: keras.layers.Layer, inputs: tuple[Value, ...], output: Value) -> Cost:
-    return Cost(windows=None, reads_input=True, reads_output=True)
-
-
-def _global_average(layer: keras.layers.Layer, inputs: tuple[Value, ...], output: Value) -> Cost:
-    return Cost(windows=None)
-
-
-def _flattening(layer: keras.layers.Flatten, inputs: tuple[Value, ...], output: Value) -> Cost:
-    return replace(PASSED_ON, windows=None)
-
-
-def _zero_padding(layer: keras.layers.ZeroPadding2D, inputs: tuple[Value, ...], output: Value) -> Cost:
-    (top, _), (left, _) = layer.padding
-    return Cost(windows=(Window(before=top), Window(before=left)))
-
-
-def _dropout(layer: keras.layers.Dropout, inputs: tuple[Value, ...], output: Value) -> Cost:
+def _dropout(layer: keras.layers.Dropout, source: FeatureMap, output: FeatureMap) -> LayerCost:
     if layer.rate == 0:
-        return PASSED_ON
-    # The mask, a byte a number.
-    return Cost(writes=Writes.NOTHING, also_kept=math.prod(output.shape))
+        return IDENTITY
+    # The mask, one byte per number.
+    return LayerCost(memory=Memory.NONE, extra_saved=math.prod(output.shape))
 
 
-def _subsampling(layer: layers.SubsampledIdentity, inputs: tuple[Value, ...], output: Value) -> Cost:
-    return Cost(windows=(Window(stride=layer.strides), Window(stride=layer.strides)))
-
-
-def _preprocessing(layer: layers.Preprocessing, inputs: tuple[Value, ...], output: Value) -> Cost:
-    return Cost(writes=Writes.IN_PLACE)
-
-
-def _new_map(layer: keras.layers.Layer, inputs: tuple[Value, ...], output: Value) -> Cost:
-    return Cost()
-
-
-def _labels(layer: layers.ClassLabels, inputs: tuple[Value, ...], output: Value) -> Cost:
-    return PASSED_ON
-
-
-RULES: dict[type, Rule] = {
+COSTS: dict[type, LayerCost | Rule] = {
     keras.layers.Activation: _activation,
     keras.layers.AdaptiveAveragePooling2D: _adaptive_pooling,
-    keras.layers.Add: _new_map,
-    keras.layers.AveragePooling2D: _average_pooling,
-    keras.layers.BatchNormalization: _batch_normalization,
-    keras.layers.Concatenate: _new_map,
+    keras.layers.Add: LayerCost(),
+    keras.layers.AveragePooling2D: lambda layer, source, output: LayerCost(windows=_windows(layer, source, output)),
+    # A frozen layer scales and shifts by constants.
+    keras.layers.BatchNormalization: lambda layer, source, output: LayerCost(
+        memory=Memory.IN_PLACE, saves_input=layer.trainable
+    ),
+    keras.layers.Concatenate: LayerCost(),
     keras.layers.Conv2D: _convolution,
-    keras.layers.Dense: _dense,
+    keras.layers.Dense: lambda layer, source, output: _weighted(
+        layer, output, math.prod(output.shape) * source.shape[-1]
+    ),
     keras.layers.DepthwiseConv2D: _depthwise_convolution,
     keras.layers.Dropout: _dropout,
-    keras.layers.Flatten: _flattening,
-    keras.layers.GlobalAveragePooling2D: _global_average,
-    keras.layers.GlobalMaxPooling2D: _global_maximum,
-    keras.layers.InputLayer: _new_map,
-    keras.layers.MaxPooling2D: _max_pooling,
-    keras.layers.ReLU: _from_output,
+    keras.layers.Flatten: replace(IDENTITY, windows=None),
+    keras.layers.GlobalAveragePooling2D: LayerCost(windows=None),
+    keras.layers.GlobalMaxPooling2D: LayerCost(windows=None, saves_input=True, saves_output=True),
+    keras.layers.InputLayer: LayerCost(),
+    keras.layers.MaxPooling2D: lambda layer, source, output: LayerCost(
+        windows=_windows(layer, source, output), saves_input=True, saves_output=True
+    ),
+    keras.layers.ReLU: LayerCost(memory=Memory.IN_PLACE, saves_output=True),
     keras.layers.SeparableConv2D: _separable_convolution,
-    keras.layers.Softmax: _from_output,
-    keras.layers.ZeroPadding2D: _zero_padding,
-    layers.ClassLabels: _labels,
-    layers.LocalResponseNormalization: _response_normalization,
-    layers.Preprocessing: _preprocessing,
-    layers.SubsampledIdentity: _subsampling,
+    keras.layers.Softmax: LayerCost(memory=Memory.IN_PLACE, saves_output=True),
+    keras.layers.ZeroPadding2D: lambda layer, source, output: LayerCost(
+        windows=tuple(KernelWindow(padding=before) for before, _ in layer.padding)
+    ),
+    layers.ClassLabels: IDENTITY,
+    layers.LocalResponseNormalization: LayerCost(saves_input=True, saves_output=True),
+    layers.Preprocessing: LayerCost(memory=Memory.IN_PLACE),
+    layers.SubsampledIdentity: lambda layer, source, output: LayerCost(
+        windows=(KernelWindow(stride=layer.strides),) * 2
+    ),
 }

@@ -1,10 +1,13 @@
-"""Published figures beside the analysed ones; every deviation and its reason stand here, and nowhere else."""
+"""Published numbers next to the computed ones; published.yaml lists every deviation and its reason."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import yaml
 
 from kerascnn.applications import registry
 from kerascnn.complexity.report import Report, markdown_table
@@ -15,18 +18,17 @@ MACS = "MACs"
 MILLION = 10**6
 BILLION = 10**9
 
-NOT_KNOWN = "not known"
+UNKNOWN = "unknown"
+
+HEADER = ("network", "quantity", "published", "computed", "deviation")
 
 
-HEADER = ("published", "", "printed", "analysed", "deviation")
-
-
-class TableRow(NamedTuple):
+class StageCosts(NamedTuple):
     """A row of a paper's table of costs.
 
     Attributes:
         stage: the layers of the row, see `kerascnn.complexity.report.stage_of`.
-        parameters: in K, which is 1024 there: the last row's 1024 x 1000 weights are its 1000K.
+        parameters: in K, which is 1024: the 1024 x 1000 weights of the last row are its 1000K.
         macs: in millions, the paper's "ops".
     """
 
@@ -35,182 +37,107 @@ class TableRow(NamedTuple):
     macs: float
 
 
-# fmt: off
-GOOGLENET_TABLE = (
-    TableRow("conv1",           2.7,  34),
-    TableRow("conv2",         112,   360),
-    TableRow("inception_3a",  159,   128),
-    TableRow("inception_3b",  380,   304),
-    TableRow("inception_4a",  364,    73),
-    TableRow("inception_4b",  437,    88),
-    TableRow("inception_4c",  463,   100),
-    TableRow("inception_4d",  580,   119),
-    TableRow("inception_4e",  840,   170),
-    TableRow("inception_5a", 1072,    54),
-    TableRow("inception_5b", 1388,    71),
-    TableRow("fc",           1000,     1),
-)
-# fmt: on
+_DATA = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 
-# Of the networks whose papers print costs row by row.
-TABLES = {"googlenet": GOOGLENET_TABLE}
-
-_SEPARABLE = (
-    "the row says 7 x 7 convolution, which has 9,472 parameters and 118.0M; the paper does not say what the print "
-    "counts, but a separable one with 8 filters a channel has 3*8*49 + 24*64 = 2,712 weights and 34.0M"
-)
-_NOT_THE_ROW = "not known; the operations in the same row are those of its filters, and the parameters are not"
-
-# Why an analysed figure is not the published one, by the network or its row, and what is counted.
-REASONS: dict[tuple[str, str], str] = {
-    ("alexnet", PARAMETERS): (
-        "the paper speaks of 60 million; its network on two GPUs (groups=2) has 60,965,224, and its layers in one "
-        "tower, the default here, 62,378,344"
-    ),
-    ("vgg16", MACS): "15.3 is the convolutions alone, 15.347; the dense layers add 0.124 (VGG-19's 19.6 has them)",
-    ("googlenet", PARAMETERS): (
-        "6.8 is the sum of table 1 as printed, 6,797.7K, with a K of 1000, but the table's K is 1024; and some of its "
-        "rows do not follow from their filters"
-    ),
-    ("googlenet", MACS): "1.5 is the sum of table 1 as printed, 1,502M, with 34M for conv1, which has 118M",
-    ("googlenet conv1", PARAMETERS): _SEPARABLE,
-    ("googlenet conv1", MACS): _SEPARABLE,
-    ("googlenet inception_3a", PARAMETERS): "cut off instead of rounded: 159.5K without biases, 159.9K with",
-    ("googlenet inception_4a", PARAMETERS): _NOT_THE_ROW,
-    ("googlenet inception_4a", MACS): "cut off instead of rounded: 73.6M",
-    ("googlenet inception_4b", PARAMETERS): _NOT_THE_ROW,
-    ("googlenet inception_4c", PARAMETERS): _NOT_THE_ROW,
-    ("googlenet inception_4d", PARAMETERS): _NOT_THE_ROW,
-    ("googlenet inception_4e", PARAMETERS): _NOT_THE_ROW,
-    ("googlenet inception_5a", PARAMETERS): (
-        "not known; the row has the filters of 4e, and parameters and operations of the print agree with each other "
-        "(1072K on 7 x 7 are 54M) but not with them"
-    ),
-    ("googlenet inception_5a", MACS): "as of its parameters: 1072K on 7 x 7 are 54M, the row's filters give 51.1M",
-    ("googlenet inception_5b", PARAMETERS): _NOT_THE_ROW,
-    ("googlenet fc", PARAMETERS): "1000K is the weights; the biases are 1,000 more",
-    ("inceptionv2", MACS): (
-        "not known; the paper prints its modules' sizes without their filters, and with those of its authors' program, "
-        "which are built, its own step to 4.8, the factorized 7 x 7, adds 0.4 and not 1.0"
-    ),
-    ("inceptionv3", MACS): (
-        "not known; the network that the authors released, which is built, has 5.713, and their table with its filters "
-        "6.483"
-    ),
-    ("resnet34", MACS): (
-        "3.6 is the network with shortcuts A, and plain-34, 3.644; the projections of shortcuts B, the default here, "
-        "add 0.019"
-    ),
-    ("resnet50", MACS): "not known; 3.858 would be 3.9, though 7.570 and 11.282 of ResNet-101 and 152 are rounded",
+# Of the networks whose papers publish costs row by row.
+TABLES = {
+    name: tuple(StageCosts(stage, *costs) for stage, costs in table.items()) for name, table in _DATA["tables"].items()
 }
-
-# What public weights were trained on where it is not quite the network here, and the error is still shown beside it.
-_STRIDES = "torchvision's ResNet-50, 101 and 152 have their strides in the 3 x 3 convolutions"
-OTHER_FORMS = {
-    "googlenet": "torchvision's GoogLeNet has batch normalization, and 3 x 3 convolutions in its 5 x 5 branches",
-    "resnet50": _STRIDES,
-    "resnet101": _STRIDES,
-    "resnet152": _STRIDES,
+# Why a computed number deviates from the published one, by the network or its row, and the quantity.
+REASONS = {
+    (subject, quantity): reason for subject, reasons in _DATA["reasons"].items() for quantity, reason in reasons.items()
 }
+# Public weights of another variant than the one here, whose error is shown all the same.
+VARIANTS: dict[str, str] = _DATA["variants"]
 
 
-class Figure(NamedTuple):
-    """A published figure and the analysed one.
+class PublishedNumber(NamedTuple):
+    """A published number and the computed one.
 
     Attributes:
         subject: the network, or the network and a row of its table.
-        quantity: `PARAMETERS` (those that are trained: papers leave moving averages out) or `MACS`.
-        printed: as it is published, in units of `unit`.
+        quantity: `PARAMETERS` (trainable ones: papers leave moving averages out) or `MACS`.
+        published: in units of `unit`.
         unit: 1024 for the K of GoogLeNet's table, a million, a billion.
-        analysed: as it is counted here.
+        computed: counted by `kerascnn.complexity.analyze`.
     """
 
     subject: str
     quantity: str
-    printed: float
+    published: float
     unit: int
-    analysed: int
+    computed: int
 
     @property
     def deviation(self) -> float:
-        """Of the analysed figure from the published one, as a part of that."""
-        return self.analysed / (self.printed * self.unit) - 1
+        """Of the computed number from the published one, as a share of that."""
+        return self.computed / (self.published * self.unit) - 1
 
     @property
     def agrees(self) -> bool:
-        """Whether the analysed figure is rounded to the published one."""
-        digits = Decimal(str(self.printed)).as_tuple().exponent
-        return abs(self.analysed / self.unit - self.printed) <= 0.5 * 10**digits
+        """Whether the computed number rounds to the published one."""
+        return abs(self.computed / self.unit - self.published) <= 0.5 / 10**self._decimals
 
     @property
     def reason(self) -> str:
-        """Why the figures deviate; empty where they agree."""
-        return "" if self.agrees else REASONS.get((self.subject, self.quantity), NOT_KNOWN)
+        """Why the numbers deviate; empty if they agree."""
+        return "" if self.agrees else REASONS.get((self.subject, self.quantity), UNKNOWN)
 
     @property
-    def published(self) -> str:
-        """As printed, with its unit."""
-        return f"{self.printed:g}{_LETTERS[self.unit]}"
-
-    @property
-    def analysed_alike(self) -> str:
-        """The analysed figure in the unit of the published one, with a digit more."""
-        digits = max(0, -Decimal(str(self.printed)).as_tuple().exponent) + 1
-        return f"{self.analysed / self.unit:.{digits}f}{_LETTERS[self.unit]}"
+    def _decimals(self) -> int:
+        return -Decimal(str(self.published)).as_tuple().exponent
 
     def cells(self) -> tuple[str, ...]:
-        """A row of a table under `HEADER`."""
-        return (self.subject, self.quantity, self.published, self.analysed_alike, f"{self.deviation:+.1%}")
+        """A row of a table under `HEADER`; the computed number has one digit more."""
+        letter = {1024: "K", MILLION: "M", BILLION: "G"}[self.unit]
+        computed = f"{self.computed / self.unit:.{max(0, self._decimals) + 1}f}{letter}"
+        return self.subject, self.quantity, f"{self.published:g}{letter}", computed, f"{self.deviation:+.1%}"
 
     def to_dict(self) -> dict[str, Any]:
-        """For machines."""
+        """For JSON."""
         return {
             "subject": self.subject,
             "quantity": self.quantity,
-            "published": self.printed * self.unit,
-            "analysed": self.analysed,
+            "published": self.published * self.unit,
+            "computed": self.computed,
             "deviation": self.deviation,
             "agrees": self.agrees,
             "reason": self.reason,
         }
 
 
-_LETTERS = {1024: "K", MILLION: "M", BILLION: "G"}
-
-
-def figures(name: str, report: Report) -> list[Figure]:
-    """Every published figure of a network beside the analysed one.
+def published_numbers(name: str, report: Report) -> list[PublishedNumber]:
+    """Every published number of a network with the computed one.
 
     Args:
-        name: as `registry.list_models` has it.
+        name: one of `registry.list_models()`.
         report: of the network as its builder makes it by default.
     """
-    entry = registry.REGISTRY[name]
-    totals = report.totals
-    found = []
-    if entry.published_parameters is not None:
-        found.append(Figure(name, PARAMETERS, entry.published_parameters, MILLION, totals.trainable))
-    if entry.published_macs is not None:
-        found.append(Figure(name, MACS, entry.published_macs, BILLION, totals.macs))
+    model, totals = registry.REGISTRY[name], report.totals
+    numbers = []
+    if model.published_parameters is not None:
+        numbers.append(PublishedNumber(name, PARAMETERS, model.published_parameters, MILLION, totals.trainable))
+    if model.published_macs is not None:
+        numbers.append(PublishedNumber(name, MACS, model.published_macs, BILLION, totals.macs))
     for row in TABLES.get(name, ()):
         sums = report.stage(row.stage).sums
-        found.append(Figure(f"{name} {row.stage}", PARAMETERS, row.parameters, 1024, sums.trainable))
-        found.append(Figure(f"{name} {row.stage}", MACS, row.macs, MILLION, sums.macs))
-    return found
+        numbers.append(PublishedNumber(f"{name} {row.stage}", PARAMETERS, row.parameters, 1024, sums.trainable))
+        numbers.append(PublishedNumber(f"{name} {row.stage}", MACS, row.macs, MILLION, sums.macs))
+    return numbers
 
 
-def explanations(figures: Iterable[Figure]) -> list[str]:
-    """A sentence a reason, after the figures that it is the reason for."""
+def explanations(numbers: Iterable[PublishedNumber]) -> list[str]:
+    """One sentence per reason, after the numbers that it explains."""
     explained: dict[str, list[str]] = {}
-    for figure in figures:
-        if not figure.agrees:
-            explained.setdefault(figure.reason, []).append(f"{figure.subject} {figure.quantity}")
+    for number in numbers:
+        if not number.agrees:
+            explained.setdefault(number.reason, []).append(f"{number.subject} {number.quantity}")
     return [f"{', '.join(subjects)}: {reason}." for reason, subjects in explained.items()]
 
 
-def to_markdown(figures: list[Figure]) -> list[str]:
-    """A table of the figures and a list of the reasons, in Markdown; nothing where there are no figures."""
-    if not figures:
+def to_markdown(numbers: list[PublishedNumber]) -> list[str]:
+    """A table of the numbers and a list of the reasons, in Markdown; empty without numbers."""
+    if not numbers:
         return []
-    table = markdown_table(HEADER, [figure.cells() for figure in figures], 2)
-    return [table, "\n".join(f"- {sentence}" for sentence in explanations(figures))]
+    table = markdown_table(HEADER, [number.cells() for number in numbers], 2)
+    return [table, "\n".join(f"- {sentence}" for sentence in explanations(numbers))]

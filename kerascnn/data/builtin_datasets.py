@@ -1,4 +1,4 @@
-"""Data sets with a name, as Keras and TensorFlow Datasets know them."""
+"""Data sets by name: those of `keras.datasets` and of TensorFlow Datasets."""
 
 from __future__ import annotations
 
@@ -42,37 +42,30 @@ GOOGLE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 FASHION_FILES = "{train,t10k}-{labels-idx1,images-idx3}-ubyte.gz"
 
 
-class _KerasSet(NamedTuple):
-    """A data set of keras.datasets.
-
-    Attributes:
-        class_names: in the order of the labels.
-        origin: what Keras fetches.
-        file: as which Keras keeps it, below its folder.
-        mirrored: whether a mirrored image still belongs to its class.
-    """
+class _KerasDataSet(NamedTuple):
+    """A data set of keras.datasets: `origin` is the URL that Keras downloads, `file` its path below Keras' folder."""
 
     class_names: tuple[str, ...]
     origin: str
     file: str
-    mirrored: bool
+    allows_horizontal_flip: bool
 
 
 KERAS = {
-    "cifar10": _KerasSet(CIFAR10, f"{TORONTO}cifar-10-python.tar.gz", "cifar-10-batches-py-target_archive", True),
-    "cifar100": _KerasSet(CIFAR100, f"{TORONTO}cifar-100-python.tar.gz", "cifar-100-python-target_archive", True),
-    "mnist": _KerasSet(DIGITS, f"{GOOGLE}mnist.npz", "mnist.npz", False),
-    "fashion_mnist": _KerasSet(CLOTHES, f"{GOOGLE}{FASHION_FILES}", f"fashion-mnist/{FASHION_FILES}", True),
+    "cifar10": _KerasDataSet(CIFAR10, f"{TORONTO}cifar-10-python.tar.gz", "cifar-10-batches-py-target_archive", True),
+    "cifar100": _KerasDataSet(CIFAR100, f"{TORONTO}cifar-100-python.tar.gz", "cifar-100-python-target_archive", True),
+    "mnist": _KerasDataSet(DIGITS, f"{GOOGLE}mnist.npz", "mnist.npz", False),
+    "fashion_mnist": _KerasDataSet(CLOTHES, f"{GOOGLE}{FASHION_FILES}", f"fashion-mnist/{FASHION_FILES}", True),
 }
 
-# Data sets of TensorFlow Datasets whose classes are signs, which a mirror makes into others.
-SIGNS = ("emnist", "kmnist", "mnist", "mnist_corrupted", "omniglot", "qmnist", "svhn_cropped")
+# Data sets of TensorFlow Datasets whose classes are characters: mirrored, they are other characters or none.
+CHARACTERS = ("emnist", "kmnist", "mnist", "mnist_corrupted", "omniglot", "qmnist", "svhn_cropped")
 CATALOG = "https://www.tensorflow.org/datasets/catalog"
 HELD_OUT = ("validation", "test")
 
 
 def load_named(source: str) -> DataSet:
-    """A data set by its name; the first time it is fetched, by Keras or TensorFlow Datasets, which keep it.
+    """A data set by its name; Keras or TensorFlow Datasets downloads it on first use and caches it.
 
     Args:
         source: "keras:" with cifar10, cifar100, mnist or fashion_mnist; or "tfds:" with a name of TensorFlow
@@ -80,11 +73,11 @@ def load_named(source: str) -> DataSet:
 
     Returns:
         The data set with its own split: training, and the test images as validation (of TensorFlow Datasets: the
-        validation images where there are some; a fifth of the training images where there is neither). Greys
+        validation images if there are any; a fifth of the training images if there is neither). Grayscale images
         become RGB.
 
     Raises:
-        InputError: the name is not known, cannot be fetched, or is no classification of images.
+        InputError: the name is unknown, cannot be downloaded, or is not an image classification data set.
 
     Example:
         >>> load_named("keras:mnist").training.images.shape
@@ -93,25 +86,24 @@ def load_named(source: str) -> DataSet:
     kind, _, name = source.partition(":")
     loaders = {"keras": _load_keras, "tfds": _load_tfds}
     if kind not in loaders or not name:
-        raise InputError(f"'{source}' names no data set; give one like 'keras:cifar10' or 'tfds:oxford_flowers102'.")
+        raise InputError(f"'{source}' is not a data set; give one like 'keras:cifar10' or 'tfds:oxford_flowers102'.")
     return loaders[kind](source, name)
 
 
 def _load_keras(source: str, name: str) -> DataSet:
     if name not in KERAS:
-        raise InputError(f"Keras has no images under the name '{name}'; {closest(name, KERAS)}")
+        raise InputError(f"Keras has no image data set '{name}'; {closest(name, KERAS)}")
     known = KERAS[name]
     module = importlib.import_module(f"keras.datasets.{name}")
     try:
         # Keras shows its download on standard output, which is for results.
         with contextlib.redirect_stdout(sys.stderr):
             training, validation = module.load_data()
-    # It raises a bare Exception where there is no network.
+    # Without a network connection it raises a bare Exception.
     except Exception as error:
-        place = Path(os.environ.get("KERAS_HOME", "~/.keras"), "datasets", known.file)
+        path = Path(os.environ.get("KERAS_HOME", "~/.keras"), "datasets", known.file)
         raise InputError(
-            f"{source} cannot be loaded ({_first_line(error)}); it needs {known.origin}, "
-            f"which Keras keeps and looks for as {place}."
+            f"{source} cannot be loaded ({_first_line(error)}); it needs {known.origin}, which Keras stores as {path}."
         ) from error
     return DataSet(
         name=name,
@@ -119,7 +111,7 @@ def _load_keras(source: str, name: str) -> DataSet:
         class_names=known.class_names,
         training=_examples(*training),
         validation=_examples(*validation),
-        mirrored=known.mirrored,
+        allows_horizontal_flip=known.allows_horizontal_flip,
     )
 
 
@@ -140,54 +132,49 @@ def _load_tfds(source: str, name: str) -> DataSet:
     builder = _prepared(tfds, source, name)
     features = builder.info.features
     image, label = builder.info.supervised_keys or ("image", "label")
-    if not _is_classification(tfds, features, image, label):
-        raise InputError(f"{source} is no classification of images; it has {', '.join(features)}.")
+    if not (
+        {image, label} <= set(features)
+        and isinstance(features[image], tfds.features.Image)
+        and isinstance(features[label], tfds.features.ClassLabel)
+    ):
+        raise InputError(f"{source} is not an image classification data set; it has {', '.join(features)}.")
     workspace = tempfile.TemporaryDirectory(prefix="kerascnn-")
     images = Path(workspace.name, "images")
     held_out = next((split for split in HELD_OUT if split in builder.info.splits), None)
     for split in filter(None, ("train", held_out)):
-        # Without a split of its own the classes lie side by side, and a part of each is held out.
+        # Without a held-out split the class folders are at the top, and a part of each class is held out.
         folder = images / split if held_out else images
         _write(tfds, builder, split, folder, image, label)
-    short = re.sub(r"[^A-Za-z0-9._]+", "-", name)
-    place = resolve_source(str(images), Path(workspace.name), None, untracked_bytes)
-    data = ingest_folder(place, "skip", untracked).data
+    resolved = resolve_source(str(images), Path(workspace.name), None, untracked_bytes)
+    data = ingest_folder(resolved, "skip", untracked).data
     return replace(
         data,
-        name=short,
+        name=re.sub(r"[^A-Za-z0-9._]+", "-", name),
         source=source,
         class_names=tuple(features[label].names[int(number)] for number in data.class_names),
-        mirrored=re.split("[/:]", name)[0] not in SIGNS,
+        allows_horizontal_flip=re.split("[/:]", name)[0] not in CHARACTERS,
         workspace=workspace,
     )
 
 
 def _prepared(tfds, source: str, name: str):
-    """The data set's builder, once its files are there."""
+    """The data set's builder, after its download."""
     try:
         with contextlib.redirect_stdout(sys.stderr):
             builder = tfds.builder(name)
             builder.download_and_prepare()
     except tfds.core.DatasetNotFoundError:
         near = difflib.get_close_matches(name, tfds.list_builders())
-        hint = f"did you mean {' or '.join(near)}?" if near else f"{CATALOG} lists what there is."
-        raise InputError(f"TensorFlow Datasets has nothing under the name '{name}'; {hint}") from None
+        hint = f"did you mean {' or '.join(near)}?" if near else f"see {CATALOG} for the data sets."
+        raise InputError(f"TensorFlow Datasets has no data set '{name}'; {hint}") from None
     # Downloads and preparations fail in as many ways as there are data sets.
     except Exception as error:
         raise InputError(f"{source} cannot be prepared: {_first_line(error)}.") from error
     return builder
 
 
-def _is_classification(tfds, features, image: str, label: str) -> bool:
-    return (
-        {image, label} <= set(features)
-        and isinstance(features[image], tfds.features.Image)
-        and isinstance(features[label], tfds.features.ClassLabel)
-    )
-
-
 def _write(tfds, builder, split: str, folder: Path, image: str, label: str) -> None:
-    """Writes the images as they are encoded, one folder a class, numbered so that the order stays."""
+    """Writes the encoded images, one folder per class, numbered so that their order stays."""
     examples = builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()}, shuffle_files=False)
     for number, example in enumerate(tfds.as_numpy(examples)):
         contents = example[image]

@@ -1,10 +1,11 @@
-"""What a source becomes: labelled images in two splits, and the list of what was set aside."""
+"""Data sets: labeled images in two splits, in memory, in files or in TFRecord shards."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from tempfile import TemporaryDirectory
+from typing import Self
 
 import numpy as np
 
@@ -12,8 +13,22 @@ from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
 
 
+class _LabeledExamples:
+    """The length and the selection of examples, for dataclasses of arrays with one value per example."""
+
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Sequence[int]) -> Self:
+        """The examples at `indices`, in that order."""
+        names = [item.name for item in fields(self) if item.name != "shards"]
+        return replace(self, **{name: getattr(self, name)[indices] for name in names})
+
+
 @dataclass(frozen=True)
-class ArrayExamples:
+class ArrayExamples(_LabeledExamples):
     """Images in memory.
 
     Attributes:
@@ -24,22 +39,14 @@ class ArrayExamples:
     images: np.ndarray
     labels: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, indices: Sequence[int]) -> ArrayExamples:
-        """The examples at `indices`, in that order."""
-        return ArrayExamples(self.images[indices], self.labels[indices])
-
 
 @dataclass(frozen=True)
-class FileExamples:
+class FileExamples(_LabeledExamples):
     """Images in files that were checked.
 
     Attributes:
         paths: str (count,).
-        plain: bool (count,), whether TensorFlow's JPEG decoder reads the file as it is; the others go
-            through Pillow.
+        plain: bool (count,), whether TensorFlow's JPEG decoder reads the file directly; Pillow reads the others.
         labels: int (count,), indices into the data set's class names.
     """
 
@@ -47,23 +54,16 @@ class FileExamples:
     plain: np.ndarray
     labels: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, indices: Sequence[int]) -> FileExamples:
-        """The examples at `indices`, in that order."""
-        return FileExamples(self.paths[indices], self.plain[indices], self.labels[indices])
-
 
 @dataclass(frozen=True)
-class RecordExamples:
-    """Images in the TFRecord shards that `kerascnn.data.pipeline.tfrecords.write_records` made.
+class RecordExamples(_LabeledExamples):
+    """Images in TFRecord shards written by `kerascnn.data.write_records`.
 
     Attributes:
         shards: str (shards,), the files.
-        shard: int (count,), which of the files holds the image.
+        shard: int (count,), the index of the file that holds the image.
         offset: int (count,), where its record begins in the file, in bytes.
-        plain: bool (count,), whether it is kept as an upright JPEG; the others are kept as PNG.
+        plain: bool (count,), whether it is stored as an upright JPEG; the others are stored as PNG.
         labels: int (count,), indices into the data set's class names.
     """
 
@@ -73,31 +73,25 @@ class RecordExamples:
     plain: np.ndarray
     labels: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, indices: Sequence[int]) -> RecordExamples:
-        """The examples at `indices`, in that order."""
-        return RecordExamples(
-            self.shards, self.shard[indices], self.offset[indices], self.plain[indices], self.labels[indices]
-        )
-
 
 Examples = ArrayExamples | FileExamples | RecordExamples
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A source, read and split.
+    """The images of a source, split for training and validation.
 
     Attributes:
-        name: short, fit for folder names.
-        source: what was asked for, so that it can be asked for again.
+        name: short, usable in folder names.
+        source: the source as it was given, so that it can be loaded again.
         class_names: in the order of the labels.
         training, validation: the two splits; no image is in both.
         set_aside: files that cannot be read as images.
-        mirrored: whether a mirrored image still belongs to its class (digits do not).
+        allows_horizontal_flip: whether a mirrored image still belongs to its class (digits do not).
         workspace: keeps a temporary folder alive as long as the data set.
+
+    Raises:
+        InputError: fewer than two classes, or an empty split.
     """
 
     name: str
@@ -106,38 +100,41 @@ class DataSet:
     training: Examples
     validation: Examples
     set_aside: tuple[SkippedFile, ...] = ()
-    mirrored: bool = True
+    allows_horizontal_flip: bool = True
     workspace: TemporaryDirectory | None = field(default=None, repr=False, compare=False)
-
-    def imbalance(self) -> float:
-        """How many times as many training images the largest class has as the smallest."""
-        counts = np.bincount(self.training.labels, minlength=len(self.class_names))
-        return float(counts.max() / max(counts.min(), 1))
 
     def __post_init__(self):
         if len(self.class_names) < 2:
             raise InputError(
-                f"{self.source} has one class only ('{self.class_names[0]}'); a classifier needs at least two."
+                f"{self.source} has only one class ('{self.class_names[0]}'); a classifier needs at least two."
                 if self.class_names
-                else f"{self.source} has no classes; give a folder with one subfolder a class."
+                else f"{self.source} has no classes; give a folder with one subfolder per class."
             )
         for split, examples in (("training", self.training), ("validation", self.validation)):
             if len(examples) == 0:
-                raise InputError(f"{self.source} leaves no {split} images; it needs at least two a class.")
+                raise InputError(f"{self.source} has no {split} images; it needs at least two per class.")
+
+    def imbalance(self) -> float:
+        """The training images of the largest class over those of the smallest."""
+        counts = self._class_counts()
+        return float(counts.max() / max(counts.min(), 1))
 
     def class_weights(self) -> np.ndarray:
-        """A weight a class, float32 (classes,), with which every class counts the same in training.
+        """One weight per class, float32 (classes,), with which every class counts the same in training.
 
-        They are inversely proportional to the training images of the class, and 1 on average over the images; a
-        class without any has weight 0.
+        They are inversely proportional to the class's training images, and 1 on average over the images; a class
+        without training images has weight 0.
         """
-        counts = np.bincount(self.training.labels, minlength=len(self.class_names))
+        counts = self._class_counts()
         present = np.count_nonzero(counts)
         return np.where(counts, counts.sum() / present / np.maximum(counts, 1), 0).astype(np.float32)
 
+    def _class_counts(self) -> np.ndarray:
+        return np.bincount(self.training.labels, minlength=len(self.class_names))
+
 
 def limited(examples: Examples, limit: int) -> Examples:
-    """At most `limit` examples, the classes taken in turn so that each keeps its share of small limits."""
+    """At most `limit` examples, taken from the classes in turn, so that small limits keep every class."""
     if limit >= len(examples):
         return examples
     rank_in_class = np.empty(len(examples), int)
@@ -152,22 +149,14 @@ def shortened(data: DataSet, limit: int | None) -> DataSet:
     """The data set with at most `limit` images over both splits, in the splits' proportion.
 
     Raises:
-        InputError: the limit leaves a class without training or validation image.
+        InputError: the limit leaves a class without a training or validation image.
     """
     if limit is None:
         return data
-    total = len(data.training) + len(data.validation)
-    validation = max(len(data.class_names), round(limit * len(data.validation) / total))
-    training = limit - validation
-    if training < len(data.class_names):
-        raise InputError(
-            f"--limit {limit} is too small for {len(data.class_names)} classes; "
-            f"give at least {2 * len(data.class_names)}."
-        )
-    return DataSet(
-        **{
-            **vars(data),
-            "training": limited(data.training, training),
-            "validation": limited(data.validation, validation),
-        }
+    classes, total = len(data.class_names), len(data.training) + len(data.validation)
+    validation = max(classes, round(limit * len(data.validation) / total))
+    if limit - validation < classes:
+        raise InputError(f"--limit {limit} is too small for {classes} classes; use at least {2 * classes}.")
+    return replace(
+        data, training=limited(data.training, limit - validation), validation=limited(data.validation, validation)
     )

@@ -1,4 +1,4 @@
-"""The embedded data set: handwritten digits, real, small and there without a network."""
+"""The built-in data set: small real images of handwritten digits that need no network connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ VALIDATION_SHARE = 0.2
 
 
 def load_digits() -> DataSet:
-    """scikit-learn's copy of the UCI optical digits, 1,797 images of 8 x 8 in 17 greys, enlarged to 32 x 32 x 3.
+    """scikit-learn's copy of the UCI optical digits, 1,797 images of 8 x 8 in 17 grays, enlarged to 32 x 32 x 3.
 
     Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository.
     The split into 1,437 training and 360 validation images is stratified and always the same.
@@ -21,8 +21,8 @@ def load_digits() -> DataSet:
     from sklearn.model_selection import train_test_split
 
     digits = datasets.load_digits()
-    greys = np.round(digits.images * (255 / 16)).astype(np.uint8)
-    large = [Image.fromarray(grey).resize((SIZE, SIZE), Image.Resampling.BILINEAR) for grey in greys]
+    grays = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    large = [Image.fromarray(gray).resize((SIZE, SIZE), Image.Resampling.BILINEAR) for gray in grays]
     images = np.repeat(np.stack([np.asarray(image) for image in large])[..., None], 3, axis=-1)
     split = train_test_split(images, digits.target, test_size=VALIDATION_SHARE, stratify=digits.target, random_state=0)
     training_images, validation_images, training_labels, validation_labels = split
@@ -32,5 +32,5 @@ def load_digits() -> DataSet:
         class_names=tuple(str(digit) for digit in digits.target_names),
         training=ArrayExamples(training_images, training_labels),
         validation=ArrayExamples(validation_images, validation_labels),
-        mirrored=False,
+        allows_horizontal_flip=False,
     )

@@ -17,7 +17,7 @@ SMALL_CIFAR = ("image_size=16", "epochs=6", "batch_size=32", "augmentation.pad=2
 SMALL_RESNET20 = Scale("resnet_small", "resnet20", SMALL_CIFAR, data=CIFAR, limit=1200)
 
 # The smallest images that GoogLeNet without auxiliary classifiers takes.
-SMALL_GOOGLENET = ("image_size=32", "batch_size=32", "augmentation.crop_area=[0.5, 1.0]", "pixels.crop_fraction=1.0")
+SMALL_GOOGLENET = ("image_size=32", "batch_size=32", "augmentation.scale=[0.5, 1.0]", "pixels.crop_fraction=1.0")
 
 NO_HEADS = "auxiliary_heads.use=false"
 WITHOUT_BN = ("model_arguments={batch_norm: false}",)
@@ -115,7 +115,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             "inceptionv2",
             (
                 *("image_size=107", "batch_size=16", "epochs=8", "optimizer.learning_rate_per=16"),
-                *("averaging.decay=0.0", "augmentation.crop_area=[0.5, 1.0]"),
+                *("averaging.decay=0.0", "augmentation.scale=[0.5, 1.0]"),
                 # A tenth of the paper's, with which validation losses jump to 89.
                 "optimizer.learning_rate=0.0045",
             ),

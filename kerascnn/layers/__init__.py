@@ -1,10 +1,8 @@
-"""Layers the classic networks need and Keras does not have, on every Keras backend."""
+"""Layers of the classic networks that Keras does not have, for every Keras backend."""
 
 from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.class_labels import ClassLabels
-from kerascnn.layers.conv_unit import conv_unit
-from kerascnn.layers.image_format import channel_axis, channels_first
-from kerascnn.layers.initialization import HE_NORMAL
+from kerascnn.layers.conv_unit import HE_NORMAL, channel_axis, channels_first, conv_unit
 from kerascnn.layers.local_response_normalization import LocalResponseNormalization
 from kerascnn.layers.preprocessing import Preprocessing
 from kerascnn.layers.subsampled_identity import SubsampledIdentity

@@ -1,4 +1,4 @@
-"""Batch normalization that runs TensorFlow's fused kernel where it applies.
+"""Batch normalization that uses TensorFlow's fused kernel where possible.
 
 Source: Ioffe and Szegedy, "Batch Normalization" (2015), algorithm 1 and section 3.1.
 """
@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import keras
 
+from kerascnn.lazy_tensorflow import tf
+
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` with the same weights and config, in one kernel.
 
-    Keras expands the layer into a dozen elementwise operations; on TensorFlow this class calls
-    `FusedBatchNormV3` for four-dimensional inputs normalized over their channels, and the parent for
-    everything else (other backends, other axes, masks, `renorm`, `synchronized=True`, weights of 16 or 64 bits).
+    Keras expands the layer into a dozen elementwise operations. On TensorFlow this class calls `FusedBatchNormV3` for
+    four-dimensional inputs normalized over their channels, and the parent class for everything else (other backends,
+    other axes, masks, `renorm`, `synchronized=True`, weights of 16 or 64 bits).
 
-    The moving variance follows the parent: the biased variance of the batch (the 2015 paper corrects it by
-    m/(m-1)). The statistics are computed in float32 whatever the input's type; the output has the type of
-    the layer's policy.
+    The moving variance follows the parent class: the biased variance of the batch (the 2015 paper corrects it by
+    m/(m-1)). Statistics are computed in float32 for any input dtype; the output has the compute dtype of the layer's
+    policy.
 
     Args:
         As `keras.layers.BatchNormalization`.
@@ -36,10 +38,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return super().call(inputs, training=training, mask=mask)
         outputs, statistics = _fused(self, inputs, training=bool(training and self.trainable))
         if statistics is not None:
-            mean, variance = statistics
-            keep = self.momentum
-            self.moving_mean.assign(self.moving_mean * keep + mean * (1.0 - keep))
-            self.moving_variance.assign(self.moving_variance * keep + variance * (1.0 - keep))
+            for moving, value in zip((self.moving_mean, self.moving_variance), statistics, strict=True):
+                moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
         return outputs
 
     def _is_fused(self, inputs, mask) -> bool:
@@ -50,7 +50,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and not self.synchronized
             and len(inputs.shape) == 4
             and self.axis in (-1, 3)
-            # The kernel has no other scale and offset; mixed precision keeps them in float32.
+            # The kernel takes scale and offset in float32 only, as in mixed precision.
             and self.variable_dtype == "float32"
             and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "bfloat16", "float16")
         )
@@ -58,8 +58,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 def _fused(layer: BatchNormalization, inputs, training: bool):
     """The normalized inputs, and the batch's float32 (mean, biased variance) when training."""
-    import tensorflow as tf
-
     inputs = tf.convert_to_tensor(inputs)
     channels = inputs.shape[-1]
     gamma = tf.convert_to_tensor(layer.gamma) if layer.scale else tf.ones(channels)
@@ -78,6 +76,6 @@ def _fused(layer: BatchNormalization, inputs, training: bool):
     )
     if not training:
         return outputs, None
-    # The kernel reports the variance over m-1, Keras keeps the one over m.
+    # The kernel returns the variance over m-1, Keras stores the one over m.
     count = tf.cast(tf.size(inputs) // channels, tf.float32)
     return outputs, (batch_mean, batch_variance * (tf.maximum(count - 1.0, 1.0) / count))

@@ -1,4 +1,4 @@
-"""The names of the classes, carried inside the model."""
+"""The class names, stored inside the model."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from kerascnn.errors import InputError
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class ClassLabels(keras.layers.Layer):
-    """Passes class probabilities through unchanged and keeps the class names in the model's config.
+    """An identity layer that stores the class names in the model's config.
 
-    A layer survives what happens to models (saving, cloning, cutting, exporting); a file beside the
-    model or an attribute of the Python object does not.
+    A layer survives saving, cloning, cutting and exporting; a file next to the model or an attribute of the Python
+    object does not.
 
     Args:
-        class_names: one name a class, in the order of the probabilities.
+        class_names: one name per class, in the order of the probabilities.
 
     Shapes:
         (batch, classes), unchanged.

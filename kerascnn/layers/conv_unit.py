@@ -1,4 +1,4 @@
-"""Convolution, normalization, rectification: the unit every network here is made of."""
+"""Convolution, normalization, activation: the unit of all networks here, with its initializer and channel axis."""
 
 from __future__ import annotations
 
@@ -6,7 +6,22 @@ from collections.abc import Callable
 
 import keras
 
-from kerascnn.layers.image_format import channel_axis
+# He, Zhang, Ren and Sun, "Delving Deep into Rectifiers" (2015), section 2.2: zero-mean Gaussian, variance 2 / fan-in.
+# Keras' "he_normal" truncates the tails, which takes twice as long. A config, so that every layer gets a new seed.
+HE_NORMAL = {
+    "class_name": "VarianceScaling",
+    "config": {"scale": 2.0, "mode": "fan_in", "distribution": "untruncated_normal"},
+}
+
+
+def channels_first() -> bool:
+    """Whether images are (batch, channels, height, width) in Keras' image data format."""
+    return keras.config.image_data_format() == "channels_first"
+
+
+def channel_axis() -> int:
+    """The axis of the channels: 1 or 3."""
+    return 1 if channels_first() else 3
 
 
 def conv_unit(
@@ -21,18 +36,17 @@ def conv_unit(
     activation: str | None = "relu",
     **convolution,
 ) -> keras.KerasTensor:
-    """A convolution named `name`, then `name_bn` and `name_relu` where asked for.
+    """A convolution named `name`, followed by `name_bn` and `name_relu` if requested.
 
-    What is the same for a whole network (normalization, initializer, bias) is bound once by its builder
-    with `functools.partial`.
+    Builders bind the arguments of a whole network (normalization, initializer, bias) with `functools.partial`.
 
     Args:
-        x: (batch, height, width, channels), or with the channels first where that is Keras' image data format.
+        x: (batch, height, width, channels), or channels first if that is Keras' image data format.
         filters, kernel_size, strides: of the convolution.
-        padding: "same" (TensorFlow's rule), "valid", or "symmetric": (kernel - 1) / 2 zeros on every side,
-            as the papers' own programs pad, which differs from "same" where the stride is not 1.
-        normalization: makes the layer between convolution and activation, from its `axis` and `name`; the
-            convolution then has no bias unless `use_bias=True` is passed.
+        padding: "same" (TensorFlow's rule), "valid", or "symmetric": (kernel - 1) / 2 zeros on every side, as in the
+            papers' programs, which differs from "same" for strides above 1.
+        normalization: creates the layer between convolution and activation from `axis` and `name`; the convolution
+            then has no bias unless `use_bias=True` is passed.
         activation: the activation's name; None for a linear unit.
         convolution: passed to `keras.layers.Conv2D`.
 

@@ -15,10 +15,10 @@ class LocalResponseNormalization(keras.layers.Layer):
     Args:
         size: n, the channels of the window, odd; fewer at the edges.
         k, alpha, beta: the constants of the formula.
+        data_format: "channels_last" or "channels_first"; None for Keras' image data format.
 
     Shapes:
-        (batch, height, width, channels), or with the channels first where that is Keras' image data
-        format; unchanged.
+        (batch, height, width, channels), or channels first; unchanged.
 
     Raises:
         ValueError: `size` is even or less than 1.
@@ -45,24 +45,17 @@ class LocalResponseNormalization(keras.layers.Layer):
     def call(self, inputs):
         # float16 loses alpha * x**2 and overflows beyond x = 255.
         x = keras.ops.cast(inputs, "float32")
-        radius = self.size // 2
-        last = self.data_format == "channels_last"
-        channels = x.shape[3 if last else 1]
-        around = [(0, 0), (0, 0), (0, 0), (radius, radius)] if last else [(0, 0), (radius, radius), (0, 0), (0, 0)]
-        squares = keras.ops.pad(keras.ops.square(x), around)
-        windows = [slice(first, first + channels) for first in range(self.size)]
-        total = sum(squares[..., window] if last else squares[:, window] for window in windows)
+        axis = 1 if self.data_format == "channels_first" else 3
+        padding = [(0, 0)] * 4
+        padding[axis] = (self.size // 2, self.size // 2)
+        squares = keras.ops.pad(keras.ops.square(x), padding)
+        windows = [slice(first, first + x.shape[axis]) for first in range(self.size)]
+        total = sum(squares[..., window] if axis == 3 else squares[:, window] for window in windows)
         return keras.ops.cast(x * (self.k + self.alpha * total) ** -self.beta, inputs.dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "size": self.size,
-            "k": self.k,
-            "alpha": self.alpha,
-            "beta": self.beta,
-            "data_format": self.data_format,
-        }
+        own = {name: getattr(self, name) for name in ("size", "k", "alpha", "beta", "data_format")}
+        return {**super().get_config(), **own}

@@ -1,4 +1,4 @@
-"""From pixels to what a network was trained on, as the first layer of the model."""
+"""The scaling of pixels, as the first layer of a model."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class Preprocessing(keras.layers.Layer):
-    """(pixels - mean) / std, in float32 whatever the precision of the network.
+    """(pixels - mean) / std, in float32 for any precision of the network.
 
-    The mean is a weight, so that a mean image (AlexNet, CIFAR ResNets: "per-pixel mean subtracted") costs
-    no more than three channel means. The layer also remembers how an image is cut to the input size.
+    The mean is a weight, so that a mean image (AlexNet, CIFAR ResNets: "per-pixel mean subtracted") is stored as easily
+    as three channel means. The layer also stores how an image is cropped to the input size.
 
     Args:
-        mean_shape: () for one number, (3,) a channel, (height, width, 3) a pixel; set it with `set_mean`.
-        std: one number, or one a channel, in the units of the pixels.
-        crop_fraction: in evaluation an image's shorter side is resized to size / crop_fraction and its
-            centre is cut out.
+        mean_shape: () for one mean, (3,) for one per channel, (height, width, 3) for one per pixel and channel; set
+            the mean with `set_mean`.
+        std: one number, or one per channel, in the units of the pixels.
+        crop_fraction: evaluation resizes an image's shorter side to size / crop_fraction and cuts out its center.
 
     Shapes:
         float or uint8 (batch, height, width, 3) in [0, 255] to float32 of the same shape.
@@ -31,14 +31,9 @@ class Preprocessing(keras.layers.Layer):
     """
 
     def __init__(
-        self,
-        mean_shape: Sequence[int] = (),
-        std: float | Sequence[float] = 1.0,
-        crop_fraction: float = 1.0,
-        **kwargs,
+        self, mean_shape: Sequence[int] = (), std: float | Sequence[float] = 1.0, crop_fraction: float = 1.0, **kwargs
     ):
-        kwargs["dtype"] = "float32"
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.mean_shape = tuple(mean_shape)
         self.std = std
         self.crop_fraction = crop_fraction
@@ -59,9 +54,5 @@ class Preprocessing(keras.layers.Layer):
 
     def get_config(self):
         std = self.std if np.isscalar(self.std) else [float(value) for value in self.std]
-        return {
-            **super().get_config(),
-            "mean_shape": list(self.mean_shape),
-            "std": std,
-            "crop_fraction": self.crop_fraction,
-        }
+        own = {"mean_shape": list(self.mean_shape), "std": std, "crop_fraction": self.crop_fraction}
+        return {**super().get_config(), **own}

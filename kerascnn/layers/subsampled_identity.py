@@ -14,11 +14,12 @@ class SubsampledIdentity(keras.layers.Layer):
 
     Args:
         filters: the channels of the output, at least those of the input.
-        strides: the step of the subsampling in both directions.
+        strides: of the subsampling in both directions.
+        data_format: "channels_last" or "channels_first"; None for Keras' image data format.
 
     Shapes:
-        (batch, height, width, channels) to (batch, ceil(height / strides), ceil(width / strides), filters),
-        or with the channels first where that is Keras' image data format. The zeros follow the old channels.
+        (batch, height, width, channels) to (batch, ceil(height / strides), ceil(width / strides), filters), or channels
+        first. The zeros follow the old channels.
 
     Raises:
         ValueError: `filters` is less than the channels of the input.
@@ -33,33 +34,26 @@ class SubsampledIdentity(keras.layers.Layer):
         self.strides = strides
         self.data_format = data_format or keras.config.image_data_format()
 
+        self.channel_axis = 3 if self.data_format == "channels_last" else 1
+
     def build(self, input_shape):
-        channels = input_shape[self._channel_axis]
+        channels = input_shape[self.channel_axis]
         if channels > self.filters:
             raise ValueError(f"a shortcut of {channels} channels cannot be padded to filters={self.filters}.")
         self.new_channels = self.filters - channels
 
-    @property
-    def _channel_axis(self) -> int:
-        return 3 if self.data_format == "channels_last" else 1
-
     def call(self, inputs):
         step = slice(None, None, self.strides)
         padding = [(0, 0)] * 4
-        padding[self._channel_axis] = (0, self.new_channels)
-        if self._channel_axis == 3:
-            return keras.ops.pad(inputs[:, step, step, :], padding)
-        return keras.ops.pad(inputs[:, :, step, step], padding)
+        padding[self.channel_axis] = (0, self.new_channels)
+        inputs = inputs[:, step, step] if self.channel_axis == 3 else inputs[:, :, step, step]
+        return keras.ops.pad(inputs, padding)
 
     def compute_output_shape(self, input_shape):
         shape = [None if size is None else -(-size // self.strides) for size in input_shape]
-        shape[0], shape[self._channel_axis] = input_shape[0], self.filters
+        shape[0], shape[self.channel_axis] = input_shape[0], self.filters
         return tuple(shape)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "strides": self.strides,
-            "data_format": self.data_format,
-        }
+        own = {"filters": self.filters, "strides": self.strides, "data_format": self.data_format}
+        return {**super().get_config(), **own}

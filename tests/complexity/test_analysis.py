@@ -1,4 +1,4 @@
-"""Costs of single layers and small networks against closed forms, TensorFlow's own counts and gradients."""
+"""Costs of single layers and small networks, compared with closed forms, TensorFlow's own counts and gradients."""
 
 import time
 
@@ -73,12 +73,12 @@ def test_multiply_adds_are_those_that_tensorflow_counts(name, size):
 
 
 @pytest.mark.parametrize(
-    ("layers", "size", "stride", "start"),
+    ("layers", "size", "jump", "offset"),
     [
-        # Each 3 x 3 adds 2; padding keeps the first unit at the first pixel.
+        # Each 3 x 3 adds 2; with padding the first unit stays at the first pixel.
         ([L.Conv2D(1, 3, padding="same") for _ in range(3)], (7, 7), (1, 1), (0.5, 0.5)),
         ([L.Conv2D(1, 3) for _ in range(3)], (7, 7), (1, 1), (3.5, 3.5)),
-        # 7, then 2 steps of 2 more: 7 + 2 * 2 = 11; TensorFlow pads 2 before and 3 behind, then 0 and 1.
+        # 7, then 2 steps of 2 more: 7 + 2 * 2 = 11; TensorFlow pads 2 before and 3 after, then 0 and 1.
         ([L.Conv2D(1, 7, 2, padding="same"), L.MaxPooling2D(3, 2, padding="same")], (11, 11), (4, 4), (3.5, 3.5)),
         ([L.ZeroPadding2D(3), L.Conv2D(1, 7, 2)], (7, 7), (2, 2), (0.5, 0.5)),
         ([L.ZeroPadding2D(((1, 0), (2, 5))), L.AveragePooling2D(2)], (2, 2), (2, 2), (0, -1)),
@@ -92,16 +92,16 @@ def test_multiply_adds_are_those_that_tensorflow_counts(name, size):
         ([L.Conv2D(1, 3), L.Flatten(), L.Dense(2)], (32, 32), None, (16, 16)),
     ],
 )
-def test_receptive_fields(layers, size, stride, start):
+def test_receptive_fields(layers, size, jump, offset):
     row = analyze(chain((32, 32, 1), *layers)).rows[-1]
-    assert (row.receptive_field, row.stride, row.start) == (size, stride, start)
+    assert (row.receptive_field, row.jump, row.offset) == (size, jump, offset)
 
 
-def seen_by_gradient(model, place):
-    """First and behind the last pixel of both axes that a unit's gradient reaches."""
+def seen_by_gradient(model, position):
+    """First pixel, and the one after the last, that a unit's gradient reaches on both axes."""
     images = tf.Variable(tf.ones((1, *model.input_shape[1:])))
     with tf.GradientTape() as tape:
-        unit = model(images)[0, place, place, 0]
+        unit = model(images)[0, position, position, 0]
     reached = np.argwhere(np.abs(tape.gradient(unit, images).numpy()[0]).sum(axis=-1))
     return [(low, high + 1) for low, high in zip(reached.min(axis=0), reached.max(axis=0), strict=True)]
 
@@ -123,23 +123,23 @@ def test_receptive_field_is_what_the_gradient_reaches(size):
     x = L.Conv2D(2, (3, 7), strides=2, padding="same", kernel_initializer="ones")(inputs)
     model = keras.Model(inputs, branching(L.AveragePooling2D(2)(x)))
     row = analyze(model).rows[-1]
-    for place in (3, 4):
-        for (low, high), field, stride, start in zip(
-            seen_by_gradient(model, place), row.receptive_field, row.stride, row.start, strict=True
+    for position in (3, 4):
+        for (low, high), field, jump, offset in zip(
+            seen_by_gradient(model, position), row.receptive_field, row.jump, row.offset, strict=True
         ):
-            assert (low + high) / 2 == start + place * stride
+            assert (low + high) / 2 == offset + position * jump
             assert high - low == field
 
 
-def kept(model):
-    return {row.name: row.kept_bytes // 4 for row in analyze(model).rows if row.kept_bytes}
+def saved(model):
+    return {row.name: row.saved_bytes // 4 for row in analyze(model).rows if row.saved_bytes}
 
 
 def forward(model):
     return {row.name: row.forward_bytes // 4 for row in analyze(model).rows if row.forward_bytes}
 
 
-def test_what_is_kept_for_the_backward_pass():
+def test_outputs_saved_for_the_backward_pass():
     model = chain(
         (8, 8, 3),
         L.Conv2D(4, 3, padding="same", name="conv1"),
@@ -153,52 +153,52 @@ def test_what_is_kept_for_the_backward_pass():
         L.Dense(2, name="fc2"),
         L.Activation("softmax", name="predictions"),
     )
-    assert kept(model) == {
+    assert saved(model) == {
         "pixels": 8 * 8 * 3,  # conv1's input
-        "conv1": 8 * 8 * 4,  # the input of batch normalization, whose output nobody needs
-        "conv1_relu": 8 * 8 * 4,  # own output, and pool1's input
+        "conv1": 8 * 8 * 4,  # the input of batch normalization, whose output no gradient needs
+        "conv1_relu": 8 * 8 * 4,  # its own output, and pool1's input
         "pool1": 4 * 4 * 4,  # own output, and conv2's input
         "conv2": 4 * 4 * 5,  # tanh's output
         "pool2": 2 * 2 * 5,  # what fc1 reads after flattening
         "fc1": 6 + 6,  # before the activation, and fc2's input
         "predictions": 2,
     }
-    # One map for convolution, normalization and rectification together.
+    # One map for convolution, normalization and ReLU together.
     outputs = {"pixels": 192, "conv1": 256, "pool1": 64, "conv2": 80, "pool2": 20, "fc1": 6, "fc2": 2}
     assert forward(model) == outputs
 
 
-def test_nothing_is_kept_for_what_is_frozen():
+def test_frozen_layers_save_nothing():
     model = chain((8, 8, 3), L.Conv2D(4, 1, name="conv1"), L.Activation("relu"), L.Conv2D(2, 1, name="conv2"))
     model.get_layer("conv1").trainable = False
-    assert list(kept(model).values()) == [8 * 8 * 4]
+    assert list(saved(model).values()) == [8 * 8 * 4]
     rows = analyze(model)
     assert (rows.row("conv1").trainable, rows.row("conv1").non_trainable) == (0, 16)
     model.trainable = False
-    assert kept(model) == {}
+    assert saved(model) == {}
 
 
-def test_dropout_keeps_a_byte_a_number():
+def test_dropout_saves_one_byte_per_number():
     model = chain((10,), L.Dense(8, name="fc"), L.Dropout(0.5, name="half"), L.Dropout(0.0), L.Dense(2))
     rows = analyze(model)
-    assert rows.row("fc").kept_bytes == 0
-    assert rows.row("half").kept_bytes == 8 * 4 + 8
+    assert rows.row("fc").saved_bytes == 0
+    assert rows.row("half").saved_bytes == 8 * 4 + 8
     assert rows.row("half").forward_bytes == 0
     assert rows.row("fc").receptive_field is None
 
 
-def test_an_activation_takes_no_place_that_somebody_reads():
+def test_an_activation_overwrites_only_what_no_other_layer_reads():
     inputs = keras.Input((4, 4, 2))
     x = L.Conv2D(2, 1, name="conv")(inputs)
     outputs = L.Add(name="add")([L.Activation("relu", name="relu")(x), x])
     assert analyze(keras.Model(inputs, outputs)).row("relu").forward_bytes == 4 * 4 * 2 * 4
     both = keras.Model(inputs, [x, L.Activation("relu", name="relu")(x)])
     assert analyze(both).row("relu").forward_bytes == 4 * 4 * 2 * 4
-    # Images are their owner's.
+    # The image belongs to the caller.
     assert analyze(chain((4, 4, 2), L.Activation("relu", name="relu"))).row("relu").forward_bytes == 4 * 4 * 2 * 4
 
 
-def test_sixteen_bits_take_half_the_memory():
+def test_16_bit_numbers_take_half_the_memory():
     whole, half = report_of("resnet20"), analyze(create("resnet20", dtype="mixed_bfloat16"))
     assert half.row("conv2_1_1").forward_bytes * 2 == whole.row("conv2_1_1").forward_bytes
     assert half.row("predictions").forward_bytes == 10 * 4
@@ -217,25 +217,25 @@ def test_channels_first_costs_the_same():
         assert one.row("conv1").output_shape != other.row("conv1").output_shape
         assert one.totals == other.totals
         assert [row.receptive_field for row in one.rows] == [row.receptive_field for row in other.rows]
-        assert [row.start for row in one.rows] == [row.start for row in other.rows]
+        assert [row.offset for row in one.rows] == [row.offset for row in other.rows]
 
 
 def test_by_name_is_the_same_report():
     assert analyze_by_name("resnet20", shortcut="B") == analyze(create("resnet20", shortcut="B"))
 
 
-def test_a_trained_model_with_its_ends():
+def test_a_trained_model_with_preprocessing_and_labels():
     pixels = keras.Input((32, 32, 3), name="pixels")
     network = create("resnet20", input_tensor=Preprocessing((3,), name="preprocessing")(pixels), classes=2)
     model = keras.Model(pixels, ClassLabels(["a", "b"], name="labels")(network.output))
     report = analyze(model)
-    assert report.row("labels").forward_bytes == report.row("labels").kept_bytes == 0
+    assert report.row("labels").forward_bytes == report.row("labels").saved_bytes == 0
     assert report.row("preprocessing").non_trainable == 3
-    assert report.row("pixels").kept_bytes == 0 and report.row("preprocessing").kept_bytes == 32 * 32 * 3 * 4
+    assert report.row("pixels").saved_bytes == 0 and report.row("preprocessing").saved_bytes == 32 * 32 * 3 * 4
     assert report.totals.trainable == report_of("resnet20", classes=2).totals.trainable
 
 
-def test_branches_and_heads_stand_together_where_they_start():
+def test_layers_of_branches_and_heads_follow_each_other():
     names = [row.name for row in report_of("googlenet", aux_heads=True).rows]
     head = names.index("inception_4a") + 1
     after = names.index("inception_4b_1x1")
@@ -262,7 +262,7 @@ def test_models_inside_models():
     assert analyze(sequence).totals.macs == 64 * 6 + 128 * 2
 
 
-def test_what_cannot_be_analysed():
+def test_models_that_cannot_be_analyzed():
     class Own(L.Layer):
         def call(self, inputs):
             return inputs
@@ -310,13 +310,13 @@ def test_stages(name, stage):
     assert stage_of(name) == stage
 
 
-def test_report_forms():
+def test_report_as_dict_and_markdown():
     report = report_of("googlenet")
     as_dict = report.to_dict()
     assert as_dict["totals"]["macs"] == sum(layer["macs"] for layer in as_dict["layers"]) == report.totals.macs
     assert as_dict["totals"]["parameters"] == sum(stage["parameters"] for stage in as_dict["stages"]) == 6_998_552
-    for what in ("parameters", "macs", "forward_bytes", "kept_bytes"):
-        assert sum(stage["shares"][what] for stage in as_dict["stages"]) == pytest.approx(1)
+    for key in ("parameters", "macs", "forward_bytes", "saved_bytes"):
+        assert sum(stage["shares"][key] for stage in as_dict["stages"]) == pytest.approx(1)
     markdown = report.to_markdown()
     assert "| inception_3a_5x5 | Conv2D | 28x28x32 | 12,832 | 10,035,200 | 100,352 | 0 | 59 | 8 | 7.5 |" in markdown
     assert {len(line.split("|")) for line in markdown.split("\n\n")[0].splitlines()} == {12}
@@ -326,7 +326,7 @@ def test_report_forms():
         report.stage("conv9")
 
 
-def test_it_takes_no_time():
+def test_the_analysis_is_fast():
     model = without_values(create, "resnet152", input_shape=(32, 32, 3))
     times = []
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""`kerascnn describe` and `kerascnn compare` as their users meet them."""
+"""`kerascnn describe` and `kerascnn compare` from the command line."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from support.networks import report_of
 
 @pytest.fixture(autouse=True)
 def analyzed_once(monkeypatch):
-    """The commands take the reports of networks that other tests have asked for."""
+    """The commands use reports that other tests have computed already."""
     monkeypatch.setattr(analysis, "analyze_by_name", report_of)
 
 
@@ -72,7 +72,7 @@ def test_describe_another_size(command):
     described = json.loads(command("describe", "resnet20", "--image-size", 16, "--classes", 3, "--json").out)
     assert described["layers"][0]["output_shape"] == [16, 16, 3]
     assert described["layers"][-1]["output_shape"] == [3]
-    # What is published is of 32 pixels and 10 classes.
+    # The published numbers are for 32 pixels and 10 classes.
     assert described["published"] == []
 
 
@@ -103,7 +103,7 @@ def test_compare_as_json(command):
     resnet20, plain20 = json.loads(command("compare", "resnet20", "plain20", "--json").out)
     assert resnet20["name"] == "resnet20" and resnet20["trainable"] == 269_722
     assert resnet20["errors"] == [{"top1": 8.75, "top5": None, "protocol": "", "source": "paper"}]
-    assert [figure["agrees"] for figure in resnet20["published"]] == [True]
+    assert [number["agrees"] for number in resnet20["published"]] == [True]
     assert plain20["macs"] == resnet20["macs"] and plain20["published"] == plain20["errors"] == []
 
 
@@ -118,10 +118,10 @@ def test_plot(ending, begins, command, tmp_path):
     assert str(file) in shown.err
 
 
-def test_the_image_shows_names_and_protocols(command, tmp_path):
+def test_the_plot_shows_names_and_protocols(command, tmp_path):
     file = tmp_path / "accuracy.svg"
     command("compare", "resnet18", "resnet34", "googlenet", "alexnetv2", "--plot", file)
-    # matplotlib writes every text beside its outlines.
+    # matplotlib writes every text next to its outlines.
     words = re.findall(r"<!-- (.*?) -->", file.read_text())
     for name in ("resnet18", "resnet34", "googlenet", "alexnetv2"):
         assert words.count(name) == 1
@@ -141,7 +141,7 @@ def test_discs_take_the_first_error_of_each_protocol():
         }
     )
     resnet34, googlenet = discs[0], discs[-1]
-    # Areas are as parameters.
+    # Areas are proportional to the parameters.
     assert (resnet34.radius / googlenet.radius) ** 2 == pytest.approx(21_797_672 / 6_998_552)
     assert resnet34.operations == pytest.approx(3.663761408)
 
@@ -171,7 +171,7 @@ def test_discs_take_the_first_error_of_each_protocol():
         (["compare", "zfnet", "--plot", "{tmp}/a.png"], ("top-1 error", "zfnet")),
     ],
 )
-def test_a_mistake_is_one_sentence(arguments, parts, command, tmp_path):
+def test_an_error_is_one_sentence(arguments, parts, command, tmp_path):
     for name in ("broken.keras", "broken.tflite"):
         (tmp_path / name).write_bytes(b"not a model")
     (tmp_path / "folder.png").mkdir()

@@ -1,4 +1,4 @@
-"""The commands and the code of docs/complexity.md, run as printed."""
+"""The commands and the code of docs/complexity.md."""
 
 from pathlib import Path
 

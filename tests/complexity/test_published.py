@@ -1,20 +1,20 @@
-"""The papers' figures against the analysed ones: equal to the digits printed, or listed with a reason that holds."""
+"""The papers' numbers and the computed ones: equal to the published digits, or listed with a reason that holds."""
 
 import keras
 import pytest
 from PIL import Image
 
 from kerascnn.applications import registry
-from kerascnn.complexity import analyze, diagram, labels
+from kerascnn.complexity import analyze, diagram
 from kerascnn.complexity.published import (
-    GOOGLENET_TABLE,
     MACS,
     MILLION,
     PARAMETERS,
     REASONS,
-    Figure,
+    TABLES,
+    PublishedNumber,
     explanations,
-    figures,
+    published_numbers,
 )
 from support.networks import report_of
 
@@ -27,32 +27,31 @@ def everyone():
 
 
 @pytest.mark.parametrize("name", everyone())
-def test_every_figure_agrees_or_has_its_reason(name):
-    found = figures(name, report_of(name))
-    entry = registry.info(name)
-    published = [figure.quantity for figure in found if figure.subject == name]
-    assert (PARAMETERS in published) == (entry.published_parameters is not None)
-    assert (MACS in published) == (entry.published_macs is not None)
-    silent = [figure for figure in found if not figure.agrees and (figure.subject, figure.quantity) not in REASONS]
-    assert silent == []
-    # A reason for what agrees would explain nothing.
-    listed = {(figure.subject, figure.quantity) for figure in found if not figure.agrees}
-    assert {key for key in REASONS if key[0].partition(" ")[0] == name} == listed
+def test_every_number_agrees_or_has_its_reason(name):
+    found = published_numbers(name, report_of(name))
+    model = registry.info(name)
+    published = [number.quantity for number in found if number.subject == name]
+    assert (PARAMETERS in published) == (model.published_parameters is not None)
+    assert (MACS in published) == (model.published_macs is not None)
+    deviations = {(number.subject, number.quantity) for number in found if not number.agrees}
+    assert deviations <= REASONS.keys()
+    # A reason for a number that agrees would explain nothing.
+    assert {key for key in REASONS if key[0].partition(" ")[0] == name} == deviations
 
 
-def test_reasons_are_of_networks_that_exist():
+def test_reasons_are_for_networks_that_exist():
     assert {subject.partition(" ")[0] for subject, _ in REASONS} <= set(registry.list_models())
 
 
 def test_agreement_is_rounding():
-    def agrees(printed, analysed):
-        return Figure("net", PARAMETERS, printed, MILLION, analysed).agrees
+    def agrees(published, computed):
+        return PublishedNumber("net", PARAMETERS, published, MILLION, computed).agrees
 
     assert agrees(138, 138_357_544) and agrees(0.27, 269_722) and agrees(2.0, 1_960_000)
     assert not agrees(60, 60_965_224) and not agrees(0.27, 275_001) and not agrees(2.0, 2_400_000)
-    wrong = Figure("net", PARAMETERS, 60, MILLION, 66_000_000)
+    wrong = PublishedNumber("net", PARAMETERS, 60, MILLION, 66_000_000)
     assert wrong.deviation == pytest.approx(0.1)
-    assert explanations([wrong]) == ["net parameters: not known."]
+    assert explanations([wrong]) == ["net parameters: unknown."]
 
 
 def test_reason_alexnet():
@@ -61,7 +60,7 @@ def test_reason_alexnet():
 
 
 def test_reason_vgg16():
-    """15.3 has no dense layers, 19.6 of VGG-19 has."""
+    """15.3 does not include the dense layers, VGG-19's 19.6 does."""
 
     def convolutions(report):
         return sum(row.macs for row in report.rows if row.kind == "Conv2D")
@@ -73,9 +72,9 @@ def test_reason_vgg16():
 
 
 def test_reason_googlenet_sums():
-    """The network's figures are sums of the columns as printed."""
-    assert sum(row.parameters for row in GOOGLENET_TABLE) == pytest.approx(6797.7)
-    assert sum(row.macs for row in GOOGLENET_TABLE) == 1502
+    """The network's published numbers are the sums of the published columns."""
+    assert sum(row.parameters for row in TABLES["googlenet"]) == pytest.approx(6797.7)
+    assert sum(row.macs for row in TABLES["googlenet"]) == 1502
 
 
 def test_reason_googlenet_conv1():
@@ -83,22 +82,22 @@ def test_reason_googlenet_conv1():
     separable = keras.layers.SeparableConv2D(64, 7, 2, padding="same", depth_multiplier=8, use_bias=False)
     totals = analyze(keras.Model(images, separable(images))).totals
     assert (totals.parameters, totals.macs) == (2712, 112 * 112 * 2712)
-    for figure in (
-        Figure("separable", PARAMETERS, 2.7, 1000, totals.parameters),
-        Figure("separable", MACS, 34, MILLION, totals.macs),
+    for number in (
+        PublishedNumber("separable", PARAMETERS, 2.7, 1000, totals.parameters),
+        PublishedNumber("separable", MACS, 34, MILLION, totals.macs),
     ):
-        assert figure.agrees
+        assert number.agrees
 
 
 def test_reason_googlenet_5a():
-    """Parameters and operations of the misprint agree with each other, and 4e's, the same filters, with neither."""
-    row = next(row for row in GOOGLENET_TABLE if row.stage == "inception_5a")
+    """The published parameters and operations agree with each other, and 4e's, of the same filters, with neither."""
+    row = next(row for row in TABLES["googlenet"] if row.stage == "inception_5a")
     assert round(row.parameters * 1024 * 7 * 7 / 1e6) == row.macs
     assert report_of("googlenet").stage("inception_5a").sums.macs == 51_079_168
 
 
 def test_reason_inception():
-    """Neither network of the paper, nor the step between its printed 3.8 and 4.8, has the operations printed."""
+    """Neither network of the paper, nor the step between its published 3.8 and 4.8, has the published operations."""
     seven, factorized, released = (
         report_of("inceptionv2").totals.macs,
         report_of("inceptionv2", factorized_7x7=True).totals.macs,
@@ -145,16 +144,17 @@ def test_thousands_of_layers():
     assert report.totals.macs == convolutions + 640
 
 
-def test_labels_of_all_networks_cover_nothing(tmp_path, monkeypatch):
-    """In the image of their errors; it is here for the reports, which the tests above have made."""
+def test_labels_of_all_networks_overlap_nothing(tmp_path, monkeypatch):
+    """In the plot of their errors; this test is in this file because the tests above compute the reports."""
     names = [name for name in registry.list_models() if registry.info(name).data == "ImageNet"]
     reports = {name: report_of(name) for name in names}
     placed = {}
+    original = diagram.label
 
     def spied(axes, named, discs):
-        written = labels.label(axes, named, discs)
-        placed["words"] = [labels._extent(one) for one in written]
-        placed["discs"] = [labels._square(axes, disc) for disc in discs]
+        written = original(axes, named, discs)
+        placed["words"] = [diagram._extent(one) for one in written]
+        placed["discs"] = [diagram._square(axes, disc) for disc in discs]
         placed["axes"] = axes.bbox
         return written
 

@@ -1,4 +1,4 @@
-"""The worked examples of papers and courses, and the page that shows them."""
+"""The worked examples of papers and of a course, and the page that shows them."""
 
 import functools
 
@@ -82,7 +82,7 @@ def test_bottlenecks_in_a_module():
     before, after = (totals((28, 28, 256), module).macs for module in (naive, bottlenecks))
     assert before == 784 * 256 * (128 + 9 * 192 + 25 * 96) == 854_196_224
     assert after == 784 * (256 * (128 + 3 * 64) + 64 * (9 * 192 + 25 * 96)) == 271_351_808
-    # The print is reached by counting the 3 x 3 convolution twice.
+    # The published number results from counting the 3 x 3 convolution twice.
     assert round((after + 784 * 64 * 9 * 192) / 1e6) == 358
     assert row("module of 128, 192, 96 filters on 28×28×256, naive, MACs", "854M", f"{before:,}") in PAGE
     assert row("the same with bottlenecks of 64 filters", "358M", f"{after:,}") in PAGE
@@ -124,17 +124,17 @@ def test_receptive_field_of_alexnet():
     report = report_of("alexnet")
     convolutions = [(11, 4), (3, 2), (5, 1), (3, 2), (3, 1), (3, 1), (3, 1)]
     assert recurrence(*convolutions) == (163, 16) and recurrence(*convolutions, (3, 2)) == (195, 32)
-    assert report.row("conv5").receptive_field == (163, 163) and report.row("conv5").stride == (16, 16)
-    assert report.row("pool3").receptive_field == (195, 195) and report.row("pool3").stride == (32, 32)
+    assert report.row("conv5").receptive_field == (163, 163) and report.row("conv5").jump == (16, 16)
+    assert report.row("pool3").receptive_field == (195, 195) and report.row("pool3").jump == (32, 32)
     # The 6 x 6 fields of pool3 lie in the middle of the image's 227 pixels.
-    assert report.row("pool3").start[0] + 2.5 * 32 == 227 / 2
+    assert report.row("pool3").offset[0] + 2.5 * 32 == 227 / 2
     assert row("AlexNet: receptive field of pool3", "195×195", "195×195") in PAGE
 
 
 def test_receptive_field_of_vgg16(vgg16):
     stages = [*[(3, 1)] * 2, (2, 2), *[(3, 1)] * 2, (2, 2), *([*[(3, 1)] * 3, (2, 2)] * 3)]
     assert recurrence(*stages) == (212, 32)
-    assert vgg16.row("pool5").receptive_field == (212, 212) and vgg16.row("pool5").stride == (32, 32)
+    assert vgg16.row("pool5").receptive_field == (212, 212) and vgg16.row("pool5").jump == (32, 32)
     assert vgg16.row("fc6").receptive_field == (212 + 6 * 32,) * 2
     assert row("VGG-16: receptive field of pool5", "212×212", "212×212") in PAGE
 
@@ -144,4 +144,4 @@ def test_receptive_field_of_resnet50_takes_the_longest_path():
     stages = [(7, 2), (3, 2), *[(3, 1)] * 3, (1, 2), *[(3, 1)] * 4, (1, 2), *[(3, 1)] * 6, (1, 2), *[(3, 1)] * 3]
     seen, jump = recurrence(*stages)
     last = report_of("resnet50").row("conv5_3_relu")
-    assert last.receptive_field == (seen, seen) and last.stride == (jump, jump) == (32, 32)
+    assert last.receptive_field == (seen, seen) and last.jump == (jump, jump) == (32, 32)

@@ -1,24 +1,24 @@
-"""What augmentations do to images whose result is known."""
+"""Augmentations of images whose result is known."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerascnn.data.augment import color as colour
-from kerascnn.data.augment import crops as geometry
+from kerascnn.data.augment import color, crops
 from kerascnn.data.augment import mixup as mixing
-from kerascnn.data.augment.augmentation import Augmentation, training_view
+from kerascnn.data.augment.augmentation import Augmentation
 from kerascnn.data.augment.rand_augment import OPERATIONS
 from kerascnn.errors import InputError
+from support.views import training_view
 
 EVERY_IMAGE_AUGMENTATION = [
-    Augmentation(shorter_side=(24, 40), flip=True),
-    Augmentation(shorter_side=(24, 40), resize="bilinear"),
-    Augmentation(crop_area=(0.1, 1.0), resize="bilinear", flip=True),
+    Augmentation(resize_range=(24, 40), flip=True),
+    Augmentation(resize_range=(24, 40), resize="bilinear"),
+    Augmentation(scale=(0.1, 1.0), resize="bilinear", flip=True),
     Augmentation(rand_augment=2),
     Augmentation(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
-    Augmentation(pca_noise=0.1),
-    Augmentation(erase=1.0),
+    Augmentation(pca_lighting=0.1),
+    Augmentation(random_erasing=1.0),
 ]
 
 
@@ -28,14 +28,14 @@ def seeds(count):
 
 @pytest.fixture(scope="module")
 def photograph():
-    """Smooth colours and some noise, (40, 56, 3)."""
+    """Smooth colors and some noise, (40, 56, 3)."""
     rows, columns = np.mgrid[:40, :56]
     smooth = np.stack([rows * 4, columns * 3, 200 - rows * 2 - columns], axis=-1)
     return np.clip(smooth + np.random.default_rng(0).integers(0, 30, smooth.shape), 0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize("augmentation", EVERY_IMAGE_AUGMENTATION)
-def test_eagerly_and_in_a_pipeline_alike(augmentation, photograph):
+def test_eager_and_pipeline_views_are_equal(augmentation, photograph):
     mapped = tf.data.Dataset.from_tensor_slices(seeds(4)).map(
         lambda seed: training_view(tf.constant(photograph), 24, 0.875, augmentation, seed)
     )
@@ -49,37 +49,37 @@ def test_eagerly_and_in_a_pipeline_alike(augmentation, photograph):
 
 
 @pytest.mark.parametrize("augmentation", EVERY_IMAGE_AUGMENTATION)
-def test_another_seed_another_view(augmentation, photograph):
+def test_another_seed_gives_another_view(augmentation, photograph):
     views = {
         training_view(tf.constant(photograph), 24, 0.875, augmentation, seed).numpy().tobytes() for seed in seeds(12)
     }
     assert len(views) >= 10
 
 
-# Geometry
+# Crops
 
 
 def test_crops_at_the_images_own_scale_are_its_pixels():
-    # Every pixel says where it was.
+    # Every pixel holds its own position.
     rows, columns = np.mgrid[:20, :30]
     image = np.stack([rows, columns, np.zeros_like(rows)], axis=-1).astype(np.uint8)
-    augmentation = Augmentation(shorter_side=(20, 20))
-    places = set()
+    augmentation = Augmentation(resize_range=(20, 20))
+    positions = set()
     for seed in seeds(300):
         view = training_view(tf.constant(image), 16, 1.0, augmentation, seed).numpy()
         top, left = view[0, 0, :2].astype(int)
         np.testing.assert_allclose(view, image[top : top + 16, left : left + 16], atol=1e-3)
-        places.add((top, left))
-    assert {top for top, _ in places} == set(range(5))
-    assert {left for _, left in places} == set(range(15))
+        positions.add((top, left))
+    assert {top for top, _ in positions} == set(range(5))
+    assert {left for _, left in positions} == set(range(15))
 
 
-def test_scale_jitter_cuts_the_share_that_the_scale_leaves():
-    # With the shorter side of 64 brought to S, a crop of 32 shows 64 * 32 / S of its pixels.
+def test_the_crop_of_a_larger_resized_side_covers_a_smaller_share():
+    # With the shorter side of 64 resized to S, a crop of 32 shows 64 * 32 / S of its pixels.
     sides = {
         int(extent)
         for seed in seeds(200)
-        for extent in geometry.scaled_window(tf.constant([64, 100]), 32, (32, 64), seed).extent
+        for extent in crops.scaled_window(tf.constant([64, 100]), 32, (32, 64), seed).extent
     }
     assert sides <= {round(64 * 32 / length) for length in range(32, 65)}
     assert min(sides) <= 34 and max(sides) >= 60
@@ -88,23 +88,23 @@ def test_scale_jitter_cuts_the_share_that_the_scale_leaves():
 @pytest.mark.parametrize("shape", [(1, 1), (2, 90), (90, 2), (500, 300)])
 def test_scaled_windows_lie_in_images_of_any_shape(shape):
     for seed in seeds(20):
-        begin, extent = geometry.scaled_window(tf.constant(shape), 24, (24, 48), seed)
+        begin, extent = crops.scaled_window(tf.constant(shape), 24, (24, 48), seed)
         assert np.all(begin.numpy() >= 0) and np.all(extent.numpy() >= 1)
         assert np.all(begin.numpy() + extent.numpy() <= shape)
 
 
 def test_bilinear_is_the_mean_of_the_nearest_pixels():
-    # 3 pixels to 2: centres at 0.25 and 1.75, so three quarters of one pixel and a quarter of its neighbour.
+    # 3 pixels to 2: centers at 0.25 and 1.75, so three quarters of one pixel and a quarter of its neighbor.
     image = np.zeros((3, 3, 3), np.uint8)
     image[:] = np.array([0, 100, 40])[None, :, None]
-    row = geometry.resized(tf.constant(image), 2, "bilinear").numpy()[0, :, 0]
+    row = crops.resized(tf.constant(image), 2, "bilinear").numpy()[0, :, 0]
     np.testing.assert_allclose(row, [0.75 * 0 + 0.25 * 100, 0.25 * 100 + 0.75 * 40])
 
 
 def test_bilinear_antialiases_large_crops():
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 200
-    assert np.ptp(geometry.resized(tf.constant(stripes), 8, "bilinear").numpy()[2:-2, 2:-2]) < 10
+    assert np.ptp(crops.resized(tf.constant(stripes), 8, "bilinear").numpy()[2:-2, 2:-2]) < 10
 
 
 def test_erased_rectangles_have_their_area_and_shape():
@@ -112,7 +112,7 @@ def test_erased_rectangles_have_their_area_and_shape():
     image = tf.fill((size, size, 3), -1.0)
     shares = []
     for seed in seeds(60):
-        changed = np.all(geometry.erased(image, 1.0, area, aspect, seed).numpy() >= 0, axis=-1)
+        changed = np.all(crops.random_erasing(image, 1.0, area, aspect, seed).numpy() >= 0, axis=-1)
         rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
         assert changed.sum() == len(rows) * len(columns) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
         shares.append(changed.mean())
@@ -122,23 +122,25 @@ def test_erased_rectangles_have_their_area_and_shape():
     assert max(shares) - min(shares) > 0.08
 
 
-def test_as_many_images_are_erased_as_asked():
+def test_the_given_share_of_images_is_erased():
     image = tf.fill((16, 16, 3), -1.0)
-    erased = sum(bool(np.any(geometry.erased(image, 0.25, (0.1, 0.3), (0.5, 2), seed) >= 0)) for seed in seeds(200))
+    erased = sum(
+        bool(np.any(crops.random_erasing(image, 0.25, (0.1, 0.3), (0.5, 2), seed) >= 0)) for seed in seeds(200)
+    )
     assert 30 < erased < 70
 
 
-# Colour
+# Color
 
 
-def test_pca_noise_is_one_shift_along_the_components():
+def test_pca_lighting_is_one_shift_along_the_components():
     image = tf.fill((4, 4, 3), 128.0)
     shifts = []
     for seed in seeds(400):
-        shift = colour.pca_noise(image, 0.1, seed).numpy() - 128
+        shift = color.pca_lighting(image, 0.1, seed).numpy() - 128
         np.testing.assert_allclose(shift, np.broadcast_to(shift[0, 0], shift.shape), atol=1e-4)
         shifts.append(shift[0, 0])
-    vectors = np.array(colour.IMAGENET_EIGENVECTORS)
+    vectors = np.array(color.IMAGENET_EIGENVECTORS)
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=2e-3)
     lengths = np.array(shifts) / 255 @ vectors
     expected = 0.1 * np.array([0.2175, 0.0188, 0.0045])
@@ -146,15 +148,15 @@ def test_pca_noise_is_one_shift_along_the_components():
     np.testing.assert_allclose(np.corrcoef(lengths.T), np.eye(3), atol=0.15)
 
 
-@pytest.mark.parametrize(("turn", "expected"), [(1 / 3, (0, 255, 0)), (2 / 3, (0, 0, 255)), (0.5, (0, 255, 255))])
-def test_hue_goes_around_the_circle(turn, expected):
+@pytest.mark.parametrize(("rotation", "expected"), [(1 / 3, (0, 255, 0)), (2 / 3, (0, 0, 255)), (0.5, (0, 255, 255))])
+def test_hue_rotates_around_the_circle(rotation, expected):
     red = tf.constant([[[255.0, 0.0, 0.0]]])
-    np.testing.assert_allclose(colour.hue(red, turn)[0, 0], expected, atol=0.1)
+    np.testing.assert_allclose(color.hue(red, rotation)[0, 0], expected, atol=0.1)
 
 
-def test_brightness_keeps_to_its_range():
+def test_brightness_stays_in_its_range():
     image = tf.fill((2, 2, 3), 100.0)
-    factors = [float(colour.jittered(image, (0.3, 0, 0, 0), seed)[0, 0, 0]) / 100 for seed in seeds(200)]
+    factors = [float(color.color_jitter(image, (0.3, 0, 0, 0), seed)[0, 0, 0]) / 100 for seed in seeds(200)]
     assert 0.7 <= min(factors) < 0.72 and 1.28 < max(factors) <= 1.3
 
 
@@ -162,7 +164,7 @@ def test_brightness_keeps_to_its_range():
 
 
 def constant_batch():
-    """Four even images of 0, 10, 20 and 30, and their labels."""
+    """Four uniform images of 0, 10, 20 and 30, and their labels."""
     images = np.zeros((4, 8, 8, 3), np.float32)
     images[:] = np.array([0, 10, 20, 30])[:, None, None, None]
     return tf.constant(images), tf.one_hot([0, 1, 2, 3], 4)
@@ -171,26 +173,26 @@ def constant_batch():
 def test_mixup_of_known_shares():
     images, labels = constant_batch()
     shares = tf.constant([1.0, 0.75, 0.5, 0.0])
-    mixed = mixing.shares_of(images, shares).numpy()
+    mixed = mixing.interpolate(images, shares).numpy()
     # Partners come from the other end: 30, 20, 10, 0.
     np.testing.assert_allclose(mixed[:, 0, 0, 0], [0, 0.75 * 10 + 0.25 * 20, 0.5 * 20 + 0.5 * 10, 0])
     np.testing.assert_allclose(
-        mixing.shares_of(labels, shares), [[1, 0, 0, 0], [0, 0.75, 0.25, 0], [0, 0.5, 0.5, 0], [1, 0, 0, 0]]
+        mixing.interpolate(labels, shares), [[1, 0, 0, 0], [0, 0.75, 0.25, 0], [0, 0.5, 0.5, 0], [1, 0, 0, 0]]
     )
 
 
 def test_cutmix_of_known_rectangles():
     images, _ = constant_batch()
     # A quarter of the area is pasted: 4 x 4 of 8 x 8, in the middle, then half outside at the upper edge.
-    shares, centres = tf.fill((4,), 0.75), tf.constant([[0.5, 0.5], [0.0, 0.5], [0.0, 0.0], [0.5, 0.5]])
-    mixed, kept = mixing.cut_in(images, shares, centres)
+    shares, centers = tf.fill((4,), 0.75), tf.constant([[0.5, 0.5], [0.0, 0.5], [0.0, 0.0], [0.5, 0.5]])
+    mixed, remaining = mixing.paste(images, shares, centers)
     expected = np.zeros((8, 8))
     expected[2:6, 2:6] = 30
     np.testing.assert_array_equal(mixed[0, ..., 0], expected)
     expected = np.full((8, 8), 10)
     expected[0:2, 2:6] = 20
     np.testing.assert_array_equal(mixed[1, ..., 0], expected)
-    np.testing.assert_allclose(kept, [0.75, 1 - 8 / 64, 1 - 4 / 64, 0.75])
+    np.testing.assert_allclose(remaining, [0.75, 1 - 8 / 64, 1 - 4 / 64, 0.75])
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
@@ -215,7 +217,7 @@ def test_labels_and_weights_are_mixed_like_the_images(mixup, cutmix):
             np.testing.assert_allclose(eager, traced, atol=1e-4)
         mixed, shares, mixed_weights = (value.numpy() for value in result)
         np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
-        # An image's mean says what it is made of, and so do its labels and weight.
+        # An image's mean shows its parts, as do its labels and weight.
         np.testing.assert_allclose(mixed.mean(axis=(1, 2, 3)), shares @ [0, 10, 20, 30], atol=1e-3)
         np.testing.assert_allclose(mixed_weights, shares @ [1, 2, 3, 4], atol=1e-5)
         kinds.add("cutmix" if set(np.unique(mixed)) <= {0, 10, 20, 30} else "mixup")
@@ -228,25 +230,25 @@ def test_labels_and_weights_are_mixed_like_the_images(mixup, cutmix):
 @pytest.mark.parametrize(
     "values",
     [
-        {"crop_area": (0.1, 1.0), "shorter_side": (256, 256)},
-        {"crop_area": (0.5, 0.1)},
-        {"crop_area": (0.5, 1.5)},
-        {"shorter_side": (0, 10)},
+        {"scale": (0.1, 1.0), "resize_range": (256, 256)},
+        {"scale": (0.5, 0.1)},
+        {"scale": (0.5, 1.5)},
+        {"resize_range": (0, 10)},
         {"hue": 0.7},
         {"brightness": -0.1},
-        {"erase": 2.0},
+        {"random_erasing": 2.0},
         {"mixup": -1.0},
         {"rand_augment_magnitude": 31},
         {"resize": "nearest"},
     ],
 )
-def test_values_out_of_range_are_named(values):
+def test_errors_name_values_out_of_range(values):
     with pytest.raises(InputError) as raised:
         Augmentation(**values)
     assert any(name in str(raised.value) for name in values)
     assert str(raised.value).count("\n") == 0
 
 
-def test_the_list_of_rand_augment_is_the_papers():
+def test_rand_augment_has_the_papers_operations():
     # Figure 2 of the paper.
     assert len(OPERATIONS) == 14

@@ -1,4 +1,4 @@
-"""Data sets by name, without their files: Keras' loaders and TensorFlow Datasets are replaced."""
+"""Built-in data sets without downloads: Keras' loaders and TensorFlow Datasets are replaced."""
 
 import importlib
 import io
@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from kerascnn import InputError
-from kerascnn.data import builtin_datasets as named
+from kerascnn.data import builtin_datasets
 from kerascnn.data.builtin_datasets import load_named
 from support.messages import mentioning
 
@@ -23,7 +23,7 @@ def random_images(count, *shape, classes=10):
 
 
 @pytest.mark.parametrize(
-    ("name", "shape", "classes", "last", "mirrored"),
+    ("name", "shape", "classes", "last", "allows_horizontal_flip"),
     [
         ("cifar10", (32, 32, 3), 10, "truck", True),
         ("cifar100", (32, 32, 3), 100, "worm", True),
@@ -31,7 +31,7 @@ def random_images(count, *shape, classes=10):
         ("fashion_mnist", (28, 28), 10, "Ankle boot", True),
     ],
 )
-def test_keras_sets(monkeypatch, capsys, name, shape, classes, last, mirrored):
+def test_keras_sets(monkeypatch, capsys, name, shape, classes, last, allows_horizontal_flip):
     training, validation = random_images(200, *shape, classes=classes), random_images(100, *shape, classes=classes)
     column = validation[0], validation[1][:, None]
 
@@ -41,7 +41,7 @@ def test_keras_sets(monkeypatch, capsys, name, shape, classes, last, mirrored):
 
     monkeypatch.setattr(importlib.import_module(f"keras.datasets.{name}"), "load_data", load_data)
     data = load_named(f"keras:{name}")
-    assert (data.name, data.source, data.mirrored) == (name, f"keras:{name}", mirrored)
+    assert (data.name, data.source, data.allows_horizontal_flip) == (name, f"keras:{name}", allows_horizontal_flip)
     assert len(data.class_names) == classes and data.class_names[-1] == last
     assert data.training.images.shape == (200, *shape[:2], 3)
     assert data.validation.images.shape == (100, *shape[:2], 3)
@@ -65,14 +65,16 @@ def test_class_names_are_those_of_keras_documentation(name):
     described = importlib.import_module(f"keras.datasets.{name}").load_data.__doc__
     rows = re.findall(r"\|\s*(\d+)\s*\|\s*([^|]+?)\s*\|", described)
     if name == "cifar100":
-        # Its documentation has no table; the names are known to be in alphabetical order.
-        rows = [(str(number), label) for number, label in enumerate(sorted(named.CIFAR100))]
+        # Its documentation has no table; the names are in alphabetical order.
+        rows = [(str(number), label) for number, label in enumerate(sorted(builtin_datasets.CIFAR100))]
         assert len(set(rows)) == 100
-    assert [label for _, label in sorted(rows, key=lambda row: int(row[0]))] == list(named.KERAS[name].class_names)
+    assert [label for _, label in sorted(rows, key=lambda row: int(row[0]))] == list(
+        builtin_datasets.KERAS[name].class_names
+    )
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist", "fashion_mnist"])
-def test_without_a_network_the_file_and_its_place_are_named(monkeypatch, tmp_path, name):
+def test_without_a_network_the_error_names_the_file_and_its_path(monkeypatch, tmp_path, name):
     from keras.src.utils import file_utils
 
     wanted = []
@@ -84,16 +86,16 @@ def test_without_a_network_the_file_and_its_place_are_named(monkeypatch, tmp_pat
     monkeypatch.setattr(file_utils, "urlretrieve", urlretrieve)
     monkeypatch.setattr(file_utils.config, "keras_home", lambda: str(tmp_path))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as raised:
         load_named(f"keras:{name}")
-    sentence = str(refused.value)
+    sentence = str(raised.value)
     assert sentence.startswith(f"keras:{name} ") and "URL fetch failure" in sentence and "\n" not in sentence
     ((origin, target),) = wanted
     assert covered(origin, sentence) and covered(target, sentence)
 
 
 def covered(part, sentence):
-    """Whether the sentence has `part`, or a pattern like a/{b,c} that includes it."""
+    """Whether the sentence contains `part`, or a pattern like a/{b,c} that matches it."""
     for word in sentence.rstrip(".").split():
         pattern = re.escape(word.rstrip(",")).replace(r"\{", "(").replace(r"\}", ")").replace(",", "|")
         if re.fullmatch(pattern, part):
@@ -115,7 +117,7 @@ def test_unknown_names(source, parts):
         load_named(source)
 
 
-def test_tfds_that_is_not_installed(monkeypatch):
+def test_tfds_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with mentioning(InputError, "tfds:oxford_flowers102", "TensorFlow Datasets", "pip install 'kerascnn[tfds]'"):
         load_named("tfds:oxford_flowers102")
@@ -162,7 +164,7 @@ class Builder:
 
 @pytest.fixture
 def tfds(monkeypatch):
-    """A TensorFlow Datasets that knows the builders put into `known`."""
+    """A replacement for TensorFlow Datasets with the builders in `known`."""
     known = {}
 
     def builder(name):
@@ -193,7 +195,7 @@ def test_tfds_with_its_own_split(tfds, capsys, held_out):
     assert data.training.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     with open(data.training.paths[4], "rb") as file:
         assert file.read() == encoded(1 + len("train"), "PNG")
-    assert data.mirrored and capsys.readouterr().out == ""
+    assert data.allows_horizontal_flip and capsys.readouterr().out == ""
 
 
 def test_tfds_without_a_split_to_hold_out(tfds):
@@ -201,7 +203,7 @@ def test_tfds_without_a_split_to_hold_out(tfds):
     data = load_named("tfds:mnist")
     assert len(data.training) + len(data.validation) == 30
     assert min(np.bincount(data.validation.labels, minlength=len(data.class_names))) >= 1
-    assert data.class_names == ("rose", "a/b", "tulip") and not data.mirrored
+    assert data.class_names == ("rose", "a/b", "tulip") and not data.allows_horizontal_flip
 
 
 @pytest.mark.parametrize(
@@ -213,9 +215,9 @@ def test_tfds_without_a_split_to_hold_out(tfds):
         ("text", ("tfds:text", "classification", "text, label")),
     ],
 )
-def test_tfds_that_cannot_be_had(tfds, name, parts):
+def test_tfds_data_sets_that_cannot_be_loaded(tfds, name, parts):
     tfds.known["broken"] = Builder({"train": 3}, failure=ConnectionError("no network.\nmore"))
     tfds.known["text"] = Builder({"train": 3}, {"text": object(), "label": LabelFeature()})
-    with mentioning(InputError, *parts) as refused:
+    with mentioning(InputError, *parts) as raised:
         load_named(f"tfds:{name}")
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(raised.value)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from kerascnn import data
-from kerascnn.data.augment.augmentation import Augmentation, evaluation_view, training_view
+from kerascnn.data.augment.augmentation import Augmentation, evaluation_view
 from kerascnn.data.augment.crops import CropWindow
 from kerascnn.data.dataset import ArrayExamples, FileExamples
 from kerascnn.data.ingestion.image_formats import read_image
@@ -19,6 +19,7 @@ from kerascnn.data.pipeline.decode import reader, whole
 from kerascnn.data.pipeline.pipeline import evaluation_batches, training_batches, views_of
 from kerascnn.errors import InputError
 from support.messages import mentioning
+from support.views import training_view
 
 slow = pytest.mark.slow
 
@@ -26,12 +27,12 @@ AUGMENTATIONS = [
     Augmentation(),
     Augmentation(flip=True),
     Augmentation(pad=4),
-    Augmentation(crop_area=(0.3, 1.0), flip=True),
+    Augmentation(scale=(0.3, 1.0), flip=True),
 ]
 
 
 def numbered(count, size=8):
-    """Images that show their own number."""
+    """Images whose pixels are their own number."""
     images = np.zeros((count, size, size, 3), np.uint8)
     images[:] = np.arange(count)[:, None, None, None]
     return ArrayExamples(images, np.arange(count) % 3)
@@ -50,19 +51,19 @@ def batches(examples, **changes):
     return [(x.numpy(), y.numpy()) for x, y in training_batches(examples, **{**settings, **changes})]
 
 
-def shown(batches):
+def image_numbers(batches):
     return [int(image[0, 0, 0]) for images, _ in batches for image in images]
 
 
-def test_every_image_once_an_epoch_in_an_order_of_its_own():
-    order = shown(batches(numbered(12)))
+def test_every_epoch_has_every_image_once_in_another_order():
+    order = image_numbers(batches(numbered(12)))
     assert sorted(order[:12]) == sorted(order[12:]) == list(range(12))
     assert order[:12] != order[12:]
-    assert shown(batches(numbered(12), seed=6)) != order
+    assert image_numbers(batches(numbered(12), seed=6)) != order
 
 
-def test_what_is_left_over_changes_from_epoch_to_epoch():
-    order = shown(batches(numbered(11), epochs=range(6)))
+def test_left_over_images_change_from_epoch_to_epoch():
+    order = image_numbers(batches(numbered(11), epochs=range(6)))
     assert len(order) == 6 * 8
     left_over = [frozenset(range(11)) - set(order[start : start + 8]) for start in range(0, 48, 8)]
     assert all(len(left) == 3 for left in left_over)
@@ -82,7 +83,7 @@ def test_a_later_start_sees_the_same_batches(augmentation, digits):
 
 
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS)
-def test_eagerly_and_in_a_pipeline_alike(augmentation, digits):
+def test_eager_and_pipeline_views_are_equal(augmentation, digits):
     image = digits.training.images[3]
     seed = tf.constant([1, 2])
     eager = training_view(tf.constant(image), 24, 0.875, augmentation, seed)
@@ -107,21 +108,21 @@ def test_pad_and_crop_moves_by_at_most_the_padding():
     image = np.zeros((8, 8, 3), np.uint8)
     image[4, 4] = 200
     views = [training_view(tf.constant(image), 8, 1.0, Augmentation(pad=2), tf.constant([0, n])) for n in range(200)]
-    places = {tuple(np.argwhere(np.asarray(view)[..., 0])[0]) for view in views}
-    assert places == {(row, column) for row in range(2, 7) for column in range(2, 7)}
+    positions = {tuple(np.argwhere(np.asarray(view)[..., 0])[0]) for view in views}
+    assert positions == {(row, column) for row in range(2, 7) for column in range(2, 7)}
 
 
-def test_crops_keep_to_their_share_of_the_area():
-    # A horizontal ramp: the difference between the edges of a view tells how wide its crop was.
+def test_crops_cover_their_share_of_the_area():
+    # A horizontal ramp: the difference between the edges of a view is the width of its crop.
     image = np.broadcast_to(np.linspace(0, 250, 64)[None, :, None], (64, 64, 3)).astype(np.uint8)
-    augmentation = Augmentation(crop_area=(0.25, 0.5), crop_aspect=(1.0, 1.0))
+    augmentation = Augmentation(scale=(0.25, 0.5), ratio=(1.0, 1.0))
     views = [training_view(tf.constant(image), 16, 1.0, augmentation, tf.constant([0, n])).numpy() for n in range(100)]
     widths = np.array([(view[8, -1, 0] - view[8, 0, 0]) / 250 * 16 / 15 for view in views])
     assert widths.min() > 0.45 and widths.max() < 0.76
     assert widths.max() - widths.min() > 0.1
 
 
-def test_the_evaluation_view_is_the_centre():
+def test_the_evaluation_view_is_the_center():
     image = np.zeros((80, 120, 3), np.uint8)
     image[:, 20:100] = 100
     image[30:50, 50:70] = 255
@@ -151,12 +152,12 @@ def test_files_are_read_once_each_in_order(photographs):
     assert np.abs(images - alone).mean() < 1.5
 
 
-def test_unusual_files_go_through_pillow(tmp_path):
+def test_pillow_reads_other_files(tmp_path):
     for kind in ("a", "b"):
         (tmp_path / kind).mkdir()
         for number in range(3):
-            colour = (60 * number, 200 if kind == "a" else 20, 90)
-            Image.new("RGB", (20, 20), colour).save(tmp_path / kind / f"{number}.webp", lossless=True)
+            color = (60 * number, 200 if kind == "a" else 20, 90)
+            Image.new("RGB", (20, 20), color).save(tmp_path / kind / f"{number}.webp", lossless=True)
     examples = data.load(tmp_path).training
     assert not examples.plain.any()
     [(images, labels)] = evaluation_batches(examples, classes=2, size=8, crop_fraction=1.0, batch_size=9)
@@ -164,7 +165,7 @@ def test_unusual_files_go_through_pillow(tmp_path):
         assert image[4, 4, 1] == (200, 20)[label]
 
 
-# Starting, splitting, keeping and weighing
+# Start steps, workers, caches and weights
 
 
 def equal(ours, theirs):
@@ -174,13 +175,20 @@ def equal(ours, theirs):
 
 
 EVERYTHING = Augmentation(
-    crop_area=(0.3, 1.0), flip=True, brightness=0.3, pca_noise=0.1, erase=0.5, rand_augment=1, mixup=0.2, cutmix=1.0
+    scale=(0.3, 1.0),
+    flip=True,
+    brightness=0.3,
+    pca_lighting=0.1,
+    random_erasing=0.5,
+    rand_augment=1,
+    mixup=0.2,
+    cutmix=1.0,
 )
 
 
 @pytest.fixture(scope="module")
 def three_epochs(digits):
-    """Makes the batches of three epochs with every augmentation."""
+    """Computes the batches of three epochs with every augmentation."""
     settings = {"size": 16, "classes": 10, "augmentation": EVERYTHING, "epochs": range(1, 4)}
     return functools.partial(batches, digits.training.take(np.arange(21)), **settings)
 
@@ -196,7 +204,7 @@ def test_any_step_can_be_the_first(start_step, three_epochs, every_step):
     equal(three_epochs(start_step=start_step, parallel_calls=3), every_step[start_step:])
 
 
-def test_a_start_after_the_end_is_refused(digits):
+def test_a_start_step_after_the_end_is_rejected(digits):
     with mentioning(InputError, "start_step", "0 to 10", 11):
         batches(numbered(20), start_step=11)
 
@@ -212,7 +220,7 @@ def test_workers_share_the_batches_of_one(workers):
         np.testing.assert_array_equal(np.concatenate([shard[step][1] for shard in alone]), labels)
 
 
-def test_workers_must_be_numbered_and_have_enough():
+def test_unknown_workers_and_too_few_images_are_rejected():
     with mentioning(InputError, "worker 2", "of 2"):
         batches(numbered(20), worker=2, workers=2)
     with mentioning(InputError, "batch size", "at most 10"):
@@ -244,7 +252,7 @@ def test_the_number_of_batches_is_known(mixup):
 
 
 @slow
-def test_fitting_ends_without_noise(tmp_path):
+def test_fitting_ends_without_warnings(tmp_path):
     program = """
 import keras, numpy as np
 from kerascnn.data import ArrayExamples, Augmentation
@@ -262,11 +270,11 @@ model.fit(training, validation_data=evaluation_batches(examples, **views), epoch
     assert "OUT_OF_RANGE" not in ended.stderr and "ran out of data" not in ended.stderr
 
 
-def test_class_weights_even_out_the_classes():
+def test_class_weights_balance_the_classes():
     examples = numbered(12)
     examples = ArrayExamples(examples.images, np.array([0] * 6 + [1] * 4 + [2] * 2))
     weights = data.DataSet("few", "few", ("a", "b", "c"), examples, examples).class_weights()
-    # 12 images in 3 classes are 4 a class.
+    # 12 images in 3 classes are 4 per class.
     np.testing.assert_allclose(weights, [4 / 6, 4 / 4, 4 / 2])
     weighted = training_batches(
         examples,
@@ -286,7 +294,7 @@ def test_class_weights_even_out_the_classes():
     np.testing.assert_allclose(totals, [4, 4, 4], rtol=1e-6)
 
 
-def test_a_class_without_training_images_weighs_nothing():
+def test_a_class_without_training_images_has_weight_0():
     examples = ArrayExamples(np.zeros((3, 8, 8, 3), np.uint8), np.array([0, 0, 2]))
     weights = data.DataSet("few", "few", ("a", "b", "c"), examples, examples).class_weights()
     np.testing.assert_allclose(weights, [3 / 4, 0, 3 / 2])
@@ -295,16 +303,16 @@ def test_a_class_without_training_images_weighs_nothing():
 @pytest.mark.parametrize(
     "augmentation",
     [
-        Augmentation(crop_area=(0.1, 1.0)),
-        pytest.param(Augmentation(shorter_side=(48, 90)), marks=slow),
+        Augmentation(scale=(0.1, 1.0)),
+        pytest.param(Augmentation(resize_range=(48, 90)), marks=slow),
         pytest.param(Augmentation(flip=True), marks=slow),
     ],
 )
 @pytest.mark.parametrize("cache", ["memory", "disk"])
-def test_kept_images_are_the_same_images(cache, augmentation, mixed, tmp_path):
+def test_cached_images_are_the_same_images(cache, augmentation, mixed, tmp_path):
     settings = {"size": 48, "classes": 2, "crop_fraction": 0.875, "augmentation": augmentation}
-    kept = batches(mixed.training, cache=cache, cache_folder=tmp_path, **settings)
-    equal(kept, batches(mixed.training, **settings))
+    cached = batches(mixed.training, cache=cache, cache_folder=tmp_path, **settings)
+    equal(cached, batches(mixed.training, **settings))
     views = {"classes": 2, "size": 48, "crop_fraction": 0.875, "batch_size": 4}
     equal(
         evaluation_batches(mixed.training, cache=cache, cache_folder=tmp_path, **views),
@@ -312,19 +320,19 @@ def test_kept_images_are_the_same_images(cache, augmentation, mixed, tmp_path):
     )
 
 
-def test_a_cache_on_disk_is_found_again_and_made_anew_when_a_file_changed(mixed, tmp_path):
+def test_a_cache_on_disk_is_used_again_until_a_file_changes(mixed, tmp_path):
     settings = {"size": 32, "classes": 2}
     first = batches(mixed.training, cache="disk", cache_folder=tmp_path / "cache", **settings)
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
-    assert len(kept) == 2
+    cached = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+    assert len(cached) == 2
     equal(batches(mixed.training, cache="disk", cache_folder=tmp_path / "cache", **settings), first)
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == kept
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == cached
     os.utime(mixed.training.paths[0])
     batches(mixed.training, cache="disk", cache_folder=tmp_path / "cache", **settings)
     assert len(list((tmp_path / "cache").iterdir())) == 4
 
 
-def test_a_cache_without_room_says_so(mixed, monkeypatch):
+def test_a_cache_without_room_is_an_error(mixed, monkeypatch):
     monkeypatch.setattr("kerascnn.data.pipeline.cache.MEMORY_SHARE", 1e-6)
     with mentioning(InputError, "memory", "'disk'", "'none'"):
         batches(mixed.training, cache="memory")
@@ -337,7 +345,7 @@ def test_a_cache_without_room_says_so(mixed, monkeypatch):
 @pytest.mark.parametrize("sampling", [0, 1, 2], ids=["4:4:4", "4:2:2", "4:2:0"])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}, {"restart_marker_rows": 1}])
 def test_a_decoded_window_is_the_same_part_of_the_image(sampling, options, tmp_path):
-    """The decoder interpolates colours over the window's edge, which it must be given."""
+    """The decoder interpolates colors across the window's edge, for which it needs the next column."""
     pixels = np.random.default_rng(sampling).integers(0, 256, (61, 83, 3)).astype(np.uint8)
     path = tmp_path / "noise.jpg"
     Image.fromarray(pixels).save(path, subsampling=sampling, **options)
@@ -353,14 +361,14 @@ def test_a_decoded_window_is_the_same_part_of_the_image(sampling, options, tmp_p
         np.testing.assert_array_equal(part, image[top : top + height, left : left + width])
 
 
-def test_files_are_read_as_pillow_reads_them(photographs):
-    """So training sees the pixels that prediction sees, to the bit."""
+def test_files_are_read_as_by_pillow(photographs):
+    """So training sees bit-exact the pixels that prediction sees."""
     examples = data.load(photographs).validation
     read = reader(examples)
     for number, path in enumerate(examples.paths):
         np.testing.assert_array_equal(read(tf.constant(number), whole), read_image(path))
 
 
-def test_a_shorter_side_below_the_size_is_refused():
+def test_a_resize_range_below_the_size_is_rejected():
     with mentioning(InputError, "8 or more"):
-        batches(numbered(8), augmentation=Augmentation(shorter_side=(6, 12)))
+        batches(numbered(8), augmentation=Augmentation(resize_range=(6, 12)))

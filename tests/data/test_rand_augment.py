@@ -1,17 +1,16 @@
-"""RandAugment's operations beside Pillow's."""
+"""RandAugment's operations compared with Pillow's."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 
-from kerascnn.data.augment import color as colour
-from kerascnn.data.augment import rand_augment
+from kerascnn.data.augment import color, rand_augment
 
-GREY = (128, 128, 128)
+GRAY = (128, 128, 128)
 
 
-@pytest.fixture(scope="module", params=["noise", "smooth", "dark", "even"])
+@pytest.fixture(scope="module", params=["noise", "smooth", "dark", "uniform"])
 def image(request):
     generator = np.random.default_rng(1)
     rows, columns = np.mgrid[:31, :37]
@@ -19,12 +18,12 @@ def image(request):
         "noise": generator.integers(0, 256, (31, 37, 3)),
         "smooth": np.stack([rows * 8, columns * 6, rows * 3 + columns * 3], axis=-1),
         "dark": generator.integers(20, 90, (31, 37, 3)),
-        "even": np.full((31, 37, 3), 77),
+        "uniform": np.full((31, 37, 3), 77),
     }[request.param]
     return Image.fromarray(pixels.astype(np.uint8))
 
 
-PILLOWS = {
+PILLOW_OPERATIONS = {
     "auto_contrast": (rand_augment.auto_contrast, ImageOps.autocontrast),
     "equalize": (rand_augment.equalize, ImageOps.equalize),
     **{
@@ -47,9 +46,9 @@ PILLOWS = {
             lambda p, theirs=theirs, factor=factor: theirs(p).enhance(factor),
         )
         for ours, theirs in (
-            (colour.brightness, ImageEnhance.Brightness),
-            (colour.contrast, ImageEnhance.Contrast),
-            (colour.saturation, ImageEnhance.Color),
+            (color.brightness, ImageEnhance.Brightness),
+            (color.contrast, ImageEnhance.Contrast),
+            (color.saturation, ImageEnhance.Color),
             (rand_augment.sharpness, ImageEnhance.Sharpness),
         )
         for factor in (0.1, 0.73, 1.0, 1.9)
@@ -57,10 +56,10 @@ PILLOWS = {
 }
 
 
-@pytest.mark.parametrize("name", PILLOWS)
-def test_colours_as_pillow_has_them(name, image):
-    ours, theirs = PILLOWS[name]
-    mine = rand_augment.whole_levels(ours(tf.constant(np.asarray(image), tf.float32))).numpy()
+@pytest.mark.parametrize("name", PILLOW_OPERATIONS)
+def test_colors_equal_pillows(name, image):
+    ours, theirs = PILLOW_OPERATIONS[name]
+    mine = rand_augment.truncate(ours(tf.constant(np.asarray(image), tf.float32))).numpy()
     assert np.abs(mine - np.asarray(theirs(image)).astype(float)).max() <= 1
 
 
@@ -72,35 +71,35 @@ AFFINES = {
 
 
 def inner(pixels):
-    """Where neither kind of interpolation can see beyond the edge: Pillow stops at it, TensorFlow fades into grey."""
-    outside = np.all(pixels == GREY, axis=-1)
+    """Pixels that do not depend on the edge: Pillow stops at it, TensorFlow fades into gray."""
+    outside = np.all(pixels == GRAY, axis=-1)
     padded = np.pad(outside, 2, constant_values=True)
     near = [np.roll(padded, (dy, dx), (0, 1)) for dy in range(-2, 3) for dx in range(-2, 3)]
     return ~np.any(near, axis=0)[2:-2, 2:-2]
 
 
 @pytest.mark.parametrize("name", AFFINES)
-def test_geometry_as_pillow_has_it(name, image):
+def test_geometry_equals_pillows(name, image):
     ours, matrix = AFFINES[name]
     theirs = np.asarray(
-        image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=GREY)
+        image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=GRAY)
     ).astype(float)
-    mine = rand_augment.whole_levels(ours(tf.constant(np.asarray(image), tf.float32))).numpy()
+    mine = rand_augment.truncate(ours(tf.constant(np.asarray(image), tf.float32))).numpy()
     inside = inner(theirs)
     assert inside.mean() > 0.3
     assert np.abs(mine - theirs)[inside].max() <= 1
 
 
 @pytest.mark.parametrize("degrees", [-30, 17, 90])
-def test_rotation_as_pillow_has_it(degrees, image):
-    theirs = np.asarray(image.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=GREY)).astype(float)
-    mine = rand_augment.whole_levels(rand_augment.rotate(tf.constant(np.asarray(image), tf.float32), degrees)).numpy()
+def test_rotation_equals_pillows(degrees, image):
+    theirs = np.asarray(image.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=GRAY)).astype(float)
+    mine = rand_augment.truncate(rand_augment.rotate(tf.constant(np.asarray(image), tf.float32), degrees)).numpy()
     inside = inner(theirs)
     assert inside.mean() > 0.3
     assert np.abs(mine - theirs)[inside].max() <= 1
 
 
-def test_what_lies_outside_is_grey():
+def test_pixels_outside_are_gray():
     shifted = rand_augment.translate(tf.zeros((8, 8, 3)), 3.0, 0.0).numpy()
     assert np.all(shifted[:, 5:] == 128) and np.all(shifted[:, :5] == 0)
 
@@ -110,7 +109,7 @@ def test_magnitude_zero_changes_no_geometry_and_every_operation_is_drawn():
     for name in ("identity", "rotate", "shear_x", "shear_y", "translate_x", "translate_y", "posterize", "brightness"):
         np.testing.assert_allclose(rand_augment.OPERATIONS[name](image, 0.0, tf.constant(1.0)), image, atol=1e-3)
     results = {
-        rand_augment.rand_augmented(image, 1, 30, tf.constant([0, number])).numpy().tobytes() for number in range(150)
+        rand_augment.rand_augment(image, 1, 30, tf.constant([0, number])).numpy().tobytes() for number in range(150)
     }
-    # Of 14 operations four have no direction, and ten have two.
+    # Four of the 14 operations have no direction, ten have two.
     assert len(results) in range(18, 25)

@@ -1,17 +1,16 @@
-"""Large JPEG files, reduced while they are decoded, and the quality of crops brought to size by four pixels."""
+"""Large JPEG files, reduced while they are decoded, and the quality of crops that bilinear resizing gives."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kerascnn.data.augment import crops as geometry
+from kerascnn.data.augment import crops
 from kerascnn.data.augment.augmentation import Augmentation, reduction_for, training_window
 from kerascnn.data.augment.crops import CropWindow
 from kerascnn.data.dataset import FileExamples
-from kerascnn.data.pipeline.decode import reader, whole
+from kerascnn.data.pipeline.decode import RATIOS, Reduction, reader, whole
 from kerascnn.data.pipeline.pipeline import training_batches
-from kerascnn.data.pipeline.reduced_decode import RATIOS, Reduction
 
 
 def natural(height, width, seed=0):
@@ -34,7 +33,7 @@ def examples_of(*paths):
     return FileExamples(np.array([str(path) for path in paths], object), np.ones(count, bool), np.arange(count) % 2)
 
 
-def likeness(one, other):
+def psnr(one, other):
     """Peak signal to noise ratio in dB."""
     return 10 * np.log10(255**2 / np.mean((np.asarray(one, float) - np.asarray(other, float)) ** 2))
 
@@ -42,27 +41,27 @@ def likeness(one, other):
 @pytest.mark.parametrize(
     ("shorter", "ratio"), [(90, 1), (511, 1), (512, 2), (1023, 2), (1024, 4), (2047, 4), (2048, 8), (9000, 8)]
 )
-def test_a_shorter_side_of_256_is_never_gone_below(shorter, ratio):
-    reduction = reduction_for(Augmentation(shorter_side=(240, 256)), 224)
+def test_reduction_keeps_a_shorter_side_of_256(shorter, ratio):
+    reduction = reduction_for(Augmentation(resize_range=(240, 256)), 224)
     assert RATIOS[int(reduction.step(tf.constant([shorter * 2, shorter])))] == ratio
 
 
 @pytest.mark.parametrize("shape", [(300, 400), (1200, 1600), (4000, 3000), (700, 9000)])
 @pytest.mark.parametrize("aspect", [(3 / 4, 4 / 3), (1.5, 2.0), (0.2, 0.5)])
-def test_no_crop_has_fewer_pixels_than_its_view_for_being_reduced(shape, aspect):
-    augmentation = Augmentation(crop_area=(0.08, 0.5), crop_aspect=aspect)
+def test_reduction_leaves_every_crop_the_pixels_of_its_view(shape, aspect):
+    augmentation = Augmentation(scale=(0.08, 0.5), ratio=aspect)
     ratio = RATIOS[int(reduction_for(augmentation, 64).step(tf.constant(shape)))]
     reduced = -(-np.array(shape) // ratio)
     if ratio == 1:
         return
     for number in range(50):
         _, extent = training_window(tf.constant(reduced, tf.int32), 64, augmentation, tf.constant([3, number]))
-        # Sides are whole pixels.
+        # Sides are rounded to pixels.
         assert np.min(extent) >= 63
 
 
-def test_what_asks_for_all_pixels_gets_them():
-    assert reduction_for(Augmentation(crop_area=(0.5, 1.0), resize="antialias"), 64) is None
+def test_antialias_and_padding_decode_all_pixels():
+    assert reduction_for(Augmentation(scale=(0.5, 1.0), resize="antialias"), 64) is None
     assert reduction_for(Augmentation(pad=4, flip=True), 64) is None
 
 
@@ -95,20 +94,20 @@ def test_the_decoder_reduces_as_averaging_does(ratio, tmp_path):
     reduced = tf.io.decode_jpeg(contents, channels=3, ratio=ratio).numpy()
     full = tf.io.decode_jpeg(contents, channels=3).numpy().astype(float)
     averaged = full.reshape(256 // ratio, ratio, 384 // ratio, ratio, 3).mean(axis=(1, 3))
-    assert likeness(reduced, averaged) > 42
+    assert psnr(reduced, averaged) > 42
 
 
 @pytest.mark.parametrize("side", [70, 96, 128, 150, 250, 500])
-def test_the_fast_resizing_is_nearer_to_lanczos_than_the_exact_one(side):
+def test_bilinear_is_closer_to_lanczos_than_antialias(side):
     size, pixels = 64, natural(side, side)
     best = np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS))
-    fast, exact = (geometry.resized(tf.constant(pixels), size, resize) for resize in ("bilinear", "antialias"))
-    assert likeness(fast, best) > likeness(exact, best)
+    fast, exact = (crops.resized(tf.constant(pixels), size, resize) for resize in ("bilinear", "antialias"))
+    assert psnr(fast, best) > psnr(exact, best)
 
 
 @pytest.fixture(scope="module")
 def large_files(tmp_path_factory):
-    """Photograph-like files of which crops of 32 pixels are read at a half and a quarter, and one that is not."""
+    """Photograph-like files that crops of 32 pixels decode at a half and a quarter, and one that they do not reduce."""
     folder = tmp_path_factory.mktemp("large")
     shapes = [(400, 300), (200, 320), (150, 150), (90, 60)]
     return examples_of(
@@ -116,7 +115,7 @@ def large_files(tmp_path_factory):
     )
 
 
-CROPS = {"crop_area": (0.25, 1.0)}
+CROPS = {"scale": (0.25, 1.0)}
 
 
 def views(examples, size=32, crops=CROPS, **settings):
@@ -135,10 +134,10 @@ def views(examples, size=32, crops=CROPS, **settings):
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk"])
-def test_kept_images_are_the_reduced_ones(cache, large_files, tmp_path):
+def test_cached_images_are_the_reduced_ones(cache, large_files, tmp_path):
     np.testing.assert_array_equal(views(large_files, cache=cache, cache_folder=tmp_path), views(large_files))
     if cache == "disk":
-        # Of the four, three are kept at a quarter, a half and a half of their sides.
+        # Three of the four are cached at a quarter, a half and a half of their sides.
         shapes = np.load(next(tmp_path.glob("*.npy")))
         assert shapes.tolist() == [[100, 75], [100, 160], [75, 75], [90, 60]]
         np.testing.assert_array_equal(
@@ -146,9 +145,9 @@ def test_kept_images_are_the_reduced_ones(cache, large_files, tmp_path):
         )
 
 
-def test_views_of_large_files_are_those_of_all_pixels(large_files):
-    crops = {"shorter_side": (40, 40)}
+def test_views_of_reduced_files_resemble_those_of_all_pixels(large_files):
+    crops = {"resize_range": (40, 40)}
     reduced, exact = (views(large_files, crops={**crops, "resize": resize}) for resize in ("bilinear", "antialias"))
-    # Windows lie on whole pixels of what was decoded, so up to half a pixel of the view apart.
-    assert likeness(reduced, exact) > 22
+    # Windows begin at whole decoded pixels, so they differ by up to half a pixel of the view.
+    assert psnr(reduced, exact) > 22
     assert np.abs(reduced.mean(axis=(1, 2)) - exact.mean(axis=(1, 2))).max() < 6

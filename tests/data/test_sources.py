@@ -26,7 +26,7 @@ def test_digits_are_always_the_same_and_stratified(digits):
     counts = np.bincount(digits.validation.labels)
     assert counts.min() >= 35 and counts.max() <= 37
     np.testing.assert_array_equal(digits.validation.images, data.load("digits").validation.images)
-    assert not digits.mirrored
+    assert not digits.allows_horizontal_flip
 
 
 def test_folder(photographs):

@@ -1,4 +1,4 @@
-"""TFRecord shards, written, read back, damaged."""
+"""TFRecord shards: written, read back, damaged."""
 
 import json
 import multiprocessing
@@ -13,7 +13,7 @@ from PIL import Image
 from kerascnn import data
 from kerascnn.data.augment.augmentation import Augmentation
 from kerascnn.data.pipeline.pipeline import evaluation_batches, training_batches
-from kerascnn.data.pipeline.tfrecords import INDEX, is_records, load_records, write_records
+from kerascnn.data.pipeline.tfrecords import INDEX, load_records, write_records
 from kerascnn.errors import InputError
 from support.messages import mentioning
 
@@ -28,7 +28,7 @@ def records(mixed, tmp_path):
 def test_the_same_data_set_comes_back(mixed, records):
     loaded = load_records(records, verify=True)
     assert loaded.class_names == mixed.class_names
-    assert (loaded.name, loaded.mirrored) == (mixed.name, mixed.mirrored)
+    assert (loaded.name, loaded.allows_horizontal_flip) == (mixed.name, mixed.allows_horizontal_flip)
     for split in ("training", "validation"):
         np.testing.assert_array_equal(getattr(loaded, split).labels, getattr(mixed, split).labels)
         np.testing.assert_array_equal(getattr(loaded, split).plain, getattr(mixed, split).plain)
@@ -59,7 +59,7 @@ def test_jpeg_files_keep_their_bytes_and_others_their_pixels(mixed, records):
             np.testing.assert_array_equal(tf.io.decode_png(contents), np.asarray(Image.open(path).convert("RGB")))
 
 
-@pytest.mark.parametrize("augmentation", [Augmentation(), Augmentation(crop_area=(0.2, 1.0), flip=True)])
+@pytest.mark.parametrize("augmentation", [Augmentation(), Augmentation(scale=(0.2, 1.0), flip=True)])
 def test_batches_are_those_of_the_files(mixed, records, augmentation):
     settings = {**VIEWS, "augmentation": augmentation, "seed": 3, "epochs": range(2)}
     loaded = load_records(records)
@@ -72,22 +72,22 @@ def test_batches_are_those_of_the_files(mixed, records, augmentation):
     np.testing.assert_array_equal(*views)
 
 
-def test_arrays_come_back_to_the_bit(few_digits, tmp_path):
+def test_arrays_come_back_bit_exact(few_digits, tmp_path):
     loaded = load_records(write_records(few_digits, tmp_path / "records"))
-    assert not loaded.mirrored
+    assert not loaded.allows_horizontal_flip
     settings = {"classes": 10, "size": 32, "crop_fraction": 1.0, "batch_size": 50}
     images = np.concatenate([images for images, _ in evaluation_batches(loaded.training, **settings)])
     np.testing.assert_array_equal(images, few_digits.training.images)
 
 
-def test_a_part_can_be_taken(records):
+def test_examples_can_be_selected(records):
     loaded = load_records(records)
     part = loaded.training.take(np.array([5, 1]))
     whole = np.concatenate([x for x, _ in evaluation_batches(loaded.training, **VIEWS)])
     np.testing.assert_array_equal(np.concatenate([x for x, _ in evaluation_batches(part, **VIEWS)]), whole[[5, 1]])
 
 
-def test_what_is_there_is_not_written_over(mixed, records, tmp_path):
+def test_existing_files_are_not_overwritten(mixed, records, tmp_path):
     with mentioning(InputError, records, "already"):
         write_records(mixed, records)
     (tmp_path / "other").mkdir()
@@ -97,17 +97,17 @@ def test_what_is_there_is_not_written_over(mixed, records, tmp_path):
     assert (tmp_path / "other" / "thesis.txt").read_text() == "mine"
 
 
-def test_a_killed_writer_leaves_nothing_that_is_read(photographs, tmp_path):
+def test_the_files_of_a_killed_writer_are_not_read(photographs, tmp_path):
     folder = tmp_path / "records"
     images = data.load(photographs)
 
-    def track(items, total, what):
+    def track(items, total, description):
         for number, item in enumerate(items):
-            if "training-00001" in what and number == 4:
+            if "training-00001" in description and number == 4:
                 os.kill(os.getpid(), signal.SIGKILL)
             yield item
 
-    # What writes uses no threads of TensorFlow, which are not there after a fork.
+    # Writing uses no threads of TensorFlow, which do not exist after a fork.
     writer = multiprocessing.get_context("fork").Process(
         target=write_records, args=(images, folder), kwargs={"shards": 3, "track": track}
     )
@@ -117,10 +117,10 @@ def test_a_killed_writer_leaves_nothing_that_is_read(photographs, tmp_path):
     assert [path.name for path in folder.iterdir() if not path.name.endswith(".partial")] == [
         "training-00000-of-00003.tfrecord"
     ]
-    assert is_records(folder)
-    with mentioning(InputError, folder, "did not end"):
-        load_records(folder)
-    # The next attempt clears up and succeeds.
+    for load in (load_records, data.load):
+        with mentioning(InputError, folder, "did not finish"):
+            load(folder)
+    # The next attempt removes them and succeeds.
     load_records(write_records(images, folder, shards=2), verify=True)
     assert len(list(folder.iterdir())) == 5
 
@@ -153,10 +153,21 @@ def test_damage_is_one_sentence(damage, records):
 
 
 @pytest.mark.parametrize(
+    ("damage", "problem"),
+    [("cut short", "bytes instead of"), ("missing", "is missing"), ("a byte flipped", "is damaged")],
+)
+def test_errors_name_the_damaged_shard(damage, problem, records):
+    shard = records / "training-00001-of-00003.tfrecord"
+    DAMAGES[damage](shard, records / INDEX)
+    with mentioning(InputError, shard, problem):
+        load_records(records, verify=True)
+
+
+@pytest.mark.parametrize(
     ("key", "value"),
     [("labels", 7), ("labels", -1), ("labels", "x"), ("offsets", -5), ("offsets", None), ("offsets", 1e300)],
 )
-def test_nonsense_in_the_index_is_one_sentence(key, value, records):
+def test_invalid_values_in_the_index_is_one_sentence(key, value, records):
     index = json.loads((records / INDEX).read_text())
     index["splits"]["training"][1][key][0] = value
     (records / INDEX).write_text(json.dumps(index))
@@ -182,7 +193,7 @@ def test_training_notices_a_flipped_byte(records):
         list(batches)
 
 
-def test_the_command_writes_what_training_loads(command, photographs, tmp_path):
+def test_training_loads_the_records_of_the_command(command, photographs, tmp_path):
     ended = command("ingest", photographs, "--tfrecord", tmp_path / "shards", "--json")
     assert ended.status == 0
     printed = json.loads(ended.out)
@@ -190,6 +201,6 @@ def test_the_command_writes_what_training_loads(command, photographs, tmp_path):
     from_files, from_shards = data.load(photographs), data.load(tmp_path / "shards")
     assert from_shards.class_names == from_files.class_names
     np.testing.assert_array_equal(from_shards.training.labels, from_files.training.labels)
-    refused = command("ingest", photographs, "--tfrecord", photographs)
-    assert refused.status == 2
-    assert len(refused.err.strip().splitlines()) == 1
+    rejected = command("ingest", photographs, "--tfrecord", photographs)
+    assert rejected.status == 2
+    assert len(rejected.err.strip().splitlines()) == 1

@@ -1,4 +1,4 @@
-"""The fused layer against its parent, which expands into elementwise operations."""
+"""The fused layer compared with its parent class, which expands into elementwise operations."""
 
 import keras
 import numpy as np

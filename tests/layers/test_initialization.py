@@ -7,7 +7,7 @@ from support.networks import without_values
 
 def test_he_is_a_gaussian_of_variance_two_over_fan_in():
     keras.utils.set_random_seed(0)
-    # What the layers' initializers give, without all the others.
+    # Only these layers' initializers run.
     model = without_values(ResNet50, include_top=False, input_shape=(32, 32, 3))
     layers = [model.get_layer(f"conv4_{number}_2") for number in (2, 3)]
     kernels = [np.asarray(layer.kernel_initializer(layer.kernel.shape)) for layer in layers]

@@ -29,7 +29,7 @@ def test_local_response_normalization_is_tensorflows(arguments):
 
 
 def test_local_response_normalization_by_hand():
-    # The middle one of three channels sees all three: 2 + 1e-4 (100^2 + 200^2 + 300^2) = 16.
+    # The window of the middle channel covers all three: 2 + 1e-4 (100^2 + 200^2 + 300^2) = 16.
     x = np.array([100, 200, 300], "float32").reshape(1, 1, 1, 3)
     result = LocalResponseNormalization(size=3)(x)
     np.testing.assert_allclose(np.asarray(result)[0, 0, 0, 1], 200 / 16**0.75, rtol=1e-6)
@@ -54,7 +54,7 @@ def test_local_response_normalization_becomes_builtin_operations_of_tflite():
 
     layer = LocalResponseNormalization()
     function = tf.function(layer, input_signature=[tf.TensorSpec((1, 6, 5, 16), tf.float32)])
-    # Without flex operations, which are the default as well, the converter refuses what is not built in.
+    # Without flex operations, as by default, the converter rejects operations that are not built in.
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
     assert converter.target_spec.supported_ops == {tf.lite.OpsSet.TFLITE_BUILTINS}
     interpreter = Interpreter(model_content=converter.convert())
@@ -71,7 +71,7 @@ def test_local_response_normalization_becomes_builtin_operations_of_tflite():
 
 
 @pytest.mark.parametrize("size", [0, 4])
-def test_local_response_normalization_wants_a_centre(size):
+def test_local_response_normalization_needs_an_odd_size(size):
     with mentioning(ValueError, "odd", size):
         LocalResponseNormalization(size=size)
 
@@ -104,7 +104,7 @@ def test_preprocessing(mean):
     np.testing.assert_allclose(result, (pixels - np.asarray(mean)) / [2.0, 4.0, 8.0], rtol=1e-5, atol=1e-4)
 
 
-def test_what_a_model_carries_survives_its_file(tmp_path):
+def test_preprocessing_and_labels_survive_saving(tmp_path):
     inputs = keras.Input((4, 4, 3))
     x = Preprocessing((3,), std=2.0, crop_fraction=0.875, name="preprocessing")(inputs)
     x = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x))

@@ -37,7 +37,7 @@ def test_every_network_has_a_recipe():
         ({"epochs": 2.5}, ("epochs", "whole number", "2.5")),
         ({"epochs": None}, ("epochs", "whole number", "null")),
         ({"augmentation": {"flip": 1}}, ("augmentation.flip", "true or false", "not 1")),
-        ({"augmentation": {"crop_area": [1]}}, ("augmentation.crop_area", "list of 2", "number", "null")),
+        ({"augmentation": {"scale": [1]}}, ("augmentation.scale", "list of 2", "number", "null")),
         ({"optimizer": {"name": "lion"}}, ("mine.yaml", "optimizer.name", "sgd", "adam", "rmsprop", "'lion'")),
         ({"optimizer": {"name": "rmspop"}}, ("'rmspop'", "closest", "rmsprop")),
         ({"optimizer": "sgd"}, ("optimizer", "name, learning_rate, ", "'sgd'")),
@@ -100,8 +100,8 @@ def test_builders_take_what_recipes_say(name):
     for network in recipe.about.networks:
         signature = inspect.signature(registry.builder(network))
         signature.bind(**recipe.model_arguments)
-        if recipe.augmentation.shorter_side:
-            assert recipe.augmentation.shorter_side[0] >= registry.info(network).input_size
+        if recipe.augmentation.resize_range:
+            assert recipe.augmentation.resize_range[0] >= registry.info(network).input_size
 
 
 # The figures of the papers: optimizer, batch, learning rate, weight decay, length, smoothing, clipping, average.

@@ -1,60 +1,57 @@
-"""Random changes to training images, as pure functions of a seed."""
+"""The augmentation settings of a recipe, and the views of an image that they give; all randomness follows a seed."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from kerascnn.data.augment import color, crops, mixup
+from kerascnn.data.augment import color, crops
 from kerascnn.data.augment.crops import CropWindow, Resize
-from kerascnn.data.augment.rand_augment import GREATEST_MAGNITUDE, rand_augmented
-from kerascnn.data.pipeline.reduced_decode import Reduction
+from kerascnn.data.augment.rand_augment import MAX_MAGNITUDE, rand_augment
+from kerascnn.data.pipeline.decode import Reduction
 from kerascnn.errors import InputError
+from kerascnn.lazy_tensorflow import tf
 
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-Range = tuple[float, float]
+FloatRange = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to a training image, in this order.
+    """Random changes to training images, applied in this order.
 
     Attributes:
-        crop_area: least and greatest share of the image's area that a random crop keeps before it is
-            resized (GoogLeNet, section 6: 8 % to 100 %); None keeps the evaluation crop.
-        crop_aspect: least and greatest width over height of that crop.
-        shorter_side: least and greatest length in pixels that the shorter side is resized to before a crop of the
-            image size is cut at random (AlexNet: 256 and 256; VGG: 256 and 512; ResNet: 256 and 480), instead of
-            `crop_area`.
-        resize: how such crops are brought to size. "bilinear" weighs the nearest four pixels where a crop is less
-            than twice the image size, which hardly aliases, and averages all beyond; JPEG files far larger than any
-            crop needs are reduced while they are decoded. "antialias" weighs all pixels in every case, and takes
-            more than twice as long.
-        pad: zeros, in pixels, around the resized image, of which a window of its size is cut at random (ResNet
-            on CIFAR, section 4.2: 4).
+        scale: least and greatest share of the image's area that a random crop covers before it is resized
+            (GoogLeNet, section 6: 8 % to 100 %); None keeps the evaluation crop.
+        ratio: least and greatest width over height of that crop.
+        resize_range: least and greatest length in pixels that the shorter side is resized to before a crop of the
+            image size is cut at random (AlexNet: 256 and 256; VGG: 256 and 512; ResNet: 256 and 480). It excludes
+            `scale`.
+        resize: how crops are resized. "bilinear" interpolates between four pixels where a crop is less than twice the
+            image size, which hardly aliases, and averages all pixels of larger crops; JPEG files far larger than any
+            crop needs are reduced while they are decoded. "antialias" weights all pixels in every case and takes more
+            than twice as long.
+        pad: zeros, in pixels, around the resized image, from which a window of its size is cut at random (ResNet on
+            CIFAR, section 4.2: 4).
         flip: whether half of the images are mirrored left to right.
         rand_augment: how many operations RandAugment applies.
         rand_augment_magnitude: how strongly, from 0 to 30.
-        brightness, contrast, saturation: how far the factors of these go from 1.
-        hue: how far the hue turns, as a share of the colour circle, at most 0.5.
-        pca_noise: standard deviation of the noise along the principal components of colour (AlexNet, section 4.1:
+        brightness, contrast, saturation: how far their factors go from 1.
+        hue: largest rotation of the hue, as a share of the color circle, at most 0.5.
+        pca_lighting: standard deviation of the noise along the principal components of color (AlexNet, section 4.1:
             0.1).
-        erase: share of the images of which a rectangle becomes noise.
-        erase_area: least and greatest share of the image that it takes.
-        erase_aspect: its least and greatest height over width.
+        random_erasing: share of the images in which a rectangle becomes noise.
+        erasing_scale: least and greatest share of the image that the rectangle covers.
+        erasing_ratio: least and greatest height over width of the rectangle.
         mixup: alpha of Mixup, over batches; 0 for none.
-        cutmix: alpha of CutMix, over batches; 0 for none. With both, a throw decides for each batch.
+        cutmix: alpha of CutMix, over batches; 0 for none. With both, each batch gets one of them at random.
 
     Raises:
-        InputError: a value outside its range, or two kinds of crops.
+        InputError: a value is outside its range, or both `scale` and `resize_range` are given.
     """
 
-    crop_area: Range | None = None
-    crop_aspect: Range = (3 / 4, 4 / 3)
-    shorter_side: tuple[int, int] | None = None
+    scale: FloatRange | None = None
+    ratio: FloatRange = (3 / 4, 4 / 3)
+    resize_range: tuple[int, int] | None = None
     resize: Resize = "bilinear"
     pad: int = 0
     flip: bool = False
@@ -64,27 +61,27 @@ class Augmentation:
     contrast: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
-    pca_noise: float = 0.0
-    erase: float = 0.0
-    erase_area: Range = (0.02, 0.33)
-    erase_aspect: Range = (0.3, 10 / 3)
+    pca_lighting: float = 0.0
+    random_erasing: float = 0.0
+    erasing_scale: FloatRange = (0.02, 0.33)
+    erasing_ratio: FloatRange = (0.3, 10 / 3)
     mixup: float = 0.0
     cutmix: float = 0.0
 
     def __post_init__(self):
-        if self.crop_area and self.shorter_side:
-            raise InputError("augmentation cuts crops by crop_area or by shorter_side, not by both.")
+        if self.scale and self.resize_range:
+            raise InputError("augmentation.scale and augmentation.resize_range exclude each other; set one of them.")
         if self.resize not in ("bilinear", "antialias"):
             raise InputError(f"augmentation.resize must be 'bilinear' or 'antialias', not '{self.resize}'.")
-        for name, greatest in LIMITS.items():
+        for name, greatest in MAXIMA.items():
             value = getattr(self, name)
             if not 0 <= value <= greatest:
-                bound = f"from 0 to {greatest:g}" if greatest < float("inf") else "at least 0"
+                bound = f"from 0 to {greatest:g}" if greatest < math.inf else "at least 0"
                 raise InputError(f"augmentation.{name} must be {bound}, not {value}.")
-        for name, greatest in RANGE_LIMITS.items():
+        for name, greatest in RANGE_MAXIMA.items():
             value = getattr(self, name)
             if value is not None and not 0 < value[0] <= value[1] <= greatest:
-                bound = f", the greater at most {greatest:g}" if greatest < float("inf") else ""
+                bound = f", the greater at most {greatest:g}" if greatest < math.inf else ""
                 raise InputError(f"augmentation.{name} must be two numbers above 0 in order{bound}, not {value}.")
 
     @property
@@ -93,31 +90,20 @@ class Augmentation:
         return bool(self.mixup or self.cutmix)
 
 
-UNBOUNDED = float("inf")
-LIMITS = {
-    "pad": UNBOUNDED,
-    "rand_augment": UNBOUNDED,
-    "rand_augment_magnitude": GREATEST_MAGNITUDE,
-    "brightness": 1.0,
-    "contrast": 1.0,
-    "saturation": 1.0,
+MAXIMA = {
+    **dict.fromkeys(("pad", "rand_augment", "pca_lighting", "mixup", "cutmix"), math.inf),
+    **dict.fromkeys(("brightness", "contrast", "saturation", "random_erasing"), 1.0),
+    "rand_augment_magnitude": MAX_MAGNITUDE,
     "hue": 0.5,
-    "pca_noise": UNBOUNDED,
-    "erase": 1.0,
-    "mixup": UNBOUNDED,
-    "cutmix": UNBOUNDED,
 }
-RANGE_LIMITS = {
-    "crop_area": 1.0,
-    "crop_aspect": UNBOUNDED,
-    "shorter_side": UNBOUNDED,
-    "erase_area": 1.0,
-    "erase_aspect": UNBOUNDED,
+RANGE_MAXIMA = {
+    **dict.fromkeys(("scale", "erasing_scale"), 1.0),
+    **dict.fromkeys(("ratio", "resize_range", "erasing_ratio"), math.inf),
 }
 
 
 def evaluation_view(image: tf.Tensor, size: int, crop_fraction: float) -> tf.Tensor:
-    """The view of an image that evaluation and prediction use: shorter side resized, centre cut out.
+    """The view of an image that evaluation and prediction use: shorter side resized, center cut out.
 
     Args:
         image: uint8 or float (height, width, 3) in [0, 255].
@@ -127,49 +113,29 @@ def evaluation_view(image: tf.Tensor, size: int, crop_fraction: float) -> tf.Ten
     Returns:
         float32 (size, size, 3) in [0, 255].
     """
-    import tensorflow as tf
-
     height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
-    scale = round(size / crop_fraction) / tf.minimum(height, width)
-    new_size = tf.maximum(tf.cast(tf.round([height * scale, width * scale]), tf.int32), size)
+    factor = round(size / crop_fraction) / tf.minimum(height, width)
+    new_size = tf.maximum(tf.cast(tf.round([height * factor, width * factor]), tf.int32), size)
     image = tf.image.resize(image, new_size, antialias=True)
     top, left = tf.unstack((new_size - size) // 2)
     image = image[top : top + size, left : left + size]
     return tf.ensure_shape(tf.clip_by_value(image, 0.0, 255.0), (size, size, 3))
 
 
-def training_view(
-    image: tf.Tensor, size: int, crop_fraction: float, augmentation: Augmentation, seed: tf.Tensor
-) -> tf.Tensor:
-    """A random view of an image.
-
-    Args:
-        image, size, crop_fraction: as for `evaluation_view`.
-        augmentation: what may be done.
-        seed: int32 (2,); the same seed gives the same view.
-
-    Returns:
-        float32 (size, size, 3) in [0, 255].
-    """
-    import tensorflow as tf
-
-    window = training_window(tf.shape(image)[:2], size, augmentation, seed)
-    crop = image if window is None else crops.cut(image, window)
-    return view_of_crop(crop, size, crop_fraction, augmentation, seed)
-
-
 def training_window(shape: tf.Tensor, size: int, augmentation: Augmentation, seed: tf.Tensor) -> CropWindow | None:
-    """The part of an image that `training_view` looks at, or None for all of it.
+    """The part of an image that a training view shows, or None for all of it.
 
     Args:
         shape: int32 (2,), the image's height and width.
-        size, augmentation, seed: as for `training_view`.
+        size: height and width of the view in pixels.
+        augmentation: the random changes.
+        seed: int32 (2,).
     """
     seed = _seeds(seed)[0]
-    if augmentation.crop_area:
-        return crops.area_window(shape, augmentation.crop_area, augmentation.crop_aspect, seed)
-    if augmentation.shorter_side:
-        return crops.scaled_window(shape, size, augmentation.shorter_side, seed)
+    if augmentation.scale:
+        return crops.area_window(shape, augmentation.scale, augmentation.ratio, seed)
+    if augmentation.resize_range:
+        return crops.scaled_window(shape, size, augmentation.resize_range, seed)
     return None
 
 
@@ -177,68 +143,51 @@ def reduction_for(augmentation: Augmentation, size: int) -> Reduction | None:
     """How far images may be reduced before `training_window` is chosen, or None for not at all."""
     if augmentation.resize == "antialias":
         return None
-    if augmentation.crop_area:
-        narrowest = min(augmentation.crop_aspect[0], 1 / augmentation.crop_aspect[1])
-        return Reduction(size, share_of_area=math.sqrt(augmentation.crop_area[0] * narrowest))
-    if augmentation.shorter_side:
-        return Reduction(size, share_of_side=size / augmentation.shorter_side[1])
+    if augmentation.scale:
+        narrowest = min(augmentation.ratio[0], 1 / augmentation.ratio[1])
+        return Reduction(size, share_of_area=math.sqrt(augmentation.scale[0] * narrowest))
+    if augmentation.resize_range:
+        return Reduction(size, share_of_side=size / augmentation.resize_range[1])
     return None
 
 
 def view_of_crop(
     crop: tf.Tensor, size: int, crop_fraction: float, augmentation: Augmentation, seed: tf.Tensor
 ) -> tf.Tensor:
-    """What `training_view` makes of the pixels inside `training_window`.
+    """A random view of an image, from the pixels inside its `training_window`.
 
     Args:
         crop: uint8 or float (height, width, 3) in [0, 255].
-        size, crop_fraction, augmentation, seed: as for `training_view`.
-    """
-    import tensorflow as tf
+        size, crop_fraction: as in `evaluation_view`.
+        augmentation: the random changes.
+        seed: int32 (2,), that of the window; the same seed gives the same view.
 
-    _, pad_seed, flip_seed, policy_seed, jitter_seed, noise_seed, erase_seed = _seeds(seed)
-    if augmentation.crop_area or augmentation.shorter_side:
+    Returns:
+        float32 (size, size, 3) in [0, 255].
+    """
+    _, pad_seed, flip_seed, policy_seed, jitter_seed, noise_seed, erasing_seed = _seeds(seed)
+    if augmentation.scale or augmentation.resize_range:
         image = crops.resized(crop, size, augmentation.resize)
     else:
         image = evaluation_view(crop, size, crop_fraction)
     if augmentation.pad:
-        around = [[augmentation.pad, augmentation.pad]] * 2 + [[0, 0]]
-        image = tf.image.stateless_random_crop(tf.pad(image, around), (size, size, 3), pad_seed)
+        padding = [[augmentation.pad, augmentation.pad]] * 2 + [[0, 0]]
+        image = tf.image.stateless_random_crop(tf.pad(image, padding), (size, size, 3), pad_seed)
     if augmentation.flip:
         image = tf.image.stateless_random_flip_left_right(image, flip_seed)
     if augmentation.rand_augment:
-        image = rand_augmented(image, augmentation.rand_augment, augmentation.rand_augment_magnitude, policy_seed)
+        image = rand_augment(image, augmentation.rand_augment, augmentation.rand_augment_magnitude, policy_seed)
     jitter = (augmentation.brightness, augmentation.contrast, augmentation.saturation, augmentation.hue)
     if any(jitter):
-        image = color.jittered(image, jitter, jitter_seed)
-    if augmentation.pca_noise:
-        image = color.pca_noise(image, augmentation.pca_noise, noise_seed)
-    if augmentation.erase:
-        image = crops.erased(image, augmentation.erase, augmentation.erase_area, augmentation.erase_aspect, erase_seed)
+        image = color.color_jitter(image, jitter, jitter_seed)
+    if augmentation.pca_lighting:
+        image = color.pca_lighting(image, augmentation.pca_lighting, noise_seed)
+    if augmentation.random_erasing:
+        ranges = augmentation.erasing_scale, augmentation.erasing_ratio
+        image = crops.random_erasing(image, augmentation.random_erasing, *ranges, erasing_seed)
     return image
 
 
-def mixed_batch(
-    images: tf.Tensor, others: tuple[tf.Tensor, ...], augmentation: Augmentation, seed: tf.Tensor
-) -> tuple[tf.Tensor, ...]:
-    """What the augmentation does to a whole batch: Mixup, CutMix or nothing.
-
-    Args:
-        images: float32 (batch, size, size, 3).
-        others: one-hot labels (batch, classes), weights (batch,).
-        augmentation: what may be done.
-        seed: int32 (2,); the same seed gives the same batch.
-
-    Returns:
-        The images, then the others.
-    """
-    if not augmentation.mixes:
-        return images, *others
-    return mixup.mixed(images, others, mixup=augmentation.mixup, cutmix=augmentation.cutmix, seed=seed)
-
-
 def _seeds(seed: tf.Tensor) -> list[tf.Tensor]:
-    """A seed a step, in the order of the steps; more can be added at the end without changing the first."""
-    import tensorflow as tf
-
+    """One seed per step, in the order of the steps; a step appended at the end leaves the other seeds unchanged."""
     return tf.unstack(tf.random.split(seed, 7))

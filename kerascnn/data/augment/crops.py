@@ -1,15 +1,14 @@
-"""Where a view of an image lies in it, and how it is brought to its size."""
+"""Random crops, their resizing, and random erasing; shapes are int32 (height, width), seeds int32 (2,)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-if TYPE_CHECKING:
-    import tensorflow as tf
+from kerascnn.lazy_tensorflow import tf
 
 Resize = Literal["bilinear", "antialias"]
 
-# Shapes that random erasing tries before it leaves an image as it is.
+# Shapes that random erasing tries before it leaves an image unchanged.
 ATTEMPTS = 10
 
 
@@ -26,46 +25,42 @@ class CropWindow(NamedTuple):
 
 
 def area_window(
-    shape: tf.Tensor, area: tuple[float, float], aspect: tuple[float, float], seed: tf.Tensor
+    shape: tf.Tensor, scale: tuple[float, float], ratio: tuple[float, float], seed: tf.Tensor
 ) -> CropWindow:
     """A window of random area and aspect ratio (GoogLeNet, section 6).
 
     Args:
-        shape: int32 (2,), the image's height and width.
-        area: least and greatest share of the image's area.
-        aspect: least and greatest width over height.
-        seed: int32 (2,).
+        shape: of the image.
+        scale: least and greatest share of the image's area.
+        ratio: least and greatest width over height.
+        seed: of the window.
     """
-    import tensorflow as tf
-
     begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
         tf.concat([shape, [3]], axis=0),
         bounding_boxes=tf.zeros((1, 0, 4)),
         seed=seed,
-        area_range=area,
-        aspect_ratio_range=aspect,
+        area_range=scale,
+        aspect_ratio_range=ratio,
         max_attempts=10,
         use_image_if_no_bounding_boxes=True,
     )
     return CropWindow(begin[:2], extent[:2])
 
 
-def scaled_window(shape: tf.Tensor, size: int, shorter_side: tuple[int, int], seed: tf.Tensor) -> CropWindow:
-    """The window that a random crop comes from when the shorter side is resized first.
+def scaled_window(shape: tf.Tensor, size: int, resize_range: tuple[int, int], seed: tf.Tensor) -> CropWindow:
+    """The window of a random crop from an image whose shorter side is resized first.
 
-    Cutting before resizing gives the same crop, but for its place, which is in whole pixels of the image instead of
-    the resized one, and spares reading and resizing what is cut away.
+    Cropping before resizing gives the same crop, except that its position is in whole pixels of the image instead of
+    the resized image. It avoids decoding and resizing pixels that are cut away.
 
     Args:
-        shape: int32 (2,), the image's height and width.
+        shape: of the image.
         size: height and width of the crop in the resized image.
-        shorter_side: least and greatest length that the shorter side is resized to, at least `size`.
-        seed: int32 (2,).
+        resize_range: least and greatest length that the shorter side is resized to, at least `size`.
+        seed: of the window.
     """
-    import tensorflow as tf
-
-    least, greatest = shorter_side
-    # One draw for all three: at thousands of images a second every operation counts.
+    least, greatest = resize_range
+    # One draw for all three: at thousands of images per second every operation counts.
     drawn = tf.random.stateless_uniform((3,), seed)
     length = tf.minimum(tf.floor(least + drawn[0] * (greatest + 1 - least)), greatest)
     side = tf.maximum(tf.round(tf.cast(tf.reduce_min(shape), tf.float32) * size / length), 1.0)
@@ -76,80 +71,54 @@ def scaled_window(shape: tf.Tensor, size: int, shorter_side: tuple[int, int], se
 
 def cut(image: tf.Tensor, window: CropWindow) -> tf.Tensor:
     """The pixels of a (height, width, 3) image inside a window."""
-    import tensorflow as tf
-
-    begin, extent = tf.concat([window.begin, [0]], axis=0), tf.concat([window.extent, [3]], axis=0)
-    return tf.slice(image, begin, extent)
+    return tf.slice(image, tf.concat([window.begin, [0]], axis=0), tf.concat([window.extent, [3]], axis=0))
 
 
 def resized(image: tf.Tensor, size: int, resize: Resize) -> tf.Tensor:
-    """An image brought to `size` x `size`.
+    """A uint8 or float (height, width, 3) image, resized to float32 (size, size, 3) in [0, 255].
 
-    Args:
-        image: uint8 or float (height, width, 3) in [0, 255].
-        size: height and width of the result in pixels.
-        resize: see `kerascnn.data.Augmentation`.
-
-    Returns:
-        float32 (size, size, 3) in [0, 255].
+    `resize` is that of `kerascnn.data.Augmentation`.
     """
-    import tensorflow as tf
-
     if resize == "antialias":
-        return _antialiased(image, size)
-    # Means of pixels do not leave the range, so there is nothing to clip.
-    image = tf.cond(
-        tf.reduce_all(tf.shape(image)[:2] < 2 * size),
-        lambda: _interpolated(image, size),
-        lambda: tf.raw_ops.ResizeArea(images=image[None], size=(size, size))[0],
-    )
+        image = tf.clip_by_value(tf.image.resize(image, (size, size), antialias=True), 0.0, 255.0)
+    else:
+        # Means of pixels stay in the range. The bilinear kernel is a third faster on floats than on integers.
+        image = tf.cond(
+            tf.reduce_all(tf.shape(image)[:2] < 2 * size),
+            lambda: tf.raw_ops.ResizeBilinear(
+                images=tf.cast(image, tf.float32)[None], size=(size, size), half_pixel_centers=True
+            )[0],
+            lambda: tf.raw_ops.ResizeArea(images=image[None], size=(size, size))[0],
+        )
     return tf.ensure_shape(image, (size, size, 3))
 
 
-def _interpolated(image: tf.Tensor, size: int) -> tf.Tensor:
-    import tensorflow as tf
-
-    # The kernel takes half as long again for integers.
-    image = tf.cast(image, tf.float32)
-    return tf.raw_ops.ResizeBilinear(images=image[None], size=(size, size), half_pixel_centers=True)[0]
-
-
-def _antialiased(image: tf.Tensor, size: int) -> tf.Tensor:
-    import tensorflow as tf
-
-    image = tf.image.resize(image, (size, size), antialias=True)
-    return tf.ensure_shape(tf.clip_by_value(image, 0.0, 255.0), (size, size, 3))
-
-
-def erased(
-    image: tf.Tensor, share: float, area: tuple[float, float], aspect: tuple[float, float], seed: tf.Tensor
+def random_erasing(
+    image: tf.Tensor, share: float, scale: tuple[float, float], ratio: tuple[float, float], seed: tf.Tensor
 ) -> tf.Tensor:
     """Random erasing (Zhong et al. 2017, algorithm 1, RE-R): a rectangle becomes noise.
 
     Args:
         image: float32 (size, size, 3) in [0, 255].
         share: of the images that lose a rectangle.
-        area: the rectangle's least and greatest share of the image.
-        aspect: its least and greatest height over width, drawn on a logarithmic scale.
-        seed: int32 (2,).
+        scale: the rectangle's least and greatest share of the image.
+        ratio: its least and greatest height over width, drawn on a logarithmic scale.
+        seed: of the rectangle and the noise.
     """
-    import tensorflow as tf
-
-    shape_seed, place_seed, noise_seed, chance_seed = tf.unstack(tf.random.split(seed, 4))
+    shape_seed, position_seed, noise_seed, chance_seed = tf.unstack(tf.random.split(seed, 4))
     sides = tf.cast(tf.shape(image)[:2], tf.float32)
     total = sides[0] * sides[1]
     drawn = tf.random.stateless_uniform((ATTEMPTS, 2), shape_seed)
-    areas = total * (area[0] + drawn[:, 0] * (area[1] - area[0]))
-    aspects = tf.exp(tf.math.log(aspect[0]) + drawn[:, 1] * tf.math.log(aspect[1] / aspect[0]))
-    extents = tf.round(tf.stack([tf.sqrt(areas * aspects), tf.sqrt(areas / aspects)], axis=1))
+    areas = total * (scale[0] + drawn[:, 0] * (scale[1] - scale[0]))
+    ratios = tf.exp(tf.math.log(ratio[0]) + drawn[:, 1] * tf.math.log(ratio[1] / ratio[0]))
+    extents = tf.round(tf.stack([tf.sqrt(areas * ratios), tf.sqrt(areas / ratios)], axis=1))
     shares = tf.reduce_prod(extents, axis=1) / total
-    fits = tf.reduce_all(extents <= sides, axis=1) & (shares >= area[0]) & (shares <= area[1])
+    fits = tf.reduce_all(extents <= sides, axis=1) & (shares >= scale[0]) & (shares <= scale[1])
     extent = extents[tf.argmax(fits)]
-    begin = tf.floor(tf.random.stateless_uniform((2,), place_seed) * (sides - extent + 1))
+    begin = tf.floor(tf.random.stateless_uniform((2,), position_seed) * (sides - extent + 1))
     chosen = (tf.random.stateless_uniform((), chance_seed) < share) & tf.reduce_any(fits)
-    inside = [
-        (tf.range(side) >= first) & (tf.range(side) < first + length)
-        for side, first, length in zip(tf.unstack(sides), tf.unstack(begin), tf.unstack(extent), strict=True)
-    ]
-    mask = (inside[0][:, None] & inside[1][None, :] & chosen)[..., None]
+    rows, columns = (
+        (tf.range(sides[axis]) >= begin[axis]) & (tf.range(sides[axis]) < begin[axis] + extent[axis]) for axis in (0, 1)
+    )
+    mask = (rows[:, None] & columns[None, :] & chosen)[..., None]
     return tf.where(mask, tf.floor(tf.random.stateless_uniform(tf.shape(image), noise_seed, 0, 256)), image)

@@ -1,58 +1,45 @@
-"""Batches of images mixed with themselves: Mixup and CutMix."""
+"""Mixup and CutMix: each image of a batch is mixed with its partner, the one as far from the batch's other end."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import tensorflow as tf
+from kerascnn.lazy_tensorflow import tf
 
 
-def shares_of(values: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
-    """`shares` of each value and the rest of that of its partner, the batch from its end.
-
-    Args:
-        values: float32 (batch, ...).
-        shares: float32 (batch,) in [0, 1].
-    """
-    import tensorflow as tf
-
+def interpolate(values: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
+    """`shares`, float32 (batch,) in [0, 1], of each of float32 (batch, ...) values plus the rest of its partner's."""
     shares = tf.reshape(shares, [-1] + [1] * (len(values.shape) - 1))
     return shares * values + (1.0 - shares) * values[::-1]
 
 
-def cut_in(images: tf.Tensor, shares: tf.Tensor, centres: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Pastes a rectangle of the partner, the batch from its end, into each image (CutMix, section 3.1).
+def paste(images: tf.Tensor, shares: tf.Tensor, centers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Pastes a rectangle of the partner into each image (CutMix, section 3.1).
 
     Args:
         images: float32 (batch, height, width, 3).
-        shares: float32 (batch,), what is to be kept of each image; the rectangle has the image's proportions
-            and 1 - share of its area, less what lies outside.
-        centres: float32 (batch, 2) in [0, 1), the rectangle's centre over height and width.
+        shares: float32 (batch,), the share of each image that stays; the rectangle has the image's proportions and
+            1 - share of its area, less what lies outside.
+        centers: float32 (batch, 2) in [0, 1), the rectangle's center over height and width.
 
     Returns:
-        The images, and float32 (batch,), what was kept of each, counted in pixels.
+        The images, and float32 (batch,), the share of each image that stayed, counted in pixels.
     """
-    import tensorflow as tf
-
     masks = []
     for axis in (0, 1):
         length = images.shape[1 + axis]
         half = length * tf.sqrt(1.0 - shares) / 2.0
-        centre = tf.floor(centres[:, axis] * length)
-        first, last = tf.round(centre - half), tf.round(centre + half)
-        places = tf.range(length, dtype=tf.float32)[None]
-        masks.append((places >= first[:, None]) & (places < last[:, None]))
+        center = tf.floor(centers[:, axis] * length)
+        first, last = tf.round(center - half), tf.round(center + half)
+        positions = tf.range(length, dtype=tf.float32)[None]
+        masks.append((positions >= first[:, None]) & (positions < last[:, None]))
     pasted = masks[0][:, :, None] & masks[1][:, None, :]
-    kept = 1.0 - tf.reduce_mean(tf.cast(pasted, tf.float32), axis=(1, 2))
-    return tf.where(pasted[..., None], images[::-1], images), kept
+    remaining = 1.0 - tf.reduce_mean(tf.cast(pasted, tf.float32), axis=(1, 2))
+    return tf.where(pasted[..., None], images[::-1], images), remaining
 
 
 def beta(count: tf.Tensor, alpha: float, seed: tf.Tensor) -> tf.Tensor:
     """float32 (count,) drawn from Beta(alpha, alpha)."""
-    import tensorflow as tf
-
     # In float64, where the small gammas of a small alpha do not vanish.
     gammas = tf.random.stateless_gamma(tf.stack([count, 2]), seed, tf.constant(alpha, tf.float64), dtype=tf.float64)
     return tf.cast(gammas[:, 0] / tf.reduce_sum(gammas, axis=1), tf.float32)
@@ -61,13 +48,13 @@ def beta(count: tf.Tensor, alpha: float, seed: tf.Tensor) -> tf.Tensor:
 def mixed(
     images: tf.Tensor, others: Sequence[tf.Tensor], *, mixup: float, cutmix: float, seed: tf.Tensor
 ) -> tuple[tf.Tensor, ...]:
-    """A batch with each image mixed with its partner, the batch from its end; shares are drawn an image.
+    """A batch with each image mixed with its partner, in shares drawn per image.
 
-    Where both kinds are given, a throw decides for the batch.
+    With both kinds, each batch gets one of them at random.
 
     Args:
         images: float32 (batch, height, width, 3).
-        others: what is mixed in the images' shares: one-hot labels (batch, classes), weights (batch,).
+        others: values mixed in the images' shares: one-hot labels (batch, classes), weights (batch,).
         mixup: alpha of Mixup (Zhang et al. 2018, section 2); 0 for none.
         cutmix: alpha of CutMix (Yun et al. 2019, section 3.1); 0 for none.
         seed: int32 (2,).
@@ -75,21 +62,19 @@ def mixed(
     Returns:
         The images, then the others.
     """
-    import tensorflow as tf
-
-    share_seed, centre_seed, throw_seed = tf.unstack(tf.random.split(seed, 3))
+    share_seed, center_seed, choice_seed = tf.unstack(tf.random.split(seed, 3))
     count = tf.shape(images)[0]
 
     def by_mixup():
         shares = beta(count, mixup, share_seed)
-        return shares_of(images, shares), shares
+        return interpolate(images, shares), shares
 
     def by_cutmix():
-        centres = tf.random.stateless_uniform(tf.stack([count, 2]), centre_seed)
-        return cut_in(images, beta(count, cutmix, share_seed), centres)
+        centers = tf.random.stateless_uniform(tf.stack([count, 2]), center_seed)
+        return paste(images, beta(count, cutmix, share_seed), centers)
 
     if mixup and cutmix:
-        images, kept = tf.cond(tf.random.stateless_uniform((), throw_seed) < 0.5, by_mixup, by_cutmix)
+        images, shares = tf.cond(tf.random.stateless_uniform((), choice_seed) < 0.5, by_mixup, by_cutmix)
     else:
-        images, kept = by_mixup() if mixup else by_cutmix()
-    return images, *(shares_of(values, kept) for values in others)
+        images, shares = by_mixup() if mixup else by_cutmix()
+    return images, *(interpolate(values, shares) for values in others)

@@ -1,7 +1,7 @@
-"""Decoded images kept in memory or on disk, for data that are read many times.
+"""A cache of decoded images in memory or on disk, for data that are read many times.
 
-The pixels of all images lie one after the other in one tensor, which on disk is a file mapped into memory:
-what is looked at is read once and stays as long as the system has room for it.
+The pixels of all images form one flat tensor. On disk it is a memory-mapped file: pixels are read once and stay in
+memory as long as the system has room for them.
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ import numpy as np
 
 from kerascnn.data.augment.crops import CropWindow
 from kerascnn.data.dataset import ArrayExamples, DataSet, Examples, FileExamples
-from kerascnn.data.pipeline.decode import TRANSFORM, Read, reader, whole
-from kerascnn.data.pipeline.reduced_decode import Reduction
+from kerascnn.data.pipeline.decode import TRANSFORM, Read, Reduction, reader, whole
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
 from kerascnn.files.cache_folder import cache_folder
+from kerascnn.lazy_tensorflow import tf
 
 Cache = Literal["none", "memory", "disk"]
 
-# The share of the machine's memory that images may take.
+# The share of the machine's memory that cached images may take.
 MEMORY_SHARE = 0.5
 
-# Of tensors in memory, in bytes; kernels that are given others crash.
+# Of tensors in memory, in bytes; kernels crash on others.
 ALIGNMENT = 64
 
 
 def cached_reader(
     examples: Examples, cache: Cache, folder: Path | None = None, reduction: Reduction | None = None
 ) -> Read:
-    """How the images are read, after a first reading of all that keeps their pixels.
+    """A function that reads images from a cache, which is filled first.
 
-    The pixels are those that `reading.reader` gives. Images that are arrays are in memory anyway.
+    The pixels are those of `kerascnn.data.pipeline.decode.reader`. Images that are arrays are in memory already.
 
     Args:
-        examples: what to read.
+        examples: the images to read.
         cache: "none", "memory", or "disk".
-        folder: where the file of a "disk" cache is kept, to be found again by the next training on these files.
-        reduction: as for `reading.reader`; the images are kept reduced.
+        folder: of the files of a "disk" cache, which the next training on the same images finds again.
+        reduction: see `kerascnn.data.pipeline.decode.reader`; reduced images are cached reduced.
 
     Raises:
-        InputError: another `cache`, no folder for one on disk, or no room.
+        InputError: an unknown `cache`, no folder for a cache on disk, or no room.
     """
     if cache not in ("none", "memory", "disk"):
         raise InputError(f"cache must be 'none', 'memory' or 'disk', not '{cache}'.")
@@ -53,12 +53,12 @@ def cached_reader(
     if cache == "memory":
         return _flat_reader(*_in_memory(examples, reduction))
     if folder is None:
-        raise InputError("cache 'disk' needs a cache_folder to keep the images in.")
+        raise InputError("cache 'disk' needs a cache_folder for the images.")
     return _flat_reader(*_on_disk(examples, reduction, Path(folder)))
 
 
 def images_folder(data: DataSet) -> Path:
-    """Where the images of a data set are kept on disk: with it where it is temporary, else in the user's cache."""
+    """The folder for a data set's cached images: in its workspace if it is temporary, else in the user's cache."""
     if data.workspace:
         return Path(data.workspace.name) / ".kerascnn-images"
     return cache_folder() / "images"
@@ -66,8 +66,6 @@ def images_folder(data: DataSet) -> Path:
 
 def _images(examples: Examples, reduction: Reduction | None):
     """The decoded images in order, as arrays."""
-    import tensorflow as tf
-
     read = reader(examples, reduction)
     numbers = tf.data.Dataset.range(len(examples))
     images = numbers.map(lambda n: read(tf.cast(n, tf.int32), whole), num_parallel_calls=tf.data.AUTOTUNE)
@@ -76,13 +74,15 @@ def _images(examples: Examples, reduction: Reduction | None):
 
 def _in_memory(examples: Examples, reduction: Reduction | None) -> tuple[np.ndarray, np.ndarray]:
     room = int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
-    pixels = _aligned(room)
+    # Aligned for TensorFlow's kernels; the array takes no memory until it is written to.
+    pixels = np.empty(room + ALIGNMENT, np.uint8)
+    pixels = pixels[-pixels.ctypes.data % ALIGNMENT :][:room]
     shapes, end = [], 0
     for image in _images(examples, reduction):
         if end + image.size > room:
             raise InputError(
                 f"cache 'memory' is full after {len(shapes)} of {len(examples)} images, {room / 1e9:.1f} GB; "
-                "take 'disk' or 'none'."
+                "use 'disk' or 'none'."
             )
         pixels[end : end + image.size] = image.reshape(-1)
         end += image.size
@@ -90,18 +90,11 @@ def _in_memory(examples: Examples, reduction: Reduction | None) -> tuple[np.ndar
     return pixels[:end], np.array(shapes, np.int32)
 
 
-def _aligned(size: int) -> np.ndarray:
-    """Bytes that begin where TensorFlow's kernels expect it; they take no memory before they are written to."""
-    pixels = np.empty(size + ALIGNMENT, np.uint8)
-    first = -pixels.ctypes.data % ALIGNMENT
-    return pixels[first : first + size]
-
-
 def _on_disk(examples: Examples, reduction: Reduction | None, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     name = _fingerprint(examples, reduction)
     pixels_file, shapes_file = folder / f"{name}.pixels", folder / f"{name}.npy"
     try:
-        # The shapes are written last, so where they are the pixels are whole.
+        # The shapes are written last: if they exist, the pixels are complete.
         if not shapes_file.exists():
             shapes = []
             with atomic_write(pixels_file) as file:
@@ -110,10 +103,10 @@ def _on_disk(examples: Examples, reduction: Reduction | None, folder: Path) -> t
                     shapes.append(image.shape[:2])
             with atomic_write(shapes_file) as file:
                 np.save(file, np.array(shapes, np.int32))
-        # Copy on write, because TensorFlow takes no arrays that cannot be written to.
+        # Copy on write, because TensorFlow takes no read-only arrays.
         return np.memmap(pixels_file, np.uint8, "c"), np.load(shapes_file)
     except OSError as error:
-        raise InputError(f"the images cannot be kept in {folder}: {error.strerror or error}.") from None
+        raise InputError(f"the images cannot be cached in {folder}: {error.strerror or error}.") from None
 
 
 def _fingerprint(examples: Examples, reduction: Reduction | None) -> str:
@@ -129,8 +122,6 @@ def _fingerprint(examples: Examples, reduction: Reduction | None) -> str:
 
 
 def _flat_reader(pixels: np.ndarray, shapes: np.ndarray) -> Read:
-    import tensorflow as tf
-
     flat = tf.experimental.dlpack.from_dlpack(pixels.__dlpack__())
     ends = np.cumsum(shapes.astype(np.int64).prod(axis=1) * 3)
     starts = tf.constant(np.concatenate([[0], ends[:-1]]), tf.int64)

@@ -1,61 +1,78 @@
-"""From the number of an example to its pixels, inside a TensorFlow graph."""
+"""Reading the pixels of an example by its number, inside a TensorFlow graph; large JPEG files are decoded smaller."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from kerascnn.data.augment.crops import CropWindow, cut
 from kerascnn.data.dataset import ArrayExamples, Examples, FileExamples, RecordExamples
 from kerascnn.data.ingestion.image_formats import read_image
-from kerascnn.data.pipeline.reduced_decode import RATIOS, Reduction
+from kerascnn.lazy_tensorflow import tf
 
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-# From an image's height and width, int32 (2,), to the part of it that is wanted, or to None for all of it.
+# From an image's height and width, int32 (2,), to the part of it to read, or to None for all of it.
 ChooseWindow = Callable[["tf.Tensor"], CropWindow | None]
-# From an example's number and what is wanted of its image to uint8 (height, width, 3).
+# From an example's number and the part of its image to read, to uint8 (height, width, 3).
 Read = Callable[["tf.Tensor", ChooseWindow], "tf.Tensor"]
 
 # Exact, as Pillow's decoder. TensorFlow's default is up to four levels off and saves a fiftieth of an image's time.
 TRANSFORM = "INTEGER_ACCURATE"
+# libjpeg's reductions, which leave out high frequencies; an image decoded by one is ceil(side / ratio) pixels long.
+RATIOS = (1, 2, 4, 8)
+
+
+class Reduction(NamedTuple):
+    """How far an image can be reduced while every crop keeps at least as many pixels as its view.
+
+    It depends on the image and not on the crop that is drawn, so a cached image is the same for all crops.
+
+    Attributes:
+        size: height and width of the views in pixels.
+        share_of_area: the shortest side of any crop, over the square root of the image's area; or 0, and
+        share_of_side: the same, over the image's shorter side.
+    """
+
+    size: int
+    share_of_area: float = 0.0
+    share_of_side: float = 0.0
+
+    def step(self, shape: tf.Tensor) -> tf.Tensor:
+        """The int32 index into `RATIOS` for an image of int32 (height, width)."""
+        # At thousands of images per second every operation counts: these are five.
+        sides = tf.cast(shape, tf.float32)
+        if self.share_of_area:
+            length, limits = tf.reduce_prod(sides), [(self.size * ratio / self.share_of_area) ** 2 for ratio in RATIOS]
+        else:
+            length, limits = tf.reduce_min(sides), [self.size * ratio / self.share_of_side for ratio in RATIOS]
+        return tf.reduce_sum(tf.cast(length >= limits[1:], tf.int32))
 
 
 def whole(shape: tf.Tensor) -> None:
-    """The `ChooseWindow` that wants all of an image."""
+    """The `ChooseWindow` that reads all of an image."""
     return None
 
 
 def reader(examples: Examples, reduction: Reduction | None = None) -> Read:
-    """How the images of `examples` are read; of a plain JPEG file only the wanted part is decoded.
+    """A function that reads the images of `examples`; of a plain JPEG file it decodes only the chosen part.
 
-    The pixels are the same to the bit whichever part is wanted.
+    A part is bit-exact the same as that part of the whole image.
 
     Args:
-        examples: what to read.
-        reduction: how far plain JPEG files are reduced by their decoder; the part that is wanted is then one of the
-            reduced image. All others keep their size.
+        examples: the images to read.
+        reduction: how far plain JPEG files are reduced while they are decoded; parts are then parts of the reduced
+            image. All other images keep their size.
     """
     if isinstance(examples, ArrayExamples):
-        return _array_reader(examples)
+        images = tf.constant(examples.images)
+        return lambda index, choose: _part(images[index], choose)
     if isinstance(examples, RecordExamples):
         return _record_reader(examples, reduction)
     return _file_reader(examples, reduction)
 
 
-def _array_reader(examples: ArrayExamples) -> Read:
-    import tensorflow as tf
-
-    images = tf.constant(examples.images)
-    return lambda index, choose: _part(images[index], choose)
-
-
 def _file_reader(examples: FileExamples, reduction: Reduction | None) -> Read:
-    import tensorflow as tf
-
     # As bytes, because file names need not be valid text.
     paths = tf.constant([os.fsencode(path) for path in examples.paths])
     plain = tf.constant(examples.plain)
@@ -78,30 +95,22 @@ def _file_reader(examples: FileExamples, reduction: Reduction | None) -> Read:
 
 
 def _record_reader(examples: RecordExamples, reduction: Reduction | None) -> Read:
-    import tensorflow as tf
-
     shards = tf.constant([os.fsencode(path) for path in examples.shards])
     shard, offset = tf.constant(examples.shard, tf.int32), tf.constant(examples.offset, tf.int64)
     plain = tf.constant(examples.plain)
     features = {"image/encoded": tf.io.FixedLenFeature((), tf.string)}
+    types = {"output_types": [tf.string], "output_shapes": [()]}
 
     def read(index, choose):
-        # The only operation that reads a record at a given place; it checks the record's checksum.
-        record = tf.raw_ops.DatasetToSingleElement(
-            dataset=tf.raw_ops.TakeDataset(
-                input_dataset=tf.raw_ops.TFRecordDatasetV2(
-                    filenames=shards[shard[index]][None],
-                    compression_type="",
-                    buffer_size=tf.constant(0, tf.int64),
-                    byte_offsets=offset[index][None],
-                ),
-                count=tf.constant(1, tf.int64),
-                output_types=[tf.string],
-                output_shapes=[()],
-            ),
-            output_types=[tf.string],
-            output_shapes=[()],
-        )[0]
+        # The only operation that reads a record at a given offset; it checks the record's checksum.
+        records = tf.raw_ops.TFRecordDatasetV2(
+            filenames=shards[shard[index]][None],
+            compression_type="",
+            buffer_size=tf.constant(0, tf.int64),
+            byte_offsets=offset[index][None],
+        )
+        first = tf.raw_ops.TakeDataset(input_dataset=records, count=tf.constant(1, tf.int64), **types)
+        record = tf.raw_ops.DatasetToSingleElement(dataset=first, **types)[0]
         contents = tf.io.parse_single_example(record, features)["image/encoded"]
         return tf.cond(
             plain[index],
@@ -113,25 +122,19 @@ def _record_reader(examples: RecordExamples, reduction: Reduction | None) -> Rea
 
 
 def _part(image: tf.Tensor, choose: ChooseWindow) -> tf.Tensor:
-    import tensorflow as tf
-
     window = choose(tf.shape(image)[:2])
     return image if window is None else cut(image, window)
 
 
 def _jpeg(contents: tf.Tensor, choose: ChooseWindow, reduction: Reduction | None) -> tf.Tensor:
-    import tensorflow as tf
-
-    shape = tf.io.extract_jpeg_shape(contents)[:2]
-    if reduction is None:
-        step = None
-    else:
+    shape, step = tf.io.extract_jpeg_shape(contents)[:2], None
+    if reduction is not None:
         step = reduction.step(shape)
         shape = tf.bitwise.right_shift(shape - 1, step) + 1
     window = choose(shape)
     if window is None:
         return _decoded(contents, step)
-    # Colour is kept at half resolution and interpolated, for which the decoder needs the columns beside the window.
+    # Color is stored at half resolution and interpolated; the decoder needs the columns next to the window for that.
     left = tf.minimum(window.begin[1], 1)
     right = tf.minimum(shape[1] - window.begin[1] - window.extent[1], 1)
     columns = tf.stack([window.begin[1] - left, window.extent[1] + left + right])
@@ -140,8 +143,7 @@ def _jpeg(contents: tf.Tensor, choose: ChooseWindow, reduction: Reduction | None
 
 
 def _decoded(contents: tf.Tensor, step: tf.Tensor | None, area: tf.Tensor | None = None) -> tf.Tensor:
-    """A JPEG reduced by one of `RATIOS`, or not; of it top, left, height and width in `area`, or all."""
-    import tensorflow as tf
+    """A JPEG, reduced by the ratio at `step`; all of it, or the `area` of top, left, height and width."""
 
     def at(ratio: int) -> tf.Tensor:
         if area is None:

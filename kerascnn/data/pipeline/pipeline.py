@@ -1,30 +1,27 @@
-"""Examples to batches, by tf.data."""
+"""Batches for training and evaluation from the examples of a data set, by tf.data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kerascnn.data.augment.augmentation import (
     Augmentation,
     evaluation_view,
-    mixed_batch,
     reduction_for,
     training_window,
     view_of_crop,
 )
+from kerascnn.data.augment.mixup import mixed
 from kerascnn.data.dataset import Examples
 from kerascnn.data.pipeline.cache import Cache, cached_reader
 from kerascnn.data.pipeline.decode import whole
 from kerascnn.errors import InputError
+from kerascnn.lazy_tensorflow import tf
 
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-# Sets the seeds of a batch apart from those of its images.
+# Separates the seeds of a batch from those of its images.
 MIXING = 1
 
 
@@ -46,32 +43,33 @@ def training_batches(
     cache_folder: Path | None = None,
     parallel_calls: int | None = None,
 ) -> tf.data.Dataset:
-    """Shuffled, augmented batches of several epochs in a row.
+    """Shuffled, augmented batches of consecutive epochs.
 
-    Order and augmentation are a pure function of (seed, epoch, position), so a run that begins at a later epoch or
-    step sees what an uninterrupted one would. An epoch has len(examples) // (batch_size * workers) full batches for
-    each worker; which images are left over changes from epoch to epoch. In every step the workers' batches, one
-    after the other, are what one worker with batches `workers` times as large would see, before images are mixed.
+    Order and augmentation are a pure function of (seed, epoch, position), so a run that starts at a later epoch or
+    step sees the same batches as an uninterrupted run. An epoch has len(examples) // (batch_size * workers) full
+    batches for each worker; the images left over change from epoch to epoch. In every step the workers' batches, one
+    after the other, are the batch of one worker with batches `workers` times as large, before images are mixed.
 
     Args:
         examples: the training split, at least `batch_size * workers` of them.
-        classes: for the one-hot labels.
-        size, crop_fraction, augmentation: of the views.
-        batch_size: images a step and worker.
+        classes: the length of the one-hot labels.
+        size, crop_fraction, augmentation: of the views, see `kerascnn.data.augment.augmentation.view_of_crop`.
+        batch_size: images per step and worker.
         seed: of order and augmentation.
-        epochs: which epochs to give.
-        start_step: how many steps of these epochs to leave out.
-        worker, workers: which of how many workers these batches are for.
-        class_weights: a weight a class, such as `DataSet.class_weights()`; the batches then carry a weight an image.
+        epochs: the epochs to return.
+        start_step: how many steps of these epochs to skip.
+        worker, workers: the number of this worker, from 0, and how many there are.
+        class_weights: one weight per class, such as `DataSet.class_weights()`; the batches then hold one weight per
+            image.
         cache, cache_folder: see `kerascnn.data.pipeline.cache.cached_reader`.
-        parallel_calls: images that are made at once; None lets TensorFlow choose. It changes nothing but the speed.
+        parallel_calls: images that are prepared in parallel; None lets TensorFlow choose. It changes only the speed.
 
     Returns:
         Pairs of float32 (batch, size, size, 3) in [0, 255] and one-hot float32 (batch, classes), or these and
         float32 (batch,) weights; of known cardinality.
 
     Raises:
-        InputError: too few examples, a shorter side below `size`, no such worker, step or cache.
+        InputError: too few examples, a shorter side below `size`, or an unknown worker, step or cache.
 
     Example:
         >>> data = kerascnn.data.load("digits")
@@ -80,8 +78,6 @@ def training_batches(
         ...     seed=0, epochs=range(12),
         ... )
     """
-    import tensorflow as tf
-
     count = len(examples)
     steps = count // (batch_size * workers)
     _check(examples, size, augmentation, batch_size, worker, workers)
@@ -91,15 +87,15 @@ def training_batches(
     labels = tf.constant(examples.labels, tf.int32)
     weights = None if class_weights is None else tf.constant(class_weights, tf.float32)
 
-    def numbers(step, place):
-        """Epoch and position of an image, from its step of all epochs and its place in this worker's batch."""
-        return epochs.start + step // steps, step % steps * batch_size * workers + worker * batch_size + place
+    def epoch_and_position(step, row):
+        """Of an image, from its step, counted over all epochs, and its row in this worker's batch."""
+        return epochs.start + step // steps, step % steps * batch_size * workers + worker * batch_size + row
 
     def seed_of(epoch, position):
         return tf.stack([seed, tf.cast(epoch * count + position, tf.int32)])
 
     def example(number):
-        epoch, position = numbers(number // batch_size, number % batch_size)
+        epoch, position = epoch_and_position(number // batch_size, number % batch_size)
         index = _index(position, epoch, seed, count)
         view_seed = seed_of(epoch, position)
         crop = read(index, lambda shape: training_window(shape, size, augmentation, view_seed))
@@ -109,16 +105,16 @@ def training_batches(
         return view, tf.one_hot(label, classes), *others
 
     def mix(step, batch):
-        seed_of_batch = tf.random.fold_in(seed_of(*numbers(step, 0)), MIXING)
-        return mixed_batch(batch[0], batch[1:], augmentation, seed_of_batch)
+        seed_of_batch = tf.random.fold_in(seed_of(*epoch_and_position(step, 0)), MIXING)
+        alphas = {"mixup": augmentation.mixup, "cutmix": augmentation.cutmix}
+        return mixed(batch[0], batch[1:], **alphas, seed=seed_of_batch)
 
-    parallel_calls = parallel_calls or tf.data.AUTOTUNE
     images = tf.data.Dataset.range(start_step * batch_size, len(epochs) * steps * batch_size)
-    batches = images.map(example, num_parallel_calls=parallel_calls, deterministic=True)
+    batches = images.map(example, num_parallel_calls=parallel_calls or tf.data.AUTOTUNE, deterministic=True)
     batches = batches.batch(batch_size, drop_remainder=True)
     if augmentation.mixes:
         batches = batches.enumerate(start_step).map(lambda step, batch: mix(step, batch))
-    return _fast(batches.prefetch(tf.data.AUTOTUNE))
+    return _prefetched(batches)
 
 
 def evaluation_batches(
@@ -135,13 +131,11 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """Every example once, in order, in its evaluation view; the last batch may be smaller.
 
-    Of several workers each has every `workers`-th example. All have as many batches, so the last ones may be a little
-    smaller than they could be.
+    Each of several workers gets every `workers`-th example. All get the same number of batches, so the last ones may
+    be smaller than necessary.
 
     Args and returns are those of `training_batches`.
     """
-    import tensorflow as tf
-
     if not 0 <= worker < workers <= len(examples):
         raise InputError(f"there is no worker {worker} of {workers} for {len(examples)} images.")
     read = cached_reader(examples, cache, cache_folder)
@@ -156,22 +150,22 @@ def evaluation_batches(
         return views.batch(batch_size)
 
     largest = -(-len(examples) // workers)
-    own = len(range(worker, len(examples), workers))
-    # At least one image is left for the last batch.
-    last_batch = min((largest - 1) // batch_size * batch_size, own - 1)
+    count = len(range(worker, len(examples), workers))
+    # The last batch of every worker has at least one image.
+    last_batch = min((largest - 1) // batch_size * batch_size, count - 1)
     if workers == 1 or last_batch == 0:
-        return _fast(batches(0, own).prefetch(tf.data.AUTOTUNE))
-    return _fast(batches(0, last_batch).concatenate(batches(last_batch, own)).prefetch(tf.data.AUTOTUNE))
+        return _prefetched(batches(0, count))
+    return _prefetched(batches(0, last_batch).concatenate(batches(last_batch, count)))
 
 
 def batch_numbers(count: int, batch_size: int, seed: int, epoch: int, step: int) -> np.ndarray:
-    """Which images a batch of `training_batches` is made of.
+    """The indices of the images in a batch of `training_batches`.
 
     Args:
         count: of the training images.
-        batch_size: images a step, over all workers.
+        batch_size: images per step, over all workers.
         seed: of the order.
-        epoch, step: which batch; both count from 0.
+        epoch, step: of the batch; both count from 0.
 
     Returns:
         int (batch_size,), indices into the training examples.
@@ -183,48 +177,45 @@ def batch_numbers(count: int, batch_size: int, seed: int, epoch: int, step: int)
     return np.array([int(_index(position, epoch, seed, count)) for position in positions])
 
 
-def _index(position, epoch, seed: int, count: int) -> tf.Tensor:
-    """Which image comes at a position of an epoch: the permutation that the seed and the epoch give."""
-    import tensorflow as tf
+def views_of(images: list[np.ndarray], size: int, crop_fraction: float) -> np.ndarray:
+    """The evaluation views of images in memory.
 
+    Args:
+        images: uint8 (height, width, 3) each, of any size.
+        size, crop_fraction: see `kerascnn.data.augment.augmentation.evaluation_view`.
+
+    Returns:
+        float32 (count, size, size, 3) in [0, 255].
+    """
+    return np.stack([evaluation_view(image, size, crop_fraction).numpy() for image in images])
+
+
+def _index(position, epoch, seed: int, count: int) -> tf.Tensor:
+    """The image at a position of an epoch: a permutation by seed and epoch."""
     seeds = tf.stack([seed, tf.cast(epoch, tf.int32)])
     return tf.random.experimental.index_shuffle(tf.cast(position, tf.int32), seeds, count - 1)
 
 
-def _fast(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """The same batches, images written straight into them, and none split over several threads."""
-    import tensorflow as tf
-
+def _prefetched(batches: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
+    # Images are written straight into their batch, and no operation is split over several threads.
     options.experimental_optimization.map_and_batch_fusion = True
     options.threading.max_intra_op_parallelism = 1
-    return batches.with_options(options)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
 def _check(
     examples: Examples, size: int, augmentation: Augmentation, batch_size: int, worker: int, workers: int
 ) -> None:
     if not 0 <= worker < workers:
-        raise InputError(f"there is no worker {worker} of {workers}; they are numbered from 0.")
+        raise InputError(f"there is no worker {worker} of {workers}; workers are numbered from 0.")
     if len(examples) < batch_size * workers:
         raise InputError(
             f"{len(examples)} training images do not fill a batch of {batch_size} on {workers} worker(s); "
-            f"give a batch size of at most {len(examples) // workers}."
+            f"use a batch size of at most {len(examples) // workers}."
         )
-    if augmentation.shorter_side and augmentation.shorter_side[0] < size:
+    if augmentation.resize_range and augmentation.resize_range[0] < size:
         raise InputError(
-            f"augmentation.shorter_side begins at {augmentation.shorter_side[0]}, from which no crop of {size} pixels "
-            f"can be cut; it must begin at {size} or more."
+            f"augmentation.resize_range starts at {augmentation.resize_range[0]}, which is too small for crops of "
+            f"{size} pixels; it must start at {size} or more."
         )
-
-
-def views_of(images: list[np.ndarray], size: int, crop_fraction: float) -> np.ndarray:
-    """The evaluation views of images in memory.
-
-    Args:
-        images: uint8 (height, width, 3) each, of any size.
-
-    Returns:
-        float32 (count, size, size, 3) in [0, 255].
-    """
-    return np.stack([evaluation_view(image, size, crop_fraction).numpy() for image in images])

@@ -43,7 +43,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
 def run_ingest(options: argparse.Namespace) -> int:
     """`kerascnn ingest`."""
     from kerascnn import data
-    from kerascnn.cli.ingestion_report import show
+    from kerascnn.cli.ingestion_report import print_report
     from kerascnn.console import output, track, track_bytes
 
     found = data.ingest(
@@ -58,5 +58,5 @@ def run_ingest(options: argparse.Namespace) -> int:
     if options.json:
         print_json({**found.to_dict(), "records": records and str(records)})
     else:
-        show(output(), found, records)
+        print_report(output(), found, records)
     return 0

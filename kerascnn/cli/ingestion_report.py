@@ -26,7 +26,7 @@ LISTED_GROUPS = 5
 IMBALANCE = 3
 
 
-def say(console: Console, found: Ingested, used: DataSet) -> None:
+def print_summary(console: Console, found: Ingested, used: DataSet) -> None:
     """Says before a training what was found, what of it is used, and what is wrong with it."""
     names = used.class_names
     shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
@@ -40,7 +40,7 @@ def say(console: Console, found: Ingested, used: DataSet) -> None:
     )
 
 
-def show(console: Console, found: Ingested, records: Path | None = None) -> None:
+def print_report(console: Console, found: Ingested, records: Path | None = None) -> None:
     """Shows everything that is known of a source, and where it was written as records."""
     data = found.data
     _print(console, f"{data.name}: {found.layout}")
@@ -60,7 +60,7 @@ def show(console: Console, found: Ingested, records: Path | None = None) -> None
 def _files(found: Ingested) -> Iterator[str]:
     if not found.entries:
         return
-    read = found.of("read")
+    read = found.with_status("read")
     formats = _counted(found.to_dict()["formats"].items())
     yield f"{len(found.entries)} files, {len(read)} of them read: {formats}"
     unusual = sum(bool(entry.remarks) for entry in read)
@@ -82,7 +82,7 @@ def _set_aside(found: Ingested) -> Iterator[str]:
         ("unreadable", "cannot be read as images and {} set aside:"),
         ("refused", "of the archive {} not unpacked:"),
     ):
-        entries = found.of(verdict)
+        entries = found.with_status(verdict)
         if entries:
             yield f"{_number(entries)} {what.format('is' if len(entries) == 1 else 'are')}"
             yield from _listed([f"{entry.path}: {entry.reason}" for entry in entries], LISTED_FILES)
@@ -91,7 +91,7 @@ def _set_aside(found: Ingested) -> Iterator[str]:
 def _left_out(found: Ingested) -> Iterator[str]:
     if found.moved:
         yield f"moved to {found.quarantine}, where list.jsonl tells why"
-    ignored = found.of("ignored")
+    ignored = found.with_status("ignored")
     if ignored:
         yield f"{_number(ignored)} left out, being no images of any class:"
         yield from _listed([f"{entry.path}: {entry.reason}" for entry in ignored], LISTED_FILES)

@@ -1,4 +1,4 @@
-"""What a source becomes: labelled images in two splits, and the list of what was set aside."""
+"""What a source becomes: labelled images in two splits, and the list of skipped files."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class DataSet:
         source: what was asked for, so that it can be asked for again.
         class_names: in the order of the labels.
         training, validation: the two splits; no image is in both.
-        set_aside: files that cannot be read as images.
+        skipped: files that cannot be read as images.
         mirrored: whether a mirrored image still belongs to its class (digits do not).
         workspace: keeps a temporary folder alive as long as the data set.
     """
@@ -105,7 +105,7 @@ class DataSet:
     class_names: tuple[str, ...]
     training: Examples
     validation: Examples
-    set_aside: tuple[SkippedFile, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
     mirrored: bool = True
     workspace: TemporaryDirectory | None = field(default=None, repr=False, compare=False)
 

@@ -15,7 +15,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kerascnn"
 
 
-def key_of(text: str) -> str:
+def short_hash(text: str) -> str:
     """A short name for what has a long one, different for different ones."""
     return hashlib.sha256(os.fsencode(text)).hexdigest()[:16]
 

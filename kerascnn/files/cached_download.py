@@ -12,7 +12,7 @@ from pathlib import Path
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
 from kerascnn.files.checksums import Checksum
-from kerascnn.files.disk_space import said
+from kerascnn.files.disk_space import format_os_error
 from kerascnn.files.download import RetryPolicy, fetch
 from kerascnn.files.progress import ByteTrack, untracked_bytes
 
@@ -57,7 +57,7 @@ def cached_download(
             if not _is_good(path, checksum):
                 _fetched(url, path, checksum, track, patience)
     except OSError as error:
-        raise InputError(f"{path} cannot be kept: {said(error)}.") from None
+        raise InputError(f"{path} cannot be kept: {format_os_error(error)}.") from None
     return path
 
 

@@ -18,19 +18,19 @@ def short_of_room(folder: Path, size: int) -> int | None:
     return free if size + RESERVE > free else None
 
 
-def said(error: OSError) -> str:
+def format_os_error(error: OSError) -> str:
     """What the operating system refuses, as a phrase."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full"
     return (error.strerror or str(error)).rstrip(".")
 
 
-def refusal(error: Exception) -> str | None:
+def format_disk_error(error: Exception) -> str | None:
     """What the disk refuses, as a phrase; None where an exception is about something else.
 
     TensorFlow and HDF5 say it in the text of exceptions of their own.
     """
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO):
         if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
-            return said(OSError(number, os.strerror(number)))
+            return format_os_error(OSError(number, os.strerror(number)))
     return None

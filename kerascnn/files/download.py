@@ -24,8 +24,8 @@ from kerascnn.errors import InputError
 from kerascnn.files.archives.archive import HEAD, UNKNOWN, WEB_PAGE, archive_stem, recognized, unlike_an_archive
 from kerascnn.files.archives.archive_entry import DamagedArchiveError
 from kerascnn.files.archives.zip_entries import ZipReader
-from kerascnn.files.disk_space import LOOK_EVERY, said, short_of_room
-from kerascnn.files.file_names import fitted, shown
+from kerascnn.files.disk_space import LOOK_EVERY, format_os_error, short_of_room
+from kerascnn.files.file_names import printable, safe_file_name
 from kerascnn.files.progress import ByteTrack, untracked_bytes
 
 CHUNK = 1 << 18
@@ -109,7 +109,7 @@ def fetch(
     except _RefusedError as refused:
         raise InputError(f"{_shown_url(url)} cannot be fetched: {refused}.") from None
     except OSError as error:
-        reason = f"{said(error)}; what has arrived is kept for another try"
+        reason = f"{format_os_error(error)}; what has arrived is kept for another try"
         raise InputError(f"{_shown_url(url)} cannot be fetched into {folder}: {reason}.") from None
 
 
@@ -156,7 +156,7 @@ class _Part:
         self.folder = folder
         self.mark = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:8]
         self.url_name = _last_part(url)
-        stem = f"{fitted(self.url_name)[:40]}-{self.mark}"
+        stem = f"{safe_file_name(self.url_name)[:40]}-{self.mark}"
         self.path = folder / f"{stem}.part"
         notes = os.open(folder / f"{stem}.fetch.json", os.O_RDWR | os.O_CREAT, 0o666)
         self._notes = os.fdopen(notes, "r+", encoding="utf-8")
@@ -244,7 +244,7 @@ def _try(address: str, part: _Part, track: ByteTrack, timeout: float) -> None:
         _require_room(part, (total or 0) - begin)
         with (
             part.path.open("r+b" if begin else "wb") as file,
-            track(f"Fetching {shown(part.about.name)}", total, begin) as tick,
+            track(f"Fetching {printable(part.about.name)}", total, begin) as tick,
         ):
             file.seek(begin)
             file.truncate()
@@ -297,11 +297,11 @@ def _redirected(address: str, answer: urllib.error.HTTPError) -> str:
         try:
             target = _address(urllib.parse.urljoin(address, location))
         except (InputError, ValueError):
-            raise _RefusedError(f"it is redirected to {shown(location)}, which is no web address") from None
+            raise _RefusedError(f"it is redirected to {printable(location)}, which is no web address") from None
         if address.startswith("https:") and not target.startswith("https:"):
             raise _RefusedError(f"it is redirected from https to {_shown_url(target)}, which is not safe on the way")
         return target
-    answered = f"the server answers {answer.code} ({shown(answer.reason) or 'without a reason'})"
+    answered = f"the server answers {answer.code} ({printable(answer.reason) or 'without a reason'})"
     if answer.code == 416:
         # A range beyond the end: the file is another one than before.
         raise _TroubleError("the file changed on the server", changed=True)
@@ -332,7 +332,7 @@ def _unreached(reason: object) -> Exception:
         return _TroubleError("the connection was cut")
     if isinstance(reason, http.client.HTTPException):
         return _RefusedError("the server does not speak http")
-    unreachable = said(reason) if isinstance(reason, OSError) else str(reason)
+    unreachable = format_os_error(reason) if isinstance(reason, OSError) else str(reason)
     return _TroubleError(f"its server cannot be reached ({unreachable})", unreachable=True)
 
 
@@ -349,7 +349,7 @@ def _agreed(response: http.client.HTTPResponse, part: _Part, begin: int) -> tupl
         part.note(said_now)
         return 0, said_now.length
     if response.status != 206:
-        raise _RefusedError(f"the server answers {response.status} ({shown(response.reason)})")
+        raise _RefusedError(f"the server answers {response.status} ({printable(response.reason)})")
     given = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", "").strip())
     total = int(given[2]) if given and given[2] != "*" else None
     before = part.about
@@ -426,16 +426,16 @@ def _suffixed(path: Path, name: str) -> str:
     if kind is None:
         unlike = unlike_an_archive(head)
         if (named_so and unlike != UNKNOWN) or (named_so and not name.lower().endswith(".zip")) or not head:
-            raise _RefusedError(f"what the server gives as {shown(name)} is {unlike}")
+            raise _RefusedError(f"what the server gives as {printable(name)} is {unlike}")
         if WEB_PAGE.match(head) and not name.lower().endswith((".html", ".htm", ".xml", ".svg")):
-            raise _RefusedError(f"what the server gives as {shown(name)} is a web page, not a file")
+            raise _RefusedError(f"what the server gives as {printable(name)} is a web page, not a file")
     if kind == ".zip" or (kind is None and name.lower().endswith(".zip")):
         try:
             ZipReader(path)
         except DamagedArchiveError as error:
-            raise _RefusedError(f"what the server gives as {shown(name)} is damaged: {error}") from None
+            raise _RefusedError(f"what the server gives as {printable(name)} is damaged: {error}") from None
     complete = named_so or name.lower().endswith(PACKED_SUFFIXES)
-    return fitted(name + kind) if kind and not complete else name
+    return safe_file_name(name + kind) if kind and not complete else name
 
 
 def _name(response: http.client.HTTPResponse, url_name: str) -> str:
@@ -444,7 +444,7 @@ def _name(response: http.client.HTTPResponse, url_name: str) -> str:
     with contextlib.suppress(UnicodeError):
         offered = offered.encode("latin-1").decode("utf-8")
     offered = offered.replace("\\", "/").rpartition("/")[2].strip(" .")
-    names = [fitted(name) for name in (offered, _last_part(response.url), url_name) if name] or ["download"]
+    names = [safe_file_name(name) for name in (offered, _last_part(response.url), url_name) if name] or ["download"]
     return next((name for name in names if archive_stem(Path(name))), names[0])
 
 
@@ -461,9 +461,9 @@ def _address(url: str) -> str:
         if host and not host.isascii():
             host = host.encode("idna").decode()
     except (ValueError, UnicodeError):
-        raise InputError(f"'{shown(url)}' is no valid URL; give one like https://example.org/pets.zip.") from None
+        raise InputError(f"'{printable(url)}' is no valid URL; give one like https://example.org/pets.zip.") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise InputError(f"'{shown(url)}' cannot be fetched; give a URL that begins with https:// or http://.")
+        raise InputError(f"'{printable(url)}' cannot be fetched; give a URL that begins with https:// or http://.")
     if parts.username or parts.password:
         raise InputError(f"{_shown_url(url)} has a user name in it; give a URL that needs none.")
     host = f"[{host}]" if ":" in host else host
@@ -475,7 +475,7 @@ def _address(url: str) -> str:
 def _shown_url(url: str) -> str:
     """The URL for messages: without the query and the user, which may hold secrets."""
     parts = urllib.parse.urlsplit(url)
-    return shown(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{'?…' if parts.query else ''}")
+    return printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{'?…' if parts.query else ''}")
 
 
 def _sha256(path: Path) -> str:

@@ -22,7 +22,7 @@ def decoded(raw: bytes, otherwise: str) -> str:
         return raw.decode(otherwise)
 
 
-def fitted(name: str, tail: str = "", *, windows: bool = os.name == "nt") -> str:
+def safe_file_name(name: str, tail: str = "", *, windows: bool = os.name == "nt") -> str:
     """A name for one file or folder: `name` itself wherever the file system can hold it.
 
     Separators and control characters become underscores. On Windows so do the characters, the dots and spaces at
@@ -34,7 +34,7 @@ def fitted(name: str, tail: str = "", *, windows: bool = os.name == "nt") -> str
         windows: whether Windows' rules hold.
 
     Example:
-        >>> fitted("a/b\\n.jpg", " (2)")
+        >>> safe_file_name("a/b\\n.jpg", " (2)")
         'a_b_ (2).jpg'
     """
     name = _CONTROL.sub("_", name).replace("/", "_").replace("\\", "_")
@@ -52,7 +52,7 @@ def fitted(name: str, tail: str = "", *, windows: bool = os.name == "nt") -> str
     return stem.encode()[:room].decode("utf-8", "ignore") + tail + suffix
 
 
-def shown(name: str, longest: int = 200) -> str:
+def printable(name: str, longest: int = 200) -> str:
     """A name as messages show it: on one line, with nothing that a terminal would obey."""
     text = "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in name

@@ -65,12 +65,12 @@ def checks(monkeypatch):
 def test_every_file_is_accounted_for(photos):
     found = data.ingest(photos)
     assert {entry.path for entry in found.entries} == files_below(photos)
-    empty, page = found.of("unreadable")
+    empty, page = found.with_status("unreadable")
     assert empty.path == "cat/empty.jpg" and "0 bytes" in empty.reason
     assert page.path == "dog/page.jpg" and "web page" in page.reason
-    assert [entry.path for entry in found.of("ignored")] == ["dog/Thumbs.db"]
-    assert len(found.data.training) + len(found.data.validation) == len(found.of("read")) == 12
-    for entry in found.of("read"):
+    assert [entry.path for entry in found.with_status("ignored")] == ["dog/Thumbs.db"]
+    assert len(found.data.training) + len(found.data.validation) == len(found.with_status("read")) == 12
+    for entry in found.with_status("read"):
         assert entry.sha256 == hashlib.sha256((photos / entry.path).read_bytes()).hexdigest()
         assert (entry.format, entry.width, entry.height) == ("JPEG", 12, 12)
 
@@ -97,7 +97,7 @@ def test_a_second_start_reads_nothing_and_sees_changes(photos, monkeypatch):
 
 def test_images_keep_their_split_when_others_come(photos):
     def validation(found):
-        return {entry.path for entry in found.of("read") if entry.split == "validation"}
+        return {entry.path for entry in found.with_status("read") if entry.split == "validation"}
 
     fill(photos, count=30)
     first = data.ingest(photos)
@@ -152,7 +152,7 @@ def test_what_was_checked_before_a_break_is_kept(photos, monkeypatch):
         data.ingest(photos, track=broken_off)
     seen = checks(monkeypatch)
     found = data.ingest(photos)
-    assert len(seen) == len(found.of("read") + found.of("unreadable")) - 5
+    assert len(seen) == len(found.with_status("read") + found.with_status("unreadable")) - 5
 
 
 def test_on_bad_fail(photos):
@@ -235,7 +235,7 @@ def test_a_url_is_fetched_once(photos, tmp_path, served):
     folder, url, asked = served
     digest = hashlib.sha256(packed(photos, folder / "pets.zip").read_bytes()).hexdigest()
     first = data.ingest(f"{url}/pets.zip", to=tmp_path / "pets", sha256=digest)
-    assert (first.data.name, len(first.of("read"))) == ("pets", 12)
+    assert (first.data.name, len(first.with_status("read"))) == ("pets", 12)
     assert set(os.listdir(tmp_path / "pets")) == {"images", manifest.NAME}
     count = len(asked)
     assert data.ingest(f"{url}/pets.zip", to=tmp_path / "pets").entries == first.entries
@@ -267,9 +267,9 @@ def test_what_an_archive_holds_and_is_not_unpacked_stays_known(photos, tmp_path)
         opened.writestr("../../outside.jpg", b"x")
     for _ in range(2):
         found = data.ingest(archive, to=tmp_path / "pets")
-        [refused] = found.of("refused")
+        [refused] = found.with_status("refused")
         assert "outside" in refused.path and refused.reason
-    assert len(found.data.set_aside) == 3
+    assert len(found.data.skipped) == 3
     with mentioning(InputError, archive, "3 files"):
         data.ingest(archive, on_bad="fail")
 
@@ -286,7 +286,7 @@ def test_a_killed_unpacking_is_not_taken_for_a_whole(photos, tmp_path, monkeypat
         with pytest.raises(KeyboardInterrupt):
             data.ingest(archive, to=tmp_path / "pets")
     assert list((tmp_path / "pets").iterdir()) == []
-    assert len(data.ingest(archive, to=tmp_path / "pets").of("read")) == 12
+    assert len(data.ingest(archive, to=tmp_path / "pets").with_status("read")) == 12
 
 
 def test_sha256_is_held_to(photos, tmp_path):
@@ -317,7 +317,7 @@ def test_a_test_folder_beside_a_validation_folder_is_left_alone(tmp_path):
     found = data.ingest(tmp_path)
     used = {os.path.relpath(path, tmp_path).split(os.sep)[0] for path in found.data.validation.paths}
     assert used == {"val"}
-    assert {entry.path.split("/")[0] for entry in found.of("read") if entry.split == "test"} == {"test"}
+    assert {entry.path.split("/")[0] for entry in found.with_status("read") if entry.split == "test"} == {"test"}
 
 
 def test_class_weights_let_classes_count_alike(tmp_path):
@@ -357,6 +357,6 @@ def test_a_cache_that_cannot_be_written_costs_no_data(photos, monkeypatch, tmp_p
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("KERASCNN_CACHE", str(tmp_path / "file"))
     found = data.ingest(photos)
-    assert found.manifest is None and len(found.of("read")) == 12
+    assert found.manifest is None and len(found.with_status("read")) == 12
     with mentioning(InputError, tmp_path / "file", "written"):
         data.ingest(photos, to=tmp_path / "file" / "deep")

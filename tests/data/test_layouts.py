@@ -136,7 +136,7 @@ def test_a_table_with_splits_missing_files_and_contradictions(tmp_path):
         zip(("a.jpg", "b.jpg", "c.jpg", "d.jpg"), ("training", "training", "validation", "validation"), strict=True)
     )
     explained(
-        layout.unreachable,
+        layout.unreadable,
         {"gone.jpg": "labels.csv", "../../etc/passwd": "labels.csv", "e.jpg": "'cat' and 'dog', in labels.csv"},
     )
 
@@ -166,7 +166,7 @@ def test_leftovers_links_pipes_and_sockets(tmp_path):
     listening.close()
     assert labels(layout) == {"cat/1.jpg": "cat", "cat/good.jpg": "cat", "dog/1.jpg": "dog"}
     explained(
-        layout.unreachable,
+        layout.unreadable,
         {"cat/broken.jpg": "link", "cat/pipe.jpg": "regular file", "dog/socket.jpg": "regular file"},
     )
     explained(

@@ -37,7 +37,7 @@ def test_folder(photographs):
     assert np.bincount(loaded.training.labels).min() >= 10
     assert np.bincount(loaded.validation.labels).min() >= 1
     assert not names_of(loaded.training) & names_of(loaded.validation)
-    reasons = {item.path: item.reason for item in loaded.set_aside}
+    reasons = {item.path: item.reason for item in loaded.skipped}
     assert set(reasons) == {"lying/empty.jpg", "lying/notes.txt", "standing/cut.jpg"}
     names(reasons["lying/empty.jpg"], "0 bytes")
     names(reasons["lying/notes.txt"], "not an image")
@@ -90,7 +90,7 @@ def test_train_and_test_folders_are_the_splits(photographs, tmp_path):
     shutil.copytree(photographs, tmp_path / "set" / "Test")
     loaded = data.load(tmp_path / "set")
     assert len(loaded.training) == len(loaded.validation) == 40
-    assert len(loaded.set_aside) == 6
+    assert len(loaded.skipped) == 6
 
 
 def test_limit_keeps_classes_balanced(photographs, digits):
@@ -136,7 +136,7 @@ def test_links_in_archives_are_left_out(tmp_path):
         archive.addfile(link)
     loaded = data.load(tmp_path / "links.tar")
     assert len(loaded.training) + len(loaded.validation) == 4
-    assert [item.path for item in loaded.set_aside] == ["a/3.png"]
+    assert [item.path for item in loaded.skipped] == ["a/3.png"]
 
 
 def folder_of(tmp_path, *files):

@@ -167,5 +167,5 @@ def test_paths_too_long_for_the_system(tmp_path):
     ],
 )
 def test_names_that_windows_has_no_files_for(name, fitted):
-    assert file_names.fitted(name, windows=True) == fitted
-    assert file_names.fitted(name, windows=False) == name
+    assert file_names.safe_file_name(name, windows=True) == fitted
+    assert file_names.safe_file_name(name, windows=False) == name

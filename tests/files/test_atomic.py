@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kerascnn.files.atomic import atomic_path, atomic_write
-from kerascnn.files.disk_space import refusal
+from kerascnn.files.disk_space import format_disk_error
 from support.messages import names
 
 
@@ -103,6 +103,6 @@ def test_contents_reach_the_disk_before_the_name_and_the_name_before_the_end(wri
 )
 def test_what_a_disk_refuses(error, said):
     if said is None:
-        assert refusal(error) is None
+        assert format_disk_error(error) is None
     else:
-        names(refusal(error), said)
+        names(format_disk_error(error), said)

@@ -46,13 +46,13 @@ class Ingested:
     moved: int = 0
     quarantine: Path | None = None
 
-    def of(self, verdict: str) -> list[FileRecord]:
+    def with_status(self, verdict: str) -> list[FileRecord]:
         """The entries with that verdict."""
         return [entry for entry in self.entries if entry.verdict == verdict]
 
     def remarks(self) -> Counter[str]:
         """How often each remark was made of a file that is read."""
-        return Counter(remark for entry in self.of(READ) for remark in entry.remarks)
+        return Counter(remark for entry in self.with_status(READ) for remark in entry.remarks)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that `kerascnn ingest --json` prints."""
@@ -74,13 +74,15 @@ class Ingested:
             "class_weights": dict(zip(data.class_names, map(float, data.class_weights()), strict=True)),
             "files": {
                 "found": len(self.entries),
-                **{verdict: len(self.of(verdict)) for verdict in (READ, UNREADABLE, REFUSED, IGNORED)},
+                **{verdict: len(self.with_status(verdict)) for verdict in (READ, UNREADABLE, REFUSED, IGNORED)},
             },
-            "formats": dict(Counter(entry.format for entry in self.of(READ)).most_common()),
-            "unreadable": [{"path": entry.path, "reason": entry.reason} for entry in self.of(UNREADABLE)],
-            "refused": [{"path": entry.path, "reason": entry.reason} for entry in self.of(REFUSED)],
-            "ignored": [{"path": entry.path, "reason": entry.reason} for entry in self.of(IGNORED)],
-            "unusual": [{"path": entry.path, "remarks": entry.remarks} for entry in self.of(READ) if entry.remarks],
+            "formats": dict(Counter(entry.format for entry in self.with_status(READ)).most_common()),
+            "unreadable": [{"path": entry.path, "reason": entry.reason} for entry in self.with_status(UNREADABLE)],
+            "refused": [{"path": entry.path, "reason": entry.reason} for entry in self.with_status(REFUSED)],
+            "ignored": [{"path": entry.path, "reason": entry.reason} for entry in self.with_status(IGNORED)],
+            "unusual": [
+                {"path": entry.path, "remarks": entry.remarks} for entry in self.with_status(READ) if entry.remarks
+            ],
             "copies": {name: list(groups) for name, groups in vars(self.copies).items()},
             "moved_to": str(self.quarantine) if self.moved else None,
         }
@@ -124,7 +126,7 @@ def _judged(place: ResolvedSource, layout: FolderLayout, track: Track) -> tuple[
         raise
     if all(item.split is None for item in layout.labelled):
         entries = split_by_content(entries)
-    entries += [FileRecord(item.path, verdict=UNREADABLE, reason=item.reason) for item in layout.unreachable]
+    entries += [FileRecord(item.path, verdict=UNREADABLE, reason=item.reason) for item in layout.unreadable]
     entries += [FileRecord(item.path, verdict=IGNORED, reason=item.reason) for item in layout.ignored]
     entries += place.refused
     return entries, _kept(place, entries)
@@ -181,7 +183,7 @@ def _data_set(place: ResolvedSource, entries: Sequence[FileRecord]) -> DataSet:
         class_names=class_names,
         training=_examples(place.root, good, TRAINING, class_names),
         validation=_examples(place.root, good, VALIDATION, class_names),
-        set_aside=tuple(SkippedFile(entry.path, entry.reason) for entry in aside),
+        skipped=tuple(SkippedFile(entry.path, entry.reason) for entry in aside),
         workspace=place.workspace,
     )
 

@@ -27,7 +27,7 @@ def load(source: str | Path, *, limit: int | None = None, track: Track = untrack
         track: shows progress over an iterable of known length.
 
     Returns:
-        The data set; files that cannot be read as images are in its `set_aside`.
+        The data set; files that cannot be read as images are in its `skipped`.
 
     Raises:
         InputError: nothing is there, or it is not images in at least two classes.
@@ -72,7 +72,7 @@ def ingest(
         >>> found = ingest("photos")
         >>> found.layout
         'one folder a class'
-        >>> [entry.path for entry in found.of("unreadable")]
+        >>> [entry.path for entry in found.with_status("unreadable")]
         ['cat/666.jpg']
     """
     if on_bad not in ON_BAD:

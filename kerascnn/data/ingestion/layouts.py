@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import os
 import re
-import stat
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES, FileTree, walk
 from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
@@ -26,24 +26,12 @@ SPLIT_NAMES = {
     "testing": TEST,
 }
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 TABLE_SUFFIXES = (".csv", ".tsv")
 
 # How cameras and programs begin the names of whatever they write.
 NO_CLASSES = {
     *("img", "image", "dsc", "dscn", "dscf", "pxl", "mvi", "p", "photo", "image", "pic", "foto", "screenshot"),
     *("frame", "scan", "file", "untitled", "download", "wp", "gopr", "dji", "whatsapp image"),
-}
-
-# What this package itself writes beside images.
-OWN_NAMES = re.compile(r"kerascnn-(manifest\.jsonl|quarantine)|\.kerascnn-.*")
-
-LEFTOVERS = {
-    "thumbs.db": "a thumbnail index of Windows",
-    "ehthumbs.db": "a thumbnail index of Windows",
-    "desktop.ini": "folder settings of Windows",
-    ".ds_store": "folder settings of macOS",
-    "__macosx": "file attributes of macOS",
 }
 
 LABEL_COLUMNS = ("label", "class", "class_name", "category", "target", "breed", "species", "y")
@@ -69,78 +57,13 @@ class FolderLayout:
         description: of the layout, as a phrase.
         labelled: the files that are to be checked.
         ignored: what has no class, or is left behind by operating systems.
-        unreachable: what ought to be an image and cannot even be opened.
+        unreadable: what ought to be an image and cannot even be opened.
     """
 
     description: str
     labelled: tuple[Labelled, ...]
     ignored: tuple[SkippedFile, ...] = ()
-    unreachable: tuple[SkippedFile, ...] = ()
-
-
-@dataclass(frozen=True)
-class Tree:
-    """The files below a folder, sorted, as paths with slashes; and what is not among them."""
-
-    files: tuple[str, ...]
-    ignored: tuple[SkippedFile, ...] = ()
-    unreachable: tuple[SkippedFile, ...] = ()
-
-    def loose(self, base: str) -> list[str]:
-        """Files in the folder `base` itself, which is "" or ends with a slash."""
-        return [path for path in self.below(base) if "/" not in path[len(base) :]]
-
-    def folders(self, base: str) -> list[str]:
-        """Names of the folders in `base` that have files anywhere in them."""
-        return sorted({path[len(base) :].split("/", 1)[0] for path in self.below(base) if "/" in path[len(base) :]})
-
-    def below(self, base: str) -> list[str]:
-        """Files anywhere below `base`."""
-        return [path for path in self.files if path.startswith(base)]
-
-
-def walk(root: Path) -> Tree:
-    """Lists every file below a folder.
-
-    Links are followed, each folder once. Hidden files and folders and what operating systems leave are ignored;
-    links to nothing, pipes, sockets, devices and closed folders are unreachable.
-    """
-    files, ignored, unreachable = [], [], []
-    seen, waiting = set(), [""]
-    while waiting:
-        base = waiting.pop()
-        folder = os.path.join(root, base)
-        try:
-            status = os.stat(folder)
-            names = sorted(os.listdir(folder))
-        except OSError as error:
-            unreachable.append(SkippedFile(base.rstrip("/"), (error.strerror or str(error)).lower()))
-            continue
-        if (status.st_dev, status.st_ino) in seen:
-            ignored.append(SkippedFile(base.rstrip("/"), "a link to a folder that is read already"))
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        for name in names:
-            if OWN_NAMES.fullmatch(name):
-                continue
-            path = base + name
-            leftover = LEFTOVERS.get(name.lower()) or ("hidden" if name.startswith(".") else None)
-            if leftover:
-                ignored.append(SkippedFile(path, leftover))
-                continue
-            try:
-                mode = os.stat(os.path.join(root, path)).st_mode
-            except OSError as error:
-                is_link = os.path.islink(os.path.join(root, path))
-                unreachable.append(SkippedFile(path, "a link to nothing" if is_link else error.strerror.lower()))
-                continue
-            if stat.S_ISDIR(mode):
-                waiting.append(path + "/")
-            elif stat.S_ISREG(mode):
-                files.append(path)
-            else:
-                unreachable.append(SkippedFile(path, "not a regular file"))
-    return Tree(tuple(sorted(files)), tuple(ignored), tuple(unreachable))
+    unreadable: tuple[SkippedFile, ...] = ()
 
 
 def recognized(root: Path, source: str) -> FolderLayout:
@@ -169,19 +92,19 @@ def recognized(root: Path, source: str) -> FolderLayout:
             f"{source} {found}; give a folder with one subfolder a class, files named like cat.1.jpg and dog.1.jpg, "
             "or a .csv of file and class."
         )
-    unreachable = (*tree.unreachable, *(table.unreachable if table else ()))
-    accounted = {item.path for item in labelled} | {item.path for item in unreachable}
+    unreadable = (*tree.unreadable, *(table.unreadable if table else ()))
+    accounted = {item.path for item in labelled} | {item.path for item in unreadable}
     ignored = [SkippedFile(path, "of no class") for path in tree.files if path not in accounted]
     if base:
         description += f", in {base.rstrip('/')}"
-    return FolderLayout(description, tuple(labelled), tuple(sorted((*tree.ignored, *ignored), key=_path)), unreachable)
+    return FolderLayout(description, tuple(labelled), tuple(sorted((*tree.ignored, *ignored), key=_path)), unreadable)
 
 
 def _path(item: SkippedFile) -> str:
     return item.path
 
 
-def _base(tree: Tree, root: Path) -> str:
+def _base(tree: FileTree, root: Path) -> str:
     """The folder to begin with, "" or with a slash at its end."""
     base = ""
     while True:
@@ -195,7 +118,7 @@ def _base(tree: Tree, root: Path) -> str:
         base = inner
 
 
-def _by_place(tree: Tree, base: str) -> tuple[list[Labelled], str]:
+def _by_place(tree: FileTree, base: str) -> tuple[list[Labelled], str]:
     """Classes by the files' folders or names, and the layout as a phrase."""
     labelled = _by_split(tree, base)
     if labelled:
@@ -209,7 +132,7 @@ def _by_place(tree: Tree, base: str) -> tuple[list[Labelled], str]:
     return _by_name(tree, base), "file names that begin with their class"
 
 
-def _by_split(tree: Tree, base: str) -> list[Labelled]:
+def _by_split(tree: FileTree, base: str) -> list[Labelled]:
     """Folders named for splits, with classes in them; a test folder stands in where there is none for validation."""
     splits: dict[str, list[Labelled]] = {}
     for name in tree.folders(base):
@@ -230,7 +153,7 @@ def _by_split(tree: Tree, base: str) -> list[Labelled]:
     return [item for split in (TRAINING, VALIDATION, TEST) for item in splits.get(split, [])]
 
 
-def _by_folder(tree: Tree, base: str) -> list[Labelled]:
+def _by_folder(tree: FileTree, base: str) -> list[Labelled]:
     return [
         Labelled(path, class_name(path[len(base) :].split("/", 1)[0]))
         for path in tree.below(base)
@@ -238,7 +161,7 @@ def _by_folder(tree: Tree, base: str) -> list[Labelled]:
     ]
 
 
-def _by_name(tree: Tree, base: str) -> list[Labelled]:
+def _by_name(tree: FileTree, base: str) -> list[Labelled]:
     """Files in one folder whose names begin alike; not where every name is its own beginning."""
     if tree.folders(base):
         return []
@@ -269,13 +192,13 @@ class Table(NamedTuple):
 
     names: tuple[str, ...]
     labelled: list[Labelled]
-    unreachable: list[SkippedFile]
+    unreadable: list[SkippedFile]
 
 
-def _by_table(tree: Tree, base: str, root: Path) -> Table | None:
+def _by_table(tree: FileTree, base: str, root: Path) -> Table | None:
     """The files that tables in `base` name, each with its class; None where no table names files that are there."""
     labelled: dict[str, Labelled] = {}
-    names, unreachable, find = [], {}, _finder(tree, base)
+    names, unreadable, find = [], {}, _finder(tree, base)
     for table in tree.loose(base):
         if not table.lower().endswith(TABLE_SUFFIXES):
             continue
@@ -283,16 +206,16 @@ def _by_table(tree: Tree, base: str, root: Path) -> Table | None:
         if not found:
             continue
         names.append(table[len(base) :])
-        unreachable.update(dict.fromkeys(missing, f"named in {table} and not there"))
+        unreadable.update(dict.fromkeys(missing, f"named in {table} and not there"))
         for item in found:
             other = labelled.setdefault(item.path, item)
             if other.class_name != item.class_name:
                 reason = f"of two classes, '{other.class_name}' and '{item.class_name}', in {table}"
-                unreachable[item.path] = reason
+                unreadable[item.path] = reason
     if not labelled:
         return None
-    items = _with_both_splits([item for path, item in labelled.items() if path not in unreachable])
-    return Table(tuple(names), items, [SkippedFile(*pair) for pair in unreachable.items()])
+    items = _with_both_splits([item for path, item in labelled.items() if path not in unreadable])
+    return Table(tuple(names), items, [SkippedFile(*pair) for pair in unreadable.items()])
 
 
 def _with_both_splits(items: list[Labelled]) -> list[Labelled]:
@@ -323,7 +246,7 @@ def _rows(table: Path) -> list[list[str]]:
         return []
 
 
-def _finder(tree: Tree, base: str) -> Callable[[str], str | None]:
+def _finder(tree: FileTree, base: str) -> Callable[[str], str | None]:
     """A function from what a table calls a file to its path: by path, by name, by name without suffix."""
     paths = {path[len(base) :]: path for path in tree.below(base) if not path.lower().endswith(TABLE_SUFFIXES)}
     named: dict[str, str | None] = {}

@@ -16,7 +16,7 @@ from kerascnn.data.ingestion.image_check import REFUSED, FileRecord
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive import HEAD, archive_stem, recognized, unpack
 from kerascnn.files.archives.archive_entry import SkippedFile
-from kerascnn.files.cache_folder import cache_folder, key_of
+from kerascnn.files.cache_folder import cache_folder, short_hash
 from kerascnn.files.download import fetch, is_url
 from kerascnn.files.progress import ByteTrack
 
@@ -103,7 +103,7 @@ def _in_folder(folder: Path, to: Path | None) -> ResolvedSource:
     if to is not None:
         return _kept(to.expanduser().resolve(), origin)
     # Nothing is written to a folder unless its owner asks for it.
-    kept = cache_folder() / "manifests" / f"{origin.name}-{key_of(str(folder))}.jsonl"
+    kept = cache_folder() / "manifests" / f"{origin.name}-{short_hash(str(folder))}.jsonl"
     return ResolvedSource(str(folder), folder, origin, kept, folder.with_name(f"{folder.name}-quarantine"))
 
 
@@ -117,7 +117,7 @@ def _kept(to: Path, origin: manifest.SourceRecord) -> ResolvedSource:
 def _at_url(url: str, to: Path | None, sha256: str | None, track_bytes: ByteTrack) -> ResolvedSource:
     stem = archive_stem(Path(urllib.parse.urlsplit(url).path))
     origin = manifest.SourceRecord(url, slug(stem or "data"), IMAGES)
-    downloads = (to.expanduser() / "download") if to else cache_folder() / "downloads" / key_of(url)
+    downloads = (to.expanduser() / "download") if to else cache_folder() / "downloads" / short_hash(url)
     place = _unpacked(origin, to, lambda: fetch(url, downloads, sha256=sha256, track=track_bytes), track_bytes)
     if to:
         # The images are there; the archive would be there twice.
@@ -133,7 +133,7 @@ def _unpacked(
         workspace = tempfile.TemporaryDirectory(prefix="kerascnn-")
         root = Path(workspace.name)
         refused = _entries(unpack(archive(), root, track=track_bytes))
-        kept = cache_folder() / "manifests" / f"{origin.name}-{key_of(origin.source)}.jsonl"
+        kept = cache_folder() / "manifests" / f"{origin.name}-{short_hash(origin.source)}.jsonl"
         return ResolvedSource(origin.source, root, origin, kept, None, refused, workspace)
     to = to.expanduser().resolve()
     root = to / IMAGES

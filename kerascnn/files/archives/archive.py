@@ -20,8 +20,8 @@ from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import ArchiveEntry, DamagedArchiveError, DamagedEntryError, SkippedFile
 from kerascnn.files.archives.tar_entries import Stream, tar_entries
 from kerascnn.files.archives.zip_entries import ENCRYPTED_PROBLEM, ZipReader
-from kerascnn.files.disk_space import LOOK_EVERY, said, short_of_room
-from kerascnn.files.file_names import fitted, shown
+from kerascnn.files.disk_space import LOOK_EVERY, format_os_error, short_of_room
+from kerascnn.files.file_names import printable, safe_file_name
 from kerascnn.files.progress import ByteTrack, untracked_bytes
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
@@ -98,7 +98,7 @@ def unpack(
 ) -> list[SkippedFile]:
     """Unpacks the files of a .zip or .tar archive, the latter bare or compressed, below an empty folder.
 
-    What the file is, its first bytes tell. Names are kept as far as the file system can hold them (`fitted`);
+    What the file is, its first bytes tell. Names are kept as far as the file system can hold them (`safe_file_name`);
     backslashes separate folders. A second file of a name, or one that differs in case only where the file system
     does not tell cases apart, becomes "name (2)". Files get the rights of any new file. Links, devices, names that
     lead outside, encrypted and damaged entries are set aside. Of an archive that is cut short or damaged as a whole
@@ -127,7 +127,7 @@ def unpack(
         if any(folder.iterdir()):
             raise InputError(f"{folder} is not empty; give a new or an empty folder to unpack {archive} into.")
     except OSError as error:
-        raise InputError(f"{archive} cannot be unpacked into {folder}: {said(error)}.") from None
+        raise InputError(f"{archive} cannot be unpacked into {folder}: {format_os_error(error)}.") from None
     try:
         return _unpacked(archive, folder, limits, track)
     # Whatever ends it, Ctrl-C too, leaves nothing half-written.
@@ -136,7 +136,7 @@ def unpack(
         if isinstance(error, DamagedArchiveError):
             raise InputError(f"{archive} cannot be unpacked: {error}.") from None
         if isinstance(error, OSError):
-            raise InputError(f"{archive} cannot be unpacked into {folder}: {said(error)}.") from None
+            raise InputError(f"{archive} cannot be unpacked into {folder}: {format_os_error(error)}.") from None
         raise
 
 
@@ -151,7 +151,7 @@ def _unpacked(archive: Path, folder: Path, limits: UnpackLimits, track: ByteTrac
                 raise InputError(f"{archive} has more than {limits.entries:,} files, the most that are unpacked.")
             problem = entry.problem or _written(entry, places)
             if problem:
-                set_aside.append(SkippedFile(shown(entry.name), problem))
+                set_aside.append(SkippedFile(printable(entry.name), problem))
     if set_aside and len(set_aside) == count:
         reasons = {item.reason for item in set_aside}
         if reasons == {ENCRYPTED_PROBLEM}:
@@ -208,7 +208,7 @@ class _Budget:
     @contextmanager
     def followed(self, track: ByteTrack, total: int | None) -> Iterator[None]:
         """Shows meanwhile how much was spent, of `total` bytes where that is known."""
-        with track(f"Unpacking {shown(self._archive.name)}", total, 0) as self._tick:
+        with track(f"Unpacking {printable(self._archive.name)}", total, 0) as self._tick:
             yield
 
     def expect(self, size: int) -> None:
@@ -278,10 +278,10 @@ class _Places:
         return self._folders[parts]
 
     def _free(self, parent: Path, name: str) -> Path:
-        wanted, candidate = self._key(parent, fitted(name)), fitted(name)
+        wanted, candidate = self._key(parent, safe_file_name(name)), safe_file_name(name)
         while self._key(parent, candidate) in self._taken:
             self._taken[wanted] += 1
-            candidate = fitted(name, f" ({self._taken[wanted]})")
+            candidate = safe_file_name(name, f" ({self._taken[wanted]})")
         self._taken[self._key(parent, candidate)] = 1
         return parent / candidate
 

@@ -85,21 +85,21 @@ def program(folder) -> str:
         from pathlib import Path
         faulthandler.dump_traceback_later(280, exit=True)
         import tensorflow  # whose start-up is not to count
-        from kerascnn.data import checking
+        from kerascnn.data.ingestion import image_check
 
         slowest = {{}}
-        check = checking.check
+        check = image_check.check_image
         def timed(root, path, known=None):
             started = time.perf_counter()
             entry = check(root, path, known)
             slowest[path] = time.perf_counter() - started
             return entry
-        checking.check = timed
+        image_check.check_image = timed
         root = Path({str(folder)!r})
         paths = sorted(path.name for path in root.iterdir())
-        entries = list(checking.checked(root, paths))
+        entries = list(image_check.check_images(root, paths))
         assert [entry.path for entry in entries] == paths
-        print(json.dumps([max(slowest.values()), {{entry.path: [entry.verdict, entry.reason] for entry in entries}}]))
+        print(json.dumps([max(slowest.values()), {{entry.path: [entry.status, entry.reason] for entry in entries}}]))
         """
     )
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from kerascnn import InputError
-from kerascnn.data.ingestion.image_formats import is_plain, read_image
+from kerascnn.data.ingestion.image_formats import is_plain_jpeg, open_image, read_image
 from support.messages import mentioning
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
@@ -25,8 +25,13 @@ def saved(path, image, **options):
     return path
 
 
-def close(pixel, colour, tolerance=40):
-    return np.abs(np.asarray(pixel, int) - colour).max() <= tolerance
+def close(pixel, color, tolerance=40):
+    return np.abs(np.asarray(pixel, int) - color).max() <= tolerance
+
+
+def is_plain(contents):
+    with open_image(contents) as image:
+        return is_plain_jpeg(image)
 
 
 @pytest.mark.parametrize(

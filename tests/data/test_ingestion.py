@@ -15,8 +15,7 @@ import pytest
 from PIL import Image
 
 from kerascnn import InputError, data
-from kerascnn.data.ingestion import image_check as checking
-from kerascnn.data.ingestion import manifest
+from kerascnn.data.ingestion import image_check, manifest
 from support.messages import mentioning, names
 from support.servers import LoopbackServer, serving
 
@@ -55,16 +54,16 @@ def files_below(folder):
 
 def checks(monkeypatch):
     """Paths that are decoded from here on."""
-    seen, look = [], checking._looked_at
+    seen, look = [], image_check._decode
     monkeypatch.setattr(
-        checking, "_looked_at", lambda entry, contents: seen.append(entry.path) or look(entry, contents)
+        image_check, "_decode", lambda entry, contents: seen.append(entry.path) or look(entry, contents)
     )
     return seen
 
 
 def test_every_file_is_accounted_for(photos):
     found = data.ingest(photos)
-    assert {entry.path for entry in found.entries} == files_below(photos)
+    assert {entry.path for entry in found.files} == files_below(photos)
     empty, page = found.with_status("unreadable")
     assert empty.path == "cat/empty.jpg" and "0 bytes" in empty.reason
     assert page.path == "dog/page.jpg" and "web page" in page.reason
@@ -85,14 +84,14 @@ def test_nothing_is_written_to_a_folder_unasked(photos, cache):
 def test_a_second_start_reads_nothing_and_sees_changes(photos, monkeypatch):
     first = data.ingest(photos)
     seen = checks(monkeypatch)
-    assert data.ingest(photos).entries == first.entries
+    assert data.ingest(photos).files == first.files
     assert seen == []
     (photos / "cat" / "0.jpg").write_bytes(b"changed")
     fill(photos, count=1, first=50)
     (photos / "dog" / "1.jpg").unlink()
     again = data.ingest(photos)
     assert sorted(seen) == ["cat/0.jpg", "cat/50.jpg", "dog/50.jpg"]
-    assert {entry.path for entry in again.entries} == files_below(photos)
+    assert {entry.path for entry in again.files} == files_below(photos)
 
 
 def test_images_keep_their_split_when_others_come(photos):
@@ -103,7 +102,7 @@ def test_images_keep_their_split_when_others_come(photos):
     first = data.ingest(photos)
     fill(photos, count=60, first=100)
     second = data.ingest(photos)
-    assert validation(first) == validation(second) & {entry.path for entry in first.entries}
+    assert validation(first) == validation(second) & {entry.path for entry in first.files}
 
 
 @pytest.mark.parametrize(
@@ -123,7 +122,7 @@ def test_a_damaged_or_foreign_manifest_is_rebuilt(photos, tmp_path, damage):
     first = data.ingest(photos, to=tmp_path / "kept")
     whole = first.manifest.read_text()
     first.manifest.write_text(damage(whole))
-    assert data.ingest(photos, to=tmp_path / "kept").entries == first.entries
+    assert data.ingest(photos, to=tmp_path / "kept").files == first.files
     assert first.manifest.read_text() == whole
 
 
@@ -132,11 +131,11 @@ def test_a_manifest_is_written_as_a_whole_or_not_at_all(photos, tmp_path):
     whole = kept.read_text()
 
     def entries():
-        yield checking.FileRecord("1.jpg")
+        yield image_check.FileRecord("1.jpg")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        manifest.write(kept, manifest.read_origin(kept), entries())
+        manifest.write_manifest(kept, manifest.read_source_record(kept), entries())
     assert kept.read_text() == whole
     assert os.listdir(kept.parent) == [manifest.NAME]
 
@@ -180,7 +179,7 @@ def test_on_bad_move(photos, tmp_path, to):
     for item, reason in zip(listed, ("0 bytes", "not an image", "web page"), strict=True):
         assert reason in item["reason"]
     assert all(os.path.lexists(item["moved_to"]) for item in listed)
-    # A second file of the same name lands beside the first.
+    # A second file of the same name gets a number.
     (photos / "cat" / "empty.jpg").write_bytes(b"")
     data.ingest(photos, to=to and tmp_path / to, on_bad="move")
     assert {"empty.jpg", "empty.jpg.1"} <= set(os.listdir(quarantine / "cat"))
@@ -192,12 +191,12 @@ def test_an_archive_is_unpacked_once(photos, tmp_path, monkeypatch):
     first = data.ingest(archive, to=tmp_path / "pets", sha256=hashlib.sha256(archive.read_bytes()).hexdigest().upper())
     assert first.data.name == "pets"
     assert first.data.source == str(tmp_path / "pets")
-    assert {entry.path for entry in first.entries} == files_below(tmp_path / "pets" / "images")
+    assert {entry.path for entry in first.files} == files_below(tmp_path / "pets" / "images")
     seen = checks(monkeypatch)
     monkeypatch.setattr("kerascnn.data.ingestion.sources.unpack", lambda *_: pytest.fail("unpacked again"))
     for source in (archive, tmp_path / "pets"):
         again = data.ingest(source, **({"to": tmp_path / "pets"} if source == archive else {}))
-        assert (again.entries, again.data.name, again.data.source) == (first.entries, "pets", first.data.source)
+        assert (again.files, again.data.name, again.data.source) == (first.files, "pets", first.data.source)
     assert seen == []
     other = packed(fill(tmp_path / "others"), tmp_path / "others.zip")
     with mentioning(InputError, tmp_path / "pets" / "images", archive, "remove"):
@@ -238,7 +237,7 @@ def test_a_url_is_fetched_once(photos, tmp_path, served):
     assert (first.data.name, len(first.with_status("read"))) == ("pets", 12)
     assert set(os.listdir(tmp_path / "pets")) == {"images", manifest.NAME}
     count = len(asked)
-    assert data.ingest(f"{url}/pets.zip", to=tmp_path / "pets").entries == first.entries
+    assert data.ingest(f"{url}/pets.zip", to=tmp_path / "pets").files == first.files
     assert len(asked) == count
     # Without a folder of its own the download is kept in the cache.
     loaded = data.load(f"{url}/pets.zip")
@@ -267,7 +266,7 @@ def test_what_an_archive_holds_and_is_not_unpacked_stays_known(photos, tmp_path)
         opened.writestr("../../outside.jpg", b"x")
     for _ in range(2):
         found = data.ingest(archive, to=tmp_path / "pets")
-        [refused] = found.with_status("refused")
+        [refused] = found.with_status("rejected")
         assert "outside" in refused.path and refused.reason
     assert len(found.data.skipped) == 3
     with mentioning(InputError, archive, "3 files"):
@@ -305,7 +304,7 @@ def test_copies_and_contradictions(tmp_path):
     shutil.copy(folder / "cat" / "0.jpg", tmp_path / "set" / "test" / "cat" / "leaked.jpg")
     shutil.copy(folder / "cat" / "1.jpg", folder / "dog" / "contradiction.jpg")
     shutil.copy(folder / "cat" / "2.jpg", folder / "cat" / "copy.jpg")
-    copies = data.ingest(tmp_path / "set").copies
+    copies = data.ingest(tmp_path / "set").duplicates
     assert copies.across_splits == (("train/cat/0.jpg", "test/cat/leaked.jpg"),)
     assert copies.across_classes == (("train/cat/1.jpg", "train/dog/contradiction.jpg"),)
     assert len(copies.groups) == 3
@@ -333,11 +332,11 @@ def test_class_weights_let_classes_count_alike(tmp_path):
 def test_the_command(photos, command, tmp_path):
     shown = command("ingest", photos)
     assert shown.status == 0
-    names(shown.out, "photos: ", "folder a class", "15 files", "12 JPEG", "dog/page.jpg")
-    told = json.loads(command("ingest", photos, "--json", "--to", tmp_path / "kept").out)
-    assert told["files"] == {"found": 15, "read": 12, "unreadable": 2, "refused": 0, "ignored": 1}
-    assert sum(told["classes"]["cat"].values()) == 6
-    assert told["manifest"] == str(tmp_path / "kept" / manifest.NAME)
+    names(shown.out, "photos: ", "subfolder per class", "15 files", "12 JPEG", "dog/page.jpg")
+    report = json.loads(command("ingest", photos, "--json", "--to", tmp_path / "kept").out)
+    assert report["files"] == {"found": 15, "read": 12, "unreadable": 2, "rejected": 0, "ignored": 1}
+    assert sum(report["classes"]["cat"].values()) == 6
+    assert report["manifest"] == str(tmp_path / "kept" / manifest.NAME)
     failed = command("ingest", photos, "--on-bad", "fail")
     assert (failed.status, failed.err.count("\n")) == (2, 1)
     assert command("ingest", "digits").out.count("\n") > 10
@@ -348,7 +347,7 @@ def test_a_second_start_is_instant(photos, tmp_path):
     data.ingest(photos, to=tmp_path / "kept")
     program = (
         f"import sys; from kerascnn import data; found = data.ingest({str(tmp_path / 'kept')!r})\n"
-        "assert len(found.entries) == 15 and 'tensorflow' not in sys.modules"
+        "assert len(found.files) == 15 and 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 

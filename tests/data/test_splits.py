@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from kerascnn.data.ingestion.image_check import FileRecord
-from kerascnn.data.ingestion.splits import duplicates, split_by_content
+from kerascnn.data.ingestion.splits import find_duplicates, split_by_content
 
 
 def entries(count, class_name="a", prefix=""):
@@ -47,7 +47,7 @@ def test_copies_are_on_one_side_also_across_classes():
 
 
 def test_duplicates():
-    found = duplicates(
+    found = find_duplicates(
         [
             FileRecord("train/a/1", "a", "training", sha256="1"),
             FileRecord("train/a/2", "a", "training", sha256="1"),
@@ -55,7 +55,7 @@ def test_duplicates():
             FileRecord("train/b/4", "b", "training", sha256="2"),
             FileRecord("train/a/5", "a", "training", sha256="2"),
             FileRecord("train/a/6", "a", "training", sha256="3"),
-            FileRecord("train/a/7", "a", sha256="3", verdict="unreadable"),
+            FileRecord("train/a/7", "a", sha256="3", status="unreadable"),
         ]
     )
     first, second = ("train/a/1", "train/a/2", "test/a/3"), ("train/b/4", "train/a/5")

@@ -11,7 +11,7 @@ from collections import namedtuple
 import pytest
 
 from kerascnn import InputError
-from kerascnn.files import disk_space as disk_room
+from kerascnn.files import disk_space
 from kerascnn.files.archives import archive as archive_module
 from kerascnn.files.archives.archive import unpack
 from support.archives import FILES, PACKERS, found, packed, tarred, zipped
@@ -113,7 +113,7 @@ def test_missing_archives_and_full_folders(tmp_path):
 def test_room_on_the_disk(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     file = packed(tmp_path, ".zip", FILES)
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(1 << 30, 0, disk_room.RESERVE + 1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(1 << 30, 0, disk_space.RESERVE + 1000))
     with mentioning(InputError, "set.zip", "333,000", "67,109,864"):
         unpack(file, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -127,14 +127,14 @@ def test_room_on_the_disk(tmp_path, monkeypatch):
     ],
 )
 def test_what_ends_in_the_middle_leaves_nothing(tmp_path, monkeypatch, ending, error):
-    written = archive_module._written
+    write = archive_module._write
 
-    def ends(entry, places):
+    def ends(entry, paths):
         if entry.name == "readme.txt":
             raise ending
-        return written(entry, places)
+        return write(entry, paths)
 
-    monkeypatch.setattr(archive_module, "_written", ends)
+    monkeypatch.setattr(archive_module, "_write", ends)
     with mentioning(*error):
         unpack(packed(tmp_path, ".zip", FILES), tmp_path / "out")
     assert not (tmp_path / "out").exists()

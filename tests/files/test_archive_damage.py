@@ -43,8 +43,8 @@ def test_a_damaged_entry_of_a_zip_is_set_aside(tmp_path):
         contents[at] = 0xFF if method else contents[at] ^ 1
         (tmp_path / "set.zip").write_bytes(contents)
         out = tmp_path / f"out{method}"
-        set_aside = reasons(unpack(tmp_path / "set.zip", out))
-        assert set(set_aside) == {"readme.txt"} and reason in set_aside["readme.txt"]
+        skipped = reasons(unpack(tmp_path / "set.zip", out))
+        assert set(skipped) == {"readme.txt"} and reason in skipped["readme.txt"]
         assert set(found(out)) == set(FILES) - {"readme.txt"}
 
 
@@ -124,8 +124,8 @@ def test_a_bomb_that_hides_its_size_writes_no_more_than_it_admits(tmp_path):
     at = contents.rindex(b"PK\1\2")
     contents[at + 24 : at + 28] = struct.pack("<L", 1000)
     (tmp_path / "set.zip").write_bytes(contents)
-    set_aside = reasons(unpack(tmp_path / "set.zip", tmp_path / "out", SMALL))
-    assert set(set_aside) == {"bomb"} and "as long as" in set_aside["bomb"]
+    skipped = reasons(unpack(tmp_path / "set.zip", tmp_path / "out", SMALL))
+    assert set(skipped) == {"bomb"} and "as long as" in skipped["bomb"]
     assert found(tmp_path / "out") == {"a/1.jpg": b"1"}
 
 

@@ -117,7 +117,7 @@ def checked(folder, contents):
     file.write_bytes(contents)
     before, begun = tree(folder), time.perf_counter()
     try:
-        set_aside = unpack(file, out, LIMITS)
+        skipped = unpack(file, out, LIMITS)
     except InputError as error:
         assert tree(folder) == before
         assert str(error).endswith(".") and "\n" not in str(error)
@@ -128,8 +128,8 @@ def checked(folder, contents):
     assert [path for path in after if not path.startswith("out/")] == sorted([*before, "out"])
     kinds = [stat.S_IFMT(os.lstat(folder / path).st_mode) for path in after if path.startswith("out/")]
     assert set(kinds) <= {stat.S_IFDIR, stat.S_IFREG}
-    assert all(item.reason and "\n" not in item.path for item in set_aside)
-    return kinds.count(stat.S_IFREG) + len(set_aside)
+    assert all(item.reason and "\n" not in item.path for item in skipped)
+    return kinds.count(stat.S_IFREG) + len(skipped)
 
 
 @pytest.fixture(scope="module")

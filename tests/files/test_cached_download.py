@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kerascnn import InputError
-from kerascnn.files import cached_download as kept_files
+from kerascnn.files import cached_download as cached_download_module
 from kerascnn.files.cached_download import cached_download
 from kerascnn.files.checksums import Checksum
 from kerascnn.files.download import RetryPolicy
@@ -21,7 +21,7 @@ SHA256 = hashlib.sha256(CONTENTS).hexdigest()
 MD5 = hashlib.md5(CONTENTS).hexdigest()
 BEGINNING = Checksum("sha256", SHA256[:8])
 NAME = "net-0a1b2c3d.pth"
-QUICK = RetryPolicy(timeout=5, tries=2, first_wait=0.001, longest_wait=0.01)
+QUICK = RetryPolicy(timeout=5, max_attempts=2, initial_delay=0.001, max_delay=0.01)
 
 # Prints a line when it begins, so that a test can wait for it.
 PROGRAM = """
@@ -46,7 +46,7 @@ def path(tmp_path):
 
 
 def get(server, path, checksum=BEGINNING):
-    return cached_download(server.url(NAME), path, checksum, patience=QUICK)
+    return cached_download(server.url(NAME), path, checksum, retry=QUICK)
 
 
 def count_hashing(monkeypatch):
@@ -109,11 +109,11 @@ def test_a_folder_that_cannot_be_written_serves(server, path, monkeypatch):
     def refuse(*arguments):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(kept_files, "atomic_write", refuse)
+    monkeypatch.setattr(cached_download_module, "atomic_write", refuse)
     assert get(server, path) == path and server.asked == []
 
 
-def test_something_else_is_not_kept(server, path):
+def test_another_file_is_not_stored(server, path):
     server.files[NAME] = CONTENTS[::-1]
     with mentioning(InputError, NAME, hashlib.md5(CONTENTS[::-1]).hexdigest(), MD5):
         get(server, path, Checksum("md5", MD5))
@@ -125,7 +125,7 @@ def test_something_else_is_not_kept(server, path):
 def test_a_cut_download_goes_on(server, path):
     server.slowly = True
     with mentioning(InputError, server.url(NAME), "0.2 s"):
-        cached_download(server.url(NAME), path, Checksum("md5", MD5), patience=RetryPolicy(timeout=0.2, tries=1))
+        cached_download(server.url(NAME), path, Checksum("md5", MD5), retry=RetryPolicy(timeout=0.2, max_attempts=1))
     assert not path.exists()
     server.slowly = False
     get(server, path)
@@ -137,15 +137,15 @@ def test_without_a_network(server, path):
     server.shutdown()
     server.server_close()
     with mentioning(InputError, url, "server", f"as {NAME}", path.parent) as refused:
-        cached_download(url, path, Checksum("md5", MD5), patience=QUICK)
+        cached_download(url, path, Checksum("md5", MD5), retry=QUICK)
     assert "\n" not in str(refused.value)
     path.write_bytes(CONTENTS)
     assert cached_download(url, path, Checksum("md5", MD5)) == path
 
 
-def test_where_nothing_can_be_kept(server, tmp_path):
+def test_a_folder_that_cannot_be_made(server, tmp_path):
     (tmp_path / "models").write_text("a file")
-    with mentioning(InputError, tmp_path / "models", "kept"):
+    with mentioning(InputError, tmp_path / "models", "stored"):
         get(server, tmp_path / "models" / NAME)
 
 

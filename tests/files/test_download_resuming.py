@@ -7,7 +7,7 @@ from email.utils import formatdate
 import pytest
 
 from kerascnn import InputError
-from kerascnn.files import download as fetch_module
+from kerascnn.files import download as download_module
 from support.archives import NOISE, zipped
 from support.downloads import HASTY, OTHER, PETS, QUICK, get, gives, parts, ranges, says
 from support.messages import mentioning
@@ -16,7 +16,7 @@ from support.messages import mentioning
 @pytest.mark.parametrize("ending", [None, "reset", "stall"])
 def test_what_is_cut_goes_on_where_it_ended(server, tmp_path, ending):
     server.answers = [gives(PETS, sent=50_000, ending=ending), gives(PETS, sent=70_000, ending=ending), gives(PETS)]
-    assert get(server, tmp_path, patience=HASTY if ending == "stall" else QUICK).read_bytes() == PETS
+    assert get(server, tmp_path, retry=HASTY if ending == "stall" else QUICK).read_bytes() == PETS
     begins = ranges(server)
     assert begins[0] is None and len(begins) == 3
     if ending != "reset":
@@ -42,7 +42,7 @@ def test_without_a_way_to_see_changes_it_starts_anew(server, tmp_path, etag):
 
 def test_a_second_call_goes_on(server, tmp_path):
     server.answers = [gives(PETS, sent=50_000), says(503)]
-    with mentioning(InputError, "pets.zip", "503", "3 tries"):
+    with mentioning(InputError, "pets.zip", "503", "3 attempts"):
         get(server, tmp_path)
     assert parts(tmp_path) == [50_000]
     assert not (tmp_path / "pets.zip").exists()
@@ -130,7 +130,7 @@ def test_chunked(server, tmp_path, whole):
     if whole:
         assert get(server, tmp_path).read_bytes() == PETS
     else:
-        with pytest.raises(InputError, match=r"cut after 200,\d\d\d bytes.* 3 tries"):
+        with pytest.raises(InputError, match=r"cut after 200,\d\d\d bytes.* 3 attempts"):
             get(server, tmp_path)
 
 
@@ -168,6 +168,6 @@ def test_damaged_notes_start_anew(server, tmp_path):
 def test_two_at_once_do_not_mix(server, tmp_path):
     pytest.importorskip("fcntl")
     server.answers = [gives(PETS)]
-    with fetch_module._Part(tmp_path, server.url()), mentioning(InputError, "another process"):
+    with download_module._PartFile(tmp_path, server.url()), mentioning(InputError, "another process"):
         get(server, tmp_path)
     assert get(server, tmp_path).read_bytes() == PETS

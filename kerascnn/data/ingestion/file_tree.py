@@ -12,10 +12,10 @@ from kerascnn.files.archives.archive_entry import SkippedFile
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 
-# What this package itself writes beside images.
-OWN_NAMES = re.compile(r"kerascnn-(manifest\.jsonl|quarantine)|\.kerascnn-.*")
+# Files that this package writes next to images.
+OWN_FILES = re.compile(r"kerascnn-(manifest\.jsonl|quarantine)|\.kerascnn-.*")
 
-LEFTOVERS = {
+SYSTEM_FILES = {
     "thumbs.db": "a thumbnail index of Windows",
     "ehthumbs.db": "a thumbnail index of Windows",
     "desktop.ini": "folder settings of Windows",
@@ -26,30 +26,44 @@ LEFTOVERS = {
 
 @dataclass(frozen=True)
 class FileTree:
-    """The files below a folder, sorted, as paths with slashes; and what is not among them."""
+    """The files below a folder.
 
+    Attributes:
+        root: the folder that was searched.
+        files: paths below the folder `base`, sorted, with slashes.
+        ignored: hidden files and files of operating systems, by their path below `root`.
+        unreadable: files and folders that cannot be opened, by their path below `root`.
+        base: "" or a folder below `root`, with a slash at its end.
+    """
+
+    root: Path
     files: tuple[str, ...]
     ignored: tuple[SkippedFile, ...] = ()
     unreadable: tuple[SkippedFile, ...] = ()
+    base: str = ""
 
-    def loose(self, base: str) -> list[str]:
-        """Files in the folder `base` itself, which is "" or ends with a slash."""
-        return [path for path in self.below(base) if "/" not in path[len(base) :]]
+    @property
+    def top_files(self) -> list[str]:
+        """Files that are in no subfolder."""
+        return [path for path in self.files if "/" not in path]
 
-    def folders(self, base: str) -> list[str]:
-        """Names of the folders in `base` that have files anywhere in them."""
-        return sorted({path[len(base) :].split("/", 1)[0] for path in self.below(base) if "/" in path[len(base) :]})
+    @property
+    def folders(self) -> list[str]:
+        """Names of the subfolders that have files anywhere in them, sorted."""
+        return sorted({path.split("/", 1)[0] for path in self.files if "/" in path})
 
-    def below(self, base: str) -> list[str]:
-        """Files anywhere below `base`."""
-        return [path for path in self.files if path.startswith(base)]
+    def subtree(self, folder: str) -> FileTree:
+        """The files in one of the subfolders."""
+        start = f"{folder}/"
+        files = tuple(path.removeprefix(start) for path in self.files if path.startswith(start))
+        return FileTree(self.root, files, base=self.base + start)
 
 
 def walk(root: Path) -> FileTree:
     """Lists every file below a folder.
 
-    Links are followed, each folder once. Hidden files and folders and what operating systems leave are ignored;
-    links to nothing, pipes, sockets, devices and closed folders are unreadable.
+    Links are followed, each folder once. Broken links, pipes, sockets, devices and folders without permission are
+    unreadable.
     """
     files, ignored, unreadable = [], [], []
     seen, waiting = set(), [""]
@@ -66,19 +80,17 @@ def walk(root: Path) -> FileTree:
             ignored.append(SkippedFile(base.rstrip("/"), "a link to a folder that is read already"))
             continue
         seen.add((status.st_dev, status.st_ino))
-        for name in names:
-            if OWN_NAMES.fullmatch(name):
-                continue
-            path = base + name
-            leftover = LEFTOVERS.get(name.lower()) or ("hidden" if name.startswith(".") else None)
-            if leftover:
-                ignored.append(SkippedFile(path, leftover))
+        for path in (base + name for name in names if not OWN_FILES.fullmatch(name)):
+            name, full = path[len(base) :], os.path.join(root, path)
+            reason = SYSTEM_FILES.get(name.lower()) or ("hidden" if name.startswith(".") else None)
+            if reason:
+                ignored.append(SkippedFile(path, reason))
                 continue
             try:
-                mode = os.stat(os.path.join(root, path)).st_mode
+                mode = os.stat(full).st_mode
             except OSError as error:
-                is_link = os.path.islink(os.path.join(root, path))
-                unreadable.append(SkippedFile(path, "a link to nothing" if is_link else error.strerror.lower()))
+                reason = "a broken link" if os.path.islink(full) else error.strerror.lower()
+                unreadable.append(SkippedFile(path, reason))
                 continue
             if stat.S_ISDIR(mode):
                 waiting.append(path + "/")
@@ -86,4 +98,4 @@ def walk(root: Path) -> FileTree:
                 files.append(path)
             else:
                 unreadable.append(SkippedFile(path, "not a regular file"))
-    return FileTree(tuple(sorted(files)), tuple(ignored), tuple(unreadable))
+    return FileTree(root, tuple(sorted(files)), tuple(ignored), tuple(unreadable))

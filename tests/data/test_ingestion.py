@@ -186,6 +186,18 @@ def test_on_bad_move(photos, tmp_path, to):
     assert data.ingest(photos).moved == 0
 
 
+def test_on_bad_move_leaves_files_outside_the_folder(photos, tmp_path):
+    """A table of an untrusted archive may name any file."""
+    outside = [tmp_path / "relative.jpg", tmp_path / "absolute.jpg"]
+    for file in outside:
+        file.write_bytes(b"not an image")
+    labels = [f"{kind}/{number}.jpg,{kind}" for kind in ("cat", "dog") for number in range(6)]
+    (photos / "labels.csv").write_text("\n".join([*labels, "../relative.jpg,cat", f"{outside[1]},dog"]))
+    found = data.ingest(photos, on_bad="move")
+    assert {file.path for file in found.with_status("unreadable")} >= {"../relative.jpg", str(outside[1])}
+    assert found.moved == 0 and all(file.exists() for file in outside)
+
+
 def test_an_archive_is_unpacked_once(photos, tmp_path, monkeypatch):
     archive = packed(photos, tmp_path / "pets.zip")
     first = data.ingest(archive, to=tmp_path / "pets", sha256=hashlib.sha256(archive.read_bytes()).hexdigest().upper())

@@ -151,7 +151,9 @@ def _quarantine(source: ResolvedSource, files: Sequence[FileRecord]) -> int:
     count = 0
     for file in files:
         old, new = source.root / file.path, source.quarantine / file.path
-        if not (old.is_symlink() or old.exists()):
+        # A table may name files outside the folder.
+        outside = Path(file.path).is_absolute() or ".." in Path(file.path).parts
+        if outside or not (old.is_symlink() or old.exists()):
             continue
         number = 0
         while new.exists() or new.is_symlink():

@@ -17,8 +17,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive import HEAD, UNKNOWN, WEB_PAGE, archive_stem, archive_suffix, describe_other_file
@@ -102,7 +103,7 @@ def download(
     checksum = Checksum("sha256", sha256.lower()) if sha256 else None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _PartFile(folder, url) as part:
+        with _open_part(folder, url) as part:
             if (complete := part.published()) and (checksum is None or checksum.matches(complete)):
                 return complete
             _fill(address, part, track, retry)
@@ -119,13 +120,7 @@ class _DownloadFailedError(Exception):
 
 
 class _RetryableError(Exception):
-    """Another attempt may help; the message is a phrase.
-
-    Attributes:
-        delay: seconds that the server asks to wait.
-        unreachable: whether no server answered.
-        changed: whether the downloaded part is useless.
-    """
+    """Another attempt may help, after `delay` seconds; `changed`: the downloaded part is useless."""
 
     def __init__(self, reason: str, *, delay: float = 0.0, unreachable: bool = False, changed: bool = False):
         super().__init__(reason)
@@ -150,41 +145,36 @@ class _RemoteFile:
         return self.etag if self.etag and not self.etag.startswith("W/") else self.last_modified
 
 
-class _PartFile:
-    """The `.part` file of a URL, and a JSON file of what is known of it; locked while in use."""
-
-    def __init__(self, folder: Path, url: str):
-        self.folder = folder
-        self.url_hash = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        self.url_name = _last_component(url)
-        stem = f"{safe_file_name(self.url_name)[:40]}-{self.url_hash}"
-        self.path = folder / f"{stem}.part"
-        state = os.open(folder / f"{stem}.download.json", os.O_RDWR | os.O_CREAT, 0o666)
-        self._state = os.fdopen(state, "r+", encoding="utf-8")
-        self.remote = _RemoteFile()
-
-    def __enter__(self) -> _PartFile:
-        try:
-            self._lock()
-            with contextlib.suppress(ValueError, TypeError):
-                self.remote = _RemoteFile(**json.load(self._state))
-        except BaseException:
-            self._state.close()
-            raise
-        return self
-
-    def __exit__(self, *error) -> None:
-        self._state.close()
-
-    def _lock(self) -> None:
+@contextlib.contextmanager
+def _open_part(folder: Path, url: str) -> Iterator[_PartFile]:
+    """The `.part` file of a URL, locked meanwhile, with a JSON file next to it of what is known of the URL."""
+    url_hash = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    url_name = _last_component(url)
+    path = folder / f"{safe_file_name(url_name)[:40]}-{url_hash}.part"
+    descriptor = os.open(path.with_suffix(".download.json"), os.O_RDWR | os.O_CREAT, 0o666)
+    with os.fdopen(descriptor, "r+", encoding="utf-8") as state:
         try:
             import fcntl
 
-            fcntl.flock(self._state, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except ImportError:  # Windows
-            return
+            pass
         except BlockingIOError:
-            raise _DownloadFailedError(f"another process is downloading it to {self.folder}; wait for it") from None
+            raise _DownloadFailedError(f"another process is downloading it to {folder}; wait for it") from None
+        part = _PartFile(folder, path, url_name, url_hash, state)
+        with contextlib.suppress(ValueError, TypeError):
+            part.remote = _RemoteFile(**json.load(state))
+        yield part
+
+
+@dataclass
+class _PartFile:
+    folder: Path
+    path: Path
+    url_name: str
+    url_hash: str
+    state: TextIO
+    remote: _RemoteFile = field(default_factory=_RemoteFile)
 
     @property
     def size(self) -> int:
@@ -198,10 +188,10 @@ class _PartFile:
 
     def save(self, remote: _RemoteFile) -> None:
         self.remote = remote
-        self._state.seek(0)
-        self._state.truncate()
-        json.dump(asdict(remote), self._state)
-        self._state.flush()
+        self.state.seek(0)
+        self.state.truncate()
+        json.dump(asdict(remote), self.state)
+        self.state.flush()
 
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)

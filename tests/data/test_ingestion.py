@@ -135,7 +135,7 @@ def test_a_manifest_is_written_as_a_whole_or_not_at_all(photos, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        manifest.write_manifest(kept, manifest.read_source_record(kept), entries())
+        manifest.write_manifest(kept, manifest.read_manifest(kept).source_record, entries())
     assert kept.read_text() == whole
     assert os.listdir(kept.parent) == [manifest.NAME]
 
@@ -300,7 +300,23 @@ def test_a_killed_unpacking_is_not_taken_for_a_whole(photos, tmp_path, monkeypat
     assert len(data.ingest(archive, to=tmp_path / "pets").with_status("read")) == 12
 
 
-def test_sha256_is_held_to(photos, tmp_path):
+def test_an_interrupted_check_keeps_the_rejected_files(photos, tmp_path):
+    """Also when everything is checked again, because another version made the manifest."""
+    archive = packed(photos, tmp_path / "pets.zip")
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr("../../outside.jpg", b"x")
+    path = data.ingest(archive, to=tmp_path / "pets").manifest
+    path.write_text(path.read_text().replace("Pillow", "Pillow 0.1", 1))
+
+    def interrupted(items, total, description):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        data.ingest(archive, to=tmp_path / "pets", track=interrupted)
+    assert len(data.ingest(archive, to=tmp_path / "pets").with_status("rejected")) == 1
+
+
+def test_a_wrong_sha256_is_an_error(photos, tmp_path):
     archive = packed(photos, tmp_path / "pets.zip")
     with mentioning(InputError, archive, hashlib.sha256(archive.read_bytes()).hexdigest(), "not 00"):
         data.ingest(archive, sha256="00")

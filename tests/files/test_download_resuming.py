@@ -168,6 +168,6 @@ def test_damaged_notes_start_anew(server, tmp_path):
 def test_two_at_once_do_not_mix(server, tmp_path):
     pytest.importorskip("fcntl")
     server.answers = [gives(PETS)]
-    with download_module._PartFile(tmp_path, server.url()), mentioning(InputError, "another process"):
+    with download_module._open_part(tmp_path, server.url()), mentioning(InputError, "another process"):
         get(server, tmp_path)
     assert get(server, tmp_path).read_bytes() == PETS

@@ -116,7 +116,11 @@ def ingest_folder(source: ResolvedSource, on_bad: str, track: Track) -> Ingested
 
 def _check(source: ResolvedSource, layout: FolderLayout, track: Track) -> tuple[list[FileRecord], Path | None]:
     """One record per file, and the manifest's path if it could be written."""
-    known = manifest.read_files(source.manifest)
+    earlier = manifest.read_manifest(source.manifest)
+    known = {file.path: file for file in earlier.files} if earlier.is_current else {}
+    rejected = source.rejected
+    if rejected is None:
+        rejected = [file for file in earlier.files if file.status == REJECTED]
     paths = [item.path for item in layout.labeled]
     files: list[FileRecord] = []
     try:
@@ -125,13 +129,13 @@ def _check(source: ResolvedSource, layout: FolderLayout, track: Track) -> tuple[
             files.append(replace(file, class_name=item.class_name, split=split))
     except BaseException:
         # What has been checked before an interruption need not be checked again.
-        _write_manifest(source, {**known, **{file.path: file for file in files}}.values())
+        _write_manifest(source, {**known, **{file.path: file for file in (*rejected, *files)}}.values())
         raise
     if all(item.split is None for item in layout.labeled):
         files = split_by_content(files)
     for status, skipped in ((UNREADABLE, layout.unreadable), (IGNORED, layout.ignored)):
         files += [FileRecord(item.path, status=status, reason=item.reason) for item in skipped]
-    files += source.rejected
+    files += rejected
     return files, _write_manifest(source, files)
 
 

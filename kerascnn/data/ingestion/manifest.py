@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
-from kerascnn.data.ingestion.image_check import REJECTED, STATUSES, FileRecord
+from kerascnn.data.ingestion.image_check import STATUSES, FileRecord
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
 
@@ -40,25 +41,30 @@ def checked_with() -> str:
     return f"{RULES}, Pillow {version('pillow')}, TensorFlow {version('tensorflow')}"
 
 
-def read_source_record(path: Path) -> SourceRecord | None:
-    """Reads the first line of a manifest; None if there is none, or another file."""
+class Manifest(NamedTuple):
+    """The contents of a manifest.
+
+    Attributes:
+        source_record: None if there is no manifest, or it is damaged.
+        files: without damaged lines.
+        is_current: whether the files were checked by the same rules and decoders as today.
+    """
+
+    source_record: SourceRecord | None = None
+    files: tuple[FileRecord, ...] = ()
+    is_current: bool = False
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Reads a manifest; an empty one if there is none, or another file."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             head = json.loads(file.readline(100_000))
-        return SourceRecord(**{field.name: str(head[field.name]) for field in fields(SourceRecord)})
+            source_record = SourceRecord(**{field.name: str(head[field.name]) for field in fields(SourceRecord)})
+            files = tuple(record for line in file if (record := _record(line)))
+        return Manifest(source_record, files, head.get("checked_with") == checked_with())
     except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
-def read_files(path: Path) -> dict[str, FileRecord]:
-    """Reads the files of a manifest by path, without damaged lines; none if it was made by other versions."""
-    head, files = _read(path)
-    return {file.path: file for file in files} if head.get("checked_with") == checked_with() else {}
-
-
-def read_rejected(path: Path) -> list[FileRecord]:
-    """Reads the files that were in the archive and not unpacked; only the manifest has them."""
-    return [file for file in _read(path)[1] if file.status == REJECTED]
+        return Manifest()
 
 
 def write_manifest(path: Path, source_record: SourceRecord, files: Iterable[FileRecord]) -> None:
@@ -73,15 +79,6 @@ def write_manifest(path: Path, source_record: SourceRecord, files: Iterable[File
             file.writelines((json.dumps(vars(record)) + "\n").encode() for record in files)
     except OSError as error:
         raise InputError(f"the manifest {path} cannot be written: {error.strerror}.") from None
-
-
-def _read(path: Path) -> tuple[dict, list[FileRecord]]:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            head = json.loads(file.readline(100_000))
-            return (head if isinstance(head, dict) else {}), [record for line in file if (record := _record(line))]
-    except (OSError, ValueError):
-        return {}, []
 
 
 def _record(line: str) -> FileRecord | None:

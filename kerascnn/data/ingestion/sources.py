@@ -36,7 +36,7 @@ class ResolvedSource:
         source_record: the manifest's first line.
         manifest: path of the manifest.
         quarantine: the folder to which `--on-bad move` moves files; None for a temporary folder of images.
-        rejected: the files that were in the archive and not unpacked.
+        rejected: the files that were in the archive and not unpacked; None if the manifest has them.
         workspace: keeps a temporary folder alive.
     """
 
@@ -45,7 +45,7 @@ class ResolvedSource:
     source_record: SourceRecord
     manifest: Path
     quarantine: Path | None
-    rejected: tuple[FileRecord, ...] = ()
+    rejected: tuple[FileRecord, ...] | None = None
     workspace: tempfile.TemporaryDirectory | None = None
 
 
@@ -92,7 +92,7 @@ def _slug(name: str) -> str:
 
 
 def _resolve_folder(folder: Path, to: Path | None) -> ResolvedSource:
-    earlier = manifest.read_source_record(folder / manifest.NAME)
+    earlier = manifest.read_manifest(folder / manifest.NAME).source_record
     if earlier and to is None and (folder / earlier.folder).is_dir():
         return _with_manifest_in(folder, earlier)
     record = SourceRecord(str(folder), _slug(folder.name), str(folder))
@@ -108,9 +108,7 @@ def _cached_manifest(record: SourceRecord) -> Path:
 
 
 def _with_manifest_in(to: Path, record: SourceRecord) -> ResolvedSource:
-    path = to / manifest.NAME
-    rejected = tuple(manifest.read_rejected(path))
-    return ResolvedSource(str(to), (to / record.folder).resolve(), record, path, to / QUARANTINE, rejected)
+    return ResolvedSource(str(to), (to / record.folder).resolve(), record, to / manifest.NAME, to / QUARANTINE)
 
 
 def _resolve_url(url: str, to: Path | None, sha256: str | None, track_bytes: ByteTrack) -> ResolvedSource:
@@ -136,7 +134,7 @@ def _unpack(
     to = to.expanduser().resolve()
     root = to / IMAGES
     if root.exists():
-        earlier = manifest.read_source_record(to / manifest.NAME)
+        earlier = manifest.read_manifest(to / manifest.NAME).source_record
         if earlier is None or (earlier.source, earlier.identity) != (record.source, record.identity):
             found = f"the images of {earlier.source}" if earlier else "images of an unknown source"
             raise InputError(f"{root} holds {found}; remove it or give another --to.")

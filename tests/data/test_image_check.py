@@ -1,4 +1,4 @@
-"""Every kind of file there is, made here, and the verdict on it."""
+"""Every kind of file there is, made here, and the result of its check."""
 
 import io
 import os
@@ -44,7 +44,7 @@ def turned():
     return contents("JPEG", exif=exif)
 
 
-def verdict(tmp_path, name, data):
+def check(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
     return check_image(tmp_path, name)
 
@@ -54,11 +54,11 @@ def animation(form):
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "form", "decoder", "remarks"),
+    ("name", "data", "form", "decoder", "warnings"),
     [
         ("plain.jpg", contents("JPEG"), "JPEG", "tensorflow", ()),
         ("PLAIN.JPEG", contents("JPEG", progressive=True), "JPEG", "tensorflow", ()),
-        ("grey.jpg", contents("JPEG", "L"), "JPEG", "tensorflow", ("gray",)),
+        ("gray.jpg", contents("JPEG", "L"), "JPEG", "tensorflow", ("gray",)),
         ("print.jpg", contents("JPEG", "CMYK"), "JPEG", "pillow", ("CMYK",)),
         ("turned.jpg", turned(), "JPEG", "pillow", ("upright",)),
         ("wrong.jpg", contents("PNG"), "PNG", "pillow", (r"\.jpg.*PNG",)),
@@ -79,13 +79,13 @@ def animation(form):
     ],
     ids=lambda value: value if isinstance(value, str) and "." in value else "",
 )
-def test_what_is_read(tmp_path, name, data, form, decoder, remarks):
-    entry = verdict(tmp_path, name, data)
+def test_readable_files(tmp_path, name, data, form, decoder, warnings):
+    entry = check(tmp_path, name, data)
     assert (entry.status, entry.reason) == ("read", None)
     assert (entry.format, entry.decoder) == (form, decoder)
-    for remark, pattern in zip(entry.warnings, remarks, strict=True):
-        assert re.search(pattern, remark)
-    # What the manifest says is what training gets.
+    for warning, pattern in zip(entry.warnings, warnings, strict=True):
+        assert re.search(pattern, warning)
+    # The manifest has the size that training gets.
     assert read_image(tmp_path / name).shape == (entry.height, entry.width, 3)
 
 
@@ -95,8 +95,8 @@ def damaged_exif():
     return contents("JPEG", exif=exif).replace(b"II*\0", b"IIII").replace(b"MM\0*", b"MMMM")
 
 
-def test_damaged_exif_data_cost_no_image(tmp_path):
-    entry = verdict(tmp_path, "1.jpg", damaged_exif())
+def test_images_with_damaged_exif_data_are_read(tmp_path):
+    entry = check(tmp_path, "1.jpg", damaged_exif())
     assert (entry.status, entry.width, entry.height) == ("read", 16, 8)
 
 
@@ -119,8 +119,8 @@ def test_damaged_exif_data_cost_no_image(tmp_path):
         (contents("TIFF", "F"), "floating-point"),
     ],
 )
-def test_what_is_not_read(tmp_path, data, reason):
-    entry = verdict(tmp_path, "1.jpg", data)
+def test_unreadable_files(tmp_path, data, reason):
+    entry = check(tmp_path, "1.jpg", data)
     assert entry.status == "unreadable"
     assert entry.reason and reason in entry.reason
     assert entry.size == len(data) and len(entry.sha256) == 64
@@ -130,7 +130,7 @@ def test_decompression_bombs_are_not_unpacked(tmp_path):
     # 30,000 x 30,000 pixels of nothing in a few kilobytes.
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0))
     bomb = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(10**6))) + chunk(b"IEND", b"")
-    assert "decompression bomb" in verdict(tmp_path, "bomb.png", bomb).reason
+    assert "decompression bomb" in check(tmp_path, "bomb.png", bomb).reason
 
 
 def test_huge_files_are_not_read_into_memory(tmp_path):
@@ -139,7 +139,7 @@ def test_huge_files_are_not_read_into_memory(tmp_path):
     assert check_image(tmp_path, "film.jpg").reason.startswith("1000000 MB")
 
 
-def test_closed_files_links_and_what_is_no_file(tmp_path, monkeypatch):
+def test_permissions_links_and_pipes(tmp_path, monkeypatch):
     (tmp_path / "broken.jpg").symlink_to("nowhere")
     assert "link" in check_image(tmp_path, "broken.jpg").reason
     os.mkfifo(tmp_path / "pipe.jpg")
@@ -159,9 +159,9 @@ def test_closed_files_links_and_what_is_no_file(tmp_path, monkeypatch):
     assert check_image(tmp_path, "real.jpg", closed_entry).status == "read"
 
 
-def test_what_is_known_is_not_read_again(tmp_path, monkeypatch):
+def test_known_files_are_not_read_again(tmp_path, monkeypatch):
     file = tmp_path / "1.jpg"
-    first = verdict(tmp_path, "1.jpg", contents("JPEG"))
+    first = check(tmp_path, "1.jpg", contents("JPEG"))
     with monkeypatch.context() as patched:
         patched.setattr("pathlib.Path.read_bytes", lambda path: pytest.fail("read again"))
         assert check_image(tmp_path, "1.jpg", first) == first
@@ -194,22 +194,22 @@ def test_order_and_number_do_not_depend_on_threads(tmp_path):
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_decoding_at_an_eighth_finds_what_a_whole_one_finds(tmp_path, progressive):
-    """Checked is at an eighth of the size; here both decoders decide in full."""
+def test_decoding_at_an_eighth_finds_the_same_damage_as_full_decoding(tmp_path, progressive):
+    """The check decodes at an eighth of the size; here both decoders decode in full."""
     import tensorflow as tf
 
     generator = np.random.default_rng(3)
     whole = contents("JPEG", size=(120, 90), progressive=progressive)
-    verdicts = []
+    decodable = []
     for number in range(150):
         data = bytearray(whole)
-        place = int(generator.integers(20, len(data)))
+        position = int(generator.integers(20, len(data)))
         if number % 3 == 0:
-            del data[place:]
+            del data[position:]
         elif number % 3 == 1:
-            data[place : place + 8] = generator.bytes(8)
+            data[position : position + 8] = generator.bytes(8)
         else:
-            data[place] ^= 1 << generator.integers(8)
+            data[position] ^= 1 << generator.integers(8)
         data = bytes(data)
         try:
             Image.open(io.BytesIO(data), formats=["JPEG"]).load()
@@ -221,9 +221,9 @@ def test_a_decoding_at_an_eighth_finds_what_a_whole_one_finds(tmp_path, progress
             tensorflow = True
         except tf.errors.InvalidArgumentError:
             tensorflow = False
-        entry = verdict(tmp_path, "1.jpg", data)
+        entry = check(tmp_path, "1.jpg", data)
         assert (entry.status == "read") == pillow
         if entry.decoder == "tensorflow":
             assert tensorflow
-        verdicts.append(pillow)
-    assert 20 < sum(verdicts) < 130
+        decodable.append(pillow)
+    assert 20 < sum(decodable) < 130

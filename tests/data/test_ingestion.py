@@ -74,14 +74,14 @@ def test_every_file_is_accounted_for(photos):
         assert (entry.format, entry.width, entry.height) == ("JPEG", 12, 12)
 
 
-def test_nothing_is_written_to_a_folder_unasked(photos, cache):
+def test_nothing_is_written_to_the_users_folder(photos, cache):
     before = files_below(photos.parent)
     found = data.ingest(photos)
     assert files_below(photos.parent) == before
     assert found.manifest.is_relative_to(cache)
 
 
-def test_a_second_start_reads_nothing_and_sees_changes(photos, monkeypatch):
+def test_a_second_start_reads_only_changed_files(photos, monkeypatch):
     first = data.ingest(photos)
     seen = checks(monkeypatch)
     assert data.ingest(photos).files == first.files
@@ -94,7 +94,7 @@ def test_a_second_start_reads_nothing_and_sees_changes(photos, monkeypatch):
     assert {entry.path for entry in again.files} == files_below(photos)
 
 
-def test_images_keep_their_split_when_others_come(photos):
+def test_images_keep_their_split_when_others_are_added(photos):
     def validation(found):
         return {entry.path for entry in found.with_status("read") if entry.split == "validation"}
 
@@ -119,28 +119,28 @@ def test_images_keep_their_split_when_others_come(photos):
     ],
 )
 def test_a_damaged_or_foreign_manifest_is_rebuilt(photos, tmp_path, damage):
-    first = data.ingest(photos, to=tmp_path / "kept")
+    first = data.ingest(photos, to=tmp_path / "stored")
     whole = first.manifest.read_text()
     first.manifest.write_text(damage(whole))
-    assert data.ingest(photos, to=tmp_path / "kept").files == first.files
+    assert data.ingest(photos, to=tmp_path / "stored").files == first.files
     assert first.manifest.read_text() == whole
 
 
-def test_a_manifest_is_written_as_a_whole_or_not_at_all(photos, tmp_path):
-    kept = data.ingest(photos, to=tmp_path / "kept").manifest
-    whole = kept.read_text()
+def test_a_manifest_is_written_atomically(photos, tmp_path):
+    path = data.ingest(photos, to=tmp_path / "stored").manifest
+    whole = path.read_text()
 
     def entries():
         yield image_check.FileRecord("1.jpg")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        manifest.write_manifest(kept, manifest.read_manifest(kept).source_record, entries())
-    assert kept.read_text() == whole
-    assert os.listdir(kept.parent) == [manifest.NAME]
+        manifest.write_manifest(path, manifest.read_manifest(path).source_record, entries())
+    assert path.read_text() == whole
+    assert os.listdir(path.parent) == [manifest.NAME]
 
 
-def test_what_was_checked_before_a_break_is_kept(photos, monkeypatch):
+def test_an_interrupted_check_stores_its_results(photos, monkeypatch):
     def broken_off(items, total, description):
         for number, item in enumerate(items):
             if number == 5:
@@ -164,13 +164,13 @@ def test_on_bad_fail(photos):
         data.ingest(photos, on_bad="ignore")
 
 
-@pytest.mark.parametrize("to", [None, "kept"])
+@pytest.mark.parametrize("to", [None, "stored"])
 def test_on_bad_move(photos, tmp_path, to):
     before = files_below(photos)
     (tmp_path / "outside.txt").write_text("not an image")
     (photos / "cat" / "link.jpg").symlink_to(tmp_path / "outside.txt")
     found = data.ingest(photos, to=to and tmp_path / to, on_bad="move")
-    quarantine = tmp_path / "kept" / "kerascnn-quarantine" if to else tmp_path / "photos-quarantine"
+    quarantine = tmp_path / "stored" / "kerascnn-quarantine" if to else tmp_path / "photos-quarantine"
     assert (found.moved, found.quarantine) == (3, quarantine)
     assert files_below(photos) == before - {"cat/empty.jpg", "dog/page.jpg"}
     assert (tmp_path / "outside.txt").exists()
@@ -215,7 +215,7 @@ def test_an_archive_is_unpacked_once(photos, tmp_path, monkeypatch):
         data.ingest(other, to=tmp_path / "pets")
 
 
-def test_an_archive_without_a_place_leaves_only_its_verdicts(photos, tmp_path, monkeypatch):
+def test_an_archive_without_to_leaves_only_a_cached_manifest(photos, tmp_path, monkeypatch):
     archive = packed(photos, tmp_path / "pets.zip")
     before = files_below(tmp_path)
     data.ingest(archive)
@@ -242,7 +242,7 @@ def served(tmp_path):
         yield folder, server.url().rstrip("/"), asked
 
 
-def test_a_url_is_fetched_once(photos, tmp_path, served):
+def test_a_url_is_downloaded_once(photos, tmp_path, served):
     folder, url, asked = served
     digest = hashlib.sha256(packed(photos, folder / "pets.zip").read_bytes()).hexdigest()
     first = data.ingest(f"{url}/pets.zip", to=tmp_path / "pets", sha256=digest)
@@ -251,7 +251,7 @@ def test_a_url_is_fetched_once(photos, tmp_path, served):
     count = len(asked)
     assert data.ingest(f"{url}/pets.zip", to=tmp_path / "pets").files == first.files
     assert len(asked) == count
-    # Without a folder of its own the download is kept in the cache.
+    # Without a folder of its own the download is stored in the cache.
     loaded = data.load(f"{url}/pets.zip")
     again = data.load(f"{url}/pets.zip")
     assert loaded.source == f"{url}/pets.zip"
@@ -262,7 +262,7 @@ def test_a_url_is_fetched_once(photos, tmp_path, served):
         data.ingest(f"{url}/pets.zip", to=tmp_path / "other", sha256="0" * 64)
 
 
-def test_records_are_a_source(photos, tmp_path):
+def test_tfrecord_shards_are_a_source(photos, tmp_path):
     images = data.load(photos)
     data.write_records(images, tmp_path / "records")
     found = data.ingest(tmp_path / "records")
@@ -272,20 +272,20 @@ def test_records_are_a_source(photos, tmp_path):
         data.ingest(tmp_path / "records", to=tmp_path / "x")
 
 
-def test_what_an_archive_holds_and_is_not_unpacked_stays_known(photos, tmp_path):
+def test_rejected_files_are_reported_again(photos, tmp_path):
     archive = packed(photos, tmp_path / "pets.zip")
     with zipfile.ZipFile(archive, "a") as opened:
         opened.writestr("../../outside.jpg", b"x")
     for _ in range(2):
         found = data.ingest(archive, to=tmp_path / "pets")
-        [refused] = found.with_status("rejected")
-        assert "outside" in refused.path and refused.reason
+        [rejected] = found.with_status("rejected")
+        assert "outside" in rejected.path and rejected.reason
     assert len(found.data.skipped) == 3
     with mentioning(InputError, archive, "3 files"):
         data.ingest(archive, on_bad="fail")
 
 
-def test_a_killed_unpacking_is_not_taken_for_a_whole(photos, tmp_path, monkeypatch):
+def test_an_interrupted_unpacking_does_not_look_complete(photos, tmp_path, monkeypatch):
     archive = packed(photos, tmp_path / "pets.zip")
 
     def killed(archive, folder, **_):
@@ -326,7 +326,7 @@ def test_a_wrong_sha256_is_an_error(photos, tmp_path):
         data.ingest("digits", to=tmp_path)
 
 
-def test_copies_and_contradictions(tmp_path):
+def test_duplicates_across_splits_and_classes(tmp_path):
     folder = fill(tmp_path / "set" / "train")
     fill(tmp_path / "set" / "test", count=3, first=90)
     shutil.copy(folder / "cat" / "0.jpg", tmp_path / "set" / "test" / "cat" / "leaked.jpg")
@@ -338,7 +338,7 @@ def test_copies_and_contradictions(tmp_path):
     assert len(copies.groups) == 3
 
 
-def test_a_test_folder_beside_a_validation_folder_is_left_alone(tmp_path):
+def test_a_test_folder_next_to_a_validation_folder_is_not_used(tmp_path):
     for number, split in enumerate(("train", "val", "test")):
         fill(tmp_path / split, count=3, first=10 * number)
     found = data.ingest(tmp_path)
@@ -347,7 +347,7 @@ def test_a_test_folder_beside_a_validation_folder_is_left_alone(tmp_path):
     assert {entry.path.split("/")[0] for entry in found.with_status("read") if entry.split == "test"} == {"test"}
 
 
-def test_class_weights_let_classes_count_alike(tmp_path):
+def test_class_weights_give_classes_the_same_total(tmp_path):
     fill(tmp_path, ("cat",), count=10)
     fill(tmp_path, ("dog",), count=60)
     loaded = data.load(tmp_path)
@@ -361,26 +361,26 @@ def test_the_command(photos, command, tmp_path):
     shown = command("ingest", photos)
     assert shown.status == 0
     names(shown.out, "photos: ", "subfolder per class", "15 files", "12 JPEG", "dog/page.jpg")
-    report = json.loads(command("ingest", photos, "--json", "--to", tmp_path / "kept").out)
+    report = json.loads(command("ingest", photos, "--json", "--to", tmp_path / "stored").out)
     assert report["files"] == {"found": 15, "read": 12, "unreadable": 2, "rejected": 0, "ignored": 1}
     assert sum(report["classes"]["cat"].values()) == 6
-    assert report["manifest"] == str(tmp_path / "kept" / manifest.NAME)
+    assert report["manifest"] == str(tmp_path / "stored" / manifest.NAME)
     failed = command("ingest", photos, "--on-bad", "fail")
     assert (failed.status, failed.err.count("\n")) == (2, 1)
     assert command("ingest", "digits").out.count("\n") > 10
 
 
-def test_a_second_start_is_instant(photos, tmp_path):
+def test_a_second_start_does_not_import_tensorflow(photos, tmp_path):
     """It reads the manifest, and TensorFlow is not started for that."""
-    data.ingest(photos, to=tmp_path / "kept")
+    data.ingest(photos, to=tmp_path / "stored")
     program = (
-        f"import sys; from kerascnn import data; found = data.ingest({str(tmp_path / 'kept')!r})\n"
+        f"import sys; from kerascnn import data; found = data.ingest({str(tmp_path / 'stored')!r})\n"
         "assert len(found.files) == 15 and 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_a_cache_that_cannot_be_written_costs_no_data(photos, monkeypatch, tmp_path):
+def test_a_cache_that_cannot_be_written_is_no_error(photos, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("KERASCNN_CACHE", str(tmp_path / "file"))
     found = data.ingest(photos)

@@ -28,21 +28,21 @@ def splits(layout):
 
 
 def explained(items, parts):
-    """Whether these paths are told, each with a reason that names its part."""
+    """Whether exactly these paths are listed, each with a reason that contains its part."""
     found = {item.path: item.reason for item in items}
     assert found.keys() == parts.keys()
     for path, part in parts.items():
         names(found[path], part)
 
 
-def test_one_folder_a_class(tmp_path):
+def test_one_subfolder_per_class(tmp_path):
     layout = recognize_layout(lay_out(tmp_path, "cat/1.jpg", "cat/deep/2.jpg", "dog/1.jpg", "readme.txt"), "x")
     assert labels(layout) == {"cat/1.jpg": "cat", "cat/deep/2.jpg": "cat", "dog/1.jpg": "dog"}
     names(layout.description, "subfolder per class")
     explained(layout.ignored, {"readme.txt": "no class"})
 
 
-def test_nested_single_folders_are_looked_through(tmp_path):
+def test_nested_single_folders_are_searched(tmp_path):
     # As in the archive of cats and dogs that Microsoft hands out.
     lay_out(tmp_path, "a/PetImages/Cat/1.jpg", "a/PetImages/Dog/1.jpg", "a/readme[1].txt", "MSR-LA.docx")
     layout = recognize_layout(tmp_path, "x")
@@ -89,7 +89,7 @@ def test_names_that_begin_with_their_class(tmp_path):
         (("kočka1.jpg", "kočka2.jpg", "pes1.jpg", "pes2.jpg"), {"kočka", "pes"}),
     ],
 )  # fmt: skip
-def test_beginnings(tmp_path, names, classes):
+def test_classes_in_file_names(tmp_path, names, classes):
     assert set(labels(recognize_layout(lay_out(tmp_path, *names), "x")).values()) == classes
 
 
@@ -103,7 +103,7 @@ def test_beginnings(tmp_path, names, classes):
         ("cat.jpg", "dog.jpg"),
     ],
 )
-def test_names_that_tell_no_class(tmp_path, names):
+def test_file_names_without_classes(tmp_path, names):
     with mentioning(InputError, "x", "classes", f"{len(names)} files", "give"):
         recognize_layout(lay_out(tmp_path, *names), "x")
 
@@ -149,7 +149,7 @@ def test_a_table_of_something_else_labels_nothing(tmp_path):
     assert set(labels(recognize_layout(tmp_path, "x")).values()) == {"cat", "dog"}
 
 
-def test_leftovers_links_pipes_and_sockets(tmp_path):
+def test_system_files_links_pipes_and_sockets(tmp_path):
     lay_out(
         tmp_path, "cat/1.jpg", "dog/1.jpg", "cat/Thumbs.db", ".DS_Store", "__MACOSX/cat/._1.jpg", "dog/.hidden/2.jpg"
     )

@@ -30,13 +30,13 @@ def test_nothing_moves_when_files_are_added():
     assert held(list(reversed(many))) == held(many)
 
 
-def test_every_class_has_both():
+def test_every_class_has_both_splits():
     for prefix in range(200):
         for count in (2, 3, 5):
             assert 0 < len(held(entries(count, prefix=str(prefix)))) < count
 
 
-def test_copies_are_on_one_side_also_across_classes():
+def test_copies_are_in_one_split_also_across_classes():
     for prefix in range(200):
         one = entries(2, "a", str(prefix))
         copies = [FileRecord(f"b/{n}.jpg", "b", sha256=entry.sha256) for n, entry in enumerate(one)]

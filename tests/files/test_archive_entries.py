@@ -17,7 +17,7 @@ HOSTILE_NAMES = ["../out.jpg", "a/../../out.jpg", "/tmp/out.jpg", "..\\out.jpg",
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar"])
-def test_names_that_lead_outside(tmp_path, suffix):
+def test_names_that_lead_outside_the_folder(tmp_path, suffix):
     (tmp_path / "in").mkdir()
     file = packed(tmp_path, suffix, [("a/1.jpg", b"1"), *((name, b"evil") for name in HOSTILE_NAMES)])
     skipped = reasons(unpack(file, tmp_path / "in" / "side"))
@@ -78,7 +78,7 @@ def test_sparse_tar_entries(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar"])
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_second_file_of_a_name_gets_a_name_of_its_own(tmp_path, suffix):
+def test_a_second_file_of_the_same_name_gets_a_number(tmp_path, suffix):
     entries = [("a/1.jpg", b"1"), ("a/1.jpg", b"2"), ("./a//1.jpg", b"3"), ("a/1 (2).jpg", b"4"), ("a", b"5")]
     assert unpack(packed(tmp_path, suffix, entries), tmp_path / "out") == []
     assert found(tmp_path / "out") == {
@@ -151,13 +151,13 @@ def test_names_too_long_for_a_file(tmp_path):
 def test_paths_too_long_for_the_system(tmp_path):
     name = "/".join(["x" * 200] * 40) + "/1.jpg"
     skipped = unpack(packed(tmp_path, ".zip", [(name, b"1"), ("a/1.jpg", b"1")]), tmp_path / "out")
-    [refused] = skipped
-    assert "name" in refused.reason and len(refused.path) == 200
+    [item] = skipped
+    assert "name" in item.reason and len(item.path) == 200
     assert found(tmp_path / "out") == {"a/1.jpg": b"1"}
 
 
 @pytest.mark.parametrize(
-    ("name", "fitted"),
+    ("name", "safe"),
     [
         ("con.jpg", "_con.jpg"),
         ("COM1", "_COM1"),
@@ -166,6 +166,6 @@ def test_paths_too_long_for_the_system(tmp_path):
         ('a:b?"c.jpg', "a_b__c.jpg"),
     ],
 )
-def test_names_that_windows_has_no_files_for(name, fitted):
-    assert file_names.safe_file_name(name, windows=True) == fitted
+def test_names_that_windows_forbids(name, safe):
+    assert file_names.safe_file_name(name, windows=True) == safe
     assert file_names.safe_file_name(name, windows=False) == name

@@ -112,7 +112,7 @@ def tree(folder):
 
 
 def checked(folder, contents):
-    """Unpacks `contents`, and sees to what must hold whatever they are; how many files came out or were told."""
+    """Unpacks `contents`, and checks what must always hold; returns the number of unpacked and skipped files."""
     file, out = folder / "set", folder / "out"
     file.write_bytes(contents)
     before, begun = tree(folder), time.perf_counter()
@@ -164,13 +164,13 @@ def test_damaged_at_random(folders, kind):
         if kind == "tar" and seed % 2:
             contents = rechecked(contents)
         results.append(checked(folders(), contents))
-    # Both ends are reached, or the test would say little.
+    # Both ends are reached, or the test would prove little.
     assert None in results
     assert kind not in BARE or any(result is not None for result in results)
 
 
 @pytest.mark.parametrize("kind", BARE)
-def test_every_length(folders, kind):
+def test_archives_cut_at_every_length(folders, kind):
     contents, _ = sample(3, kind)
     for length in range(0, len(contents), max(1, len(contents) // 100)):
         # What a .tar has after its end mark, that is two empty blocks, is padding.

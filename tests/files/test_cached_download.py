@@ -61,7 +61,7 @@ def count_hashing(monkeypatch):
 @pytest.mark.parametrize(
     "checksum", [Checksum("sha256", SHA256[:8]), Checksum("sha256", SHA256), Checksum("md5", MD5), None]
 )
-def test_fetched_once(checksum, server, path):
+def test_a_file_is_downloaded_once(checksum, server, path):
     for _ in range(2):
         assert get(server, path, checksum) == path
         assert path.read_bytes() == CONTENTS
@@ -83,7 +83,7 @@ def test_its_checksum_is_computed_once(server, path, monkeypatch):
 
 @pytest.mark.parametrize("checksum", [Checksum("md5", MD5), None])
 @pytest.mark.parametrize("damage", [b"cut", CONTENTS[:-1] + b"?"], ids=["cut", "one byte"])
-def test_what_is_damaged_is_fetched_again(damage, checksum, server, path):
+def test_damaged_files_are_downloaded_again(damage, checksum, server, path):
     get(server, path, checksum)
     path.write_bytes(damage)
     os.utime(path, (0, 0))
@@ -92,7 +92,7 @@ def test_what_is_damaged_is_fetched_again(damage, checksum, server, path):
     assert server.asked == [NAME, NAME]
 
 
-def test_what_was_put_there_is_taken_if_it_is_the_file(server, path):
+def test_a_file_put_there_by_hand_is_used_if_its_checksum_matches(server, path):
     path.parent.mkdir()
     path.write_bytes(CONTENTS)
     get(server, path)
@@ -102,7 +102,7 @@ def test_what_was_put_there_is_taken_if_it_is_the_file(server, path):
     assert server.asked == [NAME] and path.read_bytes() == CONTENTS
 
 
-def test_a_folder_that_cannot_be_written_serves(server, path, monkeypatch):
+def test_a_read_only_folder_works(server, path, monkeypatch):
     path.parent.mkdir()
     path.write_bytes(CONTENTS)
 
@@ -122,7 +122,7 @@ def test_another_file_is_not_stored(server, path):
     assert get(server, path).read_bytes() == CONTENTS
 
 
-def test_a_cut_download_goes_on(server, path):
+def test_an_interrupted_download_resumes(server, path):
     server.slowly = True
     with mentioning(InputError, server.url(NAME), "0.2 s"):
         cached_download(server.url(NAME), path, Checksum("md5", MD5), retry=RetryPolicy(timeout=0.2, max_attempts=1))
@@ -136,9 +136,9 @@ def test_without_a_network(server, path):
     url = server.url(NAME)
     server.shutdown()
     server.server_close()
-    with mentioning(InputError, url, "server", f"as {NAME}", path.parent) as refused:
+    with mentioning(InputError, url, "server", f"as {NAME}", path.parent) as caught:
         cached_download(url, path, Checksum("md5", MD5), retry=QUICK)
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(caught.value)
     path.write_bytes(CONTENTS)
     assert cached_download(url, path, Checksum("md5", MD5)) == path
 
@@ -163,7 +163,7 @@ def wait_until(condition):
         time.sleep(0.01)
 
 
-def test_of_two_processes_one_fetches(server, path):
+def test_only_one_of_two_processes_downloads(server, path):
     server.slowly = True
     first = program(server, path)
     wait_until(lambda: server.asked)

@@ -21,7 +21,7 @@ from support.messages import mentioning
 PAGE = b"<!DOCTYPE html><html><title>Too many requests</title></html>"
 
 
-def test_a_file_is_fetched_once(server, tmp_path):
+def test_a_file_is_downloaded_once(server, tmp_path):
     server.answers = [gives(PETS)]
     folder = tmp_path / "new" / "folder"
     file = get(server, folder, sha256=hashlib.sha256(PETS).hexdigest().upper())
@@ -43,7 +43,7 @@ def test_an_error_page_instead_of_an_archive(server, tmp_path, path):
     assert get(server, tmp_path, path).read_bytes() == PETS
 
 
-def test_nothing_at_all(server, tmp_path):
+def test_an_empty_file(server, tmp_path):
     server.answers = [gives(b"")]
     with mentioning(InputError, "pets.zip", "empty"):
         get(server, tmp_path)
@@ -58,7 +58,7 @@ def test_a_checksum_that_does_not_match(server, tmp_path):
         get(server, tmp_path, sha256="abc")
 
 
-def test_a_new_checksum_asks_the_server_again(server, tmp_path):
+def test_another_checksum_downloads_again(server, tmp_path):
     server.answers = [gives(PETS), gives(OTHER)]
     get(server, tmp_path)
     assert get(server, tmp_path, sha256=hashlib.sha256(OTHER).hexdigest()).read_bytes() == OTHER
@@ -89,7 +89,7 @@ def test_names(server, tmp_path, path, disposition, name):
     assert [entry.name for entry in tmp_path.iterdir()] == ["in"]
 
 
-def test_tars_get_their_suffix(server, tmp_path):
+def test_tar_files_get_their_suffix(server, tmp_path):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as packed:
         packed.addfile(tarfile.TarInfo("1.jpg"))

@@ -1,4 +1,4 @@
-"""Servers that refuse, delay, redirect or are not there."""
+"""Servers that reject requests, delay, redirect or are not there."""
 
 import email.message
 import socket
@@ -15,7 +15,7 @@ from support.downloads import HASTY, PETS, get, gives, hangs_up, says
 from support.messages import mentioning
 
 
-def test_a_server_that_keeps_the_connection(server, tmp_path):
+def test_a_server_that_keeps_the_connection_open(server, tmp_path):
     server.answers = [gives(PETS, ending="stall")]
     assert get(server, tmp_path, retry=HASTY).read_bytes() == PETS
     assert len(server.requests) == 1
@@ -40,12 +40,12 @@ def test_a_trickle_is_no_progress(server, tmp_path):
 @pytest.mark.parametrize(
     "answer", [says(503), says(500), says(429), says(408), hangs_up], ids=["503", "500", "429", "408", "hangs up"]
 )
-def test_what_passes_is_tried_again(server, tmp_path, answer):
+def test_temporary_errors_are_retried(server, tmp_path, answer):
     server.answers = [answer, answer, gives(PETS)]
     assert get(server, tmp_path).read_bytes() == PETS
 
 
-def test_waits_grow_and_obey_the_server(server, tmp_path, monkeypatch):
+def test_delays_grow_and_obey_the_server(server, tmp_path, monkeypatch):
     waits = []
     monkeypatch.setattr(download_module.time, "sleep", waits.append)
     soon = formatdate(time.time() + 40, usegmt=True)
@@ -58,7 +58,7 @@ def test_waits_grow_and_obey_the_server(server, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410, 304, 204])
-def test_what_does_not_pass_is_told_at_once(server, tmp_path, status):
+def test_permanent_errors_are_not_retried(server, tmp_path, status):
     server.answers = [says(status)]
     with mentioning(InputError, "pets.zip", status):
         get(server, tmp_path)
@@ -86,7 +86,7 @@ def test_redirects_in_a_circle(server, tmp_path):
 
 
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://127.0.0.1/pets.zip", "http://[::1/"])
-def test_redirects_to_elsewhere(server, tmp_path, location):
+def test_redirects_to_other_schemes(server, tmp_path, location):
     server.answers = [says(302, Location=location)]
     with mentioning(InputError, "pets.zip", "redirected", location):
         get(server, tmp_path)
@@ -111,13 +111,13 @@ def test_redirects_from_https_to_http():
         ("http://me:secret@127.0.0.1/pets.zip", ("http://127.0.0.1/pets.zip", "user name")),
     ],
 )
-def test_urls_that_are_none(tmp_path, url, parts):
-    with mentioning(InputError, *parts) as refused:
+def test_invalid_urls(tmp_path, url, parts):
+    with mentioning(InputError, *parts) as caught:
         download(url, tmp_path)
-    assert "secret" not in str(refused.value)
+    assert "secret" not in str(caught.value)
 
 
-def test_servers_that_are_not_there(tmp_path, monkeypatch):
+def test_unreachable_servers(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -133,7 +133,7 @@ def test_servers_that_are_not_there(tmp_path, monkeypatch):
         download("http://nowhere.invalid/pets.zip", tmp_path)
 
 
-def test_a_server_that_says_nothing(tmp_path, monkeypatch):
+def test_a_silent_server(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,

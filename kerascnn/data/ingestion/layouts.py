@@ -52,7 +52,7 @@ def recognize_layout(root: Path, source: str) -> FolderLayout:
     inner = _innermost(tree)
     layout = next(filter(None, (recognize(inner) for recognize in RECOGNIZERS)), None)
     if layout is None or not layout.labeled:
-        found = f"does not tell the classes of its {len(tree.files)} files" if tree.files else "has no images"
+        found = f"has no labels for its {len(tree.files)} files" if tree.files else "has no images"
         raise InputError(
             f"{source} {found}; give a folder with one subfolder per class, files named like cat.1.jpg and dog.1.jpg, "
             "or a .csv of files and classes."

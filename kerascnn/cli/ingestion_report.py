@@ -81,7 +81,7 @@ def _join_counts(counts: Mapping[str, int]) -> str:
 
 def _skipped_files(found: Ingested) -> Iterator[str]:
     yield from _listed_files(found.with_status("unreadable"), "skipped, not readable as images:")
-    yield from _listed_files(found.with_status("rejected"), "in the archive not unpacked:")
+    yield from _listed_files(found.with_status("rejected"), "rejected, not unpacked from the archive:")
 
 
 def _ignored_files(found: Ingested) -> Iterator[str]:

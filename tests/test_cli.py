@@ -114,7 +114,7 @@ def test_train_leaves_a_run_and_an_export(trained):
         "recipe.yaml", "history.csv", "model.keras", "checkpoints", "tensorboard", "curves.png", "confusion_matrix.png",
     }  # fmt: skip
     assert (out / "saved_models" / "resnet20-stripes" / "resnet20-stripes.tflite").is_file()
-    names(stderr, "3 files", "set aside", "lying/empty.jpg: 0 bytes")
+    names(stderr, "3 files", "skipped", "lying/empty.jpg: 0 bytes")
     assert "epoch   1/1" in stderr
     for form in ("Keras", "SavedModel", "TFLite"):
         assert form in stdout

@@ -77,6 +77,6 @@ def test_checking_damaged_files_prints_nothing(tmp_path, capfd):
     (tmp_path / "a" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "a" / "table.jpg").write_bytes(whole.replace(b"\xff\xc4\x00\x1f\x00", b"\xff\xc4\x00\x1f\x77", 1))
     found = data.ingest(tmp_path)
-    assert {entry.path for entry in found.of("unreadable")} == {"a/cut.jpg", "a/table.jpg"}
+    assert {entry.path for entry in found.with_status("unreadable")} == {"a/cut.jpg", "a/table.jpg"}
     stderr = capfd.readouterr().err
     assert "JPEG" not in stderr and "Bogus" not in stderr

@@ -18,7 +18,7 @@ from kerascnn.data.dataset import DataSet
 from kerascnn.data.ingestion.ingest import load
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_path
-from kerascnn.files.disk_space import refusal
+from kerascnn.files.disk_space import format_disk_error
 from kerascnn.training.assembly import assemble, build, callbacks_for, compile_for
 from kerascnn.training.batches import Batches, batches_for, steps_per_epoch
 from kerascnn.training.callbacks.epoch_files import BestModels, HistoryFile
@@ -240,7 +240,7 @@ def _facts(model: keras.Model, recipe: Recipe, data: DataSet) -> dict[str, Any]:
         "classes": list(data.class_names),
         "training_images": len(data.training),
         "validation_images": len(data.validation),
-        "set_aside": len(data.set_aside),
+        "skipped": len(data.skipped),
         "steps_per_epoch": steps_per_epoch(recipe, data),
         "trainable_parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
         **({"fine_tuning": tuned} if tuned else {}),
@@ -299,7 +299,7 @@ def _fit(
         lost.folder = folder if devices.chief else None
         raise
     except Exception as error:
-        reason = refusal(error)
+        reason = format_disk_error(error)
         if reason is None:
             raise
         raise InputError(

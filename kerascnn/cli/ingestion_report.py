@@ -1,8 +1,8 @@
-"""What the command line says of a data set: the layout, the classes, and every file that is not used."""
+"""Prints a data set's layout, its classes, and every file that is not used."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,115 +18,108 @@ if TYPE_CHECKING:
     from kerascnn.data import DataSet, Ingested
     from kerascnn.data.ingestion.image_check import FileRecord
 
-# Beyond this a list of files hides what it says.
-LISTED_FILES = 20
-LISTED_GROUPS = 5
+MAX_LISTED_FILES = 20
+MAX_LISTED_GROUPS = 5
 
-# How many times as many images a class may have as another before it is spoken of.
-IMBALANCE = 3
+# The ratio of the largest to the smallest class from which a warning is printed.
+MAX_IMBALANCE = 3
 
 
-def say(console: Console, found: Ingested, used: DataSet) -> None:
-    """Says before a training what was found, what of it is used, and what is wrong with it."""
+def print_summary(console: Console, found: Ingested, used: DataSet) -> None:
+    """Prints, before a training, the classes, the part that is used, and problems."""
     names = used.class_names
-    shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+    first_names = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
     _print(
         console,
         f"{used.name}: {len(used.training)} training and {len(used.validation)} validation images of "
-        f"{len(names)} classes ({shown})",
-        *([f"recognized: {found.layout}"] if found.entries else []),
-        *_set_aside(found),
-        *_doubts(found),
+        f"{len(names)} classes ({first_names})",
+        *([f"recognized: {found.layout}"] if found.files else []),
+        *_skipped_files(found),
+        *_data_problems(found),
     )
 
 
-def show(console: Console, found: Ingested, records: Path | None = None) -> None:
-    """Shows everything that is known of a source, and where it was written as records."""
+def print_report(console: Console, found: Ingested, records: Path | None = None) -> None:
+    """Prints everything that is known of a source, and the folder of its TFRecord shards if they were written."""
     data = found.data
     _print(console, f"{data.name}: {found.layout}")
     table = Table("class", "training", "validation", box=BOX)
     table.columns[1].justify = table.columns[2].justify = "right"
-    training = np.bincount(data.training.labels, minlength=len(data.class_names))
-    validation = np.bincount(data.validation.labels, minlength=len(data.class_names))
-    for name, *counts in zip(data.class_names, training, validation, strict=True):
+    for name, *counts in zip(
+        data.class_names, _counts(data.training, data), _counts(data.validation, data), strict=True
+    ):
         table.add_row(name, *map(str, counts))
     table.add_section()
     table.add_row("all", str(len(data.training)), str(len(data.validation)))
     console.print(table)
     written = [f"written as TFRecord shards to {records}"] if records else []
-    _print(console, *_files(found), *_set_aside(found), *_left_out(found), *_doubts(found), *written)
+    _print(console, *_files(found), *_skipped_files(found), *_ignored_files(found), *_data_problems(found), *written)
+
+
+def _counts(examples, data: DataSet) -> np.ndarray:
+    return np.bincount(examples.labels, minlength=len(data.class_names))
 
 
 def _files(found: Ingested) -> Iterator[str]:
-    if not found.entries:
+    if not found.files:
         return
-    read = found.of("read")
-    formats = _counted(found.to_dict()["formats"].items())
-    yield f"{len(found.entries)} files, {len(read)} of them read: {formats}"
-    unusual = sum(bool(entry.remarks) for entry in read)
-    if unusual:
-        yield f"{unusual} are unusual and read all the same: {_counted(found.remarks().most_common())}"
-    apart = sum(entry.split == "test" for entry in read)
-    if apart:
-        yield f"{apart} images for testing take no part in training"
+    read = found.with_status("read")
+    yield f"{len(found.files)} files, {len(read)} of them read: {_join_counts(found.format_counts())}"
+    if any(file.warnings for file in read):
+        count = sum(bool(file.warnings) for file in read)
+        yield f"{count} are read with warnings: {_join_counts(dict(found.warning_counts().most_common()))}"
+    test_images = sum(file.split == "test" for file in read)
+    if test_images:
+        yield f"{test_images} test images are not used in training"
     if found.manifest:
         yield f"manifest: {found.manifest}"
 
 
-def _counted(counts: Iterable[tuple[str, int]]) -> str:
-    return ", ".join(f"{count} {what}" for what, count in counts)
+def _join_counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def _set_aside(found: Ingested) -> Iterator[str]:
-    for verdict, what in (
-        ("unreadable", "cannot be read as images and {} set aside:"),
-        ("refused", "of the archive {} not unpacked:"),
-    ):
-        entries = found.of(verdict)
-        if entries:
-            yield f"{_number(entries)} {what.format('is' if len(entries) == 1 else 'are')}"
-            yield from _listed([f"{entry.path}: {entry.reason}" for entry in entries], LISTED_FILES)
+def _skipped_files(found: Ingested) -> Iterator[str]:
+    yield from _listed_files(found.with_status("unreadable"), "skipped, not readable as images:")
+    yield from _listed_files(found.with_status("rejected"), "rejected, not unpacked from the archive:")
 
 
-def _left_out(found: Ingested) -> Iterator[str]:
+def _ignored_files(found: Ingested) -> Iterator[str]:
     if found.moved:
-        yield f"moved to {found.quarantine}, where list.jsonl tells why"
-    ignored = found.of("ignored")
-    if ignored:
-        yield f"{_number(ignored)} left out, being no images of any class:"
-        yield from _listed([f"{entry.path}: {entry.reason}" for entry in ignored], LISTED_FILES)
+        yield f"moved to {found.quarantine}; its list.jsonl has the reasons"
+    yield from _listed_files(found.with_status("ignored"), "ignored, no images of any class:")
 
 
-def _number(entries: Sequence[FileRecord]) -> str:
-    return f"{len(entries)} {'file' if len(entries) == 1 else 'files'}"
+def _listed_files(files: Sequence[FileRecord], title: str) -> Iterator[str]:
+    if files:
+        yield f"{len(files)} {'file' if len(files) == 1 else 'files'} {title}"
+        yield from _listed([f"{file.path}: {file.reason}" for file in files], MAX_LISTED_FILES)
 
 
-def _doubts(found: Ingested) -> Iterator[str]:
-    """What will make results look better or worse than they are."""
-    copies = found.copies
-    for groups, what in (
-        (copies.across_splits, "are both in training and in validation or test, which flatters every score"),
-        (copies.across_classes, "are in two classes at once"),
+def _data_problems(found: Ingested) -> Iterator[str]:
+    """What will make scores better or worse than they should be."""
+    data, duplicates = found.data, found.duplicates
+    for groups, problem in (
+        (duplicates.across_splits, "both in training and in validation or test, which makes scores too good"),
+        (duplicates.across_classes, "in two classes"),
     ):
         if groups:
-            yield f"{len(groups)} {'image' if len(groups) == 1 else 'images'} {what}:"
-            yield from _listed([" = ".join(group) for group in groups], LISTED_GROUPS)
-    if copies.groups:
-        spare = sum(len(group) - 1 for group in copies.groups)
+            yield f"{len(groups)} {'image is' if len(groups) == 1 else 'images are'} {problem}:"
+            yield from _listed([" = ".join(group) for group in groups], MAX_LISTED_GROUPS)
+    if duplicates.groups:
+        spare = sum(len(group) - 1 for group in duplicates.groups)
         yield f"{spare} {'file is an exact copy' if spare == 1 else 'files are exact copies'} of others"
-    data = found.data
-    if data.imbalance() > IMBALANCE:
-        counts = np.bincount(data.training.labels, minlength=len(data.class_names))
+    if data.imbalance() > MAX_IMBALANCE:
+        counts = _counts(data.training, data)
         largest, smallest = data.class_names[counts.argmax()], data.class_names[counts.argmin()]
         yield (
             f"'{largest}' has {data.imbalance():.1f} times as many training images as '{smallest}'; "
-            "'kerascnn train --class-weights balanced' evens this out"
+            "'kerascnn train --class-weights balanced' compensates for this"
         )
 
 
 def _listed(items: Sequence[str], limit: int) -> Iterator[str]:
-    for item in items[:limit]:
-        yield f"  {item}"
+    yield from (f"  {item}" for item in items[:limit])
     if len(items) > limit:
         yield f"  and {len(items) - limit} more"
 

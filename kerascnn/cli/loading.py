@@ -37,7 +37,7 @@ def start_tensorflow() -> None:
 def load(source: str, limit: int | None) -> DataSet:
     """Loads the data, and reports on standard error what was found."""
     from kerascnn import data
-    from kerascnn.cli.ingestion_report import say
+    from kerascnn.cli.ingestion_report import print_summary
     from kerascnn.console import messages, track, track_bytes
     from kerascnn.data.dataset import shortened
     from kerascnn.files.progress import shown_bytes
@@ -45,7 +45,7 @@ def load(source: str, limit: int | None) -> DataSet:
     shown_bytes.set(track_bytes)
     found = data.ingest(source, track=track, track_bytes=track_bytes)
     loaded = shortened(found.data, limit)
-    say(messages(), found, loaded)
+    print_summary(messages(), found, loaded)
     return loaded
 
 

@@ -86,7 +86,7 @@ class DataSet:
         source: the source as it was given, so that it can be loaded again.
         class_names: in the order of the labels.
         training, validation: the two splits; no image is in both.
-        set_aside: files that cannot be read as images.
+        skipped: files that cannot be read as images.
         allows_horizontal_flip: whether a mirrored image still belongs to its class (digits do not).
         workspace: keeps a temporary folder alive as long as the data set.
 
@@ -99,7 +99,7 @@ class DataSet:
     class_names: tuple[str, ...]
     training: Examples
     validation: Examples
-    set_aside: tuple[SkippedFile, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
     allows_horizontal_flip: bool = True
     workspace: TemporaryDirectory | None = field(default=None, repr=False, compare=False)
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES, walk
 from kerascnn.data.ingestion.image_formats import read_image
-from kerascnn.data.ingestion.layouts import IMAGE_SUFFIXES, walk
 from kerascnn.data.pipeline.pipeline import views_of
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import ModelMetadata, Predictor
@@ -51,7 +51,7 @@ def image_files(places: Sequence[Path], skip: Callable[[InputError], object]) ->
     for place in places:
         if place.is_dir():
             tree = walk(place)
-            for item in tree.unreachable:
+            for item in tree.unreadable:
                 skip(InputError(f"{place / item.path} cannot be read: {item.reason}."))
             below = [place / name for name in tree.files if name.lower().endswith(IMAGE_SUFFIXES)]
             if not below:

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writes: a file is either complete or not there."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import BinaryIO
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that gets its name, and reaches the disk, when all was written.
+    """Opens a file that gets its name, and reaches the disk, when the block ends.
 
-    Until then, and where writing ends in an exception or the process is killed, nothing new has that name; a killed
-    process leaves a file whose name begins with a dot and ends in `.partial`.
+    If the block raises, or the process is killed, `path` stays as it was. A killed process leaves a file whose name
+    begins with a dot and ends in `.partial`.
 
     Args:
-        path: its name in the end; folders above are made.
+        path: the final name; missing parent folders are made.
 
     Example:
         >>> with atomic_write(Path("index.json")) as file:
@@ -31,8 +31,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            # Temporary files are for their owner alone.
-            os.chmod(file.name, 0o666 & ~_mask())
+            # Only their owner may read temporary files.
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(file.name, 0o666 & ~mask)
             os.replace(file.name, path)
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
@@ -42,7 +44,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """The same for what writes a file by its name: a name beside `path`, with its suffixes, to write to.
+    """As `atomic_write`, for code that writes by file name: yields a name in the same folder, with the same suffixes.
 
     Example:
         >>> with atomic_path(Path("model.keras")) as partial:
@@ -59,14 +61,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     _sync_folder(path.parent)
 
 
-def _mask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def _sync_folder(folder: Path) -> None:
-    """Makes a renaming survive a power cut, where folders can be opened."""
+    """Makes a rename survive a power failure, where folders can be opened."""
     if hasattr(os, "O_DIRECTORY"):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

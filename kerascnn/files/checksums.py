@@ -1,4 +1,4 @@
-"""Checksums as they are published: MD5 or SHA-256, whole or their first digits."""
+"""Published checksums: MD5 or SHA-256, complete or their first digits."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-# Against damage, which is what MD5 still tells.
+# MD5 still detects accidental damage.
 ALGORITHMS = {"md5": functools.partial(hashlib.md5, usedforsecurity=False), "sha256": hashlib.sha256}
 
 
 @dataclass(frozen=True)
 class Checksum:
-    """What the bytes of a file add up to.
+    """The checksum of a file.
 
     Attributes:
         algorithm: "md5" or "sha256".
-        digits: hexadecimal, in lower case; all of them, or the first where no more are published.
+        digits: hexadecimal, lower case; the first digits are enough.
 
     Example:
         >>> Checksum("sha256", "0676ba61").matches(Path("resnet50-0676ba61.pth"))
@@ -29,12 +29,12 @@ class Checksum:
 
     @classmethod
     def of(cls, path: Path, algorithm: str = "sha256") -> Checksum:
-        """That of a file."""
+        """Computes the checksum of a file."""
         with path.open("rb") as file:
             return cls(algorithm, hashlib.file_digest(file, ALGORITHMS[algorithm]).hexdigest())
 
     def matches(self, path: Path) -> bool:
-        """Whether it is that of a file, as far as its digits go."""
+        """Whether the file's checksum begins with these digits."""
         return Checksum.of(path, self.algorithm).digits.startswith(self.digits)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""How much more a disk takes, for what writes more than it can know beforehand."""
+"""Free disk space, and messages about disk errors."""
 
 from __future__ import annotations
 
@@ -7,30 +7,27 @@ import os
 import shutil
 from pathlib import Path
 
-# Bytes that are left free, and that are written between two looks at what is.
+# Bytes to leave free, and bytes written between two checks.
 RESERVE = 64 << 20
-LOOK_EVERY = 64 << 20
+CHECK_EVERY = 64 << 20
 
 
-def short_of_room(folder: Path, size: int) -> int | None:
-    """How many bytes are free below `folder`, when `size` more would not leave a reserve; else None."""
+def low_disk_space(folder: Path, size: int) -> int | None:
+    """The free bytes if writing `size` bytes more to `folder` would leave less than `RESERVE`; else None."""
     free = shutil.disk_usage(folder).free
     return free if size + RESERVE > free else None
 
 
-def said(error: OSError) -> str:
-    """What the operating system refuses, as a phrase."""
+def format_os_error(error: OSError) -> str:
+    """The error as a phrase."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full"
     return (error.strerror or str(error)).rstrip(".")
 
 
-def refusal(error: Exception) -> str | None:
-    """What the disk refuses, as a phrase; None where an exception is about something else.
-
-    TensorFlow and HDF5 say it in the text of exceptions of their own.
-    """
+def format_disk_error(error: Exception) -> str | None:
+    """A disk error as a phrase, None for other errors; TensorFlow and HDF5 put the system's message in their text."""
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO):
         if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
-            return said(OSError(number, os.strerror(number)))
+            return format_os_error(OSError(number, os.strerror(number)))
     return None

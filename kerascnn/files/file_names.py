@@ -1,4 +1,4 @@
-"""Names from elsewhere (archives, servers), made fit for this machine's file system and for its terminal."""
+"""File names from archives and servers, made safe for the file system and the terminal."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ import os
 import re
 from pathlib import PurePosixPath
 
-# Bytes: what ext4, XFS, APFS and, in UTF-16 units, NTFS hold.
-LONGEST_NAME = 255
+# Bytes; the limit of ext4, XFS and APFS, and in UTF-16 units of NTFS.
+MAX_NAME_LENGTH = 255
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 _WINDOWS_FORBIDDEN = re.compile(r'[<>:"|?*]')
 _WINDOWS_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?", re.IGNORECASE)
 
 
-def decoded(raw: bytes, otherwise: str) -> str:
-    """A name as text: UTF-8 where it is that, else in the encoding `otherwise`, which must know every byte."""
+def decode_name(raw: bytes, fallback: str) -> str:
+    """Decodes a name as UTF-8, else with the encoding `fallback`, which must cover every byte."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
-        return raw.decode(otherwise)
+        return raw.decode(fallback)
 
 
-def fitted(name: str, tail: str = "", *, windows: bool = os.name == "nt") -> str:
-    """A name for one file or folder: `name` itself wherever the file system can hold it.
+def safe_file_name(name: str, tail: str = "", *, windows: bool = os.name == "nt") -> str:
+    """Replaces what the file system cannot hold in the name of a file or folder.
 
-    Separators and control characters become underscores. On Windows so do the characters, the dots and spaces at
-    the end and the device names that it has no files for. What is too long loses the end of its stem.
+    Separators and control characters become underscores; on Windows also its forbidden characters, dots and spaces
+    at the end, and device names. The stem of a name that is too long is cut.
 
     Args:
         name: any text.
         tail: goes between stem and suffix, such as " (2)".
-        windows: whether Windows' rules hold.
+        windows: whether to apply Windows' rules.
 
     Example:
-        >>> fitted("a/b\\n.jpg", " (2)")
+        >>> safe_file_name("a/b\\n.jpg", " (2)")
         'a_b_ (2).jpg'
     """
     name = _CONTROL.sub("_", name).replace("/", "_").replace("\\", "_")
@@ -45,16 +45,14 @@ def fitted(name: str, tail: str = "", *, windows: bool = os.name == "nt") -> str
         name = re.sub(r"[. ]+$", lambda end: "_" * len(end[0]), name)
         name = f"_{name}" if _WINDOWS_RESERVED.fullmatch(name) else name
     suffix = PurePosixPath(name).suffix
-    # A suffix that long is none.
+    # Longer ones are part of the name.
     suffix = suffix if len(suffix.encode()) <= 32 else ""
     stem = name[: len(name) - len(suffix)]
-    room = LONGEST_NAME - len((tail + suffix).encode())
+    room = MAX_NAME_LENGTH - len((tail + suffix).encode())
     return stem.encode()[:room].decode("utf-8", "ignore") + tail + suffix
 
 
-def shown(name: str, longest: int = 200) -> str:
-    """A name as messages show it: on one line, with nothing that a terminal would obey."""
-    text = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in name
-    )
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+def printable(name: str, max_length: int = 200) -> str:
+    """The name for messages: on one line, without control sequences."""
+    text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
+    return text if len(text) <= max_length else f"{text[: max_length - 1]}…"

@@ -1,30 +1,22 @@
-"""How long work is shown: an iterable passed on, its items counted on the way, or bytes that come in or out."""
+"""Types of progress bars: over items, and over bytes read or written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from typing import Protocol
 
-# Shows progress over an iterable of known length under a description, such as `rich.progress.track`.
+# Takes an iterable, its length and a description, such as `rich.progress.track`; yields the items.
 Track = Callable[[Iterable, int, str], Iterable]
+
+# Takes a description, the number of bytes (None if unknown) and of those done already; gives a function to call with
+# every number of bytes more.
+ByteTrack = Callable[[str, int | None, int], AbstractContextManager[Callable[[int], object]]]
 
 
 def untracked(items: Iterable, total: int, description: str) -> Iterable:
     """The `Track` that shows nothing."""
     return items
-
-
-class ByteTrack(Protocol):
-    """Shows the progress of a download or an unpacking: a context that gives a function to be told of bytes.
-
-    Called with a description, the number of bytes in all (None when nobody knows) and of those already there.
-    """
-
-    def __call__(
-        self, description: str, total: int | None, done: int, /
-    ) -> AbstractContextManager[Callable[[int], object]]: ...
 
 
 @contextmanager
@@ -33,5 +25,5 @@ def untracked_bytes(description: str, total: int | None, done: int) -> Iterator[
     yield lambda size: None
 
 
-# For downloads deep inside, such as a network's weights: whoever stands above sets it.
+# For downloads that start deep in the call stack, such as a network's weights; the command line sets it.
 shown_bytes: ContextVar[ByteTrack] = ContextVar("shown_bytes", default=untracked_bytes)

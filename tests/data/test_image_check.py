@@ -1,4 +1,4 @@
-"""Every kind of file there is, made here, and the verdict on it."""
+"""Every kind of file there is, made here, and the result of its check."""
 
 import io
 import os
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerascnn.data.ingestion import image_check as checking
-from kerascnn.data.ingestion.image_check import check, checked
+from kerascnn.data.ingestion import image_check
+from kerascnn.data.ingestion.image_check import check_image, check_images
 from kerascnn.data.ingestion.image_formats import read_image
 
 
@@ -44,9 +44,9 @@ def turned():
     return contents("JPEG", exif=exif)
 
 
-def verdict(tmp_path, name, data):
+def check(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
-    return check(tmp_path, name)
+    return check_image(tmp_path, name)
 
 
 def animation(form):
@@ -54,11 +54,11 @@ def animation(form):
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "form", "decoder", "remarks"),
+    ("name", "data", "form", "decoder", "warnings"),
     [
         ("plain.jpg", contents("JPEG"), "JPEG", "tensorflow", ()),
         ("PLAIN.JPEG", contents("JPEG", progressive=True), "JPEG", "tensorflow", ()),
-        ("grey.jpg", contents("JPEG", "L"), "JPEG", "tensorflow", ("grey",)),
+        ("gray.jpg", contents("JPEG", "L"), "JPEG", "tensorflow", ("gray",)),
         ("print.jpg", contents("JPEG", "CMYK"), "JPEG", "pillow", ("CMYK",)),
         ("turned.jpg", turned(), "JPEG", "pillow", ("upright",)),
         ("wrong.jpg", contents("PNG"), "PNG", "pillow", (r"\.jpg.*PNG",)),
@@ -68,7 +68,7 @@ def animation(form):
         ("deep_rgb.png", deep_rgb_png(), "PNG", "pillow", ()),
         ("alpha.png", contents("PNG", "RGBA"), "PNG", "pillow", ("transparency.*white",)),
         ("palette.png", contents("PNG", "P"), "PNG", "pillow", ("palette",)),
-        ("bits.png", contents("PNG", "1"), "PNG", "pillow", ("grey",)),
+        ("bits.png", contents("PNG", "1"), "PNG", "pillow", ("gray",)),
         ("moving.gif", animation("GIF"), "GIF", "pillow", ("palette", "first frame")),
         ("moving.webp", animation("WEBP"), "WEBP", "pillow", ("first frame",)),
         ("moving.png", animation("PNG"), "PNG", "pillow", ("first frame",)),
@@ -79,13 +79,13 @@ def animation(form):
     ],
     ids=lambda value: value if isinstance(value, str) and "." in value else "",
 )
-def test_what_is_read(tmp_path, name, data, form, decoder, remarks):
-    entry = verdict(tmp_path, name, data)
-    assert (entry.verdict, entry.reason) == ("read", None)
+def test_readable_files(tmp_path, name, data, form, decoder, warnings):
+    entry = check(tmp_path, name, data)
+    assert (entry.status, entry.reason) == ("read", None)
     assert (entry.format, entry.decoder) == (form, decoder)
-    for remark, pattern in zip(entry.remarks, remarks, strict=True):
-        assert re.search(pattern, remark)
-    # What the manifest says is what training gets.
+    for warning, pattern in zip(entry.warnings, warnings, strict=True):
+        assert re.search(pattern, warning)
+    # The manifest has the size that training gets.
     assert read_image(tmp_path / name).shape == (entry.height, entry.width, 3)
 
 
@@ -95,9 +95,9 @@ def damaged_exif():
     return contents("JPEG", exif=exif).replace(b"II*\0", b"IIII").replace(b"MM\0*", b"MMMM")
 
 
-def test_damaged_exif_data_cost_no_image(tmp_path):
-    entry = verdict(tmp_path, "1.jpg", damaged_exif())
-    assert (entry.verdict, entry.width, entry.height) == ("read", 16, 8)
+def test_images_with_damaged_exif_data_are_read(tmp_path):
+    entry = check(tmp_path, "1.jpg", damaged_exif())
+    assert (entry.status, entry.width, entry.height) == ("read", 16, 8)
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_damaged_exif_data_cost_no_image(tmp_path):
         (contents("TIFF", "F"), "floating-point"),
     ],
 )
-def test_what_is_not_read(tmp_path, data, reason):
-    entry = verdict(tmp_path, "1.jpg", data)
-    assert entry.verdict == "unreadable"
+def test_unreadable_files(tmp_path, data, reason):
+    entry = check(tmp_path, "1.jpg", data)
+    assert entry.status == "unreadable"
     assert entry.reason and reason in entry.reason
     assert entry.size == len(data) and len(entry.sha256) == 64
 
@@ -130,49 +130,49 @@ def test_decompression_bombs_are_not_unpacked(tmp_path):
     # 30,000 x 30,000 pixels of nothing in a few kilobytes.
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0))
     bomb = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(10**6))) + chunk(b"IEND", b"")
-    assert "decompression bomb" in verdict(tmp_path, "bomb.png", bomb).reason
+    assert "decompression bomb" in check(tmp_path, "bomb.png", bomb).reason
 
 
 def test_huge_files_are_not_read_into_memory(tmp_path):
     with open(tmp_path / "film.jpg", "wb") as file:
         file.truncate(10**12)
-    assert check(tmp_path, "film.jpg").reason.startswith("1000000 MB")
+    assert check_image(tmp_path, "film.jpg").reason.startswith("1000000 MB")
 
 
-def test_closed_files_links_and_what_is_no_file(tmp_path, monkeypatch):
+def test_permissions_links_and_pipes(tmp_path, monkeypatch):
     (tmp_path / "broken.jpg").symlink_to("nowhere")
-    assert "link" in check(tmp_path, "broken.jpg").reason
+    assert "link" in check_image(tmp_path, "broken.jpg").reason
     os.mkfifo(tmp_path / "pipe.jpg")
-    assert "regular file" in check(tmp_path, "pipe.jpg").reason
+    assert "regular file" in check_image(tmp_path, "pipe.jpg").reason
     (tmp_path / "real.jpg").write_bytes(contents("JPEG"))
     (tmp_path / "link.jpg").symlink_to("real.jpg")
-    assert check(tmp_path, "link.jpg").verdict == "read"
+    assert check_image(tmp_path, "link.jpg").status == "read"
 
     def closed(path):
         raise PermissionError(13, "Permission denied")
 
     # Root may read everything, so that a mode of 0 would prove nothing here.
     monkeypatch.setattr("pathlib.Path.read_bytes", closed)
-    closed_entry = check(tmp_path, "real.jpg")
-    assert closed_entry.verdict == "unreadable" and "permission" in closed_entry.reason
+    closed_entry = check_image(tmp_path, "real.jpg")
+    assert closed_entry.status == "unreadable" and "permission" in closed_entry.reason
     monkeypatch.undo()
-    assert check(tmp_path, "real.jpg", closed_entry).verdict == "read"
+    assert check_image(tmp_path, "real.jpg", closed_entry).status == "read"
 
 
-def test_what_is_known_is_not_read_again(tmp_path, monkeypatch):
+def test_known_files_are_not_read_again(tmp_path, monkeypatch):
     file = tmp_path / "1.jpg"
-    first = verdict(tmp_path, "1.jpg", contents("JPEG"))
+    first = check(tmp_path, "1.jpg", contents("JPEG"))
     with monkeypatch.context() as patched:
         patched.setattr("pathlib.Path.read_bytes", lambda path: pytest.fail("read again"))
-        assert check(tmp_path, "1.jpg", first) == first
+        assert check_image(tmp_path, "1.jpg", first) == first
     with monkeypatch.context() as patched:
-        patched.setattr(checking, "opened", lambda contents: pytest.fail("decoded again"))
+        patched.setattr(image_check, "open_image", lambda contents: pytest.fail("decoded again"))
         os.utime(file, ns=(1, 1))
-        touched = check(tmp_path, "1.jpg", first)
+        touched = check_image(tmp_path, "1.jpg", first)
         assert (touched.sha256, touched.mtime_ns) == (first.sha256, 1)
     file.write_bytes(file.read_bytes()[:-100])
     os.utime(file, ns=(1, 1))
-    assert check(tmp_path, "1.jpg", first).verdict == "unreadable"
+    assert check_image(tmp_path, "1.jpg", first).status == "unreadable"
 
 
 def test_order_and_number_do_not_depend_on_threads(tmp_path):
@@ -186,30 +186,30 @@ def test_order_and_number_do_not_depend_on_threads(tmp_path):
             counted.append(total)
             yield item
 
-    entries = list(checked(tmp_path, paths, track=track))
+    entries = list(check_images(tmp_path, paths, track=track))
     assert [entry.path for entry in entries] == paths
-    assert [entry.verdict for entry in entries] == ["unreadable" if n % 3 else "read" for n in range(200)]
+    assert [entry.status for entry in entries] == ["unreadable" if n % 3 else "read" for n in range(200)]
     assert counted == [200] * 200
-    assert list(checked(tmp_path, [])) == []
+    assert list(check_images(tmp_path, [])) == []
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_decoding_at_an_eighth_finds_what_a_whole_one_finds(tmp_path, progressive):
-    """Checked is at an eighth of the size; here both decoders decide in full."""
+def test_decoding_at_an_eighth_finds_the_same_damage_as_full_decoding(tmp_path, progressive):
+    """The check decodes at an eighth of the size; here both decoders decode in full."""
     import tensorflow as tf
 
     generator = np.random.default_rng(3)
     whole = contents("JPEG", size=(120, 90), progressive=progressive)
-    verdicts = []
+    decodable = []
     for number in range(150):
         data = bytearray(whole)
-        place = int(generator.integers(20, len(data)))
+        position = int(generator.integers(20, len(data)))
         if number % 3 == 0:
-            del data[place:]
+            del data[position:]
         elif number % 3 == 1:
-            data[place : place + 8] = generator.bytes(8)
+            data[position : position + 8] = generator.bytes(8)
         else:
-            data[place] ^= 1 << generator.integers(8)
+            data[position] ^= 1 << generator.integers(8)
         data = bytes(data)
         try:
             Image.open(io.BytesIO(data), formats=["JPEG"]).load()
@@ -221,9 +221,9 @@ def test_a_decoding_at_an_eighth_finds_what_a_whole_one_finds(tmp_path, progress
             tensorflow = True
         except tf.errors.InvalidArgumentError:
             tensorflow = False
-        entry = verdict(tmp_path, "1.jpg", data)
-        assert (entry.verdict == "read") == pillow
+        entry = check(tmp_path, "1.jpg", data)
+        assert (entry.status == "read") == pillow
         if entry.decoder == "tensorflow":
             assert tensorflow
-        verdicts.append(pillow)
-    assert 20 < sum(verdicts) < 130
+        decodable.append(pillow)
+    assert 20 < sum(decodable) < 130

@@ -1,4 +1,4 @@
-"""Thousands of corrupted images: each gets a verdict, in time, and the process lives."""
+"""Thousands of corrupted images: each gets a status, in time, and the process lives."""
 
 import io
 import json
@@ -58,21 +58,21 @@ def originals() -> list[bytes]:
 def mutated(contents: bytes, rng: random.Random) -> bytes:
     """One of five kinds of damage; headers get as much of it as the long rest."""
     data = bytearray(contents)
-    place = rng.randrange(len(data)) if rng.random() < 0.5 else rng.randrange(min(len(data), 256))
+    position = rng.randrange(len(data)) if rng.random() < 0.5 else rng.randrange(min(len(data), 256))
     match rng.randrange(5):
         case 0:
-            return bytes(data[:place])
+            return bytes(data[:position])
         case 1:
             for _ in range(rng.choice((1, 4, 40))):
-                data[min(len(data) - 1, place + rng.randrange(64))] = rng.choice(
+                data[min(len(data) - 1, position + rng.randrange(64))] = rng.choice(
                     (0, 1, 127, 128, 255, rng.randrange(256))
                 )
         case 2:
-            del data[place : place + rng.randrange(1, 100)]
+            del data[position : position + rng.randrange(1, 100)]
         case 3:
-            data[place:place] = bytes(data[: rng.randrange(1, 200)])
+            data[position:position] = bytes(data[: rng.randrange(1, 200)])
         case 4:
-            data[place : place + 4] = rng.choice(
+            data[position : position + 4] = rng.choice(
                 (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0", b"\0\0\xff\xff")
             )
     return bytes(data)
@@ -85,26 +85,26 @@ def program(folder) -> str:
         from pathlib import Path
         faulthandler.dump_traceback_later(280, exit=True)
         import tensorflow  # whose start-up is not to count
-        from kerascnn.data.ingestion import image_check as checking
+        from kerascnn.data.ingestion import image_check
 
         slowest = {{}}
-        check = checking.check
+        check = image_check.check_image
         def timed(root, path, known=None):
             started = time.perf_counter()
             entry = check(root, path, known)
             slowest[path] = time.perf_counter() - started
             return entry
-        checking.check = timed
+        image_check.check_image = timed
         root = Path({str(folder)!r})
         paths = sorted(path.name for path in root.iterdir())
-        entries = list(checking.checked(root, paths))
+        entries = list(image_check.check_images(root, paths))
         assert [entry.path for entry in entries] == paths
-        print(json.dumps([max(slowest.values()), {{entry.path: [entry.verdict, entry.reason] for entry in entries}}]))
+        print(json.dumps([max(slowest.values()), {{entry.path: [entry.status, entry.reason] for entry in entries}}]))
         """
     )
 
 
-def verdicts(folder) -> tuple[float, dict[str, list]]:
+def statuses(folder) -> tuple[float, dict[str, list]]:
     """Checks a folder in a process of its own, so that a decoder that crashes it is seen."""
     ended = subprocess.run([sys.executable, "-c", program(folder)], capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr[-3000:]
@@ -121,9 +121,9 @@ def test_corrupted_images(tmp_path):
     assert len(sources) > 40
     for number in range(COUNT):
         (tmp_path / f"{number:05}.jpg").write_bytes(mutated(sources[number % len(sources)], rng))
-    slowest, found = verdicts(tmp_path)
+    slowest, found = statuses(tmp_path)
     assert len(found) == COUNT
-    assert all((verdict == "read") == (reason is None) for verdict, reason in found.values())
-    assert {verdict for verdict, _ in found.values()} == {"read", "unreadable"}
+    assert all((status == "read") == (reason is None) for status, reason in found.values())
+    assert {status for status, _ in found.values()} == {"read", "unreadable"}
     assert all(reason is None or (0 < len(reason) < 300 and "\n" not in reason) for _, reason in found.values())
     assert slowest < SECONDS_A_FILE

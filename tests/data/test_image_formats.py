@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from kerascnn import InputError
-from kerascnn.data.ingestion.image_formats import is_plain, read_image
+from kerascnn.data.ingestion.image_formats import is_plain_jpeg, open_image, read_image
 from support.messages import mentioning
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
@@ -25,8 +25,13 @@ def saved(path, image, **options):
     return path
 
 
-def close(pixel, colour, tolerance=40):
-    return np.abs(np.asarray(pixel, int) - colour).max() <= tolerance
+def close(pixel, color, tolerance=40):
+    return np.abs(np.asarray(pixel, int) - color).max() <= tolerance
+
+
+def is_plain(contents):
+    with open_image(contents) as image:
+        return is_plain_jpeg(image)
 
 
 @pytest.mark.parametrize(
@@ -75,18 +80,18 @@ def test_transparency_is_laid_on_white(tmp_path):
     assert close(read_image(saved(tmp_path / "clear.gif", palette, transparency=0))[0, 0], WHITE, 0)
 
 
-def test_sixteen_bit_greys_keep_their_upper_byte(tmp_path):
-    greys = Image.fromarray(np.array([[0, 256 * 100 + 7, 65535]], np.uint16))
-    np.testing.assert_array_equal(read_image(saved(tmp_path / "deep.png", greys))[0, :, 0], [0, 100, 255])
+def test_sixteen_bit_gray_keeps_its_upper_byte(tmp_path):
+    gray = Image.fromarray(np.array([[0, 256 * 100 + 7, 65535]], np.uint16))
+    np.testing.assert_array_equal(read_image(saved(tmp_path / "deep.png", gray))[0, :, 0], [0, 100, 255])
 
 
-def test_the_first_frame_of_an_animation_counts(tmp_path):
+def test_the_first_frame_of_an_animation_is_read(tmp_path):
     second = Image.new("RGB", (8, 4), "green")
     path = saved(tmp_path / "moving.gif", halves(), save_all=True, append_images=[second])
     assert close(read_image(path)[0, 0], RED)
 
 
-def test_only_upright_grey_and_rgb_jpegs_are_plain():
+def test_only_upright_gray_and_rgb_jpegs_are_plain():
     def contents(mode, form):
         buffer = io.BytesIO()
         halves(mode).save(buffer, form)
@@ -102,7 +107,7 @@ def test_only_upright_grey_and_rgb_jpegs_are_plain():
     ("contents", "reason"),
     [(b"", "0 bytes"), (b"<html>404</html>", "not an image"), (b"\xff\xd8\xff\xe0" + b"\0" * 50, "")],
 )
-def test_what_is_no_image(tmp_path, contents, reason):
+def test_files_that_are_no_images(tmp_path, contents, reason):
     (tmp_path / "bad.jpg").write_bytes(contents)
     with mentioning(InputError, "bad.jpg", reason):
         read_image(tmp_path / "bad.jpg")

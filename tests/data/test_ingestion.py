@@ -15,8 +15,7 @@ import pytest
 from PIL import Image
 
 from kerascnn import InputError, data
-from kerascnn.data.ingestion import image_check as checking
-from kerascnn.data.ingestion import manifest
+from kerascnn.data.ingestion import image_check, manifest
 from support.messages import mentioning, names
 from support.servers import LoopbackServer, serving
 
@@ -55,55 +54,55 @@ def files_below(folder):
 
 def checks(monkeypatch):
     """Paths that are decoded from here on."""
-    seen, look = [], checking._looked_at
+    seen, look = [], image_check._decode
     monkeypatch.setattr(
-        checking, "_looked_at", lambda entry, contents: seen.append(entry.path) or look(entry, contents)
+        image_check, "_decode", lambda entry, contents: seen.append(entry.path) or look(entry, contents)
     )
     return seen
 
 
 def test_every_file_is_accounted_for(photos):
     found = data.ingest(photos)
-    assert {entry.path for entry in found.entries} == files_below(photos)
-    empty, page = found.of("unreadable")
+    assert {entry.path for entry in found.files} == files_below(photos)
+    empty, page = found.with_status("unreadable")
     assert empty.path == "cat/empty.jpg" and "0 bytes" in empty.reason
     assert page.path == "dog/page.jpg" and "web page" in page.reason
-    assert [entry.path for entry in found.of("ignored")] == ["dog/Thumbs.db"]
-    assert len(found.data.training) + len(found.data.validation) == len(found.of("read")) == 12
-    for entry in found.of("read"):
+    assert [entry.path for entry in found.with_status("ignored")] == ["dog/Thumbs.db"]
+    assert len(found.data.training) + len(found.data.validation) == len(found.with_status("read")) == 12
+    for entry in found.with_status("read"):
         assert entry.sha256 == hashlib.sha256((photos / entry.path).read_bytes()).hexdigest()
         assert (entry.format, entry.width, entry.height) == ("JPEG", 12, 12)
 
 
-def test_nothing_is_written_to_a_folder_unasked(photos, cache):
+def test_nothing_is_written_to_the_users_folder(photos, cache):
     before = files_below(photos.parent)
     found = data.ingest(photos)
     assert files_below(photos.parent) == before
     assert found.manifest.is_relative_to(cache)
 
 
-def test_a_second_start_reads_nothing_and_sees_changes(photos, monkeypatch):
+def test_a_second_start_reads_only_changed_files(photos, monkeypatch):
     first = data.ingest(photos)
     seen = checks(monkeypatch)
-    assert data.ingest(photos).entries == first.entries
+    assert data.ingest(photos).files == first.files
     assert seen == []
     (photos / "cat" / "0.jpg").write_bytes(b"changed")
     fill(photos, count=1, first=50)
     (photos / "dog" / "1.jpg").unlink()
     again = data.ingest(photos)
     assert sorted(seen) == ["cat/0.jpg", "cat/50.jpg", "dog/50.jpg"]
-    assert {entry.path for entry in again.entries} == files_below(photos)
+    assert {entry.path for entry in again.files} == files_below(photos)
 
 
-def test_images_keep_their_split_when_others_come(photos):
+def test_images_keep_their_split_when_others_are_added(photos):
     def validation(found):
-        return {entry.path for entry in found.of("read") if entry.split == "validation"}
+        return {entry.path for entry in found.with_status("read") if entry.split == "validation"}
 
     fill(photos, count=30)
     first = data.ingest(photos)
     fill(photos, count=60, first=100)
     second = data.ingest(photos)
-    assert validation(first) == validation(second) & {entry.path for entry in first.entries}
+    assert validation(first) == validation(second) & {entry.path for entry in first.files}
 
 
 @pytest.mark.parametrize(
@@ -120,28 +119,28 @@ def test_images_keep_their_split_when_others_come(photos):
     ],
 )
 def test_a_damaged_or_foreign_manifest_is_rebuilt(photos, tmp_path, damage):
-    first = data.ingest(photos, to=tmp_path / "kept")
+    first = data.ingest(photos, to=tmp_path / "stored")
     whole = first.manifest.read_text()
     first.manifest.write_text(damage(whole))
-    assert data.ingest(photos, to=tmp_path / "kept").entries == first.entries
+    assert data.ingest(photos, to=tmp_path / "stored").files == first.files
     assert first.manifest.read_text() == whole
 
 
-def test_a_manifest_is_written_as_a_whole_or_not_at_all(photos, tmp_path):
-    kept = data.ingest(photos, to=tmp_path / "kept").manifest
-    whole = kept.read_text()
+def test_a_manifest_is_written_atomically(photos, tmp_path):
+    path = data.ingest(photos, to=tmp_path / "stored").manifest
+    whole = path.read_text()
 
     def entries():
-        yield checking.FileRecord("1.jpg")
+        yield image_check.FileRecord("1.jpg")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        manifest.write(kept, manifest.read_origin(kept), entries())
-    assert kept.read_text() == whole
-    assert os.listdir(kept.parent) == [manifest.NAME]
+        manifest.write_manifest(path, manifest.read_manifest(path).source_record, entries())
+    assert path.read_text() == whole
+    assert os.listdir(path.parent) == [manifest.NAME]
 
 
-def test_what_was_checked_before_a_break_is_kept(photos, monkeypatch):
+def test_an_interrupted_check_stores_its_results(photos, monkeypatch):
     def broken_off(items, total, description):
         for number, item in enumerate(items):
             if number == 5:
@@ -152,7 +151,7 @@ def test_what_was_checked_before_a_break_is_kept(photos, monkeypatch):
         data.ingest(photos, track=broken_off)
     seen = checks(monkeypatch)
     found = data.ingest(photos)
-    assert len(seen) == len(found.of("read") + found.of("unreadable")) - 5
+    assert len(seen) == len(found.with_status("read") + found.with_status("unreadable")) - 5
 
 
 def test_on_bad_fail(photos):
@@ -165,13 +164,13 @@ def test_on_bad_fail(photos):
         data.ingest(photos, on_bad="ignore")
 
 
-@pytest.mark.parametrize("to", [None, "kept"])
+@pytest.mark.parametrize("to", [None, "stored"])
 def test_on_bad_move(photos, tmp_path, to):
     before = files_below(photos)
     (tmp_path / "outside.txt").write_text("not an image")
     (photos / "cat" / "link.jpg").symlink_to(tmp_path / "outside.txt")
     found = data.ingest(photos, to=to and tmp_path / to, on_bad="move")
-    quarantine = tmp_path / "kept" / "kerascnn-quarantine" if to else tmp_path / "photos-quarantine"
+    quarantine = tmp_path / "stored" / "kerascnn-quarantine" if to else tmp_path / "photos-quarantine"
     assert (found.moved, found.quarantine) == (3, quarantine)
     assert files_below(photos) == before - {"cat/empty.jpg", "dog/page.jpg"}
     assert (tmp_path / "outside.txt").exists()
@@ -180,11 +179,23 @@ def test_on_bad_move(photos, tmp_path, to):
     for item, reason in zip(listed, ("0 bytes", "not an image", "web page"), strict=True):
         assert reason in item["reason"]
     assert all(os.path.lexists(item["moved_to"]) for item in listed)
-    # A second file of the same name lands beside the first.
+    # A second file of the same name gets a number.
     (photos / "cat" / "empty.jpg").write_bytes(b"")
     data.ingest(photos, to=to and tmp_path / to, on_bad="move")
     assert {"empty.jpg", "empty.jpg.1"} <= set(os.listdir(quarantine / "cat"))
     assert data.ingest(photos).moved == 0
+
+
+def test_on_bad_move_leaves_files_outside_the_folder(photos, tmp_path):
+    """A table of an untrusted archive may name any file."""
+    outside = [tmp_path / "relative.jpg", tmp_path / "absolute.jpg"]
+    for file in outside:
+        file.write_bytes(b"not an image")
+    labels = [f"{kind}/{number}.jpg,{kind}" for kind in ("cat", "dog") for number in range(6)]
+    (photos / "labels.csv").write_text("\n".join([*labels, "../relative.jpg,cat", f"{outside[1]},dog"]))
+    found = data.ingest(photos, on_bad="move")
+    assert {file.path for file in found.with_status("unreadable")} >= {"../relative.jpg", str(outside[1])}
+    assert found.moved == 0 and all(file.exists() for file in outside)
 
 
 def test_an_archive_is_unpacked_once(photos, tmp_path, monkeypatch):
@@ -192,19 +203,19 @@ def test_an_archive_is_unpacked_once(photos, tmp_path, monkeypatch):
     first = data.ingest(archive, to=tmp_path / "pets", sha256=hashlib.sha256(archive.read_bytes()).hexdigest().upper())
     assert first.data.name == "pets"
     assert first.data.source == str(tmp_path / "pets")
-    assert {entry.path for entry in first.entries} == files_below(tmp_path / "pets" / "images")
+    assert {entry.path for entry in first.files} == files_below(tmp_path / "pets" / "images")
     seen = checks(monkeypatch)
     monkeypatch.setattr("kerascnn.data.ingestion.sources.unpack", lambda *_: pytest.fail("unpacked again"))
     for source in (archive, tmp_path / "pets"):
         again = data.ingest(source, **({"to": tmp_path / "pets"} if source == archive else {}))
-        assert (again.entries, again.data.name, again.data.source) == (first.entries, "pets", first.data.source)
+        assert (again.files, again.data.name, again.data.source) == (first.files, "pets", first.data.source)
     assert seen == []
     other = packed(fill(tmp_path / "others"), tmp_path / "others.zip")
     with mentioning(InputError, tmp_path / "pets" / "images", archive, "remove"):
         data.ingest(other, to=tmp_path / "pets")
 
 
-def test_an_archive_without_a_place_leaves_only_its_verdicts(photos, tmp_path, monkeypatch):
+def test_an_archive_without_to_leaves_only_a_cached_manifest(photos, tmp_path, monkeypatch):
     archive = packed(photos, tmp_path / "pets.zip")
     before = files_below(tmp_path)
     data.ingest(archive)
@@ -231,16 +242,16 @@ def served(tmp_path):
         yield folder, server.url().rstrip("/"), asked
 
 
-def test_a_url_is_fetched_once(photos, tmp_path, served):
+def test_a_url_is_downloaded_once(photos, tmp_path, served):
     folder, url, asked = served
     digest = hashlib.sha256(packed(photos, folder / "pets.zip").read_bytes()).hexdigest()
     first = data.ingest(f"{url}/pets.zip", to=tmp_path / "pets", sha256=digest)
-    assert (first.data.name, len(first.of("read"))) == ("pets", 12)
+    assert (first.data.name, len(first.with_status("read"))) == ("pets", 12)
     assert set(os.listdir(tmp_path / "pets")) == {"images", manifest.NAME}
     count = len(asked)
-    assert data.ingest(f"{url}/pets.zip", to=tmp_path / "pets").entries == first.entries
+    assert data.ingest(f"{url}/pets.zip", to=tmp_path / "pets").files == first.files
     assert len(asked) == count
-    # Without a folder of its own the download is kept in the cache.
+    # Without a folder of its own the download is stored in the cache.
     loaded = data.load(f"{url}/pets.zip")
     again = data.load(f"{url}/pets.zip")
     assert loaded.source == f"{url}/pets.zip"
@@ -251,7 +262,7 @@ def test_a_url_is_fetched_once(photos, tmp_path, served):
         data.ingest(f"{url}/pets.zip", to=tmp_path / "other", sha256="0" * 64)
 
 
-def test_records_are_a_source(photos, tmp_path):
+def test_tfrecord_shards_are_a_source(photos, tmp_path):
     images = data.load(photos)
     data.write_records(images, tmp_path / "records")
     found = data.ingest(tmp_path / "records")
@@ -261,20 +272,20 @@ def test_records_are_a_source(photos, tmp_path):
         data.ingest(tmp_path / "records", to=tmp_path / "x")
 
 
-def test_what_an_archive_holds_and_is_not_unpacked_stays_known(photos, tmp_path):
+def test_rejected_files_are_reported_again(photos, tmp_path):
     archive = packed(photos, tmp_path / "pets.zip")
     with zipfile.ZipFile(archive, "a") as opened:
         opened.writestr("../../outside.jpg", b"x")
     for _ in range(2):
         found = data.ingest(archive, to=tmp_path / "pets")
-        [refused] = found.of("refused")
-        assert "outside" in refused.path and refused.reason
-    assert len(found.data.set_aside) == 3
+        [rejected] = found.with_status("rejected")
+        assert "outside" in rejected.path and rejected.reason
+    assert len(found.data.skipped) == 3
     with mentioning(InputError, archive, "3 files"):
         data.ingest(archive, on_bad="fail")
 
 
-def test_a_killed_unpacking_is_not_taken_for_a_whole(photos, tmp_path, monkeypatch):
+def test_an_interrupted_unpacking_does_not_look_complete(photos, tmp_path, monkeypatch):
     archive = packed(photos, tmp_path / "pets.zip")
 
     def killed(archive, folder, **_):
@@ -286,10 +297,26 @@ def test_a_killed_unpacking_is_not_taken_for_a_whole(photos, tmp_path, monkeypat
         with pytest.raises(KeyboardInterrupt):
             data.ingest(archive, to=tmp_path / "pets")
     assert list((tmp_path / "pets").iterdir()) == []
-    assert len(data.ingest(archive, to=tmp_path / "pets").of("read")) == 12
+    assert len(data.ingest(archive, to=tmp_path / "pets").with_status("read")) == 12
 
 
-def test_sha256_is_held_to(photos, tmp_path):
+def test_an_interrupted_check_keeps_the_rejected_files(photos, tmp_path):
+    """Also when everything is checked again, because another version made the manifest."""
+    archive = packed(photos, tmp_path / "pets.zip")
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr("../../outside.jpg", b"x")
+    path = data.ingest(archive, to=tmp_path / "pets").manifest
+    path.write_text(path.read_text().replace("Pillow", "Pillow 0.1", 1))
+
+    def interrupted(items, total, description):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        data.ingest(archive, to=tmp_path / "pets", track=interrupted)
+    assert len(data.ingest(archive, to=tmp_path / "pets").with_status("rejected")) == 1
+
+
+def test_a_wrong_sha256_is_an_error(photos, tmp_path):
     archive = packed(photos, tmp_path / "pets.zip")
     with mentioning(InputError, archive, hashlib.sha256(archive.read_bytes()).hexdigest(), "not 00"):
         data.ingest(archive, sha256="00")
@@ -299,28 +326,28 @@ def test_sha256_is_held_to(photos, tmp_path):
         data.ingest("digits", to=tmp_path)
 
 
-def test_copies_and_contradictions(tmp_path):
+def test_duplicates_across_splits_and_classes(tmp_path):
     folder = fill(tmp_path / "set" / "train")
     fill(tmp_path / "set" / "test", count=3, first=90)
     shutil.copy(folder / "cat" / "0.jpg", tmp_path / "set" / "test" / "cat" / "leaked.jpg")
     shutil.copy(folder / "cat" / "1.jpg", folder / "dog" / "contradiction.jpg")
     shutil.copy(folder / "cat" / "2.jpg", folder / "cat" / "copy.jpg")
-    copies = data.ingest(tmp_path / "set").copies
+    copies = data.ingest(tmp_path / "set").duplicates
     assert copies.across_splits == (("train/cat/0.jpg", "test/cat/leaked.jpg"),)
     assert copies.across_classes == (("train/cat/1.jpg", "train/dog/contradiction.jpg"),)
     assert len(copies.groups) == 3
 
 
-def test_a_test_folder_beside_a_validation_folder_is_left_alone(tmp_path):
+def test_a_test_folder_next_to_a_validation_folder_is_not_used(tmp_path):
     for number, split in enumerate(("train", "val", "test")):
         fill(tmp_path / split, count=3, first=10 * number)
     found = data.ingest(tmp_path)
     used = {os.path.relpath(path, tmp_path).split(os.sep)[0] for path in found.data.validation.paths}
     assert used == {"val"}
-    assert {entry.path.split("/")[0] for entry in found.of("read") if entry.split == "test"} == {"test"}
+    assert {entry.path.split("/")[0] for entry in found.with_status("read") if entry.split == "test"} == {"test"}
 
 
-def test_class_weights_let_classes_count_alike(tmp_path):
+def test_class_weights_give_classes_the_same_total(tmp_path):
     fill(tmp_path, ("cat",), count=10)
     fill(tmp_path, ("dog",), count=60)
     loaded = data.load(tmp_path)
@@ -333,30 +360,30 @@ def test_class_weights_let_classes_count_alike(tmp_path):
 def test_the_command(photos, command, tmp_path):
     shown = command("ingest", photos)
     assert shown.status == 0
-    names(shown.out, "photos: ", "folder a class", "15 files", "12 JPEG", "dog/page.jpg")
-    told = json.loads(command("ingest", photos, "--json", "--to", tmp_path / "kept").out)
-    assert told["files"] == {"found": 15, "read": 12, "unreadable": 2, "refused": 0, "ignored": 1}
-    assert sum(told["classes"]["cat"].values()) == 6
-    assert told["manifest"] == str(tmp_path / "kept" / manifest.NAME)
+    names(shown.out, "photos: ", "subfolder per class", "15 files", "12 JPEG", "dog/page.jpg")
+    report = json.loads(command("ingest", photos, "--json", "--to", tmp_path / "stored").out)
+    assert report["files"] == {"found": 15, "read": 12, "unreadable": 2, "rejected": 0, "ignored": 1}
+    assert sum(report["classes"]["cat"].values()) == 6
+    assert report["manifest"] == str(tmp_path / "stored" / manifest.NAME)
     failed = command("ingest", photos, "--on-bad", "fail")
     assert (failed.status, failed.err.count("\n")) == (2, 1)
     assert command("ingest", "digits").out.count("\n") > 10
 
 
-def test_a_second_start_is_instant(photos, tmp_path):
+def test_a_second_start_does_not_import_tensorflow(photos, tmp_path):
     """It reads the manifest, and TensorFlow is not started for that."""
-    data.ingest(photos, to=tmp_path / "kept")
+    data.ingest(photos, to=tmp_path / "stored")
     program = (
-        f"import sys; from kerascnn import data; found = data.ingest({str(tmp_path / 'kept')!r})\n"
-        "assert len(found.entries) == 15 and 'tensorflow' not in sys.modules"
+        f"import sys; from kerascnn import data; found = data.ingest({str(tmp_path / 'stored')!r})\n"
+        "assert len(found.files) == 15 and 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_a_cache_that_cannot_be_written_costs_no_data(photos, monkeypatch, tmp_path):
+def test_a_cache_that_cannot_be_written_is_no_error(photos, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("KERASCNN_CACHE", str(tmp_path / "file"))
     found = data.ingest(photos)
-    assert found.manifest is None and len(found.of("read")) == 12
+    assert found.manifest is None and len(found.with_status("read")) == 12
     with mentioning(InputError, tmp_path / "file", "written"):
         data.ingest(photos, to=tmp_path / "file" / "deep")

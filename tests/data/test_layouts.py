@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from kerascnn import InputError
-from kerascnn.data.ingestion.layouts import recognized
+from kerascnn.data.ingestion.layouts import recognize_layout
 from support.messages import mentioning, names
 
 
@@ -20,34 +20,34 @@ def lay_out(root, *paths, **tables):
 
 
 def labels(layout):
-    return {item.path: item.class_name for item in layout.labelled}
+    return {item.path: item.class_name for item in layout.labeled}
 
 
 def splits(layout):
-    return {item.path: item.split for item in layout.labelled}
+    return {item.path: item.split for item in layout.labeled}
 
 
 def explained(items, parts):
-    """Whether these paths are told, each with a reason that names its part."""
+    """Whether exactly these paths are listed, each with a reason that contains its part."""
     found = {item.path: item.reason for item in items}
     assert found.keys() == parts.keys()
     for path, part in parts.items():
         names(found[path], part)
 
 
-def test_one_folder_a_class(tmp_path):
-    layout = recognized(lay_out(tmp_path, "cat/1.jpg", "cat/deep/2.jpg", "dog/1.jpg", "readme.txt"), "x")
+def test_one_subfolder_per_class(tmp_path):
+    layout = recognize_layout(lay_out(tmp_path, "cat/1.jpg", "cat/deep/2.jpg", "dog/1.jpg", "readme.txt"), "x")
     assert labels(layout) == {"cat/1.jpg": "cat", "cat/deep/2.jpg": "cat", "dog/1.jpg": "dog"}
-    names(layout.description, "folder a class")
+    names(layout.description, "subfolder per class")
     explained(layout.ignored, {"readme.txt": "no class"})
 
 
-def test_nested_single_folders_are_looked_through(tmp_path):
+def test_nested_single_folders_are_searched(tmp_path):
     # As in the archive of cats and dogs that Microsoft hands out.
     lay_out(tmp_path, "a/PetImages/Cat/1.jpg", "a/PetImages/Dog/1.jpg", "a/readme[1].txt", "MSR-LA.docx")
-    layout = recognized(tmp_path, "x")
+    layout = recognize_layout(tmp_path, "x")
     assert labels(layout) == {"a/PetImages/Cat/1.jpg": "Cat", "a/PetImages/Dog/1.jpg": "Dog"}
-    names(layout.description, "folder a class", "a/PetImages")
+    names(layout.description, "subfolder per class", "a/PetImages")
     assert {item.path for item in layout.ignored} == {"a/readme[1].txt", "MSR-LA.docx"}
 
 
@@ -63,7 +63,7 @@ def test_nested_single_folders_are_looked_through(tmp_path):
 )
 def test_split_folders(tmp_path, folders, expected):
     lay_out(tmp_path, *(f"{folder}/{kind}/1.jpg" for folder in folders for kind in ("cat", "dog")))
-    layout = recognized(tmp_path, "x")
+    layout = recognize_layout(tmp_path, "x")
     assert splits(layout) == {
         f"{folder}/{kind}/1.jpg": split
         for folder, split in zip(folders, expected, strict=True)
@@ -75,7 +75,7 @@ def test_split_folders(tmp_path, folders, expected):
 def test_names_that_begin_with_their_class(tmp_path):
     # As at Kaggle, where the images for testing have no labels.
     lay_out(tmp_path, *(f"train/{kind}.{n}.jpg" for kind in ("cat", "dog") for n in range(3)), "test1/1.jpg")
-    layout = recognized(tmp_path, "x")
+    layout = recognize_layout(tmp_path, "x")
     assert labels(layout) == {f"train/{kind}.{n}.jpg": kind for kind in ("cat", "dog") for n in range(3)}
     assert set(splits(layout).values()) == {None}
     explained(layout.ignored, {"test1/1.jpg": "no class"})
@@ -89,8 +89,8 @@ def test_names_that_begin_with_their_class(tmp_path):
         (("kočka1.jpg", "kočka2.jpg", "pes1.jpg", "pes2.jpg"), {"kočka", "pes"}),
     ],
 )  # fmt: skip
-def test_beginnings(tmp_path, names, classes):
-    assert set(labels(recognized(lay_out(tmp_path, *names), "x")).values()) == classes
+def test_classes_in_file_names(tmp_path, names, classes):
+    assert set(labels(recognize_layout(lay_out(tmp_path, *names), "x")).values()) == classes
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,9 @@ def test_beginnings(tmp_path, names, classes):
         ("cat.jpg", "dog.jpg"),
     ],
 )
-def test_names_that_tell_no_class(tmp_path, names):
+def test_file_names_without_classes(tmp_path, names):
     with mentioning(InputError, "x", "classes", f"{len(names)} files", "give"):
-        recognized(lay_out(tmp_path, *names), "x")
+        recognize_layout(lay_out(tmp_path, *names), "x")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_names_that_tell_no_class(tmp_path, names):
 )
 def test_tables(tmp_path, text):
     lay_out(tmp_path, *(f"images/{name}.jpg" for name in "abcde"), labels=text)
-    layout = recognized(tmp_path, "x")
+    layout = recognize_layout(tmp_path, "x")
     assert labels(layout) == dict(zip((f"images/{n}.jpg" for n in "abcd"), ("cat", "dog", "cat", "dog"), strict=True))
     names(layout.description, "labels.csv")
     assert {item.path for item in layout.ignored} == {"images/e.jpg", "labels.csv"}
@@ -131,12 +131,12 @@ def test_a_table_with_splits_missing_files_and_contradictions(tmp_path):
         "file,label,split\na.jpg,cat,train\nb.jpg,dog,train\nc.jpg,cat,test\nd.jpg,dog,test\n"
         "gone.jpg,cat,train\n../../etc/passwd,dog,train\ne.jpg,cat,train\ne.jpg,dog,train\n"
     )
-    layout = recognized(lay_out(tmp_path, *(f"{name}.jpg" for name in "abcde"), labels=text), "x")
+    layout = recognize_layout(lay_out(tmp_path, *(f"{name}.jpg" for name in "abcde"), labels=text), "x")
     assert splits(layout) == dict(
         zip(("a.jpg", "b.jpg", "c.jpg", "d.jpg"), ("training", "training", "validation", "validation"), strict=True)
     )
     explained(
-        layout.unreachable,
+        layout.unreadable,
         {"gone.jpg": "labels.csv", "../../etc/passwd": "labels.csv", "e.jpg": "'cat' and 'dog', in labels.csv"},
     )
 
@@ -146,10 +146,10 @@ def test_a_table_of_something_else_labels_nothing(tmp_path):
     lay_out(
         tmp_path, *(f"{kind}/{n}.jpg" for kind in ("cat", "dog") for n in range(5)), scores=scores, other="a,b\n1,2\n"
     )
-    assert set(labels(recognized(tmp_path, "x")).values()) == {"cat", "dog"}
+    assert set(labels(recognize_layout(tmp_path, "x")).values()) == {"cat", "dog"}
 
 
-def test_leftovers_links_pipes_and_sockets(tmp_path):
+def test_system_files_links_pipes_and_sockets(tmp_path):
     lay_out(
         tmp_path, "cat/1.jpg", "dog/1.jpg", "cat/Thumbs.db", ".DS_Store", "__MACOSX/cat/._1.jpg", "dog/.hidden/2.jpg"
     )
@@ -162,11 +162,11 @@ def test_leftovers_links_pipes_and_sockets(tmp_path):
     os.chdir(tmp_path)
     listening.bind("dog/socket.jpg")
     os.chdir(before)
-    layout = recognized(tmp_path, "x")
+    layout = recognize_layout(tmp_path, "x")
     listening.close()
     assert labels(layout) == {"cat/1.jpg": "cat", "cat/good.jpg": "cat", "dog/1.jpg": "dog"}
     explained(
-        layout.unreachable,
+        layout.unreadable,
         {"cat/broken.jpg": "link", "cat/pipe.jpg": "regular file", "dog/socket.jpg": "regular file"},
     )
     explained(

@@ -37,7 +37,7 @@ def test_folder(photographs):
     assert np.bincount(loaded.training.labels).min() >= 10
     assert np.bincount(loaded.validation.labels).min() >= 1
     assert not names_of(loaded.training) & names_of(loaded.validation)
-    reasons = {item.path: item.reason for item in loaded.set_aside}
+    reasons = {item.path: item.reason for item in loaded.skipped}
     assert set(reasons) == {"lying/empty.jpg", "lying/notes.txt", "standing/cut.jpg"}
     names(reasons["lying/empty.jpg"], "0 bytes")
     names(reasons["lying/notes.txt"], "not an image")
@@ -69,7 +69,7 @@ def pack(folder, target):
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
-def test_archives_are_looked_through_and_cleaned_up(photographs, tmp_path, suffix):
+def test_archives_are_searched_and_removed(photographs, tmp_path, suffix):
     target = tmp_path / f"my photos{suffix}"
     if suffix == ".tar":
         with tarfile.open(target, "w") as archive:
@@ -90,7 +90,7 @@ def test_train_and_test_folders_are_the_splits(photographs, tmp_path):
     shutil.copytree(photographs, tmp_path / "set" / "Test")
     loaded = data.load(tmp_path / "set")
     assert len(loaded.training) == len(loaded.validation) == 40
-    assert len(loaded.set_aside) == 6
+    assert len(loaded.skipped) == 6
 
 
 def test_limit_keeps_classes_balanced(photographs, digits):
@@ -124,7 +124,7 @@ def test_archives_cannot_write_elsewhere(tmp_path):
     assert not outside.exists()
 
 
-def test_links_in_archives_are_left_out(tmp_path):
+def test_links_in_archives_are_skipped(tmp_path):
     with tarfile.open(tmp_path / "links.tar", "w") as archive:
         for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
             member = tarfile.TarInfo(name)
@@ -136,7 +136,7 @@ def test_links_in_archives_are_left_out(tmp_path):
         archive.addfile(link)
     loaded = data.load(tmp_path / "links.tar")
     assert len(loaded.training) + len(loaded.validation) == 4
-    assert [item.path for item in loaded.set_aside] == ["a/3.png"]
+    assert [item.path for item in loaded.skipped] == ["a/3.png"]
 
 
 def folder_of(tmp_path, *files):
@@ -167,7 +167,7 @@ def test_file_names_need_not_be_text(tmp_path):
         ([("a/1.png", image()), ("b/1.png", image())], ("no validation images",)),
     ],
 )
-def test_refused_folders(tmp_path, files, parts):
+def test_folders_that_are_no_data_sets(tmp_path, files, parts):
     with mentioning(InputError, tmp_path, *parts):
         data.load(folder_of(tmp_path, *files))
 
@@ -180,7 +180,7 @@ def test_refused_folders(tmp_path, files, parts):
         ("list.csv", b"a,b", ("neither", "folder", ".zip", ".tar")),
     ],
 )
-def test_refused_files(tmp_path, name, contents, parts):
+def test_files_that_are_no_data_sets(tmp_path, name, contents, parts):
     (tmp_path / name).write_bytes(contents)
     with mentioning(InputError, tmp_path / name, *parts):
         data.load(tmp_path / name)

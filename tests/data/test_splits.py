@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from kerascnn.data.ingestion.image_check import FileRecord
-from kerascnn.data.ingestion.splits import duplicates, split_by_content
+from kerascnn.data.ingestion.splits import find_duplicates, split_by_content
 
 
 def entries(count, class_name="a", prefix=""):
@@ -30,13 +30,13 @@ def test_nothing_moves_when_files_are_added():
     assert held(list(reversed(many))) == held(many)
 
 
-def test_every_class_has_both():
+def test_every_class_has_both_splits():
     for prefix in range(200):
         for count in (2, 3, 5):
             assert 0 < len(held(entries(count, prefix=str(prefix)))) < count
 
 
-def test_copies_are_on_one_side_also_across_classes():
+def test_copies_are_in_one_split_also_across_classes():
     for prefix in range(200):
         one = entries(2, "a", str(prefix))
         copies = [FileRecord(f"b/{n}.jpg", "b", sha256=entry.sha256) for n, entry in enumerate(one)]
@@ -47,7 +47,7 @@ def test_copies_are_on_one_side_also_across_classes():
 
 
 def test_duplicates():
-    found = duplicates(
+    found = find_duplicates(
         [
             FileRecord("train/a/1", "a", "training", sha256="1"),
             FileRecord("train/a/2", "a", "training", sha256="1"),
@@ -55,7 +55,7 @@ def test_duplicates():
             FileRecord("train/b/4", "b", "training", sha256="2"),
             FileRecord("train/a/5", "a", "training", sha256="2"),
             FileRecord("train/a/6", "a", "training", sha256="3"),
-            FileRecord("train/a/7", "a", sha256="3", verdict="unreadable"),
+            FileRecord("train/a/7", "a", sha256="3", status="unreadable"),
         ]
     )
     first, second = ("train/a/1", "train/a/2", "test/a/3"), ("train/b/4", "train/a/5")

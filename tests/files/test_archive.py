@@ -11,7 +11,7 @@ from collections import namedtuple
 import pytest
 
 from kerascnn import InputError
-from kerascnn.files import disk_space as disk_room
+from kerascnn.files import disk_space
 from kerascnn.files.archives import archive as archive_module
 from kerascnn.files.archives.archive import unpack
 from support.archives import FILES, PACKERS, found, packed, tarred, zipped
@@ -19,7 +19,7 @@ from support.messages import mentioning
 
 
 @pytest.mark.parametrize("suffix", [".zip", *PACKERS])
-def test_what_went_in_comes_out(tmp_path, suffix):
+def test_unpacked_files_equal_the_packed_ones(tmp_path, suffix):
     assert unpack(packed(tmp_path, suffix, FILES), tmp_path / "out") == []
     assert found(tmp_path / "out") == FILES
 
@@ -38,7 +38,7 @@ def test_zip_compressions(tmp_path, method):
     assert found(tmp_path / "out") == FILES
 
 
-def test_zips_of_unknown_compression_are_told(tmp_path):
+def test_zips_of_unknown_compression_are_an_error(tmp_path):
     (tmp_path / "set.zip").write_bytes(zipped(FILES.items(), zipfile.ZIP_LZMA))
     with mentioning(InputError, "set.zip", "4 files", "cat/1.jpg", "method 14"):
         unpack(tmp_path / "set.zip", tmp_path / "out")
@@ -93,7 +93,7 @@ def test_archives_of_several_streams(tmp_path):
             assert found(tmp_path / suffix) == FILES
 
 
-def test_rights_are_those_of_new_files(tmp_path):
+def test_files_get_default_permissions(tmp_path):
     header = tarfile.TarInfo("a/1.jpg")
     header.mode = 0o6777
     unpack(packed(tmp_path, ".tar", [(header, b"1")]), tmp_path / "out")
@@ -101,7 +101,7 @@ def test_rights_are_those_of_new_files(tmp_path):
     assert (tmp_path / "out" / "a" / "1.jpg").stat().st_mode == (tmp_path / "new").stat().st_mode
 
 
-def test_missing_archives_and_full_folders(tmp_path):
+def test_missing_archives_and_folders_that_are_not_empty(tmp_path):
     with mentioning(InputError, "missing.zip", "No such file"):
         unpack(tmp_path / "missing.zip", tmp_path / "out")
     file = packed(tmp_path, ".zip", FILES)
@@ -110,10 +110,10 @@ def test_missing_archives_and_full_folders(tmp_path):
     assert file.exists()
 
 
-def test_room_on_the_disk(tmp_path, monkeypatch):
+def test_disk_space(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     file = packed(tmp_path, ".zip", FILES)
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(1 << 30, 0, disk_room.RESERVE + 1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(1 << 30, 0, disk_space.RESERVE + 1000))
     with mentioning(InputError, "set.zip", "333,000", "67,109,864"):
         unpack(file, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -126,15 +126,15 @@ def test_room_on_the_disk(tmp_path, monkeypatch):
         (KeyboardInterrupt(), (KeyboardInterrupt, "")),
     ],
 )
-def test_what_ends_in_the_middle_leaves_nothing(tmp_path, monkeypatch, ending, error):
-    written = archive_module._written
+def test_interruptions_leave_nothing(tmp_path, monkeypatch, ending, error):
+    write = archive_module._write
 
-    def ends(entry, places):
+    def ends(entry, paths):
         if entry.name == "readme.txt":
             raise ending
-        return written(entry, places)
+        return write(entry, paths)
 
-    monkeypatch.setattr(archive_module, "_written", ends)
+    monkeypatch.setattr(archive_module, "_write", ends)
     with mentioning(*error):
         unpack(packed(tmp_path, ".zip", FILES), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -158,7 +158,7 @@ def test_progress_is_shown(suffix, tmp_path):
     assert sum(ended) == size if suffix == ".zip" else sum(ended) > size
 
 
-def test_progress_is_over_before_an_error_is_told(tmp_path):
+def test_the_progress_bar_ends_before_an_error_is_raised(tmp_path):
     shown = []
 
     @contextlib.contextmanager

@@ -36,15 +36,15 @@ def test_encrypted_entries(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_damaged_entry_of_a_zip_is_set_aside(tmp_path):
+def test_a_damaged_entry_of_a_zip_is_skipped(tmp_path):
     for method, reason in ((zipfile.ZIP_STORED, "checksum"), (zipfile.ZIP_DEFLATED, "damaged")):
         contents = bytearray(zipped(FILES.items(), method))
         at = contents.index(b"readme.txt") + len("readme.txt") + (0 if method else 100)
         contents[at] = 0xFF if method else contents[at] ^ 1
         (tmp_path / "set.zip").write_bytes(contents)
         out = tmp_path / f"out{method}"
-        set_aside = reasons(unpack(tmp_path / "set.zip", out))
-        assert set(set_aside) == {"readme.txt"} and reason in set_aside["readme.txt"]
+        skipped = reasons(unpack(tmp_path / "set.zip", out))
+        assert set(skipped) == {"readme.txt"} and reason in skipped["readme.txt"]
         assert set(found(out)) == set(FILES) - {"readme.txt"}
 
 
@@ -101,7 +101,7 @@ def test_damaged_compression(tmp_path, suffix):
     # Names of their own, because a compressed file has the time in it.
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_no_archive(tmp_path, name, contents, parts):
+def test_files_that_are_no_archives(tmp_path, name, contents, parts):
     (tmp_path / name).write_bytes(contents)
     with mentioning(InputError, name, *parts):
         unpack(tmp_path / name, tmp_path / "out")
@@ -119,13 +119,13 @@ def test_bombs(tmp_path, suffix):
     unpack(file, tmp_path / "out")
 
 
-def test_a_bomb_that_hides_its_size_writes_no_more_than_it_admits(tmp_path):
+def test_a_bomb_that_hides_its_size_writes_no_more_than_its_declared_size(tmp_path):
     contents = bytearray(zipped([("a/1.jpg", b"1"), ("bomb", bytes(20 << 20))]))
     at = contents.rindex(b"PK\1\2")
     contents[at + 24 : at + 28] = struct.pack("<L", 1000)
     (tmp_path / "set.zip").write_bytes(contents)
-    set_aside = reasons(unpack(tmp_path / "set.zip", tmp_path / "out", SMALL))
-    assert set(set_aside) == {"bomb"} and "as long as" in set_aside["bomb"]
+    skipped = reasons(unpack(tmp_path / "set.zip", tmp_path / "out", SMALL))
+    assert set(skipped) == {"bomb"} and "as long as" in skipped["bomb"]
     assert found(tmp_path / "out") == {"a/1.jpg": b"1"}
 
 

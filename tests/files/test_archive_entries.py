@@ -17,12 +17,12 @@ HOSTILE_NAMES = ["../out.jpg", "a/../../out.jpg", "/tmp/out.jpg", "..\\out.jpg",
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar"])
-def test_names_that_lead_outside(tmp_path, suffix):
+def test_names_that_lead_outside_the_folder(tmp_path, suffix):
     (tmp_path / "in").mkdir()
     file = packed(tmp_path, suffix, [("a/1.jpg", b"1"), *((name, b"evil") for name in HOSTILE_NAMES)])
-    set_aside = reasons(unpack(file, tmp_path / "in" / "side"))
-    assert len(set_aside) == len(HOSTILE_NAMES)
-    assert all("outside" in reason for reason in set_aside.values())
+    skipped = reasons(unpack(file, tmp_path / "in" / "side"))
+    assert len(skipped) == len(HOSTILE_NAMES)
+    assert all("outside" in reason for reason in skipped.values())
     assert found(tmp_path / "in") == {"side/a/1.jpg": b"1"}
     assert not Path("/tmp/out.jpg").exists()
 
@@ -43,9 +43,9 @@ def test_links_and_devices_in_tars(tmp_path):
     link = tarfile.TarInfo("door")
     link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
     file = packed(tmp_path, ".tar", [*entries, (link, b""), ("door/evil.jpg", b"e")])
-    set_aside = reasons(unpack(file, tmp_path / "out"))
-    assert set(set_aside) == {*kinds, "door"}
-    for name, reason in set_aside.items():
+    skipped = reasons(unpack(file, tmp_path / "out"))
+    assert set(skipped) == {*kinds, "door"}
+    for name, reason in skipped.items():
         assert ("regular file" if name in ("fifo", "device") else "link") in reason
     assert found(tmp_path / "out") == {"a/1.jpg": b"1", "door/evil.jpg": b"e"}
     assert not (tmp_path / "evil.jpg").exists()
@@ -57,9 +57,9 @@ def test_links_and_devices_in_zips(tmp_path):
         entry = zipfile.ZipInfo(name)
         entry.create_system, entry.external_attr = 3, (kind | 0o777) << 16
         entries.append((entry, b"/etc/passwd"))
-    set_aside = reasons(unpack(packed(tmp_path, ".zip", entries), tmp_path / "out"))
-    assert set(set_aside) == {"link", "fifo"}
-    assert "link" in set_aside["link"] and "regular file" in set_aside["fifo"]
+    skipped = reasons(unpack(packed(tmp_path, ".zip", entries), tmp_path / "out"))
+    assert set(skipped) == {"link", "fifo"}
+    assert "link" in skipped["link"] and "regular file" in skipped["fifo"]
     assert found(tmp_path / "out") == {"a/1.jpg": b"1"}
 
 
@@ -78,7 +78,7 @@ def test_sparse_tar_entries(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar"])
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_second_file_of_a_name_gets_a_name_of_its_own(tmp_path, suffix):
+def test_a_second_file_of_the_same_name_gets_a_number(tmp_path, suffix):
     entries = [("a/1.jpg", b"1"), ("a/1.jpg", b"2"), ("./a//1.jpg", b"3"), ("a/1 (2).jpg", b"4"), ("a", b"5")]
     assert unpack(packed(tmp_path, suffix, entries), tmp_path / "out") == []
     assert found(tmp_path / "out") == {
@@ -99,7 +99,7 @@ def test_case_clashes(tmp_path, monkeypatch):
     entries = [("a/1.jpg", b"1"), ("A/1.jpg", b"2"), ("a/1.JPG", b"3")]
     file = packed(tmp_path, ".zip", entries)
     unpack(file, tmp_path / "telling")
-    monkeypatch.setattr(archive_module, "_tells_cases", lambda folder: False)
+    monkeypatch.setattr(archive_module, "_is_case_sensitive", lambda folder: False)
     unpack(file, tmp_path / "not")
     assert found(tmp_path / "not") == {"a/1.jpg": b"1", "A (2)/1.jpg": b"2", "a/1 (2).JPG": b"3"}
     if (tmp_path / "not" / "a" / "1.jpg") != (tmp_path / "not" / "A" / "1.jpg"):
@@ -142,22 +142,22 @@ def test_names_of_any_bytes_in_tars(tmp_path):
 
 def test_names_too_long_for_a_file(tmp_path):
     names = ["ü" * 300 + ".jpg", "ü" * 299 + "x.jpg", "x" * 400, "/".join("d" * 80)]
-    set_aside = unpack(packed(tmp_path, ".zip", [(name, b"1") for name in names]), tmp_path / "out")
-    [deep] = set_aside
+    skipped = unpack(packed(tmp_path, ".zip", [(name, b"1") for name in names]), tmp_path / "out")
+    [deep] = skipped
     assert "64 folders" in deep.reason
     assert set(found(tmp_path / "out")) == {"ü" * 125 + ".jpg", "ü" * 123 + " (2).jpg", "x" * 255}
 
 
 def test_paths_too_long_for_the_system(tmp_path):
     name = "/".join(["x" * 200] * 40) + "/1.jpg"
-    set_aside = unpack(packed(tmp_path, ".zip", [(name, b"1"), ("a/1.jpg", b"1")]), tmp_path / "out")
-    [refused] = set_aside
-    assert "name" in refused.reason and len(refused.path) == 200
+    skipped = unpack(packed(tmp_path, ".zip", [(name, b"1"), ("a/1.jpg", b"1")]), tmp_path / "out")
+    [item] = skipped
+    assert "name" in item.reason and len(item.path) == 200
     assert found(tmp_path / "out") == {"a/1.jpg": b"1"}
 
 
 @pytest.mark.parametrize(
-    ("name", "fitted"),
+    ("name", "safe"),
     [
         ("con.jpg", "_con.jpg"),
         ("COM1", "_COM1"),
@@ -166,6 +166,6 @@ def test_paths_too_long_for_the_system(tmp_path):
         ('a:b?"c.jpg', "a_b__c.jpg"),
     ],
 )
-def test_names_that_windows_has_no_files_for(name, fitted):
-    assert file_names.fitted(name, windows=True) == fitted
-    assert file_names.fitted(name, windows=False) == name
+def test_names_that_windows_forbids(name, safe):
+    assert file_names.safe_file_name(name, windows=True) == safe
+    assert file_names.safe_file_name(name, windows=False) == name

@@ -112,12 +112,12 @@ def tree(folder):
 
 
 def checked(folder, contents):
-    """Unpacks `contents`, and sees to what must hold whatever they are; how many files came out or were told."""
+    """Unpacks `contents`, and checks what must always hold; returns the number of unpacked and skipped files."""
     file, out = folder / "set", folder / "out"
     file.write_bytes(contents)
     before, begun = tree(folder), time.perf_counter()
     try:
-        set_aside = unpack(file, out, LIMITS)
+        skipped = unpack(file, out, LIMITS)
     except InputError as error:
         assert tree(folder) == before
         assert str(error).endswith(".") and "\n" not in str(error)
@@ -128,8 +128,8 @@ def checked(folder, contents):
     assert [path for path in after if not path.startswith("out/")] == sorted([*before, "out"])
     kinds = [stat.S_IFMT(os.lstat(folder / path).st_mode) for path in after if path.startswith("out/")]
     assert set(kinds) <= {stat.S_IFDIR, stat.S_IFREG}
-    assert all(item.reason and "\n" not in item.path for item in set_aside)
-    return kinds.count(stat.S_IFREG) + len(set_aside)
+    assert all(item.reason and "\n" not in item.path for item in skipped)
+    return kinds.count(stat.S_IFREG) + len(skipped)
 
 
 @pytest.fixture(scope="module")
@@ -164,13 +164,13 @@ def test_damaged_at_random(folders, kind):
         if kind == "tar" and seed % 2:
             contents = rechecked(contents)
         results.append(checked(folders(), contents))
-    # Both ends are reached, or the test would say little.
+    # Both ends are reached, or the test would prove little.
     assert None in results
     assert kind not in BARE or any(result is not None for result in results)
 
 
 @pytest.mark.parametrize("kind", BARE)
-def test_every_length(folders, kind):
+def test_archives_cut_at_every_length(folders, kind):
     contents, _ = sample(3, kind)
     for length in range(0, len(contents), max(1, len(contents) // 100)):
         # What a .tar has after its end mark, that is two empty blocks, is padding.

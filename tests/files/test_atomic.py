@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from kerascnn.files.atomic import atomic_path, atomic_write
-from kerascnn.files.disk_space import refusal
+from kerascnn.files.disk_space import format_disk_error
 from support.messages import names
 
 
-def test_the_name_appears_with_the_last_byte(tmp_path):
+def test_the_name_appears_when_the_file_is_complete(tmp_path):
     path = tmp_path / "folder" / "file"
     with atomic_write(path) as file:
         file.write(b"whole")
@@ -25,7 +25,7 @@ def test_the_name_appears_with_the_last_byte(tmp_path):
     assert [entry.name for entry in path.parent.iterdir()] == ["file"]
 
 
-def test_an_exception_leaves_what_was_there(tmp_path):
+def test_an_exception_keeps_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"before")
     with pytest.raises(ZeroDivisionError), atomic_write(path) as file:
@@ -46,7 +46,7 @@ def test_a_killed_writer_leaves_no_file_of_that_name(tmp_path):
     assert not (tmp_path / "file").exists()
 
 
-def test_others_may_read_what_they_may_read_elsewhere(tmp_path):
+def test_files_get_default_permissions(tmp_path):
     with atomic_write(tmp_path / "file"):
         pass
     (tmp_path / "ordinary").touch()
@@ -89,7 +89,7 @@ def test_contents_reach_the_disk_before_the_name_and_the_name_before_the_end(wri
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk is full"),
@@ -101,8 +101,8 @@ def test_contents_reach_the_disk_before_the_name_and_the_name_before_the_end(wri
     ],
     ids=["full", "quota", "HDF5", "TensorFlow", "read-only", "missing", "other"],
 )
-def test_what_a_disk_refuses(error, said):
-    if said is None:
-        assert refusal(error) is None
+def test_disk_errors(error, message):
+    if message is None:
+        assert format_disk_error(error) is None
     else:
-        names(refusal(error), said)
+        names(format_disk_error(error), message)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kerascnn import InputError
-from kerascnn.files import cached_download as kept_files
+from kerascnn.files import cached_download as cached_download_module
 from kerascnn.files.cached_download import cached_download
 from kerascnn.files.checksums import Checksum
 from kerascnn.files.download import RetryPolicy
@@ -21,7 +21,7 @@ SHA256 = hashlib.sha256(CONTENTS).hexdigest()
 MD5 = hashlib.md5(CONTENTS).hexdigest()
 BEGINNING = Checksum("sha256", SHA256[:8])
 NAME = "net-0a1b2c3d.pth"
-QUICK = RetryPolicy(timeout=5, tries=2, first_wait=0.001, longest_wait=0.01)
+QUICK = RetryPolicy(timeout=5, max_attempts=2, initial_delay=0.001, max_delay=0.01)
 
 # Prints a line when it begins, so that a test can wait for it.
 PROGRAM = """
@@ -46,7 +46,7 @@ def path(tmp_path):
 
 
 def get(server, path, checksum=BEGINNING):
-    return cached_download(server.url(NAME), path, checksum, patience=QUICK)
+    return cached_download(server.url(NAME), path, checksum, retry=QUICK)
 
 
 def count_hashing(monkeypatch):
@@ -61,7 +61,7 @@ def count_hashing(monkeypatch):
 @pytest.mark.parametrize(
     "checksum", [Checksum("sha256", SHA256[:8]), Checksum("sha256", SHA256), Checksum("md5", MD5), None]
 )
-def test_fetched_once(checksum, server, path):
+def test_a_file_is_downloaded_once(checksum, server, path):
     for _ in range(2):
         assert get(server, path, checksum) == path
         assert path.read_bytes() == CONTENTS
@@ -83,7 +83,7 @@ def test_its_checksum_is_computed_once(server, path, monkeypatch):
 
 @pytest.mark.parametrize("checksum", [Checksum("md5", MD5), None])
 @pytest.mark.parametrize("damage", [b"cut", CONTENTS[:-1] + b"?"], ids=["cut", "one byte"])
-def test_what_is_damaged_is_fetched_again(damage, checksum, server, path):
+def test_damaged_files_are_downloaded_again(damage, checksum, server, path):
     get(server, path, checksum)
     path.write_bytes(damage)
     os.utime(path, (0, 0))
@@ -92,7 +92,7 @@ def test_what_is_damaged_is_fetched_again(damage, checksum, server, path):
     assert server.asked == [NAME, NAME]
 
 
-def test_what_was_put_there_is_taken_if_it_is_the_file(server, path):
+def test_a_file_put_there_by_hand_is_used_if_its_checksum_matches(server, path):
     path.parent.mkdir()
     path.write_bytes(CONTENTS)
     get(server, path)
@@ -102,18 +102,18 @@ def test_what_was_put_there_is_taken_if_it_is_the_file(server, path):
     assert server.asked == [NAME] and path.read_bytes() == CONTENTS
 
 
-def test_a_folder_that_cannot_be_written_serves(server, path, monkeypatch):
+def test_a_read_only_folder_works(server, path, monkeypatch):
     path.parent.mkdir()
     path.write_bytes(CONTENTS)
 
     def refuse(*arguments):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(kept_files, "atomic_write", refuse)
+    monkeypatch.setattr(cached_download_module, "atomic_write", refuse)
     assert get(server, path) == path and server.asked == []
 
 
-def test_something_else_is_not_kept(server, path):
+def test_another_file_is_not_stored(server, path):
     server.files[NAME] = CONTENTS[::-1]
     with mentioning(InputError, NAME, hashlib.md5(CONTENTS[::-1]).hexdigest(), MD5):
         get(server, path, Checksum("md5", MD5))
@@ -122,10 +122,10 @@ def test_something_else_is_not_kept(server, path):
     assert get(server, path).read_bytes() == CONTENTS
 
 
-def test_a_cut_download_goes_on(server, path):
+def test_an_interrupted_download_resumes(server, path):
     server.slowly = True
     with mentioning(InputError, server.url(NAME), "0.2 s"):
-        cached_download(server.url(NAME), path, Checksum("md5", MD5), patience=RetryPolicy(timeout=0.2, tries=1))
+        cached_download(server.url(NAME), path, Checksum("md5", MD5), retry=RetryPolicy(timeout=0.2, max_attempts=1))
     assert not path.exists()
     server.slowly = False
     get(server, path)
@@ -136,16 +136,16 @@ def test_without_a_network(server, path):
     url = server.url(NAME)
     server.shutdown()
     server.server_close()
-    with mentioning(InputError, url, "server", f"as {NAME}", path.parent) as refused:
-        cached_download(url, path, Checksum("md5", MD5), patience=QUICK)
-    assert "\n" not in str(refused.value)
+    with mentioning(InputError, url, "server", f"as {NAME}", path.parent) as caught:
+        cached_download(url, path, Checksum("md5", MD5), retry=QUICK)
+    assert "\n" not in str(caught.value)
     path.write_bytes(CONTENTS)
     assert cached_download(url, path, Checksum("md5", MD5)) == path
 
 
-def test_where_nothing_can_be_kept(server, tmp_path):
+def test_a_folder_that_cannot_be_made(server, tmp_path):
     (tmp_path / "models").write_text("a file")
-    with mentioning(InputError, tmp_path / "models", "kept"):
+    with mentioning(InputError, tmp_path / "models", "stored"):
         get(server, tmp_path / "models" / NAME)
 
 
@@ -163,7 +163,7 @@ def wait_until(condition):
         time.sleep(0.01)
 
 
-def test_of_two_processes_one_fetches(server, path):
+def test_only_one_of_two_processes_downloads(server, path):
     server.slowly = True
     first = program(server, path)
     wait_until(lambda: server.asked)

@@ -14,14 +14,14 @@ import pytest
 from rich.console import Console
 
 from kerascnn import InputError, console
-from kerascnn.files import disk_space as disk_room
+from kerascnn.files import disk_space
 from support.downloads import OTHER, PETS, get, gives, parts
 from support.messages import mentioning
 
 PAGE = b"<!DOCTYPE html><html><title>Too many requests</title></html>"
 
 
-def test_a_file_is_fetched_once(server, tmp_path):
+def test_a_file_is_downloaded_once(server, tmp_path):
     server.answers = [gives(PETS)]
     folder = tmp_path / "new" / "folder"
     file = get(server, folder, sha256=hashlib.sha256(PETS).hexdigest().upper())
@@ -43,7 +43,7 @@ def test_an_error_page_instead_of_an_archive(server, tmp_path, path):
     assert get(server, tmp_path, path).read_bytes() == PETS
 
 
-def test_nothing_at_all(server, tmp_path):
+def test_an_empty_file(server, tmp_path):
     server.answers = [gives(b"")]
     with mentioning(InputError, "pets.zip", "empty"):
         get(server, tmp_path)
@@ -58,7 +58,7 @@ def test_a_checksum_that_does_not_match(server, tmp_path):
         get(server, tmp_path, sha256="abc")
 
 
-def test_a_new_checksum_asks_the_server_again(server, tmp_path):
+def test_another_checksum_downloads_again(server, tmp_path):
     server.answers = [gives(PETS), gives(OTHER)]
     get(server, tmp_path)
     assert get(server, tmp_path, sha256=hashlib.sha256(OTHER).hexdigest()).read_bytes() == OTHER
@@ -89,7 +89,7 @@ def test_names(server, tmp_path, path, disposition, name):
     assert [entry.name for entry in tmp_path.iterdir()] == ["in"]
 
 
-def test_tars_get_their_suffix(server, tmp_path):
+def test_tar_files_get_their_suffix(server, tmp_path):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as packed:
         packed.addfile(tarfile.TarInfo("1.jpg"))
@@ -117,8 +117,8 @@ def test_progress_is_shown(server, tmp_path):
     server.answers = [gives(PETS, sent=50_000), gives(PETS)]
     get(server, tmp_path, track=track)
     (*first, one), (*second, other) = ([*row[:3], sum(row[3:])] for row in seen)
-    assert first == ["Fetching pets.zip", len(PETS), 0] and one == 50_000
-    assert second == ["Fetching pets.zip", len(PETS), 50_000] and other == len(PETS) - 50_000
+    assert first == ["Downloading pets.zip", len(PETS), 0] and one == 50_000
+    assert second == ["Downloading pets.zip", len(PETS), 50_000] and other == len(PETS) - 50_000
 
 
 def test_the_console_shows_bytes_on_a_terminal_only(server, tmp_path, monkeypatch):
@@ -128,14 +128,14 @@ def test_the_console_shows_bytes_on_a_terminal_only(server, tmp_path, monkeypatc
         shown = Console(file=screen, force_terminal=terminal, width=100)
         monkeypatch.setattr(console, "messages", lambda shown=shown: shown)
         get(server, tmp_path / f"{terminal}", track=console.track_bytes)
-        assert ("Fetching pets.zip" in screen.getvalue()) is terminal
+        assert ("Downloading pets.zip" in screen.getvalue()) is terminal
 
 
 def test_a_full_disk(server, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     server.answers = [gives(PETS)]
     with monkeypatch.context() as patched:
-        patched.setattr(shutil, "disk_usage", lambda folder: usage(1 << 30, 0, disk_room.RESERVE + 1000))
+        patched.setattr(shutil, "disk_usage", lambda folder: usage(1 << 30, 0, disk_space.RESERVE + 1000))
         with pytest.raises(InputError, match=rf"pets.zip .*200,\d\d\d bytes .*{re.escape(str(tmp_path))}"):
             get(server, tmp_path)
 

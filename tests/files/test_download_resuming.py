@@ -7,16 +7,16 @@ from email.utils import formatdate
 import pytest
 
 from kerascnn import InputError
-from kerascnn.files import download as fetch_module
+from kerascnn.files import download as download_module
 from support.archives import NOISE, zipped
 from support.downloads import HASTY, OTHER, PETS, QUICK, get, gives, parts, ranges, says
 from support.messages import mentioning
 
 
 @pytest.mark.parametrize("ending", [None, "reset", "stall"])
-def test_what_is_cut_goes_on_where_it_ended(server, tmp_path, ending):
+def test_interrupted_downloads_resume(server, tmp_path, ending):
     server.answers = [gives(PETS, sent=50_000, ending=ending), gives(PETS, sent=70_000, ending=ending), gives(PETS)]
-    assert get(server, tmp_path, patience=HASTY if ending == "stall" else QUICK).read_bytes() == PETS
+    assert get(server, tmp_path, retry=HASTY if ending == "stall" else QUICK).read_bytes() == PETS
     begins = ranges(server)
     assert begins[0] is None and len(begins) == 3
     if ending != "reset":
@@ -24,7 +24,7 @@ def test_what_is_cut_goes_on_where_it_ended(server, tmp_path, ending):
         assert begins[1:] == ["bytes=50000-", "bytes=120000-"]
 
 
-def test_a_date_is_enough_to_go_on(server, tmp_path):
+def test_a_date_is_enough_to_resume(server, tmp_path):
     date = formatdate(0, usegmt=True)
     dated = {"etag": None, "Last_Modified": date}
     server.answers = [gives(PETS, sent=50_000, **dated), gives(PETS, **dated)]
@@ -34,15 +34,15 @@ def test_a_date_is_enough_to_go_on(server, tmp_path):
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"1"'])
-def test_without_a_way_to_see_changes_it_starts_anew(server, tmp_path, etag):
+def test_without_etag_and_date_a_download_starts_again(server, tmp_path, etag):
     server.answers = [gives(PETS, sent=50_000, etag=etag), gives(PETS, etag=etag)]
     assert get(server, tmp_path).read_bytes() == PETS
     assert ranges(server) == [None, None]
 
 
-def test_a_second_call_goes_on(server, tmp_path):
+def test_a_second_call_resumes(server, tmp_path):
     server.answers = [gives(PETS, sent=50_000), says(503)]
-    with mentioning(InputError, "pets.zip", "503", "3 tries"):
+    with mentioning(InputError, "pets.zip", "503", "3 attempts"):
         get(server, tmp_path)
     assert parts(tmp_path) == [50_000]
     assert not (tmp_path / "pets.zip").exists()
@@ -51,7 +51,7 @@ def test_a_second_call_goes_on(server, tmp_path):
     assert ranges(server)[-1] == "bytes=50000-"
 
 
-def test_a_part_that_was_complete_is_taken_up(server, tmp_path):
+def test_a_complete_part_is_used(server, tmp_path):
     server.answers = [gives(PETS, sent=len(PETS) - 1), says(404)]
     with pytest.raises(InputError):
         get(server, tmp_path)
@@ -63,14 +63,14 @@ def test_a_part_that_was_complete_is_taken_up(server, tmp_path):
 
 
 @pytest.mark.parametrize("etag", ['"2"', '"1"'])
-def test_a_file_that_changes_between_tries(server, tmp_path, etag):
+def test_a_file_that_changes_between_attempts(server, tmp_path, etag):
     other = zipped([("a/1.jpg", NOISE[:40_000])])
     # With a new tag the server sends all; with the old one, against the rules, 416 or a part of another length.
     server.answers = [gives(PETS, sent=50_000), gives(other, etag=etag)]
     assert get(server, tmp_path).read_bytes() == other
 
 
-def test_servers_that_ignore_if_range_are_seen_through(server, tmp_path):
+def test_servers_that_ignore_if_range(server, tmp_path):
     def careless(handler):
         del handler.headers["If-Range"]
         gives(OTHER, etag='"2"')(handler)
@@ -85,7 +85,7 @@ def test_servers_that_ignore_ranges(server, tmp_path):
     assert get(server, tmp_path).read_bytes() == PETS
 
 
-def test_a_range_that_was_not_asked_for(server, tmp_path):
+def test_a_wrong_range(server, tmp_path):
     def shifted(handler):
         handler.begin(206, {"Content-Length": 10, "Content-Range": f"bytes 5-14/{len(PETS)}", "ETag": '"1"'})
         handler.wfile.write(PETS[5:15])
@@ -108,7 +108,7 @@ def test_a_length_that_is_too_short_never_looks_complete(server, tmp_path):
     assert not (tmp_path / "pets.zip").exists() and parts(tmp_path) == []
 
 
-def test_without_a_length_the_archive_itself_tells(server, tmp_path):
+def test_without_a_length_the_archive_is_checked(server, tmp_path):
     server.answers = [gives(PETS, length=0)]
     assert get(server, tmp_path).read_bytes() == PETS
     server.answers = [gives(PETS, length=0, sent=50_000)]
@@ -130,7 +130,7 @@ def test_chunked(server, tmp_path, whole):
     if whole:
         assert get(server, tmp_path).read_bytes() == PETS
     else:
-        with pytest.raises(InputError, match=r"cut after 200,\d\d\d bytes.* 3 tries"):
+        with pytest.raises(InputError, match=r"cut after 200,\d\d\d bytes.* 3 attempts"):
             get(server, tmp_path)
 
 
@@ -145,19 +145,19 @@ def test_ctrl_c_keeps_the_part(server, tmp_path):
     server.answers = [gives(PETS)]
     with pytest.raises(KeyboardInterrupt):
         get(server, tmp_path, track=track)
-    (kept,) = parts(tmp_path)
-    assert kept > 0
+    (size,) = parts(tmp_path)
+    assert size > 0
     assert get(server, tmp_path).read_bytes() == PETS
-    assert ranges(server) == [None, f"bytes={min(kept, len(PETS) - 1)}-"]
+    assert ranges(server) == [None, f"bytes={min(size, len(PETS) - 1)}-"]
 
 
-def test_damaged_notes_start_anew(server, tmp_path):
+def test_a_damaged_state_file_starts_the_download_again(server, tmp_path):
     server.answers = [gives(PETS, sent=50_000), says(404)]
     with pytest.raises(InputError):
         get(server, tmp_path)
     (notes,) = tmp_path.glob("*.json")
     assert json.loads(notes.read_text())["length"] == len(PETS)
-    for damage in ("", "{", "[1]", '{"colour": 1}', '"text"'):
+    for damage in ("", "{", "[1]", '{"color": 1}', '"text"'):
         notes.write_text(damage)
         server.answers = [gives(PETS)]
         assert get(server, tmp_path).read_bytes() == PETS
@@ -165,9 +165,9 @@ def test_damaged_notes_start_anew(server, tmp_path):
     assert ranges(server)[2:] == [None] * 5
 
 
-def test_two_at_once_do_not_mix(server, tmp_path):
+def test_two_downloads_at_once_are_an_error(server, tmp_path):
     pytest.importorskip("fcntl")
     server.answers = [gives(PETS)]
-    with fetch_module._Part(tmp_path, server.url()), mentioning(InputError, "another process"):
+    with download_module._open_part(tmp_path, server.url()), mentioning(InputError, "another process"):
         get(server, tmp_path)
     assert get(server, tmp_path).read_bytes() == PETS

@@ -1,4 +1,4 @@
-"""Servers that refuse, delay, redirect or are not there."""
+"""Servers that reject requests, delay, redirect or are not there."""
 
 import email.message
 import socket
@@ -9,15 +9,15 @@ from email.utils import formatdate
 import pytest
 
 from kerascnn import InputError
-from kerascnn.files import download as fetch_module
-from kerascnn.files.download import RetryPolicy, fetch
+from kerascnn.files import download as download_module
+from kerascnn.files.download import RetryPolicy, download
 from support.downloads import HASTY, PETS, get, gives, hangs_up, says
 from support.messages import mentioning
 
 
-def test_a_server_that_keeps_the_connection(server, tmp_path):
+def test_a_server_that_keeps_the_connection_open(server, tmp_path):
     server.answers = [gives(PETS, ending="stall")]
-    assert get(server, tmp_path, patience=HASTY).read_bytes() == PETS
+    assert get(server, tmp_path, retry=HASTY).read_bytes() == PETS
     assert len(server.requests) == 1
 
 
@@ -33,32 +33,32 @@ def test_a_trickle_is_no_progress(server, tmp_path):
     server.answers = [trickles]
     begun = time.monotonic()
     with pytest.raises(InputError, match=r"pets.zip .*\d bytes .*0.2 s"):
-        get(server, tmp_path, patience=HASTY)
+        get(server, tmp_path, retry=HASTY)
     assert time.monotonic() - begun < 2
 
 
 @pytest.mark.parametrize(
     "answer", [says(503), says(500), says(429), says(408), hangs_up], ids=["503", "500", "429", "408", "hangs up"]
 )
-def test_what_passes_is_tried_again(server, tmp_path, answer):
+def test_temporary_errors_are_retried(server, tmp_path, answer):
     server.answers = [answer, answer, gives(PETS)]
     assert get(server, tmp_path).read_bytes() == PETS
 
 
-def test_waits_grow_and_obey_the_server(server, tmp_path, monkeypatch):
+def test_delays_grow_and_obey_the_server(server, tmp_path, monkeypatch):
     waits = []
-    monkeypatch.setattr(fetch_module.time, "sleep", waits.append)
+    monkeypatch.setattr(download_module.time, "sleep", waits.append)
     soon = formatdate(time.time() + 40, usegmt=True)
     server.answers = [*[says(503)] * 4, says(429, Retry_After="7"), says(503, Retry_After=soon), gives(PETS)]
-    get(server, tmp_path, patience=RetryPolicy(timeout=5, tries=9, first_wait=1, longest_wait=50))
+    get(server, tmp_path, retry=RetryPolicy(timeout=5, max_attempts=9, initial_delay=1, max_delay=50))
     assert waits[:4] == [1, 2, 4, 8] and waits[4] == 16 and 32 <= waits[5] <= 40
     server.answers = [says(429, Retry_After="3600")]
     with mentioning(InputError, "later.zip", "3600 s"):
-        get(server, tmp_path, "later.zip", patience=RetryPolicy(longest_wait=50))
+        get(server, tmp_path, "later.zip", retry=RetryPolicy(max_delay=50))
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410, 304, 204])
-def test_what_does_not_pass_is_told_at_once(server, tmp_path, status):
+def test_permanent_errors_are_not_retried(server, tmp_path, status):
     server.answers = [says(status)]
     with mentioning(InputError, "pets.zip", status):
         get(server, tmp_path)
@@ -66,7 +66,7 @@ def test_what_does_not_pass_is_told_at_once(server, tmp_path, status):
 
 
 def test_progress_counts_more_than_failures(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch_module, "PROGRESS", 10_000)
+    monkeypatch.setattr(download_module, "MIN_PROGRESS", 10_000)
     server.answers = [*[gives(PETS, sent=20_000)] * 9, gives(PETS)]
     assert get(server, tmp_path).read_bytes() == PETS
 
@@ -86,7 +86,7 @@ def test_redirects_in_a_circle(server, tmp_path):
 
 
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://127.0.0.1/pets.zip", "http://[::1/"])
-def test_redirects_to_elsewhere(server, tmp_path, location):
+def test_redirects_to_other_schemes(server, tmp_path, location):
     server.answers = [says(302, Location=location)]
     with mentioning(InputError, "pets.zip", "redirected", location):
         get(server, tmp_path)
@@ -96,8 +96,8 @@ def test_redirects_from_https_to_http():
     headers = email.message.Message()
     headers["Location"] = "http://example.org/pets.zip?secret=1"
     answer = urllib.error.HTTPError("https://example.org", 302, "Found", headers, None)
-    with mentioning(fetch_module._RefusedError, "from https", "http://example.org/pets.zip?…"):
-        fetch_module._redirected("https://example.org", answer)
+    with mentioning(download_module._DownloadFailedError, "from https", "http://example.org/pets.zip?…"):
+        download_module._redirect_target("https://example.org", answer)
 
 
 @pytest.mark.parametrize(
@@ -111,32 +111,32 @@ def test_redirects_from_https_to_http():
         ("http://me:secret@127.0.0.1/pets.zip", ("http://127.0.0.1/pets.zip", "user name")),
     ],
 )
-def test_urls_that_are_none(tmp_path, url, parts):
-    with mentioning(InputError, *parts) as refused:
-        fetch(url, tmp_path)
-    assert "secret" not in str(refused.value)
+def test_invalid_urls(tmp_path, url, parts):
+    with mentioning(InputError, *parts) as caught:
+        download(url, tmp_path)
+    assert "secret" not in str(caught.value)
 
 
-def test_servers_that_are_not_there(tmp_path, monkeypatch):
+def test_unreachable_servers(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         with mentioning(InputError, f"127.0.0.1:{port}/pets.zip", "Connection refused", "address"):
-            fetch(f"http://127.0.0.1:{port}/pets.zip?secret=1", tmp_path)
+            download(f"http://127.0.0.1:{port}/pets.zip?secret=1", tmp_path)
 
     def unknown(*arguments, **options):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with mentioning(InputError, "nowhere.invalid", "address", "network"):
-        fetch("http://nowhere.invalid/pets.zip", tmp_path)
+        download("http://nowhere.invalid/pets.zip", tmp_path)
 
 
-def test_a_server_that_says_nothing(tmp_path, monkeypatch):
+def test_a_silent_server(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
         mentioning(InputError, "pets.zip", "not answer"),
     ):
-        fetch(f"http://127.0.0.1:{silent.getsockname()[1]}/pets.zip", tmp_path, patience=HASTY)
+        download(f"http://127.0.0.1:{silent.getsockname()[1]}/pets.zip", tmp_path, retry=HASTY)

@@ -59,6 +59,6 @@ def found(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def reasons(set_aside) -> dict[str, str]:
-    """Why each path was set aside."""
-    return {item.path: item.reason for item in set_aside}
+def reasons(skipped) -> dict[str, str]:
+    """The reason why each path was skipped."""
+    return {item.path: item.reason for item in skipped}

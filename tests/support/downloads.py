@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from kerascnn.files.download import RetryPolicy, fetch
+from kerascnn.files.download import RetryPolicy, download
 from support.archives import NOISE, zipped
 from support.servers import LoopbackServer, QuietHandler
 
-QUICK = RetryPolicy(timeout=2, tries=3, first_wait=0.001, longest_wait=0.01)
+QUICK = RetryPolicy(timeout=2, max_attempts=3, initial_delay=0.001, max_delay=0.01)
 # For servers that fall silent; on a busy machine others may seem to.
 HASTY = replace(QUICK, timeout=0.2)
 
@@ -121,4 +121,4 @@ def parts(folder: Path) -> list[int]:
 
 
 def get(server: ScriptedServer, folder: Path, path: str = "pets.zip", **options) -> Path:
-    return fetch(server.url(path), folder, **{"patience": QUICK, **options})
+    return download(server.url(path), folder, **{"retry": QUICK, **options})

@@ -23,7 +23,7 @@ from kerascnn.applications.weights.keras_layouts import AUXILIARY, Stored
 from kerascnn.applications.weights.tensor_files import is_tensor_file, read_tensors, write_safetensors
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_path
-from kerascnn.files.disk_space import said
+from kerascnn.files.disk_space import format_os_error
 from kerascnn.layers import channels_first
 
 # How the names of files end that hold weights in a layout; the longer endings first.
@@ -154,7 +154,7 @@ def write(network: str, model: keras.Model, path: Path, layout: str) -> int:
         with atomic_path(path) as partial:
             (model.save_weights if path.suffix == ".h5" else model.save)(partial)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {said(error)}.") from None
+        raise InputError(f"{path} cannot be written: {format_os_error(error)}.") from None
     return model.count_params()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from kerascnn.applications.weights.keras_layouts import Stored
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_path
-from kerascnn.files.disk_space import said
+from kerascnn.files.disk_space import format_os_error
 
 # What keras.applications calls the arrays of a layer, by how many batch normalization has: with and without a scale.
 KERNEL = ("kernel", "bias")
@@ -41,4 +41,4 @@ def write_keras(path: Path, stored: Stored) -> None:
                 for name, array in zip(names, arrays, strict=True):
                     group[name] = array
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {said(error)}.") from None
+        raise InputError(f"{path} cannot be written: {format_os_error(error)}.") from None

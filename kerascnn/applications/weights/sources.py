@@ -14,10 +14,10 @@ from kerascnn.applications.weights import public as public_weights
 from kerascnn.applications.weights.public import PublicWeights
 from kerascnn.applications.weights.tensor_files import is_tensor_file
 from kerascnn.errors import InputError
-from kerascnn.files.cache_folder import keras_models, key_of
+from kerascnn.files.cache_folder import keras_models, short_hash
 from kerascnn.files.cached_download import cached_download
 from kerascnn.files.download import is_url
-from kerascnn.files.file_names import fitted
+from kerascnn.files.file_names import safe_file_name
 from kerascnn.files.progress import shown_bytes
 
 
@@ -83,9 +83,9 @@ class WeightSource:
     def _kept(self) -> Path:
         if self.public:
             return keras_models() / self.public.file
-        name = fitted(Path(urlsplit(self.place).path).name or "weights")
+        name = safe_file_name(Path(urlsplit(self.place).path).name or "weights")
         # Files of one name are many.
-        return keras_models() / f"kerascnn-{key_of(self.place)}" / name
+        return keras_models() / f"kerascnn-{short_hash(self.place)}" / name
 
 
 def source_of(

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from kerascnn.files.file_names import shown
+from kerascnn.files.file_names import printable
 
 MOST_DIMENSIONS = 32
 LARGEST_NUMBER = (1 << 63) - 1
@@ -124,7 +124,7 @@ def _ordered(pairs: Any = ()) -> dict:
 
 
 def _cut(numbers: Any) -> str:
-    return shown(str(tuple(min(number, LARGEST_NUMBER + 1) for number in numbers[:8])), 80)
+    return printable(str(tuple(min(number, LARGEST_NUMBER + 1) for number in numbers[:8])), 80)
 
 
 # What a pickle may name. Types are data; only functions can be called.

@@ -15,7 +15,7 @@ from kerascnn.applications.weights.tensor_descriptions import RefusedError
 from kerascnn.applications.weights.torch_files import read_torch
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_path
-from kerascnn.files.disk_space import said
+from kerascnn.files.disk_space import format_os_error
 
 SAFETENSORS = ".safetensors"
 TORCH = (".pth", ".pt")
@@ -60,7 +60,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     except RefusedError as refused:
         raise InputError(f"{path} cannot be read as a file of tensors: {refused}.") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {said(error)}.") from None
+        raise InputError(f"{path} cannot be read: {format_os_error(error)}.") from None
     prefix = PARALLEL if all(name.startswith(PARALLEL) for name in tensors) else ""
     return {name.removeprefix(prefix): _widened(array) for name, array in tensors.items()}
 
@@ -88,7 +88,7 @@ def write_safetensors(path: str | Path, tensors: Mapping[str, np.ndarray]) -> No
         with atomic_path(path) as partial:
             save_file(rows, partial, metadata=METADATA)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {said(error)}.") from None
+        raise InputError(f"{path} cannot be written: {format_os_error(error)}.") from None
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ from kerascnn.applications.weights.tensor_descriptions import (
     item,
     storage_of,
 )
-from kerascnn.files.file_names import shown
+from kerascnn.files.file_names import printable
 
 # The largest networks' have some ten thousand.
 MOST_OPERATIONS = 2_000_000
@@ -108,7 +108,7 @@ class _Machine:
 
     def name(self, name: str) -> None:
         if name not in NAMES:
-            raise RefusedError(f"its pickle asks for {shown(name[:200], 80)}, and only tensors are read")
+            raise RefusedError(f"its pickle asks for {printable(name[:200], 80)}, and only tensors are read")
         self.push(NAMES[name])
 
     def call(self) -> None:

@@ -1,4 +1,4 @@
-"""From a folder of images to a data set whose every file is accounted for."""
+"""Checks a folder of images and makes it a data set."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy as np
 
 from kerascnn.data.dataset import DataSet, FileExamples
 from kerascnn.data.ingestion import manifest
-from kerascnn.data.ingestion.image_check import IGNORED, READ, REFUSED, UNREADABLE, FileRecord, checked
-from kerascnn.data.ingestion.layouts import FolderLayout, recognized
+from kerascnn.data.ingestion.image_check import IGNORED, READ, REJECTED, STATUSES, UNREADABLE, FileRecord, check_images
+from kerascnn.data.ingestion.layouts import FolderLayout, recognize_layout
 from kerascnn.data.ingestion.sources import ResolvedSource
-from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION, Duplicates, duplicates, split_by_content
+from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION, Duplicates, find_duplicates, split_by_content
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
 from kerascnn.files.progress import Track
@@ -25,38 +25,48 @@ from kerascnn.files.progress import Track
 
 @dataclass(frozen=True)
 class Ingested:
-    """A source, checked.
+    """A source after ingestion.
 
     Attributes:
-        data: what training takes.
+        data: the data set for training.
         layout: how the classes were recognized, as a phrase.
-        entries: one a file, as in the manifest; none for data sets that come without files.
-        copies: files with equal contents.
-        folder: where the images are.
-        manifest: the file that keeps the verdicts; None where none could be written.
-        moved: how many files are in `quarantine`, and that folder.
+        files: one record per file, as in the manifest; none for data sets without files.
+        duplicates: files with equal contents.
+        folder: of the images.
+        manifest: its path; None if none could be written.
+        moved: the number of files moved to `quarantine`.
+        quarantine: the folder of moved files; None if none were.
     """
 
     data: DataSet
     layout: str
-    entries: tuple[FileRecord, ...] = ()
-    copies: Duplicates = field(default_factory=Duplicates)
+    files: tuple[FileRecord, ...] = ()
+    duplicates: Duplicates = field(default_factory=Duplicates)
     folder: Path | None = None
     manifest: Path | None = None
     moved: int = 0
     quarantine: Path | None = None
 
-    def of(self, verdict: str) -> list[FileRecord]:
-        """The entries with that verdict."""
-        return [entry for entry in self.entries if entry.verdict == verdict]
+    def with_status(self, status: str) -> list[FileRecord]:
+        """The files with a status: "read", "unreadable", "rejected" or "ignored"."""
+        return [file for file in self.files if file.status == status]
 
-    def remarks(self) -> Counter[str]:
-        """How often each remark was made of a file that is read."""
-        return Counter(remark for entry in self.of(READ) for remark in entry.remarks)
+    def warning_counts(self) -> Counter[str]:
+        """The number of read files with each warning."""
+        return Counter(warning for file in self.with_status(READ) for warning in file.warnings)
+
+    def format_counts(self) -> dict[str, int]:
+        """The number of read files of each image format, the most frequent first."""
+        return dict(Counter(file.format for file in self.with_status(READ)).most_common())
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that `kerascnn ingest --json` prints."""
         data = self.data
+        by_status = {status: self.with_status(status) for status in STATUSES}
+        counts = {
+            split: np.bincount(getattr(data, split).labels, minlength=len(data.class_names)).tolist()
+            for split in (TRAINING, VALIDATION)
+        }
         return {
             "name": data.name,
             "source": data.source,
@@ -64,133 +74,131 @@ class Ingested:
             "folder": self.folder and str(self.folder),
             "manifest": self.manifest and str(self.manifest),
             "classes": {
-                name: {
-                    "training": int((data.training.labels == label).sum()),
-                    "validation": int((data.validation.labels == label).sum()),
-                }
-                for label, name in enumerate(data.class_names)
+                name: {split: counts[split][label] for split in counts} for label, name in enumerate(data.class_names)
             },
             "imbalance": data.imbalance(),
             "class_weights": dict(zip(data.class_names, map(float, data.class_weights()), strict=True)),
-            "files": {
-                "found": len(self.entries),
-                **{verdict: len(self.of(verdict)) for verdict in (READ, UNREADABLE, REFUSED, IGNORED)},
+            "files": {"found": len(self.files), **{status: len(files) for status, files in by_status.items()}},
+            "formats": self.format_counts(),
+            **{
+                status: [{"path": file.path, "reason": file.reason} for file in by_status[status]]
+                for status in (UNREADABLE, REJECTED, IGNORED)
             },
-            "formats": dict(Counter(entry.format for entry in self.of(READ)).most_common()),
-            "unreadable": [{"path": entry.path, "reason": entry.reason} for entry in self.of(UNREADABLE)],
-            "refused": [{"path": entry.path, "reason": entry.reason} for entry in self.of(REFUSED)],
-            "ignored": [{"path": entry.path, "reason": entry.reason} for entry in self.of(IGNORED)],
-            "unusual": [{"path": entry.path, "remarks": entry.remarks} for entry in self.of(READ) if entry.remarks],
-            "copies": {name: list(groups) for name, groups in vars(self.copies).items()},
+            "with_warnings": [
+                {"path": file.path, "warnings": file.warnings} for file in by_status[READ] if file.warnings
+            ],
+            "duplicates": {name: list(groups) for name, groups in vars(self.duplicates).items()},
             "moved_to": str(self.quarantine) if self.moved else None,
         }
 
 
-def ingest_folder(place: ResolvedSource, on_bad: str, track: Track) -> Ingested:
-    """Recognizes, checks and splits the images at a place, and keeps what it found in a manifest; see `ingest`."""
-    layout = recognized(place.root, place.source)
-    entries, kept = _judged(place, layout, track)
-    bad = [entry for entry in entries if entry.verdict in (UNREADABLE, REFUSED)]
+def ingest_folder(source: ResolvedSource, on_bad: str, track: Track) -> Ingested:
+    """Recognizes, checks and splits the images of a folder, and writes the manifest; see `ingest`."""
+    layout = recognize_layout(source.root, source.source)
+    files, manifest_path = _check(source, layout, track)
+    bad = [file for file in files if file.status in (UNREADABLE, REJECTED)]
     if on_bad == "fail" and bad:
         raise InputError(
-            f"{place.source} has {len(bad)} files that cannot be read, the first of them "
-            f"{bad[0].path}: {bad[0].reason}."
+            f"{source.source} has {len(bad)} files that cannot be read; the first is {bad[0].path}: {bad[0].reason}."
         )
-    moved = _moved(place, [entry for entry in bad if entry.verdict == UNREADABLE]) if on_bad == "move" else 0
+    moved = _quarantine(source, [file for file in bad if file.status == UNREADABLE]) if on_bad == "move" else 0
     return Ingested(
-        data=_data_set(place, entries),
+        data=_data_set(source, files, bad),
         layout=layout.description,
-        entries=tuple(entries),
-        copies=duplicates(entries),
-        folder=place.root,
-        manifest=kept,
+        files=tuple(files),
+        duplicates=find_duplicates(files),
+        folder=source.root,
+        manifest=manifest_path,
         moved=moved,
-        quarantine=place.quarantine if moved else None,
+        quarantine=source.quarantine if moved else None,
     )
 
 
-def _judged(place: ResolvedSource, layout: FolderLayout, track: Track) -> tuple[list[FileRecord], Path | None]:
-    """An entry a file, and the manifest that they are kept in, if one can be."""
-    known = manifest.read_entries(place.manifest)
-    paths = [item.path for item in layout.labelled]
-    entries: list[FileRecord] = []
+def _check(source: ResolvedSource, layout: FolderLayout, track: Track) -> tuple[list[FileRecord], Path | None]:
+    """One record per file, and the manifest's path if it could be written."""
+    earlier = manifest.read_manifest(source.manifest)
+    known = {file.path: file for file in earlier.files} if earlier.is_current else {}
+    rejected = source.rejected
+    if rejected is None:
+        rejected = [file for file in earlier.files if file.status == REJECTED]
+    paths = [item.path for item in layout.labeled]
+    files: list[FileRecord] = []
     try:
-        for item, entry in zip(layout.labelled, checked(place.root, paths, known, track), strict=True):
-            split = item.split if entry.verdict == READ else None
-            entries.append(replace(entry, class_name=item.class_name, split=split))
+        for item, file in zip(layout.labeled, check_images(source.root, paths, known, track), strict=True):
+            split = item.split if file.status == READ else None
+            files.append(replace(file, class_name=item.class_name, split=split))
     except BaseException:
-        # Broken off: what has been checked need not be checked again.
-        _kept(place, {**known, **{entry.path: entry for entry in entries}}.values())
+        # What has been checked before an interruption need not be checked again.
+        _write_manifest(source, {**known, **{file.path: file for file in (*rejected, *files)}}.values())
         raise
-    if all(item.split is None for item in layout.labelled):
-        entries = split_by_content(entries)
-    entries += [FileRecord(item.path, verdict=UNREADABLE, reason=item.reason) for item in layout.unreachable]
-    entries += [FileRecord(item.path, verdict=IGNORED, reason=item.reason) for item in layout.ignored]
-    entries += place.refused
-    return entries, _kept(place, entries)
+    if all(item.split is None for item in layout.labeled):
+        files = split_by_content(files)
+    for status, skipped in ((UNREADABLE, layout.unreadable), (IGNORED, layout.ignored)):
+        files += [FileRecord(item.path, status=status, reason=item.reason) for item in skipped]
+    files += rejected
+    return files, _write_manifest(source, files)
 
 
-def _kept(place: ResolvedSource, entries: Iterable[FileRecord]) -> Path | None:
+def _write_manifest(source: ResolvedSource, files: Iterable[FileRecord]) -> Path | None:
     try:
-        manifest.write(place.manifest, place.origin, entries)
+        manifest.write_manifest(source.manifest, source.source_record, files)
     except InputError:
-        if place.manifest.name == manifest.NAME:
+        if source.manifest.name == manifest.NAME:
             raise
-        # A cache that cannot be written costs time, not data.
+        # A cache that cannot be written costs time only.
         return None
-    return place.manifest
+    return source.manifest
 
 
-def _moved(place: ResolvedSource, entries: Sequence[FileRecord]) -> int:
-    """Moves files to the quarantine, under their own paths, and lists them there with their reasons."""
+def _quarantine(source: ResolvedSource, files: Sequence[FileRecord]) -> int:
+    """Moves files to the quarantine under their relative paths, and appends them to its list."""
     count = 0
-    for entry in entries:
-        origin, target = place.root / entry.path, place.quarantine / entry.path
-        if not origin.is_symlink() and not origin.exists():
+    for file in files:
+        old, new = source.root / file.path, source.quarantine / file.path
+        # A table may name files outside the folder.
+        outside = Path(file.path).is_absolute() or ".." in Path(file.path).parts
+        if outside or not (old.is_symlink() or old.exists()):
             continue
         number = 0
-        while target.exists() or target.is_symlink():
+        while new.exists() or new.is_symlink():
             number += 1
-            target = (place.quarantine / entry.path).with_name(f"{origin.name}.{number}")
+            new = new.with_name(f"{old.name}.{number}")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(origin, target)
-            with open(place.quarantine / "list.jsonl", "a", encoding="utf-8") as listing:
-                listed = {"path": entry.path, "reason": entry.reason, "moved_to": str(target)}
-                listing.write(json.dumps(listed) + "\n")
+            new.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(old, new)
+            with open(source.quarantine / "list.jsonl", "a", encoding="utf-8") as listing:
+                listing.write(json.dumps({"path": file.path, "reason": file.reason, "moved_to": str(new)}) + "\n")
         except OSError as error:
-            raise InputError(f"{origin} cannot be moved to {target}: {error.strerror or error}.") from None
+            raise InputError(f"{old} cannot be moved to {new}: {error.strerror or error}.") from None
         count += 1
     return count
 
 
-def _data_set(place: ResolvedSource, entries: Sequence[FileRecord]) -> DataSet:
-    source = place.source
-    good = [entry for entry in entries if entry.verdict == READ]
-    if not good:
-        tried = sum(entry.verdict == UNREADABLE for entry in entries)
-        raise InputError(f"none of the {tried} files in {source} can be read as an image.")
-    aside = [entry for entry in entries if entry.verdict in (UNREADABLE, REFUSED)]
-    class_names = tuple(sorted({entry.class_name for entry in good if entry.split == TRAINING}))
-    for entry in good:
-        if entry.class_name not in class_names and entry.split != TEST:
-            raise InputError(f"{source} has a class '{entry.class_name}' without readable training images.")
+def _data_set(source: ResolvedSource, files: Sequence[FileRecord], bad: Sequence[FileRecord]) -> DataSet:
+    readable = [file for file in files if file.status == READ]
+    if not readable:
+        tried = sum(file.status == UNREADABLE for file in bad)
+        raise InputError(f"none of the {tried} files in {source.source} can be read as an image.")
+    class_names = tuple(sorted({file.class_name for file in readable if file.split == TRAINING}))
+    for file in readable:
+        if file.class_name not in class_names and file.split != TEST:
+            raise InputError(f"{source.source} has a class '{file.class_name}' without readable training images.")
     return DataSet(
-        name=place.origin.name,
-        source=source,
+        name=source.source_record.name,
+        source=source.source,
         class_names=class_names,
-        training=_examples(place.root, good, TRAINING, class_names),
-        validation=_examples(place.root, good, VALIDATION, class_names),
-        set_aside=tuple(SkippedFile(entry.path, entry.reason) for entry in aside),
-        workspace=place.workspace,
+        training=_examples(source.root, readable, TRAINING, class_names),
+        validation=_examples(source.root, readable, VALIDATION, class_names),
+        skipped=tuple(SkippedFile(file.path, file.reason) for file in bad),
+        workspace=source.workspace,
     )
 
 
-def _examples(root: Path, entries: Sequence[FileRecord], split: str, class_names: tuple[str, ...]) -> FileExamples:
-    chosen = [entry for entry in entries if entry.split == split]
-    number = {name: label for label, name in enumerate(class_names)}
+def _examples(root: Path, files: Sequence[FileRecord], split: str, class_names: tuple[str, ...]) -> FileExamples:
+    chosen = [file for file in files if file.split == split]
+    labels = {name: label for label, name in enumerate(class_names)}
     return FileExamples(
-        paths=np.array([str(root / entry.path) for entry in chosen], dtype=object),
-        plain=np.array([entry.decoder == "tensorflow" for entry in chosen], dtype=bool),
-        labels=np.array([number[entry.class_name] for entry in chosen], dtype=int),
+        paths=np.array([str(root / file.path) for file in chosen], dtype=object),
+        plain=np.array([file.decoder == "tensorflow" for file in chosen], dtype=bool),
+        labels=np.array([labels[file.class_name] for file in chosen], dtype=int),
     )

@@ -1,32 +1,33 @@
-"""The manifest: a line of JSON a file, so that what was checked once need not be checked again."""
+"""The manifest: one line of JSON per file, so that an unchanged file is checked only once."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
-from kerascnn.data.ingestion.image_check import IGNORED, READ, REFUSED, UNREADABLE, FileRecord
+from kerascnn.data.ingestion.image_check import STATUSES, FileRecord
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
 
 NAME = "kerascnn-manifest.jsonl"
 
-# Raised whenever a file may be judged differently than before.
+# Increased whenever a check of a file may have another result.
 RULES = 1
 
 
 @dataclass(frozen=True)
 class SourceRecord:
-    """The manifest's first line: what it is a manifest of.
+    """The source of a manifest's images: its first line.
 
     Attributes:
-        source: what was asked for.
+        source: as the user named it.
         name: of the data set.
-        folder: where the images are, from the manifest's own folder.
-        identity: changes when the source does; empty for folders, whose files are looked at one by one.
+        folder: of the images, relative to the manifest's folder.
+        identity: changes when the source does; empty for folders, whose files are checked one by one.
     """
 
     source: str
@@ -35,64 +36,56 @@ class SourceRecord:
     identity: str = ""
 
 
-def judged_by() -> str:
-    """What the verdicts depend on beside the files: the rules, and the decoders."""
+def checked_with() -> str:
+    """What the results depend on besides the files: versions of the rules and the decoders."""
     return f"{RULES}, Pillow {version('pillow')}, TensorFlow {version('tensorflow')}"
 
 
-def read_origin(path: Path) -> SourceRecord | None:
-    """The first line of a manifest; None where there is none, or something else."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            head = json.loads(file.readline(100_000))
-        return SourceRecord(**{field.name: str(head[field.name]) for field in fields(SourceRecord)})
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+class Manifest(NamedTuple):
+    """The contents of a manifest.
+
+    Attributes:
+        source_record: None if there is no manifest, or it is damaged.
+        files: without damaged lines.
+        is_current: whether the files were checked by the same rules and decoders as today.
+    """
+
+    source_record: SourceRecord | None = None
+    files: tuple[FileRecord, ...] = ()
+    is_current: bool = False
 
 
-def read_entries(path: Path) -> dict[str, FileRecord]:
-    """The verdicts of a manifest by path; those of damaged lines and of other rules are not among them."""
-    head, entries = _read(path)
-    return {entry.path: entry for entry in entries} if head.get("judged_by") == judged_by() else {}
-
-
-def read_refused(path: Path) -> list[FileRecord]:
-    """What the archive held and was not unpacked, which nothing but the manifest can tell later."""
-    return [entry for entry in _read(path)[1] if entry.verdict == REFUSED]
-
-
-def _read(path: Path) -> tuple[dict, list[FileRecord]]:
+def read_manifest(path: Path) -> Manifest:
+    """Reads a manifest; an empty one if there is none, or another file."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             head = json.loads(file.readline(100_000))
-            return (head if isinstance(head, dict) else {}), [entry for line in file if (entry := _entry(line))]
-    except (OSError, ValueError):
-        return {}, []
+            source_record = SourceRecord(**{field.name: str(head[field.name]) for field in fields(SourceRecord)})
+            files = tuple(record for line in file if (record := _record(line)))
+        return Manifest(source_record, files, head.get("checked_with") == checked_with())
+    except (OSError, ValueError, TypeError, KeyError):
+        return Manifest()
 
 
-def _entry(line: str) -> FileRecord | None:
-    try:
-        entry = FileRecord(**json.loads(line))
-    except (ValueError, TypeError):
-        return None
-    whole = (
-        isinstance(entry.path, str)
-        and isinstance(entry.sha256, str)
-        and isinstance(entry.remarks, list)
-        and entry.verdict in (READ, UNREADABLE, IGNORED, REFUSED)
-    )
-    return FileRecord(**{**vars(entry), "remarks": tuple(entry.remarks)}) if whole else None
-
-
-def write(path: Path, origin: SourceRecord, entries: Iterable[FileRecord]) -> None:
-    """Writes a manifest; it is there as a whole or as it was.
+def write_manifest(path: Path, source_record: SourceRecord, files: Iterable[FileRecord]) -> None:
+    """Writes a manifest atomically.
 
     Raises:
         InputError: its folder cannot be written.
     """
     try:
         with atomic_write(path) as file:
-            file.write((json.dumps({**asdict(origin), "judged_by": judged_by()}) + "\n").encode())
-            file.writelines((json.dumps(vars(entry)) + "\n").encode() for entry in entries)
+            file.write((json.dumps({**asdict(source_record), "checked_with": checked_with()}) + "\n").encode())
+            file.writelines((json.dumps(vars(record)) + "\n").encode() for record in files)
     except OSError as error:
         raise InputError(f"the manifest {path} cannot be written: {error.strerror}.") from None
+
+
+def _record(line: str) -> FileRecord | None:
+    try:
+        record = FileRecord(**json.loads(line))
+    except (ValueError, TypeError):
+        return None
+    texts = isinstance(record.path, str) and isinstance(record.sha256, str)
+    valid = texts and isinstance(record.warnings, list) and record.status in STATUSES
+    return replace(record, warnings=tuple(record.warnings)) if valid else None

@@ -1,8 +1,7 @@
-"""From what a user names to a folder of images."""
+"""Resolves a source to a folder of images: downloads and unpacks it if needed."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import tempfile
@@ -12,166 +11,156 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kerascnn.data.ingestion import manifest
-from kerascnn.data.ingestion.image_check import REFUSED, FileRecord
+from kerascnn.data.ingestion.image_check import REJECTED, FileRecord
+from kerascnn.data.ingestion.manifest import SourceRecord
 from kerascnn.errors import InputError
-from kerascnn.files.archives.archive import HEAD, archive_stem, recognized, unpack
+from kerascnn.files.archives.archive import HEAD, archive_stem, archive_suffix, unpack
 from kerascnn.files.archives.archive_entry import SkippedFile
-from kerascnn.files.cache_folder import cache_folder, key_of
-from kerascnn.files.download import fetch, is_url
+from kerascnn.files.cache_folder import cache_folder, short_hash
+from kerascnn.files.checksums import Checksum
+from kerascnn.files.download import download, is_url
 from kerascnn.files.progress import ByteTrack
 
-# Below the folder that the user names for it.
+# In the folder that the user gives with --to.
 IMAGES = "images"
 QUARANTINE = "kerascnn-quarantine"
 
 
 @dataclass(frozen=True)
 class ResolvedSource:
-    """Where a source's images lie, and what is kept about them where.
+    """The folder of a source's images, and the paths of what is stored about them.
 
     Attributes:
-        source: what to ask for to come here again.
+        source: loads the same images again.
         root: the folder of images.
-        origin: what the manifest says of it.
-        manifest: its file.
-        quarantine: where `--on-bad move` moves files to; None where there is no lasting place.
-        refused: what the archive held and was not unpacked.
+        source_record: the manifest's first line.
+        manifest: path of the manifest.
+        quarantine: the folder to which `--on-bad move` moves files; None for a temporary folder of images.
+        rejected: the files that were in the archive and not unpacked; None if the manifest has them.
         workspace: keeps a temporary folder alive.
     """
 
     source: str
     root: Path
-    origin: manifest.SourceRecord
+    source_record: SourceRecord
     manifest: Path
     quarantine: Path | None
-    refused: tuple[FileRecord, ...] = ()
+    rejected: tuple[FileRecord, ...] | None = None
     workspace: tempfile.TemporaryDirectory | None = None
 
 
 def resolve_source(source: str, to: Path | None, sha256: str | None, track_bytes: ByteTrack) -> ResolvedSource:
-    """Finds a source's images: downloads and unpacks what has to be.
+    """Finds a source's images, and downloads and unpacks them if needed.
 
     Args:
-        source: an http(s) URL or path of an archive, a folder, or a folder that an earlier call was given as `to`.
-        to: where to unpack to, and to keep the manifest; without it archives are unpacked to a temporary folder.
-        sha256: what the archive's must be, in hexadecimal.
-        track_bytes: shows a download, and an unpacking.
+        source: an http(s) URL or path of an archive, a folder, or the `to` of an earlier call.
+        to: folder for the unpacked images and the manifest; without it archives are unpacked to a temporary folder.
+        sha256: of the archive, in hexadecimal.
+        track_bytes: shows the progress of downloading and unpacking.
 
     Raises:
-        InputError: nothing is there, or it is no archive and no folder, or not the one that was meant.
+        InputError: there is nothing, no archive and no folder, or another archive than `sha256` says.
     """
     if is_url(source):
-        return _at_url(source, to, sha256, track_bytes)
+        return _resolve_url(source, to, sha256, track_bytes)
     path = Path(source).expanduser()
     if path.is_dir():
         if sha256:
             raise InputError(f"a SHA-256 is of one file, and {path} is a folder; leave it out.")
-        return _in_folder(path, to)
+        return _resolve_folder(path.resolve(), to)
     if not path.exists():
         raise InputError(
-            f"there is no data at {path}; give 'digits', a folder with one subfolder a class, or an archive or its URL."
+            f"there is no data at {path}; give 'digits', a folder with one subfolder per class, or an archive or its "
+            "URL."
         )
-    stem = archive_stem(path) or _stem_by_contents(path)
+    stem = archive_stem(path)
     if stem is None:
-        raise InputError(f"{path} is neither a folder nor a .zip or .tar of one.")
-    if sha256:
-        _verify(path, sha256)
+        with path.open("rb") as file:
+            if archive_suffix(file.read(HEAD)) is None:
+                raise InputError(f"{path} is neither a folder nor a .zip or .tar of one.")
+        stem = path.stem
+    if sha256 and (found := Checksum.of(path).digits) != sha256.strip().lower():
+        raise InputError(f"{path} has the SHA-256 {found}, not {sha256}.")
     status = path.stat()
-    origin = manifest.SourceRecord(
-        str(path.resolve()), slug(stem), IMAGES, f"{status.st_size} bytes of {status.st_mtime_ns}"
-    )
-    return _unpacked(origin, to, lambda: path, track_bytes)
+    identity = f"{status.st_size} bytes of {status.st_mtime_ns}"
+    return _unpack(SourceRecord(str(path.resolve()), _slug(stem), IMAGES, identity), to, lambda: path, track_bytes)
 
 
-def _stem_by_contents(path: Path) -> str | None:
-    """The name of an archive whose suffix does not tell that it is one."""
-    with open(path, "rb") as file:
-        return path.stem if recognized(file.read(HEAD)) else None
-
-
-def slug(name: str) -> str:
-    """The name with nothing in it that a path or a shell would stumble over."""
+def _slug(name: str) -> str:
+    """The name without characters that are special in paths or shells."""
     return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.") or "data"
 
 
-def _in_folder(folder: Path, to: Path | None) -> ResolvedSource:
-    folder = folder.resolve()
-    earlier = manifest.read_origin(folder / manifest.NAME)
+def _resolve_folder(folder: Path, to: Path | None) -> ResolvedSource:
+    earlier = manifest.read_manifest(folder / manifest.NAME).source_record
     if earlier and to is None and (folder / earlier.folder).is_dir():
-        return _kept(folder, earlier)
-    origin = manifest.SourceRecord(str(folder), slug(folder.name), str(folder))
+        return _with_manifest_in(folder, earlier)
+    record = SourceRecord(str(folder), _slug(folder.name), str(folder))
     if to is not None:
-        return _kept(to.expanduser().resolve(), origin)
-    # Nothing is written to a folder unless its owner asks for it.
-    kept = cache_folder() / "manifests" / f"{origin.name}-{key_of(str(folder))}.jsonl"
-    return ResolvedSource(str(folder), folder, origin, kept, folder.with_name(f"{folder.name}-quarantine"))
+        return _with_manifest_in(to.expanduser().resolve(), record)
+    # Nothing is written to the user's folder unless --to says so.
+    quarantine = folder.with_name(f"{folder.name}-quarantine")
+    return ResolvedSource(record.source, folder, record, _cached_manifest(record), quarantine)
 
 
-def _kept(to: Path, origin: manifest.SourceRecord) -> ResolvedSource:
-    """The place that a manifest in the folder `to` is of."""
-    kept = to / manifest.NAME
-    refused = tuple(manifest.read_refused(kept))
-    return ResolvedSource(str(to), (to / origin.folder).resolve(), origin, kept, to / QUARANTINE, refused)
+def _cached_manifest(record: SourceRecord) -> Path:
+    return cache_folder() / "manifests" / f"{record.name}-{short_hash(record.source)}.jsonl"
 
 
-def _at_url(url: str, to: Path | None, sha256: str | None, track_bytes: ByteTrack) -> ResolvedSource:
+def _with_manifest_in(to: Path, record: SourceRecord) -> ResolvedSource:
+    return ResolvedSource(str(to), (to / record.folder).resolve(), record, to / manifest.NAME, to / QUARANTINE)
+
+
+def _resolve_url(url: str, to: Path | None, sha256: str | None, track_bytes: ByteTrack) -> ResolvedSource:
     stem = archive_stem(Path(urllib.parse.urlsplit(url).path))
-    origin = manifest.SourceRecord(url, slug(stem or "data"), IMAGES)
-    downloads = (to.expanduser() / "download") if to else cache_folder() / "downloads" / key_of(url)
-    place = _unpacked(origin, to, lambda: fetch(url, downloads, sha256=sha256, track=track_bytes), track_bytes)
+    folder = (to.expanduser() / "download") if to else cache_folder() / "downloads" / short_hash(url)
+    record = SourceRecord(url, _slug(stem or "data"), IMAGES)
+    resolved = _unpack(record, to, lambda: download(url, folder, sha256=sha256, track=track_bytes), track_bytes)
     if to:
-        # The images are there; the archive would be there twice.
-        shutil.rmtree(downloads, ignore_errors=True)
-    return place
+        # The images are unpacked; the archive is not needed.
+        shutil.rmtree(folder, ignore_errors=True)
+    return resolved
 
 
-def _unpacked(
-    origin: manifest.SourceRecord, to: Path | None, archive: Callable[[], Path], track_bytes: ByteTrack
+def _unpack(
+    record: SourceRecord, to: Path | None, get_archive: Callable[[], Path], track_bytes: ByteTrack
 ) -> ResolvedSource:
-    """The images of an archive, which is asked for only if they are not there yet."""
+    """Unpacks an archive, unless its images are there; only then the archive is needed."""
     if to is None:
         workspace = tempfile.TemporaryDirectory(prefix="kerascnn-")
         root = Path(workspace.name)
-        refused = _entries(unpack(archive(), root, track=track_bytes))
-        kept = cache_folder() / "manifests" / f"{origin.name}-{key_of(origin.source)}.jsonl"
-        return ResolvedSource(origin.source, root, origin, kept, None, refused, workspace)
+        rejected = _rejected(unpack(get_archive(), root, track=track_bytes))
+        return ResolvedSource(record.source, root, record, _cached_manifest(record), None, rejected, workspace)
     to = to.expanduser().resolve()
     root = to / IMAGES
     if root.exists():
-        earlier = manifest.read_origin(to / manifest.NAME)
-        if earlier is None or (earlier.source, earlier.identity) != (origin.source, origin.identity):
-            what = f"the images of {earlier.source}" if earlier else "images of an unknown source"
-            raise InputError(f"{root} holds {what}; remove it or give another --to.")
+        earlier = manifest.read_manifest(to / manifest.NAME).source_record
+        if earlier is None or (earlier.source, earlier.identity) != (record.source, record.identity):
+            found = f"the images of {earlier.source}" if earlier else "images of an unknown source"
+            raise InputError(f"{root} holds {found}; remove it or give another --to.")
     else:
-        _unpacked_as_a_whole(archive(), root, to / manifest.NAME, origin, track_bytes)
-    return _kept(to, origin)
+        _unpack_atomically(get_archive(), root, to / manifest.NAME, record, track_bytes)
+    return _with_manifest_in(to, record)
 
 
-def _entries(refused: Sequence[SkippedFile]) -> tuple[FileRecord, ...]:
-    return tuple(FileRecord(item.path, verdict=REFUSED, reason=item.reason) for item in refused)
+def _rejected(skipped: Sequence[SkippedFile]) -> tuple[FileRecord, ...]:
+    return tuple(FileRecord(file.path, status=REJECTED, reason=file.reason) for file in skipped)
 
 
-def _unpacked_as_a_whole(
-    archive: Path, root: Path, kept: Path, origin: manifest.SourceRecord, track_bytes: ByteTrack
+def _unpack_atomically(
+    archive: Path, root: Path, manifest_path: Path, record: SourceRecord, track_bytes: ByteTrack
 ) -> None:
-    """Unpacks beside the target and renames, so that what was broken off never looks complete."""
+    """Unpacks to a temporary folder and renames it, so that an interrupted unpacking never looks complete."""
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=".kerascnn-unpacking-", dir=root.parent))
     except OSError as error:
         raise InputError(f"{root.parent} cannot be written: {error.strerror}.") from None
     try:
-        refused = unpack(archive, unfinished, track=track_bytes)
-        # First, because images without a manifest are of an unknown source.
-        manifest.write(kept, origin, _entries(refused))
+        skipped = unpack(archive, unfinished, track=track_bytes)
+        # Before the images, which without a manifest are of an unknown source.
+        manifest.write_manifest(manifest_path, record, _rejected(skipped))
         unfinished.chmod(0o755)
         unfinished.rename(root)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _verify(archive: Path, sha256: str) -> None:
-    with open(archive, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256.strip().lower():
-        raise InputError(f"{archive} has the SHA-256 {found}, not {sha256}.")

@@ -1,47 +1,48 @@
-"""Which images are for training, which for validation, and which are there twice."""
+"""Splits images into training and validation data, and finds duplicates."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from kerascnn.data.ingestion.image_check import READ, FileRecord
 
 TRAINING, VALIDATION, TEST = "training", "validation", "test"
 
+# Names of folders and tables, and values in tables.
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), TRAINING),
+    **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
+    **dict.fromkeys(("test", "testing"), TEST),
+}
+
 VALIDATION_SHARE = 0.2
 
 
-def split_by_content(entries: Sequence[FileRecord]) -> list[FileRecord]:
-    """Gives every readable entry its split, by the hash of its contents alone.
+def split_by_content(files: Sequence[FileRecord]) -> list[FileRecord]:
+    """Assigns every readable file to training or validation by the hash of its contents alone.
 
-    An image is for validation when its SHA-256, read as a number, lies in the lowest fifth of all hashes. So it
-    stays where it is whatever is added, removed or renamed around it, on every machine, and copies of an image
-    are on one side. Of n images of a class 20 % are held out give or take 40 / sqrt(n) points. A class of
-    which all images fall on one side has that with the hash next to the threshold put on the other; only there a
-    image can change sides when others come.
+    An image is for validation if its SHA-256, read as a number, lies in the lowest fifth of all hashes. So its split
+    does not depend on the machine, its name or other images, and copies of an image are in one split. Of n images of
+    a class 20 % ± 40 / sqrt(n) percentage points are held out. If all images of a class are in one split, the one with
+    the hash next to the threshold changes sides; only there an image's split can change when others are added.
     """
     digests = defaultdict(set)
-    for entry in entries:
-        if entry.verdict == READ:
-            digests[entry.class_name].add(entry.sha256)
-    held, released = set(), set()
+    for file in files:
+        if file.status == READ:
+            digests[file.class_name].add(file.sha256)
+    held_out, released = set(), set()
     for members in digests.values():
         ordered = sorted(members)
-        low = [digest for digest in ordered if _position(digest) < VALIDATION_SHARE]
-        held.update(low or ordered[: len(ordered) > 1])
+        low = [digest for digest in ordered if int(digest[:8], 16) / 2**32 < VALIDATION_SHARE]
+        held_out.update(low or ordered[: len(ordered) > 1])
         released.update(ordered[-1:] if len(low) == len(ordered) else ())
-    held -= released
+    held_out -= released
     return [
-        replace(entry, split=VALIDATION if entry.sha256 in held else TRAINING) if entry.verdict == READ else entry
-        for entry in entries
+        replace(file, split=VALIDATION if file.sha256 in held_out else TRAINING) if file.status == READ else file
+        for file in files
     ]
-
-
-def _position(digest: str) -> float:
-    """Where a hash lies among all hashes, from 0 to 1."""
-    return int(digest[:8], 16) / 2**32
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class Duplicates:
 
     Attributes:
         groups: all of them.
-        across_splits: those in more than one split, so that an image is trained on and then validated with.
-        across_classes: those in more than one class, so that an image's label contradicts itself.
+        across_splits: those in more than one split: images that are trained on and validated with.
+        across_classes: those in more than one class: images with contradictory labels.
     """
 
     groups: tuple[tuple[str, ...], ...] = ()
@@ -59,19 +60,19 @@ class Duplicates:
     across_classes: tuple[tuple[str, ...], ...] = ()
 
 
-def duplicates(entries: Sequence[FileRecord]) -> Duplicates:
-    """The readable files that are there more than once."""
+def find_duplicates(files: Sequence[FileRecord]) -> Duplicates:
+    """Finds the readable files that have equal contents."""
     by_digest = defaultdict(list)
-    for entry in entries:
-        if entry.verdict == READ:
-            by_digest[entry.sha256].append(entry)
+    for file in files:
+        if file.status == READ:
+            by_digest[file.sha256].append(file)
     groups = [group for group in by_digest.values() if len(group) > 1]
 
-    def where(differs) -> tuple[tuple[str, ...], ...]:
-        return tuple(tuple(entry.path for entry in group) for group in groups if differs(group))
+    def paths(is_wanted: Callable[[list[FileRecord]], bool]) -> tuple[tuple[str, ...], ...]:
+        return tuple(tuple(file.path for file in group) for group in groups if is_wanted(group))
 
     return Duplicates(
-        where(lambda group: True),
-        where(lambda group: len({entry.split for entry in group}) > 1),
-        where(lambda group: len({entry.class_name for entry in group}) > 1),
+        paths(lambda group: True),
+        paths(lambda group: len({file.split for file in group}) > 1),
+        paths(lambda group: len({file.class_name for file in group}) > 1),
     )

@@ -1,7 +1,8 @@
-"""Reading .zip files that nobody vouches for (APPNOTE.TXT 6.3.10, .ZIP File Format Specification).
+"""A reader of untrusted .zip files (APPNOTE.TXT 6.3.10, .ZIP File Format Specification).
 
-Python's zipfile would give up a whole archive for one name that is not the UTF-8 it claims to be, holds the whole
-directory in memory before anything can be counted, and notices overlapping entries only from Python 3.11.8 on.
+Python's zipfile rejects a whole archive for one name that is not the UTF-8 it claims to be, and an entry whose two
+names differ; it holds the whole directory in memory; before Python 3.11.8 it accepts overlapping entries, and it never
+reports an entry that is longer than its declared size as such.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import BinaryIO
 import numpy as np
 
 from kerascnn.files.archives.archive_entry import CHUNK, ArchiveEntry, DamagedArchiveError, DamagedEntryError
-from kerascnn.files.file_names import decoded
+from kerascnn.files.file_names import decode_name
 
 # Sections 4.3.7, 4.3.12, 4.3.14, 4.3.15 and 4.3.16, each with its signature.
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
@@ -28,15 +29,15 @@ END64 = struct.Struct("<4sQ2H2L4Q")
 END64_LOCATOR = struct.Struct("<4sLQL")
 END = struct.Struct("<4s4H2LH")
 
-LONGEST_COMMENT = 0xFFFF
+MAX_COMMENT_LENGTH = 0xFFFF
 ENCRYPTED = 0x1
 STORED, DEFLATED, DEFLATED64, BZIP2 = 0, 8, 9, 12
 ENCRYPTED_PROBLEM = "it is encrypted"
 
 
 @dataclass(frozen=True)
-class _Record:
-    """An entry as the directory has it, its `offset` counted from the start of the file."""
+class _DirectoryRecord:
+    """An entry in the directory; `offset` counts from the start of the file, `packed` is its compressed size."""
 
     name: str
     flags: int
@@ -51,48 +52,51 @@ class _Record:
     def is_folder(self) -> bool:
         return self.size == 0 and (self.name.endswith(("/", "\\")) or stat.S_ISDIR(self.mode))
 
+    @property
+    def end(self) -> int:
+        return self.offset + LOCAL_HEADER.size + self.packed
+
 
 class ZipReader:
-    """A .zip file's entries, as its directory at the end lists them.
+    """Reads the entries of a .zip file, as the directory at its end lists them.
 
     Attributes:
-        declared: bytes that the entries claim to unpack to.
+        declared_size: sum of the entries' unpacked sizes by the directory, in bytes.
 
     Raises:
-        DamagedArchiveError: there is no directory (the file was cut short), it is damaged, or entries share bytes.
+        DamagedArchiveError: the directory is missing or damaged, or entries overlap.
     """
 
     def __init__(self, path: Path):
         self._path = path
-        self._file_size = path.stat().st_size
         with path.open("rb") as file:
-            self._start, self._size, self._shift = _directory(file, self._file_size)
-        self.declared = 0
-        self._refuse_overlaps()
+            self._start, self._size, self._shift = _find_directory(file, path.stat().st_size)
+        self.declared_size = 0
+        self._reject_overlaps()
 
     def entries(self) -> Iterator[ArchiveEntry]:
-        """Every entry that is no folder, in the directory's order."""
+        """Yields every entry that is no folder, in the directory's order."""
         with self._path.open("rb") as file:
             for record in self._records():
                 if not record.is_folder:
                     yield ArchiveEntry(record.name, self._problem(record), _contents(file, record))
 
-    def _refuse_overlaps(self) -> None:
-        """Bombs let many entries share one body (D. Fifield, "A better zip bomb", WOOT 2019)."""
-        begins, ends = array("q"), array("q")
+    def _reject_overlaps(self) -> None:
+        """In zip bombs many entries share one body (D. Fifield, "A better zip bomb", WOOT 2019)."""
+        starts, ends = array("q"), array("q")
         for record in self._records():
-            self.declared += record.size
+            self.declared_size += record.size
             if not self._is_outside(record):
-                begins.append(record.offset)
-                ends.append(record.offset + LOCAL_HEADER.size + record.packed)
-        order = np.argsort(np.asarray(begins), kind="stable")
-        if (np.asarray(begins)[order][1:] < np.asarray(ends)[order][:-1]).any():
+                starts.append(record.offset)
+                ends.append(record.end)
+        order = np.argsort(np.asarray(starts), kind="stable")
+        if (np.asarray(starts)[order][1:] < np.asarray(ends)[order][:-1]).any():
             raise DamagedArchiveError("its entries overlap, as in a zip bomb")
 
-    def _is_outside(self, record: _Record) -> bool:
-        return record.offset < 0 or record.offset + LOCAL_HEADER.size + record.packed > self._start
+    def _is_outside(self, record: _DirectoryRecord) -> bool:
+        return record.offset < 0 or record.end > self._start
 
-    def _records(self) -> Iterator[_Record]:
+    def _records(self) -> Iterator[_DirectoryRecord]:
         with self._path.open("rb") as file:
             file.seek(self._start)
             left = self._size
@@ -101,29 +105,19 @@ class ZipReader:
                 if len(header) < DIRECTORY_HEADER.size or header[:4] != b"PK\1\2":
                     raise DamagedArchiveError("its directory is damaged")
                 fields = DIRECTORY_HEADER.unpack(header)
-                lengths = fields[10:13]
+                _, _, _, flags, method, _, _, checksum, packed, size, *lengths, _, _, attributes, offset = fields
                 left -= DIRECTORY_HEADER.size + sum(lengths)
                 if left < 0:
                     raise DamagedArchiveError("its directory is damaged")
-                name, extra, _ = (file.read(length) for length in lengths)
-                yield self._record(fields, name, extra)
+                raw_name, extra, _ = (file.read(length) for length in lengths)
+                size, packed, offset = _widen(extra, [size, packed, offset])
+                # Flag 11 distinguishes UTF-8 from cp437, but many writers set it wrongly.
+                name = decode_name(raw_name, "cp437")
+                yield _DirectoryRecord(
+                    name, flags, method, checksum, packed, size, offset + self._shift, attributes >> 16
+                )
 
-    def _record(self, fields: tuple, raw_name: bytes, extra: bytes) -> _Record:
-        _, _, _, flags, method, _, _, checksum, packed, size, *_, attributes, offset = fields
-        size, packed, offset = _widened(extra, [size, packed, offset])
-        return _Record(
-            # Flag 11 tells UTF-8 from cp437, and too many writers set it wrongly.
-            name=decoded(raw_name, "cp437"),
-            flags=flags,
-            method=method,
-            checksum=checksum,
-            packed=packed,
-            size=size,
-            offset=offset + self._shift,
-            mode=attributes >> 16,
-        )
-
-    def _problem(self, record: _Record) -> str | None:
+    def _problem(self, record: _DirectoryRecord) -> str | None:
         if stat.S_ISLNK(record.mode):
             return "it is a link"
         if stat.S_IFMT(record.mode) not in (0, stat.S_IFREG):
@@ -133,14 +127,12 @@ class ZipReader:
         if record.method not in (STORED, DEFLATED, BZIP2):
             name = "Deflate64" if record.method == DEFLATED64 else f"method {record.method}"
             return f"it is compressed with {name}; pack it again with Deflate"
-        if self._is_outside(record):
-            return "its place in the archive is damaged"
-        return None
+        return "its position in the archive is damaged" if self._is_outside(record) else None
 
 
-def _directory(file: BinaryIO, file_size: int) -> tuple[int, int, int]:
-    """Start and size of the directory, and how many bytes were put before the archive."""
-    file.seek(max(0, file_size - LONGEST_COMMENT - END.size))
+def _find_directory(file: BinaryIO, file_size: int) -> tuple[int, int, int]:
+    """Start and size of the directory, and the number of bytes before the archive."""
+    file.seek(max(0, file_size - MAX_COMMENT_LENGTH - END.size))
     before, tail = file.tell(), file.read()
     at = tail.rfind(b"PK\5\6")
     if at < 0 or at + END.size > len(tail):
@@ -163,8 +155,8 @@ def _directory(file: BinaryIO, file_size: int) -> tuple[int, int, int]:
     return start, size, start - offset
 
 
-def _widened(extra: bytes, sizes: list[int]) -> list[int]:
-    """Sizes and offset, those that need more than 32 bits taken from the extra field 1 (section 4.5.3)."""
+def _widen(extra: bytes, sizes: list[int]) -> list[int]:
+    """Takes the sizes and the offset that need 64 bits from the extra field 1 (section 4.5.3)."""
     at = 0
     while at + 4 <= len(extra) and 0xFFFFFFFF in sizes:
         kind, length = struct.unpack_from("<2H", extra, at)
@@ -176,8 +168,8 @@ def _widened(extra: bytes, sizes: list[int]) -> list[int]:
     return sizes
 
 
-def _contents(file: BinaryIO, record: _Record) -> Iterator[bytes]:
-    """The entry's bytes, never more than the directory says, and checked against its checksum."""
+def _contents(file: BinaryIO, record: _DirectoryRecord) -> Iterator[bytes]:
+    """Yields the entry's bytes, at most its declared size, and verifies size and checksum."""
     file.seek(record.offset)
     header = file.read(LOCAL_HEADER.size)
     if len(header) < LOCAL_HEADER.size or header[:4] != b"PK\3\4":
@@ -185,7 +177,7 @@ def _contents(file: BinaryIO, record: _Record) -> Iterator[bytes]:
     file.seek(sum(LOCAL_HEADER.unpack(header)[-2:]), 1)
     checksum = size = 0
     packed = _packed(file, record.packed)
-    for piece in packed if record.method == STORED else _decompressed(packed, record.method):
+    for piece in packed if record.method == STORED else _decompress(packed, record.method):
         checksum = zlib.crc32(piece, checksum)
         size += len(piece)
         if size > record.size:
@@ -206,7 +198,7 @@ def _packed(file: BinaryIO, left: int) -> Iterator[bytes]:
         yield piece
 
 
-def _decompressed(packed: Iterator[bytes], method: int) -> Iterator[bytes]:
+def _decompress(packed: Iterator[bytes], method: int) -> Iterator[bytes]:
     decompressor = zlib.decompressobj(-zlib.MAX_WBITS) if method == DEFLATED else bz2.BZ2Decompressor()
     waiting = b""
     while not decompressor.eof:

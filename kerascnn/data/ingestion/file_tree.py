@@ -1,0 +1,101 @@
+"""The files below a folder, without those that operating systems leave behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from kerascnn.files.archives.archive_entry import SkippedFile
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+
+# Files that this package writes next to images.
+OWN_FILES = re.compile(r"kerascnn-(manifest\.jsonl|quarantine)|\.kerascnn-.*")
+
+SYSTEM_FILES = {
+    "thumbs.db": "a thumbnail index of Windows",
+    "ehthumbs.db": "a thumbnail index of Windows",
+    "desktop.ini": "folder settings of Windows",
+    ".ds_store": "folder settings of macOS",
+    "__macosx": "file attributes of macOS",
+}
+
+
+@dataclass(frozen=True)
+class FileTree:
+    """The files below a folder.
+
+    Attributes:
+        root: the folder that was searched.
+        files: paths below the folder `base`, sorted, with slashes.
+        ignored: hidden files and files of operating systems, by their path below `root`.
+        unreadable: files and folders that cannot be opened, by their path below `root`.
+        base: "" or a folder below `root`, with a slash at its end.
+    """
+
+    root: Path
+    files: tuple[str, ...]
+    ignored: tuple[SkippedFile, ...] = ()
+    unreadable: tuple[SkippedFile, ...] = ()
+    base: str = ""
+
+    @property
+    def top_files(self) -> list[str]:
+        """Files that are in no subfolder."""
+        return [path for path in self.files if "/" not in path]
+
+    @property
+    def folders(self) -> list[str]:
+        """Names of the subfolders that have files anywhere in them, sorted."""
+        return sorted({path.split("/", 1)[0] for path in self.files if "/" in path})
+
+    def subtree(self, folder: str) -> FileTree:
+        """The files in one of the subfolders."""
+        start = f"{folder}/"
+        files = tuple(path.removeprefix(start) for path in self.files if path.startswith(start))
+        return FileTree(self.root, files, base=self.base + start)
+
+
+def walk(root: Path) -> FileTree:
+    """Lists every file below a folder.
+
+    Links are followed, each folder once. Broken links, pipes, sockets, devices and folders without permission are
+    unreadable.
+    """
+    files, ignored, unreadable = [], [], []
+    seen, waiting = set(), [""]
+    while waiting:
+        base = waiting.pop()
+        folder = os.path.join(root, base)
+        try:
+            status = os.stat(folder)
+            names = sorted(os.listdir(folder))
+        except OSError as error:
+            unreadable.append(SkippedFile(base.rstrip("/"), (error.strerror or str(error)).lower()))
+            continue
+        if (status.st_dev, status.st_ino) in seen:
+            ignored.append(SkippedFile(base.rstrip("/"), "a link to a folder that is read already"))
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for path in (base + name for name in names if not OWN_FILES.fullmatch(name)):
+            name, full = path[len(base) :], os.path.join(root, path)
+            reason = SYSTEM_FILES.get(name.lower()) or ("hidden" if name.startswith(".") else None)
+            if reason:
+                ignored.append(SkippedFile(path, reason))
+                continue
+            try:
+                mode = os.stat(full).st_mode
+            except OSError as error:
+                reason = "a broken link" if os.path.islink(full) else error.strerror.lower()
+                unreadable.append(SkippedFile(path, reason))
+                continue
+            if stat.S_ISDIR(mode):
+                waiting.append(path + "/")
+            elif stat.S_ISREG(mode):
+                files.append(path)
+            else:
+                unreadable.append(SkippedFile(path, "not a regular file"))
+    return FileTree(root, tuple(sorted(files)), tuple(ignored), tuple(unreadable))

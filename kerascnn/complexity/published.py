@@ -185,7 +185,7 @@ def figures(name: str, report: Report) -> list[Figure]:
         name: as `registry.list_models` has it.
         report: of the network as its builder makes it by default.
     """
-    entry = registry.REGISTRY[name]
+    entry = registry.info(name)
     totals = report.totals
     found = []
     if entry.published_parameters is not None:

@@ -6,7 +6,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from kerascnn.applications.registry import REGISTRY
+from kerascnn.applications.registry import info
 from kerascnn.complexity.published import HEADER, OTHER_FORMS, Figure, explanations
 from kerascnn.complexity.report import SHARED, Report, Row, Totals, axes_text, shape_text
 from kerascnn.console import BOX
@@ -90,7 +90,7 @@ def comparison(reports: dict[str, Report], figures: list[Figure]) -> RenderableT
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("error measured with")
     for name, report in reports.items():
-        entry, totals = REGISTRY[name], report.totals
+        entry, totals = info(name), report.totals
         _, macs, forward, kept = _short(totals)
         macs_published = "–" if entry.published_macs is None else f"{entry.published_macs:g}G"
         costs = [name, short(totals.trainable), macs, macs_published, forward, kept]

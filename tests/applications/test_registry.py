@@ -1,6 +1,9 @@
 """What holds for every network of the registry."""
 
+import ast
 import inspect
+import typing
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -191,9 +194,9 @@ class UntilLearnt(keras.callbacks.Callback):
 def test_a_tiny_batch_is_overfitted(name, lesson):
     keras.utils.set_random_seed(0)
     model = small(name, **as_trained(name))
-    # Each image has a colour: averaged over an image, noise alone is always the same.
-    colours = 2 * np.random.default_rng(1).normal(size=(6, 1, 1, 3)).astype("float32")
-    x, y = PIXEL_SCALE.get(name, 1.0) * (images(model, 6) + colours), one_hot(model, 6)
+    # Each image has a color: averaged over an image, noise alone is always the same.
+    colors = 2 * np.random.default_rng(1).normal(size=(6, 1, 1, 3)).astype("float32")
+    x, y = PIXEL_SCALE.get(name, 1.0) * (images(model, 6) + colors), one_hot(model, 6)
     model.compile(keras.optimizers.Adam(lesson.learning_rate), "categorical_crossentropy", jit_compile=False)
     seen = UntilLearnt(chance=np.log(3) * len(tf.nest.flatten(y)))
     model.fit(x, y, batch_size=6, epochs=lesson.steps, verbose=0, callbacks=[seen])
@@ -222,7 +225,29 @@ def test_signatures_are_those_of_keras_applications():
         assert list(parameters)[:8] == [*theirs[:7], "name"]
         assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in list(parameters.values())[8:])
         assert parameters["classes"].default == registry.info(name).classes
-        assert "{" not in registry.builder(name).__doc__
+        assert all(parameter.annotation is not parameter.empty for parameter in parameters.values())
+
+
+@pytest.mark.parametrize("name", [*registry.list_models(), *registry.PUBLISHED_VARIANTS])
+def test_builders_are_plain_documented_functions(name):
+    builder = registry.builder(name)
+    assert inspect.isfunction(builder) and builder.__name__ == builder.__qualname__ == registry.info(name).builder
+    assert builder.__module__ == f"kerascnn.applications.{registry.info(name).module}"
+    hints = typing.get_type_hints(builder)
+    assert hints["return"] is keras.Model and hints["pooling"] == typing.Literal["avg", "max"] | None
+    assert ">>> model = kerascnn.applications." + builder.__name__ in builder.__doc__
+    with pytest.raises(TypeError, match="unexpected keyword argument 'no_such_option'"):
+        builder(no_such_option=True)
+
+
+def test_the_package_lists_every_name():
+    """The stub, which editors read, and `dir`, which a console completes from."""
+    stub = Path(kerascnn.applications.__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    named = {alias.asname for node in ast.parse(stub).body for alias in node.names}
+    builders = {registry.info(name).builder for name in (*registry.list_models(), *registry.PUBLISHED_VARIANTS)}
+    assert builders < named == set(dir(kerascnn.applications)) == set(kerascnn.applications.__all__)
+    for name in named:
+        assert getattr(kerascnn.applications, name) is not None
 
 
 @pytest.mark.parametrize(
@@ -250,3 +275,11 @@ def test_names():
         assert getattr(kerascnn.applications, entry.builder) is registry.builder(name)
     with pytest.raises(AttributeError):
         _ = kerascnn.applications.LeNet
+
+
+def test_torchvisions_googlenet_is_found_but_is_not_a_papers_network():
+    entry = registry.info("GoogLeNet_Torchvision")
+    assert registry.canonical("googlenet-torchvision") == "googlenettorchvision" not in registry.list_models()
+    assert entry.preprocessing == "symmetric" and entry.aux_heads
+    [error] = entry.errors
+    assert error == registry.info("googlenet").errors[-1] and error.source == registry.TORCHVISION

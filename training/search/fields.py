@@ -84,6 +84,8 @@ def value_in(recipe: Recipe, name: str) -> Any:
     Example:
         >>> value_in(Recipe.for_model("resnet20"), "model.shortcut")
         'A'
+        >>> value_in(Recipe.for_model("resnet50"), "model.stride_in")
+        '1x1'
     """
     group, _, rest = name.rpartition(".")
     if group != MODEL:
@@ -91,7 +93,9 @@ def value_in(recipe: Recipe, name: str) -> Any:
     if rest in recipe.model_arguments:
         return recipe.model_arguments[rest]
     argument = inspect.signature(registry.builder(recipe.model)).parameters.get(rest)
-    return argument.default if argument else None
+    if argument is None:
+        return None
+    return registry.PAPER_OPTIONS.get(rest) if argument.default is None else argument.default
 
 
 def _kinds() -> dict[str, Any]:

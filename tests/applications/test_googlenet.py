@@ -62,7 +62,7 @@ def test_depth_and_order(model):
     assert rates == {"dropout": 0.4, "aux_4a_dropout": 0.7, "aux_4d_dropout": 0.7}
 
 
-def test_heads_are_a_dict_of_three(model):
+def test_outputs_are_a_dict_of_three(model):
     assert set(model.output) == {"main", "aux_4a", "aux_4d"}
     assert all(output.shape == (None, 1000) for output in model.output.values())
 
@@ -147,7 +147,7 @@ def test_other_sizes():
         ({"module": "residual"}, ("module", "'inception'", "'naive'", "'residual'")),
     ],
 )
-def test_refused(arguments, parts):
+def test_rejected_arguments(arguments, parts):
     with mentioning(InputError, *parts):
         GoogLeNet(**arguments)
 

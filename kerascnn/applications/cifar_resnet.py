@@ -39,7 +39,9 @@ STAGES = (
     Stage("conv3", 32, 2),  # 16 x 16 x 32
     Stage("conv4", 64, 2),  # 8 x 8 x 64
 )
+
 # The depth is 6n + 2: two layers per block, n blocks per stage, conv1 and the dense layer.
+BLOCKS_OF_DEPTH = {20: 3, 32: 5, 44: 7, 56: 9, 110: 18, 1202: 200}
 
 
 def ResNet20(
@@ -76,7 +78,7 @@ def ResNet20(
     common = CommonArguments(
         include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
     )
-    return _residual("ResNet20", common, 3, shortcut)
+    return _residual("ResNet20", common, BLOCKS_OF_DEPTH[20], shortcut)
 
 
 def ResNet32(
@@ -102,7 +104,7 @@ def ResNet32(
     common = CommonArguments(
         include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
     )
-    return _residual("ResNet32", common, 5, shortcut)
+    return _residual("ResNet32", common, BLOCKS_OF_DEPTH[32], shortcut)
 
 
 def ResNet44(
@@ -128,7 +130,7 @@ def ResNet44(
     common = CommonArguments(
         include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
     )
-    return _residual("ResNet44", common, 7, shortcut)
+    return _residual("ResNet44", common, BLOCKS_OF_DEPTH[44], shortcut)
 
 
 def ResNet56(
@@ -154,7 +156,7 @@ def ResNet56(
     common = CommonArguments(
         include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
     )
-    return _residual("ResNet56", common, 9, shortcut)
+    return _residual("ResNet56", common, BLOCKS_OF_DEPTH[56], shortcut)
 
 
 def ResNet110(
@@ -180,7 +182,7 @@ def ResNet110(
     common = CommonArguments(
         include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
     )
-    return _residual("ResNet110", common, 18, shortcut)
+    return _residual("ResNet110", common, BLOCKS_OF_DEPTH[110], shortcut)
 
 
 def ResNet1202(
@@ -206,7 +208,7 @@ def ResNet1202(
     common = CommonArguments(
         include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
     )
-    return _residual("ResNet1202", common, 200, shortcut)
+    return _residual("ResNet1202", common, BLOCKS_OF_DEPTH[1202], shortcut)
 
 
 def Plain20(
@@ -240,7 +242,7 @@ def Plain20(
     common = CommonArguments(
         include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
     )
-    return _cifar("Plain20", common, 3, plain_block)
+    return _cifar("Plain20", common, BLOCKS_OF_DEPTH[20], plain_block)
 
 
 def Plain32(
@@ -265,7 +267,7 @@ def Plain32(
     common = CommonArguments(
         include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
     )
-    return _cifar("Plain32", common, 5, plain_block)
+    return _cifar("Plain32", common, BLOCKS_OF_DEPTH[32], plain_block)
 
 
 def Plain44(
@@ -290,7 +292,7 @@ def Plain44(
     common = CommonArguments(
         include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
     )
-    return _cifar("Plain44", common, 7, plain_block)
+    return _cifar("Plain44", common, BLOCKS_OF_DEPTH[44], plain_block)
 
 
 def Plain56(
@@ -315,7 +317,7 @@ def Plain56(
     common = CommonArguments(
         include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
     )
-    return _cifar("Plain56", common, 9, plain_block)
+    return _cifar("Plain56", common, BLOCKS_OF_DEPTH[56], plain_block)
 
 
 def _residual(builder: str, common: CommonArguments, n: int, shortcut: Shortcut) -> keras.Model:

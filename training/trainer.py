@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from kerascnn.applications import registry
-from kerascnn.applications.builder import under_policy
+from kerascnn.applications.network import dtype_policy_scope
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.ingestion.ingest import load
 from kerascnn.errors import InputError
@@ -217,7 +217,7 @@ def _newest_state(folder: RunFolder, tell: Callable[[str], None], devices: Devic
 
 def _new_model(recipe: Recipe, data: DataSet, run_config: RunConfig, own: keras.Model | None) -> keras.Model:
     _seed(recipe, run_config)
-    with under_policy(recipe.precision):
+    with dtype_policy_scope(recipe.precision):
         model = assemble(recipe, data, own)
     compile_for(model, recipe, steps_per_epoch(recipe, data))
     return model
@@ -227,7 +227,7 @@ def _model_of(
     state: Checkpoint, recipe: Recipe, data: DataSet, run_config: RunConfig, own: keras.Model | None
 ) -> keras.Model:
     _seed(recipe, run_config)
-    with under_policy(recipe.precision):
+    with dtype_policy_scope(recipe.precision):
         model = build(recipe, data.class_names, own)
     compile_for(model, recipe, steps_per_epoch(recipe, data))
     state.restore(model)

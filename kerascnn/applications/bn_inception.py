@@ -1,4 +1,4 @@
-"""BN-Inception: the Inception network that batch normalization was published with.
+"""BN-Inception, the Inception network of the paper on batch normalization.
 
 Source: Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate
 Shift" (2015), section 4.2 and figure 5.
@@ -16,18 +16,19 @@ Differences from the paper:
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
 
 from kerascnn.applications import preprocessing
-from kerascnn.applications.builder import Network, builder
+from kerascnn.applications.network import CommonArguments, Pooling, building
 from kerascnn.layers import HE_NORMAL, BatchNormalization, channel_axis, conv_unit
 
 AVERAGE, MAX = keras.layers.AveragePooling2D, keras.layers.MaxPooling2D
 
 
-class Row(NamedTuple):
+class InceptionModule(NamedTuple):
     """A row of figure 5: filters of each convolution, and the pool with the filters of its projection.
 
     A row without a 1 x 1 branch halves the feature map, and its pool passes through without a projection.
@@ -45,17 +46,17 @@ class Row(NamedTuple):
 
 # fmt: off
 TABLE = (
-    #          1x1  3x3r  3x3 dblr  dbl  pool     proj
-    Row("3a",   64,  64,  64,  64,  96, AVERAGE,   32),  # 28 x 28 x 256
-    Row("3b",   64,  64,  96,  64,  96, AVERAGE,   64),  # 28 x 28 x 320
-    Row("3c", None, 128, 160,  64,  96, MAX,     None),  # 14 x 14 x 576
-    Row("4a",  224,  64,  96,  96, 128, AVERAGE,  128),  # 14 x 14 x 576
-    Row("4b",  192,  96, 128,  96, 128, AVERAGE,  128),  # 14 x 14 x 576
-    Row("4c",  160, 128, 160, 128, 160, AVERAGE,   96),  # 14 x 14 x 576
-    Row("4d",   96, 128, 192, 160, 192, AVERAGE,   96),  # 14 x 14 x 576
-    Row("4e", None, 128, 192, 192, 256, MAX,     None),  # 7 x 7 x 1024
-    Row("5a",  352, 192, 320, 160, 224, AVERAGE,  128),  # 7 x 7 x 1024
-    Row("5b",  352, 192, 320, 192, 224, MAX,      128),  # 7 x 7 x 1024
+    #                      1x1  3x3r  3x3 dblr  dbl  pool     proj
+    InceptionModule("3a",   64,  64,  64,  64,  96, AVERAGE,   32),  # 28 x 28 x 256
+    InceptionModule("3b",   64,  64,  96,  64,  96, AVERAGE,   64),  # 28 x 28 x 320
+    InceptionModule("3c", None, 128, 160,  64,  96, MAX,     None),  # 14 x 14 x 576
+    InceptionModule("4a",  224,  64,  96,  96, 128, AVERAGE,  128),  # 14 x 14 x 576
+    InceptionModule("4b",  192,  96, 128,  96, 128, AVERAGE,  128),  # 14 x 14 x 576
+    InceptionModule("4c",  160, 128, 160, 128, 160, AVERAGE,   96),  # 14 x 14 x 576
+    InceptionModule("4d",   96, 128, 192, 160, 192, AVERAGE,   96),  # 14 x 14 x 576
+    InceptionModule("4e", None, 128, 192, 192, 256, MAX,     None),  # 7 x 7 x 1024
+    InceptionModule("5a",  352, 192, 320, 160, 224, AVERAGE,  128),  # 7 x 7 x 1024
+    InceptionModule("5b",  352, 192, 320, 192, 224, MAX,      128),  # 7 x 7 x 1024
 )
 # fmt: on
 
@@ -64,8 +65,50 @@ normalization = functools.partial(BatchNormalization, momentum=0.9, epsilon=1e-5
 unit = functools.partial(conv_unit, normalization=normalization, kernel_initializer=INITIALIZER)
 
 
-def inception(x: keras.KerasTensor, row: Row, name: str) -> keras.KerasTensor:
-    """Figure 5's module: up to four branches, two 3 x 3 convolutions in the place of GoogLeNet's 5 x 5."""
+def BNInception(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "bninception",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+) -> keras.Model:
+    """BN-Inception (Ioffe and Szegedy, 2015, figure 5): ten Inception modules, batch normalization throughout.
+
+    Args:
+        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        weights: there are no public weights; None, a URL or a file.
+
+    Returns:
+        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
+        Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
+
+    Raises:
+        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
+
+    Example:
+        >>> model = kerascnn.applications.BNInception(classes=10)
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    with building("BNInception", common) as network:
+        x = unit(network.images(min_size=32), 64, 7, strides=2, name="conv1")  # 112 x 112 x 64
+        x = MAX(3, strides=2, padding="same", name="pool1")(x)  # 56 x 56 x 64
+        x = unit(x, 64, 1, name="conv2_reduce")
+        x = unit(x, 192, 3, name="conv2")  # 56 x 56 x 192
+        x = MAX(3, strides=2, padding="same", name="pool2")(x)  # 28 x 28 x 192
+        for row in TABLE:
+            x = inception(x, row, f"inception_{row.module}")
+        return network.model(network.head(x, INITIALIZER))
+
+
+def inception(x: keras.KerasTensor, row: InceptionModule, name: str) -> keras.KerasTensor:
+    """Figure 5's module: up to four branches, with two 3 x 3 convolutions instead of GoogLeNet's 5 x 5."""
     strides = 2 if row.conv1x1 is None else 1
     branches = []
     if row.conv1x1 is not None:
@@ -79,36 +122,6 @@ def inception(x: keras.KerasTensor, row: Row, name: str) -> keras.KerasTensor:
     if row.pool_proj is not None:
         branch = unit(branch, row.pool_proj, 1, name=f"{name}_pool_proj")
     return keras.layers.Concatenate(channel_axis(), name=name)([*branches, branch])
-
-
-@builder(size=224, min_size=32)
-def BNInception(network: Network) -> keras.KerasTensor:
-    """BN-Inception (Ioffe and Szegedy, 2015, figure 5): ten Inception modules, batch normalization throughout.
-
-    Args:
-        {common}
-
-    Returns:
-        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
-        Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
-
-    Raises:
-        InputError: images too small, an unknown pooling or dtype, a weight file that does not fit.
-
-    Example:
-        >>> model = kerascnn.applications.BNInception(classes=10)
-    """
-    x = unit(network.images(), 64, 7, strides=2, name="conv1")  # 112 x 112 x 64
-    x = MAX(3, strides=2, padding="same", name="pool1")(x)  # 56 x 56 x 64
-    x = unit(x, 64, 1, name="conv2_reduce")
-    x = unit(x, 192, 3, name="conv2")  # 56 x 56 x 192
-    x = MAX(3, strides=2, padding="same", name="pool2")(x)  # 28 x 28 x 192
-    for row in TABLE:
-        x = inception(x, row, f"inception_{row.module}")
-    if not network.include_top:
-        return network.features(x)
-    x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)  # 1024
-    return network.classifier(x, INITIALIZER)
 
 
 preprocess_input, decode_predictions = preprocessing.of_family("bninception")

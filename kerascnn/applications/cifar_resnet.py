@@ -15,79 +15,324 @@ Differences from the paper:
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
 
 from kerascnn.applications import preprocessing
-from kerascnn.applications.builder import Builder, Network, builder
-from kerascnn.applications.residual import DOCUMENTATION, basic_block, check_shortcut, ended, unit
+from kerascnn.applications.network import CommonArguments, Pooling, building
+from kerascnn.applications.residual import INITIALIZER, Shortcut, basic_block, check_shortcut, plain_block, unit
 
 
-class Row(NamedTuple):
-    """A column of the table: map size halves where the stride is 2."""
+class Stage(NamedTuple):
+    """A column of the table; the map size halves where the stride is 2."""
 
-    stage: str
+    name: str
     filters: int
     strides: int
 
 
 STAGES = (
-    Row("conv2", 16, 1),  # 32 x 32 x 16
-    Row("conv3", 32, 2),  # 16 x 16 x 32
-    Row("conv4", 64, 2),  # 8 x 8 x 64
+    Stage("conv2", 16, 1),  # 32 x 32 x 16
+    Stage("conv3", 32, 2),  # 16 x 16 x 32
+    Stage("conv4", 64, 2),  # 8 x 8 x 64
 )
 
-# Depth is 6n + 2: two layers a block, n blocks a stage, conv1 and the dense layer.
+# The depth is 6n + 2: two layers per block, n blocks per stage, conv1 and the dense layer.
 BLOCKS_OF_DEPTH = {20: 3, 32: 5, 44: 7, 56: 9, 110: 18, 1202: 200}
 
 
-def _layers(network: Network, depth: int, shortcut: str | None) -> keras.KerasTensor:
-    x = unit(network.images(), 16, 3, name="conv1")
-    for stage, filters, strides in STAGES:
-        for number in range(1, BLOCKS_OF_DEPTH[depth] + 1):
-            x = basic_block(x, filters, strides if number == 1 else 1, shortcut, f"{stage}_{number}")
-    return ended(x, network)
+def ResNet20(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 10,
+    classifier_activation: str | None = "softmax",
+    name: str = "resnet20",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    shortcut: Shortcut = "A",
+) -> keras.Model:
+    """ResNet-20 for 32 x 32 images (He et al., 2015, section 4.2, n = 3).
 
+    Args:
+        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        weights: there are no public weights; None, a URL or a file.
+        shortcut: "A" (no parameters, the paper's choice on CIFAR), "B" (projections where dimensions change) or "C"
+            (projections only).
 
-_SHORTCUT = """
-        shortcut: "A" (no parameters, the paper's choice on CIFAR), "B" or "C"."""
+    Returns:
+        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
+        Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
 
-WHERE = "section 4.2, n = "
+    Raises:
+        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
 
-for_cifar = functools.partial(builder, size=32, min_size=4, classes=10)
-
-
-def _residual(depth: int) -> Builder:
-    def layers(network: Network, *, shortcut: str = "A") -> keras.KerasTensor:
-        check_shortcut(network.public, shortcut)
-        return _layers(network, depth, shortcut)
-
-    layers.__doc__ = DOCUMENTATION.format(
-        what="for 32 x 32 images", where=f"{WHERE}{BLOCKS_OF_DEPTH[depth]}", extras=_SHORTCUT
+    Example:
+        >>> model = kerascnn.applications.ResNet20()
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
     )
-    return for_cifar(public=f"ResNet{depth}")(layers)
+    return _residual("ResNet20", common, BLOCKS_OF_DEPTH[20], shortcut)
 
 
-def _plain(depth: int) -> Builder:
-    def layers(network: Network) -> keras.KerasTensor:
-        return _layers(network, depth, None)
+def ResNet32(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 10,
+    classifier_activation: str | None = "softmax",
+    name: str = "resnet32",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    shortcut: Shortcut = "A",
+) -> keras.Model:
+    """ResNet-32 for 32 x 32 images (He et al., 2015, section 4.2, n = 5).
 
-    layers.__doc__ = DOCUMENTATION.format(
-        what="without shortcuts for 32 x 32 images", where=f"{WHERE}{BLOCKS_OF_DEPTH[depth]}", extras=""
+    Arguments, result and errors are those of `ResNet20`.
+
+    Example:
+        >>> model = kerascnn.applications.ResNet32()
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
     )
-    return for_cifar(public=f"Plain{depth}")(layers)
+    return _residual("ResNet32", common, BLOCKS_OF_DEPTH[32], shortcut)
 
 
-ResNet20 = _residual(20)
-ResNet32 = _residual(32)
-ResNet44 = _residual(44)
-ResNet56 = _residual(56)
-ResNet110 = _residual(110)
-ResNet1202 = _residual(1202)
-Plain20 = _plain(20)
-Plain32 = _plain(32)
-Plain44 = _plain(44)
-Plain56 = _plain(56)
+def ResNet44(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 10,
+    classifier_activation: str | None = "softmax",
+    name: str = "resnet44",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    shortcut: Shortcut = "A",
+) -> keras.Model:
+    """ResNet-44 for 32 x 32 images (He et al., 2015, section 4.2, n = 7).
+
+    Arguments, result and errors are those of `ResNet20`.
+
+    Example:
+        >>> model = kerascnn.applications.ResNet44()
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _residual("ResNet44", common, BLOCKS_OF_DEPTH[44], shortcut)
+
+
+def ResNet56(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 10,
+    classifier_activation: str | None = "softmax",
+    name: str = "resnet56",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    shortcut: Shortcut = "A",
+) -> keras.Model:
+    """ResNet-56 for 32 x 32 images (He et al., 2015, section 4.2, n = 9).
+
+    Arguments, result and errors are those of `ResNet20`.
+
+    Example:
+        >>> model = kerascnn.applications.ResNet56()
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _residual("ResNet56", common, BLOCKS_OF_DEPTH[56], shortcut)
+
+
+def ResNet110(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 10,
+    classifier_activation: str | None = "softmax",
+    name: str = "resnet110",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    shortcut: Shortcut = "A",
+) -> keras.Model:
+    """ResNet-110 for 32 x 32 images (He et al., 2015, section 4.2, n = 18).
+
+    Arguments, result and errors are those of `ResNet20`.
+
+    Example:
+        >>> model = kerascnn.applications.ResNet110()
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _residual("ResNet110", common, BLOCKS_OF_DEPTH[110], shortcut)
+
+
+def ResNet1202(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 10,
+    classifier_activation: str | None = "softmax",
+    name: str = "resnet1202",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    shortcut: Shortcut = "A",
+) -> keras.Model:
+    """ResNet-1202 for 32 x 32 images (He et al., 2015, section 4.2, n = 200).
+
+    Arguments, result and errors are those of `ResNet20`.
+
+    Example:
+        >>> model = kerascnn.applications.ResNet1202()
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _residual("ResNet1202", common, BLOCKS_OF_DEPTH[1202], shortcut)
+
+
+def Plain20(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 10,
+    classifier_activation: str | None = "softmax",
+    name: str = "plain20",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+) -> keras.Model:
+    """The 20-layer plain network for 32 x 32 images (He et al., 2015, section 4.2, n = 3).
+
+    Args:
+        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        weights: there are no public weights; None, a URL or a file.
+
+    Returns:
+        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
+        Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
+
+    Raises:
+        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
+
+    Example:
+        >>> model = kerascnn.applications.Plain20()
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _cifar("Plain20", common, BLOCKS_OF_DEPTH[20], plain_block)
+
+
+def Plain32(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 10,
+    classifier_activation: str | None = "softmax",
+    name: str = "plain32",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+) -> keras.Model:
+    """The 32-layer plain network for 32 x 32 images (He et al., 2015, section 4.2, n = 5).
+
+    Arguments, result and errors are those of `Plain20`.
+
+    Example:
+        >>> model = kerascnn.applications.Plain32()
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _cifar("Plain32", common, BLOCKS_OF_DEPTH[32], plain_block)
+
+
+def Plain44(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 10,
+    classifier_activation: str | None = "softmax",
+    name: str = "plain44",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+) -> keras.Model:
+    """The 44-layer plain network for 32 x 32 images (He et al., 2015, section 4.2, n = 7).
+
+    Arguments, result and errors are those of `Plain20`.
+
+    Example:
+        >>> model = kerascnn.applications.Plain44()
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _cifar("Plain44", common, BLOCKS_OF_DEPTH[44], plain_block)
+
+
+def Plain56(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 10,
+    classifier_activation: str | None = "softmax",
+    name: str = "plain56",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+) -> keras.Model:
+    """The 56-layer plain network for 32 x 32 images (He et al., 2015, section 4.2, n = 9).
+
+    Arguments, result and errors are those of `Plain20`.
+
+    Example:
+        >>> model = kerascnn.applications.Plain56()
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _cifar("Plain56", common, BLOCKS_OF_DEPTH[56], plain_block)
+
+
+def _residual(builder: str, common: CommonArguments, n: int, shortcut: Shortcut) -> keras.Model:
+    check_shortcut(builder, shortcut)
+    return _cifar(builder, common, n, functools.partial(basic_block, shortcut=shortcut))
+
+
+def _cifar(builder: str, common: CommonArguments, n: int, block: Callable[..., keras.KerasTensor]) -> keras.Model:
+    """The table, with `n` blocks per stage that take their input, filters, strides and name."""
+    with building(builder, common) as network:
+        x = unit(network.images(min_size=4), 16, 3, name="conv1")
+        for stage in STAGES:
+            for number in range(1, n + 1):
+                x = block(x, stage.filters, stage.strides if number == 1 else 1, name=f"{stage.name}_{number}")
+        return network.model(network.head(x, INITIALIZER))
+
 
 preprocess_input, decode_predictions = preprocessing.of_family("resnet20")

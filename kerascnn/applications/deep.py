@@ -1,7 +1,7 @@
 """Functional models that are deeper than Python's recursion limit allows Keras to build.
 
-Keras walks from the outputs of a functional model to its inputs by recursion, a call a layer. ResNet-1202 has thousands
-of layers behind each other; Python stops at a thousand calls.
+Keras walks from the outputs of a functional model to its inputs by recursion, one call per layer. ResNet-1202 has
+thousands of layers in sequence; Python allows a thousand calls.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MARGIN = 200
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class DeepModel(keras.Model):
-    """A functional model that raises Python's recursion limit while Keras builds it, as far as its layers need."""
+    """A functional model that raises Python's recursion limit while Keras builds it, as far as needed."""
 
     def __init__(self, inputs, outputs, name=None, **kwargs):
         with _recursion_for(_operations_before(outputs)):
@@ -27,9 +27,9 @@ class DeepModel(keras.Model):
 
 
 def functional(inputs, outputs, name: str | None = None) -> keras.Model:
-    """`keras.Model(inputs, outputs, name=name)`, and a `DeepModel` where Python's recursion limit forbids that.
+    """`keras.Model(inputs, outputs, name=name)`, or a `DeepModel` where Python's recursion limit forbids that.
 
-    Every network, and every model that is built around one, is made by it.
+    All networks, and all models built around one, are made by this function.
     """
     try:
         return keras.Model(inputs, outputs, name=name)
@@ -38,7 +38,7 @@ def functional(inputs, outputs, name: str | None = None) -> keras.Model:
 
 
 def _operations_before(outputs) -> int:
-    """How many operations lead to the outputs."""
+    """The number of operations from the inputs to the outputs."""
     waiting = [tensor._keras_history.operation for tensor in keras.tree.flatten(outputs)]
     seen = set()
     while waiting:

@@ -1,141 +1,379 @@
 """Inception v3: the network that its authors released, and the one of their table.
 
 Source: Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception Architecture for Computer Vision" (2015),
-section 6 and table 1; for the released network, its public weights as keras.applications reads them.
+sections 2 to 6, table 1 and figures 5 to 8 and 10; for the released network, its public weights as keras.applications
+reads them.
 
 Differences from the paper:
     The released network, `stem="released"`, is not that of table 1. It has a 1 x 1 convolution of 80 filters, one of
-    3 x 3 and a max pool in the place of the table's last three 3 x 3 convolutions; modules at 35 x 35 with one true
+    3 x 3 and a max pool instead of the table's last three 3 x 3 convolutions; modules at 35 x 35 with one true
     5 x 5 convolution, the first two of them taking 192 and 256 channels; and four modules of figure 6, not five.
     `stem="paper"` is the table's network. The table gives sizes and figures only: filters inside its modules and the
-    two reductions of the grid between them are those of the released network, and a fifth module of figure 6 repeats
+    two grid reductions between them are those of the released network, and a fifth module of figure 6 repeats
     the fourth.
     The 5 x 5 convolution of the auxiliary head shrinks with its map, where images are smaller than 299 pixels, as in
     the authors' program; what it leaves of larger ones is averaged.
     The paper states neither initialization nor constants of batch normalization nor dropout. Weights are
     initialized after He et al. (2015), as in the authors' program but for its cut-off tails; batch normalization
-    has no scale and epsilon 1e-3 as there, and its moving averages decay by 0.99 a step as in keras.applications
+    has no scale and epsilon 1e-3 as there, and its moving averages decay by 0.99 per step as in keras.applications
     (0.9997 there, which takes many thousands of steps to settle). The program's dropout of 20 % before the
     classifier is left out, as in keras.applications. The average pool before the classifier covers the whole
     feature map, which is 8 x 8 at 299 pixels, so that other sizes work.
     `variant="torchvision"` is the released network as torchvision has it: batch normalization scales, and its moving
-    averages decay by 0.9 a step; average pools inside the modules count zeros beyond the border, where the
-    released network averages the pixels that there are; dropout of 50 % precedes the classifier.
+    averages decay by 0.9 per step; average pools inside the modules include zeros beyond the border, where the
+    released network averages existing pixels only; dropout of 50 % precedes the classifier.
     The paper's 4.8 billion multiply-adds are of neither network: the released one has 5.71, the table's 6.48 billion.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
 
 import keras
 
 from kerascnn.applications import preprocessing
-from kerascnn.applications.builder import Network, Outputs, builder
-from kerascnn.applications.inception_modules import (
-    MIN_SIZE,
-    PARTS,
-    TABLE,
-    Parts,
-    Row,
-    figure5,
-    figure6,
-    figure7,
-    halving_pool,
-    images,
-    modules_and_ends,
-    plain_unit,
-    rest_of_stem,
-    three_3x3,
-    to_8,
-    to_17,
-)
-from kerascnn.errors import InputError
-from kerascnn.layers import BatchNormalization
+from kerascnn.applications.network import CommonArguments, Network, Outputs, Pooling, building, check_option
+from kerascnn.layers import HE_NORMAL, BatchNormalization, channel_axis, conv_unit
 
-figure5_with_5x5 = functools.partial(figure5, kernel=5)
+
+class InceptionA(NamedTuple):
+    """Filters of figure 5: 1 x 1, two branches with their reductions, and the pool's projection."""
+
+    conv1x1: int
+    reduce: int
+    conv: int
+    reduce_double: int
+    double3x3: int
+    pool_proj: int
+    kernel: int = 3
+
+
+class ReductionA(NamedTuple):
+    """Filters of figure 10."""
+
+    conv3x3: int
+    reduce_double: int
+    double3x3: int
+
+
+class InceptionB(NamedTuple):
+    """Filters of figure 6: inside the factorized 7 x 7 convolutions, and of every branch's last convolution."""
+
+    conv7x7: int
+    out: int
+
+
+class ReductionB(NamedTuple):
+    """Filters of the second reduction, from 17 x 17 to 8 x 8."""
+
+    conv7x7: int
+    conv3x3: int
+
+
+class InceptionC(NamedTuple):
+    """Filters of figure 7: 1 x 1, the double branch's reduction, the expanded filter banks, the pool's projection."""
+
+    conv1x1: int
+    reduce_double: int
+    bank: int
+    pool_proj: int
+
+
+Module = InceptionA | ReductionA | InceptionB | ReductionB | InceptionC
 
 # fmt: off
-RELEASED = (
-    #                                   1x1 5x5r  5x5 dblr  dbl proj
-    Row("mixed0",  figure5_with_5x5,   (64,  48,  64,  64,  96,  32)),  # 35 x 35 x 256
-    Row("mixed1",  figure5_with_5x5,   (64,  48,  64,  64,  96,  64)),  # 35 x 35 x 288
-    Row("mixed2",  figure5_with_5x5,   (64,  48,  64,  64,  96,  64)),  # 35 x 35 x 288
-    #                                   3x3 dblr  dbl
-    Row("mixed3",  to_17,              (384,  64,  96)),                # 17 x 17 x 768
-    #                                   7x7  out
-    Row("mixed4",  figure6,            (128, 192)),                     # 17 x 17 x 768
-    Row("mixed5",  figure6,            (160, 192)),                     # 17 x 17 x 768
-    Row("mixed6",  figure6,            (160, 192)),                     # 17 x 17 x 768
-    Row("mixed7",  figure6,            (192, 192)),                     # 17 x 17 x 768
-    #                                   7x7  3x3
-    Row("mixed8",  to_8,               (192, 320)),                     # 8 x 8 x 1280
-    #                                   1x1 dblr bank proj
-    Row("mixed9",  figure7,            (320, 448, 384, 192)),           # 8 x 8 x 2048
-    Row("mixed10", figure7,            (320, 448, 384, 192)),           # 8 x 8 x 2048
-)
+PAPER: dict[str, Module] = {
+    # "3 x Inception, as in figure 5":
+    #                    1x1 3x3r  3x3 dblr  dbl proj
+    "mixed0":  InceptionA(64,  48,  64,  64,  96,  64),            # 35 x 35 x 288
+    "mixed1":  InceptionA(64,  48,  64,  64,  96,  64),            # 35 x 35 x 288
+    "mixed2":  InceptionA(64,  48,  64,  64,  96,  64),            # 35 x 35 x 288
+    #                    3x3 dblr  dbl
+    "mixed3":  ReductionA(384, 64,  96),                           # 17 x 17 x 768
+    # "5 x Inception, as in figure 6":
+    #                    7x7  out
+    "mixed4":  InceptionB(128, 192),                               # 17 x 17 x 768
+    "mixed5":  InceptionB(160, 192),                               # 17 x 17 x 768
+    "mixed6":  InceptionB(160, 192),                               # 17 x 17 x 768
+    "mixed7":  InceptionB(192, 192),                               # 17 x 17 x 768
+    "mixed8":  InceptionB(192, 192),                               # 17 x 17 x 768
+    #                    7x7  3x3
+    "mixed9":  ReductionB(192, 320),                               # 8 x 8 x 1280
+    # "2 x Inception, as in figure 7":
+    #                    1x1 dblr bank proj
+    "mixed10": InceptionC(320, 448, 384, 192),                     # 8 x 8 x 2048
+    "mixed11": InceptionC(320, 448, 384, 192),                     # 8 x 8 x 2048
+}
+RELEASED: dict[str, Module] = {
+    #                    1x1 5x5r  5x5 dblr  dbl proj
+    "mixed0":  InceptionA(64,  48,  64,  64,  96,  32, kernel=5),  # 35 x 35 x 256
+    "mixed1":  InceptionA(64,  48,  64,  64,  96,  64, kernel=5),  # 35 x 35 x 288
+    "mixed2":  InceptionA(64,  48,  64,  64,  96,  64, kernel=5),  # 35 x 35 x 288
+    #                    3x3 dblr  dbl
+    "mixed3":  ReductionA(384, 64,  96),                           # 17 x 17 x 768
+    #                    7x7  out
+    "mixed4":  InceptionB(128, 192),                               # 17 x 17 x 768
+    "mixed5":  InceptionB(160, 192),                               # 17 x 17 x 768
+    "mixed6":  InceptionB(160, 192),                               # 17 x 17 x 768
+    "mixed7":  InceptionB(192, 192),                               # 17 x 17 x 768
+    #                    7x7  3x3
+    "mixed8":  ReductionB(192, 320),                               # 8 x 8 x 1280
+    #                    1x1 dblr bank proj
+    "mixed9":  InceptionC(320, 448, 384, 192),                     # 8 x 8 x 2048
+    "mixed10": InceptionC(320, 448, 384, 192),                     # 8 x 8 x 2048
+}
 # fmt: on
 
+# After five strides of 2 without padding one pixel must be left; the auxiliary head pools 5 x 5 of the 17 x 17 map.
+MIN_SIZE = 75
+MIN_SIZE_WITH_HEAD = 107
 
-def average_with_border(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """An average over nine pixels everywhere, of which those beyond the border are zero."""
+Stem = Literal["released", "paper"]
+Variant = Literal["released", "torchvision"]
+Unit = Callable[..., keras.KerasTensor]
+
+INITIALIZER = HE_NORMAL
+normalization = functools.partial(BatchNormalization, momentum=0.99, epsilon=1e-3, scale=False)
+plain_unit = functools.partial(conv_unit, kernel_initializer=INITIALIZER)
+max_pool = functools.partial(keras.layers.MaxPooling2D, 3, strides=2)
+
+
+def average_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """The average of a 3 x 3 window's existing pixels, fewer at the border."""
+    return keras.layers.AveragePooling2D(3, strides=1, padding="same", name=name)(x)
+
+
+def average_pool_with_zeros(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """The average of a 3 x 3 window, in which pixels beyond the border are zero."""
     x = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
     return keras.layers.AveragePooling2D(3, strides=1, name=name)(x)
 
 
-normalization = functools.partial(BatchNormalization, momentum=0.9, epsilon=1e-3)
-TORCHVISION = Parts(functools.partial(plain_unit, normalization=normalization), average_with_border, dropout=0.5)
+class Layers(NamedTuple):
+    """The layers of which a variant of the network is made.
 
-VARIANTS = {"released": PARTS, "torchvision": TORCHVISION}
+    Attributes:
+        unit: convolution, normalization, ReLU.
+        average_pool: a 3 x 3 average pool that keeps its map's size, from its input and name.
+        dropout: before the classifier.
+    """
 
-
-def released_rest_of_stem(x: keras.KerasTensor, parts: Parts) -> keras.KerasTensor:
-    """What the released network has between the first three convolutions and the modules."""
-    x = halving_pool(name="pool1")(x)  # 73 x 73 x 64
-    x = parts.unit(x, 80, 1, name="conv4")  # 73 x 73 x 80
-    x = parts.unit(x, 192, 3, padding="valid", name="conv5")  # 71 x 71 x 192
-    return halving_pool(name="pool2")(x)  # 35 x 35 x 192
-
-
-STEMS = {"released": (released_rest_of_stem, RELEASED), "paper": (rest_of_stem, TABLE)}
+    unit: Unit
+    average_pool: Callable[[keras.KerasTensor, str], keras.KerasTensor]
+    dropout: float = 0.0
 
 
-@builder(size=299, min_size=MIN_SIZE)
+RELEASED_LAYERS = Layers(functools.partial(plain_unit, normalization=normalization), average_pool)
+TORCHVISION_LAYERS = Layers(
+    functools.partial(plain_unit, normalization=functools.partial(BatchNormalization, momentum=0.9, epsilon=1e-3)),
+    average_pool_with_zeros,
+    dropout=0.5,
+)
+
+
 def InceptionV3(
-    network: Network, *, aux_heads: bool = False, stem: str = "released", variant: str = "released"
-) -> Outputs:
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "inceptionv3",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    aux_heads: bool = False,
+    stem: Stem = "released",
+    variant: Variant | None = None,
+) -> keras.Model:
     """Inception v3 (Szegedy et al., 2015, "Rethinking", section 6), as it was released.
 
     Args:
-        {common}
-        aux_heads: whether the batch-normalized auxiliary classifier on the last 17 x 17 module is there, for
-            training; the outputs are then a dict of `main` and `aux`. It takes images of at least 107 x 107 pixels.
-        stem: "released", the network that has public weights, or "paper", that of table 1.
+        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        weights: None, "keras" (77.9 % top-1, variant="released", no auxiliary head), "torchvision" (77.294 % top-1,
+            variant="torchvision"), a URL or a file; the public weights need stem="released".
+        aux_heads: whether to add the batch-normalized auxiliary classifier on the last 17 x 17 module, for training;
+            the outputs are then a dict of `main` and `aux`. It needs images of at least 107 x 107 pixels.
+        stem: "released", the network that has public weights, or "paper", the network of table 1.
         variant: "released", or "torchvision", as PyTorch's public weights need it: batch normalization has a scale,
-            average pools count the zeros beyond the border, and dropout of 50 % precedes the classifier.
+            average pools include zeros beyond the border, and dropout of 50 % precedes the classifier. None: as the
+            weights need, or else "released".
 
     Returns:
         A `keras.Model` from images, scaled to [-1, 1], to (batch, classes) float32 probabilities, or to the dict of
         two such. Weights are initialized after He et al. (2015, "Delving Deep"), the auxiliary head's last two layers
-        with a standard deviation of 0.01 and 0.001; the released form has no
-        dropout.
+        with a standard deviation of 0.01 and 0.001; the released variant has no dropout.
 
     Raises:
-        InputError: images too small, an unknown stem, variant, pooling or dtype, a weight file that does not fit.
+        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
 
     Example:
         >>> model = kerascnn.applications.InceptionV3(classes=10, aux_heads=True)
         >>> sorted(model.output)
         ['aux', 'main']
     """
-    if stem not in STEMS:
-        raise InputError(f"InceptionV3 has stems 'released' and 'paper', not {stem!r}.")
-    if variant not in VARIANTS:
-        raise InputError(f"InceptionV3 has variants 'released' and 'torchvision', not {variant!r}.")
-    rest, table = STEMS[stem]
-    parts = VARIANTS[variant]
-    x = three_3x3(images(network, aux_heads), parts)
-    return modules_and_ends(rest(x, parts), network, table, parts.unit if aux_heads else None, parts)
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    check_option("InceptionV3", "stem", stem, get_args(Stem))
+    with building("InceptionV3", common, aux_heads=aux_heads, stem=stem, variant=variant) as network:
+        variant = network.option("variant", get_args(Variant))
+        layers = TORCHVISION_LAYERS if variant == "torchvision" else RELEASED_LAYERS
+        unit = layers.unit
+        x = factorized_stem(images(network, aux_heads), unit)  # 147 x 147 x 64
+        if stem == "paper":
+            x = end_of_paper_stem(x, unit)  # 35 x 35 x 288
+        else:
+            x = max_pool(name="pool1")(x)  # 73 x 73 x 64
+            x = unit(x, 80, 1, name="conv4")  # 73 x 73 x 80
+            x = unit(x, 192, 3, padding="valid", name="conv5")  # 71 x 71 x 192
+            x = max_pool(name="pool2")(x)  # 35 x 35 x 192
+        table = PAPER if stem == "paper" else RELEASED
+        return network.model(modules_and_heads(x, network, table, unit if aux_heads else None, layers))
+
+
+def images(network: Network, aux_heads: bool) -> keras.KerasTensor:
+    """The input tensor, which must be large enough for the auxiliary head."""
+    head = network.include_top and aux_heads
+    return network.images(min_size=MIN_SIZE_WITH_HEAD if head else MIN_SIZE, fixed_size=head)
+
+
+def factorized_stem(x: keras.KerasTensor, unit: Unit) -> keras.KerasTensor:
+    """The first three rows of table 1: a 7 x 7 convolution, factorized."""
+    x = unit(x, 32, 3, strides=2, padding="valid", name="conv1")  # 149 x 149 x 32
+    x = unit(x, 32, 3, padding="valid", name="conv2")  # 147 x 147 x 32
+    return unit(x, 64, 3, name="conv3")  # 147 x 147 x 64
+
+
+def end_of_paper_stem(x: keras.KerasTensor, unit: Unit) -> keras.KerasTensor:
+    """The next four rows of table 1."""
+    x = max_pool(name="pool1")(x)  # 73 x 73 x 64
+    x = unit(x, 80, 3, padding="valid", name="conv4")  # 71 x 71 x 80
+    x = unit(x, 192, 3, strides=2, padding="valid", name="conv5")  # 35 x 35 x 192
+    return unit(x, 288, 3, name="conv6")  # 35 x 35 x 288
+
+
+def modules_and_heads(
+    x: keras.KerasTensor,
+    network: Network,
+    table: Mapping[str, Module],
+    head_unit: Unit | None,
+    layers: Layers = RELEASED_LAYERS,
+) -> Outputs:
+    """The modules of `table` on the stem `x`, and the classifiers.
+
+    Args:
+        head_unit: makes the convolutions of the auxiliary head; None for a network without it.
+
+    Returns:
+        Probabilities, a dict of them as `main` and `aux`, or feature maps.
+    """
+    last_17 = [name for name, row in table.items() if isinstance(row, InceptionB)][-1]
+    outputs = {}
+    for name, row in table.items():
+        x = MODULES[type(row)](x, row, name, layers)
+        if name == last_17 and head_unit is not None and network.include_top:
+            outputs["aux"] = auxiliary_head(x, network, head_unit)
+    main = network.head(x, INITIALIZER, dropout=layers.dropout, predictions="main")
+    return {"main": main, **outputs} if outputs else main
+
+
+def inception_a(x: keras.KerasTensor, row: InceptionA, name: str, layers: Layers) -> keras.KerasTensor:
+    """Figure 5, at 35 x 35: one convolution of `row.kernel` and two of 3 x 3 in parallel."""
+    unit, size = layers.unit, f"{row.kernel}x{row.kernel}"
+    branch1 = unit(x, row.conv1x1, 1, name=f"{name}_1x1")
+    branch = unit(x, row.reduce, 1, name=f"{name}_{size}_reduce")
+    branch = unit(branch, row.conv, row.kernel, name=f"{name}_{size}")
+    double = unit(x, row.reduce_double, 1, name=f"{name}_double_3x3_reduce")
+    double = unit(double, row.double3x3, 3, name=f"{name}_double_3x3_1")
+    double = unit(double, row.double3x3, 3, name=f"{name}_double_3x3_2")
+    return concat([branch1, branch, double, pool_branch(x, layers, row.pool_proj, name)], name)
+
+
+def reduction_a(x: keras.KerasTensor, row: ReductionA, name: str, layers: Layers) -> keras.KerasTensor:
+    """Figure 10, from 35 x 35 to 17 x 17: strided convolutions and a max pool in parallel."""
+    unit = layers.unit
+    branch = unit(x, row.conv3x3, 3, strides=2, padding="valid", name=f"{name}_3x3")
+    double = unit(x, row.reduce_double, 1, name=f"{name}_double_3x3_reduce")
+    double = unit(double, row.double3x3, 3, name=f"{name}_double_3x3_1")
+    double = unit(double, row.double3x3, 3, strides=2, padding="valid", name=f"{name}_double_3x3_2")
+    return concat([branch, double, max_pool(name=f"{name}_pool")(x)], name)
+
+
+def inception_b(x: keras.KerasTensor, row: InceptionB, name: str, layers: Layers) -> keras.KerasTensor:
+    """Figure 6 with n = 7, at 17 x 17: one and two 7 x 7 convolutions, factorized, in parallel."""
+    unit = layers.unit
+    branch1 = unit(x, row.out, 1, name=f"{name}_1x1")
+    branch = unit(x, row.conv7x7, 1, name=f"{name}_7x7_reduce")
+    branch = unit(branch, row.conv7x7, (1, 7), name=f"{name}_1x7")
+    branch = unit(branch, row.out, (7, 1), name=f"{name}_7x1")
+    double = unit(x, row.conv7x7, 1, name=f"{name}_double_7x7_reduce")
+    double = unit(double, row.conv7x7, (7, 1), name=f"{name}_double_7x1_1")
+    double = unit(double, row.conv7x7, (1, 7), name=f"{name}_double_1x7_1")
+    double = unit(double, row.conv7x7, (7, 1), name=f"{name}_double_7x1_2")
+    double = unit(double, row.out, (1, 7), name=f"{name}_double_1x7_2")
+    return concat([branch1, branch, double, pool_branch(x, layers, row.out, name)], name)
+
+
+def reduction_b(x: keras.KerasTensor, row: ReductionB, name: str, layers: Layers) -> keras.KerasTensor:
+    """As figure 10, from 17 x 17 to 8 x 8, with a factorized 7 x 7 convolution before the second strided one."""
+    unit = layers.unit
+    branch = unit(x, row.conv7x7, 1, name=f"{name}_3x3_reduce")
+    branch = unit(branch, row.conv3x3, 3, strides=2, padding="valid", name=f"{name}_3x3")
+    second = unit(x, row.conv7x7, 1, name=f"{name}_7x7_reduce")
+    second = unit(second, row.conv7x7, (1, 7), name=f"{name}_1x7")
+    second = unit(second, row.conv7x7, (7, 1), name=f"{name}_7x1")
+    second = unit(second, row.conv7x7, 3, strides=2, padding="valid", name=f"{name}_7x7_3x3")
+    return concat([branch, second, max_pool(name=f"{name}_pool")(x)], name)
+
+
+def inception_c(x: keras.KerasTensor, row: InceptionC, name: str, layers: Layers) -> keras.KerasTensor:
+    """Figure 7, at 8 x 8: expanded filter banks, each a 1 x 3 and a 3 x 1 convolution in parallel."""
+    unit = layers.unit
+    branch1 = unit(x, row.conv1x1, 1, name=f"{name}_1x1")
+    branch = unit(x, row.bank, 1, name=f"{name}_3x3_reduce")
+    double = unit(x, row.reduce_double, 1, name=f"{name}_double_3x3_reduce")
+    double = unit(double, row.bank, 3, name=f"{name}_double_3x3")
+    banks = [
+        concat([unit(y, row.bank, (1, 3), name=f"{bank}_1x3"), unit(y, row.bank, (3, 1), name=f"{bank}_3x1")], bank)
+        for y, bank in ((branch, f"{name}_bank"), (double, f"{name}_double_bank"))
+    ]
+    return concat([branch1, *banks, pool_branch(x, layers, row.pool_proj, name)], name)
+
+
+MODULES = {
+    InceptionA: inception_a,
+    ReductionA: reduction_a,
+    InceptionB: inception_b,
+    ReductionB: reduction_b,
+    InceptionC: inception_c,
+}
+
+
+def pool_branch(x: keras.KerasTensor, layers: Layers, filters: int, name: str) -> keras.KerasTensor:
+    """The last branch of the modules: average pool and projection."""
+    return layers.unit(layers.average_pool(x, f"{name}_pool"), filters, 1, name=f"{name}_pool_proj")
+
+
+def concat(branches: Sequence[keras.KerasTensor], name: str) -> keras.KerasTensor:
+    """The branches, concatenated over their channels."""
+    return keras.layers.Concatenate(channel_axis(), name=name)(branches)
+
+
+def auxiliary_head(x: keras.KerasTensor, network: Network, unit: Unit) -> keras.KerasTensor:
+    """Figure 8: a small classifier on the last 17 x 17 module."""
+    x = keras.layers.AveragePooling2D(5, strides=3, name="aux_pool")(x)  # 5 x 5 x 768
+    x = unit(x, 128, 1, name="aux_conv1")  # 5 x 5 x 128
+    height, width = (x.shape[axis] for axis in range(1, 4) if axis != channel_axis())
+    kernel = min(height, 5), min(width, 5)
+    initializer = keras.initializers.TruncatedNormal(stddev=0.01)
+    x = unit(x, 768, kernel, padding="valid", kernel_initializer=initializer, name="aux_conv2")  # 1 x 1 x 768
+    x = keras.layers.GlobalAveragePooling2D(name="aux_avg_pool")(x)
+    initializer = keras.initializers.TruncatedNormal(stddev=0.001)
+    return network.classifier(x, initializer, logits="aux_fc", predictions="aux")
 
 
 preprocess_input, decode_predictions = preprocessing.of_family("inceptionv3")

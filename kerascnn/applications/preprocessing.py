@@ -1,18 +1,17 @@
-"""What networks want to be fed, and what their answers mean.
+"""`preprocess_input` scales pixels for a network, and `decode_predictions` names the classes of its probabilities.
 
-A network of `kerascnn.applications` takes images "scaled to about zero mean", as its authors or the publishers of its
-weights scaled them; `preprocess_input` does that to RGB pixels in [0, 255], and `decode_predictions` puts names to
-probabilities. Every family's module has both, as in keras.applications. Weights of several publishers want several
-scales: given the model that a builder has made, `preprocess_input` takes that of the weights it was made with.
+A network of `kerascnn.applications` takes images scaled as its authors or the publishers of its weights scaled them.
+Every family's module has both functions, as in keras.applications. Weights of different publishers need different
+scales: for a model that a builder returned, `preprocess_input` uses the scale of the model's weights.
 
-Models that `kerascnn train` has trained need neither: their first layer, `kerascnn.layers.Preprocessing`, takes pixels,
-with the mean of their own training data, and their last, `ClassLabels`, has their class names.
+Models trained by `kerascnn train` need neither function: their first layer, `kerascnn.layers.Preprocessing`, takes
+pixels, and their last layer, `ClassLabels`, has the class names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -21,13 +20,13 @@ from kerascnn.applications import registry
 from kerascnn.applications.weights import public as public_weights
 from kerascnn.errors import InputError
 
-# R, G, B, in grey levels of 255; they are subtracted.
+# Red, green and blue means in [0, 255]; they are subtracted.
 CHANNEL_MEANS = {
     "mean": (123.675, 116.28, 103.53),  # ImageNet
     "cifar": (125.3, 123.0, 113.9),  # CIFAR-10
 }
 
-# keras.applications' names for the others.
+# keras.applications' names of the other modes.
 KERAS_MODES = {
     "caffe": "caffe",  # BGR minus 103.939, 116.779, 123.68
     "symmetric": "tf",  # to [-1, 1]
@@ -38,11 +37,11 @@ MODES = (*CHANNEL_MEANS, *KERAS_MODES)
 
 
 class Scaling(NamedTuple):
-    """What a mode does to RGB pixels in [0, 255]: (pixels - mean) / std, each for R, G, B.
+    """The scale of a mode for RGB pixels in [0, 255]: (pixels - mean) / std, per channel.
 
     Attributes:
-        mean, std: in grey levels.
-        reverse: whether the network takes the result as B, G, R.
+        mean, std: of red, green and blue, in the units of the pixels.
+        reverse: whether the network takes the result as blue, green, red.
     """
 
     mean: tuple[float, float, float]
@@ -59,18 +58,18 @@ SCALINGS = {
 
 DATA_FORMATS = ("channels_last", "channels_first")
 
-# In the order of the labels; of ImageNet's thousand, Keras has a list.
+# In the order of the labels; Keras has the list of ImageNet's 1000 names.
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 IMAGENET_CLASSES = 1000
 
 
 class Prediction(NamedTuple):
-    """A class that a network holds an image for.
+    """A class of an image and its probability.
 
     Attributes:
-        identifier: WordNet's for ImageNet, such as "n02123045"; else the label's number.
-        name: of the class.
-        score: the network's probability.
+        identifier: of ImageNet's classes the WordNet ID, such as "n02123045"; else the label's number.
+        name: the name of the class.
+        score: the probability.
     """
 
     identifier: str
@@ -78,41 +77,25 @@ class Prediction(NamedTuple):
     score: float
 
 
-class InputFunction(Protocol):
-    """`preprocess_input` of a family."""
-
-    def __call__(self, x: Any, data_format: str | None = None, *, weights: str | None = None) -> Any:
-        """Scales RGB pixels in [0, 255] as the network takes them."""
-
-
-class Decoder(Protocol):
-    """`decode_predictions` of a family."""
-
-    def __call__(
-        self, predictions: Any, top: int = 5, class_names: Sequence[str] | None = None
-    ) -> list[list[Prediction]]:
-        """The likeliest classes of each image."""
-
-
 def preprocess_input(
     name: str | keras.Model, x: Any, data_format: str | None = None, *, weights: str | None = None
 ) -> Any:
-    """Scales pixels as a network takes them.
+    """Scales pixels for a network.
 
     Args:
-        name: one of `list_models()`, or a model as its builder returned it, which knows what its weights want.
-        x: RGB pixels in [0, 255], of integers or floats, (height, width, 3) or (batch, height, width, 3), or with the
-            channels first; an array, which stays as it is, or a tensor of the backend.
+        name: one of `list_models()`, or a model that a builder returned, for the scale of its weights.
+        x: RGB pixels in [0, 255], integers or floats, (height, width, 3) or (batch, height, width, 3), or with the
+            channels first; an array, which is not changed, or a tensor of the backend.
         data_format: "channels_last" or "channels_first"; None for Keras' image data format.
-        weights: of a network that is named, "imagenet", "keras" or "torchvision" for the scale of those weights; None
-            for the paper's. Where a publisher has several, they want the same.
+        weights: with a name, "imagenet", "keras" or "torchvision" for the scale of those weights; None for the
+            paper's. All weights of one publisher need the same scale.
 
     Returns:
-        An array or a tensor as `x` is, of its floating-point type, and of Keras' where `x` is of integers.
+        An array or a tensor, like `x`; of its floating-point type, or of Keras' where `x` has integers.
 
     Raises:
-        InputError: there is no such network, data format or public weights, the model is not one that a builder has
-            just made, or `x` is not of images with three channels.
+        InputError: there is no such network, data format or public weights, the model was not returned by a builder,
+            or `x` does not have images with three channels.
 
     Example:
         >>> images = preprocess_input("vgg16", pixels)
@@ -136,11 +119,10 @@ def preprocess_input(
 
 
 def _mode(name: str | keras.Model, weights: str | None) -> str:
-    """One of `MODES`."""
     if not isinstance(name, str):
         mode = getattr(name, "preprocessing_mode", None)
         if mode is None:
-            raise InputError(f"{name!r} does not tell how its pixels are scaled; give the name of its network.")
+            raise InputError(f"{name!r} does not know how its pixels are scaled; give the name of its network.")
         if weights is not None:
             raise InputError(f"{name!r} knows its weights; give weights={weights!r} only with the name of a network.")
         return mode
@@ -154,7 +136,6 @@ def _mode(name: str | keras.Model, weights: str | None) -> str:
 
 
 def _floating(x: Any) -> Any:
-    """A copy of an array, or a tensor, of floats."""
     dtype = keras.backend.standardize_dtype(x.dtype)
     dtype = dtype if "float" in dtype else keras.config.floatx()
     return np.array(x, dtype) if isinstance(x, np.ndarray) else keras.ops.cast(x, dtype)
@@ -163,18 +144,18 @@ def _floating(x: Any) -> Any:
 def decode_predictions(
     name: str, predictions: Any, top: int = 5, class_names: Sequence[str] | None = None
 ) -> list[list[Prediction]]:
-    """The likeliest classes of each image, the likeliest first.
+    """The most probable classes of each image, the most probable first.
 
     Args:
         name: one of `list_models()`.
         predictions: (batch, classes) probabilities, an array or a tensor.
         top: how many classes; all where there are fewer.
-        class_names: of a network with classes of its own; None for those of the data that the paper's network was
-            trained on, ImageNet or CIFAR-10. ImageNet's names are fetched by Keras when first needed, and kept.
+        class_names: the names of the network's classes; None for those of the paper's data set, ImageNet or CIFAR-10.
+            Keras downloads ImageNet's names when they are first needed, and caches them.
 
     Raises:
         InputError: there is no such network, the predictions' shape does not fit the classes, `top` is less than 1, or
-            ImageNet's names cannot be fetched.
+            ImageNet's names cannot be downloaded.
 
     Example:
         >>> decode_predictions("resnet20", model.predict(images), top=1)
@@ -204,17 +185,17 @@ def decode_predictions(
 def _imagenet_names(predictions: np.ndarray, top: int) -> list[list[Prediction]]:
     decode = keras.applications.imagenet_utils.decode_predictions
     try:
-        return [[Prediction(*guess) for guess in guesses] for guesses in decode(predictions, top=top)]
-    # What Keras raises where it cannot fetch a file is a bare Exception.
+        return [[Prediction(*one) for one in image] for image in decode(predictions, top=top)]
+    # Keras raises a bare Exception where a download fails.
     except Exception:
         raise InputError(
-            "ImageNet's class names could not be fetched: put imagenet_class_index.json, which Keras has at "
+            "ImageNet's class names could not be downloaded: put imagenet_class_index.json, which Keras has at "
             "storage.googleapis.com/download.tensorflow.org/data, into the folder models of ~/.keras or $KERAS_HOME."
         ) from None
 
 
-def of_family(name: str) -> tuple[InputFunction, Decoder]:
-    """`preprocess_input` and `decode_predictions` as the module of the network `name` has them."""
+def of_family(name: str) -> tuple[Callable[..., Any], Callable[..., list[list[Prediction]]]]:
+    """`preprocess_input` and `decode_predictions` of the module of the network `name`."""
 
     def preprocess(x: Any, data_format: str | None = None, *, weights: str | None = None) -> Any:
         return preprocess_input(name, x, data_format, weights=weights)

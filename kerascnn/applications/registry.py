@@ -1,6 +1,6 @@
-"""What exists: every network's builder, paper and published figures.
+"""The networks: every network's builder, paper and published numbers.
 
-Reading the registry imports neither Keras nor a backend; a builder's module is imported when it is called for.
+Reading the registry imports neither Keras nor a backend; a builder's module is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kerascnn.applications.weights import public
+from kerascnn.applications.weights.public import PublicWeights
 from kerascnn.errors import InputError, closest
 
 if TYPE_CHECKING:
@@ -28,8 +30,12 @@ IMAGENET_RESNET_PAPER = "He et al., Deep Residual Learning for Image Recognition
 CIFAR_RESNET_PAPER = "He et al., Deep Residual Learning for Image Recognition, 2015, section 4.2"
 
 PAPER = "paper"
-# Not by the network's authors, but the same protocol for many networks.
+# Not by the network's authors, but with the same protocol for many networks.
 TORCHVISION = "torchvision's public weights"
+
+# The paper's values of the options that weights may set: the builders' default is None, "as the weights need, or else
+# the paper's".
+PAPER_OPTIONS = {"batch_norm": False, "stride_in": "1x1", "variant": "released"}
 
 
 class PublishedError(NamedTuple):
@@ -37,8 +43,8 @@ class PublishedError(NamedTuple):
 
     Attributes:
         top1, top5: in percent; None where it is not given.
-        protocol: how it was measured: "1 crop", "10 crops", "144 crops", with what the paper adds.
-        source: "paper", the one that is cited, or who else published it.
+        protocol: how it was measured: "1 crop", "10 crops", "144 crops", and the paper's remarks.
+        source: "paper" for the network's paper, or whoever else published it.
     """
 
     top1: float | None
@@ -55,20 +61,20 @@ class PublishedError(NamedTuple):
 
 @dataclass(frozen=True)
 class NetworkInfo:
-    """A network's facts.
+    """The paper, defaults and published numbers of a network.
 
     Attributes:
         builder: the public name in `kerascnn.applications`.
         module: the module that defines it.
         paper: authors, title, year, section.
         input_size: height and width in pixels that the paper trains at.
-        recipe: the training recipe that `kerascnn train` takes where none is named.
+        recipe: the default training recipe of `kerascnn train`.
         preprocessing: what `preprocess_input` does; one of `preprocessing.MODES`.
         published_parameters: in millions, as the paper prints it; None where it does not.
         published_macs: multiply-adds of one image in units of 1e9, as published; None where they are not.
-        errors: as published, the first being the one to show.
+        errors: as published; tables show the first.
         data: the data set of the errors.
-        classes: of that data set, the builder's default.
+        classes: the classes of that data set, the builder's default.
         aux_heads: whether the builder takes `aux_heads`, and training uses them.
     """
 
@@ -87,25 +93,21 @@ class NetworkInfo:
 
     @property
     def year(self) -> int:
-        """The paper's."""
+        """The year of the paper."""
         return int(re.search(r", (\d{4}),", self.paper)[1])
 
     @property
     def published_error(self) -> str:
-        """The first of the errors, in words."""
+        """The first of the errors as text."""
         return f"{self.data} {self.errors[0]}" if self.errors else "–"
 
     def to_dict(self) -> dict[str, Any]:
-        """For machines."""
+        """Values for JSON."""
         return {
             **asdict(self),
             "year": self.year,
             "errors": [error._asdict() for error in self.errors],
         }
-
-
-def _torchvision(top1_accuracy: float, top5_accuracy: float) -> PublishedError:
-    return PublishedError(round(100 - top1_accuracy, 3), round(100 - top5_accuracy, 3), "1 crop", TORCHVISION)
 
 
 _alexnet = partial(NetworkInfo, module="alexnet", recipe="classic_photos", preprocessing="mean")
@@ -140,30 +142,26 @@ _cifar = partial(
 )
 
 # fmt: off
-REGISTRY: dict[str, NetworkInfo] = {
+_PAPERS: dict[str, NetworkInfo] = {
     "alexnet": _alexnet("AlexNet", paper=ALEXNET_PAPER, input_size=227, published_parameters=60, errors=(
         PublishedError(None, 16.4, "5 models"),
     )),
-    "alexnetv2": _alexnet("AlexNetV2", paper=ALEXNET_V2_PAPER, input_size=224, preprocessing="torch", errors=(
-        _torchvision(56.522, 79.066),
-    )),
+    "alexnetv2": _alexnet("AlexNetV2", paper=ALEXNET_V2_PAPER, input_size=224, preprocessing="torch"),
     "zfnet": _alexnet("ZFNet", module="zfnet", paper=ZFNET_PAPER, input_size=224, errors=(
         PublishedError(None, 11.7, "ensemble"),
     )),
-    "vgg11": _vgg("VGG11", published_parameters=133, errors=(_torchvision(69.02, 88.628),)),
-    "vgg13": _vgg("VGG13", published_parameters=133, errors=(_torchvision(69.928, 89.246),)),
+    "vgg11": _vgg("VGG11", published_parameters=133),
+    "vgg13": _vgg("VGG13", published_parameters=133),
     "vgg16": _vgg("VGG16", published_parameters=138, published_macs=15.3, errors=(
         PublishedError(28.07, 9.33, "10 crops", "He et al., 2015"),
-        _torchvision(71.592, 90.382),
     )),
     "vgg16c": _vgg("VGG16C", published_parameters=134),
-    "vgg19": _vgg("VGG19", published_parameters=144, published_macs=19.6, errors=(_torchvision(72.376, 90.876),)),
+    "vgg19": _vgg("VGG19", published_parameters=144, published_macs=19.6),
     "googlenet": NetworkInfo("GoogLeNet", "googlenet", GOOGLENET_PAPER, 224, "googlenet_small", "mean", 6.8, 1.5, (
         PublishedError(None, 10.07, "1 crop"),
         PublishedError(None, 9.15, "10 crops"),
         PublishedError(None, 7.89, "144 crops"),
         PublishedError(29.0, 9.2, "1 crop", "Szegedy et al., 2015"),
-        _torchvision(69.778, 89.53),
     ), aux_heads=True),
     "bninception": NetworkInfo(
         "BNInception", "bn_inception", BN_PAPER, 224, "googlenet_small", "mean", published_macs=2.0, errors=(
@@ -178,31 +176,25 @@ REGISTRY: dict[str, NetworkInfo] = {
         PublishedError(21.2, 5.6, "1 crop"),
         PublishedError(19.47, 4.48, "12 crops"),
         PublishedError(18.77, 4.2, "144 crops"),
-        _torchvision(77.294, 93.45),
     )),
     "plain18": _resnet("Plain18", published_macs=1.8, errors=(PublishedError(27.94, None, "10 crops"),)),
     "plain34": _resnet("Plain34", published_macs=3.6, errors=(PublishedError(28.54, 10.02, "10 crops"),)),
     "resnet18": _resnet("ResNet18", published_macs=1.8, errors=(
         PublishedError(27.88, None, "10 crops, shortcuts A"),
-        _torchvision(69.758, 89.078),
     )),
     "resnet34": _resnet("ResNet34", published_macs=3.6, errors=(
         PublishedError(24.52, 7.46, "10 crops"),
         PublishedError(25.03, 7.76, "10 crops, shortcuts A"),
         PublishedError(24.19, 7.40, "10 crops, shortcuts C"),
-        _torchvision(73.314, 91.42),
     )),
     "resnet50": _resnet("ResNet50", published_macs=3.8, errors=(
         PublishedError(22.85, 6.71, "10 crops"),
-        _torchvision(76.13, 92.862),
     )),
     "resnet101": _resnet("ResNet101", published_macs=7.6, errors=(
         PublishedError(21.75, 6.05, "10 crops"),
-        _torchvision(77.374, 93.546),
     )),
     "resnet152": _resnet("ResNet152", published_macs=11.3, errors=(
         PublishedError(21.43, 5.71, "10 crops"),
-        _torchvision(78.312, 94.046),
     )),
     "resnet20": _cifar("ResNet20", published_parameters=0.27, errors=(PublishedError(8.75, None, ""),)),
     "resnet32": _cifar("ResNet32", published_parameters=0.46, errors=(PublishedError(7.51, None, ""),)),
@@ -221,8 +213,36 @@ REGISTRY: dict[str, NetworkInfo] = {
 # fmt: on
 
 
+def _with_torchvision(entry: NetworkInfo) -> NetworkInfo:
+    """The network with the errors of torchvision's first public weights after the others."""
+    files = [file for file in public.weights_of(entry.builder) if file.name == public.TORCHVISION]
+    errors = [
+        PublishedError(round(100 - file.top1, 3), round(100 - file.top5, 3), "1 crop", TORCHVISION)
+        for file in files[:1]
+    ]
+    return replace(entry, errors=(*entry.errors, *errors))
+
+
+REGISTRY = {name: _with_torchvision(entry) for name, entry in _PAPERS.items()}
+
+# Networks of public weights that are not a paper's: `create` and `info` know them, `list_models` omits them.
+PUBLISHED_VARIANTS = {
+    "googlenettorchvision": _with_torchvision(
+        replace(
+            _PAPERS["googlenet"],
+            builder="GoogLeNetTorchvision",
+            module="googlenet_torchvision",
+            preprocessing="symmetric",
+            published_parameters=None,
+            published_macs=None,
+            errors=(),
+        )
+    ),
+}
+
+
 def list_models() -> list[str]:
-    """The names that `create` and the command line take.
+    """The names of the networks, for `create` and the command line.
 
     Example:
         >>> "googlenet" in list_models()
@@ -232,7 +252,7 @@ def list_models() -> list[str]:
 
 
 def info(name: str) -> NetworkInfo:
-    """The facts about a network: paper, year, input size, preprocessing, published parameters, operations and errors.
+    """The paper, year, input size, preprocessing and published numbers of a network.
 
     Args:
         name: one of `list_models()`; upper and lower case, hyphens and underscores do not matter.
@@ -244,11 +264,12 @@ def info(name: str) -> NetworkInfo:
         >>> info("ResNet-20").input_size
         32
     """
-    return REGISTRY[canonical(name)]
+    name = canonical(name)
+    return REGISTRY[name] if name in REGISTRY else PUBLISHED_VARIANTS[name]
 
 
 def canonical(name: str) -> str:
-    """The name of a network as `list_models` has it.
+    """The name of a network as in `list_models`.
 
     Raises:
         InputError: there is no such network.
@@ -258,9 +279,25 @@ def canonical(name: str) -> str:
         'resnet20'
     """
     key = name.lower().replace("-", "").replace("_", "")
-    if key not in REGISTRY:
+    if key not in REGISTRY and key not in PUBLISHED_VARIANTS:
         raise InputError(f"there is no model '{name}'; {closest(name, REGISTRY)}")
     return key
+
+
+def list_weights(name: str) -> list[PublicWeights]:
+    """The public files of weights of a network, in the order in which `weights="imagenet"` prefers them.
+
+    Args:
+        name: one of `list_models()`.
+
+    Raises:
+        InputError: there is no such network.
+
+    Example:
+        >>> [(file.name, file.top1) for file in list_weights("resnet50") if file.include_top]
+        [('keras', 74.9), ('torchvision', 76.13)]
+    """
+    return public.weights_of(info(name).builder)
 
 
 def builder(name: str) -> Callable[..., keras.Model]:
@@ -269,15 +306,15 @@ def builder(name: str) -> Callable[..., keras.Model]:
     return getattr(importlib.import_module(f"kerascnn.applications.{entry.module}"), entry.builder)
 
 
-def create(name: str, **arguments) -> keras.Model:
+def create(name: str, /, **arguments: Any) -> keras.Model:
     """Builds a network by name.
 
     Args:
         name: one of `list_models()`.
-        arguments: those of the builder.
+        arguments: the arguments of the builder, `name` among them.
 
     Raises:
-        InputError: there is no such network, or the builder refuses an argument's value.
+        InputError: there is no such network, or an argument's value is wrong.
         TypeError: the builder has no such argument.
 
     Example:

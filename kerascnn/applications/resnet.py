@@ -14,109 +14,309 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from pathlib import Path
+from typing import Literal, get_args
 
 import keras
 
 from kerascnn.applications import preprocessing
-from kerascnn.applications.builder import Builder, Network, builder
-from kerascnn.applications.residual import DOCUMENTATION, basic_block, check_shortcut, ended, residual, unit
-from kerascnn.errors import InputError
+from kerascnn.applications.network import CommonArguments, Pooling, building
+from kerascnn.applications.residual import (
+    INITIALIZER,
+    Shortcut,
+    add_shortcut,
+    basic_block,
+    check_shortcut,
+    plain_block,
+    unit,
+)
 
-
-class Row(NamedTuple):
-    """A column of table 1: blocks of each stage."""
-
-    conv2: int
-    conv3: int
-    conv4: int
-    conv5: int
-
-
-# fmt: off
-TABLE = {
-    #         56  28  14   7
-    18:  Row( 2,  2,  2,  2),  # basic blocks
-    34:  Row( 3,  4,  6,  3),  # basic blocks
-    50:  Row( 3,  4,  6,  3),  # bottlenecks
-    101: Row( 3,  4, 23,  3),  # bottlenecks
-    152: Row( 3,  8, 36,  3),  # bottlenecks
-}
-# fmt: on
+# Table 1: blocks of conv2, conv3, conv4 and conv5, whose maps are 56, 28, 14 and 7 pixels wide.
+# Basic blocks, of two 3 x 3 convolutions.
+RESNET18_BLOCKS = (2, 2, 2, 2)
+RESNET34_BLOCKS = (3, 4, 6, 3)
+# Bottlenecks, of 1 x 1, 3 x 3 and 1 x 1 convolutions.
+RESNET50_BLOCKS = (3, 4, 6, 3)
+RESNET101_BLOCKS = (3, 4, 23, 3)
+RESNET152_BLOCKS = (3, 8, 36, 3)
 
 # Filters of the 3 x 3 convolutions of each stage; a bottleneck ends in four times as many.
 FILTERS = {"conv2": 64, "conv3": 128, "conv4": 256, "conv5": 512}
 EXPANSION = 4
 
-STRIDES_IN = ("1x1", "3x3")
+StrideIn = Literal["1x1", "3x3"]
+
+
+def ResNet18(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "resnet18",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    shortcut: Shortcut = "B",
+) -> keras.Model:
+    """ResNet-18 (He et al., 2015, table 1), of basic blocks.
+
+    Args:
+        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        weights: None, "torchvision" (69.758 % top-1), a URL or a file.
+        shortcut: "A" (zeros for new channels), "B" (projections where dimensions change) or "C" (projections only).
+
+    Returns:
+        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
+        Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
+
+    Raises:
+        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
+
+    Example:
+        >>> model = kerascnn.applications.ResNet18(classes=10)
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _of_basic_blocks("ResNet18", common, RESNET18_BLOCKS, shortcut)
+
+
+def ResNet34(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "resnet34",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    shortcut: Shortcut = "B",
+) -> keras.Model:
+    """ResNet-34 (He et al., 2015, table 1), of basic blocks.
+
+    Arguments, result and errors are those of `ResNet18`, but for the public weights.
+
+    Args:
+        weights: None, "torchvision" (73.314 % top-1), a URL or a file.
+
+    Example:
+        >>> model = kerascnn.applications.ResNet34(classes=10)
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _of_basic_blocks("ResNet34", common, RESNET34_BLOCKS, shortcut)
+
+
+def ResNet50(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "resnet50",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    shortcut: Shortcut = "B",
+    stride_in: StrideIn | None = None,
+) -> keras.Model:
+    """ResNet-50 (He et al., 2015, table 1), of bottlenecks.
+
+    Args:
+        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        weights: None, "keras" (74.9 % top-1, with stride_in="1x1"), "torchvision" (76.13 % top-1, with
+            stride_in="3x3"), a URL or a file.
+        shortcut: "A" (zeros for new channels), "B" (projections where dimensions change) or "C" (projections only).
+        stride_in: the convolution of a bottleneck that has the stride: "1x1", "3x3", or None: as the weights need, or
+            else "1x1", as in the paper.
+
+    Returns:
+        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
+        Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
+
+    Raises:
+        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
+
+    Example:
+        >>> model = kerascnn.applications.ResNet50(classes=10)
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _of_bottlenecks("ResNet50", common, RESNET50_BLOCKS, shortcut, stride_in)
+
+
+def ResNet101(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "resnet101",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    shortcut: Shortcut = "B",
+    stride_in: StrideIn | None = None,
+) -> keras.Model:
+    """ResNet-101 (He et al., 2015, table 1), of bottlenecks.
+
+    Arguments, result and errors are those of `ResNet50`, but for the public weights.
+
+    Args:
+        weights: None, "keras" (76.4 % top-1, with stride_in="1x1"), "torchvision" (77.374 % top-1, with
+            stride_in="3x3"), a URL or a file.
+
+    Example:
+        >>> model = kerascnn.applications.ResNet101(classes=10)
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _of_bottlenecks("ResNet101", common, RESNET101_BLOCKS, shortcut, stride_in)
+
+
+def ResNet152(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "resnet152",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    shortcut: Shortcut = "B",
+    stride_in: StrideIn | None = None,
+) -> keras.Model:
+    """ResNet-152 (He et al., 2015, table 1), of bottlenecks.
+
+    Arguments, result and errors are those of `ResNet50`, but for the public weights.
+
+    Args:
+        weights: None, "keras" (76.6 % top-1, with stride_in="1x1"), "torchvision" (78.312 % top-1, with
+            stride_in="3x3"), a URL or a file.
+
+    Example:
+        >>> model = kerascnn.applications.ResNet152(classes=10)
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _of_bottlenecks("ResNet152", common, RESNET152_BLOCKS, shortcut, stride_in)
+
+
+def Plain18(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "plain18",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+) -> keras.Model:
+    """The 18-layer plain network (He et al., 2015, table 1): ResNet-18 without shortcuts.
+
+    Args:
+        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        weights: there are no public weights; None, a URL or a file.
+
+    Returns:
+        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
+        Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
+
+    Raises:
+        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
+
+    Example:
+        >>> model = kerascnn.applications.Plain18(classes=10)
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _plain("Plain18", common, RESNET18_BLOCKS)
+
+
+def Plain34(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "plain34",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+) -> keras.Model:
+    """The 34-layer plain network (He et al., 2015, table 1): ResNet-34 without shortcuts.
+
+    Arguments, result and errors are those of `Plain18`.
+
+    Example:
+        >>> model = kerascnn.applications.Plain34(classes=10)
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _plain("Plain34", common, RESNET34_BLOCKS)
+
+
+def _of_basic_blocks(builder: str, common: CommonArguments, blocks: tuple[int, ...], shortcut: Shortcut) -> keras.Model:
+    check_shortcut(builder, shortcut)
+    with building(builder, common, shortcut=shortcut) as network:
+        x = _stages(network.images(min_size=32), blocks, functools.partial(basic_block, shortcut=shortcut))
+        return network.model(network.head(x, INITIALIZER))
+
+
+def _of_bottlenecks(
+    builder: str, common: CommonArguments, blocks: tuple[int, ...], shortcut: Shortcut, stride_in: StrideIn | None
+) -> keras.Model:
+    check_shortcut(builder, shortcut)
+    with building(builder, common, shortcut=shortcut, stride_in=stride_in) as network:
+        stride_in = network.option("stride_in", get_args(StrideIn))
+        block = functools.partial(bottleneck, shortcut=shortcut, stride_in=stride_in)
+        return network.model(network.head(_stages(network.images(min_size=32), blocks, block), INITIALIZER))
+
+
+def _plain(builder: str, common: CommonArguments, blocks: tuple[int, ...]) -> keras.Model:
+    with building(builder, common) as network:
+        return network.model(network.head(_stages(network.images(min_size=32), blocks, plain_block), INITIALIZER))
+
+
+def _stages(
+    x: keras.KerasTensor, blocks: tuple[int, ...], block: Callable[..., keras.KerasTensor]
+) -> keras.KerasTensor:
+    """Table 1, of `block`s that take their input, filters, strides and name."""
+    x = unit(x, 64, 7, strides=2, name="conv1")  # 112 x 112 x 64
+    x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
+    x = keras.layers.MaxPooling2D(3, strides=2, name="pool1")(x)  # 56 x 56 x 64
+    for (stage, filters), count in zip(FILTERS.items(), blocks, strict=True):
+        for number in range(1, count + 1):
+            x = block(x, filters, 2 if number == 1 and stage != "conv2" else 1, name=f"{stage}_{number}")
+    return x
 
 
 def bottleneck(
-    x: keras.KerasTensor, filters: int, strides: int, shortcut: str, stride_in: str, name: str
+    x: keras.KerasTensor, filters: int, strides: int, name: str, *, shortcut: Shortcut, stride_in: StrideIn
 ) -> keras.KerasTensor:
-    """Figure 5, right: 1 x 1 down, 3 x 3, 1 x 1 up, beside a shortcut."""
+    """Figure 5, right: 1 x 1 down, 3 x 3, 1 x 1 up, and a shortcut."""
     first, second = (strides, 1) if stride_in == "1x1" else (1, strides)
     y = unit(x, filters, 1, strides=first, name=f"{name}_1")
     y = unit(y, filters, 3, strides=second, name=f"{name}_2")
     y = unit(y, EXPANSION * filters, 1, activation=None, name=f"{name}_3")
-    return residual(x, y, strides, shortcut, name)
+    return add_shortcut(x, y, strides, shortcut, name)
 
-
-def _layers(network: Network, depth: int, block: Callable[..., keras.KerasTensor]) -> keras.KerasTensor:
-    """A column of the table, of `block`s that take their input, filters, strides and name."""
-    x = unit(network.images(), 64, 7, strides=2, name="conv1")  # 112 x 112 x 64
-    x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
-    x = keras.layers.MaxPooling2D(3, strides=2, name="pool1")(x)  # 56 x 56 x 64
-    for stage, filters in FILTERS.items():
-        for number in range(1, getattr(TABLE[depth], stage) + 1):
-            x = block(x, filters, 2 if number == 1 and stage != "conv2" else 1, name=f"{stage}_{number}")
-    return ended(x, network)
-
-
-_SHORTCUT = """
-        shortcut: "A" (zeros for new channels), "B" (projections where dimensions change) or "C" (projections only)."""
-
-_STRIDE_IN = """
-        stride_in: "1x1", the paper's, or "3x3": the convolution of a bottleneck that carries the stride."""
-
-described = functools.partial(DOCUMENTATION.format, what="for 224 x 224 images", where="table 1")
-for_imagenet = functools.partial(builder, size=224, min_size=32)
-
-
-def _of_basic_blocks(depth: int) -> Builder:
-    def layers(network: Network, *, shortcut: str = "B") -> keras.KerasTensor:
-        check_shortcut(network.public, shortcut)
-        return _layers(network, depth, functools.partial(basic_block, shortcut=shortcut))
-
-    layers.__doc__ = described(extras=_SHORTCUT)
-    return for_imagenet(public=f"ResNet{depth}")(layers)
-
-
-def _of_bottlenecks(depth: int) -> Builder:
-    def layers(network: Network, *, shortcut: str = "B", stride_in: str = "1x1") -> keras.KerasTensor:
-        check_shortcut(network.public, shortcut)
-        if stride_in not in STRIDES_IN:
-            raise InputError(f"{network.public} has its stride in '1x1' or '3x3', not {stride_in!r}.")
-        return _layers(network, depth, functools.partial(bottleneck, shortcut=shortcut, stride_in=stride_in))
-
-    layers.__doc__ = described(extras=_SHORTCUT + _STRIDE_IN)
-    return for_imagenet(public=f"ResNet{depth}")(layers)
-
-
-def _plain(depth: int) -> Builder:
-    def layers(network: Network) -> keras.KerasTensor:
-        return _layers(network, depth, functools.partial(basic_block, shortcut=None))
-
-    layers.__doc__ = described(extras="")
-    return for_imagenet(public=f"Plain{depth}")(layers)
-
-
-ResNet18 = _of_basic_blocks(18)
-ResNet34 = _of_basic_blocks(34)
-ResNet50 = _of_bottlenecks(50)
-ResNet101 = _of_bottlenecks(101)
-ResNet152 = _of_bottlenecks(152)
-Plain18 = _plain(18)
-Plain34 = _plain(34)
 
 preprocess_input, decode_predictions = preprocessing.of_family("resnet50")

@@ -4,25 +4,26 @@ Source: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scal
 and table 1.
 
 Differences from the paper:
-    None in the layers; `batch_norm=True` adds batch normalization after each convolution and before its
-    rectification, which is younger than the paper and in common use. Weights are initialized after Glorot and Bengio
-    (2010), which the paper names as the better alternative to its own pre-training of shallower nets (section 3.1).
+    None in the layers; `batch_norm=True` adds batch normalization after each convolution and before its ReLU, which is
+    younger than the paper and in common use. Weights are initialized after Glorot and Bengio (2010), which the paper
+    names as the better alternative to its own pre-training of shallower nets (section 3.1).
     One reprint of table 1 gives 4094 for the second dense layer; it is 4096.
 """
 
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
 
 from kerascnn.applications import preprocessing
-from kerascnn.applications.builder import Builder, Network, builder
+from kerascnn.applications.network import CommonArguments, Network, Pooling, building
 from kerascnn.layers import BatchNormalization, conv_unit
 
 
-class Row(NamedTuple):
+class Configuration(NamedTuple):
     """A column of table 1: the kernel sizes of each stage's convolutions."""
 
     conv1: tuple[int, ...]
@@ -33,14 +34,12 @@ class Row(NamedTuple):
 
 
 # fmt: off
-TABLE = {
-    #                     224     112     56            28            14
-    "VGG11":  Row(       (3,),   (3,),   (3, 3),       (3, 3),       (3, 3)),        # A
-    "VGG13":  Row(       (3, 3), (3, 3), (3, 3),       (3, 3),       (3, 3)),        # B
-    "VGG16C": Row(       (3, 3), (3, 3), (3, 3, 1),    (3, 3, 1),    (3, 3, 1)),     # C
-    "VGG16":  Row(       (3, 3), (3, 3), (3, 3, 3),    (3, 3, 3),    (3, 3, 3)),     # D
-    "VGG19":  Row(       (3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3)),  # E
-}
+#                 224     112     56            28            14
+A = Configuration((3,),   (3,),   (3, 3),       (3, 3),       (3, 3))
+B = Configuration((3, 3), (3, 3), (3, 3),       (3, 3),       (3, 3))
+C = Configuration((3, 3), (3, 3), (3, 3, 1),    (3, 3, 1),    (3, 3, 1))
+D = Configuration((3, 3), (3, 3), (3, 3, 3),    (3, 3, 3),    (3, 3, 3))
+E = Configuration((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3))
 # fmt: on
 
 FILTERS = {"conv1": 64, "conv2": 128, "conv3": 256, "conv4": 512, "conv5": 512}
@@ -49,44 +48,178 @@ INITIALIZER = "glorot_uniform"
 normalization = functools.partial(BatchNormalization, momentum=0.9, epsilon=1e-5)
 
 
-def _column(public: str) -> Builder:
-    """The builder of one column of the table."""
+def VGG11(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "vgg11",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    batch_norm: bool | None = None,
+) -> keras.Model:
+    """VGG-11 (Simonyan and Zisserman, 2014, table 1, column A).
 
-    @builder(public=public, size=224, min_size=32)
-    def layers(network: Network, *, batch_norm: bool = False) -> keras.KerasTensor:
-        """{name} (Simonyan and Zisserman, 2014, table 1).
+    Args:
+        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        weights: None, "torchvision", without (69.02 % top-1) or with batch normalization (70.37 % top-1), a URL
+            or a file.
+        batch_norm: whether batch normalization follows each convolution; None: as the weights need, or else False, as
+            in the paper.
 
-        Args:
-            {common}
-            batch_norm: whether batch normalization follows each convolution.
+    Returns:
+        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
+        Weights are initialized after Glorot and Bengio (2010); dropout is 50 % after both dense layers of 4096.
 
-        Returns:
-            A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
-            Weights are initialized after Glorot and Bengio (2010); dropout is 50 % after both dense layers of 4096.
+    Raises:
+        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
 
-        Raises:
-            InputError: images too small, an unknown pooling or dtype, a weight file that does not fit.
+    Example:
+        >>> model = kerascnn.applications.VGG11(classes=10)
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _vgg("VGG11", common, A, batch_norm)
 
-        Example:
-            >>> model = kerascnn.applications.{name}(classes=10)
-        """
+
+def VGG13(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "vgg13",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    batch_norm: bool | None = None,
+) -> keras.Model:
+    """VGG-13 (Simonyan and Zisserman, 2014, table 1, column B).
+
+    Arguments, result and errors are those of `VGG11`, but for the public weights.
+
+    Args:
+        weights: None, "torchvision", without (69.928 % top-1) or with batch normalization (71.586 % top-1), a URL
+            or a file.
+
+    Example:
+        >>> model = kerascnn.applications.VGG13(classes=10)
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _vgg("VGG13", common, B, batch_norm)
+
+
+def VGG16(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "vgg16",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    batch_norm: bool | None = None,
+) -> keras.Model:
+    """VGG-16 (Simonyan and Zisserman, 2014, table 1, column D).
+
+    Arguments, result and errors are those of `VGG11`, but for the public weights.
+
+    Args:
+        weights: None, "keras" (71.3 % top-1), "torchvision", without (71.592 % top-1) or with
+            batch normalization (73.36 % top-1), a URL or a file.
+
+    Example:
+        >>> model = kerascnn.applications.VGG16(classes=10)
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _vgg("VGG16", common, D, batch_norm)
+
+
+def VGG16C(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "vgg16c",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    batch_norm: bool | None = None,
+) -> keras.Model:
+    """VGG-16C (Simonyan and Zisserman, 2014, table 1, column C).
+
+    Arguments, result and errors are those of `VGG11`, but for the public weights.
+
+    Args:
+        weights: there are no public weights; None, a URL or a file.
+
+    Example:
+        >>> model = kerascnn.applications.VGG16C(classes=10)
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _vgg("VGG16C", common, C, batch_norm)
+
+
+def VGG19(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "vgg19",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    batch_norm: bool | None = None,
+) -> keras.Model:
+    """VGG-19 (Simonyan and Zisserman, 2014, table 1, column E).
+
+    Arguments, result and errors are those of `VGG11`, but for the public weights.
+
+    Args:
+        weights: None, "keras" (71.3 % top-1), "torchvision", without (72.376 % top-1) or with
+            batch normalization (74.218 % top-1), a URL or a file.
+
+    Example:
+        >>> model = kerascnn.applications.VGG19(classes=10)
+    """
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    return _vgg("VGG19", common, E, batch_norm)
+
+
+def _vgg(builder: str, common: CommonArguments, column: Configuration, batch_norm: bool | None) -> keras.Model:
+    with building(builder, common, batch_norm=batch_norm) as network:
         unit = functools.partial(
             conv_unit,
-            normalization=normalization if batch_norm else None,
+            normalization=normalization if network.option("batch_norm", (True, False)) else None,
             # Public weights of the normalized networks have biases before the normalization.
             use_bias=True,
             kernel_initializer=INITIALIZER,
         )
-        x = network.images(fixed_size=network.include_top)
+        x = network.images(min_size=32, fixed_size=common.include_top)
         for stage, filters in FILTERS.items():
-            for number, kernel_size in enumerate(getattr(TABLE[public], stage), start=1):
+            for number, kernel_size in enumerate(getattr(column, stage), start=1):
                 x = unit(x, filters, kernel_size, name=f"{stage}_{number}")
             x = keras.layers.MaxPooling2D(2, strides=2, name=f"pool{stage[-1]}")(x)
-        if not network.include_top:
-            return network.features(x)
-        return _dense_layers(x, network)
-
-    return layers
+        return network.model(_dense_layers(x, network) if common.include_top else network.features(x))
 
 
 def _dense_layers(x: keras.KerasTensor, network: Network) -> keras.KerasTensor:
@@ -96,11 +229,5 @@ def _dense_layers(x: keras.KerasTensor, network: Network) -> keras.KerasTensor:
         x = keras.layers.Dropout(0.5, name=f"{name}_dropout")(x)
     return network.classifier(x, INITIALIZER, logits="fc8")
 
-
-VGG11 = _column("VGG11")
-VGG13 = _column("VGG13")
-VGG16 = _column("VGG16")
-VGG16C = _column("VGG16C")
-VGG19 = _column("VGG19")
 
 preprocess_input, decode_predictions = preprocessing.of_family("vgg16")

@@ -1,4 +1,4 @@
-"""ZFNet, AlexNet with a finer look at the image.
+"""ZFNet, AlexNet with smaller kernels and strides in its first layers.
 
 Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks" (2013), figure 3 and section 5.1.
 
@@ -10,38 +10,52 @@ Differences from the paper:
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
+
 import keras
 
 from kerascnn.applications import preprocessing
-from kerascnn.applications.alexnet import Row, convolutions, dense_layers
-from kerascnn.applications.builder import Network, builder
-from kerascnn.errors import InputError
+from kerascnn.applications.alexnet import ConvLayer, convolutions, dense_layers
+from kerascnn.applications.network import CommonArguments, Pooling, building, check_option
 
 # fmt: off
 BASE = (
-    #   conv    filters size s  p  grouped bias    pool     p
-    Row("conv1",  96, 7, 2, 1, False, "zeros", "pool1", 1),  # 110 x 110 x 96, 55 x 55 x 96
-    Row("conv2", 256, 5, 2, 0, False, "zeros", "pool2", 1),  # 26 x 26 x 256, 13 x 13 x 256
-    Row("conv3", 384, 3, 1, 1, False, "zeros", None),        # 13 x 13 x 384
-    Row("conv4", 384, 3, 1, 1, False, "zeros", None),        # 13 x 13 x 384
-    Row("conv5", 256, 3, 1, 1, False, "zeros", "pool3"),     # 13 x 13 x 256, 6 x 6 x 256
+    #         conv    filters size s  p  grouped bias    pool     p
+    ConvLayer("conv1",  96, 7, 2, 1, False, "zeros", "pool1", 1),  # 110 x 110 x 96, 55 x 55 x 96
+    ConvLayer("conv2", 256, 5, 2, 0, False, "zeros", "pool2", 1),  # 26 x 26 x 256, 13 x 13 x 256
+    ConvLayer("conv3", 384, 3, 1, 1, False, "zeros", None),        # 13 x 13 x 384
+    ConvLayer("conv4", 384, 3, 1, 1, False, "zeros", None),        # 13 x 13 x 384
+    ConvLayer("conv5", 256, 3, 1, 1, False, "zeros", "pool3"),     # 13 x 13 x 256, 6 x 6 x 256
 )
 # Section 5.1: "increasing the size of the middle convolution layers".
 WIDE_FILTERS = {"conv3": 512, "conv4": 1024, "conv5": 512}
 # fmt: on
 
-TABLES = {"base": BASE, "wide": tuple(row._replace(filters=WIDE_FILTERS.get(row.name, row.filters)) for row in BASE)}
+TABLES = {"wide": tuple(row._replace(filters=WIDE_FILTERS.get(row.name, row.filters)) for row in BASE), "base": BASE}
 
 # The two strided convolutions and three pools must leave a pixel.
 MIN_SIZE = 53
 
 
-@builder(size=224, min_size=MIN_SIZE)
-def ZFNet(network: Network, *, width: str = "wide") -> keras.KerasTensor:
+def ZFNet(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "zfnet",
+    *,
+    dtype: str | keras.DTypePolicy | None = None,
+    width: Literal["wide", "base"] = "wide",
+) -> keras.Model:
     """ZFNet (Zeiler and Fergus, 2013, figure 3): five convolutions, three dense layers.
 
     Args:
-        {common}
+        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        weights: there are no public weights; None, a URL or a file.
         width: "wide" (512, 1024, 512 filters in conv3 to conv5) or "base" (384, 384, 256, figure 3).
 
     Returns:
@@ -49,18 +63,19 @@ def ZFNet(network: Network, *, width: str = "wide") -> keras.KerasTensor:
         drawn from N(0, 0.01), biases are 0; dropout is 50 % after both dense layers of 4096 (section 3.1).
 
     Raises:
-        InputError: images too small, an unknown width or pooling, weights that do not exist.
+        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
 
     Example:
         >>> model = kerascnn.applications.ZFNet(width="base", classes=10)
     """
-    if width not in TABLES:
-        raise InputError(f"ZFNet has width='wide' or 'base', not {width!r}.")
-    x = network.images(fixed_size=network.include_top)
-    x = convolutions(x, TABLES[width], groups=1, norm="lrn", pool_first=True)
-    if not network.include_top:
-        return network.features(x)
-    return dense_layers(x, network, bias="zeros")
+    common = CommonArguments(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
+    )
+    check_option("ZFNet", "width", width, TABLES)
+    with building("ZFNet", common) as network:
+        x = network.images(min_size=MIN_SIZE, fixed_size=include_top)
+        x = convolutions(x, TABLES[width], groups=1, norm="lrn", pool_first=True)
+        return network.model(dense_layers(x, network, bias="zeros") if include_top else network.features(x))
 
 
 preprocess_input, decode_predictions = preprocessing.of_family("zfnet")

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kerascnn.applications.registry import REGISTRY, TORCHVISION, PublishedError
+from kerascnn.applications.registry import TORCHVISION, PublishedError, info
 from kerascnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,11 +68,11 @@ def check(path: Path, names: list[str]) -> None:
         raise InputError(f"there is no folder {path.parent} for the plot.")
     first_on: dict[str, str] = {}
     for name in names:
-        first_on.setdefault(REGISTRY[name].data, name)
+        first_on.setdefault(info(name).data, name)
     if len(first_on) > 1:
         found = " and ".join(f"{name} on {data}" for data, name in first_on.items())
         raise InputError(f"a plot compares accuracies on the same data, not {found}.")
-    if not any(error.top1 is not None for name in names for error in REGISTRY[name].errors):
+    if not any(error.top1 is not None for name in names for error in info(name).errors):
         raise InputError(f"no top-1 error of {', '.join(names)} is published, so there is nothing to plot.")
 
 
@@ -87,7 +87,7 @@ def discs_of(reports: dict[str, Report]) -> list[Disc]:
     largest = max(report.totals.trainable for report in reports.values())
     discs: dict[tuple[str, str], Disc] = {}
     for name, report in reports.items():
-        for error in REGISTRY[name].errors:
+        for error in info(name).errors:
             if error.top1 is None:
                 continue
             series = series_of(error)
@@ -130,7 +130,7 @@ def draw(reports: dict[str, Report], path: Path) -> list[str]:
     axes.set(
         xlim=(0, None),
         xlabel="multiply-adds per image, 1e9 (computed)",
-        ylabel=f"top-1 accuracy on {REGISTRY[discs[0].name].data}, % (published)",
+        ylabel=f"top-1 accuracy on {info(discs[0].name).data}, % (published)",
     )
     axes.grid(alpha=0.25)
     _add_legends(axes, discs, series)

@@ -113,7 +113,7 @@ def published_numbers(name: str, report: Report) -> list[PublishedNumber]:
         name: one of `registry.list_models()`.
         report: of the network as its builder makes it by default.
     """
-    model, totals = registry.REGISTRY[name], report.totals
+    model, totals = registry.info(name), report.totals
     numbers = []
     if model.published_parameters is not None:
         numbers.append(PublishedNumber(name, PARAMETERS, model.published_parameters, MILLION, totals.trainable))

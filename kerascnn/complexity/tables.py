@@ -6,7 +6,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from kerascnn.applications.registry import REGISTRY
+from kerascnn.applications.registry import info
 from kerascnn.complexity.published import HEADER, VARIANTS, PublishedNumber, explanations
 from kerascnn.complexity.report import QUANTITIES, Report, Totals, format_field, format_shape
 from kerascnn.console import BOX
@@ -72,7 +72,7 @@ def comparison(reports: dict[str, Report], numbers: list[PublishedNumber]) -> Re
     table = _table("model", [], headers, first_wraps=False)
     table.add_column("error measured with")
     for name, report in reports.items():
-        model, totals = REGISTRY[name], report.totals
+        model, totals = info(name), report.totals
         _, macs, forward, saved = _short(totals)
         macs_published = "–" if model.published_macs is None else f"{model.published_macs:g}G"
         costs = [name, short(totals.trainable), macs, macs_published, forward, saved]

@@ -19,7 +19,7 @@ def order(model):
     return [layer.name for layer in model.layers]
 
 
-def test_alexnet_is_its_table():
+def test_alexnet_agrees_with_its_table():
     model = without_values(AlexNet)
     assert model.count_params() == 62_378_344
     assert model.get_layer("conv1").count_params() == 34_944
@@ -30,7 +30,7 @@ def test_alexnet_is_its_table():
     assert names.index("conv1_relu") < names.index("pool1") < names.index("norm1") < names.index("conv2")
 
 
-def test_alexnet_in_the_papers_form():
+def test_alexnet_as_in_the_paper():
     model = without_values(AlexNet, groups=2, pool_first=False)
     assert model.count_params() == 60_965_224
     names = order(model)
@@ -63,7 +63,7 @@ def test_alexnet_of_2014():
     assert shapes(model, "conv1", "conv2", "conv3", "conv4", "conv5", "pool3") == expected
 
 
-def test_zfnet_is_its_figure():
+def test_zfnet_agrees_with_its_figure():
     model = without_values(ZFNet, width="base", include_top=False)
     expected = [(110, 110, 96), (55, 55, 96), (26, 26, 256), (13, 13, 256), (13, 13, 384), (13, 13, 256), (6, 6, 256)]
     assert shapes(model, "conv1", "pool1", "conv2", "pool2", "conv4", "conv5", "pool3") == expected
@@ -74,21 +74,21 @@ def test_zfnet_is_its_figure():
         (13, 13, 512),
         (6, 6, 512),
     ]
-    # 7*7*3*96, 5*5*96*256, 3*3*256*512, 3*3*512*1024 and 3*3*1024*512 weights, and a bias a filter.
+    # 7*7*3*96, 5*5*96*256, 3*3*256*512, 3*3*512*1024 and 3*3*1024*512 weights, and one bias per filter.
     assert wide.count_params() == 14_112 + 614_400 + 1_179_648 + 2 * 4_718_592 + 96 + 256 + 512 + 1024 + 512
 
 
-# Every convolution of 3 x 3 holds 9 * in * out weights and a bias a filter; the dense layers hold 123,642,856.
+# Every convolution of 3 x 3 holds 9 * in * out weights and one bias per filter; the dense layers hold 123,642,856.
 VGG_PARAMETERS = {VGG11: 132_863_336, VGG13: 133_047_848, VGG16: 138_357_544, VGG19: 143_667_240}
 
 
 @pytest.mark.parametrize(("builder", "depth"), [(VGG11, 11), (VGG13, 13), (VGG16, 16), (VGG16C, 16), (VGG19, 19)])
-def test_vgg_is_its_column(builder, depth):
+def test_vgg_agrees_with_its_column(builder, depth):
     model = without_values(builder)
     if builder in VGG_PARAMETERS:
         assert model.count_params() == VGG_PARAMETERS[builder]
     else:
-        # The third convolutions of stages 3 to 5 are 1 x 1: an eighth of 3 x 3 is missing nine times over.
+        # The third convolutions of stages 3 to 5 are 1 x 1: each has 8 of 9 weights per filter pair less than 3 x 3.
         assert model.count_params() == VGG_PARAMETERS[VGG16] - 8 * (256**2 + 2 * 512**2)
     assert sum(bool(layer.weights) for layer in model.layers) == depth
     stages = [(112, 112, 64), (56, 56, 128), (28, 28, 256), (14, 14, 512), (7, 7, 512)]
@@ -119,7 +119,7 @@ def test_vgg_with_batch_normalization():
         (VGG16, {"input_shape": (None, None, 3)}, ("height and width",)),
     ],
 )
-def test_refused(builder, arguments, parts):
+def test_rejected_arguments(builder, arguments, parts):
     with mentioning(InputError, *parts):
         builder(**arguments)
 

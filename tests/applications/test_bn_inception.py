@@ -25,7 +25,7 @@ SHAPES = {
     "inception_5a": (7, 7, 1024),
     "inception_5b": (7, 7, 1024),
 }
-# The convolutions before the modules: 9,408 + 4,096 + 110,592, and four figures of batch normalization for each filter.
+# The convolutions before the modules: 9,408 + 4,096 + 110,592, and four values of batch normalization per filter.
 STEM = 9_408 + 4_096 + 110_592 + 4 * (64 + 64 + 192)
 
 
@@ -44,7 +44,7 @@ def parameters(model, module):
 
 def test_parameters(model):
     assert model.count_params() == 11_214_888
-    # 3a: kernels of 192·(64 + 64 + 64 + 32) + 9·(64·64 + 64·96 + 96·96), four figures for each of 480 filters.
+    # 3a: kernels of 192·(64 + 64 + 64 + 32) + 9·(64·64 + 64·96 + 96·96), four values for each of 480 filters.
     assert parameters(model, "3a") == 192 * 224 + 9 * (64 * 64 + 64 * 96 + 96 * 96) + 4 * 480
     # 3c: no 1 x 1 branch, and a pool that passes its 320 channels through.
     assert parameters(model, "3c") == 320 * (128 + 64) + 9 * (128 * 160 + 64 * 96 + 96 * 96) + 4 * 544
@@ -57,7 +57,7 @@ def test_shapes_of_the_table(model):
         assert model.get_layer(name).output.shape[1:] == shape, name
 
 
-def test_every_convolution_is_normalized_before_it_is_rectified(model):
+def test_every_convolution_is_normalized_before_its_relu(model):
     for layer in convolutions(model):
         assert not layer.use_bias
         (node,) = layer._outbound_nodes
@@ -87,6 +87,6 @@ def test_other_sizes():
     assert BNInception(input_shape=(32, 32, 3), classes=2).output.shape == (None, 2)
 
 
-def test_refused():
+def test_rejected_arguments():
     with mentioning(InputError, "32 x 32", "31 x 40"):
         BNInception(input_shape=(31, 40, 3))

@@ -9,7 +9,7 @@ from support.networks import without_values
 
 
 def parameters(depth, projections=()):
-    """Trainable parameters counted by hand: convolutions without biases, two numbers a channel for BN."""
+    """Trainable parameters counted by hand: convolutions without biases, two numbers per channel for BN."""
     n = (depth - 2) // 6
     convolutions = 3 * 16 * 9
     normalized = 16 * (1 + 2 * n) + 32 * 2 * n + 64 * 2 * n
@@ -60,7 +60,7 @@ def test_shapes_of_the_table():
     assert model.output.shape == (None, 10)
 
 
-def test_a_block_adds_its_shortcut_before_the_last_rectification():
+def test_a_block_adds_its_shortcut_before_the_last_relu():
     model = ResNet20()
     inner = {
         name: model.get_layer(name).output
@@ -73,7 +73,7 @@ def test_a_block_adds_its_shortcut_before_the_last_rectification():
     np.testing.assert_allclose(values["conv3_1_relu"], np.maximum(values["conv3_1_2_bn"] + shortcut, 0), atol=1e-5)
 
 
-def test_other_sizes_channels_and_ends():
+def test_other_sizes_channels_and_outputs():
     features = ResNet20(include_top=False, input_shape=(None, None, 1))
     assert features(np.zeros((1, 40, 24, 1), "float32")).shape == (1, 10, 6, 64)
     assert ResNet20(include_top=False, pooling="max").output.shape == (None, 64)
@@ -91,6 +91,6 @@ def test_other_sizes_channels_and_ends():
         ({"weights": "imagenet"}, ("ResNet20", "public weights", "VGG16", "train", "file")),
     ],
 )
-def test_refused(arguments, parts):
+def test_rejected_arguments(arguments, parts):
     with mentioning(InputError, *parts):
         ResNet20(**arguments)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerascnn.applications import VGG16, GoogLeNet, ResNet18
+from kerascnn.applications import VGG16, GoogLeNetTorchvision, ResNet18
 from kerascnn.applications.weights import load as weight_files
 from kerascnn.applications.weights.tensor_files import read_tensors, write_safetensors
 from kerascnn.applications.weights.torch_layouts import to_torch
@@ -69,7 +69,7 @@ def test_to_keras_and_back(command, tmp_path):
 
 @pytest.mark.slow
 def test_heads_and_form_are_the_files(command, tmp_path):
-    model = GoogLeNet(variant="torchvision", aux_heads=True, classes=CLASSES, input_shape=(65, 65, 3))
+    model = GoogLeNetTorchvision(aux_heads=True, classes=CLASSES, input_shape=(65, 65, 3))
     there = tmp_path / "googlenet.safetensors"
     write_safetensors(there, to_torch("GoogLeNet", model.layers))
     back = ("convert", there, "--model", "googlenet", "--image-size", 65, "--to", tmp_path / "back.weights.h5")

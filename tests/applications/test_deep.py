@@ -9,18 +9,18 @@ from kerascnn.applications.deep import DeepModel, functional
 
 
 def chain(layers):
-    """As many rectifications behind each other."""
+    """A sequence of ReLUs."""
     x = inputs = keras.Input((3,))
     for number in range(layers):
         x = keras.layers.Activation("relu", name=f"relu_{number}")(x)
     return inputs, x
 
 
-def test_shallow_models_stay_what_they_are():
+def test_shallow_models_are_keras_models():
     assert type(functional(*chain(20), name="shallow")) is type(keras.Model(*chain(20)))
 
 
-def test_python_alone_does_not_reach():
+def test_keras_alone_exceeds_the_recursion_limit():
     with pytest.raises(RecursionError):
         keras.Model(*chain(2 * sys.getrecursionlimit()))
 
@@ -38,7 +38,7 @@ def test_deep_models_are_built_saved_and_cloned(tmp_path):
     assert sys.getrecursionlimit() == limit
 
 
-def test_the_limit_is_put_back_after_a_mistake():
+def test_the_limit_is_restored_after_an_error():
     limit = sys.getrecursionlimit()
     _, outputs = chain(2 * limit)
     with pytest.raises(ValueError, match="not connected"):

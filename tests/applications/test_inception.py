@@ -41,7 +41,7 @@ RELEASED = {
 }
 HEAD = {"aux_pool": (5, 5, 768), "aux_conv1": (5, 5, 128), "aux_conv2": (1, 1, 768), "aux": (1000,)}
 
-# Three figures of batch normalization (no scale) for each of the head's 128 + 768 filters, against one bias each.
+# Three values of batch normalization (no scale) for each of the head's 128 + 768 filters, against one bias each.
 HEAD_KERNELS = 768 * 128 + 5 * 5 * 128 * 768 + 768 * 1000 + 1000
 HEAD_FILTERS = 128 + 768
 
@@ -101,11 +101,11 @@ def test_shapes_of_v2(second):
     assert second.get_layer("conv1").kernel_size == (7, 7)
 
 
-def test_modules_are_those_of_the_figures(released, paper):
-    figure5 = [(1, 1), (1, 1), (3, 3), (1, 1), (3, 3), (3, 3), (1, 1)]
-    figure6 = [(1, 1), (1, 1), (1, 7), (7, 1), (1, 1), (7, 1), (1, 7), (7, 1), (1, 7), (1, 1)]
-    figure7 = [(1, 1), (1, 1), (1, 3), (3, 1), (1, 1), (3, 3), (1, 3), (3, 1), (1, 1)]
-    for figure, modules in ((figure5, range(3)), (figure6, range(4, 9)), (figure7, (10, 11))):
+def test_modules_agree_with_the_figures(released, paper):
+    inception_a = [(1, 1), (1, 1), (3, 3), (1, 1), (3, 3), (3, 3), (1, 1)]
+    inception_b = [(1, 1), (1, 1), (1, 7), (7, 1), (1, 1), (7, 1), (1, 7), (7, 1), (1, 7), (1, 1)]
+    inception_c = [(1, 1), (1, 1), (1, 3), (3, 1), (1, 1), (3, 3), (1, 3), (3, 1), (1, 1)]
+    for figure, modules in ((inception_a, range(3)), (inception_b, range(4, 9)), (inception_c, (10, 11))):
         for number in modules:
             assert sorted(kernel_sizes(paper, f"mixed{number}")) == sorted(figure)
     assert (5, 5) in kernel_sizes(released, "mixed0")
@@ -115,13 +115,13 @@ def test_modules_are_those_of_the_figures(released, paper):
         assert found == list(widths)
 
 
-def test_the_head_sits_on_the_last_17_x_17_module(released, paper):
+def test_the_head_is_on_the_last_17_x_17_module(released, paper):
     assert released.get_layer("aux_pool").input is released.get_layer("mixed7").output
     assert paper.get_layer("aux_pool").input is paper.get_layer("mixed8").output
     assert set(released.output) == {"main", "aux"}
 
 
-def test_every_switch_makes_v2_the_v3_of_the_table(paper):
+def test_v2_with_all_options_is_v3_of_the_table(paper):
     switched = without_values(InceptionV2, factorized_7x7=True, aux_heads=True, aux_batch_norm=True)
     assert switched.count_params() == 29_752_240
     assert [weight.path for weight in switched.weights] == [weight.path for weight in paper.weights]
@@ -155,7 +155,7 @@ def test_batch_normalization_of_the_head(second):
 
 @pytest.fixture(scope="module")
 def pair():
-    """This network and that of keras.applications with the same random weights, at a size that is quick."""
+    """This network and that of keras.applications with the same random weights, at a small size."""
     arguments = {"weights": None, "input_shape": (139, 139, 3), "classifier_activation": None}
     ours, theirs = InceptionV3(**arguments), keras.applications.InceptionV3(**arguments)
     generator = np.random.default_rng(0)
@@ -222,7 +222,7 @@ def test_the_head_at_other_sizes():
     assert large.output["aux"].shape == (None, 2)
 
 
-def test_nothing_is_dropped(released):
+def test_the_released_variant_has_no_dropout(released):
     assert not any(isinstance(layer, keras.layers.Dropout) for layer in released.layers)
 
 
@@ -237,6 +237,6 @@ def test_nothing_is_dropped(released):
         (InceptionV2, {"input_shape": (None, None, 3), "aux_heads": True}, ("height and width",)),
     ],
 )
-def test_refused(builder, arguments, parts):
+def test_rejected_arguments(builder, arguments, parts):
     with mentioning(InputError, *parts):
         builder(**arguments)

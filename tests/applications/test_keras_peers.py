@@ -1,13 +1,13 @@
-"""keras.applications beside this package: the same weights, through their published layout, give the same network.
+"""keras.applications compared with this package: the same weights, in the published layout, give the same outputs.
 
 Both compute in float32, but not in the same order: batch normalization is one kernel here, and keras.applications'
-ResNets add biases and subtract them again. In inference, where the statistics are fixed, the rounding of 6e-8 a sum
-stays below 1e-5 over all layers.
+ResNets add biases and subtract them again. In inference, where the statistics are fixed, the rounding error of 6e-8 per
+sum stays below 1e-5 over all layers.
 
-In training, the forward pass stays as close, and the gradients do where no rectification is near its kink: an
+In training, the forward pass stays as close, and the gradients do where no ReLU's input is near 0: an
 activation that is 1e-7 on one side and -1e-7 on the other has a gradient in one network only, and each of those among
 a hundred thousand changes the gradients of all layers before it by some thousandths. Offsets of a standard deviation
-or two before the rectifications make them rare; a step of the weights may still differ by 2 percent.
+or two before the ReLUs make them rare; a step of the weights may still differ by 2 percent.
 """
 
 import functools
@@ -20,7 +20,7 @@ import kerascnn.applications
 from support import bounds
 
 TOLERANCE = 1e-4
-# What a weight of order 1 is rounded to.
+# The rounding of a weight of order 1.
 FLOAT32 = 1.2e-7
 
 slow = pytest.mark.slow
@@ -29,12 +29,12 @@ NORMALIZED = [pytest.param(name, marks=slow) for name in ("ResNet50", "ResNet101
 SIZES = {"InceptionV3": 107}
 # In standard deviations.
 OFFSETS = {"ResNet50": 1.0, "ResNet101": 1.0, "ResNet152": 1.5, "InceptionV3": 2.0}
-# Moves logits by as much as they are.
+# Changes logits by about their own size.
 LEARNING_RATE = 1e-3
 
 
 def pair(name, keras_peer, published_file, for_training=False):
-    """Builds our network of a file, and keras.applications', with logits of order 1 for images of order 1."""
+    """Our builder, our network of a file, and keras.applications' network, with logits of order 1."""
     size = SIZES.get(name, 64)
     arguments = {"input_shape": (size, size, 3), "classes": 7, "classifier_activation": None}
     peer = keras_peer(name, offset=OFFSETS[name] if for_training else 0.0, **arguments)

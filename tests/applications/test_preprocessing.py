@@ -68,7 +68,7 @@ def test_inside_a_model():
         np.testing.assert_allclose(model(x), preprocess_input(name, x), atol=1e-5)
 
 
-def test_the_registry_knows_only_what_there_is():
+def test_the_registry_has_known_modes_only():
     assert {entry.preprocessing for entry in REGISTRY.values()} <= set(MODES)
 
 
@@ -81,8 +81,8 @@ def test_every_family_has_both(module):
         own = alexnet.preprocess_input_v2 if name == "alexnetv2" else family.preprocess_input
         np.testing.assert_array_equal(own(pixels()), preprocess_input(name, pixels()))
     labels = [str(number) for number in range(classes)]
-    [[guess]] = family.decode_predictions(np.eye(1, classes), top=1, class_names=labels)
-    assert guess == ("0", "0", 1.0)
+    [[prediction]] = family.decode_predictions(np.eye(1, classes), top=1, class_names=labels)
+    assert prediction == ("0", "0", 1.0)
 
 
 def test_cifar_names():
@@ -95,9 +95,9 @@ def test_cifar_names():
     assert len(decode_predictions("plain20", scores, top=50)[0]) == 10
 
 
-def test_own_names():
-    [[guess]] = decode_predictions("vgg16", np.array([[0.2, 0.8]]), top=1, class_names=["Katze", "Hündin"])
-    assert guess == ("1", "Hündin", 0.8)
+def test_other_class_names():
+    [[prediction]] = decode_predictions("vgg16", np.array([[0.2, 0.8]]), top=1, class_names=["Katze", "Hündin"])
+    assert prediction == ("1", "Hündin", 0.8)
 
 
 def test_imagenet_names(monkeypatch):
@@ -110,10 +110,10 @@ def test_imagenet_names(monkeypatch):
     assert first == [("n00000999", "name 999", 0.75), ("n00000007", "name 7", 0.25)]
     assert second[0].name == "name 3"
     assert resnet.decode_predictions(tf.constant(predictions), top=2)[0] == first
-    assert [len(guesses) for guesses in applications.decode_predictions("googlenet", predictions)] == [5, 5]
+    assert [len(image) for image in applications.decode_predictions("googlenet", predictions)] == [5, 5]
 
 
-def test_imagenet_names_that_cannot_be_fetched(monkeypatch):
+def test_imagenet_names_that_cannot_be_downloaded(monkeypatch):
     def unreachable(*arguments, **options):
         raise Exception("URL fetch failure")
 
@@ -137,6 +137,6 @@ def test_imagenet_names_that_cannot_be_fetched(monkeypatch):
         (lambda: decode_predictions("resnet20", np.zeros((1, 10)), top=0), ("top", "at least 1", "0")),
     ],
 )
-def test_refused(call, parts):
+def test_rejected_arguments(call, parts):
     with mentioning(InputError, *parts):
         call()

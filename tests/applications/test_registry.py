@@ -1,6 +1,9 @@
-"""What holds for every network of the registry."""
+"""Properties of every network of the registry."""
 
+import ast
 import inspect
+import typing
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -14,7 +17,7 @@ from kerascnn.applications import registry
 from support.messages import mentioning
 from support.networks import DISTINCT, PIXEL_SCALE, as_trained, outline, size_of, slim, small, without_values
 
-# What Keras calls layers that nobody named.
+# The names that Keras gives to layers without a name.
 AUTOMATIC = {
     "conv2d",
     "dense",
@@ -32,7 +35,7 @@ AUTOMATIC = {
     "subsampled_identity",
 }
 
-# Enough for the fast tests.
+# The networks of the fast tests.
 FAST = ("alexnetv2", "resnet20", "googlenet")
 
 
@@ -56,7 +59,7 @@ def test_layers_are_named_by_hand(name):
     assert len(names) == len(set(names))
 
 
-# The deepest has the blocks of ResNet-20, and takes as long as all others.
+# ResNet-1202 has the blocks of ResNet-20, and takes as long as all others.
 @pytest.mark.parametrize("name", cases([name for name in registry.list_models() if name != "resnet1202"]))
 def test_features_of_any_size_and_precision(name):
     maps = without_values(small, name, include_top=False, input_shape=(None, None, 3))
@@ -70,7 +73,7 @@ def test_features_of_any_size_and_precision(name):
 
 
 def kinds(name):
-    """What the layers of a network do, apart from their width."""
+    """The operations of a network's layers, apart from their width."""
     settings = ("kernel_size", "pool_size", "strides", "padding", "groups", "activation", "use_bias", "size", "axis")
     found = set()
     for layer in outline(name).layers:
@@ -81,7 +84,7 @@ def kinds(name):
 
 @pytest.mark.slow
 def test_every_kind_of_layer_is_in_a_distinct_network():
-    """So what is checked below on these holds for the layers of all."""
+    """So the checks below on these networks cover the layers of all."""
     checked = set().union(*map(kinds, DISTINCT))
     for name in registry.list_models():
         assert kinds(name) <= checked, name
@@ -110,7 +113,7 @@ def test_file_round_trip_is_exact(network, tmp_path):
         np.testing.assert_array_equal(first, second)
 
 
-# The deepest is in test_resnet1202.py.
+# ResNet-1202 is in test_resnet1202.py.
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in registry.list_models() if name not in (*DISTINCT, "resnet1202")])
 def test_file_round_trip_of_weights(name, tmp_path):
@@ -125,7 +128,7 @@ def test_a_training_step_reaches_every_weight_and_lowers_the_loss(network):
     gradients = tape.gradient(loss, [weight.value for weight in model.trainable_weights])
     pairs = list(zip(model.trainable_weights, gradients, strict=True))
     assert [weight.path for weight, gradient in pairs if gradient is None or not np.any(gradient)] == []
-    # Along the gradient, as far as would lower a straight line by one percent.
+    # A step along the gradient that lowers a linear function by one percent.
     step = 0.01 * loss / sum(tf.reduce_sum(gradient**2) for gradient in gradients)
     for weight, gradient in pairs:
         weight.assign_sub(step * gradient)
@@ -156,7 +159,7 @@ def test_values_in_bfloat16(name):
 
 
 class Lesson(NamedTuple):
-    """How a tiny batch is overfitted, in so many steps at most."""
+    """How a tiny batch is overfitted, with a maximal number of steps."""
 
     learning_rate: float = 1e-3
     steps: int = 30
@@ -164,20 +167,20 @@ class Lesson(NamedTuple):
     slim: bool = False
 
 
-class UntilLearnt(keras.callbacks.Callback):
-    """Ends at half the loss of the start and of chance; three are averaged, because dropout makes single ones jump."""
+class UntilLearned(keras.callbacks.Callback):
+    """Stops at half of the initial and of the chance loss; the last three losses are averaged, because of dropout."""
 
     def __init__(self, chance):
         super().__init__()
         self.chance, self.losses = chance, []
 
     @property
-    def learnt(self):
+    def learned(self):
         return len(self.losses) > 3 and np.mean(self.losses[-3:]) < 0.5 * min(self.losses[0], self.chance)
 
     def on_epoch_end(self, epoch, logs=None):
         self.losses.append(logs["loss"])
-        self.model.stop_training = self.learnt
+        self.model.stop_training = self.learned
 
 
 @pytest.mark.parametrize(
@@ -194,13 +197,13 @@ def test_a_tiny_batch_is_overfitted(name, lesson):
     keras.utils.set_random_seed(0)
     model = without_values(small, name, **as_trained(name)) if lesson.slim else small(name, **as_trained(name))
     model = slim(model) if lesson.slim else model
-    # Each image has a colour: averaged over an image, noise alone is always the same.
-    colours = 2 * np.random.default_rng(1).normal(size=(6, 1, 1, 3)).astype("float32")
-    x, y = PIXEL_SCALE.get(name, 1.0) * (images(model, 6) + colours), one_hot(model, 6)
+    # Each image has a color: averaged over an image, noise alone is always the same.
+    colors = 2 * np.random.default_rng(1).normal(size=(6, 1, 1, 3)).astype("float32")
+    x, y = PIXEL_SCALE.get(name, 1.0) * (images(model, 6) + colors), one_hot(model, 6)
     model.compile(keras.optimizers.Adam(lesson.learning_rate), "categorical_crossentropy", jit_compile=False)
-    seen = UntilLearnt(chance=np.log(3) * len(tf.nest.flatten(y)))
+    seen = UntilLearned(chance=np.log(3) * len(tf.nest.flatten(y)))
     model.fit(x, y, batch_size=6, epochs=lesson.steps, verbose=0, callbacks=[seen])
-    assert seen.learnt, seen.losses
+    assert seen.learned, seen.losses
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -213,7 +216,7 @@ def test_mixed_precision_ends_in_float32(name, policy):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_a_dtype_is_refused_in_a_sentence():
+def test_a_wrong_dtype_is_an_input_error():
     with mentioning(InputError, "mixed_bfloat16", "mixed_int3"):
         small("resnet20", dtype="mixed_int3")
 
@@ -225,7 +228,29 @@ def test_signatures_are_those_of_keras_applications():
         assert list(parameters)[:8] == [*theirs[:7], "name"]
         assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in list(parameters.values())[8:])
         assert parameters["classes"].default == registry.info(name).classes
-        assert "{" not in registry.builder(name).__doc__
+        assert all(parameter.annotation is not parameter.empty for parameter in parameters.values())
+
+
+@pytest.mark.parametrize("name", [*registry.list_models(), *registry.PUBLISHED_VARIANTS])
+def test_builders_are_plain_documented_functions(name):
+    builder = registry.builder(name)
+    assert inspect.isfunction(builder) and builder.__name__ == builder.__qualname__ == registry.info(name).builder
+    assert builder.__module__ == f"kerascnn.applications.{registry.info(name).module}"
+    hints = typing.get_type_hints(builder)
+    assert hints["return"] is keras.Model and hints["pooling"] == typing.Literal["avg", "max"] | None
+    assert ">>> model = kerascnn.applications." + builder.__name__ in builder.__doc__
+    with pytest.raises(TypeError, match="unexpected keyword argument 'no_such_option'"):
+        builder(no_such_option=True)
+
+
+def test_the_package_lists_every_name():
+    """The stub, which editors read, and `dir`, which a console completes from."""
+    stub = Path(kerascnn.applications.__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    named = {alias.asname for node in ast.parse(stub).body for alias in node.names}
+    builders = {registry.info(name).builder for name in (*registry.list_models(), *registry.PUBLISHED_VARIANTS)}
+    assert builders < named == set(dir(kerascnn.applications)) == set(kerascnn.applications.__all__)
+    for name in named:
+        assert getattr(kerascnn.applications, name) is not None
 
 
 @pytest.mark.parametrize(
@@ -239,7 +264,7 @@ def test_signatures_are_those_of_keras_applications():
         ({"input_shape": (3, 3, 3)}, ("4 x 4", "3 x 3")),
     ],
 )
-def test_refused_in_a_sentence(arguments, parts):
+def test_wrong_arguments_are_input_errors(arguments, parts):
     with mentioning(InputError, *parts):
         kerascnn.applications.create("resnet20", **arguments)
 
@@ -253,3 +278,11 @@ def test_names():
         assert getattr(kerascnn.applications, entry.builder) is registry.builder(name)
     with pytest.raises(AttributeError):
         _ = kerascnn.applications.LeNet
+
+
+def test_torchvisions_googlenet_is_found_but_is_not_a_papers_network():
+    entry = registry.info("GoogLeNet_Torchvision")
+    assert registry.canonical("googlenet-torchvision") == "googlenettorchvision" not in registry.list_models()
+    assert entry.preprocessing == "symmetric" and entry.aux_heads
+    [error] = entry.errors
+    assert error == registry.info("googlenet").errors[-1] and error.source == registry.TORCHVISION

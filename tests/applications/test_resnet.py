@@ -67,6 +67,6 @@ def test_where_a_bottleneck_has_its_stride():
         ({"input_shape": (31, 40, 3)}, ("32 x 32", "31 x 40")),
     ],
 )
-def test_refused(arguments, parts):
+def test_rejected_arguments(arguments, parts):
     with mentioning(InputError, *parts):
         ResNet50(**arguments)

@@ -30,7 +30,7 @@ def test_the_last_map_of_every_resolution(name):
     assert {level: tensor._keras_history.operation.name for level, tensor in pyramid.output.items()} == MAPS[name]
 
 
-def test_a_stride_in_the_second_convolution_cuts_no_block():
+def test_a_stride_in_the_second_convolution_splits_no_block():
     model = without_values(create, "resnet50", stride_in="3x3", include_top=False, input_shape=(None, None, 3))
     pyramid = features(model)
     names = [tensor._keras_history.operation.name for tensor in pyramid.output.values()]
@@ -46,7 +46,7 @@ def test_maps_of_images():
     np.testing.assert_array_equal(maps["C2"], model(images))
 
 
-def test_levels_that_are_not_there():
+def test_unknown_levels():
     with mentioning(InputError, "resnet20", "'C3'", "C0, C1, C2"):
         features(without_values(create, "resnet20"))
 
@@ -64,7 +64,7 @@ HEAD_LAYERS = ("conv", "fc1", "fc2")
         ("resnet20", "C0 C1 C2 head", ["fc"]),
     ],
 )
-def test_every_layer_is_of_one_stage(name, named, heads):
+def test_every_layer_belongs_to_one_stage(name, named, heads):
     model = without_values(create, name, **({"aux_heads": True} if name == "googlenet" else {}))
     found = stages(model)
     assert " ".join(stage.name for stage in found) == named

@@ -12,7 +12,16 @@ import pytest
 
 import kerascnn.applications
 from kerascnn import InputError
-from kerascnn.applications import VGG11, AlexNetV2, GoogLeNet, InceptionV3, ResNet18, ResNet50, info
+from kerascnn.applications import (
+    VGG11,
+    AlexNetV2,
+    GoogLeNet,
+    GoogLeNetTorchvision,
+    InceptionV3,
+    ResNet18,
+    ResNet50,
+    info,
+)
 from kerascnn.applications.weights.torch_layouts import from_torch, tensor_shapes, to_torch
 from support.messages import mentioning
 from support.networks import slim, without_values
@@ -139,10 +148,10 @@ def test_what_does_not_fit_is_named(change, parts, alexnet):
 
 def test_without_top_and_without_heads():
     size = {"input_shape": (65, 65, 3)}
-    training = slim(without_values(GoogLeNet, variant="torchvision", aux_heads=True, classes=CLASSES, **size))
+    training = slim(without_values(GoogLeNetTorchvision, aux_heads=True, classes=CLASSES, **size))
     tensors = to_torch("GoogLeNet", training.layers)
     for arguments in ({"classes": CLASSES}, {"include_top": False}):
-        layers = without_values(lambda: slim(GoogLeNet(variant="torchvision", **size, **arguments))).layers  # noqa: B023
+        layers = without_values(lambda: slim(GoogLeNetTorchvision(**size, **arguments))).layers  # noqa: B023
         stored = from_torch("GoogLeNet", tensors, layers)
         assert set(stored) == {layer.name for layer in layers if layer.weights}
     without = {name: tensor for name, tensor in tensors.items() if not name.startswith("aux2.")}
@@ -156,8 +165,8 @@ def test_without_top_and_without_heads():
         (ResNet50, {}, ("shortcut='B'", "stride_in='3x3'")),
         (ResNet18, {"shortcut": "A"}, ("shortcut='B'",)),
         (ResNet18, {"shortcut": "C"}, ("'conv2_2_shortcut'",)),
-        (GoogLeNet, {}, ("variant='torchvision'",)),
-        (GoogLeNet, {"batch_norm": True}, ("variant='torchvision'",)),
+        (GoogLeNet, {}, ("GoogLeNetTorchvision",)),
+        (GoogLeNet, {"batch_norm": True}, ("GoogLeNetTorchvision",)),
         (InceptionV3, {}, ("variant='torchvision'",)),
         (InceptionV3, {"variant": "torchvision", "stem": "paper"}, ("variant='torchvision'",)),
     ],

@@ -56,8 +56,8 @@ CASES = {
         name: Case(name, {"stride_in": "3x3"}, 64, ("ResNet", blocks, True), kept=name == "resnet50")
         for name, blocks in BOTTLENECKS.items()
     },
-    "googlenet": Case("googlenet", VARIANT, 97, ("GoogLeNet", False), kept=True),
-    "googlenet with heads": Case("googlenet", VARIANT | {"aux_heads": True}, 224, ("GoogLeNet", True), kept=True),
+    "googlenet": Case("googlenettorchvision", {}, 97, ("GoogLeNet", False), kept=True),
+    "googlenet with heads": Case("googlenettorchvision", {"aux_heads": True}, 224, ("GoogLeNet", True), kept=True),
     "inception_v3": Case("inceptionv3", VARIANT, 107, ("Inception3", False)),
     "inception_v3 with head": Case("inceptionv3", VARIANT | {"aux_heads": True}, 299, ("Inception3", True), kept=True),
 }

@@ -6,7 +6,7 @@ import pytest
 
 from kerascnn import InputError
 from kerascnn.applications import registry
-from kerascnn.applications.builder import Network
+from kerascnn.applications.network import Network
 from kerascnn.experiments import EXPERIMENTS, find
 from kerascnn.experiments.experiment import recipe_of
 from kerascnn.training.assembly import build

@@ -1,4 +1,4 @@
-"""JAX compiles every shape of every operation for itself: quickly here, because what is compiled runs once."""
+"""JAX compiles every shape of every operation; here without most optimizations, because each runs once."""
 
 import os
 
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def drawn_by_numpy(monkeypatch):
-    """Has NumPy draw the normal deviates of initial weights, which compiles nothing: most of a network's time here."""
+    """Draws initial weights with NumPy: compiling JAX's random functions takes most of the time of building."""
     import keras
 
     generator = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Networks on Keras' JAX backend with the channels first, which TensorFlow's processor kernels do not have."""
+"""Networks on Keras' JAX backend with the channels first, which TensorFlow's CPU kernels do not support."""
 
 import keras
 import numpy as np

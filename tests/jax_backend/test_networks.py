@@ -18,7 +18,7 @@ from support.networks import size_of
 HEADS = {"classes": 3, "aux_heads": True}
 
 
-# The one that takes longest goes first.
+# The slowest is first.
 @pytest.mark.parametrize("name", sorted(registry.list_models(), key="resnet1202".__ne__))
 def test_every_network_builds_and_runs(name, drawn_by_numpy):
     size = size_of(name)
@@ -26,12 +26,12 @@ def test_every_network_builds_and_runs(name, drawn_by_numpy):
     model = applications.create(name, input_shape=(size, size, 3), **arguments)
     assert isinstance(model, DeepModel) == (name == "resnet1202")
     if name == "resnet1202":
-        # Its untrained blocks double their input six hundred times over; close to the identity they do not.
+        # Its 600 untrained blocks double their input each; close to the identity they do not.
         for layer in model.layers:
             if layer.name.endswith("_2_bn"):
                 layer.gamma.assign(0.05 * layer.gamma)
     images = np.random.default_rng(0).normal(size=(1, size, size, 3)).astype("float32")
-    # One by one, operations are compiled in seconds where the whole of the deepest network takes minutes.
+    # Compiling operations one by one takes seconds; compiling the deepest network as a whole takes minutes.
     outputs = model(images) if name == "resnet1202" else model.predict(images, verbose=0)
     for probabilities in keras.tree.flatten(outputs):
         assert probabilities.shape == (1, 3)

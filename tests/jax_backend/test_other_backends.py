@@ -1,4 +1,4 @@
-"""Batch normalization on the backends for which TensorFlow's fused kernel is nothing."""
+"""Batch normalization on the backends without TensorFlow's fused kernel."""
 
 import importlib.util
 import os

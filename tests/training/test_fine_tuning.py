@@ -197,12 +197,13 @@ def test_mistakes_are_reported_before_anything_runs(arguments, parts, command):
     [
         ("resnet50", "torchvision", {"shortcut": "B", "stride_in": "3x3"}, 0.485 * 255, 0.229 * 255),
         ("resnet50", "imagenet", {"shortcut": "B", "stride_in": "1x1"}, 123.68, 1),
-        ("googlenet", "imagenet", {"module": "inception", "variant": "torchvision"}, 127.5, 127.5),
+        ("googlenet", "imagenet", {}, 127.5, 127.5),
         ("inceptionv3", "keras", {"stem": "released", "variant": "released"}, 127.5, 127.5),
     ],
 )
 def test_public_weights_say_how_their_network_is_built_and_fed(model, weights, arguments, first_mean, first_std):
     recipe = resolved_by_weights(begin_with(Recipe.load("finetune"), weights, model))
+    assert recipe.model == {"googlenet": "googlenettorchvision"}.get(model, model)
     assert recipe.model_arguments == arguments
     assert recipe.pixels.mean[0] == pytest.approx(first_mean)
     assert recipe.pixels.std[0] == pytest.approx(first_std)

@@ -123,8 +123,7 @@ def resolved_by_weights(recipe: Recipe) -> Recipe:
     check_origin(recipe)
     if not recipe.fine_tuning.weights:
         return recipe
-    implied = {name: value for name, value in _source(recipe).arguments.items() if name != HEADS}
-    recipe = replace(recipe, model_arguments={**implied, **recipe.model_arguments})
+    recipe = _with_network_of(_source(recipe), recipe)
     origin = origin_of(recipe)
     if origin and origin.image_size:
         recipe = recipe.with_values(image_size=recipe.image_size or origin.image_size)
@@ -145,6 +144,16 @@ def resolved_by_weights(recipe: Recipe) -> Recipe:
         means = [float(value) for value in means]
         pixels = replace(recipe.pixels, mean=means, std=origin.std, crop_fraction=origin.crop_fraction)
     return replace(recipe, pixels=pixels)
+
+
+def _with_network_of(source: WeightSource, recipe: Recipe) -> Recipe:
+    """The recipe with the network of the weights: the builder's arguments that they need, or another builder."""
+    if source.builder != registry.info(recipe.model).builder:
+        # Arguments that do not agree with it are errors of `source_of`.
+        arguments = {name: value for name, value in recipe.model_arguments.items() if name == HEADS}
+        return replace(recipe, model=registry.canonical(source.builder), model_arguments=arguments)
+    implied = {name: value for name, value in source.arguments.items() if name != HEADS}
+    return replace(recipe, model_arguments={**implied, **recipe.model_arguments})
 
 
 def mean_image(recipe: Recipe) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import keras_tuner
 
-from kerascnn.applications.builder import under_policy
+from kerascnn.applications.network import dtype_policy_scope
 from kerascnn.data.dataset import DataSet
 from kerascnn.training.assembly import assemble, callbacks_for, compile_for
 from kerascnn.training.batches import batches_for, steps_per_epoch
@@ -61,7 +61,7 @@ class HyperModel(keras_tuner.HyperModel):
         hp.merge(self.space.hyperparameters())
         recipe = resolved(self.recipe_of(hp), self.data)
         keras.utils.set_random_seed(recipe.seed)
-        with under_policy(recipe.precision):
+        with dtype_policy_scope(recipe.precision):
             model = assemble(recipe, self.data)
         compile_for(model, recipe, steps_per_epoch(recipe, self.data), metrics=self.metrics)
         return model

@@ -150,7 +150,7 @@ class Space:
         for one in self.parameters:
             if not one.applies(options):
                 continue
-            value = _value_in(recipe, one.field)
+            value = value_in(recipe, one.field)
             if not one.domain.contains(value):
                 return None
             options[one.field] = value
@@ -217,7 +217,7 @@ def _arguments_of(model: str) -> list[str]:
     return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.name != "dtype"]
 
 
-def _value_in(recipe: Recipe, field: str) -> Any:
+def value_in(recipe: Recipe, field: str) -> Any:
     """A recipe's value of a field; the builder's default for an argument that the recipe does not set."""
     group, _, rest = field.rpartition(".")
     if group != MODEL:
@@ -225,4 +225,7 @@ def _value_in(recipe: Recipe, field: str) -> Any:
     if rest in recipe.model_arguments:
         return recipe.model_arguments[rest]
     argument = inspect.signature(registry.builder(recipe.model)).parameters.get(rest)
-    return argument.default if argument else None
+    if argument is None:
+        return None
+    # Options that public weights may set are None there.
+    return registry.PAPER_OPTIONS.get(rest) if argument.default is None else argument.default

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -21,6 +21,7 @@ from kerascnn.applications.weights import load as weight_files
 from kerascnn.applications.weights.keras_files import write_keras
 from kerascnn.applications.weights.keras_layouts import AUXILIARY, Stored
 from kerascnn.applications.weights.tensor_files import is_tensor_file, read_tensors, write_safetensors
+from kerascnn.applications.weights.variants import ArchitectureVariant
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_path
 from kerascnn.files.disk_space import format_os_error
@@ -43,14 +44,14 @@ class NetworkFacts(NamedTuple):
         classes: None where it has no top.
         channels: of the images.
         heads, batch_norm: whether auxiliary heads, and batch normalizations, are in it.
-        form: the arguments with which its publisher's network is built here; None of files of this package.
+        form: its publisher's network as it is built here; None of files of this package.
     """
 
     classes: int | None
     channels: int
     heads: bool
     batch_norm: bool
-    form: Mapping[str, Any] | None
+    form: ArchitectureVariant | None
 
 
 def layout_of(path: Path, asked: str | None = None) -> str:
@@ -107,7 +108,9 @@ def network_with(name: str, path: Path, *, target: str, image_size: int | None =
 
 def _built(entry: registry.NetworkInfo, facts: NetworkFacts, target: str, image_size: int | None) -> keras.Model:
     """The network that a file's facts tell, with weights of its own."""
-    arguments = dict(_form(entry.builder, target) if facts.form is None else facts.form)
+    form = _form(entry.builder, target) if facts.form is None else facts.form
+    entry = registry.info(form.builder or entry.builder)
+    arguments = dict(form.arguments)
     if entry.aux_heads:
         arguments["aux_heads"] = facts.heads
     if entry.module in ("vgg", "googlenet"):
@@ -158,10 +161,10 @@ def write(network: str, model: keras.Model, path: Path, layout: str) -> int:
     return model.count_params()
 
 
-def _form(network: str, layout: str) -> Mapping[str, Any]:
-    """The arguments with which a network is the one that a layout's owner has; none where it has none."""
+def _form(network: str, layout: str) -> ArchitectureVariant:
+    """The form of a network that a layout's owner has."""
     known = {"torchvision": torch_layouts.LAYOUTS, "keras": keras_layouts.LAYOUTS}.get(layout, {})
-    return known[network].form.arguments if network in known else {}
+    return known[network].form if network in known else ArchitectureVariant()
 
 
 def _of_tensors(network: str, tensors: Mapping[str, np.ndarray]) -> NetworkFacts:
@@ -176,7 +179,7 @@ def _of_tensors(network: str, tensors: Mapping[str, np.ndarray]) -> NetworkFacts
         channels=tensors[first].shape[1],
         heads=any(name.startswith(layout.auxiliary) for name in tensors),
         batch_norm=batch_norm,
-        form=layout.form.arguments,
+        form=layout.form,
     )
 
 

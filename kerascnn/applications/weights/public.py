@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from kerascnn.applications import registry
 from kerascnn.errors import InputError
 from kerascnn.files.checksums import Checksum
 
@@ -54,6 +53,7 @@ class PublicWeights:
         source: who publishes the accuracies.
         include_top: whether the classifier is in the file.
         arguments: of the builder, with which it makes the network that the file is of.
+        builder: makes that network where it is not the builder's; it takes none of the arguments.
     """
 
     name: str
@@ -68,6 +68,7 @@ class PublicWeights:
     source: str
     include_top: bool
     arguments: Mapping[str, Any]
+    builder: str | None = None
 
     @property
     def file(self) -> str:
@@ -116,6 +117,7 @@ def _torchvision(
     top5: float,
     preprocessing: str = "torch",
     input_size: int = 224,
+    builder: str | None = None,
     **arguments: Any,
 ) -> PublicWeights:
     return PublicWeights(
@@ -131,6 +133,7 @@ def _torchvision(
         TORCHVISION_ACCURACIES,
         include_top=True,
         arguments=MappingProxyType(arguments),
+        builder=builder,
     )
 
 
@@ -140,7 +143,7 @@ BOTTLENECKS_2015 = RESNET | {"stride_in": "1x1"}
 BOTTLENECKS_V1_5 = RESNET | {"stride_in": "3x3"}
 RELEASED = {"stem": "released", "variant": "released", "aux_heads": False}
 # Both are networks that Google trained; torchvision scales its pixels once more, inside the network, to [-1, 1].
-THEIR_GOOGLENET = {"module": "inception", "variant": "torchvision"}
+THEIR_GOOGLENET = {"builder": "GoogLeNetTorchvision", "batch_norm": True, "module": "inception"}
 THEIR_INCEPTION = {"stem": "released", "variant": "torchvision"}
 
 # For each network in the order in which "imagenet" takes them.
@@ -186,24 +189,9 @@ WEIGHTS: tuple[PublicWeights, ...] = (
 # fmt: on
 
 
-def list_weights(name: str) -> list[PublicWeights]:
-    """The files of weights that are public for a network, those first that `weights="imagenet"` prefers.
-
-    Args:
-        name: one of `list_models()`.
-
-    Returns:
-        None where there are none.
-
-    Raises:
-        InputError: there is no such network.
-
-    Example:
-        >>> [(file.name, file.top1) for file in list_weights("resnet50") if file.include_top]
-        [('keras', 74.9), ('torchvision', 76.13)]
-    """
-    network = registry.info(name).builder
-    return [file for file in WEIGHTS if file.network == network]
+def weights_of(network: str) -> list[PublicWeights]:
+    """The public files of weights of a builder's name, those first that `weights="imagenet"` prefers."""
+    return [file for file in WEIGHTS if network in (file.network, file.builder)]
 
 
 def chosen(network: str, name: str, given: Mapping[str, Any], include_top: bool = True) -> PublicWeights:
@@ -222,7 +210,7 @@ def chosen(network: str, name: str, given: Mapping[str, Any], include_top: bool 
         >>> chosen("VGG16", "imagenet", {"batch_norm": True}).file
         'vgg16_bn-6c64b313.pth'
     """
-    public = list_weights(network)
+    public = weights_of(network)
     if not public:
         having = dict.fromkeys(file.network for file in WEIGHTS)
         raise InputError(f"{network} has no public weights, as {_listed(list(having))} have; train it, or give a file.")
@@ -231,7 +219,7 @@ def chosen(network: str, name: str, given: Mapping[str, Any], include_top: bool 
         raise InputError(f"{network} has no public weights '{name}'; it has '{public[0].name}', also as '{ANY}'.")
     fitting = [file for file in named if file.fits(given)]
     if not fitting:
-        stated = {key: value for key, value in given.items() if any(key in file.arguments for file in named)}
+        stated = {key: value for key, value in given.items() if any(not file.fits({key: value}) for file in named)}
         forms = list(dict.fromkeys(_stated({key: file.arguments[key] for key in stated}) for file in named))
         raise InputError(
             f"{network} has no public weights '{name}' for {_stated(stated)}, only for {' or for '.join(forms)}."
@@ -242,24 +230,7 @@ def chosen(network: str, name: str, given: Mapping[str, Any], include_top: bool 
 
 def published_as(network: str, file: str) -> PublicWeights | None:
     """The public weights of a network whose file has this name, and None where it is not one of them."""
-    return next((public for public in WEIGHTS if (public.network, public.file) == (network, file)), None)
-
-
-def in_words(network: str) -> str:
-    """What there is for a network, in a sentence."""
-    public = [file for file in list_weights(network) if file.include_top]
-    if not public:
-        return "There are no public weights of this network."
-    forms = [f"{_whose(file)} ({file.top1:g} % top-1{_with(file)})" for file in public]
-    return f'Public are {_listed(forms)}; "imagenet" is the first of them that fits the other arguments.'
-
-
-def _whose(file: PublicWeights) -> str:
-    return {KERAS: "keras.applications'", TORCHVISION: "torchvision's"}[file.name]
-
-
-def _with(file: PublicWeights) -> str:
-    return f", with {_stated(file.arguments)}" if file.arguments else ""
+    return next((public for public in weights_of(network) if public.file == file), None)
 
 
 def _stated(arguments: Mapping[str, Any]) -> str:

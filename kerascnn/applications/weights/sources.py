@@ -41,10 +41,17 @@ class WeightSource:
 
         Somebody's own in torchvision's layout are of the network that all of torchvision's are of.
         """
+        if any(file.builder for file in self._files()):
+            return {}
         if self.public:
             return self.public.arguments
         stated = [file.arguments.items() for file in self._alike()]
         return dict(functools.reduce(lambda agreed, items: agreed & items, stated)) if stated else {}
+
+    @property
+    def builder(self) -> str:
+        """The name of the builder that makes the network which the weights are of, as far as that is known."""
+        return next((file.builder for file in self._files() if file.builder), self.network)
 
     @property
     def preprocessing(self) -> str:
@@ -57,11 +64,14 @@ class WeightSource:
                 return public.preprocessing
         return registry.info(self.network).preprocessing
 
+    def _files(self) -> list[PublicWeights]:
+        return [self.public] if self.public else self._alike()
+
     def _alike(self) -> list[PublicWeights]:
         """The public weights of the network in the same kind of file, where that is torchvision's."""
         if not is_tensor_file(self.place):
             return []
-        return [file for file in public_weights.list_weights(self.network) if file.name == public_weights.TORCHVISION]
+        return [file for file in public_weights.weights_of(self.network) if file.name == public_weights.TORCHVISION]
 
     def file(self) -> Path:
         """The weights' file on this machine, fetched into Keras' folder of such files where it is not there.

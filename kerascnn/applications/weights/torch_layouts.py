@@ -63,6 +63,15 @@ BOTTLENECKS = RESNET._replace(
     )
 )
 
+GOOGLENET = TorchLayout(
+    torchvision_names.GOOGLENET,
+    auxiliary=("aux1.", "aux2."),
+    flattened={"aux_4a_fc1": 128, "aux_4d_fc1": 128},
+    form=ArchitectureVariant(
+        marks=(VariantCheck("inception_3a_5x5", "kernel_size", (3, 3)),), builder="GoogLeNetTorchvision"
+    ),
+)
+
 LAYOUTS = {
     "AlexNetV2": TorchLayout(torchvision_names.ALEXNET, top="classifier.", flattened={"fc6": 256}),
     **{
@@ -72,14 +81,7 @@ LAYOUTS = {
         for network, stages in torchvision_names.VGG_STAGES.items()
         for suffix in ("", "_BN")
     },
-    "GoogLeNet": TorchLayout(
-        torchvision_names.GOOGLENET,
-        auxiliary=("aux1.", "aux2."),
-        flattened={"aux_4a_fc1": 128, "aux_4d_fc1": 128},
-        form=ArchitectureVariant(
-            {"variant": "torchvision"}, (VariantCheck("inception_3a_5x5", "kernel_size", (3, 3)),)
-        ),
-    ),
+    **dict.fromkeys(("GoogLeNet", "GoogLeNetTorchvision"), GOOGLENET),
     "InceptionV3": TorchLayout(
         torchvision_names.INCEPTION_V3,
         auxiliary=("AuxLogits.",),

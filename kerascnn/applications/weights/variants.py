@@ -30,10 +30,12 @@ class ArchitectureVariant(NamedTuple):
     Attributes:
         arguments: with which it makes this one.
         marks: what only this one has.
+        builder: the name of the builder that makes this one; None for the network's own.
     """
 
     arguments: Mapping[str, Any] = MappingProxyType({})
     marks: tuple[VariantCheck, ...] = ()
+    builder: str | None = None
 
     def check(self, whose: str, network: str, layers: Sequence[keras.layers.Layer]) -> None:
         """Looks whether a network is of this form.
@@ -50,4 +52,5 @@ class ArchitectureVariant(NamedTuple):
         for mark in self.marks:
             if getattr(by_name.get(mark.layer), mark.attribute, None) != mark.value:
                 arguments = " and ".join(f"{name}={value!r}" for name, value in self.arguments.items())
-                raise InputError(f"{whose} {network} is the one that is built with {arguments}.")
+                form = f"`{self.builder}`" if self.builder else f"the one that is built with {arguments}"
+                raise InputError(f"{whose} {network} is {form}.")

@@ -10,7 +10,7 @@ from kerascnn.applications import registry
 from kerascnn.errors import InputError
 from kerascnn.training import Recipe
 from kerascnn.training.search.domains import SearchChoice, SearchRange, parse_domain
-from kerascnn.training.search.space import Space
+from kerascnn.training.search.space import Space, value_in
 from support.messages import mentioning
 
 RESNET = Recipe.for_model("resnet20")
@@ -131,6 +131,16 @@ def test_the_default_space_of_every_network_contains_its_default_recipe(model):
     assert space.values(recipe) or recipe.optimizer.learning_rate_per is None
     found = {one.field: one.domain for one in space.parameters}
     assert found["optimizer.learning_rate"].contains(recipe.optimizer.learning_rate)
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "paper"),
+    [("resnet50", "stride_in", "1x1"), ("vgg11", "batch_norm", False), ("inceptionv3", "variant", "released")],
+)
+def test_options_that_weights_may_set_have_the_papers_values(model, field, paper):
+    recipe = Recipe.for_model(model)
+    assert value_in(recipe, f"model.{field}") == paper
+    assert value_in(recipe.with_values(model_arguments={field: "other"}), f"model.{field}") == "other"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,214 @@
+"""The arguments that every network shares with keras.applications, and the input, top and weights made from them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import keras
+
+from kerascnn.applications import registry
+from kerascnn.applications.deep import functional
+from kerascnn.applications.weights import load as weight_files
+from kerascnn.applications.weights.sources import source_of
+from kerascnn.errors import InputError
+from kerascnn.layers import channels_first
+
+Pooling = Literal["avg", "max"]
+Outputs = keras.KerasTensor | dict[str, keras.KerasTensor]
+
+
+class CommonArguments(NamedTuple):
+    """The arguments that every network takes: those of keras.applications in their order, then `dtype`.
+
+    Attributes:
+        include_top: whether the network ends in its classifier.
+        weights: None for random weights; "imagenet", "keras" or "torchvision" for public weights, which are downloaded
+            once (`kerascnn.applications.list_weights` lists them) and set the options that they need; or the URL or
+            path of a file: `.weights.h5` or `.keras` of this network, an HDF5 file of keras.applications, or
+            `.safetensors`, `.pth` or `.pt` with torchvision's tensors. "imagenet" is the first public file that fits
+            the other arguments.
+        input_tensor: a Keras tensor of images to build on; `input_shape` is then ignored.
+        input_shape: (height, width, channels), or the channels first where that is Keras' image data format. None for
+            the paper's size and three channels. A size may be None where nothing is flattened.
+        pooling: without the top, None (feature maps), "avg" or "max".
+        classes: the number of classes.
+        classifier_activation: the activation of each classifier; None gives logits.
+        name: the model's name.
+        dtype: a dtype or a precision policy such as "mixed_bfloat16"; None for Keras' global policy.
+    """
+
+    include_top: bool
+    weights: str | Path | None
+    input_tensor: keras.KerasTensor | None
+    input_shape: tuple[int | None, ...] | None
+    pooling: Pooling | None
+    classes: int
+    classifier_activation: str | None
+    name: str
+    dtype: str | keras.DTypePolicy | None
+
+
+class Network:
+    """A network that is being built.
+
+    Args:
+        builder: the name of its public function, such as "ResNet50".
+        common: the common arguments.
+        options: the arguments that weights may set; None where the caller states none.
+
+    Attributes:
+        weights: the `WeightSource`; None for random weights.
+
+    Raises:
+        InputError: the weights do not exist, cannot be read or need other options; an unknown pooling; no classes.
+    """
+
+    def __init__(self, builder: str, common: CommonArguments, **options: Any) -> None:
+        self.builder, self.common = builder, common
+        self.include_top = common.include_top
+        self._stated = {name: value for name, value in options.items() if value is not None}
+        self.weights = None
+        if common.weights is not None:
+            self.weights = source_of(
+                builder,
+                common.weights,
+                given=self._stated,
+                include_top=common.include_top,
+                classes=common.classes,
+            )
+            weight_files.check(builder, self.weights)
+        check_option(builder, "pooling", common.pooling, (None, *get_args(Pooling)))
+        if common.classes < 1:
+            raise InputError(f"{builder} needs at least 1 class, not classes={common.classes}.")
+
+    def option(self, name: str, allowed: Collection[Any]) -> Any:
+        """The value of an option: the stated one, or what the weights need, or the paper's.
+
+        Raises:
+            InputError: it is not one of `allowed`.
+        """
+        implied = self.weights.arguments if self.weights else {}
+        value = {**registry.PAPER_OPTIONS, **implied, **self._stated}[name]
+        check_option(self.builder, name, value, allowed)
+        return value
+
+    def images(self, *, min_size: int, fixed_size: bool = False) -> keras.KerasTensor:
+        """The input tensor of the network.
+
+        Args:
+            min_size: the smallest height and width in pixels.
+            fixed_size: whether a size of None is an error, because a dense layer follows a flattening.
+
+        Raises:
+            InputError: the shape is not one of images, or too small.
+        """
+        tensor = self.common.input_tensor
+        if tensor is None:
+            tensor = keras.Input(self._input_shape(), name="pixels")
+        shape = tuple(tensor.shape[1:])
+        if len(shape) != 3:
+            raise InputError(f"{self.builder} takes images of three dimensions, not {shape}.")
+        sizes = shape[1:] if channels_first() else shape[:2]
+        if fixed_size and None in sizes:
+            raise InputError(f"{self.builder} needs a height and width that are known, not {sizes}.")
+        if any(size is not None and size < min_size for size in sizes):
+            raise InputError(
+                f"{self.builder} needs images of at least {min_size} x {min_size} pixels, not {sizes[0]} x {sizes[1]}."
+            )
+        self._input = tensor
+        return tensor
+
+    def _input_shape(self) -> tuple[int | None, ...]:
+        if self.common.input_shape is None:
+            size = registry.info(self.builder).input_size
+            return (3, size, size) if channels_first() else (size, size, 3)
+        if len(self.common.input_shape) != 3:
+            raise InputError(f"{self.builder} takes an input_shape of three numbers, not {self.common.input_shape}.")
+        return tuple(self.common.input_shape)
+
+    def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """The output of a network without its top: feature maps, or their average or maximum."""
+        if self.common.pooling == "avg":
+            return keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+        if self.common.pooling == "max":
+            return keras.layers.GlobalMaxPooling2D(name="max_pool")(x)
+        return x
+
+    def head(
+        self, x: keras.KerasTensor, initializer: Any, *, dropout: float = 0.0, predictions: str = "predictions"
+    ) -> keras.KerasTensor:
+        """Global average pool, dropout and classifier; the features where the network has no top."""
+        if not self.include_top:
+            return self.features(x)
+        x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+        if dropout:
+            x = keras.layers.Dropout(dropout, name="dropout")(x)
+        return self.classifier(x, initializer, predictions=predictions)
+
+    def classifier(
+        self, x: keras.KerasTensor, initializer: Any, *, logits: str = "fc", predictions: str = "predictions"
+    ) -> keras.KerasTensor:
+        """A dense layer named `logits` and its activation, in float32 under every precision policy."""
+        x = keras.layers.Dense(self.common.classes, kernel_initializer=initializer, name=logits)(x)
+        return keras.layers.Activation(self.common.classifier_activation, dtype="float32", name=predictions)(x)
+
+    def model(self, outputs: Outputs) -> keras.Model:
+        """The model from its inputs to `outputs`, with its weights; `preprocessing_mode` is how they scale pixels."""
+        inputs = keras.utils.get_source_inputs(self._input)
+        inputs = inputs[0] if len(inputs) == 1 else inputs
+        model = functional(inputs, outputs, name=self.common.name)
+        if self.weights is not None:
+            before = functional(inputs, self._input, name="before").layers
+            weight_files.load(self.builder, [layer for layer in model.layers if layer not in before], self.weights)
+        model.preprocessing_mode = (self.weights or registry.info(self.builder)).preprocessing
+        return model
+
+
+@contextlib.contextmanager
+def building(builder: str, common: CommonArguments, **options: Any) -> Iterator[Network]:
+    """A new `Network`, whose layers are made inside this context, under its dtype policy.
+
+    Raises:
+        InputError: as `Network` and `dtype_policy_scope`.
+
+    Example:
+        >>> with building("BNInception", common) as network:
+        ...     return network.model(layers(network.images(min_size=32)))
+    """
+    with dtype_policy_scope(common.dtype):
+        yield Network(builder, common, **options)
+
+
+def check_option(builder: str, name: str, value: Any, allowed: Collection[Any]) -> None:
+    """Raises `InputError` where a value is not one of those allowed.
+
+    Example:
+        >>> check_option("ResNet18", "shortcut", "D", ("A", "B", "C"))
+        InputError: ResNet18 takes shortcut='A', 'B' or 'C', not 'D'.
+    """
+    if value not in allowed:
+        *others, last = map(repr, allowed)
+        raise InputError(f"{builder} takes {name}={', '.join(others)} or {last}, not {value!r}.")
+
+
+@contextlib.contextmanager
+def dtype_policy_scope(dtype: str | keras.DTypePolicy | None) -> Iterator[None]:
+    """Layers made inside have this dtype policy; None for the global one.
+
+    Raises:
+        InputError: there is no such policy.
+    """
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy(before if dtype is None else dtype)
+    except ValueError:
+        raise InputError(
+            f"dtype must be a dtype or a precision policy such as 'mixed_bfloat16', not {dtype!r}."
+        ) from None
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -216,7 +216,7 @@ def builder(
 
 def _public(name: str) -> str:
     """Which public weights there are, as the lines of a docstring."""
-    lines = textwrap.wrap(public_weights.in_words(name), 96, break_on_hyphens=False)
+    lines = textwrap.wrap(public_weights.format_public_weights(name), 96, break_on_hyphens=False)
     return "\n        ".join(["", *lines])
 
 

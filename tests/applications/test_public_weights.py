@@ -17,7 +17,7 @@ from kerascnn.applications.preprocessing import MODES
 from kerascnn.applications.weights import load as weight_files
 from kerascnn.applications.weights import public as public_weights
 from kerascnn.applications.weights import tensor_files
-from kerascnn.applications.weights.public import WEIGHTS, chosen
+from kerascnn.applications.weights.public import WEIGHTS, select_weights
 from kerascnn.applications.weights.sources import source_of
 from kerascnn.applications.weights.torch_layouts import to_torch
 from kerascnn.files.checksums import Checksum
@@ -67,7 +67,7 @@ def test_what_torchvision_publishes():
     }
     # The registry has had the errors of most, from another page.
     for network in networks:
-        plain = chosen(network, "torchvision", {})
+        plain = select_weights(network, "torchvision", {})
         [error] = [one for one in registry.info(network).errors if "torchvision" in one.source]
         assert (error.top1, error.top5) == pytest.approx((100 - plain.top1, 100 - plain.top5), abs=1e-9)
 
@@ -92,7 +92,7 @@ def test_every_entry(file):
     assert file.preprocessing in MODES
     assert file.input_size == registry.info(file.network).input_size
     assert 50 < file.top1 < file.top5 < 100
-    assert public_weights.published_as(file.network, file.file) is file
+    assert public_weights.find_by_file_name(file.network, file.file) is file
     assert f"({file.top1:g} % top-1" in " ".join(registry.builder(file.network).__doc__.split())
 
 
@@ -112,7 +112,7 @@ def test_every_entry(file):
     ],
 )
 def test_which_file_a_name_stands_for(network, name, given, include_top, file):
-    assert chosen(network, name, given, include_top).file == file
+    assert select_weights(network, name, given, include_top).file == file
 
 
 @pytest.mark.parametrize(

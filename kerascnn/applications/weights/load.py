@@ -52,7 +52,7 @@ def check(network: str, weights: str | Path | WeightSource) -> None:
         InputError: there is none, or it is no weight file.
     """
     source = _source(network, weights)
-    if is_url(source.place):
+    if is_url(source.location):
         return
     path = source.file()
     if not is_tensor_file(path):

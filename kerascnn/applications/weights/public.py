@@ -206,7 +206,7 @@ def list_weights(name: str) -> list[PublicWeights]:
     return [file for file in WEIGHTS if file.network == network]
 
 
-def chosen(network: str, name: str, given: Mapping[str, Any], include_top: bool = True) -> PublicWeights:
+def select_weights(network: str, name: str, given: Mapping[str, Any], include_top: bool = True) -> PublicWeights:
     """The file that a name stands for.
 
     Args:
@@ -219,7 +219,7 @@ def chosen(network: str, name: str, given: Mapping[str, Any], include_top: bool 
         InputError: nothing is published for the network, or not by that name, or for other arguments only.
 
     Example:
-        >>> chosen("VGG16", "imagenet", {"batch_norm": True}).file
+        >>> select_weights("VGG16", "imagenet", {"batch_norm": True}).file
         'vgg16_bn-6c64b313.pth'
     """
     public = list_weights(network)
@@ -240,12 +240,12 @@ def chosen(network: str, name: str, given: Mapping[str, Any], include_top: bool 
     return next((file for file in fitting if file.name == first.name and file.include_top == include_top), first)
 
 
-def published_as(network: str, file: str) -> PublicWeights | None:
+def find_by_file_name(network: str, file: str) -> PublicWeights | None:
     """The public weights of a network whose file has this name, and None where it is not one of them."""
     return next((public for public in WEIGHTS if (public.network, public.file) == (network, file)), None)
 
 
-def in_words(network: str) -> str:
+def format_public_weights(network: str) -> str:
     """What there is for a network, in a sentence."""
     public = [file for file in list_weights(network) if file.include_top]
     if not public:

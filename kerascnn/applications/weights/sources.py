@@ -27,12 +27,12 @@ class WeightSource:
 
     Attributes:
         network: the builder's name.
-        place: the path of a file, or a URL.
+        location: the path of a file, or a URL.
         public: what is published of them; None where they are somebody's own.
     """
 
     network: str
-    place: str
+    location: str
     public: PublicWeights | None = None
 
     @property
@@ -59,7 +59,7 @@ class WeightSource:
 
     def _alike(self) -> list[PublicWeights]:
         """The public weights of the network in the same kind of file, where that is torchvision's."""
-        if not is_tensor_file(self.place):
+        if not is_tensor_file(self.location):
             return []
         return [file for file in public_weights.list_weights(self.network) if file.name == public_weights.TORCHVISION]
 
@@ -69,13 +69,13 @@ class WeightSource:
         Raises:
             InputError: it cannot be fetched, or there is no such file.
         """
-        if is_url(self.place):
+        if is_url(self.location):
             checksum = self.public.checksum if self.public else None
-            return cached_download(self.place, self._kept(), checksum, track=shown_bytes.get())
-        path = Path(self.place)
+            return cached_download(self.location, self._kept(), checksum, track=shown_bytes.get())
+        path = Path(self.location)
         if not path.is_file():
             raise InputError(
-                f"{self.network} has no weights '{self.place}', and there is no such file; give one of "
+                f"{self.network} has no weights '{self.location}', and there is no such file; give one of "
                 f"{', '.join(map(repr, public_weights.NAMES))}, a URL, or the path of a file."
             )
         return path
@@ -83,9 +83,9 @@ class WeightSource:
     def _kept(self) -> Path:
         if self.public:
             return keras_models() / self.public.file
-        name = fitted(Path(urlsplit(self.place).path).name or "weights")
+        name = fitted(Path(urlsplit(self.location).path).name or "weights")
         # Files of one name are many.
-        return keras_models() / f"kerascnn-{key_of(self.place)}" / name
+        return keras_models() / f"kerascnn-{key_of(self.location)}" / name
 
 
 def source_of(
@@ -114,7 +114,7 @@ def source_of(
         '3x3'
     """
     if weights in public_weights.NAMES:
-        public = public_weights.chosen(network, weights, given, include_top)
+        public = public_weights.select_weights(network, weights, given, include_top)
         if include_top and classes != public_weights.CLASSES:
             raise InputError(
                 f"{network}'s public weights know {public_weights.CLASSES} classes, not classes={classes}: leave "
@@ -123,4 +123,4 @@ def source_of(
         return WeightSource(network, public.url, public)
     place = str(weights)
     name = Path(urlsplit(place).path if is_url(place) else place).name
-    return WeightSource(network, place, public_weights.published_as(network, name))
+    return WeightSource(network, place, public_weights.find_by_file_name(network, name))

@@ -122,19 +122,19 @@ def agreement(run: Path) -> list[dict]:
             data.load(source),
             Path(folder) / "export",
             quantize=QUANTIZATIONS[:-1],
-            tolerance=Tolerance(changed=1.0),
+            tolerance=Tolerance(max_mismatch_rate=1.0),
         )
     return [
         {
-            "form": row.form,
-            "agreement": 1 - row.changed / row.images,
+            "form": row.format,
+            "agreement": 1 - row.mismatches / row.images,
             "at least": AGREEMENT.get(row.quantization),
             "images": row.images,
             "accuracy": row.accuracy,
-            "MB": row.bytes / 1e6,
+            "MB": row.size_bytes / 1e6,
             "in float": ", ".join(row.float_fallback_layers),
         }
-        for row in exported.verification.rows[1:]
+        for row in exported.verification.results[1:]
     ]
 
 

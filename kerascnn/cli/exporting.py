@@ -72,7 +72,7 @@ def run_export(options: argparse.Namespace) -> int:
         pixels=options.pixels,
         author=options.author,
         license=options.license,
-        tolerance=Tolerance(changed=options.tolerance),
+        tolerance=Tolerance(max_mismatch_rate=options.max_mismatch_rate),
     )
     if options.json:
         print_json(export_report(exported))
@@ -138,9 +138,9 @@ def _export_options(parser: Parser) -> None:
     parser.add_argument("--author", metavar="NAME", help="of the model, for .tflite files and the model card")
     parser.add_argument("--license", metavar="TERMS", help="of the model, for .tflite files and the model card")
     parser.add_argument(
-        "--tolerance",
+        "--max-mismatch-rate",
         type=share,
-        metavar="SHARE",
+        metavar="RATE",
         help="of the images that a quantized file may name otherwise "
         "(default: 0.005 float16, 0.01 int16x8, 0.03 dynamic and int8)",
     )

@@ -9,7 +9,7 @@ from kerascnn.applications import registry
 from kerascnn.evaluation.onnx_predictor import OnnxPredictor
 from kerascnn.evaluation.predictors import UNQUANTIZED, ModelMetadata, Predictor, SavedModelPredictor, TFLitePredictor
 from kerascnn.export.metadata import ModelDescription
-from kerascnn.export.verification import Row, Verification
+from kerascnn.export.verification import FormatResult, Verification
 from kerascnn.training import Recipe
 
 CLASSES_SHOWN = 20
@@ -31,7 +31,7 @@ def model_card(
         exported: the files, of which the first `.tflite` is the example, if there is one.
         origin: the contents of the run's recipe.yaml, or None where the model comes from elsewhere.
     """
-    trained = verification.rows[0]
+    trained = verification.results[0]
     classes = ", ".join(facts.class_names[:CLASSES_SHOWN])
     if len(facts.class_names) > CLASSES_SHOWN:
         classes += f" and {len(facts.class_names) - CLASSES_SHOWN} more (labels.txt)"
@@ -42,9 +42,9 @@ def model_card(
         f"It tells {len(facts.class_names)} classes apart: {classes}.",
         "## Measured",
         f"On the {trained.images} validation images of its data, none of them trained on, one centre crop each:",
-        _table(verification.rows),
-        *_quantizer(verification.rows),
-        *_left_in_float(verification.rows),
+        _table(verification.results),
+        *_quantizer(verification.results),
+        *_left_in_float(verification.results),
         _gate(verification),
         "## Use",
         _use(facts, exported),
@@ -84,12 +84,12 @@ def _rights(about: ModelDescription) -> list[str]:
 def _gate(verification: Verification) -> str:
     tolerance = verification.tolerance
     sentence = (
-        f"Exported forms were accepted because none of their probabilities is more than {tolerance.probability:g} from "
+        f"Exported forms were accepted because none of their probabilities is over {tolerance.max_difference:g} from "
         f"the network's own in float32"
     )
     allowed = [
-        f"{row.form} {tolerance.images_changed(row.quantization, row.images)}"
-        for row in verification.rows
+        f"{row.format} {tolerance.max_mismatches(row.quantization, row.images)}"
+        for row in verification.results
         if row.quantization != UNQUANTIZED
     ]
     if allowed:
@@ -97,16 +97,16 @@ def _gate(verification: Verification) -> str:
     return f"{sentence}."
 
 
-def _table(rows: tuple[Row, ...]) -> str:
+def _table(rows: tuple[FormatResult, ...]) -> str:
     lines = [
         "| form | top-1 accuracy | same prediction as trained | size | memory | ms an image | ms on one core |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
-        alone = "–" if row.milliseconds_one_thread is None else f"{row.milliseconds_one_thread:.2f}"
+        alone = "–" if row.single_thread_latency_ms is None else f"{row.single_thread_latency_ms:.2f}"
         lines.append(
-            f"| {row.form} | {row.accuracy:.2%} | {row.agreeing} of {row.images} | {_megabytes(row.bytes)} "
-            f"| {_megabytes(row.memory)} | {row.milliseconds:.2f} | {alone} |"
+            f"| {row.format} | {row.accuracy:.2%} | {row.agreement} of {row.images} | {_megabytes(row.size_bytes)} "
+            f"| {_megabytes(row.memory_bytes)} | {row.latency_ms:.2f} | {alone} |"
         )
     return "\n".join(lines)
 
@@ -115,15 +115,15 @@ def _megabytes(count: int | None) -> str:
     return "–" if count is None else f"{count / 1e6:.2f} MB"
 
 
-def _quantizer(rows: tuple[Row, ...]) -> list[str]:
+def _quantizer(rows: tuple[FormatResult, ...]) -> list[str]:
     names = {"tensorflow": "TensorFlow's converter", "litert": "LiteRT's quantizer"}
     used = dict.fromkeys(names[row.quantizer] for row in rows if row.quantizer)
     return [f"The quantized files were made by {' and '.join(used)}."] if used else []
 
 
-def _left_in_float(rows: tuple[Row, ...]) -> list[str]:
+def _left_in_float(rows: tuple[FormatResult, ...]) -> list[str]:
     return [
-        f"In the {row.form} these layers compute in float32, because integers would say too little of what they give "
+        f"In the {row.format} these layers compute in float32, because integers would say too little of what they give "
         f"or take: {', '.join(row.float_fallback_layers)}."
         for row in rows
         if row.float_fallback_layers

@@ -145,4 +145,4 @@ def test_every_form_answers_like_the_network(name, arguments, checked, tmp_path)
             write_tflite(small, path, form, calibration=shown, quantizer=quantizer or "tensorflow")
         bounds.check(open_predictor(path).probabilities(images), expected, ROUNDING.get(form, EXACT), relative=True)
         if form != "savedmodel":
-            assert operations_of(path).foreign == ()
+            assert operations_of(path).custom_ops == ()

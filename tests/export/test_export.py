@@ -130,13 +130,13 @@ def test_tflite_uses_builtin_operations_and_lists_its_labels(digits_export):
 def test_verification_measures_the_whole_split(digits_export, few_digits):
     written = json.loads((digits_export.folder / "verification.json").read_text())
     assert written["failures"] == []
-    assert [row["form"] for row in written["rows"]] == ["Keras", "SavedModel", "TFLite"]
-    for row in written["rows"]:
-        assert row["images"] == row["agreeing"] == len(few_digits.validation) == 40
-        assert row["accuracy"] == written["rows"][0]["accuracy"]
-        assert row["largest_difference"] < 1e-4
-        assert row["milliseconds"] > 0
-    sizes = {row["form"]: row["bytes"] for row in written["rows"]}
+    assert [row["format"] for row in written["results"]] == ["Keras", "SavedModel", "TFLite"]
+    for row in written["results"]:
+        assert row["images"] == row["agreement"] == len(few_digits.validation) == 40
+        assert row["accuracy"] == written["results"][0]["accuracy"]
+        assert row["max_difference"] < 1e-4
+        assert row["latency_ms"] > 0
+    sizes = {row["format"]: row["size_bytes"] for row in written["results"]}
     assert sizes["TFLite"] == (digits_export.folder / "resnet20-digits.tflite").stat().st_size
     assert sizes["Keras"] > sizes["TFLite"] > 4 * 269_722
 
@@ -181,8 +181,10 @@ def test_the_tolerance_for_rounding_is_held_against_the_trained_model(greys, tmp
     x = keras.layers.Dense(2, dtype="mixed_bfloat16", name="fc")(x)
     labels = ClassLabels(["dark", "light"], name="labels")
     model = keras.Model(pixels, labels(keras.layers.Softmax(name="softmax")(x)), name="rounded")
-    assert export(model, greys, tmp_path / "usual", tolerance=Tolerance(changed=1.0)).verification.failures == []
-    strict = Tolerance(rounding=1e-9)
+    assert (
+        export(model, greys, tmp_path / "usual", tolerance=Tolerance(max_mismatch_rate=1.0)).verification.failures == []
+    )
+    strict = Tolerance(max_mean_difference=1e-9)
     result = export(model, greys, tmp_path / "strict", tolerance=strict)
     assert len(result.verification.failures) == 2
     names(result.verification.failures[0], "on average", "1e-09")

@@ -30,7 +30,7 @@ def lopsided(digits_run):
 @pytest.fixture(scope="module")
 def exported(lopsided, few_digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lopsided") / "mine"
-    loose = Tolerance(changed=0.1)
+    loose = Tolerance(max_mismatch_rate=0.1)
     return export(lopsided, few_digits, folder, formats=["tflite"], quantize=["none", "int8"], tolerance=loose)
 
 
@@ -41,7 +41,7 @@ def test_layers_on_both_sides_of_a_lopsided_tensor_stay_in_float(lopsided, expor
     predictor = open_predictor(file)
     assert predictor.facts.float_fallback_layers == ("conv3_3_1", "conv3_3_2")
     found = operations_of(file)
-    assert found.in_float == ("CONV_2D",)
+    assert found.float_ops == ("CONV_2D",)
     # In and out of float32 on the way, and at the end.
     assert found.counts["DEQUANTIZE"] == 2
     assert np.abs(predictor.probabilities(images) - np.asarray(lopsided(images))).max() < 0.15
@@ -49,7 +49,7 @@ def test_layers_on_both_sides_of_a_lopsided_tensor_stay_in_float(lopsided, expor
 
 @pytest.mark.slow
 def test_they_are_named_where_the_export_is_described(exported):
-    rows = json.loads((exported.folder / "verification.json").read_text())["rows"]
+    rows = json.loads((exported.folder / "verification.json").read_text())["results"]
     assert [row["float_fallback_layers"] for row in rows] == [[], [], ["conv3_3_1", "conv3_3_2"]]
     assert "In the TFLite int8 these layers" in (exported.folder / "model_card.md").read_text()
 
@@ -59,7 +59,7 @@ def test_a_healthy_network_is_quantized_whole(digits_run, few_digits, tmp_path):
     shown = [few_digits.training.images[:32].astype("float32")]
     write_tflite(deployable(digits_run.model), tmp_path / "int8.tflite", "int8", calibration=shown)
     assert open_predictor(tmp_path / "int8.tflite").facts.float_fallback_layers == ()
-    assert operations_of(tmp_path / "int8.tflite").in_float == ()
+    assert operations_of(tmp_path / "int8.tflite").float_ops == ()
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def run(line, folder, command):
         file, name = line.split()[2:]
         return zipfile.ZipFile(folder / file).read(name).decode()
     # The model was trained for a moment only, and is near many ties.
-    return run_line(command, line, *(["--tolerance", 0.5] if "export" in line.split() else [])).out
+    return run_line(command, line, *(["--max-mismatch-rate", 0.5] if "export" in line.split() else [])).out
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from kerascnn.applications import ResNet20
 from kerascnn.data.dataset import ArrayExamples
 from kerascnn.evaluation import TFLitePredictor
 from kerascnn.evaluation.scores import views
-from kerascnn.export import Row, Tolerance, Verification, deployable, export
+from kerascnn.export import FormatResult, Tolerance, Verification, deployable, export
 from kerascnn.export.operations import operations_of
 from kerascnn.export.tflite import QUANTIZATIONS, QUANTIZERS, write_tflite
 from kerascnn.layers import ClassLabels, LocalResponseNormalization, Preprocessing
@@ -69,7 +69,7 @@ def quantizer(request):
 @pytest.fixture(scope="module")
 def exported(network, told, tmp_path_factory, quantizer):
     folder = tmp_path_factory.mktemp("quantized") / "digits"
-    loose = Tolerance(changed=0.1)
+    loose = Tolerance(max_mismatch_rate=0.1)
     return export(
         network, told, folder, formats=["tflite"], quantize=QUANTIZATIONS, quantizer=quantizer, tolerance=loose
     )
@@ -84,9 +84,9 @@ def test_what_is_published(exported, quantizer):
     files = {file_of(exported, form).name for form in QUANTIZATIONS}
     written = {entry.name for entry in exported.folder.iterdir()}
     assert written == files | {"labels.txt", "model_card.md", "verification.json"}
-    rows = json.loads((exported.folder / "verification.json").read_text())["rows"]
-    assert [row["form"] for row in rows] == ["Keras", "TFLite", *(f"TFLite {form}" for form in QUANTIZED)]
-    assert all(row["milliseconds_one_thread"] > 0 for row in rows[1:])
+    rows = json.loads((exported.folder / "verification.json").read_text())["results"]
+    assert [row["format"] for row in rows] == ["Keras", "TFLite", *(f"TFLite {form}" for form in QUANTIZED)]
+    assert all(row["single_thread_latency_ms"] > 0 for row in rows[1:])
     assert [row["quantizer"] for row in rows] == [None, None, *[quantizer] * 4]
     card = (exported.folder / "model_card.md").read_text()
     assert "saved_model" not in card
@@ -116,9 +116,9 @@ def test_operations_are_those_of_the_network(exported, form):
     # ResNet-20: 1 + 3 * 3 * 2 convolutions, 3 * 3 additions, one dense layer; no batch normalization.
     assert (found.counts["CONV_2D"], found.counts["ADD"], found.counts["FULLY_CONNECTED"]) == (19, 9, 1)
     assert "MUL" not in found.counts
-    assert found.foreign == ()
+    assert found.custom_ops == ()
     if form in ("int8", "int16x8"):
-        assert found.in_float == ()
+        assert found.float_ops == ()
 
 
 @pytest.mark.slow
@@ -156,7 +156,7 @@ def test_calibration_on_other_images_is_what_the_file_gets(brightness, greys, tm
     def exported(name, **calibration):
         return export(brightness, greys, tmp_path / name, formats=["tflite"], quantize="int8", **calibration)
 
-    assert exported("own").verification.rows[1].changed == 0
+    assert exported("own").verification.results[1].mismatches == 0
     # Where only one pixel of one image was not black, brightness ends at 1/64: everything else is as dark as that.
     black = ArrayExamples(np.zeros_like(greys.training.images), greys.training.labels)
     result = exported("black", calibration=replace(greys, training=black))
@@ -182,12 +182,12 @@ def test_powers_stay_in_float_and_are_named(greys, tmp_path):
     x = keras.layers.Conv2D(8, 3, activation="relu", name="conv2")(x)
     scores = keras.layers.Dense(2, name="fc")(keras.layers.GlobalAveragePooling2D(name="pool")(x))
     labels = ClassLabels(["dark", "light"], name="labels")(keras.layers.Softmax(name="softmax")(scores))
-    model, loose = keras.Model(pixels, labels, name="normalized"), Tolerance(changed=1.0)
+    model, loose = keras.Model(pixels, labels, name="normalized"), Tolerance(max_mismatch_rate=1.0)
     result = export(model, greys, tmp_path / "normalized", formats=["tflite"], quantize="int8", tolerance=loose)
-    row = result.verification.rows[1]
-    assert row.form == "TFLite int8"
-    assert row.in_float == ("POW", "SQUARE")
-    assert row.foreign == ()
+    row = result.verification.results[1]
+    assert row.format == "TFLite int8"
+    assert row.float_fallback_ops == ("POW", "SQUARE")
+    assert row.custom_ops == ()
     assert row.operations["CONV_2D"] == 2
 
 
@@ -204,7 +204,7 @@ def test_a_file_of_whole_pixels_is_held_against_the_network_on_whole_pixels(
     model = keras.Model(pixels_in, ClassLabels(["lying", "standing"], name="labels")(values), name="rough")
     loaded = data.load(photographs)
     result = export(model, loaded, tmp_path / "rough", formats=["tflite"], pixels=pixels)
-    assert result.verification.rows[1].largest_difference < 1e-4
+    assert result.verification.results[1].max_difference < 1e-4
     predictor = TFLitePredictor(tmp_path / "rough" / "rough.tflite")
     assert predictor.pixel_type == type_of_input
     [shown] = views(loaded.validation, predictor.facts)
@@ -212,25 +212,25 @@ def test_a_file_of_whole_pixels_is_held_against_the_network_on_whole_pixels(
     assert (difference > 1e-3) == (pixels == "uint8"), difference
 
 
-ROW = Row("TFLite int8", "int8", 0.9, 1000, 1000, 0, 0.3, 0.01, 1, 1.0)
+RESULT = FormatResult("TFLite int8", "int8", 0.9, 1000, 1000, 0, 0.3, 0.01, 1, 1.0)
 
 
 @pytest.mark.parametrize(
     ("changes", "tolerance", "parts"),
     [
-        ({"changed": 30}, Tolerance(), None),
-        ({"changed": 31}, Tolerance(), ["31 of 1000", "30"]),
-        ({"changed": 6, "quantization": "float16"}, Tolerance(), ["6 of 1000", "more than 5"]),
-        ({"changed": 31}, Tolerance(changed=0.1), None),
-        ({"changed": 1, "images": 10}, Tolerance(), None),
-        ({"changed": 2, "images": 10}, Tolerance(), ["2 of 10 ", "more than 1"]),
-        ({"largest_difference": float("nan")}, Tolerance(), ["nan"]),
-        ({"foreign": ("FlexLRN",)}, Tolerance(), ["FlexLRN"]),
+        ({"mismatches": 30}, Tolerance(), None),
+        ({"mismatches": 31}, Tolerance(), ["31 of 1000", "30"]),
+        ({"mismatches": 6, "quantization": "float16"}, Tolerance(), ["6 of 1000", "more than 5"]),
+        ({"mismatches": 31}, Tolerance(max_mismatch_rate=0.1), None),
+        ({"mismatches": 1, "images": 10}, Tolerance(), None),
+        ({"mismatches": 2, "images": 10}, Tolerance(), ["2 of 10 ", "more than 1"]),
+        ({"max_difference": float("nan")}, Tolerance(), ["nan"]),
+        ({"custom_ops": ("FlexLRN",)}, Tolerance(), ["FlexLRN"]),
         ({"quantization": "none"}, Tolerance(), ["0.3 ", "0.001"]),
     ],
 )
 def test_the_gate(changes, tolerance, parts):
-    failures = Verification((ROW, replace(ROW, **changes)), tolerance).failures
+    failures = Verification((RESULT, replace(RESULT, **changes)), tolerance).failures
     assert (parts is None) == (failures == [])
     if parts:
         names(failures[0], *parts)

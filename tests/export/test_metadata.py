@@ -8,7 +8,7 @@ import pytest
 from kerascnn.evaluation import TFLitePredictor
 from kerascnn.evaluation.predictors import model_metadata_of
 from kerascnn.export import deployable
-from kerascnn.export.metadata import ModelDescription, model_metadata
+from kerascnn.export.metadata import ModelDescription, tflite_metadata
 from kerascnn.export.metadata_buffer import with_metadata
 from kerascnn.export.tflite import QUANTIZATIONS, pixel_type, write_tflite
 
@@ -22,7 +22,7 @@ def files(tiny_digits_run, few_digits, tmp_path_factory):
     model = deployable(tiny_digits_run.model)
     shown = [few_digits.training.images[:16].astype("float32")]
     for form in QUANTIZATIONS:
-        write_tflite(model, folder / f"{form}.tflite", form, calibration=shown, about=ABOUT)
+        write_tflite(model, folder / f"{form}.tflite", form, calibration=shown, description=ABOUT)
     return folder
 
 
@@ -90,7 +90,7 @@ def test_the_network_stays_as_it_is_whatever_its_length(tiny_digits_run, length)
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([double.get_concrete_function()])
     network = converter.convert() + bytes(length)
-    metadata = model_metadata(ModelDescription("x" * length), model_metadata_of(tiny_digits_run.model))
+    metadata = tflite_metadata(ModelDescription("x" * length), model_metadata_of(tiny_digits_run.model))
     front, back = with_metadata(network, metadata)
     # Weights stay where they are within 16 bytes, and so do the metadata, as the schema asks.
     assert back.startswith(network) and len(front) % 16 == len(back) % 16 == (front + back).index(metadata) % 16 == 0

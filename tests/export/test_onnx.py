@@ -28,11 +28,11 @@ def test_it_is_verified_and_published_like_the_others(exported):
     assert {entry.name for entry in exported.folder.iterdir()} == {
         *("mine.onnx", "labels.txt", "model_card.md", "verification.json")
     }
-    row = exported.verification.rows[1]
-    assert (row.form, row.agreeing) == ("ONNX", 40)
-    assert row.largest_difference < 1e-4
-    assert row.bytes == (exported.folder / "mine.onnx").stat().st_size
-    assert row.milliseconds_one_thread > 0
+    row = exported.verification.results[1]
+    assert (row.format, row.agreement) == ("ONNX", 40)
+    assert row.max_difference < 1e-4
+    assert row.size_bytes == (exported.folder / "mine.onnx").stat().st_size
+    assert row.single_thread_latency_ms > 0
     # ResNet-20: 1 + 3 * 3 * 2 convolutions, as many rectifications, one dense layer.
     assert (row.operations["Conv"], row.operations["Relu"], row.operations["MatMul"]) == (19, 19, 1)
 
@@ -64,7 +64,7 @@ def test_grouped_convolutions(tmp_path):
 
 @needs_onnx
 def test_networks_too_large_for_a_file_are_refused(brightness, tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_file, "LARGEST_BYTES", 10)
+    monkeypatch.setattr(onnx_file, "MAX_BYTES", 10)
     with mentioning(InputError, "weights", "ONNX", "10 "):
         onnx_file.write_onnx(deployable(brightness), tmp_path / "large.onnx")
 

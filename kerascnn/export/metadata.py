@@ -55,7 +55,7 @@ def tflite_metadata(description: ModelDescription, metadata: ModelMetadata) -> b
     size, classes = metadata.image_size, len(metadata.class_names)
     side = Scalar("Uint32", size)
     pixels = {
-        **_named("pixels", f"One RGB image of {size} x {size} pixels with values from 0 to 255, scaled by the network."),
+        **_named("pixels", f"One RGB image of {size} x {size} pixels, values from 0 to 255, scaled by the network."),
         3: {0: IMAGE_PROPERTIES, 1: {0: RGB, 1: {0: side, 1: side}}},
         4: [{0: NORMALIZATION_OPTIONS, 1: {0: [0.0], 1: [1.0]}}],
         5: _range(255.0),

@@ -41,7 +41,7 @@ def write_onnx(model: keras.Model, path: Path) -> None:
     metadata = model_metadata_of(model)
     weights = 4 * model.count_params()
     if weights > MAX_BYTES:
-        raise InputError(f"the weights are {weights} bytes; an ONNX file holds at most {MAX_BYTES}.")
+        raise InputError(f"the weights are {weights} bytes; an ONNX file holds {MAX_BYTES} at most.")
     named = functional(model.inputs[0], {"probabilities": model.outputs[0]}, name=model.name)
     pixels = keras.InputSpec(shape=(None, metadata.image_size, metadata.image_size, 3), dtype="float32", name="pixels")
     with discarded_stderr(), warnings.catch_warnings(), _functions_inlined():

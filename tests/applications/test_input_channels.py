@@ -1,4 +1,4 @@
-"""Weights over RGB in networks that take grey images, or more channels."""
+"""RGB weights in networks for gray images, or for more channels."""
 
 import keras
 import numpy as np
@@ -24,7 +24,7 @@ def rgb(tmp_path_factory):
     return model, file
 
 
-def test_a_grey_image_gives_what_it_gives_as_rgb(rgb):
+def test_a_gray_image_gives_the_same_as_rgb(rgb):
     model, file = rgb
     grey = np.random.default_rng(1).normal(size=(3, 32, 32, 1)).astype("float32")
     adapted = ResNet20(classes=4, input_shape=(32, 32, 1), weights=file)
@@ -32,7 +32,7 @@ def test_a_grey_image_gives_what_it_gives_as_rgb(rgb):
 
 
 @pytest.mark.parametrize("channels", [2, 4, 6])
-def test_more_channels_share_what_was_red_green_and_blue(channels, rgb):
+def test_more_channels_share_the_rgb_kernels(channels, rgb):
     model, file = rgb
     adapted = ResNet20(classes=4, input_shape=(32, 32, channels), weights=file)
     ours, theirs = (np.asarray(one.get_layer("conv1").kernel) for one in (adapted, model))

@@ -1,4 +1,4 @@
-"""What is published, held to its publishers; and how it comes into a network, from a server on this machine."""
+"""The list of public weights, compared with the publishers, and their download from a server on this machine."""
 
 import dataclasses
 import hashlib
@@ -35,7 +35,7 @@ def keras_module(network):
 
 
 @pytest.mark.parametrize("file", KERAS, ids=lambda file: file.file)
-def test_what_keras_publishes(file):
+def test_weights_of_keras(file):
     module = keras_module(file.network)
     source = re.sub(r'"\s*\n\s*"', "", inspect.getsource(module))
     folder, _, name = file.url.rpartition("/")
@@ -56,7 +56,7 @@ def test_pixels_of_keras(network):
     np.testing.assert_array_equal(applications.preprocess_input(network, PIXELS, weights="keras"), expected)
 
 
-def test_what_torchvision_publishes():
+def test_weights_of_torchvision():
     for file in TORCHVISION:
         digits = re.fullmatch(r"https://download\.pytorch\.org/models/[a-z0-9_-]+-([0-9a-f]{8})\.pth", file.url)[1]
         assert file.checksum == Checksum("sha256", digits)
@@ -65,7 +65,7 @@ def test_what_torchvision_publishes():
         *("AlexNetV2", "GoogLeNet", "InceptionV3", "VGG11", "VGG13", "VGG16", "VGG19"),
         *(f"ResNet{depth}" for depth in (18, 34, 50, 101, 152)),
     }
-    # The registry has had the errors of most, from another page.
+    # The registry lists the errors.
     for network in networks:
         plain = select_weights(network, "torchvision", {})
         [error] = [one for one in registry.info(network).errors if "torchvision" in one.source]
@@ -131,7 +131,7 @@ def test_which_file_a_name_stands_for(network, name, given, include_top, file):
         ("VGG16", {"weights": "imagnet"}, ("'imagnet'", "no such file", "'imagenet'")),
     ],
 )
-def test_refused(network, arguments, parts):
+def test_rejected(network, arguments, parts):
     with mentioning(InputError, network, *parts):
         registry.builder(network)(**arguments)
 
@@ -187,7 +187,7 @@ def assert_same(ours, theirs):
             np.testing.assert_array_equal(one, other)
 
 
-def test_public_weights_are_fetched_once_and_loaded(published, home, resnet18):
+def test_public_weights_are_downloaded_once_and_loaded(published, home, resnet18):
     [file] = published.files
     model = applications.ResNet18(weights="imagenet")
     assert_same(model, resnet18)
@@ -208,7 +208,7 @@ def test_public_weights_are_fetched_once_and_loaded(published, home, resnet18):
     np.testing.assert_array_equal(paper, applications.preprocess_input("resnet18", PIXELS))
     assert np.abs(paper - torch).max() > 1
 
-    # What is damaged comes again.
+    # A damaged file is downloaded again.
     (home / file).write_bytes(b"damaged")
     assert_same(applications.ResNet18(weights="torchvision", include_top=False), resnet18)
     assert published.asked == [file, file]
@@ -251,7 +251,7 @@ def test_weights_imply_arguments(network, arguments, layer, attribute, value, mo
     assert getattr(found, attribute) == value
 
 
-def test_models_that_do_not_tell_their_pixels():
+def test_models_without_a_preprocessing_mode():
     model = keras.Sequential([keras.Input((5, 4, 3))], name="mine")
     with mentioning(InputError, "name=mine", "pixels", "give the name"):
         applications.preprocess_input(model, PIXELS)
@@ -259,7 +259,7 @@ def test_models_that_do_not_tell_their_pixels():
         applications.preprocess_input("vgg16", PIXELS, weights="vgg16.h5")
 
 
-def test_a_head_of_ones_own_on_tensors_of_others(resnet18, tensor_file):
+def test_a_new_head_on_published_tensors(resnet18, tensor_file):
     """Another number of classes, and grey images: the first convolution sees the three channels as one."""
     model = applications.ResNet18(classes=3, input_shape=(64, 64, 1))
     before = [np.array(weight) for weight in model.get_layer("fc").weights]
@@ -277,7 +277,7 @@ def test_a_head_of_ones_own_on_tensors_of_others(resnet18, tensor_file):
     [
         ("ResNet50", {"shortcut": "B", "stride_in": "3x3"}),
         ("GoogLeNet", {"module": "inception", "variant": "torchvision"}),
-        # Of these torchvision has both, with and without batch normalization.
+        # torchvision has it with and without batch normalization.
         ("VGG11", {}),
         ("ZFNet", {}),
     ],

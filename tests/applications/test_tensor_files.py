@@ -1,4 +1,4 @@
-"""Files of tensors: read as they were written, and nothing else is read from them."""
+"""Files of tensors are read as they were written."""
 
 import base64
 import os
@@ -82,7 +82,7 @@ def test_tensors_as_they_were_written(write, tmp_path):
         assert read[name].dtype == ("int64" if name == "counter" else "float32")
 
 
-def test_what_pytorch_itself_writes(tmp_path, monkeypatch):
+def test_files_that_pytorch_writes(tmp_path, monkeypatch):
     for name in ("torch", "torch._utils"):
         monkeypatch.delitem(sys.modules, name)
     torch = pytest.importorskip("torch")
@@ -102,7 +102,7 @@ def test_what_pytorch_itself_writes(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("form", SAVED)
-def test_what_pytorch_has_written(form, tmp_path):
+def test_files_that_pytorch_wrote(form, tmp_path):
     path = tmp_path / "saved.pth"
     path.write_bytes(zlib.decompress(base64.b85decode(SAVED[form])))
     read = read_tensors(path)

@@ -1,4 +1,4 @@
-"""What `weights="path"` takes, and what it refuses; that the results are right is in test_keras_peers.py."""
+"""Files that `weights="path"` accepts and rejects; test_keras_peers.py checks the results."""
 
 import functools
 import zipfile
@@ -84,7 +84,7 @@ def test_own_files(kind, resnet20, tmp_path):
     assert_same_weights(ResNet20(weights=str(tmp_path / kind)), resnet20)
 
 
-def test_what_surrounds_the_network_does_not_matter(resnet20, tmp_path):
+def test_layers_around_the_network_are_ignored(resnet20, tmp_path):
     pixels = keras.Input((32, 32, 3))
     scaled = Preprocessing((3,), name="preprocessing")(pixels)
     trained = ResNet20(input_tensor=scaled)
@@ -225,7 +225,7 @@ def test_inception_files(slim_peer, published_file, tmp_path):
     names(refusal(fitted, InceptionV3, path, classes=9), "'fc'", "7 classes", "classes=9")
 
 
-def test_two_networks_in_a_file_are_not_guessed_between(tmp_path):
+def test_two_networks_in_a_file_are_rejected(tmp_path):
     pixels = keras.Input((32, 32, 3))
     ensemble = keras.Model(pixels, [ResNet20(name="one")(pixels), ResNet20(name="two")(pixels)])
     ensemble.save_weights(tmp_path / "ensemble.weights.h5")
@@ -248,12 +248,12 @@ def test_other_archives(tmp_path):
     names(refusal(ResNet20, weights=tmp_path / "archive.zip"), "HDF5", ".keras")
 
 
-def test_files_that_are_not_there():
+def test_missing_files():
     with mentioning(InputError, "'nowhere.h5'", "no such file"):
         VGG16(weights="nowhere.h5")
 
 
-def test_a_model_is_not_loaded_by_halves(resnet20, tmp_path):
+def test_a_model_is_loaded_completely_or_not_at_all(resnet20, tmp_path):
     resnet20.save_weights(tmp_path / "resnet20.weights.h5")
     model = ResNet20(classes=7)
     before = model.get_weights()

@@ -33,7 +33,7 @@ from kerascnn.export.metadata import ModelDescription
 from kerascnn.export.model_card import format_training, model_card
 from kerascnn.export.onnx_file import write_onnx
 from kerascnn.export.saved_model import write_saved_model
-from kerascnn.export.tflite import CALIBRATED, PIXEL_TYPES, QUANTIZATIONS, QUANTIZERS, write_tflite
+from kerascnn.export.tflite import CALIBRATED, PIXEL_TYPES, QUANTIZATIONS, QUANTIZERS, check_choice, write_tflite
 from kerascnn.export.verification import Tolerance, Verification, verify
 from kerascnn.files.progress import Track, untracked
 
@@ -107,10 +107,15 @@ def export(
         []
     """
     quantizations = [quantize] if isinstance(quantize, str) else list(quantize)
-    _check("format", formats, FORMATS)
-    _check("quantization", quantizations, QUANTIZATIONS)
-    _check("quantizer", [quantizer], QUANTIZERS)
-    _check("type of pixels", [pixels], (None, *PIXEL_TYPES))
+    for name, values, known in (
+        ("format", formats, FORMATS),
+        ("quantization", quantizations, QUANTIZATIONS),
+        ("quantizer", [quantizer], QUANTIZERS),
+        ("type of pixels", [pixels], (None, *PIXEL_TYPES)),
+    ):
+        # An empty list is no choice either.
+        for value in values or ["nothing"]:
+            check_choice(name, value, known)
     path = None
     if not isinstance(model, keras.Model):
         path = Path(model)
@@ -147,13 +152,6 @@ def export(
         (staged / "verification.json").write_text(json.dumps(verification.to_dict(), indent=2) + "\n")
         publish(staged, folder)
         return Export(folder, verification)
-
-
-def _check(what: str, values: Sequence[str | None], known: Sequence[str | None]) -> None:
-    unknown = [value for value in values if value not in known]
-    if unknown or not values:
-        found = f"'{unknown[0]}'" if unknown else "nothing"
-        raise InputError(f"the {what} must be one of {', '.join(filter(None, known))}, not {found}.")
 
 
 def _calibration_images(data: DataSet, metadata: ModelMetadata) -> Iterator[np.ndarray]:

@@ -30,6 +30,12 @@ PIXEL_TYPES = ("uint8", "int8", "float32")
 QUANTIZERS = ("tensorflow", "litert")
 
 
+def check_choice(name: str, value: str | None, known: Iterable[str | None]) -> None:
+    """Raises InputError if a value is not among the known ones."""
+    if value not in known:
+        raise InputError(f"the {name} must be one of {', '.join(filter(None, known))}, not '{value}'.")
+
+
 def pixel_type(quantization: str, pixels: str | None = None) -> str:
     """Returns the input type of a file.
 
@@ -84,13 +90,9 @@ def write_tflite(
     Example:
         >>> write_tflite(deployable(model), Path("model-float16.tflite"), "float16")
     """
-    for name, value, known in (
-        ("quantization", quantization, QUANTIZATIONS),
-        ("pixels", pixels, (None, *PIXEL_TYPES)),
-        ("quantizer", quantizer, QUANTIZERS),
-    ):
-        if value not in known:
-            raise InputError(f"{name} must be one of {', '.join(filter(None, known))}, not '{value}'.")
+    check_choice("quantization", quantization, QUANTIZATIONS)
+    check_choice("type of pixels", pixels, (None, *PIXEL_TYPES))
+    check_choice("quantizer", quantizer, QUANTIZERS)
     if quantizer == "litert":
         check_litert_package()
     metadata = model_metadata_of(model)

@@ -1,4 +1,4 @@
-"""Networks of the registry, small, and one made by hand: what its exports must answer follows from its weights."""
+"""Small networks of the registry, and one made by hand, whose output follows from its weights."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def brightness():
 
 @pytest.fixture
 def greys():
-    """Chequered images of mean 64, "dark", and 192, "light", by turns: 20 to train with, 10 to validate."""
-    chequers = 32 * (-1) ** np.indices((8, 8, 1)).sum(axis=0)
-    pair = np.stack([np.broadcast_to(mean + chequers, (8, 8, 3)) for mean in (64, 192)]).astype("uint8")
+    """Checkered images of mean 64, "dark", and 192, "light", in turn: 20 for training, 10 for validation."""
+    checkers = 32 * (-1) ** np.indices((8, 8, 1)).sum(axis=0)
+    pair = np.stack([np.broadcast_to(mean + checkers, (8, 8, 3)) for mean in (64, 192)]).astype("uint8")
     training, validation = (ArrayExamples(np.tile(pair, (count, 1, 1, 1)), np.tile([0, 1], count)) for count in (10, 5))
     return DataSet("greys", "greys", ("dark", "light"), training, validation)
 
@@ -42,7 +42,7 @@ def size(name) -> int:
 
 @pytest.fixture(scope="session")
 def randomize():
-    """Gives every batch normalization and bias values that a mistake would show in."""
+    """Gives every batch normalization and bias random values, so that mistakes change the output."""
 
     def values(model):
         generator = np.random.default_rng(0)

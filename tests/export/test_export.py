@@ -1,4 +1,4 @@
-"""Every exported form through its real runtime, beside the model."""
+"""Every exported format in its real runtime, compared with the model."""
 
 import json
 import zipfile
@@ -35,7 +35,7 @@ def googlenet_export(googlenet_run, photographs, tmp_path_factory):
     return export(googlenet_run.model, data.load(photographs), folder)
 
 
-def forms(exported):
+def predictors(exported):
     return [open_predictor(exported.folder), open_predictor(exported.folder / f"{exported.folder.name}.tflite")]
 
 
@@ -50,10 +50,10 @@ def test_what_is_published(digits_export):
 
 
 @pytest.mark.slow
-def test_every_form_equals_the_model(digits_run, few_digits, digits_export):
+def test_every_format_equals_the_model(digits_run, few_digits, digits_export):
     images = few_digits.validation.images.astype("float32")
     expected = np.asarray(digits_run.model(images))
-    for predictor in forms(digits_export):
+    for predictor in predictors(digits_export):
         assert predictor.facts == ModelMetadata(tuple("0123456789"), 32, 1.0)
         np.testing.assert_allclose(predictor.probabilities(images), expected, atol=1e-5)
 
@@ -67,7 +67,7 @@ def test_a_mixed_precision_model_is_exported_in_float32_without_its_heads(google
     expected = np.asarray(flat(images))
     rounded = KerasPredictor(googlenet_run.model).probabilities(images)
     np.testing.assert_allclose(rounded, expected, atol=0.05)
-    for predictor in forms(googlenet_export):
+    for predictor in predictors(googlenet_export):
         np.testing.assert_allclose(predictor.probabilities(images), expected, atol=1e-4)
 
 
@@ -89,7 +89,7 @@ def test_heads_leave_nothing_behind(googlenet_run, tmp_path):
     network = GoogLeNet(input_tensor=preprocessing(pixels), classes=2)
     built = keras.Model(pixels, labels(network.output), name=trained.name)
     assert "aux_4a_fc1" not in {layer.name for layer in built.layers}
-    # A file holds equal constants once, and new biases are all alike.
+    # A file holds equal constants once, and new biases are all equal.
     for layer in built.layers:
         layer.set_weights(trained.get_layer(layer.name).get_weights())
     for name, model in (("trained", trained), ("built", built)):
@@ -100,7 +100,7 @@ def test_heads_leave_nothing_behind(googlenet_run, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_deployable_form_leaves_the_model_alone(googlenet_run):
+def test_deployable_does_not_change_the_model(googlenet_run):
     before = [np.asarray(weight) for weight in googlenet_run.model.weights]
     flat = deployable(googlenet_run.model)
     flat.set_weights([np.zeros(weight.shape) for weight in flat.weights])
@@ -141,7 +141,7 @@ def test_verification_measures_the_whole_split(digits_export, few_digits):
     assert sizes["Keras"] > sizes["TFLite"] > 4 * 269_722
 
 
-def test_an_export_that_differs_is_not_published(brightness, greys, tmp_path, monkeypatch):
+def test_an_export_with_other_probabilities_is_not_published(brightness, greys, tmp_path, monkeypatch):
     def write_wrong(model, path, *form, **options):
         """A file whose last bias was changed."""
         wrong = keras.models.clone_model(model)
@@ -163,7 +163,7 @@ def test_an_export_that_differs_is_not_published(brightness, greys, tmp_path, mo
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_not_a_number_is_no_agreement(brightness, greys, tmp_path, monkeypatch):
+def test_nan_fails(brightness, greys, tmp_path, monkeypatch):
     from kerascnn.evaluation import TFLitePredictor
 
     monkeypatch.setattr(
@@ -174,7 +174,7 @@ def test_not_a_number_is_no_agreement(brightness, greys, tmp_path, monkeypatch):
     assert "nan" in result.verification.failures[0]
 
 
-def test_the_tolerance_for_rounding_is_held_against_the_trained_model(greys, tmp_path):
+def test_the_mean_difference_is_from_the_trained_model(greys, tmp_path):
     keras.utils.set_random_seed(0)
     pixels = keras.Input((8, 8, 3), name="pixels")
     x = keras.layers.Flatten(name="flat")(Preprocessing(std=255.0, name="preprocessing")(pixels))

@@ -1,4 +1,4 @@
-"""Layers to which 8-bit integers do harm stay in float32, and are named."""
+"""Layers that 8-bit integers would harm stay in float32 and are listed."""
 
 import json
 
@@ -15,7 +15,7 @@ from kerascnn.export.tflite import write_tflite
 
 @pytest.fixture(scope="module")
 def lopsided(digits_run):
-    """The network with one channel between two layers a thousand times as large as the others, which nothing reads."""
+    """The network with one channel between two layers a thousand times as large as the others, which no layer reads."""
     model = keras.models.clone_model(deployable(digits_run.model))
     model.set_weights(deployable(digits_run.model).get_weights())
     kernel, bias = model.get_layer("conv3_3_1").get_weights()
@@ -48,7 +48,7 @@ def test_layers_on_both_sides_of_a_lopsided_tensor_stay_in_float(lopsided, expor
 
 
 @pytest.mark.slow
-def test_they_are_named_where_the_export_is_described(exported):
+def test_they_are_listed_in_verification_and_model_card(exported):
     rows = json.loads((exported.folder / "verification.json").read_text())["results"]
     assert [row["float_fallback_layers"] for row in rows] == [[], [], ["conv3_3_1", "conv3_3_2"]]
     assert "In the TFLite int8 these layers" in (exported.folder / "model_card.md").read_text()
@@ -72,5 +72,5 @@ def test_a_healthy_network_is_quantized_whole(digits_run, few_digits, tmp_path):
         ("StatefulPartitionedCall:0", "StatefulPartitionedCall:0"),
     ],
 )
-def test_layers_behind_tensors(tensor, layer):
+def test_layers_of_tensors(tensor, layer):
     assert layer_of(tensor, ["conv1", "conv1_relu", "conv3_1", "add"]) == layer

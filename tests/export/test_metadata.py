@@ -17,7 +17,7 @@ ABOUT = ModelDescription("digits", "Ten digits, größer als sie waren.", author
 
 @pytest.fixture(scope="module")
 def files(tiny_digits_run, few_digits, tmp_path_factory):
-    """One `.tflite` file a form."""
+    """One `.tflite` file per quantization."""
     folder = tmp_path_factory.mktemp("metadata")
     model = deployable(tiny_digits_run.model)
     shown = [few_digits.training.images[:16].astype("float32")]
@@ -72,7 +72,7 @@ def test_every_field(files):
         assert all(entry.compress_type == zipfile.ZIP_STORED for entry in extras.infolist())
 
 
-def test_nothing_is_said_of_what_is_not_known(tiny_digits_run, tmp_path):
+def test_unknown_fields_are_left_out(tiny_digits_run, tmp_path):
     model = deployable(tiny_digits_run.model)
     write_tflite(model, tmp_path / "digits.tflite")
     _, found = metadata_of(tmp_path / "digits.tflite")
@@ -81,7 +81,7 @@ def test_nothing_is_said_of_what_is_not_known(tiny_digits_run, tmp_path):
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 15])
-def test_the_network_stays_as_it_is_whatever_its_length(tiny_digits_run, length):
+def test_the_network_is_unchanged_whatever_its_length(tiny_digits_run, length):
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((1, 2), tf.float32)])
@@ -121,7 +121,7 @@ def test_the_signature_names_what_the_metadata_describe(files, form):
 
 
 @pytest.mark.parametrize("form", QUANTIZATIONS)
-def test_mediapipe_takes_the_file_as_it_is(files, few_digits, form):
+def test_mediapipe_reads_the_file(files, few_digits, form):
     """Top-1 and probability of images of the input's size, which MediaPipe does not resize."""
     import mediapipe
     from mediapipe.tasks.python import vision

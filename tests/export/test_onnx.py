@@ -1,4 +1,4 @@
-"""ONNX files through ONNX Runtime, and what is said where its packages are not installed."""
+"""ONNX files in ONNX Runtime, and the message if its packages are not installed."""
 
 import importlib.util
 
@@ -33,13 +33,13 @@ def test_it_is_verified_and_published_like_the_others(exported):
     assert row.max_difference < 1e-4
     assert row.size_bytes == (exported.folder / "mine.onnx").stat().st_size
     assert row.single_thread_latency_ms > 0
-    # ResNet-20: 1 + 3 * 3 * 2 convolutions, as many rectifications, one dense layer.
+    # ResNet-20: 1 + 3 * 3 * 2 convolutions, as many ReLUs, one dense layer.
     assert (row.operations["Conv"], row.operations["Relu"], row.operations["MatMul"]) == (19, 19, 1)
 
 
 @needs_onnx
 @pytest.mark.slow
-def test_it_carries_its_labels_and_takes_any_number_of_images(exported, digits_run, few_digits):
+def test_it_has_labels_and_takes_any_number_of_images(exported, digits_run, few_digits):
     predictor = open_predictor(exported.folder / "mine.onnx")
     assert predictor.facts == ModelMetadata(tuple("0123456789"), 32, 1.0)
     images = few_digits.validation.images.astype("float32")
@@ -63,7 +63,7 @@ def test_grouped_convolutions(tmp_path):
 
 
 @needs_onnx
-def test_networks_too_large_for_a_file_are_refused(brightness, tmp_path, monkeypatch):
+def test_networks_too_large_for_a_file_are_rejected(brightness, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_file, "MAX_BYTES", 10)
     with mentioning(InputError, "weights", "ONNX", "10 "):
         onnx_file.write_onnx(deployable(brightness), tmp_path / "large.onnx")
@@ -71,7 +71,7 @@ def test_networks_too_large_for_a_file_are_refused(brightness, tmp_path, monkeyp
 
 @needs_onnx
 @pytest.mark.slow
-def test_damaged_files_are_refused_in_a_sentence(exported, tmp_path):
+def test_damaged_files_are_rejected_in_a_sentence(exported, tmp_path):
     whole = (exported.folder / "mine.onnx").read_bytes()
     (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.onnx").write_text("not a network")
@@ -80,7 +80,7 @@ def test_damaged_files_are_refused_in_a_sentence(exported, tmp_path):
             open_predictor(tmp_path / name)
 
 
-def test_missing_packages_are_named_before_anything_is_done(brightness, greys, tmp_path, monkeypatch):
+def test_missing_packages_are_reported_before_any_work(brightness, greys, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "onnx" else find(name, *more))
     parts = ("package onnx", "pip install 'kerascnn[onnx]'")

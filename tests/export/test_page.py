@@ -14,7 +14,7 @@ PAGE = Page("docs/export.md")
 def test_commands(line, tiny_digits_run, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(tiny_digits_run.folder.path, tmp_path / "runs" / "resnet20-digits-1")
-    # The model was trained for a moment only, and is near many ties.
+    # The model was trained for a short time only, so it has many near ties.
     run_line(command, line, *([] if "--max-mismatch-rate" in line else ["--max-mismatch-rate", 0.5]))
 
 

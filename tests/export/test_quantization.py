@@ -28,20 +28,20 @@ each_quantizer = [pytest.param(name, marks=needs_litert if name == "litert" else
 
 
 @pytest.fixture(scope="module")
-def told(few_digits):
-    """The digits that `network` was made to tell apart, and some of them to validate with."""
+def recognized(few_digits):
+    """The digits that `network` recognizes, some of them for validation."""
     return replace(few_digits, validation=few_digits.training.take(np.arange(40)))
 
 
 @pytest.fixture(scope="module")
-def network(told):
-    """A ResNet-20 that tells digits apart without a training, whatever weights it begins with.
+def network(recognized):
+    """A ResNet-20 that recognizes digits without training, whatever its initial weights.
 
     Its blocks are close to the identity, its statistics are those of all images, and its classifier is the ridge
-    regression of the labels on the features, so that an image's own class is about 1 above the others.
+    regression of the labels on the features, so that the score of an image's class is about 1 above the others.
     """
     keras.utils.set_random_seed(0)
-    images, labels = told.training.images.astype("float32"), np.eye(10)[told.training.labels]
+    images, labels = recognized.training.images.astype("float32"), np.eye(10)[recognized.training.labels]
     pixels = keras.Input((32, 32, 3), name="pixels")
     preprocessing = Preprocessing((3,), std=60.0, name="preprocessing")
     resnet = ResNet20(input_tensor=preprocessing(pixels))
@@ -58,7 +58,7 @@ def network(told):
     ridge = 0.03 * np.mean(spread**2) * len(spread) * np.eye(64)
     kernel = np.linalg.solve(spread.T @ spread + ridge, spread.T @ (labels - labels.mean(axis=0)))
     fc.set_weights([kernel, -mean @ kernel])
-    return keras.Model(pixels, ClassLabels(told.class_names, name="labels")(resnet.output))
+    return keras.Model(pixels, ClassLabels(recognized.class_names, name="labels")(resnet.output))
 
 
 @pytest.fixture(scope="module", params=each_quantizer)
@@ -67,11 +67,11 @@ def quantizer(request):
 
 
 @pytest.fixture(scope="module")
-def exported(network, told, tmp_path_factory, quantizer):
+def exported(network, recognized, tmp_path_factory, quantizer):
     folder = tmp_path_factory.mktemp("quantized") / "digits"
     loose = Tolerance(max_mismatch_rate=0.1)
     return export(
-        network, told, folder, formats=["tflite"], quantize=QUANTIZATIONS, quantizer=quantizer, tolerance=loose
+        network, recognized, folder, formats=["tflite"], quantize=QUANTIZATIONS, quantizer=quantizer, tolerance=loose
     )
 
 
@@ -97,13 +97,13 @@ def test_what_is_published(exported, quantizer):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("form", "share"), [("float16", 0.52), ("dynamic", 0.29), ("int8", 0.29), ("int16x8", 0.30)])
-def test_size_and_answers(exported, told, form, share):
+def test_size_and_predictions(exported, recognized, form, share):
     assert file_of(exported, form).stat().st_size < share * file_of(exported, "none").stat().st_size
     predictor = TFLitePredictor(file_of(exported, form))
     assert (predictor.kind, predictor.facts.quantization) == (f"TFLite {form}", form)
-    images = told.validation.images.astype("float32")
+    images = recognized.validation.images.astype("float32")
     expected = TFLitePredictor(file_of(exported, "none")).probabilities(images)
-    assert np.mean(expected.argmax(axis=1) == told.validation.labels) > 0.9
+    assert np.mean(expected.argmax(axis=1) == recognized.validation.labels) > 0.9
     found = predictor.probabilities(images)
     assert np.abs(found - expected).max() < 0.1
     assert np.mean(found.argmax(axis=1) == expected.argmax(axis=1)) >= 0.9
@@ -122,7 +122,7 @@ def test_operations_are_those_of_the_network(exported, form):
 
 
 @pytest.mark.slow
-def test_int8_takes_plain_pixels_and_has_a_scale_a_channel(exported):
+def test_int8_takes_plain_pixels_and_has_one_scale_per_channel(exported):
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(file_of(exported, "int8")))
@@ -131,7 +131,7 @@ def test_int8_takes_plain_pixels_and_has_a_scale_a_channel(exported):
     assert interpreter.get_output_details()[0]["dtype"] == np.float32
     kernels = [tensor for tensor in interpreter.get_tensor_details() if len(tensor["shape"]) == 4]
     kernels = [tensor for tensor in kernels if len(tensor["quantization_parameters"]["scales"]) > 1]
-    # Each filter of each convolution has its own.
+    # One scale per filter of each convolution.
     assert sorted(len(tensor["quantization_parameters"]["scales"]) for tensor in kernels) == (
         [16] * 7 + [32] * 6 + [64] * 6
     )
@@ -139,9 +139,9 @@ def test_int8_takes_plain_pixels_and_has_a_scale_a_channel(exported):
 
 
 @pytest.mark.slow
-def test_all_integers(network, told, tmp_path, quantizer):
-    images = told.validation.images.astype("float32")
-    shown = [told.training.images[:128].astype("float32")]
+def test_all_integers(network, recognized, tmp_path, quantizer):
+    images = recognized.validation.images.astype("float32")
+    shown = [recognized.training.images[:128].astype("float32")]
     model = deployable(network)
     write_tflite(model, tmp_path / "int8.tflite", "int8", calibration=shown, pixels="int8", quantizer=quantizer)
     write_tflite(model, tmp_path / "uint8.tflite", "int8", calibration=shown, quantizer=quantizer)
@@ -157,7 +157,7 @@ def test_calibration_on_other_images_is_what_the_file_gets(brightness, greys, tm
         return export(brightness, greys, tmp_path / name, formats=["tflite"], quantize="int8", **calibration)
 
     assert exported("own").verification.results[1].mismatches == 0
-    # Where only one pixel of one image was not black, brightness ends at 1/64: everything else is as dark as that.
+    # If only one pixel of one image is not black, the range ends at 1/64, and brighter images are clipped.
     black = ArrayExamples(np.zeros_like(greys.training.images), greys.training.labels)
     result = exported("black", calibration=replace(greys, training=black))
     assert result.folder is None
@@ -174,7 +174,7 @@ def test_the_other_quantizer_is_quiet(brightness, greys, tmp_path, capfd, recwar
     assert [str(warning.message) for warning in recwarn if "debugging" in str(warning.message)] == []
 
 
-def test_powers_stay_in_float_and_are_named(greys, tmp_path):
+def test_powers_stay_in_float32_and_are_listed(greys, tmp_path):
     keras.utils.set_random_seed(0)
     pixels = keras.Input((8, 8, 3), name="pixels")
     x = keras.layers.Conv2D(8, 3, activation="relu", name="conv1")(Preprocessing(std=255.0, name="scaled")(pixels))
@@ -192,10 +192,10 @@ def test_powers_stay_in_float_and_are_named(greys, tmp_path):
 
 
 @pytest.mark.parametrize(("pixels", "type_of_input"), [(None, "float32"), ("uint8", "uint8")])
-def test_a_file_of_whole_pixels_is_held_against_the_network_on_whole_pixels(
+def test_a_file_of_integer_pixels_is_compared_with_the_network_on_rounded_pixels(
     photographs, tmp_path, pixels, type_of_input
 ):
-    """Of a network for which half a grey level is much."""
+    """With a network for which half a gray level is a large difference."""
     keras.utils.set_random_seed(0)
     pixels_in = keras.Input((16, 16, 3), name="pixels")
     # Linear, so that nothing saturates.
@@ -229,7 +229,7 @@ RESULT = FormatResult("TFLite int8", "int8", 0.9, 1000, 1000, 0, 0.3, 0.01, 1, 1
         ({"quantization": "none"}, Tolerance(), ["0.3 ", "0.001"]),
     ],
 )
-def test_the_gate(changes, tolerance, parts):
+def test_the_tolerance(changes, tolerance, parts):
     failures = Verification((RESULT, replace(RESULT, **changes)), tolerance).failures
     assert (parts is None) == (failures == [])
     if parts:
@@ -246,12 +246,12 @@ def test_the_gate(changes, tolerance, parts):
         ({"pixels": "uint16"}, ["pixels ", "uint8, int8, float32", "'uint16'"]),
     ],
 )
-def test_refused_in_a_sentence(brightness, greys, tmp_path, arguments, parts):
+def test_unknown_values_are_rejected_in_a_sentence(brightness, greys, tmp_path, arguments, parts):
     with mentioning(InputError, *parts):
         export(brightness, greys, tmp_path / "never", **arguments)
 
 
-def test_a_quantizer_that_is_not_installed_is_named_before_anything_is_done(brightness, greys, tmp_path, monkeypatch):
+def test_a_quantizer_that_is_not_installed_is_reported_before_any_work(brightness, greys, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     missing = "ai_edge_quantizer"
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == missing else find(name, *more))
@@ -278,7 +278,7 @@ def test_images_that_cannot_calibrate(brightness, tmp_path, form, calibration, p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_classifier_is_not_exported(greys, tmp_path):
+def test_models_that_are_no_classifiers_are_rejected(greys, tmp_path):
     pixels = keras.Input((32, 32, 3), name="pixels")
     maps = keras.Model(pixels, keras.layers.Conv2D(4, 3, name="conv")(pixels), name="maps")
     wide = keras.Input((32, 48, 3), name="pixels")

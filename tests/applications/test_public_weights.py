@@ -170,7 +170,7 @@ def tensor_file(resnet18, tmp_path_factory):
 
 @pytest.fixture
 def published(file_server, home, tensor_file, monkeypatch):
-    """The server, with a network's file published on it in the place of torchvision's."""
+    """The server, with a network's file published on it instead of torchvision's."""
     contents = tensor_file.read_bytes()
     digits = hashlib.sha256(contents).hexdigest()[:8]
     file = f"resnet18-{digits}.safetensors"
@@ -260,7 +260,7 @@ def test_models_without_a_preprocessing_mode():
 
 
 def test_a_new_head_on_published_tensors(resnet18, tensor_file):
-    """Another number of classes, and grey images: the first convolution sees the three channels as one."""
+    """Another number of classes, and gray images: the first convolution sees the three channels as one."""
     model = applications.ResNet18(classes=3, input_shape=(64, 64, 1))
     before = [np.array(weight) for weight in model.get_layer("fc").weights]
     weight_files.load("ResNet18", model.layers, tensor_file, new=["fc", "predictions"])

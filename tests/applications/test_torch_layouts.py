@@ -45,10 +45,10 @@ FLATTENED = {25_088: 512 * 4, 9_216: 256 * 9}
 
 
 def built(label):
-    kept = STORED[label]
-    builder = getattr(kerascnn.applications, info(kept["name"]).builder)
-    arguments = {"classes": CLASSES, "classifier_activation": None, **kept["arguments"]}
-    return builder, {"input_shape": (kept["size"], kept["size"], 3), **arguments}
+    stored = STORED[label]
+    builder = getattr(kerascnn.applications, info(stored["name"]).builder)
+    arguments = {"classes": CLASSES, "classifier_activation": None, **stored["arguments"]}
+    return builder, {"input_shape": (stored["size"], stored["size"], 3), **arguments}
 
 
 @pytest.mark.parametrize("label", STORED)
@@ -64,8 +64,8 @@ def test_names_and_shapes_are_torchvisions(label, digest_of_tensors):
 
 
 # One is enough for the fast tests.
-ANSWERED = [label for label in STORED if "logits" in STORED[label]]
-SLOW = [pytest.param(label, marks=pytest.mark.slow) for label in ANSWERED if label != "resnet18"]
+WITH_OUTPUTS = [label for label in STORED if "logits" in STORED[label]]
+SLOW = [pytest.param(label, marks=pytest.mark.slow) for label in WITH_OUTPUTS if label != "resnet18"]
 
 
 @pytest.mark.parametrize("label", ["resnet18", *SLOW])
@@ -75,10 +75,10 @@ def test_outputs_are_torchvisions(label, random_tensors, random_images):
     tensors = random_tensors(tensor_shapes(network, model.layers), residual="resnet" in label)
     for layer, arrays in from_torch(network, tensors, model.layers).items():
         model.get_layer(layer).set_weights(arrays)
-    answers = model(random_images(STORED[label]["size"]))
+    outputs = model(random_images(STORED[label]["size"]))
     for name, logits in STORED[label]["logits"].items():
-        answer = answers[name] if isinstance(answers, dict) else answers
-        np.testing.assert_allclose(answer, logits, rtol=0, atol=TOLERANCE)
+        output = outputs[name] if isinstance(outputs, dict) else outputs
+        np.testing.assert_allclose(output, logits, rtol=0, atol=TOLERANCE)
 
     written = to_torch(network, model.layers)
     assert written.keys() == tensors.keys()

@@ -133,16 +133,16 @@ def test_deployable_is_the_network(checked):
 )
 def test_every_format_computes_the_same(name, arguments, checked, tmp_path):
     small, images, expected = checked
-    for form in formats_of(name, arguments):
-        path = tmp_path / FILES.get(form, f"{form}.tflite")
-        if form == "savedmodel":
+    for target in formats_of(name, arguments):
+        path = tmp_path / FILES.get(target, f"{target}.tflite")
+        if target == "savedmodel":
             write_saved_model(small, path)
-        elif form == "onnx":
+        elif target == "onnx":
             write_onnx(small, path)
         else:
-            form, _, quantizer = form.partition(" by ")
-            shown = [images] if form.startswith("int") else ()
-            write_tflite(small, path, form, calibration=shown, quantizer=quantizer or "tensorflow")
-        bounds.check(open_predictor(path).probabilities(images), expected, ROUNDING.get(form, EXACT), relative=True)
-        if form != "savedmodel":
+            target, _, quantizer = target.partition(" by ")
+            shown = [images] if target.startswith("int") else ()
+            write_tflite(small, path, target, calibration=shown, quantizer=quantizer or "tensorflow")
+        bounds.check(open_predictor(path).probabilities(images), expected, ROUNDING.get(target, EXACT), relative=True)
+        if target != "savedmodel":
             assert operations_of(path).custom_ops == ()

@@ -18,11 +18,11 @@ def orientation():
     return tf.function(exif_orientation, input_signature=[tf.TensorSpec((), tf.string)])
 
 
-def jpeg(exif=None, form="JPEG", **options):
+def jpeg(exif=None, format="JPEG", **options):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 3), "uint8")
     buffer = io.BytesIO()
     Image.fromarray(pixels).resize((40, 24), Image.Resampling.NEAREST).save(
-        buffer, form, **({"exif": exif} if exif else {}), **options
+        buffer, format, **({"exif": exif} if exif else {}), **options
     )
     return buffer.getvalue()
 

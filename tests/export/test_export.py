@@ -141,20 +141,20 @@ def test_verification_measures_the_whole_split(digits_export, few_digits):
     assert sizes["Keras"] > sizes["TFLite"] > 4 * 269_722
 
 
-def test_an_export_with_other_probabilities_is_not_published(brightness, greys, tmp_path, monkeypatch):
-    def write_wrong(model, path, *form, **options):
+def test_an_export_with_other_probabilities_is_not_published(brightness, grays, tmp_path, monkeypatch):
+    def write_wrong(model, path, *quantization, **options):
         """A file whose last bias was changed."""
         wrong = keras.models.clone_model(model)
         wrong.set_weights(model.get_weights())
         bias = wrong.get_layer("fc").bias
         bias.assign(bias + np.array([0.0, 10.0]))
-        right(wrong, path, *form, **options)
+        right(wrong, path, *quantization, **options)
 
     right = exporter.write_tflite
-    folder = export(brightness, greys, tmp_path / "greys").folder
+    folder = export(brightness, grays, tmp_path / "grays").folder
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     monkeypatch.setattr(exporter, "write_tflite", write_wrong)
-    result = export(brightness, greys, folder)
+    result = export(brightness, grays, folder)
     assert result.folder is None
     # A dark image is 1 / (1 + e^1.99) = 0.12 light, and 1 / (1 + e^-8.01) = 1.00 in the file.
     [failure] = result.verification.failures
@@ -163,18 +163,18 @@ def test_an_export_with_other_probabilities_is_not_published(brightness, greys, 
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_nan_fails(brightness, greys, tmp_path, monkeypatch):
+def test_nan_fails(brightness, grays, tmp_path, monkeypatch):
     from kerascnn.evaluation import TFLitePredictor
 
     monkeypatch.setattr(
         TFLitePredictor, "probabilities", lambda self, images: np.full((len(images), 2), np.nan, "float32")
     )
-    result = export(brightness, greys, tmp_path / "broken")
+    result = export(brightness, grays, tmp_path / "broken")
     assert result.folder is None
     assert "nan" in result.verification.failures[0]
 
 
-def test_the_mean_difference_is_from_the_trained_model(greys, tmp_path):
+def test_the_mean_difference_is_from_the_trained_model(grays, tmp_path):
     keras.utils.set_random_seed(0)
     pixels = keras.Input((8, 8, 3), name="pixels")
     x = keras.layers.Flatten(name="flat")(Preprocessing(std=255.0, name="preprocessing")(pixels))
@@ -182,25 +182,25 @@ def test_the_mean_difference_is_from_the_trained_model(greys, tmp_path):
     labels = ClassLabels(["dark", "light"], name="labels")
     model = keras.Model(pixels, labels(keras.layers.Softmax(name="softmax")(x)), name="rounded")
     assert (
-        export(model, greys, tmp_path / "usual", tolerance=Tolerance(max_mismatch_rate=1.0)).verification.failures == []
+        export(model, grays, tmp_path / "usual", tolerance=Tolerance(max_mismatch_rate=1.0)).verification.failures == []
     )
     strict = Tolerance(max_mean_difference=1e-9)
-    result = export(model, greys, tmp_path / "strict", tolerance=strict)
+    result = export(model, grays, tmp_path / "strict", tolerance=strict)
     assert len(result.verification.failures) == 2
     names(result.verification.failures[0], "on average", "1e-09")
 
 
-def test_an_earlier_export_is_replaced_whole(brightness, greys, tmp_path):
+def test_an_earlier_export_is_replaced_whole(brightness, grays, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "stale.tflite").write_text("")
-    export(brightness, greys, folder)
+    export(brightness, grays, folder)
     assert {entry.name for entry in folder.iterdir()} == PUBLISHED | {"mine.tflite"}
 
 
-def test_targets_that_cannot_be_written(brightness, greys, tmp_path):
+def test_targets_that_cannot_be_written(brightness, grays, tmp_path):
     (tmp_path / "file").write_text("")
     for target in (tmp_path / "file", tmp_path / "file" / "below"):
         with mentioning(InputError, target):
-            export(brightness, greys, target)
+            export(brightness, grays, target)
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]

@@ -21,8 +21,8 @@ def files(tiny_digits_run, few_digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("metadata")
     model = deployable(tiny_digits_run.model)
     shown = [few_digits.training.images[:16].astype("float32")]
-    for form in QUANTIZATIONS:
-        write_tflite(model, folder / f"{form}.tflite", form, calibration=shown, description=ABOUT)
+    for quantization in QUANTIZATIONS:
+        write_tflite(model, folder / f"{quantization}.tflite", quantization, calibration=shown, description=ABOUT)
     return folder
 
 
@@ -110,25 +110,27 @@ def test_the_network_is_unchanged_whatever_its_length(tiny_digits_run, length):
     np.testing.assert_array_equal(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]), [[10, 21]])
 
 
-@pytest.mark.parametrize("form", QUANTIZATIONS)
-def test_the_signature_names_what_the_metadata_describe(files, form):
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+def test_the_signature_names_what_the_metadata_describe(files, quantization):
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(files / f"{form}.tflite"))
+    interpreter = Interpreter(str(files / f"{quantization}.tflite"))
     assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["pixels"], "outputs": ["probabilities"]}}
     [pixels] = interpreter.get_input_details()
-    assert np.dtype(pixels["dtype"]).name == ("float32" if form == "none" else "uint8") == pixel_type(form)
+    assert (
+        np.dtype(pixels["dtype"]).name == ("float32" if quantization == "none" else "uint8") == pixel_type(quantization)
+    )
 
 
-@pytest.mark.parametrize("form", QUANTIZATIONS)
-def test_mediapipe_reads_the_file(files, few_digits, form):
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+def test_mediapipe_reads_the_file(files, few_digits, quantization):
     """Top-1 and probability of images of the input's size, which MediaPipe does not resize."""
     import mediapipe
     from mediapipe.tasks.python import vision
 
-    base = mediapipe.tasks.BaseOptions(model_asset_path=str(files / f"{form}.tflite"))
+    base = mediapipe.tasks.BaseOptions(model_asset_path=str(files / f"{quantization}.tflite"))
     images = few_digits.validation.images[:20]
-    expected = TFLitePredictor(files / f"{form}.tflite").probabilities(images.astype("float32"))
+    expected = TFLitePredictor(files / f"{quantization}.tflite").probabilities(images.astype("float32"))
     with vision.ImageClassifier.create_from_options(vision.ImageClassifierOptions(base_options=base)) as classifier:
         for image, row in zip(images, expected, strict=True):
             for_mediapipe = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))

@@ -60,8 +60,8 @@ def forms(tiny_digits_run, few_digits, tmp_path_factory):
     """A file of each quantization."""
     folder = tmp_path_factory.mktemp("forms")
     model, shown = deployable(tiny_digits_run.model), [few_digits.training.images[:8].astype("float32")]
-    for form in QUANTIZATIONS:
-        write_tflite(model, folder / f"{form}.tflite", form, calibration=shown)
+    for quantization in QUANTIZATIONS:
+        write_tflite(model, folder / f"{quantization}.tflite", quantization, calibration=shown)
     return folder
 
 
@@ -69,10 +69,10 @@ def test_table_of_inputs_and_outputs(forms):
     from ai_edge_litert.interpreter import Interpreter
 
     rows = re.findall(r"\| NAME-?(\w*)\.tflite \| (\w+) \((.*?)\) \| (\w+) \((.*?)\) \|", PAGE.text)
-    assert {form or "none" for form, *_ in rows} == set(QUANTIZATIONS)
+    assert {quantization or "none" for quantization, *_ in rows} == set(QUANTIZATIONS)
     [head] = re.findall(r"\| file \| input `(\w+)` \| output `(\w+)` \|", PAGE.text)
-    for form, *tensors in rows:
-        interpreter = Interpreter(str(forms / f"{form or 'none'}.tflite"))
+    for quantization, *tensors in rows:
+        interpreter = Interpreter(str(forms / f"{quantization or 'none'}.tflite"))
         [signature] = interpreter.get_signature_list().values()
         assert ([head[0]], [head[1]]) == (signature["inputs"], signature["outputs"])
         for number, details in enumerate((interpreter.get_input_details(), interpreter.get_output_details())):

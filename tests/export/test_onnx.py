@@ -80,12 +80,12 @@ def test_damaged_files_are_rejected_in_a_sentence(exported, tmp_path):
             open_predictor(tmp_path / name)
 
 
-def test_missing_packages_are_reported_before_any_work(brightness, greys, tmp_path, monkeypatch):
+def test_missing_packages_are_reported_before_any_work(brightness, grays, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "onnx" else find(name, *more))
     parts = ("package onnx", "pip install 'kerascnn[onnx]'")
     with mentioning(InputError, *parts):
-        export(brightness, greys, tmp_path / "mine", formats=["tflite", "onnx"])
+        export(brightness, grays, tmp_path / "mine", formats=["tflite", "onnx"])
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "some.onnx").write_bytes(b"")
     with mentioning(InputError, *parts):

@@ -19,7 +19,7 @@ from kerascnn.export.tflite import QUANTIZATIONS, QUANTIZERS, write_tflite
 from kerascnn.layers import ClassLabels, LocalResponseNormalization, Preprocessing
 from support.messages import mentioning, names
 
-QUANTIZED = [form for form in QUANTIZATIONS if form != "none"]
+QUANTIZED = [quantization for quantization in QUANTIZATIONS if quantization != "none"]
 
 needs_litert = pytest.mark.skipif(
     importlib.util.find_spec("ai_edge_quantizer") is None, reason="the extra `litert` is not installed"
@@ -75,17 +75,21 @@ def exported(network, recognized, tmp_path_factory, quantizer):
     )
 
 
-def file_of(exported, form):
-    return exported.folder / ("digits.tflite" if form == "none" else f"digits-{form}.tflite")
+def file_of(exported, quantization):
+    return exported.folder / ("digits.tflite" if quantization == "none" else f"digits-{quantization}.tflite")
 
 
 @pytest.mark.slow
 def test_what_is_published(exported, quantizer):
-    files = {file_of(exported, form).name for form in QUANTIZATIONS}
+    files = {file_of(exported, quantization).name for quantization in QUANTIZATIONS}
     written = {entry.name for entry in exported.folder.iterdir()}
     assert written == files | {"labels.txt", "model_card.md", "verification.json"}
     rows = json.loads((exported.folder / "verification.json").read_text())["results"]
-    assert [row["format"] for row in rows] == ["Keras", "TFLite", *(f"TFLite {form}" for form in QUANTIZED)]
+    assert [row["format"] for row in rows] == [
+        "Keras",
+        "TFLite",
+        *(f"TFLite {quantization}" for quantization in QUANTIZED),
+    ]
     assert all(row["single_thread_latency_ms"] > 0 for row in rows[1:])
     assert [row["quantizer"] for row in rows] == [None, None, *[quantizer] * 4]
     card = (exported.folder / "model_card.md").read_text()
@@ -96,11 +100,13 @@ def test_what_is_published(exported, quantizer):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("form", "share"), [("float16", 0.52), ("dynamic", 0.29), ("int8", 0.29), ("int16x8", 0.30)])
-def test_size_and_predictions(exported, recognized, form, share):
-    assert file_of(exported, form).stat().st_size < share * file_of(exported, "none").stat().st_size
-    predictor = TFLitePredictor(file_of(exported, form))
-    assert (predictor.kind, predictor.facts.quantization) == (f"TFLite {form}", form)
+@pytest.mark.parametrize(
+    ("quantization", "share"), [("float16", 0.52), ("dynamic", 0.29), ("int8", 0.29), ("int16x8", 0.30)]
+)
+def test_size_and_predictions(exported, recognized, quantization, share):
+    assert file_of(exported, quantization).stat().st_size < share * file_of(exported, "none").stat().st_size
+    predictor = TFLitePredictor(file_of(exported, quantization))
+    assert (predictor.kind, predictor.facts.quantization) == (f"TFLite {quantization}", quantization)
     images = recognized.validation.images.astype("float32")
     expected = TFLitePredictor(file_of(exported, "none")).probabilities(images)
     assert np.mean(expected.argmax(axis=1) == recognized.validation.labels) > 0.9
@@ -110,14 +116,14 @@ def test_size_and_predictions(exported, recognized, form, share):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", QUANTIZATIONS)
-def test_operations_are_those_of_the_network(exported, form):
-    found = operations_of(file_of(exported, form))
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+def test_operations_are_those_of_the_network(exported, quantization):
+    found = operations_of(file_of(exported, quantization))
     # ResNet-20: 1 + 3 * 3 * 2 convolutions, 3 * 3 additions, one dense layer; no batch normalization.
     assert (found.counts["CONV_2D"], found.counts["ADD"], found.counts["FULLY_CONNECTED"]) == (19, 9, 1)
     assert "MUL" not in found.counts
     assert found.custom_ops == ()
-    if form in ("int8", "int16x8"):
+    if quantization in ("int8", "int16x8"):
         assert found.float_ops == ()
 
 
@@ -152,14 +158,14 @@ def test_all_integers(network, recognized, tmp_path, quantizer):
     np.testing.assert_array_equal(predictor.probabilities(images), expected)
 
 
-def test_calibration_on_other_images_is_what_the_file_gets(brightness, greys, tmp_path):
+def test_calibration_on_other_images_is_what_the_file_gets(brightness, grays, tmp_path):
     def exported(name, **calibration):
-        return export(brightness, greys, tmp_path / name, formats=["tflite"], quantize="int8", **calibration)
+        return export(brightness, grays, tmp_path / name, formats=["tflite"], quantize="int8", **calibration)
 
     assert exported("own").verification.results[1].mismatches == 0
     # If only one pixel of one image is not black, the range ends at 1/64, and brighter images are clipped.
-    black = ArrayExamples(np.zeros_like(greys.training.images), greys.training.labels)
-    result = exported("black", calibration=replace(greys, training=black))
+    black = ArrayExamples(np.zeros_like(grays.training.images), grays.training.labels)
+    result = exported("black", calibration=replace(grays, training=black))
     assert result.folder is None
     [failure] = result.verification.failures
     names(failure, "TFLite int8", "5 of 10", "more than 1;")
@@ -167,14 +173,14 @@ def test_calibration_on_other_images_is_what_the_file_gets(brightness, greys, tm
 
 
 @needs_litert
-def test_the_other_quantizer_is_quiet(brightness, greys, tmp_path, capfd, recwarn):
-    shown = [np.tile(greys.training.images.astype("float32"), (3, 1, 1, 1))]
+def test_the_other_quantizer_is_quiet(brightness, grays, tmp_path, capfd, recwarn):
+    shown = [np.tile(grays.training.images.astype("float32"), (3, 1, 1, 1))]
     write_tflite(deployable(brightness), tmp_path / "int8.tflite", "int8", calibration=shown, quantizer="litert")
     assert capfd.readouterr() == ("", "")
     assert [str(warning.message) for warning in recwarn if "debugging" in str(warning.message)] == []
 
 
-def test_powers_stay_in_float32_and_are_listed(greys, tmp_path):
+def test_powers_stay_in_float32_and_are_listed(grays, tmp_path):
     keras.utils.set_random_seed(0)
     pixels = keras.Input((8, 8, 3), name="pixels")
     x = keras.layers.Conv2D(8, 3, activation="relu", name="conv1")(Preprocessing(std=255.0, name="scaled")(pixels))
@@ -183,7 +189,7 @@ def test_powers_stay_in_float32_and_are_listed(greys, tmp_path):
     scores = keras.layers.Dense(2, name="fc")(keras.layers.GlobalAveragePooling2D(name="pool")(x))
     labels = ClassLabels(["dark", "light"], name="labels")(keras.layers.Softmax(name="softmax")(scores))
     model, loose = keras.Model(pixels, labels, name="normalized"), Tolerance(max_mismatch_rate=1.0)
-    result = export(model, greys, tmp_path / "normalized", formats=["tflite"], quantize="int8", tolerance=loose)
+    result = export(model, grays, tmp_path / "normalized", formats=["tflite"], quantize="int8", tolerance=loose)
     row = result.verification.results[1]
     assert row.format == "TFLite int8"
     assert row.float_fallback_ops == ("POW", "SQUARE")
@@ -246,24 +252,24 @@ def test_the_tolerance(changes, tolerance, parts):
         ({"pixels": "uint16"}, ["pixels ", "uint8, int8, float32", "'uint16'"]),
     ],
 )
-def test_unknown_values_are_rejected_in_a_sentence(brightness, greys, tmp_path, arguments, parts):
+def test_unknown_values_are_rejected_in_a_sentence(brightness, grays, tmp_path, arguments, parts):
     with mentioning(InputError, *parts):
-        export(brightness, greys, tmp_path / "never", **arguments)
+        export(brightness, grays, tmp_path / "never", **arguments)
 
 
-def test_a_quantizer_that_is_not_installed_is_reported_before_any_work(brightness, greys, tmp_path, monkeypatch):
+def test_a_quantizer_that_is_not_installed_is_reported_before_any_work(brightness, grays, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     missing = "ai_edge_quantizer"
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == missing else find(name, *more))
     parts = ("ai-edge-quantizer", "pip install 'kerascnn[litert]'")
     with mentioning(InputError, *parts):
-        export(brightness, greys, tmp_path / "never", quantize="dynamic", quantizer="litert")
+        export(brightness, grays, tmp_path / "never", quantize="dynamic", quantizer="litert")
     with mentioning(InputError, *parts):
         write_tflite(deployable(brightness), tmp_path / "never.tflite", "dynamic", quantizer="litert")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("form", ["int8", "int16x8"])
+@pytest.mark.parametrize("quantization", ["int8", "int16x8"])
 @pytest.mark.parametrize(
     ("calibration", "parts"),
     [
@@ -272,25 +278,25 @@ def test_a_quantizer_that_is_not_installed_is_reported_before_any_work(brightnes
         ([np.zeros((9, 8, 8, 1))], ["calibration", "(8, 8, 1)", "(8, 8, 3)"]),
     ],
 )
-def test_images_that_cannot_calibrate(brightness, tmp_path, form, calibration, parts):
+def test_images_that_cannot_calibrate(brightness, tmp_path, quantization, calibration, parts):
     with mentioning(InputError, *parts):
-        write_tflite(deployable(brightness), tmp_path / "never.tflite", form, calibration=calibration)
+        write_tflite(deployable(brightness), tmp_path / "never.tflite", quantization, calibration=calibration)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_models_that_are_no_classifiers_are_rejected(greys, tmp_path):
+def test_models_that_are_no_classifiers_are_rejected(grays, tmp_path):
     pixels = keras.Input((32, 32, 3), name="pixels")
     maps = keras.Model(pixels, keras.layers.Conv2D(4, 3, name="conv")(pixels), name="maps")
     wide = keras.Input((32, 48, 3), name="pixels")
     oblong = keras.Model(wide, keras.layers.Dense(2, name="fc")(keras.layers.Flatten(name="flat")(wide)), name="oblong")
     for model in (maps, oblong):
         with mentioning(InputError, f"'{model.name}'", "square RGB images"):
-            export(model, greys, tmp_path / "never")
+            export(model, grays, tmp_path / "never")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_too_few_images_to_calibrate_with(brightness, greys, tmp_path):
-    few = replace(greys, training=greys.training.take(np.arange(7)))
+def test_too_few_images_to_calibrate_with(brightness, grays, tmp_path):
+    few = replace(grays, training=grays.training.take(np.arange(7)))
     with mentioning(InputError, "7 training images", "calibration", "8"):
-        export(brightness, greys, tmp_path / "few", quantize="int8", calibration=few)
+        export(brightness, grays, tmp_path / "few", quantize="int8", calibration=few)
     assert list(tmp_path.iterdir()) == []

@@ -90,22 +90,12 @@ def _keras(
     **arguments: Any,
 ) -> list[PublicWeights]:
     """The two files of a network, with and without classifier."""
-    return [
-        PublicWeights(
-            KERAS,
-            network,
-            f"{KERAS_URL}/{folder}_{KERAS_FILE}{suffix}.h5",
-            Checksum("md5", digits),
-            license,
-            preprocessing,
-            input_size,
-            *accuracy,
-            KERAS_ACCURACIES,
-            include_top=not suffix,
-            arguments=MappingProxyType(arguments),
-        )
-        for suffix, digits in zip(("", "_notop"), checksums, strict=True)
-    ]
+    files = []
+    for suffix, digits in zip(("", "_notop"), checksums, strict=True):
+        url, checksum = f"{KERAS_URL}/{folder}_{KERAS_FILE}{suffix}.h5", Checksum("md5", digits)
+        facts = (license, preprocessing, input_size, *accuracy, KERAS_ACCURACIES)
+        files.append(PublicWeights(KERAS, network, url, checksum, *facts, not suffix, MappingProxyType(arguments)))
+    return files
 
 
 def _torchvision(
@@ -117,20 +107,9 @@ def _torchvision(
     input_size: int = 224,
     **arguments: Any,
 ) -> PublicWeights:
-    return PublicWeights(
-        TORCHVISION,
-        network,
-        f"{TORCHVISION_URL}/{file}.pth",
-        Checksum("sha256", file[-8:]),
-        BSD,
-        preprocessing,
-        input_size,
-        top1,
-        top5,
-        TORCHVISION_ACCURACIES,
-        include_top=True,
-        arguments=MappingProxyType(arguments),
-    )
+    url, checksum = f"{TORCHVISION_URL}/{file}.pth", Checksum("sha256", file[-8:])
+    facts = (BSD, preprocessing, input_size, top1, top5, TORCHVISION_ACCURACIES)
+    return PublicWeights(TORCHVISION, network, url, checksum, *facts, True, MappingProxyType(arguments))
 
 
 # The variants of the papers and of torchvision.

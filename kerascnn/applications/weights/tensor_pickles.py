@@ -183,9 +183,7 @@ class TensorUnpickler(pickle._Unpickler):
         if not any(function is allowed for allowed in FUNCTIONS.values()):
             raise TensorFileError("its pickle calls something that is no function")
         # One long list may be an argument many times.
-        self._budget -= sum(
-            len(argument) for argument in arguments if isinstance(argument, list | tuple | dict | str | bytes)
-        )
+        self._budget -= sum(len(argument) for argument in arguments if isinstance(argument, list | tuple | dict))
         if self._budget < 0:
             raise TensorFileError("its pickle is longer than any of tensors")
         self.append(function(*arguments))

@@ -75,7 +75,7 @@ def compared(name: str, forms: Sequence[str], size: int, rounds: int, threads: i
         for form in forms:
             other = written(model, form, Path(folder), threads)
             row = atomic_path(other, exact, image, rounds)
-            row |= {"network": name, "form": form, "in float": ", ".join(other.facts.layers_in_float)}
+            row |= {"network": name, "form": form, "in float": ", ".join(other.facts.float_fallback_layers)}
             rows.append(row | {"time at most": TIME.get(form), "size at most": SIZE.get(form)})
     keras.backend.clear_session(free_memory=True)
     return rows
@@ -122,19 +122,19 @@ def agreement(run: Path) -> list[dict]:
             data.load(source),
             Path(folder) / "export",
             quantize=QUANTIZATIONS[:-1],
-            tolerance=Tolerance(changed=1.0),
+            tolerance=Tolerance(max_mismatch_rate=1.0),
         )
     return [
         {
-            "form": row.form,
-            "agreement": 1 - row.changed / row.images,
+            "form": row.format,
+            "agreement": 1 - row.mismatches / row.images,
             "at least": AGREEMENT.get(row.quantization),
             "images": row.images,
             "accuracy": row.accuracy,
-            "MB": row.bytes / 1e6,
-            "in float": ", ".join(row.layers_in_float),
+            "MB": row.size_bytes / 1e6,
+            "in float": ", ".join(row.float_fallback_layers),
         }
-        for row in exported.verification.rows[1:]
+        for row in exported.verification.results[1:]
     ]
 
 

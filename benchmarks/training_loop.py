@@ -37,7 +37,7 @@ from rich.table import Table
 from kerascnn import data
 from kerascnn.data.dataset import DataSet, FileExamples
 from kerascnn.training import Recipe, choose_precision, train
-from kerascnn.training.callbacks.throughput import Pace
+from kerascnn.training.callbacks.throughput import ThroughputMonitor
 
 SIZE, SHORTER_SIDE = 224, 256
 
@@ -83,7 +83,9 @@ def of_keras(folder: Path, batch: int, policy: str, jit_compile: str | bool = "a
     model = keras.Model(inputs, network(keras.layers.Rescaling(1 / 255)(inputs)))
     optimizer = keras.optimizers.SGD(0.1 * batch / 256, momentum=0.9)
     model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"], jit_compile=jit_compile)
-    history = model.fit(augmented.prefetch(tf.data.AUTOTUNE), epochs=2, callbacks=[Pace(batch), Processor()], verbose=0)
+    history = model.fit(
+        augmented.prefetch(tf.data.AUTOTUNE), epochs=2, callbacks=[ThroughputMonitor(batch), Processor()], verbose=0
+    )
     figures = {name: values[1] for name, values in history.history.items()}
     # Its last batch is smaller than the others.
     return {**figures, "images_per_second": len(examples_of(folder)) / figures["seconds"]}

@@ -30,7 +30,7 @@ MORE = {
     "train --model googlenet": (*TRAIN, "--epochs", 1, "--batch-size", 4),
     "train --weights": TRAIN,
     "train --workers": (*TRAIN, "--batch-size", 80),
-    "export": ("--tolerance", 1),
+    "export": ("--max-mismatch-rate", 1),
 }
 
 
@@ -84,11 +84,11 @@ sys.exit(status)
     assert report["validation_accuracy"] >= 0.98
     assert report["training_seconds"] < 180
     assert peak_bytes < 3e9
-    assert [row["form"] for row in report["rows"]] == ["Keras", "SavedModel", "TFLite"]
-    for row in report["rows"]:
+    assert [row["format"] for row in report["results"]] == ["Keras", "SavedModel", "TFLite"]
+    for row in report["results"]:
         assert row["images"] == 360
         assert row["accuracy"] >= 0.98
-        assert row["agreeing"] >= 358
+        assert row["agreement"] >= 358
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ def _mode(name: str | keras.Model, weights: str | None) -> str:
     if weights not in public_weights.NAMES:
         names = ", ".join(map(repr, public_weights.NAMES))
         raise InputError(f"weights must be one of {names}, whose scale is known, not {weights!r}.")
-    return public_weights.chosen(entry.builder, weights, {}).preprocessing
+    return public_weights.select_weights(entry.builder, weights, {}).preprocessing
 
 
 def _floating(x: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`kerascnn convert`: weights for other programs, and theirs for this one."""
+"""The command `kerascnn convert`: weights for other programs, and weights of other programs for this one."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from kerascnn.errors import InputError
 if TYPE_CHECKING:
     import keras
 
-# Said here as well, because `--help` does not wait for what converts.
+# Repeated here, because `--help` does not import the conversion.
 LAYOUTS = ("torchvision", "keras", "kerascnn")
 
 
 def add_subcommands(subcommands: Subcommands) -> None:
-    """Adds it to the command."""
+    """Adds the subcommand."""
     convert = subcommands.add(
         "convert",
         run_convert,
@@ -38,20 +38,20 @@ def add_subcommands(subcommands: Subcommands) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="ending in .safetensors (torchvision), .h5 (keras), .weights.h5 or .keras (kerascnn)",
+        help="new file: .safetensors (torchvision), .h5 (keras), .weights.h5 or .keras (kerascnn)",
     )
-    convert.add_argument("--model", metavar="NAME", help="see 'kerascnn models'; needed where FILE holds weights alone")
-    convert.add_argument("--layout", choices=LAYOUTS, help="of the new file (default: what its name ends in)")
+    convert.add_argument("--model", metavar="NAME", help="see 'kerascnn models'; needed if FILE holds only weights")
+    convert.add_argument("--layout", choices=LAYOUTS, help="of the new file (default: from its suffix)")
     convert.add_argument(
         "--image-size",
         type=positive,
         metavar="PIXELS",
-        help="height and width, where FILE holds weights alone (default: the paper's)",
+        help="height and width, if FILE holds only weights (default: the paper's)",
     )
 
 
 def run_convert(options: argparse.Namespace) -> int:
-    """`kerascnn convert`."""
+    """Runs `kerascnn convert`."""
     from kerascnn.applications import registry
 
     source = options.file / "model.keras" if options.file.is_dir() else options.file
@@ -62,51 +62,43 @@ def run_convert(options: argparse.Namespace) -> int:
         )
     start_tensorflow()
     from kerascnn.applications.weights import conversion
+    from kerascnn.applications.weights.keras_layouts import AUXILIARY
+    from kerascnn.applications.weights.load import PREPROCESSING
     from kerascnn.console import messages
 
     layout = conversion.layout_of(options.to, options.layout)
-    name, model = _network(source, name, layout, options.image_size)
+    name, model = _load_network(source, name, layout, options.image_size)
     network = registry.info(name).builder
-    numbers = conversion.write(network, model, options.to, layout)
+    count = conversion.write(network, model, options.to, layout)
     if options.json:
-        print_json({"file": str(options.to), "model": name, "layout": layout, "numbers": numbers})
+        print_json({"file": str(options.to), "model": name, "layout": layout, "values": count})
     else:
-        print(f"{options.to}: {numbers:,} numbers of {network} in the layout of {layout}")
-    for note in _left_out(model, layout):
+        print(f"{options.to}: {count:,} values of {network} in the layout of {layout}")
+    names = {layer.name for layer in model.layers}
+    notes = []
+    if layout != "kerascnn" and PREPROCESSING in names:
+        notes.append("left out, because the layout cannot store them: pixel scaling and class names")
+    if layout == "keras" and any(name.startswith(AUXILIARY) for name in names):
+        notes.append("left out: the auxiliary heads, which keras.applications does not have")
+    for note in notes:
         messages().print(note, highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
-def _network(source: Path, name: str | None, layout: str, image_size: int | None) -> tuple[str, keras.Model]:
-    """The model that a file holds, or whose weights it holds, with its name."""
+def _load_network(source: Path, name: str | None, layout: str, image_size: int | None) -> tuple[str, keras.Model]:
+    """The name and the model of a .keras file, or of a file of weights."""
     from kerascnn.applications import registry
     from kerascnn.applications.weights import conversion
     from kerascnn.evaluation.predictors import load_keras
 
     if source.suffix == ".keras":
         if image_size:
-            raise InputError(f"--image-size is for files of weights alone; {source} has its own.")
+            raise InputError(f"--image-size is for files of weights; {source} has an image size.")
         model = load_keras(source)
         try:
             return name or registry.canonical(model.name), model
         except InputError:
-            raise InputError(f"{source} calls its network '{model.name}'; say which it is with --model NAME.") from None
+            raise InputError(f"{source} has the unknown network '{model.name}'; give it as --model NAME.") from None
     if name is None:
-        raise InputError(f"{source} holds weights alone; say whose they are with --model NAME.")
-    return name, conversion.network_with(name, source, target=layout, image_size=image_size)
-
-
-def _left_out(model: keras.Model, layout: str) -> list[str]:
-    """What a model has that a layout has no place for, in sentences."""
-    from kerascnn.applications.weights.keras_layouts import AUXILIARY
-    from kerascnn.applications.weights.load import PREPROCESSING
-
-    if layout == "kerascnn":
-        return []
-    names = {layer.name for layer in model.layers}
-    notes = []
-    if PREPROCESSING in names:
-        notes.append("left out: how pixels are scaled, and the class names, for which the layout has no place")
-    if layout == "keras" and any(name.startswith(AUXILIARY) for name in names):
-        notes.append("left out: the auxiliary heads, which keras.applications does not have")
-    return notes
+        raise InputError(f"{source} holds only weights; give their network as --model NAME.")
+    return name, conversion.build_for_weights(name, source, target=layout, image_size=image_size)

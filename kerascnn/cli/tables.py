@@ -54,48 +54,50 @@ def plan_table(rows: list[PlanRow]) -> Table:
 
 
 def verification_table(exported: Export) -> None:
-    """Prints the measurements of an export, what they were held against, and where it lies."""
+    """Prints the measurements of an export, the tolerance, and the export's folder."""
     console = output()
-    headings = ("", "top-1", "agree", "max |Δ|", "mean |Δ|", "MB", "RAM", "ms", "1 core")
+    headings = ("", "top-1", "agreement", "max |Δ|", "mean |Δ|", "MB", "RAM", "ms", "1 core")
     table = Table(*headings, box=BOX, padding=(0, 1, 0, 0))
     for column in table.columns[1:]:
         column.justify = "right"
-    rows = exported.verification.rows
-    for row in rows:
+    results, tolerance = exported.verification.results, exported.verification.tolerance
+    for result in results:
         table.add_row(
-            row.form,
-            f"{row.accuracy:.2%}",
-            f"{row.agreeing}/{row.images}",
-            f"{row.largest_difference:.1e}",
-            f"{row.mean_difference:.1e}",
-            "–" if row.bytes is None else f"{row.bytes / 1e6:.2f}",
-            "–" if row.memory is None else f"{row.memory / 1e6:.1f}",
-            f"{row.milliseconds:.2f}",
-            "–" if row.milliseconds_one_thread is None else f"{row.milliseconds_one_thread:.2f}",
+            result.format,
+            f"{result.accuracy:.2%}",
+            f"{result.agreement}/{result.images}",
+            f"{result.max_difference:.1e}",
+            f"{result.mean_difference:.1e}",
+            "–" if result.size_bytes is None else f"{result.size_bytes / 1e6:.2f}",
+            "–" if result.memory_bytes is None else f"{result.memory_bytes / 1e6:.1f}",
+            f"{result.latency_ms:.2f}",
+            "–" if result.single_thread_latency_ms is None else f"{result.single_thread_latency_ms:.2f}",
         )
     console.print(table)
-    tolerance = exported.verification.tolerance
     lines = [
-        f"top-1 accuracy on all {rows[0].images} validation images, how many predictions agree with the trained "
-        f"model's,\nlargest difference of a probability from the network in float32 "
-        f"(tolerated: {tolerance.probability:g}; from it as trained, on average, {tolerance.rounding:g}),\n"
-        "mean difference from it as trained, megabytes of the file and of memory that running it takes at most,\n"
-        "median milliseconds an image on all processor cores and on one"
+        f"top-1: accuracy on {results[0].images} validation images; agreement: same predictions as the trained model",
+        f"max |Δ|: largest difference of a probability from the float32 network (limit: {tolerance.max_difference:g})",
+        f"mean |Δ|: mean difference from the trained model (limit: {tolerance.max_mean_difference:g})",
+        "MB: file size; RAM: peak memory in MB; ms: median latency per image on all CPU cores, and on 1 core",
     ]
-    for row in rows:
-        if row.operations:
-            lines.append(f"{row.form} uses " + ", ".join(f"{name} {count}" for name, count in row.operations.items()))
-        if row.in_float:
-            lines.append(f"left in float32: {', '.join(row.in_float)}")
-        if row.layers_in_float:
-            lines.append(f"layers left in float32, which integers would harm: {', '.join(row.layers_in_float)}")
-        if row.quantization != "none":
-            allowed = tolerance.images_changed(row.quantization, row.images)
-            lines.append(f"predictions that {row.form} changes: {row.changed} (tolerated: {allowed})")
+    for result in results:
+        name = result.format
+        if result.operations:
+            lines.append(f"{name} uses " + ", ".join(f"{key} {count}" for key, count in result.operations.items()))
+        if result.float_fallback_ops:
+            lines.append(f"{name}: operations in float32: {', '.join(result.float_fallback_ops)}")
+        if result.float_fallback_layers:
+            layers = ", ".join(result.float_fallback_layers)
+            lines.append(f"{name}: layers kept in float32 because integers would harm them: {layers}")
+        if result.quantization != "none":
+            allowed = tolerance.max_mismatches(result.quantization, result.images)
+            lines.append(
+                f"{name}: {result.mismatches} predictions differ from the float32 network (allowed: {allowed})"
+            )
+    if exported.folder:
+        lines.append(f"exported to {exported.folder}")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if exported.folder:
-        console.print(f"exported to {exported.folder}", highlight=False, markup=False, soft_wrap=True)
 
 
 def prediction_table(predictions: list[dict[str, Any]]) -> Table:

@@ -1,7 +1,7 @@
-"""Export: the deployable form of a model, its files, and the proof that they are right."""
+"""Exports trained models to SavedModel, TFLite and ONNX, and verifies the files."""
 
 from kerascnn.export.deployable import deployable
 from kerascnn.export.exporter import Export, export
-from kerascnn.export.verification import Row, Tolerance, Verification, verify
+from kerascnn.export.verification import FormatResult, Tolerance, Verification, verify
 
-__all__ = ["Export", "Row", "Tolerance", "Verification", "deployable", "export", "verify"]
+__all__ = ["Export", "FormatResult", "Tolerance", "Verification", "deployable", "export", "verify"]

@@ -1,4 +1,4 @@
-"""The form of a model that is exported."""
+"""Builds the network that is exported: the main classifier in float32, with batch normalization folded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kerascnn.applications.deep import functional
 from kerascnn.evaluation.predictors import main_output, model_metadata_of
 from kerascnn.export.folding import foldable, folded_weights
 
-# What does nothing in inference.
+# Layers that do nothing in inference.
 TRAINING_ONLY = (
     keras.layers.Dropout,
     keras.layers.AlphaDropout,
@@ -18,16 +18,13 @@ TRAINING_ONLY = (
 
 
 def deployable(model: keras.Model) -> keras.Model:
-    """The function that a model computes in inference, in as few layers as that takes, in float32.
+    """Returns the network that is exported: the model's function in inference, in few layers and in float32.
 
-    Auxiliary classifiers and dropout serve training and are gone. Batch normalization is part of the convolution or
-    dense layer before it, wherever the graph allows that exactly (see `kerascnn.export.folding`).
+    Auxiliary classifiers and dropout are removed. Batch normalization is folded into the convolution or dense layer
+    before it wherever that is exact (see `kerascnn.export.folding`).
 
     Args:
-        model: a classifier of square RGB images, with one output or a dict that has `main`.
-
-    Returns:
-        A new plain `keras.Model`; the old one is left as it is.
+        model: a classifier of square RGB images, with one output or a dict with the key `main`; it is not changed.
 
     Raises:
         InputError: the model is no such classifier.
@@ -36,32 +33,30 @@ def deployable(model: keras.Model) -> keras.Model:
         >>> deployable(googlenet_with_heads).output_names
         ['labels']
     """
-    model_metadata_of(model)
     main = _main_classifier(model)
-    return _rebuilt(main, foldable(main))
+    return _rebuild(main, foldable(main))
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """A model's main classifier with every layer of it, in float32: what its deployable form must agree with.
+    """Returns a model's main classifier, all layers in float32: the reference for its exported files.
 
     A mixed-precision model is rebuilt layer by layer, because TensorFlow's TFLite converter takes no float16 graph;
-    its weights are float32 already and are copied as they are.
-
-    Args and raises are those of `deployable`.
+    its weights are float32 already and are copied. Arguments and errors are those of `deployable`.
     """
-    model_metadata_of(model)
-    return _rebuilt(_main_classifier(model), {})
+    return _rebuild(_main_classifier(model), {})
 
 
 def _main_classifier(model: keras.Model) -> keras.Model:
+    # Raises if the model is no classifier of square images.
+    model_metadata_of(model)
     return functional(model.inputs[0], main_output(model), name=model.name)
 
 
-def _rebuilt(model: keras.Model, folds: dict[str, str]) -> keras.Model:
-    """The model in float32 without what only training needs, and without the batch normalizations in `folds`."""
+def _rebuild(model: keras.Model, folds: dict[str, str]) -> keras.Model:
+    """Copies a model in float32 without training-only layers and without the batch normalizations in `folds`."""
     originals = {layer.name: layer for layer in model.layers}
     normalizations = {before: originals[name] for name, before in folds.items()}
-    left_out = set(folds) | {layer.name for layer in model.layers if isinstance(layer, TRAINING_ONLY)}
+    removed = set(folds) | {layer.name for layer in model.layers if isinstance(layer, TRAINING_ONLY)}
 
     def clone(layer: keras.Operation) -> keras.Operation:
         config = layer.get_config()
@@ -72,7 +67,7 @@ def _rebuilt(model: keras.Model, folds: dict[str, str]) -> keras.Model:
         return layer.__class__.from_config(config)
 
     def call(layer: keras.Operation, *args, **kwargs):
-        return args[0] if layer.name in left_out else layer(*args, **kwargs)
+        return args[0] if layer.name in removed else layer(*args, **kwargs)
 
     copy = keras.models.clone_model(model, clone_function=clone, call_function=call)
     for layer in copy.layers:

@@ -1,4 +1,4 @@
-"""Export of a trained model, published only when it is proven right."""
+"""Exports a trained model and publishes the files only if they pass verification."""
 
 from __future__ import annotations
 
@@ -26,34 +26,33 @@ from kerascnn.evaluation.predictors import (
     model_metadata_of,
 )
 from kerascnn.evaluation.scores import views
+from kerascnn.export.atomic_folder import publish, staging
 from kerascnn.export.deployable import deployable, in_float32
-from kerascnn.export.litert import check_litert_package
+from kerascnn.export.litert_quantizer import check_litert_package
 from kerascnn.export.metadata import ModelDescription
-from kerascnn.export.model_card import model_card, training_in_words
+from kerascnn.export.model_card import format_training, model_card
 from kerascnn.export.onnx_file import write_onnx
-from kerascnn.export.publication import publish, staging
 from kerascnn.export.saved_model import write_saved_model
-from kerascnn.export.tflite import CALIBRATED, PIXEL_TYPES, QUANTIZATIONS, QUANTIZERS, write_tflite
+from kerascnn.export.tflite import CALIBRATED, PIXEL_TYPES, QUANTIZATIONS, QUANTIZERS, check_choice, write_tflite
 from kerascnn.export.verification import Tolerance, Verification, verify
 from kerascnn.files.progress import Track, untracked
 
 FORMATS = ("savedmodel", "tflite", "onnx")
-# What needs no more than the package's own requirements.
-USUAL_FORMATS = FORMATS[:2]
+# The formats that need no extra packages.
+DEFAULT_FORMATS = FORMATS[:2]
 
-# Ranges settle with some tens of images; every image costs a run of the network.
+# Ranges settle after some tens of images; every image costs a run of the network.
 CALIBRATION_IMAGES = 128
-LEAST_CALIBRATION_IMAGES = 8
+MIN_CALIBRATION_IMAGES = 8
 
 
 @dataclass(frozen=True)
 class Export:
-    """What an export made.
+    """Result of an export.
 
     Attributes:
-        folder: with what was asked for of saved_model/, NAME.onnx, NAME.tflite and NAME-FORM.tflite, and with
-            labels.txt, model_card.md and verification.json; None when the verification failed and nothing was
-            published.
+        folder: contains saved_model/, NAME.onnx, NAME.tflite and NAME-QUANTIZATION.tflite as requested, labels.txt,
+            model_card.md and verification.json; None if the verification failed and nothing was published.
         verification: the measurements.
     """
 
@@ -66,7 +65,7 @@ def export(
     data: DataSet,
     folder: str | Path,
     *,
-    formats: Sequence[str] = USUAL_FORMATS,
+    formats: Sequence[str] = DEFAULT_FORMATS,
     quantize: str | Sequence[str] = UNQUANTIZED,
     quantizer: str = QUANTIZERS[0],
     calibration: DataSet | None = None,
@@ -77,43 +76,46 @@ def export(
     tolerance: Tolerance = Tolerance(),
     track: Track = untracked,
 ) -> Export:
-    """Exports a model as SavedModel, TFLite and ONNX and verifies every file on all validation images.
+    """Exports a model as SavedModel, TFLite and ONNX, and verifies every file on all validation images.
 
-    The folder appears, or replaces an earlier export, only when everything is written and verified.
+    The folder appears, or replaces an earlier export, only after everything is written and verified.
 
     Args:
         model: a Keras classifier, or its `.keras` file.
-        data: its validation images are the measure.
-        folder: where the export goes; its name is the exported model's.
+        data: provides the validation images.
+        folder: the export's folder; its name is the exported model's name.
         formats: of "savedmodel", "tflite" and, with the extra `onnx`, "onnx".
-        quantize: one or several of "none", "float16", "dynamic", "int8" and "int16x8", a `.tflite` file each: see
-            `write_tflite`. "none" is NAME.tflite, the others are NAME-FORM.tflite.
-        quantizer: what makes the forms other than "none": "tensorflow", or "litert" with the extra of that name.
-        calibration: whose training images show "int8" and "int16x8" the ranges of the network's activations; the
-            data's own by default.
-        pixels: what `.tflite` files take, see `kerascnn.export.tflite.pixel_type`; by default float32 where they are
-            not quantized, and uint8 where they are.
+        quantize: one or more of "none", "float16", "dynamic", "int8" and "int16x8" (see `write_tflite`), one `.tflite`
+            file each: "none" writes NAME.tflite, the others NAME-QUANTIZATION.tflite.
+        quantizer: "tensorflow", or "litert" with the extra of that name.
+        calibration: provides the training images that calibrate "int8" and "int16x8"; by default `data`.
+        pixels: the input type of `.tflite` files, see `kerascnn.export.tflite.pixel_type`; by default uint8 for
+            quantized files, else float32.
         origin: the contents of the run's recipe.yaml, for the model card and the metadata of `.tflite` files.
-        author: who made the model, for the same.
-        license: under which terms the model may be used, for the same.
-        tolerance: how far an exported form may be from the model.
+        author: the model's author, for the same.
+        license: the model's terms of use, for the same.
+        tolerance: how far an exported file may differ from the model.
         track: shows progress over an iterable of known length.
 
     Raises:
-        InputError: the model is no classifier of images, does not fit the data, the folder cannot be written, there
-            are too few images to calibrate with, a format, form or quantizer is unknown, or the packages of ONNX or
-            of LiteRT's quantizer are not installed.
+        InputError: the model is no image classifier or does not fit the data, the folder cannot be written, there are
+            too few calibration images, a format, quantization, pixel type or quantizer is unknown, or the packages of
+            ONNX or of LiteRT's quantizer are not installed.
 
     Example:
         >>> export("runs/mine/model.keras", data, "saved_models/mine", quantize=["none", "int8"]).verification.failures
         []
     """
-    forms = [quantize] if isinstance(quantize, str) else list(quantize)
-    _check("format", formats, FORMATS)
-    _check("quantization", forms, QUANTIZATIONS)
-    _check("quantizer", [quantizer], QUANTIZERS)
-    if pixels is not None:
-        _check("type of pixels", [pixels], PIXEL_TYPES)
+    quantizations = [quantize] if isinstance(quantize, str) else list(quantize)
+    for name, values, known in (
+        ("format", formats, FORMATS),
+        ("quantization", quantizations, QUANTIZATIONS),
+        ("quantizer", [quantizer], QUANTIZERS),
+        ("type of pixels", [pixels], (None, *PIXEL_TYPES)),
+    ):
+        # An empty list is no choice either.
+        for value in values or ["nothing"]:
+            check_choice(name, value, known)
     path = None
     if not isinstance(model, keras.Model):
         path = Path(model)
@@ -123,46 +125,40 @@ def export(
     if quantizer == "litert":
         check_litert_package()
     folder = Path(folder)
-    about = ModelDescription(folder.name, training_in_words(origin) if origin else None, author, license)
-    facts = model_metadata_of(model)
+    description = ModelDescription(folder.name, format_training(origin) if origin else None, author, license)
+    metadata = model_metadata_of(model)
     with staging(folder) as staged:
-        flat = deployable(model)
+        network = deployable(model)
         exported: list[Predictor] = []
         if "savedmodel" in formats:
-            write_saved_model(flat, staged / "saved_model")
+            write_saved_model(network, staged / "saved_model")
             exported.append(SavedModelPredictor(staged / "saved_model"))
         if "onnx" in formats:
-            write_onnx(flat, staged / f"{folder.name}.onnx")
+            write_onnx(network, staged / f"{folder.name}.onnx")
             exported.append(OnnxPredictor(staged / f"{folder.name}.onnx"))
-        for form in forms if "tflite" in formats else []:
-            tflite = staged / (f"{folder.name}.tflite" if form == UNQUANTIZED else f"{folder.name}-{form}.tflite")
-            shown = _calibration(calibration or data, facts) if form in CALIBRATED else ()
-            write_tflite(flat, tflite, form, calibration=shown, pixels=pixels, about=about, quantizer=quantizer)
-            exported.append(TFLitePredictor(tflite))
+        for quantization in quantizations if "tflite" in formats else []:
+            file = staged / f"{folder.name}{'' if quantization == UNQUANTIZED else f'-{quantization}'}.tflite"
+            images = _calibration_images(calibration or data, metadata) if quantization in CALIBRATED else ()
+            options = {"pixels": pixels, "description": description, "quantizer": quantizer}
+            write_tflite(network, file, quantization, calibration=images, **options)
+            exported.append(TFLitePredictor(file))
         trained, exact = KerasPredictor(model, path), KerasPredictor(in_float32(model))
         verification = verify(trained, exact, exported, data, tolerance=tolerance, track=track)
         if verification.failures:
             return Export(None, verification)
-        (staged / LABELS_FILE).write_text("\n".join(facts.class_names) + "\n", encoding="utf-8")
-        card = model_card(about, facts, verification, exported, origin)
+        (staged / LABELS_FILE).write_text("\n".join(metadata.class_names) + "\n", encoding="utf-8")
+        card = model_card(description, metadata, verification, exported, origin)
         (staged / "model_card.md").write_text(card, encoding="utf-8")
         (staged / "verification.json").write_text(json.dumps(verification.to_dict(), indent=2) + "\n")
         publish(staged, folder)
         return Export(folder, verification)
 
 
-def _check(what: str, values: Sequence[str], known: Sequence[str]) -> None:
-    unknown = [value for value in values if value not in known]
-    if unknown or not values:
-        said = f"'{unknown[0]}'" if unknown else "nothing"
-        raise InputError(f"the {what} must be one of {', '.join(known)}, not {said}.")
-
-
-def _calibration(data: DataSet, facts: ModelMetadata) -> Iterator[np.ndarray]:
-    """Some training images, of all classes alike, as the network is shown them."""
-    if len(data.training) < LEAST_CALIBRATION_IMAGES:
+def _calibration_images(data: DataSet, metadata: ModelMetadata) -> Iterator[np.ndarray]:
+    """Evaluation views of some training images, balanced by class."""
+    if len(data.training) < MIN_CALIBRATION_IMAGES:
         raise InputError(
             f"{data.source} has {len(data.training)} training images; calibration needs at least "
-            f"{LEAST_CALIBRATION_IMAGES}."
+            f"{MIN_CALIBRATION_IMAGES}."
         )
-    return views(limited(data.training, CALIBRATION_IMAGES), facts)
+    return views(limited(data.training, CALIBRATION_IMAGES), metadata)

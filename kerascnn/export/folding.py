@@ -1,8 +1,8 @@
-"""Batch normalization, worked into the weights of the layer before it.
+"""Folds batch normalization into the weights of the layer before it.
 
-In inference batch normalization is y = gamma (x - mean) / sqrt(variance + epsilon) + beta with constants a channel
-(Ioffe and Szegedy, "Batch Normalization", 2015, section 3.1 and algorithm 2). Where x = W u + b is a convolution or a
-dense layer, that is one such layer again, with other W and b.
+In inference, batch normalization is y = gamma (x - mean) / sqrt(variance + epsilon) + beta with constants per channel
+(Ioffe and Szegedy, "Batch Normalization", 2015, section 3.1 and algorithm 2). If x = W u + b is a convolution or a
+dense layer, the two together are one such layer with other W and b.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ LINEAR_LAYERS = (keras.layers.Dense, keras.layers.Conv2D, keras.layers.Depthwise
 
 
 def foldable(model: keras.Model) -> dict[str, str]:
-    """The batch normalizations of a functional model that can go into the layer before them.
+    """Finds the batch normalizations of a functional model that can be folded into the layer before them.
 
-    That layer is a convolution or dense layer without activation, called once, whose output nothing but the batch
-    normalization reads, and both have the same axis of channels.
+    That layer is a convolution or dense layer without activation that is called once. Only the batch normalization
+    reads its output, and both have the same channel axis.
 
     Returns:
-        The name of the layer that takes it in, by the name of the batch normalization.
+        The name of the layer before, by the name of the batch normalization.
 
     Example:
         >>> foldable(kerascnn.applications.ResNet20())["conv1_bn"]
@@ -37,40 +37,38 @@ def foldable(model: keras.Model) -> dict[str, str]:
         layer = node.operation
         if not isinstance(layer, keras.layers.BatchNormalization) or calls[layer] > 1:
             continue
-        [maps] = node.input_tensors[:1]
-        before = maps._keras_history.operation
-        if calls[before] == 1 and readers[id(maps)] == 1 and _is_linear(before) and _same_axis(before, layer, maps):
+        [features] = node.input_tensors[:1]
+        before = features._keras_history.operation
+        read_once = calls[before] == readers[id(features)] == 1
+        linear = isinstance(before, LINEAR_LAYERS) and before.activation is keras.activations.linear
+        if read_once and linear and _same_axis(before, layer, len(features.shape)):
             found[layer.name] = before.name
     return found
 
 
 def folded_weights(layer: keras.Layer, normalization: keras.layers.BatchNormalization) -> list[np.ndarray]:
-    """Kernel and bias of one layer that does what `layer` and then `normalization` do in inference.
+    """Returns kernel and bias of one layer that computes `layer` and then `normalization` in inference.
 
-    Computed in 64 bits, so that nothing but the last rounding to float32 is lost.
+    Computed in float64, so that only the last rounding to float32 is lost.
 
     Args:
-        layer, normalization: a pair of `foldable`.
+        layer, normalization: a pair found by `foldable`.
     """
-    kernel = _values(layer.kernel)
-    gamma = _values(normalization.gamma) if normalization.scale else 1.0
-    beta = _values(normalization.beta) if normalization.center else 0.0
-    scale = gamma / np.sqrt(_values(normalization.moving_variance) + normalization.epsilon)
-    bias = _values(layer.bias) if layer.use_bias else 0.0
-    # A depthwise convolution has its channels on the last two axes of its kernel.
+    kernel = _float64(layer.kernel)
+    gamma = _float64(normalization.gamma) if normalization.scale else 1.0
+    beta = _float64(normalization.beta) if normalization.center else 0.0
+    scale = gamma / np.sqrt(_float64(normalization.moving_variance) + normalization.epsilon)
+    bias = _float64(layer.bias) if layer.use_bias else 0.0
+    # The channels of a depthwise convolution are the last two axes of its kernel.
     channels = kernel.shape[-2:] if isinstance(layer, keras.layers.DepthwiseConv2D) else kernel.shape[-1:]
-    folded = kernel * scale.reshape(channels), beta + (bias - _values(normalization.moving_mean)) * scale
+    folded = kernel * scale.reshape(channels), beta + (bias - _float64(normalization.moving_mean)) * scale
     return [weight.astype(np.float32) for weight in folded]
 
 
-def _is_linear(layer: keras.Operation) -> bool:
-    return isinstance(layer, LINEAR_LAYERS) and layer.activation is keras.activations.linear
+def _same_axis(layer: keras.Layer, normalization: keras.layers.BatchNormalization, rank: int) -> bool:
+    channels_first = getattr(layer, "data_format", "channels_last") == "channels_first"
+    return normalization.axis % rank == (1 if channels_first else rank - 1)
 
 
-def _same_axis(layer: keras.Layer, normalization: keras.layers.BatchNormalization, maps: keras.KerasTensor) -> bool:
-    first = getattr(layer, "data_format", "channels_last") == "channels_first"
-    return normalization.axis % len(maps.shape) == (1 if first else len(maps.shape) - 1)
-
-
-def _values(weight: keras.Variable) -> np.ndarray:
+def _float64(weight: keras.Variable) -> np.ndarray:
     return np.asarray(weight, np.float64)

@@ -1,4 +1,4 @@
-"""How much memory an exported file takes where it runs."""
+"""Measures how much memory an exported file needs at run time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Runs in a process that has the runtime and NumPy and nothing else. The operating system's highest mark is set back
-# when both are loaded, so that what is measured belongs to the file: weights, as far as they are read, and activations.
-MEASURED = """
+# Runs in a process with only the runtime and NumPy. The peak is reset after both are loaded, so that the measurement
+# contains the weights, as far as they are read, and the activations.
+MEASUREMENT = """
 import sys
 import numpy as np
 {import_runtime}
@@ -26,7 +26,7 @@ print(1024 * (kilobytes("VmHWM:") - before))
 """
 
 PROGRAMS = {
-    ".tflite": MEASURED.format(
+    ".tflite": MEASUREMENT.format(
         import_runtime="from ai_edge_litert.interpreter import Interpreter",
         run="""interpreter = Interpreter(path, num_threads=1)
 interpreter.allocate_tensors()
@@ -34,7 +34,7 @@ interpreter.allocate_tensors()
 interpreter.set_tensor(pixels["index"], np.zeros(pixels["shape"], pixels["dtype"]))
 interpreter.invoke()""",
     ),
-    ".onnx": MEASURED.format(
+    ".onnx": MEASUREMENT.format(
         import_runtime="import onnxruntime",
         run="""options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = 1
@@ -46,16 +46,16 @@ session.run(None, {"pixels": np.zeros((1, *pixels.shape[1:]), np.float32)})""",
 
 
 def peak_memory(path: Path) -> int | None:
-    """Bytes of resident memory that opening a file and running it for one image add to a process, at the highest.
+    """Measures the resident memory that opening a file and running it on one image adds to a process, at its peak.
 
-    Measured on one core, in a process of its own.
+    The file runs on one core in a process of its own.
 
     Args:
-        path: of a `.tflite` or `.onnx` file.
+        path: a `.tflite` or `.onnx` file.
 
     Returns:
-        None for other forms, which run in TensorFlow, whose own memory hides theirs, and where the operating system is
-        not Linux, which alone lets a process set back its highest mark.
+        Bytes; None for other formats, whose memory TensorFlow's own hides, and outside Linux, because only Linux lets
+        a process reset its peak.
 
     Example:
         >>> peak_memory(Path("resnet20-digits.tflite"))

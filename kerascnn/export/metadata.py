@@ -1,36 +1,35 @@
-"""What a `.tflite` file says of itself, so that Android's tools and MediaPipe take it as it is.
+"""Builds the metadata of a `.tflite` file that Android's tools and MediaPipe read.
 
-The fields are those of TensorFlow's metadata_schema.fbs (root table ModelMetadata, file identifier "M001"); nothing
-here is newer than its version 1.0.0.
+The field numbers are those of TensorFlow's metadata_schema.fbs (root table ModelMetadata, file identifier "M001").
+Only fields of its version 1.0.0 are used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, ModelMetadata
-from kerascnn.export.metadata_buffer import Scalar, packed
+from kerascnn.export.metadata_buffer import Scalar, build_flatbuffer
 
 IDENTIFIER = b"M001"
 MIN_PARSER_VERSION = "1.0.0"
 
 # Enumerations and unions of the schema.
-UNKNOWN_FILE, TENSOR_AXIS_LABELS = Scalar("Int8", 0), Scalar("Int8", 2)
-RGB = Scalar("Int8", 1)
+TENSOR_AXIS_LABELS, RGB = Scalar("Int8", 2), Scalar("Int8", 1)
 FEATURE_PROPERTIES, IMAGE_PROPERTIES = Scalar("Uint8", 1), Scalar("Uint8", 2)
 NORMALIZATION_OPTIONS = Scalar("Uint8", 1)
 
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What is known of an exported model beside how it computes.
+    """Describes an exported model for the model card and the metadata.
 
     Attributes:
         name: of the model.
-        description: a sentence or two; None where its origin is not known.
+        description: a sentence or two, or None.
         author: who made it, or None.
-        license: under which terms it may be used, or None.
+        license: the terms of use, or None.
     """
 
     name: str
@@ -39,64 +38,52 @@ class ModelDescription:
     license: str | None = None
 
 
-def model_metadata(about: ModelDescription, facts: ModelMetadata) -> bytes:
-    """The ModelMetadata of a classifier, as a FlatBuffer.
+def tflite_metadata(description: ModelDescription, metadata: ModelMetadata) -> bytes:
+    """Builds a classifier's ModelMetadata as a FlatBuffer.
 
-    Normalization is that of nobody, mean 0 and standard deviation 1, because the network scales pixels itself; the
-    labels are in the associated file labels.txt.
+    The normalization has mean 0 and standard deviation 1, because the network scales pixels itself. The labels are in
+    the associated file labels.txt.
 
     Args:
-        about: name, description, author and licence.
-        facts: classes and input.
+        description: name, description, author and license.
+        metadata: class names and image size.
 
     Example:
-        >>> model_metadata(ModelDescription("googlenet-pets"), facts)[4:8]
+        >>> tflite_metadata(ModelDescription("googlenet-pets"), metadata)[4:8]
         b'M001'
     """
-    size = Scalar("Uint32", facts.image_size)
-    scaling = "the network scales them itself"
-    pixels = _tensor(
-        "pixels",
-        f"One RGB image of {facts.image_size} x {facts.image_size} pixels, each value from 0 to 255; {scaling}.",
-        content={0: IMAGE_PROPERTIES, 1: {0: RGB, 1: {0: size, 1: size}}},
-        process_units=[{0: NORMALIZATION_OPTIONS, 1: {0: [0.0], 1: [1.0]}}],
-        highest=255.0,
-    )
-    labels = _file(LABELS_FILE, "The names of the classes, one a line, in the order of the probabilities.")
-    probabilities = _tensor(
-        "probabilities",
-        f"One probability for each of {len(facts.class_names)} classes.",
-        content={0: FEATURE_PROPERTIES, 1: {}},
-        files=[{**labels, 2: TENSOR_AXIS_LABELS}],
-        highest=1.0,
-    )
-    extra = _file(METADATA_FILE, "How kerascnn cuts images to size, and how it made this file.")
+    size, classes = metadata.image_size, len(metadata.class_names)
+    side = Scalar("Uint32", size)
+    pixels = {
+        **_named("pixels", f"One RGB image of {size} x {size} pixels, values from 0 to 255, scaled by the network."),
+        3: {0: IMAGE_PROPERTIES, 1: {0: RGB, 1: {0: side, 1: side}}},
+        4: [{0: NORMALIZATION_OPTIONS, 1: {0: [0.0], 1: [1.0]}}],
+        5: _range(255.0),
+    }
+    labels = _named(LABELS_FILE, "The names of the classes, one per line, in the order of the probabilities.")
+    probabilities = {
+        **_named("probabilities", f"One probability for each of {classes} classes."),
+        3: {0: FEATURE_PROPERTIES, 1: {}},
+        5: _range(1.0),
+        6: [{**labels, 2: TENSOR_AXIS_LABELS}],
+    }
     root = {
-        0: about.name,
-        1: about.description,
-        3: [{0: about.name, 2: [pixels], 3: [probabilities]}],
-        4: about.author,
-        5: about.license,
-        6: [extra],
+        0: description.name,
+        1: description.description,
+        3: [{0: description.name, 2: [pixels], 3: [probabilities]}],
+        4: description.author,
+        5: description.license,
+        6: [_named(METADATA_FILE, "How kerascnn crops images, and how it made this file.")],
         7: MIN_PARSER_VERSION,
     }
-    return packed(root, IDENTIFIER)
+    return build_flatbuffer(root, IDENTIFIER)
 
 
-def _tensor(
-    name: str,
-    description: str,
-    *,
-    content: dict,
-    highest: float,
-    process_units: Sequence[dict] | None = None,
-    files: Sequence[dict] | None = None,
-) -> dict:
-    """A TensorMetadata; its values begin at 0."""
-    stats = {0: [highest], 1: [0.0]}
-    return {0: name, 1: description, 3: {0: content[0], 1: content[1]}, 4: process_units, 5: stats, 6: files}
-
-
-def _file(name: str, description: str) -> dict:
-    """An AssociatedFile of no particular type."""
+def _named(name: str, description: str) -> dict[int, Any]:
+    """The first fields of TensorMetadata and AssociatedFile."""
     return {0: name, 1: description}
+
+
+def _range(maximum: float) -> dict[int, Any]:
+    """Stats of values from 0."""
+    return {0: [maximum], 1: [0.0]}

@@ -1,4 +1,4 @@
-"""ONNX: for ONNX Runtime and whatever else reads it. Needs the extra `onnx`."""
+"""Writes ONNX files, for ONNX Runtime and other ONNX readers. Needs the extra `onnx`."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from kerascnn.evaluation.onnx_predictor import check_onnx_packages
 from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, model_metadata_of
 from kerascnn.native_output import discarded_stderr
 
-# What Protocol Buffers hold in one file.
-LARGEST_BYTES = 2**31 - 1
+# The limit of one Protocol Buffers file.
+MAX_BYTES = 2**31 - 1
 
 
 def write_onnx(model: keras.Model, path: Path) -> None:
-    """Writes an `.onnx` file in float32, by Keras' own export.
+    """Writes a float32 `.onnx` file with Keras' own export.
 
-    It takes `pixels`, float32 (any, height, width, 3) in [0, 255], and gives `probabilities`, float32 (any, classes).
-    The class names and the image's cut are its metadata `labels.txt` and `kerascnn.json`.
+    It maps `pixels`, float32 (any, height, width, 3) in [0, 255], to `probabilities`, float32 (any, classes). Its
+    metadata `labels.txt` and `kerascnn.json` hold the class names, the image size and the crop.
 
     Args:
-        model: in its deployable form.
-        path: of the file.
+        model: a result of `deployable`.
+        path: the file.
 
     Raises:
-        InputError: the packages for ONNX are not installed, or the network is too large for a file.
+        InputError: the ONNX packages are not installed, or the network is too large for one file.
 
     Example:
         >>> write_onnx(deployable(model), Path("model.onnx"))
@@ -38,26 +38,25 @@ def write_onnx(model: keras.Model, path: Path) -> None:
     check_onnx_packages()
     import onnx
 
-    facts = model_metadata_of(model)
+    metadata = model_metadata_of(model)
     weights = 4 * model.count_params()
-    if weights > LARGEST_BYTES:
-        raise InputError(f"the weights are {weights} bytes; an ONNX file holds {LARGEST_BYTES} at most.")
+    if weights > MAX_BYTES:
+        raise InputError(f"the weights are {weights} bytes; an ONNX file holds {MAX_BYTES} at most.")
     named = functional(model.inputs[0], {"probabilities": model.outputs[0]}, name=model.name)
-    pixels = keras.InputSpec(shape=(None, facts.image_size, facts.image_size, 3), dtype="float32", name="pixels")
+    pixels = keras.InputSpec(shape=(None, metadata.image_size, metadata.image_size, 3), dtype="float32", name="pixels")
     with discarded_stderr(), warnings.catch_warnings(), _functions_inlined():
-        # Keras patches the converter for NumPy 2, and looks for a name that NumPy warns of.
+        # Keras patches the converter for NumPy 2 and looks up a deprecated name.
         warnings.filterwarnings("ignore", message="In the future `np.object`", category=FutureWarning)
         named.export(str(path), format="onnx", verbose=False, input_signature=[pixels])
     written = onnx.load(path)
-    onnx.helper.set_model_props(
-        written, {LABELS_FILE: "\n".join(facts.class_names) + "\n", METADATA_FILE: facts.to_json()}
-    )
+    properties = {LABELS_FILE: "\n".join(metadata.class_names) + "\n", METADATA_FILE: metadata.to_json()}
+    onnx.helper.set_model_props(written, properties)
     onnx.save(written, path)
 
 
 @contextlib.contextmanager
 def _functions_inlined() -> Iterator[None]:
-    """Traces inner functions in place: Keras makes one of a grouped convolution, and the converter cannot read it."""
+    """Traces inner functions in place: the converter cannot read the one that Keras makes of a grouped convolution."""
     import tensorflow as tf
 
     before = tf.config.functions_run_eagerly()

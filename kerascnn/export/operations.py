@@ -1,4 +1,4 @@
-"""Which operations an exported file asks of what runs it."""
+"""Lists the operations that an exported file uses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-# What stands between integers and floats, and is no work of the network's.
+# Conversions between integers and floats are no part of the network.
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
 
 
@@ -14,56 +14,50 @@ class Operations(NamedTuple):
     """The operations of a `.tflite` or `.onnx` file.
 
     Attributes:
-        counts: how often each is in the graph, by the name that the format gives it.
-        foreign: those that are not built into every interpreter: TensorFlow's own ("Flex…"), and custom ones.
-        in_float: those whose result is a float32 tensor; in a file of integers, what was left out of them.
+        counts: number of uses of each operation, by its name in the format.
+        custom_ops: operations that are not built into every interpreter: TensorFlow's own ("Flex…") and custom ones.
+        float_ops: operations of a `.tflite` file with a float32 result.
     """
 
     counts: dict[str, int]
-    foreign: tuple[str, ...]
-    in_float: tuple[str, ...]
+    custom_ops: tuple[str, ...]
+    float_ops: tuple[str, ...]
 
 
 def operations_of(path: Path) -> Operations:
-    """Reads which operations a `.tflite` or `.onnx` file uses.
+    """Reads the operations of a `.tflite` or `.onnx` file.
 
     Example:
         >>> operations_of(Path("resnet20-digits.tflite")).counts["CONV_2D"]
         19
     """
-    return _of_onnx(path) if path.suffix == ".onnx" else _of_tflite(path)
+    nodes = _onnx_nodes(path) if path.suffix == ".onnx" else _tflite_nodes(path)
+    counts = Counter(name for name, _, _ in nodes)
+    custom = {name for name, is_custom, _ in nodes if is_custom}
+    floats = {name for name, _, is_float in nodes if is_float and name not in CONVERSIONS}
+    return Operations(dict(sorted(counts.items())), tuple(sorted(custom)), tuple(sorted(floats)))
 
 
-def _of_onnx(path: Path) -> Operations:
+def _onnx_nodes(path: Path) -> list[tuple[str, bool, bool]]:
     import onnx
 
-    nodes = onnx.load(path).graph.node
-    # ONNX' own operations have no domain; "ai.onnx" is the same.
-    foreign = {node.op_type for node in nodes if node.domain not in ("", "ai.onnx")}
-    counts = Counter(node.op_type for node in nodes)
-    return Operations(dict(sorted(counts.items())), tuple(sorted(foreign)), ())
+    # ONNX' own operations have the empty domain, also written "ai.onnx".
+    return [(node.op_type, node.domain not in ("", "ai.onnx"), False) for node in onnx.load(path).graph.node]
 
 
-def _of_tflite(path: Path) -> Operations:
+def _tflite_nodes(path: Path) -> list[tuple[str, bool, bool]]:
+    """For each operation: its name, whether it is custom, and whether its result is float32."""
     from ai_edge_litert import schema_py_generated as schema
 
     names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
     model = schema.Model.GetRootAs(path.read_bytes(), 0)
-    codes = [model.OperatorCodes(index) for index in range(model.OperatorCodesLength())]
-    counts: Counter[str] = Counter()
-    foreign, in_float = set(), set()
-    for number in range(model.SubgraphsLength()):
-        graph = model.Subgraphs(number)
-        for index in range(graph.OperatorsLength()):
-            operator = graph.Operators(index)
-            code = codes[operator.OpcodeIndex()]
-            # The first 127 codes are written to an old field too, the others only to the new one.
+    nodes = []
+    for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
+        for operator in map(graph.Operators, range(graph.OperatorsLength())):
+            code = model.OperatorCodes(operator.OpcodeIndex())
+            # The first 127 codes are also written to a deprecated field, the others only to the new one.
             name = names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
-            if name == "CUSTOM":
-                name = code.CustomCode().decode()
-                foreign.add(name)
-            counts[name] += 1
-            result = graph.Tensors(operator.Outputs(0))
-            if result.Type() == schema.TensorType.FLOAT32 and name not in CONVERSIONS:
-                in_float.add(name)
-    return Operations(dict(sorted(counts.items())), tuple(sorted(foreign)), tuple(sorted(in_float)))
+            custom = name == "CUSTOM"
+            is_float = graph.Tensors(operator.Outputs(0)).Type() == schema.TensorType.FLOAT32
+            nodes.append((code.CustomCode().decode() if custom else name, custom, is_float))
+    return nodes

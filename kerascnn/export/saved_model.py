@@ -1,4 +1,4 @@
-"""SavedModel: for TensorFlow Serving and everything else that runs TensorFlow."""
+"""Writes SavedModels, for TensorFlow Serving and everything else that runs TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,47 +14,49 @@ from kerascnn.data.augment.augmentation import evaluation_view
 from kerascnn.data.pipeline.decode import TRANSFORM
 from kerascnn.evaluation.maps import classifier_input
 from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, ModelMetadata, model_metadata_of
-from kerascnn.export.orientation import exif_orientation, upright
+from kerascnn.export.exif import exif_orientation, upright
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# How many classes `serve_bytes` answers with.
+# Number of classes that `serve_bytes` returns.
 TOP = 5
 
 
 def write_saved_model(model: keras.Model, folder: Path) -> None:
     """Writes a SavedModel that needs neither Keras nor kerascnn.
 
-    Its signatures; the first is also the default one:
+    Its signatures (`serve` is also the default):
 
     - `serve`: `pixels`, float32 (any, height, width, 3) in [0, 255], to `probabilities`, float32 (any, classes).
     - `serve_uint8`: the same from uint8 pixels.
-    - `serve_bytes`: `image_bytes`, string (any,), each the contents of a JPEG, PNG, WebP, GIF or BMP file of any size,
-      to `labels`, string, and `scores`, float32, (any, 5), the most probable first. Images are cut as in training's
-      evaluation; transparency is laid on white, of an animated GIF the first frame counts, and a JPEG file is turned as
-      its EXIF data say.
-    - `features`: `pixels` as in `serve` to `features`, float32 (any, count), what the last dense layer classifies: the
-      pooled maps of ResNets and Inceptions, what the second large dense layer gives of AlexNet, ZFNet and VGG. There is
-      none where the model does not end in a dense layer.
+    - `serve_bytes`: `image_bytes`, string (any,), the contents of JPEG, PNG, WebP, GIF or BMP files of any size, to
+      `labels`, string, and `scores`, float32, both (any, 5), the most probable first. Images are cropped as in
+      training's evaluation. Transparent pixels become white, an animated GIF gives its first frame, and EXIF
+      orientation of JPEG files is applied.
+    - `features`: `pixels` as in `serve` to `features`, float32 (any, count), the input of the last dense layer: pooled
+      feature maps of ResNets and Inceptions, the output of the second large dense layer of AlexNet, ZFNet and VGG.
+      Missing if the model does not end in a dense layer.
 
-    The class names, one a line, and the image's cut are assets.
+    The assets hold the class names, one per line, and image size and crop.
 
     Args:
-        model: in its deployable form.
-        folder: is made.
+        model: a result of `deployable`.
+        folder: is created.
     """
     import tensorflow as tf
 
-    facts = model_metadata_of(model)
+    metadata = model_metadata_of(model)
     module = tf.Module()
     module.variables_of_model = [variable.value for variable in model.variables]
-    signatures = _signatures(model, facts)
+    signatures = _signatures(model, metadata)
     module.signature_functions = list(signatures.values())
     with tempfile.TemporaryDirectory() as assets:
-        files = {LABELS_FILE: "\n".join(facts.class_names) + "\n", METADATA_FILE: facts.to_json()}
         module.files = []
-        for name, text in files.items():
+        for name, text in (
+            (LABELS_FILE, "\n".join(metadata.class_names) + "\n"),
+            (METADATA_FILE, metadata.to_json()),
+        ):
             path = Path(assets) / name
             path.write_text(text, encoding="utf-8")
             module.files.append(tf.saved_model.Asset(str(path)))
@@ -62,22 +64,19 @@ def write_saved_model(model: keras.Model, folder: Path) -> None:
         tf.saved_model.save(module, str(folder), signatures={**signatures, **default})
 
 
-def _signatures(model: keras.Model, facts: ModelMetadata) -> dict[str, Callable]:
+def _signatures(model: keras.Model, metadata: ModelMetadata) -> dict[str, Callable]:
     import tensorflow as tf
 
-    size = facts.image_size
-    outputs = {"probabilities": model.outputs[0]}
+    size, class_names = metadata.image_size, metadata.class_names
     features = classifier_input(model)
-    if features is not None:
-        outputs["features"] = features
-    network_of_both = functional(model.inputs[0], outputs, name=model.name)
+    outputs = {"probabilities": model.outputs[0]} | ({} if features is None else {"features": features})
+    network_with_features = functional(model.inputs[0], outputs, name=model.name)
     floats = tf.TensorSpec((None, size, size, 3), tf.float32, name="pixels")
-    bytes_of_files = tf.TensorSpec((None,), tf.string, name="image_bytes")
 
-    # One function that all signatures call is in the file once.
+    # One function that all signatures call is stored once.
     @tf.function(input_signature=[floats])
     def network(pixels):
-        return network_of_both(pixels, training=False)
+        return network_with_features(pixels, training=False)
 
     @tf.function(input_signature=[floats])
     def serve(pixels):
@@ -87,15 +86,15 @@ def _signatures(model: keras.Model, facts: ModelMetadata) -> dict[str, Callable]
     def serve_uint8(pixels):
         return serve(tf.cast(pixels, tf.float32))
 
-    @tf.function(input_signature=[bytes_of_files])
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
     def serve_bytes(image_bytes):
         def view(contents):
-            image = upright(_decoded(contents), exif_orientation(contents))
-            return evaluation_view(image, size, facts.crop_fraction)
+            image = upright(_decode(contents), exif_orientation(contents))
+            return evaluation_view(image, size, metadata.crop_fraction)
 
         pixels = tf.map_fn(view, image_bytes, fn_output_signature=tf.TensorSpec((size, size, 3), tf.float32))
-        scores, classes = tf.math.top_k(network(pixels)["probabilities"], min(TOP, len(facts.class_names)))
-        return {"labels": tf.gather(tf.constant(facts.class_names), classes), "scores": scores}
+        scores, classes = tf.math.top_k(network(pixels)["probabilities"], min(TOP, len(class_names)))
+        return {"labels": tf.gather(tf.constant(class_names), classes), "scores": scores}
 
     @tf.function(input_signature=[floats])
     def features_of(pixels):
@@ -105,23 +104,23 @@ def _signatures(model: keras.Model, facts: ModelMetadata) -> dict[str, Callable]
     return signatures if features is None else {**signatures, "features": features_of}
 
 
-def _decoded(contents: tf.Tensor) -> tf.Tensor:
-    """The contents of an image file as uint8 (height, width, 3), grey or transparent as it may be."""
+def _decode(contents: tf.Tensor) -> tf.Tensor:
+    """Decodes an image file, gray or transparent ones included, to uint8 (height, width, 3)."""
     import tensorflow as tf
 
-    # Asked for three channels, TensorFlow drops transparency and shows what lies below it.
+    # With channels=3, TensorFlow drops transparency and shows the hidden colors.
     image = tf.cond(
         tf.io.is_jpeg(contents),
-        # `decode_image` takes a transform that is faster and rounds more than the one that training has.
+        # `decode_image` uses a transform that is faster and rounds more than training's.
         lambda: tf.io.decode_jpeg(contents, channels=0, dct_method=TRANSFORM),
         lambda: tf.io.decode_image(contents, channels=0, expand_animations=False),
     )
     image = tf.ensure_shape(image, (None, None, None))
     channels = tf.shape(image)[2]
-    colours = tf.cond(channels < 3, lambda: tf.repeat(image[..., :1], 3, axis=2), lambda: image[..., :3])
+    colors = tf.cond(channels < 3, lambda: tf.repeat(image[..., :1], 3, axis=2), lambda: image[..., :3])
 
     def on_white():
         opacity = tf.cast(image[..., -1:], tf.float32) / 255.0
-        return tf.cast(tf.round(tf.cast(colours, tf.float32) * opacity + 255.0 * (1.0 - opacity)), tf.uint8)
+        return tf.cast(tf.round(tf.cast(colors, tf.float32) * opacity + 255.0 * (1.0 - opacity)), tf.uint8)
 
-    return tf.cond(channels % 2 == 0, on_white, lambda: colours)
+    return tf.cond(channels % 2 == 0, on_white, lambda: colors)

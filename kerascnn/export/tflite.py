@@ -1,4 +1,4 @@
-"""TFLite: for phones and everything else that runs LiteRT."""
+"""Writes TFLite files, for phones and everything else that runs LiteRT."""
 
 from __future__ import annotations
 
@@ -13,161 +13,157 @@ import numpy as np
 
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, UNQUANTIZED, model_metadata_of
-from kerascnn.export.integers import Converted, in_integers
-from kerascnn.export.litert import check_litert_package
-from kerascnn.export.litert import quantized as litert_quantized
-from kerascnn.export.metadata import ModelDescription, model_metadata
+from kerascnn.export.integer_quantization import ConvertedNetwork, quantize_int8
+from kerascnn.export.litert_quantizer import check_litert_package, quantize_with_litert
+from kerascnn.export.metadata import ModelDescription, tflite_metadata
 from kerascnn.export.metadata_buffer import with_metadata
 from kerascnn.native_output import discarded_stderr
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Forms whose activations are integers, so that their ranges must be seen on images.
+# Quantizations with integer activations, whose ranges are calibrated on images.
 CALIBRATED = ("int8", "int16x8")
 QUANTIZATIONS = (UNQUANTIZED, "float16", "dynamic", *CALIBRATED)
 PIXEL_TYPES = ("uint8", "int8", "float32")
-# TensorFlow's converter does it as well; LiteRT's own quantizer takes what that makes in float32.
+# TensorFlow's converter quantizes itself; LiteRT's quantizer takes the converter's float32 network.
 QUANTIZERS = ("tensorflow", "litert")
 
 
-def pixel_type(quantize: str, asked: str | None = None) -> str:
-    """What a file of a form takes.
+def check_choice(name: str, value: str | None, known: Iterable[str | None]) -> None:
+    """Raises InputError if a value is not among the known ones."""
+    if value not in known:
+        raise InputError(f"the {name} must be one of {', '.join(filter(None, known))}, not '{value}'.")
 
-    Cameras and bitmaps have whole pixels of 8 bits, so that is the default on phones; "none" is the reference that
-    everything is held against, and takes any.
+
+def pixel_type(quantization: str, pixels: str | None = None) -> str:
+    """Returns the input type of a file.
+
+    By default quantized files take uint8, because images on phones have 8-bit pixels; "none", the reference for the
+    others, takes float32.
 
     Args:
-        quantize: the form.
-        asked: "uint8" or "float32" for every form, "int8" for the form "int8" only; None for the form's own.
+        quantization: one of `QUANTIZATIONS`.
+        pixels: "uint8" or "float32"; "int8", which affects the quantization "int8" only; None for the default.
     """
-    if asked is None or (asked == "int8" and quantize != "int8"):
-        return "float32" if quantize == UNQUANTIZED else "uint8"
-    return asked
+    if pixels is None or (pixels == "int8" and quantization != "int8"):
+        return "float32" if quantization == UNQUANTIZED else "uint8"
+    return pixels
 
 
 def write_tflite(
     model: keras.Model,
     path: Path,
-    quantize: str = UNQUANTIZED,
+    quantization: str = UNQUANTIZED,
     *,
     calibration: Iterable[np.ndarray] = (),
     pixels: str | None = None,
-    about: ModelDescription | None = None,
+    description: ModelDescription | None = None,
     quantizer: str = QUANTIZERS[0],
 ) -> None:
     """Writes a `.tflite` file of builtin operations for one image at a time.
 
-    Its signature takes `pixels` (1, height, width, 3) in [0, 255] and gives `probabilities` (1, classes). Metadata in
-    the file describe both to MediaPipe and to Android's tools; the class names that they refer to, and the image's
-    cut, are appended as a zip archive: interpreters do not look past the network, and any unzip program lists them.
+    Its signature maps `pixels` (1, height, width, 3) in [0, 255] to `probabilities` (1, classes). Metadata in the file
+    describe both to MediaPipe and Android's tools. The class names, image size and crop are appended as a zip archive:
+    interpreters ignore what follows the network, and any unzip program lists it.
 
     Args:
-        model: in its deployable form.
-        path: of the file.
-        quantize: "none" is float32. "float16" keeps weights in 16 bits and computes in float32. "dynamic" keeps weights
-            in 8 bits, with a scale a channel, and computes with activations in 8 bits whose ranges are found as it
-            runs. "int8" is 8 bits throughout, with ranges found beforehand, but for layers to which that does harm (see
-            `kerascnn.export.integers`); "int16x8" has activations of 16 bits. Operations without an integer kernel
-            stay in float32 (powers of local response normalization).
+        model: a result of `deployable`.
+        path: the file.
+        quantization: "none" is float32. "float16" stores weights in 16 bits and computes in float32. "dynamic" stores
+            weights in 8 bits with one scale per channel, and computes with 8-bit activations whose ranges are found at
+            run time. "int8" is 8 bits throughout with calibrated ranges, except for layers that integers would harm
+            (see `kerascnn.export.integer_quantization`). "int16x8" has 16-bit activations. Operations without an
+            integer kernel (powers of local response normalization) stay in float32.
         calibration: for "int8" and "int16x8", float32 (count, height, width, 3) batches in [0, 255].
-        pixels: the type of its input: see `pixel_type`. "uint8" and "float32" are plain pixels, with float32
-            probabilities; "int8" are pixels - 128, with probabilities * 256 - 128 in int8, for processors that have
-            integers only.
-        about: what the metadata say beside; by default the model's name.
-        quantizer: what makes the forms other than "none": "tensorflow", or "litert" with the extra of that name, which
-            leaves no layer in float32 for the harm that "int8" does to it.
+        pixels: the input type, see `pixel_type`. With "uint8" and "float32" the file takes pixels as they are and
+            returns float32 probabilities. With "int8" it takes pixels - 128 and returns probabilities * 256 - 128 in
+            int8, for CPUs without floating point.
+        description: name, author and so on for the metadata; by default the model's name only.
+        quantizer: "tensorflow", or "litert" with the extra of that name, which keeps no layer in float32 because
+            "int8" would harm it.
 
     Raises:
-        InputError: an unknown form, type of pixels or quantizer, one that is not installed, or calibration images
-            that are none or of another size.
+        InputError: the quantization, pixel type or quantizer is unknown, the quantizer is not installed, or there are
+            no calibration images or they have another size.
 
     Example:
         >>> write_tflite(deployable(model), Path("model-float16.tflite"), "float16")
     """
-    for name, value, known in (
-        ("quantize", quantize, QUANTIZATIONS),
-        ("pixels", pixels, (None, *PIXEL_TYPES)),
-        ("quantizer", quantizer, QUANTIZERS),
-    ):
-        if value not in known:
-            raise InputError(f"{name} must be one of {', '.join(filter(None, known))}, not '{value}'.")
+    check_choice("quantization", quantization, QUANTIZATIONS)
+    check_choice("type of pixels", pixels, (None, *PIXEL_TYPES))
+    check_choice("quantizer", quantizer, QUANTIZERS)
     if quantizer == "litert":
         check_litert_package()
-    facts = model_metadata_of(model)
+    metadata = model_metadata_of(model)
+    size, input_type = metadata.image_size, pixel_type(quantization, pixels)
     with discarded_stderr():
-        converted = _converted(model, facts.image_size, quantize, calibration, pixel_type(quantize, pixels), quantizer)
-    facts = replace(
-        facts,
-        quantization=quantize,
-        quantizer=None if quantize == UNQUANTIZED else quantizer,
-        layers_in_float=converted.layers_in_float,
+        converted = _convert(model, size, quantization, calibration, input_type, quantizer)
+    metadata = replace(
+        metadata,
+        quantization=quantization,
+        quantizer=None if quantization == UNQUANTIZED else quantizer,
+        float_fallback_layers=converted.float_fallback_layers,
     )
-    metadata = model_metadata(about or ModelDescription(model.name), facts)
+    buffer = tflite_metadata(description or ModelDescription(model.name), metadata)
     with path.open("wb") as file:
-        file.writelines(with_metadata(converted.content, metadata))
+        file.writelines(with_metadata(converted.content, buffer))
     with zipfile.ZipFile(path, "a") as extras:
-        extras.writestr(LABELS_FILE, "\n".join(facts.class_names) + "\n")
-        extras.writestr(METADATA_FILE, facts.to_json())
+        extras.writestr(LABELS_FILE, "\n".join(metadata.class_names) + "\n")
+        extras.writestr(METADATA_FILE, metadata.to_json())
 
 
-def _converted(
-    model: keras.Model, size: int, quantize: str, calibration: Iterable[np.ndarray], pixels: str, quantizer: str
-) -> Converted:
-    """The network as a FlatBuffer, by TensorFlow's converter: nothing but this and `integers` knows it.
-
-    Nothing but this and `litert` knows of the other quantizer.
-    """
+def _convert(
+    model: keras.Model, size: int, quantization: str, calibration: Iterable[np.ndarray], pixels: str, quantizer: str
+) -> ConvertedNetwork:
+    """Converts the network with TensorFlow's converter, and quantizes it with either quantizer."""
     import tensorflow as tf
 
-    # The form "int8" takes its integers as they are; in others, they are made floats first.
-    given = tf.uint8 if pixels == "uint8" and quantize != "int8" else tf.float32
+    # "int8" takes integers as they are; in the other files a cast to float32 comes first.
+    input_type = tf.uint8 if pixels == "uint8" and quantization != "int8" else tf.float32
 
-    @tf.function(input_signature=[tf.TensorSpec((1, size, size, 3), given, name="pixels")], autograph=False)
+    @tf.function(input_signature=[tf.TensorSpec((1, size, size, 3), input_type, name="pixels")], autograph=False)
     def network(pixels):
         return {"probabilities": model(tf.cast(pixels, tf.float32), training=False)}
 
-    # The converter finds the weights through a module that holds them; through a Keras 3 model it does not. Weights
-    # that are made constants before take five times the memory.
+    # The converter finds the weights through a tf.Module that holds them, not through a Keras 3 model. Weights turned
+    # into constants beforehand would take five times the memory.
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], module)
-    if quantizer == "litert" and quantize != UNQUANTIZED:
-        samples = _samples(calibration, size, given) if quantize in CALIBRATED else []
-        return Converted(litert_quantized(converter.convert(), quantize, samples, pixels), ())
-    # After integer kernels come float ones, for operations that have no other; never TensorFlow's own.
-    floats, operations = tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet
+    samples = _samples(calibration, size, input_type) if quantization in CALIBRATED else []
+    if quantizer == "litert" and quantization != UNQUANTIZED:
+        return ConvertedNetwork(quantize_with_litert(converter.convert(), quantization, samples, pixels))
+    # Float kernels serve operations without an integer kernel; TensorFlow's own operations are never allowed.
+    operations = tf.lite.OpsSet
     integers = {
         "int8": [operations.TFLITE_BUILTINS_INT8],
         "int16x8": [operations.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8],
     }
-    converter.target_spec.supported_ops = [*integers.get(quantize, []), floats]
-    if quantize != UNQUANTIZED:
+    converter.target_spec.supported_ops = [*integers.get(quantization, []), operations.TFLITE_BUILTINS]
+    if quantization != UNQUANTIZED:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if quantize == "float16":
+    if quantization == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantize == "int8":
+    if quantization == "int8":
         types = tf.dtypes.as_dtype(pixels), tf.int8 if pixels == "int8" else tf.float32
-        samples = _samples(calibration, size, given)
         expected = np.concatenate([network(image)["probabilities"] for [image] in samples])
-        return in_integers(converter, samples, expected, [layer.name for layer in model.layers], types)
-    if quantize == "int16x8":
-        samples = _samples(calibration, size, given)
+        return quantize_int8(converter, samples, expected, [layer.name for layer in model.layers], types)
+    if quantization == "int16x8":
         converter.representative_dataset = lambda: iter(samples)
-    return Converted(converter.convert(), ())
+    return ConvertedNetwork(converter.convert())
 
 
-def _samples(calibration: Iterable[np.ndarray], size: int, given: tf.DType) -> list[list[np.ndarray]]:
-    """The images one by one; in the first, one pixel is black and one white.
+def _samples(calibration: Iterable[np.ndarray], size: int, input_type: tf.DType) -> list[list[np.ndarray]]:
+    """Splits batches into images, and makes one pixel of the first image black and one white.
 
-    The range of the input is then [0, 255] whatever the images are, so its scale is 1: an input of 8 bits takes
-    pixels as they are.
+    So the input range is [0, 255] whatever the images are, and its scale 1: an 8-bit input takes pixels as they are.
     """
     samples = [[image[None]] for batch in calibration for image in np.array(batch, np.float32)]
     if not samples:
-        raise InputError("there are no images to calibrate with; integers need some to find their ranges on.")
+        raise InputError("there are no images to calibrate with; integer quantization needs some to find the ranges.")
     for [image] in samples:
         if image.shape[1:] != (size, size, 3):
             raise InputError(f"a calibration image is {image.shape[1:]}; the network takes {(size, size, 3)}.")
     samples[0][0][0, 0, 0], samples[0][0][0, -1, -1] = 0, 255
-    return [[np.round(image).astype(np.uint8)] for [image] in samples] if given.is_integer else samples
+    return [[np.round(image).astype(np.uint8)] for [image] in samples] if input_type.is_integer else samples

@@ -1,4 +1,4 @@
-"""The proof of an export: every file through its real runtime, on the same images, beside the model."""
+"""Verification of an export: every file runs in its own runtime on the validation images, next to the model."""
 
 from __future__ import annotations
 
@@ -20,121 +20,115 @@ from kerascnn.files.progress import Track, untracked
 
 TIMED_RUNS = 30
 
-# The share of the images that a quantized file may name otherwise than the network, unless the caller says.
-CHANGED = {"float16": 0.005, "dynamic": 0.03, "int8": 0.03, "int16x8": 0.01}
+# The default maximal share of predictions of a quantized file that differ from the float32 network's.
+MAX_MISMATCH_RATES = {"float16": 0.005, "dynamic": 0.03, "int8": 0.03, "int16x8": 0.01}
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far an exported file may be from the model.
+    """How far an exported file may differ from the model.
 
-    A file in float32 is held to its probabilities. A quantized one is smaller because its numbers differ, so it is held
-    to its predictions; its accuracy cannot fall by more than the share of them that changes.
+    For a float32 file, the probabilities are compared. The numbers of a quantized file differ by design, so its
+    predictions are compared: its accuracy cannot fall by more than the share of predictions that differ.
 
     Attributes:
-        probability: in float32, the largest difference of any probability from the model's own network in float32.
-        rounding: in float32, the mean difference of the probabilities from the model as it was trained, which may have
-            computed in 16 bits.
-        changed: the share of the images that a quantized file may name otherwise than the network in float32; None
-            for the form's own (`CHANGED`). One image may always change: the nearest to a tie proves nothing.
+        max_difference: float32 files: largest difference of any probability from the network in float32.
+        max_mean_difference: float32 files: mean difference of the probabilities from the model as it was trained,
+            possibly in 16-bit precision.
+        max_mismatch_rate: quantized files: share of images, 0 to 1, with another prediction than the float32 network;
+            None for the default of the quantization (`MAX_MISMATCH_RATES`). One image may always differ: on a small
+            set, the image closest to a tie proves nothing.
     """
 
-    probability: float = 1e-3
-    rounding: float = 0.02
-    changed: float | None = None
+    max_difference: float = 1e-3
+    max_mean_difference: float = 0.02
+    max_mismatch_rate: float | None = None
 
-    def images_changed(self, quantization: str, images: int) -> int:
-        """How many of so many images a quantized file may name otherwise."""
-        share = CHANGED[quantization] if self.changed is None else self.changed
-        return max(1, int(share * images))
+    def max_mismatches(self, quantization: str, images: int) -> int:
+        """How many of `images` predictions of a quantized file may differ."""
+        rate = MAX_MISMATCH_RATES[quantization] if self.max_mismatch_rate is None else self.max_mismatch_rate
+        return max(1, int(rate * images))
 
 
 @dataclass(frozen=True)
-class Row:
-    """One form of the model, measured.
+class FormatResult:
+    """Measurements of one format of the model.
 
     Attributes:
-        form: "Keras", "SavedModel", "TFLite", "TFLite int8", …
-        quantization: "none", or that of the form.
-        quantizer: what made it so, "tensorflow" or "litert"; None where nothing did, or the file does not say.
-        accuracy: top-1 over the validation images.
-        agreeing: images whose most probable class is the trained model's.
-        images: that were measured.
-        changed: images whose most probable class is not that of the network in float32.
-        largest_difference: of any probability from the network in float32; 0 for the trained model itself where
-            that is float32.
-        mean_difference: of the probabilities from the trained model.
-        bytes: on disk; None for what is not on it.
-        milliseconds: the median for one image at a time, on all processor cores.
-        milliseconds_one_thread: the same on one; None for TensorFlow, whose threads are the process's.
-        memory: bytes that running a `.tflite` or `.onnx` file adds to a process, see `peak_memory`; None for others.
-        operations: of a `.tflite` or `.onnx` file, how often it uses each; None for other forms.
-        in_float: operations of a `.tflite` file of integers that compute in float32 all the same.
-        layers_in_float: layers of such a file that integers would harm and that compute in float32 for that reason.
-        foreign: operations that are not built into every interpreter.
+        format: "Keras", "SavedModel", "TFLite", "TFLite int8", …
+        quantization: "none", or the file's quantization.
+        accuracy: top-1 accuracy on the validation images, 0 to 1.
+        agreement: number of images with the same prediction as the trained model.
+        images: number of images.
+        mismatches: number of images with another prediction than the network in float32.
+        max_difference: largest difference of a probability from the network in float32; 0 for a float32 model itself.
+        mean_difference: mean difference of the probabilities from the trained model.
+        size_bytes: size on disk; None for a model without a file.
+        latency_ms: median milliseconds per image, one image at a time, on all CPU cores.
+        single_thread_latency_ms: the same on one core; None for TensorFlow, whose threads belong to the process.
+        memory_bytes: memory that running a `.tflite` or `.onnx` file adds to a process (see `peak_memory`), or None.
+        operations: number of uses of each operation of a `.tflite` or `.onnx` file; None for other formats.
+        float_fallback_ops: operations of an integer `.tflite` file that compute in float32.
+        quantizer: "tensorflow" or "litert"; None if the file is not quantized or does not name it.
+        float_fallback_layers: layers that stay in float32 because integers would harm them.
+        custom_ops: operations that are not built into every interpreter.
     """
 
-    form: str
+    format: str
     quantization: str
     accuracy: float
-    agreeing: int
+    agreement: int
     images: int
-    changed: int
-    largest_difference: float
+    mismatches: int
+    max_difference: float
     mean_difference: float
-    bytes: int | None
-    milliseconds: float
-    milliseconds_one_thread: float | None = None
-    memory: int | None = None
+    size_bytes: int | None
+    latency_ms: float
+    single_thread_latency_ms: float | None = None
+    memory_bytes: int | None = None
     operations: dict[str, int] | None = None
-    in_float: tuple[str, ...] = ()
+    float_fallback_ops: tuple[str, ...] = ()
     quantizer: str | None = None
-    layers_in_float: tuple[str, ...] = ()
-    foreign: tuple[str, ...] = ()
+    float_fallback_layers: tuple[str, ...] = ()
+    custom_ops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The rows of a verification and what they were held against."""
+    """The results of a verification, the trained model's first, and the tolerance."""
 
-    rows: tuple[Row, ...]
+    results: tuple[FormatResult, ...]
     tolerance: Tolerance
 
     @property
     def failures(self) -> list[str]:
-        """A sentence for each exported form that is beyond the tolerance."""
-        return [sentence for row in self.rows[1:] if (sentence := self._failure(row))]
+        """One sentence for each exported format outside the tolerance."""
+        return [sentence for result in self.results[1:] if (sentence := self._failure(result))]
 
-    def _failure(self, row: Row) -> str | None:
-        if row.foreign:
-            return f"the {row.form} needs operations that not every interpreter has: {', '.join(row.foreign)}."
-        if row.quantization != UNQUANTIZED:
-            allowed = self.tolerance.images_changed(row.quantization, row.images)
-            if np.isfinite(row.largest_difference) and row.changed <= allowed:
+    def _failure(self, result: FormatResult) -> str | None:
+        name, difference, mean = result.format, result.max_difference, result.mean_difference
+        if result.custom_ops:
+            return f"{name} uses operations that not every interpreter has: {', '.join(result.custom_ops)}."
+        if result.quantization != UNQUANTIZED:
+            allowed = self.tolerance.max_mismatches(result.quantization, result.images)
+            if np.isfinite(difference) and result.mismatches <= allowed:
                 return None
             return (
-                f"the {row.form} names {row.changed} of {row.images} images otherwise than the model, more than "
-                f"{allowed}; its probabilities are up to {row.largest_difference:.2g} from the model's."
+                f"{result.mismatches} of {result.images} predictions of {name} differ from the model's, more than "
+                f"{allowed}; the largest difference of a probability is {difference:.2g}."
             )
-        if not row.largest_difference <= self.tolerance.probability:
-            return (
-                f"the {row.form}'s probabilities are up to {row.largest_difference:.2g} from the model's, "
-                f"more than {self.tolerance.probability:g}."
-            )
-        if not row.mean_difference <= self.tolerance.rounding:
-            return (
-                f"on average the {row.form}'s probabilities are {row.mean_difference:.2g} from the trained "
-                f"model's, more than {self.tolerance.rounding:g}."
-            )
+        # Written this way, NaN fails.
+        if not difference <= self.tolerance.max_difference:
+            limit = self.tolerance.max_difference
+            return f"{name}: the largest difference of a probability from the model is {difference:.2g} > {limit:g}."
+        if not mean <= self.tolerance.max_mean_difference:
+            limit = self.tolerance.max_mean_difference
+            return f"{name}: probabilities differ from the trained model by {mean:.2g} on average, more than {limit:g}."
         return None
 
     def to_dict(self) -> dict:
-        """Plain values, fit for JSON."""
-        return {
-            "rows": [asdict(row) for row in self.rows],
-            "tolerance": asdict(self.tolerance),
-            "failures": self.failures,
-        }
+        """Returns plain values for JSON."""
+        return asdict(self) | {"failures": self.failures}
 
 
 def verify(
@@ -146,14 +140,14 @@ def verify(
     tolerance: Tolerance = Tolerance(),
     track: Track = untracked,
 ) -> Verification:
-    """Runs the trained model and each exported file over all validation images.
+    """Runs the trained model and each exported file on all validation images.
 
     Args:
         trained: the model as it was trained.
-        exact: its deployable form, in float32, in Keras; it is shown whole pixels where a file takes those only.
+        exact: the same network in float32 in Keras; it gets rounded pixels where a file takes integers only.
         exported: the files, opened from where they were written.
-        data: whose validation images are used.
-        tolerance: what counts as right.
+        data: provides the validation images.
+        tolerance: the accepted differences.
         track: shows progress over an iterable of known length.
 
     Example:
@@ -162,52 +156,51 @@ def verify(
     """
     image = next(views(data.validation.take(np.arange(1)), trained.facts))
     references = {}
-    rows = []
+    results = []
     trained_scores = None
     for predictor in (trained, *exported):
         scores = evaluate(predictor, data, track=track)
-        whole = predictor.pixel_type != "float32"
-        if whole not in references:
-            references[whole] = evaluate(RoundedInputPredictor(exact) if whole else exact, data, track=track)
-        reference = references[whole]
+        integers = predictor.pixel_type != "float32"
+        if integers not in references:
+            references[integers] = evaluate(RoundedInputPredictor(exact) if integers else exact, data, track=track)
+        reference = references[integers]
         trained_scores = trained_scores or scores
-        rows.append(
-            Row(
-                form=predictor.kind,
+        results.append(
+            FormatResult(
+                format=predictor.kind,
                 quantization=predictor.facts.quantization,
                 accuracy=scores.accuracy(),
-                agreeing=int(np.sum(scores.predictions == trained_scores.predictions)),
+                agreement=int(np.sum(scores.predictions == trained_scores.predictions)),
                 images=len(scores.labels),
-                changed=int(np.sum(scores.predictions != reference.predictions)),
-                largest_difference=float(np.abs(scores.probabilities - reference.probabilities).max()),
+                mismatches=int(np.sum(scores.predictions != reference.predictions)),
+                max_difference=float(np.abs(scores.probabilities - reference.probabilities).max()),
                 mean_difference=float(np.abs(scores.probabilities - trained_scores.probabilities).mean()),
-                bytes=predictor.size_in_bytes(),
-                milliseconds=_milliseconds(predictor, image),
-                **_of_the_file(predictor, image),
+                size_bytes=predictor.size_in_bytes(),
+                latency_ms=_latency_ms(predictor, image),
+                **_file_measurements(predictor, image),
             )
         )
-    return Verification(tuple(rows), tolerance)
+    return Verification(tuple(results), tolerance)
 
 
-def _of_the_file(predictor: Predictor, image: np.ndarray) -> dict[str, Any]:
-    """What can be measured of a single file only."""
-    alone = predictor.on_one_thread()
-    if alone is None or predictor.path is None:
+def _file_measurements(predictor: Predictor, image: np.ndarray) -> dict[str, Any]:
+    """Measurements that exist only for a single file with an interpreter of its own."""
+    single_thread = predictor.on_one_thread()
+    if single_thread is None or predictor.path is None:
         return {}
     operations = operations_of(predictor.path)
-    whole = predictor.facts.quantization in CALIBRATED
     return {
-        "milliseconds_one_thread": _milliseconds(alone, image),
-        "memory": peak_memory(predictor.path),
+        "single_thread_latency_ms": _latency_ms(single_thread, image),
+        "memory_bytes": peak_memory(predictor.path),
         "operations": operations.counts,
-        "in_float": operations.in_float if whole else (),
+        "float_fallback_ops": operations.float_ops if predictor.facts.quantization in CALIBRATED else (),
         "quantizer": predictor.facts.quantizer,
-        "layers_in_float": predictor.facts.layers_in_float,
-        "foreign": operations.foreign,
+        "float_fallback_layers": predictor.facts.float_fallback_layers,
+        "custom_ops": operations.custom_ops,
     }
 
 
-def _milliseconds(predictor: Predictor, image: np.ndarray) -> float:
+def _latency_ms(predictor: Predictor, image: np.ndarray) -> float:
     predictor.probabilities(image)
     times = []
     for _ in range(TIMED_RUNS):

@@ -1,4 +1,4 @@
-"""`kerascnn convert` as its users meet it."""
+"""The command `kerascnn convert`."""
 
 import json
 
@@ -35,11 +35,11 @@ def test_to_torchvision_and_back(resnet18, command, tmp_path):
     model, path = resnet18
     outcome = command("convert", path, "--to", tmp_path / "mine.safetensors", "--json")
     assert outcome.status == 0, outcome.err
-    told = json.loads(outcome.out)
+    report = json.loads(outcome.out)
     # As torchvision publishes them, without 997 classes, and two statistics for each of 4,800 normalized channels.
-    assert told["numbers"] == 11_689_512 - 997 * 513 + 2 * 4_800
-    assert (told["model"], told["layout"]) == ("resnet18", "torchvision")
-    assert "left out: how pixels are scaled, and the class names" in outcome.err
+    assert report["values"] == 11_689_512 - 997 * 513 + 2 * 4_800
+    assert (report["model"], report["layout"]) == ("resnet18", "torchvision")
+    assert "pixel scaling and class names" in outcome.err
     tensors = read_tensors(tmp_path / "mine.safetensors")
     assert tensors["layer2.0.downsample.0.weight"].shape == (128, 64, 1, 1)
     assert tensors["layer2.0.downsample.1.num_batches_tracked"].shape == ()
@@ -68,7 +68,7 @@ def test_to_keras_and_back(command, tmp_path):
 
 
 @pytest.mark.slow
-def test_heads_and_form_are_the_files(command, tmp_path):
+def test_heads_and_variant_of_the_file(command, tmp_path):
     model = GoogLeNetTorchvision(aux_heads=True, classes=CLASSES, input_shape=(65, 65, 3))
     there = tmp_path / "googlenet.safetensors"
     write_safetensors(there, to_torch("GoogLeNet", model.layers))
@@ -78,7 +78,7 @@ def test_heads_and_form_are_the_files(command, tmp_path):
     assert_same_layers(weight_files.read(tmp_path / "back.weights.h5"), model)
 
 
-def test_weights_of_another_form_are_not_written(command, tmp_path):
+def test_weights_of_another_variant_are_not_written(command, tmp_path):
     model = ResNet18(shortcut="A", include_top=False, input_shape=(SIZE, SIZE, 3))
     model.save(tmp_path / "model.keras")
     outcome = command("convert", tmp_path / "model.keras", "--to", tmp_path / "mine.safetensors")
@@ -108,7 +108,7 @@ def assert_same_layers(stored, model):
         (["{file}"], ["--to"]),
     ],
 )
-def test_mistakes_are_told_in_a_sentence(arguments, parts, resnet18, command, tmp_path, monkeypatch):
+def test_mistakes_are_one_sentence(arguments, parts, resnet18, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.weights.h5").write_text("no weights")
     places = {"file": resnet18[1], "text": tmp_path / "mine.weights.h5"}

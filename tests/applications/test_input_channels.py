@@ -1,4 +1,4 @@
-"""Weights over RGB in networks that take grey images, or more channels."""
+"""RGB weights in networks for gray images, or for more channels."""
 
 import keras
 import numpy as np
@@ -24,15 +24,15 @@ def rgb(tmp_path_factory):
     return model, file
 
 
-def test_a_grey_image_gives_what_it_gives_as_rgb(rgb):
+def test_a_gray_image_gives_the_same_as_rgb(rgb):
     model, file = rgb
-    grey = np.random.default_rng(1).normal(size=(3, 32, 32, 1)).astype("float32")
+    gray = np.random.default_rng(1).normal(size=(3, 32, 32, 1)).astype("float32")
     adapted = ResNet20(classes=4, input_shape=(32, 32, 1), weights=file)
-    np.testing.assert_allclose(adapted(grey), model(np.repeat(grey, 3, axis=-1)), atol=1e-5)
+    np.testing.assert_allclose(adapted(gray), model(np.repeat(gray, 3, axis=-1)), atol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [2, 4, 6])
-def test_more_channels_share_what_was_red_green_and_blue(channels, rgb):
+def test_more_channels_share_the_rgb_kernels(channels, rgb):
     model, file = rgb
     adapted = ResNet20(classes=4, input_shape=(32, 32, channels), weights=file)
     ours, theirs = (np.asarray(one.get_layer("conv1").kernel) for one in (adapted, model))
@@ -41,9 +41,9 @@ def test_more_channels_share_what_was_red_green_and_blue(channels, rgb):
 
 
 def test_only_rgb_is_adapted(rgb, tmp_path):
-    ResNet20(classes=4, input_shape=(32, 32, 1)).save_weights(tmp_path / "grey.weights.h5")
+    ResNet20(classes=4, input_shape=(32, 32, 1)).save_weights(tmp_path / "gray.weights.h5")
     with mentioning(InputError, "'conv1'", "(3, 3, 1, 16)", "(3, 3, 3, 16)"):
-        ResNet20(classes=4, weights=tmp_path / "grey.weights.h5")
+        ResNet20(classes=4, weights=tmp_path / "gray.weights.h5")
 
 
 def test_scalings_are_what_preprocess_input_does():

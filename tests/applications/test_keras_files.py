@@ -8,8 +8,7 @@ import kerascnn.applications
 from kerascnn import InputError
 from kerascnn.applications import VGG16, InceptionV3, ResNet18, ResNet50
 from kerascnn.applications.weights import load as weight_files
-from kerascnn.applications.weights.keras_files import write_keras
-from kerascnn.applications.weights.keras_layouts import to_keras
+from kerascnn.applications.weights.keras_layouts import to_keras, write_keras
 from support.messages import mentioning
 from support.networks import slim, without_values
 
@@ -18,7 +17,7 @@ CLASSES = 3
 
 
 def randomized(model):
-    """Weights none of which is 0 or 1, of a size that keeps activations in bounds."""
+    """Random weights other than 0 and 1, of a size that keeps activations in bounds."""
     generator = np.random.default_rng(5)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -28,7 +27,7 @@ def randomized(model):
             layer.set_weights([*learnt, *statistics])
         elif len(layer.weights) == 2:
             kernel, bias = layer.get_weights()
-            # Without batch normalization, what is rectified and padded would die away.
+            # Without batch normalization, ReLU and padding would make activations vanish.
             layer.set_weights([1.8 * kernel, generator.normal(0, 0.1, bias.shape)])
     return model
 
@@ -38,10 +37,10 @@ def images(size):
 
 
 def check_written(name, model, path, read):
-    """Whether keras.applications reads from a file what was written to it, and we do.
+    """Checks that keras.applications and this package read a written file.
 
     Args:
-        read: makes keras.applications' network of the file.
+        read: loads the file into keras.applications' network.
     """
     write_keras(path, to_keras(name, model.layers))
     pixels = images(model.input_shape[1])
@@ -52,7 +51,7 @@ def check_written(name, model, path, read):
     written = model.get_weights()
     weight_files.load(name, model.layers, path)
     for ours, before in zip(model.weights, written, strict=True):
-        # The epsilons' difference goes out of variances and into them again.
+        # The difference in epsilon is subtracted from variances and added again.
         np.testing.assert_allclose(ours, before, rtol=1e-6)
 
 
@@ -76,7 +75,7 @@ def test_keras_applications_reads_what_is_written(name, size, tmp_path):
 
 @pytest.mark.slow
 def test_keras_applications_takes_it_as_weights(tmp_path):
-    """In the network's own size."""
+    """The network with all its filters."""
 
     def read(path):
         return keras.applications.VGG16(weights=str(path), **arguments(32))
@@ -104,7 +103,7 @@ def test_the_published_order_of_layers():
         (ResNet18, {}, ("ResNet18", "VGG16, VGG19, ResNet50")),
     ],
 )
-def test_other_forms_are_refused(builder, arguments, parts):
+def test_other_variants_are_rejected(builder, arguments, parts):
     layers = without_values(builder, include_top=False, **arguments).layers
     with mentioning(InputError, "keras.applications", *parts):
         to_keras(builder.__name__, layers)

@@ -1,4 +1,4 @@
-"""What is published, held to its publishers; and how it comes into a network, from a server on this machine."""
+"""The list of public weights, compared with the publishers, and their download from a server on this machine."""
 
 import dataclasses
 import hashlib
@@ -17,7 +17,7 @@ from kerascnn.applications.preprocessing import MODES
 from kerascnn.applications.weights import load as weight_files
 from kerascnn.applications.weights import public as public_weights
 from kerascnn.applications.weights import tensor_files
-from kerascnn.applications.weights.public import WEIGHTS, chosen
+from kerascnn.applications.weights.public import WEIGHTS, select_weights
 from kerascnn.applications.weights.sources import source_of
 from kerascnn.applications.weights.torch_layouts import to_torch
 from kerascnn.files.checksums import Checksum
@@ -35,7 +35,7 @@ def keras_module(network):
 
 
 @pytest.mark.parametrize("file", KERAS, ids=lambda file: file.file)
-def test_what_keras_publishes(file):
+def test_weights_of_keras(file):
     module = keras_module(file.network)
     source = re.sub(r'"\s*\n\s*"', "", inspect.getsource(module))
     folder, _, name = file.url.rpartition("/")
@@ -56,7 +56,7 @@ def test_pixels_of_keras(network):
     np.testing.assert_array_equal(applications.preprocess_input(network, PIXELS, weights="keras"), expected)
 
 
-def test_what_torchvision_publishes():
+def test_weights_of_torchvision():
     for file in TORCHVISION:
         digits = re.fullmatch(r"https://download\.pytorch\.org/models/[a-z0-9_-]+-([0-9a-f]{8})\.pth", file.url)[1]
         assert file.checksum == Checksum("sha256", digits)
@@ -65,9 +65,9 @@ def test_what_torchvision_publishes():
         *("AlexNetV2", "GoogLeNet", "InceptionV3", "VGG11", "VGG13", "VGG16", "VGG19"),
         *(f"ResNet{depth}" for depth in (18, 34, 50, 101, 152)),
     }
-    # The registry's errors are derived from the accuracies.
+    # The registry lists the errors.
     for network in networks:
-        plain = chosen(network, "torchvision", {})
+        plain = select_weights(network, "torchvision", {})
         [error] = [one for one in registry.info(network).errors if "torchvision" in one.source]
         assert (error.top1, error.top5) == pytest.approx((100 - plain.top1, 100 - plain.top5), abs=1e-9)
 
@@ -92,7 +92,7 @@ def test_every_entry(file):
     assert file.preprocessing in MODES
     assert file.input_size == registry.info(file.network).input_size
     assert 50 < file.top1 < file.top5 < 100
-    assert public_weights.published_as(file.network, file.file) is file
+    assert public_weights.find_by_file_name(file.network, file.file) is file
     assert f"({file.top1:g} % top-1" in " ".join(registry.builder(file.network).__doc__.split())
 
 
@@ -112,7 +112,7 @@ def test_every_entry(file):
     ],
 )
 def test_which_file_a_name_stands_for(network, name, given, include_top, file):
-    assert chosen(network, name, given, include_top).file == file
+    assert select_weights(network, name, given, include_top).file == file
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_which_file_a_name_stands_for(network, name, given, include_top, file):
         ("VGG16", {"weights": "imagnet"}, ("'imagnet'", "no such file", "'imagenet'")),
     ],
 )
-def test_refused(network, arguments, parts):
+def test_rejected(network, arguments, parts):
     with mentioning(InputError, network, *parts):
         registry.builder(network)(**arguments)
 
@@ -170,7 +170,7 @@ def tensor_file(resnet18, tmp_path_factory):
 
 @pytest.fixture
 def published(file_server, home, tensor_file, monkeypatch):
-    """The server, with a network's file published on it in the place of torchvision's."""
+    """The server, with a network's file published on it instead of torchvision's."""
     contents = tensor_file.read_bytes()
     digits = hashlib.sha256(contents).hexdigest()[:8]
     file = f"resnet18-{digits}.safetensors"
@@ -187,7 +187,7 @@ def assert_same(ours, theirs):
             np.testing.assert_array_equal(one, other)
 
 
-def test_public_weights_are_fetched_once_and_loaded(published, home, resnet18):
+def test_public_weights_are_downloaded_once_and_loaded(published, home, resnet18):
     [file] = published.files
     model = applications.ResNet18(weights="imagenet")
     assert_same(model, resnet18)
@@ -208,7 +208,7 @@ def test_public_weights_are_fetched_once_and_loaded(published, home, resnet18):
     np.testing.assert_array_equal(paper, applications.preprocess_input("resnet18", PIXELS))
     assert np.abs(paper - torch).max() > 1
 
-    # What is damaged comes again.
+    # A damaged file is downloaded again.
     (home / file).write_bytes(b"damaged")
     assert_same(applications.ResNet18(weights="torchvision", include_top=False), resnet18)
     assert published.asked == [file, file]
@@ -251,7 +251,7 @@ def test_weights_imply_arguments(network, arguments, layer, attribute, value, mo
     assert getattr(found, attribute) == value
 
 
-def test_models_that_do_not_tell_their_pixels():
+def test_models_without_a_preprocessing_mode():
     model = keras.Sequential([keras.Input((5, 4, 3))], name="mine")
     with mentioning(InputError, "name=mine", "pixels", "give the name"):
         applications.preprocess_input(model, PIXELS)
@@ -259,8 +259,8 @@ def test_models_that_do_not_tell_their_pixels():
         applications.preprocess_input("vgg16", PIXELS, weights="vgg16.h5")
 
 
-def test_a_head_of_ones_own_on_tensors_of_others(resnet18, tensor_file):
-    """Another number of classes, and grey images: the first convolution sees the three channels as one."""
+def test_a_new_head_on_published_tensors(resnet18, tensor_file):
+    """Another number of classes, and gray images: the first convolution sees the three channels as one."""
     model = applications.ResNet18(classes=3, input_shape=(64, 64, 1))
     before = [np.array(weight) for weight in model.get_layer("fc").weights]
     weight_files.load("ResNet18", model.layers, tensor_file, new=["fc", "predictions"])
@@ -277,7 +277,7 @@ def test_a_head_of_ones_own_on_tensors_of_others(resnet18, tensor_file):
     [
         ("ResNet50", {"shortcut": "B", "stride_in": "3x3"}),
         ("GoogLeNet", {}),
-        # Of these torchvision has both, with and without batch normalization.
+        # torchvision has it with and without batch normalization.
         ("VGG11", {}),
         ("ZFNet", {}),
     ],

@@ -1,4 +1,4 @@
-"""Files of tensors: read as they were written, and nothing else is read from them."""
+"""Files of tensors are read as they were written."""
 
 import base64
 import os
@@ -19,7 +19,7 @@ from support.torch_files import BFLOAT16, VALUES, Parameter, Storage, Tensor, ar
 pytestmark = pytest.mark.usefixtures("torch_names")
 
 
-# A state dict that PyTorch 2.13 has saved, in both forms, packed to be short: (weight of two axes exchanged, bfloat16
+# A state dict that PyTorch 2.13 saved in both formats, compressed: (weight with two axes exchanged, bfloat16
 # bias, statistics and counter of a batch normalization).
 SAVED = {
     "zip": (
@@ -82,7 +82,7 @@ def test_tensors_as_they_were_written(write, tmp_path):
         assert read[name].dtype == ("int64" if name == "counter" else "float32")
 
 
-def test_what_pytorch_itself_writes(tmp_path, monkeypatch):
+def test_files_that_pytorch_writes(tmp_path, monkeypatch):
     for name in ("torch", "torch._utils"):
         monkeypatch.delitem(sys.modules, name)
     torch = pytest.importorskip("torch")
@@ -101,10 +101,10 @@ def test_what_pytorch_itself_writes(tmp_path, monkeypatch):
             np.testing.assert_array_equal(read[name], expected.float().numpy())
 
 
-@pytest.mark.parametrize("form", SAVED)
-def test_what_pytorch_has_written(form, tmp_path):
+@pytest.mark.parametrize("format", SAVED)
+def test_files_that_pytorch_wrote(format, tmp_path):
     path = tmp_path / "saved.pth"
-    path.write_bytes(zlib.decompress(base64.b85decode(SAVED[form])))
+    path.write_bytes(zlib.decompress(base64.b85decode(SAVED[format])))
     read = read_tensors(path)
     assert {name: array.tolist() for name, array in read.items()} == {
         "0.weight": [[1.5, 3], [-2, 0.25]],

@@ -1,6 +1,6 @@
-"""PyTorch's layout of weights, without PyTorch: names, places and answers; test_torch_peers.py compares with it itself.
+"""PyTorch's layout of weights without PyTorch: names, positions and outputs; test_torch_peers.py runs PyTorch.
 
-torchvision.json keeps what torchvision's modules, in PyTorch, call their tensors, and what they answered.
+torchvision.json stores the tensor names of torchvision's modules, and their outputs in PyTorch.
 """
 
 import json
@@ -26,7 +26,7 @@ from kerascnn.applications.weights.torch_layouts import from_torch, tensor_shape
 from support.messages import mentioning
 from support.networks import slim, without_values
 
-KEPT = json.loads(Path(__file__).with_name("torchvision.json").read_text())
+STORED = json.loads(Path(__file__).with_name("torchvision.json").read_text())
 TOLERANCE = 1e-4
 CLASSES = 5
 
@@ -54,17 +54,17 @@ FLATTENED = {25_088: 512 * 4, 9_216: 256 * 9}
 
 
 def built(label):
-    kept = KEPT[label]
-    builder = getattr(kerascnn.applications, info(kept["name"]).builder)
-    arguments = {"classes": CLASSES, "classifier_activation": None, **kept["arguments"]}
-    return builder, {"input_shape": (kept["size"], kept["size"], 3), **arguments}
+    stored = STORED[label]
+    builder = getattr(kerascnn.applications, info(stored["name"]).builder)
+    arguments = {"classes": CLASSES, "classifier_activation": None, **stored["arguments"]}
+    return builder, {"input_shape": (stored["size"], stored["size"], 3), **arguments}
 
 
-@pytest.mark.parametrize("label", KEPT)
+@pytest.mark.parametrize("label", STORED)
 def test_names_and_shapes_are_torchvisions(label, digest_of_tensors):
     builder, arguments = built(label)
     shapes = tensor_shapes(builder.__name__, without_values(builder, **arguments).layers)
-    assert digest_of_tensors(shapes) == KEPT[label]["tensors"]
+    assert digest_of_tensors(shapes) == STORED[label]["tensors"]
     if label in PARAMETERS:
         total, flattened, last = PARAMETERS[label]
         fewer = (1000 - CLASSES) * (last + 1) + (4096 * (flattened - FLATTENED[flattened]) if flattened else 0)
@@ -73,21 +73,21 @@ def test_names_and_shapes_are_torchvisions(label, digest_of_tensors):
 
 
 # One is enough for the fast tests.
-ANSWERED = [label for label in KEPT if "logits" in KEPT[label]]
-SLOW = [pytest.param(label, marks=pytest.mark.slow) for label in ANSWERED if label != "resnet18"]
+WITH_OUTPUTS = [label for label in STORED if "logits" in STORED[label]]
+SLOW = [pytest.param(label, marks=pytest.mark.slow) for label in WITH_OUTPUTS if label != "resnet18"]
 
 
 @pytest.mark.parametrize("label", ["resnet18", *SLOW])
-def test_answers_are_torchvisions(label, random_tensors, random_images):
+def test_outputs_are_torchvisions(label, random_tensors, random_images):
     builder, arguments = built(label)
     network, model = builder.__name__, builder(**arguments)
     tensors = random_tensors(tensor_shapes(network, model.layers), residual="resnet" in label)
     for layer, arrays in from_torch(network, tensors, model.layers).items():
         model.get_layer(layer).set_weights(arrays)
-    answers = model(random_images(KEPT[label]["size"]))
-    for name, logits in KEPT[label]["logits"].items():
-        answer = answers[name] if isinstance(answers, dict) else answers
-        np.testing.assert_allclose(answer, logits, rtol=0, atol=TOLERANCE)
+    outputs = model(random_images(STORED[label]["size"]))
+    for name, logits in STORED[label]["logits"].items():
+        output = outputs[name] if isinstance(outputs, dict) else outputs
+        np.testing.assert_allclose(output, logits, rtol=0, atol=TOLERANCE)
 
     written = to_torch(network, model.layers)
     assert written.keys() == tensors.keys()
@@ -102,7 +102,7 @@ def alexnet():
     return model, to_torch("AlexNetV2", model.layers)
 
 
-def test_places(alexnet):
+def test_positions(alexnet):
     model, tensors = alexnet
     kernel, tensor = np.asarray(model.get_layer("conv2").kernel), tensors["features.3.weight"]
     dense, flattened = np.asarray(model.get_layer("fc6").kernel), tensors["classifier.1.weight"]
@@ -138,7 +138,7 @@ def test_half_precision_becomes_single(alexnet):
     ],
     ids=["missing", "left over", "other pixels", "other classes"],
 )
-def test_what_does_not_fit_is_named(change, parts, alexnet):
+def test_mismatches_are_reported(change, parts, alexnet):
     model, tensors = alexnet
     tensors = dict(tensors)
     change(tensors)
@@ -171,7 +171,7 @@ def test_without_top_and_without_heads():
         (InceptionV3, {"variant": "torchvision", "stem": "paper"}, ("variant='torchvision'",)),
     ],
 )
-def test_other_forms_are_refused(network, arguments, parts):
+def test_other_variants_are_rejected(network, arguments, parts):
     layers = without_values(network, include_top=False, **arguments).layers
     with mentioning(InputError, "torchvision's", network.__name__, *parts):
         to_torch(network.__name__, layers)
@@ -179,6 +179,6 @@ def test_other_forms_are_refused(network, arguments, parts):
         from_torch(network.__name__, {}, layers)
 
 
-def test_networks_that_torchvision_has_not():
+def test_networks_that_torchvision_does_not_have():
     with mentioning(InputError, "torchvision", "ZFNet", "AlexNetV2, VGG11"):
         to_torch("ZFNet", without_values(VGG11, include_top=False).layers)

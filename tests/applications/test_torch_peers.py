@@ -1,8 +1,8 @@
-"""torchvision's networks beside this package's: the same tensors give the same answers, auxiliary heads' among them.
+"""torchvision's networks compared with this package's: the same tensors give the same outputs, of auxiliary heads too.
 
-PyTorch is no requirement of the tests; `pip install 'kerascnn[torch]'` brings it. What its modules call their tensors,
-and what some of them answered, is kept in torchvision.json, to which test_torch_layouts.py holds this package where
-there is no PyTorch. With KERASCNN_KEEP_TORCHVISION=1 in the environment, it is kept anew.
+PyTorch is not required by the tests; `pip install 'kerascnn[torch]'` installs it. The tensor names of torchvision's
+modules, and some outputs, are stored in torchvision.json, with which test_torch_layouts.py compares this package where
+PyTorch is missing. KERASCNN_STORE_TORCHVISION=1 in the environment stores them again.
 """
 
 import json
@@ -19,7 +19,7 @@ from kerascnn.applications.weights.torch_layouts import from_torch, to_torch
 
 torch = pytest.importorskip("torch", reason="pip install 'kerascnn[torch]' for the comparison with PyTorch")
 
-KEPT = Path(__file__).with_name("torchvision.json")
+STORED = Path(__file__).with_name("torchvision.json")
 TOLERANCE = 1e-4
 CLASSES = 5
 
@@ -31,14 +31,14 @@ class Case(NamedTuple):
         name, arguments: of our builder.
         size: of its images, in pixels.
         peer: the function of `torch_peers`, and its arguments before the classes.
-        kept: whether the answers are kept.
+        stored: whether the outputs are stored.
     """
 
     name: str
     arguments: dict
     size: int
     peer: tuple
-    kept: bool = False
+    stored: bool = False
 
 
 VGG = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -48,18 +48,22 @@ VARIANT = {"variant": "torchvision"}
 
 # Where something is flattened, it is of several pixels; 97 leaves maps of odd size, 224 pools that overlap.
 CASES = {
-    "alexnet": Case("alexnetv2", {}, 127, ("alexnet", 3), kept=True),
-    **{name: Case(name, {}, 64, ("vgg", stages, False, 2), kept=name == "vgg11") for name, stages in VGG.items()},
+    "alexnet": Case("alexnetv2", {}, 127, ("alexnet", 3), stored=True),
+    **{name: Case(name, {}, 64, ("vgg", stages, False, 2), stored=name == "vgg11") for name, stages in VGG.items()},
     **{f"{name}_bn": Case(name, {"batch_norm": True}, 64, ("vgg", stages, True, 2)) for name, stages in VGG.items()},
-    **{name: Case(name, {}, 65, ("ResNet", blocks, False), kept=name == "resnet18") for name, blocks in BASIC.items()},
     **{
-        name: Case(name, {"stride_in": "3x3"}, 64, ("ResNet", blocks, True), kept=name == "resnet50")
+        name: Case(name, {}, 65, ("ResNet", blocks, False), stored=name == "resnet18") for name, blocks in BASIC.items()
+    },
+    **{
+        name: Case(name, {"stride_in": "3x3"}, 64, ("ResNet", blocks, True), stored=name == "resnet50")
         for name, blocks in BOTTLENECKS.items()
     },
-    "googlenet": Case("googlenettorchvision", {}, 97, ("GoogLeNet", False), kept=True),
-    "googlenet with heads": Case("googlenettorchvision", {"aux_heads": True}, 224, ("GoogLeNet", True), kept=True),
+    "googlenet": Case("googlenettorchvision", {}, 97, ("GoogLeNet", False), stored=True),
+    "googlenet with heads": Case("googlenettorchvision", {"aux_heads": True}, 224, ("GoogLeNet", True), stored=True),
     "inception_v3": Case("inceptionv3", VARIANT, 107, ("Inception3", False)),
-    "inception_v3 with head": Case("inceptionv3", VARIANT | {"aux_heads": True}, 299, ("Inception3", True), kept=True),
+    "inception_v3 with head": Case(
+        "inceptionv3", VARIANT | {"aux_heads": True}, 299, ("Inception3", True), stored=True
+    ),
 }
 
 PUBLISHED = {
@@ -107,13 +111,13 @@ def test_inference(peer, random_images, digest_of_tensors):
         expected = named(network(torch.from_numpy(pixels).permute(0, 3, 1, 2)))
     ours = build(case)
     load(ours, from_torch(public(case), tensors, ours.layers))
-    answers = named(ours(pixels))
-    assert answers.keys() == expected.keys()
+    outputs = named(ours(pixels))
+    assert outputs.keys() == expected.keys()
     for output, logits in expected.items():
         # They are of order 1, and of the images.
         assert np.abs(logits[0] - logits[1]).max() > 0.05
-        np.testing.assert_allclose(answers[output], logits, rtol=0, atol=TOLERANCE)
-    check_kept(label, case, expected, digest_of_tensors({name: tensor.shape for name, tensor in tensors.items()}))
+        np.testing.assert_allclose(outputs[output], logits, rtol=0, atol=TOLERANCE)
+    check_stored(label, case, expected, digest_of_tensors({name: tensor.shape for name, tensor in tensors.items()}))
 
     # And back: the very tensors, which PyTorch takes strictly.
     written = to_torch(public(case), ours.layers)
@@ -145,13 +149,13 @@ def named(outputs):
     return {name: np.asarray(logits) for name, logits in outputs.items()}
 
 
-def check_kept(label, case, expected, digest):
-    kept = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
-    if os.environ.get("KERASCNN_KEEP_TORCHVISION"):
-        kept[label] = {"name": case.name, "arguments": case.arguments, "size": case.size, "tensors": digest}
-        if case.kept:
-            kept[label]["logits"] = {name: np.round(logits, 6).tolist() for name, logits in expected.items()}
-        KEPT.write_text(json.dumps(kept, indent=1) + "\n")
-    assert kept[label]["tensors"] == digest
-    for name, logits in kept[label].get("logits", {}).items():
+def check_stored(label, case, expected, digest):
+    stored = json.loads(STORED.read_text()) if STORED.is_file() else {}
+    if os.environ.get("KERASCNN_STORE_TORCHVISION"):
+        stored[label] = {"name": case.name, "arguments": case.arguments, "size": case.size, "tensors": digest}
+        if case.stored:
+            stored[label]["logits"] = {name: np.round(logits, 6).tolist() for name, logits in expected.items()}
+        STORED.write_text(json.dumps(stored, indent=1) + "\n")
+    assert stored[label]["tensors"] == digest
+    for name, logits in stored[label].get("logits", {}).items():
         np.testing.assert_allclose(logits, expected[name], rtol=0, atol=1e-5)

@@ -1,4 +1,4 @@
-"""What `weights="path"` takes, and what it refuses; that the results are right is in test_keras_peers.py."""
+"""Files that `weights="path"` accepts and rejects; test_keras_peers.py checks the results."""
 
 import functools
 import zipfile
@@ -70,7 +70,7 @@ def loaded(builder, path, **arguments):
 
 
 def of_file(path, network, model):
-    """The weights that a file gives a model."""
+    """The weights of a model after loading a file."""
     for weight in model.weights:
         weight.assign(np.zeros(weight.shape))
     weight_files.load(network, model.layers, path)
@@ -84,7 +84,7 @@ def test_own_files(kind, resnet20, tmp_path):
     assert_same_weights(ResNet20(weights=str(tmp_path / kind)), resnet20)
 
 
-def test_what_surrounds_the_network_does_not_matter(resnet20, tmp_path):
+def test_layers_around_the_network_are_ignored(resnet20, tmp_path):
     pixels = keras.Input((32, 32, 3))
     scaled = Preprocessing((3,), name="preprocessing")(pixels)
     trained = ResNet20(input_tensor=scaled)
@@ -163,11 +163,11 @@ def fitted(builder, path, **arguments):
     weight_files.load(builder.__name__, outline(builder, **arguments).layers, path)
 
 
-def refusal(load, *arguments, **named) -> str:
-    """What `load`, which takes a file, says of it in one sentence."""
-    with pytest.raises(InputError) as refused:
+def rejection(load, *arguments, **named) -> str:
+    """Returns the one-sentence error of `load`, which takes a file."""
+    with pytest.raises(InputError) as rejected:
         load(*arguments, **named)
-    sentence = str(refused.value)
+    sentence = str(rejected.value)
     [path] = [one for one in (*arguments, *named.values()) if isinstance(one, Path)]
     assert str(path) in sentence
     assert sentence.endswith(".")
@@ -178,34 +178,34 @@ def refusal(load, *arguments, **named) -> str:
 def test_files_that_do_not_fit(resnet50_files):
     path = resnet50_files / "model.h5"
     for file in (path, resnet50_files / "peer.weights.h5"):
-        names(refusal(fitted, ResNet50, file, classes=9), "'fc'", "7 classes", "classes=9")
-    names(refusal(fitted, ResNet101, path, **SMALL), "no 'conv4_7_1'")
-    names(refusal(fitted, ResNet50, path, shortcut="A", **SMALL), "'conv2_1_shortcut'", "no counterpart")
-    names(refusal(fitted, ResNet50, path, shortcut="C", **SMALL), "no 'conv2_2_shortcut'")
-    names(refusal(fitted, VGG16, path, **SMALL), "this VGG16", "'conv1_conv'", "no counterpart")
-    names(refusal(fitted, ResNet20, path), "this ResNet20", "no 'conv1'")
-    names(refusal(fitted, ResNet50, resnet50_files / "notop.weights.h5", **SMALL), "no 'fc'", "include_top=False")
+        names(rejection(fitted, ResNet50, file, classes=9), "'fc'", "7 classes", "classes=9")
+    names(rejection(fitted, ResNet101, path, **SMALL), "no 'conv4_7_1'")
+    names(rejection(fitted, ResNet50, path, shortcut="A", **SMALL), "'conv2_1_shortcut'", "no counterpart")
+    names(rejection(fitted, ResNet50, path, shortcut="C", **SMALL), "no 'conv2_2_shortcut'")
+    names(rejection(fitted, VGG16, path, **SMALL), "this VGG16", "'conv1_conv'", "no counterpart")
+    names(rejection(fitted, ResNet20, path), "this ResNet20", "no 'conv1'")
+    names(rejection(fitted, ResNet50, resnet50_files / "notop.weights.h5", **SMALL), "no 'fc'", "include_top=False")
 
 
 def test_own_files_that_do_not_fit(resnet20, tmp_path):
     path = tmp_path / "resnet20.weights.h5"
     resnet20.save_weights(path)
-    names(refusal(ResNet20, weights=path, classes=7), "'fc'", "10 classes", "classes=7")
-    names(refusal(fitted, ResNet32, path), "no 'conv2_4_1'")
-    names(refusal(fitted, GoogLeNet, path), "(3, 3, 3, 16)", "(7, 7, 3, 16) and (16,)")
-    names(refusal(fitted, VGG16, path, **SMALL), "'conv1_bn'", "no counterpart")
+    names(rejection(ResNet20, weights=path, classes=7), "'fc'", "10 classes", "classes=7")
+    names(rejection(fitted, ResNet32, path), "no 'conv2_4_1'")
+    names(rejection(fitted, GoogLeNet, path), "(3, 3, 3, 16)", "(7, 7, 3, 16) and (16,)")
+    names(rejection(fitted, VGG16, path, **SMALL), "'conv1_bn'", "no counterpart")
     slim(without_values(ResNet32)).save_weights(path)
-    names(refusal(fitted, ResNet20, path), "'conv2_4_1_bn'", "no counterpart")
+    names(rejection(fitted, ResNet20, path), "'conv2_4_1_bn'", "no counterpart")
 
 
 def test_vgg_files_that_do_not_fit(slim_peer, published_file):
     path = published_file(slim_peer("VGG16", include_top=False))
-    names(refusal(fitted, VGG19, path, include_top=False), "no 'conv3_4'")
-    names(refusal(fitted, VGG16, path, include_top=False, batch_norm=True), "no 'conv1_1_bn'")
-    names(refusal(fitted, VGG16, path, **SMALL), "no 'fc6'", "include_top=False")
+    names(rejection(fitted, VGG19, path, include_top=False), "no 'conv3_4'")
+    names(rejection(fitted, VGG16, path, include_top=False, batch_norm=True), "no 'conv1_1_bn'")
+    names(rejection(fitted, VGG16, path, **SMALL), "no 'fc6'", "include_top=False")
     wider = published_file(slim_peer("VGG16", input_shape=(32, 64, 3), classes=7))
     # 1 x 2 pixels of 16 filters, where there is 1 x 1.
-    names(refusal(fitted, VGG16, wider, **SMALL), "'fc6'", "(32, 16) and (16,)", "(16, 16)")
+    names(rejection(fitted, VGG16, wider, **SMALL), "'fc6'", "(32, 16) and (16,)", "(16, 16)")
 
 
 @pytest.mark.slow
@@ -219,17 +219,17 @@ def test_inception_files(slim_peer, published_file, tmp_path):
     assert_same(of_file(tmp_path / "peer.weights.h5", "InceptionV3", model), legacy)
     features = keras.Model(model.input, model.get_layer("mixed10").output)
     assert_same(of_file(path, "InceptionV3", features), legacy[:-2])
-    names(refusal(fitted, InceptionV3, path, aux_heads=True, **arguments), "no 'aux_conv1'")
-    paper = refusal(fitted, InceptionV3, path, stem="paper", **arguments)
+    names(rejection(fitted, InceptionV3, path, aux_heads=True, **arguments), "no 'aux_conv1'")
+    paper = rejection(fitted, InceptionV3, path, stem="paper", **arguments)
     names(paper, "(1, 1, 16, 16)", "(3, 3, 16, 16)")
-    names(refusal(fitted, InceptionV3, path, classes=9), "'fc'", "7 classes", "classes=9")
+    names(rejection(fitted, InceptionV3, path, classes=9), "'fc'", "7 classes", "classes=9")
 
 
-def test_two_networks_in_a_file_are_not_guessed_between(tmp_path):
+def test_two_networks_in_a_file_are_rejected(tmp_path):
     pixels = keras.Input((32, 32, 3))
     ensemble = keras.Model(pixels, [ResNet20(name="one")(pixels), ResNet20(name="two")(pixels)])
     ensemble.save_weights(tmp_path / "ensemble.weights.h5")
-    names(refusal(ResNet20, weights=tmp_path / "ensemble.weights.h5"), "two layers", "'conv1_bn'")
+    names(rejection(ResNet20, weights=tmp_path / "ensemble.weights.h5"), "two layers", "'conv1_bn'")
 
 
 @pytest.mark.parametrize("kind", ["weights.h5", "keras"])
@@ -239,21 +239,21 @@ def test_damaged_files(kind, resnet20, tmp_path):
     whole = path.read_bytes()
     for content in (b"", b"garbage" * 1000, whole[:100], whole[: len(whole) // 2], whole[:-1000]):
         path.write_bytes(content)
-        names(refusal(ResNet20, weights=path), "damaged", "HDF5", ".keras")
+        names(rejection(ResNet20, weights=path), "damaged", "HDF5", ".keras")
 
 
 def test_other_archives(tmp_path):
     with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
         archive.writestr("readme.txt", "nothing")
-    names(refusal(ResNet20, weights=tmp_path / "archive.zip"), "HDF5", ".keras")
+    names(rejection(ResNet20, weights=tmp_path / "archive.zip"), "HDF5", ".keras")
 
 
-def test_files_that_are_not_there():
+def test_missing_files():
     with mentioning(InputError, "'nowhere.h5'", "no such file"):
         VGG16(weights="nowhere.h5")
 
 
-def test_a_model_is_not_loaded_by_halves(resnet20, tmp_path):
+def test_a_model_is_loaded_completely_or_not_at_all(resnet20, tmp_path):
     resnet20.save_weights(tmp_path / "resnet20.weights.h5")
     model = ResNet20(classes=7)
     before = model.get_weights()

@@ -31,9 +31,9 @@ def test_the_table_is_what_there_is():
     ]
 
 
-def test_every_licence_is_told():
-    [table] = re.findall(r"\| licence \| of \|\n\|---\|---\|\n((?:\|.*\n)+)", PAGE.text)
-    assert {row.split(" | ")[0].strip("| ") for row in table.splitlines()} == {file.licence for file in WEIGHTS}
+def test_every_license_is_listed():
+    [table] = re.findall(r"\| license \| weights \|\n\|---\|---\|\n((?:\|.*\n)+)", PAGE.text)
+    assert {row.split(" | ")[0].strip("| ") for row in table.splitlines()} == {file.license for file in WEIGHTS}
 
 
 def test_scales():

@@ -1,4 +1,4 @@
-"""Networks of the registry, small, and one made by hand: what its exports must answer follows from its weights."""
+"""Small networks of the registry, and one made by hand, whose output follows from its weights."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ def brightness():
     """Gives an image of mean brightness b, 0 to 1, the probability 1 / (1 + exp(4 - 8 b)) of being light."""
     pixels = keras.Input((8, 8, 3), name="pixels")
     x = Preprocessing(std=255.0, name="preprocessing")(pixels)
-    grey = keras.layers.Conv2D(1, 1, use_bias=False, activation="relu", name="grey")
-    mean = keras.layers.GlobalAveragePooling2D(name="mean")(grey(x))
+    gray = keras.layers.Conv2D(1, 1, use_bias=False, activation="relu", name="gray")
+    mean = keras.layers.GlobalAveragePooling2D(name="mean")(gray(x))
     fc = keras.layers.Dense(2, name="fc")
     probabilities = keras.layers.Softmax(name="softmax")(fc(mean))
-    grey.kernel.assign(np.full((1, 1, 3, 1), 1 / 3))
+    gray.kernel.assign(np.full((1, 1, 3, 1), 1 / 3))
     fc.set_weights([np.array([[-4.0, 4.0]]), np.array([2.0, -2.0])])
     return keras.Model(pixels, ClassLabels(["dark", "light"], name="labels")(probabilities), name="brightness")
 
 
 @pytest.fixture
-def greys():
-    """Chequered images of mean 64, "dark", and 192, "light", by turns: 20 to train with, 10 to validate."""
-    chequers = 32 * (-1) ** np.indices((8, 8, 1)).sum(axis=0)
-    pair = np.stack([np.broadcast_to(mean + chequers, (8, 8, 3)) for mean in (64, 192)]).astype("uint8")
+def grays():
+    """Checkered images of mean 64, "dark", and 192, "light", in turn: 20 for training, 10 for validation."""
+    checkers = 32 * (-1) ** np.indices((8, 8, 1)).sum(axis=0)
+    pair = np.stack([np.broadcast_to(mean + checkers, (8, 8, 3)) for mean in (64, 192)]).astype("uint8")
     training, validation = (ArrayExamples(np.tile(pair, (count, 1, 1, 1)), np.tile([0, 1], count)) for count in (10, 5))
-    return DataSet("greys", "greys", ("dark", "light"), training, validation)
+    return DataSet("grays", "grays", ("dark", "light"), training, validation)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def size(name) -> int:
 
 @pytest.fixture(scope="session")
 def randomize():
-    """Gives every batch normalization and bias values that a mistake would show in."""
+    """Gives every batch normalization and bias random values, so that mistakes change the output."""
 
     def values(model):
         generator = np.random.default_rng(0)

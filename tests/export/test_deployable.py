@@ -1,4 +1,4 @@
-"""The deployable form of a network computes what the network computes."""
+"""The deployable network computes the same function as the network."""
 
 import keras
 import numpy as np
@@ -9,12 +9,12 @@ from kerascnn.applications import registry
 from kerascnn.export.deployable import deployable
 from kerascnn.layers import LocalResponseNormalization
 
-# With all their filters; test_every_form.py has every network with a few.
+# With all their filters; test_every_format.py has every network with a few.
 WHOLE = ("resnet20", "plain20")
 # Inception v2 is among the variants.
 LARGE = ("bninception", "googlenet", "inceptionv3")
 
-# Forms that are not what the builder makes by default.
+# Variants other than the builder's default.
 VARIANTS = [
     ("alexnet", {"groups": 2, "norm": "batch", "pool_first": False}),
     ("vgg11", {"batch_norm": True}),
@@ -50,11 +50,11 @@ def test_same_function_in_fewer_layers(name, arguments, size, randomize):
     images = np.random.default_rng(1).normal(size=(2, size, size, 3)).astype("float32")
     expected = model(images)
     expected = np.asarray(expected["main"] if heads else expected)
-    # Logits of the size of one, so that the difference of 1e-4 means something.
+    # Scaled to the size of one, so that a difference of 1e-4 is meaningful.
     scale = np.abs(expected).max()
     assert scale > 1e-6
     np.testing.assert_allclose(np.asarray(small(images)) / scale, expected / scale, atol=1e-4)
-    # AlexNet normalizes what is rectified already.
+    # AlexNet normalizes the output of ReLU.
     assert normalizations(small) == (["norm1", "norm2"] if name == "alexnet" and arguments else [])
     assert not any(isinstance(layer, keras.layers.Dropout) or "aux" in layer.name for layer in small.layers)
     assert type(small) is type(keras.Model(small.inputs, small.outputs))
@@ -70,8 +70,8 @@ def graph():
     x = layers.BatchNormalization(center=False, name="grouped_bn")(x)
     x = layers.DepthwiseConv2D(3, depth_multiplier=2, name="depthwise")(x)
     x = layers.BatchNormalization(name="depthwise_bn")(x)
-    x = layers.Conv2D(8, 1, activation="relu", name="rectified")(x)
-    x = layers.BatchNormalization(name="rectified_stays")(x)
+    x = layers.Conv2D(8, 1, activation="relu", name="relu")(x)
+    x = layers.BatchNormalization(name="relu_stays")(x)
     x = layers.Conv2D(2, 1, name="across")(x)
     x = layers.BatchNormalization(axis=1, name="across_stays")(x)
     twice = layers.Conv2D(8, 1, name="twice")(x)
@@ -89,7 +89,7 @@ def test_folds_exactly_what_can_be_folded(randomize):
     model = graph()
     randomize(model)
     small = deployable(model)
-    assert normalizations(small) == ["rectified_stays", "across_stays", "twice_stays", "shared_stays"]
+    assert normalizations(small) == ["relu_stays", "across_stays", "twice_stays", "shared_stays"]
     assert small.get_layer("grouped").groups == 4
     assert {layer.compute_dtype for layer in small.layers} == {"float32"}
     model.get_layer("conv").dtype_policy = "float32"
@@ -97,7 +97,7 @@ def test_folds_exactly_what_can_be_folded(randomize):
     np.testing.assert_allclose(small(images), model(images), atol=1e-5)
 
 
-def test_normalizations_that_are_none_stay():
+def test_other_normalizations_stay():
     pixels = keras.Input((16, 16, 3), name="pixels")
     model = kerascnn.applications.AlexNetV2(input_tensor=keras.layers.UpSampling2D(4, name="large")(pixels), classes=2)
     assert not normalizations(deployable(model))

@@ -1,4 +1,4 @@
-"""Every exported form through its real runtime, beside the model."""
+"""Every exported format in its real runtime, compared with the model."""
 
 import json
 import zipfile
@@ -35,7 +35,7 @@ def googlenet_export(googlenet_run, photographs, tmp_path_factory):
     return export(googlenet_run.model, data.load(photographs), folder)
 
 
-def forms(exported):
+def predictors(exported):
     return [open_predictor(exported.folder), open_predictor(exported.folder / f"{exported.folder.name}.tflite")]
 
 
@@ -50,10 +50,10 @@ def test_what_is_published(digits_export):
 
 
 @pytest.mark.slow
-def test_every_form_equals_the_model(digits_run, few_digits, digits_export):
+def test_every_format_equals_the_model(digits_run, few_digits, digits_export):
     images = few_digits.validation.images.astype("float32")
     expected = np.asarray(digits_run.model(images))
-    for predictor in forms(digits_export):
+    for predictor in predictors(digits_export):
         assert predictor.facts == ModelMetadata(tuple("0123456789"), 32, 1.0)
         np.testing.assert_allclose(predictor.probabilities(images), expected, atol=1e-5)
 
@@ -67,7 +67,7 @@ def test_a_mixed_precision_model_is_exported_in_float32_without_its_heads(google
     expected = np.asarray(flat(images))
     rounded = KerasPredictor(googlenet_run.model).probabilities(images)
     np.testing.assert_allclose(rounded, expected, atol=0.05)
-    for predictor in forms(googlenet_export):
+    for predictor in predictors(googlenet_export):
         np.testing.assert_allclose(predictor.probabilities(images), expected, atol=1e-4)
 
 
@@ -89,7 +89,7 @@ def test_heads_leave_nothing_behind(googlenet_run, tmp_path):
     network = GoogLeNet(input_tensor=preprocessing(pixels), classes=2)
     built = keras.Model(pixels, labels(network.output), name=trained.name)
     assert "aux_4a_fc1" not in {layer.name for layer in built.layers}
-    # A file holds equal constants once, and new biases are all alike.
+    # A file holds equal constants once, and new biases are all equal.
     for layer in built.layers:
         layer.set_weights(trained.get_layer(layer.name).get_weights())
     for name, model in (("trained", trained), ("built", built)):
@@ -100,7 +100,7 @@ def test_heads_leave_nothing_behind(googlenet_run, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_deployable_form_leaves_the_model_alone(googlenet_run):
+def test_deployable_does_not_change_the_model(googlenet_run):
     before = [np.asarray(weight) for weight in googlenet_run.model.weights]
     flat = deployable(googlenet_run.model)
     flat.set_weights([np.zeros(weight.shape) for weight in flat.weights])
@@ -130,31 +130,31 @@ def test_tflite_uses_builtin_operations_and_lists_its_labels(digits_export):
 def test_verification_measures_the_whole_split(digits_export, few_digits):
     written = json.loads((digits_export.folder / "verification.json").read_text())
     assert written["failures"] == []
-    assert [row["form"] for row in written["rows"]] == ["Keras", "SavedModel", "TFLite"]
-    for row in written["rows"]:
-        assert row["images"] == row["agreeing"] == len(few_digits.validation) == 40
-        assert row["accuracy"] == written["rows"][0]["accuracy"]
-        assert row["largest_difference"] < 1e-4
-        assert row["milliseconds"] > 0
-    sizes = {row["form"]: row["bytes"] for row in written["rows"]}
+    assert [row["format"] for row in written["results"]] == ["Keras", "SavedModel", "TFLite"]
+    for row in written["results"]:
+        assert row["images"] == row["agreement"] == len(few_digits.validation) == 40
+        assert row["accuracy"] == written["results"][0]["accuracy"]
+        assert row["max_difference"] < 1e-4
+        assert row["latency_ms"] > 0
+    sizes = {row["format"]: row["size_bytes"] for row in written["results"]}
     assert sizes["TFLite"] == (digits_export.folder / "resnet20-digits.tflite").stat().st_size
     assert sizes["Keras"] > sizes["TFLite"] > 4 * 269_722
 
 
-def test_an_export_that_differs_is_not_published(brightness, greys, tmp_path, monkeypatch):
-    def write_wrong(model, path, *form, **options):
+def test_an_export_with_other_probabilities_is_not_published(brightness, grays, tmp_path, monkeypatch):
+    def write_wrong(model, path, *quantization, **options):
         """A file whose last bias was changed."""
         wrong = keras.models.clone_model(model)
         wrong.set_weights(model.get_weights())
         bias = wrong.get_layer("fc").bias
         bias.assign(bias + np.array([0.0, 10.0]))
-        right(wrong, path, *form, **options)
+        right(wrong, path, *quantization, **options)
 
     right = exporter.write_tflite
-    folder = export(brightness, greys, tmp_path / "greys").folder
+    folder = export(brightness, grays, tmp_path / "grays").folder
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     monkeypatch.setattr(exporter, "write_tflite", write_wrong)
-    result = export(brightness, greys, folder)
+    result = export(brightness, grays, folder)
     assert result.folder is None
     # A dark image is 1 / (1 + e^1.99) = 0.12 light, and 1 / (1 + e^-8.01) = 1.00 in the file.
     [failure] = result.verification.failures
@@ -163,42 +163,44 @@ def test_an_export_that_differs_is_not_published(brightness, greys, tmp_path, mo
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_not_a_number_is_no_agreement(brightness, greys, tmp_path, monkeypatch):
+def test_nan_fails(brightness, grays, tmp_path, monkeypatch):
     from kerascnn.evaluation import TFLitePredictor
 
     monkeypatch.setattr(
         TFLitePredictor, "probabilities", lambda self, images: np.full((len(images), 2), np.nan, "float32")
     )
-    result = export(brightness, greys, tmp_path / "broken")
+    result = export(brightness, grays, tmp_path / "broken")
     assert result.folder is None
     assert "nan" in result.verification.failures[0]
 
 
-def test_the_tolerance_for_rounding_is_held_against_the_trained_model(greys, tmp_path):
+def test_the_mean_difference_is_from_the_trained_model(grays, tmp_path):
     keras.utils.set_random_seed(0)
     pixels = keras.Input((8, 8, 3), name="pixels")
     x = keras.layers.Flatten(name="flat")(Preprocessing(std=255.0, name="preprocessing")(pixels))
     x = keras.layers.Dense(2, dtype="mixed_bfloat16", name="fc")(x)
     labels = ClassLabels(["dark", "light"], name="labels")
     model = keras.Model(pixels, labels(keras.layers.Softmax(name="softmax")(x)), name="rounded")
-    assert export(model, greys, tmp_path / "usual", tolerance=Tolerance(changed=1.0)).verification.failures == []
-    strict = Tolerance(rounding=1e-9)
-    result = export(model, greys, tmp_path / "strict", tolerance=strict)
+    assert (
+        export(model, grays, tmp_path / "usual", tolerance=Tolerance(max_mismatch_rate=1.0)).verification.failures == []
+    )
+    strict = Tolerance(max_mean_difference=1e-9)
+    result = export(model, grays, tmp_path / "strict", tolerance=strict)
     assert len(result.verification.failures) == 2
     names(result.verification.failures[0], "on average", "1e-09")
 
 
-def test_an_earlier_export_is_replaced_whole(brightness, greys, tmp_path):
+def test_an_earlier_export_is_replaced_whole(brightness, grays, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "stale.tflite").write_text("")
-    export(brightness, greys, folder)
+    export(brightness, grays, folder)
     assert {entry.name for entry in folder.iterdir()} == PUBLISHED | {"mine.tflite"}
 
 
-def test_targets_that_cannot_be_written(brightness, greys, tmp_path):
+def test_targets_that_cannot_be_written(brightness, grays, tmp_path):
     (tmp_path / "file").write_text("")
     for target in (tmp_path / "file", tmp_path / "file" / "below"):
         with mentioning(InputError, target):
-            export(brightness, greys, target)
+            export(brightness, grays, target)
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]

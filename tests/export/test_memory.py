@@ -1,4 +1,4 @@
-"""What running an exported file adds to a process."""
+"""The memory that running an exported file adds to a process."""
 
 import sys
 
@@ -21,17 +21,17 @@ def classifier(units):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+@pytest.mark.skipif(sys.platform != "linux", reason="measured on Linux only")
 def test_memory_grows_with_the_weights_and_not_with_this_process(tmp_path):
     held = np.ones(30_000_000)
     measured = {}
     for units in (1000, 4000):
         write_tflite(classifier(units), tmp_path / f"{units}.tflite")
         measured[units] = peak_memory(tmp_path / f"{units}.tflite")
-    # The interpreter lays weights out anew for its kernels, so that they may be there twice.
+    # The interpreter rearranges weights for its kernels, so they may be in memory twice.
     assert 3000 * 0.0064 * MEGABYTE * 0.9 < measured[4000] - measured[1000] < 3000 * 0.0064 * MEGABYTE * 2.2
     assert measured[4000] < held.nbytes
 
 
-def test_what_runs_in_tensorflow_is_not_measured(tmp_path):
+def test_formats_of_tensorflow_are_not_measured(tmp_path):
     assert peak_memory(tmp_path / "saved_model") is None

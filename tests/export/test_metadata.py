@@ -8,7 +8,7 @@ import pytest
 from kerascnn.evaluation import TFLitePredictor
 from kerascnn.evaluation.predictors import model_metadata_of
 from kerascnn.export import deployable
-from kerascnn.export.metadata import ModelDescription, model_metadata
+from kerascnn.export.metadata import ModelDescription, tflite_metadata
 from kerascnn.export.metadata_buffer import with_metadata
 from kerascnn.export.tflite import QUANTIZATIONS, pixel_type, write_tflite
 
@@ -17,12 +17,12 @@ ABOUT = ModelDescription("digits", "Ten digits, größer als sie waren.", author
 
 @pytest.fixture(scope="module")
 def files(tiny_digits_run, few_digits, tmp_path_factory):
-    """One `.tflite` file a form."""
+    """One `.tflite` file per quantization."""
     folder = tmp_path_factory.mktemp("metadata")
     model = deployable(tiny_digits_run.model)
     shown = [few_digits.training.images[:16].astype("float32")]
-    for form in QUANTIZATIONS:
-        write_tflite(model, folder / f"{form}.tflite", form, calibration=shown, about=ABOUT)
+    for quantization in QUANTIZATIONS:
+        write_tflite(model, folder / f"{quantization}.tflite", quantization, calibration=shown, description=ABOUT)
     return folder
 
 
@@ -72,7 +72,7 @@ def test_every_field(files):
         assert all(entry.compress_type == zipfile.ZIP_STORED for entry in extras.infolist())
 
 
-def test_nothing_is_said_of_what_is_not_known(tiny_digits_run, tmp_path):
+def test_unknown_fields_are_left_out(tiny_digits_run, tmp_path):
     model = deployable(tiny_digits_run.model)
     write_tflite(model, tmp_path / "digits.tflite")
     _, found = metadata_of(tmp_path / "digits.tflite")
@@ -81,7 +81,7 @@ def test_nothing_is_said_of_what_is_not_known(tiny_digits_run, tmp_path):
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 15])
-def test_the_network_stays_as_it_is_whatever_its_length(tiny_digits_run, length):
+def test_the_network_is_unchanged_whatever_its_length(tiny_digits_run, length):
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((1, 2), tf.float32)])
@@ -90,7 +90,7 @@ def test_the_network_stays_as_it_is_whatever_its_length(tiny_digits_run, length)
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([double.get_concrete_function()])
     network = converter.convert() + bytes(length)
-    metadata = model_metadata(ModelDescription("x" * length), model_metadata_of(tiny_digits_run.model))
+    metadata = tflite_metadata(ModelDescription("x" * length), model_metadata_of(tiny_digits_run.model))
     front, back = with_metadata(network, metadata)
     # Weights stay where they are within 16 bytes, and so do the metadata, as the schema asks.
     assert back.startswith(network) and len(front) % 16 == len(back) % 16 == (front + back).index(metadata) % 16 == 0
@@ -110,25 +110,27 @@ def test_the_network_stays_as_it_is_whatever_its_length(tiny_digits_run, length)
     np.testing.assert_array_equal(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]), [[10, 21]])
 
 
-@pytest.mark.parametrize("form", QUANTIZATIONS)
-def test_the_signature_names_what_the_metadata_describe(files, form):
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+def test_the_signature_names_what_the_metadata_describe(files, quantization):
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(files / f"{form}.tflite"))
+    interpreter = Interpreter(str(files / f"{quantization}.tflite"))
     assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["pixels"], "outputs": ["probabilities"]}}
     [pixels] = interpreter.get_input_details()
-    assert np.dtype(pixels["dtype"]).name == ("float32" if form == "none" else "uint8") == pixel_type(form)
+    assert (
+        np.dtype(pixels["dtype"]).name == ("float32" if quantization == "none" else "uint8") == pixel_type(quantization)
+    )
 
 
-@pytest.mark.parametrize("form", QUANTIZATIONS)
-def test_mediapipe_takes_the_file_as_it_is(files, few_digits, form):
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+def test_mediapipe_reads_the_file(files, few_digits, quantization):
     """Top-1 and probability of images of the input's size, which MediaPipe does not resize."""
     import mediapipe
     from mediapipe.tasks.python import vision
 
-    base = mediapipe.tasks.BaseOptions(model_asset_path=str(files / f"{form}.tflite"))
+    base = mediapipe.tasks.BaseOptions(model_asset_path=str(files / f"{quantization}.tflite"))
     images = few_digits.validation.images[:20]
-    expected = TFLitePredictor(files / f"{form}.tflite").probabilities(images.astype("float32"))
+    expected = TFLitePredictor(files / f"{quantization}.tflite").probabilities(images.astype("float32"))
     with vision.ImageClassifier.create_from_options(vision.ImageClassifierOptions(base_options=base)) as classifier:
         for image, row in zip(images, expected, strict=True):
             for_mediapipe = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))

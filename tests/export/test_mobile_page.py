@@ -1,4 +1,4 @@
-"""docs/mobile.md: its commands and Python run as printed, its Kotlin and Swift held against exported files."""
+"""docs/mobile.md: its commands and Python run as printed, its Kotlin and Swift are compared with exported files."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ PAGE = Page("docs/mobile.md")
 
 @pytest.fixture(scope="module")
 def folder(tiny_digits_run, few_digits, tmp_path_factory):
-    """Where the page's first command is run, with its run and some photos."""
+    """The working directory of the page's first command, with its run and some photos."""
     folder = tmp_path_factory.mktemp("mobile")
     shutil.copytree(tiny_digits_run.folder.path, folder / "runs" / "resnet20-digits-1")
     (folder / "photos").mkdir()
@@ -36,8 +36,8 @@ def run(line, folder, command):
     if line.startswith("unzip -p "):
         file, name = line.split()[2:]
         return zipfile.ZipFile(folder / file).read(name).decode()
-    # The model was trained for a moment only, and is near many ties.
-    return run_line(command, line, *(["--tolerance", 0.5] if "export" in line.split() else [])).out
+    # The model was trained for a short time only, so it has many near ties.
+    return run_line(command, line, *(["--max-mismatch-rate", 0.5] if "export" in line.split() else [])).out
 
 
 @pytest.mark.slow
@@ -57,22 +57,22 @@ def test_commands_and_python(folder, few_digits, command, monkeypatch, capsys):
 
 @pytest.fixture(scope="module")
 def forms(tiny_digits_run, few_digits, tmp_path_factory):
-    """A file of each form."""
+    """A file of each quantization."""
     folder = tmp_path_factory.mktemp("forms")
     model, shown = deployable(tiny_digits_run.model), [few_digits.training.images[:8].astype("float32")]
-    for form in QUANTIZATIONS:
-        write_tflite(model, folder / f"{form}.tflite", form, calibration=shown)
+    for quantization in QUANTIZATIONS:
+        write_tflite(model, folder / f"{quantization}.tflite", quantization, calibration=shown)
     return folder
 
 
-def test_the_table_is_of_what_files_take_and_give(forms):
+def test_table_of_inputs_and_outputs(forms):
     from ai_edge_litert.interpreter import Interpreter
 
     rows = re.findall(r"\| NAME-?(\w*)\.tflite \| (\w+) \((.*?)\) \| (\w+) \((.*?)\) \|", PAGE.text)
-    assert {form or "none" for form, *_ in rows} == set(QUANTIZATIONS)
+    assert {quantization or "none" for quantization, *_ in rows} == set(QUANTIZATIONS)
     [head] = re.findall(r"\| file \| input `(\w+)` \| output `(\w+)` \|", PAGE.text)
-    for form, *tensors in rows:
-        interpreter = Interpreter(str(forms / f"{form or 'none'}.tflite"))
+    for quantization, *tensors in rows:
+        interpreter = Interpreter(str(forms / f"{quantization or 'none'}.tflite"))
         [signature] = interpreter.get_signature_list().values()
         assert ([head[0]], [head[1]]) == (signature["inputs"], signature["outputs"])
         for number, details in enumerate((interpreter.get_input_details(), interpreter.get_output_details())):
@@ -83,7 +83,7 @@ def test_the_table_is_of_what_files_take_and_give(forms):
 
 
 def product(expression, **values):
-    """The value of a product of names and numbers, which is written alike in Kotlin, Swift and Python."""
+    """The value of a product of names and numbers, written the same way in Kotlin, Swift and Python."""
     assert all(isinstance(node, ast.BinOp | ast.Mult | ast.Name | ast.Constant | ast.Expression | ast.Load)
                for node in ast.walk(ast.parse(expression, mode="eval")))  # fmt: skip
     return eval(expression, {"__builtins__": {}}, values)
@@ -110,10 +110,10 @@ def test_kotlin_and_swift_fit_the_file(forms):
     assert [int(count), 10] == probabilities["shape"].tolist()
     assert probabilities["dtype"] == np.float32 and "bindMemory(to: Float32.self)" in swift
     # Red, green, blue of Android's 0xAARRGGBB, and three bytes of every four from the first on.
-    shifts = [int(shift) for shift in re.findall(r"colour shr (\d+)", kotlin)]
+    shifts = [int(shift) for shift in re.findall(r"color shr (\d+)", kotlin)]
     assert [(0x00112233 >> shift) & 255 for shift in shifts] == [0x11, 0x22, 0x33]
     assert "rgba[start ..< start + 3]" in swift
-    # What is typed into the calls is what the file of the page's example says.
+    # The numbers in the calls are those of the example's file.
     facts = open_predictor(forms / "int8.tflite").facts
     assert re.findall(r"size = (\d+), cropFraction = ([\d.]+)f", kotlin) == [(str(facts.image_size), "1.0")]
     assert facts.crop_fraction == 1.0

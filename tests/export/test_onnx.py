@@ -1,4 +1,4 @@
-"""ONNX files through ONNX Runtime, and what is said where its packages are not installed."""
+"""ONNX files in ONNX Runtime, and the message if its packages are not installed."""
 
 import importlib.util
 
@@ -28,18 +28,18 @@ def test_it_is_verified_and_published_like_the_others(exported):
     assert {entry.name for entry in exported.folder.iterdir()} == {
         *("mine.onnx", "labels.txt", "model_card.md", "verification.json")
     }
-    row = exported.verification.rows[1]
-    assert (row.form, row.agreeing) == ("ONNX", 40)
-    assert row.largest_difference < 1e-4
-    assert row.bytes == (exported.folder / "mine.onnx").stat().st_size
-    assert row.milliseconds_one_thread > 0
-    # ResNet-20: 1 + 3 * 3 * 2 convolutions, as many rectifications, one dense layer.
+    row = exported.verification.results[1]
+    assert (row.format, row.agreement) == ("ONNX", 40)
+    assert row.max_difference < 1e-4
+    assert row.size_bytes == (exported.folder / "mine.onnx").stat().st_size
+    assert row.single_thread_latency_ms > 0
+    # ResNet-20: 1 + 3 * 3 * 2 convolutions, as many ReLUs, one dense layer.
     assert (row.operations["Conv"], row.operations["Relu"], row.operations["MatMul"]) == (19, 19, 1)
 
 
 @needs_onnx
 @pytest.mark.slow
-def test_it_carries_its_labels_and_takes_any_number_of_images(exported, digits_run, few_digits):
+def test_it_has_labels_and_takes_any_number_of_images(exported, digits_run, few_digits):
     predictor = open_predictor(exported.folder / "mine.onnx")
     assert predictor.facts == ModelMetadata(tuple("0123456789"), 32, 1.0)
     images = few_digits.validation.images.astype("float32")
@@ -63,15 +63,15 @@ def test_grouped_convolutions(tmp_path):
 
 
 @needs_onnx
-def test_networks_too_large_for_a_file_are_refused(brightness, tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_file, "LARGEST_BYTES", 10)
+def test_networks_too_large_for_a_file_are_rejected(brightness, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_file, "MAX_BYTES", 10)
     with mentioning(InputError, "weights", "ONNX", "10 "):
         onnx_file.write_onnx(deployable(brightness), tmp_path / "large.onnx")
 
 
 @needs_onnx
 @pytest.mark.slow
-def test_damaged_files_are_refused_in_a_sentence(exported, tmp_path):
+def test_damaged_files_are_rejected_in_a_sentence(exported, tmp_path):
     whole = (exported.folder / "mine.onnx").read_bytes()
     (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.onnx").write_text("not a network")
@@ -80,12 +80,12 @@ def test_damaged_files_are_refused_in_a_sentence(exported, tmp_path):
             open_predictor(tmp_path / name)
 
 
-def test_missing_packages_are_named_before_anything_is_done(brightness, greys, tmp_path, monkeypatch):
+def test_missing_packages_are_reported_before_any_work(brightness, grays, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "onnx" else find(name, *more))
     parts = ("package onnx", "pip install 'kerascnn[onnx]'")
     with mentioning(InputError, *parts):
-        export(brightness, greys, tmp_path / "mine", formats=["tflite", "onnx"])
+        export(brightness, grays, tmp_path / "mine", formats=["tflite", "onnx"])
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "some.onnx").write_bytes(b"")
     with mentioning(InputError, *parts):

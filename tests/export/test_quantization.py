@@ -13,13 +13,13 @@ from kerascnn.applications import ResNet20
 from kerascnn.data.dataset import ArrayExamples
 from kerascnn.evaluation import TFLitePredictor
 from kerascnn.evaluation.scores import views
-from kerascnn.export import Row, Tolerance, Verification, deployable, export
+from kerascnn.export import FormatResult, Tolerance, Verification, deployable, export
 from kerascnn.export.operations import operations_of
 from kerascnn.export.tflite import QUANTIZATIONS, QUANTIZERS, write_tflite
 from kerascnn.layers import ClassLabels, LocalResponseNormalization, Preprocessing
 from support.messages import mentioning, names
 
-QUANTIZED = [form for form in QUANTIZATIONS if form != "none"]
+QUANTIZED = [quantization for quantization in QUANTIZATIONS if quantization != "none"]
 
 needs_litert = pytest.mark.skipif(
     importlib.util.find_spec("ai_edge_quantizer") is None, reason="the extra `litert` is not installed"
@@ -28,20 +28,20 @@ each_quantizer = [pytest.param(name, marks=needs_litert if name == "litert" else
 
 
 @pytest.fixture(scope="module")
-def told(few_digits):
-    """The digits that `network` was made to tell apart, and some of them to validate with."""
+def recognized(few_digits):
+    """The digits that `network` recognizes, some of them for validation."""
     return replace(few_digits, validation=few_digits.training.take(np.arange(40)))
 
 
 @pytest.fixture(scope="module")
-def network(told):
-    """A ResNet-20 that tells digits apart without a training, whatever weights it begins with.
+def network(recognized):
+    """A ResNet-20 that recognizes digits without training, whatever its initial weights.
 
     Its blocks are close to the identity, its statistics are those of all images, and its classifier is the ridge
-    regression of the labels on the features, so that an image's own class is about 1 above the others.
+    regression of the labels on the features, so that the score of an image's class is about 1 above the others.
     """
     keras.utils.set_random_seed(0)
-    images, labels = told.training.images.astype("float32"), np.eye(10)[told.training.labels]
+    images, labels = recognized.training.images.astype("float32"), np.eye(10)[recognized.training.labels]
     pixels = keras.Input((32, 32, 3), name="pixels")
     preprocessing = Preprocessing((3,), std=60.0, name="preprocessing")
     resnet = ResNet20(input_tensor=preprocessing(pixels))
@@ -58,7 +58,7 @@ def network(told):
     ridge = 0.03 * np.mean(spread**2) * len(spread) * np.eye(64)
     kernel = np.linalg.solve(spread.T @ spread + ridge, spread.T @ (labels - labels.mean(axis=0)))
     fc.set_weights([kernel, -mean @ kernel])
-    return keras.Model(pixels, ClassLabels(told.class_names, name="labels")(resnet.output))
+    return keras.Model(pixels, ClassLabels(recognized.class_names, name="labels")(resnet.output))
 
 
 @pytest.fixture(scope="module", params=each_quantizer)
@@ -67,26 +67,30 @@ def quantizer(request):
 
 
 @pytest.fixture(scope="module")
-def exported(network, told, tmp_path_factory, quantizer):
+def exported(network, recognized, tmp_path_factory, quantizer):
     folder = tmp_path_factory.mktemp("quantized") / "digits"
-    loose = Tolerance(changed=0.1)
+    loose = Tolerance(max_mismatch_rate=0.1)
     return export(
-        network, told, folder, formats=["tflite"], quantize=QUANTIZATIONS, quantizer=quantizer, tolerance=loose
+        network, recognized, folder, formats=["tflite"], quantize=QUANTIZATIONS, quantizer=quantizer, tolerance=loose
     )
 
 
-def file_of(exported, form):
-    return exported.folder / ("digits.tflite" if form == "none" else f"digits-{form}.tflite")
+def file_of(exported, quantization):
+    return exported.folder / ("digits.tflite" if quantization == "none" else f"digits-{quantization}.tflite")
 
 
 @pytest.mark.slow
 def test_what_is_published(exported, quantizer):
-    files = {file_of(exported, form).name for form in QUANTIZATIONS}
+    files = {file_of(exported, quantization).name for quantization in QUANTIZATIONS}
     written = {entry.name for entry in exported.folder.iterdir()}
     assert written == files | {"labels.txt", "model_card.md", "verification.json"}
-    rows = json.loads((exported.folder / "verification.json").read_text())["rows"]
-    assert [row["form"] for row in rows] == ["Keras", "TFLite", *(f"TFLite {form}" for form in QUANTIZED)]
-    assert all(row["milliseconds_one_thread"] > 0 for row in rows[1:])
+    rows = json.loads((exported.folder / "verification.json").read_text())["results"]
+    assert [row["format"] for row in rows] == [
+        "Keras",
+        "TFLite",
+        *(f"TFLite {quantization}" for quantization in QUANTIZED),
+    ]
+    assert all(row["single_thread_latency_ms"] > 0 for row in rows[1:])
     assert [row["quantizer"] for row in rows] == [None, None, *[quantizer] * 4]
     card = (exported.folder / "model_card.md").read_text()
     assert "saved_model" not in card
@@ -96,33 +100,35 @@ def test_what_is_published(exported, quantizer):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("form", "share"), [("float16", 0.52), ("dynamic", 0.29), ("int8", 0.29), ("int16x8", 0.30)])
-def test_size_and_answers(exported, told, form, share):
-    assert file_of(exported, form).stat().st_size < share * file_of(exported, "none").stat().st_size
-    predictor = TFLitePredictor(file_of(exported, form))
-    assert (predictor.kind, predictor.facts.quantization) == (f"TFLite {form}", form)
-    images = told.validation.images.astype("float32")
+@pytest.mark.parametrize(
+    ("quantization", "share"), [("float16", 0.52), ("dynamic", 0.29), ("int8", 0.29), ("int16x8", 0.30)]
+)
+def test_size_and_predictions(exported, recognized, quantization, share):
+    assert file_of(exported, quantization).stat().st_size < share * file_of(exported, "none").stat().st_size
+    predictor = TFLitePredictor(file_of(exported, quantization))
+    assert (predictor.kind, predictor.facts.quantization) == (f"TFLite {quantization}", quantization)
+    images = recognized.validation.images.astype("float32")
     expected = TFLitePredictor(file_of(exported, "none")).probabilities(images)
-    assert np.mean(expected.argmax(axis=1) == told.validation.labels) > 0.9
+    assert np.mean(expected.argmax(axis=1) == recognized.validation.labels) > 0.9
     found = predictor.probabilities(images)
     assert np.abs(found - expected).max() < 0.1
     assert np.mean(found.argmax(axis=1) == expected.argmax(axis=1)) >= 0.9
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", QUANTIZATIONS)
-def test_operations_are_those_of_the_network(exported, form):
-    found = operations_of(file_of(exported, form))
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+def test_operations_are_those_of_the_network(exported, quantization):
+    found = operations_of(file_of(exported, quantization))
     # ResNet-20: 1 + 3 * 3 * 2 convolutions, 3 * 3 additions, one dense layer; no batch normalization.
     assert (found.counts["CONV_2D"], found.counts["ADD"], found.counts["FULLY_CONNECTED"]) == (19, 9, 1)
     assert "MUL" not in found.counts
-    assert found.foreign == ()
-    if form in ("int8", "int16x8"):
-        assert found.in_float == ()
+    assert found.custom_ops == ()
+    if quantization in ("int8", "int16x8"):
+        assert found.float_ops == ()
 
 
 @pytest.mark.slow
-def test_int8_takes_plain_pixels_and_has_a_scale_a_channel(exported):
+def test_int8_takes_plain_pixels_and_has_one_scale_per_channel(exported):
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(file_of(exported, "int8")))
@@ -131,7 +137,7 @@ def test_int8_takes_plain_pixels_and_has_a_scale_a_channel(exported):
     assert interpreter.get_output_details()[0]["dtype"] == np.float32
     kernels = [tensor for tensor in interpreter.get_tensor_details() if len(tensor["shape"]) == 4]
     kernels = [tensor for tensor in kernels if len(tensor["quantization_parameters"]["scales"]) > 1]
-    # Each filter of each convolution has its own.
+    # One scale per filter of each convolution.
     assert sorted(len(tensor["quantization_parameters"]["scales"]) for tensor in kernels) == (
         [16] * 7 + [32] * 6 + [64] * 6
     )
@@ -139,9 +145,9 @@ def test_int8_takes_plain_pixels_and_has_a_scale_a_channel(exported):
 
 
 @pytest.mark.slow
-def test_all_integers(network, told, tmp_path, quantizer):
-    images = told.validation.images.astype("float32")
-    shown = [told.training.images[:128].astype("float32")]
+def test_all_integers(network, recognized, tmp_path, quantizer):
+    images = recognized.validation.images.astype("float32")
+    shown = [recognized.training.images[:128].astype("float32")]
     model = deployable(network)
     write_tflite(model, tmp_path / "int8.tflite", "int8", calibration=shown, pixels="int8", quantizer=quantizer)
     write_tflite(model, tmp_path / "uint8.tflite", "int8", calibration=shown, quantizer=quantizer)
@@ -152,14 +158,14 @@ def test_all_integers(network, told, tmp_path, quantizer):
     np.testing.assert_array_equal(predictor.probabilities(images), expected)
 
 
-def test_calibration_on_other_images_is_what_the_file_gets(brightness, greys, tmp_path):
+def test_calibration_on_other_images_is_what_the_file_gets(brightness, grays, tmp_path):
     def exported(name, **calibration):
-        return export(brightness, greys, tmp_path / name, formats=["tflite"], quantize="int8", **calibration)
+        return export(brightness, grays, tmp_path / name, formats=["tflite"], quantize="int8", **calibration)
 
-    assert exported("own").verification.rows[1].changed == 0
-    # Where only one pixel of one image was not black, brightness ends at 1/64: everything else is as dark as that.
-    black = ArrayExamples(np.zeros_like(greys.training.images), greys.training.labels)
-    result = exported("black", calibration=replace(greys, training=black))
+    assert exported("own").verification.results[1].mismatches == 0
+    # If only one pixel of one image is not black, the range ends at 1/64, and brighter images are clipped.
+    black = ArrayExamples(np.zeros_like(grays.training.images), grays.training.labels)
+    result = exported("black", calibration=replace(grays, training=black))
     assert result.folder is None
     [failure] = result.verification.failures
     names(failure, "TFLite int8", "5 of 10", "more than 1;")
@@ -167,14 +173,14 @@ def test_calibration_on_other_images_is_what_the_file_gets(brightness, greys, tm
 
 
 @needs_litert
-def test_the_other_quantizer_is_quiet(brightness, greys, tmp_path, capfd, recwarn):
-    shown = [np.tile(greys.training.images.astype("float32"), (3, 1, 1, 1))]
+def test_the_other_quantizer_is_quiet(brightness, grays, tmp_path, capfd, recwarn):
+    shown = [np.tile(grays.training.images.astype("float32"), (3, 1, 1, 1))]
     write_tflite(deployable(brightness), tmp_path / "int8.tflite", "int8", calibration=shown, quantizer="litert")
     assert capfd.readouterr() == ("", "")
     assert [str(warning.message) for warning in recwarn if "debugging" in str(warning.message)] == []
 
 
-def test_powers_stay_in_float_and_are_named(greys, tmp_path):
+def test_powers_stay_in_float32_and_are_listed(grays, tmp_path):
     keras.utils.set_random_seed(0)
     pixels = keras.Input((8, 8, 3), name="pixels")
     x = keras.layers.Conv2D(8, 3, activation="relu", name="conv1")(Preprocessing(std=255.0, name="scaled")(pixels))
@@ -182,20 +188,20 @@ def test_powers_stay_in_float_and_are_named(greys, tmp_path):
     x = keras.layers.Conv2D(8, 3, activation="relu", name="conv2")(x)
     scores = keras.layers.Dense(2, name="fc")(keras.layers.GlobalAveragePooling2D(name="pool")(x))
     labels = ClassLabels(["dark", "light"], name="labels")(keras.layers.Softmax(name="softmax")(scores))
-    model, loose = keras.Model(pixels, labels, name="normalized"), Tolerance(changed=1.0)
-    result = export(model, greys, tmp_path / "normalized", formats=["tflite"], quantize="int8", tolerance=loose)
-    row = result.verification.rows[1]
-    assert row.form == "TFLite int8"
-    assert row.in_float == ("POW", "SQUARE")
-    assert row.foreign == ()
+    model, loose = keras.Model(pixels, labels, name="normalized"), Tolerance(max_mismatch_rate=1.0)
+    result = export(model, grays, tmp_path / "normalized", formats=["tflite"], quantize="int8", tolerance=loose)
+    row = result.verification.results[1]
+    assert row.format == "TFLite int8"
+    assert row.float_fallback_ops == ("POW", "SQUARE")
+    assert row.custom_ops == ()
     assert row.operations["CONV_2D"] == 2
 
 
 @pytest.mark.parametrize(("pixels", "type_of_input"), [(None, "float32"), ("uint8", "uint8")])
-def test_a_file_of_whole_pixels_is_held_against_the_network_on_whole_pixels(
+def test_a_file_of_integer_pixels_is_compared_with_the_network_on_rounded_pixels(
     photographs, tmp_path, pixels, type_of_input
 ):
-    """Of a network for which half a grey level is much."""
+    """With a network for which half a gray level is a large difference."""
     keras.utils.set_random_seed(0)
     pixels_in = keras.Input((16, 16, 3), name="pixels")
     # Linear, so that nothing saturates.
@@ -204,7 +210,7 @@ def test_a_file_of_whole_pixels_is_held_against_the_network_on_whole_pixels(
     model = keras.Model(pixels_in, ClassLabels(["lying", "standing"], name="labels")(values), name="rough")
     loaded = data.load(photographs)
     result = export(model, loaded, tmp_path / "rough", formats=["tflite"], pixels=pixels)
-    assert result.verification.rows[1].largest_difference < 1e-4
+    assert result.verification.results[1].max_difference < 1e-4
     predictor = TFLitePredictor(tmp_path / "rough" / "rough.tflite")
     assert predictor.pixel_type == type_of_input
     [shown] = views(loaded.validation, predictor.facts)
@@ -212,25 +218,25 @@ def test_a_file_of_whole_pixels_is_held_against_the_network_on_whole_pixels(
     assert (difference > 1e-3) == (pixels == "uint8"), difference
 
 
-ROW = Row("TFLite int8", "int8", 0.9, 1000, 1000, 0, 0.3, 0.01, 1, 1.0)
+RESULT = FormatResult("TFLite int8", "int8", 0.9, 1000, 1000, 0, 0.3, 0.01, 1, 1.0)
 
 
 @pytest.mark.parametrize(
     ("changes", "tolerance", "parts"),
     [
-        ({"changed": 30}, Tolerance(), None),
-        ({"changed": 31}, Tolerance(), ["31 of 1000", "30"]),
-        ({"changed": 6, "quantization": "float16"}, Tolerance(), ["6 of 1000", "more than 5"]),
-        ({"changed": 31}, Tolerance(changed=0.1), None),
-        ({"changed": 1, "images": 10}, Tolerance(), None),
-        ({"changed": 2, "images": 10}, Tolerance(), ["2 of 10 ", "more than 1"]),
-        ({"largest_difference": float("nan")}, Tolerance(), ["nan"]),
-        ({"foreign": ("FlexLRN",)}, Tolerance(), ["FlexLRN"]),
+        ({"mismatches": 30}, Tolerance(), None),
+        ({"mismatches": 31}, Tolerance(), ["31 of 1000", "30"]),
+        ({"mismatches": 6, "quantization": "float16"}, Tolerance(), ["6 of 1000", "more than 5"]),
+        ({"mismatches": 31}, Tolerance(max_mismatch_rate=0.1), None),
+        ({"mismatches": 1, "images": 10}, Tolerance(), None),
+        ({"mismatches": 2, "images": 10}, Tolerance(), ["2 of 10 ", "more than 1"]),
+        ({"max_difference": float("nan")}, Tolerance(), ["nan"]),
+        ({"custom_ops": ("FlexLRN",)}, Tolerance(), ["FlexLRN"]),
         ({"quantization": "none"}, Tolerance(), ["0.3 ", "0.001"]),
     ],
 )
-def test_the_gate(changes, tolerance, parts):
-    failures = Verification((ROW, replace(ROW, **changes)), tolerance).failures
+def test_the_tolerance(changes, tolerance, parts):
+    failures = Verification((RESULT, replace(RESULT, **changes)), tolerance).failures
     assert (parts is None) == (failures == [])
     if parts:
         names(failures[0], *parts)
@@ -246,24 +252,24 @@ def test_the_gate(changes, tolerance, parts):
         ({"pixels": "uint16"}, ["pixels ", "uint8, int8, float32", "'uint16'"]),
     ],
 )
-def test_refused_in_a_sentence(brightness, greys, tmp_path, arguments, parts):
+def test_unknown_values_are_rejected_in_a_sentence(brightness, grays, tmp_path, arguments, parts):
     with mentioning(InputError, *parts):
-        export(brightness, greys, tmp_path / "never", **arguments)
+        export(brightness, grays, tmp_path / "never", **arguments)
 
 
-def test_a_quantizer_that_is_not_installed_is_named_before_anything_is_done(brightness, greys, tmp_path, monkeypatch):
+def test_a_quantizer_that_is_not_installed_is_reported_before_any_work(brightness, grays, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     missing = "ai_edge_quantizer"
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == missing else find(name, *more))
     parts = ("ai-edge-quantizer", "pip install 'kerascnn[litert]'")
     with mentioning(InputError, *parts):
-        export(brightness, greys, tmp_path / "never", quantize="dynamic", quantizer="litert")
+        export(brightness, grays, tmp_path / "never", quantize="dynamic", quantizer="litert")
     with mentioning(InputError, *parts):
         write_tflite(deployable(brightness), tmp_path / "never.tflite", "dynamic", quantizer="litert")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("form", ["int8", "int16x8"])
+@pytest.mark.parametrize("quantization", ["int8", "int16x8"])
 @pytest.mark.parametrize(
     ("calibration", "parts"),
     [
@@ -272,25 +278,25 @@ def test_a_quantizer_that_is_not_installed_is_named_before_anything_is_done(brig
         ([np.zeros((9, 8, 8, 1))], ["calibration", "(8, 8, 1)", "(8, 8, 3)"]),
     ],
 )
-def test_images_that_cannot_calibrate(brightness, tmp_path, form, calibration, parts):
+def test_images_that_cannot_calibrate(brightness, tmp_path, quantization, calibration, parts):
     with mentioning(InputError, *parts):
-        write_tflite(deployable(brightness), tmp_path / "never.tflite", form, calibration=calibration)
+        write_tflite(deployable(brightness), tmp_path / "never.tflite", quantization, calibration=calibration)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_classifier_is_not_exported(greys, tmp_path):
+def test_models_that_are_no_classifiers_are_rejected(grays, tmp_path):
     pixels = keras.Input((32, 32, 3), name="pixels")
     maps = keras.Model(pixels, keras.layers.Conv2D(4, 3, name="conv")(pixels), name="maps")
     wide = keras.Input((32, 48, 3), name="pixels")
     oblong = keras.Model(wide, keras.layers.Dense(2, name="fc")(keras.layers.Flatten(name="flat")(wide)), name="oblong")
     for model in (maps, oblong):
         with mentioning(InputError, f"'{model.name}'", "square RGB images"):
-            export(model, greys, tmp_path / "never")
+            export(model, grays, tmp_path / "never")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_too_few_images_to_calibrate_with(brightness, greys, tmp_path):
-    few = replace(greys, training=greys.training.take(np.arange(7)))
+def test_too_few_images_to_calibrate_with(brightness, grays, tmp_path):
+    few = replace(grays, training=grays.training.take(np.arange(7)))
     with mentioning(InputError, "7 training images", "calibration", "8"):
-        export(brightness, greys, tmp_path / "few", quantize="int8", calibration=few)
+        export(brightness, grays, tmp_path / "few", quantize="int8", calibration=few)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""What docs/serving.md says of names and shapes, and its client, beside the real SavedModel."""
+"""Names, shapes and the client of docs/serving.md, compared with the real SavedModel."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ PAGE = Page("docs/serving.md")
 def signatures(digits_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("serving") / "1"
     write_saved_model(deployable(digits_run.model), folder)
-    # The signatures live as long as the object that they belong to.
+    # The signatures exist as long as their object.
     module = tf.saved_model.load(str(folder))
     yield module.signatures
     del module

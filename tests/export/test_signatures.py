@@ -41,14 +41,14 @@ np.savez(folder + "/answers.npz", **answers)
 """
 
 
-def encoded(image, form, **options):
+def encoded(image, format, **options):
     buffer = io.BytesIO()
-    image.save(buffer, form, **options)
+    image.save(buffer, format, **options)
     return buffer.getvalue()
 
 
 def files():
-    """Images of several sizes in every format, grey, with a palette, transparent, animated."""
+    """Images of several sizes in every format, gray, with a palette, transparent, animated."""
     generator = np.random.default_rng(0)
     noise = [
         Image.fromarray(generator.integers(0, 256, (*size, 3), "uint8")) for size in ((40, 60), (31, 33), (90, 20))
@@ -112,7 +112,7 @@ def test_files_of_every_kind(answers, digits_run):
     expected = np.asarray(digits_run.model(views_of(images, 32, 1.0)))
     found = answers["serve_bytes_scores"]
     assert found.shape == (len(images), 5)
-    # Laying on white is rounded differently by a grey level, and JPEG by two decoders.
+    # Laying on white is rounded differently by a gray level, and JPEG by two decoders.
     np.testing.assert_allclose(found, -np.sort(-expected)[:, :5], atol=0.01)
     by_label = np.take_along_axis(expected, answers["serve_bytes_labels"].astype(int), axis=1)
     np.testing.assert_allclose(by_label, found, atol=0.01)

@@ -195,7 +195,7 @@ def origin_of(recipe: Recipe) -> Pretrained | None:
     from kerascnn.applications.weights.tensor_files import is_tensor_file
 
     source = _source(recipe)
-    if source.public or is_tensor_file(source.place):
+    if source.public or is_tensor_file(source.location):
         return None
     path = source.file()
     if not zipfile.is_zipfile(path):

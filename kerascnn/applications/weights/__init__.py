@@ -1,1 +1,1 @@
-"""Weights: public ones, where they come from, and the file formats that they are read from."""
+"""Public weights, where weights come from, and the file formats that they are read from."""

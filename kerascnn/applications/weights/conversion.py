@@ -1,16 +1,15 @@
-"""Weights from one layout to another: torchvision's, keras.applications' and this package's.
+"""Converts weights between the layouts of torchvision, of keras.applications and of this package.
 
-Every conversion goes through a network: what is read must fit one, and what that holds is written. A model's own file
-has the network in it; a file of weights alone does not say where strides are or how large images are, so that the
-network is built from the name that is given with it: with as many classes and channels as the file has, with the
-auxiliary heads and the batch normalization that are in it, and in the form that the weights' publisher has.
+Every conversion goes through a network: the weights that are read must match one, and its weights are written. A
+model's own file contains the network. A file of weights alone does not: its network is built by name, in the variant of
+the weights' publisher, with the classes, channels, auxiliary heads and batch normalization that the file has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,7 +17,6 @@ import numpy as np
 from kerascnn.applications import registry
 from kerascnn.applications.weights import keras_layouts, torch_layouts
 from kerascnn.applications.weights import load as weight_files
-from kerascnn.applications.weights.keras_files import write_keras
 from kerascnn.applications.weights.keras_layouts import AUXILIARY, Stored
 from kerascnn.applications.weights.tensor_files import is_tensor_file, read_tensors, write_safetensors
 from kerascnn.applications.weights.variants import ArchitectureVariant
@@ -27,101 +25,68 @@ from kerascnn.files.atomic import atomic_path
 from kerascnn.files.disk_space import format_os_error
 from kerascnn.layers import channels_first
 
-# How the names of files end that hold weights in a layout; the longer endings first.
+# Layouts by the suffix of a file to be written; the longer suffixes first.
 SUFFIXES = {".weights.h5": "kerascnn", ".keras": "kerascnn", ".safetensors": "torchvision", ".h5": "keras"}
 LAYOUTS = ("torchvision", "keras", "kerascnn")
 
-# What the first convolution is called, in some network or other of this package.
+# Names of the first convolution and of the last dense layer in the networks of this package.
 FIRST = ("conv1", "conv1_1")
-# And its last dense layer.
 LAST = ("fc8", "fc")
 
 
-class NetworkFacts(NamedTuple):
-    """What a file of weights tells of its network.
-
-    Attributes:
-        classes: None where it has no top.
-        channels: of the images.
-        heads, batch_norm: whether auxiliary heads, and batch normalizations, are in it.
-        form: its publisher's network as it is built here; None of files of this package.
-    """
-
-    classes: int | None
-    channels: int
-    heads: bool
-    batch_norm: bool
-    form: ArchitectureVariant | None
-
-
-def layout_of(path: Path, asked: str | None = None) -> str:
-    """The layout in which a file is to be written.
+def layout_of(path: Path, layout: str | None = None) -> str:
+    """Returns the layout in which a file is to be written.
 
     Args:
-        path: of the file, whose ending tells.
-        asked: one of `LAYOUTS`, which must be the one that its ending tells.
+        path: the file; its suffix determines the layout.
+        layout: one of `LAYOUTS`, which must be the suffix's; None for the suffix's.
 
     Raises:
-        InputError: its ending tells none, or another.
+        InputError: the suffix is unknown, or that of another layout.
 
     Example:
         >>> layout_of(Path("mine.safetensors"))
         'torchvision'
     """
-    told = next((layout for suffix, layout in SUFFIXES.items() if path.name.endswith(suffix)), None)
-    if told is None or asked not in (None, told):
-        wanted = [f"{suffix} ({layout})" for suffix, layout in SUFFIXES.items() if asked in (None, layout)]
-        raise InputError(f"{path} is to be written, and its name must end in {' or '.join(wanted)}.")
-    return told
+    found = next((known for suffix, known in SUFFIXES.items() if path.name.endswith(suffix)), None)
+    if found is None or layout not in (None, found):
+        allowed = [f"{suffix} ({known})" for suffix, known in SUFFIXES.items() if layout in (None, known)]
+        raise InputError(f"{path} cannot be written: its name must end in {' or '.join(allowed)}.")
+    return found
 
 
-def network_with(name: str, path: Path, *, target: str, image_size: int | None = None) -> keras.Model:
-    """The network that a file of weights alone belongs to, with these.
+def build_for_weights(name: str, path: Path, *, target: str, image_size: int | None = None) -> keras.Model:
+    """Builds the network of a file of weights, and loads them.
 
     Args:
         name: one of `list_models()`.
-        path: a `.weights.h5` file of this package, an `.h5` one of keras.applications, or a `.safetensors`, `.pth` or
-            `.pt` one with torchvision's tensors.
-        target: the layout in which they are wanted, which says what form a file of this package is of.
+        path: a `.weights.h5` file of this package, an `.h5` file of keras.applications, or a `.safetensors`, `.pth` or
+            `.pt` file with torchvision's tensors.
+        target: the layout to convert to; it determines the variant of a file of this package.
         image_size: height and width in pixels; None for the paper's.
 
     Raises:
-        InputError: there is no such network, the file cannot be read, or it holds something else.
+        InputError: there is no such network, the file cannot be read, or it holds other weights.
 
     Example:
-        >>> model = network_with("resnet50", Path("resnet50.pth"), target="kerascnn")
+        >>> model = build_for_weights("resnet50", Path("resnet50.pth"), target="kerascnn")
     """
     entry = registry.info(name)
     try:
         if is_tensor_file(path):
-            facts = _of_tensors(entry.builder, read_tensors(path))
+            arguments = _arguments_of_tensors(entry, read_tensors(path))
         else:
-            facts = _of_stored(entry.builder, weight_files.read(path))
-        model = _built(entry, facts, target, image_size)
+            arguments = _arguments_of_layers(entry, weight_files.read(path), target)
+        channels, builder = arguments.pop("channels"), arguments.pop("builder")
+        size = (image_size or entry.input_size,) * 2
+        shape = (channels, *size) if channels_first() else (*size, channels)
+        model = registry.create(builder, input_shape=shape, **arguments)
         weight_files.load(entry.builder, model.layers, path)
-    except InputError as misfit:
-        raise (
-            misfit if str(path) in str(misfit) else InputError(f"{path}, taken for {entry.builder}: {misfit}")
-        ) from None
+    except InputError as error:
+        if str(path) in str(error):
+            raise
+        raise InputError(f"{path} is not a weight file of {entry.builder}: {error}") from None
     return model
-
-
-def _built(entry: registry.NetworkInfo, facts: NetworkFacts, target: str, image_size: int | None) -> keras.Model:
-    """The network that a file's facts tell, with weights of its own."""
-    form = _form(entry.builder, target) if facts.form is None else facts.form
-    entry = registry.info(form.builder or entry.builder)
-    arguments = dict(form.arguments)
-    if entry.aux_heads:
-        arguments["aux_heads"] = facts.heads
-    if entry.module in ("vgg", "googlenet"):
-        arguments["batch_norm"] = facts.batch_norm
-    if facts.classes is None:
-        arguments["include_top"] = False
-    else:
-        arguments["classes"] = facts.classes
-    size = (image_size or entry.input_size,) * 2
-    shape = (facts.channels, *size) if channels_first() else (*size, facts.channels)
-    return registry.create(entry.builder, input_shape=shape, **arguments)
 
 
 def write(network: str, model: keras.Model, path: Path, layout: str) -> int:
@@ -129,15 +94,15 @@ def write(network: str, model: keras.Model, path: Path, layout: str) -> int:
 
     Args:
         network: the builder's name, such as "ResNet50".
-        model: it.
-        path: of the file, which is there as a whole or not at all.
-        layout: one of `LAYOUTS`; that of this package is Keras', of the whole model.
+        model: the network's model.
+        path: the file; it is written completely or not at all.
+        layout: one of `LAYOUTS`; "kerascnn" writes Keras' own file of the whole model.
 
     Returns:
-        How many numbers were written.
+        The number of values written.
 
     Raises:
-        InputError: the layout's owner has no such network, or another form of it; the file cannot be written.
+        InputError: the layout has no such network or another variant of it, or the file cannot be written.
 
     Example:
         >>> write("ResNet18", ResNet18(), Path("mine.safetensors"), "torchvision")
@@ -150,7 +115,7 @@ def write(network: str, model: keras.Model, path: Path, layout: str) -> int:
         return sum(tensor.size for name, tensor in tensors.items() if not name.endswith(torch_layouts.COUNTER))
     if layout == "keras":
         stored = keras_layouts.to_keras(network, layers)
-        write_keras(path, stored)
+        keras_layouts.write_keras(path, stored)
         return sum(array.size for arrays in stored.values() for array in arrays)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,37 +126,44 @@ def write(network: str, model: keras.Model, path: Path, layout: str) -> int:
     return model.count_params()
 
 
-def _form(network: str, layout: str) -> ArchitectureVariant:
-    """The form of a network that a layout's owner has."""
-    known = {"torchvision": torch_layouts.LAYOUTS, "keras": keras_layouts.LAYOUTS}.get(layout, {})
-    return known[network].form if network in known else ArchitectureVariant()
-
-
-def _of_tensors(network: str, tensors: Mapping[str, np.ndarray]) -> NetworkFacts:
+def _arguments_of_tensors(entry: registry.NetworkInfo, tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The builder's arguments for a file of tensors, and the images' channels."""
     batch_norm = any(name.endswith("running_mean") for name in tensors)
-    layout = torch_layouts.layout(network, batch_norm)
-    first = next(f"{layout.names[name]}.weight" for name in FIRST if name in layout.names)
-    last = next(f"{layout.names[name]}.weight" for name in LAST if name in layout.names)
+    layout = torch_layouts.find_layout(entry.builder, batch_norm)
+    first, last = (
+        next(f"{layout.names[name]}.weight" for name in names if name in layout.names) for names in (FIRST, LAST)
+    )
     if first not in tensors or tensors[first].ndim != 4:
         raise InputError(f"it has no tensor '{first}' of a convolution.")
-    return NetworkFacts(
-        classes=len(tensors[last]) if last in tensors else None,
-        channels=tensors[first].shape[1],
-        heads=any(name.startswith(layout.auxiliary) for name in tensors),
-        batch_norm=batch_norm,
-        form=layout.form,
-    )
+    classes = len(tensors[last]) if last in tensors else None
+    heads = any(name.startswith(layout.auxiliary) for name in tensors)
+    arguments = _arguments(entry, layout.variant, classes, heads, batch_norm)
+    return arguments | {"channels": tensors[first].shape[1]}
 
 
-def _of_stored(network: str, stored: Stored) -> NetworkFacts:
+def _arguments_of_layers(entry: registry.NetworkInfo, stored: Stored, target: str) -> dict[str, Any]:
+    """The builder's arguments for an HDF5 file, and the images' channels."""
     main = [arrays[0] for name, arrays in stored.items() if not name.startswith(AUXILIARY)]
     convolutions, dense = ([array for array in main if array.ndim == ndim] for ndim in (4, 2))
     if not convolutions:
         raise InputError("it has no convolution.")
-    return NetworkFacts(
-        classes=dense[-1].shape[1] if dense else None,
-        channels=convolutions[0].shape[2],
-        heads=any(name.startswith(AUXILIARY) for name in stored),
-        batch_norm=any(name.endswith("_bn") for name in stored),
-        form=None if any(name in stored for name in FIRST) else _form(network, "keras"),
-    )
+    # A file of this package does not name its variant: only the target's can be written.
+    publisher = target if any(name in stored for name in FIRST) else "keras"
+    layouts = {"torchvision": torch_layouts.LAYOUTS, "keras": keras_layouts.LAYOUTS}.get(publisher, {})
+    variant = layouts[entry.builder].variant if entry.builder in layouts else ArchitectureVariant()
+    classes = dense[-1].shape[1] if dense else None
+    heads = any(name.startswith(AUXILIARY) for name in stored)
+    batch_norm = any(name.endswith("_bn") for name in stored)
+    return _arguments(entry, variant, classes, heads, batch_norm) | {"channels": convolutions[0].shape[2]}
+
+
+def _arguments(
+    entry: registry.NetworkInfo, variant: ArchitectureVariant, classes: int | None, heads: bool, batch_norm: bool
+) -> dict[str, Any]:
+    entry = registry.info(variant.builder or entry.builder)
+    arguments = {"builder": entry.builder, **variant.arguments}
+    if entry.aux_heads:
+        arguments["aux_heads"] = heads
+    if entry.module in ("vgg", "googlenet"):
+        arguments["batch_norm"] = batch_norm
+    return arguments | ({"include_top": False} if classes is None else {"classes": classes})

@@ -1,18 +1,17 @@
-"""What the layers of keras.applications' networks are called here.
+"""Translates between keras.applications' weight files and the layers of this package.
 
-Its published files, `…_weights_tf_dim_ordering_tf_kernels.h5` with and without top, and the files that its models
-write hold the same layers. VGG and ResNet are known by their layers' names, of which the tables below tell the
-counterparts; InceptionV3's layers are numbered, and known by their order, which is the same here.
+The published files, `…_weights_tf_dim_ordering_tf_kernels.h5` with and without top, and the files that
+keras.applications' models write hold the same layers. VGG and ResNet layers are matched by name with the tables below;
+InceptionV3's layers are numbered and are matched by order, which is the same here.
 
-keras.applications' ResNets differ in two ways, which are absorbed into the moving statistics, so that inference is
-the same: their convolutions have biases, which the batch normalization behind them subtracts again as a part of the
-mean (mean - bias), and their epsilon is 1.001e-5 and not 1e-5 (variance + 1.001e-5 - 1e-5). In training, where the
-statistics are the batch's, a bias has no effect, and the epsilons' difference of 1e-8 remains. Their bottlenecks have
-the stride in the first convolution, `stride_in="1x1"` here; the files fit "3x3" as well, where they give another
-network, which is for fine-tuning at best.
+Two differences of keras.applications' ResNets are absorbed into the moving statistics, so that inference is the same:
+their convolutions have biases, which batch normalization subtracts again as part of the mean (mean - bias), and their
+epsilon is 1.001e-5 instead of 1e-5 (variance + 1.001e-5 - 1e-5). In training, which uses the batch's statistics, a bias
+has no effect, and the difference of 1e-8 remains. Their bottlenecks stride in the first convolution, here
+`stride_in="1x1"`; the files also fit "3x3", which is another function, useful for fine-tuning at best.
 
-`to_keras` goes the other way, with zeros for those biases, and in the order of keras.applications' models, which is
-what their files are read by: there, a block has its projection before its last convolution, and not behind it.
+`to_keras` goes the other way, with zero biases and in the layer order of keras.applications' models, by which their
+files are read: there, a block's projection comes before its last convolution.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -27,23 +27,29 @@ import numpy as np
 
 from kerascnn.applications.weights.variants import ArchitectureVariant, VariantCheck
 from kerascnn.errors import InputError
+from kerascnn.files.atomic import atomic_path
+from kerascnn.files.disk_space import format_os_error
 
-# How the names of auxiliary heads' layers begin, which keras.applications' networks have not.
+# The prefix of auxiliary heads' layers, which keras.applications' networks do not have.
 AUXILIARY = "aux"
 
 # The arrays of each layer, in the order of `layer.weights`.
 Stored = dict[str, list[np.ndarray]]
 
+# Names of a layer's arrays by their number: batch normalization has four, or three without a scale.
+KERNEL = ("kernel", "bias")
+NORMALIZATION = {4: ("gamma", "beta", "moving_mean", "moving_variance"), 3: ("beta", "moving_mean", "moving_variance")}
+
 # fmt: off
 VGG = {
-    # theirs                               ours
+    # keras.applications                   this package
     "block{stage}_conv{number}":           "conv{stage}_{number}",
     "fc1":                                 "fc6",
     "fc2":                                 "fc7",
     "predictions":                         "fc8",
 }
 RESNET = {
-    # theirs                               ours
+    # keras.applications                   this package
     "conv1_conv":                          "conv1",
     "conv1_bn":                            "conv1_bn",
     "conv{stage}_block{block}_0_conv":     "conv{stage}_{block}_shortcut",
@@ -60,23 +66,23 @@ class KerasLayout(NamedTuple):
     """How keras.applications stores a network.
 
     Attributes:
-        names: of its layers, and ours, braces standing for a number; None where order tells them.
+        names: our layer names by keras.applications', with numbers in braces; None if layers are matched by order.
         epsilon: of its batch normalization.
-        biases: whether the convolutions before that have them.
-        form: which one keras.applications has, of the networks that our builder makes.
+        biases: whether convolutions before batch normalization have biases.
+        variant: the variant that keras.applications has.
     """
 
     names: dict[str, str] | None
     epsilon: float | None = None
     biases: bool = False
-    form: ArchitectureVariant = ArchitectureVariant()
+    variant: ArchitectureVariant = ArchitectureVariant()
 
 
 BOTTLENECKS = KerasLayout(
     RESNET,
     epsilon=1.001e-5,
     biases=True,
-    form=ArchitectureVariant(
+    variant=ArchitectureVariant(
         {"shortcut": "B", "stride_in": "1x1"},
         (VariantCheck("conv3_1_1", "strides", (2, 2)), VariantCheck("conv3_1_shortcut", "strides", (2, 2))),
     ),
@@ -90,7 +96,7 @@ LAYOUTS = {
     "InceptionV3": KerasLayout(
         None,
         epsilon=1e-3,
-        form=ArchitectureVariant(
+        variant=ArchitectureVariant(
             {"variant": "released", "stem": "released"},
             (VariantCheck("conv1_bn", "scale", False), VariantCheck("conv4", "kernel_size", (1, 1))),
         ),
@@ -98,13 +104,13 @@ LAYOUTS = {
 }
 
 
-def translated(network: str, stored: Stored, layers: Sequence[keras.layers.Layer]) -> Stored:
-    """A file of keras.applications as this package would have written it.
+def from_keras(network: str, stored: Stored, layers: Sequence[keras.layers.Layer]) -> Stored:
+    """Translates the layers of a keras.applications file into those of this package.
 
     Args:
-        network: the builder's name; of others than `LAYOUTS`, the file is returned as it is.
+        network: the builder's name; for networks not in `LAYOUTS`, `stored` is returned as it is.
         stored: the file's layers, in its order.
-        layers: the network's, in the order of the model.
+        layers: the network's layers, in the model's order.
 
     Raises:
         InputError: a layer's name is in no table.
@@ -113,28 +119,33 @@ def translated(network: str, stored: Stored, layers: Sequence[keras.layers.Layer
     if layout is None:
         return stored
     if layout.names is None:
-        renamed = _by_order(stored, layers)
+        renamed = _match_by_order(stored, layers)
     else:
-        renamed = {_our_name(name, layout.names): arrays for name, arrays in stored.items()}
+        renamed = {}
+        for name, arrays in stored.items():
+            ours = _renamed(name, layout.names.items())
+            if ours is None:
+                raise InputError(f"its layer '{name}' has no counterpart.")
+            renamed[ours] = arrays
     for layer in layers:
         complete = len(renamed.get(layer.name, ())) == len(layer.weights)
         if isinstance(layer, keras.layers.BatchNormalization) and complete:
-            _absorb(renamed, layer, layout.epsilon)
+            _absorb_bias_and_epsilon(renamed, layer, layout.epsilon)
     return renamed
 
 
 def to_keras(network: str, layers: Sequence[keras.layers.Layer]) -> Stored:
-    """What keras.applications' network would store, had it the weights of ours; `translated` the other way.
+    """Translates the layers of this package into those of a keras.applications file, the inverse of `from_keras`.
 
     Args:
         network: the builder's name.
-        layers: the network's; those of auxiliary heads, which keras.applications has not, are left out.
+        layers: the network's layers; auxiliary heads, which keras.applications does not have, are left out.
 
     Returns:
-        Arrays in float32 by its layers' names, in its order.
+        Arrays in float32 by keras.applications' layer names, in its order.
 
     Raises:
-        InputError: keras.applications has no such network, or another form of it.
+        InputError: keras.applications has no such network, or another variant of it.
 
     Example:
         >>> list(to_keras("VGG16", VGG16().layers))[:2]
@@ -144,13 +155,14 @@ def to_keras(network: str, layers: Sequence[keras.layers.Layer]) -> Stored:
     if layout is None:
         raise InputError(f"keras.applications has no {network}; of the networks here it has {', '.join(LAYOUTS)}.")
     layers = [layer for layer in layers if layer.weights and not layer.name.startswith(AUXILIARY)]
-    layout.form.check("keras.applications'", network, layers)
-    if layout.names is None:
-        names = _numbered(layers)
-    else:
-        names = {layer.name: _their_name(network, layer.name, layout.names) for layer in layers}
+    layout.variant.check("keras.applications", network, layers)
+    names = _keras_names(network, layers, layout.names)
+    order = {layer.name: index for index, layer in enumerate(layers)}
+    # A projection comes before the last convolution of its block, and so do their batch normalizations.
+    before = {name: name.replace("_shortcut", "_3") for name in order if "_shortcut" in name}
+    order |= {projection: order[last] - 0.5 for projection, last in before.items()}
     stored = {}
-    for layer in _in_their_order(layers):
+    for layer in sorted(layers, key=lambda layer: order[layer.name]):
         arrays = [keras.ops.convert_to_numpy(weight).astype("float32") for weight in layer.weights]
         if isinstance(layer, keras.layers.BatchNormalization):
             arrays[-1] = arrays[-1] - np.float32(layout.epsilon - layer.epsilon)
@@ -160,32 +172,56 @@ def to_keras(network: str, layers: Sequence[keras.layers.Layer]) -> Stored:
     return stored
 
 
-def _in_their_order(layers: Sequence[keras.layers.Layer]) -> list[keras.layers.Layer]:
-    """A projection before the last convolution of its block, and so their batch normalizations."""
-    places = {layer.name: place for place, layer in enumerate(layers)}
+def write_keras(path: Path, stored: Stored) -> None:
+    """Writes the layers of `to_keras` to a file that keras.applications takes as `weights=path`.
 
-    def place(layer: keras.layers.Layer) -> float:
-        beside = layer.name.replace("_shortcut", "_3")
-        return places[layer.name] if beside == layer.name else places[beside] - 0.5
+    Args:
+        path: the file; it is written completely or not at all.
+        stored: each layer's arrays, in the layers' order.
 
-    return sorted(layers, key=place)
+    Raises:
+        InputError: the file cannot be written.
+
+    Example:
+        >>> write_keras(Path("vgg16.h5"), to_keras("VGG16", model.layers))
+    """
+    import h5py
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as partial, h5py.File(partial, "w") as file:
+            file.attrs["layer_names"] = [layer.encode() for layer in stored]
+            file.attrs["backend"] = b"tensorflow"
+            for layer, arrays in stored.items():
+                names = [f"{layer}/{name}:0" for name in NORMALIZATION.get(len(arrays), KERNEL[: len(arrays)])]
+                group = file.create_group(layer)
+                group.attrs["weight_names"] = [name.encode() for name in names]
+                for name, array in zip(names, arrays, strict=True):
+                    group[name] = array
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {format_os_error(error)}.") from None
 
 
-def _numbered(layers: Sequence[keras.layers.Layer]) -> dict[str, str]:
-    """The names that Keras gives to layers that nobody names."""
+def _keras_names(network: str, layers: Sequence[keras.layers.Layer], table: dict[str, str] | None) -> dict[str, str]:
+    """Names in keras.applications by ours; without a table, those that Keras gives to unnamed layers."""
     names, counts = {}, Counter()
     for layer in layers:
-        if isinstance(layer, keras.layers.Dense):
-            names[layer.name] = "predictions"
-            continue
-        kind = "conv2d" if isinstance(layer, keras.layers.Conv2D) else "batch_normalization"
-        names[layer.name] = f"{kind}_{counts[kind]}" if counts[kind] else kind
-        counts[kind] += 1
+        if table is not None:
+            name = _renamed(layer.name, ((ours, theirs) for theirs, ours in table.items()))
+            if name is None:
+                raise InputError(f"keras.applications' {network} has no counterpart of the layer '{layer.name}'.")
+        elif isinstance(layer, keras.layers.Dense):
+            name = "predictions"
+        else:
+            kind = "conv2d" if isinstance(layer, keras.layers.Conv2D) else "batch_normalization"
+            name = f"{kind}_{counts[kind]}" if counts[kind] else kind
+            counts[kind] += 1
+        names[layer.name] = name
     return names
 
 
 def _renamed(name: str, rows: Iterable[tuple[str, str]]) -> str | None:
-    """The right side of the row whose left side the name is, with the name's numbers; None where there is none."""
+    """The right side of the row whose left side matches the name, with the name's numbers; None if none matches."""
     for before, after in rows:
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>\\d+)", before)
         if match := re.fullmatch(pattern, name):
@@ -193,22 +229,8 @@ def _renamed(name: str, rows: Iterable[tuple[str, str]]) -> str | None:
     return None
 
 
-def _our_name(theirs: str, names: dict[str, str]) -> str:
-    name = _renamed(theirs, names.items())
-    if name is None:
-        raise InputError(f"its layer '{theirs}' has no counterpart.")
-    return name
-
-
-def _their_name(network: str, ours: str, names: dict[str, str]) -> str:
-    name = _renamed(ours, ((right, left) for left, right in names.items()))
-    if name is None:
-        raise InputError(f"keras.applications' {network} has nothing like the layer '{ours}'.")
-    return name
-
-
-def _by_order(stored: Stored, layers: Sequence[keras.layers.Layer]) -> Stored:
-    """The first convolution for the first convolution, and so on; what is left over keeps its name."""
+def _match_by_order(stored: Stored, layers: Sequence[keras.layers.Layer]) -> Stored:
+    """Gives the first convolution the name of ours, and so on; additional layers keep their names."""
     ours: dict[tuple[int, ...], list[str]] = {}
     for layer in layers:
         if not layer.name.startswith(AUXILIARY):
@@ -220,13 +242,12 @@ def _by_order(stored: Stored, layers: Sequence[keras.layers.Layer]) -> Stored:
     return renamed
 
 
-def _absorb(weights: Stored, layer: keras.layers.BatchNormalization, epsilon: float) -> None:
-    """Moves the bias before a normalization, and the difference of the epsilons, into its moving statistics."""
+def _absorb_bias_and_epsilon(weights: Stored, layer: keras.layers.BatchNormalization, epsilon: float) -> None:
+    """Moves the bias before a batch normalization, and the difference in epsilon, into its moving statistics."""
     convolution = layer.name.removesuffix("_bn")
     *scale_and_offset, mean, variance = weights[layer.name]
     kernel, *biases = weights.get(convolution, [None])
-    for bias in biases:
-        mean = mean - bias
     if biases:
+        mean = mean - biases[0]
         weights[convolution] = [kernel]
     weights[layer.name] = [*scale_and_offset, mean, variance + np.float32(epsilon - layer.epsilon)]

@@ -1,17 +1,15 @@
-"""Weight files: this package's own, and those of keras.applications and torchvision.
+"""Loads weight files of this package, of keras.applications and of torchvision.
 
-Layers are found by their names, whatever the file is:
+Layers are matched by name:
 
-- `.weights.h5` and `.keras` of Keras 3, and what Keras calls its legacy HDF5 layout, of the same network. Of a trained
-  model, which surrounds the network with preprocessing and class names, the network's layers are taken.
-- The files that keras.applications publishes, and those that its models write: `keras_layouts` gives their layers the
-  names that they have here.
-- Files of tensors as torchvision publishes them, and its models write them, .safetensors, .pth and .pt:
-  `tensor_files` reads them without PyTorch, and `torch_layouts` says what their tensors are here.
+- `.weights.h5` and `.keras` files of Keras 3, and Keras' legacy HDF5 files, of the same network. Of a trained model,
+  which adds preprocessing and class names, only the network's layers are used.
+- Files that keras.applications publishes, and those that its models write (`keras_layouts` translates layer names).
+- Files of tensors as torchvision publishes them and its models write them, .safetensors, .pth and .pt (`tensor_files`
+  reads them without PyTorch, `torch_layouts` translates them).
 
-A network without its top, or without auxiliary heads, takes what it has from a file with them. A first convolution over
-RGB is adapted to images of other channels (`input_channels`). Everything else must fit, both ways, and is checked
-before the first weight is assigned: a model is loaded as a whole or not at all.
+A network without top or auxiliary heads ignores theirs. A first convolution over RGB is adapted to images of other
+channels. Everything else must match exactly, and is checked before any weight is assigned.
 """
 
 from __future__ import annotations
@@ -27,36 +25,37 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerascnn.applications.weights.input_channels import RGB, for_channels
-from kerascnn.applications.weights.keras_layouts import AUXILIARY, Stored, translated
+from kerascnn.applications.weights.keras_layouts import AUXILIARY, Stored, from_keras
 from kerascnn.applications.weights.sources import WeightSource, source_of
 from kerascnn.applications.weights.tensor_files import TENSOR_FILES, is_tensor_file, read_tensors
-from kerascnn.applications.weights.torch_layouts import from_torch, module_names
+from kerascnn.applications.weights.torch_layouts import from_torch, layout_of
 from kerascnn.errors import InputError
 from kerascnn.files.download import is_url
 
-# Where a .keras archive keeps its weights.
+# The weights inside a .keras archive.
 WEIGHTS_IN_ARCHIVE = "model.weights.h5"
 
-# What h5py and zipfile raise over bytes that are not what they seem.
+# What h5py and zipfile raise for damaged files.
 DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
-# What trained models begin with.
+# The name of the first layer of trained models.
 PREPROCESSING = "preprocessing"
+
+RGB = 3
 
 
 def check(network: str, weights: str | Path | WeightSource) -> None:
-    """Looks whether there is such a file, before a network is built; what has to be fetched is left for later.
+    """Checks before a network is built that its weight file exists; files to download are not checked.
 
     Raises:
-        InputError: there is none, or it is no weight file.
+        InputError: there is no such file, or it is no weight file.
     """
     source = _source(network, weights)
-    if is_url(source.place):
+    if is_url(source.location):
         return
     path = source.file()
     if not is_tensor_file(path):
-        _hdf5(path).close()
+        _open_hdf5(path).close()
 
 
 def load(
@@ -66,91 +65,111 @@ def load(
     *,
     new: Collection[str] = (),
 ) -> None:
-    """Loads weights into a network that was built for them.
+    """Loads weights into the layers of a network.
 
     Args:
         network: the builder's name, such as "VGG16".
-        layers: the network's, without what comes before it in the model.
-        weights: the path of a file, or whatever else the builder's `weights` may be.
-        new: names of layers that keep what they have, whatever the file has for them.
+        layers: the network's layers, without what precedes it in the model.
+        weights: the path of a file, or any other value of the builder's `weights`.
+        new: names of layers that keep their weights, whatever the file has for them.
 
     Raises:
-        InputError: the file cannot be fetched or read, or holds something else than these layers' weights.
+        InputError: the file cannot be downloaded or read, or does not match these layers.
 
     Example:
         >>> load("ResNet20", model.layers, "resnet20.weights.h5")
     """
     layers = [layer for layer in layers if layer.weights]
     path = _source(network, weights).file()
-    read_stored = _of_tensors if is_tensor_file(path) else _of_layers
-    stored = read_stored(network, path, layers, new)
+    read_layers = _from_tensor_file if is_tensor_file(path) else _from_keras_file
+    stored = read_layers(network, path, layers, new)
     for layer in layers:
         if layer.name not in new:
             layer.set_weights(stored[layer.name])
+
+
+def read(path: str | Path) -> Stored:
+    """Reads the arrays of all layers in an HDF5 or .keras file; layers of one class are in their model's order.
+
+    Raises:
+        InputError: the file is no such file, or is damaged.
+    """
+    stored: Stored = {}
+    with _open_hdf5(path) as file:
+        try:
+            for name, arrays in _stored_layers(file):
+                if stored.setdefault(name, arrays) is not arrays:
+                    raise InputError(f"{path} holds two layers '{name}', so layers cannot be matched by name.")
+        except InputError:
+            raise
+        except DAMAGED:
+            raise _damaged(path) from None
+    return stored
+
+
+def adapt_channels(kernel: np.ndarray, channels: int) -> np.ndarray:
+    """Adapts the kernel of a first convolution over RGB to images of one channel or of more.
+
+    For one channel, the kernel is summed over RGB: a gray image gives the same result as the RGB image with three equal
+    channels. For more channels, red, green and blue are repeated in turn and scaled by 3 / channels, so that an image
+    with equal channels gives about the same result.
+
+    Args:
+        kernel: (height, width, 3, filters).
+        channels: of the images, at least 1.
+
+    Returns:
+        An array (height, width, channels, filters).
+
+    Example:
+        >>> adapt_channels(np.ones((7, 7, 3, 64)), 1)[0, 0, 0, 0]
+        3.0
+    """
+    if channels == 1:
+        return kernel.sum(axis=2, keepdims=True)
+    return kernel[:, :, np.arange(channels) % RGB] * np.asarray(RGB / channels, kernel.dtype)
 
 
 def _source(network: str, weights: str | Path | WeightSource) -> WeightSource:
     return weights if isinstance(weights, WeightSource) else source_of(network, weights)
 
 
-def _of_layers(network: str, path: Path, layers: Sequence[keras.layers.Layer], new: Collection[str]) -> Stored:
-    """The layers' weights in an HDF5 or .keras file, but for the new ones."""
+def _from_keras_file(network: str, path: Path, layers: Sequence[keras.layers.Layer], new: Collection[str]) -> Stored:
     stored = read(path)
-    with _named(network, path):
+    with _naming(network, path):
         if layers[0].name not in stored:
-            stored = translated(network, stored, layers)
+            stored = from_keras(network, stored, layers)
         stored = {name: arrays for name, arrays in stored.items() if name not in new}
         layers = [layer for layer in layers if layer.name not in new]
-        _adapt(stored, layers[0])
-        _check(stored, layers)
+        if arrays := stored.get(layers[0].name):
+            stored[layers[0].name] = [_adapt(arrays[0], layers[0]), *arrays[1:]]
+        _check_layers(stored, layers)
     return stored
 
 
-def _of_tensors(network: str, path: Path, layers: Sequence[keras.layers.Layer], new: Collection[str]) -> Stored:
-    """The layers' weights in a file of tensors, but for the new ones."""
+def _from_tensor_file(network: str, path: Path, layers: Sequence[keras.layers.Layer], new: Collection[str]) -> Stored:
     tensors = read_tensors(path)
-    with _named(network, path):
-        modules = module_names(network, layers)
+    with _naming(network, path):
+        modules = layout_of(network, layers).names
         replaced = tuple(f"{modules[name]}." for name in new if name in modules)
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(replaced)}
         layers = [layer for layer in layers if layer.name not in new]
-        first, kernel = layers[0], f"{modules[layers[0].name]}.weight"
-        if kernel in tensors:
-            adapted = {first.name: [tensors[kernel].transpose(2, 3, 1, 0)]}
-            _adapt(adapted, first)
-            tensors[kernel] = adapted[first.name][0].transpose(3, 2, 0, 1)
+        kernel = f"{modules[layers[0].name]}.weight"
+        if kernel in tensors and tensors[kernel].ndim == 4:
+            tensors[kernel] = _adapt(tensors[kernel].transpose(2, 3, 1, 0), layers[0]).transpose(3, 2, 0, 1)
         return from_torch(network, tensors, layers)
 
 
 @contextlib.contextmanager
-def _named(network: str, path: Path) -> Iterator[None]:
-    """What does not fit is told with the file's name."""
+def _naming(network: str, path: Path) -> Iterator[None]:
+    """Adds the file's name to errors."""
     try:
         yield
-    except InputError as misfit:
-        raise InputError(f"{path} does not hold the weights of this {network}: {misfit}") from None
+    except InputError as error:
+        raise InputError(f"{path} does not hold the weights of this {network}: {error}") from None
 
 
-def read(path: str | Path) -> Stored:
-    """The arrays of every layer in a file that has any; layers of one class are in the order of their model.
-
-    Raises:
-        InputError: the file is none, or damaged.
-    """
-    stored: Stored = {}
-    with _hdf5(path) as file:
-        try:
-            for name, arrays in _layers(file):
-                if stored.setdefault(name, arrays) is not arrays:
-                    raise InputError(f"{path} holds two layers '{name}', so that names do not tell them apart.")
-        except InputError:
-            raise
-        except DAMAGED:
-            raise _unreadable(path) from None
-    return stored
-
-
-def _hdf5(path: str | Path):
+def _open_hdf5(path: str | Path):
     """The opened `h5py.File`."""
     import h5py
 
@@ -160,17 +179,17 @@ def _hdf5(path: str | Path):
         with zipfile.ZipFile(path) as archive:
             return h5py.File(io.BytesIO(archive.read(WEIGHTS_IN_ARCHIVE)), "r")
     except DAMAGED:
-        raise _unreadable(path) from None
+        raise _damaged(path) from None
 
 
-def _unreadable(path: str | Path) -> InputError:
+def _damaged(path: str | Path) -> InputError:
     return InputError(
         f"{path} is damaged, or neither an HDF5 weight file nor a .keras file, nor named {', '.join(TENSOR_FILES)}."
     )
 
 
-def _layers(group) -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Names and arrays, of either layout."""
+def _stored_layers(group) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """Names and arrays of the layers, of either layout."""
     group = group.get("model_weights", group)
     if "layers" in group and not _strings(group, "layer_names"):
         yield from _keras3_layers(group["layers"])
@@ -181,14 +200,14 @@ def _layers(group) -> Iterator[tuple[str, list[np.ndarray]]]:
 
 
 def _strings(group, attribute: str) -> list[str]:
-    """An attribute of the legacy layout; a long one is spread over `attribute0`, `attribute1`, …"""
+    """An attribute of the legacy layout; a long one is split into `attribute0`, `attribute1`, …"""
     parts = [name for name in group.attrs if re.fullmatch(rf"{attribute}\d*", name)]
     values = [value for part in sorted(parts, key=_number) for value in group.attrs[part]]
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
 
 def _keras3_layers(group) -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Groups are called after the layers' classes, with numbers; an attribute has the layer's name."""
+    """Groups are named after the layers' classes, with numbers; an attribute has the layer's name."""
     for key in sorted(group, key=_number):
         layer = group[key]
         variables = layer.get("vars", {})
@@ -211,47 +230,35 @@ def _number(name: str) -> tuple[str, int]:
     return stem, int(number or 0)
 
 
-def _adapt(stored: Stored, first: keras.layers.Layer) -> None:
-    """Gives a first convolution the channels that are wanted, where the file has it over RGB."""
-    kernel, *others = stored.get(first.name, [None])
-    if not isinstance(first, keras.layers.Conv2D) or kernel is None or kernel.ndim != 4:
-        return
-    channels = first.kernel.shape[2]
-    if kernel.shape[2] == RGB != channels:
-        stored[first.name] = [for_channels(kernel, channels), *others]
+def _adapt(kernel: np.ndarray, layer: keras.layers.Layer) -> np.ndarray:
+    """A kernel over RGB, adapted to a first convolution over other channels; anything else unchanged."""
+    if isinstance(layer, keras.layers.Conv2D) and kernel.ndim == 4 and kernel.shape[2] == RGB != layer.kernel.shape[2]:
+        return adapt_channels(kernel, layer.kernel.shape[2])
+    return kernel
 
 
-def _check(stored: Stored, layers: Sequence[keras.layers.Layer]) -> None:
-    """Whether a file's layers are these.
-
-    Raises:
-        InputError: the first thing that does not fit.
-    """
-    dense = any(isinstance(layer, keras.layers.Dense) for layer in layers)
+def _check_layers(stored: Stored, layers: Sequence[keras.layers.Layer]) -> None:
+    """Raises InputError for the first mismatch between a file's layers and these."""
     for layer in layers:
         _check_layer(layer, stored.get(layer.name))
-    left_over = stored.keys() - {layer.name for layer in layers}
-    for name in stored:
-        top = not dense and stored[name][0].ndim == 2
-        if name in left_over and not top and not name.startswith(AUXILIARY) and name != PREPROCESSING:
+    has_top = any(isinstance(layer, keras.layers.Dense) for layer in layers)
+    known = {PREPROCESSING, *(layer.name for layer in layers)}
+    for name, arrays in stored.items():
+        is_top = not has_top and arrays[0].ndim == 2
+        if name not in known and not is_top and not name.startswith(AUXILIARY):
             raise InputError(f"its layer '{name}' has no counterpart.")
 
 
 def _check_layer(layer: keras.layers.Layer, arrays: list[np.ndarray] | None) -> None:
-    classifier = isinstance(layer, keras.layers.Dense)
+    is_dense = isinstance(layer, keras.layers.Dense)
     if arrays is None:
-        raise InputError(
-            f"it has no '{layer.name}'"
-            + (", which include_top=False does without." if classifier else ", which has weights here.")
-        )
-    there = [array.shape for array in arrays]
-    here = [tuple(weight.shape) for weight in layer.weights]
-    if there == here:
+        hint = "; include_top=False leaves it out" if is_dense else ", which has weights here"
+        raise InputError(f"it has no '{layer.name}'{hint}.")
+    found = [array.shape for array in arrays]
+    needed = [tuple(weight.shape) for weight in layer.weights]
+    if found == needed:
         return
-    if classifier and len(there) == len(here) and there[0][:-1] == here[0][:-1]:
-        raise InputError(f"its '{layer.name}' has {there[0][-1]} classes, and classes={here[0][-1]} was asked for.")
-    raise InputError(f"its '{layer.name}' is of shape {_listed(there)}, where {_listed(here)} is needed.")
-
-
-def _listed(shapes: list[tuple[int, ...]]) -> str:
-    return " and ".join(map(str, shapes))
+    if is_dense and len(found) == len(needed) and found[0][:-1] == needed[0][:-1]:
+        raise InputError(f"its '{layer.name}' has {found[0][-1]} classes, not classes={needed[0][-1]}.")
+    shapes, wanted = (" and ".join(map(str, one)) for one in (found, needed))
+    raise InputError(f"its '{layer.name}' has shape {shapes}, but {wanted} is needed.")

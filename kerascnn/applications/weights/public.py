@@ -1,9 +1,9 @@
-"""Weights that others have published for the networks here: where they are, and what they were trained to be fed.
+"""Lists the public weights of the networks here: where they are, and how their images were preprocessed.
 
-keras.applications publishes files of MD5s that its program states; torchvision's files have the first eight digits of
-their SHA-256 in their names. No more is published, so no more is checked. Accuracies are the publishers', of one
-central crop of ImageNet's validation images. Neither states that its weights are free of what ImageNet's terms ask
-for, and torchvision says that it is its users' part to find out.
+keras.applications publishes files whose MD5 is in its program; torchvision's file names contain the first eight digits
+of the SHA-256. No more is published, so no more is checked. Accuracies are the publishers', for one center crop of
+ImageNet's validation images. Neither publisher states that its weights are free of ImageNet's terms; torchvision leaves
+that question to the users.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kerascnn.files.checksums import Checksum
 
 KERAS = "keras"
 TORCHVISION = "torchvision"
-# Of whoever has the first that fit.
+# The first weights that match, from either publisher.
 ANY = "imagenet"
 NAMES = (ANY, KERAS, TORCHVISION)
 
@@ -42,25 +42,25 @@ class PublicWeights:
     """A file of weights that was published for a network.
 
     Attributes:
-        name: whose it is, and what the builder's `weights` calls it: "keras" or "torchvision".
+        name: the publisher, and the value of the builder's `weights`: "keras" or "torchvision".
         network: the builder's name.
         url: of the file.
         checksum: as far as it is published.
-        licence: under which the publisher has them, or has its library.
-        preprocessing: how pixels were scaled that the network was trained on; one of `preprocessing.MODES`.
+        license: of the weights, or of the publisher's library.
+        preprocessing: how the network's pixels are scaled; one of `preprocessing.MODES`.
         input_size: height and width in pixels.
-        top1, top5: accuracies in percent, as published.
-        source: who publishes the accuracies.
-        include_top: whether the classifier is in the file.
-        arguments: of the builder, with which it makes the network that the file is of.
-        builder: makes that network where it is not the builder's; it takes none of the arguments.
+        top1, top5: published accuracies in percent.
+        source: publisher of the accuracies.
+        include_top: whether the file has the classifier.
+        arguments: the builder's arguments for the file's variant of the network.
+        builder: the builder of that variant, which takes none of the arguments; None for the network's own.
     """
 
     name: str
     network: str
     url: str
     checksum: Checksum
-    licence: str
+    license: str
     preprocessing: str
     input_size: int
     top1: float
@@ -75,8 +75,8 @@ class PublicWeights:
         """The file's name."""
         return urlsplit(self.url).path.rpartition("/")[2]
 
-    def fits(self, given: Mapping[str, Any]) -> bool:
-        """Whether a builder's arguments, those that were given, are not others than `arguments`."""
+    def matches(self, given: Mapping[str, Any]) -> bool:
+        """Whether the given builder arguments do not contradict `arguments`."""
         return all(given.get(name, value) == value for name, value in self.arguments.items())
 
 
@@ -86,28 +86,17 @@ def _keras(
     checksums: tuple[str, str],
     preprocessing: str,
     accuracy: tuple[float, float],
-    licence: str,
+    license: str,
     input_size: int = 224,
     **arguments: Any,
 ) -> list[PublicWeights]:
-    """The two files of a network, with the classifier and without."""
-    begin = f"{KERAS_URL}/{folder}_{KERAS_FILE}"
-    return [
-        PublicWeights(
-            KERAS,
-            network,
-            f"{begin}{ending}.h5",
-            Checksum("md5", digits),
-            licence,
-            preprocessing,
-            input_size,
-            *accuracy,
-            KERAS_ACCURACIES,
-            include_top=not ending,
-            arguments=MappingProxyType(arguments),
-        )
-        for ending, digits in zip(("", "_notop"), checksums, strict=True)
-    ]
+    """The two files of a network, with and without classifier."""
+    files = []
+    for suffix, digits in zip(("", "_notop"), checksums, strict=True):
+        url, checksum = f"{KERAS_URL}/{folder}_{KERAS_FILE}{suffix}.h5", Checksum("md5", digits)
+        facts = (license, preprocessing, input_size, *accuracy, KERAS_ACCURACIES)
+        files.append(PublicWeights(KERAS, network, url, checksum, *facts, not suffix, MappingProxyType(arguments)))
+    return files
 
 
 def _torchvision(
@@ -120,33 +109,21 @@ def _torchvision(
     builder: str | None = None,
     **arguments: Any,
 ) -> PublicWeights:
-    return PublicWeights(
-        TORCHVISION,
-        network,
-        f"{TORCHVISION_URL}/{file}.pth",
-        Checksum("sha256", file[-8:]),
-        BSD,
-        preprocessing,
-        input_size,
-        top1,
-        top5,
-        TORCHVISION_ACCURACIES,
-        include_top=True,
-        arguments=MappingProxyType(arguments),
-        builder=builder,
-    )
+    url, checksum = f"{TORCHVISION_URL}/{file}.pth", Checksum("sha256", file[-8:])
+    facts = (BSD, preprocessing, input_size, top1, top5, TORCHVISION_ACCURACIES)
+    return PublicWeights(TORCHVISION, network, url, checksum, *facts, True, MappingProxyType(arguments), builder)
 
 
-# The papers' forms, and what torchvision made of them.
+# The variants of the papers and of torchvision.
 RESNET = {"shortcut": "B"}
 BOTTLENECKS_2015 = RESNET | {"stride_in": "1x1"}
 BOTTLENECKS_V1_5 = RESNET | {"stride_in": "3x3"}
 RELEASED = {"stem": "released", "variant": "released", "aux_heads": False}
-# Both are networks that Google trained; torchvision scales its pixels once more, inside the network, to [-1, 1].
-THEIR_GOOGLENET = {"builder": "GoogLeNetTorchvision", "batch_norm": True, "module": "inception"}
-THEIR_INCEPTION = {"stem": "released", "variant": "torchvision"}
+# Google trained both networks; torchvision scales their pixels again inside the network, to [-1, 1].
+TORCH_GOOGLENET = {"builder": "GoogLeNetTorchvision", "batch_norm": True, "module": "inception"}
+TORCH_INCEPTION = {"stem": "released", "variant": "torchvision"}
 
-# For each network in the order in which "imagenet" takes them.
+# The order for each network is that in which "imagenet" tries them.
 # fmt: off
 WEIGHTS: tuple[PublicWeights, ...] = (
     #             network         file                            with and without top, MD5
@@ -178,8 +155,8 @@ WEIGHTS: tuple[PublicWeights, ...] = (
     _torchvision("VGG16",       "vgg16_bn-6c64b313",            73.360, 91.516, batch_norm=True),
     _torchvision("VGG19",       "vgg19-dcbb9e9d",               72.376, 90.876, batch_norm=False),
     _torchvision("VGG19",       "vgg19_bn-c79401a0",            74.218, 91.842, batch_norm=True),
-    _torchvision("GoogLeNet",   "googlenet-1378be20",           69.778, 89.530, "symmetric", **THEIR_GOOGLENET),
-    _torchvision("InceptionV3", "inception_v3_google-0cc3c7bd", 77.294, 93.450, "symmetric", 299, **THEIR_INCEPTION),
+    _torchvision("GoogLeNet",   "googlenet-1378be20",           69.778, 89.530, "symmetric", **TORCH_GOOGLENET),
+    _torchvision("InceptionV3", "inception_v3_google-0cc3c7bd", 77.294, 93.450, "symmetric", 299, **TORCH_INCEPTION),
     _torchvision("ResNet18",    "resnet18-f37072fd",            69.758, 89.078, **RESNET),
     _torchvision("ResNet34",    "resnet34-b627a593",            73.314, 91.420, **RESNET),
     _torchvision("ResNet50",    "resnet50-0676ba61",            76.130, 92.862, **BOTTLENECKS_V1_5),
@@ -190,50 +167,49 @@ WEIGHTS: tuple[PublicWeights, ...] = (
 
 
 def weights_of(network: str) -> list[PublicWeights]:
-    """The public files of weights of a builder's name, those first that `weights="imagenet"` prefers."""
+    """Returns the public weights for a builder's name, those first that `weights="imagenet"` prefers."""
     return [file for file in WEIGHTS if network in (file.network, file.builder)]
 
 
-def chosen(network: str, name: str, given: Mapping[str, Any], include_top: bool = True) -> PublicWeights:
-    """The file that a name stands for.
+def select_weights(network: str, name: str, given: Mapping[str, Any], include_top: bool = True) -> PublicWeights:
+    """Selects the file that a name of public weights stands for.
 
     Args:
         network: the builder's name.
         name: one of `NAMES`.
-        given: the builder's own arguments that the caller states; of the files, the first that fits them is taken.
-        include_top: whether the classifier is needed; where it is not, a file without it is preferred.
+        given: the builder's own arguments that the caller passes; the first file that matches them is selected.
+        include_top: whether the classifier is needed; if not, a file without it is preferred.
 
     Raises:
-        InputError: nothing is published for the network, or not by that name, or for other arguments only.
+        InputError: nothing is published for the network, under that name, or for these arguments.
 
     Example:
-        >>> chosen("VGG16", "imagenet", {"batch_norm": True}).file
+        >>> select_weights("VGG16", "imagenet", {"batch_norm": True}).file
         'vgg16_bn-6c64b313.pth'
     """
     public = weights_of(network)
     if not public:
-        having = dict.fromkeys(file.network for file in WEIGHTS)
-        raise InputError(f"{network} has no public weights, as {_listed(list(having))} have; train it, or give a file.")
+        networks = list(dict.fromkeys(file.network for file in WEIGHTS))
+        raise InputError(f"{network} has no public weights, unlike {_listed(networks)}; train it, or give a file.")
     named = [file for file in public if name in (ANY, file.name)]
     if not named:
         raise InputError(f"{network} has no public weights '{name}'; it has '{public[0].name}', also as '{ANY}'.")
-    fitting = [file for file in named if file.fits(given)]
-    if not fitting:
-        stated = {key: value for key, value in given.items() if any(not file.fits({key: value}) for file in named)}
-        forms = list(dict.fromkeys(_stated({key: file.arguments[key] for key in stated}) for file in named))
-        raise InputError(
-            f"{network} has no public weights '{name}' for {_stated(stated)}, only for {' or for '.join(forms)}."
-        )
-    first = fitting[0]
-    return next((file for file in fitting if file.name == first.name and file.include_top == include_top), first)
+    matching = [file for file in named if file.matches(given)]
+    if not matching:
+        keys = [key for key, value in given.items() if any(not file.matches({key: value}) for file in named)]
+        variants = dict.fromkeys(_format_arguments({key: file.arguments[key] for key in keys}) for file in named)
+        conflict = _format_arguments({key: given[key] for key in keys})
+        raise InputError(f"{network} has no public weights '{name}' for {conflict}, only for {' or '.join(variants)}.")
+    first = matching[0]
+    return next((file for file in matching if file.name == first.name and file.include_top == include_top), first)
 
 
-def published_as(network: str, file: str) -> PublicWeights | None:
-    """The public weights of a network whose file has this name, and None where it is not one of them."""
+def find_by_file_name(network: str, file: str) -> PublicWeights | None:
+    """Returns the public weights of a network with this file name, or None."""
     return next((public for public in weights_of(network) if public.file == file), None)
 
 
-def _stated(arguments: Mapping[str, Any]) -> str:
+def _format_arguments(arguments: Mapping[str, Any]) -> str:
     return _listed([f"{name}={value!r}" for name, value in arguments.items()])
 
 

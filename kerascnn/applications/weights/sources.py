@@ -1,8 +1,7 @@
-"""What the `weights` of a builder stand for: public weights by a name, a URL, or the path of a file."""
+"""Resolves the `weights` of a builder: public weights by name, a URL, or the path of a file."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,79 +22,48 @@ from kerascnn.files.progress import shown_bytes
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Weights for a network, which may still have to be fetched.
+    """Weights for a network, which may still have to be downloaded.
 
     Attributes:
         network: the builder's name.
-        place: the path of a file, or a URL.
-        public: what is published of them; None where they are somebody's own.
+        location: the path of a file, or a URL.
+        public: the public weights; None for a file of the user's own.
+        arguments: the builder's arguments of the weights' variant, as far as they are known. A user's own tensors in
+            torchvision's layout have those that all of torchvision's weights for the network share.
+        preprocessing: how the weights' pixels are scaled; one of `preprocessing.MODES`. A user's own tensors in
+            torchvision's layout are taken to be scaled as torchvision's, other files as in the paper.
+        builder: the name of the builder of the weights' variant, as far as it is known.
     """
 
     network: str
-    place: str
-    public: PublicWeights | None = None
-
-    @property
-    def arguments(self) -> Mapping[str, Any]:
-        """The builder's arguments that make the network which the weights are of, as far as that is known.
-
-        Somebody's own in torchvision's layout are of the network that all of torchvision's are of.
-        """
-        if any(file.builder for file in self._files()):
-            return {}
-        if self.public:
-            return self.public.arguments
-        stated = [file.arguments.items() for file in self._alike()]
-        return dict(functools.reduce(lambda agreed, items: agreed & items, stated)) if stated else {}
-
-    @property
-    def builder(self) -> str:
-        """The name of the builder that makes the network which the weights are of, as far as that is known."""
-        return next((file.builder for file in self._files() if file.builder), self.network)
-
-    @property
-    def preprocessing(self) -> str:
-        """How the pixels are scaled that they want; one of `preprocessing.MODES`.
-
-        Somebody's own are taken to be scaled as public ones in the same kind of file, or as in the paper.
-        """
-        for public in (self.public, *self._alike()):
-            if public:
-                return public.preprocessing
-        return registry.info(self.network).preprocessing
-
-    def _files(self) -> list[PublicWeights]:
-        return [self.public] if self.public else self._alike()
-
-    def _alike(self) -> list[PublicWeights]:
-        """The public weights of the network in the same kind of file, where that is torchvision's."""
-        if not is_tensor_file(self.place):
-            return []
-        return [file for file in public_weights.weights_of(self.network) if file.name == public_weights.TORCHVISION]
+    location: str
+    public: PublicWeights | None
+    arguments: Mapping[str, Any]
+    preprocessing: str
+    builder: str
 
     def file(self) -> Path:
-        """The weights' file on this machine, fetched into Keras' folder of such files where it is not there.
+        """Returns the local file; downloads it into Keras' folder of weights if it is not there.
 
         Raises:
-            InputError: it cannot be fetched, or there is no such file.
+            InputError: it cannot be downloaded, or there is no such file.
         """
-        if is_url(self.place):
-            checksum = self.public.checksum if self.public else None
-            return cached_download(self.place, self._kept(), checksum, track=shown_bytes.get())
-        path = Path(self.place)
-        if not path.is_file():
-            raise InputError(
-                f"{self.network} has no weights '{self.place}', and there is no such file; give one of "
-                f"{', '.join(map(repr, public_weights.NAMES))}, a URL, or the path of a file."
-            )
-        return path
-
-    def _kept(self) -> Path:
+        if not is_url(self.location):
+            path = Path(self.location)
+            if not path.is_file():
+                raise InputError(
+                    f"{self.network} has no weights '{self.location}', and there is no such file; give one of "
+                    f"{', '.join(map(repr, public_weights.NAMES))}, a URL, or the path of a file."
+                )
+            return path
         if self.public:
-            return keras_models() / self.public.file
-        name = safe_file_name(Path(urlsplit(self.place).path).name or "weights")
-        # Files of one name are many.
-        return keras_models() / f"kerascnn-{short_hash(self.place)}" / name
+            path = keras_models() / self.public.file
+        else:
+            # Files from several URLs can have the same name.
+            name = safe_file_name(Path(urlsplit(self.location).path).name or "weights")
+            path = keras_models() / f"kerascnn-{short_hash(self.location)}" / name
+        checksum = self.public.checksum if self.public else None
+        return cached_download(self.location, path, checksum, track=shown_bytes.get())
 
 
 def source_of(
@@ -106,14 +74,14 @@ def source_of(
     include_top: bool = True,
     classes: int = public_weights.CLASSES,
 ) -> WeightSource:
-    """What a builder's `weights` stand for; nothing is fetched yet.
+    """Resolves a builder's `weights`; nothing is downloaded yet.
 
-    A URL or a path that ends in the name of a file that is published for the network is taken for that file.
+    A URL or path that ends in the file name of public weights for the network is taken for them.
 
     Args:
         network: the builder's name.
         weights: "imagenet", "keras", "torchvision", an http(s) URL, or a path.
-        given: the builder's own arguments, those that the caller states.
+        given: the builder's own arguments that the caller passes.
         include_top, classes: the builder's.
 
     Raises:
@@ -124,13 +92,25 @@ def source_of(
         '3x3'
     """
     if weights in public_weights.NAMES:
-        public = public_weights.chosen(network, weights, given, include_top)
+        public = public_weights.select_weights(network, weights, given, include_top)
         if include_top and classes != public_weights.CLASSES:
             raise InputError(
-                f"{network}'s public weights know {public_weights.CLASSES} classes, not classes={classes}: leave "
-                "classes out, or give include_top=False and put a classifier of your own on the features."
+                f"{network}'s public weights have {public_weights.CLASSES} classes, not classes={classes}: leave "
+                "classes out, or give include_top=False and add a classifier to the features."
             )
-        return WeightSource(network, public.url, public)
-    place = str(weights)
-    name = Path(urlsplit(place).path if is_url(place) else place).name
-    return WeightSource(network, place, public_weights.published_as(network, name))
+        location = public.url
+    else:
+        location = str(weights)
+        name = Path(urlsplit(location).path if is_url(location) else location).name
+        public = public_weights.find_by_file_name(network, name)
+    similar = [public] if public else []
+    if not public and is_tensor_file(location):
+        published = public_weights.weights_of(network)
+        similar = [file for file in published if file.name == public_weights.TORCHVISION]
+    arguments = dict(similar[0].arguments) if similar else {}
+    arguments = {
+        key: value for key, value in arguments.items() if all(one.arguments.get(key) == value for one in similar)
+    }
+    preprocessing = similar[0].preprocessing if similar else registry.info(network).preprocessing
+    builder = next((file.builder for file in similar if file.builder), None)
+    return WeightSource(network, location, public, {} if builder else arguments, preprocessing, builder or network)

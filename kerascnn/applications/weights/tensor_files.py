@@ -1,7 +1,7 @@
-"""Files of named tensors: .safetensors, and PyTorch's .pth and .pt without PyTorch.
+"""Reads and writes files of named tensors: .safetensors, and PyTorch's .pth and .pt without PyTorch.
 
-Reading such a file runs nothing that is in it. A .safetensors file is a table and numbers; of a PyTorch file, which is
-a pickle, only what builds tensors is run (`tensor_pickles`).
+Reading never runs code from a file. A .safetensors file holds a table and numbers; a PyTorch file holds a pickle, of
+which only the construction of tensors is run (`tensor_pickles`).
 """
 
 from __future__ import annotations
@@ -11,42 +11,41 @@ from pathlib import Path
 
 import numpy as np
 
-from kerascnn.applications.weights.tensor_descriptions import RefusedError
+from kerascnn.applications.weights.tensor_pickles import TensorFileError
 from kerascnn.applications.weights.torch_files import read_torch
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_path
 from kerascnn.files.disk_space import format_os_error
 
-SAFETENSORS = ".safetensors"
 TORCH = (".pth", ".pt")
-TENSOR_FILES = (SAFETENSORS, *TORCH)
+TENSOR_FILES = (".safetensors", *TORCH)
 
-# How networks that PyTorch trained on several devices call theirs.
-PARALLEL = "module."
+# The prefix of names in networks that PyTorch trained with DataParallel.
+PARALLEL_PREFIX = "module."
 
-# What other programs expect of the tensors' layout: PyTorch's.
+# Tells other programs that the tensors have PyTorch's layout.
 METADATA = {"format": "pt"}
 
 
 def is_tensor_file(path: str | Path) -> bool:
-    """Whether a file's name ends as those do that `read_tensors` reads."""
+    """Whether `read_tensors` reads files with this suffix."""
     return str(path).lower().endswith(TENSOR_FILES)
 
 
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
-    """The tensors of a file by their names, as the file lays them out.
+    """Reads the tensors of a file by their names, in the file's layout.
 
-    Those of a checkpoint are looked for in its `state_dict` or `model`, and names lose a "module." that all begin with.
+    A checkpoint's tensors are those of its `state_dict` or `model`. A prefix "module." of all names is removed.
 
     Args:
-        path: of a .safetensors file, or of one that `torch.save` wrote, ending in .pth or .pt: a zip archive, or, as
-            before PyTorch 1.6, a row of pickles. Tar archives of before 2017 are not read.
+        path: a .safetensors file, or a .pth or .pt file that `torch.save` wrote: a zip archive or, before PyTorch 1.6,
+            several pickles. Tar archives from before 2017 are not read.
 
     Returns:
-        Arrays that are not to be written to, of the file's types, but of float32 where the file has 16-bit floats.
+        Read-only arrays of the file's types; 16-bit floats become float32.
 
     Raises:
-        InputError: there is no such file, it is damaged, or it holds or asks for anything else than tensors.
+        InputError: there is no such file, it is damaged, or it contains something other than tensors.
 
     Example:
         >>> read_tensors("resnet18-f37072fd.pth")["conv1.weight"].shape
@@ -54,23 +53,23 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     """
     path = Path(path)
     if not is_tensor_file(path):
-        raise InputError(f"{path} does not end as files of tensors do: {', '.join(TENSOR_FILES)}.")
+        raise InputError(f"{path} is no file of tensors: its name must end in one of {', '.join(TENSOR_FILES)}.")
     try:
         tensors = read_torch(path) if path.suffix.lower() in TORCH else _read_safetensors(path)
-    except RefusedError as refused:
-        raise InputError(f"{path} cannot be read as a file of tensors: {refused}.") from None
+    except TensorFileError as error:
+        raise InputError(f"{path} cannot be read as a file of tensors: {error}.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {format_os_error(error)}.") from None
-    prefix = PARALLEL if all(name.startswith(PARALLEL) for name in tensors) else ""
-    return {name.removeprefix(prefix): _widened(array) for name, array in tensors.items()}
+    prefix = PARALLEL_PREFIX if all(name.startswith(PARALLEL_PREFIX) for name in tensors) else ""
+    return {name.removeprefix(prefix): _to_float32(array) for name, array in tensors.items()}
 
 
 def write_safetensors(path: str | Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Writes named arrays to a .safetensors file, which is whole or not there.
+    """Writes named arrays to a .safetensors file, completely or not at all.
 
     Args:
-        path: of the file; folders above are made, and a file that is there is replaced.
-        tensors: arrays of any layout in memory, for at least one name.
+        path: the file; missing folders are made, and an existing file is replaced.
+        tensors: at least one array, of any memory layout.
 
     Raises:
         InputError: the file cannot be written.
@@ -81,12 +80,12 @@ def write_safetensors(path: str | Path, tensors: Mapping[str, np.ndarray]) -> No
     from safetensors.numpy import save_file
 
     path = Path(path)
-    # The library writes an array's memory as it lies, whatever its strides.
-    rows = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    # The library writes an array's memory as it is, whatever its strides.
+    tensors = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as partial:
-            save_file(rows, partial, metadata=METADATA)
+            save_file(tensors, partial, metadata=METADATA)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {format_os_error(error)}.") from None
 
@@ -101,10 +100,10 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         with safe_open(path, framework="np") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
     except SafetensorError:
-        raise RefusedError("it is not a whole .safetensors file") from None
+        raise TensorFileError("it is not a whole .safetensors file") from None
     except (TypeError, KeyError):
-        raise RefusedError("it has numbers of a type that NumPy does not know") from None
+        raise TensorFileError("it has numbers of a type that NumPy does not know") from None
 
 
-def _widened(array: np.ndarray) -> np.ndarray:
+def _to_float32(array: np.ndarray) -> np.ndarray:
     return array.astype("float32") if array.dtype.name in ("float16", "bfloat16") else array

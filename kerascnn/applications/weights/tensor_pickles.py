@@ -1,192 +1,244 @@
-"""Pickles of tensors, run by an interpreter that can build descriptions of tensors and nothing else.
+"""Unpickles PyTorch's tensors without running anything else: a restricted unpickler of the standard library.
 
-A pickle is a program, and Python's `pickle` calls whatever that program names. The interpreter here knows the few
-operations that PyTorch's files of tensors consist of, and of all names only those of `tensor_descriptions.NAMES`; a
-pickle that asks for anything else is refused.
+A pickle is a program, and an unrestricted unpickler calls whatever that program names. This one knows the operations
+that PyTorch's pickles of tensors consist of, and finds only the names in `ALLOWED`; every other pickle is rejected.
 """
 
 from __future__ import annotations
 
+import math
+import pickle
 import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
 
-from kerascnn.applications.weights.tensor_descriptions import (
-    NAMES,
-    RefusedError,
-    Storage,
-    StorageType,
-    item,
-    storage_of,
-)
 from kerascnn.files.file_names import printable
 
-# The largest networks' have some ten thousand.
-MOST_OPERATIONS = 2_000_000
+# The pickles of the largest networks have some ten thousand operations.
+MAX_OPERATIONS = 2_000_000
+MAX_DIMENSIONS = 32
+MAX_INTEGER = (1 << 63) - 1
 
 
-class Built(NamedTuple):
-    """What a pickle has built.
+class TensorFileError(Exception):
+    """A file does not contain tensors, or not those that it describes; the message is the reason, as a phrase."""
+
+
+class Storage(NamedTuple):
+    """A sequence of values in a PyTorch file, of which tensors are views.
 
     Attributes:
-        value: of dicts, lists, tuples, texts, numbers, and `Tensor`s.
-        storages: all that it refers to, by their keys.
+        dtype: NumPy's and PyTorch's name of the type.
+        item_size: bytes per value.
+        key: its name in the file.
+        size: number of values.
     """
 
-    value: Any
-    storages: dict[str, Storage]
+    dtype: str
+    item_size: int
+    key: str
+    size: int
+
+    @property
+    def length(self) -> int:
+        """Number of bytes."""
+        return self.size * self.item_size
 
 
-def interpret(file: BinaryIO) -> Built:
-    """Runs the pickle that begins where the file is; afterwards the file is just behind it.
+class Tensor(NamedTuple):
+    """A tensor that has not been read yet: a view of a storage, with offset and strides in values."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+
+def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
+    """Both versions of `torch._utils._rebuild_tensor`; the second has more arguments, for training only."""
+    numbers = (offset, *shape, *strides)
+    if not isinstance(storage, Storage) or not all(type(number) is int for number in numbers):
+        raise TensorFileError("one of its tensors is not described as PyTorch describes tensors")
+    valid = min(numbers) >= 0 and max(numbers) <= MAX_INTEGER and len(shape) <= MAX_DIMENSIONS
+    if len(shape) != len(strides) or not valid:
+        raise TensorFileError(f"it has a tensor with invalid shape {_short(shape)} and strides {_short(strides)}")
+    tensor = Tensor(storage, offset, tuple(shape), tuple(strides))
+    last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+    # A tensor with more values than its storage would repeat them.
+    if tensor.size and (last >= storage.size or tensor.size > storage.size):
+        raise TensorFileError(f"its tensor of shape {_short(shape)} reaches beyond the {storage.size:,} values stored")
+    return tensor
+
+
+def _rebuild_parameter(tensor: Any, *_: Any) -> Any:
+    return tensor
+
+
+def _ordered_dict(pairs: Any = ()) -> dict:
+    return {_checked_key(key): value for key, value in pairs}
+
+
+def _short(numbers: Any) -> str:
+    return printable(str(tuple(min(number, MAX_INTEGER + 1) for number in numbers[:8])), 80)
+
+
+def _checked_key(key: Any) -> Any:
+    # Hashing deeply nested tuples would end the process.
+    if not isinstance(key, str | int | float | None):
+        raise TensorFileError("its pickle has a dict with keys that are neither strings nor numbers")
+    return key
+
+
+# Type of a storage: dtype and bytes per value.
+STORAGE_TYPES = {
+    "FloatStorage": ("float32", 4),
+    "DoubleStorage": ("float64", 8),
+    "HalfStorage": ("float16", 2),
+    "BFloat16Storage": ("bfloat16", 2),
+    "LongStorage": ("int64", 8),
+    "IntStorage": ("int32", 4),
+    "ShortStorage": ("int16", 2),
+    "CharStorage": ("int8", 1),
+    "ByteStorage": ("uint8", 1),
+    "BoolStorage": ("bool", 1),
+}
+FUNCTIONS: dict[str, Callable] = {
+    "collections.OrderedDict": _ordered_dict,
+    "torch._utils._rebuild_tensor": _rebuild_tensor,
+    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
+    "torch._utils._rebuild_parameter": _rebuild_parameter,
+}
+# Everything that a pickle may name.
+ALLOWED: dict[str, Any] = {
+    **FUNCTIONS,
+    **{f"torch.{name}": kind for name, kind in STORAGE_TYPES.items()},
+    **{f"torch.{kind[0]}": kind for kind in STORAGE_TYPES.values()},
+}
+
+
+class _Handlers(dict):
+    """The handlers of the allowed operations, by their code."""
+
+    def __missing__(self, code: int):
+        name = next(one.name for one in pickletools.opcodes if ord(one.code) == code)
+        raise TensorFileError(f"its pickle uses {name}, which no pickle of tensors does")
+
+
+# The implementation in Python, because its handlers can be replaced. The one in C would hash any key, give any object
+# a state, and reserve memory for any memo index.
+class TensorUnpickler(pickle._Unpickler):
+    """Builds dicts, lists, tuples, strings, numbers and `Tensor`s from a pickle.
+
+    Attributes:
+        storages: all storages that the pickle refers to, by their keys.
+    """
+
+    def __init__(self, file: BinaryIO):
+        super().__init__(file, encoding="latin-1")
+        self.storages: dict[str, Storage] = {}
+        self._budget = MAX_OPERATIONS
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Returns the allowed value of a name."""
+        full_name = f"{module[:200]}.{name[:200]}"
+        if full_name not in ALLOWED:
+            raise TensorFileError(f"its pickle asks for {printable(full_name[:200], 80)}, and only tensors are read")
+        return ALLOWED[full_name]
+
+    def persistent_load(self, pid: Any) -> Storage:
+        """Returns the storage of an identifier that `torch.save` wrote."""
+        if not isinstance(pid, tuple) or len(pid) not in (5, 6) or pid[0] != "storage":
+            raise TensorFileError("it refers to something other than a tensor's storage")
+        _, kind, key, _, size, *view = pid
+        known = any(kind is one for one in STORAGE_TYPES.values())
+        if not known or not isinstance(key, str) or type(size) is not int or size < 0:
+            raise TensorFileError("one of its storages is not described as PyTorch describes storages")
+        if view not in ([], [None]):
+            raise TensorFileError("its tensors are stored as views of others; save them again with a current PyTorch")
+        storage = Storage(*kind, key, size)
+        if self.storages.setdefault(key, storage) != storage:
+            raise TensorFileError("it describes one of its storages in two ways")
+        return storage
+
+    def load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._set_items([key, value])
+
+    def load_setitems(self) -> None:
+        self._set_items(self.pop_mark())
+
+    def _set_items(self, items: list[Any]) -> None:
+        if not isinstance(self.stack[-1], dict):
+            raise TypeError
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            self.stack[-1][_checked_key(key)] = value
+
+    def load_reduce(self) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        if not any(function is allowed for allowed in FUNCTIONS.values()):
+            raise TensorFileError("its pickle calls something that is no function")
+        # One long list may be an argument many times.
+        self._budget -= sum(len(argument) for argument in arguments if isinstance(argument, list | tuple | dict))
+        if self._budget < 0:
+            raise TensorFileError("its pickle is longer than any of tensors")
+        self.append(function(*arguments))
+
+    def load_build(self) -> None:
+        """Ignores the state of a dict: PyTorch stores the versions of its modules there."""
+        self.stack.pop()
+        if not isinstance(self.stack[-1], dict):
+            raise TensorFileError("its pickle gives a state to something other than a dict")
+
+    dispatch = _Handlers(
+        (ord(one.code), pickle._Unpickler.dispatch[ord(one.code)])
+        for one in pickletools.opcodes
+        if one.name
+        in (
+            *("PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "GLOBAL", "STACK_GLOBAL", "BINPERSID"),
+            *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
+            *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING"),
+            *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+            *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "EMPTY_DICT", "APPEND", "APPENDS"),
+            *("BINPUT", "LONG_BINPUT", "MEMOIZE", "BINGET", "LONG_BINGET"),
+        )
+    )
+    dispatch[pickle.SETITEM[0]] = load_setitem
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+    dispatch[pickle.REDUCE[0]] = load_reduce
+    dispatch[pickle.BUILD[0]] = load_build
+    # A set becomes a list: its items need no hash.
+    dispatch[pickle.EMPTY_SET[0]] = pickle._Unpickler.load_empty_list
+    dispatch[pickle.ADDITEMS[0]] = pickle._Unpickler.load_appends
+
+
+def unpickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
+    """Reads the pickle at the file's position; afterwards the file is right behind it.
+
+    Args:
+        file: bytes in memory, such as `io.BytesIO`: a pickle may announce any length.
+
+    Returns:
+        The value, and the storages that it refers to, by their keys.
 
     Raises:
-        RefusedError: it is damaged, or a program for something else.
+        TensorFileError: the pickle is damaged, or contains something other than tensors.
     """
-    machine = _Machine()
+    start = file.tell()
     try:
-        for operation, argument, _ in pickletools.genops(file):
-            machine.spend(1)
-            action = OPERATIONS.get(operation.name)
-            if action is None:
-                raise RefusedError(f"its pickle uses {operation.name}, which none of tensors does")
-            action(machine, argument)
-        return Built(machine.pop(), machine.storages)
-    # What a pickle that is cut or made up leads to.
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError, RecursionError):
-        raise RefusedError("its pickle is damaged") from None
-
-
-class _Machine:
-    """A pickle's stack, the stacks below its marks, its memory, and how much more it may do."""
-
-    def __init__(self):
-        self.stack: list[Any] = []
-        self.below: list[list[Any]] = []
-        self.memory: dict[int, Any] = {}
-        self.storages: dict[str, Storage] = {}
-        self.left = MOST_OPERATIONS
-
-    def spend(self, steps: int) -> None:
-        """Counts what is done, so that no short pickle takes long."""
-        self.left -= steps
-        if self.left < 0:
-            raise RefusedError("its pickle is longer than any of tensors")
-
-    def push(self, value: Any) -> None:
-        self.stack.append(value)
-
-    def pop(self) -> Any:
-        return self.stack.pop()
-
-    def mark(self, _: Any) -> None:
-        self.below.append(self.stack)
-        self.stack = []
-
-    def since_mark(self) -> list[Any]:
-        values, self.stack = self.stack, self.below.pop()
-        return values
-
-    def remember(self, index: int) -> None:
-        self.memory[index] = self.stack[-1]
-
-    def tuple_of(self, count: int) -> None:
-        values = [self.pop() for _ in range(count)]
-        self.push(tuple(reversed(values)))
-
-    def set_items(self, values: list[Any]) -> None:
-        target = self.stack[-1]
-        if not isinstance(target, dict):
-            raise TypeError
-        for key, value in zip(values[::2], values[1::2], strict=True):
-            target.update([item(key, value)])
-
-    def extend(self, values: list[Any]) -> None:
-        if not isinstance(self.stack[-1], list):
-            raise TypeError
-        self.stack[-1].extend(values)
-
-    def name(self, name: str) -> None:
-        if name not in NAMES:
-            raise RefusedError(f"its pickle asks for {printable(name[:200], 80)}, and only tensors are read")
-        self.push(NAMES[name])
-
-    def call(self) -> None:
-        arguments, function = self.pop(), self.pop()
-        if not any(function is known for known in NAMES.values()) or isinstance(function, StorageType):
-            raise RefusedError("its pickle calls something that is no function")
-        # A long list may be handed in again and again.
-        self.spend(sum(len(argument) for argument in arguments if isinstance(argument, list | tuple | dict)))
-        self.push(function(*arguments))
-
-    def refer(self) -> None:
-        storage = storage_of(self.pop())
-        if self.storages.setdefault(storage.key, storage) != storage:
-            raise RefusedError("it describes one of its storages in two ways")
-        self.push(storage)
-
-    def build(self) -> None:
-        """The state of an object: of dicts, PyTorch keeps the versions of its modules there."""
-        self.pop()
-        if not isinstance(self.stack[-1], dict):
-            raise RefusedError("its pickle gives a state to something other than a dict")
-
-
-def _constant(value: Any) -> Callable[[_Machine, Any], None]:
-    return lambda machine, _: machine.push(value)
-
-
-def _new(kind: type) -> Callable[[_Machine, Any], None]:
-    return lambda machine, _: machine.push(kind())
-
-
-def _pushed(machine: _Machine, argument: Any) -> None:
-    machine.push(argument)
-
-
-def _nothing(machine: _Machine, argument: Any) -> None:
-    pass
-
-
-def _stack_global(machine: _Machine, _: Any) -> None:
-    name, module = machine.pop(), machine.pop()
-    # Others could be of any size, written out.
-    if not isinstance(name, str) or not isinstance(module, str):
-        raise TypeError
-    machine.name(f"{module[:200]}.{name[:200]}")
-
-
-# By their names in `pickletools`, which explains them.
-OPERATIONS: dict[str, Callable[[_Machine, Any], None]] = {
-    **dict.fromkeys(("PROTO", "FRAME", "STOP"), _nothing),
-    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"), _pushed),
-    **dict.fromkeys(("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING"), _pushed),
-    **dict.fromkeys(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"), _pushed),
-    "NONE": _constant(None),
-    "NEWTRUE": _constant(True),
-    "NEWFALSE": _constant(False),
-    "EMPTY_TUPLE": _constant(()),
-    "EMPTY_LIST": _new(list),
-    "EMPTY_DICT": _new(dict),
-    "EMPTY_SET": _new(list),
-    "MARK": _Machine.mark,
-    "TUPLE": lambda machine, _: machine.push(tuple(machine.since_mark())),
-    "TUPLE1": lambda machine, _: machine.tuple_of(1),
-    "TUPLE2": lambda machine, _: machine.tuple_of(2),
-    "TUPLE3": lambda machine, _: machine.tuple_of(3),
-    "APPEND": lambda machine, _: machine.extend([machine.pop()]),
-    "APPENDS": lambda machine, _: machine.extend(machine.since_mark()),
-    "ADDITEMS": lambda machine, _: machine.extend(machine.since_mark()),
-    "SETITEM": lambda machine, _: machine.set_items([machine.pop(), machine.pop()][::-1]),
-    "SETITEMS": lambda machine, _: machine.set_items(machine.since_mark()),
-    "BINPUT": lambda machine, index: machine.remember(index),
-    "LONG_BINPUT": lambda machine, index: machine.remember(index),
-    "MEMOIZE": lambda machine, _: machine.remember(len(machine.memory)),
-    "BINGET": lambda machine, index: machine.push(machine.memory[index]),
-    "LONG_BINGET": lambda machine, index: machine.push(machine.memory[index]),
-    "GLOBAL": lambda machine, name: machine.name(name.replace(" ", ".", 1)),
-    "STACK_GLOBAL": _stack_global,
-    "BINPERSID": lambda machine, _: machine.refer(),
-    "REDUCE": lambda machine, _: machine.call(),
-    "BUILD": lambda machine, _: machine.build(),
-}
+        for number, _ in enumerate(pickletools.genops(file)):
+            if number >= MAX_OPERATIONS:
+                raise TensorFileError("its pickle is longer than any of tensors")
+        file.seek(start)
+        unpickler = TensorUnpickler(file)
+        return unpickler.load(), unpickler.storages
+    # Errors of pickles that are cut or made up.
+    except (
+        *(pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError, AttributeError),
+        *(OverflowError, MemoryError, RecursionError),
+    ):
+        raise TensorFileError("its pickle is damaged") from None

@@ -1,22 +1,22 @@
-"""PyTorch's layout of weights, for the networks that torchvision has.
+"""Translates between PyTorch's layout of weights and ours, for the networks that torchvision has.
 
-| what              | PyTorch's tensor                         | the array here                              |
+| layer             | PyTorch's tensor                         | the array here                              |
 |-------------------|------------------------------------------|---------------------------------------------|
 | convolution       | `weight`: out, in, height, width         | kernel: height, width, in, out              |
 |                   | `bias`                                   | bias                                        |
-| dense layer       | `weight`: out, in                        | kernel: in, out                             |
-| dense layer       | `weight`: out, then channels, height,    | kernel: height, width, channels, then out   |
-| behind flattening | width                                    |                                             |
+| dense             | `weight`: out, in                        | kernel: in, out                             |
+| dense, after      | `weight`: out, then channels, height,    | kernel: height, width, channels, then out   |
+| flattening        | width                                    |                                             |
 | batch             | `weight`, `bias`                         | gamma, beta                                 |
 | normalization     | `running_mean`, `running_var`            | moving mean, moving variance                |
 |                   | `num_batches_tracked`                    | none; nothing is computed from it           |
 
-Both take channels in the order red, green, blue, so none are exchanged. Both compute variances with the same epsilon,
-1e-5, and 1e-3 in GoogLeNet and Inception v3, so these stay as they are. Names are in `torchvision_names`. Dense layers
-fit only at the image size at which they were trained: torchvision's of AlexNet and VGG at about 224 pixels.
+Both take channels in the order red, green, blue. Both have the same epsilon, 1e-5, and 1e-3 in GoogLeNet and Inception
+v3. Names are in `torchvision_names`. Dense layers after flattening fit only the image size at which they were trained:
+about 224 pixels for torchvision's AlexNet and VGG.
 
-Some of torchvision's networks are not the papers'; the `form` of a layout says with which of its builder's arguments
-ours is the same function.
+Some of torchvision's networks differ from the papers'; the `variant` of a layout has the builder's arguments with which
+ours computes the same function.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from kerascnn.applications.weights.keras_layouts import Stored
 from kerascnn.applications.weights.variants import ArchitectureVariant, VariantCheck
 from kerascnn.errors import InputError
 
-# Of torchvision's batch normalization: how many batches its statistics have seen.
+# A tensor of torchvision's batch normalization: the number of batches behind its statistics.
 COUNTER = "num_batches_tracked"
 
 
@@ -41,24 +41,24 @@ class TorchLayout(NamedTuple):
     """How torchvision stores a network.
 
     Attributes:
-        names: of its modules, by the names of our layers; more than there are in any one network.
-        top: what the names of those begin with that `include_top=False` leaves out.
-        auxiliary: what those of auxiliary heads begin with.
-        flattened: dense layers behind a flattening, and the channels that were flattened.
-        form: which one torchvision has, of the networks that our builder makes.
+        names: torchvision's module names by our layer names; a table may have more than one network needs.
+        top: the prefix of the modules that `include_top=False` leaves out.
+        auxiliary: the prefixes of auxiliary heads' modules.
+        flattened: dense layers after flattening, with the number of channels that were flattened.
+        variant: the variant that torchvision has.
     """
 
     names: dict[str, str]
     top: str = "fc."
     auxiliary: tuple[str, ...] = ()
     flattened: Mapping[str, int] = MappingProxyType({})
-    form: ArchitectureVariant = ArchitectureVariant()
+    variant: ArchitectureVariant = ArchitectureVariant()
 
 
 PROJECTION = VariantCheck("conv3_1_shortcut", "strides", (2, 2))
-RESNET = TorchLayout(torchvision_names.RESNET, form=ArchitectureVariant({"shortcut": "B"}, (PROJECTION,)))
+RESNET = TorchLayout(torchvision_names.RESNET, variant=ArchitectureVariant({"shortcut": "B"}, (PROJECTION,)))
 BOTTLENECKS = RESNET._replace(
-    form=ArchitectureVariant(
+    variant=ArchitectureVariant(
         {"shortcut": "B", "stride_in": "3x3"}, (VariantCheck("conv3_1_2", "strides", (2, 2)), PROJECTION)
     )
 )
@@ -67,8 +67,8 @@ GOOGLENET = TorchLayout(
     torchvision_names.GOOGLENET,
     auxiliary=("aux1.", "aux2."),
     flattened={"aux_4a_fc1": 128, "aux_4d_fc1": 128},
-    form=ArchitectureVariant(
-        marks=(VariantCheck("inception_3a_5x5", "kernel_size", (3, 3)),), builder="GoogLeNetTorchvision"
+    variant=ArchitectureVariant(
+        checks=(VariantCheck("inception_3a_5x5", "kernel_size", (3, 3)),), builder="GoogLeNetTorchvision"
     ),
 )
 
@@ -85,7 +85,7 @@ LAYOUTS = {
     "InceptionV3": TorchLayout(
         torchvision_names.INCEPTION_V3,
         auxiliary=("AuxLogits.",),
-        form=ArchitectureVariant(
+        variant=ArchitectureVariant(
             {"variant": "torchvision", "stem": "released"},
             (VariantCheck("conv1_bn", "scale", True), VariantCheck("conv4", "kernel_size", (1, 1))),
         ),
@@ -96,78 +96,75 @@ LAYOUTS = {
 
 
 def from_torch(network: str, tensors: dict[str, np.ndarray], layers: Sequence[keras.layers.Layer]) -> Stored:
-    """The weights of a network's layers, of a file that torchvision publishes or that its network writes.
+    """Translates the tensors of a torchvision network into the arrays of our layers.
 
-    A network without its top, or without auxiliary heads, takes what it has; everything else must fit, both ways.
+    A network without top or auxiliary heads ignores theirs; everything else must match exactly.
 
     Args:
         network: the builder's name, such as "ResNet50"; "VGG16" with and without batch normalization.
-        tensors: the state dict's, in PyTorch's layout.
-        layers: the network's, which say what is wanted.
+        tensors: the state dict, in PyTorch's layout.
+        layers: the layers that need weights.
 
     Returns:
         Each layer's arrays in float32, in the order of `layer.weights`.
 
     Raises:
-        InputError: torchvision has no such network, or another form of it; a tensor is missing, left over or of the
-            wrong shape.
+        InputError: torchvision has no such network or another variant of it, or a tensor is missing, left over or of
+            the wrong shape.
 
     Example:
         >>> stored = from_torch("ResNet50", read_tensors("resnet50.pth"), model.layers)
     """
     layers = [layer for layer in layers if layer.weights]
-    theirs = _layout_of(network, layers)
+    layout = layout_of(network, layers)
     left_over = {name for name in tensors if not name.endswith(COUNTER)}
     stored: Stored = {}
     for layer in layers:
-        channels = theirs.flattened.get(layer.name)
+        channels = layout.flattened.get(layer.name)
         stored[layer.name] = []
-        for name, weight in _counterparts(theirs, layer):
+        for name, weight in _counterparts(layout, layer):
             if name not in tensors:
                 raise InputError(f"it has no tensor '{name}', which '{layer.name}' needs.")
-            _check_shape(name, tensors[name].shape, weight.shape, layer)
-            stored[layer.name].append(_ours(tensors[name].astype("float32", copy=False), channels))
+            _check_shape(name, tensors[name].shape, _torch_shape(tuple(weight.shape)), layer)
+            stored[layer.name].append(_to_array(tensors[name].astype("float32", copy=False), channels))
             left_over.discard(name)
-    dense = any(isinstance(layer, keras.layers.Dense) for layer in layers)
-    spared = theirs.auxiliary if dense else (*theirs.auxiliary, theirs.top)
+    has_top = any(isinstance(layer, keras.layers.Dense) for layer in layers)
+    ignored = layout.auxiliary if has_top else (*layout.auxiliary, layout.top)
     for name in tensors:
-        if name in left_over and not name.startswith(spared):
+        if name in left_over and not name.startswith(ignored):
             raise InputError(f"its tensor '{name}' has no counterpart.")
     return stored
 
 
 def to_torch(network: str, layers: Sequence[keras.layers.Layer]) -> dict[str, np.ndarray]:
-    """The state dict of torchvision's network with the weights of ours.
+    """Translates the weights of our layers into the state dict of torchvision's network.
 
     Args:
         network: the builder's name.
-        layers: the network's.
+        layers: the network's layers.
 
     Returns:
         Tensors in PyTorch's layout in float32, and the counters of batch normalization at 0.
 
     Raises:
-        InputError: torchvision has no such network, another form of it, or nothing like one of the layers.
+        InputError: torchvision has no such network, another variant of it, or no counterpart of a layer.
 
     Example:
-        >>> tensors = to_torch("ResNet50", ResNet50(stride_in="3x3").layers)
-        >>> tensors["conv1.weight"].shape
+        >>> to_torch("ResNet50", ResNet50(stride_in="3x3").layers)["conv1.weight"].shape
         (64, 3, 7, 7)
     """
-    layers = [layer for layer in layers if layer.weights]
-    theirs = _layout_of(network, layers)
     tensors = {}
-    for layer in layers:
-        for name, weight in _counterparts(theirs, layer):
+    for name, weight, flattened in _torch_tensors(network, layers):
+        if weight is None:
+            tensors[name] = np.zeros((), "int64")
+        else:
             array = keras.ops.convert_to_numpy(weight).astype("float32")
-            tensors[name] = np.ascontiguousarray(_theirs(array, theirs.flattened.get(layer.name)))
-        if isinstance(layer, keras.layers.BatchNormalization):
-            tensors[f"{theirs.names[layer.name]}.{COUNTER}"] = np.zeros((), "int64")
+            tensors[name] = np.ascontiguousarray(_to_tensor(array, flattened))
     return tensors
 
 
 def tensor_shapes(network: str, layers: Sequence[keras.layers.Layer]) -> dict[str, tuple[int, ...]]:
-    """The names and shapes that `to_torch` gives and `from_torch` wants, of layers whose weights may be without values.
+    """Returns names and shapes of the tensors of `to_torch`, also for layers whose weights have no values yet.
 
     Raises:
         InputError: as `to_torch`.
@@ -176,18 +173,12 @@ def tensor_shapes(network: str, layers: Sequence[keras.layers.Layer]) -> dict[st
         >>> tensor_shapes("ResNet50", ResNet50(stride_in="3x3").layers)["conv1.weight"]
         (64, 3, 7, 7)
     """
-    layers = [layer for layer in layers if layer.weights]
-    theirs = _layout_of(network, layers)
-    shapes = {}
-    for layer in layers:
-        shapes |= {name: _their_shape(tuple(weight.shape)) for name, weight in _counterparts(theirs, layer)}
-        if isinstance(layer, keras.layers.BatchNormalization):
-            shapes[f"{theirs.names[layer.name]}.{COUNTER}"] = ()
-    return shapes
+    rows = _torch_tensors(network, layers)
+    return {name: () if weight is None else _torch_shape(tuple(weight.shape)) for name, weight, _ in rows}
 
 
-def layout(network: str, batch_norm: bool) -> TorchLayout:
-    """How torchvision stores a network.
+def find_layout(network: str, batch_norm: bool) -> TorchLayout:
+    """Returns how torchvision stores a network.
 
     Args:
         network: the builder's name.
@@ -197,7 +188,7 @@ def layout(network: str, batch_norm: bool) -> TorchLayout:
         InputError: torchvision has no such network.
 
     Example:
-        >>> layout("VGG16", batch_norm=True).names["conv1_2"]
+        >>> find_layout("VGG16", batch_norm=True).names["conv1_2"]
         'features.3'
     """
     if network not in LAYOUTS:
@@ -206,49 +197,55 @@ def layout(network: str, batch_norm: bool) -> TorchLayout:
     return LAYOUTS.get(f"{network}_BN" if batch_norm else network, LAYOUTS[network])
 
 
-def module_names(network: str, layers: Sequence[keras.layers.Layer]) -> Mapping[str, str]:
-    """What torchvision's modules of a network are called, by the names of our layers, and of more than there are.
+def layout_of(network: str, layers: Sequence[keras.layers.Layer]) -> TorchLayout:
+    """Returns how torchvision stores the network of these layers, which must have weights.
 
     Raises:
-        InputError: torchvision has no such network, another form of it, or nothing like one of the layers.
+        InputError: torchvision has no such network, another variant of it, or no counterpart of a layer.
     """
-    return _layout_of(network, [layer for layer in layers if layer.weights]).names
-
-
-def _layout_of(network: str, layers: Sequence[keras.layers.Layer]) -> TorchLayout:
-    """Torchvision's of the network that these layers are."""
-    found = layout(network, any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers))
-    found.form.check("torchvision's", network, layers)
+    layout = find_layout(network, any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers))
+    layout.variant.check("torchvision", network, layers)
     for layer in layers:
-        if layer.name not in found.names:
-            raise InputError(f"torchvision's {network} has nothing like the layer '{layer.name}'.")
-    return found
+        if layer.name not in layout.names:
+            raise InputError(f"torchvision's {network} has no counterpart of the layer '{layer.name}'.")
+    return layout
 
 
-def _counterparts(theirs: TorchLayout, layer: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:
-    """The tensors of a layer, by their names, beside its weights."""
+def _torch_tensors(
+    network: str, layers: Sequence[keras.layers.Layer]
+) -> Iterator[tuple[str, keras.Variable | None, int | None]]:
+    """Each tensor's name, weight (None for a counter), and flattened channels."""
+    layers = [layer for layer in layers if layer.weights]
+    layout = layout_of(network, layers)
+    for layer in layers:
+        for name, weight in _counterparts(layout, layer):
+            yield name, weight, layout.flattened.get(layer.name)
+        if isinstance(layer, keras.layers.BatchNormalization):
+            yield f"{layout.names[layer.name]}.{COUNTER}", None, None
+
+
+def _counterparts(layout: TorchLayout, layer: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:
+    """The names of a layer's tensors, each with its weight."""
     names = ["weight", "bias"]
     if isinstance(layer, keras.layers.BatchNormalization):
         names += ["running_mean", "running_var"]
     for name, weight in zip(names, layer.weights, strict=False):
-        yield f"{theirs.names[layer.name]}.{name}", weight
+        yield f"{layout.names[layer.name]}.{name}", weight
 
 
-def _check_shape(name: str, there: tuple[int, ...], ours: tuple[int, ...], layer: keras.layers.Layer) -> None:
-    here = _their_shape(tuple(ours))
-    if there == here:
+def _check_shape(name: str, found: tuple[int, ...], needed: tuple[int, ...], layer: keras.layers.Layer) -> None:
+    if found == needed:
         return
-    if isinstance(layer, keras.layers.Dense) and there[1:] == here[1:] and len(there) == len(here):
-        raise InputError(f"its '{name}' has {there[0]} classes, and classes={here[0]} was asked for.")
-    raise InputError(f"its tensor '{name}' is of shape {there}, where {here} is needed.")
+    if isinstance(layer, keras.layers.Dense) and found[1:] == needed[1:] and len(found) == len(needed):
+        raise InputError(f"its '{name}' has {found[0]} classes, not classes={needed[0]}.")
+    raise InputError(f"its tensor '{name}' has shape {found}, but {needed} is needed.")
 
 
-def _their_shape(ours: tuple[int, ...]) -> tuple[int, ...]:
-    return (ours[3], ours[2], ours[0], ours[1]) if len(ours) == 4 else ours[::-1]
+def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (shape[3], shape[2], shape[0], shape[1]) if len(shape) == 4 else shape[::-1]
 
 
-def _ours(tensor: np.ndarray, flattened: int | None) -> np.ndarray:
-    """A tensor as an array of this package."""
+def _to_array(tensor: np.ndarray, flattened: int | None) -> np.ndarray:
     if tensor.ndim == 4:
         return tensor.transpose(2, 3, 1, 0)
     if tensor.ndim == 2 and flattened:
@@ -257,8 +254,8 @@ def _ours(tensor: np.ndarray, flattened: int | None) -> np.ndarray:
     return tensor.T
 
 
-def _theirs(array: np.ndarray, flattened: int | None) -> np.ndarray:
-    """An array of this package as a tensor, the reverse of `_ours`."""
+def _to_tensor(array: np.ndarray, flattened: int | None) -> np.ndarray:
+    """The inverse of `_to_array`."""
     if array.ndim == 4:
         return array.transpose(3, 2, 0, 1)
     if array.ndim == 2 and flattened:

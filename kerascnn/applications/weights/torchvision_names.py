@@ -1,11 +1,10 @@
-"""What torchvision's modules are called here.
+"""Tables of torchvision's module names for the layers of this package.
 
-Its networks' files name each tensor after the module that it belongs to: `layer1.0.conv1.weight` is the kernel of the
-first convolution in the first block of the first stage, which is `conv2_1_1` here. The tables below give our names on
-the left and torchvision's on the right, in the order of the papers' tables; what lies in the tensors is the subject of
-`torch_layouts`.
+torchvision's files name each tensor after its module: `layer1.0.conv1.weight` is the kernel of the first convolution in
+the first block of the first stage, here `conv2_1_1`. Our names are on the left, torchvision's on the right, in the
+order of the papers' tables; `torch_layouts` translates the tensors.
 
-Convolutions of GoogLeNet and Inception v3 are modules of two, `.conv` and `.bn`; in the tables these are one row.
+A convolution of GoogLeNet or Inception v3 is a module of two, `.conv` and `.bn`; in the tables it is one row.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Sequence
 
 # fmt: off
 ALEXNET = {
-    # ours    torchvision's: its place in a sequence of convolutions, rectifications, pools and dropouts
+    # ours    torchvision's: the index in a sequence of convolutions, ReLUs, pools and dropouts
     "conv1": "features.0",
     "conv2": "features.3",
     "conv3": "features.6",
@@ -25,7 +24,7 @@ ALEXNET = {
     "fc8":   "classifier.6",
 }
 
-# Table 1 of the paper: convolutions before each pool.
+# Table 1 of the paper: number of convolutions before each pool.
 VGG_STAGES = {
     "VGG11": (1, 1, 2, 2, 2),
     "VGG13": (2, 2, 2, 2, 2),
@@ -38,7 +37,7 @@ VGG_DENSE = {
     "fc8":   "classifier.6",
 }
 
-# ResNet's numbers begin at 0 there, and its stages at the first with blocks.
+# torchvision counts from 0, and its first stage is the first with blocks.
 STAGES = range(1, 5)
 BLOCKS = range(36)
 CONVOLUTIONS = (1, 2, 3)
@@ -47,7 +46,7 @@ RESNET = {
     "conv1_bn": "bn1",
     **{f"conv{s + 1}_{b + 1}_{c}":    f"layer{s}.{b}.conv{c}" for s in STAGES for b in BLOCKS for c in CONVOLUTIONS},
     **{f"conv{s + 1}_{b + 1}_{c}_bn": f"layer{s}.{b}.bn{c}"   for s in STAGES for b in BLOCKS for c in CONVOLUTIONS},
-    # Shortcuts B: a projection where dimensions change.
+    # Shortcut B: a projection where dimensions change.
     **{f"conv{s + 1}_1_shortcut":     f"layer{s}.0.downsample.0" for s in STAGES},
     **{f"conv{s + 1}_1_shortcut_bn":  f"layer{s}.0.downsample.1" for s in STAGES},
     "fc":       "fc",
@@ -79,7 +78,8 @@ INCEPTION_V3_STEM = {
     "conv4": "Conv2d_3b_1x1",
     "conv5": "Conv2d_4a_3x3",
 }
-FIGURE5 = {
+# Figure 5 of the paper.
+INCEPTION_A = {
     "1x1":               "branch1x1",
     "5x5_reduce":        "branch5x5_1",
     "5x5":               "branch5x5_2",
@@ -88,13 +88,14 @@ FIGURE5 = {
     "double_3x3_2":      "branch3x3dbl_3",
     "pool_proj":         "branch_pool",
 }
-TO_17 = {
+REDUCTION_A = {
     "3x3":               "branch3x3",
     "double_3x3_reduce": "branch3x3dbl_1",
     "double_3x3_1":      "branch3x3dbl_2",
     "double_3x3_2":      "branch3x3dbl_3",
 }
-FIGURE6 = {
+# Figure 6.
+INCEPTION_B = {
     "1x1":               "branch1x1",
     "7x7_reduce":        "branch7x7_1",
     "1x7":               "branch7x7_2",
@@ -106,7 +107,7 @@ FIGURE6 = {
     "double_1x7_2":      "branch7x7dbl_5",
     "pool_proj":         "branch_pool",
 }
-TO_8 = {
+REDUCTION_B = {
     "3x3_reduce":        "branch3x3_1",
     "3x3":               "branch3x3_2",
     "7x7_reduce":        "branch7x7x3_1",
@@ -114,7 +115,8 @@ TO_8 = {
     "7x1":               "branch7x7x3_3",
     "7x7_3x3":           "branch7x7x3_4",
 }
-FIGURE7 = {
+# Figure 7.
+INCEPTION_C = {
     "1x1":               "branch1x1",
     "3x3_reduce":        "branch3x3_1",
     "bank_1x3":          "branch3x3_2a",
@@ -126,17 +128,17 @@ FIGURE7 = {
     "pool_proj":         "branch_pool",
 }
 INCEPTION_V3_MODULES = {
-    "mixed0":  ("Mixed_5b", FIGURE5),
-    "mixed1":  ("Mixed_5c", FIGURE5),
-    "mixed2":  ("Mixed_5d", FIGURE5),
-    "mixed3":  ("Mixed_6a", TO_17),
-    "mixed4":  ("Mixed_6b", FIGURE6),
-    "mixed5":  ("Mixed_6c", FIGURE6),
-    "mixed6":  ("Mixed_6d", FIGURE6),
-    "mixed7":  ("Mixed_6e", FIGURE6),
-    "mixed8":  ("Mixed_7a", TO_8),
-    "mixed9":  ("Mixed_7b", FIGURE7),
-    "mixed10": ("Mixed_7c", FIGURE7),
+    "mixed0":  ("Mixed_5b", INCEPTION_A),
+    "mixed1":  ("Mixed_5c", INCEPTION_A),
+    "mixed2":  ("Mixed_5d", INCEPTION_A),
+    "mixed3":  ("Mixed_6a", REDUCTION_A),
+    "mixed4":  ("Mixed_6b", INCEPTION_B),
+    "mixed5":  ("Mixed_6c", INCEPTION_B),
+    "mixed6":  ("Mixed_6d", INCEPTION_B),
+    "mixed7":  ("Mixed_6e", INCEPTION_B),
+    "mixed8":  ("Mixed_7a", REDUCTION_B),
+    "mixed9":  ("Mixed_7b", INCEPTION_C),
+    "mixed10": ("Mixed_7c", INCEPTION_C),
 }
 INCEPTION_V3_HEAD = {
     "aux_conv1": "AuxLogits.conv0",
@@ -145,59 +147,58 @@ INCEPTION_V3_HEAD = {
 # fmt: on
 
 
-def _units(rows: dict[str, str]) -> dict[str, str]:
-    """Convolutions and their batch normalizations, of modules that have both."""
+def _with_batch_norm(rows: dict[str, str]) -> dict[str, str]:
+    """The convolutions of a table and their batch normalizations."""
     convolutions = {ours: f"{theirs}.conv" for ours, theirs in rows.items()}
     return convolutions | {f"{ours}_bn": f"{theirs}.bn" for ours, theirs in rows.items()}
 
 
 GOOGLENET = {
-    **_units(GOOGLENET_STEM),
-    **_units(
+    **_with_batch_norm(GOOGLENET_STEM),
+    **_with_batch_norm(
         {
             f"inception_{module}_{ours}": f"inception{module}.{theirs}"
             for module in GOOGLENET_MODULES
             for ours, theirs in GOOGLENET_BRANCHES.items()
         }
     ),
-    **_units({f"{ours}_conv": f"{theirs}.conv" for ours, theirs in GOOGLENET_HEADS.items()}),
+    **_with_batch_norm({f"{ours}_conv": f"{theirs}.conv" for ours, theirs in GOOGLENET_HEADS.items()}),
     **{f"{ours}_{fc}": f"{theirs}.{fc}" for ours, theirs in GOOGLENET_HEADS.items() for fc in ("fc1", "fc2")},
     "fc": "fc",
 }
 
 INCEPTION_V3 = {
-    **_units(INCEPTION_V3_STEM),
-    **_units(
+    **_with_batch_norm(INCEPTION_V3_STEM),
+    **_with_batch_norm(
         {
             f"{module}_{ours}": f"{theirs}.{branch}"
             for module, (theirs, branches) in INCEPTION_V3_MODULES.items()
             for ours, branch in branches.items()
         }
     ),
-    **_units(INCEPTION_V3_HEAD),
+    **_with_batch_norm(INCEPTION_V3_HEAD),
     "aux_fc": "AuxLogits.fc",
     "fc": "fc",
 }
 
 
 def vgg(stages: Sequence[int], batch_norm: bool) -> dict[str, str]:
-    """A column of table 1: places in a sequence of convolutions, normalizations, rectifications and pools.
+    """Returns a VGG's names: indices in a sequence of convolutions, batch normalizations, ReLUs and pools.
 
     Args:
-        stages: convolutions before each pool.
-        batch_norm: whether each has a normalization behind it.
+        stages: number of convolutions before each pool.
+        batch_norm: whether batch normalization follows each convolution.
 
     Example:
         >>> vgg((1, 1, 2, 2, 2), batch_norm=False)["conv2_1"]
         'features.3'
     """
-    names = {}
-    place = 0
+    names, index = {}, 0
     for stage, convolutions in enumerate(stages, start=1):
         for number in range(1, convolutions + 1):
-            names[f"conv{stage}_{number}"] = f"features.{place}"
+            names[f"conv{stage}_{number}"] = f"features.{index}"
             if batch_norm:
-                names[f"conv{stage}_{number}_bn"] = f"features.{place + 1}"
-            place += 3 if batch_norm else 2
-        place += 1
+                names[f"conv{stage}_{number}_bn"] = f"features.{index + 1}"
+            index += 3 if batch_norm else 2
+        index += 1
     return names | VGG_DENSE

@@ -1,4 +1,4 @@
-"""Which form of a network somebody publishes weights for, and whether a network is that."""
+"""Describes which variant of a network a publisher's weights belong to."""
 
 from __future__ import annotations
 
@@ -12,12 +12,7 @@ from kerascnn.errors import InputError
 
 
 class VariantCheck(NamedTuple):
-    """By what a form is known.
-
-    Attributes:
-        layer: the name of one of its layers.
-        attribute, value: what that has.
-    """
+    """A layer's attribute that identifies a variant."""
 
     layer: str
     attribute: str
@@ -25,32 +20,31 @@ class VariantCheck(NamedTuple):
 
 
 class ArchitectureVariant(NamedTuple):
-    """One of the networks that a builder makes.
+    """One of the networks that a builder can make.
 
     Attributes:
-        arguments: with which it makes this one.
-        marks: what only this one has.
-        builder: the name of the builder that makes this one; None for the network's own.
+        arguments: the builder's arguments for this variant.
+        checks: attributes that only this variant has.
+        builder: the name of the builder that makes this variant; None for the network's own.
     """
 
     arguments: Mapping[str, Any] = MappingProxyType({})
-    marks: tuple[VariantCheck, ...] = ()
+    checks: tuple[VariantCheck, ...] = ()
     builder: str | None = None
 
-    def check(self, whose: str, network: str, layers: Sequence[keras.layers.Layer]) -> None:
-        """Looks whether a network is of this form.
+    def check(self, publisher: str, network: str, layers: Sequence[keras.layers.Layer]) -> None:
+        """Checks that a network is this variant.
 
         Args:
-            whose: form it is, such as "torchvision's".
+            publisher: whose variant it is, such as "torchvision".
             network: the builder's name.
-            layers: the network's.
+            layers: the network's layers.
 
         Raises:
-            InputError: it is of another.
+            InputError: it is another variant.
         """
         by_name = {layer.name: layer for layer in layers}
-        for mark in self.marks:
-            if getattr(by_name.get(mark.layer), mark.attribute, None) != mark.value:
-                arguments = " and ".join(f"{name}={value!r}" for name, value in self.arguments.items())
-                form = f"`{self.builder}`" if self.builder else f"the one that is built with {arguments}"
-                raise InputError(f"{whose} {network} is {form}.")
+        if any(getattr(by_name.get(name), attribute, None) != value for name, attribute, value in self.checks):
+            arguments = " and ".join(f"{name}={value!r}" for name, value in self.arguments.items())
+            build = f"build it with `{self.builder}`" if self.builder else f"build it with {arguments}"
+            raise InputError(f"the layers are not those of {publisher}'s {network}: {build}.")

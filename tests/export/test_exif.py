@@ -1,4 +1,4 @@
-"""Images of phones turned upright, beside Pillow."""
+"""Images of phones turned upright, compared with Pillow."""
 
 import io
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from kerascnn.data.ingestion.image_formats import decode_image
-from kerascnn.export.orientation import exif_orientation, upright
+from kerascnn.export.exif import exif_orientation, upright
 
 ORIENTATION = 0x0112
 
@@ -18,11 +18,11 @@ def orientation():
     return tf.function(exif_orientation, input_signature=[tf.TensorSpec((), tf.string)])
 
 
-def jpeg(exif=None, form="JPEG", **options):
+def jpeg(exif=None, format="JPEG", **options):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 3), "uint8")
     buffer = io.BytesIO()
     Image.fromarray(pixels).resize((40, 24), Image.Resampling.NEAREST).save(
-        buffer, form, **({"exif": exif} if exif else {}), **options
+        buffer, format, **({"exif": exif} if exif else {}), **options
     )
     return buffer.getvalue()
 
@@ -80,5 +80,5 @@ def test_wherever_the_segment_is(orientation):
     ],
     ids=["none", "0", "9", "mark", "version", "cut", "fill", "offset", "empty", "short", "png", "webp"],
 )
-def test_what_says_nothing_is_upright(orientation, contents):
+def test_files_without_an_orientation_are_upright(orientation, contents):
     assert int(orientation(contents)) == 1

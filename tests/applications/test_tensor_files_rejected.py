@@ -1,4 +1,4 @@
-"""Files of tensors that are made up, damaged or hostile: nothing in them is run, and no memory is filled."""
+"""Files of tensors that are made up, damaged or hostile: no code in them is run, and memory use is bounded."""
 
 import contextlib
 import os
@@ -19,10 +19,10 @@ from support.torch_files import VALUES, Storage, Tensor, archive, opcodes, pickl
 pytestmark = pytest.mark.usefixtures("torch_names")
 
 
-def refusal(path):
-    with pytest.raises(InputError) as refused:
+def rejection(path):
+    with pytest.raises(InputError) as rejected:
         read_tensors(path)
-    sentence = str(refused.value)
+    sentence = str(rejected.value)
     assert sentence.startswith(str(path)) and sentence.endswith(".") and sentence.count(". ") == 0
     return sentence
 
@@ -43,17 +43,17 @@ class Call:
     [(os.system, f"{os.name}.system"), (eval, "__builtin__.eval"), (getattr, "__builtin__.getattr")],
     ids=["system", "eval", "getattr"],
 )
-def test_nothing_of_a_pickle_is_run(write, function, name, tmp_path):
+def test_no_code_of_a_pickle_is_run(write, function, name, tmp_path):
     left = tmp_path / "left"
     order = f"touch {left}" if function is os.system else f"open({str(left)!r}, 'w')"
     path = write(tmp_path / "evil.pth", {"weight": tensor(), "evil": Call(function, order)})
-    # Python's own would have done it.
+    # An unrestricted unpickler runs it.
     if write is archive and function is not getattr:
         contents, _ = pickled(Call(function, order))
         pickle.loads(contents)
         assert left.exists()
         left.unlink()
-    names(refusal(path), name, "tensors")
+    names(rejection(path), name, "tensors")
     assert not left.exists()
 
 
@@ -86,13 +86,13 @@ def shaped(offset, shape, strides, **options):
     ],
 )
 def test_tensors_that_cannot_be(write, state, reason, tmp_path):
-    assert re.search(reason, refusal(write(tmp_path / "made_up.pth", state)))
+    assert re.search(reason, rejection(write(tmp_path / "made_up.pth", state)))
 
 
 @pytest.mark.parametrize(
     ("contents", "reason"),
     [
-        # A place in the memory for which Python's own unpickler would make room.
+        # A memo index for which the unpickler in C would reserve memory.
         (opcodes("EMPTY_DICT", b"r\xff\xff\xff\x7f"), "dict of tensors"),
         (opcodes(b"\x8e" + struct.pack("<Q", 1 << 60)), "damaged"),
         (opcodes(b"\x8b\xff\xff\xff\x7f"), "damaged"),
@@ -106,7 +106,7 @@ def test_tensors_that_cannot_be(write, state, reason, tmp_path):
         (opcodes(b"Pname\n"), "PERSID"),
         (opcodes("EMPTY_DICT", "BINPERSID"), "storage"),
         (opcodes("EMPTY_LIST", "EMPTY_LIST", "STACK_GLOBAL"), "damaged"),
-        # The same long list a thousand times, each of which would be walked through.
+        # One long list as the argument of a thousand calls.
         (
             opcodes(
                 *(b"X\1\0\0\0a", "NONE", "TUPLE2", b"q\0"),
@@ -123,27 +123,27 @@ def test_tensors_that_cannot_be(write, state, reason, tmp_path):
     ],
 )
 def test_pickles_that_are_made_up(contents, reason, tmp_path):
-    assert reason in refusal(archive(tmp_path / "made_up.pt", {}, pickle=contents or b"\0"))
+    assert reason in rejection(archive(tmp_path / "made_up.pt", {}, pickle=contents or b"\0"))
 
 
 def test_a_pickle_without_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(tensor_pickles, "MOST_OPERATIONS", 100)
+    monkeypatch.setattr(tensor_pickles, "MAX_OPERATIONS", 100)
     path = archive(tmp_path / "long.pt", {}, pickle=opcodes(*["EMPTY_DICT"] * 101))
-    assert "longer than" in refusal(path)
+    assert "longer than" in rejection(path)
 
 
 def test_archives_that_pytorch_does_not_write(tmp_path):
     state = {"w": tensor(np.zeros(1 << 16, "float32"))}
     packed = archive(tmp_path / "packed.pt", state, compression=zipfile.ZIP_DEFLATED)
-    assert "compressed" in refusal(packed)
+    assert "compressed" in rejection(packed)
     other = archive(tmp_path / "big.pt", state, extra=[("byteorder", "big")])
-    assert "big-endian" in refusal(other)
-    assert "big-endian" in refusal(row(tmp_path / "big.pth", state, little_endian=False))
+    assert "big-endian" in rejection(other)
+    assert "big-endian" in rejection(row(tmp_path / "big.pth", state, little_endian=False))
     with zipfile.ZipFile(tmp_path / "other.pt", "w") as empty:
         empty.writestr("readme.txt", "nothing")
-    assert "whole archive" in refusal(tmp_path / "other.pt")
-    # Storages of other lengths than were promised.
-    assert "views" in refusal(row(tmp_path / "row.pth", state, counts=7))
+    assert "whole archive" in rejection(tmp_path / "other.pt")
+    # Storages of other lengths than announced.
+    assert "views" in rejection(row(tmp_path / "row.pth", state, counts=7))
 
 
 @pytest.mark.parametrize("write", [archive, row])
@@ -152,11 +152,11 @@ def test_files_that_are_cut(write, tmp_path):
     whole = path.read_bytes()
     for length in range(0, len(whole), 7):
         path.write_bytes(whole[:length])
-        refusal(path)
+        rejection(path)
 
 
 @pytest.mark.parametrize("write", [archive, row])
-def test_files_with_bits_turned(write, tmp_path):
+def test_files_with_flipped_bits(write, tmp_path):
     path = write(tmp_path / "whole.pth", {"weight": tensor(), "bias": tensor(VALUES[0].copy(), "1")})
     whole = path.read_bytes()
     generator = np.random.default_rng(0)
@@ -173,19 +173,19 @@ def test_files_with_bits_turned(write, tmp_path):
 def test_other_files(content, tmp_path):
     path = tmp_path / "other.pth"
     path.write_bytes(content)
-    assert "torch.save" in refusal(path)
+    assert "torch.save" in rejection(path)
     path = tmp_path / "other.safetensors"
     path.write_bytes(content)
-    assert "whole .safetensors" in refusal(path)
+    assert "whole .safetensors" in rejection(path)
 
 
-def test_files_that_are_not_there_or_named_otherwise(tmp_path):
+def test_missing_files_and_other_suffixes(tmp_path):
     for name in ("none.pth", "none.safetensors"):
-        names(refusal(tmp_path / name), "No such file")
+        names(rejection(tmp_path / name), "No such file")
     (tmp_path / "folder.safetensors").mkdir()
-    assert "cannot be read" in refusal(tmp_path / "folder.safetensors")
+    assert "cannot be read" in rejection(tmp_path / "folder.safetensors")
     with mentioning(InputError, "weights.bin", ".safetensors", ".pth", ".pt"):
         read_tensors(tmp_path / "weights.bin")
     tar = tmp_path / "tar.pth"
     tar.write_bytes(bytes(257) + b"ustar" + bytes(300))
-    names(refusal(tar), "tar archive", "2017")
+    names(rejection(tar), "tar archive", "2017")

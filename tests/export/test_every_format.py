@@ -1,4 +1,4 @@
-"""Every network, with the layers of its builder and a few filters in each: deployed, and through every format."""
+"""Every network, with its builder's layers and a few filters in each: made deployable and exported to every format."""
 
 import importlib.util
 
@@ -21,7 +21,7 @@ from support.networks import DISTINCT, size_of, slim, without_values
 pytestmark = pytest.mark.slow
 
 # Kernels of 11 significant bits, of 8 bits; the share of the largest score. Networks with random weights are no
-# classifiers: this tells a broken file from a rounded one, and what rounding may do to trained networks is the gate's.
+# classifiers: this test finds broken files; the tolerance of an export limits rounding in trained networks.
 EXACT = 1e-4
 # Seen on three kinds of CPU: 0.0035, 0.12 and 0.05; a broken file takes about all of it.
 ROUNDING = {"float16": 0.015, "dynamic": 0.4, "int8": 0.4, "int16x8": 0.15}
@@ -49,7 +49,7 @@ HAVE_ONNX = importlib.util.find_spec("tf2onnx") is not None
 HAVE_LITERT = importlib.util.find_spec("ai_edge_quantizer") is not None
 
 
-def forms_of(name, arguments):
+def formats_of(name, arguments):
     onnx = ["onnx"] if HAVE_ONNX else []
     in_16_bits = ["int16x8"] if name in IN_16_BITS and not arguments else []
     by_litert = ["int8 by litert"] if HAVE_LITERT and name in BY_LITERT else []
@@ -57,10 +57,10 @@ def forms_of(name, arguments):
 
 
 def with_passing_kernels(model):
-    """Gives a network kernels that pass on what they are given, each filter one channel and the others a little.
+    """Gives a network kernels that pass their input on: each filter one channel, and a little of the others.
 
-    So signals keep their size and images stay different however deep the network, as they do in one that is trained;
-    through kernels of chance alone, either is lost.
+    So signals keep their size and images stay different in a network of any depth, as in a trained one; random kernels
+    alone lose both.
     """
     generator = np.random.default_rng(0)
     for layer in model.layers:
@@ -89,7 +89,7 @@ def network(name, arguments, size):
 
 
 def keep_size(model, images):
-    """Has every batch normalization divide by the size of what it is given, channel by channel."""
+    """Makes every batch normalization divide by the size of its input, channel by channel."""
     normalizations = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     means = [np.asarray(layer.moving_mean) for layer in normalizations]
     for layer in normalizations:
@@ -103,7 +103,7 @@ def keep_size(model, images):
 
 @pytest.fixture
 def checked(name, arguments, randomize):
-    """A network's deployable form, images, and the network's logits for them: they differ from image to image."""
+    """A deployable network, images, and the network's logits for them, which differ from image to image."""
     size = size_of(name)
     model = network(name, arguments, size)
     # Patches of colors.
@@ -115,7 +115,7 @@ def checked(name, arguments, randomize):
     assert np.abs(expected - expected[:1]).max() > 0.05 * np.abs(expected).max()
     small = deployable(model)
     bounds.check(small(images), expected, EXACT, relative=True)
-    # AlexNet normalizes what is rectified already.
+    # AlexNet normalizes the output of ReLU.
     normalizations = [layer.name for layer in small.layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert normalizations == (["norm1", "norm2"] if "norm" in arguments else [])
     assert not any(isinstance(layer, keras.layers.Dropout) for layer in small.layers)
@@ -131,18 +131,18 @@ def test_deployable_is_the_network(checked):
 @pytest.mark.parametrize(
     ("name", "arguments"), [pytest.param(*case, id="-".join((case[0], *case[1]))) for case in CASES]
 )
-def test_every_form_answers_like_the_network(name, arguments, checked, tmp_path):
+def test_every_format_computes_the_same(name, arguments, checked, tmp_path):
     small, images, expected = checked
-    for form in forms_of(name, arguments):
-        path = tmp_path / FILES.get(form, f"{form}.tflite")
-        if form == "savedmodel":
+    for target in formats_of(name, arguments):
+        path = tmp_path / FILES.get(target, f"{target}.tflite")
+        if target == "savedmodel":
             write_saved_model(small, path)
-        elif form == "onnx":
+        elif target == "onnx":
             write_onnx(small, path)
         else:
-            form, _, quantizer = form.partition(" by ")
-            shown = [images] if form.startswith("int") else ()
-            write_tflite(small, path, form, calibration=shown, quantizer=quantizer or "tensorflow")
-        bounds.check(open_predictor(path).probabilities(images), expected, ROUNDING.get(form, EXACT), relative=True)
-        if form != "savedmodel":
-            assert operations_of(path).foreign == ()
+            target, _, quantizer = target.partition(" by ")
+            shown = [images] if target.startswith("int") else ()
+            write_tflite(small, path, target, calibration=shown, quantizer=quantizer or "tensorflow")
+        bounds.check(open_predictor(path).probabilities(images), expected, ROUNDING.get(target, EXACT), relative=True)
+        if target != "savedmodel":
+            assert operations_of(path).custom_ops == ()

@@ -1,4 +1,4 @@
-"""LiteRT's own quantizer, the package ai-edge-quantizer. Needs the extra `litert`."""
+"""Quantizes networks with LiteRT's own quantizer, the package ai-edge-quantizer. Needs the extra `litert`."""
 
 from __future__ import annotations
 
@@ -19,69 +19,72 @@ from kerascnn.export.metadata_buffer import ALIGNMENT, NETWORK_IDENTIFIER
 if TYPE_CHECKING:
     from ai_edge_quantizer.recipe_manager import RecipeManager
 
-PACKAGE = "ai_edge_quantizer"
-
-# The bits of activations.
-CALIBRATED_BITS = {"int8": 8, "int16x8": 16}
+# Bits of the activations.
+ACTIVATION_BITS = {"int8": 8, "int16x8": 16}
 
 
 def check_litert_package() -> None:
-    """Does nothing where the package is there.
+    """Checks that the package is installed.
 
     Raises:
-        InputError: it is not installed.
+        InputError: it is not.
     """
-    if importlib.util.find_spec(PACKAGE) is None:
+    if importlib.util.find_spec("ai_edge_quantizer") is None:
         raise InputError(
             "the quantizer 'litert' needs the package ai-edge-quantizer, which is not installed: "
             "pip install 'kerascnn[litert]'."
         )
 
 
-def quantized(content: bytes, form: str, samples: Sequence[Sequence[np.ndarray]], pixels: str) -> bytes:
-    """Quantizes a network, weights with a scale a channel.
+def quantize_with_litert(
+    content: bytes, quantization: str, samples: Sequence[Sequence[np.ndarray]], pixels: str
+) -> bytes:
+    """Quantizes a network with one scale per channel of the weights.
 
     Args:
-        content: of the `.tflite` file of the network in float32.
-        form: "float16", "dynamic", "int8" or "int16x8".
-        samples: for the latter two, images to calibrate with, each (1, height, width, 3) in a list of its own.
-        pixels: the type of the input of the form "int8", "uint8", "int8" or "float32"; others keep the network's.
+        content: the `.tflite` file of the network in float32.
+        quantization: "float16", "dynamic", "int8" or "int16x8".
+        samples: calibration images for the latter two, each (1, height, width, 3) in a list of its own.
+        pixels: the input type for "int8": "uint8", "int8" or "float32"; otherwise the network's input type stays.
+
+    Returns:
+        The bytes of a `.tflite` file.
     """
     from ai_edge_quantizer.calibrator import Calibrator
     from ai_edge_quantizer.quantizer import Quantizer
     from ai_edge_quantizer.utils.qsv_utils import min_max_update
 
-    recipe = _recipe(form, pixels)
-    # It draws bars of its own, and LiteRT warns that to keep all tensors is for debugging.
+    recipe = _recipe(quantization, pixels)
+    # It draws progress bars, and LiteRT warns that preserving all tensors is for debugging.
     with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         ranges = None
         if samples:
-            # By itself it averages the ranges of one image after the other, and values beyond are cut.
+            # By default the quantizer averages the ranges of the images, which clips values.
             calibrator = Calibrator(content, num_threads=cores(), qsv_update_func=min_max_update)
             calibrator.calibrate({"serving_default": [{"pixels": image} for [image] in samples]}, recipe)
             ranges = calibrator.get_model_qsvs()
         quantizer = Quantizer(content, recipe.get_quantization_recipe())
         result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
-    return _in_one_piece(bytes(result.quantized_model))
+    return _with_inline_weights(bytes(result.quantized_model))
 
 
-def _recipe(form: str, pixels: str) -> RecipeManager:
-    """Which operations are quantized, and how; the later of two rules counts."""
+def _recipe(quantization: str, pixels: str) -> RecipeManager:
+    """Which operations are quantized and how; the later of two rules counts."""
     from ai_edge_quantizer import qtyping
     from ai_edge_quantizer.recipe_manager import AlgorithmName, RecipeManager
 
     operations = qtyping.TFLOperationName
     everything = ".*", operations.ALL_SUPPORTED
     recipe = RecipeManager()
-    if form == "float16":
+    if quantization == "float16":
         recipe.add_weight_only_config(*everything, num_bits=16, algorithm_key=AlgorithmName.FLOAT_CASTING)
-    elif form == "dynamic":
+    elif quantization == "dynamic":
         recipe.add_dynamic_config(*everything, num_bits=8)
     else:
-        bits = CALIBRATED_BITS[form]
+        bits = ACTIVATION_BITS[quantization]
         recipe.add_static_config(*everything, activation_num_bits=bits, weight_num_bits=8)
-        if form == "int16x8" or pixels == "float32":
+        if quantization == "int16x8" or pixels == "float32":
             recipe.add_quantization_config(".*", operations.INPUT, algorithm_key=AlgorithmName.NO_QUANTIZE)
         elif pixels == "uint8":
             activation = qtyping.TensorQuantizationConfig(8, symmetric=False, dtype=qtyping.TensorDataType.UINT)
@@ -95,26 +98,26 @@ def _recipe(form: str, pixels: str) -> RecipeManager:
     return recipe
 
 
-class _Aligned(flatbuffers.Builder):
-    """Puts the contents of buffers, and all other bytes, where TFLite's schema wants them."""
+class _AlignedBuilder(flatbuffers.Builder):
+    """Aligns byte vectors, such as the contents of buffers, as TFLite's schema asks."""
 
     def StartVector(self, size: int, count: int, alignment: int) -> int:
         return super().StartVector(size, count, ALIGNMENT if size == 1 else alignment)
 
 
-def _in_one_piece(content: bytes) -> bytes:
-    """The same file with all weights inside its FlatBuffer.
+def _with_inline_weights(content: bytes) -> bytes:
+    """Moves all weights into the FlatBuffer.
 
-    The quantizer writes large ones behind it and says at which byte of the file; what stands before the network, as
-    metadata do here, would make that wrong.
+    The quantizer writes large ones behind it and refers to them by their offset in the file; metadata in front of the
+    network would make these offsets wrong.
     """
     from ai_edge_litert.tools.flatbuffer_utils import read_model_from_bytearray
 
     model = read_model_from_bytearray(content)
     for buffer in model.buffers:
         if buffer.data is not None:
-            # Packed at once; other types are byte by byte.
+            # An array is packed at once, other types byte by byte.
             buffer.data = np.frombuffer(buffer.data, np.uint8)
-    builder = _Aligned()
+    builder = _AlignedBuilder()
     builder.Finish(model.Pack(builder), NETWORK_IDENTIFIER)
     return bytes(builder.Output())

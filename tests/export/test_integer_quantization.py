@@ -1,4 +1,4 @@
-"""Layers to which 8-bit integers do harm stay in float32, and are named."""
+"""Layers that 8-bit integers would harm stay in float32 and are listed."""
 
 import json
 
@@ -8,14 +8,14 @@ import pytest
 
 from kerascnn.evaluation import open_predictor
 from kerascnn.export import Tolerance, deployable, export
-from kerascnn.export.integers import layer_of
+from kerascnn.export.integer_quantization import layer_of
 from kerascnn.export.operations import operations_of
 from kerascnn.export.tflite import write_tflite
 
 
 @pytest.fixture(scope="module")
 def lopsided(digits_run):
-    """The network with one channel between two layers a thousand times as large as the others, which nothing reads."""
+    """The network with one channel between two layers a thousand times as large as the others, which no layer reads."""
     model = keras.models.clone_model(deployable(digits_run.model))
     model.set_weights(deployable(digits_run.model).get_weights())
     kernel, bias = model.get_layer("conv3_3_1").get_weights()
@@ -30,7 +30,7 @@ def lopsided(digits_run):
 @pytest.fixture(scope="module")
 def exported(lopsided, few_digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lopsided") / "mine"
-    loose = Tolerance(changed=0.1)
+    loose = Tolerance(max_mismatch_rate=0.1)
     return export(lopsided, few_digits, folder, formats=["tflite"], quantize=["none", "int8"], tolerance=loose)
 
 
@@ -39,18 +39,18 @@ def test_layers_on_both_sides_of_a_lopsided_tensor_stay_in_float(lopsided, expor
     images = few_digits.validation.images.astype("float32")
     file = exported.folder / "mine-int8.tflite"
     predictor = open_predictor(file)
-    assert predictor.facts.layers_in_float == ("conv3_3_1", "conv3_3_2")
+    assert predictor.facts.float_fallback_layers == ("conv3_3_1", "conv3_3_2")
     found = operations_of(file)
-    assert found.in_float == ("CONV_2D",)
+    assert found.float_ops == ("CONV_2D",)
     # In and out of float32 on the way, and at the end.
     assert found.counts["DEQUANTIZE"] == 2
     assert np.abs(predictor.probabilities(images) - np.asarray(lopsided(images))).max() < 0.15
 
 
 @pytest.mark.slow
-def test_they_are_named_where_the_export_is_described(exported):
-    rows = json.loads((exported.folder / "verification.json").read_text())["rows"]
-    assert [row["layers_in_float"] for row in rows] == [[], [], ["conv3_3_1", "conv3_3_2"]]
+def test_they_are_listed_in_verification_and_model_card(exported):
+    rows = json.loads((exported.folder / "verification.json").read_text())["results"]
+    assert [row["float_fallback_layers"] for row in rows] == [[], [], ["conv3_3_1", "conv3_3_2"]]
     assert "In the TFLite int8 these layers" in (exported.folder / "model_card.md").read_text()
 
 
@@ -58,8 +58,8 @@ def test_they_are_named_where_the_export_is_described(exported):
 def test_a_healthy_network_is_quantized_whole(digits_run, few_digits, tmp_path):
     shown = [few_digits.training.images[:32].astype("float32")]
     write_tflite(deployable(digits_run.model), tmp_path / "int8.tflite", "int8", calibration=shown)
-    assert open_predictor(tmp_path / "int8.tflite").facts.layers_in_float == ()
-    assert operations_of(tmp_path / "int8.tflite").in_float == ()
+    assert open_predictor(tmp_path / "int8.tflite").facts.float_fallback_layers == ()
+    assert operations_of(tmp_path / "int8.tflite").float_ops == ()
 
 
 @pytest.mark.parametrize(
@@ -72,5 +72,5 @@ def test_a_healthy_network_is_quantized_whole(digits_run, few_digits, tmp_path):
         ("StatefulPartitionedCall:0", "StatefulPartitionedCall:0"),
     ],
 )
-def test_layers_behind_tensors(tensor, layer):
+def test_layers_of_tensors(tensor, layer):
     assert layer_of(tensor, ["conv1", "conv1_relu", "conv3_1", "add"]) == layer

@@ -1,4 +1,4 @@
-"""An export replaces the one before as a whole, whenever the program that writes it is killed."""
+"""An export replaces the previous one as a whole, whenever the program that writes it is killed."""
 
 import os
 import signal
@@ -8,11 +8,11 @@ import sys
 import pytest
 
 from kerascnn import InputError
-from kerascnn.export import publication
-from kerascnn.export.publication import publish, staging
+from kerascnn.export import atomic_folder
+from kerascnn.export.atomic_folder import publish, staging
 from support.messages import mentioning
 
-# Publishes one generation after the other, each of two files that say which it is.
+# Publishes one generation after the other, each with its number in two files.
 PROGRAM = """
 import runpy
 import sys
@@ -34,7 +34,7 @@ while True:
 
 
 def generation(folder):
-    """The number that both files of a folder say."""
+    """The number in both files of a folder."""
     # Held open, the folder stays the same one while it is read.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -48,12 +48,12 @@ def generation(folder):
     return number
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets two folders change places")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can exchange two folders")
 def test_killed_in_the_middle(tmp_path):
     folder = tmp_path / "mine"
     seen = []
     for _ in range(3):
-        arguments = [sys.executable, "-c", PROGRAM, str(folder), publication.__file__]
+        arguments = [sys.executable, "-c", PROGRAM, str(folder), atomic_folder.__file__]
         process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
         assert process.stdout.readline() == "published\n"
         for _ in range(500):
@@ -75,7 +75,7 @@ def folder_with(path, text):
 @pytest.mark.parametrize("exchange", [True, False])
 def test_nothing_else_is_left(tmp_path, monkeypatch, exchange):
     if not exchange:
-        monkeypatch.setattr(publication, "_exchanged", lambda first, second: False)
+        monkeypatch.setattr(atomic_folder, "_exchange", lambda first, second: False)
     folder = folder_with(tmp_path / "mine", "old")
     with staging(folder) as staged:
         (staged / "file").write_text("new")

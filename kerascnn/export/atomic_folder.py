@@ -1,4 +1,4 @@
-"""A folder that is replaced whole: whoever looks sees the old one or the new one, whenever the program dies."""
+"""Replaces a folder as a whole: readers see the old folder or the new one, whenever the program is killed."""
 
 from __future__ import annotations
 
@@ -13,47 +13,40 @@ from pathlib import Path
 
 from kerascnn.errors import InputError
 
-# Of Linux' renameat2: paths are as usual, and the two change places.
+# Constants of Linux' renameat2: paths as usual, exchange the two.
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
 
 @contextlib.contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """A folder to write in, beside the target, so that publishing is a rename; gone afterwards if not published.
-
-    Args:
-        folder: where its contents are to go.
+    """Yields a temporary folder next to `folder`, so that publishing is a rename; removes it if not published.
 
     Raises:
-        InputError: the target is a file, or nothing can be written beside it.
+        InputError: `folder` is a file, or nothing can be written next to it.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder} is a file; an export is a folder.")
-        made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}.") from None
     try:
-        yield made
+        yield staged
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def publish(staged: Path, folder: Path) -> None:
-    """Gives a folder of `staging` its name. A folder that had it before is removed.
+    """Renames a folder of `staging` to `folder` and removes the old folder.
 
-    On Linux the two change places in one step of the file system. Where that is not to be had there are two steps, and
-    between them neither has the name; the old folder is then beside it, with a dot before its name.
-
-    Args:
-        staged: the new folder.
-        folder: its name to be.
+    On Linux the two are exchanged in one step of the file system. Elsewhere there are two steps, and between them
+    `folder` does not exist; the old folder is then next to it, with a dot before its name.
     """
     staged.chmod(0o755)
     if not folder.exists():
         os.replace(staged, folder)
-    elif _exchanged(staged, folder):
+    elif _exchange(staged, folder):
         shutil.rmtree(staged)
     else:
         replaced = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -62,8 +55,8 @@ def publish(staged: Path, folder: Path) -> None:
         shutil.rmtree(replaced)
 
 
-def _exchanged(first: Path, second: Path) -> bool:
-    """Whether two folders could change places."""
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchanges two folders; False if this system cannot."""
     rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
     if rename is None:
         return False

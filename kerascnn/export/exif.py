@@ -1,4 +1,4 @@
-"""The EXIF orientation of JPEG files in TensorFlow's operations, of which none reads it."""
+"""Reads and applies the EXIF orientation of JPEG files in TensorFlow operations: TensorFlow has none for it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Of JPEG: a segment of applications' data, the begin of the pixels. Of EXIF: the tag of the orientation.
+# JPEG markers (application segment, start of the pixels) and the EXIF tag.
 APP1, START_OF_SCAN, ORIENTATION = 0xE1, 0xDA, 0x0112
 
-# What turns an image upright, by orientation, after those from 5 on are mirrored along the main diagonal.
-FLIPPED_ACROSS, FLIPPED_DOWN = (2, 3, 6, 7), (3, 4, 7, 8)
+# The orientations whose image is flipped; orientations from 5 on are transposed first.
+FLIPPED_HORIZONTALLY, FLIPPED_VERTICALLY = (2, 3, 6, 7), (3, 4, 7, 8)
 
 
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """An image as the camera was held.
+    """Returns an image upright.
 
     Args:
         image: (height, width, channels).
@@ -24,16 +24,15 @@ def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     import tensorflow as tf
 
     image = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
-    for axis, flipped in ((1, FLIPPED_ACROSS), (0, FLIPPED_DOWN)):
-        turned = tf.reverse(image, [axis])
-        image = tf.where(tf.reduce_any(orientation == flipped), turned, image)
+    for axis, flipped in ((1, FLIPPED_HORIZONTALLY), (0, FLIPPED_VERTICALLY)):
+        image = tf.where(tf.reduce_any(orientation == flipped), tf.reverse(image, [axis]), image)
     return image
 
 
 def exif_orientation(contents: tf.Tensor) -> tf.Tensor:
-    """What a JPEG file's EXIF data say of how it must be turned: int64, 1 to 8; 1, upright, where they say nothing.
+    """Reads the EXIF orientation of a JPEG file: int64, 1 to 8; 1 (upright) if there is none.
 
-    Files of other formats count as upright, and so do those whose EXIF data are damaged.
+    Files of other formats and files with damaged EXIF data count as upright.
 
     Args:
         contents: string (), the whole file.
@@ -48,28 +47,28 @@ def exif_orientation(contents: tf.Tensor) -> tf.Tensor:
         return tf.where(inside, tf.gather(tf.concat([file, [0]], 0), tf.where(inside, at, size)), 0)
 
     def number(at, digits, little=False):
-        places = tf.range(digits, dtype=tf.int64)
-        digit = byte(at[..., None] + tf.where(little, digits - 1 - places, places))
-        return tf.reduce_sum(digit * 256 ** (digits - 1 - places), axis=-1)
+        index = tf.range(digits, dtype=tf.int64)
+        digit = byte(at[..., None] + tf.where(little, digits - 1 - index, index))
+        return tf.reduce_sum(digit * 256 ** (digits - 1 - index), axis=-1)
 
     def is_exif(at):
         return (byte(at + 1) == APP1) & (number(at + 4, 6) == int.from_bytes(b"Exif\0\0", "big"))
 
-    def goes_on(at):
+    def is_other_segment(at):
         return (at < size) & (byte(at) == 0xFF) & (byte(at + 1) != START_OF_SCAN) & ~is_exif(at)
 
     def next_segment(at):
-        # Any number of bytes 0xFF may stand before a segment's own.
+        # Any number of fill bytes 0xFF may precede a segment.
         return tf.where(byte(at + 1) == 0xFF, at + 1, at + 2 + number(at + 2, 2))
 
-    segment = tf.while_loop(goes_on, lambda at: [next_segment(at)], [tf.constant(2, tf.int64)])[0]
+    segment = tf.while_loop(is_other_segment, lambda at: [next_segment(at)], [tf.constant(2, tf.int64)])[0]
     tiff = segment + 10
     little = byte(tiff) == ord("I")
     order = tf.where(little, int.from_bytes(b"II", "big"), int.from_bytes(b"MM", "big"))
-    whole = (number(tiff, 2) == tf.cast(order, tf.int64)) & (number(tiff + 2, 2, little) == 42)
+    valid = (number(tiff, 2) == tf.cast(order, tf.int64)) & (number(tiff + 2, 2, little) == 42)
     directory = tiff + number(tiff + 4, 4, little)
     entries = directory + 2 + 12 * tf.range(number(directory, 2, little))
     values = tf.where(number(entries, 2, little) == ORIENTATION, number(entries + 8, 2, little), 1)
     found = tf.reduce_max(tf.concat([values, [1]], 0))
     is_jpeg = number(tf.constant(0, tf.int64), 2) == 0xFFD8
-    return tf.where(is_jpeg & is_exif(segment) & whole & (found <= 8), found, 1)
+    return tf.where(is_jpeg & is_exif(segment) & valid & (found <= 8), found, 1)

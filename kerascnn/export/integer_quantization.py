@@ -1,0 +1,193 @@
+"""Quantizes a network to 8-bit integers and keeps the layers that integers would harm in float32.
+
+Every tensor between two layers gets 256 steps between the least and the greatest value seen in calibration. If a few
+values lie far from all others, the others share few steps and lose precision. If the quantized network's probabilities
+suffer, each layer is computed in integers and in float32 from the same input. The layers that write or read a tensor
+with too much quantization noise stay in float32.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from kerascnn.cores import cores
+from kerascnn.evaluation.predictors import run
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# The layers are compared if a probability of a calibration image differs by more than this from the float32 network.
+MAX_DIFFERENCE = 0.1
+
+# A layer stays in float32 if the quantization noise exceeds this share of its channels' signal (both root mean
+# squares). In the trained networks here, no layer has more than 0.1.
+MAX_NOISE = 0.25
+
+# A channel that varies by less than this share of its root mean square counts as constant and is not compared.
+MIN_VARIATION = 0.01
+
+# Number of calibration images on which the layers are compared.
+COMPARED_IMAGES = 16
+
+
+class ConvertedNetwork(NamedTuple):
+    """A network as a `.tflite` file.
+
+    Attributes:
+        content: the bytes of the file.
+        float_fallback_layers: layers that stay in float32 because integers would harm them, in the network's order.
+    """
+
+    content: bytes
+    float_fallback_layers: tuple[str, ...] = ()
+
+
+class ComparedTensor(NamedTuple):
+    """A tensor that is computed in integers and in float32: its name, and the indices of the two results."""
+
+    name: str
+    quantized: int
+    float: int
+
+
+def quantize_int8(
+    converter: tf.lite.TFLiteConverter,
+    samples: Sequence[Sequence[np.ndarray]],
+    expected: np.ndarray,
+    layers: Collection[str],
+    types: tuple[tf.DType, tf.DType],
+) -> ConvertedNetwork:
+    """Quantizes a network to 8 bits with one scale per channel of the weights.
+
+    Args:
+        converter: the network's converter, with its optimizations set.
+        samples: calibration images, each float32 (1, height, width, 3) in a list of its own.
+        expected: float32 (count, classes), the network's output for them.
+        layers: the names of the network's layers, in order.
+        types: types of input and output.
+    """
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    converter.representative_dataset = lambda: iter(samples)
+    # As in TensorFlow's QuantizationDebugger, which cannot set the types of input and output.
+    converter._experimental_calibrate_only = True
+    calibrated = converter.convert()
+
+    def quantize(floats: list[str]) -> bytes:
+        input_type, output_type = types
+        return mlir_quantize(
+            calibrated, input_data_type=input_type, output_data_type=output_type, denylisted_nodes=floats
+        )
+
+    integers = quantize([])
+    differences = np.abs(_outputs(integers, samples) - expected)
+    if differences.max() <= MAX_DIFFERENCE:
+        return ConvertedNetwork(integers)
+    floats: list[str] = []
+    some = samples[:: max(1, len(samples) // COMPARED_IMAGES)]
+    # A layer that reads a tensor that is now float32 may be the next that cannot be quantized.
+    while True:
+        compared = mlir_quantize(calibrated, enable_numeric_verify=True, denylisted_nodes=floats)
+        noisy = [name for name in noisy_tensors(compared, some) if name not in floats]
+        if not noisy:
+            break
+        floats += noisy
+    mixed = quantize(floats)
+    if np.abs(_outputs(mixed, samples) - expected).mean() >= differences.mean():
+        return ConvertedNetwork(integers)
+    found = {layer_of(name, layers) for name in floats}
+    return ConvertedNetwork(mixed, tuple(layer for layer in layers if layer in found))
+
+
+def noisy_tensors(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> list[str]:
+    """Finds the tensors with too much quantization noise.
+
+    The noise of each channel is compared with the channel's variation, so that a channel with large values does not
+    hide the others. Channels that hardly vary are left out.
+
+    Args:
+        content: a `.tflite` file that computes each layer in integers and in float32 from the same input.
+        samples: calibration images, as in `quantize_int8`.
+
+    Returns:
+        Their names in the float32 network.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    with warnings.catch_warnings():
+        # It warns that preserving all tensors is for debugging.
+        warnings.simplefilter("ignore", UserWarning)
+        interpreter = Interpreter(model_content=content, experimental_preserve_all_tensors=True)
+    interpreter.allocate_tensors()
+    [pixels] = interpreter.get_input_details()
+    details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
+    compared = _compared_tensors(content)
+    sums = {tensor.name: np.zeros(1) for tensor in compared}
+    for [image] in samples:
+        interpreter.set_tensor(pixels["index"], image)
+        interpreter.invoke()
+        for tensor in compared:
+            exact = interpreter.get_tensor(tensor.float).astype(np.float64)
+            exact = exact.reshape(-1, exact.shape[-1])
+            scale, zero_point = details[tensor.quantized]["quantization"]
+            rounded = (interpreter.get_tensor(tensor.quantized).reshape(exact.shape) - float(zero_point)) * scale
+            moments = [np.ones_like(exact), exact, exact**2, (exact - rounded) ** 2]
+            sums[tensor.name] = sums[tensor.name] + np.sum(moments, axis=1)
+    return [name for name, moments in sums.items() if _relative_noise(moments) > MAX_NOISE]
+
+
+def layer_of(tensor: str, layers: Collection[str]) -> str:
+    """Returns the layer that computes a tensor of a `.tflite` file.
+
+    Args:
+        tensor: its name, the paths of fused operations: "resnet20_1/conv1_relu_1/Relu;resnet20_1/conv1_1/BiasAdd;…".
+        layers: the names of the network's layers.
+
+    Returns:
+        The last layer in the name, which is the one with the weights; `tensor` itself if there is none.
+    """
+    found = tensor
+    for part in re.split("[;/]", tensor):
+        # TensorFlow numbers names that are used again.
+        found = next((name for name in (re.sub(r"_\d+$", "", part), part) if name in layers), found)
+    return found
+
+
+def _outputs(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=content, num_threads=cores())
+    interpreter.allocate_tensors()
+    return np.concatenate([run(interpreter, image) for [image] in samples])
+
+
+def _relative_noise(moments: np.ndarray) -> float:
+    """Noise as a share of the signal, from count, sums, sums of squares and sums of squared errors per channel."""
+    count, total, squares, errors = moments
+    variances = squares / count - (total / count) ** 2
+    varying = variances > MIN_VARIATION**2 * squares / count
+    if not varying.any():
+        return 0.0
+    return float(np.sqrt(np.mean(np.minimum(1.0, (errors / count)[varying] / variances[varying]))))
+
+
+def _compared_tensors(content: bytes) -> list[ComparedTensor]:
+    """All tensors computed both ways except softmax outputs, whose steps are always 1/256: verification judges them."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(content, 0)
+    graph = model.Subgraphs(0)
+    makers, found = {}, []
+    for operator in map(graph.Operators, range(graph.OperatorsLength())):
+        code = model.OperatorCodes(operator.OpcodeIndex())
+        makers[operator.Outputs(0)] = code.BuiltinCode()
+        if code.CustomCode() == b"NumericVerify":
+            quantized, exact = operator.Inputs(0), operator.Inputs(1)
+            if makers[quantized] != schema.BuiltinOperator.SOFTMAX:
+                found.append(ComparedTensor(graph.Tensors(exact).Name().decode(), quantized, exact))
+    return found

@@ -117,7 +117,7 @@ def _draw_neighbours(embedding: Embedding, predictor: Predictor, options: argpar
     nearest = options.nearest or NEAREST
     how = f"each row: an image, then the nearest of {count} by the cosine of {dimensions} features"
     title = f"{options.model.name}\n{how}"
-    figure = neighbours_figure(embedding, rows, title, nearest, predictor.facts.crop_fraction)
+    figure = neighbours_figure(embedding, rows, title, nearest, predictor.metadata.crop_fraction)
     try:
         options.neighbours.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(options.neighbours)

@@ -151,7 +151,7 @@ def embedding_of(predictor: Predictor, images: Iterable[LoadedImage]) -> Embeddi
     """
     features_of = feature_function(predictor)
     paths, rows = [], []
-    for some, views in view_batches(predictor.facts, images):
+    for some, views in view_batches(predictor.metadata, images):
         paths += some
         rows.append(features_of(views))
     if not paths:

@@ -106,7 +106,7 @@ class Explainer:
             shares = probabilities[0].numpy()
             best = np.argsort(-shares, kind="stable")[:top]
             of_classes = [scores[0, index] for index in best]
-        names = self.predictor.facts.class_names
+        names = self.predictor.metadata.class_names
         found = []
         for index, score in zip(best, of_classes, strict=True):
             gradient = tf.cast(tape.gradient(score, maps)[0], tf.float32)

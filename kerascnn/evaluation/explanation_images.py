@@ -68,8 +68,8 @@ def write_explanation(
         >>> write_explanation(explainer, LoadedImage(path, read_image(path)), Path("explanations"), "cat").grad_cam
         PosixPath('explanations/cat.png')
     """
-    facts = explainer.predictor.facts
-    view = views_of([image.pixels], facts.image_size, facts.crop_fraction)[0]
+    metadata = explainer.predictor.metadata
+    view = views_of([image.pixels], metadata.image_size, metadata.crop_fraction)[0]
     classes, activations = explainer.grad_cam(view, top), explainer.activations(view, layers)
     captions = ["as the network sees it", *(f"{one.label}, {one.probability:.1%}" for one in classes)]
     figure = gallery_figure(

@@ -78,13 +78,13 @@ def readable(paths: Iterable[Path], skip: Callable[[InputError], object]) -> Ite
             skip(error)
 
 
-def view_batches(facts: ModelMetadata, images: Iterable[LoadedImage]) -> Iterator[tuple[list[Path], np.ndarray]]:
+def view_batches(metadata: ModelMetadata, images: Iterable[LoadedImage]) -> Iterator[tuple[list[Path], np.ndarray]]:
     """Files, and what a model is shown of them, float32 (batch, size, size, 3) in [0, 255], `BATCH` at a time.
 
     Never more than one image in full size and `BATCH` in the network's are held.
 
     Args:
-        facts: of the model.
+        metadata: of the model.
         images: such as those of `readable`.
     """
     remaining = iter(images)
@@ -92,7 +92,7 @@ def view_batches(facts: ModelMetadata, images: Iterable[LoadedImage]) -> Iterato
         paths, views = [], []
         for image in islice(remaining, BATCH):
             paths.append(image.path)
-            views.append(views_of([image.pixels], facts.image_size, facts.crop_fraction)[0])
+            views.append(views_of([image.pixels], metadata.image_size, metadata.crop_fraction)[0])
         if not paths:
             return
         yield paths, np.stack(views)
@@ -110,8 +110,8 @@ def predictions(predictor: Predictor, images: Iterable[LoadedImage], top: int = 
         >>> next(predictions(open_predictor("pets.tflite"), readable([Path("cat.jpg")], print), top=1)).top
         [('Cat', 0.93)]
     """
-    names = predictor.facts.class_names
-    for paths, views in view_batches(predictor.facts, images):
+    names = predictor.metadata.class_names
+    for paths, views in view_batches(predictor.metadata, images):
         for path, row in zip(paths, predictor.probabilities(views), strict=True):
             best = np.argsort(-row, kind="stable")[:top]
             yield ImagePrediction(path, [(names[index], float(row[index])) for index in best])

@@ -46,7 +46,7 @@ class OnnxPredictor(Predictor):
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
             written = self._session.get_modelmeta().custom_metadata_map
-            self.facts = ModelMetadata.from_files(written[METADATA_FILE], written[LABELS_FILE])
+            self.metadata = ModelMetadata.from_files(written[METADATA_FILE], written[LABELS_FILE])
         except Exception as error:
             raise InputError(f"{path} is not an ONNX file of kerascnn: {one_line(error)}") from None
 

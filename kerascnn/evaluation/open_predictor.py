@@ -26,7 +26,7 @@ def open_predictor(path: str | Path) -> Predictor:
         InputError: nothing is there, or nothing that is a model.
 
     Example:
-        >>> open_predictor("saved_models/resnet20-digits/resnet20-digits.tflite").facts.class_names
+        >>> open_predictor("saved_models/resnet20-digits/resnet20-digits.tflite").metadata.class_names
         ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
     """
     path = Path(path)

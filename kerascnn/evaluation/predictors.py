@@ -53,15 +53,15 @@ class ModelMetadata:
     layers_in_float: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """The facts but the class names, which are written to a file of labels."""
+        """The metadata but the class names, which are written to a file of labels."""
         values = asdict(self)
         del values["class_names"]
         return json.dumps(values)
 
     @staticmethod
-    def from_files(facts: str, labels: str) -> ModelMetadata:
-        """The facts from the contents of the two files beside an exported network."""
-        values = json.loads(facts)
+    def from_files(metadata: str, labels: str) -> ModelMetadata:
+        """The metadata from the contents of the two files beside an exported network."""
+        values = json.loads(metadata)
         values["layers_in_float"] = tuple(values.get("layers_in_float", ()))
         return ModelMetadata(class_names=tuple(labels.splitlines()), **values)
 
@@ -72,13 +72,13 @@ class Predictor(ABC):
     Attributes:
         kind: "Keras", "SavedModel", "ONNX" or "TFLite", and how that is quantized.
         path: where the model was read from, or None.
-        facts: class names, input size, cut.
+        metadata: class names, input size, cut.
         pixel_type: what the model takes: "float32"; of `.tflite` files perhaps "uint8" or "int8".
     """
 
     kind: str
     path: Path | None
-    facts: ModelMetadata
+    metadata: ModelMetadata
     pixel_type = "float32"
 
     @abstractmethod
@@ -115,9 +115,9 @@ class KerasPredictor(Predictor):
         from kerascnn.applications.deep import functional
 
         self.path = path
-        self.facts = model_metadata_of(model)
+        self.metadata = model_metadata_of(model)
         self.network = main = functional(model.inputs[0], main_output(model), name=model.name)
-        pixels = tf.TensorSpec((None, self.facts.image_size, self.facts.image_size, 3), tf.float32)
+        pixels = tf.TensorSpec((None, self.metadata.image_size, self.metadata.image_size, 3), tf.float32)
         # Traced once: a function that is called is told to be traced too often where there are many models.
         self._call = tf.function(lambda images: main(images, training=False)).get_concrete_function(pixels)
 
@@ -133,7 +133,7 @@ class RoundedInputPredictor(Predictor):
     """Another predictor, shown pixels rounded to whole numbers, as files that take integers are."""
 
     def __init__(self, predictor: Predictor):
-        self.kind, self.path, self.facts = predictor.kind, predictor.path, predictor.facts
+        self.kind, self.path, self.metadata = predictor.kind, predictor.path, predictor.metadata
         self._predictor = predictor
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -162,7 +162,7 @@ class SavedModelPredictor(Predictor):
             self.signatures = self._module.signatures
             self._serve = self.signatures["serve"]
             assets = path / "assets"
-            self.facts = ModelMetadata.from_files(
+            self.metadata = ModelMetadata.from_files(
                 (assets / METADATA_FILE).read_text(encoding="utf-8"), (assets / LABELS_FILE).read_text(encoding="utf-8")
             )
         except Exception as error:
@@ -191,7 +191,7 @@ class TFLitePredictor(Predictor):
         self.path = path
         try:
             with zipfile.ZipFile(path) as extras:
-                self.facts = ModelMetadata.from_files(
+                self.metadata = ModelMetadata.from_files(
                     extras.read(METADATA_FILE).decode(), extras.read(LABELS_FILE).decode()
                 )
             with discarded_stderr():
@@ -203,11 +203,11 @@ class TFLitePredictor(Predictor):
             ) from None
         except Exception as error:
             raise InputError(f"{path} is not a TFLite file of kerascnn: {one_line(error)}") from None
-        if self.facts.quantization != UNQUANTIZED:
-            self.kind = f"{self.kind} {self.facts.quantization}"
+        if self.metadata.quantization != UNQUANTIZED:
+            self.kind = f"{self.kind} {self.metadata.quantization}"
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         found = [tuple(map(int, tensor["shape"])) for tensor in (*inputs, *outputs)]
-        size, classes = self.facts.image_size, len(self.facts.class_names)
+        size, classes = self.metadata.image_size, len(self.metadata.class_names)
         if found != [(1, size, size, 3), (1, classes)]:
             raise InputError(
                 f"{path} is no classifier of its {classes} classes: its tensors are {', '.join(map(str, found))}, not "

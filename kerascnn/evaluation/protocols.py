@@ -77,35 +77,35 @@ class Protocol:
         if self.name not in names:
             raise InputError(f"there is no protocol '{self.name}'; {closest(str(self.name), list(names))}")
 
-    def sides(self, facts: ModelMetadata) -> tuple[int, ...]:
+    def sides(self, metadata: ModelMetadata) -> tuple[int, ...]:
         """The lengths of the shorter side for a network, in pixels.
 
         Raises:
             InputError: one of them is less than the network's input.
         """
         for side in self.shorter_sides:
-            if side < facts.image_size:
+            if side < metadata.image_size:
                 raise InputError(
-                    f"a shorter side of {side} pixels leaves no view of {facts.image_size}, the network's input; "
-                    f"give at least {facts.image_size}."
+                    f"a shorter side of {side} pixels leaves no view of {metadata.image_size}, the network's input; "
+                    f"give at least {metadata.image_size}."
                 )
-        return self.shorter_sides or self._own_sides(facts)
+        return self.shorter_sides or self._own_sides(metadata)
 
-    def _own_sides(self, facts: ModelMetadata) -> tuple[int, ...]:
-        size = facts.image_size
+    def _own_sides(self, metadata: ModelMetadata) -> tuple[int, ...]:
+        size = metadata.image_size
         if self.name in ("144 crops", "dense"):
             papers = SIDES_OF_DENSE if self.name == "dense" else SIDES_OF_144
             return tuple(round(side * size / PAPERS_SIZE) for side in papers)
-        side = round(size / facts.crop_fraction)
+        side = round(size / metadata.crop_fraction)
         # Where the centre crop is the whole square, all others would be the same.
         if side == size and self.name != "1 crop":
             side = round(SIDE_OF_CROPS * size / PAPERS_SIZE)
         return (side,)
 
-    def views(self, facts: ModelMetadata) -> int:
+    def views(self, metadata: ModelMetadata) -> int:
         """How many views of each image a network is asked about."""
         at_one_scale = LAYOUTS[self.name].crops if self.name in LAYOUTS else 2 if self.name == "dense" else 1
-        return at_one_scale * len(self.sides(facts))
+        return at_one_scale * len(self.sides(metadata))
 
     def __str__(self) -> str:
         return f"{self.name} at {', '.join(map(str, self.shorter_sides))}" if self.shorter_sides else self.name
@@ -114,15 +114,15 @@ class Protocol:
 CENTRE = Protocol("1 crop")
 
 
-def protocol_of(recipe: Recipe, facts: ModelMetadata) -> Protocol:
+def protocol_of(recipe: Recipe, metadata: ModelMetadata) -> Protocol:
     """How a recipe's source measured, its shorter sides in proportion to the network's input size.
 
     Args:
         recipe: of the model's training.
-        facts: of the model.
+        metadata: of the model.
     """
     from kerascnn.applications import registry
 
     papers_size = registry.info(recipe.model).input_size
-    sides = tuple(round(side * facts.image_size / papers_size) for side in recipe.evaluation.shorter_sides)
+    sides = tuple(round(side * metadata.image_size / papers_size) for side in recipe.evaluation.shorter_sides)
     return Protocol(recipe.evaluation.protocol, sides)

@@ -14,7 +14,7 @@ from kerascnn.training.run_folder import RunFolder
 MISTAKES = 24
 
 
-def report_run(folder: RunFolder, scores: Scores, title: str, examples: Examples, facts: ModelMetadata) -> None:
+def report_run(folder: RunFolder, scores: Scores, title: str, examples: Examples, metadata: ModelMetadata) -> None:
     """Writes curves.png and confusion_matrix.png, and shows the latter and the worst mistakes in TensorBoard.
 
     Args:
@@ -22,7 +22,7 @@ def report_run(folder: RunFolder, scores: Scores, title: str, examples: Examples
         scores: of its model on its validation images.
         title: above the images.
         examples: the validation images.
-        facts: how the model wants them.
+        metadata: how the model wants them.
     """
     history = folder.history()
     plot_curves(history, title, folder.path / "curves.png")
@@ -32,7 +32,7 @@ def report_run(folder: RunFolder, scores: Scores, title: str, examples: Examples
     events.image("confusion matrix", pixels_of(confusions), step=len(history))
     worst = worst_mistakes(scores)
     if len(worst):
-        images = np.concatenate(list(views(examples.take(worst), facts)))
+        images = np.concatenate(list(views(examples.take(worst), metadata)))
         mistakes = gallery_figure(images, captions(scores, worst), f"{title}, most wrong first")
         events.image("most wrong predictions", pixels_of(mistakes), step=len(history))
     events.close()

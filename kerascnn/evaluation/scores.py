@@ -80,19 +80,19 @@ def evaluate(predictor: Predictor, data: DataSet, *, protocol: Protocol = CENTRE
         >>> evaluate(open_predictor("model.keras"), data.load("pets.zip"), protocol=Protocol("10 crops")).accuracy()
         0.92
     """
-    labels = _labels_of_model(predictor.facts, data)
+    labels = _labels_of_model(predictor.metadata, data)
     averaged = _dense if protocol.name == "dense" else _over_crops
     probabilities, sizes = averaged(predictor, data.validation, protocol, track)
-    return Scores(predictor.facts.class_names, labels, probabilities, sizes)
+    return Scores(predictor.metadata.class_names, labels, probabilities, sizes)
 
 
 def _over_crops(
     predictor: Predictor, examples: Examples, protocol: Protocol, track: Track
 ) -> tuple[np.ndarray, np.ndarray]:
-    facts = predictor.facts
-    views = protocol.views(facts)
-    batches = crop_batches(examples, protocol.name, protocol.sides(facts), facts.image_size)
-    sums = np.zeros((len(examples), len(facts.class_names)))
+    metadata = predictor.metadata
+    views = protocol.views(metadata)
+    batches = crop_batches(examples, protocol.name, protocol.sides(metadata), metadata.image_size)
+    sums = np.zeros((len(examples), len(metadata.class_names)))
     sizes = np.zeros((len(examples), 2), np.int32)
     count = -(-len(examples) * views // BATCH)
     for crops, images, shapes in track(batches.as_numpy_iterator(), count, f"Evaluating {predictor.kind}"):
@@ -111,12 +111,12 @@ def _dense(predictor: Predictor, examples: Examples, protocol: Protocol, track: 
         raise InputError(
             f"dense evaluation rebuilds the network and needs a Keras model; {predictor.path} is a {predictor.kind}."
         )
-    sides = protocol.sides(predictor.facts)
+    sides = protocol.sides(predictor.metadata)
     network = fully_convolutional(predictor.network)
     pixels = tf.TensorSpec((None, None, None, 3), tf.float32)
     # Compiled once for all sizes of stream.
     of_places = tf.function(lambda images: network(images, training=False), input_signature=[pixels])
-    sums = np.zeros((len(examples), len(predictor.facts.class_names)))
+    sums = np.zeros((len(examples), len(predictor.metadata.class_names)))
     sizes = np.zeros((len(examples), 2), np.int32)
     stream = whole_images(examples, sides).as_numpy_iterator()
     for images, number, shape in track(stream, len(examples) * len(sides), "Evaluating densely"):
@@ -125,23 +125,23 @@ def _dense(predictor: Predictor, examples: Examples, protocol: Protocol, track: 
     return (sums / len(sides)).astype(np.float32), sizes
 
 
-def views(examples: Examples, facts: ModelMetadata) -> Iterator[np.ndarray]:
+def views(examples: Examples, metadata: ModelMetadata) -> Iterator[np.ndarray]:
     """The evaluation views of examples, in order: float32 (batch, size, size, 3) in [0, 255]."""
     batches = evaluation_batches(
         examples,
         classes=1,
-        size=facts.image_size,
-        crop_fraction=facts.crop_fraction,
+        size=metadata.image_size,
+        crop_fraction=metadata.crop_fraction,
         batch_size=BATCH,
     )
     return (images.numpy() for images, _ in batches)
 
 
-def _labels_of_model(facts: ModelMetadata, data: DataSet) -> np.ndarray:
-    unknown = [name for name in data.class_names if name not in facts.class_names]
+def _labels_of_model(metadata: ModelMetadata, data: DataSet) -> np.ndarray:
+    unknown = [name for name in data.class_names if name not in metadata.class_names]
     if unknown:
         raise InputError(
-            f"the model has {len(facts.class_names)} classes, and '{unknown[0]}' of {data.source} is not among them."
+            f"the model has {len(metadata.class_names)} classes, and '{unknown[0]}' of {data.source} is not among them."
         )
-    columns = np.array([facts.class_names.index(name) for name in data.class_names])
+    columns = np.array([metadata.class_names.index(name) for name in data.class_names])
     return columns[data.validation.labels]

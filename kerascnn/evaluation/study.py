@@ -142,7 +142,7 @@ def _alone(model: Path, data: DataSet, protocols: Sequence, track: Track) -> lis
         started = time.perf_counter()
         scores = evaluate(predictor, data, protocol=protocol, track=track)
         seconds = time.perf_counter() - started
-        views = protocol.views(predictor.facts)
+        views = protocol.views(predictor.metadata)
         rows.append(Measurement((model,), (predictor.kind,), str(protocol), views, scores, seconds))
     return rows
 
@@ -153,7 +153,7 @@ def _of_recipe(model: Path, predictor: Predictor) -> Protocol:
     for folder in (model, model.parent):
         if (folder / "recipe.yaml").is_file():
             recipe, *_ = RunFolder.open(folder).read_recipe()
-            return protocol_of(recipe, predictor.facts)
+            return protocol_of(recipe, predictor.metadata)
     raise InputError(f"{model} lies in no run folder whose recipe says how to measure; name the crops.")
 
 

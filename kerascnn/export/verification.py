@@ -160,7 +160,7 @@ def verify(
         >>> verify(trained, exact, [open_predictor("resnet20-digits.tflite")], data).failures
         []
     """
-    image = next(views(data.validation.take(np.arange(1)), trained.facts))
+    image = next(views(data.validation.take(np.arange(1)), trained.metadata))
     references = {}
     rows = []
     trained_scores = None
@@ -174,7 +174,7 @@ def verify(
         rows.append(
             Row(
                 form=predictor.kind,
-                quantization=predictor.facts.quantization,
+                quantization=predictor.metadata.quantization,
                 accuracy=scores.accuracy(),
                 agreeing=int(np.sum(scores.predictions == trained_scores.predictions)),
                 images=len(scores.labels),
@@ -195,14 +195,14 @@ def _of_the_file(predictor: Predictor, image: np.ndarray) -> dict[str, Any]:
     if alone is None or predictor.path is None:
         return {}
     operations = operations_of(predictor.path)
-    whole = predictor.facts.quantization in CALIBRATED
+    whole = predictor.metadata.quantization in CALIBRATED
     return {
         "milliseconds_one_thread": _milliseconds(alone, image),
         "memory": peak_memory(predictor.path),
         "operations": operations.counts,
         "in_float": operations.in_float if whole else (),
-        "quantizer": predictor.facts.quantizer,
-        "layers_in_float": predictor.facts.layers_in_float,
+        "quantizer": predictor.metadata.quantizer,
+        "layers_in_float": predictor.metadata.layers_in_float,
         "foreign": operations.foreign,
     }
 

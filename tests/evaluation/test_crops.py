@@ -98,8 +98,8 @@ def test_the_centre_of_ten_crops_is_the_one_crop():
     ],
 )
 def test_scales_and_counts(name, size, fraction, sides, views):
-    facts = ModelMetadata(("a", "b"), size, fraction)
-    assert (Protocol(name).sides(facts), Protocol(name).views(facts)) == (sides, views)
+    metadata = ModelMetadata(("a", "b"), size, fraction)
+    assert (Protocol(name).sides(metadata), Protocol(name).views(metadata)) == (sides, views)
 
 
 def test_the_protocols_of_recipes():
@@ -123,7 +123,7 @@ class Brightness(Predictor):
 
     kind = "counting"
     path = None
-    facts = ModelMetadata(("a", "b"), SIZE, 0.875)
+    metadata = ModelMetadata(("a", "b"), SIZE, 0.875)
 
     def __init__(self):
         self.batches = []

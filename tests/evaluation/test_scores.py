@@ -81,12 +81,12 @@ def test_other_models_are_refused(shape):
 
 def test_a_model_without_names_gets_numbers():
     model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
-    assert KerasPredictor(model).facts == ModelMetadata(("class 0", "class 1"), 4, 1.0)
+    assert KerasPredictor(model).metadata == ModelMetadata(("class 0", "class 1"), 4, 1.0)
 
 
 def test_the_main_classifier_is_the_one_that_predicts(tiny_stripes_run, photographs):
     predictor = open_predictor(tiny_stripes_run.folder.path)
-    assert predictor.facts == ModelMetadata(("lying", "standing"), 16, 0.875)
+    assert predictor.metadata == ModelMetadata(("lying", "standing"), 16, 0.875)
     loaded = data.load(photographs)
     measured = evaluate(predictor, loaded)
     assert measured.accuracy() == pytest.approx(tiny_stripes_run.folder.history()[-1]["val_main_top1"])
@@ -118,7 +118,7 @@ def test_plots_of_a_run(run, request, photographs, few_digits, tmp_path):
     predictor = KerasPredictor(run.model)
     scores = evaluate(predictor, loaded)
     assert scores.accuracy() < 1
-    report_run(folder, scores, "a title", loaded.validation, predictor.facts)
+    report_run(folder, scores, "a title", loaded.validation, predictor.metadata)
     for name in ("curves.png", "confusion_matrix.png"):
         with Image.open(folder.path / name) as image:
             pixels = np.asarray(image.convert("L"))

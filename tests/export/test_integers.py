@@ -39,7 +39,7 @@ def test_layers_on_both_sides_of_a_lopsided_tensor_stay_in_float(lopsided, expor
     images = few_digits.validation.images.astype("float32")
     file = exported.folder / "mine-int8.tflite"
     predictor = open_predictor(file)
-    assert predictor.facts.layers_in_float == ("conv3_3_1", "conv3_3_2")
+    assert predictor.metadata.layers_in_float == ("conv3_3_1", "conv3_3_2")
     found = operations_of(file)
     assert found.in_float == ("CONV_2D",)
     # In and out of float32 on the way, and at the end.
@@ -58,7 +58,7 @@ def test_they_are_named_where_the_export_is_described(exported):
 def test_a_healthy_network_is_quantized_whole(digits_run, few_digits, tmp_path):
     shown = [few_digits.training.images[:32].astype("float32")]
     write_tflite(deployable(digits_run.model), tmp_path / "int8.tflite", "int8", calibration=shown)
-    assert open_predictor(tmp_path / "int8.tflite").facts.layers_in_float == ()
+    assert open_predictor(tmp_path / "int8.tflite").metadata.layers_in_float == ()
     assert operations_of(tmp_path / "int8.tflite").in_float == ()
 
 

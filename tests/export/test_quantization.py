@@ -100,7 +100,7 @@ def test_what_is_published(exported, quantizer):
 def test_size_and_answers(exported, told, form, share):
     assert file_of(exported, form).stat().st_size < share * file_of(exported, "none").stat().st_size
     predictor = TFLitePredictor(file_of(exported, form))
-    assert (predictor.kind, predictor.facts.quantization) == (f"TFLite {form}", form)
+    assert (predictor.kind, predictor.metadata.quantization) == (f"TFLite {form}", form)
     images = told.validation.images.astype("float32")
     expected = TFLitePredictor(file_of(exported, "none")).probabilities(images)
     assert np.mean(expected.argmax(axis=1) == told.validation.labels) > 0.9
@@ -207,7 +207,7 @@ def test_a_file_of_whole_pixels_is_held_against_the_network_on_whole_pixels(
     assert result.verification.rows[1].largest_difference < 1e-4
     predictor = TFLitePredictor(tmp_path / "rough" / "rough.tflite")
     assert predictor.pixel_type == type_of_input
-    [shown] = views(loaded.validation, predictor.facts)
+    [shown] = views(loaded.validation, predictor.metadata)
     difference = np.abs(predictor.probabilities(shown) - np.asarray(model(shown))).max()
     assert (difference > 1e-3) == (pixels == "uint8"), difference
 

@@ -87,8 +87,8 @@ def verification_table(exported: Export) -> None:
             lines.append(f"{row.form} uses " + ", ".join(f"{name} {count}" for name, count in row.operations.items()))
         if row.in_float:
             lines.append(f"left in float32: {', '.join(row.in_float)}")
-        if row.layers_in_float:
-            lines.append(f"layers left in float32, which integers would harm: {', '.join(row.layers_in_float)}")
+        if row.float_fallback_layers:
+            lines.append(f"layers left in float32, which integers would harm: {', '.join(row.float_fallback_layers)}")
         if row.quantization != "none":
             allowed = tolerance.images_changed(row.quantization, row.images)
             lines.append(f"predictions that {row.form} changes: {row.changed} (tolerated: {allowed})")

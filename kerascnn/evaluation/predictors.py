@@ -42,7 +42,7 @@ class ModelMetadata:
         crop_fraction: how an image is cut to that size, see `kerascnn.data.augment.augmentation.evaluation_view`.
         quantization: "none", or how a `.tflite` file was made smaller, see `kerascnn.export.tflite.write_tflite`.
         quantizer: what did that, "tensorflow" or "litert"; None where nothing did, or a file does not say.
-        layers_in_float: of a file of integers, the layers to which integers do harm.
+        float_fallback_layers: of a file of integers, the layers to which integers do harm.
     """
 
     class_names: tuple[str, ...]
@@ -50,7 +50,7 @@ class ModelMetadata:
     crop_fraction: float
     quantization: str = UNQUANTIZED
     quantizer: str | None = None
-    layers_in_float: tuple[str, ...] = ()
+    float_fallback_layers: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The metadata but the class names, which are written to a file of labels."""
@@ -62,7 +62,7 @@ class ModelMetadata:
     def from_files(metadata: str, labels: str) -> ModelMetadata:
         """The metadata from the contents of the two files beside an exported network."""
         values = json.loads(metadata)
-        values["layers_in_float"] = tuple(values.get("layers_in_float", ()))
+        values["float_fallback_layers"] = tuple(values.get("float_fallback_layers", ()))
         return ModelMetadata(class_names=tuple(labels.splitlines()), **values)
 
 

@@ -40,11 +40,11 @@ class Converted(NamedTuple):
 
     Attributes:
         content: of the `.tflite` file.
-        layers_in_float: the layers that int8 would harm and that are not quantized, in the network's order.
+        float_fallback_layers: the layers that int8 would harm and that are not quantized, in the network's order.
     """
 
     content: bytes
-    layers_in_float: tuple[str, ...]
+    float_fallback_layers: tuple[str, ...]
 
 
 class Verified(NamedTuple):

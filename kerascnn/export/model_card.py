@@ -124,9 +124,9 @@ def _quantizer(rows: tuple[Row, ...]) -> list[str]:
 def _left_in_float(rows: tuple[Row, ...]) -> list[str]:
     return [
         f"In the {row.form} these layers compute in float32, because integers would say too little of what they give "
-        f"or take: {', '.join(row.layers_in_float)}."
+        f"or take: {', '.join(row.float_fallback_layers)}."
         for row in rows
-        if row.layers_in_float
+        if row.float_fallback_layers
     ]
 
 

@@ -101,7 +101,7 @@ def write_tflite(
         facts,
         quantization=quantize,
         quantizer=None if quantize == UNQUANTIZED else quantizer,
-        layers_in_float=converted.layers_in_float,
+        float_fallback_layers=converted.float_fallback_layers,
     )
     metadata = model_metadata(about or ModelDescription(model.name), facts)
     with path.open("wb") as file:

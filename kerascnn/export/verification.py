@@ -70,7 +70,7 @@ class Row:
         memory: bytes that running a `.tflite` or `.onnx` file adds to a process, see `peak_memory`; None for others.
         operations: of a `.tflite` or `.onnx` file, how often it uses each; None for other forms.
         in_float: operations of a `.tflite` file of integers that compute in float32 all the same.
-        layers_in_float: layers of such a file that integers would harm and that compute in float32 for that reason.
+        float_fallback_layers: layers of such a file that integers would harm and that therefore compute in float32.
         foreign: operations that are not built into every interpreter.
     """
 
@@ -89,7 +89,7 @@ class Row:
     operations: dict[str, int] | None = None
     in_float: tuple[str, ...] = ()
     quantizer: str | None = None
-    layers_in_float: tuple[str, ...] = ()
+    float_fallback_layers: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
 
 
@@ -202,7 +202,7 @@ def _of_the_file(predictor: Predictor, image: np.ndarray) -> dict[str, Any]:
         "operations": operations.counts,
         "in_float": operations.in_float if whole else (),
         "quantizer": predictor.metadata.quantizer,
-        "layers_in_float": predictor.metadata.layers_in_float,
+        "float_fallback_layers": predictor.metadata.float_fallback_layers,
         "foreign": operations.foreign,
     }
 

@@ -39,7 +39,7 @@ def test_layers_on_both_sides_of_a_lopsided_tensor_stay_in_float(lopsided, expor
     images = few_digits.validation.images.astype("float32")
     file = exported.folder / "mine-int8.tflite"
     predictor = open_predictor(file)
-    assert predictor.metadata.layers_in_float == ("conv3_3_1", "conv3_3_2")
+    assert predictor.metadata.float_fallback_layers == ("conv3_3_1", "conv3_3_2")
     found = operations_of(file)
     assert found.in_float == ("CONV_2D",)
     # In and out of float32 on the way, and at the end.
@@ -50,7 +50,7 @@ def test_layers_on_both_sides_of_a_lopsided_tensor_stay_in_float(lopsided, expor
 @pytest.mark.slow
 def test_they_are_named_where_the_export_is_described(exported):
     rows = json.loads((exported.folder / "verification.json").read_text())["rows"]
-    assert [row["layers_in_float"] for row in rows] == [[], [], ["conv3_3_1", "conv3_3_2"]]
+    assert [row["float_fallback_layers"] for row in rows] == [[], [], ["conv3_3_1", "conv3_3_2"]]
     assert "In the TFLite int8 these layers" in (exported.folder / "model_card.md").read_text()
 
 
@@ -58,7 +58,7 @@ def test_they_are_named_where_the_export_is_described(exported):
 def test_a_healthy_network_is_quantized_whole(digits_run, few_digits, tmp_path):
     shown = [few_digits.training.images[:32].astype("float32")]
     write_tflite(deployable(digits_run.model), tmp_path / "int8.tflite", "int8", calibration=shown)
-    assert open_predictor(tmp_path / "int8.tflite").metadata.layers_in_float == ()
+    assert open_predictor(tmp_path / "int8.tflite").metadata.float_fallback_layers == ()
     assert operations_of(tmp_path / "int8.tflite").in_float == ()
 
 

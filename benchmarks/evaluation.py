@@ -25,7 +25,7 @@ from rich.table import Table
 from kerascnn import data
 from kerascnn.applications import create
 from kerascnn.evaluation import KerasPredictor, Protocol, evaluate
-from kerascnn.evaluation.streams import BATCH
+from kerascnn.evaluation.crops import BATCH
 from kerascnn.layers import ClassLabels, Preprocessing
 
 

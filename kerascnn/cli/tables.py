@@ -1,8 +1,8 @@
-"""Tables of networks, exports and predictions."""
+"""Tables of networks, fine-tuning plans, exports and predictions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -10,12 +10,13 @@ from kerascnn.console import BOX, output
 
 if TYPE_CHECKING:
     from kerascnn.applications.registry import NetworkInfo
+    from kerascnn.evaluation.prediction import ImagePrediction
     from kerascnn.export import Export
     from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
 
 
 def models_table(registry: dict[str, NetworkInfo]) -> Table:
-    """The networks and what their papers say of them."""
+    """The networks with the numbers of their papers."""
     table = Table("model", "paper", "input", "parameters", "top-1 error", "top-5 error", "measured with", box=BOX)
     table.columns[0].no_wrap = True
     for column in table.columns[2:6]:
@@ -26,17 +27,17 @@ def models_table(registry: dict[str, NetworkInfo]) -> Table:
             name,
             f"{entry.paper.partition(',')[0]} {entry.year}",
             f"{entry.input_size}",
-            _or_dash(entry.published_parameters, "M"),
-            _or_dash(error and error.top1, " %"),
-            _or_dash(error and error.top5, " %"),
+            _or_dash(entry.published_parameters, unit="M"),
+            _or_dash(error and error.top1, unit=" %"),
+            _or_dash(error and error.top5, unit=" %"),
             f"{entry.data}{', ' if error and error.protocol else ''}{error.protocol}" if error else "",
         )
     return table
 
 
 def plan_table(rows: list[PlanRow]) -> Table:
-    """What a fine-tuning trains of each stage, from which epoch on and how fast."""
-    headings = ("stage", "layers", "", "parameters", "frozen", "epoch", "rate")
+    """The stages of a fine-tuning: from which epoch each is trained, and its learning rate."""
+    headings = ("stage", "layers", "", "parameters", "frozen", "epoch", "learning rate")
     table = Table(*headings, box=BOX, padding=(0, 1, 0, 0))
     for number in (1, *range(3, len(headings))):
         table.columns[number].justify = "right"
@@ -54,8 +55,7 @@ def plan_table(rows: list[PlanRow]) -> Table:
 
 
 def verification_table(exported: Export) -> None:
-    """Prints the measurements of an export, what they were held against, and where it lies."""
-    console = output()
+    """Prints the measurements of an export, their tolerances, and the export's folder."""
     headings = ("", "top-1", "agree", "max |Δ|", "mean |Δ|", "MB", "RAM", "ms", "1 core")
     table = Table(*headings, box=BOX, padding=(0, 1, 0, 0))
     for column in table.columns[1:]:
@@ -68,19 +68,19 @@ def verification_table(exported: Export) -> None:
             f"{row.agreeing}/{row.images}",
             f"{row.largest_difference:.1e}",
             f"{row.mean_difference:.1e}",
-            "–" if row.bytes is None else f"{row.bytes / 1e6:.2f}",
-            "–" if row.memory is None else f"{row.memory / 1e6:.1f}",
+            _or_dash(row.bytes and row.bytes / 1e6, ".2f"),
+            _or_dash(row.memory and row.memory / 1e6, ".1f"),
             f"{row.milliseconds:.2f}",
-            "–" if row.milliseconds_one_thread is None else f"{row.milliseconds_one_thread:.2f}",
+            _or_dash(row.milliseconds_one_thread, ".2f"),
         )
-    console.print(table)
+    output().print(table)
     tolerance = exported.verification.tolerance
     lines = [
-        f"top-1 accuracy on all {rows[0].images} validation images, how many predictions agree with the trained "
-        f"model's,\nlargest difference of a probability from the network in float32 "
-        f"(tolerated: {tolerance.probability:g}; from it as trained, on average, {tolerance.rounding:g}),\n"
-        "mean difference from it as trained, megabytes of the file and of memory that running it takes at most,\n"
-        "median milliseconds an image on all processor cores and on one"
+        f"top-1 accuracy on all {rows[0].images} validation images, predictions that agree with the trained "
+        f"model's,\nlargest difference of a probability from the float32 network "
+        f"(tolerance: {tolerance.probability:g}; from the trained network, on average, {tolerance.rounding:g}),\n"
+        "mean difference from the trained network, megabytes of the file, peak megabytes of memory,\n"
+        "median milliseconds per image on all CPU cores and on one"
     ]
     for row in rows:
         if row.operations:
@@ -88,27 +88,25 @@ def verification_table(exported: Export) -> None:
         if row.in_float:
             lines.append(f"left in float32: {', '.join(row.in_float)}")
         if row.float_fallback_layers:
-            lines.append(f"layers left in float32, which integers would harm: {', '.join(row.float_fallback_layers)}")
+            lines.append(f"layers left in float32 to limit errors: {', '.join(row.float_fallback_layers)}")
         if row.quantization != "none":
             allowed = tolerance.images_changed(row.quantization, row.images)
-            lines.append(f"predictions that {row.form} changes: {row.changed} (tolerated: {allowed})")
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+            lines.append(f"predictions that {row.form} changes: {row.changed} (tolerance: {allowed})")
     if exported.folder:
-        console.print(f"exported to {exported.folder}", highlight=False, markup=False, soft_wrap=True)
+        lines.append(f"exported to {exported.folder}")
+    print("\n".join(lines))
 
 
-def prediction_table(predictions: list[dict[str, Any]]) -> Table:
+def prediction_table(predictions: list[ImagePrediction]) -> Table:
     """The most probable classes of each image."""
     table = Table("image", "label", "probability", box=BOX)
     table.columns[2].justify = "right"
-    for prediction in predictions:
+    for path, top in predictions:
         table.add_section()
-        for number, item in enumerate(prediction["top"]):
-            image = prediction["image"] if number == 0 else ""
-            table.add_row(image, item["label"], f"{item['probability']:.2%}")
+        for number, (label, probability) in enumerate(top):
+            table.add_row("" if number else str(path), label, f"{probability:.2%}")
     return table
 
 
-def _or_dash(figure: float | None, unit: str) -> str:
-    return "–" if figure is None else f"{figure:g}{unit}"
+def _or_dash(value: float | None, spec: str = "g", unit: str = "") -> str:
+    return "–" if value is None else f"{value:{spec}}{unit}"

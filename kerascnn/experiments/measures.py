@@ -10,8 +10,7 @@ import numpy as np
 
 from kerascnn.data.dataset import DataSet
 from kerascnn.evaluation import KerasPredictor, Protocol, evaluate, open_predictor
-from kerascnn.evaluation.comparison import McNemar, mcnemar
-from kerascnn.evaluation.metrics import top_error
+from kerascnn.evaluation.metrics import McNemar, mcnemar, top_error
 from kerascnn.evaluation.predictors import load_keras
 from kerascnn.evaluation.scores import Scores
 from kerascnn.evaluation.study import study
@@ -134,7 +133,7 @@ def _in_words(low: float, high: float, test: McNemar | None) -> str:
     figures = f"{low:.2%} and {high:.2%}"
     if test is not None:
         figures += f", p = {test.p:.2g}"
-        if test.verdict == "neither":
+        if test.better == "neither":
             return f"no difference shown ({figures})"
         return f"measured so ({figures})" if low < high else f"measured otherwise ({figures})"
     return f"so in these runs ({figures})" if low < high else f"not so in these runs ({figures})"

@@ -11,7 +11,7 @@ import keras
 
 from kerascnn.data.dataset import DataSet
 from kerascnn.errors import InputError
-from kerascnn.evaluation.runs import last_figure
+from kerascnn.evaluation.runs import last_metric
 from kerascnn.experiments.experiment import Arm
 from kerascnn.training import Recipe, Run, RunFolder, TrainingDivergedError, resolved, resume, train
 
@@ -46,8 +46,8 @@ class ArmRun:
         return len(self.folder.history()) * int(self.folder.read_recipe()[3]["steps_per_epoch"])
 
     def last(self, figure: str) -> float:
-        """As `last_figure`."""
-        return last_figure(self.folder.history(), figure)
+        """As `last_metric`."""
+        return last_metric(self.folder.history(), figure)
 
 
 def run_arm(

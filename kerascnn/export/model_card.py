@@ -6,8 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerascnn.applications import registry
-from kerascnn.evaluation.onnx_predictor import OnnxPredictor
-from kerascnn.evaluation.predictors import UNQUANTIZED, ModelMetadata, Predictor, SavedModelPredictor, TFLitePredictor
+from kerascnn.evaluation.predictors import (
+    UNQUANTIZED,
+    ModelMetadata,
+    OnnxPredictor,
+    Predictor,
+    SavedModelPredictor,
+    TFLitePredictor,
+)
 from kerascnn.export.metadata import ModelDescription
 from kerascnn.export.verification import Row, Verification
 from kerascnn.training import Recipe

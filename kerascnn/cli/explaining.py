@@ -31,13 +31,13 @@ def run_explain(options: argparse.Namespace) -> int:
     """`kerascnn explain`."""
     images = open_images(options.images, "Explaining")
     from kerascnn.evaluation import open_predictor
-    from kerascnn.evaluation.explanation import Explainer, UniqueNames, write_explanation, write_filters
+    from kerascnn.evaluation.explanation import Explainer, unique_name, write_explanation, write_filters
 
     explainer = Explainer(open_predictor(options.model))
     filters = write_filters(explainer, options.to)
-    names = UniqueNames()
+    used = {filters.stem}
     explanations = [
-        write_explanation(explainer, image, options.to, names.of(image.path), options.top, options.layers)
+        write_explanation(explainer, image, options.to, unique_name(image.path, used), options.top, options.layers)
         for image in images.readable
     ]
     if options.json:

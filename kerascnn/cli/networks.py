@@ -98,18 +98,13 @@ def run_compare(options: argparse.Namespace) -> int:
     reports = {name: analyze_by_name(name) for name in track(names, len(names), "Analyzing")}
     figures = [figure for name in names for figure in published.figures(name, reports[name]) if figure.subject == name]
     if options.json:
-        print_json(
-            [
-                {
-                    "name": name,
-                    **reports[name].totals.to_dict(),
-                    "published": [figure.to_dict() for figure in figures if figure.subject == name],
-                    "data": registry.info(name).data,
-                    "errors": [error._asdict() for error in registry.info(name).errors],
-                }
-                for name in names
-            ]
-        )
+        rows = []
+        for name in names:
+            own = [figure.to_dict() for figure in figures if figure.subject == name]
+            errors = [error._asdict() for error in registry.info(name).errors]
+            data = {"published": own, "data": registry.info(name).data, "errors": errors}
+            rows.append({"name": name, **reports[name].totals.to_dict(), **data})
+        print_json(rows)
     else:
         output().print(tables.comparison(reports, figures))
     if options.plot:

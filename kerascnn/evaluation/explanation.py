@@ -275,32 +275,25 @@ def tiles(images: np.ndarray) -> np.ndarray:
     images = images.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
     columns = int(np.ceil(np.sqrt(count)))
     rows = -(-count // columns)
-    tall, wide = height * enlarged + LINE, width * enlarged + LINE
-    sheet = np.full((rows * tall + LINE, columns * wide + LINE, 3), 255, np.uint8)
-    for number, image in enumerate(images):
-        top, left = LINE + number // columns * tall, LINE + number % columns * wide
-        sheet[top : top + tall - LINE, left : left + wide - LINE] = image
-    return sheet
+    line = (0, LINE)
+    images = np.pad(images, ((0, rows * columns - count), line, line, (0, 0)), constant_values=255)
+    tall, wide = images.shape[1:3]
+    sheet = images.reshape(rows, columns, tall, wide, 3).swapaxes(1, 2).reshape(rows * tall, columns * wide, 3)
+    return np.pad(sheet, ((LINE, 0), (LINE, 0), (0, 0)), constant_values=255)
 
 
-class UniqueNames:
-    """Gives each image's files a different name.
+def unique_name(image: Path, used: set[str]) -> str:
+    """The file's name without its suffix, with a number if that is in `used`; adds the result to `used`.
 
     Example:
-        >>> names = UniqueNames()
-        >>> names.of(Path("a/cat.jpg")), names.of(Path("b/cat.png"))
+        >>> used = set()
+        >>> unique_name(Path("a/cat.jpg"), used), unique_name(Path("b/cat.png"), used)
         ('cat', 'cat-2')
     """
-
-    def __init__(self):
-        self._used = {"filters"}
-
-    def of(self, image: Path) -> str:
-        """The file's name without its suffix, with a number if that name is already used."""
-        numbered = (image.stem, *(f"{image.stem}-{number}" for number in range(2, len(self._used) + 3)))
-        name = next(name for name in numbered if name not in self._used)
-        self._used.add(name)
-        return name
+    numbered = (image.stem, *(f"{image.stem}-{number}" for number in range(2, len(used) + 3)))
+    name = next(name for name in numbered if name not in used)
+    used.add(name)
+    return name
 
 
 def _save(pixels: np.ndarray, path: Path) -> Path:

@@ -172,7 +172,5 @@ def png_of(figure: Figure) -> bytes:
 
 def pixels_of(figure: Figure) -> np.ndarray:
     """Renders a figure to uint8 (height, width, 3)."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(png_of(figure))) as image:
-        return np.asarray(image.convert("RGB"))
+    figure.canvas.draw()
+    return np.array(figure.canvas.buffer_rgba())[..., :3]

@@ -19,7 +19,7 @@ from kerascnn.data.pipeline.decode import reader, whole
 from kerascnn.errors import InputError
 from kerascnn.evaluation.metrics import calibration, most_wrong
 from kerascnn.evaluation.plots import confusion_figure, curves_figure, png_of, reliability_figure
-from kerascnn.evaluation.study import Measurement, Study
+from kerascnn.evaluation.study import Study
 
 PAGE_FILE, METRICS_FILE, PREDICTIONS_FILE = "report.html", "metrics.json", "predictions.csv"
 
@@ -228,26 +228,18 @@ def _image_names(examples: Examples) -> list[str]:
 
 
 def _write_predictions(study: Study, path: Path) -> None:
-    """Writes a CSV file with one line per image for every measurement.
-
-    `confidence` is the greatest probability; `rank_of_label` is 1 if that is the true class's.
-    """
+    """One line per image for every measurement; `rank_of_label` is 1 if the true class has the greatest probability."""
     names = _image_names(study.data.validation)
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for row in (*study.alone, *study.together):
-            writer.writerows(_lines(row, names))
-
-
-def _lines(row: Measurement, names: list[str]):
-    scores, predictions = row.scores, row.scores.predictions
-    of_label = scores.probabilities[np.arange(len(names)), scores.labels]
-    ranks = 1 + (scores.probabilities > of_label[:, None]).sum(axis=1)
-    for number, name in enumerate(names):
-        label, predicted = scores.labels[number], predictions[number]
-        yield (
-            row.name, row.protocol, name, *scores.sizes[number],
-            scores.class_names[label], scores.class_names[predicted], int(label == predicted),
-            f"{scores.probabilities[number, predicted]:.6f}", f"{of_label[number]:.6f}", ranks[number],
-        )  # fmt: skip
+            scores, classes, predictions = row.scores, row.scores.class_names, row.scores.predictions
+            of_label = scores.probabilities[np.arange(len(names)), scores.labels]
+            ranks = 1 + (scores.probabilities > of_label[:, None]).sum(axis=1)
+            for number, (name, label, predicted) in enumerate(zip(names, scores.labels, predictions, strict=True)):
+                confidence = f"{scores.probabilities[number, predicted]:.6f}"
+                writer.writerow((
+                    row.name, row.protocol, name, *scores.sizes[number], classes[label], classes[predicted],
+                    int(label == predicted), confidence, f"{of_label[number]:.6f}", ranks[number],
+                ))  # fmt: skip

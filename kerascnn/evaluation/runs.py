@@ -126,14 +126,7 @@ class Comparison:
                 for run in self.runs
             ],
             "tests": [
-                {
-                    "first": one.first,
-                    "second": one.second,
-                    "only_first_correct": one.test.only_first,
-                    "only_second_correct": one.test.only_second,
-                    "p": one.test.p,
-                    "conclusion": one.conclusion,
-                }
+                {"first": one.first, "second": one.second, **one.test._asdict(), "conclusion": one.conclusion}
                 for one in self.tests
             ],
         }

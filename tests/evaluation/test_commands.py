@@ -61,7 +61,7 @@ def test_compare_runs(tiny_digits_run, command, tmp_path, recwarn):
     assert metrics["runs"][0]["training_loss"] == history[-1]["loss"]
     assert metrics["runs"][0]["top1_error"] == pytest.approx(1 - history[-1]["val_top1"])
     [test] = metrics["tests"]
-    assert (test["only_first_correct"], test["only_second_correct"], test["p"]) == (0, 0, 1.0)
+    assert (test["only_first"], test["only_second"], test["p"]) == (0, 0, 1.0)
 
 
 def test_comparison_tables(tiny_digits_run, few_digits):

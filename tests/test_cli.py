@@ -171,7 +171,7 @@ def test_an_ensemble_of_every_form(trained, command):
     assert outcome.status == 0, outcome.err
     *alone, together = json.loads(outcome.out)["rows"]
     assert [row["formats"] for row in alone] == [["Keras"], ["SavedModel"], ["TFLite"]]
-    assert together["forms"] == ["Keras", "SavedModel", "TFLite"]
+    assert together["formats"] == ["Keras", "SavedModel", "TFLite"]
     # They are the same network, so their average is too.
     assert {row["top1_error"] for row in (*alone, together)} == {alone[0]["top1_error"]}
 

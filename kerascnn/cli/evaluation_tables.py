@@ -44,7 +44,7 @@ def scores_table(scores: Scores, title: str) -> Table:
 
 def measurements_table(study: Study) -> Table:
     """One row for every model by every protocol, and for all models together."""
-    images, ranks = len(study.data.validation), _ranks(study)
+    images, ranks = len(study.data.validation), study.ranks
     table = _table(
         "model", "format", "crops", *(f"top-{k} error" for k in ranks), "s", text_columns=3,
         title=f"{study.data.name}, {images} images", caption="95 % confidence intervals in brackets",
@@ -59,22 +59,13 @@ def measurements_table(study: Study) -> Table:
 
 
 def models_and_crops_table(study: Study) -> Table:
-    """Errors by the number of models and of crops, as in table 3 of Szegedy et al. (2014)."""
-    rows, ranks = study.by_models_and_views(), _ranks(study)
-    errors = [text for k in ranks for text in (f"top-{k} error", "vs. the first")]
-    table = _table("models", "crops", "views", *errors, text_columns=0)
+    """Errors by the number of models and of crops."""
+    head, rows = study.models_and_crops()
+    table = _table(*head, text_columns=0)
     table.columns[1].justify = "left"
-    first = [top_error(rows[0].scores, k).rate for k in ranks]
     for row in rows:
-        rates = [top_error(row.scores, k).rate for k in ranks]
-        cells = [c for rate, base in zip(rates, first, strict=True) for c in (_percent(rate), f"{rate - base:+.2%}")]
-        table.add_row(str(len(row.models)), row.protocol, str(row.views), *cells)
+        table.add_row(*row)
     return table
-
-
-def _ranks(study: Study) -> tuple[int, ...]:
-    """With five classes, the correct one is always among the first five."""
-    return (1, 5) if len(study.result.scores.class_names) > 5 else (1,)
 
 
 def runs_table(comparison: Comparison) -> Table:

@@ -83,9 +83,7 @@ def render_page(**values: Any) -> str:
 
 def _page(study: Study, metrics: dict) -> str:
     result, classes = study.result, len(metrics["class_names"])
-    # With five classes, the correct one is always among the first five.
-    ranks = (1, 5) if classes > 5 else (1,)
-    sections = [*_error_sections(study, metrics, ranks), *_curve_sections(study), *_class_sections(study, metrics)]
+    sections = [*_error_sections(study, metrics), *_curve_sections(study), *_class_sections(study, metrics)]
     versions = ", ".join(f"{name} {version}" for name, version in metrics["versions"].items())
     return render_page(
         title=f"{result.name} on {study.data.name}",
@@ -114,26 +112,26 @@ def _with_interval(row: dict, k: int) -> str:
     return f"{row[f'top{k}_error']:.2%} ({low:.2%} to {high:.2%})"
 
 
-def _error_sections(study: Study, metrics: dict, ranks: tuple[int, ...]) -> list[dict]:
-    errors = [f"top-{k} error" for k in ranks]
+def _error_sections(study: Study, metrics: dict) -> list[dict]:
     rows = [
         (
             study.short_name(measured), ", ".join(dict.fromkeys(row["formats"])), row["crops"], row["views"],
-            *(_with_interval(row, k) for k in ranks), _percent(row["calibration_error"]), f"{row['seconds']:.1f}",
+            *(_with_interval(row, k) for k in study.ranks), _percent(row["calibration_error"]), f"{row['seconds']:.1f}",
         )
         for measured, row in zip(study.rows, metrics["rows"], strict=True)
     ]  # fmt: skip
-    head = ("model", "format", "crops", "views", *errors, "calibration error", "seconds")
+    head = (
+        "model",
+        "format",
+        "crops",
+        "views",
+        *(f"top-{k} error" for k in study.ranks),
+        "calibration error",
+        "seconds",
+    )
     sections = [_table("Errors", head, rows, 3)]
-    if len(metrics["models_and_crops"]) > 1:
-        head = ("models", "crops", "views", *(text for error in errors for text in (error, "vs. the first")))
-        first, rows = metrics["models_and_crops"][0], []
-        for row in metrics["models_and_crops"]:
-            values = [(row[f"top{k}_error"], row[f"top{k}_error"] - first[f"top{k}_error"]) for k in ranks]
-            cells = (cell for error, change in values for cell in (_percent(error), f"{change:+.2%}"))
-            rows.append((row["models"], row["crops"], row["views"], *cells))
-        sections.append(_table("Models and crops", head, rows, 2))
-    return sections
+    head, rows = study.models_and_crops()
+    return [*sections, _table("Models and crops", head, rows, 2)] if len(rows) > 1 else sections
 
 
 def _curve_sections(study: Study) -> list[dict]:

@@ -77,10 +77,28 @@ class Study:
         models = {one.models[0] for one in self.alone}
         return row.name if len(row.models) > 1 else short_names(models)[row.models[0]]
 
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The k of the reported top-k errors. With five classes, the correct one is always among the first five."""
+        return (1, 5) if len(self.result.scores.class_names) > 5 else (1,)
+
     def by_models_and_views(self) -> list[Measurement]:
         """The rows of a table of models and crops: the first model alone, the first two together, …"""
         first = [row for row in self.alone if row.models == self.alone[0].models]
         return first + sorted(self.together, key=lambda row: len(row.models))
+
+    def models_and_crops(self) -> tuple[list[str], list[list[str]]]:
+        """Head and rows of a table of errors by models and crops, as in table 3 of Szegedy et al. (2014)."""
+        head, rows, first = ["models", "crops", "views"], [], self.by_models_and_views()[0]
+        for k in self.ranks:
+            head += [f"top-{k} error", "vs. the first"]
+        for row in self.by_models_and_views():
+            cells = [str(len(row.models)), row.protocol, str(row.views)]
+            for k in self.ranks:
+                rate = top_error(row.scores, k).rate
+                cells += [f"{rate:.2%}", f"{rate - top_error(first.scores, k).rate:+.2%}"]
+            rows.append(cells)
+        return head, rows
 
     def metrics(self) -> dict[str, Any]:
         """All metrics of `result`, one row per measurement, and the table of models and crops, for JSON.

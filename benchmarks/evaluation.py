@@ -25,7 +25,7 @@ from rich.table import Table
 from kerascnn import data
 from kerascnn.applications import create
 from kerascnn.evaluation import KerasPredictor, Protocol, evaluate
-from kerascnn.evaluation.streams import BATCH
+from kerascnn.evaluation.crops import BATCH
 from kerascnn.layers import ClassLabels, Preprocessing
 
 
@@ -63,7 +63,7 @@ def main() -> None:
         loaded = photographs(Path(folder), options.images)
         for name in options.protocols:
             protocol = Protocol(name)
-            views = options.images * protocol.views(predictor.facts)
+            views = options.images * protocol.views(predictor.metadata)
             in_memory = np.random.default_rng(0).uniform(0, 255, (BATCH, options.size, options.size, 3))
             in_memory = in_memory.astype(np.float32)
 

@@ -75,7 +75,7 @@ def compared(name: str, forms: Sequence[str], size: int, rounds: int, threads: i
         for form in forms:
             other = written(model, form, Path(folder), threads)
             row = atomic_path(other, exact, image, rounds)
-            row |= {"network": name, "form": form, "in float": ", ".join(other.facts.float_fallback_layers)}
+            row |= {"network": name, "form": form, "in float": ", ".join(other.metadata.float_fallback_layers)}
             rows.append(row | {"time at most": TIME.get(form), "size at most": SIZE.get(form)})
     keras.backend.clear_session(free_memory=True)
     return rows

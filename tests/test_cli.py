@@ -58,7 +58,7 @@ print(json.dumps([shown, list(sys.modules)]))
 
 def test_importing_starts_no_backend():
     program = (
-        "import sys, kerascnn, kerascnn.applications, kerascnn.cli, kerascnn.data, kerascnn.evaluation.naming\n"
+        "import sys, kerascnn, kerascnn.applications, kerascnn.cli, kerascnn.data, kerascnn.evaluation.prediction\n"
         "kerascnn.applications.info('resnet20')\n"
         "assert not {'tensorflow', 'keras', 'jax', 'torch'} & set(sys.modules)\n"
     )
@@ -170,8 +170,8 @@ def test_an_ensemble_of_every_form(trained, command):
     outcome = command("evaluate", run, export / "saved_model", export / "resnet20-stripes.tflite", "--json")
     assert outcome.status == 0, outcome.err
     *alone, together = json.loads(outcome.out)["rows"]
-    assert [row["forms"] for row in alone] == [["Keras"], ["SavedModel"], ["TFLite"]]
-    assert together["forms"] == ["Keras", "SavedModel", "TFLite"]
+    assert [row["formats"] for row in alone] == [["Keras"], ["SavedModel"], ["TFLite"]]
+    assert together["formats"] == ["Keras", "SavedModel", "TFLite"]
     # They are the same network, so their average is too.
     assert {row["top1_error"] for row in (*alone, together)} == {alone[0]["top1_error"]}
 

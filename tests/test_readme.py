@@ -121,7 +121,7 @@ def test_commands_run_as_printed_in_their_order(folder, command, monkeypatch):
         for start in known:
             more.pop(start, None)
     assert not more
-    for left in ("accuracy.png", "features.npz", "alike.png", "report/report.html", "saved_models/small"):
+    for left in ("accuracy.png", "features.npz", "similar.png", "report/report.html", "saved_models/small"):
         assert (folder / left).exists()
 
 

@@ -1,4 +1,4 @@
-"""`kerascnn embed`: what a network makes of images before its classifier, and which are alike."""
+"""`kerascnn embed`: saves feature vectors and finds similar images."""
 
 from __future__ import annotations
 
@@ -9,53 +9,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerascnn.cli.arguments import Subcommands, positive
-from kerascnn.cli.image_paths import open_images
+from kerascnn.cli.image_paths import add_model_and_images, open_images
 from kerascnn.cli.loading import print_json
 from kerascnn.errors import InputError
 
 if TYPE_CHECKING:
     from kerascnn.evaluation import Embedding, Predictor
 
-# How many images' neighbours are drawn, and how many of each, unless something else is asked for.
+# Default numbers of images with neighbors, and of neighbors per image.
 ROWS, NEAREST = 6, 5
 
 
 def add_subcommands(subcommands: Subcommands) -> None:
-    """Adds it to the command."""
+    """Adds `embed`."""
     embed = subcommands.add(
         "embed",
         run_embed,
-        "write what a network makes of images before its classifier, and show which are alike",
+        "save feature vectors of images and find similar images",
         "kerascnn embed runs/resnet50-pets-20261120-101500 pets/ --to features.npz",
-        "kerascnn embed saved_models/resnet50-pets holiday/ cat.jpg --neighbours alike.png --of cat.jpg --nearest 8",
+        "kerascnn embed saved_models/resnet50-pets holiday/ cat.jpg --neighbors similar.png --of cat.jpg --nearest 8",
     )
-    embed.add_argument("model", type=Path, metavar="MODEL", help="run folder, .keras or SavedModel")
-    embed.add_argument(
-        "images",
-        type=Path,
-        nargs="+",
-        metavar="IMAGE",
-        help="image files, and folders of them; what cannot be read is told and skipped, with exit status 1",
-    )
-    embed.add_argument(
-        "--to",
-        type=Path,
-        default=Path("features.npz"),
-        metavar="FILE",
-        help="gets the NumPy arrays 'features' and 'paths' (default: features.npz)",
-    )
-    embed.add_argument("--neighbours", type=Path, metavar="FILE", help="draw images beside those most like them (.png)")
-    embed.add_argument(
-        "--nearest", type=positive, metavar="K", help=f"how many neighbours each gets (default: {NEAREST})"
-    )
-    embed.add_argument(
-        "--of",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="IMAGE",
-        help=f"whose neighbours are drawn; repeatable (default: the first {ROWS})",
-    )
+    add_model_and_images(embed, "run folder, .keras or SavedModel")
+    text = "file for the NumPy arrays 'features' and 'paths' (default: features.npz)"
+    embed.add_argument("--to", type=Path, default=Path("features.npz"), metavar="FILE", help=text)
+    embed.add_argument("--neighbors", type=Path, metavar="FILE", help="draw images with their most similar ones (.png)")
+    text = f"number of neighbors per image (default: {NEAREST})"
+    embed.add_argument("--nearest", type=positive, metavar="K", help=text)
+    text = f"draw the neighbors of this image; repeatable (default: the first {ROWS})"
+    embed.add_argument("--of", type=Path, action="append", default=[], metavar="IMAGE", help=text)
 
 
 def run_embed(options: argparse.Namespace) -> int:
@@ -63,69 +44,65 @@ def run_embed(options: argparse.Namespace) -> int:
     _check(options)
     images = open_images(options.images, "Embedding")
     _rows(images.paths, options.of)
-    from kerascnn.console import output
     from kerascnn.evaluation import open_predictor
-    from kerascnn.evaluation.embedding import embedding_of
+    from kerascnn.evaluation.embedding import embed_images
 
     predictor = open_predictor(options.model)
-    embedding = embedding_of(predictor, images.readable)
+    embedding = embed_images(predictor, images.readable)
     embedding.save(options.to)
-    drawn = _draw_neighbours(embedding, predictor, options) if options.neighbours else None
+    neighbors = _draw_neighbors(embedding, predictor, options) if options.neighbors else None
     count, dimensions = embedding.features.shape
     if options.json:
-        done: dict[str, Any] = {"model": str(options.model), "file": str(options.to)}
-        done |= {"images": count, "dimensions": dimensions, "skipped": [str(error) for error in images.skipped]}
-        print_json(done if drawn is None else {**done, "neighbours": drawn})
+        result: dict[str, Any] = {"model": str(options.model), "file": str(options.to)}
+        result |= {"images": count, "dimensions": dimensions, "skipped": [str(error) for error in images.skipped]}
+        print_json(result | ({"neighbors": neighbors} if neighbors else {}))
     else:
-        lines = [f"{count} images, {dimensions} features each: {options.to}"]
-        lines += [f"nearest neighbours: {options.neighbours}"] if options.neighbours else []
-        output().print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+        print(f"{count} images, {dimensions} features each: {options.to}")
+        if neighbors:
+            print(f"nearest neighbors: {options.neighbors}")
     return images.status()
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuses what could otherwise be told only when all images have been read."""
-    for option, path, suffix in (("--to", options.to, ".npz"), ("--neighbours", options.neighbours, ".png")):
+    """Raises errors before all images are read."""
+    for option, path, suffix in (("--to", options.to, ".npz"), ("--neighbors", options.neighbors, ".png")):
         if path is not None and path.suffix != suffix:
             raise InputError(f"{option} must name a file of {suffix}, not {path}.")
         if path is not None and path.is_dir():
             raise InputError(f"{option} must name a file, and {path} is a folder.")
     for option, value in (("--nearest", options.nearest), ("--of", options.of)):
-        if value and not options.neighbours:
-            raise InputError(f"{option} is about the image of neighbours; say --neighbours FILE as well.")
+        if value and not options.neighbors:
+            raise InputError(f"{option} needs --neighbors FILE.")
 
 
 def _rows(paths: Sequence[Path], wanted: Sequence[Path]) -> list[int]:
-    """The places of some files among others, however their paths are written."""
-    places = {os.path.abspath(path): place for place, path in enumerate(paths)} if wanted else {}
+    """Indices of some files among others, compared by absolute path."""
+    indices = {os.path.abspath(path): index for index, path in enumerate(paths)} if wanted else {}
     for path in wanted:
-        if os.path.abspath(path) not in places:
-            raise InputError(
-                f"--of {path} is none of the {len(paths)} images; name one that is among IMAGE and can be read."
-            )
-    return [places[os.path.abspath(path)] for path in wanted]
+        if os.path.abspath(path) not in indices:
+            raise InputError(f"--of {path} is none of the {len(paths)} images; name a readable file from IMAGE.")
+    return [indices[os.path.abspath(path)] for path in wanted]
 
 
-def _draw_neighbours(embedding: Embedding, predictor: Predictor, options: argparse.Namespace) -> dict[str, Any]:
-    """Draws them, and gives what was drawn."""
-    from kerascnn.evaluation.embedding_images import neighbours_figure
+def _draw_neighbors(embedding: Embedding, predictor: Predictor, options: argparse.Namespace) -> dict[str, Any]:
+    from kerascnn.evaluation.embedding import neighbors_figure
 
     count, dimensions = embedding.features.shape
     if count == 1:
-        raise InputError(f"{embedding.paths[0]} is the only image, so it has no neighbours to draw.")
+        raise InputError(f"{embedding.paths[0]} is the only image, so it has no neighbors to draw.")
     rows = _rows(embedding.paths, options.of) or range(min(ROWS, count))
-    nearest = options.nearest or NEAREST
-    how = f"each row: an image, then the nearest of {count} by the cosine of {dimensions} features"
-    title = f"{options.model.name}\n{how}"
-    figure = neighbours_figure(embedding, rows, title, nearest, predictor.facts.crop_fraction)
+    k = options.nearest or NEAREST
+    legend = f"each row: an image, then the nearest of {count} by the cosine of {dimensions} features"
+    fraction = predictor.metadata.crop_fraction
+    figure = neighbors_figure(embedding, rows, f"{options.model.name}\n{legend}", k, fraction)
     try:
-        options.neighbours.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(options.neighbours)
+        options.neighbors.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(options.neighbors)
     except OSError as error:
-        raise InputError(f"{options.neighbours} cannot be written: {error.strerror}.") from None
-    return {"file": str(options.neighbours), "of": [_as_dict(embedding, row, nearest) for row in rows]}
-
-
-def _as_dict(embedding: Embedding, row: int, nearest: int) -> dict[str, Any]:
-    found = [{"image": str(one.path), "similarity": one.similarity} for one in embedding.nearest(row, nearest)]
-    return {"image": str(embedding.paths[row]), "nearest": found}
+        raise InputError(f"{options.neighbors} cannot be written: {error.strerror}.") from None
+    nearest = {
+        row: [{"image": str(one.path), "similarity": one.similarity} for one in embedding.nearest(row, k)]
+        for row in rows
+    }
+    of = [{"image": str(embedding.paths[row]), "nearest": nearest[row]} for row in rows]
+    return {"file": str(options.neighbors), "of": of}

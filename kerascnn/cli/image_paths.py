@@ -1,4 +1,4 @@
-"""What the subcommands that look at images do first: find them, and tell which cannot be read."""
+"""The image arguments of `predict`, `explain` and `embed`: finds images, and reports files that cannot be read."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerascnn.cli.arguments import Parser
 from kerascnn.cli.exit_codes import IMAGES_SKIPPED
 from kerascnn.cli.loading import start_tensorflow
 from kerascnn.errors import InputError
 
 if TYPE_CHECKING:
-    from kerascnn.evaluation.naming import LoadedImage
+    from kerascnn.evaluation.prediction import LoadedImage
+
+
+def add_model_and_images(parser: Parser, formats: str) -> None:
+    """Adds the arguments MODEL and IMAGE."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help=formats)
+    text = "image files or folders; unreadable files are reported and skipped, with exit status 1"
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help=text)
 
 
 @dataclass(frozen=True)
@@ -22,9 +30,9 @@ class ImagePaths:
     """Images of the command line.
 
     Attributes:
-        paths: of all files.
-        readable: those that can be read, at least one, one after another.
-        skipped: why others were left out, so far.
+        paths: all files.
+        readable: iterates over the images that can be read, at least one.
+        skipped: the errors of files skipped so far.
     """
 
     paths: list[Path]
@@ -32,23 +40,23 @@ class ImagePaths:
     skipped: list[InputError]
 
     def status(self) -> int:
-        """Says how many images were left out when all have been asked for, and gives the exit status."""
+        """Reports how many files were skipped, after the last image, and returns the exit status."""
         if not self.skipped:
             return 0
-        print(f"kerascnn: {len(self.skipped)} of the files cannot be read and are left out.", file=sys.stderr)
+        print(f"kerascnn: skipped {len(self.skipped)} files that cannot be read.", file=sys.stderr)
         return IMAGES_SKIPPED
 
 
-def open_images(places: Sequence[Path], doing: str) -> ImagePaths:
-    """The images at `places`, files and folders, behind a progress bar that says what is being done.
+def open_images(paths: Sequence[Path], activity: str) -> ImagePaths:
+    """Opens image files and folders, behind a progress bar that names the activity.
 
-    The first is read at once, so that neither TensorFlow nor a model is loaded where there is none.
+    The first image is read at once, so that without one neither TensorFlow nor a model is loaded.
 
     Raises:
-        InputError: there is none that can be read.
+        InputError: no image can be read.
     """
     from kerascnn.console import track
-    from kerascnn.evaluation.naming import image_files, readable
+    from kerascnn.evaluation.prediction import image_files, read_images
 
     skipped: list[InputError] = []
 
@@ -56,12 +64,12 @@ def open_images(places: Sequence[Path], doing: str) -> ImagePaths:
         skipped.append(error)
         print(f"kerascnn: {error}", file=sys.stderr)
 
-    paths = image_files(places, skip)
-    several = len(paths) > 1
-    # Why a lone one cannot be read is raised.
-    images = readable(track(paths, len(paths), doing), skip) if several else readable(paths, skipped.append)
+    files = image_files(paths, skip)
+    several = len(files) > 1
+    # The error of a single file is raised.
+    images = read_images(track(files, len(files), activity), skip) if several else read_images(files, skipped.append)
     first = next(images, None)
     if first is None:
-        raise InputError(f"none of the {len(paths)} files is an image.") if several else skipped.pop()
+        raise InputError(f"none of the {len(files)} files is an image.") if several else skipped.pop()
     start_tensorflow()
-    return ImagePaths(paths, chain([first], images), skipped)
+    return ImagePaths(files, chain([first], images), skipped)

@@ -1,4 +1,4 @@
-"""`kerascnn models`, `describe` and `compare`: what networks there are and what they cost."""
+"""`kerascnn models`, `describe` and `compare`: lists the networks and analyzes their costs."""
 
 from __future__ import annotations
 
@@ -12,36 +12,33 @@ from kerascnn.errors import InputError
 
 
 def add_subcommands(subcommands: Subcommands) -> None:
-    """Adds them to the command."""
+    """Adds `models`, `describe` and `compare`."""
     subcommands.add("models", run_models, "list the networks", "kerascnn models", "kerascnn models --json")
     describe = subcommands.add(
         "describe",
         run_describe,
-        "show what a network costs, layer by layer",
+        "show the cost of a network, layer by layer",
         "kerascnn describe vgg16",
         "kerascnn describe resnet50 --image-size 128 --classes 10",
         "kerascnn describe runs/resnet20-digits-20261120-101500/model.keras --json",
         "kerascnn describe googlenet --markdown > googlenet.md",
     )
-    describe.add_argument(
-        "model", metavar="NAME|FILE", help="a network, see 'kerascnn models', or a .keras file or run"
-    )
+    text = "a network, see 'kerascnn models', or a .keras file or run folder"
+    describe.add_argument("model", metavar="NAME|FILE", help=text)
     describe.add_argument("--markdown", action="store_true", help="print tables in Markdown")
-    describe.add_argument(
-        "--image-size", type=positive, metavar="PIXELS", help="height and width (default: the paper's)"
-    )
+    text = "height and width (default: the paper's)"
+    describe.add_argument("--image-size", type=positive, metavar="PIXELS", help=text)
     describe.add_argument("--classes", type=positive, metavar="N", help="number of classes (default: the paper's)")
     compare = subcommands.add(
         "compare",
         run_compare,
-        "show what networks cost and how accurate they are, side by side",
+        "compare the cost and accuracy of networks",
         "kerascnn compare vgg16 googlenet resnet50",
         "kerascnn compare alexnetv2 vgg16 googlenet resnet50 resnet152 --plot accuracy.png",
     )
     compare.add_argument("models", nargs="+", metavar="NAME", help="see 'kerascnn models'")
-    compare.add_argument(
-        "--plot", type=Path, metavar="FILE", help="draw accuracy against operations (.png, .svg or .pdf)"
-    )
+    text = "plot accuracy against operations (.png, .svg or .pdf)"
+    compare.add_argument("--plot", type=Path, metavar="FILE", help=text)
 
 
 def run_models(options: argparse.Namespace) -> int:
@@ -62,11 +59,11 @@ def run_describe(options: argparse.Namespace) -> int:
     from kerascnn.applications import registry
 
     if options.json and options.markdown:
-        raise InputError("--json and --markdown exclude each other; say one of them.")
+        raise InputError("--json and --markdown exclude each other; give one of them.")
     file = _keras_file(options.model)
     name = None if file else registry.canonical(options.model)
     if file and (options.image_size or options.classes):
-        raise InputError(f"--image-size and --classes are for networks by name; {file} has its own.")
+        raise InputError(f"--image-size and --classes apply to networks given by name, and {file} is a model file.")
     start_tensorflow()
     from kerascnn.complexity import analyze, analyze_by_name, published, tables
     from kerascnn.console import output
@@ -96,7 +93,7 @@ def run_compare(options: argparse.Namespace) -> int:
         diagram.check(options.plot, names)
     start_tensorflow()
     from kerascnn.complexity import analyze_by_name, published, tables
-    from kerascnn.console import messages, output, track
+    from kerascnn.console import output, track
 
     reports = {name: analyze_by_name(name) for name in track(names, len(names), "analyzing")}
     found = (number for name in names for number in published.published_numbers(name, reports[name]))
@@ -117,13 +114,12 @@ def run_compare(options: argparse.Namespace) -> int:
     else:
         output().print(tables.comparison(reports, numbers))
     if options.plot:
-        for note in [*diagram.draw(reports, options.plot), f"plot in {options.plot}"]:
-            messages().print(note, highlight=False, markup=False, soft_wrap=True)
+        print(*diagram.draw(reports, options.plot), f"plot: {options.plot}", sep="\n", file=sys.stderr)
     return 0
 
 
 def _builder_arguments(options: argparse.Namespace) -> dict[str, Any]:
-    """What the options ask for that is not the builder's default."""
+    """The options as arguments of a network's builder."""
     from kerascnn.layers import channels_first
 
     arguments: dict[str, Any] = {"classes": options.classes} if options.classes else {}
@@ -134,7 +130,7 @@ def _builder_arguments(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _keras_file(text: str) -> Path | None:
-    """The file that `text` names; None where it can only be the name of a network."""
+    """The file that `text` names; None if it can only be the name of a network."""
     from kerascnn.applications import registry
 
     path = Path(text)
@@ -145,5 +141,5 @@ def _keras_file(text: str) -> Path | None:
     if not file.is_file():
         raise InputError(f"there is no model at {path}; give a network's name, a .keras file or a run folder.")
     if file.suffix != ".keras":
-        raise InputError(f"{path} is no .keras file, and the layers of other forms are not known.")
+        raise InputError(f"{path} is not a .keras file; the layers of other formats are unknown.")
     return file

@@ -1,8 +1,8 @@
-"""Tables of networks, exports and predictions."""
+"""Tables of networks, fine-tuning plans, exports and predictions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -10,12 +10,13 @@ from kerascnn.console import BOX, output
 
 if TYPE_CHECKING:
     from kerascnn.applications.registry import NetworkInfo
+    from kerascnn.evaluation.prediction import ImagePrediction
     from kerascnn.export import Export
     from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
 
 
 def models_table(registry: dict[str, NetworkInfo]) -> Table:
-    """The networks and what their papers say of them."""
+    """The networks with the numbers of their papers."""
     table = Table("model", "paper", "input", "parameters", "top-1 error", "top-5 error", "measured with", box=BOX)
     table.columns[0].no_wrap = True
     for column in table.columns[2:6]:
@@ -26,17 +27,17 @@ def models_table(registry: dict[str, NetworkInfo]) -> Table:
             name,
             f"{entry.paper.partition(',')[0]} {entry.year}",
             f"{entry.input_size}",
-            _or_dash(entry.published_parameters, "M"),
-            _or_dash(error and error.top1, " %"),
-            _or_dash(error and error.top5, " %"),
+            _or_dash(entry.published_parameters, unit="M"),
+            _or_dash(error and error.top1, unit=" %"),
+            _or_dash(error and error.top5, unit=" %"),
             f"{entry.data}{', ' if error and error.protocol else ''}{error.protocol}" if error else "",
         )
     return table
 
 
 def plan_table(rows: list[PlanRow]) -> Table:
-    """What a fine-tuning trains of each stage, from which epoch on and how fast."""
-    headings = ("stage", "layers", "", "parameters", "frozen", "epoch", "rate")
+    """The stages of a fine-tuning: from which epoch each is trained, and its learning rate."""
+    headings = ("stage", "layers", "", "parameters", "frozen", "epoch", "learning rate")
     table = Table(*headings, box=BOX, padding=(0, 1, 0, 0))
     for number in (1, *range(3, len(headings))):
         table.columns[number].justify = "right"
@@ -100,17 +101,16 @@ def verification_table(exported: Export) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def prediction_table(predictions: list[dict[str, Any]]) -> Table:
+def prediction_table(predictions: list[ImagePrediction]) -> Table:
     """The most probable classes of each image."""
     table = Table("image", "label", "probability", box=BOX)
     table.columns[2].justify = "right"
-    for prediction in predictions:
+    for path, top in predictions:
         table.add_section()
-        for number, item in enumerate(prediction["top"]):
-            image = prediction["image"] if number == 0 else ""
-            table.add_row(image, item["label"], f"{item['probability']:.2%}")
+        for number, (label, probability) in enumerate(top):
+            table.add_row("" if number else str(path), label, f"{probability:.2%}")
     return table
 
 
-def _or_dash(figure: float | None, unit: str) -> str:
-    return "–" if figure is None else f"{figure:g}{unit}"
+def _or_dash(value: float | None, spec: str = "g", unit: str = "") -> str:
+    return "–" if value is None else f"{value:{spec}}{unit}"

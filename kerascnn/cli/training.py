@@ -170,7 +170,7 @@ def _finish(
         return 0
     predictor = evaluation.KerasPredictor(run.model, run.folder.model_file)
     scores = evaluation.evaluate(predictor, data, track=track)
-    report_run(run.folder, scores, f"{recipe.model} on {data.name}", data.validation, predictor.facts)
+    report_run(run.folder, scores, f"{recipe.model} on {data.name}", data.validation, predictor.metadata)
     target = options.out / "saved_models" / f"{recipe.model}-{data.name}"
     exported = export_with_progress(run.folder.model_file, data, target, run.folder)
     if options.json:

@@ -1,12 +1,12 @@
-"""Evaluation: any model file as a predictor, scores over a whole split, features, plots."""
+"""Evaluation: predictors for every model format, scores on a whole split, feature vectors, plots."""
 
 from kerascnn.evaluation.embedding import Embedding, embed
-from kerascnn.evaluation.open_predictor import open_predictor
 from kerascnn.evaluation.predictors import (
     KerasPredictor,
     Predictor,
     SavedModelPredictor,
     TFLitePredictor,
+    open_predictor,
 )
 from kerascnn.evaluation.protocols import Protocol
 from kerascnn.evaluation.scores import Scores, evaluate

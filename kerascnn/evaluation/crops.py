@@ -1,28 +1,35 @@
-"""Where the crops of a protocol lie in an image."""
+"""The crops of a protocol, of one image and as batches of many images."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kerascnn.cores import cores
 from kerascnn.data.augment.augmentation import evaluation_view
-from kerascnn.evaluation.protocols import LAYOUTS, CropLayout, Name
+from kerascnn.data.dataset import Examples
+from kerascnn.data.pipeline.decode import reader, whole
+from kerascnn.evaluation.protocols import LAYOUTS, ProtocolName
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+BATCH = 64
 
-def crops(image: tf.Tensor, side: int, size: int, name: Name) -> tf.Tensor:
+# The most crops that wait for the network, for any protocol: 154 MB at 224 x 224 pixels.
+CROPS_IN_FLIGHT = 256
+
+
+def crops(image: tf.Tensor, side: int, size: int, name: ProtocolName) -> tf.Tensor:
     """The crops of an image at one scale.
 
-    They come square by square in `CropLayout.squares`' order; of each square first top left, top right, bottom left,
-    bottom right, centre, then the square itself where the protocol has it; after all of these, their mirrors in the
-    same order.
+    They come square by square in the order of `CropLayout.squares`. Each square gives top left, top right, bottom
+    left, bottom right, center, and the resized square if the protocol has it. All mirror images follow in that order.
 
     Args:
         image: uint8 or float (height, width, 3) in [0, 255].
-        side: the length that the image's shorter side is resized to, in pixels.
+        side: the length to resize the image's shorter side to, in pixels.
         size: height and width of the crops in pixels, at most `side`.
-        name: any protocol but "dense".
+        name: any protocol except "dense".
 
     Returns:
         float32 (crops, size, size, 3) in [0, 255].
@@ -35,24 +42,20 @@ def crops(image: tf.Tensor, side: int, size: int, name: Name) -> tf.Tensor:
 
     if name not in LAYOUTS:
         return evaluation_view(image, size, size / side)[None]
-    layout = LAYOUTS[name]
-    image = at_shorter_side(image, side)
-    squares = [_square(image, place, side) for place in layout.squares]
-    pairs = [pair for square in squares for pair in _of_square(square, size, layout)]
-    plain, mirrors = zip(*pairs, strict=True)
-    return tf.stack([*plain, *mirrors])
+    image = _resize_shorter_side(image, side)
+    # Only the longer side leaves room for several squares.
+    room = tf.cast(tf.shape(image)[:2] - side, tf.float32)
+    pairs = []
+    for position in LAYOUTS[name].squares:
+        top, left = tf.unstack(tf.cast(tf.floor(room * position), tf.int32))
+        square = tf.ensure_shape(image[top : top + side, left : left + side], (side, side, 3))
+        pairs += _square_crops(square, size, LAYOUTS[name].resized_square)
+    plain, mirrored = zip(*pairs, strict=True)
+    return tf.stack([*plain, *mirrored])
 
 
-def at_shorter_side(image: tf.Tensor, side: int | tf.Tensor) -> tf.Tensor:
-    """An image with its shorter side resized to `side` pixels, in its proportions.
-
-    Args:
-        image: uint8 or float (height, width, 3) in [0, 255].
-        side: the new length of the shorter side in pixels.
-
-    Returns:
-        float32 (new height, new width, 3) in [0, 255].
-    """
+def _resize_shorter_side(image: tf.Tensor, side: int | tf.Tensor) -> tf.Tensor:
+    """Resizes to float32 (new height, new width, 3) and keeps the aspect ratio."""
     import tensorflow as tf
 
     sides = tf.cast(tf.shape(image)[:2], tf.float32)
@@ -60,32 +63,82 @@ def at_shorter_side(image: tf.Tensor, side: int | tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(tf.image.resize(image, new_size, antialias=True), 0.0, 255.0)
 
 
-def mirrored(images: tf.Tensor) -> tf.Tensor:
-    """(count, height, width, 3) images, left to right."""
-    return images[:, :, ::-1]
-
-
-def _square(image: tf.Tensor, place: float, side: int) -> tf.Tensor:
-    """A square of an image whose shorter side is `side`, so that only the longer one leaves room to move."""
-    import tensorflow as tf
-
-    room = tf.cast(tf.shape(image)[:2] - side, tf.float32)
-    top, left = tf.unstack(tf.cast(tf.floor(room * place), tf.int32))
-    return tf.ensure_shape(image[top : top + side, left : left + side], (side, side, 3))
-
-
-def _of_square(square: tf.Tensor, size: int, layout: CropLayout) -> list[tuple[tf.Tensor, tf.Tensor]]:
-    """Each crop and its mirror."""
+def _square_crops(square: tf.Tensor, size: int, resized_square: bool) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Pairs of a crop and its mirror image."""
     import tensorflow as tf
 
     room = square.shape[0] - size
-    # Mirrored once and not crop by crop: a crop of the mirror is the mirror of a crop.
-    mirror = square[:, ::-1]
+    # Mirrors the square once, not each crop: a crop of the mirror image is the mirror image of a crop.
+    mirrored = square[:, ::-1]
     pairs = []
     for top, left in [(0, 0), (0, room), (room, 0), (room, room), (room // 2, room // 2)]:
-        across = room - left
-        pairs.append((square[top : top + size, left : left + size], mirror[top : top + size, across : across + size]))
-    if layout.whole:
-        whole = tf.clip_by_value(tf.image.resize(square, (size, size), antialias=True), 0.0, 255.0)
-        pairs.append((whole, whole[:, ::-1]))
+        rows, other = slice(top, top + size), room - left
+        pairs.append((square[rows, left : left + size], mirrored[rows, other : other + size]))
+    if resized_square:
+        resized = tf.clip_by_value(tf.image.resize(square, (size, size), antialias=True), 0.0, 255.0)
+        pairs.append((resized, resized[:, ::-1]))
     return pairs
+
+
+def crop_batches(examples: Examples, name: ProtocolName, sides: tuple[int, ...], size: int) -> tf.data.Dataset:
+    """The crops of all images, in order, in full batches across images. Each image is read and decoded once.
+
+    Args:
+        examples: the images to read.
+        name: a protocol, not "dense".
+        sides: lengths in pixels to resize the shorter side to.
+        size: height and width of the crops in pixels.
+
+    Returns:
+        Triples of float32 (batch, size, size, 3) in [0, 255], int64 (batch,) image numbers, and int32 (batch, 2)
+        heights and widths of those images.
+    """
+    import tensorflow as tf
+
+    def crop(number, shape, image, scale):
+        # Each branch knows its side as a number, and with it where the crops are.
+        found = tf.switch_case(scale, [lambda side=side: crops(image, side, size, name) for side in sides])
+        count = tf.shape(found)[0]
+        return found, tf.repeat(number, count), tf.tile(shape[None], (count, 1))
+
+    concurrent = max(1, CROPS_IN_FLIGHT // (LAYOUTS[name].crops if name in LAYOUTS else 1))
+    calls = min(concurrent, cores())
+    views = _images_at_scales(examples, sides).map(crop, num_parallel_calls=calls, deterministic=True)
+    return views.rebatch(BATCH).prefetch(1)
+
+
+def whole_images(examples: Examples, sides: tuple[int, ...]) -> tf.data.Dataset:
+    """All images whole, in order, each at every scale with its mirror image.
+
+    Args:
+        examples, sides: as for `crop_batches`.
+
+    Returns:
+        Triples of float32 (2, height, width, 3) in [0, 255], the image's number, and its height and width in the file.
+    """
+    import tensorflow as tf
+
+    lengths = tf.constant(sides)
+
+    def resize(number, shape, image, scale):
+        image = _resize_shorter_side(image, lengths[scale])
+        return tf.stack([image, image[:, ::-1]]), number, shape
+
+    return _images_at_scales(examples, sides).map(resize, num_parallel_calls=2, deterministic=True).prefetch(1)
+
+
+def _images_at_scales(examples: Examples, sides: tuple[int, ...]) -> tf.data.Dataset:
+    """Every image once per scale: number, (height, width), pixels, and the scale's index in `sides`."""
+    import tensorflow as tf
+
+    read = reader(examples)
+
+    def load(number):
+        pixels = read(tf.cast(number, tf.int32), whole)
+        return number, tf.shape(pixels)[:2], pixels
+
+    def repeat(*image):
+        return tf.data.Dataset.range(len(sides), output_type=tf.int32).map(lambda scale: (*image, scale))
+
+    images = tf.data.Dataset.range(len(examples))
+    return images.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).flat_map(repeat)

@@ -1,4 +1,4 @@
-"""What a network makes of images before its classifier, and which images are alike by that."""
+"""Feature vectors of images, and similar images by these vectors."""
 
 from __future__ import annotations
 
@@ -9,24 +9,32 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from kerascnn.data.ingestion.image_formats import read_image
+from kerascnn.data.pipeline.pipeline import views_of
 from kerascnn.errors import InputError
-from kerascnn.evaluation.naming import LoadedImage, image_files, readable, view_batches
+from kerascnn.evaluation.plots import gallery_figure
+from kerascnn.evaluation.prediction import LoadedImage, image_files, read_images, view_batches
 from kerascnn.evaluation.predictors import KerasPredictor, Predictor, SavedModelPredictor, one_line
 from kerascnn.files.atomic import atomic_write
 
 if TYPE_CHECKING:
     import keras
+    from matplotlib.figure import Figure
 
-SUFFIX = ".npz"
+# Pixels per side of a drawn image. Networks may use smaller images, which people see less well.
+DRAWN_SIZE = 200
+
+# Letters that fit below a drawn image.
+CAPTION_LENGTH = 26
 
 
-class Neighbour(NamedTuple):
-    """An image and how much it is like another.
+class Neighbor(NamedTuple):
+    """An image similar to another.
 
     Attributes:
         index: its row among the features.
         path: its file.
-        similarity: the cosine of the angle between the features of the two, from -1 to 1.
+        similarity: cosine similarity of the two feature vectors, from -1 to 1.
     """
 
     index: int
@@ -36,29 +44,29 @@ class Neighbour(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """The features of images.
+    """Feature vectors of images.
 
     Attributes:
-        paths: of the files.
-        features: float32 (images, dimensions), a row a file.
+        paths: the image files.
+        features: float32 (images, dimensions), one row per file.
 
     Example:
         >>> embedding = Embedding.load("features.npz")
         >>> embedding.nearest(0, 2)
-        [Neighbour(index=7, path=PosixPath('pets/cat/8.jpg'), similarity=0.91), ...]
+        [Neighbor(index=7, path=PosixPath('pets/cat/8.jpg'), similarity=0.91), ...]
     """
 
     paths: tuple[Path, ...]
     features: np.ndarray
 
-    def nearest(self, index: int, k: int = 5) -> list[Neighbour]:
-        """The other images that are most like one, by the cosine of their features, the most similar first.
+    def nearest(self, index: int, k: int = 5) -> list[Neighbor]:
+        """The other images most similar to one, by cosine similarity, in descending order.
 
-        Features that are all zero are like nothing: their similarity is 0. Those equally similar stay in their order.
+        A zero vector has similarity 0 to all others. Images of equal similarity stay in their order.
 
         Args:
             index: the image's row.
-            k: how many; not more than there are others.
+            k: the maximal number of images.
 
         Raises:
             InputError: there is no such row, or k is less than 1.
@@ -71,22 +79,19 @@ class Embedding:
         cosines = self.features @ self.features[index] / np.maximum(lengths * lengths[index], np.finfo(np.float32).tiny)
         order = np.argsort(-cosines, kind="stable")
         return [
-            Neighbour(int(other), self.paths[other], float(np.clip(cosines[other], -1, 1)))
+            Neighbor(int(other), self.paths[other], float(np.clip(cosines[other], -1, 1)))
             for other in order[order != index][:k]
         ]
 
     def save(self, path: str | Path) -> None:
-        """Writes NumPy arrays, `features` and `paths`, to a file that is whole or not there.
-
-        Args:
-            path: a name that ends in .npz; folders above are made.
+        """Writes the NumPy arrays `features` and `paths` to an .npz file, atomically. Missing folders are created.
 
         Raises:
-            InputError: the name ends otherwise, or the file cannot be written.
+            InputError: the name does not end in .npz, or the file cannot be written.
         """
         path = Path(path)
-        if path.suffix != SUFFIX:
-            raise InputError(f"features are written to a file named *{SUFFIX}, not {path}.")
+        if path.suffix != ".npz":
+            raise InputError(f"features are written to a file named *.npz, not {path}.")
         try:
             with atomic_write(path) as file:
                 np.savez(file, features=self.features, paths=np.array([str(one) for one in self.paths], np.str_))
@@ -95,10 +100,10 @@ class Embedding:
 
     @staticmethod
     def load(path: str | Path) -> Embedding:
-        """What `save` wrote.
+        """Reads a file written by `save`.
 
         Raises:
-            InputError: the file is none of these.
+            InputError: the file is not such a file.
         """
         try:
             with np.load(path, allow_pickle=False) as stored:
@@ -114,18 +119,18 @@ class Embedding:
 
 def embed(
     model: Predictor | keras.Model,
-    places: Sequence[str | Path],
+    paths: Sequence[str | Path],
     skip: Callable[[InputError], object] | None = None,
 ) -> Embedding:
-    """The features of image files: what the model's last dense layer classifies.
+    """Computes the feature vectors of image files: the input of the model's last dense layer.
 
-    Those are the pooled maps of ResNets and Inceptions, and what the second large dense layer gives of AlexNet, ZFNet
-    and VGG. Images are cut and scaled as for evaluation. Each is read once, and few are held at a time.
+    For ResNets and Inceptions these are the pooled feature maps; for AlexNet, ZFNet and VGG the output of the second
+    large dense layer. Images are cropped and scaled as for evaluation, each is read once, and few are in memory.
 
     Args:
-        model: a Keras model, or from `open_predictor` one of a `.keras` file or of a SavedModel.
-        places: files and folders, as for `kerascnn.evaluation.naming.image_files`.
-        skip: is given the reason why a file cannot be read, which is then left out; None: it is raised.
+        model: a Keras model, or a `.keras` file or SavedModel opened by `open_predictor`.
+        paths: files and folders, see `kerascnn.evaluation.prediction.image_files`.
+        skip: called with the reason when a file cannot be read and is skipped; None: that error is raised.
 
     Raises:
         InputError: the model gives no features, or there are no images.
@@ -135,74 +140,82 @@ def embed(
         (783, 2048)
     """
     predictor = model if isinstance(model, Predictor) else KerasPredictor(model)
-    told = _refuse if skip is None else skip
-    return embedding_of(predictor, readable(image_files([Path(place) for place in places], told), told))
+    skip = _raise if skip is None else skip
+    return embed_images(predictor, read_images(image_files([Path(path) for path in paths], skip), skip))
 
 
-def embedding_of(predictor: Predictor, images: Iterable[LoadedImage]) -> Embedding:
-    """The features of images, as `embed` gives them.
+def _raise(error: InputError) -> None:
+    raise error
 
-    Args:
-        predictor: from `open_predictor`.
-        images: such as those of `kerascnn.evaluation.naming.readable`.
 
-    Raises:
-        InputError: the model gives no features, or there are no images.
-    """
-    features_of = feature_function(predictor)
+def embed_images(predictor: Predictor, images: Iterable[LoadedImage]) -> Embedding:
+    """As `embed`, for images from `kerascnn.evaluation.prediction.read_images`."""
+    features_of = _feature_function(predictor)
     paths, rows = [], []
-    for some, views in view_batches(predictor.facts, images):
-        paths += some
+    for batch_paths, views in view_batches(predictor.metadata, images):
+        paths += batch_paths
         rows.append(features_of(views))
     if not paths:
         raise InputError("there is no image that can be read, so there are no features.")
     return Embedding(tuple(paths), np.concatenate(rows))
 
 
-def feature_function(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from pixels, float32 (count, size, size, 3) in [0, 255], to features, float32 (count, dimensions).
-
-    Raises:
-        InputError: the model's form holds no features, or it does not end in a dense layer.
-    """
-    if isinstance(predictor, KerasPredictor):
-        return _of_graph(predictor)
-    if isinstance(predictor, SavedModelPredictor):
-        return _of_signature(predictor)
-    raise InputError(
-        f"{predictor.path} is a {predictor.kind} file, which gives probabilities and no features; "
-        "give the run folder, the .keras file or the SavedModel of the same network."
-    )
-
-
-def _of_graph(predictor: KerasPredictor) -> Callable[[np.ndarray], np.ndarray]:
+def _feature_function(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray]:
+    """Maps float32 (count, size, size, 3) in [0, 255] to float32 (count, dimensions)."""
     import tensorflow as tf
 
     from kerascnn.applications.deep import functional
-    from kerascnn.evaluation.maps import classifier_input, flat
+    from kerascnn.evaluation.feature_maps import classifier_input, flatten_model
 
-    network = flat(predictor.network)
-    features = classifier_input(network)
-    if features is None:
-        raise _without_features(predictor, network.name)
-    before = functional(network.inputs[0], features, name=network.name)
-    pixels = tf.TensorSpec((None, *network.inputs[0].shape[1:]), tf.float32)
-    call = tf.function(lambda images: tf.cast(before(images, training=False), tf.float32), input_signature=[pixels])
-    return lambda images: call(images).numpy()
-
-
-def _of_signature(predictor: SavedModelPredictor) -> Callable[[np.ndarray], np.ndarray]:
-    import tensorflow as tf
-
-    signature = predictor.signatures.get("features")
-    if signature is None:
-        raise _without_features(predictor, predictor.path.name)
-    return lambda images: signature(tf.constant(images))["features"].numpy()
-
-
-def _without_features(predictor: Predictor, name: str) -> InputError:
-    return InputError(f"{predictor.path or name} does not end in a dense layer, so there are no features before one.")
+    if isinstance(predictor, KerasPredictor):
+        network = flatten_model(predictor.network)
+        name, features = network.name, classifier_input(network)
+        if features is not None:
+            backbone = functional(network.inputs[0], features, name=name)
+            pixels = [tf.TensorSpec((None, *network.inputs[0].shape[1:]), tf.float32)]
+            call = tf.function(lambda images: tf.cast(backbone(images, training=False), tf.float32), pixels)
+            return lambda images: call(images).numpy()
+    elif isinstance(predictor, SavedModelPredictor):
+        name, signature = predictor.path.name, predictor.signatures.get("features")
+        if signature is not None:
+            return lambda images: signature(tf.constant(images))["features"].numpy()
+    else:
+        raise InputError(
+            f"{predictor.path} is a {predictor.kind} file, which gives probabilities and no features; "
+            "give the run folder, the .keras file or the SavedModel of the same network."
+        )
+    raise InputError(f"{predictor.path or name} does not end in a dense layer, so there are no features before one.")
 
 
-def _refuse(error: InputError) -> None:
-    raise error
+def neighbors_figure(
+    embedding: Embedding, indices: Sequence[int], title: str, k: int = 5, crop_fraction: float = 1.0
+) -> Figure:
+    """Draws one row per image: the image, then its most similar images with their similarities.
+
+    Args:
+        embedding: of at least two images; their files are read again.
+        indices: rows of the images whose neighbors are drawn.
+        title: of the figure.
+        k: the maximal number of neighbors.
+        crop_fraction: see `kerascnn.evaluation.predictors.ModelMetadata`.
+
+    Raises:
+        InputError: an image no longer exists.
+
+    Example:
+        >>> neighbors_figure(Embedding.load("features.npz"), range(6), "pets").savefig("neighbors.png")
+    """
+    k = min(k, len(embedding.paths) - 1)
+    views, captions = [], []
+    for index in indices:
+        shown = [(embedding.paths[index], "")]
+        shown += [(one.path, f"{one.similarity:.3f}  ") for one in embedding.nearest(index, k)]
+        views += [views_of([read_image(path)], DRAWN_SIZE, crop_fraction)[0] for path, _ in shown]
+        captions += [similarity + _shorten(path, CAPTION_LENGTH - len(similarity)) for path, similarity in shown]
+    return gallery_figure(np.stack(views), captions, title, columns=1 + k)
+
+
+def _shorten(path: Path, letters: int) -> str:
+    """The end of the path: the file, and its folder, which may be its class."""
+    text = "/".join(path.parts[-2:])
+    return text if len(text) <= letters else f"…{text[1 - letters :]}"

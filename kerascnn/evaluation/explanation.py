@@ -1,34 +1,47 @@
-"""What a network looks at: Grad-CAM, its first filters, the maps inside it.
+"""Explains a network's predictions: Grad-CAM, the filters of its first layer, its feature maps.
 
 Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization" (2017),
 section 3.
 
 Differences from the paper:
-    The last map is that of the graph, after its activation: a residual network's last addition, an Inception network's
-    last concatenation.
+    The last feature map is the graph's, after its activation: the last addition of a residual network, the last
+    concatenation of an Inception network.
 """
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from kerascnn.applications.deep import functional
+from kerascnn.data.pipeline.pipeline import views_of
 from kerascnn.errors import InputError, closest
-from kerascnn.evaluation.maps import Map, flat, last_map, last_of_every_size, maps_between, scores_before
+from kerascnn.evaluation.feature_maps import feature_maps, flatten_model, last_map, last_of_every_size, logits_of
+from kerascnn.evaluation.plots import gallery_figure
+from kerascnn.evaluation.prediction import LoadedImage
 from kerascnn.evaluation.predictors import KerasPredictor, Predictor
 
+# Opacity of the heatmap at its greatest value.
+OPACITY = 0.6
 
-class ClassMap(NamedTuple):
-    """Where an image speaks for a class.
+# Pixels: tiles are enlarged to at least this side, with lines of this width between them.
+TILE, LINE = 48, 2
+
+CHANNELS_SHOWN = 64
+
+
+class ClassHeatmap(NamedTuple):
+    """Grad-CAM of one class.
 
     Attributes:
         label: the class.
         probability: from 0 to 1.
-        heat: float32 (rows, columns), at least 0, in units of the class's score.
+        heat: float32 (rows, columns), at least 0, in units of the class's logit.
     """
 
     label: str
@@ -37,7 +50,7 @@ class ClassMap(NamedTuple):
 
 
 class Activation(NamedTuple):
-    """What a layer makes of an image.
+    """A layer's output for one image.
 
     Attributes:
         layer: its name.
@@ -49,17 +62,17 @@ class Activation(NamedTuple):
 
 
 class Explainer:
-    """A network, opened to be looked into.
+    """Computes explanations of a Keras model's main classifier.
 
     Args:
-        predictor: from `open_predictor`, of a Keras model; of several classifiers the main one is explained.
+        predictor: from `open_predictor`.
 
     Attributes:
         predictor: the same.
-        layer: the name of the layer whose map Grad-CAM weighs.
+        layer: name of the layer whose feature map Grad-CAM weighs.
 
     Raises:
-        InputError: the model is of a form that gives no gradients, or has no convolution.
+        InputError: the model's format gives no gradients, or the model has no convolution.
 
     Example:
         >>> explainer = Explainer(open_predictor("runs/googlenet-pets-20261120-101500"))
@@ -74,58 +87,62 @@ class Explainer:
                 "give the run folder or the .keras file that it was made from."
             )
         self.predictor = predictor
-        network = flat(predictor.network)
-        self._pixels, self._probabilities = network.inputs[0], network.outputs[0]
-        self._scores = scores_before(self._probabilities)
+        network = flatten_model(predictor.network)
+        self._pixels, probabilities = network.inputs[0], network.outputs[0]
+        logits = logits_of(probabilities)
         try:
-            self._maps = maps_between(self._pixels, self._scores)
+            self._maps = feature_maps(self._pixels, logits)
         except InputError as error:
             raise InputError(f"{predictor.path or network.name}: {error}") from None
         last = last_map(self._maps)
         self.layer = last.layer.name
-        self._to_scores = functional(self._pixels, [last.tensor, self._scores, self._probabilities])
+        self._gradient_model = functional(self._pixels, [last.tensor, logits, probabilities])
 
-    def grad_cam(self, view: np.ndarray, top: int = 3) -> list[ClassMap]:
-        """Grad-CAM of the most probable classes, the best first.
+    def grad_cam(self, view: np.ndarray, top: int = 3) -> list[ClassHeatmap]:
+        """Grad-CAM of the most probable classes, in descending order.
 
-        A class's score is what its softmax takes. A channel of the last map weighs as much as the score's gradient by
-        that channel, averaged over all places; the heat is the channels' weighted sum, where it is positive (equations
-        1 and 2).
+        Each channel of the last feature map is weighted by the gradient of the class's logit with respect to it,
+        averaged over all positions. The heatmap is the positive part of the weighted sum (equations 1 and 2).
 
         Args:
-            view: float32 (size, size, 3) in [0, 255], an image as the network is shown it.
-            top: how many classes; not more than there are.
+            view: float32 (size, size, 3) in [0, 255], the network's view of an image.
+            top: the maximal number of classes.
         """
         import tensorflow as tf
 
         with tf.GradientTape(persistent=True) as tape:
             pixels = tf.constant(view[None], tf.float32)
-            # Without this, a network none of whose weights are trainable would leave no trace.
+            # Without this, the tape records nothing if none of the weights are trainable.
             tape.watch(pixels)
-            maps, scores, probabilities = self._to_scores(pixels, training=False)
+            maps, logits, probabilities = self._gradient_model(pixels, training=False)
             shares = probabilities[0].numpy()
             best = np.argsort(-shares, kind="stable")[:top]
-            of_classes = [scores[0, index] for index in best]
-        names = self.predictor.facts.class_names
+            class_logits = [logits[0, index] for index in best]
+        names = self.predictor.metadata.class_names
         found = []
-        for index, score in zip(best, of_classes, strict=True):
-            gradient = tf.cast(tape.gradient(score, maps)[0], tf.float32)
+        for index, logit in zip(best, class_logits, strict=True):
+            gradient = tf.cast(tape.gradient(logit, maps)[0], tf.float32)
             weights = tf.reduce_mean(gradient, axis=(0, 1))
             heat = tf.nn.relu(tf.linalg.matvec(tf.cast(maps[0], tf.float32), weights))
-            found.append(ClassMap(names[index], float(shares[index]), heat.numpy()))
+            found.append(ClassHeatmap(names[index], float(shares[index]), heat.numpy()))
         return found
 
     def activations(self, view: np.ndarray, layers: str | None = None) -> list[Activation]:
-        """What layers make of an image, in the order of the graph.
+        """Feature maps of an image, in the order of the graph.
 
         Args:
             view: as for `grad_cam`.
-            layers: a pattern of names such as "inception_4*"; None for the last map of every size.
+            layers: a pattern of layer names such as "inception_4*"; None for the last feature map of every size.
 
         Raises:
-            InputError: no layer with a map has such a name.
+            InputError: no layer with a feature map has such a name.
         """
-        chosen = last_of_every_size(self._maps) if layers is None else self._named(layers)
+        names = [one.layer.name for one in self._maps]
+        chosen = last_of_every_size(self._maps)
+        if layers is not None:
+            chosen = [one for one in self._maps if fnmatchcase(one.layer.name, layers)]
+        if not chosen:
+            raise InputError(f"no layer with a feature map is called '{layers}'; {closest(layers, names)}")
         model = functional(self._pixels, [one.tensor for one in chosen])
         outputs = keras.tree.flatten(model(view[None].astype(np.float32), training=False))
         return [
@@ -133,21 +150,163 @@ class Explainer:
             for one, output in zip(chosen, outputs, strict=True)
         ]
 
-    def _named(self, pattern: str) -> list[Map]:
-        found = [one for one in self._maps if fnmatchcase(one.layer.name, pattern)]
-        if not found:
-            names = [one.layer.name for one in self._maps]
-            raise InputError(f"no layer with a map is called '{pattern}'; {closest(pattern, names)}")
-        return found
-
     def filters(self) -> np.ndarray:
         """The kernels of the first convolution, float32 (rows, columns, 3, filters).
 
         Raises:
-            InputError: it does not look at colours, or has no plain kernel.
+            InputError: the first convolution's input is not RGB, or it has no plain kernel.
         """
         first = self._maps[0].layer
         kernel = getattr(first, "kernel", None)
         if kernel is None or kernel.shape[2] != 3:
-            raise InputError(f"the first map, of '{first.name}', is not made by filters over the three colours.")
+            raise InputError(f"the first feature map, of '{first.name}', is not made by filters over three colors.")
         return keras.ops.convert_to_numpy(keras.ops.cast(kernel, "float32"))
+
+
+class Explanation(NamedTuple):
+    """The files that explain one image.
+
+    Attributes:
+        image: the explained file.
+        classes: its most probable classes, in descending order.
+        grad_cam: the file with the network's view and each class's heatmap over it.
+        activations: one file per layer, by the layer's name.
+    """
+
+    image: Path
+    classes: list[ClassHeatmap]
+    grad_cam: Path
+    activations: dict[str, Path]
+
+
+def write_filters(explainer: Explainer, folder: Path) -> Path:
+    """Writes the first layer's filters to filters.png in `folder`.
+
+    Raises:
+        InputError: there are none, or the folder cannot be written.
+    """
+    return _save(tiles(filter_tiles(explainer.filters())), folder / "filters.png")
+
+
+def write_explanation(
+    explainer: Explainer, image: LoadedImage, folder: Path, name: str, top: int = 3, layers: str | None = None
+) -> Explanation:
+    """Writes Grad-CAM to `name`.png and one image per layer to `name`/, in `folder`, which is created if missing.
+
+    Args:
+        explainer: of the network.
+        image: a file and its pixels.
+        folder: of the written files.
+        name: of the written files.
+        top: number of classes.
+        layers: as for `Explainer.activations`.
+
+    Raises:
+        InputError: no layer has such a name, or the folder cannot be written.
+
+    Example:
+        >>> write_explanation(explainer, LoadedImage(path, read_image(path)), Path("explanations"), "cat").grad_cam
+        PosixPath('explanations/cat.png')
+    """
+    metadata = explainer.predictor.metadata
+    view = views_of([image.pixels], metadata.image_size, metadata.crop_fraction)[0]
+    classes, activations = explainer.grad_cam(view, top), explainer.activations(view, layers)
+    captions = ["the network's view", *(f"{one.label}, {one.probability:.1%}" for one in classes)]
+    images = np.stack([view, *(overlay(view, one.heat) for one in classes)])
+    figure = gallery_figure(images, captions, f"{image.path.name}: Grad-CAM at {explainer.layer}", inches=2.6)
+    files = {}
+    for number, one in enumerate(activations, start=1):
+        # Layers can have any name, which must not lead out of the folder.
+        file = f"{number:02}-{re.sub(r'[^-.0-9A-Za-z]', '_', one.layer)}.png"
+        files[one.layer] = _save(tiles(channel_tiles(one)), folder / name / file)
+    path = folder / f"{name}.png"
+    _check_writable(path)
+    figure.savefig(path)
+    return Explanation(image.path, classes, path, files)
+
+
+def overlay(view: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Draws a heatmap from blue to red over an image; where the heat is 0 the image is unchanged.
+
+    Args:
+        view: float (height, width, 3) in [0, 255].
+        heat: (rows, columns), at least 0, in any unit; its greatest value becomes red.
+
+    Returns:
+        uint8 (height, width, 3).
+    """
+    import matplotlib
+    from PIL import Image
+
+    height, width = view.shape[:2]
+    scaled = Image.fromarray(_divide_by_maximum(heat).astype(np.float32))
+    share = np.clip(np.asarray(scaled.resize((width, height), Image.Resampling.BILINEAR)), 0, 1)
+    colors = 255 * matplotlib.colormaps["jet"](share)[..., :3]
+    opacity = OPACITY * share[..., None]
+    return np.clip(np.round((1 - opacity) * view + opacity * colors), 0, 255).astype(np.uint8)
+
+
+def filter_tiles(filters: np.ndarray) -> np.ndarray:
+    """Kernels (rows, columns, 3, filters) as uint8 (filters, rows, columns, 3), each scaled by its greatest weight.
+
+    A weight of zero is gray.
+    """
+    kernels = np.moveaxis(filters, -1, 0)
+    greatest = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
+    return np.round(127.5 * (1 + kernels / np.where(greatest, greatest, 1))).astype(np.uint8)
+
+
+def channel_tiles(activation: Activation) -> np.ndarray:
+    """The channels of greatest mean as uint8 (channels, rows, columns, 3): least value black, greatest white."""
+    order = np.argsort(-np.abs(activation.maps).mean(axis=(0, 1)), kind="stable")[:CHANNELS_SHOWN]
+    channels = (activation.maps[..., channel] for channel in order)
+    gray = [np.round(255 * _divide_by_maximum(values - values.min())) for values in channels]
+    return np.repeat(np.stack(gray).astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def _divide_by_maximum(values: np.ndarray) -> np.ndarray:
+    return values / (values.max() or 1)
+
+
+def tiles(images: np.ndarray) -> np.ndarray:
+    """Arranges small images, uint8 (count, height, width, 3), enlarged, in about a square."""
+    count, height, width = images.shape[:3]
+    enlarged = -(-TILE // min(height, width))
+    images = images.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
+    columns = int(np.ceil(np.sqrt(count)))
+    rows = -(-count // columns)
+    line = (0, LINE)
+    images = np.pad(images, ((0, rows * columns - count), line, line, (0, 0)), constant_values=255)
+    tall, wide = images.shape[1:3]
+    sheet = images.reshape(rows, columns, tall, wide, 3).swapaxes(1, 2).reshape(rows * tall, columns * wide, 3)
+    return np.pad(sheet, ((LINE, 0), (LINE, 0), (0, 0)), constant_values=255)
+
+
+def unique_name(image: Path, used: set[str]) -> str:
+    """The file's name without its suffix, with a number if that is in `used`; adds the result to `used`.
+
+    Example:
+        >>> used = set()
+        >>> unique_name(Path("a/cat.jpg"), used), unique_name(Path("b/cat.png"), used)
+        ('cat', 'cat-2')
+    """
+    numbered = (image.stem, *(f"{image.stem}-{number}" for number in range(2, len(used) + 3)))
+    name = next(name for name in numbered if name not in used)
+    used.add(name)
+    return name
+
+
+def _save(pixels: np.ndarray, path: Path) -> Path:
+    from PIL import Image
+
+    _check_writable(path)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.") from None

@@ -1,11 +1,11 @@
-"""A classifier as a network over whole images: dense layers become convolutions.
+"""Converts a classifier into a fully convolutional network for whole images.
 
 Source: Sermanet et al., "OverFeat" (2013), section 3.4; as Simonyan and Zisserman (2014), section 3.2, and He et al.
 (2015), section 3.4, evaluate.
 
 Differences from the papers:
-    The probabilities of all places are averaged, where VGG's section 3.2 averages the "class score map" and leaves open
-    whether before or after the softmax: a network whose last layer is the softmax has no other scores to give.
+    Probabilities are averaged over all positions. VGG's section 3.2 averages the "class score map" and does not say
+    whether before or after the softmax.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from kerascnn.errors import InputError
 from kerascnn.layers import Preprocessing
 
-# Layers that work on every number alone, so that it does not matter whether they see a map or a vector.
+# Layers that give the same for a feature map as for a vector.
 ELEMENTWISE = (keras.layers.Dropout, keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU)
 
 GLOBAL_POOLINGS = {
@@ -26,35 +26,34 @@ GLOBAL_POOLINGS = {
 
 
 def fully_convolutional(model: keras.Model) -> keras.Model:
-    """The same network over images of any size from that of its input upwards.
+    """The same network for images of its input size or larger.
 
-    A dense layer behind a flattened map of 7 x 7 becomes a convolution of 7 x 7, one behind another dense layer a
-    convolution of 1 x 1. A global average becomes an average that moves over the map with the window it has at the
-    input size. Where the mean that the network subtracts is an image, it is stretched over the larger one.
+    A dense layer after a flattened 7 x 7 feature map becomes a 7 x 7 convolution, one after another dense layer a
+    1 x 1 convolution. Global pooling becomes pooling with stride 1 and the window that it has at the input size. If
+    the network subtracts a mean image, that is resized to the larger image.
 
     Args:
         model: a functional model with one output, from square images (batch, size, size, 3) to (batch, classes).
 
     Returns:
         A new model with copies of the weights, from float32 (batch, height, width, 3) in [0, 255] to
-        (batch, rows, columns, classes). For images of the input size there is one row and one column, which holds
-        the model's own probabilities, but for the order in which a convolution sums.
+        (batch, rows, columns, classes). At the input size, rows = columns = 1, and the output equals the model's
+        except for the order of summation.
 
     Raises:
-        InputError: a layer that has no such form.
+        InputError: a layer cannot be converted.
 
     Example:
         >>> network = kerascnn.applications.VGG16()
         >>> fully_convolutional(network)(keras.ops.zeros((1, 256, 384, 3))).shape
         TensorShape([1, 2, 6, 1000])
     """
-    conversion = _Conversion()
     try:
         return keras.models.clone_model(
             model,
             input_tensors=keras.Input((None, None, 3), name="pixels"),
             clone_function=lambda layer: layer,
-            call_function=conversion.call,
+            call_function=_Converter().call,
         )
     except InputError:
         raise
@@ -63,43 +62,37 @@ def fully_convolutional(model: keras.Model) -> keras.Model:
         raise InputError(f"{model.name} cannot be evaluated densely: {reason}.") from None
 
 
-class _Conversion:
-    """What is made of each layer, and the maps that a flattening waits to make a vector of."""
+class _Converter:
+    """Converts layer by layer; remembers the converted layers and the windows of tensors that were to be flattened."""
 
     def __init__(self):
-        self._made: dict[int, keras.Operation] = {}
+        self._converted: dict[int, keras.Operation] = {}
         self._windows: dict[int, tuple[int, int]] = {}
 
     def call(self, layer: keras.Operation, *args, **kwargs):
-        """The new layer on the new tensors."""
         first = args[0] if args else None
         window = self._windows.get(id(first))
         if isinstance(layer, keras.layers.Flatten):
-            # Behind a global pooling there is a vector already.
+            # After global pooling the input is a vector already.
             self._windows[id(first)] = tuple(layer.input.shape[1:3]) if len(layer.input.shape) == 4 else (1, 1)
             return first
-        if isinstance(layer, keras.layers.Dense):
-            return self._once(layer, lambda: _convolution(layer, first.shape[-1], window or (1, 1)), first)
-        if window not in (None, (1, 1)) and not isinstance(layer, ELEMENTWISE):
-            raise InputError(
-                f"the layer '{layer.name}' between a flattening and a dense layer cannot be made a convolution."
-            )
-        output = self._once(layer, lambda: _counterpart(layer), *args, **kwargs)
-        if window:
-            self._windows[id(output)] = window
-        return output
-
-    def _once(self, layer: keras.Operation, make, *args, **kwargs):
-        """Makes the new layer where its first call is, with the old one's weights."""
-        if id(layer) in self._made:
-            return self._made[id(layer)](*args, **kwargs)
-        made = self._made[id(layer)] = make()
-        output = made(*args, **kwargs)
-        if isinstance(layer, keras.layers.Dense):
+        dense = isinstance(layer, keras.layers.Dense)
+        if not dense and window not in (None, (1, 1)) and not isinstance(layer, ELEMENTWISE):
+            raise InputError(f"cannot convert the layer '{layer.name}' between a flatten and a dense layer.")
+        converted = self._converted.get(id(layer))
+        # Weights exist after the first call.
+        new = converted is None
+        if new:
+            converted = _convolution(layer, first.shape[-1], window or (1, 1)) if dense else _counterpart(layer)
+            self._converted[id(layer)] = converted
+        output = converted(first) if dense else converted(*args, **kwargs)
+        if new and dense:
             kernel, *bias = layer.get_weights()
-            made.set_weights([kernel.reshape(made.kernel.shape), *bias])
-        elif isinstance(layer, keras.Layer) and layer.weights:
-            made.set_weights(layer.get_weights())
+            converted.set_weights([kernel.reshape(converted.kernel.shape), *bias])
+        elif new and isinstance(layer, keras.Layer) and layer.weights:
+            converted.set_weights(layer.get_weights())
+        if window and not dense:
+            self._windows[id(output)] = window
         return output
 
 
@@ -107,31 +100,23 @@ def _convolution(dense: keras.layers.Dense, channels: int, window: tuple[int, in
     rows = dense.kernel.shape[0]
     if rows != channels * window[0] * window[1]:
         raise InputError(
-            f"the dense layer '{dense.name}' of {rows} inputs does not belong to a map of "
+            f"the dense layer '{dense.name}' of {rows} inputs does not fit a feature map of "
             f"{window[0]} x {window[1]} x {channels}."
         )
-    return keras.layers.Conv2D(
-        dense.units,
-        window,
-        activation=dense.activation,
-        use_bias=dense.use_bias,
-        dtype=dense.dtype_policy,
-        name=dense.name,
-    )
+    options = {"activation": dense.activation, "use_bias": dense.use_bias, "dtype": dense.dtype_policy}
+    return keras.layers.Conv2D(dense.units, window, name=dense.name, **options)
 
 
 def _counterpart(layer: keras.Operation) -> keras.Operation:
-    config = layer.get_config()
-    for kind, moving in GLOBAL_POOLINGS.items():
+    for kind, pooling in GLOBAL_POOLINGS.items():
         if isinstance(layer, kind):
-            return moving(layer.input.shape[1:3], strides=1, dtype=layer.dtype_policy, name=layer.name)
-    if isinstance(layer, Preprocessing) and len(layer.mean_shape) == 3:
-        return _StretchedMean.from_config(config)
-    return layer.__class__.from_config(config)
+            return pooling(layer.input.shape[1:3], strides=1, dtype=layer.dtype_policy, name=layer.name)
+    resized = isinstance(layer, Preprocessing) and len(layer.mean_shape) == 3
+    return (_ResizedMean if resized else layer.__class__).from_config(layer.get_config())
 
 
-class _StretchedMean(Preprocessing):
-    """Subtracts a mean image that is brought to the size of the images, bilinearly."""
+class _ResizedMean(Preprocessing):
+    """Subtracts a mean image that is resized to the input, bilinearly."""
 
     def call(self, inputs):
         import tensorflow as tf

@@ -1,4 +1,4 @@
-"""What scores say: errors with their confidence, figures by class and by size, calibration, confusions."""
+"""Metrics of scores: error rates, metrics per class and image size, calibration, confusions, McNemar's test."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kerascnn.errors import InputError
 from kerascnn.evaluation.scores import Scores
 
 CONFIDENCE = 0.95
+SIGNIFICANCE = 0.05
 
-# As many equal intervals of confidence as Guo et al. (2017) take.
+# As in Guo et al. (2017).
 CALIBRATION_BINS = 15
 
-# Where a group of image sizes begins, by the shorter side in pixels.
+# Lower bounds of the groups of image sizes, by the shorter side in pixels.
 SIZE_GROUPS = (0, 64, 128, 256, 512)
 
 
-class Error(NamedTuple):
+class ErrorRate(NamedTuple):
     """An error rate.
 
     Attributes:
-        wrong, images: the counts that it is the ratio of.
-        low, high: its Wilson score interval of 95 % (Wilson, 1927).
+        wrong, images: its numerator and denominator.
+        low, high: its 95 % Wilson score interval (Wilson, 1927).
     """
 
     wrong: int
@@ -40,39 +42,39 @@ class Error(NamedTuple):
         return f"{self.rate:.2%} ({self.low:.2%} to {self.high:.2%})"
 
 
-def error_of(wrong: int, images: int) -> Error:
+def error_rate(wrong: int, images: int) -> ErrorRate:
     """An error rate from counts.
 
     Example:
-        >>> str(error_of(5, 100))
+        >>> str(error_rate(5, 100))
         '5.00% (2.15% to 11.18%)'
     """
     from scipy.stats import binomtest
 
     interval = binomtest(wrong, images).proportion_ci(CONFIDENCE, method="wilson")
-    return Error(wrong, images, float(interval.low), float(interval.high))
+    return ErrorRate(wrong, images, float(interval.low), float(interval.high))
 
 
-def top_error(scores: Scores, k: int = 1) -> Error:
-    """How often the class is not among the k most probable ones."""
-    return error_of(len(scores.labels) - scores.right(k), len(scores.labels))
+def top_error(scores: Scores, k: int = 1) -> ErrorRate:
+    """Share of images whose class is not among the k most probable ones."""
+    return error_rate(len(scores.labels) - scores.correct(k), len(scores.labels))
 
 
 class ClassMetrics(NamedTuple):
-    """How well one class is told from the others; None where there is nothing to divide by.
+    """Metrics of one class; None where the denominator is 0.
 
     Attributes:
         name: of the class.
-        images: that belong to it.
-        right: how many of these are said to.
-        precision: the share of the images said to belong to it that do.
-        recall: the share of its images that are said to belong to it.
-        f1: the harmonic mean of both.
+        images: of this class.
+        correct: number of these that are predicted to be of this class.
+        precision: share of the images predicted to be of this class that are.
+        recall: share of this class's images that are predicted to be of it.
+        f1: harmonic mean of both.
     """
 
     name: str
     images: int
-    right: int
+    correct: int
     precision: float | None
     recall: float | None
     f1: float | None
@@ -83,27 +85,28 @@ def by_class(scores: Scores) -> list[ClassMetrics]:
     from sklearn.metrics import precision_recall_fscore_support
 
     classes = np.arange(len(scores.class_names))
-    *figures, images = precision_recall_fscore_support(
+    *metrics, images = precision_recall_fscore_support(
         scores.labels, scores.predictions, labels=classes, zero_division=np.nan
     )
-    right = np.diagonal(scores.confusion())
+    correct = np.diagonal(scores.confusion())
     return [
-        ClassMetrics(name, int(images[index]), int(right[index]), *(_known(figure[index]) for figure in figures))
+        ClassMetrics(name, int(images[index]), int(correct[index]), *none_for_nan([row[index] for row in metrics]))
         for index, name in enumerate(scores.class_names)
     ]
 
 
-def _known(figure: float) -> float | None:
-    return None if np.isnan(figure) else float(figure)
+def none_for_nan(values: np.ndarray | list[float]) -> list[float | None]:
+    """The values as plain floats, None where they are nan."""
+    return [None if np.isnan(value) else float(value) for value in values]
 
 
 class Calibration(NamedTuple):
-    """How far a model's confidence, its greatest probability, is the share of its right answers.
+    """How well a model's confidence, its greatest probability, matches its accuracy.
 
     Attributes:
-        edges: of the intervals of confidence, one more than there are.
-        images: int, how many fall into each.
-        confidence, accuracy: their mean confidence and the share that is right; nan for an empty interval.
+        edges: of the intervals of confidence, one more than there are intervals.
+        images: int, number of images per interval.
+        confidence, accuracy: their means; nan for an empty interval.
         error: the expected calibration error (Guo et al., 2017, equation 3).
     """
 
@@ -118,25 +121,19 @@ def calibration(scores: Scores) -> Calibration:
     """The calibration over 15 equal intervals of confidence."""
     from scipy.stats import binned_statistic
 
-    # A sum of rounded probabilities can be a little more than one.
+    # A sum of rounded probabilities can be slightly greater than one.
     confidence = scores.probabilities.max(axis=1).clip(0, 1).astype(np.float64)
-    right = (scores.predictions == scores.labels).astype(np.float64)
-    counted = {
-        name: binned_statistic(confidence, [confidence, right], name, bins=CALIBRATION_BINS, range=(0, 1))
+    values = [confidence, (scores.predictions == scores.labels).astype(np.float64)]
+    count, mean, total = (
+        binned_statistic(confidence, values, name, bins=CALIBRATION_BINS, range=(0, 1))
         for name in ("count", "mean", "sum")
-    }
-    confidences, rights = counted["sum"].statistic
-    return Calibration(
-        edges=counted["count"].bin_edges,
-        images=counted["count"].statistic[0].astype(int),
-        confidence=counted["mean"].statistic[0],
-        accuracy=counted["mean"].statistic[1],
-        error=float(np.abs(confidences - rights).sum() / len(confidence)),
     )
+    error = float(np.abs(total.statistic[0] - total.statistic[1]).sum() / len(confidence))
+    return Calibration(count.bin_edges, count.statistic[0].astype(int), *mean.statistic, error)
 
 
-def by_size(scores: Scores) -> dict[str, Error]:
-    """The top-1 error of the images whose shorter side is of a length in pixels, for every group that has some.
+def by_size(scores: Scores) -> dict[str, ErrorRate]:
+    """The top-1 error by the images' shorter side in pixels, for every group that has images.
 
     Example:
         >>> {group: error.images for group, error in by_size(scores).items()}
@@ -149,19 +146,19 @@ def by_size(scores: Scores) -> dict[str, Error]:
     ends = [f"{first} to {after - 1}" for first, after in itertools.pairwise(SIZE_GROUPS)]
     names = [f"below {SIZE_GROUPS[1]}", *ends[1:], f"{SIZE_GROUPS[-1]} and more"]
     return {
-        name: error_of(int(wrong[group == number].sum()), int((group == number).sum()))
+        name: error_rate(int(wrong[group == number].sum()), int((group == number).sum()))
         for number, name in enumerate(names)
         if (group == number).any()
     }
 
 
 class Confusion(NamedTuple):
-    """A pair of classes that a model takes for one another in one direction.
+    """A pair of classes that a model confuses.
 
     Attributes:
         true, predicted: the classes' names.
-        images: how many of the first are said to be of the second.
-        share: of the first's images.
+        images: number of images of the true class with that prediction.
+        share: of the true class's images.
     """
 
     true: str
@@ -171,22 +168,65 @@ class Confusion(NamedTuple):
 
 
 def most_confused(scores: Scores, most: int = 10) -> list[Confusion]:
-    """The pairs of classes with the most images confused, most first."""
+    """The pairs of classes with the most confused images, in descending order."""
     matrix = scores.confusion()
     totals = matrix.sum(axis=1)
     np.fill_diagonal(matrix, 0)
     order = np.argsort(-matrix, axis=None, kind="stable")[:most]
-    pairs = zip(*np.unravel_index(order, matrix.shape), strict=True)
     names = scores.class_names
     return [
         Confusion(names[true], names[predicted], int(matrix[true, predicted]), matrix[true, predicted] / totals[true])
-        for true, predicted in pairs
+        for true, predicted in zip(*np.unravel_index(order, matrix.shape), strict=True)
         if matrix[true, predicted]
     ]
 
 
 def most_wrong(scores: Scores, most: int = 24) -> np.ndarray:
-    """The numbers of the wrongly named images, those first whose wrong class is most probable."""
+    """Indices of the wrong predictions, in descending order of the predicted class's probability."""
     wrong = np.flatnonzero(scores.predictions != scores.labels)
     order = np.argsort(-scores.probabilities[wrong].max(axis=1), kind="stable")
     return wrong[order][:most]
+
+
+class McNemar(NamedTuple):
+    """McNemar's exact test of two models on the same images.
+
+    Attributes:
+        only_first, only_second: number of images that only that model predicts correctly.
+        p: the probability that two equally good models differ at least this much on those images.
+    """
+
+    only_first: int
+    only_second: int
+    p: float
+
+    @property
+    def better(self) -> str:
+        """The significantly better model at the 5 % level: "first", "second" or "neither"."""
+        if self.p >= SIGNIFICANCE:
+            return "neither"
+        return "first" if self.only_first > self.only_second else "second"
+
+
+def mcnemar(first: Scores, second: Scores) -> McNemar:
+    """McNemar's exact test (McNemar, 1947; Dietterich, 1998, section 3.1).
+
+    Args:
+        first, second: scores on the same images in the same order.
+
+    Raises:
+        InputError: the images differ.
+
+    Example:
+        >>> mcnemar(scores_of_resnet56, scores_of_resnet20)
+        McNemar(only_first=120, only_second=80, p=0.0056...)
+    """
+    from scipy.stats import binomtest
+
+    if not np.array_equal(first.true_names, second.true_names):
+        raise InputError("models can only be compared on the same images.")
+    first_correct, second_correct = (scores.predictions == scores.labels for scores in (first, second))
+    only_first = int(np.count_nonzero(first_correct & ~second_correct))
+    only_second = int(np.count_nonzero(second_correct & ~first_correct))
+    differing = only_first + only_second
+    return McNemar(only_first, only_second, float(binomtest(only_first, differing).pvalue) if differing else 1.0)

@@ -1,10 +1,12 @@
-"""One face for every form of a trained model: `.keras` file, SavedModel folder, `.tflite` or `.onnx` file."""
+"""Trained models in every format (`.keras`, SavedModel, `.tflite`, `.onnx`) behind one interface."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import zipfile
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,14 +21,13 @@ if TYPE_CHECKING:
     import keras
     from ai_edge_litert.interpreter import Interpreter
 
-# What an exported file carries beside the network: see `ModelMetadata`.
-METADATA_FILE = "kerascnn.json"
-LABELS_FILE = "labels.txt"
+# The files inside an exported model that hold its `ModelMetadata`.
+METADATA_FILE, LABELS_FILE = "kerascnn.json", "labels.txt"
 
-# The form of a model that computes in float32.
+# `ModelMetadata.quantization` of a model that computes in float32.
 UNQUANTIZED = "none"
 
-# The classifier that is kept of a network with several.
+# The name of the output to use when a network has several classifiers.
 MAIN = "main"
 
 BATCH = 64
@@ -34,15 +35,15 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What a user of a model must know beside its weights.
+    """Class names and input format of a model.
 
     Attributes:
         class_names: in the order of the probabilities.
         image_size: height and width of the input in pixels.
-        crop_fraction: how an image is cut to that size, see `kerascnn.data.augment.augmentation.evaluation_view`.
-        quantization: "none", or how a `.tflite` file was made smaller, see `kerascnn.export.tflite.write_tflite`.
-        quantizer: what did that, "tensorflow" or "litert"; None where nothing did, or a file does not say.
-        float_fallback_layers: of a file of integers, the layers to which integers do harm.
+        crop_fraction: how an image is cropped to that size, see `kerascnn.data.augment.augmentation.evaluation_view`.
+        quantization: "none", or the kind of quantization, see `kerascnn.export.tflite.write_tflite`.
+        quantizer: the library that quantized the model, "tensorflow" or "litert"; None if unquantized or unknown.
+        float_fallback_layers: layers of an integer model that stay in float32 because integers would harm them.
     """
 
     class_names: tuple[str, ...]
@@ -53,58 +54,63 @@ class ModelMetadata:
     float_fallback_layers: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """The facts but the class names, which are written to a file of labels."""
+        """All values except the class names, which go into a separate labels file."""
         values = asdict(self)
         del values["class_names"]
         return json.dumps(values)
 
     @staticmethod
-    def from_files(facts: str, labels: str) -> ModelMetadata:
-        """The facts from the contents of the two files beside an exported network."""
-        values = json.loads(facts)
+    def from_files(metadata: str, labels: str) -> ModelMetadata:
+        """Parses the contents of the two files inside an exported model."""
+        values = json.loads(metadata)
         values["float_fallback_layers"] = tuple(values.get("float_fallback_layers", ()))
         return ModelMetadata(class_names=tuple(labels.splitlines()), **values)
 
 
 class Predictor(ABC):
-    """Class probabilities from pixels.
+    """Maps images to class probabilities.
 
     Attributes:
-        kind: "Keras", "SavedModel", "ONNX" or "TFLite", and how that is quantized.
-        path: where the model was read from, or None.
-        facts: class names, input size, cut.
-        pixel_type: what the model takes: "float32"; of `.tflite` files perhaps "uint8" or "int8".
+        kind: "Keras", "SavedModel", "ONNX" or "TFLite" with its quantization.
+        path: the file or folder of the model, or None.
+        metadata: class names, input size, crop.
+        pixel_type: the input's data type: "float32", or for some `.tflite` files "uint8" or "int8".
     """
 
     kind: str
     path: Path | None
-    facts: ModelMetadata
+    metadata: ModelMetadata
     pixel_type = "float32"
 
     @abstractmethod
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """float32 (count, height, width, 3) in [0, 255] to float32 (count, classes)."""
+        """Maps float32 (count, height, width, 3) in [0, 255] to float32 (count, classes)."""
 
     def on_one_thread(self) -> Predictor | None:
-        """The same model on one processor core; None where threads are the whole process's, as TensorFlow's are."""
+        """The same model on one CPU core; None if threads cannot be set per model, as in TensorFlow."""
         return None
 
     def size_in_bytes(self) -> int | None:
-        """Of the file, or of all files of the folder."""
+        """Size of the file, or of all files in the folder."""
         if self.path is None:
             return None
         files = [file for file in self.path.rglob("*") if file.is_file()] if self.path.is_dir() else [self.path]
         return sum(file.stat().st_size for file in files)
 
 
+def predict_in_batches(predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
+    """Applies `predict` to batches of at most 64 images and joins the results."""
+    return np.concatenate([predict(images[start : start + BATCH]) for start in range(0, len(images), BATCH)])
+
+
 class KerasPredictor(Predictor):
-    """A Keras model in this process; of several classifiers, the main one.
+    """A Keras model in this process. If the model has several classifiers, the main one is used.
 
     Attributes:
-        network: the model up to that classifier.
+        network: the model from its input to that classifier.
 
     Raises:
-        InputError: the model does not take square images or does not give probabilities of classes.
+        InputError: the model does not map square RGB images to class probabilities.
     """
 
     kind = "Keras"
@@ -115,25 +121,24 @@ class KerasPredictor(Predictor):
         from kerascnn.applications.deep import functional
 
         self.path = path
-        self.facts = model_metadata_of(model)
+        self.metadata = model_metadata_of(model)
         self.network = main = functional(model.inputs[0], main_output(model), name=model.name)
-        pixels = tf.TensorSpec((None, self.facts.image_size, self.facts.image_size, 3), tf.float32)
-        # Traced once: a function that is called is told to be traced too often where there are many models.
+        pixels = tf.TensorSpec((None, self.metadata.image_size, self.metadata.image_size, 3), tf.float32)
+        # A concrete function is traced once. TensorFlow warns of repeated tracing if there are many models.
         self._call = tf.function(lambda images: main(images, training=False)).get_concrete_function(pixels)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """See `Predictor`."""
         import tensorflow as tf
 
-        batches = (images[first : first + BATCH] for first in range(0, len(images), BATCH))
-        return np.concatenate([self._call(tf.constant(batch, tf.float32)).numpy() for batch in batches])
+        return predict_in_batches(lambda batch: self._call(tf.constant(batch, tf.float32)).numpy(), images)
 
 
 class RoundedInputPredictor(Predictor):
-    """Another predictor, shown pixels rounded to whole numbers, as files that take integers are."""
+    """A predictor whose input is rounded to whole numbers first, like that of a model with integer input."""
 
     def __init__(self, predictor: Predictor):
-        self.kind, self.path, self.facts = predictor.kind, predictor.path, predictor.facts
+        self.kind, self.path, self.metadata = predictor.kind, predictor.path, predictor.metadata
         self._predictor = predictor
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -142,13 +147,13 @@ class RoundedInputPredictor(Predictor):
 
 
 class SavedModelPredictor(Predictor):
-    """A SavedModel folder that `kerascnn export` wrote, run by TensorFlow.
+    """A SavedModel folder written by `kerascnn export`, run by TensorFlow.
 
     Attributes:
-        signatures: its functions by name.
+        signatures: the model's functions by name.
 
     Raises:
-        InputError: the folder is damaged, or is another program's.
+        InputError: the folder is damaged, or another program wrote it.
     """
 
     kind = "SavedModel"
@@ -158,13 +163,12 @@ class SavedModelPredictor(Predictor):
 
         self.path = path
         try:
+            # The functions work as long as the loaded module lives.
             self._module = tf.saved_model.load(str(path))
             self.signatures = self._module.signatures
             self._serve = self.signatures["serve"]
-            assets = path / "assets"
-            self.facts = ModelMetadata.from_files(
-                (assets / METADATA_FILE).read_text(encoding="utf-8"), (assets / LABELS_FILE).read_text(encoding="utf-8")
-            )
+            files = [(path / "assets" / name).read_text(encoding="utf-8") for name in (METADATA_FILE, LABELS_FILE)]
+            self.metadata = ModelMetadata.from_files(*files)
         except Exception as error:
             raise InputError(f"{path} is not a SavedModel of kerascnn: {one_line(error)}") from None
 
@@ -172,15 +176,14 @@ class SavedModelPredictor(Predictor):
         """See `Predictor`."""
         import tensorflow as tf
 
-        batches = (tf.constant(images[first : first + BATCH]) for first in range(0, len(images), BATCH))
-        return np.concatenate([self._serve(batch)["probabilities"].numpy() for batch in batches])
+        return predict_in_batches(lambda batch: self._serve(tf.constant(batch))["probabilities"].numpy(), images)
 
 
 class TFLitePredictor(Predictor):
-    """A `.tflite` file that `kerascnn export` wrote, run by LiteRT's interpreter, image by image.
+    """A `.tflite` file written by `kerascnn export`, run by LiteRT's interpreter, one image at a time.
 
     Raises:
-        InputError: the file is damaged, or does not carry its labels.
+        InputError: the file is damaged, or holds no labels.
     """
 
     kind = "TFLite"
@@ -190,10 +193,9 @@ class TFLitePredictor(Predictor):
 
         self.path = path
         try:
-            with zipfile.ZipFile(path) as extras:
-                self.facts = ModelMetadata.from_files(
-                    extras.read(METADATA_FILE).decode(), extras.read(LABELS_FILE).decode()
-                )
+            with zipfile.ZipFile(path) as archive:
+                files = [archive.read(name).decode() for name in (METADATA_FILE, LABELS_FILE)]
+            self.metadata = ModelMetadata.from_files(*files)
             with discarded_stderr():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=threads or cores())
                 self._interpreter.allocate_tensors()
@@ -203,55 +205,132 @@ class TFLitePredictor(Predictor):
             ) from None
         except Exception as error:
             raise InputError(f"{path} is not a TFLite file of kerascnn: {one_line(error)}") from None
-        if self.facts.quantization != UNQUANTIZED:
-            self.kind = f"{self.kind} {self.facts.quantization}"
-        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        found = [tuple(map(int, tensor["shape"])) for tensor in (*inputs, *outputs)]
-        size, classes = self.facts.image_size, len(self.facts.class_names)
-        if found != [(1, size, size, 3), (1, classes)]:
+        if self.metadata.quantization != UNQUANTIZED:
+            self.kind = f"{self.kind} {self.metadata.quantization}"
+        tensors = [*self._interpreter.get_input_details(), *self._interpreter.get_output_details()]
+        shapes = [tuple(map(int, tensor["shape"])) for tensor in tensors]
+        size, classes = self.metadata.image_size, len(self.metadata.class_names)
+        if shapes != [(1, size, size, 3), (1, classes)]:
             raise InputError(
-                f"{path} is no classifier of its {classes} classes: its tensors are {', '.join(map(str, found))}, not "
-                f"images {(1, size, size, 3)} and probabilities {(1, classes)}."
+                f"{path} does not classify into its {classes} classes: its tensors are "
+                f"{', '.join(map(str, shapes))}, not images {(1, size, size, 3)} and probabilities {(1, classes)}."
             )
-        [self._input], [self._output] = inputs, outputs
-        self.pixel_type = np.dtype(self._input["dtype"]).name
+        self.pixel_type = np.dtype(tensors[0]["dtype"]).name
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """See `Predictor`."""
         return np.concatenate([run(self._interpreter, image[None]) for image in images])
 
     def on_one_thread(self) -> TFLitePredictor:
-        """The same file on one processor core."""
+        """The same file on one CPU core."""
         return TFLitePredictor(self.path, threads=1)
 
 
+class OnnxPredictor(Predictor):
+    """An `.onnx` file written by `kerascnn export`, run by ONNX Runtime.
+
+    Raises:
+        InputError: the packages for ONNX are not installed, the file is damaged, or another program wrote it.
+    """
+
+    kind = "ONNX"
+
+    def __init__(self, path: Path, threads: int | None = None):
+        check_onnx_packages()
+        import onnxruntime
+
+        self.path = path
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or cores()
+        # Log errors only.
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            stored = self._session.get_modelmeta().custom_metadata_map
+            self.metadata = ModelMetadata.from_files(stored[METADATA_FILE], stored[LABELS_FILE])
+        except Exception as error:
+            raise InputError(f"{path} is not an ONNX file of kerascnn: {one_line(error)}") from None
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """See `Predictor`."""
+        images = images.astype(np.float32, copy=False)
+        return predict_in_batches(lambda batch: self._session.run(["probabilities"], {"pixels": batch})[0], images)
+
+    def on_one_thread(self) -> OnnxPredictor:
+        """The same file on one CPU core."""
+        return OnnxPredictor(self.path, threads=1)
+
+
+def check_onnx_packages() -> None:
+    """Checks that the packages for ONNX are installed.
+
+    Raises:
+        InputError: one of them is not installed.
+    """
+    for package in ("onnx", "onnxruntime", "tf2onnx"):
+        if importlib.util.find_spec(package) is None:
+            raise InputError(f"ONNX needs the package {package}, which is not installed: pip install 'kerascnn[onnx]'.")
+
+
 def run(interpreter: Interpreter, image: np.ndarray) -> np.ndarray:
-    """What a `.tflite` file's interpreter makes of float32 (1, height, width, 3) in [0, 255]: float32 (1, classes)."""
-    [pixels], [answer] = interpreter.get_input_details(), interpreter.get_output_details()
-    interpreter.set_tensor(pixels["index"], _encoded(image, pixels))
+    """Runs a `.tflite` classifier on float32 (1, height, width, 3) in [0, 255]; returns float32 (1, classes)."""
+    [pixels], [output] = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.set_tensor(pixels["index"], _quantize(image, pixels))
     interpreter.invoke()
-    return _decoded(interpreter.get_tensor(answer["index"]), answer)
+    return _dequantize(interpreter.get_tensor(output["index"]), output)
 
 
-def _encoded(values: np.ndarray, tensor: dict) -> np.ndarray:
-    """Numbers as a tensor of the interpreter wants them: as they are, or as integers in steps of its scale."""
+def _quantize(values: np.ndarray, tensor: dict) -> np.ndarray:
     if np.issubdtype(tensor["dtype"], np.floating):
         return values.astype(tensor["dtype"])
     scale, zero_point = tensor["quantization"]
     limits = np.iinfo(tensor["dtype"])
-    # A scale of 0 says that the integers are not quantized, but the values themselves.
+    # A scale of 0 means that the integers are the values themselves.
     return np.clip(np.round(values / (scale or 1.0)) + zero_point, limits.min, limits.max).astype(tensor["dtype"])
 
 
-def _decoded(values: np.ndarray, tensor: dict) -> np.ndarray:
+def _dequantize(values: np.ndarray, tensor: dict) -> np.ndarray:
     if np.issubdtype(tensor["dtype"], np.floating):
         return values
     scale, zero_point = tensor["quantization"]
     return (values.astype(np.float32) - zero_point) * np.float32(scale)
 
 
+def open_predictor(path: str | Path) -> Predictor:
+    """Opens a trained model in any format.
+
+    Args:
+        path: a `.keras`, `.tflite` or `.onnx` file, a SavedModel folder, or a run or export folder.
+
+    Raises:
+        InputError: the path does not exist, or holds no model.
+
+    Example:
+        >>> open_predictor("saved_models/resnet20-digits/resnet20-digits.tflite").metadata.class_names
+        ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"there is no model at {path}.")
+    if (path / "model.keras").is_file():
+        path = path / "model.keras"
+    elif (path / "saved_model").is_dir():
+        path = path / "saved_model"
+    if (path / "saved_model.pb").is_file():
+        return SavedModelPredictor(path)
+    if path.suffix == ".tflite":
+        return TFLitePredictor(path)
+    if path.suffix == ".onnx":
+        return OnnxPredictor(path)
+    if path.suffix == ".keras":
+        return KerasPredictor(load_keras(path), path)
+    raise InputError(
+        f"{path} is not a model; give a .keras file, a SavedModel folder, a .tflite or .onnx file or a run folder."
+    )
+
+
 def main_output(model: keras.Model) -> keras.KerasTensor | None:
-    """The output of a model's only or main classifier; None where there is no telling which it is."""
+    """The output of a model's only or main classifier; None if that is ambiguous."""
     outputs = getattr(model, "outputs", None) or []
     if len(outputs) == 1:
         return outputs[0]
@@ -259,9 +338,9 @@ def main_output(model: keras.Model) -> keras.KerasTensor | None:
 
 
 def model_metadata_of(model: keras.Model) -> ModelMetadata:
-    """What a Keras model knows about its input and its classes.
+    """Reads a Keras model's metadata from its layers.
 
-    A model that does not carry class names gets "class 0", "class 1", …
+    A model without class names gets "class 0", "class 1", …
 
     Raises:
         InputError: the model does not map square RGB images to classes.
@@ -279,16 +358,16 @@ def model_metadata_of(model: keras.Model) -> ModelMetadata:
 
 
 def load_keras(path: Path) -> keras.Model:
-    """A Keras model from its file.
+    """Loads a Keras model from its file.
 
     Raises:
-        InputError: the file is none.
+        InputError: the file is not a Keras model.
     """
     import keras
 
     import kerascnn.applications.deep
     import kerascnn.layers
-    import kerascnn.training.optimizers  # noqa: F401  all register what files name
+    import kerascnn.training.optimizers  # noqa: F401  all register classes that model files name
 
     try:
         return keras.saving.load_model(path)
@@ -297,6 +376,6 @@ def load_keras(path: Path) -> keras.Model:
 
 
 def one_line(error: Exception) -> str:
-    """The first sentence of an error, on one line."""
+    """An error's message on one line, at most 200 characters, ending in a period."""
     words = " ".join(str(error).split()) or type(error).__name__
     return words[:200].rstrip(".") + "."

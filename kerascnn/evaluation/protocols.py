@@ -1,4 +1,4 @@
-"""Which views of an image a network is asked about: the papers' ways to measure an error."""
+"""Evaluation protocols: the views of an image that the papers average over."""
 
 from __future__ import annotations
 
@@ -11,42 +11,39 @@ if TYPE_CHECKING:
     from kerascnn.evaluation.predictors import ModelMetadata
     from kerascnn.training import Recipe
 
-Name = Literal["1 crop", "10 crops", "12 crops", "144 crops", "dense"]
+ProtocolName = Literal["1 crop", "10 crops", "12 crops", "144 crops", "dense"]
 
-# The input size that the papers give their shorter sides for, and those shorter sides.
-PAPERS_SIZE = 224
-SIDE_OF_CROPS = 256
-SIDES_OF_144 = (256, 288, 320, 352)
-SIDES_OF_DENSE = (224, 256, 384, 480, 640)
-
-# The corners and the centre.
-CROPS_OF_A_SQUARE = 5
+# The papers' shorter sides in pixels, for an input of this size.
+PAPER_SIZE = 224
+PAPER_SIDE = 256
+PAPER_SIDES = {"144 crops": (256, 288, 320, 352), "dense": (224, 256, 384, 480, 640)}
 
 
 class CropLayout(NamedTuple):
-    """What is cut out of an image at one scale; all of it is mirrored as well.
+    """The crops of an image at one scale. Each is also mirrored.
 
     Attributes:
-        squares: where squares of the shorter side's length lie along the longer one, 0 at its beginning, 1 at its end.
-        whole: whether each square, resized to the input size, is a crop beside its corners and its centre.
+        squares: positions of the squares along the longer side, from 0 (start) to 1 (end). The corners and the center
+            of each square are crops.
+        resized_square: whether each square, resized to the input size, is a crop too.
     """
 
     squares: tuple[float, ...]
-    whole: bool
+    resized_square: bool
 
     @property
     def crops(self) -> int:
-        """How many crops that makes at one scale."""
-        return len(self.squares) * (CROPS_OF_A_SQUARE + self.whole) * 2
+        """Number of crops at one scale."""
+        return len(self.squares) * (5 + self.resized_square) * 2
 
 
 LAYOUTS: dict[str, CropLayout] = {
     # Krizhevsky et al., 2012, sections 2 and 4.1: of the central 256 x 256 pixels.
-    "10 crops": CropLayout(squares=(0.5,), whole=False),
-    # Szegedy et al., 2015, table 4, which does not say what the 12 are: GoogLeNet's crops of one square at one scale.
-    "12 crops": CropLayout(squares=(0.5,), whole=True),
-    # Szegedy et al., 2014, section 7: left, centre and right of a landscape; top, centre and bottom of a portrait.
-    "144 crops": CropLayout(squares=(0.0, 0.5, 1.0), whole=True),
+    "10 crops": CropLayout(squares=(0.5,), resized_square=False),
+    # Szegedy et al., 2015, table 4, does not define its 12 crops: GoogLeNet's crops of one square at one scale.
+    "12 crops": CropLayout(squares=(0.5,), resized_square=True),
+    # Szegedy et al., 2014, section 7: left, center and right of a landscape; top, center and bottom of a portrait.
+    "144 crops": CropLayout(squares=(0.0, 0.5, 1.0), resized_square=True),
 }
 
 
@@ -55,11 +52,12 @@ class Protocol:
     """A way to measure an error: probabilities are averaged over views of each image.
 
     Attributes:
-        name: "1 crop", the centre; "10 crops", the corners and the centre of the central square, and their mirrors;
-            "12 crops", these and the square resized; "144 crops", such 12 of three squares at four scales; "dense", the
-            network over the whole image and its mirror at five scales, see `fully_convolutional`.
-        shorter_sides: the lengths in pixels that the shorter side is resized to; none for the protocol's own, which
-            are those of the papers in proportion to the network's input size.
+        name: "1 crop", the center; "10 crops", the corners and the center of the central square, and their mirror
+            images; "12 crops", these and the resized square; "144 crops", such 12 crops of three squares at four
+            scales; "dense", the network over the whole image and its mirror image at five scales, see
+            `fully_convolutional`.
+        shorter_sides: lengths in pixels to resize the shorter side to; empty for the papers' lengths, in proportion
+            to the network's input size.
 
     Raises:
         InputError: there is no such protocol.
@@ -69,60 +67,58 @@ class Protocol:
         144
     """
 
-    name: Name
+    name: ProtocolName
     shorter_sides: tuple[int, ...] = ()
 
     def __post_init__(self):
-        names = get_args(Name)
+        names = get_args(ProtocolName)
         if self.name not in names:
             raise InputError(f"there is no protocol '{self.name}'; {closest(str(self.name), list(names))}")
 
-    def sides(self, facts: ModelMetadata) -> tuple[int, ...]:
-        """The lengths of the shorter side for a network, in pixels.
+    def sides(self, metadata: ModelMetadata) -> tuple[int, ...]:
+        """Lengths of the shorter side for a network, in pixels.
 
         Raises:
-            InputError: one of them is less than the network's input.
+            InputError: one of them is less than the network's input size.
         """
+        size = metadata.image_size
         for side in self.shorter_sides:
-            if side < facts.image_size:
+            if side < size:
                 raise InputError(
-                    f"a shorter side of {side} pixels leaves no view of {facts.image_size}, the network's input; "
-                    f"give at least {facts.image_size}."
+                    f"a shorter side of {side} pixels is less than {size}, the network's input size; "
+                    f"give at least {size}."
                 )
-        return self.shorter_sides or self._own_sides(facts)
-
-    def _own_sides(self, facts: ModelMetadata) -> tuple[int, ...]:
-        size = facts.image_size
-        if self.name in ("144 crops", "dense"):
-            papers = SIDES_OF_DENSE if self.name == "dense" else SIDES_OF_144
-            return tuple(round(side * size / PAPERS_SIZE) for side in papers)
-        side = round(size / facts.crop_fraction)
-        # Where the centre crop is the whole square, all others would be the same.
+        if self.shorter_sides:
+            return self.shorter_sides
+        if self.name in PAPER_SIDES:
+            return tuple(round(side * size / PAPER_SIZE) for side in PAPER_SIDES[self.name])
+        side = round(size / metadata.crop_fraction)
+        # If the center crop is the whole square, all corners would be the same.
         if side == size and self.name != "1 crop":
-            side = round(SIDE_OF_CROPS * size / PAPERS_SIZE)
+            side = round(PAPER_SIDE * size / PAPER_SIZE)
         return (side,)
 
-    def views(self, facts: ModelMetadata) -> int:
-        """How many views of each image a network is asked about."""
-        at_one_scale = LAYOUTS[self.name].crops if self.name in LAYOUTS else 2 if self.name == "dense" else 1
-        return at_one_scale * len(self.sides(facts))
+    def views(self, metadata: ModelMetadata) -> int:
+        """Number of views per image."""
+        per_scale = LAYOUTS[self.name].crops if self.name in LAYOUTS else 2 if self.name == "dense" else 1
+        return per_scale * len(self.sides(metadata))
 
     def __str__(self) -> str:
         return f"{self.name} at {', '.join(map(str, self.shorter_sides))}" if self.shorter_sides else self.name
 
 
-CENTRE = Protocol("1 crop")
+CENTER_CROP = Protocol("1 crop")
 
 
-def protocol_of(recipe: Recipe, facts: ModelMetadata) -> Protocol:
-    """How a recipe's source measured, its shorter sides in proportion to the network's input size.
+def protocol_of(recipe: Recipe, metadata: ModelMetadata) -> Protocol:
+    """The protocol of a recipe's paper; shorter sides are in proportion to the network's input size.
 
     Args:
         recipe: of the model's training.
-        facts: of the model.
+        metadata: of the model.
     """
     from kerascnn.applications import registry
 
-    papers_size = registry.info(recipe.model).input_size
-    sides = tuple(round(side * facts.image_size / papers_size) for side in recipe.evaluation.shorter_sides)
+    paper_size = registry.info(recipe.model).input_size
+    sides = tuple(round(side * metadata.image_size / paper_size) for side in recipe.evaluation.shorter_sides)
     return Protocol(recipe.evaluation.protocol, sides)

@@ -1,35 +1,47 @@
-"""A folder to read: what was measured, as a page, as JSON and image by image."""
+"""Writes a study into a report folder: a web page, JSON, and the predictions as CSV."""
 
 from __future__ import annotations
 
+import base64
+import csv
+import io
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from kerascnn.data.dataset import Examples
+from kerascnn.data.dataset import Examples, FileExamples, RecordExamples
 from kerascnn.data.pipeline.decode import reader, whole
 from kerascnn.errors import InputError
-from kerascnn.evaluation.metric_values import image_names, study_figures, write_predictions
 from kerascnn.evaluation.metrics import calibration, most_wrong
-from kerascnn.evaluation.page import Page, png, thumbnail
 from kerascnn.evaluation.plots import confusion_figure, curves_figure, png_of, reliability_figure
 from kerascnn.evaluation.study import Study
 
-PAGE_FILE, METRICS_FILE, PREDICTIONS_FILE = "report.html", "report.json", "predictions.csv"
+PAGE_FILE, METRICS_FILE, PREDICTIONS_FILE = "report.html", "metrics.json", "predictions.csv"
 
-# More classes than this make a table nobody reads; report.json has them all.
-CLASSES_SHOWN = 100
+# A longer table would be unreadable; metrics.json has all classes.
+MAX_CLASSES_SHOWN = 100
+
+# Longer side of an image in the gallery, in pixels.
+THUMBNAIL = 160
+
+
+COLUMNS = (
+    "model", "crops", "image", "height", "width", "label", "predicted", "correct", "confidence",
+    "probability_of_label", "rank_of_label",
+)  # fmt: skip
 
 
 def write_report(study: Study, folder: str | Path) -> Path:
-    """Writes report.html, a page that needs no other file, report.json and predictions.csv.
+    """Writes report.html, which needs no other file, metrics.json and predictions.csv.
 
     Args:
-        study: what was measured.
-        folder: is made where there is none; an earlier report in it is replaced.
+        study: the measurements.
+        folder: created if missing; an earlier report in it is replaced.
 
     Returns:
         The page's path.
@@ -44,15 +56,15 @@ def write_report(study: Study, folder: str | Path) -> Path:
     from kerascnn.training.run_folder import commit, versions
 
     folder = Path(folder)
-    figures = {**study_figures(study), "versions": versions(), "commit": commit()}
+    metrics = {**study.metrics(), "versions": versions(), "commit": commit()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # All of a report is from one study, so its files get their names together.
+        # The files are replaced together, so that a report never mixes two studies.
         with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as unfinished:
             new = Path(unfinished)
-            (new / PAGE_FILE).write_text(_page(study, figures), encoding="utf-8")
-            (new / METRICS_FILE).write_text(json.dumps(figures, indent=2, ensure_ascii=False), encoding="utf-8")
-            write_predictions(study, new / PREDICTIONS_FILE)
+            (new / PAGE_FILE).write_text(_page(study, metrics), encoding="utf-8")
+            (new / METRICS_FILE).write_text(json.dumps(metrics, indent=2, ensure_ascii=False), encoding="utf-8")
+            _write_predictions(study, new / PREDICTIONS_FILE)
             for file in (PAGE_FILE, METRICS_FILE, PREDICTIONS_FILE):
                 shutil.move(new / file, folder / file)
     except OSError as error:
@@ -60,25 +72,35 @@ def write_report(study: Study, folder: str | Path) -> Path:
     return folder / PAGE_FILE
 
 
-def _page(study: Study, figures: dict) -> str:
-    result = study.result
-    page = Page(f"{result.name} on {study.data.name}")
-    page.paragraph(
-        f"{figures['images']} validation images of {figures['data']}, {len(figures['class_names'])} classes. "
-        f"Figures below the first two tables are of {'the ' if len(result.models) > 1 else ''}{result.name}, "
-        f"{result.protocol}."
+def render_page(**values: Any) -> str:
+    """Fills templates/report.html. All values are escaped: names of classes and files can hold any text."""
+    import jinja2
+
+    loader = jinja2.PackageLoader("kerascnn.evaluation")
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
+    return environment.get_template("report.html").render(values)
+
+
+def _page(study: Study, metrics: dict) -> str:
+    result, classes = study.result, len(metrics["class_names"])
+    sections = [*_error_sections(study, metrics), *_curve_sections(study), *_class_sections(study, metrics)]
+    versions = ", ".join(f"{name} {version}" for name, version in metrics["versions"].items())
+    return render_page(
+        title=f"{result.name} on {study.data.name}",
+        introduction=f"{metrics['images']} validation images of {metrics['data']}, {classes} classes. "
+        f"Metrics below the first two tables are of {'the ' if len(result.models) > 1 else ''}{result.name}, "
+        f"{result.protocol}.",
+        sections=[*sections, _calibration_section(study, metrics), _most_wrong_section(study)],
+        footer=f"Intervals are Wilson's score intervals of 95 %. Measured with {versions}.",
     )
-    _errors(page, study, figures)
-    _curves(page, study)
-    _classes(page, study, figures)
-    _calibration(page, study, figures)
-    _most_wrong(page, study)
-    page.paragraph(
-        "Intervals are Wilson's score intervals of 95 %. Measured with "
-        + ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
-        + "."
-    )
-    return page.html()
+
+
+def _table(heading: str, head: tuple, rows: list[tuple], text_columns: int = 1) -> dict[str, Any]:
+    return {"heading": heading, "head": head, "rows": rows, "text_columns": text_columns}
+
+
+def _image(figure, alt: str) -> dict[str, str]:
+    return {"image": _data_url("png", png_of(figure)), "alt": alt}
 
 
 def _percent(share: float | None) -> str:
@@ -90,114 +112,132 @@ def _with_interval(row: dict, k: int) -> str:
     return f"{row[f'top{k}_error']:.2%} ({low:.2%} to {high:.2%})"
 
 
-def _errors(page: Page, study: Study, figures: dict) -> None:
-    # Among five classes the right one is always one of the first five.
-    ranks = (1, 5) if len(figures["class_names"]) > 5 else (1,)
-    page.heading("Errors")
-    page.table(
-        ("model", "form", "crops", "views", *(f"top-{k} error" for k in ranks), "calibration error", "seconds"),
-        [
-            (
-                study.called(measured), ", ".join(dict.fromkeys(row["forms"])), row["crops"], str(row["views"]),
-                *(_with_interval(row, k) for k in ranks), _percent(row["calibration_error"]), f"{row['seconds']:.1f}",
-            )
-            for measured, row in zip(study.rows, figures["rows"], strict=True)
-        ],
-        words=3,
-    )  # fmt: skip
-    rows = figures["models_and_crops"]
-    if len(rows) > 1:
-        page.heading("Models and crops")
-        page.table(
-            ("models", "crops", "views", *(text for k in ranks for text in (f"top-{k} error", "to the first"))),
-            [
-                (
-                    str(row["models"]), row["crops"], str(row["views"]),
-                    *(text for k in ranks for text in _beside(row[f"top{k}_error"], rows[0][f"top{k}_error"])),
-                )
-                for row in rows
-            ],
-            words=2,
-        )  # fmt: skip
+def _error_sections(study: Study, metrics: dict) -> list[dict]:
+    rows = [
+        (
+            study.short_name(measured), ", ".join(dict.fromkeys(row["formats"])), row["crops"], row["views"],
+            *(_with_interval(row, k) for k in study.ranks), _percent(row["calibration_error"]), f"{row['seconds']:.1f}",
+        )
+        for measured, row in zip(study.rows, metrics["rows"], strict=True)
+    ]  # fmt: skip
+    head = (
+        "model",
+        "format",
+        "crops",
+        "views",
+        *(f"top-{k} error" for k in study.ranks),
+        "calibration error",
+        "seconds",
+    )
+    sections = [_table("Errors", head, rows, 3)]
+    head, rows = study.models_and_crops()
+    return [*sections, _table("Models and crops", head, rows, 2)] if len(rows) > 1 else sections
 
 
-def _beside(error: float, first: float) -> tuple[str, str]:
-    return _percent(error), f"{error - first:+.2%}"
-
-
-def _curves(page: Page, study: Study) -> None:
+def _curve_sections(study: Study) -> list[dict]:
     from kerascnn.training import RunFolder
 
     folders = dict.fromkeys(folder for row in study.alone for folder in (row.models[0], row.models[0].parent))
-    for run in map(RunFolder, folders):
-        if run.recipe_file.is_file() and run.history_file.is_file() and (history := run.history()):
-            page.heading(f"Training of {run.path.name}")
-            page.image(png(png_of(curves_figure(history, run.path.name))), "loss and top-1 error by epoch")
+    return [
+        {"heading": f"Training of {run.path.name}"}
+        | _image(curves_figure(history, run.path.name), "loss and top-1 error by epoch")
+        for run in map(RunFolder, folders)
+        if run.recipe_file.is_file() and run.history_file.is_file() and (history := run.history())
+    ]
 
 
-def _classes(page: Page, study: Study, figures: dict) -> None:
+def _class_sections(study: Study, metrics: dict) -> list[dict]:
     scores = study.result.scores
-    page.heading("Classes")
-    if len(scores.class_names) <= CLASSES_SHOWN:
-        page.table(
-            ("class", "images", "right", "precision", "recall", "F1"),
-            [
-                (row["name"], str(row["images"]), str(row["right"]), *map(_percent, list(row.values())[3:]))
-                for row in figures["classes"]
-            ],
-        )
     matrix = confusion_figure(scores.confusion(), scores.class_names, "Confusion matrix")
-    page.image(png(png_of(matrix)), "confusion matrix")
-    if figures["most_confused"]:
-        page.heading("Most confused")
-        page.table(
-            ("true class", "named", "images", "share of the class"),
-            [
-                (row["true"], row["predicted"], str(row["images"]), _percent(row["share"]))
-                for row in figures["most_confused"]
-            ],
-            words=2,
-        )
-    if figures["sizes"]:
-        page.heading("By the images' shorter side")
-        page.table(
-            ("pixels", "images", "top-1 error"),
-            [(group, str(row["images"]), _with_interval(row, 1)) for group, row in figures["sizes"].items()],
-        )
+    head = ("class", "images", "correct", "precision", "recall", "F1")
+    rows = [
+        (row["name"], row["images"], row["correct"], *(_percent(row[name]) for name in ("precision", "recall", "f1")))
+        for row in metrics["classes"]
+    ]
+    sections = [_table("Classes", head, rows if len(rows) <= MAX_CLASSES_SHOWN else [])]
+    sections[0] |= _image(matrix, "confusion matrix")
+    rows = [(*list(row.values())[:3], _percent(row["share"])) for row in metrics["most_confused"]]
+    if rows:
+        head = ("true class", "predicted", "images", "share of the class")
+        sections.append(_table("Most confused", head, rows, 2))
+    rows = [(group, row["images"], _with_interval(row, 1)) for group, row in metrics["sizes"].items()]
+    if rows:
+        sections.append(_table("By the images' shorter side", ("pixels", "images", "top-1 error"), rows))
+    return sections
 
 
-def _calibration(page: Page, study: Study, figures: dict) -> None:
-    page.heading("Calibration")
-    page.paragraph(
-        f"Expected calibration error {figures['calibration_error']:.2%}: how far, on average, confidence is from the "
-        "share of right answers."
-    )
-    page.image(png(png_of(reliability_figure(calibration(study.result.scores), "Reliability"))), "reliability")
+def _calibration_section(study: Study, metrics: dict) -> dict:
+    text = f"Expected calibration error {metrics['calibration_error']:.2%}: the average distance between confidence "
+    figure = reliability_figure(calibration(study.result.scores), "Reliability")
+    return {"heading": "Calibration", "paragraph": f"{text}and accuracy.", **_image(figure, "reliability")}
 
 
-def _most_wrong(page: Page, study: Study) -> None:
+def _most_wrong_section(study: Study) -> dict:
     scores, examples = study.result.scores, study.data.validation
     numbers = most_wrong(scores)
-    page.heading("Most wrong")
     if not len(numbers):
-        page.paragraph("No image is named wrongly.")
-        return
-    names = image_names(examples)
-    page.gallery(
-        [
-            (
-                thumbnail(pixels),
-                f"{scores.class_names[scores.predictions[number]]} ({scores.probabilities[number].max():.1%})",
-                f"is {scores.true_names[number]}: {names[number]}",
-            )
-            for number, pixels in zip(numbers, _images(examples, numbers), strict=True)
-        ]
-    )
+        return {"heading": "Most wrong", "paragraph": "All predictions are correct."}
+    names = _image_names(examples)
+    gallery = [
+        (
+            _thumbnail(pixels),
+            f"{scores.class_names[scores.predictions[number]]} ({scores.probabilities[number].max():.1%})",
+            f"is {scores.true_names[number]}: {names[number]}",
+        )
+        for number, pixels in zip(numbers, _read(examples, numbers), strict=True)
+    ]
+    return {"heading": "Most wrong", "gallery": gallery}
 
 
-def _images(examples: Examples, numbers: np.ndarray) -> list[np.ndarray]:
+def _read(examples: Examples, numbers: np.ndarray) -> list[np.ndarray]:
     import tensorflow as tf
 
     read = reader(examples)
     chosen = tf.data.Dataset.from_tensor_slices(numbers.astype(np.int32))
     return list(chosen.map(lambda number: read(number, whole)).as_numpy_iterator())
+
+
+def _thumbnail(pixels: np.ndarray) -> str:
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    scale = THUMBNAIL / max(image.size)
+    # Small images are enlarged without smoothing.
+    kind, resampling = ("png", Image.Resampling.NEAREST) if scale > 1 else ("jpeg", Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.resize([max(1, round(side * scale)) for side in image.size], resampling).save(buffer, kind, quality=85)
+    return _data_url(kind, buffer.getvalue())
+
+
+def _data_url(kind: str, contents: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(contents).decode()}"
+
+
+def _image_names(examples: Examples) -> list[str]:
+    """A name for each image: its path below the common folder, its record, or its number."""
+    if isinstance(examples, FileExamples):
+        # If all files are in one folder, their names keep it: it is mostly their class.
+        common = Path(os.path.commonpath([Path(path).parent.parent for path in examples.paths]))
+        return [str(Path(path).relative_to(common)) for path in examples.paths]
+    if isinstance(examples, RecordExamples):
+        shards = [Path(shard).name for shard in examples.shards]
+        return [f"{shards[shard]}:{offset}" for shard, offset in zip(examples.shard, examples.offset, strict=True)]
+    return [str(number) for number in range(len(examples))]
+
+
+def _write_predictions(study: Study, path: Path) -> None:
+    """One line per image for every measurement; `rank_of_label` is 1 if the true class has the greatest probability."""
+    names = _image_names(study.data.validation)
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for row in (*study.alone, *study.together):
+            scores, classes, predictions = row.scores, row.scores.class_names, row.scores.predictions
+            of_label = scores.probabilities[np.arange(len(names)), scores.labels]
+            ranks = 1 + (scores.probabilities > of_label[:, None]).sum(axis=1)
+            for number, (name, label, predicted) in enumerate(zip(names, scores.labels, predictions, strict=True)):
+                confidence = f"{scores.probabilities[number, predicted]:.6f}"
+                writer.writerow((
+                    row.name, row.protocol, name, *scores.sizes[number], classes[label], classes[predicted],
+                    int(label == predicted), confidence, f"{of_label[number]:.6f}", ranks[number],
+                ))  # fmt: skip

@@ -1,15 +1,15 @@
-"""Trainings beside each other: what their folders say, their errors on the same images, and which differ."""
+"""Compares runs: errors of their models on the same images, and tests of every pair."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from kerascnn.data.dataset import DataSet
-from kerascnn.evaluation.comparison import McNemar, mcnemar
-from kerascnn.evaluation.metrics import Error, top_error
+from kerascnn.evaluation.metrics import ErrorRate, McNemar, mcnemar, top_error
 from kerascnn.evaluation.plots import heads
 from kerascnn.evaluation.protocols import Protocol
 from kerascnn.evaluation.scores import Scores
@@ -23,10 +23,10 @@ class MeasuredRun:
     """A run and its model's scores.
 
     Attributes:
-        folder: what the training left.
-        recipe: every hyper-parameter of it.
-        history: one mapping of figures an epoch.
-        scores: of its model on the images of the comparison.
+        folder: of the run.
+        recipe: the run's hyper-parameters.
+        history: one mapping of metrics per epoch.
+        scores: of the run's model on the images of the comparison.
     """
 
     folder: RunFolder
@@ -40,67 +40,71 @@ class MeasuredRun:
         return str(self.folder.path)
 
     @property
-    def error(self) -> Error:
+    def error(self) -> ErrorRate:
         """The top-1 error."""
         return top_error(self.scores)
 
-    def last(self, figure: str) -> float:
-        """As `last_figure`."""
-        return last_figure(self.history, figure)
+    def last(self, metric: str) -> float:
+        """See `last_metric`."""
+        return last_metric(self.history, metric)
 
 
-def last_figure(history: list[dict[str, float]], figure: str) -> float:
-    """A figure of the main classifier after the last epoch: "loss", "top1", "val_loss", "val_top1".
+def last_metric(history: list[dict[str, float]], metric: str) -> float:
+    """A metric of the main classifier after the last epoch: "loss", "top1", "val_loss", "val_top1".
 
     Example:
-        >>> last_figure(RunFolder.open(path).history(), "val_top1")
+        >>> last_metric(RunFolder.open(path).history(), "val_top1")
         0.91
     """
     head = heads(history[0])[0]
-    split, name = ("val_", figure.removeprefix("val_")) if figure.startswith("val_") else ("", figure)
-    return history[-1][f"{split}{head}_{name}" if head else figure]
+    split, name = ("val_", metric.removeprefix("val_")) if metric.startswith("val_") else ("", metric)
+    return history[-1][f"{split}{head}_{name}" if head else metric]
 
 
 class RunTest(NamedTuple):
-    """Two runs and McNemar's test between them."""
+    """McNemar's test of two runs, given by their names."""
 
     first: str
     second: str
     test: McNemar
 
     @property
-    def verdict(self) -> str:
-        """Which is better, as a sentence."""
-        better = {"first": self.first, "second": self.second}.get(self.test.verdict)
+    def conclusion(self) -> str:
+        """The result as a sentence."""
+        better = {"first": self.first, "second": self.second}.get(self.test.better)
         return f"{better} is better" if better else "no difference shown"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs on the same images.
+    """Runs measured on the same images.
 
     Attributes:
-        data: whose validation images were used.
-        protocol: how they were cut.
+        data: its validation images were used.
+        protocol: how they were cropped.
         runs: in the order given.
-        tests: of every pair.
     """
 
     data: DataSet
     protocol: str
     runs: tuple[MeasuredRun, ...]
-    tests: tuple[RunTest, ...]
 
-    @property
-    def called(self) -> dict[str, str]:
-        """What a table calls each run of this name: its path below the folder that all of them lie in."""
+    @cached_property
+    def tests(self) -> list[RunTest]:
+        """McNemar's test of every pair of runs."""
+        pairs = itertools.combinations(self.runs, 2)
+        return [RunTest(one.name, other.name, mcnemar(one.scores, other.scores)) for one, other in pairs]
+
+    @cached_property
+    def short_names(self) -> dict[str, str]:
+        """The name of each run in tables: its path below the folder that contains all runs."""
         return {str(path): short for path, short in short_names(run.folder.path for run in self.runs).items()}
 
     def histories(self) -> dict[str, list[dict[str, float]]]:
-        """The history of each run, by what a table calls it."""
-        return {self.called[run.name]: run.history for run in self.runs}
+        """The history of each run by its short name."""
+        return {self.short_names[run.name]: run.history for run in self.runs}
 
-    def figures(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
         return {
             "data": self.data.source,
@@ -122,14 +126,7 @@ class Comparison:
                 for run in self.runs
             ],
             "tests": [
-                {
-                    "first": one.first,
-                    "second": one.second,
-                    "only_first_right": one.test.only_first,
-                    "only_second_right": one.test.only_second,
-                    "p": one.test.p,
-                    "verdict": one.verdict,
-                }
+                {"first": one.first, "second": one.second, **one.test._asdict(), "conclusion": one.conclusion}
                 for one in self.tests
             ],
         }
@@ -138,34 +135,26 @@ class Comparison:
 def compare_runs(
     folders: Sequence[RunFolder], data: DataSet, protocol: Protocol | Literal["recipe"], *, track: Track = untracked
 ) -> Comparison:
-    """Measures the models of runs on the same images, and tests every pair of them.
+    """Measures the models of runs on the same images.
 
     Args:
-        folders: of runs that have ended.
+        folders: of finished runs.
         data: its validation images are used.
-        protocol: how each image is cut.
+        protocol: how each image is cropped.
         track: shows progress.
 
     Raises:
-        InputError: a folder without a model, or a model of other classes than the data.
+        InputError: a folder without a model, or a model with other classes than the data.
 
     Example:
         >>> compared = compare_runs([RunFolder.open(path) for path in paths], cifar, Protocol("1 crop"))
-        >>> compared.tests[0].verdict
+        >>> compared.tests[0].conclusion
         'runs/resnet20-cifar10-20261120-101500 is better'
     """
     recipes = [folder.read_recipe()[0] for folder in folders]
-    measured = study([folder.path for folder in folders], data, [protocol], track=track)
+    rows = study([folder.path for folder in folders], data, [protocol], track=track).alone
     runs = tuple(
         MeasuredRun(folder, recipe, folder.history(), row.scores)
-        for folder, recipe, row in zip(folders, recipes, measured.alone, strict=True)
+        for folder, recipe, row in zip(folders, recipes, rows, strict=True)
     )
-    return Comparison(data, measured.alone[0].protocol, runs, pairwise_tests(runs))
-
-
-def pairwise_tests(runs: Sequence[MeasuredRun]) -> tuple[RunTest, ...]:
-    """McNemar's test of every pair of runs."""
-    return tuple(
-        RunTest(one.name, other.name, mcnemar(one.scores, other.scores))
-        for one, other in itertools.combinations(runs, 2)
-    )
+    return Comparison(data, rows[0].protocol, runs)

@@ -1,4 +1,4 @@
-"""Scores of predictions over a whole split, every image counted once."""
+"""Scores of a model on a whole split, every image counted once."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from kerascnn.data.dataset import DataSet, Examples
 from kerascnn.data.pipeline.pipeline import evaluation_batches
 from kerascnn.errors import InputError
+from kerascnn.evaluation.crops import BATCH, crop_batches, whole_images
 from kerascnn.evaluation.predictors import KerasPredictor, ModelMetadata, Predictor
-from kerascnn.evaluation.protocols import CENTRE, Protocol
-from kerascnn.evaluation.streams import BATCH, crop_batches, whole_images
+from kerascnn.evaluation.protocols import CENTER_CROP, Protocol
 from kerascnn.files.progress import Track, untracked
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a model does on images whose classes are known.
+    """A model's probabilities on labeled images.
 
     Attributes:
         class_names: in the order of the columns.
@@ -42,8 +42,8 @@ class Scores:
         """str (count,), the names of the true classes."""
         return np.array(self.class_names)[self.labels]
 
-    def right(self, k: int = 1) -> int:
-        """How many images have their class among the k most probable ones."""
+    def correct(self, k: int = 1) -> int:
+        """Number of images whose class is among the k most probable ones."""
         from sklearn.metrics import top_k_accuracy_score
 
         if len(self.class_names) <= k:
@@ -54,8 +54,8 @@ class Scores:
         return int(top_k_accuracy_score(self.labels, self.probabilities, k=k, normalize=False, labels=classes))
 
     def accuracy(self, k: int = 1) -> float:
-        """The share of images whose class is among the k most probable ones."""
-        return self.right(k) / len(self.labels)
+        """Share of images whose class is among the k most probable ones."""
+        return self.correct(k) / len(self.labels)
 
     def confusion(self) -> np.ndarray:
         """int (classes, classes): images of each true class (row) by predicted class (column)."""
@@ -64,84 +64,74 @@ class Scores:
         return confusion_matrix(self.labels, self.predictions, labels=np.arange(len(self.class_names)))
 
 
-def evaluate(predictor: Predictor, data: DataSet, *, protocol: Protocol = CENTRE, track: Track = untracked) -> Scores:
-    """Scores a model on a data set's validation images, each read once whatever the protocol.
+def evaluate(
+    predictor: Predictor, data: DataSet, *, protocol: Protocol = CENTER_CROP, track: Track = untracked
+) -> Scores:
+    """Scores a model on a data set's validation images. Each image is read once, for any protocol.
 
     Args:
         predictor: from `open_predictor`.
         data: its classes are matched to the model's by name.
-        protocol: over which views of an image the probabilities are averaged.
+        protocol: the views of an image to average probabilities over.
         track: shows progress over an iterable of known length.
 
     Raises:
-        InputError: the data have classes that the model does not know, or the model cannot be asked like that.
+        InputError: the data have classes that the model does not know, or the protocol does not fit the model.
 
     Example:
         >>> evaluate(open_predictor("model.keras"), data.load("pets.zip"), protocol=Protocol("10 crops")).accuracy()
         0.92
     """
-    labels = _labels_of_model(predictor.facts, data)
-    averaged = _dense if protocol.name == "dense" else _over_crops
-    probabilities, sizes = averaged(predictor, data.validation, protocol, track)
-    return Scores(predictor.facts.class_names, labels, probabilities, sizes)
-
-
-def _over_crops(
-    predictor: Predictor, examples: Examples, protocol: Protocol, track: Track
-) -> tuple[np.ndarray, np.ndarray]:
-    facts = predictor.facts
-    views = protocol.views(facts)
-    batches = crop_batches(examples, protocol.name, protocol.sides(facts), facts.image_size)
-    sums = np.zeros((len(examples), len(facts.class_names)))
+    metadata, examples = predictor.metadata, data.validation
+    unknown = [name for name in data.class_names if name not in metadata.class_names]
+    if unknown:
+        raise InputError(
+            f"the model has {len(metadata.class_names)} classes, and '{unknown[0]}' of {data.source} is not among them."
+        )
+    columns = np.array([metadata.class_names.index(name) for name in data.class_names])
+    if protocol.name == "dense":
+        outputs, views = _dense_outputs(predictor, examples, protocol), len(protocol.sides(metadata))
+        count = len(examples) * views
+    else:
+        outputs, views = _crop_outputs(predictor, examples, protocol), protocol.views(metadata)
+        count = -(-len(examples) * views // BATCH)
+    sums = np.zeros((len(examples), len(metadata.class_names)))
     sizes = np.zeros((len(examples), 2), np.int32)
-    count = -(-len(examples) * views // BATCH)
-    for crops, images, shapes in track(batches.as_numpy_iterator(), count, f"Evaluating {predictor.kind}"):
-        np.add.at(sums, images, predictor.probabilities(crops))
-        sizes[images] = shapes
-    return (sums / views).astype(np.float32), sizes
+    for numbers, probabilities, shapes in track(outputs, count, f"Evaluating {predictor.kind}"):
+        np.add.at(sums, numbers, probabilities)
+        sizes[numbers] = shapes
+    return Scores(metadata.class_names, columns[examples.labels], (sums / views).astype(np.float32), sizes)
 
 
-def _dense(predictor: Predictor, examples: Examples, protocol: Protocol, track: Track) -> tuple[np.ndarray, np.ndarray]:
+def _crop_outputs(predictor: Predictor, examples: Examples, protocol: Protocol) -> Iterator[tuple]:
+    """Image numbers, probabilities and image sizes of each batch of crops."""
+    sides = protocol.sides(predictor.metadata)
+    batches = crop_batches(examples, protocol.name, sides, predictor.metadata.image_size)
+    for crops, numbers, shapes in batches.as_numpy_iterator():
+        yield numbers, predictor.probabilities(crops), shapes
+
+
+def _dense_outputs(predictor: Predictor, examples: Examples, protocol: Protocol) -> Iterator[tuple]:
+    """The number, average probabilities and size of each image at each scale."""
     import tensorflow as tf
 
-    # It imports Keras, and an exported file is scored without.
+    # Imports Keras, which exported files do not need.
     from kerascnn.evaluation.fully_convolutional import fully_convolutional
 
     if not isinstance(predictor, KerasPredictor):
         raise InputError(
             f"dense evaluation rebuilds the network and needs a Keras model; {predictor.path} is a {predictor.kind}."
         )
-    sides = protocol.sides(predictor.facts)
     network = fully_convolutional(predictor.network)
     pixels = tf.TensorSpec((None, None, None, 3), tf.float32)
-    # Compiled once for all sizes of stream.
-    of_places = tf.function(lambda images: network(images, training=False), input_signature=[pixels])
-    sums = np.zeros((len(examples), len(predictor.facts.class_names)))
-    sizes = np.zeros((len(examples), 2), np.int32)
-    stream = whole_images(examples, sides).as_numpy_iterator()
-    for images, number, shape in track(stream, len(examples) * len(sides), "Evaluating densely"):
-        sums[number] += of_places(images).numpy().mean(axis=(0, 1, 2), dtype=np.float64)
-        sizes[number] = shape
-    return (sums / len(sides)).astype(np.float32), sizes
+    # Compiled once for all image sizes.
+    predict = tf.function(lambda images: network(images, training=False), input_signature=[pixels])
+    for images, number, shape in whole_images(examples, protocol.sides(predictor.metadata)).as_numpy_iterator():
+        yield number, predict(images).numpy().mean(axis=(0, 1, 2), dtype=np.float64), shape
 
 
-def views(examples: Examples, facts: ModelMetadata) -> Iterator[np.ndarray]:
+def views(examples: Examples, metadata: ModelMetadata) -> Iterator[np.ndarray]:
     """The evaluation views of examples, in order: float32 (batch, size, size, 3) in [0, 255]."""
-    batches = evaluation_batches(
-        examples,
-        classes=1,
-        size=facts.image_size,
-        crop_fraction=facts.crop_fraction,
-        batch_size=BATCH,
-    )
+    size, fraction = metadata.image_size, metadata.crop_fraction
+    batches = evaluation_batches(examples, classes=1, size=size, crop_fraction=fraction, batch_size=BATCH)
     return (images.numpy() for images, _ in batches)
-
-
-def _labels_of_model(facts: ModelMetadata, data: DataSet) -> np.ndarray:
-    unknown = [name for name in data.class_names if name not in facts.class_names]
-    if unknown:
-        raise InputError(
-            f"the model has {len(facts.class_names)} classes, and '{unknown[0]}' of {data.source} is not among them."
-        )
-    columns = np.array([facts.class_names.index(name) for name in data.class_names])
-    return columns[data.validation.labels]

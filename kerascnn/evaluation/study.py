@@ -1,39 +1,37 @@
-"""Several models measured by several protocols on the same images, each alone and averaged together."""
+"""Measures several models by several protocols on the same images, each alone and as an ensemble."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from kerascnn.data.dataset import DataSet
 from kerascnn.errors import InputError
-from kerascnn.evaluation.open_predictor import open_predictor
-from kerascnn.evaluation.predictors import Predictor
+from kerascnn.evaluation.metrics import by_class, by_size, calibration, most_confused, none_for_nan, top_error
+from kerascnn.evaluation.predictors import ModelMetadata, open_predictor
 from kerascnn.evaluation.protocols import Protocol, protocol_of
 from kerascnn.evaluation.scores import Scores, evaluate
 from kerascnn.files.progress import Track, untracked
 
-# Stands for the protocol of the recipe that the model was trained with.
-OF_RECIPE = "recipe"
-
 
 @dataclass(frozen=True)
 class Measurement:
-    """One model, or an average of several, by one protocol.
+    """One model, or an ensemble, measured by one protocol.
 
     Attributes:
-        models: what was averaged, in the order given.
-        kinds: of each, "Keras", "SavedModel" or "TFLite".
-        protocol: as it reads in a table.
-        views: how many views of an image were passed through networks, all models together: what it costs.
+        models: the averaged models, in the order given.
+        kinds: the format of each, see `Predictor.kind`.
+        protocol: as shown in a table.
+        views: forward passes per image, over all models.
         scores: on the validation images.
-        seconds: that it took.
+        seconds: duration of the measurement.
     """
 
     models: tuple[Path, ...]
@@ -45,18 +43,18 @@ class Measurement:
 
     @property
     def name(self) -> str:
-        """The model, or how many there are."""
+        """The model's path, or the size of the ensemble."""
         return str(self.models[0]) if len(self.models) == 1 else f"ensemble of {len(self.models)}"
 
 
 @dataclass(frozen=True)
 class Study:
-    """Everything measured on one data set.
+    """All measurements on one data set.
 
     Attributes:
-        data: whose validation images were used.
+        data: its validation images were used.
         alone: every model by every protocol, model by model.
-        together: the average of the first 2, 3, … models by every protocol, protocol by protocol.
+        together: ensembles of the first 2, 3, … models by every protocol, protocol by protocol.
     """
 
     data: DataSet
@@ -71,24 +69,100 @@ class Study:
     @property
     def rows(self) -> list[Measurement]:
         """Every model alone, then all of them together."""
-        models = {row.models for row in self.alone}
-        return [*self.alone, *(row for row in self.together if len(row.models) == len(models))]
+        count = len({row.models for row in self.alone})
+        return [*self.alone, *(row for row in self.together if len(row.models) == count)]
 
-    def called(self, row: Measurement) -> str:
-        """A row's name in a table: of several models, the path below the folder that all of them lie in."""
+    def short_name(self, row: Measurement) -> str:
+        """A row's name in tables: a model's path below the folder that contains all models."""
         models = {one.models[0] for one in self.alone}
         return row.name if len(row.models) > 1 else short_names(models)[row.models[0]]
 
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The k of the reported top-k errors. With five classes, the correct one is always among the first five."""
+        return (1, 5) if len(self.result.scores.class_names) > 5 else (1,)
+
     def by_models_and_views(self) -> list[Measurement]:
         """The rows of a table of models and crops: the first model alone, the first two together, …"""
-        first = self.alone[0].models
-        return [row for row in self.alone if row.models == first] + sorted(
-            self.together, key=lambda row: len(row.models)
+        first = [row for row in self.alone if row.models == self.alone[0].models]
+        return first + sorted(self.together, key=lambda row: len(row.models))
+
+    def models_and_crops(self) -> tuple[list[str], list[list[str]]]:
+        """Head and rows of a table of errors by models and crops, as in table 3 of Szegedy et al. (2014)."""
+        head, rows, first = ["models", "crops", "views"], [], self.by_models_and_views()[0]
+        for k in self.ranks:
+            head += [f"top-{k} error", "vs. the first"]
+        for row in self.by_models_and_views():
+            cells = [str(len(row.models)), row.protocol, str(row.views)]
+            for k in self.ranks:
+                rate = top_error(row.scores, k).rate
+                cells += [f"{rate:.2%}", f"{rate - top_error(first.scores, k).rate:+.2%}"]
+            rows.append(cells)
+        return head, rows
+
+    def metrics(self) -> dict[str, Any]:
+        """All metrics of `result`, one row per measurement, and the table of models and crops, for JSON.
+
+        Every `top5_error` is 0 if there are five classes or fewer.
+        """
+        scores = self.result.scores
+        calibrated = calibration(scores)
+        bins = zip(
+            itertools.pairwise(calibrated.edges.tolist()),
+            calibrated.images.tolist(),
+            none_for_nan(calibrated.confidence),
+            none_for_nan(calibrated.accuracy),
+            strict=True,
         )
+        return {
+            "model": self.result.name,
+            "data": self.data.source,
+            "crops": self.result.protocol,
+            "images": len(scores.labels),
+            **_errors(self.result),
+            "calibration_error": calibrated.error,
+            "class_names": list(scores.class_names),
+            "classes": [metrics._asdict() for metrics in by_class(scores)],
+            "sizes": {
+                group: {"images": error.images, "top1_error": error.rate, "top1_interval": [error.low, error.high]}
+                for group, error in by_size(scores).items()
+            },
+            "most_confused": [confusion._asdict() for confusion in most_confused(scores)],
+            "calibration": [
+                {"from": low, "to": high, "images": images, "confidence": confidence, "accuracy": accuracy}
+                for (low, high), images, confidence, accuracy in bins
+            ],
+            "confusion": scores.confusion().tolist(),
+            "rows": [
+                {
+                    "model": row.name,
+                    "models": [str(model) for model in row.models],
+                    "formats": list(row.kinds),
+                    "crops": row.protocol,
+                    "views": row.views,
+                    "seconds": row.seconds,
+                    **_errors(row),
+                    "calibration_error": calibration(row.scores).error,
+                }
+                for row in self.rows
+            ],
+            "models_and_crops": [
+                {"models": len(row.models), "crops": row.protocol, "views": row.views, **_errors(row)}
+                for row in self.by_models_and_views()
+            ],
+        }
+
+
+def _errors(row: Measurement) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for k in (1, 5):
+        error = top_error(row.scores, k)
+        values |= {f"top{k}_error": error.rate, f"top{k}_interval": [error.low, error.high]}
+    return values
 
 
 def short_names(paths: Iterable[Path]) -> dict[Path, str]:
-    """What to call each of several paths: what lies below the folder that all are in; a lone one by its whole path.
+    """A short name per path: the part below their common folder; a single path keeps its whole name.
 
     Example:
         >>> short_names([Path("runs/a/model.keras"), Path("runs/b/model.keras")])
@@ -98,7 +172,7 @@ def short_names(paths: Iterable[Path]) -> dict[Path, str]:
     try:
         folder = os.path.commonpath([path.parent for path in different])
     except ValueError:
-        # Some are named from the root of the file system, some from the working folder.
+        # Some paths are absolute, some relative.
         folder = ""
     if len(different) == 1 or not folder:
         return {path: str(path) for path in different}
@@ -115,68 +189,62 @@ def study(
     """Measures models alone and together.
 
     Args:
-        models: what `open_predictor` takes, in any mixture; only one is held in memory at a time.
+        models: as for `open_predictor`, in any mixture; one is in memory at a time.
         data: its validation images are used.
-        protocols: for each model; "recipe" for what the recipe of its run folder says.
+        protocols: for each model; "recipe" is the protocol of the recipe in its run folder.
         track: shows progress.
 
     Raises:
-        InputError: a model that is none, or that has other classes than the data or the first model.
+        InputError: a path is not a model, or has other classes than the data or the first model.
 
     Example:
         >>> both = study(["a.keras", "b.tflite"], pets, [Protocol("10 crops")])
         >>> both.result.scores.accuracy()
         0.94
     """
-    rows = [row for model in models for row in _alone(Path(model), data, protocols, track)]
-    by_protocol = [rows[number :: len(protocols)] for number in range(len(protocols))]
-    together = [_together(members[:count]) for members in by_protocol for count in range(2, len(members) + 1)]
-    return Study(data, tuple(rows), tuple(together))
+    alone = []
+    for model in map(Path, models):
+        predictor = open_predictor(model)
+        for wanted in protocols:
+            protocol = _protocol_of_run(model, predictor.metadata) if wanted == "recipe" else wanted
+            started = time.perf_counter()
+            scores = evaluate(predictor, data, protocol=protocol, track=track)
+            seconds = time.perf_counter() - started
+            views = protocol.views(predictor.metadata)
+            alone.append(Measurement((model,), (predictor.kind,), str(protocol), views, scores, seconds))
+    by_protocol = [alone[number :: len(protocols)] for number in range(len(protocols))]
+    together = [_together(rows[:count]) for rows in by_protocol for count in range(2, len(rows) + 1)]
+    return Study(data, tuple(alone), tuple(together))
 
 
-def _alone(model: Path, data: DataSet, protocols: Sequence, track: Track) -> list[Measurement]:
-    predictor = open_predictor(model)
-    rows = []
-    for wanted in protocols:
-        protocol = _of_recipe(model, predictor) if wanted == OF_RECIPE else wanted
-        started = time.perf_counter()
-        scores = evaluate(predictor, data, protocol=protocol, track=track)
-        seconds = time.perf_counter() - started
-        views = protocol.views(predictor.facts)
-        rows.append(Measurement((model,), (predictor.kind,), str(protocol), views, scores, seconds))
-    return rows
-
-
-def _of_recipe(model: Path, predictor: Predictor) -> Protocol:
+def _protocol_of_run(model: Path, metadata: ModelMetadata) -> Protocol:
     from kerascnn.training import RunFolder
 
     for folder in (model, model.parent):
         if (folder / "recipe.yaml").is_file():
-            recipe, *_ = RunFolder.open(folder).read_recipe()
-            return protocol_of(recipe, predictor.facts)
-    raise InputError(f"{model} lies in no run folder whose recipe says how to measure; name the crops.")
+            return protocol_of(RunFolder.open(folder).read_recipe()[0], metadata)
+    raise InputError(f"{model} is in no run folder, so there is no recipe with a protocol; name the crops.")
 
 
-def _together(members: Sequence[Measurement]) -> Measurement:
-    protocols = dict.fromkeys(member.protocol for member in members)
+def _together(rows: Sequence[Measurement]) -> Measurement:
     return Measurement(
-        models=tuple(model for member in members for model in member.models),
-        kinds=tuple(kind for member in members for kind in member.kinds),
-        protocol=" and ".join(protocols),
-        views=sum(member.views for member in members),
-        scores=ensemble([member.scores for member in members]),
-        seconds=sum(member.seconds for member in members),
+        models=tuple(model for row in rows for model in row.models),
+        kinds=tuple(kind for row in rows for kind in row.kinds),
+        protocol=" and ".join(dict.fromkeys(row.protocol for row in rows)),
+        views=sum(row.views for row in rows),
+        scores=ensemble([row.scores for row in rows]),
+        seconds=sum(row.seconds for row in rows),
     )
 
 
 def ensemble(members: Sequence[Scores]) -> Scores:
-    """The scores of probabilities averaged over models, which may have their classes in different orders.
+    """Averages probabilities over models. The models may have their classes in different orders.
 
     Args:
         members: scores on the same images.
 
     Raises:
-        InputError: they are of other images, or have other classes.
+        InputError: the images or the classes differ.
 
     Example:
         >>> ensemble([scores_of_vgg16, scores_of_googlenet]).accuracy()
@@ -185,11 +253,10 @@ def ensemble(members: Sequence[Scores]) -> Scores:
     first = members[0]
     total = np.zeros(first.probabilities.shape)
     for member in members:
-        if set(member.class_names) != set(first.class_names):
-            other = next(iter(set(member.class_names) ^ set(first.class_names)))
-            raise InputError(f"models of different classes cannot be averaged: not all of them know '{other}'.")
-        columns = [member.class_names.index(name) for name in first.class_names]
+        if different := set(member.class_names) ^ set(first.class_names):
+            raise InputError(f"models of different classes cannot be averaged: not all know '{min(different)}'.")
         if not np.array_equal(member.true_names, first.true_names):
             raise InputError("scores of different images cannot be averaged.")
+        columns = [member.class_names.index(name) for name in first.class_names]
         total += member.probabilities[:, columns]
     return Scores(first.class_names, first.labels, (total / len(members)).astype(np.float32), first.sizes)

@@ -10,8 +10,7 @@ import numpy as np
 
 from kerascnn.data.dataset import DataSet
 from kerascnn.evaluation import KerasPredictor, Protocol, evaluate, open_predictor
-from kerascnn.evaluation.comparison import mcnemar
-from kerascnn.evaluation.metrics import top_error
+from kerascnn.evaluation.metrics import mcnemar, top_error
 from kerascnn.evaluation.predictors import load_keras
 from kerascnn.evaluation.scores import Scores
 from kerascnn.evaluation.study import study
@@ -121,7 +120,7 @@ def _claim_result(claim: Claim, runs: Sequence[ArmRun], scores: dict[int, Scores
     if claim.metric == "top-1 error" and len(better) == len(worse) == 1:
         test = mcnemar(scores[id(better[0])], scores[id(worse[0])])
         result = "confirmed" if low < high else "contradicted"
-        result = "no significant difference" if test.verdict == "neither" else result
+        result = "no significant difference" if test.better == "neither" else result
         return f"{claim.text}: {result} ({low:.2%} and {high:.2%}, p = {test.p:.2g})."
     return f"{claim.text}: {'true' if low < high else 'not true'} of these runs ({low:.2%} and {high:.2%})."
 

@@ -11,7 +11,7 @@ import keras
 
 from kerascnn.data.dataset import DataSet
 from kerascnn.errors import InputError
-from kerascnn.evaluation.runs import last_figure
+from kerascnn.evaluation.runs import last_metric
 from kerascnn.experiments.experiment import Arm
 from kerascnn.training import Recipe, RunFolder, TrainingDivergedError, resolved, resume, train
 
@@ -40,7 +40,7 @@ class ArmRun:
 
     def last(self, metric: str) -> float:
         """The main classifier's metric after the last epoch, such as "loss" or "val_top1"."""
-        return last_figure(self.folder.history(), metric)
+        return last_metric(self.folder.history(), metric)
 
 
 def run_arm(

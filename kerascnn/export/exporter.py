@@ -13,15 +13,16 @@ import numpy as np
 
 from kerascnn.data.dataset import DataSet, limited
 from kerascnn.errors import InputError
-from kerascnn.evaluation.onnx_predictor import OnnxPredictor, check_onnx_packages
 from kerascnn.evaluation.predictors import (
     LABELS_FILE,
     UNQUANTIZED,
     KerasPredictor,
     ModelMetadata,
+    OnnxPredictor,
     Predictor,
     SavedModelPredictor,
     TFLitePredictor,
+    check_onnx_packages,
     load_keras,
     model_metadata_of,
 )

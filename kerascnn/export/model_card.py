@@ -7,8 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from kerascnn.applications import registry
-from kerascnn.evaluation.onnx_predictor import OnnxPredictor
-from kerascnn.evaluation.predictors import UNQUANTIZED, ModelMetadata, Predictor, SavedModelPredictor, TFLitePredictor
+from kerascnn.evaluation.predictors import (
+    UNQUANTIZED,
+    ModelMetadata,
+    OnnxPredictor,
+    Predictor,
+    SavedModelPredictor,
+    TFLitePredictor,
+)
 from kerascnn.export.metadata import ModelDescription
 from kerascnn.export.verification import Verification
 from kerascnn.training import Recipe

@@ -11,8 +11,7 @@ import keras
 
 from kerascnn.applications.deep import functional
 from kerascnn.errors import InputError
-from kerascnn.evaluation.onnx_predictor import check_onnx_packages
-from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, model_metadata_of
+from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, check_onnx_packages, model_metadata_of
 from kerascnn.native_output import discarded_stderr
 
 # The limit of one Protocol Buffers file.

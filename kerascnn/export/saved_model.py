@@ -12,7 +12,7 @@ import keras
 from kerascnn.applications.deep import functional
 from kerascnn.data.augment.augmentation import evaluation_view
 from kerascnn.data.pipeline.decode import TRANSFORM
-from kerascnn.evaluation.maps import classifier_input
+from kerascnn.evaluation.feature_maps import classifier_input
 from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, ModelMetadata, model_metadata_of
 from kerascnn.export.exif import exif_orientation, upright
 

@@ -154,7 +154,7 @@ def verify(
         >>> verify(trained, exact, [open_predictor("resnet20-digits.tflite")], data).failures
         []
     """
-    image = next(views(data.validation.take(np.arange(1)), trained.facts))
+    image = next(views(data.validation.take(np.arange(1)), trained.metadata))
     references = {}
     results = []
     trained_scores = None
@@ -168,7 +168,7 @@ def verify(
         results.append(
             FormatResult(
                 format=predictor.kind,
-                quantization=predictor.facts.quantization,
+                quantization=predictor.metadata.quantization,
                 accuracy=scores.accuracy(),
                 agreement=int(np.sum(scores.predictions == trained_scores.predictions)),
                 images=len(scores.labels),
@@ -193,9 +193,9 @@ def _file_measurements(predictor: Predictor, image: np.ndarray) -> dict[str, Any
         "single_thread_latency_ms": _latency_ms(single_thread, image),
         "memory_bytes": peak_memory(predictor.path),
         "operations": operations.counts,
-        "float_fallback_ops": operations.float_ops if predictor.facts.quantization in CALIBRATED else (),
-        "quantizer": predictor.facts.quantizer,
-        "float_fallback_layers": predictor.facts.float_fallback_layers,
+        "float_fallback_ops": operations.float_ops if predictor.metadata.quantization in CALIBRATED else (),
+        "quantizer": predictor.metadata.quantizer,
+        "float_fallback_layers": predictor.metadata.float_fallback_layers,
         "custom_ops": operations.custom_ops,
     }
 

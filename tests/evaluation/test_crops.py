@@ -1,4 +1,4 @@
-"""Where crops lie, on images whose pixels are their own coordinates, and how many pass through a model."""
+"""Positions of crops, on images whose pixels are their coordinates, and the number of crops that a model gets."""
 
 import numpy as np
 import pytest
@@ -6,25 +6,24 @@ from PIL import Image
 
 from kerascnn import InputError, data
 from kerascnn.evaluation import Predictor, Protocol, evaluate
-from kerascnn.evaluation.crops import crops
+from kerascnn.evaluation.crops import crop_batches, crops
 from kerascnn.evaluation.predictors import ModelMetadata
 from kerascnn.evaluation.protocols import protocol_of
-from kerascnn.evaluation.streams import crop_batches
 from kerascnn.training import Recipe
 from support.messages import mentioning
 
-# Crops of 28 from squares of 32 leave 4 pixels of room, as 224 from 256 leave 32.
+# Crops of 28 from squares of 32 leave 4 pixels, as 224 from 256 leave 32.
 SIZE = 28
 
 
 def coordinates(height, width):
-    """An image whose red is the row and whose green is the column; as large as a scale, it is not resized."""
+    """An image whose red is the row and whose green is the column. At the target size it is not resized."""
     rows, columns = np.indices((height, width))
     return np.stack([rows, columns, 0 * rows], axis=-1).astype(np.uint8)
 
 
-def places(found):
-    """Of each crop the first and last pixels' (row, column), after checking that all between them are in order."""
+def corners_of(found):
+    """(row, column) of each crop's first and last pixel; checks that all pixels between them are in order."""
     for crop in found:
         np.testing.assert_array_equal(crop[:, :1, 0] - crop[:1, :1, 0], np.arange(len(crop))[:, None])
         np.testing.assert_array_equal(crop[..., 0], np.broadcast_to(crop[:, :1, 0], crop.shape[:2]))
@@ -34,24 +33,24 @@ def places(found):
 
 
 TEN = [
-    # top left, top right, bottom left, bottom right, centre of the central square of an image of 32 x 50
+    # top left, top right, bottom left, bottom right, center of the central square of an image of 32 x 50
     ((0, 9), (27, 36)), ((0, 13), (27, 40)), ((4, 9), (31, 36)), ((4, 13), (31, 40)), ((2, 11), (29, 38)),
-    # and their mirrors, which begin with the last column
+    # and their mirror images, which begin with the last column
     ((0, 36), (27, 9)), ((0, 40), (27, 13)), ((4, 36), (31, 9)), ((4, 40), (31, 13)), ((2, 38), (29, 11)),
 ]  # fmt: skip
 
 
 def test_ten_crops():
     found = crops(coordinates(32, 50), 32, SIZE, "10 crops").numpy()
-    assert places(found) == TEN
+    assert corners_of(found) == TEN
     upright = crops(coordinates(50, 32), 32, SIZE, "10 crops").numpy()[:5]
-    assert [first for first, _ in places(upright)] == [(9, 0), (9, 4), (13, 0), (13, 4), (11, 2)]
+    assert [first for first, _ in corners_of(upright)] == [(9, 0), (9, 4), (13, 0), (13, 4), (11, 2)]
 
 
-def test_twelve_crops_are_ten_and_the_square():
+def test_twelve_crops_are_ten_crops_and_the_resized_square():
     found = crops(coordinates(32, 50), 32, SIZE, "12 crops").numpy()
-    assert places(found[[0, 1, 2, 3, 4, 6, 7, 8, 9, 10]]) == TEN
-    # Pixel j of 28 lies over place (j + 1/2) 32/28 - 1/2 of 32; at the ends the triangle is cut.
+    assert corners_of(found[[0, 1, 2, 3, 4, 6, 7, 8, 9, 10]]) == TEN
+    # Pixel j of 28 is at position (j + 1/2) 32/28 - 1/2 of 32; at the ends the triangle filter is cut.
     inside = (np.arange(28) + 0.5) * 32 / 28 - 0.5
     for whole, across in ((found[5], inside), (found[11], inside[::-1])):
         np.testing.assert_allclose(whole[2:-2, 0, 0], inside[2:-2], atol=0.25)
@@ -70,7 +69,7 @@ def test_144_crops_at_each_scale(side, upright):
     for number, offset in enumerate([0, 10, 21]):
         square = found[6 * number : 6 * number + 6]
         start = (offset, 0) if upright else (0, offset)
-        firsts = [first for first, _ in places(square[:5])]
+        firsts = [first for first, _ in corners_of(square[:5])]
         assert firsts == [(start[0] + top, start[1] + left) for top, left in corners]
         # The whole square, resized: its mean is that of the square.
         middle = np.array(start) + (side - 1) / 2
@@ -79,10 +78,10 @@ def test_144_crops_at_each_scale(side, upright):
     np.testing.assert_array_equal(found[18:], found[:18, :, ::-1])
 
 
-def test_the_centre_of_ten_crops_is_the_one_crop():
+def test_the_center_of_ten_crops_equals_one_crop():
     image = np.random.default_rng(0).integers(0, 256, (300, 421, 3)).astype(np.uint8)
-    [centre] = crops(image, 256, 224, "1 crop").numpy()
-    np.testing.assert_array_equal(crops(image, 256, 224, "10 crops").numpy()[4], centre)
+    [center] = crops(image, 256, 224, "1 crop").numpy()
+    np.testing.assert_array_equal(crops(image, 256, 224, "10 crops").numpy()[4], center)
 
 
 @pytest.mark.parametrize(
@@ -98,11 +97,11 @@ def test_the_centre_of_ten_crops_is_the_one_crop():
     ],
 )
 def test_scales_and_counts(name, size, fraction, sides, views):
-    facts = ModelMetadata(("a", "b"), size, fraction)
-    assert (Protocol(name).sides(facts), Protocol(name).views(facts)) == (sides, views)
+    metadata = ModelMetadata(("a", "b"), size, fraction)
+    assert (Protocol(name).sides(metadata), Protocol(name).views(metadata)) == (sides, views)
 
 
-def test_the_protocols_of_recipes():
+def test_protocols_of_recipes():
     assert str(protocol_of(Recipe.load("googlenet"), ModelMetadata(("a", "b"), 224, 0.875))) == (
         "144 crops at 256, 288, 320, 352"
     )
@@ -111,7 +110,7 @@ def test_the_protocols_of_recipes():
     assert protocol_of(Recipe.load("resnet_small"), half) == Protocol("1 crop")
 
 
-def test_impossible_protocols():
+def test_invalid_protocols():
     with mentioning(InputError, "200 pixels", "224"):
         Protocol("10 crops", (200,)).sides(ModelMetadata(("a", "b"), 224, 0.875))
     with mentioning(InputError, "'11 crops'", "did you mean 1"):
@@ -119,11 +118,11 @@ def test_impossible_protocols():
 
 
 class Brightness(Predictor):
-    """Red and green of the first pixel as probabilities; it counts what it is asked."""
+    """Predicts red and green of the first pixel; records batch sizes."""
 
     kind = "counting"
     path = None
-    facts = ModelMetadata(("a", "b"), SIZE, 0.875)
+    metadata = ModelMetadata(("a", "b"), SIZE, 0.875)
 
     def __init__(self):
         self.batches = []
@@ -146,7 +145,7 @@ def three_sizes(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "views"), [("1 crop", 1), ("10 crops", 10), ("144 crops", 144)])
-def test_each_image_is_read_once_and_each_crop_asked_about_once(name, views, three_sizes, monkeypatch):
+def test_each_image_is_read_once_and_each_crop_predicted_once(name, views, three_sizes, monkeypatch):
     import kerascnn.data.pipeline.decode as reading
 
     read = []
@@ -168,8 +167,8 @@ def test_probabilities_are_averaged_over_the_crops(three_sizes):
     np.testing.assert_allclose(
         scores.probabilities[0], (firsts / firsts.sum(axis=1, keepdims=True)).mean(axis=0), rtol=1e-6
     )
-    # The seven images that lie have more columns than rows; so have, through the mirrors, the six squares.
-    assert scores.right() == 13
+    # The seven landscape images have more columns than rows, and so do the mirrored crops of the six squares.
+    assert scores.correct() == 13
 
 
 def test_crops_of_one_batch_come_from_several_images(three_sizes):

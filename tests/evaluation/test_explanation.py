@@ -1,4 +1,4 @@
-"""Grad-CAM against closed forms, and which maps are found in every family's graph."""
+"""Grad-CAM against closed forms, and the feature maps found in the graph of every network family."""
 
 import json
 
@@ -10,9 +10,16 @@ from PIL import Image
 from kerascnn import InputError
 from kerascnn.applications import create
 from kerascnn.evaluation import KerasPredictor
-from kerascnn.evaluation.explanation import Activation, Explainer
-from kerascnn.evaluation.explanation_images import Names, channel_tiles, filter_tiles, overlay, tiles
-from kerascnn.evaluation.maps import last_map, last_of_every_size, maps_between
+from kerascnn.evaluation.explanation import (
+    Activation,
+    Explainer,
+    channel_tiles,
+    filter_tiles,
+    overlay,
+    tiles,
+    unique_name,
+)
+from kerascnn.evaluation.feature_maps import feature_maps, last_map, last_of_every_size
 from kerascnn.training import Recipe
 from kerascnn.training.assembly import build
 from support.messages import mentioning, refused
@@ -53,7 +60,7 @@ def test_grad_cam_of_a_linear_head_is_the_class_activation_map(end, nested, view
     found = {one.label: one for one in explainer.grad_cam(view)}
     assert set(found) == {"class 0", "class 1"}
     for number in range(2):
-        # The gradient of an average over 16 places is a sixteenth everywhere. The scores are in the hundreds, so that
+        # The gradient of an average over 16 positions is 1/16 everywhere. The logits are in the hundreds, so that
         # gradients of the softmax's outputs would be zero.
         expected = np.maximum(view @ WEIGHTS[:, number], 0) / 16
         np.testing.assert_allclose(found[f"class {number}"].heat, expected, rtol=1e-5, atol=1e-5)
@@ -79,19 +86,19 @@ def test_the_most_probable_class_comes_first(view):
         ("plain20", 32, "conv4_3_2_relu"),
     ],
 )
-def test_the_last_map_of_every_family(name, size, layer):
+def test_the_last_feature_map_of_every_family(name, size, layer):
     network = without_values(create, name, input_shape=(size, size, 3), classes=2)
-    maps = maps_between(network.inputs[0], network.outputs[0])
+    maps = feature_maps(network.inputs[0], network.outputs[0])
     assert last_map(maps).layer.name == layer
     sizes = [one.tensor.shape[1] for one in last_of_every_size(maps)]
     assert sizes == sorted(set(sizes), reverse=True)
     assert last_of_every_size(maps)[-1].layer.name == layer
 
 
-def test_a_single_place_is_no_map():
-    # At 32 pixels GoogLeNet's last modules see one place.
+def test_a_single_position_is_not_a_feature_map():
+    # At 32 pixels the last modules of GoogLeNet have one position.
     network = without_values(create, "googlenet", input_shape=(32, 32, 3), classes=2)
-    assert last_map(maps_between(network.inputs[0], network.outputs[0])).layer.name == "inception_4e"
+    assert last_map(feature_maps(network.inputs[0], network.outputs[0])).layer.name == "inception_4e"
 
 
 @pytest.mark.slow
@@ -107,17 +114,17 @@ def test_a_network_with_auxiliary_heads(photographs):
     assert [one.maps.shape for one in explainer.activations(view, "inception_4*")][-1] == (5, 5, 832)
 
 
-def test_without_convolution_there_is_nothing_to_show():
+def test_a_network_without_convolution():
     pixels = keras.Input((4, 4, 3))
     model = keras.Model(pixels, keras.layers.Dense(2)(keras.layers.Flatten()(pixels)))
     with mentioning(InputError, "no convolution"):
         Explainer(KerasPredictor(model))
 
 
-def test_heat_colours_the_image():
+def test_overlay():
     image = np.full((4, 4, 3), 100.0)
     np.testing.assert_array_equal(overlay(image, np.zeros((2, 2))), image)
-    # Jet ends in half a red.
+    # The color map jet ends in half a red.
     np.testing.assert_allclose(overlay(image, np.array([[7.0]]))[0, 0], [40 + 0.6 * 127.5, 40, 40], atol=0.501)
 
 
@@ -135,37 +142,37 @@ def test_the_strongest_channels_come_first():
     assert shown[..., 0].tolist() == [[[255, 255], [255, 0]], [[0, 0], [0, 0]], [[0, 0], [0, 0]]]
 
 
-def test_tiles_lie_in_a_square():
+def test_tiles_form_a_square():
     images = np.arange(3, dtype="uint8")[:, None, None, None] * np.ones((1, 24, 24, 3), "uint8")
     sheet = tiles(images)
     assert sheet.shape == (102, 102, 3)
-    assert [sheet[place][0] for place in ((2, 2), (2, 99), (99, 2), (99, 99), (0, 50))] == [0, 1, 2, 255, 255]
+    assert [sheet[position][0] for position in ((2, 2), (2, 99), (99, 2), (99, 99), (0, 50))] == [0, 1, 2, 255, 255]
 
 
-def test_no_name_is_given_twice(tmp_path):
-    names = Names()
+def test_names_are_unique(tmp_path):
+    used = {"filters"}
     paths = (tmp_path / "cat.jpg", tmp_path / "cat.png", tmp_path / "cat-2.png", tmp_path / "filters.jpg")
-    assert [names.of(path) for path in paths] == ["cat", "cat-2", "cat-2-2", "filters-2"]
+    assert [unique_name(path, used) for path in paths] == ["cat", "cat-2", "cat-2-2", "filters-2"]
 
 
 @pytest.mark.slow
-def test_the_command_names_its_files(digits_run, photographs, command, tmp_path):
+def test_the_command_reports_its_files(digits_run, photographs, command, tmp_path):
     images = [photographs / "lying" / "1.jpg", photographs / "standing" / "1.jpg"]
     outcome = command("explain", digits_run.folder.path, *images, "--to", tmp_path / "seen", "--json")
     assert outcome.status == 0, outcome.err
-    said = json.loads(outcome.out)
-    assert said["layer"] == "conv4_3_relu"
-    assert [one["image"] for one in said["images"]] == list(map(str, images))
-    first, second = said["images"]
+    result = json.loads(outcome.out)
+    assert result["layer"] == "conv4_3_relu"
+    assert [one["image"] for one in result["images"]] == list(map(str, images))
+    first, second = result["images"]
     assert len(first["top"]) == 3 and list(first["activations"]) == ["conv2_3_relu", "conv3_3_relu", "conv4_3_relu"]
-    files = [said["filters"], first["grad_cam"], second["grad_cam"], *first["activations"].values()]
+    files = [result["filters"], first["grad_cam"], second["grad_cam"], *first["activations"].values()]
     assert len(set(files)) == 6
     for file in files:
         with Image.open(file) as image:
             assert image.width > 100
 
 
-def test_what_cannot_be_read_is_told_and_left_out(tiny_digits_run, photographs, command, tmp_path):
+def test_unreadable_files_are_reported_and_skipped(tiny_digits_run, photographs, command, tmp_path):
     lying = photographs / "lying"
     outcome = command("explain", tiny_digits_run.folder.path, lying / "notes.txt", lying / "2.jpg", "--to", tmp_path)
     assert outcome.status == 1
@@ -173,7 +180,7 @@ def test_what_cannot_be_read_is_told_and_left_out(tiny_digits_run, photographs, 
 
 
 @pytest.mark.slow
-def test_a_mistake_is_one_sentence(tiny_digits_run, photographs, command, tmp_path):
+def test_user_errors_are_one_sentence(tiny_digits_run, photographs, command, tmp_path):
     from kerascnn.export import deployable
     from kerascnn.export.tflite import write_tflite
 

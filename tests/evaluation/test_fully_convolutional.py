@@ -1,4 +1,4 @@
-"""Networks over whole images, held against the networks that they were."""
+"""Fully convolutional networks, compared with the original networks."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ def random_images(count, height, width):
 
 
 def classifier(name, size, mean=None, **arguments):
-    """As a training assembles it."""
+    """A network as assembled for training."""
     pixels = keras.Input((size, size, 3), name="pixels")
     scale = Preprocessing(() if mean is None else mean.shape, 60.0, 0.875, name="preprocessing")
     network = create(name, input_tensor=scale(pixels), classes=5, **arguments)
@@ -32,14 +32,14 @@ def classifier(name, size, mean=None, **arguments):
     ("name", "size"),
     [("vgg11", 64), ("alexnet", 67), ("googlenet", 65), ("resnet18", 64)],
 )
-def test_the_same_network_at_its_own_size(name, size):
+def test_the_same_network_at_its_input_size(name, size):
     model = classifier(name, size, classifier_activation=None)
     images = random_images(3, size, size)
     logits = model.predict(images, verbose=0)
     network = fully_convolutional(model)
     maps = network.predict(images, verbose=0)
     assert maps.shape == (3, 1, 1, 5)
-    # What remains is the order in which products are summed.
+    # Only the order of summation differs.
     bounds.check(maps[:, 0, 0], logits, bounds.of_network(model), relative=True)
     probabilities, of_maps = (keras.ops.softmax(values).numpy() for values in (logits, maps[:, 0, 0]))
     bounds.check(of_maps, probabilities, bounds.of_probabilities(model, probabilities))
@@ -48,8 +48,8 @@ def test_the_same_network_at_its_own_size(name, size):
 
 
 @pytest.mark.parametrize("ending", ["flatten", "average", "maximum"])
-def test_every_place_is_the_network_on_the_crop_that_it_sees(ending):
-    """Without padding, a place of the map sees one crop and nothing else."""
+def test_every_position_equals_the_network_on_its_crop(ending):
+    """Without padding, the receptive field of a position is one crop."""
     endings = {
         "flatten": [keras.layers.Flatten(), keras.layers.Dropout(0.5), keras.layers.Dense(6, activation="relu")],
         "average": [keras.layers.GlobalAveragePooling2D()],
@@ -68,7 +68,7 @@ def test_every_place_is_the_network_on_the_crop_that_it_sees(ending):
     network = fully_convolutional(KerasPredictor(model).network)
     image = random_images(1, 20, 28)
     maps = network(image).numpy()
-    # Steps of 2 and of 2 make 4 pixels a place.
+    # Strides of 2 and 2 make 4 pixels per position.
     assert maps.shape == (1, 3, 5, 3)
     for row in range(3):
         for column in range(5):
@@ -77,7 +77,7 @@ def test_every_place_is_the_network_on_the_crop_that_it_sees(ending):
             bounds.check(maps[0, row, column], expected, bounds.of_probabilities(model, expected))
 
 
-def test_a_mean_image_is_stretched():
+def test_a_mean_image_is_resized():
     mean = GENERATOR.uniform(80, 160, (32, 32, 3)).astype("float32")
     model = classifier("resnet20", 32, mean=mean)
     network = fully_convolutional(model)
@@ -87,9 +87,9 @@ def test_a_mean_image_is_stretched():
     assert network(random_images(1, 40, 52)).shape == (1, 3, 6, 5)
 
 
-def test_probabilities_are_averaged_over_places_mirrors_and_scales():
+def test_probabilities_are_averaged_over_positions_mirror_images_and_scales():
     model = classifier("resnet20", 32)
-    # Untrained, it would be sure of everything.
+    # Untrained, its probabilities would be near 0 or 1.
     model.get_layer("fc").kernel.assign(0.01 * model.get_layer("fc").kernel)
     images = random_images(20, 32, 32).astype(np.uint8)
     examples = data.ArrayExamples(images, np.arange(20) % 5)
@@ -102,11 +102,11 @@ def test_probabilities_are_averaged_over_places_mirrors_and_scales():
         evaluate(KerasPredictor(model), loaded, protocol=Protocol("dense", sides)) for sides in ((32, 40), (40,))
     )
     bounds.check(both.probabilities, (measured.probabilities + larger.probabilities) / 2, bound)
-    # 40 x 40 pixels are ten rows at the end of the network: 3 x 3 places of its window of 8.
+    # At 40 x 40 pixels the last feature map is 10 x 10: 3 x 3 positions of the window of 8.
     assert np.abs(larger.probabilities - measured.probabilities).max() > 1e-4
 
 
-def test_what_cannot_be_evaluated_densely():
+def test_networks_that_cannot_be_evaluated_densely():
     model = keras.Sequential(
         [
             keras.Input((8, 8, 3)),

@@ -1,4 +1,4 @@
-"""Figures worked out by hand."""
+"""Metrics computed by hand."""
 
 import math
 
@@ -7,12 +7,12 @@ import pytest
 
 from kerascnn import InputError
 from kerascnn.evaluation import Scores
-from kerascnn.evaluation.comparison import mcnemar
 from kerascnn.evaluation.metrics import (
     by_class,
     by_size,
     calibration,
-    error_of,
+    error_rate,
+    mcnemar,
     most_confused,
     most_wrong,
     top_error,
@@ -20,8 +20,8 @@ from kerascnn.evaluation.metrics import (
 from support.messages import mentioning
 
 
-def named(labels, predictions, confidences=None, classes="abc", sizes=None):
-    """Scores with these predictions, the rest of the probability spread over the other classes."""
+def scores_with(labels, predictions, confidences=None, classes="abc", sizes=None):
+    """Scores with these predictions; the other classes share the remaining probability."""
     confidences = [0.9] * len(labels) if confidences is None else confidences
     probabilities = np.empty((len(labels), len(classes)), "float32")
     for row, prediction, confidence in zip(probabilities, predictions, confidences, strict=True):
@@ -33,38 +33,38 @@ def named(labels, predictions, confidences=None, classes="abc", sizes=None):
 @pytest.mark.parametrize(("wrong", "images"), [(5, 100), (0, 360), (3, 3), (1, 2)])
 def test_wilson_intervals(wrong, images):
     """The interval's ends solve |p - rate| = z sqrt(p (1 - p) / n)."""
-    error = error_of(wrong, images)
+    error = error_rate(wrong, images)
     for end in (error.low, error.high):
         assert abs(end - error.rate) == pytest.approx(1.959964 * math.sqrt(end * (1 - end) / images), abs=1e-6)
     assert 0 <= error.low <= error.rate <= error.high <= 1
 
 
-def test_an_error_in_words():
-    assert str(error_of(5, 100)) == "5.00% (2.15% to 11.18%)"
-    assert top_error(named([0, 0, 1, 2], [0, 1, 1, 1]))[:2] == (2, 4)
+def test_format_of_an_error_rate():
+    assert str(error_rate(5, 100)) == "5.00% (2.15% to 11.18%)"
+    assert top_error(scores_with([0, 0, 1, 2], [0, 1, 1, 1]))[:2] == (2, 4)
 
 
 def test_classes():
-    scores = named([0, 0, 0, 1, 1], [0, 0, 1, 1, 0], classes="abcd")
+    scores = scores_with([0, 0, 0, 1, 1], [0, 0, 1, 1, 0], classes="abcd")
     a, b, c, _ = by_class(scores)
-    assert (a.images, a.right, a.precision, a.recall) == (3, 2, 2 / 3, 2 / 3)
-    assert (b.images, b.right, b.precision, b.recall, b.f1) == (2, 1, 0.5, 0.5, 0.5)
-    # No image is of c, none is said to be.
+    assert (a.images, a.correct, a.precision, a.recall) == (3, 2, 2 / 3, 2 / 3)
+    assert (b.images, b.correct, b.precision, b.recall, b.f1) == (2, 1, 0.5, 0.5, 0.5)
+    # No image is of class c, and none is predicted to be.
     assert c == ("c", 0, 0, None, None, None)
 
 
 def test_calibration():
     confidences = [0.9] * 10 + [0.61] * 10
     predictions = [0] * 8 + [1] * 2 + [0] * 7 + [1] * 3
-    measured = calibration(named([0] * 20, predictions, confidences))
-    # Ten are right for 0.8 of 0.9, ten for 0.7 of 0.61.
+    measured = calibration(scores_with([0] * 20, predictions, confidences))
+    # Ten have accuracy 0.8 at confidence 0.9, ten have 0.7 at 0.61.
     assert measured.error == pytest.approx((10 * 0.1 + 10 * 0.09) / 20, abs=1e-6)
     assert measured.images.sum() == 20
     np.testing.assert_allclose(measured.accuracy[measured.images > 0], [0.7, 0.8])
     np.testing.assert_allclose(measured.confidence[measured.images > 0], [0.61, 0.9])
 
 
-def test_a_sure_model_that_is_right_is_calibrated():
+def test_a_confident_correct_model_is_calibrated():
     sure = Scores(("a", "b"), np.array([0, 1]), np.array([[1.0000001, 0], [0, 1]], "float32"))
     assert calibration(sure).images[-1] == 2
     assert calibration(sure).error == 0
@@ -72,44 +72,44 @@ def test_a_sure_model_that_is_right_is_calibrated():
 
 def test_sizes():
     sizes = np.array([(63, 900), (64, 64), (300, 127), (512, 512), (5000, 4000)])
-    errors = by_size(named([0] * 5, [0, 1, 0, 1, 1], sizes=sizes))
+    errors = by_size(scores_with([0] * 5, [0, 1, 0, 1, 1], sizes=sizes))
     assert {group: error[:2] for group, error in errors.items()} == {
         "below 64": (0, 1), "64 to 127": (1, 2), "512 and more": (2, 2),
     }  # fmt: skip
-    assert by_size(named([0], [0])) == {}
+    assert by_size(scores_with([0], [0])) == {}
 
 
 def test_confusions():
-    scores = named([0, 0, 0, 0, 1, 2], [0, 1, 1, 2, 0, 2])
+    scores = scores_with([0, 0, 0, 0, 1, 2], [0, 1, 1, 2, 0, 2])
     assert most_confused(scores) == [("a", "b", 2, 0.5), ("a", "c", 1, 0.25), ("b", "a", 1, 1.0)]
     assert most_confused(scores, most=1) == [("a", "b", 2, 0.5)]
 
 
-def test_the_most_wrong_are_the_surest():
-    scores = named([0, 0, 0, 0], [1, 0, 1, 2], [0.5, 0.99, 0.9, 0.7])
+def test_most_wrong_are_the_most_confident():
+    scores = scores_with([0, 0, 0, 0], [1, 0, 1, 2], [0.5, 0.99, 0.9, 0.7])
     assert most_wrong(scores).tolist() == [2, 3, 0]
     assert most_wrong(scores, most=1).tolist() == [2]
 
 
 @pytest.mark.parametrize(
-    ("only_first", "only_second", "verdict"),
+    ("only_first", "only_second", "better"),
     [(5, 0, "neither"), (6, 0, "first"), (12, 30, "second"), (0, 0, "neither")],
 )
-def test_mcnemar_is_a_coin_thrown_for_every_image_that_they_differ_on(only_first, only_second, verdict):
+def test_mcnemar_against_the_binomial_distribution(only_first, only_second, better):
     differing = only_first + only_second
     labels = [0] * (differing + 10)
-    first = named(labels, [0] * only_first + [1] * only_second + [0] * 7 + [1] * 3)
-    second = named(labels, [1] * only_first + [0] * only_second + [0] * 7 + [2] * 3)
+    first = scores_with(labels, [0] * only_first + [1] * only_second + [0] * 7 + [1] * 3)
+    second = scores_with(labels, [1] * only_first + [0] * only_second + [0] * 7 + [2] * 3)
     test = mcnemar(first, second)
     tail = sum(math.comb(differing, k) for k in range(min(only_first, only_second) + 1)) / 2**differing
     assert test[:2] == (only_first, only_second)
     assert test.p == pytest.approx(min(1, 2 * tail))
-    assert test.verdict == verdict
+    assert test.better == better
 
 
-def test_models_are_compared_on_the_same_images():
+def test_mcnemar_needs_the_same_images():
     with mentioning(InputError, "same images"):
-        mcnemar(named([0, 1], [0, 1]), named([1, 0], [0, 1]))
+        mcnemar(scores_with([0, 1], [0, 1]), scores_with([1, 0], [0, 1]))
     # The order of the columns does not matter.
-    swapped = named([1, 0], [1, 0], classes=("b", "a"))
-    assert mcnemar(named([0, 1], [0, 1], classes="ab"), swapped).p == 1
+    swapped = scores_with([1, 0], [1, 0], classes=("b", "a"))
+    assert mcnemar(scores_with([0, 1], [0, 1], classes="ab"), swapped).p == 1

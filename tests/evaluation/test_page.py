@@ -1,4 +1,4 @@
-"""The commands and the code of docs/evaluation.md, run as printed."""
+"""Runs the commands and the code of docs/evaluation.md."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ from support.pages import Page, run_line
 PAGE = Page("docs/evaluation.md")
 
 
-def test_the_table_has_every_kind_of_crops():
+def test_the_table_has_every_crops_value():
     assert re.findall(r"^\| `(\w+)` \|", PAGE.text, re.MULTILINE) == list(CROPS)
 
 
@@ -35,11 +35,11 @@ def test_commands(tiny_digits_run, photographs, command, tmp_path, monkeypatch):
     shutil.copy(photographs / "lying" / "1.jpg", tmp_path / "cat.jpg")
     few_photographs(photographs, tmp_path / "holiday")
     for line in PAGE.lines():
-        # The tiny network's one convolution stands for those of the page.
+        # Replaces the page's layers by the one convolution of the tiny network.
         line = line.replace("'conv3_*'", "'conv1*'")
         more = [] if line.split()[1] in ("explain", "embed") else ["--limit", 100]
         run_line(command, line, *more)
-    images = "curves.png", "explanations/cat.png", "explanations/filters.png", "alike.png"
+    images = "curves.png", "explanations/cat.png", "explanations/filters.png", "similar.png"
     for left in ("reports/digits/report.html", "features.npz", *images):
         assert (tmp_path / left).is_file()
 

@@ -1,4 +1,4 @@
-"""Report folders: one page that needs nothing else, and the same in files for machines."""
+"""Report folders: a page that needs no other file, JSON and CSV."""
 
 import csv
 import json
@@ -10,8 +10,7 @@ import pytest
 
 from kerascnn import InputError, data
 from kerascnn.evaluation import KerasPredictor, Protocol, Scores
-from kerascnn.evaluation.page import Page
-from kerascnn.evaluation.report import write_report
+from kerascnn.evaluation.report import render_page, write_report
 from kerascnn.evaluation.run_report import report_run
 from kerascnn.evaluation.study import Measurement, Study, study
 from kerascnn.training import RunFolder
@@ -21,7 +20,7 @@ VOID = {"meta", "img", "br"}
 
 
 class Reader(HTMLParser):
-    """Collects a page's words, images and links, and whether every element is closed."""
+    """Collects a page's text, images and links; checks that every element is closed."""
 
     def __init__(self):
         super().__init__()
@@ -55,14 +54,14 @@ def report(tiny_digits_run, few_digits, tmp_path_factory):
     return measured, write_report(measured, folder), folder
 
 
-def test_the_page_is_whole_and_alone(report):
+def test_the_page_is_complete_and_needs_no_other_file(report):
     measured, page, folder = report
-    assert {file.name for file in folder.iterdir()} == {"report.html", "report.json", "predictions.csv"}
+    assert {file.name for file in folder.iterdir()} == {"report.html", "metrics.json", "predictions.csv"}
     reader = read(page.read_text(encoding="utf-8"))
     assert all(source.startswith("data:image/") for source in reader.sources)
-    wrong = len(measured.result.scores.labels) - measured.result.scores.right()
+    wrong = len(measured.result.scores.labels) - measured.result.scores.correct()
     assert wrong > 0
-    # Curves of the one run, confusion matrix, reliability, the most wrong.
+    # Curves of one run, confusion matrix, reliability, most wrong.
     assert len(reader.sources) == 3 + min(wrong, 24)
     words = " ".join(reader.words)
     for expected in ("Errors", "Models and crops", "Training of", "Most confused", "below 64", "Calibration"):
@@ -73,23 +72,23 @@ def test_the_page_is_whole_and_alone(report):
 
 def test_json_and_csv_agree_with_the_scores(report):
     measured, _, folder = report
-    figures = json.loads((folder / "report.json").read_text())
+    metrics = json.loads((folder / "metrics.json").read_text())
     scores = measured.result.scores
-    assert figures["top1_error"] == 1 - scores.right() / len(scores.labels)
-    assert np.sum(figures["confusion"]) == figures["images"] == len(scores.labels)
-    assert figures["crops"] == "10 crops" and figures["model"] == "ensemble of 2"
-    assert [row["views"] for row in figures["models_and_crops"]] == [1, 10, 2, 20]
-    assert sum(one["images"] for one in figures["calibration"]) == figures["images"]
+    assert metrics["top1_error"] == 1 - scores.correct() / len(scores.labels)
+    assert np.sum(metrics["confusion"]) == metrics["images"] == len(scores.labels)
+    assert metrics["crops"] == "10 crops" and metrics["model"] == "ensemble of 2"
+    assert [row["views"] for row in metrics["models_and_crops"]] == [1, 10, 2, 20]
+    assert sum(one["images"] for one in metrics["calibration"]) == metrics["images"]
     with (folder / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6 * len(scores.labels)
     own = [row for row in rows if (row["model"], row["crops"]) == ("ensemble of 2", "10 crops")]
-    assert sum(int(row["right"]) for row in own) == scores.right()
-    assert sum(int(row["rank_of_label"]) <= 5 for row in own) == scores.right(5)
+    assert sum(int(row["correct"]) for row in own) == scores.correct()
+    assert sum(int(row["rank_of_label"]) <= 5 for row in own) == scores.correct(5)
     assert {(row["height"], row["width"]) for row in own} == {("32", "32")}
 
 
-def test_images_in_files_are_named_by_class_and_file(tmp_path, photographs):
+def test_image_names_are_class_and_file(tmp_path, photographs):
     loaded = data.load(photographs)
     count = len(loaded.validation)
     probabilities = np.tile(np.array([[0.9, 0.1]], "float32"), (count, 1))
@@ -104,7 +103,7 @@ def test_images_in_files_are_named_by_class_and_file(tmp_path, photographs):
     assert len(set(names)) == count
 
 
-def test_a_model_that_is_always_right(few_digits, tiny_digits_run, tmp_path):
+def test_a_model_that_is_always_correct(few_digits, tiny_digits_run, tmp_path):
     labels = few_digits.validation.labels
     scores = Scores(few_digits.class_names, labels, np.eye(10, dtype="float32")[labels], np.full((len(labels), 2), 32))
     row = Measurement((tmp_path / "m.keras",), ("Keras",), "1 crop", 1, scores, 0.0)
@@ -113,21 +112,27 @@ def test_a_model_that_is_always_right(few_digits, tiny_digits_run, tmp_path):
     assert "Most wrong" in words and "Most confused" not in words
     folder = RunFolder(shutil.copytree(tiny_digits_run.folder.path, tmp_path / "run"))
     shutil.rmtree(folder.tensorboard / "validation")
-    report_run(folder, scores, "a title", few_digits.validation, KerasPredictor(tiny_digits_run.model).facts)
+    report_run(folder, scores, "a title", few_digits.validation, KerasPredictor(tiny_digits_run.model).metadata)
     [events] = (folder.tensorboard / "validation").iterdir()
     assert b"confusion matrix" in events.read_bytes() and b"most wrong predictions" not in events.read_bytes()
 
 
-def test_names_cannot_write_markup():
-    page = Page("<b>title</b>")
-    page.table(("a",), [("<script>alert(1)</script>",)])
-    page.gallery([("data:,", '"><script>', "& so on")])
-    reader = read(page.html())
+def test_all_values_are_escaped():
+    section = {
+        "heading": "<b>heading</b>", "paragraph": "<b>paragraph</b>",
+        "head": ("<b>a</b>",), "rows": [("<script>alert(1)</script>",)], "text_columns": 1,
+        "image": "data:,", "alt": '"><script>', "gallery": [("data:,", '"><script>', "& so on")],
+    }  # fmt: skip
+    page = render_page(
+        title="<b>title</b>", introduction="<b>text</b>", sections=[section], footer='</p><img src="x.png">'
+    )
+    reader = read(page)
     assert "script" not in reader.tags and "b" not in reader.tags
+    assert reader.sources == ["data:,", "data:,"]
     assert "<script>alert(1)</script>" in reader.words
 
 
-def test_a_folder_that_cannot_be_written(report, tmp_path):
+def test_a_folder_that_is_not_writable(report, tmp_path):
     (tmp_path / "file").write_text("")
     with mentioning(InputError, "report", tmp_path / "file" / "report"):
         write_report(report[0], tmp_path / "file" / "report")

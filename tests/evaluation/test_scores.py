@@ -39,11 +39,11 @@ def test_confusions_by_hand():
 
 
 def pixel_model(class_names, size=8):
-    """Gives the class whose number is the red of the first pixel over ten."""
+    """Predicts the class whose index is a tenth of the first pixel's red."""
     pixels = keras.Input((size, size, 3), name="pixels")
     red = keras.layers.Flatten()(pixels)[:, :1]
-    centres = np.arange(len(class_names), dtype="float32") * 10
-    probabilities = keras.layers.Softmax()(-keras.ops.abs(red - centres))
+    centers = np.arange(len(class_names), dtype="float32") * 10
+    probabilities = keras.layers.Softmax()(-keras.ops.abs(red - centers))
     return keras.Model(pixels, ClassLabels(class_names, name="labels")(probabilities))
 
 
@@ -55,7 +55,7 @@ def red_data(reds, labels, class_names):
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 130])
-def test_every_image_counts_once_whatever_the_batch(count):
+def test_every_image_counts_once_for_any_batch(count):
     labels = np.arange(count) % 3
     wrong = np.arange(count) % 7 == 0
     reds = 10 * np.where(wrong, (labels + 1) % 3, labels)
@@ -73,20 +73,20 @@ def test_classes_are_matched_by_name():
 
 
 @pytest.mark.parametrize("shape", [(None, None, 3), (8, 9, 3), (8, 8, 1), (8,)])
-def test_other_models_are_refused(shape):
+def test_other_models_raise_an_error(shape):
     model = keras.Sequential([keras.Input(shape), keras.layers.Dense(3)])
     with mentioning(InputError, "square RGB images"):
         KerasPredictor(model)
 
 
-def test_a_model_without_names_gets_numbers():
+def test_a_model_without_class_names_gets_numbers():
     model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
-    assert KerasPredictor(model).facts == ModelMetadata(("class 0", "class 1"), 4, 1.0)
+    assert KerasPredictor(model).metadata == ModelMetadata(("class 0", "class 1"), 4, 1.0)
 
 
-def test_the_main_classifier_is_the_one_that_predicts(tiny_stripes_run, photographs):
+def test_the_main_classifier_predicts(tiny_stripes_run, photographs):
     predictor = open_predictor(tiny_stripes_run.folder.path)
-    assert predictor.facts == ModelMetadata(("lying", "standing"), 16, 0.875)
+    assert predictor.metadata == ModelMetadata(("lying", "standing"), 16, 0.875)
     loaded = data.load(photographs)
     measured = evaluate(predictor, loaded)
     assert measured.accuracy() == pytest.approx(tiny_stripes_run.folder.history()[-1]["val_main_top1"])
@@ -101,7 +101,7 @@ def test_the_main_classifier_is_the_one_that_predicts(tiny_stripes_run, photogra
         ("model.h5", b"", ["model.h5", ".keras file"]),
     ],
 )
-def test_files_that_are_no_models(tmp_path, name, contents, parts):
+def test_files_that_are_not_models(tmp_path, name, contents, parts):
     (tmp_path / name).write_bytes(contents)
     with mentioning(InputError, *parts) as raised:
         open_predictor(tmp_path if name == "saved_model.pb" else tmp_path / name)
@@ -118,12 +118,12 @@ def test_plots_of_a_run(run, request, photographs, few_digits, tmp_path):
     predictor = KerasPredictor(run.model)
     scores = evaluate(predictor, loaded)
     assert scores.accuracy() < 1
-    report_run(folder, scores, "a title", loaded.validation, predictor.facts)
+    report_run(folder, scores, "a title", loaded.validation, predictor.metadata)
     for name in ("curves.png", "confusion_matrix.png"):
         with Image.open(folder.path / name) as image:
             pixels = np.asarray(image.convert("L"))
         assert min(pixels.shape) > 300
-        # A drawn plot is neither blank nor black; where all predictions are of one class of two, half of it is dark.
+        # A plot is neither blank nor black. If all predictions are of one of two classes, half of it is dark.
         assert 0.001 < np.mean(pixels < 200) < 0.7
     written = list((folder.tensorboard / "validation").iterdir())
     for image in (b"confusion matrix", b"most wrong predictions"):

@@ -1,4 +1,4 @@
-"""Several models, alone and averaged."""
+"""Several models, alone and as ensembles."""
 
 from pathlib import Path
 
@@ -12,32 +12,32 @@ from kerascnn.evaluation.study import Measurement, Study, ensemble, study
 from kerascnn.layers import ClassLabels, Preprocessing
 from support.messages import mentioning
 
-GREYS = np.array([10, 100, 200, 250])
+GRAYS = np.array([10, 100, 200, 250])
 
 
-def grey_model(path, size, class_names, scale):
-    """Softmax of (grey, 100) over a scale, for the first and the second class."""
+def gray_model(path, size, class_names, scale):
+    """Softmax of (gray, 100) over a scale, for the first and the second class."""
     pixels = keras.Input((size, size, 3), name="pixels")
     scaled = Preprocessing((), std=scale, name="preprocessing")(pixels)
-    grey = keras.layers.GlobalAveragePooling2D()(scaled)[:, :1]
-    logits = keras.layers.Concatenate()([grey, 0 * grey + 100 / scale])
+    gray = keras.layers.GlobalAveragePooling2D()(scaled)[:, :1]
+    logits = keras.layers.Concatenate()([gray, 0 * gray + 100 / scale])
     model = keras.Model(pixels, ClassLabels(class_names, name="labels")(keras.layers.Softmax()(logits)))
     model.save(path)
     return path
 
 
 @pytest.fixture
-def greys():
-    images = np.broadcast_to(GREYS[:, None, None, None], (4, 12, 12, 3)).astype(np.uint8)
+def grays():
+    images = np.broadcast_to(GRAYS[:, None, None, None], (4, 12, 12, 3)).astype(np.uint8)
     examples = data.ArrayExamples(images, np.array([1, 0, 1, 0]))
-    return data.DataSet("greys", "greys", ("dark", "light"), examples, examples)
+    return data.DataSet("grays", "grays", ("dark", "light"), examples, examples)
 
 
-def test_an_ensemble_of_other_sizes_preprocessings_and_orders(greys, tmp_path):
-    first = grey_model(tmp_path / "first.keras", 8, ("light", "dark"), 50.0)
-    second = grey_model(tmp_path / "second.keras", 12, ("light", "dark"), 200.0)
-    both = study([first, second], greys, [Protocol("1 crop"), Protocol("10 crops")])
-    light = [1 / (1 + np.exp((100 - GREYS) / scale)) for scale in (50.0, 200.0)]
+def test_an_ensemble_of_different_sizes_preprocessing_and_class_orders(grays, tmp_path):
+    first = gray_model(tmp_path / "first.keras", 8, ("light", "dark"), 50.0)
+    second = gray_model(tmp_path / "second.keras", 12, ("light", "dark"), 200.0)
+    both = study([first, second], grays, [Protocol("1 crop"), Protocol("10 crops")])
+    light = [1 / (1 + np.exp((100 - GRAYS) / scale)) for scale in (50.0, 200.0)]
     assert [(row.name, row.protocol, row.views) for row in both.alone] == [
         (str(first), "1 crop", 1), (str(first), "10 crops", 10),
         (str(second), "1 crop", 1), (str(second), "10 crops", 10),
@@ -59,18 +59,18 @@ def test_classes_are_matched_by_name():
     ours = Scores(("a", "b"), np.array([0, 1]), np.array([[0.8, 0.2], [0.6, 0.4]], "float32"))
     theirs = Scores(("b", "a"), np.array([1, 0]), np.array([[0.4, 0.6], [0.9, 0.1]], "float32"))
     np.testing.assert_allclose(ensemble([ours, theirs]).probabilities, [[0.7, 0.3], [0.35, 0.65]], atol=1e-6)
-    assert ensemble([ours, theirs]).right() == 2
+    assert ensemble([ours, theirs]).correct() == 2
 
 
-def test_what_cannot_be_averaged(greys, tmp_path):
+def test_models_that_cannot_be_averaged(grays, tmp_path):
     ours = Scores(("a", "b"), np.array([0]), np.array([[0.8, 0.2]], "float32"))
     with mentioning(InputError, "'c'"):
         ensemble([ours, Scores(("a", "b", "c"), np.array([0]), np.array([[1, 0, 0]], "float32"))])
     with mentioning(InputError, "different images"):
         ensemble([ours, Scores(("a", "b"), np.array([1]), np.array([[1, 0]], "float32"))])
-    lone = grey_model(tmp_path / "lone.keras", 8, ("light", "dark"), 50.0)
+    lone = gray_model(tmp_path / "lone.keras", 8, ("light", "dark"), 50.0)
     with mentioning(InputError, "lone.keras", "run folder", "recipe"):
-        study([lone], greys, ["recipe"])
+        study([lone], grays, ["recipe"])
 
 
 def test_the_protocol_of_the_recipe(tiny_digits_run, few_digits):
@@ -79,12 +79,12 @@ def test_the_protocol_of_the_recipe(tiny_digits_run, few_digits):
     assert row.scores.accuracy() == pytest.approx(tiny_digits_run.folder.history()[-1]["val_top1"])
 
 
-def test_names_in_tables_are_as_short_as_tells_them_apart(few_digits):
-    def called(*models):
+def test_short_names(few_digits):
+    def names(*models):
         alone = tuple(Measurement((Path(model),), ("Keras",), "1 crop", 1, None, 0.0) for model in models)
-        return [Study(few_digits, alone).called(row) for row in alone]
+        return [Study(few_digits, alone).short_name(row) for row in alone]
 
-    assert called("/home/me/runs/a/x", "/home/me/runs/b/x") == ["a/x", "b/x"]
-    assert called("runs/a", "model.keras") == ["runs/a", "model.keras"]
-    assert called("/home/me/runs/a") == ["/home/me/runs/a"]
-    assert called("/home/me/a", "b") == ["/home/me/a", "b"]
+    assert names("/home/me/runs/a/x", "/home/me/runs/b/x") == ["a/x", "b/x"]
+    assert names("runs/a", "model.keras") == ["runs/a", "model.keras"]
+    assert names("/home/me/runs/a") == ["/home/me/runs/a"]
+    assert names("/home/me/a", "b") == ["/home/me/a", "b"]

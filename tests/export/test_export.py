@@ -54,7 +54,7 @@ def test_every_format_equals_the_model(digits_run, few_digits, digits_export):
     images = few_digits.validation.images.astype("float32")
     expected = np.asarray(digits_run.model(images))
     for predictor in predictors(digits_export):
-        assert predictor.facts == ModelMetadata(tuple("0123456789"), 32, 1.0)
+        assert predictor.metadata == ModelMetadata(tuple("0123456789"), 32, 1.0)
         np.testing.assert_allclose(predictor.probabilities(images), expected, atol=1e-5)
 
 

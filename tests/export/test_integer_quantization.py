@@ -39,7 +39,7 @@ def test_layers_on_both_sides_of_a_lopsided_tensor_stay_in_float(lopsided, expor
     images = few_digits.validation.images.astype("float32")
     file = exported.folder / "mine-int8.tflite"
     predictor = open_predictor(file)
-    assert predictor.facts.float_fallback_layers == ("conv3_3_1", "conv3_3_2")
+    assert predictor.metadata.float_fallback_layers == ("conv3_3_1", "conv3_3_2")
     found = operations_of(file)
     assert found.float_ops == ("CONV_2D",)
     # In and out of float32 on the way, and at the end.
@@ -58,7 +58,7 @@ def test_they_are_listed_in_verification_and_model_card(exported):
 def test_a_healthy_network_is_quantized_whole(digits_run, few_digits, tmp_path):
     shown = [few_digits.training.images[:32].astype("float32")]
     write_tflite(deployable(digits_run.model), tmp_path / "int8.tflite", "int8", calibration=shown)
-    assert open_predictor(tmp_path / "int8.tflite").facts.float_fallback_layers == ()
+    assert open_predictor(tmp_path / "int8.tflite").metadata.float_fallback_layers == ()
     assert operations_of(tmp_path / "int8.tflite").float_ops == ()
 
 

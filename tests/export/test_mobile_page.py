@@ -114,7 +114,7 @@ def test_kotlin_and_swift_fit_the_file(forms):
     assert [(0x00112233 >> shift) & 255 for shift in shifts] == [0x11, 0x22, 0x33]
     assert "rgba[start ..< start + 3]" in swift
     # The numbers in the calls are those of the example's file.
-    facts = open_predictor(forms / "int8.tflite").facts
+    facts = open_predictor(forms / "int8.tflite").metadata
     assert re.findall(r"size = (\d+), cropFraction = ([\d.]+)f", kotlin) == [(str(facts.image_size), "1.0")]
     assert facts.crop_fraction == 1.0
     assert {*re.findall(r"digits-\w+", kotlin + swift)} == {"digits-int8"}

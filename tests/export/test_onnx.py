@@ -41,7 +41,7 @@ def test_it_is_verified_and_published_like_the_others(exported):
 @pytest.mark.slow
 def test_it_has_labels_and_takes_any_number_of_images(exported, digits_run, few_digits):
     predictor = open_predictor(exported.folder / "mine.onnx")
-    assert predictor.facts == ModelMetadata(tuple("0123456789"), 32, 1.0)
+    assert predictor.metadata == ModelMetadata(tuple("0123456789"), 32, 1.0)
     images = few_digits.validation.images.astype("float32")
     np.testing.assert_allclose(predictor.probabilities(images), digits_run.model(images), atol=1e-4)
     np.testing.assert_allclose(predictor.probabilities(images[:1]), digits_run.model(images[:1]), atol=1e-4)

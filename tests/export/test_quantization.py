@@ -106,7 +106,7 @@ def test_what_is_published(exported, quantizer):
 def test_size_and_predictions(exported, recognized, quantization, share):
     assert file_of(exported, quantization).stat().st_size < share * file_of(exported, "none").stat().st_size
     predictor = TFLitePredictor(file_of(exported, quantization))
-    assert (predictor.kind, predictor.facts.quantization) == (f"TFLite {quantization}", quantization)
+    assert (predictor.kind, predictor.metadata.quantization) == (f"TFLite {quantization}", quantization)
     images = recognized.validation.images.astype("float32")
     expected = TFLitePredictor(file_of(exported, "none")).probabilities(images)
     assert np.mean(expected.argmax(axis=1) == recognized.validation.labels) > 0.9
@@ -213,7 +213,7 @@ def test_a_file_of_integer_pixels_is_compared_with_the_network_on_rounded_pixels
     assert result.verification.results[1].max_difference < 1e-4
     predictor = TFLitePredictor(tmp_path / "rough" / "rough.tflite")
     assert predictor.pixel_type == type_of_input
-    [shown] = views(loaded.validation, predictor.facts)
+    [shown] = views(loaded.validation, predictor.metadata)
     difference = np.abs(predictor.probabilities(shown) - np.asarray(model(shown))).max()
     assert (difference > 1e-3) == (pixels == "uint8"), difference
 

@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 import kerascnn
 from kerascnn.data.ingestion.image_formats import decode_image
 from kerascnn.data.pipeline.pipeline import views_of
-from kerascnn.evaluation.maps import classifier_input
+from kerascnn.evaluation.feature_maps import classifier_input
 from kerascnn.export import deployable
 from kerascnn.export.saved_model import write_saved_model
 from support.networks import without_values

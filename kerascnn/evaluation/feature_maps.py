@@ -1,0 +1,130 @@
+"""Finds the feature maps in a network's graph: the tensors that still have positions."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import keras
+
+from kerascnn.applications.deep import functional
+from kerascnn.errors import InputError
+from kerascnn.layers import ClassLabels
+
+CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+
+# Their output shows nothing that their input does not show better.
+PASS_THROUGH = (
+    keras.layers.AveragePooling2D,
+    keras.layers.Dropout,
+    keras.layers.MaxPooling2D,
+    keras.layers.SpatialDropout2D,
+    keras.layers.ZeroPadding2D,
+)
+
+PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
+
+
+class FeatureMap(NamedTuple):
+    """A tensor (batch, rows, columns, channels) with more than one position, and its layer."""
+
+    layer: keras.Operation
+    tensor: keras.KerasTensor
+
+
+def flatten_model(model: keras.Model) -> keras.Model:
+    """The model with nested models replaced by their layers; the model itself if there are none."""
+    while any(_is_nested(layer) for layer in model.layers):
+        copy = keras.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+        model = keras.models.clone_model(
+            copy,
+            input_tensors=keras.Input(model.inputs[0].shape[1:], name="pixels"),
+            clone_function=lambda layer: layer,
+            call_function=lambda layer, *args, **kwargs: (layer.call if _is_nested(layer) else layer)(*args, **kwargs),
+        )
+    return model
+
+
+def _is_nested(layer: keras.Operation) -> bool:
+    return isinstance(layer, keras.Model) and bool(getattr(layer, "inputs", None))
+
+
+def logits_of(probabilities: keras.KerasTensor) -> keras.KerasTensor:
+    """The input of a classifier's softmax, or its output if it has none.
+
+    A dense layer with a softmax activation is copied without it.
+    """
+    tensor = probabilities
+    while True:
+        layer, inputs = _layer_and_inputs(tensor)
+        if isinstance(layer, keras.layers.Dense) and layer.activation in PROBABILITIES:
+            dtype, name = layer.dtype_policy, f"{layer.name}_logits"
+            linear = keras.layers.Dense(layer.units, use_bias=layer.use_bias, dtype=dtype, name=name)
+            logits = linear(inputs[0])
+            linear.set_weights(layer.get_weights())
+            return logits
+        passes = isinstance(layer, ClassLabels | keras.layers.Softmax)
+        if not passes and not (isinstance(layer, keras.layers.Activation) and layer.activation in PROBABILITIES):
+            return tensor
+        tensor = inputs[0]
+
+
+def classifier_input(model: keras.Model) -> keras.KerasTensor | None:
+    """The input of a model's last dense layer, (batch, count); None if the model does not end in one.
+
+    Example:
+        >>> classifier_input(kerascnn.applications.ResNet50()).shape
+        (None, 2048)
+    """
+    tensor = model.outputs[0]
+    while True:
+        layer, inputs = _layer_and_inputs(tensor)
+        if len(inputs) != 1:
+            return None
+        if isinstance(layer, keras.layers.Dense):
+            return inputs[0] if len(inputs[0].shape) == 2 else None
+        tensor = inputs[0]
+
+
+def _layer_and_inputs(tensor: keras.KerasTensor) -> tuple[keras.Operation, list[keras.KerasTensor]]:
+    layer, node, _ = tensor._keras_history
+    return layer, layer._inbound_nodes[node].input_tensors
+
+
+def feature_maps(pixels: keras.KerasTensor, outputs: keras.KerasTensor) -> list[FeatureMap]:
+    """The feature maps from the first convolution on, in the order of the graph.
+
+    Raises:
+        InputError: the network has no convolution, or no convolution's output has more than one position.
+    """
+    found, convolved = [], False
+    nodes_by_depth = functional(pixels, outputs)._nodes_by_depth
+    for node in (node for depth in sorted(nodes_by_depth, reverse=True) for node in nodes_by_depth[depth]):
+        layer, tensor = node.operation, node.outputs[0]
+        convolved = convolved or isinstance(layer, CONVOLUTIONS)
+        if convolved and len(tensor.shape) == 4 and tensor.shape[1] * tensor.shape[2] > 1:
+            found.append(FeatureMap(layer, tensor))
+    if not convolved:
+        raise InputError("the network has no convolution, so it has no feature maps.")
+    if not found:
+        raise InputError("the output of every convolution has a single position, so there is nothing to draw.")
+    return found
+
+
+def last_map(maps: list[FeatureMap]) -> FeatureMap:
+    """The last feature map that is not merely a pooling, padding or dropout of another.
+
+    Example:
+        >>> last_map(feature_maps(vgg16.inputs[0], vgg16.outputs[0])).layer.name
+        'conv5_3_relu'
+    """
+    return _without_pass_through(maps)[-1]
+
+
+def last_of_every_size(maps: list[FeatureMap]) -> list[FeatureMap]:
+    """The last such feature map of each size."""
+    return list({one.tensor.shape[1:3]: one for one in _without_pass_through(maps)}.values())
+
+
+def _without_pass_through(maps: list[FeatureMap]) -> list[FeatureMap]:
+    return [one for one in maps if not isinstance(one.layer, PASS_THROUGH)]

@@ -1,0 +1,104 @@
+"""Predicts labels for any number of image files in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kerascnn.data.ingestion.image_formats import read_image
+from kerascnn.data.ingestion.layouts import IMAGE_SUFFIXES, walk
+from kerascnn.data.pipeline.pipeline import views_of
+from kerascnn.errors import InputError
+from kerascnn.evaluation.predictors import ModelMetadata, Predictor
+
+BATCH = 32
+
+
+class LoadedImage(NamedTuple):
+    """An image file and its pixels, uint8 (height, width, 3)."""
+
+    path: Path
+    pixels: np.ndarray
+
+
+class ImagePrediction(NamedTuple):
+    """The most probable classes of an image with their probabilities, in descending order."""
+
+    path: Path
+    top: list[tuple[str, float]]
+
+
+def image_files(paths: Sequence[Path], skip: Callable[[InputError], object]) -> list[Path]:
+    """Lists image files.
+
+    Args:
+        paths: files of any name, and folders. A folder gives all files below it with an image's suffix, sorted by
+            path, except hidden ones.
+        skip: called with the reason when something below a folder cannot be opened and is skipped.
+
+    Raises:
+        InputError: a path does not exist, or a folder has no images.
+
+    Example:
+        >>> image_files([Path("holiday"), Path("cat.webp")], print)
+        [PosixPath('holiday/beach/1.jpg'), PosixPath('holiday/beach/2.jpg'), PosixPath('cat.webp')]
+    """
+    found = []
+    for path in paths:
+        if path.is_dir():
+            tree = walk(path)
+            for item in tree.unreachable:
+                skip(InputError(f"{path / item.path} cannot be read: {item.reason}."))
+            below = [path / name for name in tree.files if name.lower().endswith(IMAGE_SUFFIXES)]
+            if not below:
+                raise InputError(f"{path} has no images, that is no files named *{', *'.join(IMAGE_SUFFIXES)}.")
+            found += below
+        elif path.exists():
+            found.append(path)
+        else:
+            raise InputError(f"there is no file {path}.")
+    return found
+
+
+def read_images(paths: Iterable[Path], skip: Callable[[InputError], object]) -> Iterator[LoadedImage]:
+    """Reads images one by one; calls `skip` with the reason when a file cannot be read and is skipped."""
+    for path in paths:
+        try:
+            yield LoadedImage(path, read_image(path))
+        except InputError as error:
+            skip(error)
+
+
+def view_batches(metadata: ModelMetadata, images: Iterable[LoadedImage]) -> Iterator[tuple[list[Path], np.ndarray]]:
+    """Batches of paths and a model's views of the images, float32 (at most `BATCH`, size, size, 3) in [0, 255].
+
+    At most one image in full size and `BATCH` views are in memory.
+    """
+    images = iter(images)
+    size, fraction = metadata.image_size, metadata.crop_fraction
+    while batch := [(image.path, views_of([image.pixels], size, fraction)[0]) for image in islice(images, BATCH)]:
+        paths, views = zip(*batch, strict=True)
+        yield list(paths), np.stack(views)
+
+
+def predictions(predictor: Predictor, images: Iterable[LoadedImage], top: int = 5) -> Iterator[ImagePrediction]:
+    """Predicts the labels of images, in their order, in batches.
+
+    Args:
+        predictor: from `open_predictor`.
+        images: from `read_images`.
+        top: number of classes per image. Classes of equal probability stay in the model's order.
+
+    Example:
+        >>> next(predictions(open_predictor("pets.tflite"), read_images([Path("cat.jpg")], print), top=1)).top
+        [('Cat', 0.93)]
+    """
+    names = predictor.metadata.class_names
+    for paths, views in view_batches(predictor.metadata, images):
+        for path, row in zip(paths, predictor.probabilities(views), strict=True):
+            best = np.argsort(-row, kind="stable")[:top]
+            yield ImagePrediction(path, [(names[index], float(row[index])) for index in best])

@@ -15,7 +15,7 @@ from kerascnn.data.pipeline.pipeline import evaluation_batches
 from kerascnn.errors import InputError
 from kerascnn.layers import ClassLabels, Preprocessing
 from kerascnn.training.callbacks.weight_averaging import AveragedWeights
-from kerascnn.training.fine_tuning.gradual_unfreezing import GradualUnfreezing, plan, rate_factors
+from kerascnn.training.fine_tuning.gradual_unfreezing import GradualUnfreezing, lr_multipliers, plan
 from kerascnn.training.fine_tuning.pretrained import OF_WEIGHTS, load_weights, mean_image
 from kerascnn.training.optimizers import bound_filters, optimizer_for
 from kerascnn.training.recipe.fields import Pixels
@@ -187,7 +187,7 @@ def compile_for(
     measured = {head: [*_metrics(classes), *metrics] for head in heads}
     model.compile(
         optimizer=optimizer_for(
-            recipe, model.trainable_variables, steps_per_epoch, rate_factors(model, recipe.fine_tuning)
+            recipe, model.trainable_variables, steps_per_epoch, lr_multipliers(model, recipe.fine_tuning)
         ),
         loss=losses[None] if single else losses,
         loss_weights=None if single else weights,
@@ -195,8 +195,8 @@ def compile_for(
         jit_compile=choose_xla().jit_compile,
     )
     model.optimizer.build(model.trainable_variables)
-    if recipe.optimizer.filter_rms:
-        bound_filters(model, recipe.optimizer.filter_rms)
+    if recipe.optimizer.max_filter_rms:
+        bound_filters(model, recipe.optimizer.max_filter_rms)
     if not single:
         _share_labels(model)
     if recipe.synchronized_normalization:

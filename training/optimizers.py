@@ -15,19 +15,19 @@ class _PaperRules:
 
     Args:
         l2: the share of each weight that is added to its gradient, after clipping.
-        rate_factors: what the learning rate is multiplied by for each weight, in the order that the optimizer is built
-            in; none for the same rate for all.
+        lr_multipliers: for each weight, what the learning rate is multiplied by, in the order in which the optimizer
+            is built; empty for 1 everywhere.
         arguments: those of the Keras class.
     """
 
-    def __init__(self, l2: float = 0.0, rate_factors: Sequence[float] = (), **arguments):
+    def __init__(self, l2: float = 0.0, lr_multipliers: Sequence[float] = (), **arguments):
         super().__init__(**arguments)
         self.l2 = l2
-        self.rate_factors = tuple(rate_factors)
+        self.lr_multipliers = tuple(lr_multipliers)
 
     def update_step(self, gradient, variable, learning_rate):
-        if self.rate_factors:
-            factor = self.rate_factors[self._get_variable_index(variable)]
+        if self.lr_multipliers:
+            factor = self.lr_multipliers[self._get_variable_index(variable)]
             learning_rate = keras.ops.cast(learning_rate, variable.dtype) * factor
             self._decay_decoupled(variable, learning_rate)
         if self.l2 and self._use_weight_decay(variable):
@@ -36,7 +36,7 @@ class _PaperRules:
 
     def _apply_weight_decay(self, variables):
         # Where every weight has a rate of its own, its decay has it too, and is done beside the step.
-        if not self.rate_factors:
+        if not self.lr_multipliers:
             super()._apply_weight_decay(variables)
 
     def _decay_decoupled(self, variable, learning_rate):
@@ -58,7 +58,7 @@ class _PaperRules:
             average.assign(weight * average + (1 - weight) * keras.ops.convert_to_tensor(variable))
 
     def get_config(self):
-        return {**super().get_config(), "l2": self.l2, "rate_factors": list(self.rate_factors)}
+        return {**super().get_config(), "l2": self.l2, "lr_multipliers": list(self.lr_multipliers)}
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -83,7 +83,7 @@ def optimizer_for(
     recipe: Recipe,
     weights: list[keras.Variable],
     steps_per_epoch: int | None,
-    rate_factors: Sequence[float] = (),
+    lr_multipliers: Sequence[float] = (),
 ) -> keras.Optimizer:
     """The recipe's optimizer for these weights, not yet built.
 
@@ -94,7 +94,7 @@ def optimizer_for(
         recipe: the source of every number.
         weights: what is trained.
         steps_per_epoch: see `schedules.learning_rate`.
-        rate_factors: for each of the weights, what the learning rate is multiplied by; none for the same rate for all.
+        lr_multipliers: for each of the weights, what the learning rate is multiplied by; empty for 1 everywhere.
 
     Raises:
         InputError: the schedule counts epochs, and their length is not known.
@@ -109,9 +109,9 @@ def optimizer_for(
         "weight_decay": None if l2 else settings.weight_decay or None,
         "global_clipnorm": settings.clip_norm,
     }
-    own = bool(l2 or decay or rate_factors)
+    own = bool(l2 or decay or lr_multipliers)
     if own:
-        arguments.update(l2=l2, rate_factors=rate_factors, use_ema=bool(decay), ema_momentum=decay)
+        arguments.update(l2=l2, lr_multipliers=lr_multipliers, use_ema=bool(decay), ema_momentum=decay)
     if settings.name == "sgd":
         kind = SGD if own else keras.optimizers.SGD
         arguments.update(momentum=settings.momentum, nesterov=settings.nesterov)
@@ -123,7 +123,7 @@ def optimizer_for(
         arguments.update(epsilon=settings.epsilon)
     optimizer = kind(**arguments)
     if settings.weight_decay:
-        spared = [weight for weight in weights if weight.name in settings.weight_decay_spares]
+        spared = [weight for weight in weights if weight.name in settings.weight_decay_exclude]
         optimizer.exclude_from_weight_decay(var_list=spared)
     return optimizer
 

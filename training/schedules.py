@@ -88,7 +88,7 @@ def _shape(schedule: Schedule, peak: float, recipe: Recipe, steps_per_epoch: int
     if schedule.name == "cosine":
         return _cosine(peak, _total(recipe, steps_per_epoch), 0)
     if schedule.name == "steps":
-        places = [_in_steps(place, schedule, steps_per_epoch) for place in schedule.at]
+        places = [_in_steps(place, schedule, steps_per_epoch) for place in schedule.milestones]
         # Keras' boundaries are the last steps of the rate before; ours are how many steps have it.
         boundaries = [place - 1 for place in places]
         rates = [peak * schedule.factor**number for number in range(len(places) + 1)]
@@ -132,24 +132,24 @@ def _known(steps_per_epoch: int | None, schedule: Schedule) -> int:
     return steps_per_epoch
 
 
-def reductions(errors: Iterable[float], patience: int, most: int) -> int:
+def reductions(errors: Iterable[float], patience: int, max_reductions: int) -> int:
     """How often a plateau has been met: the error's best value was not undercut for `patience` epochs.
 
     The count of epochs begins anew with each reduction; the best value stays.
 
     Args:
         errors: of validation, an epoch each.
-        patience, most: as in `Schedule`.
+        patience, max_reductions: as in `Schedule`.
 
     Example:
-        >>> reductions([0.5, 0.4, 0.4, 0.41], patience=2, most=3)
+        >>> reductions([0.5, 0.4, 0.4, 0.41], patience=2, max_reductions=3)
         1
     """
     best, waited, count = float("inf"), 0, 0
     for error in errors:
         best, waited = (error, 0) if error < best else (best, waited + 1)
         if waited == patience:
-            count, waited = min(count + 1, most), 0
+            count, waited = min(count + 1, max_reductions), 0
     return count
 
 
@@ -187,7 +187,7 @@ class Plateau(keras.callbacks.Callback):
 
     def rate(self) -> float:
         """The learning rate of the next epoch."""
-        times = reductions(self.errors, self.schedule.patience, self.schedule.most)
+        times = reductions(self.errors, self.schedule.patience, self.schedule.max_reductions)
         return self.peak * self.schedule.factor**times
 
 

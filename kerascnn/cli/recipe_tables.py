@@ -73,12 +73,13 @@ def length_in_words(recipe: Recipe) -> str:
 def schedule_in_words(recipe: Recipe) -> str:
     """What becomes of the learning rate."""
     schedule = recipe.schedule
+    milestones = " and ".join(f"{milestone:g}" for milestone in schedule.milestones)
     shape = {
         "cosine": "cosine to 0",
         "constant": "constant",
-        "steps": f"x {schedule.factor:g} at {' and '.join(f'{place:g}' for place in schedule.at)} {schedule.unit}",
+        "steps": f"x {schedule.factor:g} at {milestones} {schedule.unit}",
         "exponential": f"x {schedule.factor:g} every {schedule.every:.3g} {schedule.unit}",
-        "plateau": f"x {schedule.factor:g} on a plateau, {schedule.most} times at most",
+        "plateau": f"x {schedule.factor:g} on a plateau, {schedule.max_reductions} times at most",
     }[schedule.name]
     if schedule.warmup_steps:
         return f"{shape}, after {schedule.warmup_steps} steps of warm-up"
@@ -89,7 +90,7 @@ def schedule_in_words(recipe: Recipe) -> str:
 
 def learning_rate_in_words(recipe: Recipe) -> str:
     """The learning rate that runs, and the rule that it comes from."""
-    rate, per = recipe.optimizer.learning_rate, recipe.optimizer.learning_rate_per
+    rate, per = recipe.optimizer.learning_rate, recipe.optimizer.base_batch_size
     start = f"learning rate {recipe.peak_learning_rate:g}"
     rule = f" = {rate:g} x {recipe.batch_size} / {per}, the batch by the recipe's" if per else ""
     return f"{start}{rule}; {schedule_in_words(recipe)}"

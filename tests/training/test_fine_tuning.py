@@ -41,7 +41,7 @@ def test_it_is_better_and_sooner_than_from_scratch(digits, tmp_path, monkeypatch
     known = train(small.with_values(batch_size=32), first, **options)
     scratch = train(small, others, **options)
     # Normalization is trained, too: six epochs leave statistics that have hardly settled.
-    tuning = {"head_epochs": 1, "stage_epochs": 0, "frozen_normalization": False}
+    tuning = {"head_epochs": 1, "stage_epochs": 0, "freeze_batch_norm": False}
     recipe = Recipe.load("finetune").with_settings([*SETTINGS, "epochs=6", "optimizer.learning_rate=0.01"])
     recipe = replace(recipe, fine_tuning=replace(recipe.fine_tuning, **tuning))
     tuned = finetune(known.folder.path, others, recipe=recipe, **options)

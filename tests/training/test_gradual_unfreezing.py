@@ -23,18 +23,18 @@ from kerascnn.training import (
     resume,
     train,
 )
-from kerascnn.training.fine_tuning.gradual_unfreezing import plan, rate_factors
+from kerascnn.training.fine_tuning.gradual_unfreezing import lr_multipliers, plan
 from kerascnn.training.optimizers import optimizer_for
 from support import tiny_training
 from support.messages import mentioning
 from support.runs import assert_same, assert_same_weights
 
-GRADUAL = FineTuning(head_epochs=2, stage_epochs=3, rate_factor=0.5, frozen_normalization=True)
+GRADUAL = FineTuning(head_epochs=2, stage_epochs=3, layer_lr_decay=0.5, freeze_batch_norm=True)
 
 
 def test_the_plan_from_the_top_down():
     rows = {row.stage: row for row in plan(ResNet20(classes=7), GRADUAL)}
-    assert [(name, row.from_epoch, row.rate_factor) for name, row in rows.items()] == [
+    assert [(name, row.from_epoch, row.lr_multiplier) for name, row in rows.items()] == [
         ("head", 1, 1.0),
         ("C2", 3, 0.5),
         ("C1", 6, 0.25),
@@ -64,7 +64,7 @@ def test_all_at_once_and_never():
 
 def test_new_classifiers_are_normalized_as_ever():
     model = GoogLeNet(aux_heads=True, batch_norm=True, classes=2, input_shape=(72, 72, 3))
-    [head, *others] = plan(model, FineTuning(frozen_normalization=True))
+    [head, *others] = plan(model, FineTuning(freeze_batch_norm=True))
     assert (head.stage, head.frozen) == ("head", 0)
     assert all(row.frozen > 0 for row in others)
 
@@ -81,7 +81,7 @@ def test_patterns_that_freeze_nothing_or_all(pattern, parts):
 @pytest.mark.parametrize(
     ("values", "parts"),
     [
-        ({"rate_factor": 0.0}, ("rate_factor", "above 0", "at most 1", "0.0")),
+        ({"layer_lr_decay": 0.0}, ("layer_lr_decay", "above 0", "at most 1", "0.0")),
         ({"head_epochs": -1}, ("head_epochs", "at least 0", "-1")),
         ({"frozen": "("}, ("frozen", "'('", "regular expression")),
     ],
@@ -132,7 +132,7 @@ def tuned():
     keras.utils.set_random_seed(0)
     model = two_stages()
     recipe = Recipe.load("finetune").with_values(epochs=3, batch_size=8)
-    recipe = replace(recipe, fine_tuning=FineTuning("", head_epochs=1, stage_epochs=1, frozen_normalization=True))
+    recipe = replace(recipe, fine_tuning=FineTuning("", head_epochs=1, stage_epochs=1, freeze_batch_norm=True))
     generator = np.random.default_rng(0)
     images = generator.normal(size=(8, 8, 8, 3)).astype("float32")
     labels = np.eye(3, dtype="float32")[generator.integers(0, 3, 8)]
@@ -167,12 +167,17 @@ def test_rates_by_layer_are_their_formula(form):
     """SGD with momentum; weight decay has the rate of its weight in either form."""
     settings = ["optimizer.learning_rate=0.1", "optimizer.momentum=0.9", "optimizer.weight_decay=0.5", "batch_size=64"]
     recipe = Recipe.load("cifar_resnet").with_settings(
-        [*settings, f"optimizer.weight_decay_form={form}", "optimizer.weight_decay_spares=[]", "schedule.name=constant"]
+        [
+            *settings,
+            f"optimizer.weight_decay_form={form}",
+            "optimizer.weight_decay_exclude=[]",
+            "schedule.name=constant",
+        ]
     )
     weights = [keras.Variable([1.0, 2.0]), keras.Variable([3.0])]
     optimizer = optimizer_for(recipe, weights, 1, [1.0, 0.25])
     again = type(optimizer).from_config(optimizer.get_config())
-    assert list(again.rate_factors) == [1.0, 0.25]
+    assert list(again.lr_multipliers) == [1.0, 0.25]
     peak = recipe.peak_learning_rate
     expected = [np.array([1.0, 2.0]), np.array([3.0])]
     speeds = [0.0, 0.0]
@@ -205,9 +210,9 @@ def test_a_subset_moves_nothing_else():
 
 def test_rates_of_a_network():
     model = ResNet20(classes=3)
-    factors = dict(zip([one.path for one in model.trainable_variables], rate_factors(model, GRADUAL), strict=True))
+    factors = dict(zip([one.path for one in model.trainable_variables], lr_multipliers(model, GRADUAL), strict=True))
     assert (factors["fc/kernel"], factors["conv4_1_1/kernel"], factors["conv1_bn/gamma"]) == (1.0, 0.5, 0.125)
-    assert rate_factors(model, FineTuning()) == []
+    assert lr_multipliers(model, FineTuning()) == []
 
 
 @pytest.fixture
@@ -240,7 +245,7 @@ def test_a_fine_tuning_goes_on_as_if_it_had_not_been_stopped(scaled_loss, tmp_pa
     """Stopped while the convolution is frozen, and again in the middle of the epoch in which it is not."""
     images, recipe = tiny_training.images(), replace(tiny_training.recipe(), epochs=2)
     assembly.build(recipe, images.class_names).save(tmp_path / "before.keras")
-    tuning = FineTuning(str(tmp_path / "before.keras"), head_epochs=1, rate_factor=0.5)
+    tuning = FineTuning(str(tmp_path / "before.keras"), head_epochs=1, layer_lr_decay=0.5)
     recipe = replace(recipe, fine_tuning=tuning)
     whole = train(recipe, images, runs=tmp_path / "whole")
     with mentioning(TrainingInterruptedError, "after step 3 of epoch 1") as caught:

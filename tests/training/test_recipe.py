@@ -148,14 +148,14 @@ def test_settings_of_a_command_line():
         [
             "epochs=3",
             "optimizer.learning_rate=1e-2",
-            "schedule.at=[10, 20]",
+            "schedule.milestones=[10, 20]",
             "optimizer.clip_norm=null",
             "model=ResNet-56",
         ]
     )
     assert (recipe.epochs, recipe.iterations) == (3, None)
     assert (recipe.optimizer.learning_rate, recipe.optimizer.weight_decay) == (0.01, 1e-4)
-    assert recipe.schedule.at == [10, 20]
+    assert recipe.schedule.milestones == [10, 20]
     for text, part in [("epochs", "NAME=VALUE"), ("optimizer.lr=1", "optimizer.lr"), ("a=[", "YAML")]:
         with mentioning(InputError, part):
             recipe.with_settings([text])

@@ -55,7 +55,7 @@ def test_the_modern_resnets_rate():
 
 
 def test_steps_by_epoch_with_a_rising_warm_up():
-    schedule = Schedule("steps", factor=0.5, at=[2, 3], warmup_epochs=1)
+    schedule = Schedule("steps", factor=0.5, milestones=[2, 3], warmup_epochs=1)
     recipe = replace(Recipe.load("resnet"), schedule=schedule)
     expected = [0, 0.025, 0.05, 0.075, *[0.1] * 4, *[0.05] * 4, 0.025]
     np.testing.assert_allclose(rates(recipe, range(13), steps_per_epoch=4), expected, atol=1e-8)
@@ -72,7 +72,7 @@ def test_schedules_survive_a_file():
 def test_rates_are_proportional_to_the_batch():
     for batch_size, expected in [(256, 0.1), (64, 0.025), (8192, 3.2)]:
         assert Recipe.load("resnet50").with_values(batch_size=batch_size).peak_learning_rate == pytest.approx(expected)
-    fixed = Recipe.load("resnet50").with_settings(["optimizer.learning_rate_per=null", "batch_size=8"])
+    fixed = Recipe.load("resnet50").with_settings(["optimizer.base_batch_size=null", "batch_size=8"])
     assert fixed.peak_learning_rate == 0.1
 
 
@@ -91,7 +91,7 @@ def test_rates_are_proportional_to_the_batch():
     ],
 )
 def test_plateaus_are_counted(errors, patience, expected):
-    assert reductions(errors, patience, most=3) == expected
+    assert reductions(errors, patience, max_reductions=3) == expected
 
 
 def test_a_plateau_divides_the_rate_in_training():
@@ -119,7 +119,7 @@ def test_epochs_need_a_length():
     ("fields", "parts"),
     [
         ({"name": "steps"}, ("'steps'", "places")),
-        ({"name": "steps", "at": [30, 20]}, ("at", "rising")),
+        ({"name": "steps", "milestones": [30, 20]}, ("milestones", "rising")),
         ({"name": "plateau", "warmup_epochs": 1}, ("'plateau'", "warm-up")),
         ({"warmup_epochs": 1, "warmup_steps": 3}, ("warmup_epochs", "warmup_steps", "both")),
         ({"every": 0}, ("schedule.every", "above 0", "not 0")),

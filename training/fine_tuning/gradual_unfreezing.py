@@ -24,7 +24,7 @@ class PlanRow(NamedTuple):
         layers, parameters: how many of them there are; moving statistics are not counted.
         frozen: how many of the parameters are never trained.
         from_epoch: the first epoch that trains the others, counted from 1; None where there are none.
-        rate_factor: what the learning rate is multiplied by.
+        lr_multiplier: what the learning rate is multiplied by.
     """
 
     stage: str
@@ -34,7 +34,7 @@ class PlanRow(NamedTuple):
     parameters: int
     frozen: int
     from_epoch: int | None
-    rate_factor: float
+    lr_multiplier: float
 
 
 class _Part(NamedTuple):
@@ -44,7 +44,7 @@ class _Part(NamedTuple):
     layers: tuple[keras.layers.Layer, ...]
     trained: tuple[keras.layers.Layer, ...]
     epoch: int
-    rate_factor: float
+    lr_multiplier: float
 
 
 def plan(model: keras.Model, tuning: FineTuning) -> list[PlanRow]:
@@ -70,18 +70,18 @@ def plan(model: keras.Model, tuning: FineTuning) -> list[PlanRow]:
             _parameters(part.layers),
             _parameters(part.layers) - _parameters(part.trained),
             part.epoch + 1 if part.trained else None,
-            part.rate_factor,
+            part.lr_multiplier,
         )
         for part in _parts(model, tuning)
     ]
 
 
-def rate_factors(model: keras.Model, tuning: FineTuning) -> list[float]:
+def lr_multipliers(model: keras.Model, tuning: FineTuning) -> list[float]:
     """What the learning rate of each trainable variable of the model is multiplied by; none where all are equal."""
-    if tuning.rate_factor == 1:
+    if tuning.layer_lr_decay == 1:
         return []
     factors = {
-        id(weight): part.rate_factor
+        id(weight): part.lr_multiplier
         for part in _parts(model, tuning)
         for layer in part.layers
         for weight in layer.weights
@@ -149,10 +149,10 @@ def _parts(model: keras.Model, tuning: FineTuning) -> list[_Part]:
     """
     found = []
     for depth, stage in enumerate(reversed(stages(model))):
-        spared = tuning.frozen_normalization and stage.name != HEAD
+        spared = tuning.freeze_batch_norm and stage.name != HEAD
         trained = tuple(layer for layer in stage.layers if not _is_frozen(layer, tuning.frozen, spared))
         epoch = tuning.head_epochs + tuning.stage_epochs * (depth - 1) if depth else 0
-        found.append(_Part(stage.name, stage.layers, trained, epoch, tuning.rate_factor**depth))
+        found.append(_Part(stage.name, stage.layers, trained, epoch, tuning.layer_lr_decay**depth))
     _check_pattern(found, model, tuning.frozen)
     return found
 

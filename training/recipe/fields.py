@@ -35,7 +35,7 @@ class Optimizer:
     Attributes:
         name: "sgd" (with momentum), "adam" or "rmsprop".
         learning_rate: what the schedule multiplies: its peak.
-        learning_rate_per: the batch that `learning_rate` is meant for; other batches get it in proportion (linear
+        base_batch_size: the batch that `learning_rate` is meant for; other batches get it in proportion (linear
             scaling, Goyal et al., 2017). None keeps the rate whatever the batch.
         momentum: of SGD and RMSProp. The rate is inside the momentum, v = momentum x v - rate x gradient, as AlexNet's
             section 5 and Caffe have it.
@@ -46,10 +46,10 @@ class Optimizer:
         weight_decay_form: "l2" adds weight_decay x weight to the gradient, after clipping, so that it passes through
             momentum: the papers' form. "decoupled" subtracts rate x weight_decay x weight beside the step. Neither
             shows in the loss.
-        weight_decay_spares: the kinds of weights that are not pulled: "bias", "gamma" and "beta" of normalizations.
+        weight_decay_exclude: the kinds of weights that are not pulled: "bias", "gamma" and "beta" of normalizations.
         clip_norm: the greatest norm of all gradients together, or None.
-        filter_rms: the greatest root mean square of a convolution's filter, to which it is scaled down after each step
-            (ZFNet, section 3), or None.
+        max_filter_rms: the greatest root mean square of a convolution's filter, to which it is scaled down after each
+            step (ZFNet, section 3), or None.
 
     Raises:
         InputError: a value outside its range.
@@ -57,21 +57,21 @@ class Optimizer:
 
     name: Literal["sgd", "adam", "rmsprop"] = "sgd"
     learning_rate: float = 0.1
-    learning_rate_per: int | None = None
+    base_batch_size: int | None = None
     momentum: float = 0.9
     nesterov: bool = False
     rho: float = 0.9
     epsilon: float = 1e-7
     weight_decay: float = 0.0
     weight_decay_form: Literal["decoupled", "l2"] = "decoupled"
-    weight_decay_spares: list[Literal["bias", "gamma", "beta"]] = field(
+    weight_decay_exclude: list[Literal["bias", "gamma", "beta"]] = field(
         default_factory=lambda: ["bias", "gamma", "beta"]
     )
     clip_norm: float | None = None
-    filter_rms: float | None = None
+    max_filter_rms: float | None = None
 
     def __post_init__(self):
-        above_zero("optimizer", self, "learning_rate", "learning_rate_per", "epsilon", "clip_norm", "filter_rms")
+        above_zero("optimizer", self, "learning_rate", "base_batch_size", "epsilon", "clip_norm", "max_filter_rms")
         at_least_zero("optimizer", self, "weight_decay")
         below_one("optimizer", self, "momentum", "rho")
 
@@ -79,10 +79,10 @@ class Optimizer:
         """The learning rate for batches of this many images.
 
         Example:
-            >>> Optimizer(learning_rate=0.1, learning_rate_per=256).peak(64)
+            >>> Optimizer(learning_rate=0.1, base_batch_size=256).peak(64)
             0.025
         """
-        return self.learning_rate * (batch_size / self.learning_rate_per if self.learning_rate_per else 1.0)
+        return self.learning_rate * (batch_size / self.base_batch_size if self.base_batch_size else 1.0)
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,14 @@ class Schedule:
     """How the learning rate goes.
 
     Attributes:
-        name: "constant"; "cosine", to zero at the end; "steps", multiplied by `factor` at each place of `at`;
+        name: "constant"; "cosine", to zero at the end; "steps", multiplied by `factor` at each place of `milestones`;
             "exponential", multiplied by `factor` after every `every`; "plateau", multiplied by `factor` when the
-            validation's top-1 error has not fallen for `patience` epochs, at most `most` times.
+            validation's top-1 error has not fallen for `patience` epochs, at most `max_reductions` times.
         factor: of "steps", "exponential" and "plateau".
-        at: the places of "steps", in `unit`.
+        milestones: the places of "steps", in `unit`.
         every: the distance of "exponential", in `unit`.
         unit: "epochs", or "steps" of the optimizer.
-        patience, most: of "plateau".
+        patience, max_reductions: of "plateau".
         warmup_epochs, warmup_steps: how long, in one of the two, the training first warms up.
         warmup_factor: None raises the rate linearly from zero; a number keeps it at this share of the peak instead.
 
@@ -107,26 +107,28 @@ class Schedule:
 
     name: Literal["cosine", "constant", "steps", "exponential", "plateau"] = "cosine"
     factor: float = 0.1
-    at: list[float] = field(default_factory=list)
+    milestones: list[float] = field(default_factory=list)
     every: float = 1.0
     unit: Literal["epochs", "steps"] = "epochs"
     patience: int = 5
-    most: int = 3
+    max_reductions: int = 3
     warmup_epochs: float = 0.0
     warmup_steps: int = 0
     warmup_factor: float | None = None
 
     def __post_init__(self):
         above_zero("schedule", self, "factor", "every", "patience", "warmup_factor")
-        at_least_zero("schedule", self, "most", "warmup_epochs", "warmup_steps")
+        at_least_zero("schedule", self, "max_reductions", "warmup_epochs", "warmup_steps")
         if self.warmup_epochs and self.warmup_steps:
             raise InputError("schedule warms up for warmup_epochs or for warmup_steps, not for both.")
         if self.name == "plateau" and (self.warmup_epochs or self.warmup_steps):
             raise InputError("schedule 'plateau' has no warm-up; set warmup_epochs and warmup_steps to 0.")
-        if self.name == "steps" and not self.at:
-            raise InputError("schedule 'steps' needs the places at which the rate changes, such as at: [30, 60].")
-        if any(earlier >= later for earlier, later in zip([0.0, *self.at], self.at, strict=False)):
-            raise InputError(f"schedule.at must be numbers above 0 in rising order, not {self.at}.")
+        if self.name == "steps" and not self.milestones:
+            raise InputError(
+                "schedule 'steps' needs the places at which the rate changes, such as milestones: [30, 60]."
+            )
+        if any(earlier >= later for earlier, later in zip([0.0, *self.milestones], self.milestones, strict=False)):
+            raise InputError(f"schedule.milestones must be numbers above 0 in rising order, not {self.milestones}.")
 
 
 @dataclass(frozen=True)
@@ -204,11 +206,11 @@ class FineTuning:
             "imagenet". Empty for weights that are drawn.
         head_epochs: how long only the classifier is trained.
         stage_epochs: how long a stage is trained before the one below it is; 0 unfreezes all at once.
-        rate_factor: the share of the learning rate of one stage that the stage below it has; the classifier has the
+        layer_lr_decay: the share of the learning rate of one stage that the stage below it has; the classifier has the
             whole.
         frozen: a regular expression; layers whose name it matches are never trained. `^conv[12]` keeps the first two
             stages of a ResNet as they are.
-        frozen_normalization: whether batch normalization stays as it is, in the stages that are trained too.
+        freeze_batch_norm: whether batch normalization stays as it is, in the stages that are trained too.
 
     Raises:
         InputError: a value outside its range, or a regular expression that is none.
@@ -217,14 +219,14 @@ class FineTuning:
     weights: str = ""
     head_epochs: int = 0
     stage_epochs: int = 0
-    rate_factor: float = 1.0
+    layer_lr_decay: float = 1.0
     frozen: str = ""
-    frozen_normalization: bool = False
+    freeze_batch_norm: bool = False
 
     def __post_init__(self):
         at_least_zero("fine_tuning", self, "head_epochs", "stage_epochs")
-        if not 0 < self.rate_factor <= 1:
-            raise InputError(f"fine_tuning.rate_factor must be above 0 and at most 1, not {self.rate_factor}.")
+        if not 0 < self.layer_lr_decay <= 1:
+            raise InputError(f"fine_tuning.layer_lr_decay must be above 0 and at most 1, not {self.layer_lr_decay}.")
         try:
             re.compile(self.frozen)
         except re.error as error:
@@ -233,7 +235,7 @@ class FineTuning:
     @property
     def freezes(self) -> bool:
         """Whether anything is left out of any epoch."""
-        return bool(self.head_epochs or self.stage_epochs or self.frozen or self.frozen_normalization)
+        return bool(self.head_epochs or self.stage_epochs or self.frozen or self.freeze_batch_norm)
 
 
 @dataclass(frozen=True)

@@ -57,17 +57,22 @@ def test_every_combination_of_keras_tuner_becomes_the_recipe_that_it_means():
             "augment.mixup": "0..0.4",
             "optimizer.clip_norm": "null|1.0",
             "augmentation.flip": "true|false",
-            "schedule.at": [[1, 2], [3, 4]],
+            "schedule.milestones": [[1, 2], [3, 4]],
             "epochs": "5..20",
         },
         RESNET,
     )
     values = space.hyperparameters().values
-    values |= {"model.shortcut": "C", "augmentation.mixup": 0.3, "augmentation.flip": "false", "schedule.at": "[3, 4]"}
+    values |= {
+        "model.shortcut": "C",
+        "augmentation.mixup": 0.3,
+        "augmentation.flip": "false",
+        "schedule.milestones": "[3, 4]",
+    }
     recipe = space.recipe(RESNET, values)
     assert recipe.model_arguments == {"shortcut": "C"}
     assert (recipe.augmentation.mixup, recipe.augmentation.flip) == (0.3, False)
-    assert (recipe.optimizer.clip_norm, recipe.schedule.at, recipe.epochs) == (None, [3, 4], 5)
+    assert (recipe.optimizer.clip_norm, recipe.schedule.milestones, recipe.epochs) == (None, [3, 4], 5)
     # All else is as it was.
     unchanged = {"model_arguments", "augmentation", "optimizer", "schedule", "epochs"}
     assert all(value == RESNET.to_dict()[name] for name, value in recipe.to_dict().items() if name not in unchanged)
@@ -124,7 +129,7 @@ def test_conditional_choices():
 def test_the_default_space_of_every_network_holds_its_default_recipe(model):
     recipe = Recipe.for_model(model)
     space = Space.for_recipe(recipe)
-    assert space.values(recipe) or recipe.optimizer.learning_rate_per is None
+    assert space.values(recipe) or recipe.optimizer.base_batch_size is None
     found = {one.field: one.domain for one in space.parameters}
     assert found["optimizer.learning_rate"].holds(recipe.optimizer.learning_rate)
 

@@ -15,8 +15,9 @@ import kerascnn
 from kerascnn.data.dataset import DataSet
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
-from kerascnn.training.recipe.files import read_yaml, typed
+from kerascnn.training.recipe.files import read_yaml
 from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.recipe.validation import validated
 from kerascnn.training.run_config import RunConfig
 
 
@@ -129,7 +130,7 @@ class RunFolder:
         Raises:
             InputError: the file was damaged.
         """
-        return typed(RunConfig, read_yaml(self.recipe_file).get("run_config", {}), str(self.recipe_file))
+        return validated(RunConfig, read_yaml(self.recipe_file).get("run_config", {}), str(self.recipe_file))
 
     def check_data(self, data: DataSet) -> None:
         """Refuses data that would not be seen in the order in which the run saw them.

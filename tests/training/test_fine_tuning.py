@@ -181,7 +181,7 @@ def test_loading_is_all_or_nothing(digits_run, few):
         (["--weights", "nowhere.keras"], ("no weights", "nowhere.keras")),
         (["--weights", "imagenet", "--model", "zfnet"], ("ZFNet", "no public weights")),
         (["--recipe", "finetune"], ("no weights", "--weights")),
-        (["--recipe", "finetune", "--set", "pixels.mean=[1, 2]"], ("pixels.mean", "one value or three")),
+        (["--recipe", "finetune", "--set", "pixels.mean=[1, 2]"], ("pixels.mean", "'channel'", "list of 3")),
         (["--set", "pixels.std=0"], ("pixels.std", "above 0", "not 0")),
     ],
 )

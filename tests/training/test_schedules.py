@@ -118,7 +118,7 @@ def test_epochs_need_a_length():
 @pytest.mark.parametrize(
     ("fields", "parts"),
     [
-        ({"name": "steps"}, ("'steps'", "places")),
+        ({"name": "steps"}, ("'steps'", "milestones")),
         ({"name": "steps", "milestones": [30, 20]}, ("milestones", "rising")),
         ({"name": "plateau", "warmup_epochs": 1}, ("'plateau'", "warm-up")),
         ({"warmup_epochs": 1, "warmup_steps": 3}, ("warmup_epochs", "warmup_steps", "both")),

@@ -53,13 +53,13 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     """The recipe that the options name, with what they change in it."""
     from kerascnn.applications import registry
     from kerascnn.training import Recipe
-    from kerascnn.training.fine_tuning.pretrained import begin_with, check_origin
+    from kerascnn.training.fine_tuning.pretrained import find_weights, with_weights
 
     model = registry.canonical(options.model) if options.model else None
     name = options.recipe or (FINE_TUNING if options.weights else None)
     recipe = Recipe.load(name) if name else Recipe.for_model(model or DEFAULT_MODEL)
     if options.weights:
-        recipe = begin_with(recipe, options.weights, model)
+        recipe = with_weights(recipe, options.weights, model)
     recipe = recipe.with_values(
         model=model,
         image_size=options.image_size,
@@ -70,5 +70,5 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         class_weights=options.class_weights,
     )
     recipe = recipe.with_settings(options.set)
-    check_origin(recipe)
+    find_weights(recipe, f"the recipe '{name}'" if name else "the recipe")
     return recipe

@@ -13,7 +13,7 @@ from kerascnn.applications import ResNet20, ResNet32, cifar_resnet
 from kerascnn.export.deployable import deployable
 from kerascnn.training import Recipe, RunConfig, RunFolder, finetune, resolved, train
 from kerascnn.training.assembly import assemble, build
-from kerascnn.training.fine_tuning.pretrained import begin_with, check_origin, load_weights, resolved_by_weights
+from kerascnn.training.fine_tuning.pretrained import find_weights, resolve_pretrained, with_weights
 from support.messages import mentioning, names
 
 
@@ -72,7 +72,7 @@ def weights_of(model):
 def test_all_but_the_classifier_is_taken(kind, digits_run, few):
     folder = digits_run.folder
     weights = {"run": folder.path, "file": folder.model_file, "best": next(folder.checkpoints.glob("best-*.keras"))}
-    recipe = begin_with(Recipe.load("finetune").with_values(precision="float32"), str(weights[kind]))
+    recipe = with_weights(Recipe.load("finetune").with_values(precision="float32"), str(weights[kind]))
     recipe = resolved(recipe, few)
     assert (recipe.model, recipe.image_size, recipe.pixels.std) == ("resnet20", 32, 64.0)
     ours = weights_of(assemble(recipe, few))
@@ -84,14 +84,14 @@ def test_all_but_the_classifier_is_taken(kind, digits_run, few):
 
 
 def test_a_new_classifier_even_for_as_many_classes(digits_run, few_digits):
-    recipe = resolved(begin_with(Recipe.load("finetune"), str(digits_run.folder.path)), few_digits)
+    recipe = resolved(with_weights(Recipe.load("finetune"), str(digits_run.folder.path)), few_digits)
     model = assemble(recipe, few_digits)
     assert not np.any(np.asarray(model.get_layer("fc").bias))
     assert np.any(np.asarray(digits_run.model.get_layer("fc").bias))
 
 
 def test_a_mean_image_of_another_size_counts_as_its_channels(digits_run, few):
-    recipe = begin_with(Recipe.load("finetune").with_values(image_size=48), str(digits_run.folder.path))
+    recipe = with_weights(Recipe.load("finetune").with_values(image_size=48), str(digits_run.folder.path))
     recipe = resolved(recipe, few)
     mean = np.asarray(digits_run.model.get_layer("preprocessing").mean)
     assert mean.shape == (32, 32, 3)
@@ -112,7 +112,7 @@ def test_pixels_as_published_where_the_file_does_not_say(few, tmp_path):
     network.get_layer("conv1").kernel.assign(generator.normal(size=(7, 7, 3, 64)))
     network.save_weights(tmp_path / "public.weights.h5")
     recipe = Recipe.load("finetune").with_values(image_size=32, precision="float32")
-    recipe = resolved(begin_with(recipe, str(tmp_path / "public.weights.h5"), "resnet18"), few)
+    recipe = resolved(with_weights(recipe, str(tmp_path / "public.weights.h5"), "resnet18"), few)
     model = assemble(recipe, few)
     pixels = generator.integers(0, 256, (2, 32, 32, 3)).astype("float32")
     maps = [keras.Model(one.inputs[0], one.get_layer("conv5_2_relu").output) for one in (model, network)]
@@ -127,7 +127,7 @@ def test_pixels_as_published_where_the_file_does_not_say(few, tmp_path):
 
 def test_the_file_of_a_run_without_its_scale_is_refused(digits_run, few, tmp_path):
     digits_run.model.save_weights(tmp_path / "trained.weights.h5")
-    recipe = begin_with(Recipe.load("finetune"), str(tmp_path / "trained.weights.h5"), "resnet20")
+    recipe = with_weights(Recipe.load("finetune"), str(tmp_path / "trained.weights.h5"), "resnet20")
     with mentioning(InputError, "trained.weights.h5", "scale"):
         resolved(recipe, few)
     # One who states the scale may take them.
@@ -140,20 +140,20 @@ def test_what_cannot_be_begun_with(digits_run, few, tmp_path):
     tuning = Recipe.load("finetune")
     for weights in ("nowhere.keras", "some/folder"):
         with mentioning(InputError, "no weights", weights):
-            check_origin(begin_with(tuning, weights))
+            find_weights(with_weights(tuning, weights))
     with mentioning(InputError, tmp_path, "model.keras"):
-        check_origin(begin_with(tuning, str(tmp_path)))
+        find_weights(with_weights(tuning, str(tmp_path)))
     with mentioning(InputError, "no weights", "--weights"):
         resolved(tuning, few)
     with mentioning(InputError, digits_run.folder.path, "resnet20", "resnet32"):
-        begin_with(tuning, str(digits_run.folder.path), "resnet32")
+        with_weights(tuning, str(digits_run.folder.path), "resnet32")
     (tmp_path / "cut.keras").write_bytes(digits_run.folder.model_file.read_bytes()[:1000])
     with mentioning(InputError, "cut.keras", "damaged"):
-        resolved(begin_with(tuning, str(tmp_path / "cut.keras"), "resnet20"), few)
+        resolved(with_weights(tuning, str(tmp_path / "cut.keras"), "resnet20"), few)
     with mentioning(InputError, "resnet20", "own weights", "fine_tuning"):
-        resolved(begin_with(tuning, str(digits_run.folder.path)), few, ResNet20(classes=3))
+        resolved(with_weights(tuning, str(digits_run.folder.path)), few, ResNet20(classes=3))
     ResNet32().save_weights(tmp_path / "other.weights.h5")
-    recipe = begin_with(tuning.with_values(precision="float32"), str(tmp_path / "other.weights.h5"), "resnet20")
+    recipe = with_weights(tuning.with_values(precision="float32"), str(tmp_path / "other.weights.h5"), "resnet20")
     with mentioning(InputError, "other.weights.h5", "ResNet20", "layer"):
         assemble(resolved(recipe, few), few)
 
@@ -162,15 +162,15 @@ def test_a_run_gives_its_networks_arguments(digits_run, tmp_path):
     folder = RunFolder(tmp_path)
     values = digits_run.recipe.with_values(model_arguments={"shortcut": "B", "aux_heads": True})
     folder.write_recipe(values, "digits", None, {}, RunConfig())
-    assert begin_with(Recipe.load("finetune"), str(tmp_path)).model_arguments == {"shortcut": "B"}
+    assert with_weights(Recipe.load("finetune"), str(tmp_path)).model_arguments == {"shortcut": "B"}
 
 
 def test_loading_is_all_or_nothing(digits_run, few):
-    recipe = resolved(begin_with(Recipe.load("finetune"), str(digits_run.folder.path)), few)
+    recipe = resolved(with_weights(Recipe.load("finetune"), str(digits_run.folder.path)), few)
     model = build(replace(recipe, model_arguments={"shortcut": "B"}), few.class_names)
     before = model.get_weights()
     with mentioning(InputError, "'conv3_1_shortcut'"):
-        load_weights(model, recipe)
+        resolve_pretrained(recipe).load_into(model)
     for ours, theirs in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -180,7 +180,7 @@ def test_loading_is_all_or_nothing(digits_run, few):
     [
         (["--weights", "nowhere.keras"], ("no weights", "nowhere.keras")),
         (["--weights", "imagenet", "--model", "zfnet"], ("ZFNet", "no public weights")),
-        (["--recipe", "finetune"], ("no weights", "--weights")),
+        (["--recipe", "finetune"], ("'finetune'", "resnet50", "no weights", "--weights")),
         (["--recipe", "finetune", "--set", "pixels.mean=[1, 2]"], ("pixels.mean", "'channel'", "list of 3")),
         (["--set", "pixels.std=0"], ("pixels.std", "above 0", "not 0")),
     ],
@@ -202,7 +202,8 @@ def test_mistakes_are_reported_before_anything_runs(arguments, parts, command):
     ],
 )
 def test_public_weights_say_how_their_network_is_built_and_fed(model, weights, arguments, first_mean, first_std):
-    recipe = resolved_by_weights(begin_with(Recipe.load("finetune"), weights, model))
+    recipe = with_weights(Recipe.load("finetune"), weights, model)
+    recipe = resolve_pretrained(recipe).complete(recipe)
     assert recipe.model_arguments == arguments
     assert recipe.pixels.mean[0] == pytest.approx(first_mean)
     assert recipe.pixels.std[0] == pytest.approx(first_std)
@@ -210,7 +211,7 @@ def test_public_weights_say_how_their_network_is_built_and_fed(model, weights, a
 
 def test_public_weights_of_another_form_are_refused():
     recipe = replace(
-        begin_with(Recipe.load("finetune"), "torchvision", "resnet50"), model_arguments={"stride_in": "1x1"}
+        with_weights(Recipe.load("finetune"), "torchvision", "resnet50"), model_arguments={"stride_in": "1x1"}
     )
     with mentioning(InputError, "'torchvision'", "stride_in='1x1'", "stride_in='3x3'"):
-        resolved_by_weights(recipe)
+        resolve_pretrained(recipe)

@@ -10,7 +10,7 @@ import pytest
 from kerascnn import InputError
 from kerascnn.applications import registry
 from kerascnn.data import Augmentation
-from kerascnn.training import Recipe, choose_precision, recipes, resolved
+from kerascnn.training import Averaging, Recipe, choose_precision, recipes, resolved
 from kerascnn.training.assembly import assemble, compile_for
 from kerascnn.training.recipe.files import FOLDER
 from support.messages import mentioning
@@ -59,6 +59,13 @@ def test_mistakes_are_named(tmp_path, values, parts):
     with mentioning(InputError, *parts) as raised:
         Recipe.load(file)
     assert "\n" not in str(raised.value)
+
+
+def test_mistakes_in_python_are_named():
+    with mentioning(InputError, "averaging.decay", "from 0 to less than 1", "nan"):
+        Averaging(float("nan"))
+    with mentioning(InputError, "'epohs'", "'epochs'"):
+        Recipe(epohs=3)
 
 
 @pytest.mark.parametrize(("contents", "reason"), [("a: [1", "YAML"), ("- 1", "no fields"), (None, "cannot be read")])

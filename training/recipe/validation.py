@@ -94,6 +94,7 @@ def _sentence(kind: Any, values: Any, error: ValidationError, path: str = "") ->
         if not dataclasses.is_dataclass(hint):
             break
         hints = get_type_hints(hint, include_extras=True)
+        name = list(hints)[name] if isinstance(name, int) else name  # of a positional argument
         if name not in hints:
             [near] = difflib.get_close_matches(str(name), hints, n=1, cutoff=0.0)
             return f"unknown field '{path}{name}'; the closest is '{path}{near}'."

@@ -202,7 +202,7 @@ def _plan_line(rows: list[PlanRow]) -> None:
 
 
 def _say_what_runs(recipe: Recipe, resolved: Recipe, data: DataSet, devices: Devices) -> None:
-    from kerascnn.cli.recipe_tables import learning_rate_in_words, pixels_in_words
+    from kerascnn.cli.recipe_tables import format_learning_rate, format_pixels
     from kerascnn.console import messages
     from kerascnn.training import choose_precision
     from kerascnn.training.strategy import choose_xla
@@ -211,9 +211,9 @@ def _say_what_runs(recipe: Recipe, resolved: Recipe, data: DataSet, devices: Dev
     lines.append(f"precision {resolved.precision}: {choose_precision(recipe.precision).reason}")
     with devices.scope():
         lines.append(str(choose_xla()))
-    lines.append(learning_rate_in_words(resolved))
+    lines.append(format_learning_rate(resolved))
     if resolved.fine_tuning.weights:
-        lines.append(f"begins with {resolved.fine_tuning.weights}; pixels {pixels_in_words(resolved)}")
+        lines.append(f"begins with {resolved.fine_tuning.weights}; pixels {format_pixels(resolved)}")
     if resolved.about.networks and resolved.model not in resolved.about.networks:
         lines.append(f"the recipe is not meant for {resolved.model} but for {', '.join(resolved.about.networks)}")
     if resolved.batch_size < recipe.batch_size:

@@ -1,0 +1,9 @@
+from .choosing import choose_devices as choose_devices
+from .cluster import Cluster as Cluster
+from .cluster import cluster_of as cluster_of
+from .devices import Devices as Devices
+from .devices import WorkerLostError as WorkerLostError
+from .replicas import prepare as prepare
+from .replicas import synchronize as synchronize
+from .xla import XlaChoice as XlaChoice
+from .xla import choose_xla as choose_xla

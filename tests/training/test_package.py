@@ -3,8 +3,12 @@
 import importlib
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("package", ["training", "training.search", "training.strategy"])
@@ -29,3 +33,11 @@ def test_modules_have_one_name():
         "assert not [name for name in keras.saving.get_custom_objects() if name.startswith('training')]\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_type_checkers_find_the_package():
+    """pyproject.toml gives them a folder in which it is inside `kerascnn`."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    folder = settings["pyright"]["stubPath"]
+    assert settings["mypy"]["mypy_path"] == folder
+    assert (ROOT / folder / "kerascnn" / "training").resolve() == ROOT / "training"

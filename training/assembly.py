@@ -135,13 +135,8 @@ def _mean_image(recipe: Recipe, data: DataSet) -> np.ndarray:
     examples = data.training
     if len(examples) > MEAN_SAMPLE:
         examples = examples.take(np.linspace(0, len(examples) - 1, MEAN_SAMPLE).astype(int))
-    batches = evaluation_batches(
-        examples,
-        classes=len(data.class_names),
-        size=recipe.image_size,
-        crop_fraction=recipe.pixels.crop_fraction,
-        batch_size=64,
-    )
+    view = {"size": recipe.image_size, "crop_fraction": recipe.pixels.crop_fraction}
+    batches = evaluation_batches(examples, classes=len(data.class_names), batch_size=64, **view)
     return sum(images.numpy().astype(np.float64).sum(axis=0) for images, _ in batches) / len(examples)
 
 

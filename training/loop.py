@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -19,6 +20,7 @@ from kerascnn.training.strategy import Devices
 STEPS_BETWEEN_AGREEMENTS = 10
 
 
+@dataclass
 class Loop:
     """Trains from any step on.
 
@@ -37,36 +39,24 @@ class Loop:
         waiting: measures the time without a batch.
     """
 
-    def __init__(
-        self,
-        model: keras.Model,
-        batches: Batches,
-        epochs: int,
-        callbacks: Sequence[keras.callbacks.Callback],
-        checkpoint_manager: CheckpointManager | WorkerCheckpointManager,
-        stop: StopRequest,
-        state: State | None,
-        devices: Devices,
-        waiting: DataWaitTimer,
-    ):
-        self.model = model
-        self.batches = batches
-        self.epochs = epochs
-        self.checkpoint_manager = checkpoint_manager
-        self.stop = stop
-        self.state = state
-        self.devices = devices
-        self.waiting = waiting
-        self.position = state.position if state else Position()
+    model: keras.Model
+    batches: Batches
+    epochs: int
+    callbacks: Sequence[keras.callbacks.Callback]
+    checkpoint_manager: CheckpointManager | WorkerCheckpointManager
+    stop: StopRequest
+    state: State | None
+    devices: Devices
+    waiting: DataWaitTimer
+
+    def __post_init__(self):
+        self.position = self.state.position if self.state else Position()
         # Of the end of the epoch's steps: validation uses the same metrics, and writes events.
         self._steps_done: Snapshot | None = None
-        self.callbacks = keras.callbacks.CallbackList(
-            [_StopInValidation(self._requests), *callbacks],
-            add_history=True,
-            model=model,
-            verbose=0,
-            epochs=epochs,
-            steps=batches.steps,
+        own = _StopInValidation(self._requests)
+        length = {"epochs": self.epochs, "steps": self.batches.steps}
+        self._calls = keras.callbacks.CallbackList(
+            [own, *self.callbacks], add_history=True, model=self.model, verbose=0, **length
         )
 
     def run(self) -> None:
@@ -82,7 +72,7 @@ class Loop:
         iterator = self.waiting.on(iter(_distributed(self.batches.training, self.model)))
         rows = self.state.history[-1:] if self.state else []
         logs = {name: value for row in rows for name, value in row.items() if name != "epoch"}
-        self.callbacks.on_train_begin()
+        self._calls.on_train_begin()
         try:
             while self.position.epochs < self.epochs and not self.model.stop_training:
                 logs = self._epoch(iterator)
@@ -90,7 +80,7 @@ class Loop:
             self._end_early(isinstance(error, KeyboardInterrupt) and not self.stop.insisted)
             raise
         self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
-        self.callbacks.on_train_end(logs)
+        self._calls.on_train_end(logs)
 
     def _end_early(self, in_order: bool) -> None:
         """Writes a checkpoint if the training ends in order, and closes what the callbacks hold open."""
@@ -104,7 +94,7 @@ class Loop:
                 self._call("close")
 
     def _call(self, method: str) -> None:
-        for callback in self.callbacks.callbacks:
+        for callback in self._calls.callbacks:
             if hasattr(callback, method):
                 getattr(callback, method)()
 
@@ -114,7 +104,7 @@ class Loop:
         self.model.reset_metrics()
         if first and self.state:
             self.state.restore_metrics(self.model)
-        self.callbacks.on_epoch_begin(epoch)
+        self._calls.on_epoch_begin(epoch)
         for step in range(first, self.batches.steps):
             self._step(epoch, step, iterator)
             if self.model.stop_training:
@@ -122,9 +112,9 @@ class Loop:
         self.checkpoint_manager.watch.look()
         self._steps_done = self.checkpoint_manager.moment()
         logs = {name: float(value) for name, value in self.model.get_metrics_result().items()}
-        measured = self.model.evaluate(self.batches.validation, callbacks=self.callbacks, return_dict=True, verbose=0)
+        measured = self.model.evaluate(self.batches.validation, callbacks=self._calls, return_dict=True, verbose=0)
         logs |= {f"val_{name}": value for name, value in measured.items()}
-        self.callbacks.on_epoch_end(epoch, logs)
+        self._calls.on_epoch_end(epoch, logs)
         self.position, self._steps_done = Position(epoch + 1), None
         self.checkpoint_manager.keep(self.position)
         if any(self.devices.any(self.stop.requested)):
@@ -132,12 +122,12 @@ class Loop:
         return logs
 
     def _step(self, epoch: int, step: int, iterator: Any) -> None:
-        self.callbacks.on_train_batch_begin(step)
+        self._calls.on_train_batch_begin(step)
         logs = self.model.train_function(iterator)
         self.checkpoint_manager.watch.add(self.position, logs["loss"])
         self.position = Position(epoch, step + 1)
         # Not by the list of callbacks, which would wait for the logs of every step.
-        for callback in self.callbacks.callbacks:
+        for callback in self._calls.callbacks:
             callback.on_train_batch_end(step, logs)
         stop, due = self._requests(step)
         if stop:

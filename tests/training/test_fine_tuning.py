@@ -1,4 +1,4 @@
-"""Weights of one training as the beginning of another: what is taken, what is fed, and whether it helps."""
+"""Fine-tuning: which weights are loaded, how pixels are scaled, and whether it helps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SETTINGS = ["image_size=16", "precision=float32", "batch_size=16", "augmentation
 
 
 @pytest.mark.slow
-def test_it_is_better_and_sooner_than_from_scratch(digits, tmp_path, monkeypatch):
+def test_fine_tuning_is_better_and_faster_than_training_from_scratch(digits, tmp_path, monkeypatch):
     """What a ResNet-20, of one block a stage, learnt from the digits 0 to 4 helps with 40 images of the others."""
     monkeypatch.setitem(cifar_resnet.BLOCKS_OF_DEPTH, 20, 1)
     first, others = of_classes(digits, range(5)), of_classes(digits, range(5, 10), training=40)
@@ -69,7 +69,7 @@ def weights_of(model):
 
 
 @pytest.mark.parametrize("kind", ["run", "file", "best"])
-def test_all_but_the_classifier_is_taken(kind, digits_run, few):
+def test_all_weights_but_the_classifiers_are_loaded(kind, digits_run, few):
     folder = digits_run.folder
     weights = {"run": folder.path, "file": folder.model_file, "best": next(folder.checkpoints.glob("best-*.keras"))}
     recipe = with_weights(Recipe.load("finetune").with_values(precision="float32"), str(weights[kind]))
@@ -125,18 +125,18 @@ def test_pixels_as_published_where_the_file_does_not_say(few, tmp_path):
     np.testing.assert_allclose(deployable(model)(pixels), model(pixels), atol=1e-5)
 
 
-def test_the_file_of_a_run_without_its_scale_is_refused(digits_run, few, tmp_path):
+def test_a_weight_file_without_pixel_scale_is_rejected(digits_run, few, tmp_path):
     digits_run.model.save_weights(tmp_path / "trained.weights.h5")
     recipe = with_weights(Recipe.load("finetune"), str(tmp_path / "trained.weights.h5"), "resnet20")
     with mentioning(InputError, "trained.weights.h5", "scale"):
         resolved(recipe, few)
-    # One who states the scale may take them.
+    # They can be used if the recipe states the scale.
     stated = recipe.with_settings(["pixels.mean=[1, 2, 3]", "pixels.std=[4, 5, 6]", "precision=float32"])
     layer = assemble(resolved(stated, few), few).get_layer("preprocessing")
     np.testing.assert_allclose(layer(np.full((1, 1, 1, 3), 13.0))[0, 0, 0], [3, 11 / 5, 10 / 6], rtol=1e-6)
 
 
-def test_what_cannot_be_begun_with(digits_run, few, tmp_path):
+def test_unusable_weights(digits_run, few, tmp_path):
     tuning = Recipe.load("finetune")
     for weights in ("nowhere.keras", "some/folder"):
         with mentioning(InputError, "no weights", weights):
@@ -158,7 +158,7 @@ def test_what_cannot_be_begun_with(digits_run, few, tmp_path):
         assemble(resolved(recipe, few), few)
 
 
-def test_a_run_gives_its_networks_arguments(digits_run, tmp_path):
+def test_the_builders_arguments_of_a_run_are_used(digits_run, tmp_path):
     folder = RunFolder(tmp_path)
     values = digits_run.recipe.with_values(model_arguments={"shortcut": "B", "aux_heads": True})
     folder.write_recipe(values, "digits", None, {}, RunConfig())
@@ -201,7 +201,7 @@ def test_mistakes_are_reported_before_anything_runs(arguments, parts, command):
         ("inceptionv3", "keras", {"stem": "released", "variant": "released"}, 127.5, 127.5),
     ],
 )
-def test_public_weights_say_how_their_network_is_built_and_fed(model, weights, arguments, first_mean, first_std):
+def test_public_weights_imply_arguments_and_pixel_scaling(model, weights, arguments, first_mean, first_std):
     recipe = with_weights(Recipe.load("finetune"), weights, model)
     recipe = resolve_pretrained(recipe).complete(recipe)
     assert recipe.model_arguments == arguments
@@ -209,7 +209,7 @@ def test_public_weights_say_how_their_network_is_built_and_fed(model, weights, a
     assert recipe.pixels.std[0] == pytest.approx(first_std)
 
 
-def test_public_weights_of_another_form_are_refused():
+def test_public_weights_of_another_variant_are_rejected():
     recipe = replace(
         with_weights(Recipe.load("finetune"), "torchvision", "resnet50"), model_arguments={"stride_in": "1x1"}
     )

@@ -1,4 +1,4 @@
-"""What is trained in which epoch, how fast, and that a fine-tuning that is stopped ends as one that is not."""
+"""Gradual unfreezing: what each epoch trains, learning rates per layer, and a resumed fine-tuning."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_all_at_once_and_never():
     assert [rows[name].from_epoch for name in ("head", "C2", "C1", "C0")] == [1, 1, None, None]
 
 
-def test_new_classifiers_are_normalized_as_ever():
+def test_the_classifiers_normalization_is_trained():
     model = GoogLeNet(aux_heads=True, batch_norm=True, classes=2, input_shape=(72, 72, 3))
     [head, *others] = plan(model, FineTuning(freeze_batch_norm=True))
     assert (head.stage, head.frozen) == ("head", 0)
@@ -156,14 +156,14 @@ def test_frozen_layers_take_no_gradients(tuned):
     assert tuned[2] == [0, 1, 2]
 
 
-def test_a_model_is_left_without_anything_frozen(tuned):
+def test_no_layer_is_frozen_after_training(tuned):
     model = tuned[0]
     assert all(layer.trainable for layer in model.layers)
     assert len(model.optimizer._trainable_variables) == len(model.trainable_variables) == 8
 
 
 @pytest.mark.parametrize("form", ["l2", "decoupled"])
-def test_rates_by_layer_are_their_formula(form):
+def test_learning_rates_per_layer_follow_their_formula(form):
     """SGD with momentum; weight decay has the rate of its weight in either form."""
     settings = ["optimizer.learning_rate=0.1", "optimizer.momentum=0.9", "optimizer.weight_decay=0.5", "batch_size=64"]
     recipe = Recipe.load("cifar_resnet").with_settings(
@@ -193,7 +193,7 @@ def test_rates_by_layer_are_their_formula(form):
         np.testing.assert_allclose(weight, value, rtol=1e-5)
 
 
-def test_a_subset_moves_nothing_else():
+def test_weights_without_gradients_stay():
     """The optimizer is built for all weights; those without a gradient stay, and so does its state of them."""
     recipe = Recipe.load("finetune").with_values(epochs=1)
     weights = [keras.Variable([1.0]), keras.Variable([1.0])]
@@ -208,7 +208,7 @@ def test_a_subset_moves_nothing_else():
     assert len(moved) == 3  # the count of steps, and Adam's two moments of the second weight
 
 
-def test_rates_of_a_network():
+def test_learning_rates_of_a_network():
     model = ResNet20(classes=3)
     factors = dict(zip([one.path for one in model.trainable_variables], lr_multipliers(model, GRADUAL), strict=True))
     assert (factors["fc/kernel"], factors["conv4_1_1/kernel"], factors["conv1_bn/gamma"]) == (1.0, 0.5, 0.125)
@@ -241,7 +241,7 @@ class StopAfter(keras.callbacks.Callback):
 
 
 @pytest.mark.slow
-def test_a_fine_tuning_goes_on_as_if_it_had_not_been_stopped(scaled_loss, tmp_path):
+def test_a_resumed_fine_tuning_equals_an_uninterrupted_one(scaled_loss, tmp_path):
     """Stopped while the convolution is frozen, and again in the middle of the epoch in which it is not."""
     images, recipe = tiny_training.images(), replace(tiny_training.recipe(), epochs=2)
     assembly.build(recipe, images.class_names).save(tmp_path / "before.keras")
@@ -262,7 +262,7 @@ def test_a_fine_tuning_goes_on_as_if_it_had_not_been_stopped(scaled_loss, tmp_pa
     assert all(layer.trainable for model in (run.model, best) for layer in model.layers)
 
 
-def test_unfreezing_without_a_training_of_ours():
+def test_unfreezing_in_a_custom_loop():
     """The callback alone, for a loop of one's own."""
     model = ResNet20(classes=3)
     callback = GradualUnfreezing(FineTuning(head_epochs=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,7 +188,7 @@ def _read_trained(source: WeightSource) -> Pretrained | None:
     scaling = next((layer["config"] for layer in layers if layer["class_name"] == "Preprocessing"), None)
     if scaling is None:
         return None
-    shapes: Sequence = [layer["config"].get("batch_shape") for layer in layers if layer["class_name"] == "InputLayer"]
+    shapes = [layer["config"].get("batch_shape") for layer in layers if layer["class_name"] == "InputLayer"]
     [mean] = weight_files.read(path)[weight_files.PREPROCESSING]
     return Pretrained(source, mean, scaling["std"], shapes[0][1] if shapes else None, scaling["crop_fraction"])
 

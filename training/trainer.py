@@ -155,7 +155,7 @@ def train(
             data = load(data, limit=limit)
     recipe, pretrained = _resolve(recipe, data, model)
     devices.share(recipe.batch_size)
-    training = _Training(recipe, data, model, callbacks, run_config, devices, profile)
+    training = _Training(recipe, data, callbacks, run_config, devices, profile)
     with devices.scope():
         new = training.compiled(lambda: assemble(recipe, data, model, pretrained))
     batches = training.batches(new, None)
@@ -200,7 +200,7 @@ def resume(
     """
     devices = devices or choose_devices()
     folder.check_data(data)
-    training = _Training(recipe, data, model, callbacks, run_config or folder.read_run_config(), devices, profile)
+    training = _Training(recipe, data, callbacks, run_config or folder.read_run_config(), devices, profile)
     # The chief first: it removes partial files.
     with devices.in_turn():
         state = _newest_state(folder, tell, devices)
@@ -231,7 +231,6 @@ class _Training:
 
     recipe: Recipe
     data: DataSet
-    network: keras.Model | None
     callbacks: Sequence[keras.callbacks.Callback]
     run_config: RunConfig
     devices: Devices

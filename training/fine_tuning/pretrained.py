@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -199,5 +199,5 @@ def _layers(config: Any) -> Iterator[dict[str, Any]]:
         yield from _layers(layer)
 
 
-def _without_heads(arguments: Any) -> dict[str, Any]:
+def _without_heads(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name != HEADS}

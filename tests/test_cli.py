@@ -318,7 +318,7 @@ def test_a_stopped_training_says_how_to_go_on(how, forks, tmp_path):
     assert "Traceback" not in said
     states = sorted(file.name for file in (run / "checkpoints").glob("epoch-*.npz"))
     assert states[-1] >= "epoch-0001"
-    assert f"{run} keeps the state after " in said
+    assert f"{run} holds the checkpoint after " in said
     assert not (out / "saved_models").exists()
 
 

@@ -1,9 +1,9 @@
-"""From recipe and data to a model that is ready for `fit`."""
+"""Builds and compiles the model that a recipe describes, ready for `fit`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
@@ -15,118 +15,112 @@ from kerascnn.data.pipeline.pipeline import evaluation_batches
 from kerascnn.errors import InputError
 from kerascnn.layers import ClassLabels, Preprocessing
 from kerascnn.training.callbacks.weight_averaging import AveragedWeights
-from kerascnn.training.fine_tuning.gradual_unfreezing import GradualUnfreezing, plan, rate_factors
-from kerascnn.training.fine_tuning.pretrained import OF_WEIGHTS, load_weights, mean_image
+from kerascnn.training.fine_tuning.gradual_unfreezing import GradualUnfreezing, lr_multipliers, plan
+from kerascnn.training.fine_tuning.pretrained import FROM_WEIGHTS, Pretrained, resolve_pretrained
 from kerascnn.training.optimizers import bound_filters, optimizer_for
 from kerascnn.training.recipe.fields import Pixels
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.schedules import Plateau
 from kerascnn.training.strategy import choose_xla, prepare, synchronize
 
-# Enough images for a mean to be good to a grey level, few enough to wait for.
+# Enough images for a mean that is exact to one gray level.
 MEAN_SAMPLE = 2000
 
 # Of the range of pixels.
 MIDDLE = 127.5
 
-# The head that is kept for inference.
+# The output that is kept for inference.
 MAIN = "main"
 
 
-def assemble(recipe: Recipe, data: DataSet, own: keras.Model | None = None) -> keras.Model:
-    """The recipe's network between a preprocessing layer and the class names, with the weights it begins with.
+def assemble(
+    recipe: Recipe, data: DataSet, network: keras.Model | None = None, pretrained: Pretrained | None = None
+) -> keras.Model:
+    """Builds the recipe's network between a preprocessing layer and the class names, with its initial weights.
 
-    The model takes pixels in [0, 255] and is complete: it knows how they are scaled and what its classes are called.
+    The model takes pixels in [0, 255]; it contains their scaling and the names of its classes.
 
     Args:
         recipe: with its image size resolved.
-        data: whose class names and, where the recipe says so, mean pixels the model gets.
-        own: a network to take instead of the recipe's.
+        data: provides the class names and, if the recipe says so, the mean pixels.
+        network: replaces the recipe's network.
+        pretrained: of `resolve_pretrained(recipe)`; None resolves it here.
 
     Raises:
-        InputError: the network cannot take the image size or an argument, or has another number of classes, or what is
-            to be fine-tuned does not fit it.
+        InputError: the network does not fit the image size, an argument, the number of classes or the pretrained
+            weights.
     """
-    model = build(recipe, data.class_names, own)
+    pretrained = pretrained or resolve_pretrained(recipe)
+    model = build(recipe, data.class_names, network)
     if recipe.pixels.mean != "none":
-        model.get_layer("preprocessing").set_mean(_mean(recipe, data))
+        model.get_layer("preprocessing").set_mean(_mean(recipe, data, pretrained))
     _zero(model, recipe.initialization.zeros)
-    if recipe.fine_tuning.weights:
-        load_weights(model, recipe)
-        # Whether it can be frozen as it says is told before anything is written.
+    if pretrained:
+        pretrained.load_into(model)
+        # Checks `fine_tuning.frozen` before anything is written.
         plan(model, recipe.fine_tuning)
     return model
 
 
-def _mean(recipe: Recipe, data: DataSet) -> np.ndarray | list[float] | float:
-    """What is subtracted from the pixels."""
-    stated = recipe.pixels.mean
-    if isinstance(stated, list):
-        return stated
-    if stated == "middle":
+def _mean(recipe: Recipe, data: DataSet, pretrained: Pretrained | None) -> np.ndarray | list[float] | float:
+    mean = recipe.pixels.mean
+    if isinstance(mean, list):
+        return mean
+    if mean == "middle":
         return MIDDLE
-    if stated == OF_WEIGHTS:
-        return mean_image(recipe)
-    mean = _mean_image(recipe, data)
-    return mean if stated == "pixel" else mean.mean(axis=(0, 1))
+    if mean == FROM_WEIGHTS:
+        return pretrained.mean
+    image = _mean_image(recipe, data)
+    return image if mean == "pixel" else image.mean(axis=(0, 1))
 
 
 def _mean_shape(pixels: Pixels, size: int) -> tuple[int, ...]:
     if isinstance(pixels.mean, list):
         return (3,)
-    # Of weights, a mean that is no image is stated as numbers by now.
+    # In a resolved recipe a mean of pretrained weights that is no image is stated as numbers.
     image = (size, size, 3)
-    return {"pixel": image, OF_WEIGHTS: image, "channel": (3,)}.get(pixels.mean, ())
+    return {"pixel": image, FROM_WEIGHTS: image, "channel": (3,)}.get(pixels.mean, ())
 
 
-def build(recipe: Recipe, class_names: Sequence[str], own: keras.Model | None = None) -> keras.Model:
-    """What `assemble` gives before it has seen images, for weights that come from elsewhere.
+def build(recipe: Recipe, class_names: Sequence[str], network: keras.Model | None = None) -> keras.Model:
+    """Builds the model of `assemble` without data and pretrained weights, to load weights into.
 
     Raises:
         InputError: as for `assemble`.
     """
-    size = recipe.image_size
-    pixels = keras.Input((size, size, 3), name="pixels")
-    preprocessing = Preprocessing(
-        _mean_shape(recipe.pixels, size), recipe.pixels.std, recipe.pixels.crop_fraction, name="preprocessing"
-    )
-    if own is None:
-        network = _network(recipe, preprocessing(pixels), len(class_names))
-        name, outputs = network.name, network.output
+    shape = (recipe.image_size, recipe.image_size, 3)
+    mean_shape = _mean_shape(recipe.pixels, recipe.image_size)
+    pixels = keras.Input(shape, name="pixels")
+    scaled = Preprocessing(mean_shape, recipe.pixels.std, recipe.pixels.crop_fraction, name="preprocessing")(pixels)
+    if network is None:
+        network = _network(recipe, scaled, len(class_names))
+        outputs = network.output
     else:
-        check_own(own, recipe, len(class_names))
-        name, outputs = own.name, own(preprocessing(pixels))
+        _check_network(network, shape, len(class_names))
+        outputs = network(scaled)
     labels = ClassLabels(class_names, dtype="float32", name="labels")
     outputs = {**outputs, MAIN: labels(outputs[MAIN])} if isinstance(outputs, dict) else labels(outputs)
-    return functional(pixels, outputs, name=name)
+    return functional(pixels, outputs, name=network.name)
 
 
 def _network(recipe: Recipe, tensor: keras.KerasTensor, classes: int) -> keras.Model:
-    """The recipe's own, on a tensor of scaled pixels."""
     arguments = dict(recipe.model_arguments)
     if registry.info(recipe.model).aux_heads:
         arguments.setdefault("aux_heads", recipe.auxiliary_heads.use)
     return registry.create(recipe.model, input_tensor=tensor, classes=classes, **arguments)
 
 
-def check_own(own: keras.Model, recipe: Recipe, classes: int) -> None:
-    """Raises InputError where a network from outside does not fit the recipe's images or the classes."""
-    size = recipe.image_size
-    if any(wanted not in (None, given) for wanted, given in zip(own.input_shape[1:], (size, size, 3), strict=True)):
-        raise InputError(f"{own.name} takes images of {own.input_shape[1:]}, not of {(size, size, 3)}.")
-    if isinstance(own.output, dict) and MAIN not in own.output:
-        raise InputError(f"{own.name} has the outputs {', '.join(own.output)}, and none of them is called '{MAIN}'.")
-    for output in keras.tree.flatten(own.output):
+def _check_network(network: keras.Model, shape: tuple[int, int, int], classes: int) -> None:
+    if any(accepted not in (None, size) for accepted, size in zip(network.input_shape[1:], shape, strict=True)):
+        raise InputError(f"{network.name} takes images of {network.input_shape[1:]}, not of {shape}.")
+    if isinstance(network.output, dict) and MAIN not in network.output:
+        raise InputError(f"{network.name} has the outputs {', '.join(network.output)}; one must be named '{MAIN}'.")
+    for output in keras.tree.flatten(network.output):
         if output.shape[1:] != (classes,):
-            raise InputError(f"{own.name} has an output of shape {output.shape[1:]} for {classes} classes.")
+            raise InputError(f"{network.name} has an output of shape {output.shape[1:]} for {classes} classes.")
 
 
 def _zero(network: keras.Model, pattern: str) -> None:
-    """Sets the weights to zero whose paths match.
-
-    Raises:
-        InputError: no path does.
-    """
     if not pattern:
         return
     found = [weight for weight in network.trainable_variables if re.search(pattern, weight.path)]
@@ -141,13 +135,8 @@ def _mean_image(recipe: Recipe, data: DataSet) -> np.ndarray:
     examples = data.training
     if len(examples) > MEAN_SAMPLE:
         examples = examples.take(np.linspace(0, len(examples) - 1, MEAN_SAMPLE).astype(int))
-    batches = evaluation_batches(
-        examples,
-        classes=len(data.class_names),
-        size=recipe.image_size,
-        crop_fraction=recipe.pixels.crop_fraction,
-        batch_size=64,
-    )
+    view = {"size": recipe.image_size, "crop_fraction": recipe.pixels.crop_fraction}
+    batches = evaluation_batches(examples, classes=len(data.class_names), batch_size=64, **view)
     return sum(images.numpy().astype(np.float64).sum(axis=0) for images, _ in batches) / len(examples)
 
 
@@ -156,22 +145,20 @@ def compile_for(
 ) -> None:
     """Compiles any builder's model with the recipe's optimizer, losses and metrics, for Keras' own `fit`.
 
-    Every classifier reports its `top1` accuracy, and `top5` where there are more than five classes; auxiliary
-    classifiers' losses are weighted as the recipe says. Labels are one-hot: one array for all classifiers, with which
-    `class_weight` works too, or a dict of one each. What a recipe wants at the end of an epoch is done by
-    `callbacks_for`. Label smoothing takes the classifiers' outputs for probabilities. In the scope of a strategy of
-    tf.distribute, where the model was made as well, it is made ready for several devices
-    (`kerascnn.training.strategy.prepare`).
+    Every classifier reports `top1` accuracy, and `top5` for more than five classes. Its outputs are probabilities, and
+    its loss has the recipe's weight. Labels are one-hot: one array for all classifiers, which `class_weight` works with
+    too, or a dict of one each. Use `callbacks_for` too: it returns what the recipe does at the end of an epoch. In the
+    scope of a tf.distribute strategy, in which the model must have been created, the model is prepared for several
+    devices (`kerascnn.training.strategy.prepare`).
 
     Args:
         model: with one output, or a dict of `main` and auxiliary ones.
         recipe: the source of every number.
-        steps_per_epoch: what the schedule's epochs are long, the training images over the batch size; None is enough
-            where the schedule counts steps or waits for a plateau.
-        metrics: more of Keras' metrics for every classifier, by their names.
+        steps_per_epoch: training images over batch size; None if the schedule counts steps or waits for a plateau.
+        metrics: names of more Keras metrics for every classifier.
 
     Raises:
-        InputError: the schedule counts epochs, and their length is not known.
+        InputError: the schedule counts epochs, and `steps_per_epoch` is None.
 
     Example:
         >>> model = kerascnn.applications.GoogLeNet(aux_heads=True)
@@ -179,24 +166,22 @@ def compile_for(
         >>> compile_for(model, recipe, steps_per_epoch=len(images) // recipe.batch_size)
         >>> model.fit(images, labels, batch_size=recipe.batch_size, epochs=recipe.epochs)
     """
-    heads = list(model.output) if isinstance(model.output, dict) else [None]
-    losses = {head: keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing) for head in heads}
-    weights = {head: 1.0 if head in (None, MAIN) else recipe.auxiliary_heads.weight for head in heads}
-    single = heads == [None]
-    classes = (model.output if single else model.output[MAIN]).shape[-1]
-    measured = {head: [*_metrics(classes), *metrics] for head in heads}
+    single = not isinstance(model.output, dict)
+    outputs = {MAIN: model.output} if single else model.output
+    losses = {head: keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing) for head in outputs}
+    weights = {head: 1.0 if head == MAIN else recipe.auxiliary_heads.weight for head in outputs}
+    measured = {head: [*_metrics(outputs[MAIN].shape[-1]), *metrics] for head in outputs}
+    multipliers = lr_multipliers(model, recipe.fine_tuning)
     model.compile(
-        optimizer=optimizer_for(
-            recipe, model.trainable_variables, steps_per_epoch, rate_factors(model, recipe.fine_tuning)
-        ),
-        loss=losses[None] if single else losses,
+        optimizer=optimizer_for(recipe, model.trainable_variables, steps_per_epoch, multipliers),
+        loss=losses[MAIN] if single else losses,
         loss_weights=None if single else weights,
-        metrics=measured[None] if single else measured,
+        metrics=measured[MAIN] if single else measured,
         jit_compile=choose_xla().jit_compile,
     )
     model.optimizer.build(model.trainable_variables)
-    if recipe.optimizer.filter_rms:
-        bound_filters(model, recipe.optimizer.filter_rms)
+    if recipe.optimizer.max_filter_rms:
+        bound_filters(model, recipe.optimizer.max_filter_rms)
     if not single:
         _share_labels(model)
     if recipe.synchronized_normalization:
@@ -205,38 +190,37 @@ def compile_for(
 
 
 def _share_labels(model: keras.Model) -> None:
-    """Lets one array of labels stand for a dict of it for every classifier, and counts each image once.
+    """Accepts one array of labels for all classifiers, and weights each image equally in their mean losses.
 
-    Keras wants the dict, and refuses `class_weight` with it. In each classifier's mean loss it lets every batch weigh
-    the same, though the last one of an evaluation is smaller.
+    Keras needs a dict, and rejects `class_weight` with it; it averages over batches, though the last one of an
+    evaluation is smaller.
     """
     compute_loss, compute_metrics = type(model).compute_loss, type(model).compute_metrics
-    losses, images = model._compile_loss, []
+    losses, batch_size = model._compile_loss, []
     losses.build(model.output, model.output)
-    for tracker in losses.metrics:
-        tracker.update_state = _weighted_by(images, tracker.update_state)
+
+    def weighted(update_state):
+        return lambda values, sample_weight=None: update_state(values, sample_weight=batch_size[0])
 
     def for_heads(y, y_pred):
         return dict.fromkeys(y_pred, y) if isinstance(y_pred, dict) and not isinstance(y, dict) else y
 
     def loss(x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        images[:] = [keras.ops.shape(keras.tree.flatten(y_pred)[0])[0]]
+        batch_size[:] = [keras.ops.shape(keras.tree.flatten(y_pred)[0])[0]]
         return compute_loss(model, x, for_heads(y, y_pred), y_pred, sample_weight, training)
 
     def metrics(x, y, y_pred, sample_weight=None):
         return compute_metrics(model, x, for_heads(y, y_pred), y_pred, sample_weight)
 
+    for tracker in losses.metrics:
+        tracker.update_state = weighted(tracker.update_state)
     model.compute_loss, model.compute_metrics = loss, metrics
-
-
-def _weighted_by(weight: list, update_state: Callable) -> Callable:
-    return lambda values, sample_weight=None: update_state(values, sample_weight=weight[0])
 
 
 def callbacks_for(
     recipe: Recipe, batches: Iterable = (), accuracies: Sequence[float] = ()
 ) -> list[keras.callbacks.Callback]:
-    """The callbacks without which `fit` is not what the recipe says: averages, a plateau's rate, what is frozen when.
+    """The callbacks that `fit` needs to follow the recipe: weight averaging, reduction on a plateau, unfreezing.
 
     Args:
         recipe: which of them are needed.

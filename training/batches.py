@@ -1,4 +1,4 @@
-"""The batches of a training: those it learns from, those it is validated on, those its averages are measured on."""
+"""The batches of a training, for its steps, its validation and the statistics of averaged weights."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ GRID_IMAGES = 36
 
 
 class Batches(NamedTuple):
-    """The pipelines of a training, a batch to look at, and their length.
+    """The pipelines of a training, some images to show, and the length of an epoch.
 
     Attributes:
-        training: the steps of all epochs that are left.
+        training: the steps of all remaining epochs.
         validation: one pass over the validation images.
-        statistics: what `AveragedWeights` measures on.
-        images: float32 (count, height, width, 3) in [0, 255], of the first batch; none where a training goes on.
-        steps: of a whole epoch.
+        statistics: for `AveragedWeights`.
+        images: float32 (count, height, width, 3) in [0, 255], of the first batch; none in a resumed training.
+        steps: per whole epoch.
     """
 
     training: Any
@@ -36,7 +36,7 @@ class Batches(NamedTuple):
 
 
 def steps_per_epoch(recipe: Recipe, data: DataSet) -> int:
-    """The full batches of an epoch."""
+    """The number of full batches per epoch."""
     return len(data.training) // recipe.batch_size
 
 
@@ -48,34 +48,33 @@ def batches_for(
     devices: Devices,
     cache: Cache = "none",
 ) -> Batches:
-    """The batches from a position on; None for the start. Of several workers each has its share.
+    """The batches from a position on, None for the start; of several workers each gets its share.
 
     Raises:
-        InputError: the images do not fill a batch, the augmentation cannot be done, or the devices cannot have equal
+        InputError: the images do not fill a batch, the augmentation is impossible, or the devices cannot have equal
             shares.
     """
-    views = {
-        "classes": len(data.class_names),
-        "size": recipe.image_size,
-        "crop_fraction": recipe.pixels.crop_fraction,
-    }
+    views = {"classes": len(data.class_names), "size": recipe.image_size, "crop_fraction": recipe.pixels.crop_fraction}
     augmented = {**views, "augmentation": recipe.augmentation, "seed": recipe.seed}
-    own = {"batch_size": devices.share(recipe.batch_size), "worker": devices.worker, "workers": devices.workers}
+    shares = {
+        "batch_size": devices.share(recipe.batch_size),
+        "worker": devices.worker,
+        "workers": devices.workers,
+        "cache": cache,
+        "cache_folder": images_folder(data),
+    }
     start = position or Position()
-    kept = {"cache": cache, "cache_folder": images_folder(data)}
     training = training_batches(
         data.training,
         epochs=range(start.epochs, recipe.epochs),
         start_step=start.step,
         class_weights=data.class_weights() if recipe.class_weights == "balanced" else None,
         **augmented,
-        **own,
-        **kept,
+        **shares,
     )
     images = np.zeros((0, 1, 1, 3)) if position else next(iter(training))[0].numpy()[:GRID_IMAGES]
-    validation = evaluation_batches(data.validation, **views, **own, **kept)
-    # The same ones whatever the epoch, so that a training that goes on measures what it would have, and on every
-    # worker.
+    validation = evaluation_batches(data.validation, **views, **shares)
+    # The same in every epoch and on every worker, so that a resumed training computes the same averages.
     statistics = training_batches(data.training, epochs=range(1), batch_size=recipe.batch_size, **augmented)
     return Batches(
         devices.training(_for_heads(training, model), recipe.batch_size),
@@ -86,8 +85,8 @@ def batches_for(
     )
 
 
-def _for_heads(batches, model: keras.Model):
-    """The batches with the labels once for every classifier of the model."""
+def _for_heads(batches: Any, model: keras.Model) -> Any:
+    """The batches with the labels repeated for every classifier of the model."""
     if not isinstance(model.output, dict):
         return batches
     heads = list(model.output)

@@ -1,35 +1,32 @@
-"""How a training is run: what its recipe does not say, because it does not change what is learnt."""
+"""How a training runs: the settings that do not change what is learned, and so are not in the recipe."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pydantic import NonNegativeFloat, NonNegativeInt
 
 from kerascnn.data.pipeline.cache import Cache
-from kerascnn.errors import InputError
+from kerascnn.training.recipe.validation import checked_dataclass
 
 
-@dataclass(frozen=True)
+@checked_dataclass()
 class RunConfig:
-    """How often the state is written, what is kept of it and of images, and whether a training repeats to the bit.
+    """Checkpoint interval, number of best models, determinism and image cache of a training.
 
     Attributes:
-        checkpoint_minutes: within an epoch, the state is written when so many minutes have passed since it was last
-            written; 0 for after every step. At the end of every epoch it is written anyway.
-        best: how many models are kept beside the last one, those of the highest validation accuracy.
-        deterministic: whether a GPU is held to kernels that always add in the same order. Processors always are.
-        cache: whether decoded images are kept, in "memory" or on "disk", see `kerascnn.data.pipeline.cache`.
+        checkpoint_minutes: within an epoch, a checkpoint is written when this many minutes have passed since the last
+            one; 0 writes one after every step. One is always written at the end of an epoch.
+        best: how many models are saved in addition to the last one: those of the highest validation accuracy.
+        deterministic: whether a GPU uses deterministic kernels only. A CPU always does.
+        cache: whether decoded images are cached, in "memory" or on "disk"; see `kerascnn.data.pipeline.cache`.
+
+    Raises:
+        InputError: a value outside its range.
 
     Example:
         >>> train(recipe, data, run_config=RunConfig(checkpoint_minutes=2, best=3))
     """
 
-    checkpoint_minutes: float = 10.0
-    best: int = 1
+    checkpoint_minutes: NonNegativeFloat = 10.0
+    best: NonNegativeInt = 1
     deterministic: bool = False
     cache: Cache = "none"
-
-    def __post_init__(self):
-        if not self.checkpoint_minutes >= 0:
-            raise InputError(f"checkpoint_minutes must be at least 0, not {self.checkpoint_minutes}.")
-        if self.best < 0:
-            raise InputError(f"best must be at least 0, not {self.best}.")

@@ -1,7 +1,8 @@
-"""The folder that a run leaves behind, and what is where in it."""
+"""The run folder: its files, and the recipe, data source and versions in its recipe.yaml."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import platform
@@ -11,12 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 import kerascnn
 from kerascnn.data.dataset import DataSet
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
-from kerascnn.training.recipe.files import read_yaml, typed
+from kerascnn.training.recipe.files import read_yaml
 from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.recipe.validation import validated
 from kerascnn.training.run_config import RunConfig
 
 
@@ -52,7 +56,7 @@ class RunFolder:
 
     @staticmethod
     def create(runs: Path, model: str, data: str) -> RunFolder:
-        """A new folder below `runs`; a number is added where another run began in the same second.
+        """Creates a folder in `runs`, with a number if another run started in the same second.
 
         Raises:
             InputError: the folder cannot be written.
@@ -61,21 +65,19 @@ class RunFolder:
         try:
             runs.mkdir(parents=True, exist_ok=True)
             for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
-                try:
+                with contextlib.suppress(FileExistsError):
                     (runs / f"{stem}{suffix}").mkdir()
                     return RunFolder(runs / f"{stem}{suffix}")
-                except FileExistsError:
-                    continue
         except OSError as error:
             raise InputError(f"{runs} cannot be written: {error.strerror}.") from None
-        raise InputError(f"{runs} holds too many runs called {stem}.")
+        raise InputError(f"{runs} holds too many runs named {stem}.")
 
     @staticmethod
     def open(path: Path) -> RunFolder:
-        """A folder that an earlier run left.
+        """The folder of an earlier run.
 
         Raises:
-            InputError: it is none.
+            InputError: it is not a run folder.
         """
         folder = RunFolder(path)
         if not folder.recipe_file.is_file():
@@ -84,7 +86,7 @@ class RunFolder:
 
     @staticmethod
     def around(path: Path) -> RunFolder | None:
-        """The run folder that `path` is, or that the model at `path` lies in; None where there is none.
+        """The run folder that `path` is, or that contains the model at `path`; None if there is none.
 
         Example:
             >>> RunFolder.around(Path("runs/mine/checkpoints/best-epoch-0007.keras")).path
@@ -96,9 +98,7 @@ class RunFolder:
     def write_recipe(
         self, recipe: Recipe, source: str, limit: int | None, facts: dict[str, Any], run_config: RunConfig
     ) -> None:
-        """Writes the recipe with every resolved value, what the run was given, and the versions."""
-        import yaml
-
+        """Writes the resolved recipe, the run's other arguments, and the versions."""
         values = {
             "recipe": recipe.to_dict(),
             "data": {"source": source, "limit": limit},
@@ -111,10 +111,10 @@ class RunFolder:
             file.write(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
 
     def read_recipe(self) -> tuple[Recipe, str, int | None, dict[str, Any]]:
-        """What `write_recipe` wrote: recipe, data source, limit and facts.
+        """Reads recipe, data source, limit and facts.
 
         Raises:
-            InputError: the file was damaged.
+            InputError: the file is damaged.
         """
         values = read_yaml(self.recipe_file)
         try:
@@ -124,15 +124,15 @@ class RunFolder:
             raise InputError(f"{self.recipe_file} lacks {error}.") from None
 
     def read_run_config(self) -> RunConfig:
-        """How the run was to be run.
+        """Reads the run's settings.
 
         Raises:
-            InputError: the file was damaged.
+            InputError: the file is damaged.
         """
-        return typed(RunConfig, read_yaml(self.recipe_file).get("run_config", {}), str(self.recipe_file))
+        return validated(RunConfig, read_yaml(self.recipe_file).get("run_config", {}), str(self.recipe_file))
 
     def check_data(self, data: DataSet) -> None:
-        """Refuses data that would not be seen in the order in which the run saw them.
+        """Rejects data that differ from the run's.
 
         Raises:
             InputError: other classes, or more or fewer images.
@@ -144,12 +144,12 @@ class RunFolder:
             before = facts[f"{split}_images"]
             if len(examples) != before:
                 raise InputError(
-                    f"{data.source} has {len(examples)} {split} images and had {before} when {self.path} was begun; "
-                    "a run goes on with the same images only."
+                    f"{data.source} has {len(examples)} {split} images and had {before} when {self.path} was started; "
+                    "a run can be resumed with the same images only."
                 )
 
     def history(self) -> list[dict[str, float]]:
-        """One mapping of figures an epoch."""
+        """The metrics of the run, one mapping per epoch."""
         if not self.history_file.is_file():
             return []
         with self.history_file.open(newline="") as file:
@@ -157,37 +157,23 @@ class RunFolder:
 
 
 def versions() -> dict[str, str]:
-    """The versions of what computes."""
+    """The versions of Python and of the packages that compute."""
     import keras
     import numpy
     import tensorflow
 
-    return {
-        "kerascnn": kerascnn.__version__,
-        "keras": keras.__version__,
-        "tensorflow": tensorflow.__version__,
-        "numpy": numpy.__version__,
-        "python": platform.python_version(),
-    }
+    packages = (kerascnn, keras, tensorflow, numpy)
+    return {**{one.__name__: one.__version__ for one in packages}, "python": platform.python_version()}
 
 
 def commit() -> str | None:
-    """The commit of the checkout that this code runs from; None where it was installed without one."""
-    folder = os.path.dirname(os.path.abspath(__file__))
+    """The commit of the checkout that this code runs from; None if it runs from an installation."""
+    folder, name = os.path.split(os.path.abspath(__file__))
+    git = ["git", "-C", folder]
+    options: dict[str, Any] = {"capture_output": True, "check": True, "text": True, "timeout": 10}
     try:
-        result = subprocess.run(
-            ["git", "-C", folder, "ls-files", "--error-unmatch", os.path.basename(__file__)],
-            capture_output=True,
-            check=True,
-            timeout=10,
-        )
-        result = subprocess.run(
-            ["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            capture_output=True,
-            check=True,
-            text=True,
-            timeout=10,
-        )
+        subprocess.run([*git, "ls-files", "--error-unmatch", name], **options)
+        found = subprocess.run([*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"], **options)
     except (OSError, subprocess.SubprocessError):
         return None
-    return result.stdout.strip()
+    return found.stdout.strip()

@@ -1,4 +1,4 @@
-"""The learning rate: from a recipe's schedule to a rate for every step, or for every epoch on a plateau."""
+"""The learning rate: a recipe's schedule as a Keras schedule over steps, or as a callback for plateaus."""
 
 from __future__ import annotations
 
@@ -6,25 +6,31 @@ from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
+from keras.optimizers.schedules import (
+    CosineDecay,
+    ExponentialDecay,
+    LearningRateSchedule,
+    PiecewiseConstantDecay,
+    PolynomialDecay,
+)
 
 from kerascnn.errors import InputError
-from kerascnn.training.recipe.fields import Schedule
 from kerascnn.training.recipe.recipe import Recipe
 
 MAIN_ACCURACY = ("val_main_top1", "val_top1")
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
-class ConstantWarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule whose first steps have a rate of their own, as ResNet-110's on CIFAR (He et al., 2015, section 4.2).
+class ConstantWarmUp(LearningRateSchedule):
+    """A constant learning rate before a schedule, as for ResNet-110 on CIFAR (He et al., 2015, section 4.2).
 
     Args:
         rate: of the first steps.
         steps: how many they are.
-        then: the schedule, or the rate, that goes on as if it had begun at step 0.
+        then: the schedule, or the learning rate, that follows, as if it had started at step 0.
     """
 
-    def __init__(self, rate: float, steps: int, then: keras.optimizers.schedules.LearningRateSchedule | float):
+    def __init__(self, rate: float, steps: int, then: LearningRateSchedule | float):
         super().__init__()
         self.rate = rate
         self.steps = steps
@@ -32,8 +38,11 @@ class ConstantWarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step):
         then = self.then(step) if callable(self.then) else self.then
-        early = keras.ops.cast(step, "float32") < self.steps
-        return keras.ops.where(early, keras.ops.cast(self.rate, "float32"), keras.ops.cast(then, "float32"))
+        step = keras.ops.cast(step, "float32")
+        return keras.ops.where(step < self.steps, self._warm_up(step), keras.ops.cast(then, "float32"))
+
+    def _warm_up(self, step):
+        return keras.ops.cast(self.rate, "float32")
 
     def get_config(self):
         return {"rate": self.rate, "steps": self.steps, "then": keras.saving.serialize_keras_object(self.then)}
@@ -45,123 +54,97 @@ class ConstantWarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class RisingWarmUp(ConstantWarmUp):
-    """The same with a rate that rises linearly from zero to `rate` (Goyal et al., 2017, section 2.2)."""
+    """A learning rate that rises linearly from zero to `rate` before a schedule (Goyal et al., 2017, section 2.2)."""
 
-    def __call__(self, step):
-        then = self.then(step) if callable(self.then) else self.then
-        step = keras.ops.cast(step, "float32")
-        return keras.ops.where(step < self.steps, self.rate * step / self.steps, keras.ops.cast(then, "float32"))
+    def _warm_up(self, step):
+        return self.rate * step / self.steps
 
 
-def learning_rate(
-    recipe: Recipe, steps_per_epoch: int | None
-) -> keras.optimizers.schedules.LearningRateSchedule | float:
-    """What Keras' optimizers take as the recipe's learning rate.
+def learning_rate(recipe: Recipe, steps_per_epoch: int | None) -> LearningRateSchedule | float:
+    """The recipe's learning rate as Keras' optimizers take it.
 
     Args:
-        recipe: its schedule, its peak for its batch, and its length.
-        steps_per_epoch: how long an epoch is; None is enough where the schedule counts none.
+        recipe: its schedule, batch size and length.
+        steps_per_epoch: the length of an epoch; None if the schedule does not count epochs.
 
     Returns:
-        A schedule over steps; a number where the rate is constant, or changed by `Plateau`.
+        A schedule over steps; a number if the learning rate is constant or changed by `Plateau`.
 
     Raises:
-        InputError: the schedule counts epochs, and their length is not known.
+        InputError: the schedule counts epochs, and `steps_per_epoch` is None.
     """
     schedule, peak = recipe.schedule, recipe.peak_learning_rate
-    warmup = _warmup_steps(schedule, steps_per_epoch)
-    if schedule.warmup_factor is not None and warmup:
-        after = _shape(schedule, peak, recipe, steps_per_epoch)
-        return ConstantWarmUp(schedule.warmup_factor * peak, warmup, after)
-    if schedule.name == "cosine":
-        return _cosine(peak, _total(recipe, steps_per_epoch), warmup)
+
+    def steps(length: float, unit: str) -> int:
+        if unit == "epochs" and steps_per_epoch is None:
+            raise InputError(
+                f"the schedule '{schedule.name}' counts epochs; give their length as steps_per_epoch, "
+                "which is training images over batch size."
+            )
+        return round(length * (steps_per_epoch if unit == "epochs" else 1))
+
+    def without_warm_up() -> LearningRateSchedule | float:
+        if schedule.name == "cosine":
+            return CosineDecay(peak, recipe.iterations or steps(recipe.epochs, "epochs"))
+        if schedule.name == "steps":
+            counts = [steps(milestone, schedule.unit) for milestone in schedule.milestones]
+            rates = [peak * schedule.factor**number for number in range(len(counts) + 1)]
+            # Keras' boundaries are the last steps before a reduction.
+            return PiecewiseConstantDecay([count - 1 for count in counts], rates)
+        if schedule.name == "exponential":
+            every = steps(schedule.every, schedule.unit)
+            return ExponentialDecay(peak, max(every, 1), schedule.factor, staircase=True)
+        return peak
+
+    warmup = steps(schedule.warmup_epochs, "epochs") if schedule.warmup_epochs else schedule.warmup_steps
     if not warmup:
-        return _shape(schedule, peak, recipe, steps_per_epoch)
-    rising = keras.optimizers.schedules.PolynomialDecay(0.0, warmup, end_learning_rate=peak)
-    if schedule.name == "constant":
-        return rising
-    return RisingWarmUp(peak, warmup, _shape(schedule, peak, recipe, steps_per_epoch))
-
-
-def _shape(schedule: Schedule, peak: float, recipe: Recipe, steps_per_epoch: int | None):
-    """The schedule without its warm-up."""
+        return without_warm_up()
+    if schedule.warmup_factor is not None:
+        return ConstantWarmUp(schedule.warmup_factor * peak, warmup, without_warm_up())
     if schedule.name == "cosine":
-        return _cosine(peak, _total(recipe, steps_per_epoch), 0)
-    if schedule.name == "steps":
-        places = [_in_steps(place, schedule, steps_per_epoch) for place in schedule.at]
-        # Keras' boundaries are the last steps of the rate before; ours are how many steps have it.
-        boundaries = [place - 1 for place in places]
-        rates = [peak * schedule.factor**number for number in range(len(places) + 1)]
-        return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
-    if schedule.name == "exponential":
-        every = _in_steps(schedule.every, schedule, steps_per_epoch)
-        return keras.optimizers.schedules.ExponentialDecay(peak, max(every, 1), schedule.factor, staircase=True)
-    return peak
+        return _cosine_after_warm_up(peak, recipe.iterations or steps(recipe.epochs, "epochs"), warmup)
+    if schedule.name == "constant":
+        return PolynomialDecay(0.0, warmup, end_learning_rate=peak)
+    return RisingWarmUp(peak, warmup, without_warm_up())
 
 
-def _cosine(peak: float, total: int, warmup: int) -> keras.optimizers.schedules.CosineDecay:
+def _cosine_after_warm_up(peak: float, total: int, warmup: int) -> CosineDecay:
     warmup = min(warmup, total - 1)
-    return keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else peak,
-        decay_steps=total - warmup,
-        warmup_target=peak if warmup else None,
-        warmup_steps=warmup,
-    )
+    if not warmup:
+        return CosineDecay(peak, total)
+    return CosineDecay(0.0, total - warmup, warmup_target=peak, warmup_steps=warmup)
 
 
-def _total(recipe: Recipe, steps_per_epoch: int | None) -> int:
-    return recipe.iterations or recipe.epochs * _known(steps_per_epoch, recipe.schedule)
+def reductions(errors: Iterable[float], patience: int, max_reductions: int) -> int:
+    """How often the error has stopped decreasing: no new minimum for `patience` epochs.
 
-
-def _warmup_steps(schedule: Schedule, steps_per_epoch: int | None) -> int:
-    if not schedule.warmup_epochs:
-        return schedule.warmup_steps
-    return round(schedule.warmup_epochs * _known(steps_per_epoch, schedule))
-
-
-def _in_steps(place: float, schedule: Schedule, steps_per_epoch: int | None) -> int:
-    return round(place * (_known(steps_per_epoch, schedule) if schedule.unit == "epochs" else 1))
-
-
-def _known(steps_per_epoch: int | None, schedule: Schedule) -> int:
-    if steps_per_epoch is None:
-        raise InputError(
-            f"the schedule '{schedule.name}' counts epochs; say how long they are with steps_per_epoch, "
-            "which is the training images over the batch size."
-        )
-    return steps_per_epoch
-
-
-def reductions(errors: Iterable[float], patience: int, most: int) -> int:
-    """How often a plateau has been met: the error's best value was not undercut for `patience` epochs.
-
-    The count of epochs begins anew with each reduction; the best value stays.
+    Each reduction restarts the count of epochs; the minimum remains.
 
     Args:
-        errors: of validation, an epoch each.
-        patience, most: as in `Schedule`.
+        errors: of validation, one per epoch.
+        patience, max_reductions: as in `Schedule`.
 
     Example:
-        >>> reductions([0.5, 0.4, 0.4, 0.41], patience=2, most=3)
+        >>> reductions([0.5, 0.4, 0.4, 0.41], patience=2, max_reductions=3)
         1
     """
     best, waited, count = float("inf"), 0, 0
     for error in errors:
         best, waited = (error, 0) if error < best else (best, waited + 1)
         if waited == patience:
-            count, waited = min(count + 1, most), 0
+            count, waited = min(count + 1, max_reductions), 0
     return count
 
 
 class Plateau(keras.callbacks.Callback):
-    """Divides the learning rate when the validation's top-1 error has stopped falling.
+    """Reduces the learning rate when the top-1 validation error has stopped decreasing.
 
-    The rate is a pure function of the errors so far. They are all the state there is, and the run's history holds
-    them: a training that goes on is given them again.
+    The learning rate depends on the errors so far and on nothing else. A resumed training passes them in from its
+    history.
 
     Args:
-        recipe: with a schedule of the name "plateau".
-        accuracies: the main classifier's top-1 accuracies on the validation images after each epoch so far.
+        recipe: with the schedule "plateau".
+        accuracies: top-1 validation accuracies of the main classifier after each epoch so far.
 
     Example:
         >>> model.fit(x, y, validation_data=(x_val, y_val), callbacks=[Plateau(recipe)])
@@ -174,23 +157,22 @@ class Plateau(keras.callbacks.Callback):
         self.errors = [_error(accuracy) for accuracy in accuracies]
 
     def on_train_begin(self, logs=None):
-        # A training that goes on may have been stopped when the rate was changed already, or not yet.
+        # A checkpoint may have been written before or after the learning rate was changed.
         if self.errors:
-            self.model.optimizer.learning_rate = self.rate()
+            self._set_rate()
 
     def on_epoch_end(self, epoch, logs=None):
         name = next((name for name in MAIN_ACCURACY if name in (logs or {})), None)
         if name is None:
-            raise InputError("the schedule 'plateau' looks at the validation's error; give fit validation data.")
+            raise InputError("the schedule 'plateau' needs the validation error; give fit validation data.")
         self.errors.append(_error(logs[name]))
-        self.model.optimizer.learning_rate = self.rate()
+        self._set_rate()
 
-    def rate(self) -> float:
-        """The learning rate of the next epoch."""
-        times = reductions(self.errors, self.schedule.patience, self.schedule.most)
-        return self.peak * self.schedule.factor**times
+    def _set_rate(self) -> None:
+        times = reductions(self.errors, self.schedule.patience, self.schedule.max_reductions)
+        self.model.optimizer.learning_rate = self.peak * self.schedule.factor**times
 
 
 def _error(accuracy: float) -> np.float32:
-    # A file's text rounds to the figure that Keras computed in float32.
+    # The text in the history file rounds to the value that Keras computed in float32.
     return np.float32(1) - np.float32(accuracy)

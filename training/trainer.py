@@ -1,11 +1,12 @@
-"""The training of one network on one data set, from its recipe to its run folder."""
+"""Trains one network on one data set, from its recipe to its run folder."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from kerascnn.training.checkpoints.files import Checkpoint, Checkpoints, Positio
 from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheckpointManager
 from kerascnn.training.checkpoints.signals import StopRequest
 from kerascnn.training.fine_tuning.gradual_unfreezing import plan
-from kerascnn.training.fine_tuning.pretrained import resolved_by_weights
+from kerascnn.training.fine_tuning.pretrained import Pretrained, resolve_pretrained
 from kerascnn.training.loop import Loop
 from kerascnn.training.precision import choose_precision
 from kerascnn.training.recipe.fields import FineTuning
@@ -43,11 +44,11 @@ from kerascnn.training.strategy import Devices, WorkerLostError, choose_devices
 
 @dataclass(frozen=True)
 class Run:
-    """A training that ended.
+    """A finished training.
 
     Attributes:
-        folder: what it left behind; of several workers the chief alone has one.
-        model: the trained model, with its auxiliary classifiers where it has some, on one device.
+        folder: its run folder; of several workers only the chief has one.
+        model: the trained model, with its auxiliary classifiers if any, on one device.
         recipe: with every value resolved.
         seconds: spent in epochs, validation included.
     """
@@ -59,15 +60,15 @@ class Run:
 
 
 class TrainingInterruptedError(Exception):
-    """A training was stopped by the user; `folder` holds a state to go on from with `resume`."""
+    """The user stopped a training; `folder` holds a checkpoint from which `resume` continues."""
 
     def __init__(self, folder: RunFolder, position: Position):
-        super().__init__(f"stopped; {folder.path} keeps the state {position}.")
+        super().__init__(f"stopped; {folder.path} holds the checkpoint {position}.")
         self.folder = folder
 
 
 def resolved(recipe: Recipe, data: DataSet, model: keras.Model | None = None) -> Recipe:
-    """The recipe with every value that depends on the network or the data filled in.
+    """The recipe with every value that depends on the network, the data or the pretrained weights filled in.
 
     Args:
         recipe: with the values that are known.
@@ -75,25 +76,32 @@ def resolved(recipe: Recipe, data: DataSet, model: keras.Model | None = None) ->
         model: as for `train`.
 
     Raises:
-        InputError: the weights to begin with cannot be read, or are missing, or are for a network of the caller's own.
+        InputError: the pretrained weights cannot be read or are missing, or the caller's own network is to be
+            fine-tuned.
     """
+    return _resolve(recipe, data, model)[0]
+
+
+def _resolve(recipe: Recipe, data: DataSet, model: keras.Model | None) -> tuple[Recipe, Pretrained | None]:
     if model and recipe.fine_tuning != FineTuning():
         raise InputError(f"{model.name} brings its own weights; fine_tuning is for networks that recipes name.")
-    recipe = resolved_by_weights(recipe)
-    size = model.input_shape[1] if model else None
-    augmentation = replace(recipe.augmentation, flip=recipe.augmentation.flip and data.allows_horizontal_flip)
+    pretrained = resolve_pretrained(recipe)
+    if pretrained:
+        recipe = pretrained.complete(recipe)
     batch_size = min(recipe.batch_size, len(data.training))
     epochs = recipe.epochs
     if recipe.iterations:
         epochs = math.ceil(recipe.iterations / (len(data.training) // batch_size))
-    return replace(
+    size = model.input_shape[1] if model else None
+    recipe = replace(
         recipe,
         image_size=recipe.image_size or size or registry.info(recipe.model).input_size,
         batch_size=batch_size,
         epochs=epochs,
         precision=choose_precision(recipe.precision).policy,
-        augmentation=augmentation,
+        augmentation=replace(recipe.augmentation, flip=recipe.augmentation.flip and data.allows_horizontal_flip),
     )
+    return recipe, pretrained
 
 
 def train(
@@ -108,32 +116,32 @@ def train(
     devices: Devices | None = None,
     profile: tuple[int, int] | None = None,
 ) -> Run:
-    """Trains a network from scratch and leaves a run folder.
+    """Trains a network and writes a run folder.
 
     Args:
-        recipe: what to train and how.
+        recipe: the network and its hyperparameters.
         data: from `kerascnn.data.load`, or what that takes.
-        model: a network to train instead of the recipe's, from the weights that it has: from scaled pixels to the
-            probabilities of the classes, or to a dict of `main` and auxiliary ones. It keeps its own precision; for
-            several devices it is made in `devices.scope()`.
-        runs: the folder in which the run folder `<model>-<data>-<time>` is made.
-        limit: the limit `data` was loaded with, or is to be loaded with, written down for `resume`.
-        callbacks: more of Keras' callbacks, such as `LiveProgress`.
-        run_config: how often the state is written, what is kept, and whether a GPU computes repeatably.
-        devices: where it computes; None for `choose_devices()`.
-        profile: the first and the last step to run TensorFlow's profiler over, counted from 1.
+        model: replaces the recipe's network and keeps its weights and its precision. It maps scaled pixels to class
+            probabilities, or to a dict of `main` and auxiliary ones. For several devices create it in
+            `devices.scope()`.
+        runs: the folder in which the run folder `<model>-<data>-<time>` is created.
+        limit: the limit that `data` was loaded with, or is to be loaded with; recorded for `resume`.
+        callbacks: more Keras callbacks, such as `LiveProgress`.
+        run_config: checkpoint interval, number of best models, determinism and image cache.
+        devices: to train on; None for `choose_devices()`.
+        profile: the first and the last step to profile with TensorFlow, counted from 1.
 
     Returns:
         The run: recipe.yaml, history.csv, tensorboard/, checkpoints/ and model.keras are in its folder.
 
     Raises:
         InputError: the recipe does not fit the data or the network, or the disk is full.
-        TrainingDivergedError: the loss is no longer a finite number.
-        TrainingInterruptedError: on Ctrl-C or SIGTERM, after the current step; `resume` goes on. A second Ctrl-C does
-            not wait for it.
-        WorkerLostError: another of several workers ended.
+        TrainingDivergedError: the loss is no longer finite.
+        TrainingInterruptedError: after Ctrl-C or SIGTERM, once the current step is done; `resume` continues. A second
+            Ctrl-C stops at once.
+        WorkerLostError: another worker ended.
 
-    On a processor it switches TensorFlow to deterministic kernels, for the whole process.
+    Without a GPU it switches TensorFlow to deterministic kernels, for the whole process.
 
     Example:
         >>> data = kerascnn.data.load("digits")
@@ -144,18 +152,18 @@ def train(
     if not isinstance(data, DataSet):
         with devices.chief_first():
             data = load(data, limit=limit)
-    recipe = resolved(recipe, data, model)
+    recipe, pretrained = _resolve(recipe, data, model)
     devices.share(recipe.batch_size)
-    name = model.name if model else recipe.model
+    training = _Training(recipe, data, callbacks, run_config, devices, profile)
     with devices.scope():
-        model = _new_model(recipe, data, run_config, model)
-    batches = batches_for(model, recipe, data, None, devices, run_config.cache)
+        new = training.compiled(lambda: assemble(recipe, data, model, pretrained))
+    batches = training.batches(new, None)
     if not devices.chief:
-        with tempfile.TemporaryDirectory() as nothing:
-            return _fit(model, recipe, data, batches, RunFolder(Path(nothing)), None, callbacks, run_config, devices)
-    folder = RunFolder.create(Path(runs), name, data.name)
-    folder.write_recipe(recipe, data.source, limit, _facts(model, recipe, data), run_config)
-    return _fit(model, recipe, data, batches, folder, None, callbacks, run_config, devices, profile)
+        with tempfile.TemporaryDirectory() as unused:
+            return training.run(new, batches, RunFolder(Path(unused)), None)
+    folder = RunFolder.create(Path(runs), model.name if model else recipe.model, data.name)
+    folder.write_recipe(recipe, data.source, limit, training.facts(new), run_config)
+    return training.run(new, batches, folder, None)
 
 
 def resume(
@@ -170,37 +178,38 @@ def resume(
     devices: Devices | None = None,
     profile: tuple[int, int] | None = None,
 ) -> Run:
-    """Goes on with a run from its newest checkpoint, and ends as if the run had not been stopped.
+    """Continues a run from its newest checkpoint; the result is that of an uninterrupted run.
 
-    A run that was stopped before its first checkpoint begins again.
+    A run without a checkpoint starts again.
 
     Args:
         folder: of the run that was stopped.
-        recipe: as `folder.read_recipe()` gives it.
-        data: loaded from the source and limit that `folder.read_recipe()` gives.
-        model: the network that `train` was given, if it was.
+        recipe: of `folder.read_recipe()`.
+        data: loaded from the source and limit of `folder.read_recipe()`.
+        model: the network that was given to `train`, if any.
         callbacks: as for `train`.
-        run_config: another than the run's, `folder.read_run_config()`.
-        tell: takes a sentence about a checkpoint that is damaged.
-        devices: as for `train`; they may be others than before. Every worker reads the folder.
-        profile: as for `train`, counted from where the training goes on.
+        run_config: None for the run's, `folder.read_run_config()`.
+        tell: is called with a sentence about each damaged checkpoint.
+        devices: as for `train`; they may differ from the run's. Every worker reads the folder.
+        profile: as for `train`, counted from the first resumed step.
 
     Raises:
-        InputError: no checkpoint can be read, or the data are others than before.
+        InputError: no checkpoint can be read, or the data differ from the run's.
         TrainingDivergedError, TrainingInterruptedError, WorkerLostError: as `train`.
     """
     devices = devices or choose_devices()
-    run_config = run_config or folder.read_run_config()
     folder.check_data(data)
-    # The chief first: it puts the folder in order.
+    training = _Training(recipe, data, callbacks, run_config or folder.read_run_config(), devices, profile)
+    # The chief first: it removes partial files.
     with devices.chief_first():
         state = _newest_state(folder, tell, devices)
     with devices.scope():
-        model = (
-            _model_of(state, recipe, data, run_config, model) if state else _new_model(recipe, data, run_config, model)
-        )
-    batches = batches_for(model, recipe, data, state.position if state else None, devices, run_config.cache)
-    return _fit(model, recipe, data, batches, folder, state, callbacks, run_config, devices, profile)
+        if state is None:
+            restored = training.compiled(lambda: assemble(recipe, data, model))
+        else:
+            restored = training.compiled(lambda: build(recipe, data.class_names, model))
+            state.restore(restored)
+    return training.run(restored, training.batches(restored, state), folder, state)
 
 
 def _newest_state(folder: RunFolder, tell: Callable[[str], None], devices: Devices) -> Checkpoint | None:
@@ -209,92 +218,98 @@ def _newest_state(folder: RunFolder, tell: Callable[[str], None], devices: Devic
         checkpoints.clear_partial()
     state = checkpoints.newest(tell)
     if state is None and folder.history():
-        raise InputError(f"{folder.path} has no checkpoint to go on from.")
+        raise InputError(f"{folder.path} has no checkpoint to resume from.")
     if devices.chief:
         cut_events(folder.tensorboard, state.events if state else {})
     return state
 
 
-def _new_model(recipe: Recipe, data: DataSet, run_config: RunConfig, own: keras.Model | None) -> keras.Model:
-    _seed(recipe, run_config)
-    with dtype_policy_scope(recipe.precision):
-        model = assemble(recipe, data, own)
-    compile_for(model, recipe, steps_per_epoch(recipe, data))
-    return model
+@dataclass(frozen=True)
+class _Training:
+    """The arguments of `train` and `resume`, with the recipe resolved."""
 
+    recipe: Recipe
+    data: DataSet
+    callbacks: Sequence[keras.callbacks.Callback]
+    run_config: RunConfig
+    devices: Devices
+    profile: tuple[int, int] | None
 
-def _model_of(
-    state: Checkpoint, recipe: Recipe, data: DataSet, run_config: RunConfig, own: keras.Model | None
-) -> keras.Model:
-    _seed(recipe, run_config)
-    with dtype_policy_scope(recipe.precision):
-        model = build(recipe, data.class_names, own)
-    compile_for(model, recipe, steps_per_epoch(recipe, data))
-    state.restore(model)
-    return model
+    def compiled(self, make: Callable[[], keras.Model]) -> keras.Model:
+        """A compiled model, whose training is bit-exact on a CPU, where this is free, and on a GPU on request."""
+        import tensorflow as tf
 
+        keras.utils.set_random_seed(self.recipe.seed)
+        if self.run_config.deterministic or not tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.enable_op_determinism()
+        with dtype_policy_scope(self.recipe.precision):
+            model = make()
+        compile_for(model, self.recipe, steps_per_epoch(self.recipe, self.data))
+        return model
 
-def _facts(model: keras.Model, recipe: Recipe, data: DataSet) -> dict[str, Any]:
-    tuned = [row._asdict() for row in plan(model, recipe.fine_tuning)] if recipe.fine_tuning.weights else None
-    return {
-        "classes": list(data.class_names),
-        "training_images": len(data.training),
-        "validation_images": len(data.validation),
-        "skipped": len(data.skipped),
-        "steps_per_epoch": steps_per_epoch(recipe, data),
-        "trainable_parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
-        **({"fine_tuning": tuned} if tuned else {}),
-    }
+    def facts(self, model: keras.Model) -> dict[str, Any]:
+        recipe, data = self.recipe, self.data
+        facts = {
+            "classes": list(data.class_names),
+            "training_images": len(data.training),
+            "validation_images": len(data.validation),
+            "skipped_files": len(data.skipped),
+            "steps_per_epoch": steps_per_epoch(recipe, data),
+            "trainable_parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
+        }
+        if recipe.fine_tuning.weights:
+            facts["fine_tuning"] = [row._asdict() for row in plan(model, recipe.fine_tuning)]
+        return facts
 
+    def batches(self, model: keras.Model, state: Checkpoint | None) -> Batches:
+        position = state.position if state else None
+        return batches_for(model, self.recipe, self.data, position, self.devices, self.run_config.cache)
 
-def _seed(recipe: Recipe, run_config: RunConfig) -> None:
-    """Makes a training repeatable to the bit: on a processor, where that costs nothing measurable, or as asked."""
-    import tensorflow as tf
-
-    keras.utils.set_random_seed(recipe.seed)
-    if run_config.deterministic or not tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.enable_op_determinism()
-
-
-def _fit(
-    model: keras.Model,
-    recipe: Recipe,
-    data: DataSet,
-    batches: Batches,
-    folder: RunFolder,
-    state: Checkpoint | None,
-    callbacks: Sequence[keras.callbacks.Callback],
-    run_config: RunConfig,
-    devices: Devices,
-    profile: tuple[int, int] | None = None,
-) -> Run:
-    rows = state.history if state else []
-    accuracies = [next(row[name] for name in MAIN_ACCURACY if name in row) for row in rows]
-    waiting = DataWaitTimer()
-    pace = ThroughputMonitor(recipe.batch_size, waiting)
-    history = HistoryFile(folder.history_file, rows)
-    best = BestModels(folder.checkpoints, run_config.best, accuracies)
-    watching = logging_callbacks(folder.tensorboard, recipe, batches, state.position if state else None, profile)
-    rules = callbacks_for(recipe, batches.statistics, accuracies)
-    everything = [pace, best, *rules, history, *watching, *callbacks] if devices.chief else [*rules, *callbacks]
-
-    def report(before: Position, loss: float | None) -> TrainingDivergedError:
-        return diverged_error(before, loss, recipe, data, folder.path / "not_finite.txt", checkpoint_manager.newest)
-
-    watch = NaNGuard(report)
-    checkpoint_manager: CheckpointManager | WorkerCheckpointManager = WorkerCheckpointManager(model, watch, state)
-    if devices.chief:
-        checkpoint_manager = CheckpointManager(folder, model, history, everything, watch, run_config, state)
-    try:
-        with StopRequest(everything) as stop, devices.detecting_lost_workers():
-            Loop(model, batches, recipe.epochs, everything, checkpoint_manager, stop, state, devices, waiting).run()
-        if stop.requested:
-            raise KeyboardInterrupt
+    def run(self, model: keras.Model, batches: Batches, folder: RunFolder, state: Checkpoint | None) -> Run:
+        """Trains a compiled model to the end, from a checkpoint if there is one."""
+        recipe, devices = self.recipe, self.devices
+        position = state.position if state else None
+        rows = state.history if state else []
+        accuracies = [next(row[name] for name in MAIN_ACCURACY if name in row) for row in rows]
+        timer = DataWaitTimer()
+        monitor = ThroughputMonitor(recipe.batch_size, timer)
+        history = HistoryFile(folder.history_file, rows)
+        callbacks = [*callbacks_for(recipe, batches.statistics, accuracies)]
         if devices.chief:
-            with atomic_path(folder.model_file) as partial:
-                model.save(partial)
+            best = BestModels(folder.checkpoints, self.run_config.best, accuracies)
+            callbacks = [monitor, best, *callbacks, history]
+            callbacks += logging_callbacks(folder.tensorboard, recipe, batches, position, self.profile)
+        callbacks += self.callbacks
+
+        def report(before: Position, loss: float | None) -> TrainingDivergedError:
+            return diverged_error(before, loss, recipe, self.data, folder.path / "not_finite.txt", manager.newest)
+
+        guard = NaNGuard(report)
+        manager: CheckpointManager | WorkerCheckpointManager = WorkerCheckpointManager(model, guard, state)
+        if devices.chief:
+            manager = CheckpointManager(folder, model, history, callbacks, guard, self.run_config, state)
+        with _reported_errors(folder, manager, devices):
+            with StopRequest(callbacks) as stop, devices.detecting_lost_workers():
+                Loop(model, batches, recipe.epochs, callbacks, manager, stop, state, devices, timer).run()
+            if stop.requested:
+                raise KeyboardInterrupt
+            if devices.chief:
+                with atomic_path(folder.model_file) as partial:
+                    model.save(partial)
+        if devices.chief and devices.replicas > 1:
+            model = keras.saving.load_model(folder.model_file)
+        return Run(folder, model, recipe, monitor.training_seconds)
+
+
+@contextlib.contextmanager
+def _reported_errors(
+    folder: RunFolder, manager: CheckpointManager | WorkerCheckpointManager, devices: Devices
+) -> Iterator[None]:
+    """Turns the ways in which a training stops early into errors that name the folder and its checkpoint."""
+    try:
+        yield
     except KeyboardInterrupt:
-        raise TrainingInterruptedError(folder, checkpoint_manager.saved) from None
+        raise TrainingInterruptedError(folder, manager.saved) from None
     except WorkerLostError as lost:
         lost.folder = folder if devices.chief else None
         raise
@@ -303,9 +318,6 @@ def _fit(
         if reason is None:
             raise
         raise InputError(
-            f"{folder.path} cannot be written: {reason}; it keeps the state {checkpoint_manager.saved}, "
-            "from which the run can go on when there is room."
+            f"{folder.path} cannot be written: {reason}; it holds the checkpoint {manager.saved}, "
+            "from which the run can be resumed once there is space."
         ) from None
-    if devices.chief and devices.replicas > 1:
-        model = keras.saving.load_model(folder.model_file)
-    return Run(folder, model, recipe, pace.training_seconds)

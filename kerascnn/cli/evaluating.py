@@ -86,7 +86,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
 
     protocols = _protocols(options)
     data = load(source, limit)
-    if not data.mirrored and options.crops != ("1",):
+    if not data.allows_horizontal_flip and options.crops != ("1",):
         print(f"half of the crops are mirrored, and a mirrored image of {data.name} is of no class", file=sys.stderr)
     measured = study(options.models, data, protocols, track=track)
     page = write_report(measured, options.report) if options.report else None

@@ -1,4 +1,4 @@
-"""Recipes as the command line shows them: a table, and a learning rate that says what becomes of it."""
+"""Formats recipes for the command line: the table of all, and the learning rate and pixels of one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def recipes_table(recipes: dict[str, Recipe]) -> Table:
-    """The recipes, what they are for, and their first numbers."""
+    """The recipes with their networks, sources and main numbers."""
     table = Table("recipe", "for", "source", "length", "batch", "learning rate", box=BOX)
     table.columns[1].overflow = "fold"
     table.columns[0].no_wrap = True
@@ -27,37 +27,36 @@ def recipes_table(recipes: dict[str, Recipe]) -> Table:
         kind = recipe.about.kind
         table.add_row(
             name,
-            networks_in_words(recipe.about.networks),
-            source_in_words(recipe),
-            length_in_words(recipe),
+            format_networks(recipe.about.networks),
+            _format_source(recipe),
+            format_length(recipe),
             str(recipe.batch_size),
             f"{recipe.optimizer.learning_rate:g} {recipe.schedule.name}",
         )
     return table
 
 
-def networks_in_words(names: list[str]) -> str:
-    """Names that differ in their number only are put together; none are all.
+def format_networks(names: list[str]) -> str:
+    """Joins names that differ in their number only; none are all.
 
     Example:
-        >>> networks_in_words(["resnet18", "resnet34", "zfnet"])
+        >>> format_networks(["resnet18", "resnet34", "zfnet"])
         'resnet18/34, zfnet'
     """
     if not names:
         return "every network"
-    words: list[str] = []
+    groups: list[str] = []
     for name in names:
         stem = name.rstrip("0123456789c")
         number = name.removeprefix(stem)
-        if number and words and re.split(r"\d", words[-1])[0] == stem:
-            words[-1] += f"/{number}"
+        if number and groups and re.split(r"\d", groups[-1])[0] == stem:
+            groups[-1] += f"/{number}"
         else:
-            words.append(name)
-    return ", ".join(words)
+            groups.append(name)
+    return ", ".join(groups)
 
 
-def source_in_words(recipe: Recipe) -> str:
-    """The authors and the year of the paper; for recipes of our own, what they are for."""
+def _format_source(recipe: Recipe) -> str:
     if not recipe.about.paper:
         return "few images"
     authors = recipe.about.paper.split(",")[0]
@@ -65,52 +64,51 @@ def source_in_words(recipe: Recipe) -> str:
     return f"{authors} {year[1]}" if year else authors
 
 
-def length_in_words(recipe: Recipe) -> str:
-    """In the recipe's own unit."""
+def format_length(recipe: Recipe) -> str:
+    """The length in the recipe's own unit."""
     return f"{recipe.iterations:,} steps" if recipe.iterations else f"{recipe.epochs} epochs"
 
 
-def schedule_in_words(recipe: Recipe) -> str:
-    """What becomes of the learning rate."""
+def _format_schedule(recipe: Recipe) -> str:
     schedule = recipe.schedule
-    shape = {
+    milestones = " and ".join(f"{milestone:g}" for milestone in schedule.milestones)
+    text = {
         "cosine": "cosine to 0",
         "constant": "constant",
-        "steps": f"x {schedule.factor:g} at {' and '.join(f'{place:g}' for place in schedule.at)} {schedule.unit}",
+        "steps": f"x {schedule.factor:g} at {milestones} {schedule.unit}",
         "exponential": f"x {schedule.factor:g} every {schedule.every:.3g} {schedule.unit}",
-        "plateau": f"x {schedule.factor:g} on a plateau, {schedule.most} times at most",
+        "plateau": f"x {schedule.factor:g} on a plateau, at most {schedule.max_reductions} times",
     }[schedule.name]
     if schedule.warmup_steps:
-        return f"{shape}, after {schedule.warmup_steps} steps of warm-up"
+        return f"{text}, after {schedule.warmup_steps} steps of warm-up"
     if schedule.warmup_epochs:
-        return f"{shape}, after {schedule.warmup_epochs:g} epoch{'s' * (schedule.warmup_epochs != 1)} of warm-up"
-    return shape
+        return f"{text}, after {schedule.warmup_epochs:g} epoch{'s' * (schedule.warmup_epochs != 1)} of warm-up"
+    return text
 
 
-def learning_rate_in_words(recipe: Recipe) -> str:
-    """The learning rate that runs, and the rule that it comes from."""
-    rate, per = recipe.optimizer.learning_rate, recipe.optimizer.learning_rate_per
-    start = f"learning rate {recipe.peak_learning_rate:g}"
-    rule = f" = {rate:g} x {recipe.batch_size} / {per}, the batch by the recipe's" if per else ""
-    return f"{start}{rule}; {schedule_in_words(recipe)}"
+def format_learning_rate(recipe: Recipe) -> str:
+    """The learning rate for the batch size, its scaling rule, and its schedule."""
+    rate, base = recipe.optimizer.learning_rate, recipe.optimizer.base_batch_size
+    rule = f" = {rate:g} x {recipe.batch_size} / {base} (batch size / base_batch_size)" if base else ""
+    return f"learning rate {recipe.peak_learning_rate:g}{rule}; {_format_schedule(recipe)}"
 
 
-def pixels_in_words(recipe: Recipe) -> str:
+def format_pixels(recipe: Recipe) -> str:
     """How a resolved recipe scales pixels.
 
     Example:
-        >>> pixels_in_words(Recipe.load("inceptionv3"))
-        'less the middle of their range, divided by 127.5'
+        >>> format_pixels(Recipe.load("inceptionv3"))
+        'minus the middle of their range, divided by 127.5'
     """
+    means = {
+        "weights": "the mean image of the weights",
+        "pixel": "a mean image",
+        "channel": "the channel means",
+        "middle": "the middle of their range",
+        "none": "0",
+    }
     mean, std = (
         ", ".join(f"{value:.4g}" for value in part) if isinstance(part, list) else part
         for part in (recipe.pixels.mean, recipe.pixels.std)
     )
-    named = {
-        "weights": "the mean image of the weights",
-        "pixel": "a mean image",
-        "channel": "their mean",
-        "middle": "the middle of their range",
-        "none": "nothing",
-    }
-    return f"less {named.get(mean, mean)}, divided by {std if isinstance(std, str) else f'{std:g}'}"
+    return f"minus {means.get(mean, mean)}, divided by {std if isinstance(std, str) else f'{std:g}'}"

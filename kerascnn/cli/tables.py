@@ -49,7 +49,7 @@ def plan_table(rows: list[PlanRow]) -> Table:
             f"{row.parameters:,}",
             f"{row.frozen:,}" if row.frozen else "–",
             str(row.from_epoch or "–"),
-            f"x {row.rate_factor:.3g}" if row.from_epoch else "–",
+            f"x {row.lr_multiplier:.3g}" if row.from_epoch else "–",
         )
     return table
 

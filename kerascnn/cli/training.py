@@ -210,7 +210,7 @@ def _progress(recipe: Recipe, data: DataSet, as_json: bool) -> list:
 
 def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: Devices) -> None:
     """Prints the values that were chosen automatically, with the reasons."""
-    from kerascnn.cli.recipe_tables import learning_rate_in_words, pixels_in_words
+    from kerascnn.cli.recipe_tables import format_learning_rate, format_pixels
     from kerascnn.training import choose_precision
     from kerascnn.training.strategy import choose_xla
 
@@ -218,9 +218,9 @@ def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: De
     lines.append(f"precision {resolved.precision}: {choose_precision(recipe.precision).reason}")
     with devices.scope():
         lines.append(str(choose_xla()))
-    lines.append(learning_rate_in_words(resolved))
+    lines.append(format_learning_rate(resolved))
     if resolved.fine_tuning.weights:
-        lines.append(f"begins with {resolved.fine_tuning.weights}; pixels {pixels_in_words(resolved)}")
+        lines.append(f"begins with {resolved.fine_tuning.weights}; pixels {format_pixels(resolved)}")
     if resolved.about.networks and resolved.model not in resolved.about.networks:
         lines.append(f"the recipe is for {', '.join(resolved.about.networks)}, not for {resolved.model}")
     if resolved.batch_size < recipe.batch_size:

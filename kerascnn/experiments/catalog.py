@@ -114,7 +114,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             "inceptionv2",
             "inceptionv2",
             (
-                *("image_size=107", "batch_size=16", "epochs=8", "optimizer.learning_rate_per=16"),
+                *("image_size=107", "batch_size=16", "epochs=8", "optimizer.base_batch_size=16"),
                 *("averaging.decay=0.0", "augmentation.scale=[0.5, 1.0]"),
                 # A tenth of the paper's, with which validation losses jump to 89.
                 "optimizer.learning_rate=0.0045",

@@ -24,7 +24,7 @@ SETTINGS = [
 ]  # fmt: skip
 
 # The convolution waits for an epoch and then learns at half the rate.
-TUNED = ["fine_tuning.head_epochs=1", "fine_tuning.rate_factor=0.5"]
+TUNED = ["fine_tuning.head_epochs=1", "fine_tuning.layer_lr_decay=0.5"]
 
 
 def network() -> keras.Model:

@@ -1,4 +1,4 @@
-"""Trainings with class weights and with kept images."""
+"""Trainings with class weights and with cached images."""
 
 import shutil
 from dataclasses import replace
@@ -65,23 +65,23 @@ def test_every_class_counts_the_same_in_the_loss(balanced_run):
 
 
 @pytest.mark.slow
-def test_images_are_kept_where_they_are_found_again(balanced_run):
+def test_images_are_cached_for_the_next_run(balanced_run):
     _, loaded, kept, files = balanced_run
     # Pixels and shapes of two splits.
     assert files == 4
     assert kept[".pixels"] in {16 * 16 * 3 * len(loaded.training), 16 * 16 * 3 * len(loaded.validation)}
 
 
-def test_images_of_an_archive_are_kept_with_them(uneven, tmp_path):
+def test_images_of_an_archive_are_cached_next_to_them(uneven, tmp_path):
     loaded = data.load(shutil.make_archive(tmp_path / "uneven", "zip", uneven))
     assert str(images_folder(loaded)).startswith(loaded.workspace.name)
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_with_its_cache(balanced_run):
+def test_a_resumed_run_uses_its_cache(balanced_run):
     assert balanced_run[0].folder.read_run_config().cache == "disk"
 
 
-def test_other_weights_are_refused():
+def test_other_class_weights_are_rejected():
     with mentioning(InputError, "'none'", "'balanced'", "'even'"):
         Recipe(class_weights="even")

@@ -1,4 +1,4 @@
-"""Weights of one training as the beginning of another: what is taken, what is fed, and whether it helps."""
+"""Fine-tuning: which weights are loaded, how pixels are scaled, and whether it helps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kerascnn.applications import ResNet20, ResNet32, cifar_resnet
 from kerascnn.export.deployable import deployable
 from kerascnn.training import Recipe, RunConfig, RunFolder, finetune, resolved, train
 from kerascnn.training.assembly import assemble, build
-from kerascnn.training.fine_tuning.pretrained import begin_with, check_origin, load_weights, resolved_by_weights
+from kerascnn.training.fine_tuning.pretrained import find_weights, resolve_pretrained, with_weights
 from support.messages import mentioning, names
 
 
@@ -32,7 +32,7 @@ SETTINGS = ["image_size=16", "precision=float32", "batch_size=16", "augmentation
 
 
 @pytest.mark.slow
-def test_it_is_better_and_sooner_than_from_scratch(digits, tmp_path, monkeypatch):
+def test_fine_tuning_is_better_and_faster_than_training_from_scratch(digits, tmp_path, monkeypatch):
     """What a ResNet-20, of one block a stage, learnt from the digits 0 to 4 helps with 40 images of the others."""
     monkeypatch.setitem(cifar_resnet.BLOCKS_OF_DEPTH, 20, 1)
     first, others = of_classes(digits, range(5)), of_classes(digits, range(5, 10), training=40)
@@ -41,7 +41,7 @@ def test_it_is_better_and_sooner_than_from_scratch(digits, tmp_path, monkeypatch
     known = train(small.with_values(batch_size=32), first, **options)
     scratch = train(small, others, **options)
     # Normalization is trained, too: six epochs leave statistics that have hardly settled.
-    tuning = {"head_epochs": 1, "stage_epochs": 0, "frozen_normalization": False}
+    tuning = {"head_epochs": 1, "stage_epochs": 0, "freeze_batch_norm": False}
     recipe = Recipe.load("finetune").with_settings([*SETTINGS, "epochs=6", "optimizer.learning_rate=0.01"])
     recipe = replace(recipe, fine_tuning=replace(recipe.fine_tuning, **tuning))
     tuned = finetune(known.folder.path, others, recipe=recipe, **options)
@@ -69,10 +69,10 @@ def weights_of(model):
 
 
 @pytest.mark.parametrize("kind", ["run", "file", "best"])
-def test_all_but_the_classifier_is_taken(kind, digits_run, few):
+def test_all_weights_but_the_classifiers_are_loaded(kind, digits_run, few):
     folder = digits_run.folder
     weights = {"run": folder.path, "file": folder.model_file, "best": next(folder.checkpoints.glob("best-*.keras"))}
-    recipe = begin_with(Recipe.load("finetune").with_values(precision="float32"), str(weights[kind]))
+    recipe = with_weights(Recipe.load("finetune").with_values(precision="float32"), str(weights[kind]))
     recipe = resolved(recipe, few)
     assert (recipe.model, recipe.image_size, recipe.pixels.std) == ("resnet20", 32, 64.0)
     ours = weights_of(assemble(recipe, few))
@@ -84,14 +84,14 @@ def test_all_but_the_classifier_is_taken(kind, digits_run, few):
 
 
 def test_a_new_classifier_even_for_as_many_classes(digits_run, few_digits):
-    recipe = resolved(begin_with(Recipe.load("finetune"), str(digits_run.folder.path)), few_digits)
+    recipe = resolved(with_weights(Recipe.load("finetune"), str(digits_run.folder.path)), few_digits)
     model = assemble(recipe, few_digits)
     assert not np.any(np.asarray(model.get_layer("fc").bias))
     assert np.any(np.asarray(digits_run.model.get_layer("fc").bias))
 
 
 def test_a_mean_image_of_another_size_counts_as_its_channels(digits_run, few):
-    recipe = begin_with(Recipe.load("finetune").with_values(image_size=48), str(digits_run.folder.path))
+    recipe = with_weights(Recipe.load("finetune").with_values(image_size=48), str(digits_run.folder.path))
     recipe = resolved(recipe, few)
     mean = np.asarray(digits_run.model.get_layer("preprocessing").mean)
     assert mean.shape == (32, 32, 3)
@@ -112,7 +112,7 @@ def test_pixels_as_published_where_the_file_does_not_say(few, tmp_path):
     network.get_layer("conv1").kernel.assign(generator.normal(size=(7, 7, 3, 64)))
     network.save_weights(tmp_path / "public.weights.h5")
     recipe = Recipe.load("finetune").with_values(image_size=32, precision="float32")
-    recipe = resolved(begin_with(recipe, str(tmp_path / "public.weights.h5"), "resnet18"), few)
+    recipe = resolved(with_weights(recipe, str(tmp_path / "public.weights.h5"), "resnet18"), few)
     model = assemble(recipe, few)
     pixels = generator.integers(0, 256, (2, 32, 32, 3)).astype("float32")
     maps = [keras.Model(one.inputs[0], one.get_layer("conv5_2_relu").output) for one in (model, network)]
@@ -125,52 +125,52 @@ def test_pixels_as_published_where_the_file_does_not_say(few, tmp_path):
     np.testing.assert_allclose(deployable(model)(pixels), model(pixels), atol=1e-5)
 
 
-def test_the_file_of_a_run_without_its_scale_is_refused(digits_run, few, tmp_path):
+def test_a_weight_file_without_pixel_scale_is_rejected(digits_run, few, tmp_path):
     digits_run.model.save_weights(tmp_path / "trained.weights.h5")
-    recipe = begin_with(Recipe.load("finetune"), str(tmp_path / "trained.weights.h5"), "resnet20")
+    recipe = with_weights(Recipe.load("finetune"), str(tmp_path / "trained.weights.h5"), "resnet20")
     with mentioning(InputError, "trained.weights.h5", "scale"):
         resolved(recipe, few)
-    # One who states the scale may take them.
+    # They can be used if the recipe states the scale.
     stated = recipe.with_settings(["pixels.mean=[1, 2, 3]", "pixels.std=[4, 5, 6]", "precision=float32"])
     layer = assemble(resolved(stated, few), few).get_layer("preprocessing")
     np.testing.assert_allclose(layer(np.full((1, 1, 1, 3), 13.0))[0, 0, 0], [3, 11 / 5, 10 / 6], rtol=1e-6)
 
 
-def test_what_cannot_be_begun_with(digits_run, few, tmp_path):
+def test_unusable_weights(digits_run, few, tmp_path):
     tuning = Recipe.load("finetune")
     for weights in ("nowhere.keras", "some/folder"):
         with mentioning(InputError, "no weights", weights):
-            check_origin(begin_with(tuning, weights))
+            find_weights(with_weights(tuning, weights))
     with mentioning(InputError, tmp_path, "model.keras"):
-        check_origin(begin_with(tuning, str(tmp_path)))
+        find_weights(with_weights(tuning, str(tmp_path)))
     with mentioning(InputError, "no weights", "--weights"):
         resolved(tuning, few)
     with mentioning(InputError, digits_run.folder.path, "resnet20", "resnet32"):
-        begin_with(tuning, str(digits_run.folder.path), "resnet32")
+        with_weights(tuning, str(digits_run.folder.path), "resnet32")
     (tmp_path / "cut.keras").write_bytes(digits_run.folder.model_file.read_bytes()[:1000])
     with mentioning(InputError, "cut.keras", "damaged"):
-        resolved(begin_with(tuning, str(tmp_path / "cut.keras"), "resnet20"), few)
+        resolved(with_weights(tuning, str(tmp_path / "cut.keras"), "resnet20"), few)
     with mentioning(InputError, "resnet20", "own weights", "fine_tuning"):
-        resolved(begin_with(tuning, str(digits_run.folder.path)), few, ResNet20(classes=3))
+        resolved(with_weights(tuning, str(digits_run.folder.path)), few, ResNet20(classes=3))
     ResNet32().save_weights(tmp_path / "other.weights.h5")
-    recipe = begin_with(tuning.with_values(precision="float32"), str(tmp_path / "other.weights.h5"), "resnet20")
+    recipe = with_weights(tuning.with_values(precision="float32"), str(tmp_path / "other.weights.h5"), "resnet20")
     with mentioning(InputError, "other.weights.h5", "ResNet20", "layer"):
         assemble(resolved(recipe, few), few)
 
 
-def test_a_run_gives_its_networks_arguments(digits_run, tmp_path):
+def test_the_builders_arguments_of_a_run_are_used(digits_run, tmp_path):
     folder = RunFolder(tmp_path)
     values = digits_run.recipe.with_values(model_arguments={"shortcut": "B", "aux_heads": True})
     folder.write_recipe(values, "digits", None, {}, RunConfig())
-    assert begin_with(Recipe.load("finetune"), str(tmp_path)).model_arguments == {"shortcut": "B"}
+    assert with_weights(Recipe.load("finetune"), str(tmp_path)).model_arguments == {"shortcut": "B"}
 
 
 def test_loading_is_all_or_nothing(digits_run, few):
-    recipe = resolved(begin_with(Recipe.load("finetune"), str(digits_run.folder.path)), few)
+    recipe = resolved(with_weights(Recipe.load("finetune"), str(digits_run.folder.path)), few)
     model = build(replace(recipe, model_arguments={"shortcut": "B"}), few.class_names)
     before = model.get_weights()
     with mentioning(InputError, "'conv3_1_shortcut'"):
-        load_weights(model, recipe)
+        resolve_pretrained(recipe).load_into(model)
     for ours, theirs in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -180,8 +180,8 @@ def test_loading_is_all_or_nothing(digits_run, few):
     [
         (["--weights", "nowhere.keras"], ("no weights", "nowhere.keras")),
         (["--weights", "imagenet", "--model", "zfnet"], ("ZFNet", "no public weights")),
-        (["--recipe", "finetune"], ("no weights", "--weights")),
-        (["--recipe", "finetune", "--set", "pixels.mean=[1, 2]"], ("pixels.mean", "one value or three")),
+        (["--recipe", "finetune"], ("'finetune'", "resnet50", "no weights", "--weights")),
+        (["--recipe", "finetune", "--set", "pixels.mean=[1, 2]"], ("pixels.mean", "'channel'", "list of 3")),
         (["--set", "pixels.std=0"], ("pixels.std", "above 0", "not 0")),
     ],
 )
@@ -201,17 +201,18 @@ def test_mistakes_are_reported_before_anything_runs(arguments, parts, command):
         ("inceptionv3", "keras", {"stem": "released", "variant": "released"}, 127.5, 127.5),
     ],
 )
-def test_public_weights_say_how_their_network_is_built_and_fed(model, weights, arguments, first_mean, first_std):
-    recipe = resolved_by_weights(begin_with(Recipe.load("finetune"), weights, model))
+def test_public_weights_imply_arguments_and_pixel_scaling(model, weights, arguments, first_mean, first_std):
+    recipe = with_weights(Recipe.load("finetune"), weights, model)
+    recipe = resolve_pretrained(recipe).complete(recipe)
     assert recipe.model == {"googlenet": "googlenettorchvision"}.get(model, model)
     assert recipe.model_arguments == arguments
     assert recipe.pixels.mean[0] == pytest.approx(first_mean)
     assert recipe.pixels.std[0] == pytest.approx(first_std)
 
 
-def test_public_weights_of_another_form_are_refused():
+def test_public_weights_of_another_variant_are_rejected():
     recipe = replace(
-        begin_with(Recipe.load("finetune"), "torchvision", "resnet50"), model_arguments={"stride_in": "1x1"}
+        with_weights(Recipe.load("finetune"), "torchvision", "resnet50"), model_arguments={"stride_in": "1x1"}
     )
     with mentioning(InputError, "'torchvision'", "stride_in='1x1'", "stride_in='3x3'"):
-        resolved_by_weights(recipe)
+        resolve_pretrained(recipe)

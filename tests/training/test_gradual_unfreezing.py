@@ -1,4 +1,4 @@
-"""What is trained in which epoch, how fast, and that a fine-tuning that is stopped ends as one that is not."""
+"""Gradual unfreezing: what each epoch trains, learning rates per layer, and a resumed fine-tuning."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from kerascnn.training import (
     resume,
     train,
 )
-from kerascnn.training.fine_tuning.gradual_unfreezing import plan, rate_factors
+from kerascnn.training.fine_tuning.gradual_unfreezing import lr_multipliers, plan
 from kerascnn.training.optimizers import optimizer_for
 from support import tiny_training
 from support.messages import mentioning
 from support.runs import assert_same, assert_same_weights
 
-GRADUAL = FineTuning(head_epochs=2, stage_epochs=3, rate_factor=0.5, frozen_normalization=True)
+GRADUAL = FineTuning(head_epochs=2, stage_epochs=3, layer_lr_decay=0.5, freeze_batch_norm=True)
 
 
 def test_the_plan_from_the_top_down():
     rows = {row.stage: row for row in plan(ResNet20(classes=7), GRADUAL)}
-    assert [(name, row.from_epoch, row.rate_factor) for name, row in rows.items()] == [
+    assert [(name, row.from_epoch, row.lr_multiplier) for name, row in rows.items()] == [
         ("head", 1, 1.0),
         ("C2", 3, 0.5),
         ("C1", 6, 0.25),
@@ -62,9 +62,9 @@ def test_all_at_once_and_never():
     assert [rows[name].from_epoch for name in ("head", "C2", "C1", "C0")] == [1, 1, None, None]
 
 
-def test_new_classifiers_are_normalized_as_ever():
+def test_the_classifiers_normalization_is_trained():
     model = GoogLeNet(aux_heads=True, batch_norm=True, classes=2, input_shape=(72, 72, 3))
-    [head, *others] = plan(model, FineTuning(frozen_normalization=True))
+    [head, *others] = plan(model, FineTuning(freeze_batch_norm=True))
     assert (head.stage, head.frozen) == ("head", 0)
     assert all(row.frozen > 0 for row in others)
 
@@ -81,7 +81,7 @@ def test_patterns_that_freeze_nothing_or_all(pattern, parts):
 @pytest.mark.parametrize(
     ("values", "parts"),
     [
-        ({"rate_factor": 0.0}, ("rate_factor", "above 0", "at most 1", "0.0")),
+        ({"layer_lr_decay": 0.0}, ("layer_lr_decay", "above 0", "at most 1", "0.0")),
         ({"head_epochs": -1}, ("head_epochs", "at least 0", "-1")),
         ({"frozen": "("}, ("frozen", "'('", "regular expression")),
     ],
@@ -132,7 +132,7 @@ def tuned():
     keras.utils.set_random_seed(0)
     model = two_stages()
     recipe = Recipe.load("finetune").with_values(epochs=3, batch_size=8)
-    recipe = replace(recipe, fine_tuning=FineTuning("", head_epochs=1, stage_epochs=1, frozen_normalization=True))
+    recipe = replace(recipe, fine_tuning=FineTuning("", head_epochs=1, stage_epochs=1, freeze_batch_norm=True))
     generator = np.random.default_rng(0)
     images = generator.normal(size=(8, 8, 8, 3)).astype("float32")
     labels = np.eye(3, dtype="float32")[generator.integers(0, 3, 8)]
@@ -156,23 +156,28 @@ def test_frozen_layers_take_no_gradients(tuned):
     assert tuned[2] == [0, 1, 2]
 
 
-def test_a_model_is_left_without_anything_frozen(tuned):
+def test_no_layer_is_frozen_after_training(tuned):
     model = tuned[0]
     assert all(layer.trainable for layer in model.layers)
     assert len(model.optimizer._trainable_variables) == len(model.trainable_variables) == 8
 
 
 @pytest.mark.parametrize("form", ["l2", "decoupled"])
-def test_rates_by_layer_are_their_formula(form):
+def test_learning_rates_per_layer_follow_their_formula(form):
     """SGD with momentum; weight decay has the rate of its weight in either form."""
     settings = ["optimizer.learning_rate=0.1", "optimizer.momentum=0.9", "optimizer.weight_decay=0.5", "batch_size=64"]
     recipe = Recipe.load("cifar_resnet").with_settings(
-        [*settings, f"optimizer.weight_decay_form={form}", "optimizer.weight_decay_spares=[]", "schedule.name=constant"]
+        [
+            *settings,
+            f"optimizer.weight_decay_form={form}",
+            "optimizer.weight_decay_exclude=[]",
+            "schedule.name=constant",
+        ]
     )
     weights = [keras.Variable([1.0, 2.0]), keras.Variable([3.0])]
     optimizer = optimizer_for(recipe, weights, 1, [1.0, 0.25])
     again = type(optimizer).from_config(optimizer.get_config())
-    assert list(again.rate_factors) == [1.0, 0.25]
+    assert list(again.lr_multipliers) == [1.0, 0.25]
     peak = recipe.peak_learning_rate
     expected = [np.array([1.0, 2.0]), np.array([3.0])]
     speeds = [0.0, 0.0]
@@ -188,7 +193,7 @@ def test_rates_by_layer_are_their_formula(form):
         np.testing.assert_allclose(weight, value, rtol=1e-5)
 
 
-def test_a_subset_moves_nothing_else():
+def test_weights_without_gradients_stay():
     """The optimizer is built for all weights; those without a gradient stay, and so does its state of them."""
     recipe = Recipe.load("finetune").with_values(epochs=1)
     weights = [keras.Variable([1.0]), keras.Variable([1.0])]
@@ -203,11 +208,11 @@ def test_a_subset_moves_nothing_else():
     assert len(moved) == 3  # the count of steps, and Adam's two moments of the second weight
 
 
-def test_rates_of_a_network():
+def test_learning_rates_of_a_network():
     model = ResNet20(classes=3)
-    factors = dict(zip([one.path for one in model.trainable_variables], rate_factors(model, GRADUAL), strict=True))
+    factors = dict(zip([one.path for one in model.trainable_variables], lr_multipliers(model, GRADUAL), strict=True))
     assert (factors["fc/kernel"], factors["conv4_1_1/kernel"], factors["conv1_bn/gamma"]) == (1.0, 0.5, 0.125)
-    assert rate_factors(model, FineTuning()) == []
+    assert lr_multipliers(model, FineTuning()) == []
 
 
 @pytest.fixture
@@ -236,11 +241,11 @@ class StopAfter(keras.callbacks.Callback):
 
 
 @pytest.mark.slow
-def test_a_fine_tuning_goes_on_as_if_it_had_not_been_stopped(scaled_loss, tmp_path):
+def test_a_resumed_fine_tuning_equals_an_uninterrupted_one(scaled_loss, tmp_path):
     """Stopped while the convolution is frozen, and again in the middle of the epoch in which it is not."""
     images, recipe = tiny_training.images(), replace(tiny_training.recipe(), epochs=2)
     assembly.build(recipe, images.class_names).save(tmp_path / "before.keras")
-    tuning = FineTuning(str(tmp_path / "before.keras"), head_epochs=1, rate_factor=0.5)
+    tuning = FineTuning(str(tmp_path / "before.keras"), head_epochs=1, layer_lr_decay=0.5)
     recipe = replace(recipe, fine_tuning=tuning)
     whole = train(recipe, images, runs=tmp_path / "whole")
     with mentioning(TrainingInterruptedError, "after step 3 of epoch 1") as caught:
@@ -257,7 +262,7 @@ def test_a_fine_tuning_goes_on_as_if_it_had_not_been_stopped(scaled_loss, tmp_pa
     assert all(layer.trainable for model in (run.model, best) for layer in model.layers)
 
 
-def test_unfreezing_without_a_training_of_ours():
+def test_unfreezing_in_a_custom_loop():
     """The callback alone, for a loop of one's own."""
     model = ResNet20(classes=3)
     callback = GradualUnfreezing(FineTuning(head_epochs=1))

@@ -34,7 +34,7 @@ def test_momentum_with_the_papers_weight_decay():
         v = 0.9 * v - 0.5 * 0.01 * w - 0.01 * gradient
         w = w + v
         np.testing.assert_allclose(kernel, w, rtol=1e-6)
-    # The bias is spared: 1 - 0.01, then the momentum alone, - 0.009.
+    # The bias has no weight decay: 1 - 0.01, then the momentum alone, - 0.009.
     np.testing.assert_allclose([bias[0] for _, bias in states], [0.99, 0.981], rtol=1e-6)
 
 
@@ -94,7 +94,7 @@ def test_optimizers_survive_a_file(name, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_filters_are_kept_within_their_radius():
+def test_filters_are_scaled_to_their_maximum():
     """Zeiler and Fergus, section 3: filters whose root mean square exceeds 0.1 are scaled down to it."""
     inputs = keras.Input((3, 3, 2))
     conv = keras.layers.Conv2D(2, 3, use_bias=False, name="conv1")

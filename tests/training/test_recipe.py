@@ -10,7 +10,7 @@ import pytest
 from kerascnn import InputError
 from kerascnn.applications import registry
 from kerascnn.data import Augmentation
-from kerascnn.training import Recipe, choose_precision, recipes, resolved
+from kerascnn.training import Averaging, Recipe, choose_precision, recipes, resolved
 from kerascnn.training.assembly import assemble, compile_for
 from kerascnn.training.recipe.files import FOLDER
 from support.messages import mentioning
@@ -40,6 +40,8 @@ def test_every_network_has_a_recipe():
         ({"augmentation": {"scale": [1]}}, ("augmentation.scale", "list of 2", "number", "null")),
         ({"optimizer": {"name": "lion"}}, ("mine.yaml", "optimizer.name", "sgd", "adam", "rmsprop", "'lion'")),
         ({"optimizer": {"name": "rmspop"}}, ("'rmspop'", "closest", "rmsprop")),
+        ({"optimizer": {"learning_rate": "0.1"}}, ("optimizer.learning_rate", "a number above 0", "'0.1'")),
+        ({"fine_tuning": {"layer_lr_decay": 2}}, ("fine_tuning.layer_lr_decay", "above 0 and at most 1", "not 2")),
         ({"optimizer": "sgd"}, ("optimizer", "name, learning_rate, ", "'sgd'")),
         ({"optimizer": {"learning_rate": 0}}, ("mine.yaml", "optimizer.learning_rate", "above 0", "not 0")),
         ({"averaging": {"decay": 1}}, ("averaging.decay", "from 0", "less than 1", "not 1")),
@@ -57,6 +59,13 @@ def test_mistakes_are_named(tmp_path, values, parts):
     with mentioning(InputError, *parts) as raised:
         Recipe.load(file)
     assert "\n" not in str(raised.value)
+
+
+def test_mistakes_in_python_are_named():
+    with mentioning(InputError, "averaging.decay", "from 0 to less than 1", "nan"):
+        Averaging(float("nan"))
+    with mentioning(InputError, "'epohs'", "'epochs'"):
+        Recipe(epohs=3)
 
 
 @pytest.mark.parametrize(("contents", "reason"), [("a: [1", "YAML"), ("- 1", "no fields"), (None, "cannot be read")])
@@ -78,7 +87,7 @@ def test_every_network_has_its_papers_recipe():
         assert str(registry.info(name).year) in recipe.about.paper
 
 
-def test_recipes_name_the_networks_they_are_for():
+def test_recipes_list_their_networks():
     """Every network is in one recipe of its paper and one of today; those for few images are the registry's."""
     found = recipes()
     for kind in ("paper", "modern", "small"):
@@ -94,7 +103,7 @@ def test_recipes_name_the_networks_they_are_for():
 
 
 @pytest.mark.parametrize("name", sorted(recipes()))
-def test_builders_take_what_recipes_say(name):
+def test_builders_accept_the_recipes_arguments(name):
     """The arguments, and a crop that the image's shorter side has room for."""
     recipe = Recipe.load(name)
     for network in recipe.about.networks:
@@ -104,7 +113,7 @@ def test_builders_take_what_recipes_say(name):
             assert recipe.augmentation.resize_range[0] >= registry.info(network).input_size
 
 
-# The figures of the papers: optimizer, batch, learning rate, weight decay, length, smoothing, clipping, average.
+# The numbers of the papers: optimizer, batch, learning rate, weight decay, length, smoothing, clipping, average.
 @pytest.mark.parametrize(
     ("name", "optimizer", "batch", "rate", "decay", "length"),
     [
@@ -116,7 +125,7 @@ def test_builders_take_what_recipes_say(name):
         ("resnet110", "sgd", 128, 0.1, 1e-4, (12, 64_000)),
     ],
 )
-def test_papers_figures(name, optimizer, batch, rate, decay, length):
+def test_numbers_of_the_papers(name, optimizer, batch, rate, decay, length):
     recipe = Recipe.load(name)
     found = recipe.optimizer
     assert (found.name, recipe.batch_size, recipe.peak_learning_rate) == (optimizer, batch, rate)
@@ -125,7 +134,7 @@ def test_papers_figures(name, optimizer, batch, rate, decay, length):
     assert (recipe.epochs, recipe.iterations) == length
 
 
-def test_inceptions_figures():
+def test_numbers_of_inception_v3():
     recipe = Recipe.load("inceptionv3")
     assert (recipe.optimizer.rho, recipe.optimizer.epsilon, recipe.optimizer.clip_norm) == (0.9, 1.0, 2.0)
     assert (recipe.label_smoothing, recipe.auxiliary_heads.weight) == (0.1, 0.3)
@@ -148,14 +157,14 @@ def test_settings_of_a_command_line():
         [
             "epochs=3",
             "optimizer.learning_rate=1e-2",
-            "schedule.at=[10, 20]",
+            "schedule.milestones=[10, 20]",
             "optimizer.clip_norm=null",
             "model=ResNet-56",
         ]
     )
     assert (recipe.epochs, recipe.iterations) == (3, None)
     assert (recipe.optimizer.learning_rate, recipe.optimizer.weight_decay) == (0.01, 1e-4)
-    assert recipe.schedule.at == [10, 20]
+    assert recipe.schedule.milestones == [10, 20]
     for text, part in [("epochs", "NAME=VALUE"), ("optimizer.lr=1", "optimizer.lr"), ("a=[", "YAML")]:
         with mentioning(InputError, part):
             recipe.with_settings([text])
@@ -177,7 +186,7 @@ def test_iterations_become_whole_epochs(few_digits):
     assert resolved(recipe.with_values(epochs=2), few_digits).epochs == 2
 
 
-def test_weights_that_begin_at_zero(few_digits):
+def test_weights_that_start_at_zero(few_digits):
     recipe = Recipe.load("resnet_modern_basic").with_values(image_size=33, batch_size=8, precision="float32")
     model = assemble(resolved(recipe, few_digits), few_digits)
     zero = {weight.path for weight in model.trainable_variables if weight.path.endswith("gamma") and not np.any(weight)}
@@ -187,7 +196,7 @@ def test_weights_that_begin_at_zero(few_digits):
         assemble(resolved(recipe.with_settings(["initialization.zeros=nothing"]), few_digits), few_digits)
 
 
-def test_pixels_about_their_middle(few_digits):
+def test_pixels_around_the_middle_of_their_range(few_digits):
     recipe = resolved(Recipe.load("inceptionv3").with_values(image_size=107, precision="float32"), few_digits)
     recipe = replace(recipe, auxiliary_heads=replace(recipe.auxiliary_heads, use=False))
     layer = assemble(recipe, few_digits).get_layer("preprocessing")
@@ -224,7 +233,7 @@ def test_constant_with_warm_up():
 
 
 @pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam"])
-def test_weight_decay_spares_biases_and_normalization(name):
+def test_weight_decay_excludes_biases_and_normalization(name):
     recipe = Recipe.load("resnet_small")
     settings = replace(recipe.optimizer, name=name, weight_decay=0.1, learning_rate=0.5, momentum=0.0)
     recipe = replace(recipe, optimizer=settings, schedule=replace(recipe.schedule, name="constant", warmup_epochs=0))
@@ -246,9 +255,9 @@ def test_losses_of_auxiliary_heads_are_weighted():
     model = keras.Model(inputs, outputs)
     compile_for(model, Recipe.load("googlenet_small"), 1)
     x, y = np.ones((4, 2), "float32"), keras.utils.to_categorical([0, 1, 2, 0], 3)
-    figures = model.evaluate(x, dict.fromkeys(outputs, y), verbose=0, return_dict=True)
-    assert {"main_top1", "aux_4a_top1"} < set(figures)
-    np.testing.assert_allclose(figures["loss"], figures["main_loss"] + 0.3 * figures["aux_4a_loss"], rtol=1e-5)
+    metrics = model.evaluate(x, dict.fromkeys(outputs, y), verbose=0, return_dict=True)
+    assert {"main_top1", "aux_4a_top1"} < set(metrics)
+    np.testing.assert_allclose(metrics["loss"], metrics["main_loss"] + 0.3 * metrics["aux_4a_loss"], rtol=1e-5)
 
 
 def test_label_smoothing_is_its_closed_form():
@@ -261,7 +270,7 @@ def test_label_smoothing_is_its_closed_form():
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
-def test_precision_that_is_asked_for_is_taken():
+def test_a_requested_precision_is_used():
     assert choose_precision("mixed_float16").policy == "mixed_float16"
     automatic = choose_precision("auto")
     assert automatic.policy in ("float32", "mixed_bfloat16", "mixed_float16")

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from kerascnn.applications import GoogLeNet
-from kerascnn.cli.recipe_tables import learning_rate_in_words, length_in_words, networks_in_words
+from kerascnn.cli.recipe_tables import format_learning_rate, format_length, format_networks
 from kerascnn.training import Recipe, recipes
 from support.messages import refused
 from support.pages import Page, run_line
@@ -26,7 +26,7 @@ def test_the_table_has_every_recipe():
     assert list(rows) == list(recipes())
     for name, recipe in recipes().items():
         rate = recipe.optimizer.learning_rate
-        assert rows[name] == (recipe.about.networks, length_in_words(recipe), recipe.batch_size, rate)
+        assert rows[name] == (recipe.about.networks, format_length(recipe), recipe.batch_size, rate)
 
 
 TRAINING = "kerascnn train --limit 200"
@@ -84,15 +84,15 @@ def test_what_is_printed_is_what_runs(command, tmp_path):
     assert Recipe.load(tmp_path / "again.yaml").to_dict() == values
 
 
-def test_the_rate_is_said_with_its_rule():
+def test_the_learning_rate_is_printed_with_its_rule():
     recipe = Recipe.load("resnet_modern").with_values(batch_size=64)
-    assert learning_rate_in_words(recipe) == (
-        "learning rate 0.064 = 0.256 x 64 / 256, the batch by the recipe's; cosine to 0, after 5 epochs of warm-up"
+    assert format_learning_rate(recipe) == (
+        "learning rate 0.064 = 0.256 x 64 / 256 (batch size / base_batch_size); cosine to 0, after 5 epochs of warm-up"
     )
 
 
-def test_networks_in_few_words():
-    assert networks_in_words(["resnet18", "resnet34", "vgg16", "vgg16c", "zfnet"]) == "resnet18/34, vgg16/16c, zfnet"
+def test_networks_are_joined():
+    assert format_networks(["resnet18", "resnet34", "vgg16", "vgg16c", "zfnet"]) == "resnet18/34, vgg16/16c, zfnet"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_networks_in_few_words():
         (["--recipe", "resnet5O"], ["'resnet5O'", "did you mean resnet5"]),
     ],
 )
-def test_mistakes_are_told_before_anything_runs(arguments, parts, command):
+def test_mistakes_are_reported_before_anything_runs(arguments, parts, command):
     outcome = command("train", *arguments)
     refused(outcome, *parts)
     assert "digits" not in outcome.err

@@ -27,7 +27,7 @@ def test_inceptions_rate_over_its_hundred_epochs():
     assert expected[-1] == pytest.approx(0.045 * 0.94**49)
 
 
-def test_googlenets_rate_loses_four_percent_every_eight_epochs():
+def test_googlenets_learning_rate_drops_four_percent_every_eight_epochs():
     steps = np.arange(0, 3 * 24, 3)
     expected = 0.01 * 0.96 ** (steps // 24)
     np.testing.assert_allclose(rates(Recipe.load("googlenet"), steps, steps_per_epoch=3), expected, rtol=1e-6)
@@ -55,7 +55,7 @@ def test_the_modern_resnets_rate():
 
 
 def test_steps_by_epoch_with_a_rising_warm_up():
-    schedule = Schedule("steps", factor=0.5, at=[2, 3], warmup_epochs=1)
+    schedule = Schedule("steps", factor=0.5, milestones=[2, 3], warmup_epochs=1)
     recipe = replace(Recipe.load("resnet"), schedule=schedule)
     expected = [0, 0.025, 0.05, 0.075, *[0.1] * 4, *[0.05] * 4, 0.025]
     np.testing.assert_allclose(rates(recipe, range(13), steps_per_epoch=4), expected, atol=1e-8)
@@ -69,10 +69,10 @@ def test_schedules_survive_a_file():
             assert float(again(step)) == float(schedule(step))
 
 
-def test_rates_are_proportional_to_the_batch():
+def test_learning_rates_scale_with_the_batch_size():
     for batch_size, expected in [(256, 0.1), (64, 0.025), (8192, 3.2)]:
         assert Recipe.load("resnet50").with_values(batch_size=batch_size).peak_learning_rate == pytest.approx(expected)
-    fixed = Recipe.load("resnet50").with_settings(["optimizer.learning_rate_per=null", "batch_size=8"])
+    fixed = Recipe.load("resnet50").with_settings(["optimizer.base_batch_size=null", "batch_size=8"])
     assert fixed.peak_learning_rate == 0.1
 
 
@@ -90,11 +90,11 @@ def test_rates_are_proportional_to_the_batch():
         ([0.5] + [0.6] * 40, 2, 3),
     ],
 )
-def test_plateaus_are_counted(errors, patience, expected):
-    assert reductions(errors, patience, most=3) == expected
+def test_reductions_on_plateaus_are_counted(errors, patience, expected):
+    assert reductions(errors, patience, max_reductions=3) == expected
 
 
-def test_a_plateau_divides_the_rate_in_training():
+def test_a_plateau_reduces_the_learning_rate_in_training():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(optimizer=keras.optimizers.SGD(0.01), loss="mse")
     recipe = replace(Recipe.load("vgg16"), schedule=Schedule("plateau", patience=1))
@@ -118,14 +118,14 @@ def test_epochs_need_a_length():
 @pytest.mark.parametrize(
     ("fields", "parts"),
     [
-        ({"name": "steps"}, ("'steps'", "places")),
-        ({"name": "steps", "at": [30, 20]}, ("at", "rising")),
+        ({"name": "steps"}, ("'steps'", "milestones")),
+        ({"name": "steps", "milestones": [30, 20]}, ("milestones", "rising")),
         ({"name": "plateau", "warmup_epochs": 1}, ("'plateau'", "warm-up")),
         ({"warmup_epochs": 1, "warmup_steps": 3}, ("warmup_epochs", "warmup_steps", "both")),
         ({"every": 0}, ("schedule.every", "above 0", "not 0")),
         ({"warmup_epochs": -1}, ("schedule.warmup_epochs", "at least 0", "-1")),
     ],
 )
-def test_schedules_that_cannot_be(fields, parts):
+def test_invalid_schedules(fields, parts):
     with mentioning(InputError, *parts):
         Schedule(**fields)

@@ -1,4 +1,4 @@
-"""A training and what it leaves behind, read back."""
+"""A training, and the files of its run folder."""
 
 import csv
 from dataclasses import replace
@@ -52,7 +52,7 @@ def test_run_folder(digits_run):
     assert {file.name for file in folder.checkpoints.iterdir()} == {"epoch-0002.npz", "epoch-0003.npz", best}
 
 
-def test_recipe_file_says_everything(digits_run):
+def test_recipe_file_is_complete(digits_run):
     written = yaml.safe_load(digits_run.folder.recipe_file.read_text())
     assert written["recipe"]["image_size"] == 32
     assert written["recipe"]["augmentation"]["flip"] is False
@@ -75,7 +75,7 @@ def test_history(digits_run):
         assert row["images_per_second"] == pytest.approx(160 / row["seconds"])
 
 
-def test_curves_of_a_lone_classifier(digits_run):
+def test_curves_of_a_single_classifier(digits_run):
     training, _, _ = events(digits_run.folder, "train")
     validation, _, _ = events(digits_run.folder, "validation")
     machine = {"images_per_second", "seconds", "waiting_share", "memory_gigabytes"}
@@ -121,10 +121,10 @@ def test_the_model_is_complete(digits_run, few_digits):
     assert model.get_layer("labels").class_names == tuple("0123456789")
     mean = few_digits.training.images.mean(axis=0)
     np.testing.assert_allclose(model.get_layer("preprocessing").mean, mean, atol=1e-2)
-    figures = model.evaluate(
+    metrics = model.evaluate(
         images, keras.utils.to_categorical(few_digits.validation.labels, 10), verbose=0, return_dict=True
     )
-    assert figures["top1"] == pytest.approx(digits_run.folder.history()[-1]["val_top1"])
+    assert metrics["top1"] == pytest.approx(digits_run.folder.history()[-1]["val_top1"])
 
 
 @pytest.mark.slow
@@ -150,7 +150,7 @@ def test_the_same_seed_gives_the_same_weights(tiny_network, tmp_path):
     assert not np.array_equal(other.model.get_layer("main_fc").kernel, one.model.get_layer("main_fc").kernel)
 
 
-def test_mistakes_leave_nothing_behind(few_digits, tmp_path):
+def test_mistakes_create_no_files(few_digits, tmp_path):
     recipe = Recipe.for_model("googlenet").with_values(image_size=40)
     with mentioning(InputError, "65 x 65", "40 x 40"):
         train(recipe, few_digits, runs=tmp_path / "runs")
@@ -185,7 +185,7 @@ def test_tags():
     assert tag("images_per_second") == "images_per_second"
 
 
-def test_image_grid_keeps_places():
+def test_image_grid_keeps_the_order():
     images = np.stack([np.full((2, 3, 3), value) for value in range(7)]).astype("float32")
     grid = image_grid(images)
     assert grid.shape == (2, 18, 3)

@@ -47,7 +47,7 @@ def test_class_weights_reach_every_head(googlenet):
 
 
 @pytest.mark.slow
-def test_a_label_for_every_head_is_as_good(googlenet):
+def test_labels_may_be_repeated_for_every_head(googlenet):
     single = googlenet.evaluate(IMAGES, LABELS, verbose=0, return_dict=True)
     several = googlenet.evaluate(IMAGES, dict.fromkeys(googlenet.output, LABELS), verbose=0, return_dict=True)
     assert single == pytest.approx(several, rel=1e-6)
@@ -77,7 +77,7 @@ def own_model():
 
 
 @pytest.mark.slow
-def test_train_takes_a_model_of_one_s_own_and_the_name_of_data(own_model, tmp_path):
+def test_train_takes_a_custom_model_and_the_name_of_a_data_set(own_model, tmp_path):
     recipe = Recipe.load("resnet20").with_values(epochs=1, batch_size=32, precision="float32")
     before = own_model.get_layer("own_conv").kernel.numpy()
     run = train(recipe, data="digits", model=own_model, runs=tmp_path, limit=100)
@@ -100,7 +100,7 @@ def test_train_takes_a_model_of_one_s_own_and_the_name_of_data(own_model, tmp_pa
         ([], 7, ("output", "(7,)", "10 classes")),
     ],
 )
-def test_a_model_of_one_s_own_must_fit(settings, classes, parts, few_digits, tmp_path):
+def test_a_custom_model_must_fit(settings, classes, parts, few_digits, tmp_path):
     pixels = keras.Input((8, 8, 3))
     outputs = keras.layers.Dense(classes, "softmax")(keras.layers.GlobalAveragePooling2D()(pixels))
     recipe = Recipe.load("resnet20").with_settings(settings)

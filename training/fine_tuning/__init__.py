@@ -1,1 +1,1 @@
-"""Fine-tuning: where the weights come from, which layers train, and when."""
+"""Fine-tuning: pretrained weights, and which layers are trained when."""

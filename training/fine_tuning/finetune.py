@@ -1,4 +1,4 @@
-"""Transfer learning in a line of Python."""
+"""Fine-tuning in one call."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from kerascnn.applications import registry
 from kerascnn.data.dataset import DataSet
-from kerascnn.training.fine_tuning.pretrained import begin_with
+from kerascnn.training.fine_tuning.pretrained import with_weights
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.trainer import Run, train
 
@@ -20,15 +20,14 @@ def finetune(
     recipe: Recipe | str = "finetune",
     **options: Any,
 ) -> Run:
-    """Trains a network that begins with the weights of another training, on other classes.
+    """Trains a network from pretrained weights on other classes.
 
-    The classifier is new. With the recipe `finetune` it is trained alone first; then the stages of the network are
-    unfrozen from the top, each with a smaller learning rate than the one above. Pixels are scaled as the weights were
-    trained.
+    The classifier is new. With the recipe `finetune` it is trained alone first; stages are then unfrozen from the top
+    down, and lower stages use smaller learning rates. Pixels are scaled as they were for the weights.
 
     Args:
         weights: a run folder, a weight file, or a name that the network's builder takes, such as "imagenet".
-        data: a data set, or where it is.
+        data: a data set, or its source.
         model: the network's name; None for the run's, or else the recipe's.
         recipe: a recipe, or the name of one.
         options: those of `train`.
@@ -42,4 +41,4 @@ def finetune(
     """
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     network = registry.canonical(model) if model else None
-    return train(begin_with(recipe, str(weights), network), data, **options)
+    return train(with_weights(recipe, str(weights), network), data, **options)

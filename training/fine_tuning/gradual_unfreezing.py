@@ -1,4 +1,4 @@
-"""What of a network is trained when: the classifier first, then stage by stage from the top."""
+"""Gradual unfreezing: trains the classifier first, then one stage after another from the top down."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from kerascnn.training.recipe.fields import FineTuning
 
 
 class PlanRow(NamedTuple):
-    """A stage of a network in a fine-tuning.
+    """When and how fast a stage of a network is trained.
 
     Attributes:
         stage: its name.
         first, last: its first and its last layer with weights.
-        layers, parameters: how many of them there are; moving statistics are not counted.
+        layers, parameters: the number of its layers with weights, and of their parameters without moving statistics.
         frozen: how many of the parameters are never trained.
-        from_epoch: the first epoch that trains the others, counted from 1; None where there are none.
-        rate_factor: what the learning rate is multiplied by.
+        from_epoch: the first epoch that trains the others, counted from 1; None if there are none.
+        lr_multiplier: of the learning rate.
     """
 
     stage: str
@@ -34,70 +34,61 @@ class PlanRow(NamedTuple):
     parameters: int
     frozen: int
     from_epoch: int | None
-    rate_factor: float
+    lr_multiplier: float
 
 
-class _Part(NamedTuple):
-    """A stage with what a fine-tuning does to it; `epoch`, in which it is first trained, is counted from 0."""
+class _Stage(NamedTuple):
+    """A stage, its layers that are trained from `epoch` (counted from 0) on, and its learning rate."""
 
-    stage: str
+    name: str
     layers: tuple[keras.layers.Layer, ...]
     trained: tuple[keras.layers.Layer, ...]
     epoch: int
-    rate_factor: float
+    lr_multiplier: float
 
 
 def plan(model: keras.Model, tuning: FineTuning) -> list[PlanRow]:
-    """What is trained of each stage, from which epoch on and how fast, from the classes down to the image.
+    """When and how fast each stage is trained, from the classifier down to the image.
 
     Args:
-        model: with a classifier, and with nothing frozen now.
-        tuning: what is trained when.
+        model: with a classifier, and with no frozen layer.
+        tuning: the recipe's.
 
     Raises:
-        InputError: `frozen` means no layer of the network, or all of its classifier.
+        InputError: `frozen` matches no layer of the network, or all of its classifier.
 
     Example:
         >>> [(row.stage, row.from_epoch) for row in plan(ResNet50(classes=2), Recipe.load("finetune").fine_tuning)]
         [('head', 1), ('C5', 3), ('C4', 4), ('C3', 5), ('C2', 6), ('C1', 7)]
     """
-    return [
-        PlanRow(
-            part.stage,
-            part.layers[0].name,
-            part.layers[-1].name,
-            len(part.layers),
-            _parameters(part.layers),
-            _parameters(part.layers) - _parameters(part.trained),
-            part.epoch + 1 if part.trained else None,
-            part.rate_factor,
+    rows = []
+    for name, layers, trained, epoch, lr_multiplier in _stages(model, tuning):
+        parameters = _parameters(layers)
+        frozen, start = parameters - _parameters(trained), epoch + 1 if trained else None
+        rows.append(
+            PlanRow(name, layers[0].name, layers[-1].name, len(layers), parameters, frozen, start, lr_multiplier)
         )
-        for part in _parts(model, tuning)
-    ]
+    return rows
 
 
-def rate_factors(model: keras.Model, tuning: FineTuning) -> list[float]:
-    """What the learning rate of each trainable variable of the model is multiplied by; none where all are equal."""
-    if tuning.rate_factor == 1:
+def lr_multipliers(model: keras.Model, tuning: FineTuning) -> list[float]:
+    """The multiplier of the learning rate for each trainable variable of the model; empty if all are 1."""
+    if tuning.layer_lr_decay == 1:
         return []
-    factors = {
-        id(weight): part.rate_factor
-        for part in _parts(model, tuning)
-        for layer in part.layers
-        for weight in layer.weights
-    }
-    return [factors[id(weight)] for weight in model.trainable_variables]
+    found = _stages(model, tuning)
+    multipliers = {id(weight): one.lr_multiplier for one in found for layer in one.layers for weight in layer.weights}
+    return [multipliers[id(weight)] for weight in model.trainable_variables]
 
 
 class GradualUnfreezing(keras.callbacks.Callback):
-    """Trains in every epoch what belongs to it, and nothing else.
+    """Freezes and unfreezes stages at the beginning of each epoch.
 
-    What is frozen is a function of the epoch alone, so a training that goes on needs no state of it. Layers that are
-    not `trainable` are left out of the gradients, so that a step that trains the classifier only costs little more than
-    the network's answer. The optimizer was built for all weights, and keeps its state of those that wait.
+    Which layers are frozen depends on the epoch alone, so a resumed training needs no state for it. Frozen layers get
+    no gradients: a step that trains only the classifier takes little more time than a forward pass. The optimizer is
+    built for all weights.
 
     Args:
-        tuning: what belongs to which epoch.
+        tuning: the recipe's.
 
     Example:
         >>> model.fit(x, y, epochs=12, callbacks=[GradualUnfreezing(Recipe.load("finetune").fine_tuning)])
@@ -108,29 +99,29 @@ class GradualUnfreezing(keras.callbacks.Callback):
         self.tuning = tuning
 
     def on_train_begin(self, logs=None):
-        self._parts = _parts(self.model, self.tuning)
+        self._stages = _stages(self.model, self.tuning)
 
     def on_epoch_begin(self, epoch, logs=None):
         changed = False
-        for part in self._parts:
-            for layer in part.layers:
-                trained = epoch >= part.epoch and layer in part.trained
+        for stage in self._stages:
+            for layer in stage.layers:
+                trained = epoch >= stage.epoch and layer in stage.trained
                 changed |= trained != layer.trainable
                 layer.trainable = trained
         if changed:
             self.model.make_train_function(force=True)
 
     def on_train_end(self, logs=None):
-        # What is frozen belongs to the training, not to the model.
-        for part in self._parts:
-            for layer in part.layers:
+        # Freezing belongs to the training, not to the model.
+        for stage in self._stages:
+            for layer in stage.layers:
                 layer.trainable = True
         self.model.make_train_function(force=True)
 
 
 @contextlib.contextmanager
 def all_trainable(model: keras.Model) -> Iterator[None]:
-    """Within it nothing of the model is frozen: its file fits the optimizer's state, which is of all weights."""
+    """Unfreezes the model within the context, so that its file fits the optimizer's state, which is of all weights."""
     frozen = [layer for layer in model._flatten_layers() if not layer.trainable]
     for layer in frozen:
         layer.trainable = True
@@ -141,38 +132,28 @@ def all_trainable(model: keras.Model) -> Iterator[None]:
             layer.trainable = False
 
 
-def _parts(model: keras.Model, tuning: FineTuning) -> list[_Part]:
-    """The stages from the top; a network without a classifier has its last stage in the place of one.
-
-    Raises:
-        InputError: as for `plan`.
-    """
+def _stages(model: keras.Model, tuning: FineTuning) -> list[_Stage]:
+    """The stages from the top down; without a classifier the last stage is treated as one."""
     found = []
-    for depth, stage in enumerate(reversed(stages(model))):
-        spared = tuning.frozen_normalization and stage.name != HEAD
-        trained = tuple(layer for layer in stage.layers if not _is_frozen(layer, tuning.frozen, spared))
+    for depth, (name, layers) in enumerate((one.name, one.layers) for one in reversed(stages(model))):
+        keep_norms = tuning.freeze_batch_norm and name != HEAD
+        trained = tuple(layer for layer in layers if not _is_frozen(layer, tuning.frozen, keep_norms))
         epoch = tuning.head_epochs + tuning.stage_epochs * (depth - 1) if depth else 0
-        found.append(_Part(stage.name, stage.layers, trained, epoch, tuning.rate_factor**depth))
-    _check_pattern(found, model, tuning.frozen)
+        found.append(_Stage(name, layers, trained, epoch, tuning.layer_lr_decay**depth))
+    if tuning.frozen and not any(re.search(tuning.frozen, layer.name) for one in found for layer in one.layers):
+        names = ", ".join(one.layers[0].name for one in reversed(found))
+        raise InputError(
+            f"fine_tuning.frozen '{tuning.frozen}' matches no layer of {model.name}, whose stages begin with {names}."
+        )
+    if tuning.frozen and not found[0].trained:
+        raise InputError(f"fine_tuning.frozen '{tuning.frozen}' freezes all of {model.name}'s classifier.")
     return found
 
 
-def _is_frozen(layer: keras.layers.Layer, pattern: str, normalization: bool) -> bool:
+def _is_frozen(layer: keras.layers.Layer, pattern: str, norms: bool) -> bool:
     if pattern and re.search(pattern, layer.name):
         return True
-    return normalization and isinstance(layer, keras.layers.BatchNormalization)
-
-
-def _check_pattern(parts: list[_Part], model: keras.Model, pattern: str) -> None:
-    if not pattern:
-        return
-    if not any(re.search(pattern, layer.name) for part in parts for layer in part.layers):
-        names = ", ".join(part.layers[0].name for part in reversed(parts))
-        raise InputError(
-            f"fine_tuning.frozen '{pattern}' matches no layer of {model.name}, whose stages begin with {names}."
-        )
-    if not parts[0].trained:
-        raise InputError(f"fine_tuning.frozen '{pattern}' leaves nothing of {model.name}'s classifier to train.")
+    return norms and isinstance(layer, keras.layers.BatchNormalization)
 
 
 def _parameters(layers: Iterable[keras.layers.Layer]) -> int:

@@ -1,1 +1,1 @@
-"""Recipes: every hyperparameter of a training as one typed value, read from YAML and checked."""
+"""Recipes: every hyperparameter of a training as one checked value, read from YAML."""

@@ -1,12 +1,14 @@
-"""A recipe: every hyper-parameter of a training, as data."""
+"""A recipe: every hyperparameter of a training, as data."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from kerascnn.applications import registry
 from kerascnn.data.augment.augmentation import Augmentation
@@ -22,31 +24,34 @@ from kerascnn.training.recipe.fields import (
     Pixels,
     Schedule,
 )
-from kerascnn.training.recipe.files import FOLDER, LENGTHS, assignments, file_names, overlaid, read_recipe, typed
+from kerascnn.training.recipe.files import FOLDER, assignments, file_names, overlaid, read_recipe
+from kerascnn.training.recipe.validation import Count, Fraction, checked_dataclass, validated
 
-Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 
-
-@dataclass(frozen=True)
+@checked_dataclass()
 class Recipe:
-    """Everything that determines a training but the data.
+    """Everything that determines a training except the data.
 
     Attributes:
-        about: where the recipe comes from.
+        about: the source of the recipe.
         model: a name of `kerascnn.applications.list_models()`.
-        model_arguments: extras for its builder.
+        model_arguments: additional arguments of its builder.
         image_size: height and width in pixels; None for the paper's.
         epochs: passes over the training images.
-        iterations: the length in steps of the optimizer instead; the last epoch is run to its end.
-        batch_size: images a step, over all devices.
+        iterations: the length in steps of the optimizer instead; the last epoch is completed.
+        batch_size: images per step, over all devices.
         seed: of initialization, order, augmentation and dropout.
-        precision: "auto" takes float16 on a GPU, bfloat16 on a processor with such instructions, else float32.
+        precision: "auto" chooses float16 on a GPU with tensor cores, bfloat16 on a CPU with such instructions, else
+            float32.
         optimizer, schedule, averaging, initialization, pixels, fine_tuning, augmentation, auxiliary_heads, evaluation:
-            see there.
-        class_weights: "balanced" lets every class count the same in the loss, however many images it has.
-        label_smoothing: the share of a label's weight that is spread over all classes.
-        synchronized_normalization: whether batch normalization on several devices takes the statistics of the whole
-            batch, instead of each device's those of its share.
+            see these classes.
+        class_weights: "balanced" gives every class the same weight in the loss, however many images it has.
+        label_smoothing: the fraction of a label's weight that is spread over all classes.
+        synchronized_normalization: whether batch normalization on several devices uses the statistics of the whole
+            batch instead of each device's share.
+
+    Raises:
+        InputError: an unknown field or network, or a value of the wrong type or outside its range.
 
     Example:
         >>> Recipe.load("resnet_small").with_values(model="resnet56", epochs=30)
@@ -55,12 +60,12 @@ class Recipe:
     about: About = field(default_factory=About)
     model: str = "resnet20"
     model_arguments: dict[str, Any] = field(default_factory=dict)
-    image_size: int | None = None
-    epochs: int = 12
-    iterations: int | None = None
-    batch_size: int = 64
-    seed: int = 0
-    precision: Precision = "auto"
+    image_size: Count | None = None
+    epochs: Count = 12
+    iterations: Count | None = None
+    batch_size: Count = 64
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = field(default_factory=Schedule)
     averaging: Averaging = field(default_factory=Averaging)
@@ -71,25 +76,18 @@ class Recipe:
     auxiliary_heads: AuxiliaryHeads = field(default_factory=AuxiliaryHeads)
     evaluation: Evaluation = field(default_factory=Evaluation)
     class_weights: Literal["none", "balanced"] = "none"
-    label_smoothing: float = 0.0
+    label_smoothing: Fraction = 0.0
     synchronized_normalization: bool = False
 
     def __post_init__(self):
         registry.info(self.model)
-        for name in (*LENGTHS, "batch_size", "image_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1, not {value}.")
-        if not 0 <= self.seed < 2**31:
-            raise InputError(f"seed must be from 0 to 2147483647, not {self.seed}.")
-        if self.class_weights not in ("none", "balanced"):
-            raise InputError(f"class_weights must be 'none' or 'balanced', not '{self.class_weights}'.")
-        if not 0 <= self.label_smoothing < 1:
-            raise InputError(f"label_smoothing must be from 0 to less than 1, not {self.label_smoothing}.")
 
     @staticmethod
     def load(name: str | Path) -> Recipe:
-        """A recipe of the package by name, the paper's recipe of a network by the network's, or a YAML file.
+        """Loads a recipe of the package, the paper's recipe of a network, or a YAML file.
+
+        Args:
+            name: of a recipe or of a network, or the path of a file that ends in .yaml or .yml.
 
         Raises:
             InputError: no such recipe or file, or a field that is unknown or of the wrong type.
@@ -99,51 +97,52 @@ class Recipe:
             0.0001
         """
         path = FOLDER / f"{name}.yaml"
-        if path.exists():
-            return Recipe.from_dict(read_recipe(path), path.name)
-        path = Path(name)
+        if not path.exists():
+            path = Path(name)
         if path.suffix in (".yaml", ".yml"):
             return Recipe.from_dict(read_recipe(path), path.name)
-        network = _network(str(name))
-        if network is None:
-            raise InputError(f"there is no recipe '{name}'; {closest(str(name), [*file_names(), *registry.REGISTRY])}")
-        return _of_paper(network)
+        try:
+            network = registry.canonical(str(name))
+        except InputError:
+            known = [*file_names(), *registry.REGISTRY]
+            raise InputError(f"there is no recipe '{name}'; {closest(str(name), known)}") from None
+        return _paper_recipe(network)
 
     @staticmethod
     def for_model(model: str) -> Recipe:
-        """The recipe that a network is trained with where none is named."""
+        """The default recipe of a network."""
         return Recipe.load(registry.info(model).recipe).with_values(model=model)
 
     @staticmethod
-    def from_dict(values: dict[str, Any], origin: str) -> Recipe:
-        """A recipe from nested plain values; `origin` is for error sentences."""
-        return typed(Recipe, values, origin)
+    def from_dict(values: dict[str, Any], source: str) -> Recipe:
+        """A recipe from nested plain values; `source` is where they come from, for error messages."""
+        return validated(Recipe, values, source)
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested plain values, fit for YAML."""
+        """Nested plain values, as YAML holds them."""
         return _plain(dataclasses.asdict(self))
 
     def to_yaml(self) -> str:
-        """The text of a file that `load` reads the same recipe from."""
+        """The text of a file from which `load` reads the same recipe."""
         import yaml
 
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=120)
 
     def with_values(self, **values: Any) -> Recipe:
-        """The recipe with some fields changed; None leaves a field as it is."""
+        """A copy with some fields changed; None leaves a field unchanged."""
         given = {name: value for name, value in values.items() if value is not None}
         if "epochs" in given:
             given.setdefault("iterations", None)
         return dataclasses.replace(self, **given)
 
     def with_settings(self, settings: Iterable[str]) -> Recipe:
-        """The recipe with fields changed as a command line says it.
+        """A copy with fields changed by `NAME=VALUE` texts, as on the command line.
 
         Args:
             settings: texts such as "optimizer.learning_rate=0.05"; the values are YAML.
 
         Raises:
-            InputError: a text that is no setting, or a field that is unknown or of the wrong type.
+            InputError: another kind of text, or a field that is unknown or of the wrong type.
 
         Example:
             >>> Recipe.load("resnet_small").with_settings(["optimizer.nesterov=false"]).optimizer.nesterov
@@ -153,7 +152,7 @@ class Recipe:
 
     @property
     def peak_learning_rate(self) -> float:
-        """The learning rate for this batch, before the schedule."""
+        """The learning rate for this batch size, before the schedule."""
         return self.optimizer.peak(self.batch_size)
 
     def steps(self, steps_per_epoch: int) -> int:
@@ -162,25 +161,18 @@ class Recipe:
 
 
 def recipes() -> dict[str, Recipe]:
-    """Every recipe of the package by name: the papers', the modern ones, those for few images, for fine-tuning."""
+    """Every recipe of the package by name: first the papers', then the modern, small and fine-tuning recipes."""
     found = {name: Recipe.load(name) for name in file_names()}
     order = ("paper", "modern", "small", "transfer")
     return dict(sorted(found.items(), key=lambda item: (order.index(item[1].about.kind), item[0])))
 
 
-def _network(name: str) -> str | None:
-    try:
-        return registry.canonical(name)
-    except InputError:
-        return None
-
-
-def _of_paper(network: str) -> Recipe:
+def _paper_recipe(network: str) -> Recipe:
     for file in file_names():
         about = read_recipe(FOLDER / f"{file}.yaml").get("about", {})
         if about.get("kind") == "paper" and network in about["networks"]:
             return Recipe.load(file).with_values(model=network)
-    raise InputError(f"there is no published recipe for {network}; Recipe.for_model gives the one for few images.")
+    raise InputError(f"there is no published recipe for {network}; Recipe.for_model loads the one for few images.")
 
 
 def _plain(value: Any) -> Any:

@@ -65,17 +65,22 @@ def test_values_of_keras_tuner_give_the_right_recipe():
             "augment.mixup": {"min": 0, "max": 0.4},
             "optimizer.clip_norm": {"values": [None, 1.0]},
             "augmentation.flip": {"values": [True, False]},
-            "schedule.at": {"values": [[1, 2], [3, 4]]},
+            "schedule.milestones": {"values": [[1, 2], [3, 4]]},
             "epochs": {"min": 5, "max": 20},
         },
         RESNET,
     )
     values = space.hyperparameters().values
-    values |= {"model.shortcut": "C", "augmentation.mixup": 0.3, "augmentation.flip": "false", "schedule.at": "[3, 4]"}
+    values |= {
+        "model.shortcut": "C",
+        "augmentation.mixup": 0.3,
+        "augmentation.flip": "false",
+        "schedule.milestones": "[3, 4]",
+    }
     recipe = space.recipe(RESNET, values)
     assert recipe.model_arguments == {"shortcut": "C"}
     assert (recipe.augmentation.mixup, recipe.augmentation.flip) == (0.3, False)
-    assert (recipe.optimizer.clip_norm, recipe.schedule.at, recipe.epochs) == (None, [3, 4], 5)
+    assert (recipe.optimizer.clip_norm, recipe.schedule.milestones, recipe.epochs) == (None, [3, 4], 5)
     # All other fields are unchanged.
     unchanged = {"model_arguments", "augmentation", "optimizer", "schedule", "epochs"}
     assert all(value == RESNET.to_dict()[name] for name, value in recipe.to_dict().items() if name not in unchanged)
@@ -128,7 +133,7 @@ def test_conditional_choices(config_of):
 def test_the_default_space_of_every_network_contains_its_default_recipe(model):
     recipe = Recipe.for_model(model)
     space = Space.for_recipe(recipe)
-    assert space.values(recipe) or recipe.optimizer.learning_rate_per is None
+    assert space.values(recipe) or recipe.optimizer.base_batch_size is None
     found = {one.field: one.domain for one in space.parameters}
     assert found["optimizer.learning_rate"].contains(recipe.optimizer.learning_rate)
 

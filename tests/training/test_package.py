@@ -1,0 +1,43 @@
+"""The package `kerascnn.training`: names that are imported on first use, and one name for every module."""
+
+import importlib
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("package", ["training", "training.search", "training.strategy"])
+def test_every_name_of_the_stub_exists(package):
+    module = importlib.import_module(f"kerascnn.{package}")
+    assert len(module.__all__) > 5 and dir(module) == sorted(module.__all__)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = module.nothing
+
+
+def test_modules_have_one_name():
+    """In a checkout the folder `training` is next to the package; nothing imports it as `training`."""
+    program = (
+        "import sys, kerascnn.training as package\n"
+        "for name in package.__all__: getattr(package, name)\n"
+        "assert 'kerascnn.training.trainer' in sys.modules\n"
+        "assert not [name for name in sys.modules if name.partition('.')[0] == 'training']\n"
+        "import keras\n"
+        "assert 'kerascnn>SGD' in keras.saving.get_custom_objects()\n"
+        "assert not [name for name in keras.saving.get_custom_objects() if name.startswith('training')]\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_type_checkers_find_the_package():
+    """pyproject.toml gives them a folder in which it is inside `kerascnn`."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    folder = settings["pyright"]["stubPath"]
+    assert settings["mypy"]["mypy_path"] == folder
+    assert (ROOT / folder / "kerascnn" / "training").resolve() == ROOT / "training"

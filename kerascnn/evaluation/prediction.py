@@ -51,7 +51,7 @@ def image_files(paths: Sequence[Path], skip: Callable[[InputError], object]) -> 
     for path in paths:
         if path.is_dir():
             tree = walk(path)
-            for item in tree.unreachable:
+            for item in tree.unreadable:
                 skip(InputError(f"{path / item.path} cannot be read: {item.reason}."))
             below = [path / name for name in tree.files if name.lower().endswith(IMAGE_SUFFIXES)]
             if not below:

@@ -23,7 +23,7 @@ def closest(name: str, known: Iterable[str]) -> str:
     """
     known = sorted(known)
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.6)
-    # Of equally close names, those that begin alike are meant.
+    # Of equally close names, prefer those with the same first letters.
     near.sort(key=lambda candidate: -_common_start(candidate, name.lower()))
     if near:
         return f"did you mean {' or '.join(near)}?"

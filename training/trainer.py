@@ -174,7 +174,7 @@ def resume(
     model: keras.Model | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     run_config: RunConfig | None = None,
-    tell: Callable[[str], None] = warnings.warn,
+    warn: Callable[[str], None] = warnings.warn,
     devices: Devices | None = None,
     profile: tuple[int, int] | None = None,
 ) -> Run:
@@ -189,7 +189,7 @@ def resume(
         model: the network that was given to `train`, if any.
         callbacks: as for `train`.
         run_config: None for the run's, `folder.read_run_config()`.
-        tell: is called with a sentence about each damaged checkpoint.
+        warn: is called with a sentence about each damaged checkpoint.
         devices: as for `train`; they may differ from the run's. Every worker reads the folder.
         profile: as for `train`, counted from the first resumed step.
 
@@ -202,7 +202,7 @@ def resume(
     training = _Training(recipe, data, callbacks, run_config or folder.read_run_config(), devices, profile)
     # The chief first: it removes partial files.
     with devices.chief_first():
-        state = _newest_state(folder, tell, devices)
+        state = _newest_state(folder, warn, devices)
     with devices.scope():
         if state is None:
             restored = training.compiled(lambda: assemble(recipe, data, model))
@@ -212,11 +212,11 @@ def resume(
     return training.run(restored, training.batches(restored, state), folder, state)
 
 
-def _newest_state(folder: RunFolder, tell: Callable[[str], None], devices: Devices) -> Checkpoint | None:
+def _newest_state(folder: RunFolder, warn: Callable[[str], None], devices: Devices) -> Checkpoint | None:
     checkpoints = Checkpoints(folder.checkpoints)
     if devices.chief:
         checkpoints.clear_partial()
-    state = checkpoints.newest(tell)
+    state = checkpoints.newest(warn)
     if state is None and folder.history():
         raise InputError(f"{folder.path} has no checkpoint to resume from.")
     if devices.chief:

@@ -122,10 +122,10 @@ class Checkpoints:
         for old in [*self.files()[:-MAX_FILES], *self.folder.glob("damaged-*")]:
             old.unlink()
 
-    def newest(self, report: Callable[[str], None]) -> Checkpoint | None:
+    def newest(self, warn: Callable[[str], None]) -> Checkpoint | None:
         """Reads the newest checkpoint that is not damaged; None if there are no files.
 
-        Damaged files are renamed, and `report` is called with a sentence about each.
+        Damaged files are renamed, and `warn` is called with a sentence about each.
 
         Raises:
             InputError: all are damaged.
@@ -138,7 +138,7 @@ class Checkpoints:
                 damaged.append((file, " ".join(str(error).split()) or type(error).__name__))
                 continue
             for wrong, reason in damaged:
-                report(f"{wrong} is damaged ({reason}); resuming from the checkpoint before it, {file.name}.")
+                warn(f"{wrong} is damaged ({reason}); resuming from the checkpoint before it, {file.name}.")
                 wrong.rename(wrong.with_name(f"damaged-{wrong.name}"))
             return checkpoint
         if damaged:

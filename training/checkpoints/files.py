@@ -41,12 +41,7 @@ class Position:
 
 
 class Snapshot(NamedTuple):
-    """The parts of a checkpoint that a validation changes.
-
-    Attributes:
-        metrics: the values of the variables of the epoch's metrics.
-        events: the sizes of TensorBoard's files in bytes, from `event_sizes`.
-    """
+    """What a validation changes: values of the metrics' variables, and the sizes in bytes of TensorBoard's files."""
 
     metrics: list[np.ndarray]
     events: dict[str, int]
@@ -168,10 +163,8 @@ def _finite_value(variable) -> np.ndarray:
 def _read(file: Path) -> Checkpoint:
     with np.load(file) as archive:
         progress = json.loads(archive[PROGRESS])
-        counts = {
-            name: sum(key.startswith(f"{name}/") for key in archive) for name in ("model", "optimizer", "metrics")
-        }
-        variables = {name: [archive[f"{name}/{number}"] for number in range(count)] for name, count in counts.items()}
+        groups = ("model", "optimizer", "metrics")
+        variables = {name: [archive[key] for key in archive if key.startswith(f"{name}/")] for name in groups}
     return Checkpoint(Position(*progress["position"]), progress["history"], progress["events"], variables)
 
 

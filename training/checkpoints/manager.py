@@ -61,7 +61,6 @@ class CheckpointManager:
         return next(reversed(self.checkpoints.files()), None)
 
     def snapshot(self) -> Snapshot:
-        """The present values of the metrics and sizes of the event files."""
         for callback in self.callbacks:
             if hasattr(callback, "flush"):
                 callback.flush()
@@ -98,7 +97,7 @@ class WorkerCheckpointManager:
         self.saved = checkpoint.position if checkpoint else Position()
 
     def snapshot(self) -> Snapshot:
-        """Reads the metrics, because the chief needs every worker's part of each."""
+        # The chief needs every worker's part of each metric.
         return Snapshot(_metric_values(self.model), {})
 
     def save(self, position: Position, snapshot: Snapshot | None = None) -> None:

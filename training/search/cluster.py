@@ -131,10 +131,7 @@ def run_chief(
 
 
 def run_local_workers(
-    count: int,
-    folder: SearchFolder,
-    warn: Callable[[str], None],
-    on_trial_end: Callable[[TrialRecord], None],
+    count: int, folder: SearchFolder, warn: Callable[[str], None], on_trial_end: Callable[[TrialRecord], None]
 ) -> Search:
     """Runs a search with `count` worker processes on this machine, as their chief."""
     workers = LocalSearchWorkers(folder, count)

@@ -18,14 +18,10 @@ GRID_IMAGES = 36
 
 
 class Batches(NamedTuple):
-    """The pipelines of a training, some images to show, and the length of an epoch.
+    """All remaining training steps, a pass over the validation images, batches for `AveragedWeights`, images, steps.
 
-    Attributes:
-        training: the steps of all remaining epochs.
-        validation: one pass over the validation images.
-        statistics: for `AveragedWeights`.
-        images: float32 (count, height, width, 3) in [0, 255], of the first batch; none in a resumed training.
-        steps: per whole epoch.
+    `images` are float32 (count, height, width, 3) in [0, 255], of the first batch; none in a resumed training. `steps`
+    is the length of a whole epoch.
     """
 
     training: Any
@@ -86,7 +82,6 @@ def batches_for(
 
 
 def _for_heads(batches: Any, model: keras.Model) -> Any:
-    """The batches with the labels repeated for every classifier of the model."""
     if not isinstance(model.output, dict):
         return batches
     heads = list(model.output)

@@ -39,10 +39,7 @@ def choose_precision(requested: str) -> PrecisionChoice:
 
 
 def has_tensor_cores(details: dict[str, Any]) -> bool:
-    """Whether a GPU multiplies float16 in hardware: NVIDIA's from compute capability 7.0 on.
-
-    Args:
-        details: from TensorFlow's `get_device_details`; GPUs of other vendors have no capability.
+    """Whether a GPU multiplies float16 in hardware: NVIDIA's from compute capability 7.0 on; others have none.
 
     Example:
         >>> has_tensor_cores({"compute_capability": (6, 1), "device_name": "GeForce GTX 1080"})
@@ -52,7 +49,6 @@ def has_tensor_cores(details: dict[str, Any]) -> bool:
 
 
 def _cpu_multiplies_bfloat16() -> bool:
-    """Whether Linux reports AVX-512 BF16 or AMX BF16; False if unknown."""
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -32,9 +32,7 @@ class ConstantWarmUp(LearningRateSchedule):
 
     def __init__(self, rate: float, steps: int, then: LearningRateSchedule | float):
         super().__init__()
-        self.rate = rate
-        self.steps = steps
-        self.then = then
+        self.rate, self.steps, self.then = rate, steps, then
 
     def __call__(self, step):
         then = self.then(step) if callable(self.then) else self.then
@@ -61,14 +59,11 @@ class RisingWarmUp(ConstantWarmUp):
 
 
 def learning_rate(recipe: Recipe, steps_per_epoch: int | None) -> LearningRateSchedule | float:
-    """The recipe's learning rate as Keras' optimizers take it.
+    """The recipe's learning rate: a schedule over steps, or a number if it is constant or changed by `Plateau`.
 
     Args:
         recipe: its schedule, batch size and length.
         steps_per_epoch: the length of an epoch; None if the schedule does not count epochs.
-
-    Returns:
-        A schedule over steps; a number if the learning rate is constant or changed by `Plateau`.
 
     Raises:
         InputError: the schedule counts epochs, and `steps_per_epoch` is None.
@@ -85,7 +80,7 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int | None) -> LearningRateSc
 
     def without_warm_up() -> LearningRateSchedule | float:
         if schedule.name == "cosine":
-            return CosineDecay(peak, recipe.iterations or steps(recipe.epochs, "epochs"))
+            return CosineDecay(peak, total)
         if schedule.name == "steps":
             counts = [steps(milestone, schedule.unit) for milestone in schedule.milestones]
             rates = [peak * schedule.factor**number for number in range(len(counts) + 1)]
@@ -96,33 +91,26 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int | None) -> LearningRateSc
             return ExponentialDecay(peak, max(every, 1), schedule.factor, staircase=True)
         return peak
 
+    total = schedule.name == "cosine" and (recipe.iterations or steps(recipe.epochs, "epochs"))
     warmup = steps(schedule.warmup_epochs, "epochs") if schedule.warmup_epochs else schedule.warmup_steps
     if not warmup:
         return without_warm_up()
     if schedule.warmup_factor is not None:
         return ConstantWarmUp(schedule.warmup_factor * peak, warmup, without_warm_up())
     if schedule.name == "cosine":
-        return _cosine_after_warm_up(peak, recipe.iterations or steps(recipe.epochs, "epochs"), warmup)
+        warmup = min(warmup, total - 1)
+        return (
+            CosineDecay(0.0, total - warmup, warmup_target=peak, warmup_steps=warmup) if warmup else without_warm_up()
+        )
     if schedule.name == "constant":
         return PolynomialDecay(0.0, warmup, end_learning_rate=peak)
     return RisingWarmUp(peak, warmup, without_warm_up())
 
 
-def _cosine_after_warm_up(peak: float, total: int, warmup: int) -> CosineDecay:
-    warmup = min(warmup, total - 1)
-    if not warmup:
-        return CosineDecay(peak, total)
-    return CosineDecay(0.0, total - warmup, warmup_target=peak, warmup_steps=warmup)
-
-
 def reductions(errors: Iterable[float], patience: int, max_reductions: int) -> int:
-    """How often the error has stopped decreasing: no new minimum for `patience` epochs.
+    """How often the validation errors, one per epoch, have had no new minimum for `patience` epochs, as in `Schedule`.
 
     Each reduction restarts the count of epochs; the minimum remains.
-
-    Args:
-        errors: of validation, one per epoch.
-        patience, max_reductions: as in `Schedule`.
 
     Example:
         >>> reductions([0.5, 0.4, 0.4, 0.41], patience=2, max_reductions=3)

@@ -28,9 +28,7 @@ class LiveProgress(keras.callbacks.Callback):
 
     def __init__(self, epochs: int, steps_per_epoch: int, images_per_step: int, console: Console | None = None):
         super().__init__()
-        self.epochs = epochs
-        self.steps_per_epoch = steps_per_epoch
-        self.images_per_step = images_per_step
+        self.epochs, self.steps_per_epoch, self.images_per_step = epochs, steps_per_epoch, images_per_step
         self.console = console or Console()
 
     def on_train_begin(self, logs=None):
@@ -76,14 +74,12 @@ class LiveProgress(keras.callbacks.Callback):
         )
 
     def stopping(self) -> None:
-        """Prints that the training stops after the current step."""
         self.console.print("stopping after this step; interrupt again to stop now", highlight=False, soft_wrap=True)
 
     def on_train_end(self, logs=None):
         self.close()
 
     def close(self) -> None:
-        """Removes the live line from the terminal."""
         self._progress.stop()
 
 
@@ -100,8 +96,7 @@ class JsonLines(keras.callbacks.Callback):
 
     def __init__(self, epochs: int, file: TextIO | None = None):
         super().__init__()
-        self.epochs = epochs
-        self.file = file
+        self.epochs, self.file = epochs, file
 
     def on_epoch_end(self, epoch, logs=None):
         metrics = {name: value if math.isfinite(value) else None for name, value in logs.items()}
@@ -114,8 +109,7 @@ class PlanReporter(keras.callbacks.Callback):
 
     def __init__(self, tuning: FineTuning, report: Callable[[list[PlanRow]], None]):
         super().__init__()
-        self.tuning = tuning
-        self.report = report
+        self.tuning, self.report = tuning, report
 
     def on_train_begin(self, logs=None):
         self.report(plan(self.model, self.tuning))

@@ -36,20 +36,11 @@ GRID = 6
 
 
 def logging_callbacks(
-    folder: Path,
-    recipe: Recipe,
-    batches: Batches,
-    position: Position | None = None,
-    profile: tuple[int, int] | None = None,
+    folder: Path, recipe: Recipe, batches: Batches, position: Position | None, profile: tuple[int, int] | None
 ) -> list[keras.callbacks.Callback]:
     """The callbacks that write TensorBoard's files; `ThroughputMonitor` must come before them.
 
-    Args:
-        folder: TensorBoard's folder of one run.
-        recipe: with every value resolved.
-        batches: of the training.
-        position: where a training is resumed; None for a new one.
-        profile: the first and the last step to profile, see `Profiler`; None for no profile.
+    `position` is where a training is resumed, None for a new one; `profile` are the steps for `Profiler`.
     """
     steps_done = position.epochs * batches.steps + position.step if position else 0
     logging = [TensorBoard(folder, recipe, batches.images), GradientNormLogger(folder, batches.steps, steps_done)]
@@ -72,9 +63,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     def __init__(self, folder: Path, recipe: Recipe, images: np.ndarray):
         super().__init__()
-        self.folder = folder
-        self.recipe = recipe
-        self.images = images
+        self.folder, self.recipe, self.images = folder, recipe, images
 
     def on_train_begin(self, logs=None):
         self._files = {split: EventFile(self.folder / split) for split in ("train", "validation", "")}
@@ -104,12 +93,11 @@ class TensorBoard(keras.callbacks.Callback):
         self.close()
 
     def flush(self) -> None:
-        """Writes everything so far to the disk."""
         for file in self._files.values():
             file.flush()
 
     def close(self) -> None:
-        """Closes the event files; otherwise an interrupted run could lose its last values."""
+        # Otherwise an interrupted run could lose its last values.
         for file in self._files.values():
             file.close()
 
@@ -138,7 +126,6 @@ def image_grid(images: np.ndarray) -> np.ndarray:
 
 
 def _layer_table(model: keras.Model) -> str:
-    """The table of `kerascnn describe`, or the reason why a model of the user's own has none."""
     try:
         return analyze(model).to_markdown()
     except InputError as error:
@@ -148,8 +135,6 @@ def _layer_table(model: keras.Model) -> str:
 def _graph(model: keras.Model) -> bytes:
     import tensorflow as tf
 
-    def forward(pixels):
-        return model(pixels, training=False)
-
+    forward = tf.function(lambda pixels: model(pixels, training=False))
     signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
-    return tf.function(forward).get_concrete_function(signature).graph.as_graph_def().SerializeToString()
+    return forward.get_concrete_function(signature).graph.as_graph_def().SerializeToString()

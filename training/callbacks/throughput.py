@@ -54,9 +54,7 @@ class ThroughputMonitor(keras.callbacks.Callback):
 
     def __init__(self, batch_size: int, waiting: DataWaitTimer | None = None):
         super().__init__()
-        self.batch_size = batch_size
-        self.waiting = waiting
-        self.training_seconds = 0.0
+        self.batch_size, self.waiting, self.training_seconds = batch_size, waiting, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
         self._started = time.perf_counter()
@@ -105,8 +103,7 @@ class Profiler(keras.callbacks.Callback):
         super().__init__()
         self.folder = folder
         self.first, self.last = steps
-        self._step = 0
-        self._recording = False
+        self._step, self._recording = 0, False
 
     def on_train_batch_begin(self, batch, logs=None):
         import tensorflow as tf
@@ -124,7 +121,6 @@ class Profiler(keras.callbacks.Callback):
         self.close()
 
     def close(self) -> None:
-        """Writes the recorded steps."""
         import tensorflow as tf
 
         if self._recording:

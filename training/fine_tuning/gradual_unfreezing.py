@@ -65,9 +65,8 @@ def plan(model: keras.Model, tuning: FineTuning) -> list[PlanRow]:
     for name, layers, trained, epoch, lr_multiplier in _stages(model, tuning):
         parameters = _parameters(layers)
         frozen, start = parameters - _parameters(trained), epoch + 1 if trained else None
-        rows.append(
-            PlanRow(name, layers[0].name, layers[-1].name, len(layers), parameters, frozen, start, lr_multiplier)
-        )
+        ends = layers[0].name, layers[-1].name
+        rows.append(PlanRow(name, *ends, len(layers), parameters, frozen, start, lr_multiplier))
     return rows
 
 

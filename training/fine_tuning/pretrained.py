@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 # The value of `pixels.mean` for the mean and std of the pretrained weights.
 FROM_WEIGHTS = "weights"
 
-CONFIG_IN_ARCHIVE = "config.json"
-
 # The builder's argument that pretrained weights do not determine: classifiers are new.
 HEADS = "aux_heads"
 
@@ -100,16 +98,10 @@ class Pretrained:
 
 
 def with_weights(recipe: Recipe, weights: str, model: str | None = None) -> Recipe:
-    """The recipe for a training from pretrained weights.
+    """The recipe for a training from pretrained weights, see `FineTuning.weights`.
 
-    Args:
-        recipe: of any kind.
-        weights: see `FineTuning.weights`. Of a run folder, or a file in one, the network and its builder's arguments
-            are used.
-        model: the network; None for the run's, or else the recipe's.
-
-    Raises:
-        InputError: the weights are of a run with another network.
+    Of a run folder, or a file in one, the network and its builder's arguments are used; InputError if `model` is given
+    and another one.
     """
     tuning = replace(recipe.fine_tuning, weights=weights)
     path = Path(weights)
@@ -125,10 +117,6 @@ def with_weights(recipe: Recipe, weights: str, model: str | None = None) -> Reci
 
 def find_weights(recipe: Recipe, name: str = "this recipe") -> WeightSource | None:
     """The source of the recipe's pretrained weights, without reading it; None for a training from scratch.
-
-    Args:
-        recipe: with a network.
-        name: of the recipe, for error messages.
 
     Raises:
         InputError: the recipe needs weights and names none, or there are none at this path or of this name for its
@@ -185,7 +173,7 @@ def _read_trained(source: WeightSource) -> Pretrained | None:
         return Pretrained(source, stored[0], None) if stored else None
     try:
         with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read(CONFIG_IN_ARCHIVE))
+            config = json.loads(archive.read("config.json"))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         raise InputError(f"{path} is damaged, or not a .keras file.") from None
     layers = list(_layers(config))

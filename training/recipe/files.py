@@ -35,11 +35,7 @@ def file_names() -> list[str]:
 
 
 def read_yaml(path: Path) -> Values:
-    """Reads a YAML file that holds a mapping.
-
-    Raises:
-        InputError: the file cannot be read, or holds something else.
-    """
+    """Reads a YAML file; raises InputError if it cannot be read or holds no mapping."""
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:

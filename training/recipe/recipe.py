@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from pydantic_core import to_jsonable_python
 
 from kerascnn.applications import registry
 from kerascnn.data.augment.augmentation import Augmentation
@@ -120,7 +121,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as YAML holds them."""
-        return _plain(dataclasses.asdict(self))
+        return to_jsonable_python(self)
 
     def to_yaml(self) -> str:
         """The text of a file from which `load` reads the same recipe."""
@@ -173,9 +174,3 @@ def _paper_recipe(network: str) -> Recipe:
         if about.get("kind") == "paper" and network in about["networks"]:
             return Recipe.load(file).with_values(model=network)
     raise InputError(f"there is no published recipe for {network}; Recipe.for_model loads the one for few images.")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

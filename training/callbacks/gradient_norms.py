@@ -69,7 +69,6 @@ class GradientNormLogger(keras.callbacks.Callback):
         self.close()
 
     def flush(self) -> None:
-        """Writes everything so far to the disk."""
         self._events.flush()
 
     def close(self) -> None:

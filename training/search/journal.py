@@ -60,7 +60,6 @@ class TrialRecord:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is left to train."""
         return self.status != RUNNING
 
 
@@ -86,11 +85,9 @@ class Journal:
         self.warn = warn
 
     def trial_folder(self, number: int, values: dict[str, Any]) -> Path:
-        """The folder of a trial."""
         return self.folder / f"{number:04d}-{values_key(values)}"
 
     def write(self, record: TrialRecord) -> None:
-        """Writes a record atomically."""
         with atomic_write(self.trial_folder(record.number, record.values) / "trial.json") as file:
             file.write(json.dumps(asdict(record), indent=1).encode())
 

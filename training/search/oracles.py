@@ -48,11 +48,9 @@ class PersistentOracle(keras_tuner.Oracle):
     leaves a search that cannot be opened.
 
     Attributes:
-        folder: the folder of `oracle.json` and `oracle.previous.json`.
-        accepts: whether values are valid for a recipe.
-        initial: values of the first trials.
+        folder, initial: of `oracle.json` and `oracle.previous.json`; values of the first trials.
+        accepts, closed: whether values are valid for a recipe; whether no more trials start.
         timeout: seconds without a heartbeat after which a worker is stale.
-        closed: whether no more trials start.
     """
 
     folder: Path

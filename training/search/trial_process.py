@@ -54,10 +54,9 @@ class TrialExit(NamedTuple):
 def run_process(
     command: Sequence[str], folder: Path, limits: TrialLimits, should_stop: Callable[[], bool]
 ) -> TrialExit:
-    """Runs a trial's program until it ends or has to be stopped.
+    """Runs a trial's program, with its output in `log.txt`, until it ends or has to be stopped.
 
-    Its output goes into `log.txt`. `should_stop` is called several times per second; True stops the program so that it
-    can be resumed.
+    `should_stop` is called several times per second; True stops the program so that it can be resumed.
     """
     for name in (OUTCOME, HEARTBEAT):
         (folder / name).unlink(missing_ok=True)

@@ -186,8 +186,7 @@ def make_search_config(
 def initial_values(space: Space, recipe: Recipe, searches: Sequence[str | Path]) -> list[dict[str, Any]]:
     """The oracle's values of the first trials: the recipe's, and those of the best trials of earlier searches.
 
-    Raises:
-        InputError: a folder contains no search, or none of its trials lies in the space.
+    Raises InputError if a folder contains no search, or none of its trials lies in the space.
     """
     found = [space.values(recipe)]
     for path in searches:
@@ -202,11 +201,8 @@ def initial_values(space: Space, recipe: Recipe, searches: Sequence[str | Path])
 
 
 def _distinct(candidates: Iterable[dict[str, Any] | None]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for values in candidates:
-        if values is not None and values not in found:
-            found.append(values)
-    return found
+    found = [values for values in candidates if values is not None]
+    return [values for index, values in enumerate(found) if values not in found[:index]]
 
 
 def run_search(

@@ -22,11 +22,8 @@ from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.schedules import Plateau
 from kerascnn.training.strategy import choose_xla, prepare, synchronize
 
-# Enough images for a mean that is exact to one gray level.
-MEAN_SAMPLE = 2000
-
-# The output that is kept for inference.
-MAIN = "main"
+MEAN_SAMPLE = 2000  # Enough images for a mean that is exact to one gray level
+MAIN = "main"  # The output that is kept for inference
 
 
 def assemble(
@@ -34,16 +31,9 @@ def assemble(
 ) -> keras.Model:
     """Builds the recipe's network between a preprocessing layer and the class names, with its initial weights.
 
-    The model takes pixels in [0, 255]; it contains their scaling and the names of its classes.
-
-    Args:
-        recipe, data: with its image size resolved; the class names and, if the recipe says so, the mean pixels.
-        network: replaces the recipe's network.
-        pretrained: of `resolve_pretrained(recipe)`; None resolves it here.
-
-    Raises:
-        InputError: the network does not fit the image size, an argument, the number of classes or the pretrained
-            weights.
+    The model takes pixels in [0, 255]. The recipe's image size must be resolved; `network` replaces its network;
+    `pretrained` is that of `resolve_pretrained(recipe)`, or None to resolve it here. Raises InputError if the network
+    does not fit the image size, an argument, the number of classes or the pretrained weights.
     """
     pretrained = pretrained or resolve_pretrained(recipe)
     model = build(recipe, data.class_names, network)

@@ -46,9 +46,7 @@ def batches_for(
 ) -> Batches:
     """The batches from a position on, None for the start; of several workers each gets its share.
 
-    Raises:
-        InputError: the images do not fill a batch, the augmentation is impossible, or the devices cannot have equal
-            shares.
+    InputError: the images fill no batch, the augmentation is impossible, or the devices cannot have equal shares.
     """
     views = {"classes": len(data.class_names), "size": recipe.image_size, "crop_fraction": recipe.pixels.crop_fraction}
     augmented = {**views, "augmentation": recipe.augmentation, "seed": recipe.seed}

@@ -16,8 +16,7 @@ from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheck
 from kerascnn.training.checkpoints.signals import StopRequest
 from kerascnn.training.strategy import Devices
 
-# How often several workers agree whether to stop or to write a checkpoint.
-STEPS_BETWEEN_AGREEMENTS = 10
+STEPS_BETWEEN_AGREEMENTS = 10  # How often several workers agree whether to stop or to write a checkpoint
 
 
 @dataclass
@@ -30,10 +29,8 @@ class Loop:
 
     Args:
         model, batches: a compiled model, restored to `checkpoint`, and the batches from there on.
-        epochs: in total.
-        callbacks, checkpoint_manager, stop, devices: the training's.
-        checkpoint: to resume from; None for the start.
-        waiting: measures the time without a batch.
+        epochs, callbacks, checkpoint_manager, stop, devices: the training's.
+        checkpoint, waiting: where to resume, None for the start; measures the time without a batch.
     """
 
     model: keras.Model
@@ -57,13 +54,7 @@ class Loop:
         )
 
     def run(self) -> None:
-        """Trains to the end.
-
-        Raises:
-            KeyboardInterrupt: on a request to stop; a checkpoint is written, unless the user insisted.
-            TrainingDivergedError: a loss or a weight is not finite.
-            OSError: a checkpoint cannot be written.
-        """
+        """Trains to the end; on request it raises KeyboardInterrupt, after a checkpoint unless the user insisted."""
         import tensorflow as tf
 
         self.model.stop_training = False

@@ -13,11 +13,8 @@ from kerascnn.training.schedules import learning_rate
 class _RecipeRules:
     """A mixin for Keras optimizers, with the rules of recipes that Keras lacks.
 
-    Args:
-        l2: the fraction of each weight that is added to its gradient, after clipping.
-        lr_multipliers: of the learning rate, one per weight, in the order in which the optimizer is built; empty if
-            all are 1.
-        arguments: those of the Keras class.
+    `l2` is the fraction of each weight that is added to its gradient, after clipping; `lr_multipliers` of the learning
+    rate are one per weight, in the order in which the optimizer is built, or none if all are 1.
     """
 
     def __init__(self, l2: float = 0.0, lr_multipliers: Sequence[float] = (), **arguments):
@@ -61,10 +58,7 @@ class _RecipeRules:
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class SGD(_RecipeRules, keras.optimizers.SGD):
-    """SGD with momentum v = momentum x v - learning rate x (gradient + l2 x weight).
-
-    It is AlexNet's rule (Krizhevsky et al., 2012, section 5).
-    """
+    """SGD with AlexNet's rule, section 5: v = momentum x v - learning rate x (gradient + l2 x weight)."""
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -92,9 +86,6 @@ def optimizer_for(
 
     Keras' own classes are used, except for L2 weight decay, weight averages and a learning rate per layer, of which
     `lr_multipliers` holds one factor per weight, or nothing if all are 1.
-
-    Example:
-        >>> optimizer = optimizer_for(Recipe.load("inceptionv3"), model.trainable_variables, steps_per_epoch=800)
     """
     settings, ema = recipe.optimizer, recipe.averaging.decay
     l2 = settings.weight_decay if settings.weight_decay_form == "l2" else 0.0

@@ -39,12 +39,7 @@ def choose_precision(requested: str) -> PrecisionChoice:
 
 
 def has_tensor_cores(details: dict[str, Any]) -> bool:
-    """Whether a GPU multiplies float16 in hardware: NVIDIA's from compute capability 7.0 on; others have none.
-
-    Example:
-        >>> has_tensor_cores({"compute_capability": (6, 1), "device_name": "GeForce GTX 1080"})
-        False
-    """
+    """Whether a GPU multiplies float16 in hardware: NVIDIA's from compute capability 7.0 on; others have none."""
     return details.get("compute_capability", (0, 0)) >= (7, 0)
 
 

@@ -22,12 +22,9 @@ MAIN_ACCURACY = ("val_main_top1", "val_top1")
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class ConstantWarmUp(LearningRateSchedule):
-    """A constant learning rate before a schedule, as for ResNet-110 on CIFAR (He et al., 2015, section 4.2).
+    """A constant `rate` in the first `steps`, as for ResNet-110 on CIFAR (He et al., 2015, section 4.2).
 
-    Args:
-        rate: of the first steps.
-        steps: how many they are.
-        then: the schedule, or the learning rate, that follows, as if it had started at step 0.
+    The schedule, or the learning rate, `then` follows as if it had started at step 0.
     """
 
     def __init__(self, rate: float, steps: int, then: LearningRateSchedule | float):
@@ -61,12 +58,7 @@ class RisingWarmUp(ConstantWarmUp):
 def learning_rate(recipe: Recipe, steps_per_epoch: int | None) -> LearningRateSchedule | float:
     """The recipe's learning rate: a schedule over steps, or a number if it is constant or changed by `Plateau`.
 
-    Args:
-        recipe: its schedule, batch size and length.
-        steps_per_epoch: the length of an epoch; None if the schedule does not count epochs.
-
-    Raises:
-        InputError: the schedule counts epochs, and `steps_per_epoch` is None.
+    Raises InputError if the schedule counts epochs, and `steps_per_epoch` is None.
     """
     schedule, peak = recipe.schedule, recipe.peak_learning_rate
 
@@ -140,8 +132,7 @@ class Plateau(keras.callbacks.Callback):
 
     def __init__(self, recipe: Recipe, accuracies: Sequence[float] = ()):
         super().__init__()
-        self.schedule = recipe.schedule
-        self.peak = recipe.peak_learning_rate
+        self.schedule, self.peak = recipe.schedule, recipe.peak_learning_rate
         self.errors = [_error(accuracy) for accuracy in accuracies]
 
     def on_train_begin(self, logs=None):

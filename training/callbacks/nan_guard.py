@@ -15,11 +15,8 @@ from kerascnn.errors import InputError
 from kerascnn.training.checkpoints.files import Position
 from kerascnn.training.recipe.recipe import Recipe
 
-# A check waits for the device.
-STEPS_BETWEEN_CHECKS = 50
-
-# Images that the message names.
-NAMED_IMAGES = 4
+STEPS_BETWEEN_CHECKS = 50  # A check waits for the device
+NAMED_IMAGES = 4  # Images that the message names
 
 
 class TrainingDivergedError(InputError):

@@ -16,8 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow, plan
 from kerascnn.training.recipe.fields import FineTuning
 
-# Drawing is cheap, but reading the loss from the device is not.
-SECONDS_BETWEEN_UPDATES = 0.5
+SECONDS_BETWEEN_UPDATES = 0.5  # Drawing is cheap, but reading the loss from the device is not
 
 
 class LiveProgress(keras.callbacks.Callback):

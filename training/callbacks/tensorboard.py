@@ -16,10 +16,8 @@ from kerascnn.training.callbacks.throughput import Profiler
 from kerascnn.training.checkpoints.files import Position
 from kerascnn.training.recipe.recipe import Recipe
 
-# Titles of Keras' metrics.
-TITLES = {"top1": "top-1 accuracy", "top5": "top-5 accuracy"}
-# The first parts of the classifiers' names: main, aux, aux_4a.
-HEADS = ("main", "aux")
+TITLES = {"top1": "top-1 accuracy", "top5": "top-5 accuracy"}  # Titles of Keras' metrics
+HEADS = ("main", "aux")  # The first parts of the classifiers' names: main, aux, aux_4a
 
 # Tags of the metrics that runs are compared by, and their names in Keras' logs.
 RESULTS = {
@@ -30,9 +28,7 @@ RESULTS = {
 
 # The HParams table shows few columns at first: those that are declared to differ.
 FIRST_COLUMNS = ("model", "image_size", "batch_size", "epochs", "optimizer.learning_rate")
-
-# Columns and rows of the grid of training images.
-GRID = 6
+GRID = 6  # Columns and rows of the grid of training images
 
 
 def logging_callbacks(
@@ -52,13 +48,10 @@ class TensorBoard(keras.callbacks.Callback):
 
     Training and validation curves have one point per epoch and a common tag, so that TensorBoard draws them in one
     chart; curves of several classifiers are grouped by the classifier's name. The recipe's values and the newest
-    metrics are one row of the HParams table.
+    metrics are one row of the HParams table. `folder` gets the subfolders `train` and `validation`.
 
-    Args:
-        folder: gets the subfolders `train` and `validation`, and the file of the HParams table.
-        recipe: with every value resolved.
-        images: float32 (count, height, width, 3) in [0, 255], a batch as the network sees it; empty for a resumed run,
-            whose images, recipe and network are written already.
+    `images` are float32 (count, height, width, 3) in [0, 255], a batch as the network sees it; none for a resumed run,
+    whose images, recipe and network are written already.
     """
 
     def __init__(self, folder: Path, recipe: Recipe, images: np.ndarray):

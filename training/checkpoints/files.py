@@ -15,21 +15,13 @@ import numpy as np
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
 
-# The newest checkpoint, and one to fall back to.
-MAX_FILES = 2
-
-# The name, in the archive, of everything that is no array.
-PROGRESS = "progress"
+MAX_FILES = 2  # The newest checkpoint, and one to fall back to
+PROGRESS = "progress"  # The name, in the archive, of everything that is no array
 
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """The progress of a training.
-
-    Attributes:
-        epochs: completed epochs, validation included.
-        step: completed steps of the next epoch; all of them if only its validation is missing.
-    """
+    """Completed `epochs`, validation included, and completed steps of the next: all if only validation is missing."""
 
     epochs: int = 0
     step: int = 0

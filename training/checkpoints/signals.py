@@ -10,19 +10,12 @@ from collections.abc import Iterable
 class StopRequest:
     """A context that records the first Ctrl-C or SIGTERM, and raises KeyboardInterrupt at the second.
 
-    It records nothing outside the main thread, where Python delivers no signals.
-
-    Args:
-        listeners: their methods `stopping`, if they have one, are called at the first signal.
-
-    Attributes:
-        requested, insisted: whether one signal, or two, were received.
+    It records nothing outside the main thread, where Python delivers no signals. The methods `stopping` of listeners
+    that have one are called at the first signal. `requested` and `insisted` say whether one or two were received.
     """
 
     def __init__(self, listeners: Iterable = ()):
-        self.listeners = listeners
-        self.requested = False
-        self.insisted = False
+        self.listeners, self.requested, self.insisted = listeners, False, False
 
     def __enter__(self) -> StopRequest:
         self._before = {}

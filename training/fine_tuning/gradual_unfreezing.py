@@ -19,12 +19,10 @@ class PlanRow(NamedTuple):
     """When and how fast a stage of a network is trained.
 
     Attributes:
-        stage: its name.
-        first, last: its first and its last layer with weights.
+        stage, first, last: its name, and its first and its last layer with weights.
         layers, parameters: the number of its layers with weights, and of their parameters without moving statistics.
         frozen: how many of the parameters are never trained.
         from_epoch: the first epoch that trains the others, counted from 1; None if there are none.
-        lr_multiplier: of the learning rate.
     """
 
     stage: str
@@ -48,14 +46,9 @@ class _Stage(NamedTuple):
 
 
 def plan(model: keras.Model, tuning: FineTuning) -> list[PlanRow]:
-    """When and how fast each stage is trained, from the classifier down to the image.
+    """When and how fast each stage of a model without frozen layers is trained, from the classifier down to the image.
 
-    Args:
-        model: with a classifier, and with no frozen layer.
-        tuning: the recipe's.
-
-    Raises:
-        InputError: `frozen` matches no layer of the network, or all of its classifier.
+    Raises InputError if `frozen` matches no layer of the network, or all of its classifier.
 
     Example:
         >>> [(row.stage, row.from_epoch) for row in plan(ResNet50(classes=2), Recipe.load("finetune").fine_tuning)]

@@ -20,11 +20,8 @@ from kerascnn.training.run_folder import RunFolder
 if TYPE_CHECKING:
     import keras
 
-# The value of `pixels.mean` for the mean and std of the pretrained weights.
-FROM_WEIGHTS = "weights"
-
-# The builder's argument that pretrained weights do not determine: classifiers are new.
-HEADS = "aux_heads"
+FROM_WEIGHTS = "weights"  # The value of `pixels.mean` for the mean and std of the pretrained weights
+HEADS = "aux_heads"  # The builder's argument that pretrained weights do not determine: classifiers are new
 
 
 @dataclass(frozen=True)
@@ -51,10 +48,7 @@ class Pretrained:
         """The recipe with the builder's arguments, the image size and the pixel scaling that the weights imply.
 
         A mean image stays in the file, and the recipe keeps `pixels.mean: weights`; a mean image of another size is
-        replaced by the means of its channels.
-
-        Raises:
-            InputError: the file holds a trained model's weights without the scale of their pixels.
+        replaced by the means of its channels. Raises InputError for a trained model's weights without that scaling.
         """
         if self.source.builder != registry.info(recipe.model).builder:
             # `source_of` has rejected arguments that contradict the weights; the other builder does not take them.
@@ -79,10 +73,8 @@ class Pretrained:
     def load_into(self, model: keras.Model) -> None:
         """Loads the weights into an assembled model, except for its classifiers, which stay new.
 
-        The channels of a BGR network's first convolution are reversed, so that the model takes RGB.
-
-        Raises:
-            InputError: they are another network's; the model is then unchanged.
+        The channels of a BGR network's first convolution are reversed, so that the model takes RGB. Raises InputError
+        for another network's weights; the model is then unchanged.
         """
         from kerascnn.applications.stages import HEAD, stages
         from kerascnn.applications.weights import load as weight_files
@@ -144,10 +136,8 @@ def find_weights(recipe: Recipe, name: str = "this recipe") -> WeightSource | No
 def resolve_pretrained(recipe: Recipe) -> Pretrained | None:
     """The pretrained weights that a recipe names, with the scaling of their pixels; None for a training from scratch.
 
-    A trained model's file holds the scaling; of other weights the publisher's is used.
-
-    Raises:
-        InputError: as `find_weights`, or the file is damaged or cannot be downloaded.
+    A trained model's file holds the scaling; of other weights the publisher's is used. Raises InputError as
+    `find_weights`, or if the file is damaged or cannot be downloaded.
     """
     from kerascnn.applications.preprocessing import SCALINGS
     from kerascnn.applications.weights.tensor_files import is_tensor_file

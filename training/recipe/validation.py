@@ -16,7 +16,6 @@ from pydantic_core import to_json
 from kerascnn.errors import InputError
 
 Kind = TypeVar("Kind")
-
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 

@@ -25,13 +25,10 @@ from kerascnn.training.search.trial_process import GRACE_SECONDS, KERASTUNER_VAR
 from kerascnn.training.strategy.local_workers import free_ports
 
 POLL_SECONDS = 0.2
-
 # How long a worker waits for the chief: at startup, and later.
 START_SECONDS = 600.0
 PATIENCE_SECONDS = 30.0
-
-# A worker sends so many heartbeats before the chief's timeout.
-HEARTBEATS_PER_TIMEOUT = 6
+HEARTBEATS_PER_TIMEOUT = 6  # A worker sends so many heartbeats before the chief's timeout
 
 
 class ChiefLostError(RuntimeError):

@@ -52,12 +52,7 @@ class SearchRange:
         return abs(steps - round(steps)) < 1e-9
 
     def from_unit(self, position: float) -> float:
-        """The number at a position between 0 (`min`) and 1 (`max`).
-
-        Example:
-            >>> SearchRange(0.01, 1.0, sampling="log").from_unit(0.5)
-            0.1
-        """
+        """The number at a position between 0 (`min`) and 1 (`max`)."""
         log = self.sampling == "log"
         number = self.min * (self.max / self.min) ** position if log else self.min + position * (self.max - self.min)
         return round(number) if self.integer else number
@@ -125,12 +120,7 @@ Domain = SearchRange | SearchChoice
 
 
 def label(option: Any) -> str:
-    """An option as text.
-
-    Example:
-        >>> label(None), label("A"), label([30, 60])
-        ('null', 'A', '[30, 60]')
-    """
+    """An option as text: itself, or JSON."""
     return option if isinstance(option, str) else json.dumps(option, default=str)
 
 
@@ -138,10 +128,6 @@ def parse_domain(spec: Any, field: str, integer: bool) -> Domain:
     """The domain of a field from a mapping with `min`, `max` and, optionally, `sampling` and `step`, or with `values`.
 
     Raises InputError for an unknown key, a missing or invalid value, or an empty range or choice.
-
-    Example:
-        >>> parse_domain({"min": 0.1, "max": 0.5}, "optimizer.momentum", integer=False)
-        SearchRange(min=0.1, max=0.5, sampling='linear', step=None, integer=False)
     """
     if not isinstance(spec, dict):
         raise InputError(f"{field}: '{label(spec)}' is neither a range nor a choice; write {EXAMPLES}.")
@@ -166,12 +152,7 @@ def parse_domain(spec: Any, field: str, integer: bool) -> Domain:
 
 
 def parse_option(option: Any) -> Any:
-    """An option of a choice; text such as "1e-3" is a number.
-
-    Example:
-        >>> parse_option("1e-3"), parse_option("A")
-        (0.001, 'A')
-    """
+    """An option of a choice; text such as "1e-3" is a number."""
     return float(option) if isinstance(option, str) and EXPONENT.fullmatch(option) else option
 
 

@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from kerascnn.training.search.config import Objective
 
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped early", "failed"
-
-# Why a trial failed.
-MEMORY, NOT_FINITE, CRASH, HANG, INVALID = "memory", "not finite", "crash", "hang", "invalid"
-
+MEMORY, NOT_FINITE, CRASH, HANG, INVALID = "memory", "not finite", "crash", "hang", "invalid"  # Why a trial failed
 # Values by which Hyperband identifies a trial, and which do not change its training.
 BOOKKEEPING = ("tuner/trial_id", "tuner/bracket", "tuner/round")
 
@@ -64,12 +61,7 @@ class TrialRecord:
 
 
 def values_key(values: dict[str, Any]) -> str:
-    """A key of values that train the same.
-
-    Example:
-        >>> values_key({"batch_size": 8, "tuner/round": 1}) == values_key({"batch_size": 8})
-        True
-    """
+    """A key of values that train the same."""
     relevant = {name: value for name, value in values.items() if name not in BOOKKEEPING}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
 
@@ -81,8 +73,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, warn: Callable[[str], None]):
-        self.folder = folder
-        self.warn = warn
+        self.folder, self.warn = folder, warn
 
     def trial_folder(self, number: int, values: dict[str, Any]) -> Path:
         return self.folder / f"{number:04d}-{values_key(values)}"

@@ -29,14 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SPENT = ("epochs", "seconds", "images")
-
-# With fewer trials a forest only memorizes them.
-MIN_TRIALS = 8
-
+MIN_TRIALS = 8  # With fewer trials a forest only memorizes them
 EPOCHS = "epochs trained"
-
-# Choices with more options have no room for their labels.
-MAX_LABELS = 12
+MAX_LABELS = 12  # Choices with more options have no room for their labels
 
 
 @dataclass(frozen=True)

@@ -31,13 +31,8 @@ from kerascnn.training.search.trial_process import (
 
 # The command that runs a trial; the trial's folder follows.
 PROGRAM = (sys.executable, "-m", "kerascnn.training.search.trial_program")
-
-# How often a trial that runs out of memory is repeated with half the batch size.
-MAX_HALVINGS = 2
-
-# Hyperband waits for trials of other workers.
-IDLE_SECONDS = 1.0
-
+MAX_HALVINGS = 2  # How often a trial that runs out of memory is repeated with half the batch size
+IDLE_SECONDS = 1.0  # Hyperband waits for trials of other workers
 # The median rule applies from so many ended trials, and from this fraction of a trial's epochs.
 MIN_TRIALS_FOR_MEDIAN = 3
 MIN_FRACTION_FOR_MEDIAN = 0.25
@@ -157,10 +152,6 @@ def is_poor(own: Sequence[float], others: Sequence[Sequence[float]], epochs: int
 
     Source: Golovin et al., Google Vizier, 2017, section 3.2.2 (the median stopping rule). `own` is the objective after
     each epoch so far, `others` the same of trials that have ended, `epochs` the length of the whole trial.
-
-    Example:
-        >>> is_poor([0.1, 0.2], [[0.3, 0.5]] * 3, 4, Objective("val_top1", "max"))
-        True
     """
     averages = [objective.sign * fmean(other[: len(own)]) for other in others if len(other) >= len(own)]
     if len(own) < MIN_FRACTION_FOR_MEDIAN * epochs or len(averages) < MIN_TRIALS_FOR_MEDIAN:

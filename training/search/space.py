@@ -21,15 +21,12 @@ if TYPE_CHECKING:
     import keras_tuner
 
 DEFAULTS = Path(__file__).with_name("default_spaces.yaml")
-
 # Notes, and fields that apply after training; a builder's arguments are searched as "model.<name>".
 NOT_SEARCHED = ("about", "model_arguments", "evaluation")
 MODEL = "model"
 ARGUMENT = f"{MODEL}."
 SHORT_NAMES = {"augment": "augmentation"}
-
-# A parameter's name and the option that it must have.
-Condition = tuple[str, Any]
+Condition = tuple[str, Any]  # A parameter's name and the option that it must have
 
 
 @dataclass(frozen=True)

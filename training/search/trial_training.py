@@ -23,9 +23,7 @@ from kerascnn.training.search.trial_process import HEARTBEAT, METRICS, is_finish
 from kerascnn.training.strategy import choose_devices
 from kerascnn.training.trainer import resume, train
 
-# The fraction of the training images that trials are compared on.
-HELD_OUT = 0.2
-
+HELD_OUT = 0.2  # The fraction of the training images that trials are compared on
 SECONDS_BETWEEN_HEARTBEATS = 1.0
 
 

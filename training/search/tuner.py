@@ -23,11 +23,8 @@ from kerascnn.training.search.trial_training import hold_out
 from kerascnn.training.search.validation import check_space, objective_for
 from kerascnn.training.trainer import resolved
 
-# Without `max_trials` and `budget`, for tuners that never end.
-DEFAULT_TRIALS = 20
-
-# How many trials of an earlier search a warm start repeats.
-WARM_START_TRIALS = 5
+DEFAULT_TRIALS = 20  # Without `max_trials` and `budget`, for tuners that never end
+WARM_START_TRIALS = 5  # How many trials of an earlier search a warm start repeats
 
 
 def tune(

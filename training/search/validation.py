@@ -18,11 +18,8 @@ from kerascnn.training.search.config import Objective
 from kerascnn.training.search.domains import label
 from kerascnn.training.search.space import Space
 
-# Random combinations: with 32, a value that is valid in one case of ten is hardly missed.
-SAMPLES = 32
-
-# Keras' usual name of the metric that is top1 here.
-METRIC_ALIASES = {"accuracy": "top1"}
+SAMPLES = 32  # Random combinations: with 32, a value that is valid in one case of ten is hardly missed
+METRIC_ALIASES = {"accuracy": "top1"}  # Keras' usual name of the metric that is top1 here
 
 
 class DryBuild(NamedTuple):
@@ -34,12 +31,7 @@ class DryBuild(NamedTuple):
 
 
 def dry_build(recipe: Recipe, classes: int) -> DryBuild:
-    """Builds the recipe's network without weights; InputError if the builder rejects an argument or the image size.
-
-    Example:
-        >>> dry_build(Recipe.for_model("googlenet"), 10).outputs
-        ('main', 'aux_4a', 'aux_4d')
-    """
+    """Builds the recipe's network without weights; InputError if the builder rejects an argument or the image size."""
     info = registry.info(recipe.model)
     size = recipe.image_size or info.input_size
     arguments: dict[str, Any] = {"input_shape": (size, size, 3), "classes": classes, **recipe.model_arguments}

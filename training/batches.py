@@ -50,21 +50,15 @@ def batches_for(
     """
     views = {"classes": len(data.class_names), "size": recipe.image_size, "crop_fraction": recipe.pixels.crop_fraction}
     augmented = {**views, "augmentation": recipe.augmentation, "seed": recipe.seed}
-    shares = {
-        "batch_size": devices.share(recipe.batch_size),
-        "worker": devices.worker,
-        "workers": devices.workers,
-        "cache": cache,
-        "cache_folder": images_folder(data),
-    }
+    shares = {"batch_size": devices.share(recipe.batch_size), "worker": devices.worker, "workers": devices.workers}
+    shares |= {"cache": cache, "cache_folder": images_folder(data)}
     start = position or Position()
     training = training_batches(
         data.training,
         epochs=range(start.epochs, recipe.epochs),
         start_step=start.step,
         class_weights=data.class_weights() if recipe.class_weights == "balanced" else None,
-        **augmented,
-        **shares,
+        **(augmented | shares),
     )
     images = np.zeros((0, 1, 1, 3)) if position else next(iter(training))[0].numpy()[:GRID_IMAGES]
     validation = evaluation_batches(data.validation, **views, **shares)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +15,42 @@ from kerascnn.training.batches import Batches
 from kerascnn.training.callbacks.throughput import DataWaitTimer
 from kerascnn.training.checkpoints.files import Checkpoint, Position, Snapshot
 from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheckpointManager
-from kerascnn.training.checkpoints.signals import StopRequest
 from kerascnn.training.strategy import Devices
 
 STEPS_BETWEEN_AGREEMENTS = 10  # How often several workers agree whether to stop or to write a checkpoint
+
+
+class StopRequest:
+    """A context that records the first Ctrl-C or SIGTERM, and raises KeyboardInterrupt at the second.
+
+    It records nothing outside the main thread, where Python delivers no signals. The methods `stopping` of listeners
+    that have one are called at the first signal. `requested` and `insisted` say whether one or two were received.
+    """
+
+    def __init__(self, listeners: Iterable = ()):
+        self.listeners, self.requested, self.insisted = listeners, False, False
+
+    def __enter__(self) -> StopRequest:
+        self._before = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                # Signals that are ignored, as Ctrl-C in a shell's background job, stay ignored; None is a C handler.
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._before[number] = signal.signal(number, self._record)
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _record(self, number, frame) -> None:
+        if self.requested:
+            self.insisted = True
+            raise KeyboardInterrupt
+        self.requested = True
+        for listener in self.listeners:
+            if hasattr(listener, "stopping"):
+                listener.stopping()
 
 
 @dataclass

@@ -6,13 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
-from keras.optimizers.schedules import (
-    CosineDecay,
-    ExponentialDecay,
-    LearningRateSchedule,
-    PiecewiseConstantDecay,
-    PolynomialDecay,
-)
+from keras.optimizers.schedules import CosineDecay, ExponentialDecay, LearningRateSchedule, PiecewiseConstantDecay
 
 from kerascnn.errors import InputError
 from kerascnn.training.recipe.recipe import Recipe
@@ -91,11 +85,11 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int | None) -> LearningRateSc
         return ConstantWarmUp(schedule.warmup_factor * peak, warmup, without_warm_up())
     if schedule.name == "cosine":
         warmup = min(warmup, total - 1)
-        return (
-            CosineDecay(0.0, total - warmup, warmup_target=peak, warmup_steps=warmup) if warmup else without_warm_up()
-        )
+        if warmup:
+            return CosineDecay(0.0, total - warmup, warmup_target=peak, warmup_steps=warmup)
+        return without_warm_up()
     if schedule.name == "constant":
-        return PolynomialDecay(0.0, warmup, end_learning_rate=peak)
+        return keras.optimizers.schedules.PolynomialDecay(0.0, warmup, end_learning_rate=peak)
     return RisingWarmUp(peak, warmup, without_warm_up())
 
 
@@ -103,10 +97,6 @@ def reductions(errors: Iterable[float], patience: int, max_reductions: int) -> i
     """How often the validation errors, one per epoch, have had no new minimum for `patience` epochs, as in `Schedule`.
 
     Each reduction restarts the count of epochs; the minimum remains.
-
-    Example:
-        >>> reductions([0.5, 0.4, 0.4, 0.41], patience=2, max_reductions=3)
-        1
     """
     best, waited, count = float("inf"), 0, 0
     for error in errors:

@@ -28,10 +28,9 @@ from kerascnn.training.callbacks.tensorboard import logging_callbacks
 from kerascnn.training.callbacks.throughput import DataWaitTimer, ThroughputMonitor
 from kerascnn.training.checkpoints.files import Checkpoint, Checkpoints, Position
 from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheckpointManager
-from kerascnn.training.checkpoints.signals import StopRequest
 from kerascnn.training.fine_tuning.gradual_unfreezing import plan
-from kerascnn.training.fine_tuning.pretrained import Pretrained, resolve_pretrained
-from kerascnn.training.loop import Loop
+from kerascnn.training.fine_tuning.pretrained import Pretrained, resolve_pretrained, with_weights
+from kerascnn.training.loop import Loop, StopRequest
 from kerascnn.training.precision import choose_precision
 from kerascnn.training.recipe.fields import FineTuning
 from kerascnn.training.recipe.recipe import Recipe
@@ -160,6 +159,38 @@ def train(
     folder = RunFolder.create(Path(runs), model.name if model else recipe.model, data.name)
     folder.write_recipe(recipe, data.source, limit, training.summary(new), run_config)
     return training.run(new, batches, folder, None)
+
+
+def finetune(
+    weights: str | Path,
+    data: DataSet | str,
+    *,
+    model: str | None = None,
+    recipe: Recipe | str = "finetune",
+    **options: Any,
+) -> Run:
+    """Trains a network from pretrained weights on other classes.
+
+    The classifier is new. With the recipe `finetune` it is trained alone first; stages are then unfrozen from the top
+    down, and lower stages use smaller learning rates. Pixels are scaled as they were for the weights.
+
+    Args:
+        weights: a run folder, a weight file, or a name that the network's builder takes, such as "imagenet".
+        data: a data set, or its source.
+        model: the network's name; None for the run's, or else the recipe's.
+        recipe: a recipe, or the name of one.
+        options: those of `train`.
+
+    Raises:
+        InputError: the weights are another network's, or as for `train`.
+
+    Example:
+        >>> run = finetune("runs/resnet20-digits-20261120-101500", "photos")
+        >>> run = finetune("imagenet", "photos", model="resnet50")
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    network = registry.canonical(model) if model else None
+    return train(with_weights(recipe, str(weights), network), data, **options)
 
 
 def resume(

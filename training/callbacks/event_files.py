@@ -15,10 +15,7 @@ PATTERN = "*.tfevents.*"
 
 
 class EventFile:
-    """One event file, written by a thread of its own.
-
-    Args:
-        folder: TensorBoard shows every folder as one "run".
+    """One event file, written by a thread of its own; TensorBoard shows its folder as one "run".
 
     Example:
         >>> events = EventFile(Path("runs/mine/tensorboard/train"))

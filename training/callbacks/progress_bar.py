@@ -31,17 +31,10 @@ class LiveProgress(keras.callbacks.Callback):
         self.console = console or Console()
 
     def on_train_begin(self, logs=None):
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[metrics]}"),
-            TimeRemainingColumn(compact=True),
-            console=self.console,
-            transient=True,
-            refresh_per_second=1 / SECONDS_BETWEEN_UPDATES,
-            disable=not self.console.is_terminal,
-        )
+        columns = TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn()
+        columns += TextColumn("{task.fields[metrics]}"), TimeRemainingColumn(compact=True)
+        options = {"transient": True, "refresh_per_second": 1 / SECONDS_BETWEEN_UPDATES}
+        self._progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal, **options)
         self._progress.start()
         self._task = self._progress.add_task("", total=self.epochs * self.steps_per_epoch, metrics="")
 

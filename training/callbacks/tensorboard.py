@@ -96,12 +96,7 @@ class TensorBoard(keras.callbacks.Callback):
 
 
 def tag(name: str) -> str:
-    """TensorBoard's tag for one of Keras' metrics.
-
-    Example:
-        >>> tag("aux_4a_top1")
-        'aux_4a/top-1 accuracy'
-    """
+    """TensorBoard's tag for one of Keras' metrics: "aux_4a/top-1 accuracy" for "aux_4a_top1"."""
     head, _, metric = name.rpartition("_")
     if head.partition("_")[0] not in HEADS:
         return TITLES.get(name, name)

@@ -129,7 +129,8 @@ def _stages(model: keras.Model, tuning: FineTuning) -> list[_Stage]:
     found = []
     for depth, (name, layers) in enumerate((one.name, one.layers) for one in reversed(stages(model))):
         keep_norms = tuning.freeze_batch_norm and name != HEAD
-        trained = tuple(layer for layer in layers if not _is_frozen(layer, tuning.frozen, keep_norms))
+        kept = (layer for layer in layers if not (tuning.frozen and re.search(tuning.frozen, layer.name)))
+        trained = tuple(one for one in kept if not (keep_norms and isinstance(one, keras.layers.BatchNormalization)))
         epoch = tuning.head_epochs + tuning.stage_epochs * (depth - 1) if depth else 0
         found.append(_Stage(name, layers, trained, epoch, tuning.layer_lr_decay**depth))
     if tuning.frozen and not any(re.search(tuning.frozen, layer.name) for one in found for layer in one.layers):
@@ -140,12 +141,6 @@ def _stages(model: keras.Model, tuning: FineTuning) -> list[_Stage]:
     if tuning.frozen and not found[0].trained:
         raise InputError(f"fine_tuning.frozen '{tuning.frozen}' freezes all of {model.name}'s classifier.")
     return found
-
-
-def _is_frozen(layer: keras.layers.Layer, pattern: str, norms: bool) -> bool:
-    if pattern and re.search(pattern, layer.name):
-        return True
-    return norms and isinstance(layer, keras.layers.BatchNormalization)
 
 
 def _parameters(layers: Iterable[keras.layers.Layer]) -> int:

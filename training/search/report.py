@@ -125,11 +125,8 @@ def importances(space: Space, records: Sequence[TrialRecord], objective: Objecti
     """The permutation importance of each field in a random forest (Breiman, 2001, section 10).
 
     A field's importance is how much the forest's fit drops when its values are shuffled over the trials, divided by
-    the sum over all fields. The number of epochs counts as a field if it differs between trials.
-
-    Returns:
-        A fraction for every parameter's name, the largest first; empty with fewer than 8 successful trials, or if all
-        have the same score.
+    the sum over all fields. The number of epochs counts as a field if it differs between trials. The largest come
+    first; there are none with fewer than 8 successful trials, or if all have the same score.
     """
     scored = [record for record in records if record.score is not None]
     if len(scored) < MIN_TRIALS or len({record.score for record in scored}) == 1:

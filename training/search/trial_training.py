@@ -54,10 +54,7 @@ def hold_out(data: DataSet) -> DataSet:
     """The data with a fifth of the training images instead of the validation images.
 
     A search that used the validation images would overestimate the accuracy on them. The selection is random but the
-    same every time: a fifth of each class, at least one image and never all.
-
-    Raises:
-        InputError: every class has only one training image.
+    same every time: a fifth of each class, at least one image and never all. Raises InputError if no class has two.
     """
     chance = np.random.default_rng(0)
     held = []

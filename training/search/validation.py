@@ -55,10 +55,6 @@ def objective_for(recipe: Recipe, classes: int, name: str | None = None) -> Obje
     """The objective of a name such as "val_loss"; by default the main classifier's accuracy on the held-out images.
 
     "accuracy" means top1. Losses are minimized, accuracies maximized. Raises InputError if training does not report it.
-
-    Example:
-        >>> objective_for(Recipe.for_model("googlenet"), 10, "val_main_accuracy")
-        Objective(name='val_main_top1', direction='max')
     """
     outputs = dry_build(recipe, classes).outputs
     metrics = ["loss", "top1", *(["top5"] if classes > 5 else [])]

@@ -58,7 +58,7 @@ class _RecipeRules:
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class SGD(_RecipeRules, keras.optimizers.SGD):
-    """SGD with AlexNet's rule, section 5: v = momentum x v - learning rate x (gradient + l2 x weight)."""
+    """SGD with AlexNet's rule (2012, section 5): v = momentum x v - learning rate x (gradient + l2 x weight)."""
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")

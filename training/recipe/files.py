@@ -74,7 +74,7 @@ def overlaid(values: Values, changes: Values) -> Values:
 
 
 def assignments(texts: Iterable[str]) -> Values:
-    """Parses the `NAME=VALUE` texts of a command line into nested values; raises InputError if VALUE is not YAML.
+    """Parses a command line's `NAME=VALUE` texts, with values in YAML; raises InputError for other texts.
 
     Example:
         >>> assignments(["optimizer.learning_rate=0.05", "epochs=3"])

@@ -56,10 +56,10 @@ def this_member() -> ClusterMember | None:
     values = [os.environ.get(name) for name in KERASTUNER_VARIABLES]
     if not any(values[1:]):
         return None
-    if not all(values):
-        missing = KERASTUNER_VARIABLES[[bool(value) for value in values].index(False)]
+    missing = [name for name, value in zip(KERASTUNER_VARIABLES, values, strict=True) if not value]
+    if missing:
         names = ", ".join(KERASTUNER_VARIABLES)
-        raise InputError(f"{missing} is not set, but others of {names} are; a search needs all three.")
+        raise InputError(f"{missing[0]} is not set, but others of {names} are; a search needs all three.")
     return ClusterMember(values[0], f"{values[1]}:{values[2]}")
 
 

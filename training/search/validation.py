@@ -23,7 +23,7 @@ METRIC_ALIASES = {"accuracy": "top1"}  # Keras' usual name of the metric that is
 
 
 class DryBuild(NamedTuple):
-    """The names of a network's classifiers, None if there is one; parameters and multiply-adds with the main one."""
+    """The names of a network's classifiers, None if there is one; parameters and multiply-adds for inference."""
 
     outputs: tuple[str, ...] | None
     parameters: int

@@ -4,7 +4,6 @@ from .batches import steps_per_epoch as steps_per_epoch
 from .callbacks.nan_guard import TrainingDivergedError as TrainingDivergedError
 from .callbacks.weight_averaging import AveragedWeights as AveragedWeights
 from .checkpoints.files import Checkpoints as Checkpoints
-from .fine_tuning.finetune import finetune as finetune
 from .fine_tuning.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
 from .precision import choose_precision as choose_precision
 from .recipe.fields import About as About
@@ -28,6 +27,7 @@ from .search import resume_search as resume_search
 from .search import tune as tune
 from .trainer import Run as Run
 from .trainer import TrainingInterruptedError as TrainingInterruptedError
+from .trainer import finetune as finetune
 from .trainer import resolved as resolved
 from .trainer import resume as resume
 from .trainer import train as train

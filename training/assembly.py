@@ -18,19 +18,12 @@ from kerascnn.training.callbacks.weight_averaging import AveragedWeights
 from kerascnn.training.fine_tuning.gradual_unfreezing import GradualUnfreezing, lr_multipliers, plan
 from kerascnn.training.fine_tuning.pretrained import FROM_WEIGHTS, Pretrained, resolve_pretrained
 from kerascnn.training.optimizers import bound_filters, optimizer_for
-from kerascnn.training.recipe.fields import Pixels
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.schedules import Plateau
 from kerascnn.training.strategy import choose_xla, prepare, synchronize
 
-# Enough images for a mean that is exact to one gray level.
-MEAN_SAMPLE = 2000
-
-# Of the range of pixels.
-MIDDLE = 127.5
-
-# The output that is kept for inference.
-MAIN = "main"
+MEAN_SAMPLE = 2000  # Enough images for a mean that is exact to one gray level
+MAIN = "main"  # The output that is kept for inference
 
 
 def assemble(
@@ -38,17 +31,9 @@ def assemble(
 ) -> keras.Model:
     """Builds the recipe's network between a preprocessing layer and the class names, with its initial weights.
 
-    The model takes pixels in [0, 255]; it contains their scaling and the names of its classes.
-
-    Args:
-        recipe: with its image size resolved.
-        data: provides the class names and, if the recipe says so, the mean pixels.
-        network: replaces the recipe's network.
-        pretrained: of `resolve_pretrained(recipe)`; None resolves it here.
-
-    Raises:
-        InputError: the network does not fit the image size, an argument, the number of classes or the pretrained
-            weights.
+    The model takes pixels in [0, 255]. The recipe's image size must be resolved; `network` replaces its network;
+    `pretrained` is that of `resolve_pretrained(recipe)`, or None to resolve it here. Raises InputError if the network
+    does not fit the image size, an argument, the number of classes or the pretrained weights.
     """
     pretrained = pretrained or resolve_pretrained(recipe)
     model = build(recipe, data.class_names, network)
@@ -67,33 +52,26 @@ def _mean(recipe: Recipe, data: DataSet, pretrained: Pretrained | None) -> np.nd
     if isinstance(mean, list):
         return mean
     if mean == "middle":
-        return MIDDLE
+        return 127.5
     if mean == FROM_WEIGHTS:
         return pretrained.mean
     image = _mean_image(recipe, data)
     return image if mean == "pixel" else image.mean(axis=(0, 1))
 
 
-def _mean_shape(pixels: Pixels, size: int) -> tuple[int, ...]:
-    if isinstance(pixels.mean, list):
-        return (3,)
-    # In a resolved recipe a mean of pretrained weights that is no image is stated as numbers.
-    image = (size, size, 3)
-    return {"pixel": image, FROM_WEIGHTS: image, "channel": (3,)}.get(pixels.mean, ())
-
-
 def build(recipe: Recipe, class_names: Sequence[str], network: keras.Model | None = None) -> keras.Model:
-    """Builds the model of `assemble` without data and pretrained weights, to load weights into.
-
-    Raises:
-        InputError: as for `assemble`.
-    """
+    """Builds the model of `assemble` without data and pretrained weights, to load weights into; errors are the same."""
     shape = (recipe.image_size, recipe.image_size, 3)
-    mean_shape = _mean_shape(recipe.pixels, recipe.image_size)
+    # In a resolved recipe a mean of pretrained weights that is no image is stated as numbers.
+    mean = "channel" if isinstance(recipe.pixels.mean, list) else recipe.pixels.mean
+    mean_shape = {"pixel": shape, FROM_WEIGHTS: shape, "channel": (3,)}.get(mean, ())
     pixels = keras.Input(shape, name="pixels")
     scaled = Preprocessing(mean_shape, recipe.pixels.std, recipe.pixels.crop_fraction, name="preprocessing")(pixels)
     if network is None:
-        network = _network(recipe, scaled, len(class_names))
+        arguments = dict(recipe.model_arguments)
+        if registry.info(recipe.model).aux_heads:
+            arguments.setdefault("aux_heads", recipe.auxiliary_heads.use)
+        network = registry.create(recipe.model, input_tensor=scaled, classes=len(class_names), **arguments)
         outputs = network.output
     else:
         _check_network(network, shape, len(class_names))
@@ -101,13 +79,6 @@ def build(recipe: Recipe, class_names: Sequence[str], network: keras.Model | Non
     labels = ClassLabels(class_names, dtype="float32", name="labels")
     outputs = {**outputs, MAIN: labels(outputs[MAIN])} if isinstance(outputs, dict) else labels(outputs)
     return functional(pixels, outputs, name=network.name)
-
-
-def _network(recipe: Recipe, tensor: keras.KerasTensor, classes: int) -> keras.Model:
-    arguments = dict(recipe.model_arguments)
-    if registry.info(recipe.model).aux_heads:
-        arguments.setdefault("aux_heads", recipe.auxiliary_heads.use)
-    return registry.create(recipe.model, input_tensor=tensor, classes=classes, **arguments)
 
 
 def _check_network(network: keras.Model, shape: tuple[int, int, int], classes: int) -> None:
@@ -241,7 +212,5 @@ def callbacks_for(
 
 
 def _metrics(classes: int) -> list[keras.metrics.Metric]:
-    metrics = [keras.metrics.CategoricalAccuracy(name="top1")]
-    if classes > 5:
-        metrics.append(keras.metrics.TopKCategoricalAccuracy(5, name="top5"))
-    return metrics
+    top5 = [keras.metrics.TopKCategoricalAccuracy(5, name="top5")] if classes > 5 else []
+    return [keras.metrics.CategoricalAccuracy(name="top1"), *top5]

@@ -18,14 +18,10 @@ GRID_IMAGES = 36
 
 
 class Batches(NamedTuple):
-    """The pipelines of a training, some images to show, and the length of an epoch.
+    """All remaining training steps, a pass over the validation images, batches for `AveragedWeights`, images, steps.
 
-    Attributes:
-        training: the steps of all remaining epochs.
-        validation: one pass over the validation images.
-        statistics: for `AveragedWeights`.
-        images: float32 (count, height, width, 3) in [0, 255], of the first batch; none in a resumed training.
-        steps: per whole epoch.
+    `images` are float32 (count, height, width, 3) in [0, 255], of the first batch; none in a resumed training. `steps`
+    is the length of a whole epoch.
     """
 
     training: Any
@@ -50,27 +46,19 @@ def batches_for(
 ) -> Batches:
     """The batches from a position on, None for the start; of several workers each gets its share.
 
-    Raises:
-        InputError: the images do not fill a batch, the augmentation is impossible, or the devices cannot have equal
-            shares.
+    InputError: the images fill no batch, the augmentation is impossible, or the devices cannot have equal shares.
     """
     views = {"classes": len(data.class_names), "size": recipe.image_size, "crop_fraction": recipe.pixels.crop_fraction}
     augmented = {**views, "augmentation": recipe.augmentation, "seed": recipe.seed}
-    shares = {
-        "batch_size": devices.share(recipe.batch_size),
-        "worker": devices.worker,
-        "workers": devices.workers,
-        "cache": cache,
-        "cache_folder": images_folder(data),
-    }
+    shares = {"batch_size": devices.share(recipe.batch_size), "worker": devices.worker, "workers": devices.workers}
+    shares |= {"cache": cache, "cache_folder": images_folder(data)}
     start = position or Position()
     training = training_batches(
         data.training,
         epochs=range(start.epochs, recipe.epochs),
         start_step=start.step,
         class_weights=data.class_weights() if recipe.class_weights == "balanced" else None,
-        **augmented,
-        **shares,
+        **(augmented | shares),
     )
     images = np.zeros((0, 1, 1, 3)) if position else next(iter(training))[0].numpy()[:GRID_IMAGES]
     validation = evaluation_batches(data.validation, **views, **shares)
@@ -86,7 +74,6 @@ def batches_for(
 
 
 def _for_heads(batches: Any, model: keras.Model) -> Any:
-    """The batches with the labels repeated for every classifier of the model."""
     if not isinstance(model.output, dict):
         return batches
     heads = list(model.output)

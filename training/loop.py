@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +15,42 @@ from kerascnn.training.batches import Batches
 from kerascnn.training.callbacks.throughput import DataWaitTimer
 from kerascnn.training.checkpoints.files import Checkpoint, Position, Snapshot
 from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheckpointManager
-from kerascnn.training.checkpoints.signals import StopRequest
 from kerascnn.training.strategy import Devices
 
-# How often several workers agree whether to stop or to write a checkpoint.
-STEPS_BETWEEN_AGREEMENTS = 10
+STEPS_BETWEEN_AGREEMENTS = 10  # How often several workers agree whether to stop or to write a checkpoint
+
+
+class StopRequest:
+    """A context that records the first Ctrl-C or SIGTERM, and raises KeyboardInterrupt at the second.
+
+    It records nothing outside the main thread, where Python delivers no signals. The methods `stopping` of listeners
+    that have one are called at the first signal. `requested` and `insisted` say whether one or two were received.
+    """
+
+    def __init__(self, listeners: Iterable = ()):
+        self.listeners, self.requested, self.insisted = listeners, False, False
+
+    def __enter__(self) -> StopRequest:
+        self._before = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                # Signals that are ignored, as Ctrl-C in a shell's background job, stay ignored; None is a C handler.
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._before[number] = signal.signal(number, self._record)
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _record(self, number, frame) -> None:
+        if self.requested:
+            self.insisted = True
+            raise KeyboardInterrupt
+        self.requested = True
+        for listener in self.listeners:
+            if hasattr(listener, "stopping"):
+                listener.stopping()
 
 
 @dataclass
@@ -25,18 +58,13 @@ class Loop:
     """Trains from any step on.
 
     It calls callbacks as `fit` does, except that the logs of a step are tensors, which are not waited for. A callback
-    that changes the model during validation has a method `put_back`, which is called if validation is cut short.
+    that changes the model during validation has a method `put_back`, which is called if validation is cut short. All
+    workers stop, and write a checkpoint, after the same step.
 
     Args:
-        model: compiled; restored to `state`.
-        batches: from the position of `state` on.
-        epochs: in total.
-        callbacks: the training's own and the user's.
-        checkpoint_manager: writes the checkpoints.
-        stop: whether the user wants to stop.
-        state: the checkpoint to resume from; None for the start.
-        devices: to train on; all workers stop, and write a checkpoint, after the same step.
-        waiting: measures the time without a batch.
+        model, batches: a compiled model, restored to `checkpoint`, and the batches from there on.
+        epochs, callbacks, checkpoint_manager, stop, devices: the training's.
+        checkpoint, waiting: where to resume, None for the start; measures the time without a batch.
     """
 
     model: keras.Model
@@ -45,12 +73,12 @@ class Loop:
     callbacks: Sequence[keras.callbacks.Callback]
     checkpoint_manager: CheckpointManager | WorkerCheckpointManager
     stop: StopRequest
-    state: Checkpoint | None
+    checkpoint: Checkpoint | None
     devices: Devices
     waiting: DataWaitTimer
 
     def __post_init__(self):
-        self.position = self.state.position if self.state else Position()
+        self.position = self.checkpoint.position if self.checkpoint else Position()
         # Of the end of the epoch's steps: validation uses the same metrics, and writes events.
         self._steps_done: Snapshot | None = None
         own = _StopInValidation(self._requests)
@@ -60,38 +88,33 @@ class Loop:
         )
 
     def run(self) -> None:
-        """Trains to the end.
+        """Trains to the end; on request it raises KeyboardInterrupt, after a checkpoint unless the user insisted."""
+        import tensorflow as tf
 
-        Raises:
-            KeyboardInterrupt: on a request to stop; a checkpoint is written, unless the user insisted.
-            TrainingDivergedError: a loss or a weight is not finite.
-            OSError: a checkpoint cannot be written.
-        """
         self.model.stop_training = False
         self.model.make_train_function()
-        iterator = self.waiting.on(iter(_distributed(self.batches.training, self.model)))
-        rows = self.state.history[-1:] if self.state else []
+        batches = self.batches.training
+        if not isinstance(batches, tf.distribute.DistributedDataset):
+            batches = self.model.distribute_strategy.experimental_distribute_dataset(batches)
+        iterator = self.waiting.on(iter(batches))
+        rows = self.checkpoint.history[-1:] if self.checkpoint else []
         logs = {name: value for row in rows for name, value in row.items() if name != "epoch"}
         self._calls.on_train_begin()
         try:
             while self.position.epochs < self.epochs and not self.model.stop_training:
                 logs = self._epoch(iterator)
         except BaseException as error:
-            self._end_early(isinstance(error, KeyboardInterrupt) and not self.stop.insisted)
+            try:
+                if isinstance(error, KeyboardInterrupt) and not self.stop.insisted:
+                    self._call("put_back")
+                    self.checkpoint_manager.save(self.position, self._steps_done)
+            finally:
+                # The first error is the one to report.
+                with contextlib.suppress(Exception):
+                    self._call("close")
             raise
         self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
         self._calls.on_train_end(logs)
-
-    def _end_early(self, in_order: bool) -> None:
-        """Writes a checkpoint if the training ends in order, and closes what the callbacks hold open."""
-        try:
-            if in_order:
-                self._call("put_back")
-                self.checkpoint_manager.save(self.position, self._steps_done)
-        finally:
-            # The first error is the one to report.
-            with contextlib.suppress(Exception):
-                self._call("close")
 
     def _call(self, method: str) -> None:
         for callback in self._calls.callbacks:
@@ -102,8 +125,8 @@ class Loop:
         """Trains the rest of the current epoch, and validates."""
         epoch, first = self.position.epochs, self.position.step
         self.model.reset_metrics()
-        if first and self.state:
-            self.state.restore_metrics(self.model)
+        if first and self.checkpoint:
+            self.checkpoint.restore_metrics(self.model)
         self._calls.on_epoch_begin(epoch)
         for step in range(first, self.batches.steps):
             self._step(epoch, step, iterator)
@@ -152,11 +175,3 @@ class _StopInValidation(keras.callbacks.Callback):
     def on_test_batch_begin(self, batch, logs=None):
         if self.requests(batch)[0]:
             raise KeyboardInterrupt
-
-
-def _distributed(batches: Any, model: keras.Model) -> Any:
-    import tensorflow as tf
-
-    if isinstance(batches, tf.distribute.DistributedDataset):
-        return batches
-    return model.distribute_strategy.experimental_distribute_dataset(batches)

@@ -13,11 +13,8 @@ from kerascnn.training.schedules import learning_rate
 class _RecipeRules:
     """A mixin for Keras optimizers, with the rules of recipes that Keras lacks.
 
-    Args:
-        l2: the fraction of each weight that is added to its gradient, after clipping.
-        lr_multipliers: of the learning rate, one per weight, in the order in which the optimizer is built; empty if
-            all are 1.
-        arguments: those of the Keras class.
+    `l2` is the fraction of each weight that is added to its gradient, after clipping; `lr_multipliers` of the learning
+    rate are one per weight, in the order in which the optimizer is built, or none if all are 1.
     """
 
     def __init__(self, l2: float = 0.0, lr_multipliers: Sequence[float] = (), **arguments):
@@ -61,10 +58,7 @@ class _RecipeRules:
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class SGD(_RecipeRules, keras.optimizers.SGD):
-    """SGD with momentum v = momentum x v - learning rate x (gradient + l2 x weight).
-
-    It is AlexNet's rule (Krizhevsky et al., 2012, section 5).
-    """
+    """SGD with AlexNet's rule (2012, section 5): v = momentum x v - learning rate x (gradient + l2 x weight)."""
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -88,21 +82,10 @@ CLASSES = {
 def optimizer_for(
     recipe: Recipe, weights: list[keras.Variable], steps_per_epoch: int | None, lr_multipliers: Sequence[float] = ()
 ) -> keras.Optimizer:
-    """The recipe's optimizer for these weights, not yet built.
+    """The recipe's optimizer for these weights, not yet built; arguments and errors as for `learning_rate`.
 
-    Keras' own classes are used, except for L2 weight decay, weight averages and a learning rate per layer.
-
-    Args:
-        recipe: the source of every number.
-        weights: to be trained.
-        steps_per_epoch: see `schedules.learning_rate`.
-        lr_multipliers: of the learning rate, one per weight; empty if all are 1.
-
-    Raises:
-        InputError: the schedule counts epochs, and `steps_per_epoch` is None.
-
-    Example:
-        >>> optimizer = optimizer_for(Recipe.load("inceptionv3"), model.trainable_variables, steps_per_epoch=800)
+    Keras' own classes are used, except for L2 weight decay, weight averages and a learning rate per layer, of which
+    `lr_multipliers` holds one factor per weight, or nothing if all are 1.
     """
     settings, ema = recipe.optimizer, recipe.averaging.decay
     l2 = settings.weight_decay if settings.weight_decay_form == "l2" else 0.0
@@ -114,11 +97,9 @@ def optimizer_for(
         **{name: getattr(settings, name) for name in names},
     }
     if l2 or ema or lr_multipliers:
-        optimizer = extended_class(
-            l2=l2, lr_multipliers=lr_multipliers, use_ema=bool(ema), ema_momentum=ema, **arguments
-        )
-    else:
-        optimizer = keras_class(**arguments)
+        arguments |= {"l2": l2, "lr_multipliers": lr_multipliers, "use_ema": bool(ema), "ema_momentum": ema}
+        keras_class = extended_class
+    optimizer = keras_class(**arguments)
     if settings.weight_decay:
         excluded = [weight for weight in weights if weight.name in settings.weight_decay_exclude]
         optimizer.exclude_from_weight_decay(var_list=excluded)
@@ -126,13 +107,9 @@ def optimizer_for(
 
 
 class FilterNorm(keras.constraints.Constraint):
-    """Scales down each filter whose root mean square exceeds a maximum (Zeiler and Fergus, 2013, section 3).
+    """Scales down each filter of a kernel, (height, width, channels, filters), whose root mean square exceeds `rms`.
 
-    Args:
-        rms: the maximum.
-
-    Shapes:
-        A convolution's kernel, (height, width, channels, filters), to the same.
+    Source: Zeiler and Fergus, 2013, section 3.
     """
 
     def __init__(self, rms: float):

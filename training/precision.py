@@ -39,20 +39,11 @@ def choose_precision(requested: str) -> PrecisionChoice:
 
 
 def has_tensor_cores(details: dict[str, Any]) -> bool:
-    """Whether a GPU multiplies float16 in hardware: NVIDIA's from compute capability 7.0 on.
-
-    Args:
-        details: from TensorFlow's `get_device_details`; GPUs of other vendors have no capability.
-
-    Example:
-        >>> has_tensor_cores({"compute_capability": (6, 1), "device_name": "GeForce GTX 1080"})
-        False
-    """
+    """Whether a GPU multiplies float16 in hardware: NVIDIA's from compute capability 7.0 on; others have none."""
     return details.get("compute_capability", (0, 0)) >= (7, 0)
 
 
 def _cpu_multiplies_bfloat16() -> bool:
-    """Whether Linux reports AVX-512 BF16 or AMX BF16; False if unknown."""
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:

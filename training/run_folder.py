@@ -26,33 +26,15 @@ from kerascnn.training.run_config import RunConfig
 
 @dataclass(frozen=True)
 class RunFolder:
-    """`runs/<model>-<data>-<time>/`.
-
-    Attributes:
-        path: the folder.
-    """
+    """`runs/<model>-<data>-<time>/`: the recipe, the model, the history, the checkpoints and TensorBoard's files."""
 
     path: Path
 
-    @property
-    def recipe_file(self) -> Path:
-        return self.path / "recipe.yaml"
-
-    @property
-    def model_file(self) -> Path:
-        return self.path / "model.keras"
-
-    @property
-    def history_file(self) -> Path:
-        return self.path / "history.csv"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
-
-    @property
-    def tensorboard(self) -> Path:
-        return self.path / "tensorboard"
+    recipe_file = property(lambda self: self.path / "recipe.yaml")
+    model_file = property(lambda self: self.path / "model.keras")
+    history_file = property(lambda self: self.path / "history.csv")
+    checkpoints = property(lambda self: self.path / "checkpoints")
+    tensorboard = property(lambda self: self.path / "tensorboard")
 
     @staticmethod
     def create(runs: Path, model: str, data: str) -> RunFolder:
@@ -74,11 +56,7 @@ class RunFolder:
 
     @staticmethod
     def open(path: Path) -> RunFolder:
-        """The folder of an earlier run.
-
-        Raises:
-            InputError: it is not a run folder.
-        """
+        """The folder of an earlier run; raises InputError if it is not one."""
         folder = RunFolder(path)
         if not folder.recipe_file.is_file():
             raise InputError(f"{path} is not a run folder: it holds no recipe.yaml.")
@@ -96,14 +74,14 @@ class RunFolder:
         return next((folder for folder in folders if folder.recipe_file.is_file()), None)
 
     def write_recipe(
-        self, recipe: Recipe, source: str, limit: int | None, facts: dict[str, Any], run_config: RunConfig
+        self, recipe: Recipe, source: str, limit: int | None, summary: dict[str, Any], run_config: RunConfig
     ) -> None:
         """Writes the resolved recipe, the run's other arguments, and the versions."""
         values = {
             "recipe": recipe.to_dict(),
             "data": {"source": source, "limit": limit},
             "run_config": asdict(run_config),
-            "facts": facts,
+            "facts": summary,
             "versions": versions(),
             "commit": commit(),
         }
@@ -111,7 +89,7 @@ class RunFolder:
             file.write(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
 
     def read_recipe(self) -> tuple[Recipe, str, int | None, dict[str, Any]]:
-        """Reads recipe, data source, limit and facts.
+        """Reads recipe, data source, limit, and the numbers of images, steps and parameters ("facts" in the file).
 
         Raises:
             InputError: the file is damaged.
@@ -124,24 +102,16 @@ class RunFolder:
             raise InputError(f"{self.recipe_file} lacks {error}.") from None
 
     def read_run_config(self) -> RunConfig:
-        """Reads the run's settings.
-
-        Raises:
-            InputError: the file is damaged.
-        """
+        """Reads the run's settings; raises InputError if the file is damaged."""
         return validated(RunConfig, read_yaml(self.recipe_file).get("run_config", {}), str(self.recipe_file))
 
     def check_data(self, data: DataSet) -> None:
-        """Rejects data that differ from the run's.
-
-        Raises:
-            InputError: other classes, or more or fewer images.
-        """
-        facts = self.read_recipe()[3]
-        if facts["classes"] != list(data.class_names):
+        """Raises InputError if the data have other classes than the run's, or more or fewer images."""
+        summary = self.read_recipe()[3]
+        if summary["classes"] != list(data.class_names):
             raise InputError(f"{data.source} has other classes than {self.path} was trained on.")
         for split, examples in (("training", data.training), ("validation", data.validation)):
-            before = facts[f"{split}_images"]
+            before = summary[f"{split}_images"]
             if len(examples) != before:
                 raise InputError(
                     f"{data.source} has {len(examples)} {split} images and had {before} when {self.path} was started; "

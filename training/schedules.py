@@ -6,13 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
-from keras.optimizers.schedules import (
-    CosineDecay,
-    ExponentialDecay,
-    LearningRateSchedule,
-    PiecewiseConstantDecay,
-    PolynomialDecay,
-)
+from keras.optimizers.schedules import CosineDecay, ExponentialDecay, LearningRateSchedule, PiecewiseConstantDecay
 
 from kerascnn.errors import InputError
 from kerascnn.training.recipe.recipe import Recipe
@@ -22,19 +16,14 @@ MAIN_ACCURACY = ("val_main_top1", "val_top1")
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class ConstantWarmUp(LearningRateSchedule):
-    """A constant learning rate before a schedule, as for ResNet-110 on CIFAR (He et al., 2015, section 4.2).
+    """A constant `rate` in the first `steps`, as for ResNet-110 on CIFAR (He et al., 2015, section 4.2).
 
-    Args:
-        rate: of the first steps.
-        steps: how many they are.
-        then: the schedule, or the learning rate, that follows, as if it had started at step 0.
+    The schedule, or the learning rate, `then` follows as if it had started at step 0.
     """
 
     def __init__(self, rate: float, steps: int, then: LearningRateSchedule | float):
         super().__init__()
-        self.rate = rate
-        self.steps = steps
-        self.then = then
+        self.rate, self.steps, self.then = rate, steps, then
 
     def __call__(self, step):
         then = self.then(step) if callable(self.then) else self.then
@@ -61,17 +50,9 @@ class RisingWarmUp(ConstantWarmUp):
 
 
 def learning_rate(recipe: Recipe, steps_per_epoch: int | None) -> LearningRateSchedule | float:
-    """The recipe's learning rate as Keras' optimizers take it.
+    """The recipe's learning rate: a schedule over steps, or a number if it is constant or changed by `Plateau`.
 
-    Args:
-        recipe: its schedule, batch size and length.
-        steps_per_epoch: the length of an epoch; None if the schedule does not count epochs.
-
-    Returns:
-        A schedule over steps; a number if the learning rate is constant or changed by `Plateau`.
-
-    Raises:
-        InputError: the schedule counts epochs, and `steps_per_epoch` is None.
+    Raises InputError if the schedule counts epochs, and `steps_per_epoch` is None.
     """
     schedule, peak = recipe.schedule, recipe.peak_learning_rate
 
@@ -85,7 +66,7 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int | None) -> LearningRateSc
 
     def without_warm_up() -> LearningRateSchedule | float:
         if schedule.name == "cosine":
-            return CosineDecay(peak, recipe.iterations or steps(recipe.epochs, "epochs"))
+            return CosineDecay(peak, total)
         if schedule.name == "steps":
             counts = [steps(milestone, schedule.unit) for milestone in schedule.milestones]
             rates = [peak * schedule.factor**number for number in range(len(counts) + 1)]
@@ -96,37 +77,26 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int | None) -> LearningRateSc
             return ExponentialDecay(peak, max(every, 1), schedule.factor, staircase=True)
         return peak
 
+    total = schedule.name == "cosine" and (recipe.iterations or steps(recipe.epochs, "epochs"))
     warmup = steps(schedule.warmup_epochs, "epochs") if schedule.warmup_epochs else schedule.warmup_steps
     if not warmup:
         return without_warm_up()
     if schedule.warmup_factor is not None:
         return ConstantWarmUp(schedule.warmup_factor * peak, warmup, without_warm_up())
     if schedule.name == "cosine":
-        return _cosine_after_warm_up(peak, recipe.iterations or steps(recipe.epochs, "epochs"), warmup)
+        warmup = min(warmup, total - 1)
+        if warmup:
+            return CosineDecay(0.0, total - warmup, warmup_target=peak, warmup_steps=warmup)
+        return without_warm_up()
     if schedule.name == "constant":
-        return PolynomialDecay(0.0, warmup, end_learning_rate=peak)
+        return keras.optimizers.schedules.PolynomialDecay(0.0, warmup, end_learning_rate=peak)
     return RisingWarmUp(peak, warmup, without_warm_up())
 
 
-def _cosine_after_warm_up(peak: float, total: int, warmup: int) -> CosineDecay:
-    warmup = min(warmup, total - 1)
-    if not warmup:
-        return CosineDecay(peak, total)
-    return CosineDecay(0.0, total - warmup, warmup_target=peak, warmup_steps=warmup)
-
-
 def reductions(errors: Iterable[float], patience: int, max_reductions: int) -> int:
-    """How often the error has stopped decreasing: no new minimum for `patience` epochs.
+    """How often the validation errors, one per epoch, have had no new minimum for `patience` epochs, as in `Schedule`.
 
     Each reduction restarts the count of epochs; the minimum remains.
-
-    Args:
-        errors: of validation, one per epoch.
-        patience, max_reductions: as in `Schedule`.
-
-    Example:
-        >>> reductions([0.5, 0.4, 0.4, 0.41], patience=2, max_reductions=3)
-        1
     """
     best, waited, count = float("inf"), 0, 0
     for error in errors:
@@ -152,8 +122,7 @@ class Plateau(keras.callbacks.Callback):
 
     def __init__(self, recipe: Recipe, accuracies: Sequence[float] = ()):
         super().__init__()
-        self.schedule = recipe.schedule
-        self.peak = recipe.peak_learning_rate
+        self.schedule, self.peak = recipe.schedule, recipe.peak_learning_rate
         self.errors = [_error(accuracy) for accuracy in accuracies]
 
     def on_train_begin(self, logs=None):

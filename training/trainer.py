@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +28,9 @@ from kerascnn.training.callbacks.tensorboard import logging_callbacks
 from kerascnn.training.callbacks.throughput import DataWaitTimer, ThroughputMonitor
 from kerascnn.training.checkpoints.files import Checkpoint, Checkpoints, Position
 from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheckpointManager
-from kerascnn.training.checkpoints.signals import StopRequest
 from kerascnn.training.fine_tuning.gradual_unfreezing import plan
-from kerascnn.training.fine_tuning.pretrained import Pretrained, resolve_pretrained
-from kerascnn.training.loop import Loop
+from kerascnn.training.fine_tuning.pretrained import Pretrained, resolve_pretrained, with_weights
+from kerascnn.training.loop import Loop, StopRequest
 from kerascnn.training.precision import choose_precision
 from kerascnn.training.recipe.fields import FineTuning
 from kerascnn.training.recipe.recipe import Recipe
@@ -86,12 +84,9 @@ def _resolve(recipe: Recipe, data: DataSet, model: keras.Model | None) -> tuple[
     if model and recipe.fine_tuning != FineTuning():
         raise InputError(f"{model.name} brings its own weights; fine_tuning is for networks that recipes name.")
     pretrained = resolve_pretrained(recipe)
-    if pretrained:
-        recipe = pretrained.complete(recipe)
+    recipe = pretrained.complete(recipe) if pretrained else recipe
     batch_size = min(recipe.batch_size, len(data.training))
-    epochs = recipe.epochs
-    if recipe.iterations:
-        epochs = math.ceil(recipe.iterations / (len(data.training) // batch_size))
+    epochs = math.ceil(recipe.iterations / (len(data.training) // batch_size)) if recipe.iterations else recipe.epochs
     size = model.input_shape[1] if model else None
     recipe = replace(
         recipe,
@@ -162,8 +157,40 @@ def train(
         with tempfile.TemporaryDirectory() as unused:
             return training.run(new, batches, RunFolder(Path(unused)), None)
     folder = RunFolder.create(Path(runs), model.name if model else recipe.model, data.name)
-    folder.write_recipe(recipe, data.source, limit, training.facts(new), run_config)
+    folder.write_recipe(recipe, data.source, limit, training.summary(new), run_config)
     return training.run(new, batches, folder, None)
+
+
+def finetune(
+    weights: str | Path,
+    data: DataSet | str,
+    *,
+    model: str | None = None,
+    recipe: Recipe | str = "finetune",
+    **options: Any,
+) -> Run:
+    """Trains a network from pretrained weights on other classes.
+
+    The classifier is new. With the recipe `finetune` it is trained alone first; stages are then unfrozen from the top
+    down, and lower stages use smaller learning rates. Pixels are scaled as they were for the weights.
+
+    Args:
+        weights: a run folder, a weight file, or a name that the network's builder takes, such as "imagenet".
+        data: a data set, or its source.
+        model: the network's name; None for the run's, or else the recipe's.
+        recipe: a recipe, or the name of one.
+        options: those of `train`.
+
+    Raises:
+        InputError: the weights are another network's, or as for `train`.
+
+    Example:
+        >>> run = finetune("runs/resnet20-digits-20261120-101500", "photos")
+        >>> run = finetune("imagenet", "photos", model="resnet50")
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    network = registry.canonical(model) if model else None
+    return train(with_weights(recipe, str(weights), network), data, **options)
 
 
 def resume(
@@ -174,7 +201,7 @@ def resume(
     model: keras.Model | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     run_config: RunConfig | None = None,
-    tell: Callable[[str], None] = warnings.warn,
+    warn: Callable[[str], None] = warnings.warn,
     devices: Devices | None = None,
     profile: tuple[int, int] | None = None,
 ) -> Run:
@@ -189,7 +216,7 @@ def resume(
         model: the network that was given to `train`, if any.
         callbacks: as for `train`.
         run_config: None for the run's, `folder.read_run_config()`.
-        tell: is called with a sentence about each damaged checkpoint.
+        warn: is called with a sentence about each damaged checkpoint.
         devices: as for `train`; they may differ from the run's. Every worker reads the folder.
         profile: as for `train`, counted from the first resumed step.
 
@@ -202,26 +229,26 @@ def resume(
     training = _Training(recipe, data, callbacks, run_config or folder.read_run_config(), devices, profile)
     # The chief first: it removes partial files.
     with devices.chief_first():
-        state = _newest_state(folder, tell, devices)
+        checkpoint = _newest_checkpoint(folder, warn, devices)
     with devices.scope():
-        if state is None:
+        if checkpoint is None:
             restored = training.compiled(lambda: assemble(recipe, data, model))
         else:
             restored = training.compiled(lambda: build(recipe, data.class_names, model))
-            state.restore(restored)
-    return training.run(restored, training.batches(restored, state), folder, state)
+            checkpoint.restore(restored)
+    return training.run(restored, training.batches(restored, checkpoint), folder, checkpoint)
 
 
-def _newest_state(folder: RunFolder, tell: Callable[[str], None], devices: Devices) -> Checkpoint | None:
+def _newest_checkpoint(folder: RunFolder, warn: Callable[[str], None], devices: Devices) -> Checkpoint | None:
     checkpoints = Checkpoints(folder.checkpoints)
     if devices.chief:
         checkpoints.clear_partial()
-    state = checkpoints.newest(tell)
-    if state is None and folder.history():
+    checkpoint = checkpoints.newest(warn)
+    if checkpoint is None and folder.history():
         raise InputError(f"{folder.path} has no checkpoint to resume from.")
     if devices.chief:
-        cut_events(folder.tensorboard, state.events if state else {})
-    return state
+        cut_events(folder.tensorboard, checkpoint.events if checkpoint else {})
+    return checkpoint
 
 
 @dataclass(frozen=True)
@@ -236,7 +263,7 @@ class _Training:
     profile: tuple[int, int] | None
 
     def compiled(self, make: Callable[[], keras.Model]) -> keras.Model:
-        """A compiled model, whose training is bit-exact on a CPU, where this is free, and on a GPU on request."""
+        """The model that `make` returns, compiled; its training is bit-exact on a CPU, and on a GPU on request."""
         import tensorflow as tf
 
         keras.utils.set_random_seed(self.recipe.seed)
@@ -247,9 +274,9 @@ class _Training:
         compile_for(model, self.recipe, steps_per_epoch(self.recipe, self.data))
         return model
 
-    def facts(self, model: keras.Model) -> dict[str, Any]:
+    def summary(self, model: keras.Model) -> dict[str, Any]:
         recipe, data = self.recipe, self.data
-        facts = {
+        summary = {
             "classes": list(data.class_names),
             "training_images": len(data.training),
             "validation_images": len(data.validation),
@@ -258,23 +285,22 @@ class _Training:
             "trainable_parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
         }
         if recipe.fine_tuning.weights:
-            facts["fine_tuning"] = [row._asdict() for row in plan(model, recipe.fine_tuning)]
-        return facts
+            summary["fine_tuning"] = [row._asdict() for row in plan(model, recipe.fine_tuning)]
+        return summary
 
-    def batches(self, model: keras.Model, state: Checkpoint | None) -> Batches:
-        position = state.position if state else None
+    def batches(self, model: keras.Model, checkpoint: Checkpoint | None) -> Batches:
+        position = checkpoint.position if checkpoint else None
         return batches_for(model, self.recipe, self.data, position, self.devices, self.run_config.cache)
 
-    def run(self, model: keras.Model, batches: Batches, folder: RunFolder, state: Checkpoint | None) -> Run:
+    def run(self, model: keras.Model, batches: Batches, folder: RunFolder, checkpoint: Checkpoint | None) -> Run:
         """Trains a compiled model to the end, from a checkpoint if there is one."""
         recipe, devices = self.recipe, self.devices
-        position = state.position if state else None
-        rows = state.history if state else []
+        position, rows = (checkpoint.position, checkpoint.history) if checkpoint else (None, [])
         accuracies = [next(row[name] for name in MAIN_ACCURACY if name in row) for row in rows]
         timer = DataWaitTimer()
         monitor = ThroughputMonitor(recipe.batch_size, timer)
         history = HistoryFile(folder.history_file, rows)
-        callbacks = [*callbacks_for(recipe, batches.statistics, accuracies)]
+        callbacks = callbacks_for(recipe, batches.statistics, accuracies)
         if devices.chief:
             best = BestModels(folder.checkpoints, self.run_config.best, accuracies)
             callbacks = [monitor, best, *callbacks, history]
@@ -285,39 +311,30 @@ class _Training:
             return diverged_error(before, loss, recipe, self.data, folder.path / "not_finite.txt", manager.newest)
 
         guard = NaNGuard(report)
-        manager: CheckpointManager | WorkerCheckpointManager = WorkerCheckpointManager(model, guard, state)
+        manager: CheckpointManager | WorkerCheckpointManager = WorkerCheckpointManager(model, guard, checkpoint)
         if devices.chief:
-            manager = CheckpointManager(folder, model, history, callbacks, guard, self.run_config, state)
-        with _reported_errors(folder, manager, devices):
+            manager = CheckpointManager(folder, model, history, callbacks, guard, self.run_config, checkpoint)
+        try:
             with StopRequest(callbacks) as stop, devices.detecting_lost_workers():
-                Loop(model, batches, recipe.epochs, callbacks, manager, stop, state, devices, timer).run()
+                Loop(model, batches, recipe.epochs, callbacks, manager, stop, checkpoint, devices, timer).run()
             if stop.requested:
                 raise KeyboardInterrupt
             if devices.chief:
                 with atomic_path(folder.model_file) as partial:
                     model.save(partial)
+        except KeyboardInterrupt:
+            raise TrainingInterruptedError(folder, manager.saved) from None
+        except WorkerLostError as lost:
+            lost.folder = folder if devices.chief else None
+            raise
+        except Exception as error:
+            reason = format_disk_error(error)
+            if reason is None:
+                raise
+            raise InputError(
+                f"{folder.path} cannot be written: {reason}; it holds the checkpoint {manager.saved}, "
+                "from which the run can be resumed once there is space."
+            ) from None
         if devices.chief and devices.replicas > 1:
             model = keras.saving.load_model(folder.model_file)
         return Run(folder, model, recipe, monitor.training_seconds)
-
-
-@contextlib.contextmanager
-def _reported_errors(
-    folder: RunFolder, manager: CheckpointManager | WorkerCheckpointManager, devices: Devices
-) -> Iterator[None]:
-    """Turns the ways in which a training stops early into errors that name the folder and its checkpoint."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise TrainingInterruptedError(folder, manager.saved) from None
-    except WorkerLostError as lost:
-        lost.folder = folder if devices.chief else None
-        raise
-    except Exception as error:
-        reason = format_disk_error(error)
-        if reason is None:
-            raise
-        raise InputError(
-            f"{folder.path} cannot be written: {reason}; it holds the checkpoint {manager.saved}, "
-            "from which the run can be resumed once there is space."
-        ) from None

@@ -130,7 +130,7 @@ def _resume(devices: Devices, options: argparse.Namespace) -> int:
         data = load(source, limit)
     options.out = Path(os.path.relpath(folder.path.resolve().parent.parent))
     run_config = _run_config(options, folder.read_run_config())
-    start = partial(training.resume, folder, recipe, data, run_config=run_config, tell=print_message)
+    start = partial(training.resume, folder, recipe, data, run_config=run_config, warn=print_message)
     return _finish(start, recipe, data, options, devices)
 
 

@@ -83,7 +83,7 @@ def run_arm(
             report(f"{name}: is trained already.")
             return ArmRun(arm, wanted, run)
         report(f"{name}: resumes.")
-        return ArmRun(arm, wanted, resume(run, wanted, data, callbacks=callbacks(wanted), tell=report).folder)
+        return ArmRun(arm, wanted, resume(run, wanted, data, callbacks=callbacks(wanted), warn=report).folder)
     except TrainingDivergedError as diverged:
         [run] = [RunFolder(path.parent) for path in folder.glob("*/recipe.yaml")]
         (run.path / DIVERGED_FILE).write_text(str(diverged), encoding="utf-8")

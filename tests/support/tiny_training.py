@@ -100,7 +100,7 @@ def until_killed(runs: str, most: int) -> None:
     steps = [Steps(most)]
     with tiny():
         if not found:
-            # A state every second step or so.
+            # A checkpoint every second step or so.
             run_config = RunConfig(checkpoint_minutes=0.03 / 60, best=2)
             train(recipe(), images(), runs=runs, limit=120, callbacks=steps, run_config=run_config)
         else:
@@ -133,7 +133,7 @@ def on_workers(runs: Path) -> Run:
             return resume(folder, folder.read_recipe()[0], images(), devices=devices)
         values = steady_recipe(epochs=WORKERS_EPOCHS, batch_size=8)
         values = replace(values, synchronized_normalization=True, label_smoothing=0.1)
-        # A state after every step, or as often as the workers agree.
+        # A checkpoint after every step, or as often as the workers agree.
         run_config, slow = RunConfig(checkpoint_minutes=0), [Slow()] if devices.worker == 1 else []
         return train(values, images(), runs=runs, limit=120, callbacks=slow, run_config=run_config, devices=devices)
 

@@ -251,7 +251,7 @@ def test_a_resumed_fine_tuning_equals_an_uninterrupted_one(scaled_loss, tmp_path
     with mentioning(TrainingInterruptedError, "after step 3 of epoch 1") as caught:
         train(recipe, images, runs=tmp_path / "stopped", callbacks=[StopAfter(3)])
     folder = caught.value.folder
-    # A state has everything; the file is needed no more.
+    # A checkpoint has everything; the file is needed no more.
     (tmp_path / "before.keras").unlink()
     with mentioning(TrainingInterruptedError, "after step 2 of epoch 2"):
         resume(folder, folder.read_recipe()[0], images, callbacks=[StopAfter(5)])

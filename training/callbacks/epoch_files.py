@@ -19,8 +19,7 @@ class HistoryFile(keras.callbacks.Callback):
 
     def __init__(self, file: Path, rows: list[dict[str, float]]):
         super().__init__()
-        self.file = file
-        self.rows = list(rows)
+        self.file, self.rows = file, list(rows)
 
     def on_train_begin(self, logs=None):
         # Removes rows of epochs that are trained again.
@@ -45,17 +44,12 @@ class BestModels(keras.callbacks.Callback):
     Models are saved as they were validated, so this callback must come before `AveragedWeights`. Of equal epochs the
     earlier counts as better.
 
-    Args:
-        folder: of the files.
-        count: the number of models.
-        accuracies: the main classifier's validation accuracy after each earlier epoch.
+    `accuracies` are the main classifier's on the validation images, after each earlier epoch.
     """
 
     def __init__(self, folder: Path, count: int, accuracies: Sequence[float]):
         super().__init__()
-        self.folder = folder
-        self.count = count
-        self.accuracies = list(accuracies)
+        self.folder, self.count, self.accuracies = folder, count, list(accuracies)
 
     def on_test_end(self, logs=None):
         names = (name.removeprefix("val_") for name in MAIN_ACCURACY)

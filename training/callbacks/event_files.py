@@ -13,17 +13,9 @@ import numpy as np
 
 PATTERN = "*.tfevents.*"
 
-# Large enough that no training step waits for the disk.
-QUEUE = 1000
-
-BUCKETS = 30
-
 
 class EventFile:
-    """One event file, written by a thread of its own.
-
-    Args:
-        folder: TensorBoard shows every folder as one "run".
+    """One event file, written by a thread of its own; TensorBoard shows its folder as one "run".
 
     Example:
         >>> events = EventFile(Path("runs/mine/tensorboard/train"))
@@ -34,7 +26,8 @@ class EventFile:
     def __init__(self, folder: Path):
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-        self._writer = EventFileWriter(str(folder), max_queue_size=QUEUE)
+        # A queue so long that no training step waits for the disk.
+        self._writer = EventFileWriter(str(folder), max_queue_size=1000)
 
     def scalar(self, tag: str, value: float, step: int) -> None:
         """Writes a point of a curve."""
@@ -50,8 +43,7 @@ class EventFile:
         png = io.BytesIO()
         Image.fromarray(pixels).save(png, format="png")
         height, width = pixels.shape[:2]
-        content = [str(width).encode(), str(height).encode(), png.getvalue()]
-        self._tensor(tag, create_summary_metadata(display_name=None, description=None), content, step)
+        self._tensor(tag, create_summary_metadata(None, None), [b"%d" % width, b"%d" % height, png.getvalue()], step)
 
     def text(self, tag: str, markdown: str, step: int = 0) -> None:
         """Writes a text in Markdown."""
@@ -63,9 +55,9 @@ class EventFile:
         """Writes the distribution of finite values, which may have any shape."""
         from tensorboard.plugins.histogram.metadata import create_summary_metadata
 
-        counts, edges = np.histogram(values, BUCKETS)
+        counts, edges = np.histogram(values, bins=30)
         content = np.stack([edges[:-1], edges[1:], counts], axis=1).astype(np.float64)
-        self._tensor(tag, create_summary_metadata(display_name=None, description=None), content, step)
+        self._tensor(tag, create_summary_metadata(None, None), content, step)
 
     def graph(self, definition: bytes) -> None:
         """Writes a graph, as TensorFlow serializes its `GraphDef`."""
@@ -76,10 +68,8 @@ class EventFile:
     ) -> None:
         """Writes a row of the HParams table; the file must be in the row's own folder.
 
-        Args:
-            values: the hyperparameters, from `flatten`.
-            metrics: the titles of the metrics that rows are compared by, by their tags.
-            first: the values that TensorBoard shows at first.
+        `values` are from `flatten`, `metrics` the titles of the metrics that rows are compared by, by their tags;
+        `first` names the values that TensorBoard shows at first.
         """
         from tensorboard.plugins.hparams import api_pb2, summary
 
@@ -88,9 +78,8 @@ class EventFile:
             api_pb2.HParamInfo(name=name, type=types.get(type(value), api_pb2.DATA_TYPE_FLOAT64), differs=name in first)
             for name, value in values.items()
         ]
-        infos = [
-            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=title) for tag, title in metrics.items()
-        ]
+        name = api_pb2.MetricName
+        infos = [api_pb2.MetricInfo(name=name(tag=tag), display_name=title) for tag, title in metrics.items()]
         self._plugin_summary(summary.experiment_pb(columns, infos))
         self._plugin_summary(summary.session_start_pb(values))
 
@@ -138,7 +127,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, bool | flo
     found: dict[str, bool | float | str] = {}
     for name, value in values.items():
         if isinstance(value, dict):
-            found.update(flatten(value, f"{prefix}{name}."))
+            found |= flatten(value, f"{prefix}{name}.")
         elif isinstance(value, bool | int | float | str):
             found[f"{prefix}{name}"] = value
         else:

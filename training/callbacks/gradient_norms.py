@@ -14,12 +14,8 @@ from kerascnn.training.callbacks.throughput import loss_scale
 from kerascnn.training.strategy.keras_internals import observe_gradients
 
 POINTS_PER_EPOCH = 10
-
-# Layers with charts; of deeper networks, layers at equal distances.
-MAX_LAYERS = 64
-
-# Weights per layer in a histogram, at equal distances.
-SAMPLE = 2**16
+MAX_LAYERS = 64  # Layers with charts; of deeper networks, layers at equal distances
+SAMPLE = 2**16  # Weights per layer in a histogram, at equal distances
 
 
 class GradientNormLogger(keras.callbacks.Callback):
@@ -27,20 +23,14 @@ class GradientNormLogger(keras.callbacks.Callback):
 
     Ten times per epoch the training step itself records the learning rate and the gradients' norms, summed over all
     devices and before they are clipped; at other steps it computes nothing extra. The last record of an epoch is
-    written layer by layer, with histograms of the layers' weights.
-
-    Args:
-        folder: TensorBoard's folder of the run; gets the subfolder `steps`.
-        steps_per_epoch: the steps of a whole epoch.
-        steps_done: the number of steps before this training.
+    written layer by layer, with histograms of the layers' weights. The run's TensorBoard `folder` gets the subfolder
+    `steps`; `steps_done` is the number of steps before this training.
     """
 
     def __init__(self, folder: Path, steps_per_epoch: int, steps_done: int = 0):
         super().__init__()
-        self.folder = folder
-        self.steps_per_epoch = steps_per_epoch
+        self.folder, self.steps_per_epoch, self.steps_done = folder, steps_per_epoch, steps_done
         self.every = math.ceil(steps_per_epoch / POINTS_PER_EPOCH)
-        self.steps_done = steps_done
 
     def on_train_begin(self, logs=None):
         self._events = EventFile(self.folder / "steps")
@@ -69,11 +59,10 @@ class GradientNormLogger(keras.callbacks.Callback):
         self.close()
 
     def flush(self) -> None:
-        """Writes everything so far to the disk."""
         self._events.flush()
 
     def close(self) -> None:
-        """Closes the event file; otherwise the last values could be lost."""
+        # Otherwise the last values could be lost.
         self._events.close()
 
     def _layers(self) -> Iterator[tuple[int, str]]:

@@ -15,11 +15,8 @@ from kerascnn.errors import InputError
 from kerascnn.training.checkpoints.files import Position
 from kerascnn.training.recipe.recipe import Recipe
 
-# A check waits for the device.
-STEPS_BETWEEN_CHECKS = 50
-
-# Images that the message names.
-NAMED_IMAGES = 4
+STEPS_BETWEEN_CHECKS = 50  # A check waits for the device
+NAMED_IMAGES = 4  # Images that the message names
 
 
 class TrainingDivergedError(InputError):
@@ -30,13 +27,8 @@ class NaNGuard:
     """Checks an epoch's mean loss from time to time, and finds the step at which it ceased to be finite.
 
     Once the mean is infinite or NaN it stays so, therefore a check of the newest one suffices. Means since the last
-    check stay on the device, unread, to find the first.
-
-    Args:
-        report: returns the exception, given the position before the step, and the loss or None for a weight.
-
-    Attributes:
-        newest: the position before the last step that was added.
+    check stay on the device, unread, to find the first. `report` returns the exception, given the position before the
+    step, and the loss or None for a weight. `newest` is the position before the last step that was added.
     """
 
     def __init__(self, report: Callable[[Position, float | None], Exception]):
@@ -64,13 +56,9 @@ class NaNGuard:
 def diverged_error(
     before: Position, loss: float | None, recipe: Recipe, data: DataSet, list_file: Path, newest: Path | None
 ) -> TrainingDivergedError:
-    """The exception that names the step, its images and the checkpoint to return to.
+    """The exception that names the step after `before`, its images and the newest checkpoint.
 
-    Args:
-        before: the position before the step.
-        loss: None if a weight is not finite.
-        recipe, data, newest: of the training; `newest` is its newest checkpoint.
-        list_file: gets all images of the batch.
+    `loss` is None if a weight is not finite; `list_file` gets all images of the batch.
     """
     numbers = batch_numbers(len(data.training), recipe.batch_size, recipe.seed, before.epochs, before.step)
     names = image_names(data.training, numbers)

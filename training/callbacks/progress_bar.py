@@ -16,8 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow, plan
 from kerascnn.training.recipe.fields import FineTuning
 
-# Drawing is cheap, but reading the loss from the device is not.
-SECONDS_BETWEEN_UPDATES = 0.5
+SECONDS_BETWEEN_UPDATES = 0.5  # Drawing is cheap, but reading the loss from the device is not
 
 
 class LiveProgress(keras.callbacks.Callback):
@@ -28,23 +27,14 @@ class LiveProgress(keras.callbacks.Callback):
 
     def __init__(self, epochs: int, steps_per_epoch: int, images_per_step: int, console: Console | None = None):
         super().__init__()
-        self.epochs = epochs
-        self.steps_per_epoch = steps_per_epoch
-        self.images_per_step = images_per_step
+        self.epochs, self.steps_per_epoch, self.images_per_step = epochs, steps_per_epoch, images_per_step
         self.console = console or Console()
 
     def on_train_begin(self, logs=None):
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[metrics]}"),
-            TimeRemainingColumn(compact=True),
-            console=self.console,
-            transient=True,
-            refresh_per_second=1 / SECONDS_BETWEEN_UPDATES,
-            disable=not self.console.is_terminal,
-        )
+        columns = TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn()
+        columns += TextColumn("{task.fields[metrics]}"), TimeRemainingColumn(compact=True)
+        options = {"transient": True, "refresh_per_second": 1 / SECONDS_BETWEEN_UPDATES}
+        self._progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal, **options)
         self._progress.start()
         self._task = self._progress.add_task("", total=self.epochs * self.steps_per_epoch, metrics="")
 
@@ -76,14 +66,12 @@ class LiveProgress(keras.callbacks.Callback):
         )
 
     def stopping(self) -> None:
-        """Prints that the training stops after the current step."""
         self.console.print("stopping after this step; interrupt again to stop now", highlight=False, soft_wrap=True)
 
     def on_train_end(self, logs=None):
         self.close()
 
     def close(self) -> None:
-        """Removes the live line from the terminal."""
         self._progress.stop()
 
 
@@ -100,8 +88,7 @@ class JsonLines(keras.callbacks.Callback):
 
     def __init__(self, epochs: int, file: TextIO | None = None):
         super().__init__()
-        self.epochs = epochs
-        self.file = file
+        self.epochs, self.file = epochs, file
 
     def on_epoch_end(self, epoch, logs=None):
         metrics = {name: value if math.isfinite(value) else None for name, value in logs.items()}
@@ -114,8 +101,7 @@ class PlanReporter(keras.callbacks.Callback):
 
     def __init__(self, tuning: FineTuning, report: Callable[[list[PlanRow]], None]):
         super().__init__()
-        self.tuning = tuning
-        self.report = report
+        self.tuning, self.report = tuning, report
 
     def on_train_begin(self, logs=None):
         self.report(plan(self.model, self.tuning))

@@ -16,10 +16,8 @@ from kerascnn.training.callbacks.throughput import Profiler
 from kerascnn.training.checkpoints.files import Position
 from kerascnn.training.recipe.recipe import Recipe
 
-# Titles of Keras' metrics.
-TITLES = {"top1": "top-1 accuracy", "top5": "top-5 accuracy"}
-# The first parts of the classifiers' names: main, aux, aux_4a.
-HEADS = ("main", "aux")
+TITLES = {"top1": "top-1 accuracy", "top5": "top-5 accuracy"}  # Titles of Keras' metrics
+HEADS = ("main", "aux")  # The first parts of the classifiers' names: main, aux, aux_4a
 
 # Tags of the metrics that runs are compared by, and their names in Keras' logs.
 RESULTS = {
@@ -30,26 +28,15 @@ RESULTS = {
 
 # The HParams table shows few columns at first: those that are declared to differ.
 FIRST_COLUMNS = ("model", "image_size", "batch_size", "epochs", "optimizer.learning_rate")
-
-# Columns and rows of the grid of training images.
-GRID = 6
+GRID = 6  # Columns and rows of the grid of training images
 
 
 def logging_callbacks(
-    folder: Path,
-    recipe: Recipe,
-    batches: Batches,
-    position: Position | None = None,
-    profile: tuple[int, int] | None = None,
+    folder: Path, recipe: Recipe, batches: Batches, position: Position | None, profile: tuple[int, int] | None
 ) -> list[keras.callbacks.Callback]:
     """The callbacks that write TensorBoard's files; `ThroughputMonitor` must come before them.
 
-    Args:
-        folder: TensorBoard's folder of one run.
-        recipe: with every value resolved.
-        batches: of the training.
-        position: where a training is resumed; None for a new one.
-        profile: the first and the last step to profile, see `Profiler`; None for no profile.
+    `position` is where a training is resumed, None for a new one; `profile` are the steps for `Profiler`.
     """
     steps_done = position.epochs * batches.steps + position.step if position else 0
     logging = [TensorBoard(folder, recipe, batches.images), GradientNormLogger(folder, batches.steps, steps_done)]
@@ -61,20 +48,15 @@ class TensorBoard(keras.callbacks.Callback):
 
     Training and validation curves have one point per epoch and a common tag, so that TensorBoard draws them in one
     chart; curves of several classifiers are grouped by the classifier's name. The recipe's values and the newest
-    metrics are one row of the HParams table.
+    metrics are one row of the HParams table. `folder` gets the subfolders `train` and `validation`.
 
-    Args:
-        folder: gets the subfolders `train` and `validation`, and the file of the HParams table.
-        recipe: with every value resolved.
-        images: float32 (count, height, width, 3) in [0, 255], a batch as the network sees it; empty for a resumed run,
-            whose images, recipe and network are written already.
+    `images` are float32 (count, height, width, 3) in [0, 255], a batch as the network sees it; none for a resumed run,
+    whose images, recipe and network are written already.
     """
 
     def __init__(self, folder: Path, recipe: Recipe, images: np.ndarray):
         super().__init__()
-        self.folder = folder
-        self.recipe = recipe
-        self.images = images
+        self.folder, self.recipe, self.images = folder, recipe, images
 
     def on_train_begin(self, logs=None):
         self._files = {split: EventFile(self.folder / split) for split in ("train", "validation", "")}
@@ -104,23 +86,17 @@ class TensorBoard(keras.callbacks.Callback):
         self.close()
 
     def flush(self) -> None:
-        """Writes everything so far to the disk."""
         for file in self._files.values():
             file.flush()
 
     def close(self) -> None:
-        """Closes the event files; otherwise an interrupted run could lose its last values."""
+        # Otherwise an interrupted run could lose its last values.
         for file in self._files.values():
             file.close()
 
 
 def tag(name: str) -> str:
-    """TensorBoard's tag for one of Keras' metrics.
-
-    Example:
-        >>> tag("aux_4a_top1")
-        'aux_4a/top-1 accuracy'
-    """
+    """TensorBoard's tag for one of Keras' metrics: "aux_4a/top-1 accuracy" for "aux_4a_top1"."""
     head, _, metric = name.rpartition("_")
     if head.partition("_")[0] not in HEADS:
         return TITLES.get(name, name)
@@ -138,7 +114,6 @@ def image_grid(images: np.ndarray) -> np.ndarray:
 
 
 def _layer_table(model: keras.Model) -> str:
-    """The table of `kerascnn describe`, or the reason why a model of the user's own has none."""
     try:
         return analyze(model).to_markdown()
     except InputError as error:
@@ -148,8 +123,6 @@ def _layer_table(model: keras.Model) -> str:
 def _graph(model: keras.Model) -> bytes:
     import tensorflow as tf
 
-    def forward(pixels):
-        return model(pixels, training=False)
-
+    forward = tf.function(lambda pixels: model(pixels, training=False))
     signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
-    return tf.function(forward).get_concrete_function(signature).graph.as_graph_def().SerializeToString()
+    return forward.get_concrete_function(signature).graph.as_graph_def().SerializeToString()

@@ -45,18 +45,12 @@ class ThroughputMonitor(keras.callbacks.Callback):
 
     It adds learning rate, seconds, images per second, the share of the seconds spent waiting for data, the gigabytes
     in use and, with float16, the loss scale. Times exclude validation. It must be the first callback, so that all
-    others see these values.
-
-    Args:
-        batch_size: images per step.
-        waiting: the timer of waits for data; None leaves their share out.
+    others see these values. Without the timer `waiting` the share of waits is left out.
     """
 
     def __init__(self, batch_size: int, waiting: DataWaitTimer | None = None):
         super().__init__()
-        self.batch_size = batch_size
-        self.waiting = waiting
-        self.training_seconds = 0.0
+        self.batch_size, self.waiting, self.training_seconds = batch_size, waiting, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
         self._started = time.perf_counter()
@@ -91,11 +85,9 @@ class ThroughputMonitor(keras.callbacks.Callback):
 
 
 class Profiler(keras.callbacks.Callback):
-    """Records the time of every operation in some steps, for TensorBoard's Profile tab.
+    """Records the time of every operation in some steps, for TensorBoard's Profile tab, in `folder`/plugins/profile.
 
-    Args:
-        folder: TensorBoard's folder; gets the subfolder `plugins/profile`.
-        steps: the first and the last step to record, counted from 1 at the start of this process' training.
+    `steps` are the first and the last step to record, counted from 1 at the start of this process' training.
 
     Example:
         >>> model.fit(batches, callbacks=[Profiler(Path("logs"), (10, 20))])
@@ -105,8 +97,7 @@ class Profiler(keras.callbacks.Callback):
         super().__init__()
         self.folder = folder
         self.first, self.last = steps
-        self._step = 0
-        self._recording = False
+        self._step, self._recording = 0, False
 
     def on_train_batch_begin(self, batch, logs=None):
         import tensorflow as tf
@@ -124,7 +115,6 @@ class Profiler(keras.callbacks.Callback):
         self.close()
 
     def close(self) -> None:
-        """Writes the recorded steps."""
         import tensorflow as tf
 
         if self._recording:

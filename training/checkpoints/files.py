@@ -15,21 +15,13 @@ import numpy as np
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
 
-# The newest checkpoint, and one to fall back to.
-MAX_FILES = 2
-
-# The name, in the archive, of everything that is no array.
-PROGRESS = "progress"
+MAX_FILES = 2  # The newest checkpoint, and one to fall back to
+PROGRESS = "progress"  # The name, in the archive, of everything that is no array
 
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """The progress of a training.
-
-    Attributes:
-        epochs: completed epochs, validation included.
-        step: completed steps of the next epoch; all of them if only its validation is missing.
-    """
+    """Completed `epochs`, validation included, and completed steps of the next: all if only validation is missing."""
 
     epochs: int = 0
     step: int = 0
@@ -41,12 +33,7 @@ class Position:
 
 
 class Snapshot(NamedTuple):
-    """The parts of a checkpoint that a validation changes.
-
-    Attributes:
-        metrics: the values of the variables of the epoch's metrics.
-        events: the sizes of TensorBoard's files in bytes, from `event_sizes`.
-    """
+    """What a validation changes: values of the metrics' variables, and the sizes in bytes of TensorBoard's files."""
 
     metrics: list[np.ndarray]
     events: dict[str, int]
@@ -122,10 +109,10 @@ class Checkpoints:
         for old in [*self.files()[:-MAX_FILES], *self.folder.glob("damaged-*")]:
             old.unlink()
 
-    def newest(self, report: Callable[[str], None]) -> Checkpoint | None:
+    def newest(self, warn: Callable[[str], None]) -> Checkpoint | None:
         """Reads the newest checkpoint that is not damaged; None if there are no files.
 
-        Damaged files are renamed, and `report` is called with a sentence about each.
+        Damaged files are renamed, and `warn` is called with a sentence about each.
 
         Raises:
             InputError: all are damaged.
@@ -138,7 +125,7 @@ class Checkpoints:
                 damaged.append((file, " ".join(str(error).split()) or type(error).__name__))
                 continue
             for wrong, reason in damaged:
-                report(f"{wrong} is damaged ({reason}); resuming from the checkpoint before it, {file.name}.")
+                warn(f"{wrong} is damaged ({reason}); resuming from the checkpoint before it, {file.name}.")
                 wrong.rename(wrong.with_name(f"damaged-{wrong.name}"))
             return checkpoint
         if damaged:
@@ -168,10 +155,8 @@ def _finite_value(variable) -> np.ndarray:
 def _read(file: Path) -> Checkpoint:
     with np.load(file) as archive:
         progress = json.loads(archive[PROGRESS])
-        counts = {
-            name: sum(key.startswith(f"{name}/") for key in archive) for name in ("model", "optimizer", "metrics")
-        }
-        variables = {name: [archive[f"{name}/{number}"] for number in range(count)] for name, count in counts.items()}
+        groups = ("model", "optimizer", "metrics")
+        variables = {name: [archive[key] for key in archive if key.startswith(f"{name}/")] for name in groups}
     return Checkpoint(Position(*progress["position"]), progress["history"], progress["events"], variables)
 
 

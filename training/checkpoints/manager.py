@@ -20,14 +20,8 @@ from kerascnn.training.run_folder import RunFolder
 class CheckpointManager:
     """Writes checkpoints when they are due, and never one with weights that are not finite.
 
-    It calls the method `flush` of callbacks that have one, as TensorBoard's do, before it reads their files.
-
-    Args:
-        folder, model, history, callbacks, nan_guard, run_config: of the training.
-        checkpoint: the one that the training resumes from; None at the start.
-
-    Attributes:
-        saved: the position of the last checkpoint.
+    It calls the method `flush` of callbacks that have one, as TensorBoard's do, before it reads their files. `saved` is
+    the position of the last checkpoint, at first of the one that the training resumes from.
     """
 
     def __init__(
@@ -40,28 +34,21 @@ class CheckpointManager:
         run_config: RunConfig,
         checkpoint: Checkpoint | None,
     ):
-        self.checkpoints = Checkpoints(folder.checkpoints)
-        self.events = folder.tensorboard
-        self.model = model
-        self.history = history
-        self.callbacks = callbacks
-        self.nan_guard = nan_guard
+        self.checkpoints, self.events = Checkpoints(folder.checkpoints), folder.tensorboard
+        self.model, self.history, self.callbacks, self.nan_guard = model, history, callbacks, nan_guard
         self.seconds = 60 * run_config.checkpoint_minutes
         self.saved = checkpoint.position if checkpoint else Position()
         self._written = time.monotonic()
 
     @property
     def due(self) -> bool:
-        """Whether the interval has passed since the last checkpoint."""
         return time.monotonic() - self._written >= self.seconds
 
     @property
     def newest(self) -> Path | None:
-        """The file of the newest checkpoint."""
         return next(reversed(self.checkpoints.files()), None)
 
     def snapshot(self) -> Snapshot:
-        """The present values of the metrics and sizes of the event files."""
         for callback in self.callbacks:
             if hasattr(callback, "flush"):
                 callback.flush()
@@ -70,9 +57,7 @@ class CheckpointManager:
     def save(self, position: Position, snapshot: Snapshot | None = None) -> None:
         """Writes a checkpoint, if the position has none yet; `snapshot` is from the time when it was reached.
 
-        Raises:
-            TrainingDivergedError: the loss or a weight is not finite; nothing was written.
-            OSError: the file could not be written, and older ones remain.
+        Older ones remain if it raises OSError, or TrainingDivergedError because the loss or a weight is not finite.
         """
         self.nan_guard.check()
         if position == self.saved:
@@ -98,7 +83,7 @@ class WorkerCheckpointManager:
         self.saved = checkpoint.position if checkpoint else Position()
 
     def snapshot(self) -> Snapshot:
-        """Reads the metrics, because the chief needs every worker's part of each."""
+        # The chief needs every worker's part of each metric.
         return Snapshot(_metric_values(self.model), {})
 
     def save(self, position: Position, snapshot: Snapshot | None = None) -> None:

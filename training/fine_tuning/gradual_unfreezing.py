@@ -19,12 +19,10 @@ class PlanRow(NamedTuple):
     """When and how fast a stage of a network is trained.
 
     Attributes:
-        stage: its name.
-        first, last: its first and its last layer with weights.
+        stage, first, last: its name, and its first and its last layer with weights.
         layers, parameters: the number of its layers with weights, and of their parameters without moving statistics.
         frozen: how many of the parameters are never trained.
         from_epoch: the first epoch that trains the others, counted from 1; None if there are none.
-        lr_multiplier: of the learning rate.
     """
 
     stage: str
@@ -48,14 +46,9 @@ class _Stage(NamedTuple):
 
 
 def plan(model: keras.Model, tuning: FineTuning) -> list[PlanRow]:
-    """When and how fast each stage is trained, from the classifier down to the image.
+    """When and how fast each stage of a model without frozen layers is trained, from the classifier down to the image.
 
-    Args:
-        model: with a classifier, and with no frozen layer.
-        tuning: the recipe's.
-
-    Raises:
-        InputError: `frozen` matches no layer of the network, or all of its classifier.
+    Raises InputError if `frozen` matches no layer of the network, or all of its classifier.
 
     Example:
         >>> [(row.stage, row.from_epoch) for row in plan(ResNet50(classes=2), Recipe.load("finetune").fine_tuning)]
@@ -65,9 +58,8 @@ def plan(model: keras.Model, tuning: FineTuning) -> list[PlanRow]:
     for name, layers, trained, epoch, lr_multiplier in _stages(model, tuning):
         parameters = _parameters(layers)
         frozen, start = parameters - _parameters(trained), epoch + 1 if trained else None
-        rows.append(
-            PlanRow(name, layers[0].name, layers[-1].name, len(layers), parameters, frozen, start, lr_multiplier)
-        )
+        ends = layers[0].name, layers[-1].name
+        rows.append(PlanRow(name, *ends, len(layers), parameters, frozen, start, lr_multiplier))
     return rows
 
 
@@ -137,7 +129,8 @@ def _stages(model: keras.Model, tuning: FineTuning) -> list[_Stage]:
     found = []
     for depth, (name, layers) in enumerate((one.name, one.layers) for one in reversed(stages(model))):
         keep_norms = tuning.freeze_batch_norm and name != HEAD
-        trained = tuple(layer for layer in layers if not _is_frozen(layer, tuning.frozen, keep_norms))
+        kept = (layer for layer in layers if not (tuning.frozen and re.search(tuning.frozen, layer.name)))
+        trained = tuple(one for one in kept if not (keep_norms and isinstance(one, keras.layers.BatchNormalization)))
         epoch = tuning.head_epochs + tuning.stage_epochs * (depth - 1) if depth else 0
         found.append(_Stage(name, layers, trained, epoch, tuning.layer_lr_decay**depth))
     if tuning.frozen and not any(re.search(tuning.frozen, layer.name) for one in found for layer in one.layers):
@@ -148,12 +141,6 @@ def _stages(model: keras.Model, tuning: FineTuning) -> list[_Stage]:
     if tuning.frozen and not found[0].trained:
         raise InputError(f"fine_tuning.frozen '{tuning.frozen}' freezes all of {model.name}'s classifier.")
     return found
-
-
-def _is_frozen(layer: keras.layers.Layer, pattern: str, norms: bool) -> bool:
-    if pattern and re.search(pattern, layer.name):
-        return True
-    return norms and isinstance(layer, keras.layers.BatchNormalization)
 
 
 def _parameters(layers: Iterable[keras.layers.Layer]) -> int:

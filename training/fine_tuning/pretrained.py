@@ -20,13 +20,8 @@ from kerascnn.training.run_folder import RunFolder
 if TYPE_CHECKING:
     import keras
 
-# The value of `pixels.mean` for the mean and std of the pretrained weights.
-FROM_WEIGHTS = "weights"
-
-CONFIG_IN_ARCHIVE = "config.json"
-
-# The builder's argument that pretrained weights do not determine: classifiers are new.
-HEADS = "aux_heads"
+FROM_WEIGHTS = "weights"  # The value of `pixels.mean` for the mean and std of the pretrained weights
+HEADS = "aux_heads"  # The builder's argument that pretrained weights do not determine: classifiers are new
 
 
 @dataclass(frozen=True)
@@ -53,10 +48,7 @@ class Pretrained:
         """The recipe with the builder's arguments, the image size and the pixel scaling that the weights imply.
 
         A mean image stays in the file, and the recipe keeps `pixels.mean: weights`; a mean image of another size is
-        replaced by the means of its channels.
-
-        Raises:
-            InputError: the file holds a trained model's weights without the scale of their pixels.
+        replaced by the means of its channels. Raises InputError for a trained model's weights without that scaling.
         """
         if self.source.builder != registry.info(recipe.model).builder:
             # `source_of` has rejected arguments that contradict the weights; the other builder does not take them.
@@ -81,10 +73,8 @@ class Pretrained:
     def load_into(self, model: keras.Model) -> None:
         """Loads the weights into an assembled model, except for its classifiers, which stay new.
 
-        The channels of a BGR network's first convolution are reversed, so that the model takes RGB.
-
-        Raises:
-            InputError: they are another network's; the model is then unchanged.
+        The channels of a BGR network's first convolution are reversed, so that the model takes RGB. Raises InputError
+        for another network's weights; the model is then unchanged.
         """
         from kerascnn.applications.stages import HEAD, stages
         from kerascnn.applications.weights import load as weight_files
@@ -100,16 +90,10 @@ class Pretrained:
 
 
 def with_weights(recipe: Recipe, weights: str, model: str | None = None) -> Recipe:
-    """The recipe for a training from pretrained weights.
+    """The recipe for a training from pretrained weights, see `FineTuning.weights`.
 
-    Args:
-        recipe: of any kind.
-        weights: see `FineTuning.weights`. Of a run folder, or a file in one, the network and its builder's arguments
-            are used.
-        model: the network; None for the run's, or else the recipe's.
-
-    Raises:
-        InputError: the weights are of a run with another network.
+    Of a run folder, or a file in one, the network and its builder's arguments are used; InputError if `model` is given
+    and another one.
     """
     tuning = replace(recipe.fine_tuning, weights=weights)
     path = Path(weights)
@@ -125,10 +109,6 @@ def with_weights(recipe: Recipe, weights: str, model: str | None = None) -> Reci
 
 def find_weights(recipe: Recipe, name: str = "this recipe") -> WeightSource | None:
     """The source of the recipe's pretrained weights, without reading it; None for a training from scratch.
-
-    Args:
-        recipe: with a network.
-        name: of the recipe, for error messages.
 
     Raises:
         InputError: the recipe needs weights and names none, or there are none at this path or of this name for its
@@ -156,10 +136,8 @@ def find_weights(recipe: Recipe, name: str = "this recipe") -> WeightSource | No
 def resolve_pretrained(recipe: Recipe) -> Pretrained | None:
     """The pretrained weights that a recipe names, with the scaling of their pixels; None for a training from scratch.
 
-    A trained model's file holds the scaling; of other weights the publisher's is used.
-
-    Raises:
-        InputError: as `find_weights`, or the file is damaged or cannot be downloaded.
+    A trained model's file holds the scaling; of other weights the publisher's is used. Raises InputError as
+    `find_weights`, or if the file is damaged or cannot be downloaded.
     """
     from kerascnn.applications.preprocessing import SCALINGS
     from kerascnn.applications.weights.tensor_files import is_tensor_file
@@ -185,7 +163,7 @@ def _read_trained(source: WeightSource) -> Pretrained | None:
         return Pretrained(source, stored[0], None) if stored else None
     try:
         with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read(CONFIG_IN_ARCHIVE))
+            config = json.loads(archive.read("config.json"))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         raise InputError(f"{path} is damaged, or not a .keras file.") from None
     layers = list(_layers(config))

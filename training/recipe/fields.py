@@ -1,4 +1,7 @@
-"""The groups of hyperparameters in a recipe, as checked dataclasses."""
+"""The groups of hyperparameters in a recipe, as checked dataclasses.
+
+All raise InputError for a value outside its range, and for values that conflict.
+"""
 
 from __future__ import annotations
 
@@ -53,9 +56,6 @@ class Optimizer:
         clip_norm: the maximal global norm of the gradients, or None.
         max_filter_rms: the maximal root mean square of a convolution's filter, which each step rescales to it (ZFNet,
             section 3), or None.
-
-    Raises:
-        InputError: a value outside its range.
     """
 
     name: Literal["sgd", "adam", "rmsprop"] = "sgd"
@@ -98,9 +98,6 @@ class Schedule:
         patience, max_reductions: of "plateau".
         warmup_epochs, warmup_steps: length of the warm-up, in one of the two units.
         warmup_factor: None warms up linearly from zero; a number holds the learning rate at this fraction of the peak.
-
-    Raises:
-        InputError: a value outside its range, or values that conflict.
     """
 
     name: Literal["cosine", "constant", "steps", "exponential", "plateau"] = "cosine"
@@ -134,9 +131,6 @@ class Averaging:
             is kept, as in TensorFlow, so that short trainings forget the initial weights.
         statistics_batches: how many training batches batch normalization's statistics are recomputed on for the
             averaged weights (Izmailov et al., 2018, section 3.2).
-
-    Raises:
-        InputError: a value outside its range.
     """
 
     decay: Fraction = 0.0
@@ -165,9 +159,6 @@ class Pixels:
             three numbers, for R, G and B.
         std: the divisor, one number or three.
         crop_fraction: evaluation resizes the shorter side to size / crop_fraction and crops the center.
-
-    Raises:
-        InputError: a list without three numbers, or a std that is not above 0.
     """
 
     mean: Literal["pixel", "channel", "middle", "none", "weights"] | PerChannel = "channel"
@@ -191,9 +182,6 @@ class FineTuning:
         frozen: a regular expression; layers whose name it matches are never trained. `^conv[12]` freezes the first two
             stages of a ResNet.
         freeze_batch_norm: whether batch normalization stays frozen in the unfrozen stages too.
-
-    Raises:
-        InputError: a value outside its range, or an invalid regular expression.
     """
 
     weights: str = ""

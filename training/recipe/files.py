@@ -12,13 +12,8 @@ import yaml
 from kerascnn.errors import InputError, closest
 
 FOLDER = Path(__file__).parents[1] / "recipes"
-
-# The field of a file that names the recipe it builds on.
-BASE = "base"
-
-# Alternatives: whoever sets one of them unsets the other.
-LENGTHS = ("epochs", "iterations")
-
+BASE = "base"  # The field of a file that names the recipe it builds on
+LENGTHS = ("epochs", "iterations")  # Alternatives: whoever sets one of them unsets the other
 Values = dict[str, Any]
 
 
@@ -35,11 +30,7 @@ def file_names() -> list[str]:
 
 
 def read_yaml(path: Path) -> Values:
-    """Reads a YAML file that holds a mapping.
-
-    Raises:
-        InputError: the file cannot be read, or holds something else.
-    """
+    """Reads a YAML file; raises InputError if it cannot be read or holds no mapping."""
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
@@ -54,9 +45,7 @@ def read_yaml(path: Path) -> Values:
 def read_recipe(path: Path, dependents: tuple[Path, ...] = ()) -> Values:
     """Reads a recipe's file, merged into the recipe that its field `base` names.
 
-    Args:
-        path: of the file. `base` is the name of a recipe in the package, or a path relative to this file's folder.
-        dependents: the files that build on this one.
+    `base` is a recipe of the package, or a path relative to this file's folder; `dependents` build on this file.
 
     Raises:
         InputError: a file cannot be read, a base is unknown, or files build on each other in a circle.
@@ -85,10 +74,7 @@ def overlaid(values: Values, changes: Values) -> Values:
 
 
 def assignments(texts: Iterable[str]) -> Values:
-    """Parses the `NAME=VALUE` texts of a command line into nested values; the values are YAML.
-
-    Raises:
-        InputError: a text without a name or an equals sign, or a value that is not YAML.
+    """Parses a command line's `NAME=VALUE` texts, with values in YAML; raises InputError for other texts.
 
     Example:
         >>> assignments(["optimizer.learning_rate=0.05", "epochs=3"])

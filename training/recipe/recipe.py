@@ -9,21 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from pydantic_core import to_jsonable_python
 
 from kerascnn.applications import registry
 from kerascnn.data.augment.augmentation import Augmentation
 from kerascnn.errors import InputError, closest
-from kerascnn.training.recipe.fields import (
-    About,
-    AuxiliaryHeads,
-    Averaging,
-    Evaluation,
-    FineTuning,
-    Initialization,
-    Optimizer,
-    Pixels,
-    Schedule,
-)
+from kerascnn.training.recipe import fields
 from kerascnn.training.recipe.files import FOLDER, assignments, file_names, overlaid, read_recipe
 from kerascnn.training.recipe.validation import Count, Fraction, checked_dataclass, validated
 
@@ -57,7 +48,7 @@ class Recipe:
         >>> Recipe.load("resnet_small").with_values(model="resnet56", epochs=30)
     """
 
-    about: About = field(default_factory=About)
+    about: fields.About = field(default_factory=fields.About)
     model: str = "resnet20"
     model_arguments: dict[str, Any] = field(default_factory=dict)
     image_size: Count | None = None
@@ -66,15 +57,15 @@ class Recipe:
     batch_size: Count = 64
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
-    optimizer: Optimizer = field(default_factory=Optimizer)
-    schedule: Schedule = field(default_factory=Schedule)
-    averaging: Averaging = field(default_factory=Averaging)
-    initialization: Initialization = field(default_factory=Initialization)
-    pixels: Pixels = field(default_factory=Pixels)
-    fine_tuning: FineTuning = field(default_factory=FineTuning)
+    optimizer: fields.Optimizer = field(default_factory=fields.Optimizer)
+    schedule: fields.Schedule = field(default_factory=fields.Schedule)
+    averaging: fields.Averaging = field(default_factory=fields.Averaging)
+    initialization: fields.Initialization = field(default_factory=fields.Initialization)
+    pixels: fields.Pixels = field(default_factory=fields.Pixels)
+    fine_tuning: fields.FineTuning = field(default_factory=fields.FineTuning)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    auxiliary_heads: AuxiliaryHeads = field(default_factory=AuxiliaryHeads)
-    evaluation: Evaluation = field(default_factory=Evaluation)
+    auxiliary_heads: fields.AuxiliaryHeads = field(default_factory=fields.AuxiliaryHeads)
+    evaluation: fields.Evaluation = field(default_factory=fields.Evaluation)
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: Fraction = 0.0
     synchronized_normalization: bool = False
@@ -120,7 +111,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as YAML holds them."""
-        return _plain(dataclasses.asdict(self))
+        return to_jsonable_python(self)
 
     def to_yaml(self) -> str:
         """The text of a file from which `load` reads the same recipe."""
@@ -173,9 +164,3 @@ def _paper_recipe(network: str) -> Recipe:
         if about.get("kind") == "paper" and network in about["networks"]:
             return Recipe.load(file).with_values(model=network)
     raise InputError(f"there is no published recipe for {network}; Recipe.for_model loads the one for few images.")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

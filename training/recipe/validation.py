@@ -16,7 +16,6 @@ from pydantic_core import to_json
 from kerascnn.errors import InputError
 
 Kind = TypeVar("Kind")
-
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -34,8 +33,7 @@ TYPES = {int: "a whole number", float: "a number", bool: "true or false", str: "
 def checked_dataclass(group: str = "") -> Callable[[type[Kind]], type[Kind]]:
     """A frozen dataclass, checked by pydantic, that raises InputError for an unknown field or a wrong value.
 
-    Args:
-        group: what error messages put before the names of the fields, such as "optimizer".
+    Error messages put `group` before the names of the fields.
 
     Example:
         >>> @checked_dataclass("optimizer")
@@ -63,15 +61,10 @@ def checked_dataclass(group: str = "") -> Callable[[type[Kind]], type[Kind]]:
 
 
 def validated(kind: type[Kind], values: dict[str, Any], source: str) -> Kind:
-    """A dataclass from nested plain values, whose types must be exact: "3" is no number.
+    """A dataclass of dataclasses from nested plain values, as YAML or JSON holds them.
 
-    Args:
-        kind: a dataclass, whose fields may be dataclasses.
-        values: as YAML or JSON holds them.
-        source: where they come from, for the error message.
-
-    Raises:
-        InputError: an unknown field, or a value of the wrong type or outside its range.
+    Types must be exact: "3" is no number. InputError names the `source` and the field that is unknown, or whose value
+    is of the wrong type or outside its range.
     """
     try:
         # JSON, because pydantic's strict mode takes lists for tuples, and mappings for dataclasses, there only.
@@ -114,7 +107,12 @@ def _describe(hint: Any) -> str:
     """The allowed values of a type: of `float | None`, "a number or null"."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _describe_bounded(*arguments)
+        inner, *metadata = arguments
+        constraints = [one for given in metadata for one in getattr(given, "metadata", [given])]
+        bounds = {name: value for one in constraints for name, value in dataclasses.asdict(one).items()}
+        if "min_length" in bounds:
+            return f"a list of {bounds['min_length']}, each {_describe(get_args(inner)[0])}"
+        return f"{_describe(inner)} {RANGES[tuple(sorted(bounds))].format(**bounds)}"
     if origin in (Union, types.UnionType):
         return " or ".join(map(_describe, arguments))
     if origin is Literal:
@@ -126,13 +124,3 @@ def _describe(hint: Any) -> str:
     if dataclasses.is_dataclass(hint):
         return f"a group of fields ({', '.join(get_type_hints(hint))})"
     return TYPES.get(hint, "a mapping")
-
-
-def _describe_bounded(hint: Any, *metadata: Any) -> str:
-    bounds = {}
-    for one in metadata:
-        for constraint in getattr(one, "metadata", [one]):
-            bounds |= dataclasses.asdict(constraint)
-    if "min_length" in bounds:
-        return f"a list of {bounds['min_length']}, each {_describe(get_args(hint)[0])}"
-    return f"{_describe(hint)} {RANGES[tuple(sorted(bounds))].format(**bounds)}"

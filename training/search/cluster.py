@@ -25,13 +25,10 @@ from kerascnn.training.search.trial_process import GRACE_SECONDS, KERASTUNER_VAR
 from kerascnn.training.strategy.local_workers import free_ports
 
 POLL_SECONDS = 0.2
-
 # How long a worker waits for the chief: at startup, and later.
 START_SECONDS = 600.0
 PATIENCE_SECONDS = 30.0
-
-# A worker sends so many heartbeats before the chief's timeout.
-HEARTBEATS_PER_TIMEOUT = 6
+HEARTBEATS_PER_TIMEOUT = 6  # A worker sends so many heartbeats before the chief's timeout
 
 
 class ChiefLostError(RuntimeError):
@@ -51,16 +48,11 @@ class ClusterMember:
 
     @property
     def is_chief(self) -> bool:
-        """Whether it hands out trials instead of running them."""
         return "chief" in self.tuner_id
 
 
 def this_member() -> ClusterMember | None:
-    """This process according to keras-tuner's environment variables; None if they are not set.
-
-    Raises:
-        InputError: only some of the variables are set.
-    """
+    """This process by keras-tuner's environment variables; None if none is set, InputError if only some are."""
     values = [os.environ.get(name) for name in KERASTUNER_VARIABLES]
     if not any(values[1:]):
         return None
@@ -80,15 +72,8 @@ def run_chief(
 ) -> Search:
     """Hands out the trials of a search until none is left, and writes the results.
 
-    The trial of a worker that has exited, or that sends no heartbeat within the timeout, is reassigned.
-
-    Args:
-        member, folder: the chief and the search's folder.
-        warn, on_trial_end: as for `tune`; `warn` takes warnings about workers, too.
-        exited_workers: the names of workers that have exited; an exception ends the search.
-
-    Raises:
-        InputError: the address is not available.
+    The trial of a worker that is named by `exited_workers`, or that sends no heartbeat within the timeout, is
+    reassigned; `warn` takes warnings about workers, too. Raises InputError if the address is not available.
     """
     config = folder.read_config()
     oracle = oracles.open_oracle(folder.path, config, warn)
@@ -131,10 +116,7 @@ def run_chief(
 
 
 def run_local_workers(
-    count: int,
-    folder: SearchFolder,
-    warn: Callable[[str], None],
-    on_trial_end: Callable[[TrialRecord], None],
+    count: int, folder: SearchFolder, warn: Callable[[str], None], on_trial_end: Callable[[TrialRecord], None]
 ) -> Search:
     """Runs a search with `count` worker processes on this machine, as their chief."""
     workers = LocalSearchWorkers(folder, count)
@@ -147,8 +129,7 @@ def run_local_workers(
 def run_worker(member: ClusterMember, folder: SearchFolder, warn: Callable[[str], None]) -> None:
     """Runs trials that the chief hands out, until there are no more or the budget is used up.
 
-    Raises:
-        ChiefLostError: the chief does not answer, or has written no settings into the folder.
+    Raises ChiefLostError if the chief does not answer, or has written no settings into the folder.
     """
     end = time.monotonic() + START_SECONDS
     while not folder.config_file.is_file():
@@ -214,10 +195,8 @@ class _ChiefClient:
 class LocalSearchWorkers:
     """`count` worker processes on this machine, for a chief in this process, `chief`.
 
-    Each writes its output into `worker0.log` and so on in the search's folder, and gets its own GPU if there are any.
-
-    Raises:
-        InputError: there are fewer GPUs than workers.
+    Each writes its output into `worker0.log` and so on in the search's folder, and gets its own GPU if there are any;
+    InputError if these are too few.
     """
 
     def __init__(self, folder: SearchFolder, count: int):
@@ -238,11 +217,7 @@ class LocalSearchWorkers:
                 self.processes[name] = start_process(command, log, {**os.environ, **variables})
 
     def exited(self) -> list[str]:
-        """The names of the workers that have exited since the last call.
-
-        Raises:
-            WorkersLostError: all have exited, at least one with an error.
-        """
+        """The workers that have exited since the last call; WorkersLostError if all have, one of them with an error."""
         status = {name: process.returncode for name, process in self.processes.items() if process.poll() is not None}
         if len(status) == len(self.processes) and any(status.values()):
             raise WorkersLostError("every worker has ended; see worker0.log in the search's folder.")
@@ -251,7 +226,6 @@ class LocalSearchWorkers:
         return new
 
     def stop(self) -> None:
-        """Asks the running workers to stop, and kills those that do not."""
         for process in self.processes.values():
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
@@ -260,7 +234,6 @@ class LocalSearchWorkers:
 
 
 def _gpus() -> list[str]:
-    """For each GPU, the value of CUDA_VISIBLE_DEVICES that selects it."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name for name in visible.split(",") if name]

@@ -98,11 +98,7 @@ class SearchFolder:
 
     @staticmethod
     def create(searches: Path, name: str | None, config: SearchConfig, data_name: str) -> SearchFolder:
-        """Makes a folder below `searches` and writes the settings into it.
-
-        Raises:
-            InputError: the folder exists or cannot be written.
-        """
+        """Writes the settings into a new folder below `searches`; InputError if it exists or cannot be written."""
         stem = name or f"{config.recipe.model}-{data_name}-{time.strftime('%Y%m%d-%H%M%S')}"
         folder = SearchFolder(searches / stem)
         if folder.config_file.exists():
@@ -115,18 +111,13 @@ class SearchFolder:
 
     @staticmethod
     def open(path: Path) -> SearchFolder:
-        """The folder of an earlier search.
-
-        Raises:
-            InputError: it is not one.
-        """
+        """The folder of an earlier search; raises InputError if it is not one."""
         folder = SearchFolder(path)
         if not folder.config_file.is_file():
             raise InputError(f"{path} is not the folder of a search: it contains no search.yaml.")
         return folder
 
     def write_config(self, config: SearchConfig) -> None:
-        """Writes the settings atomically."""
         import yaml
 
         values = {**vars(config), "recipe": config.recipe.to_dict(), "space": config.space.source}
@@ -135,11 +126,7 @@ class SearchFolder:
             file.write(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
 
     def read_config(self) -> SearchConfig:
-        """Reads the settings.
-
-        Raises:
-            InputError: the file is damaged.
-        """
+        """Reads the settings; raises InputError if the file is damaged."""
         values = read_yaml(self.config_file)
         try:
             recipe = Recipe.from_dict(values["recipe"], str(self.config_file))

@@ -40,50 +40,39 @@ class SearchRange:
     integer: bool = False
 
     def boundary_values(self) -> tuple[float, float]:
-        """The two bounds."""
+        """The bounds of a range, or all options of a choice."""
         return self.min, self.max
 
     def contains(self, number: Any) -> bool:
-        """Whether the range includes a number."""
-        if not _is_number(number) or not self.min <= number <= self.max:
-            return False
-        if self.step is None:
-            return True
+        inside = _is_number(number) and self.min <= number <= self.max
+        if not inside or self.step is None:
+            return inside
         log = self.sampling == "log"
         steps = math.log(number / self.min, self.step) if log else (number - self.min) / self.step
         return abs(steps - round(steps)) < 1e-9
 
     def from_unit(self, position: float) -> float:
-        """The number at a position between 0 (`min`) and 1 (`max`).
-
-        Example:
-            >>> SearchRange(0.01, 1.0, sampling="log").from_unit(0.5)
-            0.1
-        """
+        """The number at a position between 0 (`min`) and 1 (`max`)."""
         log = self.sampling == "log"
         number = self.min * (self.max / self.min) ** position if log else self.min + position * (self.max - self.min)
         return round(number) if self.integer else number
 
     def to_unit(self, number: float) -> float:
-        """The position of a number between 0 (`min`) and 1 (`max`)."""
+        """The position of a value between 0 (`min`, or the first option) and 1 (`max`, or the last option)."""
         if self.sampling == "log":
             return math.log(number / self.min) / math.log(self.max / self.min)
         return (number - self.min) / (self.max - self.min)
 
     def sample(self, chance: random.Random) -> float:
-        """A random number."""
         return self.from_unit(chance.random())
 
     def to_oracle(self, number: float) -> float:
-        """The oracle's value for a number: the number itself."""
         return number
 
     def from_oracle(self, value: float) -> float:
-        """The number for an oracle's value."""
         return int(value) if self.integer else float(value)
 
     def add_to(self, hyperparameters: keras_tuner.HyperParameters, name: str) -> None:
-        """Adds the range to keras-tuner's space."""
         add = hyperparameters.Int if self.integer else hyperparameters.Float
         step = 1 if self.step is None and self.integer and self.sampling == "linear" else self.step
         add(name, self.min, self.max, step=step, sampling=self.sampling)
@@ -96,19 +85,15 @@ class SearchChoice:
     options: tuple[Any, ...]
 
     def boundary_values(self) -> tuple[Any, ...]:
-        """All options."""
         return self.options
 
     def contains(self, option: Any) -> bool:
-        """Whether a value is one of the options."""
         return self._index(option) is not None
 
     def to_unit(self, option: Any) -> float:
-        """The position of an option between 0 (the first) and 1 (the last)."""
         return self.options.index(option) / max(1, len(self.options) - 1)
 
     def sample(self, chance: random.Random) -> Any:
-        """A random option."""
         return chance.choice(self.options)
 
     def to_oracle(self, option: Any) -> Any:
@@ -123,7 +108,6 @@ class SearchChoice:
         return copy.deepcopy(next(option for option in self.options if self.to_oracle(option) == value))
 
     def add_to(self, hyperparameters: keras_tuner.HyperParameters, name: str) -> None:
-        """Adds the choice to keras-tuner's space."""
         hyperparameters.Choice(name, [self.to_oracle(option) for option in self.options])
 
     def _index(self, option: Any) -> int | None:
@@ -136,28 +120,14 @@ Domain = SearchRange | SearchChoice
 
 
 def label(option: Any) -> str:
-    """An option as text.
-
-    Example:
-        >>> label(None), label("A"), label([30, 60])
-        ('null', 'A', '[30, 60]')
-    """
+    """An option as text: itself, or JSON."""
     return option if isinstance(option, str) else json.dumps(option, default=str)
 
 
 def parse_domain(spec: Any, field: str, integer: bool) -> Domain:
-    """Reads the domain of a field.
+    """The domain of a field from a mapping with `min`, `max` and, optionally, `sampling` and `step`, or with `values`.
 
-    Args:
-        spec: a mapping with `min`, `max` and, optionally, `sampling` and `step`, or with `values`.
-        field, integer: the field's name, and whether it takes whole numbers only.
-
-    Raises:
-        InputError: an unknown key, a missing or invalid value, or an empty range or choice.
-
-    Example:
-        >>> parse_domain({"min": 0.1, "max": 0.5}, "optimizer.momentum", integer=False)
-        SearchRange(min=0.1, max=0.5, sampling='linear', step=None, integer=False)
+    Raises InputError for an unknown key, a missing or invalid value, or an empty range or choice.
     """
     if not isinstance(spec, dict):
         raise InputError(f"{field}: '{label(spec)}' is neither a range nor a choice; write {EXAMPLES}.")
@@ -173,21 +143,16 @@ def parse_domain(spec: Any, field: str, integer: bool) -> Domain:
         raise InputError(f"{field}: values must be a list, such as [A, B, C], not '{label(values)}'.")
     if not values:
         raise InputError(f"{field}: values is empty; list at least one.")
-    options = [parse_option(option) for option in values]
-    labels = [label(option) for option in options]
+    options = tuple(map(parse_option, values))
+    labels = list(map(label, options))
     repeated = next((one for one in labels if labels.count(one) > 1), None)
     if repeated is not None:
         raise InputError(f"{field} lists '{repeated}' twice; list every value once.")
-    return SearchChoice(tuple(options))
+    return SearchChoice(options)
 
 
 def parse_option(option: Any) -> Any:
-    """An option of a choice; text such as "1e-3" is a number.
-
-    Example:
-        >>> parse_option("1e-3"), parse_option("A")
-        (0.001, 'A')
-    """
+    """An option of a choice; text such as "1e-3" is a number."""
     return float(option) if isinstance(option, str) and EXPONENT.fullmatch(option) else option
 
 

@@ -47,10 +47,8 @@ class HyperModel(keras_tuner.HyperModel):
         self, recipe: Recipe, data: DataSet, space: Space | None = None, metrics: Sequence[str] = ("accuracy",)
     ):
         super().__init__(name=recipe.model)
-        self.base = recipe
-        self.data = data
+        self.base, self.data, self.metrics = recipe, data, tuple(metrics)
         self.space = space or Space.for_recipe(recipe)
-        self.metrics = tuple(metrics)
 
     def recipe_of(self, hp: keras_tuner.HyperParameters) -> Recipe:
         """The recipe with a trial's values, for `train` and for YAML."""

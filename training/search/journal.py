@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from kerascnn.training.search.config import Objective
 
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped early", "failed"
-
-# Why a trial failed.
-MEMORY, NOT_FINITE, CRASH, HANG, INVALID = "memory", "not finite", "crash", "hang", "invalid"
-
+MEMORY, NOT_FINITE, CRASH, HANG, INVALID = "memory", "not finite", "crash", "hang", "invalid"  # Why a trial failed
 # Values by which Hyperband identifies a trial, and which do not change its training.
 BOOKKEEPING = ("tuner/trial_id", "tuner/bracket", "tuner/round")
 
@@ -60,17 +57,11 @@ class TrialRecord:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is left to train."""
         return self.status != RUNNING
 
 
 def values_key(values: dict[str, Any]) -> str:
-    """A key of values that train the same.
-
-    Example:
-        >>> values_key({"batch_size": 8, "tuner/round": 1}) == values_key({"batch_size": 8})
-        True
-    """
+    """A key of values that train the same."""
     relevant = {name: value for name, value in values.items() if name not in BOOKKEEPING}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
 
@@ -82,15 +73,12 @@ class Journal:
     """
 
     def __init__(self, folder: Path, warn: Callable[[str], None]):
-        self.folder = folder
-        self.warn = warn
+        self.folder, self.warn = folder, warn
 
     def trial_folder(self, number: int, values: dict[str, Any]) -> Path:
-        """The folder of a trial."""
         return self.folder / f"{number:04d}-{values_key(values)}"
 
     def write(self, record: TrialRecord) -> None:
-        """Writes a record atomically."""
         with atomic_write(self.trial_folder(record.number, record.values) / "trial.json") as file:
             file.write(json.dumps(asdict(record), indent=1).encode())
 

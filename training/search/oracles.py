@@ -24,21 +24,13 @@ from kerascnn.files.atomic import atomic_write
 from kerascnn.training.search.config import SearchConfig
 
 VERIFIED_VERSION = "1.4.8"
-
 __all__ = ["OracleClient", "OracleServicer", "PersistentOracle", "make_oracle", "open_oracle"]
-
 add_servicer_to_server = protos.get_service_grpc().add_OracleServicer_to_server
 GetSpaceRequest = protos.get_service().GetSpaceRequest
 GetTrialRequest = protos.get_service().GetTrialRequest
-
-# keras-tuner stops a search with an exception after so many failures in a row; here searches continue.
-NEVER = 10**9
-
-# How many repeated or invalid random values in a row mean that the space is used up.
-MAX_COLLISIONS = 500
-
-# A trial without a heartbeat for so many seconds is reassigned.
-HEARTBEAT_TIMEOUT = 60.0
+NEVER = 10**9  # keras-tuner stops a search with an exception after so many failures in a row; here searches continue
+MAX_COLLISIONS = 500  # How many repeated or invalid random values in a row mean that the space is used up
+HEARTBEAT_TIMEOUT = 60.0  # A trial without a heartbeat for so many seconds is reassigned
 
 
 class PersistentOracle(keras_tuner.Oracle):
@@ -48,11 +40,9 @@ class PersistentOracle(keras_tuner.Oracle):
     leaves a search that cannot be opened.
 
     Attributes:
-        folder: the folder of `oracle.json` and `oracle.previous.json`.
-        accepts: whether values are valid for a recipe.
-        initial: values of the first trials.
+        folder, initial: of `oracle.json` and `oracle.previous.json`; values of the first trials.
+        accepts, closed: whether values are valid for a recipe; whether no more trials start.
         timeout: seconds without a heartbeat after which a worker is stale.
-        closed: whether no more trials start.
     """
 
     folder: Path

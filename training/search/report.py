@@ -29,14 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SPENT = ("epochs", "seconds", "images")
-
-# With fewer trials a forest only memorizes them.
-MIN_TRIALS = 8
-
+MIN_TRIALS = 8  # With fewer trials a forest only memorizes them
 EPOCHS = "epochs trained"
-
-# Choices with more options have no room for their labels.
-MAX_LABELS = 12
+MAX_LABELS = 12  # Choices with more options have no room for their labels
 
 
 @dataclass(frozen=True)
@@ -49,12 +44,10 @@ class Search:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The best trial; None if all failed."""
         return self.records[0] if self.records and self.records[0].score is not None else None
 
     @property
     def recipe(self) -> Recipe | None:
-        """The best trial's recipe."""
         return Recipe.from_dict(self.best.recipe, "the best trial") if self.best else None
 
     @functools.cached_property
@@ -132,11 +125,8 @@ def importances(space: Space, records: Sequence[TrialRecord], objective: Objecti
     """The permutation importance of each field in a random forest (Breiman, 2001, section 10).
 
     A field's importance is how much the forest's fit drops when its values are shuffled over the trials, divided by
-    the sum over all fields. The number of epochs counts as a field if it differs between trials.
-
-    Returns:
-        A fraction for every parameter's name, the largest first; empty with fewer than 8 successful trials, or if all
-        have the same score.
+    the sum over all fields. The number of epochs counts as a field if it differs between trials. The largest come
+    first; there are none with fewer than 8 successful trials, or if all have the same score.
     """
     scored = [record for record in records if record.score is not None]
     if len(scored) < MIN_TRIALS or len({record.score for record in scored}) == 1:
@@ -175,8 +165,7 @@ def parallel_figure(config: SearchConfig, records: Sequence[TrialRecord]) -> Fig
     from matplotlib import colormaps
 
     parameters = config.space.parameters
-    figure = _figure(max(6.0, 1.7 * (len(parameters) + 1)), 4.5)
-    axes = figure.subplots()
+    figure, axes = _figure(max(6.0, 1.7 * (len(parameters) + 1)), 4.5)
     scores = np.array([record.score for record in records])
     low, high = scores.min(), scores.max()
     heights = (scores - low) / (high - low) if high > low else np.full(len(scores), 0.5)
@@ -201,8 +190,7 @@ def parallel_figure(config: SearchConfig, records: Sequence[TrialRecord]) -> Fig
 
 def importance_figure(shares: dict[str, float], objective: str, trials: int) -> Figure:
     """One bar per field for the `importances` of an objective, computed from a number of trials."""
-    figure = _figure(7, 1.2 + 0.35 * len(shares))
-    axes = figure.subplots()
+    figure, axes = _figure(7, 1.2 + 0.35 * len(shares))
     axes.barh(list(shares)[::-1], [100 * share for share in shares.values()][::-1], color="C0")
     axes.set_xlabel(f"importance for {objective} in a random forest, % ({trials} trials)")
     axes.spines[["right", "top"]].set_visible(False)
@@ -232,14 +220,14 @@ def _ticks(parameter: Parameter) -> list[tuple[float, str]]:
     return [(domain.to_unit(option), label(option)) for option in options]
 
 
-def _figure(width: float, height: float) -> Figure:
-    """A figure without pyplot, which needs no window system."""
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure and its axes without pyplot, which needs no window system."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    return figure
+    return figure, figure.subplots()
 
 
 def _row(record: TrialRecord) -> dict[str, Any]:

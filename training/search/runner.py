@@ -31,45 +31,27 @@ from kerascnn.training.search.trial_process import (
 
 # The command that runs a trial; the trial's folder follows.
 PROGRAM = (sys.executable, "-m", "kerascnn.training.search.trial_program")
-
-# How often a trial that runs out of memory is repeated with half the batch size.
-MAX_HALVINGS = 2
-
-# Hyperband waits for trials of other workers.
-IDLE_SECONDS = 1.0
-
+MAX_HALVINGS = 2  # How often a trial that runs out of memory is repeated with half the batch size
+IDLE_SECONDS = 1.0  # Hyperband waits for trials of other workers
 # The median rule applies from so many ended trials, and from this fraction of a trial's epochs.
 MIN_TRIALS_FOR_MEDIAN = 3
 MIN_FRACTION_FOR_MEDIAN = 0.25
 
 
 class TrialRunner:
-    """Runs the trials of a search one after the other.
+    """Runs the trials of a search one after the other, in the name of a worker.
 
-    Args:
-        config, journal: the search's settings and records.
-        worker: this worker's name.
-        should_stop: whether the search ends; a running trial is stopped then and can be resumed.
+    When `should_stop` returns True, a running trial is stopped and can be resumed.
     """
 
     def __init__(self, config: SearchConfig, journal: Journal, worker: str, should_stop: Callable[[], bool]):
-        self.config = config
-        self.journal = journal
-        self.worker = worker
-        self.should_stop = should_stop
+        self.config, self.journal, self.worker, self.should_stop = config, journal, worker, should_stop
 
     def run(self, number: int, values: dict[str, Any], previous: TrialRecord | None = None) -> TrialRecord:
-        """Runs or resumes a trial, unless it has ended already.
+        """Runs or resumes a trial, unless it has ended already; its training continues that of `previous`, if any.
 
-        Args:
-            number, values: the trial's number and the oracle's values.
-            previous: the trial whose training this one continues.
-
-        Returns:
-            The trial's record, which has not ended if the search stopped before.
-
-        Raises:
-            KeyboardInterrupt: after the trial's checkpoint was written.
+        The record that is returned has not ended if the search stopped before. KeyboardInterrupt is raised after the
+        trial's checkpoint was written.
         """
         record = self.journal.find(values) or TrialRecord(number, values)
         if record.ended:
@@ -84,7 +66,12 @@ class TrialRunner:
         folder = self.journal.trial_folder(record.number, values)
         folder.mkdir(parents=True, exist_ok=True)
         if previous and not (folder / "run").exists():
-            self._copy_run(previous, folder)
+            source = self.journal.trial_folder(previous.number, previous.values)
+            if (source / "run").is_dir():
+                shutil.copytree(source / "run", folder / "run.partial", dirs_exist_ok=True)
+                os.replace(folder / "run.partial", folder / "run")
+            if (source / METRICS).exists():
+                shutil.copy(source / METRICS, folder / METRICS)
         while True:
             record.recipe = recipe.to_dict()
             self.journal.write(record)
@@ -107,26 +94,12 @@ class TrialRunner:
         # This recipe has the batch size that fitted into memory.
         return Recipe.from_dict(previous.recipe, f"trial {previous.number}")
 
-    def _copy_run(self, previous: TrialRecord, folder: Path) -> None:
-        source = self.journal.trial_folder(previous.number, previous.values)
-        if (source / "run").is_dir():
-            shutil.copytree(source / "run", folder / "run.partial", dirs_exist_ok=True)
-            os.replace(folder / "run.partial", folder / "run")
-        if (source / METRICS).exists():
-            shutil.copy(source / METRICS, folder / METRICS)
-
     def _attempt(self, folder: Path, recipe: Recipe, record: TrialRecord) -> TrialExit:
         config = self.config
-        trial_config = {
-            "recipe": recipe.to_dict(),
-            "data": config.data,
-            "limit": config.limit,
-            "cache": config.cache,
-            "devices": config.devices,
-            "epochs": record.epochs,
-            # With a launcher the trial's parent is another process.
-            "parent": None if config.program else os.getpid(),
-        }
+        trial_config = {name: getattr(config, name) for name in ("data", "limit", "cache", "devices")}
+        # With a launcher the trial's parent is another process.
+        parent = None if config.program else os.getpid()
+        trial_config |= {"recipe": record.recipe, "epochs": record.epochs, "parent": parent}
         (folder / TRIAL_CONFIG).write_text(json.dumps(trial_config, indent=1))
         checked = 0
 
@@ -177,17 +150,8 @@ class TrialRunner:
 def is_poor(own: Sequence[float], others: Sequence[Sequence[float]], epochs: int, objective: Objective) -> bool:
     """Whether a trial's best value so far is worse than the median of the other trials' averages up to its epoch.
 
-    Source: Golovin et al., Google Vizier, 2017, section 3.2.2 (the median stopping rule).
-
-    Args:
-        own: the objective after each epoch so far.
-        others: the same of trials that have ended.
-        epochs: the length of the whole trial.
-        objective: which values are better.
-
-    Example:
-        >>> is_poor([0.1, 0.2], [[0.3, 0.5]] * 3, 4, Objective("val_top1", "max"))
-        True
+    Source: Golovin et al., Google Vizier, 2017, section 3.2.2 (the median stopping rule). `own` is the objective after
+    each epoch so far, `others` the same of trials that have ended, `epochs` the length of the whole trial.
     """
     averages = [objective.sign * fmean(other[: len(own)]) for other in others if len(other) >= len(own)]
     if len(own) < MIN_FRACTION_FOR_MEDIAN * epochs or len(averages) < MIN_TRIALS_FOR_MEDIAN:

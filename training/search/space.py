@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import inspect
@@ -20,15 +21,12 @@ if TYPE_CHECKING:
     import keras_tuner
 
 DEFAULTS = Path(__file__).with_name("default_spaces.yaml")
-
 # Notes, and fields that apply after training; a builder's arguments are searched as "model.<name>".
 NOT_SEARCHED = ("about", "model_arguments", "evaluation")
 MODEL = "model"
 ARGUMENT = f"{MODEL}."
 SHORT_NAMES = {"augment": "augmentation"}
-
-# A parameter's name and the option that it must have.
-Condition = tuple[str, Any]
+Condition = tuple[str, Any]  # A parameter's name and the option that it must have
 
 
 @dataclass(frozen=True)
@@ -73,11 +71,7 @@ class Space:
 
     @staticmethod
     def load(file: Path, recipe: Recipe) -> Space:
-        """The space of a YAML file, for `recipe`.
-
-        Raises:
-            InputError: the file cannot be read, or as for `from_dict`.
-        """
+        """The space of a YAML file, for `recipe`; raises InputError if it cannot be read, or as `from_dict`."""
         return Space.from_dict(read_yaml(Path(file)), recipe)
 
     @staticmethod
@@ -86,12 +80,8 @@ class Space:
         values = read_yaml(DEFAULTS)[registry.info(recipe.model).module]
         # Pretrained weights fit one architecture only, and plain networks of the residual family have no shortcuts.
         known = () if recipe.fine_tuning.weights else _arguments_of(recipe.model)
-        usable = {
-            name: value
-            for name, value in values.items()
-            if not name.startswith(ARGUMENT) or name.removeprefix(ARGUMENT) in known
-        }
-        return Space.from_dict(usable, recipe)
+        unusable = {name for name in values if name.startswith(ARGUMENT) and name.removeprefix(ARGUMENT) not in known}
+        return Space.from_dict({name: value for name, value in values.items() if name not in unusable}, recipe)
 
     @staticmethod
     def from_dict(values: dict[str, Any], recipe: Recipe) -> Space:
@@ -126,8 +116,6 @@ class Space:
 
     def hyperparameters(self) -> keras_tuner.HyperParameters:
         """The space as keras-tuner's `HyperParameters`."""
-        import contextlib
-
         import keras_tuner
 
         found = keras_tuner.HyperParameters()
@@ -145,8 +133,7 @@ class Space:
 
     def values(self, recipe: Recipe) -> dict[str, Any] | None:
         """The oracle's values for a recipe; None if the recipe lies outside the space."""
-        options: dict[str, Any] = {}
-        values: dict[str, Any] = {}
+        options, values = {}, {}
         for one in self.parameters:
             if not one.applies(options):
                 continue
@@ -158,11 +145,7 @@ class Space:
         return values
 
     def recipe(self, base: Recipe, values: dict[str, Any]) -> Recipe:
-        """`base` with the fields of an oracle's values.
-
-        Raises:
-            InputError: the values contradict each other.
-        """
+        """`base` with the fields of an oracle's values; raises InputError if these contradict each other."""
         changes: dict[str, Any] = {}
         for field, value in self.fields(values).items():
             group, _, rest = field.rpartition(".")
@@ -205,7 +188,7 @@ def _field_types() -> dict[str, Any]:
         if name in NOT_SEARCHED:
             continue
         if dataclasses.is_dataclass(hint):
-            found.update({f"{name}.{inner}": kind for inner, kind in get_type_hints(hint).items()})
+            found |= {f"{name}.{inner}": kind for inner, kind in get_type_hints(hint).items()}
         else:
             found[name] = hint
     return found

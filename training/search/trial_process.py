@@ -23,24 +23,15 @@ if TYPE_CHECKING:
 # and why the trial failed.
 TRIAL_CONFIG, METRICS, HEARTBEAT, STOP = "trial_config.json", "metrics.jsonl", "heartbeat", "stop"
 OUTCOME = "outcome.json"
-
 POLL_SECONDS = 0.1
-
-# A process that is asked to stop finishes its step and writes a checkpoint.
-GRACE_SECONDS = 30.0
-
-# The exit status of a trial that was asked to stop and has written a checkpoint.
-INTERRUPTED = 130
-
+GRACE_SECONDS = 30.0  # A process that is asked to stop finishes its step and writes a checkpoint
+INTERRUPTED = 130  # The exit status of a trial that was asked to stop and has written a checkpoint
 # With these a trial would believe to be one of several workers.
 KERASTUNER_VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 CLUSTER_VARIABLES = ("TF_CONFIG", "SLURM_PROCID", *KERASTUNER_VARIABLES)
-
 # Messages of libraries that abort instead of raising an exception.
 OUT_OF_MEMORY = ("bad_alloc", "out of memory", "out_of_memory", "resource_exhausted", "cannot allocate memory")
-
-# Linux' request to be killed when the parent process is gone.
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG = 1  # Linux' request to be killed when the parent process is gone
 
 
 class TrialExit(NamedTuple):
@@ -54,10 +45,9 @@ class TrialExit(NamedTuple):
 def run_process(
     command: Sequence[str], folder: Path, limits: TrialLimits, should_stop: Callable[[], bool]
 ) -> TrialExit:
-    """Runs a trial's program until it ends or has to be stopped.
+    """Runs a trial's program, with its output in `log.txt`, until it ends or has to be stopped.
 
-    Its output goes into `log.txt`. `should_stop` is called several times per second; True stops the program so that it
-    can be resumed.
+    `should_stop` is called several times per second; True stops the program so that it can be resumed.
     """
     for name in (OUTCOME, HEARTBEAT):
         (folder / name).unlink(missing_ok=True)

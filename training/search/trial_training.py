@@ -23,25 +23,26 @@ from kerascnn.training.search.trial_process import HEARTBEAT, METRICS, is_finish
 from kerascnn.training.strategy import choose_devices
 from kerascnn.training.trainer import resume, train
 
-# The fraction of the training images that trials are compared on.
-HELD_OUT = 0.2
-
+HELD_OUT = 0.2  # The fraction of the training images that trials are compared on
 SECONDS_BETWEEN_HEARTBEATS = 1.0
 
 
 def train_trial(folder: Path, config: dict[str, Any]) -> None:
     """Trains the trial of `folder`, or resumes it from its newest checkpoint; `config` is its `trial_config.json`."""
+    import tensorflow as tf
+
     if is_finished(folder, len(read_curve(folder)), config["epochs"]):
         # It was killed between its last epoch and its outcome.
         return
-    devices = choose_devices(_one_gpu() if config["devices"] == "one" else config["devices"])
+    one = "gpu:0" if tf.config.list_physical_devices("GPU") else "cpu"
+    devices = choose_devices(one if config["devices"] == "one" else config["devices"])
     data = hold_out(load(config["data"], limit=config["limit"]))
     recipe = Recipe.from_dict(config["recipe"], "the trial")
     callbacks = [TrialReporter(folder, config["epochs"], min(recipe.batch_size, len(data.training)))]
     runs = sorted(folder.glob("run/*/recipe.yaml"))
     if runs and list(runs[0].parent.glob("checkpoints/*.npz")):
         run = RunFolder.open(runs[0].parent)
-        resume(run, run.read_recipe()[0], data, callbacks=callbacks, devices=devices, tell=print)
+        resume(run, run.read_recipe()[0], data, callbacks=callbacks, devices=devices, warn=print)
         return
     # A run without a checkpoint starts again.
     shutil.rmtree(folder / "run", ignore_errors=True)
@@ -53,10 +54,7 @@ def hold_out(data: DataSet) -> DataSet:
     """The data with a fifth of the training images instead of the validation images.
 
     A search that used the validation images would overestimate the accuracy on them. The selection is random but the
-    same every time: a fifth of each class, at least one image and never all.
-
-    Raises:
-        InputError: every class has only one training image.
+    same every time: a fifth of each class, at least one image and never all. Raises InputError if no class has two.
     """
     chance = np.random.default_rng(0)
     held = []
@@ -74,12 +72,8 @@ class TrialReporter(keras.callbacks.Callback):
 
     def __init__(self, folder: Path, epochs: int | None, batch_size: int):
         super().__init__()
-        self.folder = folder
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.parent = os.getppid()
-        self.images = 0
-        self._written = 0.0
+        self.folder, self.epochs, self.batch_size = folder, epochs, batch_size
+        self.parent, self.images, self._written = os.getppid(), 0, 0.0
 
     def on_train_batch_end(self, batch, logs=None):
         self.images += self.batch_size
@@ -104,9 +98,3 @@ class TrialReporter(keras.callbacks.Callback):
         if time.monotonic() - self._written > SECONDS_BETWEEN_HEARTBEATS:
             self._written = time.monotonic()
             (self.folder / HEARTBEAT).write_text(str(self.images))
-
-
-def _one_gpu() -> str:
-    import tensorflow as tf
-
-    return "gpu:0" if tf.config.list_physical_devices("GPU") else "cpu"

@@ -23,11 +23,8 @@ from kerascnn.training.search.trial_training import hold_out
 from kerascnn.training.search.validation import check_space, objective_for
 from kerascnn.training.trainer import resolved
 
-# Without `max_trials` and `budget`, for tuners that never end.
-DEFAULT_TRIALS = 20
-
-# How many trials of an earlier search a warm start repeats.
-WARM_START_TRIALS = 5
+DEFAULT_TRIALS = 20  # Without `max_trials` and `budget`, for tuners that never end
+WARM_START_TRIALS = 5  # How many trials of an earlier search a warm start repeats
 
 
 def tune(
@@ -186,8 +183,7 @@ def make_search_config(
 def initial_values(space: Space, recipe: Recipe, searches: Sequence[str | Path]) -> list[dict[str, Any]]:
     """The oracle's values of the first trials: the recipe's, and those of the best trials of earlier searches.
 
-    Raises:
-        InputError: a folder contains no search, or none of its trials lies in the space.
+    Raises InputError if a folder contains no search, or none of its trials lies in the space.
     """
     found = [space.values(recipe)]
     for path in searches:
@@ -202,11 +198,8 @@ def initial_values(space: Space, recipe: Recipe, searches: Sequence[str | Path])
 
 
 def _distinct(candidates: Iterable[dict[str, Any] | None]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for values in candidates:
-        if values is not None and values not in found:
-            found.append(values)
-    return found
+    found = [values for values in candidates if values is not None]
+    return [values for index, values in enumerate(found) if values not in found[:index]]
 
 
 def run_search(

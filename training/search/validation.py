@@ -18,21 +18,12 @@ from kerascnn.training.search.config import Objective
 from kerascnn.training.search.domains import label
 from kerascnn.training.search.space import Space
 
-# Random combinations: with 32, a value that is valid in one case of ten is hardly missed.
-SAMPLES = 32
-
-# Keras' usual name of the metric that is top1 here.
-METRIC_ALIASES = {"accuracy": "top1"}
+SAMPLES = 32  # Random combinations: with 32, a value that is valid in one case of ten is hardly missed
+METRIC_ALIASES = {"accuracy": "top1"}  # Keras' usual name of the metric that is top1 here
 
 
 class DryBuild(NamedTuple):
-    """A network that was built without allocating weights.
-
-    Attributes:
-        outputs: the names of its classifiers; None if there is only one, which has no name.
-        parameters: of the network for inference, with the main classifier only.
-        macs: multiply-adds of that network per image.
-    """
+    """The names of a network's classifiers, None if there is one; parameters and multiply-adds for inference."""
 
     outputs: tuple[str, ...] | None
     parameters: int
@@ -40,15 +31,7 @@ class DryBuild(NamedTuple):
 
 
 def dry_build(recipe: Recipe, classes: int) -> DryBuild:
-    """Builds the recipe's network without allocating weights.
-
-    Raises:
-        InputError: the builder rejects an argument or the image size.
-
-    Example:
-        >>> dry_build(Recipe.for_model("googlenet"), 10).outputs
-        ('main', 'aux_4a', 'aux_4d')
-    """
+    """Builds the recipe's network without weights; InputError if the builder rejects an argument or the image size."""
     info = registry.info(recipe.model)
     size = recipe.image_size or info.input_size
     arguments: dict[str, Any] = {"input_shape": (size, size, 3), "classes": classes, **recipe.model_arguments}
@@ -69,18 +52,9 @@ def dry_build(recipe: Recipe, classes: int) -> DryBuild:
 
 
 def objective_for(recipe: Recipe, classes: int, name: str | None = None) -> Objective:
-    """The objective of this name; by default the main classifier's accuracy on the held-out images.
+    """The objective of a name such as "val_loss"; by default the main classifier's accuracy on the held-out images.
 
-    Args:
-        recipe, classes: the recipe whose training reports it, and the number of classes.
-        name: such as "val_loss"; "accuracy" means top1. Losses are minimized, accuracies maximized.
-
-    Raises:
-        InputError: training does not report it.
-
-    Example:
-        >>> objective_for(Recipe.for_model("googlenet"), 10, "val_main_accuracy")
-        Objective(name='val_main_top1', direction='max')
+    "accuracy" means top1. Losses are minimized, accuracies maximized. Raises InputError if training does not report it.
     """
     outputs = dry_build(recipe, classes).outputs
     metrics = ["loss", "top1", *(["top5"] if classes > 5 else [])]
@@ -97,14 +71,14 @@ def objective_for(recipe: Recipe, classes: int, name: str | None = None) -> Obje
 
 
 def check_space(space: Space, base: Recipe, classes: int) -> None:
-    """Rejects a space that no trial satisfies, and a value with which no trial is valid.
-
-    Raises:
-        InputError: with the reason for the first invalid combination.
-    """
-    combinations = list(_combinations(space))
-    outcomes = [_recipe_or_error(space, base, values) for values in combinations]
-    errors = [outcome if isinstance(outcome, str) else None for outcome in outcomes]
+    """Raises InputError if no trial satisfies the space, or none is valid with one of its values, with a reason."""
+    combinations, recipes, errors = list(_combinations(space)), [], []
+    for values in combinations:
+        try:
+            recipes.append(space.recipe(base, values))
+            errors.append(None)
+        except InputError as error:
+            errors.append(str(error).removeprefix("the space: "))
     if all(errors):
         raise InputError(
             f"no trial satisfies the space: all {len(errors)} sampled combinations are invalid, "
@@ -113,36 +87,22 @@ def check_space(space: Space, base: Recipe, classes: int) -> None:
     for parameter in space.parameters:
         for value in parameter.domain.boundary_values():
             shown = parameter.domain.to_oracle(value)
-            found = [
-                error for values, error in zip(combinations, errors, strict=True) if values.get(parameter.name) == shown
-            ]
+            pairs = zip(combinations, errors, strict=True)
+            found = [error for values, error in pairs if values.get(parameter.name) == shown]
             if found and all(found):
                 raise InputError(f"no trial satisfies the space if {parameter.field} is {label(value)}: {found[0]}")
-    networks = {}
-    for recipe in outcomes:
-        if isinstance(recipe, Recipe):
-            key = repr((recipe.model, recipe.model_arguments, recipe.image_size, recipe.auxiliary_heads.use))
-            networks.setdefault(key, recipe)
-    _check_networks(list(networks.values()), classes)
-
-
-def _check_networks(recipes: list[Recipe], classes: int) -> None:
-    """Builds every network; at least one must succeed."""
-    errors = []
+    networks: dict[str, Recipe] = {}
     for recipe in recipes:
+        key = repr((recipe.model, recipe.model_arguments, recipe.image_size, recipe.auxiliary_heads.use))
+        networks.setdefault(key, recipe)
+    failures = []
+    for recipe in networks.values():
         try:
             dry_build(recipe, classes)
         except InputError as error:
-            errors.append(str(error))
-    if len(errors) == len(recipes):
-        raise InputError(f"no trial satisfies the space: {errors[0]}")
-
-
-def _recipe_or_error(space: Space, base: Recipe, values: dict[str, Any]) -> Recipe | str:
-    try:
-        return space.recipe(base, values)
-    except InputError as error:
-        return str(error).removeprefix("the space: ")
+            failures.append(str(error))
+    if len(failures) == len(networks):
+        raise InputError(f"no trial satisfies the space: {failures[0]}")
 
 
 def _combinations(space: Space) -> Iterator[dict[str, Any]]:

@@ -124,9 +124,7 @@ class _RetryableError(Exception):
 
     def __init__(self, reason: str, *, delay: float = 0.0, unreachable: bool = False, changed: bool = False):
         super().__init__(reason)
-        self.delay = delay
-        self.unreachable = unreachable
-        self.changed = changed
+        self.delay, self.unreachable, self.changed = delay, unreachable, changed
 
 
 @dataclass
@@ -197,12 +195,6 @@ class _PartFile:
         self.path.unlink(missing_ok=True)
         self.save(_RemoteFile(published=self.remote.published))
 
-    def first_missing(self) -> int:
-        """Offset of the first byte to request; the last byte of a complete file, as an empty range is an error."""
-        if not self.remote.validator:
-            return 0
-        return self.size if self.remote.length is None else max(0, min(self.size, self.remote.length - 1))
-
     def require_space(self, size: int) -> None:
         free = low_disk_space(self.folder, size)
         if free is not None:
@@ -234,7 +226,10 @@ def _fill(address: str, part: _PartFile, track: ByteTrack, retry: RetryPolicy) -
 
 
 def _attempt(address: str, part: _PartFile, track: ByteTrack, timeout: float) -> None:
-    begin = part.first_missing()
+    begin = part.size if part.remote.validator else 0
+    if begin and part.remote.length is not None:
+        # At least the last byte, as an empty range is an error.
+        begin = max(0, min(begin, part.remote.length - 1))
     headers = {"User-Agent": "kerascnn", "Accept": "*/*", "Accept-Encoding": "identity"}
     if begin:
         headers |= {"Range": f"bytes={begin}-", "If-Range": part.remote.validator}
@@ -333,20 +328,15 @@ def _connection_error(reason: object) -> Exception:
 
 def _check_response(response: http.client.HTTPResponse, part: _PartFile, begin: int) -> tuple[int, int | None]:
     """The offset of the response's first byte, and the length of the whole file; saves what the server says of it."""
-    before = part.remote
-    now = _RemoteFile(
-        etag=response.headers.get("ETag"),
-        last_modified=response.headers.get("Last-Modified"),
-        length=response.length,
-        name=_file_name(response, part.url_name),
-        published=before.published,
-    )
+    before, headers = part.remote, response.headers
+    tag, date, name = headers.get("ETag"), headers.get("Last-Modified"), _file_name(response, part.url_name)
+    now = _RemoteFile(tag, date, response.length, name, before.published)
     if response.status == 200:
         part.save(now)
         return 0, now.length
     if response.status != 206:
         raise _DownloadFailedError(f"the server answers {response.status} ({printable(response.reason)})")
-    given = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", "").strip())
+    given = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", headers.get("Content-Range", "").strip())
     total = int(given[2]) if given and given[2] != "*" else None
     if (
         not given
@@ -410,24 +400,20 @@ def _checked_name(path: Path, name: str) -> str:
     """The name, with an archive's suffix for an archive; raises an error if the contents contradict the name."""
     with path.open("rb") as file:
         head = file.read(HEAD)
-    suffix, has_suffix, named_zip = archive_suffix(head), archive_stem(Path(name)) is not None, _ends(name, ".zip")
+    suffix, has_suffix, ends = archive_suffix(head), archive_stem(Path(name)) is not None, name.lower().endswith
     if suffix is None:
         kind = describe_other_file(head)
-        if (has_suffix and (kind != UNKNOWN or not named_zip)) or not head:
+        if (has_suffix and (kind != UNKNOWN or not ends(".zip"))) or not head:
             raise _DownloadFailedError(f"the server's file {printable(name)} is {kind}")
-        if WEB_PAGE.match(head) and not _ends(name, ".html", ".htm", ".xml", ".svg"):
+        if WEB_PAGE.match(head) and not ends((".html", ".htm", ".xml", ".svg")):
             raise _DownloadFailedError(f"the server's file {printable(name)} is a web page")
-    if suffix == ".zip" or (suffix is None and named_zip):
+    if suffix == ".zip" or (suffix is None and ends(".zip")):
         try:
             ZipReader(path)
         except DamagedArchiveError as error:
             raise _DownloadFailedError(f"the server's file {printable(name)} is damaged: {error}") from None
-    needs_suffix = suffix and not has_suffix and not _ends(name, *OTHER_SUFFIXES)
+    needs_suffix = suffix and not has_suffix and not ends(OTHER_SUFFIXES)
     return safe_file_name(name + suffix) if needs_suffix else name
-
-
-def _ends(name: str, *suffixes: str) -> bool:
-    return name.lower().endswith(suffixes)
 
 
 def _file_name(response: http.client.HTTPResponse, url_name: str) -> str:

@@ -6,7 +6,6 @@ import bz2
 import errno
 import gzip
 import lzma
-import os
 import re
 import shutil
 import tarfile
@@ -68,10 +67,8 @@ class UnpackLimits:
 
 def archive_stem(path: Path) -> str | None:
     """The file's name without its archive suffix, or None if it has none."""
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)] or None
-    return None
+    suffix = max(filter(path.name.lower().endswith, SUFFIXES), key=len, default=None)
+    return path.name[: -len(suffix)] or None if suffix else None
 
 
 def archive_suffix(head: bytes) -> str | None:
@@ -132,7 +129,13 @@ def unpack(
         return _unpack(archive, folder, limits, track)
     # Ctrl-C too leaves no unfinished files.
     except BaseException as error:
-        _clear(folder, existed)
+        for entry in folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink()
+        if not existed:
+            folder.rmdir()
         if isinstance(error, DamagedArchiveError):
             raise InputError(f"{archive} cannot be unpacked: {error}.") from None
         if isinstance(error, OSError):
@@ -309,13 +312,3 @@ def _write(entry: ArchiveEntry, paths: _UniquePaths) -> str | None:
             raise
         return str(error) if isinstance(error, DamagedEntryError) else "the file system cannot hold its name"
     return None
-
-
-def _clear(folder: Path, keep: bool) -> None:
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, ignore_errors=True)
-        else:
-            os.unlink(entry)
-    if not keep:
-        folder.rmdir()

@@ -105,14 +105,8 @@ def _load_keras(source: str, name: str) -> DataSet:
         raise InputError(
             f"{source} cannot be loaded ({_first_line(error)}); it needs {known.origin}, which Keras stores as {path}."
         ) from error
-    return DataSet(
-        name=name,
-        source=source,
-        class_names=known.class_names,
-        training=_examples(*training),
-        validation=_examples(*validation),
-        allows_horizontal_flip=known.allows_horizontal_flip,
-    )
+    splits, flips = (_examples(*training), _examples(*validation)), known.allows_horizontal_flip
+    return DataSet(name, source, known.class_names, *splits, allows_horizontal_flip=flips)
 
 
 def _examples(images: np.ndarray, labels: np.ndarray) -> ArrayExamples:

@@ -75,8 +75,7 @@ def ingest(
     """
     if on_bad not in ON_BAD:
         raise InputError(f"there is no treatment '{on_bad}' of unreadable files; {closest(str(on_bad), ON_BAD)}")
-    without_files = _without_files(str(source), track)
-    if without_files:
+    if without_files := _without_files(str(source), track):
         if to or sha256:
             raise InputError(f"{source} has no files to be checked; leave out --to and --sha256.")
         return without_files
@@ -92,6 +91,6 @@ def _without_files(source: str, track: Track) -> Ingested | None:
         return Ingested(load_digits(), "a built-in data set")
     if source.startswith(("keras:", "tfds:")):
         return Ingested(load_named(source), "a built-in data set")
-    if next(Path(source).expanduser().glob("*.tfrecord"), None):
-        return Ingested(load_records(Path(source).expanduser(), track=track), "TFRecord shards")
+    if any((folder := Path(source).expanduser()).glob("*.tfrecord")):
+        return Ingested(load_records(folder, track=track), "TFRecord shards")
     return None

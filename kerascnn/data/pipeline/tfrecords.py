@@ -69,7 +69,14 @@ def write_records(data: DataSet, folder: Path, *, shards: int | None = None, tra
     if any(isinstance(getattr(data, split), RecordExamples) for split in SPLITS):
         raise InputError("records cannot be written from records; copy the folder.")
     try:
-        _prepare(folder)
+        if (folder / INDEX).exists():
+            raise InputError(f"{folder} already holds records; give another folder or remove it.")
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in folder.iterdir():
+            if entry.suffix not in (".tfrecord", ".partial"):
+                raise InputError(f"{folder} already holds other files ({entry.name}); give an empty folder.")
+        for entry in folder.iterdir():
+            entry.unlink()
         index = {
             "format": FORMAT,
             "version": VERSION,
@@ -84,17 +91,6 @@ def write_records(data: DataSet, folder: Path, *, shards: int | None = None, tra
     except OSError as error:
         raise InputError(f"the records cannot be written to {folder}: {error.strerror or error}.") from None
     return folder
-
-
-def _prepare(folder: Path) -> None:
-    if (folder / INDEX).exists():
-        raise InputError(f"{folder} already holds records; give another folder or remove it.")
-    folder.mkdir(parents=True, exist_ok=True)
-    for entry in folder.iterdir():
-        if entry.suffix != ".tfrecord" and not entry.name.endswith(".partial"):
-            raise InputError(f"{folder} already holds other files ({entry.name}); give an empty folder.")
-    for entry in folder.iterdir():
-        entry.unlink()
 
 
 def _write_split(data: DataSet, split: str, folder: Path, shards: int | None, track: Track) -> list[dict[str, Any]]:
@@ -186,13 +182,8 @@ def load_records(folder: Path, *, verify: bool = False, track: Track = untracked
         shards = [shard for split in SPLITS for shard in index["splits"][split]]
         for shard in track(shards, len(shards), "Checking shards"):
             _check_shard(folder / shard["file"], shard, verify)
-        return DataSet(
-            name=index["name"],
-            source=str(folder.resolve()),
-            class_names=tuple(index["class_names"]),
-            allows_horizontal_flip=bool(index["allows_horizontal_flip"]),
-            **splits,
-        )
+        classes, flips = tuple(index["class_names"]), bool(index["allows_horizontal_flip"])
+        return DataSet(index["name"], str(folder.resolve()), classes, **splits, allows_horizontal_flip=flips)
     except InputError:
         # It is a ValueError too.
         raise

@@ -134,14 +134,10 @@ def _windows(layer: keras.layers.Layer, source: FeatureMap, output: FeatureMap) 
 def _weighted(layer: keras.layers.Layer, output: FeatureMap, macs: int, **windows) -> LayerCost:
     """A convolution or dense layer with its activation: its kernel's gradient is computed from its input."""
     from_output = layer.activation in FROM_OUTPUT
-    saves_sum = not from_output and layer.activation is not keras.activations.linear
-    return LayerCost(
-        macs=macs,
-        saves_input=bool(layer.trainable_weights),
-        saves_output=from_output,
-        extra_saved=output.bytes if saves_sum else 0,
-        **windows,
-    )
+    # The sum before the activation.
+    extra = 0 if from_output or layer.activation is keras.activations.linear else output.bytes
+    trains = bool(layer.trainable_weights)
+    return LayerCost(macs, saves_input=trains, saves_output=from_output, extra_saved=extra, **windows)
 
 
 def _convolution(layer: keras.layers.Conv2D, source: FeatureMap, output: FeatureMap) -> LayerCost:

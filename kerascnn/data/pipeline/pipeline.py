@@ -117,8 +117,7 @@ def training_batches(
 
     def mix(step, batch):
         seed_of_batch = tf.random.fold_in(seed_of(*epoch_and_position(step, 0)), MIXING)
-        alphas = {"mixup": augmentation.mixup, "cutmix": augmentation.cutmix}
-        return mixed(batch[0], batch[1:], **alphas, seed=seed_of_batch)
+        return mixed(batch[0], batch[1:], mixup=augmentation.mixup, cutmix=augmentation.cutmix, seed=seed_of_batch)
 
     images = tf.data.Dataset.range(start_step * batch_size, len(epochs) * steps * batch_size)
     batches = images.map(example, num_parallel_calls=parallel_calls or tf.data.AUTOTUNE, deterministic=True)

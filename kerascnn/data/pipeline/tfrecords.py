@@ -25,6 +25,7 @@ from kerascnn.data.dataset import ArrayExamples, DataSet, Examples, RecordExampl
 from kerascnn.data.ingestion.image_formats import UnreadableImageError, decode_image
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
+from kerascnn.files.checksums import Checksum
 from kerascnn.files.progress import Track, untracked
 from kerascnn.lazy_tensorflow import tf
 
@@ -101,15 +102,10 @@ def _write_split(data: DataSet, split: str, folder: Path, shards: int | None, tr
         shards = -(-size // SHARD_BYTES)
     count = max(1, min(shards, len(examples)))
     bounds = np.linspace(0, len(examples), count + 1).round().astype(int)
+    paths = [folder / f"{split}-{number:05d}-of-{count:05d}.tfrecord" for number in range(count)]
     return [
-        _write_shard(
-            folder / f"{split}-{number:05d}-of-{count:05d}.tfrecord",
-            examples.take(np.arange(first, last)),
-            first,
-            data.class_names,
-            track,
-        )
-        for number, (first, last) in enumerate(itertools.pairwise(bounds))
+        _write_shard(path, examples.take(np.arange(first, last)), first, data.class_names, track)
+        for path, (first, last) in zip(paths, itertools.pairwise(bounds), strict=True)
     ]
 
 
@@ -127,10 +123,9 @@ def _write_shard(
                 writer.write(record)
                 offsets.append(end)
                 end += HEADER + len(record) + FOOTER
-        with open(file.name, "rb") as written:
-            digest = hashlib.file_digest(written, "sha256")
+        digits = Checksum.of(Path(file.name)).digits
     columns = {"offsets": offsets, "plain": plain, "labels": labels}
-    return {"file": path.name, "bytes": end, "sha256": digest.hexdigest(), **columns}
+    return {"file": path.name, "bytes": end, "sha256": digits, **columns}
 
 
 def _record(examples: Examples, index: int, first: int, class_names: tuple[str, ...]) -> bytes:

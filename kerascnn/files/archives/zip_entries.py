@@ -55,10 +55,6 @@ class _DirectoryRecord:
     mode: int
 
     @property
-    def is_folder(self) -> bool:
-        return self.size == 0 and (self.name.endswith(("/", "\\")) or stat.S_ISDIR(self.mode))
-
-    @property
     def end(self) -> int:
         return self.offset + LOCAL_HEADER.size + self.packed
 
@@ -93,7 +89,7 @@ class ZipReader:
         """Yields every entry that is no folder, in the directory's order."""
         with self._path.open("rb") as file:
             for record in self._records():
-                if not record.is_folder:
+                if record.size or not (record.name.endswith(("/", "\\")) or stat.S_ISDIR(record.mode)):
                     yield ArchiveEntry(record.name, self._problem(record), _contents(file, record))
 
     def _is_outside(self, record: _DirectoryRecord) -> bool:

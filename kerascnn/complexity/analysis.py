@@ -50,7 +50,7 @@ def analyze(model: keras.Model) -> Report:
     weights and inputs, those with padding included, as the papers count "ops" and, He et al. (2015), "FLOPs". Biases,
     normalization, activations, pooling and additions of maps count as none.
 
-    Memory of the forward pass is what an inference writes if no map's memory is used again: the outputs of all layers
+    Memory of the forward pass is that written in inference if no map's memory is used again: the outputs of all layers
     in their dtypes, the image included. An output is free if it is its input (flattening, class labels, dropout
     outside of training), or if it is computed elementwise (activation, batch normalization, preprocessing) from an
     input that no other layer reads; it then overwrites the input.

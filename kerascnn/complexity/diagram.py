@@ -231,7 +231,7 @@ def _square(axes: Axes, disc: Disc) -> Bbox:
 
 
 def _overlap(axes: Axes, extent: Bbox, taken: list[Bbox]) -> float:
-    """Square pixels of a rectangle outside of the axes or over what is `taken`."""
+    """Square pixels of a rectangle outside of the axes or over `taken` ones."""
     outside = extent.width * extent.height - _common(extent, axes.bbox)
     # The difference of equal areas is not exactly 0.
     return sum(_common(extent, other) for other in taken) + (outside if outside > 1 else 0)

@@ -91,7 +91,7 @@ def download(
         The complete file, named by the server or the URL; an archive gets its suffix.
 
     Raises:
-        InputError: the URL cannot be downloaded, or is not what it should be.
+        InputError: the URL cannot be downloaded, or its file contradicts its name or checksum.
 
     Example:
         >>> download("https://example.org/pets.zip", Path("downloads"))
@@ -111,7 +111,7 @@ def download(
     except _DownloadFailedError as error:
         raise InputError(f"{_printable_url(url)} cannot be downloaded: {error}.") from None
     except OSError as error:
-        reason = f"{format_os_error(error)}; the downloaded part is kept"
+        reason = f"{format_os_error(error)}; the downloaded part stays"
         raise InputError(f"{_printable_url(url)} cannot be downloaded to {folder}: {reason}.") from None
 
 
@@ -129,7 +129,7 @@ class _RetryableError(Exception):
 
 @dataclass
 class _RemoteFile:
-    """What is known of the server's file; `published` is the name of the complete file."""
+    """The facts known of the server's file; `published` is the name of the complete file."""
 
     etag: str | None = None
     last_modified: str | None = None
@@ -145,7 +145,7 @@ class _RemoteFile:
 
 @contextlib.contextmanager
 def _open_part(folder: Path, url: str) -> Iterator[_PartFile]:
-    """The `.part` file of a URL, locked meanwhile, with a JSON file next to it of what is known of the URL."""
+    """The `.part` file of a URL, locked meanwhile, with a JSON file of facts about the URL next to it."""
     url_hash = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     url_name = _last_component(url)
     path = folder / f"{safe_file_name(url_name)[:40]}-{url_hash}.part"
@@ -200,7 +200,7 @@ class _PartFile:
         if free is not None:
             raise _DownloadFailedError(
                 f"at least {max(size, 1):,} bytes are missing, and {self.folder} has only {free:,} bytes free; "
-                "the downloaded part is kept"
+                "the downloaded part stays"
             )
 
 
@@ -327,7 +327,7 @@ def _connection_error(reason: object) -> Exception:
 
 
 def _check_response(response: http.client.HTTPResponse, part: _PartFile, begin: int) -> tuple[int, int | None]:
-    """The offset of the response's first byte, and the length of the whole file; saves what the server says of it."""
+    """The offset of the response's first byte, and the length of the whole file; saves the server's answer."""
     before, headers = part.remote, response.headers
     tag, date, name = headers.get("ETag"), headers.get("Last-Modified"), _file_name(response, part.url_name)
     now = _RemoteFile(tag, date, response.length, name, before.published)
@@ -359,7 +359,7 @@ def _pieces(response: http.client.HTTPResponse, timeout: float) -> Iterator[byte
         try:
             piece = response.read1(CHUNK)
         except TimeoutError:
-            # The file is complete; the server keeps the connection open although it was asked not to.
+            # The file is complete; the server leaves the connection open although it was asked to close it.
             if got == announced:
                 return
             raise _RetryableError(f"nothing arrived for {timeout:g} s") from None
@@ -376,7 +376,7 @@ def _pieces(response: http.client.HTTPResponse, timeout: float) -> Iterator[byte
 
 
 def _publish(part: _PartFile, checksum: Checksum | None) -> Path:
-    """Renames a complete part to its name if it is what it should be; else removes it."""
+    """Renames a complete part if its checksum and kind are right; else removes it."""
     try:
         if checksum and (found := Checksum.of(part.path)) != checksum:
             raise _DownloadFailedError(

@@ -1,4 +1,4 @@
-"""Every way to lay out classes, and what is no class."""
+"""Every way to lay out classes, and names that are no classes."""
 
 import os
 import socket

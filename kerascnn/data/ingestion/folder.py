@@ -130,7 +130,7 @@ def _check(source: ResolvedSource, layout: FolderLayout, track: Track) -> tuple[
             split = item.split if file.status == READ else None
             files.append(replace(file, class_name=item.class_name, split=split))
     except BaseException:
-        # What has been checked before an interruption need not be checked again.
+        # Files that were checked before an interruption need not be checked again.
         _write_manifest(source, {**known, **{file.path: file for file in (*rejected, *files)}}.values())
         raise
     if all(item.split is None for item in layout.labeled):

@@ -44,7 +44,7 @@ READ, UNREADABLE, REJECTED, IGNORED = STATUSES = ("read", "unreadable", "rejecte
 
 @dataclass(frozen=True)
 class FileRecord:
-    """What is known of a file: one line of the manifest.
+    """The facts known of a file: one line of the manifest.
 
     Attributes:
         path: below the data's folder, with slashes; undecodable bytes as `os.fsdecode` has them.
@@ -57,7 +57,7 @@ class FileRecord:
         decoder: used in training, "tensorflow" or "pillow".
         status: "read"; "unreadable"; "rejected", in the archive but not unpacked; "ignored", no image of any class.
         reason: why it is not read.
-        warnings: what is unusual about a file that is read.
+        warnings: unusual features of a file that is read.
     """
 
     path: str

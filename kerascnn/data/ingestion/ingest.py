@@ -61,7 +61,7 @@ def ingest(
             raises an error; "move" moves them to a quarantine folder with a list of reasons.
         sha256: of the archive, in hexadecimal.
         track: shows progress over an iterable of known length.
-        track_bytes: shows the bytes of a download, and of what an archive unpacks to.
+        track_bytes: shows the bytes of a download, and of an archive's unpacked contents.
 
     Raises:
         InputError: there is nothing, no images in at least two classes, or `on_bad` is "fail" and a file is bad.

@@ -38,7 +38,7 @@ class SourceRecord:
 
 
 def checked_with() -> str:
-    """What the results depend on besides the files: versions of the rules and the decoders."""
+    """The versions of the rules and decoders, on which the results depend as on the files."""
     return f"{RULES}, Pillow {version('pillow')}, TensorFlow {version('tensorflow')}"
 
 

@@ -27,7 +27,7 @@ QUARANTINE = "kerascnn-quarantine"
 
 @dataclass(frozen=True)
 class ResolvedSource:
-    """The folder of a source's images, and the paths of what is stored about them.
+    """The folder of a source's images, and the paths of the files about them.
 
     Attributes:
         source: loads the same images again.

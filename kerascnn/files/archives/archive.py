@@ -50,7 +50,7 @@ INVALID_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EEXIST)
 
 @dataclass(frozen=True)
 class UnpackLimits:
-    """Limits on what an archive unpacks to, counted as the bytes come out.
+    """Limits on the unpacked contents of an archive, counted as the bytes come out.
 
     Attributes:
         total: bytes.
@@ -81,7 +81,7 @@ def archive_suffix(head: bytes) -> str | None:
 
 
 def describe_other_file(head: bytes) -> str:
-    """What a file is that is no archive, as a phrase."""
+    """The kind of a file that is no archive, as a phrase."""
     if not head:
         return "empty"
     if WEB_PAGE.match(head):
@@ -95,10 +95,10 @@ def unpack(
 ) -> list[SkippedFile]:
     """Unpacks the files of a .zip or .tar archive, the latter bare or compressed, into an empty folder.
 
-    The first bytes decide what the file is. Names are kept as far as the file system can hold them
+    The first bytes decide the kind of the file. Names stay as they are as far as the file system can hold them
     (`safe_file_name`); backslashes separate folders. A second file of the same name, also in another case on file
     systems that ignore case, becomes "name (2)". Files get default permissions. Links, devices, names that lead outside
-    the folder, encrypted and damaged entries are skipped. Nothing is kept of an archive that is cut short or damaged as
+    the folder, encrypted and damaged entries are skipped. Nothing is left of an archive that is cut short or damaged as
     a whole.
 
     Args:

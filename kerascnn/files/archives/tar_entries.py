@@ -64,7 +64,7 @@ def tar_entries(read: Read) -> Iterator[ArchiveEntry]:
         if header.type not in (tarfile.DIRTYPE, DUMP_FOLDER):
             raw_name = extended.get(b"path", header.name.encode("utf-8", "surrogateescape"))
             yield ArchiveEntry(decode_name(raw_name, "latin-1"), _problem(header.type, extended), contents)
-        # What the caller has not read.
+        # The rest, which the caller has not read.
         for _ in contents:
             pass
         _read_exactly(read, -size % BLOCK)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from kerascnn.data.builtin_datasets import load_named
 from kerascnn.data.dataset import DataSet, shortened
-from kerascnn.data.digits import load_digits
 from kerascnn.data.ingestion.folder import Ingested, ingest_folder
 from kerascnn.data.ingestion.sources import resolve_source
 from kerascnn.data.pipeline.tfrecords import load_records
@@ -87,9 +86,7 @@ def ingest(
 
 def _without_files(source: str, track: Track) -> Ingested | None:
     """A built-in data set or TFRecord shards, which need no checks."""
-    if source == "digits":
-        return Ingested(load_digits(), "a built-in data set")
-    if source.startswith(("keras:", "tfds:")):
+    if source == "digits" or source.startswith(("keras:", "tfds:")):
         return Ingested(load_named(source), "a built-in data set")
     if any((folder := Path(source).expanduser()).glob("*.tfrecord")):
         return Ingested(load_records(folder, track=track), "TFRecord shards")

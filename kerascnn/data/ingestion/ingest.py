@@ -74,20 +74,16 @@ def ingest(
     """
     if on_bad not in ON_BAD:
         raise InputError(f"there is no treatment '{on_bad}' of unreadable files; {closest(str(on_bad), ON_BAD)}")
-    if without_files := _without_files(str(source), track):
-        if to or sha256:
-            raise InputError(f"{source} has no files to be checked; leave out --to and --sha256.")
+    name, folder, without_files = str(source), Path(source).expanduser(), None
+    if name == "digits" or name.startswith(("keras:", "tfds:")):
+        without_files = Ingested(load_named(name), "a built-in data set")
+    elif any(folder.glob("*.tfrecord")):
+        without_files = Ingested(load_records(folder, track=track), "TFRecord shards")
+    if without_files and (to or sha256):
+        raise InputError(f"{source} has no files to be checked; leave out --to and --sha256.")
+    if without_files:
         return without_files
     resolved = resolve_source(str(source), Path(to) if to else None, sha256, track_bytes)
     if on_bad == "move" and resolved.quarantine is None:
         raise InputError(f"{source} is unpacked to a temporary folder; give the folder for moved files with --to.")
     return ingest_folder(resolved, on_bad, track)
-
-
-def _without_files(source: str, track: Track) -> Ingested | None:
-    """A built-in data set or TFRecord shards, which need no checks."""
-    if source == "digits" or source.startswith(("keras:", "tfds:")):
-        return Ingested(load_named(source), "a built-in data set")
-    if any((folder := Path(source).expanduser()).glob("*.tfrecord")):
-        return Ingested(load_records(folder, track=track), "TFRecord shards")
-    return None

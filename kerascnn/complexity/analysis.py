@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 
 from kerascnn.applications import registry
-from kerascnn.complexity.layer_costs import FeatureMap, KernelWindow, LayerCost, Memory, cost_of
+from kerascnn.complexity.layer_costs import FeatureMap, LayerCost, Memory, cost_of
 from kerascnn.complexity.report import LayerRow, Report
 from kerascnn.errors import InputError
 
@@ -50,7 +50,7 @@ def analyze(model: keras.Model) -> Report:
     weights and inputs, those with padding included, as the papers count "ops" and, He et al. (2015), "FLOPs". Biases,
     normalization, activations, pooling and additions of maps count as none.
 
-    Memory of the forward pass is what an inference writes if no map's memory is used again: the outputs of all layers
+    Memory of the forward pass is that written in inference if no map's memory is used again: the outputs of all layers
     in their dtypes, the image included. An output is free if it is its input (flattening, class labels, dropout
     outside of training), or if it is computed elementwise (activation, batch normalization, preprocessing) from an
     input that no other layer reads; it then overwrites the input.
@@ -94,20 +94,21 @@ def analyze(model: keras.Model) -> Report:
         counted.add(id(call.layer))
         trainable = _size(weight for weight in weights if weight.trainable)
         field = fields[call.output]
-        row = LayerRow(
-            name=call.name,
-            kind=type(call.layer).__name__,
-            output_shape=call.output.shape,
-            trainable=trainable,
-            non_trainable=_size(weights) - trainable,
-            macs=call.cost.macs,
-            forward_bytes=forward[call],
-            saved_bytes=saved[call],
-            receptive_field=field and tuple(axis.high - axis.low for axis in field),
-            jump=tuple(axis.jump for axis in field) if field and all(axis.jump for axis in field) else None,
-            offset=field and tuple((axis.low + axis.high) / 2 for axis in field),
+        rows.append(
+            LayerRow(
+                name=call.name,
+                kind=type(call.layer).__name__,
+                output_shape=call.output.shape,
+                trainable=trainable,
+                non_trainable=_size(weights) - trainable,
+                macs=call.cost.macs,
+                forward_bytes=forward[call],
+                saved_bytes=saved[call],
+                receptive_field=field and tuple(axis.high - axis.low for axis in field),
+                jump=tuple(axis.jump for axis in field) if field and all(axis.jump for axis in field) else None,
+                offset=field and tuple((axis.low + axis.high) / 2 for axis in field),
+            )
         )
-        rows.append(row)
     return Report(model.name, tuple(rows))
 
 
@@ -215,7 +216,10 @@ def _field_of(call: LayerCall, paths: list[ReceptiveField]) -> ReceptiveField:
         for axes in zip(*paths, strict=True)
     )
     if call.cost.windows is not None:
-        return tuple(map(_through_window, field, call.cost.windows))
+        return tuple(
+            AxisField(low - padding * jump, high + (size - 1 - padding) * jump, jump * stride)
+            for (low, high, jump), (size, stride, padding) in zip(field, call.cost.windows, strict=True)
+        )
     shape = call.inputs[0].shape
     if len(shape) != 3:
         return field
@@ -224,12 +228,6 @@ def _field_of(call: LayerCall, paths: list[ReceptiveField]) -> ReceptiveField:
     return tuple(
         AxisField(axis.low, axis.high + (size - 1) * axis.jump, 0) for axis, size in zip(field, sizes, strict=True)
     )
-
-
-def _through_window(axis: AxisField, window: KernelWindow) -> AxisField:
-    low = axis.low - window.padding * axis.jump
-    high = axis.high + (window.size - 1 - window.padding) * axis.jump
-    return AxisField(low, high, axis.jump * window.stride)
 
 
 def _forward_bytes(calls: list[LayerCall], outputs: list[FeatureMap]) -> dict[LayerCall, int]:

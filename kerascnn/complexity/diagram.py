@@ -34,25 +34,15 @@ PADDING = 2
 
 
 class Disc(NamedTuple):
-    """A network and one of its published accuracies.
-
-    Attributes:
-        name: the network.
-        operations: in 1e9 multiply-adds, as computed.
-        accuracy: top-1, in percent, as published.
-        parameters: in millions, as computed.
-        series: how and by whom the accuracy was measured.
-        note: the variant that was measured, if it is not exactly the network.
-        radius: in points.
-    """
+    """A network and one of its published accuracies; `note` is the variant that was measured, if it is another."""
 
     name: str
-    operations: float
-    accuracy: float
-    parameters: float
-    series: str
+    operations: float  # in 1e9 multiply-adds, as computed
+    accuracy: float  # top-1, in percent, as published
+    parameters: float  # in millions, as computed
+    series: str  # how and by whom the accuracy was measured
     note: str
-    radius: float
+    radius: float  # in points
 
 
 def check(path: Path, names: list[str]) -> None:
@@ -87,32 +77,22 @@ def discs_of(reports: dict[str, Report]) -> list[Disc]:
     largest = max(report.totals.trainable for report in reports.values())
     discs: dict[tuple[str, str], Disc] = {}
     for name, report in reports.items():
+        macs, parameters = report.totals.macs, report.totals.trainable
+        radius = LARGEST_RADIUS * (parameters / largest) ** 0.5
         for error in info(name).errors:
-            if error.top1 is None:
-                continue
-            series = series_of(error)
-            disc = Disc(
-                name=name,
-                operations=report.totals.macs / 1e9,
-                accuracy=100 - error.top1,
-                parameters=report.totals.trainable / 1e6,
-                series=series,
-                note=error.protocol.partition(",")[2].strip(),
-                radius=LARGEST_RADIUS * (report.totals.trainable / largest) ** 0.5,
-            )
-            discs.setdefault((name, series), disc)
+            if error.top1 is not None:
+                series, note = series_of(error), error.protocol.partition(",")[2].strip()
+                disc = Disc(name, macs / 1e9, 100 - error.top1, parameters / 1e6, series, note, radius)
+                discs.setdefault((name, series), disc)
     return list(discs.values())
 
 
 def draw(reports: dict[str, Report], path: Path) -> list[str]:
-    """Plots the networks' published top-1 accuracies against their computed operations.
+    """Plots the networks' published top-1 accuracies against their computed operations; returns notes on the plot.
 
     Args:
         reports: by the networks' names.
         path: of the plot, see `check`.
-
-    Returns:
-        Notes about what the plot does not show.
 
     Raises:
         InputError: the file cannot be written.
@@ -196,27 +176,23 @@ def _round_down(number: float) -> float:
 
 
 def label(axes: Axes, named: list[Disc], discs: list[Disc]) -> list[Annotation]:
-    """Writes the name of each disc next to it, small discs first.
+    """Writes the name of each `named` disc next to it, small ones first, and over none of `discs`.
 
-    Args:
-        axes: of a figure that has been drawn, so that its layout is final.
-        named: the discs to label.
-        discs: all discs that must stay visible.
+    The figure must have been drawn, so that its layout is final.
     """
     taken = [_square(axes, disc) for disc in discs]
     labels = []
     for disc in sorted(named, key=lambda disc: disc.radius):
-        least = None
+        least, position = math.inf, None
         for distance, direction in itertools.product(DISTANCES, DIRECTIONS):
             attempt = _write(axes, disc, direction, distance)
-            extent = _extent(attempt)
+            overlap = _overlap(axes, _extent(attempt), taken)
             attempt.remove()
-            overlap = _overlap(axes, extent, taken)
-            if least is None or overlap < least[0]:
-                least = overlap, direction, distance
+            if overlap < least:
+                least, position = overlap, (direction, distance)
             if overlap == 0:
                 break
-        labels.append(_write(axes, disc, *least[1:]))
+        labels.append(_write(axes, disc, *position))
         taken.append(_extent(labels[-1]))
     return labels
 
@@ -255,7 +231,7 @@ def _square(axes: Axes, disc: Disc) -> Bbox:
 
 
 def _overlap(axes: Axes, extent: Bbox, taken: list[Bbox]) -> float:
-    """Square pixels of a rectangle outside of the axes or over what is `taken`."""
+    """Square pixels of a rectangle outside of the axes or over `taken` ones."""
     outside = extent.width * extent.height - _common(extent, axes.bbox)
     # The difference of equal areas is not exactly 0.
     return sum(_common(extent, other) for other in taken) + (outside if outside > 1 else 0)

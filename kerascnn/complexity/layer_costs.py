@@ -134,25 +134,17 @@ def _windows(layer: keras.layers.Layer, source: FeatureMap, output: FeatureMap) 
 def _weighted(layer: keras.layers.Layer, output: FeatureMap, macs: int, **windows) -> LayerCost:
     """A convolution or dense layer with its activation: its kernel's gradient is computed from its input."""
     from_output = layer.activation in FROM_OUTPUT
-    saves_sum = not from_output and layer.activation is not keras.activations.linear
-    return LayerCost(
-        macs=macs,
-        saves_input=bool(layer.trainable_weights),
-        saves_output=from_output,
-        extra_saved=output.bytes if saves_sum else 0,
-        **windows,
-    )
+    # The sum before the activation.
+    extra = 0 if from_output or layer.activation is keras.activations.linear else output.bytes
+    trains = bool(layer.trainable_weights)
+    return LayerCost(macs, saves_input=trains, saves_output=from_output, extra_saved=extra, **windows)
 
 
 def _convolution(layer: keras.layers.Conv2D, source: FeatureMap, output: FeatureMap) -> LayerCost:
-    # A filter sees only the channels of its group.
-    per_output = math.prod(layer.kernel_size) * _channels(layer, source) // layer.groups
+    # A filter sees only the channels of its group, a depthwise one a single channel.
+    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+    per_output = math.prod(layer.kernel_size) * (1 if depthwise else _channels(layer, source) // layer.groups)
     return _weighted(layer, output, math.prod(output.shape) * per_output, windows=_windows(layer, source, output))
-
-
-def _depthwise_convolution(layer: keras.layers.DepthwiseConv2D, source: FeatureMap, output: FeatureMap) -> LayerCost:
-    macs = math.prod(output.shape) * math.prod(layer.kernel_size)
-    return _weighted(layer, output, macs, windows=_windows(layer, source, output))
 
 
 def _separable_convolution(layer: keras.layers.SeparableConv2D, source: FeatureMap, output: FeatureMap) -> LayerCost:
@@ -178,29 +170,23 @@ def _adaptive_pooling(layer: keras.layers.Layer, source: FeatureMap, output: Fea
     return LayerCost(windows=tuple(map(window, _sizes(layer, source), _sizes(layer, output))))
 
 
-def _dropout(layer: keras.layers.Dropout, source: FeatureMap, output: FeatureMap) -> LayerCost:
-    if layer.rate == 0:
-        return IDENTITY
-    # The mask, one byte per number.
-    return LayerCost(memory=Memory.NONE, extra_saved=math.prod(output.shape))
-
-
 COSTS: dict[type, LayerCost | Rule] = {
     keras.layers.Activation: _activation,
     keras.layers.AdaptiveAveragePooling2D: _adaptive_pooling,
     keras.layers.Add: LayerCost(),
     keras.layers.AveragePooling2D: lambda layer, source, output: LayerCost(windows=_windows(layer, source, output)),
     # A frozen layer scales and shifts by constants.
-    keras.layers.BatchNormalization: lambda layer, source, output: LayerCost(
-        memory=Memory.IN_PLACE, saves_input=layer.trainable
-    ),
+    keras.layers.BatchNormalization: lambda layer, *_: LayerCost(memory=Memory.IN_PLACE, saves_input=layer.trainable),
     keras.layers.Concatenate: LayerCost(),
     keras.layers.Conv2D: _convolution,
     keras.layers.Dense: lambda layer, source, output: _weighted(
         layer, output, math.prod(output.shape) * source.shape[-1]
     ),
-    keras.layers.DepthwiseConv2D: _depthwise_convolution,
-    keras.layers.Dropout: _dropout,
+    keras.layers.DepthwiseConv2D: _convolution,
+    # Its mask has one byte per number.
+    keras.layers.Dropout: lambda layer, source, output: (
+        LayerCost(memory=Memory.NONE, extra_saved=math.prod(output.shape)) if layer.rate else IDENTITY
+    ),
     keras.layers.Flatten: replace(IDENTITY, windows=None),
     keras.layers.GlobalAveragePooling2D: LayerCost(windows=None),
     keras.layers.GlobalMaxPooling2D: LayerCost(windows=None, saves_input=True, saves_output=True),
@@ -211,13 +197,11 @@ COSTS: dict[type, LayerCost | Rule] = {
     keras.layers.ReLU: LayerCost(memory=Memory.IN_PLACE, saves_output=True),
     keras.layers.SeparableConv2D: _separable_convolution,
     keras.layers.Softmax: LayerCost(memory=Memory.IN_PLACE, saves_output=True),
-    keras.layers.ZeroPadding2D: lambda layer, source, output: LayerCost(
+    keras.layers.ZeroPadding2D: lambda layer, *_: LayerCost(
         windows=tuple(KernelWindow(padding=before) for before, _ in layer.padding)
     ),
     layers.ClassLabels: IDENTITY,
     layers.LocalResponseNormalization: LayerCost(saves_input=True, saves_output=True),
     layers.Preprocessing: LayerCost(memory=Memory.IN_PLACE),
-    layers.SubsampledIdentity: lambda layer, source, output: LayerCost(
-        windows=(KernelWindow(stride=layer.strides),) * 2
-    ),
+    layers.SubsampledIdentity: lambda layer, *_: LayerCost(windows=(KernelWindow(stride=layer.strides),) * 2),
 }

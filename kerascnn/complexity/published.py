@@ -12,24 +12,16 @@ import yaml
 from kerascnn.applications import registry
 from kerascnn.complexity.report import Report, markdown_table
 
-PARAMETERS = "parameters"
-MACS = "MACs"
-
-MILLION = 10**6
-BILLION = 10**9
-
+PARAMETERS, MACS = "parameters", "MACs"
+MILLION, BILLION = 10**6, 10**9
 UNKNOWN = "unknown"
-
 HEADER = ("network", "quantity", "published", "computed", "deviation")
 
 
 class StageCosts(NamedTuple):
-    """A row of a paper's table of costs.
+    """A row of a paper's table of costs: parameters in K, and multiply-adds, the paper's "ops", in millions.
 
-    Attributes:
-        stage: the layers of the row, see `kerascnn.complexity.report.stage_of`.
-        parameters: in K, which is 1024: the 1024 x 1000 weights of the last row are its 1000K.
-        macs: in millions, the paper's "ops".
+    K is 1024: the 1024 x 1000 weights of the last row are its 1000K.
     """
 
     stage: str
@@ -107,23 +99,17 @@ class PublishedNumber(NamedTuple):
 
 
 def published_numbers(name: str, report: Report) -> list[PublishedNumber]:
-    """Every published number of a network with the computed one.
-
-    Args:
-        name: one of `registry.list_models()`.
-        report: of the network as its builder makes it by default.
-    """
+    """Every published number of a network of the registry, with the computed one of its report by default arguments."""
     model, totals = registry.info(name), report.totals
-    numbers = []
-    if model.published_parameters is not None:
-        numbers.append(PublishedNumber(name, PARAMETERS, model.published_parameters, MILLION, totals.trainable))
-    if model.published_macs is not None:
-        numbers.append(PublishedNumber(name, MACS, model.published_macs, BILLION, totals.macs))
+    numbers = [
+        PublishedNumber(name, PARAMETERS, model.published_parameters, MILLION, totals.trainable),
+        PublishedNumber(name, MACS, model.published_macs, BILLION, totals.macs),
+    ]
     for row in TABLES.get(name, ()):
         sums = report.stage(row.stage).sums
         numbers.append(PublishedNumber(f"{name} {row.stage}", PARAMETERS, row.parameters, 1024, sums.trainable))
         numbers.append(PublishedNumber(f"{name} {row.stage}", MACS, row.macs, MILLION, sums.macs))
-    return numbers
+    return [number for number in numbers if number.published is not None]
 
 
 def explanations(numbers: Iterable[PublishedNumber]) -> list[str]:

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-# The shortest beginning of a name that ends in a word with a number: conv2 of conv2_1_shortcut, inception_3a of
-# inception_3a_5x5_reduce. The layers of an only auxiliary classifier form one stage.
+# See `stage_of`.
 _NUMBERED = re.compile(r"aux(?=_[a-z])|(?:[a-z]+_)*?[a-z]*\d+[a-z]?(?=_|$)", re.IGNORECASE)
 
 
@@ -129,20 +128,12 @@ class Report:
         return tuple(stages)
 
     def row(self, name: str) -> LayerRow:
-        """The row of the layer `name`.
-
-        Raises:
-            KeyError: there is none.
-        """
-        return _named(self.rows, name)
+        """The first row of the layer `name`; KeyError if there is none."""
+        return {row.name: row for row in reversed(self.rows)}[name]
 
     def stage(self, name: str) -> Stage:
-        """The stage `name`.
-
-        Raises:
-            KeyError: there is none.
-        """
-        return _named(self.stages, name)
+        """The stage `name`; KeyError if there is none."""
+        return {stage.name: stage for stage in self.stages}[name]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: exact numbers, memory in bytes."""
@@ -176,15 +167,11 @@ class Report:
 
 
 def stage_of(name: str) -> str:
-    """The stage of a layer, from the layer's name.
+    """The stage of a layer: its name's shortest beginning that ends in a word with a number.
 
-    It is the name's shortest beginning that ends in a word with a number, so that conv2_1_shortcut and conv2_reduce
-    belong to conv2, inception_3a_1x1 and inception_3a to inception_3a, fc6_dropout to fc6; "aux" for the layers of an
-    auxiliary classifier without a number; the whole name if no word has a number, as in avg_pool.
-
-    Example:
-        >>> stage_of("inception_4c_5x5_reduce_relu")
-        'inception_4c'
+    So conv2_1_shortcut and conv2_reduce belong to conv2, inception_3a_1x1 and inception_3a to inception_3a, fc6_dropout
+    to fc6. It is "aux" for the layers of an auxiliary classifier without a number, and the whole name if no word has a
+    number, as in avg_pool.
     """
     models, slash, layer = name.rpartition("/")
     found = _NUMBERED.match(layer)
@@ -192,12 +179,7 @@ def stage_of(name: str) -> str:
 
 
 def format_shape(shape: tuple[int, ...]) -> str:
-    """A shape in few characters.
-
-    Example:
-        >>> format_shape((56, 56, 64))
-        '56x56x64'
-    """
+    """A shape in few characters, such as 56x56x64."""
     return "x".join(map(str, shape))
 
 
@@ -213,13 +195,6 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], text_co
     """A table in Markdown whose first columns are text and the others numbers."""
     rules = ["---"] * text_columns + ["---:"] * (len(header) - text_columns)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rules, *rows))
-
-
-def _named(items: Iterable[Any], name: str) -> Any:
-    for item in items:
-        if item.name == name:
-            return item
-    raise KeyError(name)
 
 
 def _exact(sums: Totals) -> list[str]:

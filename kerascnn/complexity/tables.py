@@ -62,12 +62,7 @@ def _stages_table(report: Report) -> Table:
 
 
 def comparison(reports: dict[str, Report], numbers: list[PublishedNumber]) -> RenderableType:
-    """One row per network and published error, then notes on the numbers.
-
-    Args:
-        reports: by the networks' names.
-        numbers: published ones; those that deviate are explained.
-    """
+    """One row per network, by name, and published error, then explanations of the numbers that deviate."""
     headers = ("param.", "MACs", "published", "forward", "saved", "top-1", "top-5")
     table = _table("model", [], headers, first_wraps=False)
     table.add_column("error measured with")
@@ -91,12 +86,7 @@ def comparison(reports: dict[str, Report], numbers: list[PublishedNumber]) -> Re
 
 
 def short(number: int) -> str:
-    """A number in three digits and a prefix; a dash for 0.
-
-    Example:
-        >>> short(102_764_544)
-        '103M'
-    """
+    """A number in three digits and a prefix, as 103M; a dash for 0."""
     if number == 0:
         return "–"
     for size, letter in PREFIXES:

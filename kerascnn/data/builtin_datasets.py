@@ -1,4 +1,4 @@
-"""Data sets by name: those of `keras.datasets` and of TensorFlow Datasets."""
+"""Data sets by name: scikit-learn's digits, those of `keras.datasets` and of TensorFlow Datasets."""
 
 from __future__ import annotations
 
@@ -68,8 +68,9 @@ def load_named(source: str) -> DataSet:
     """A data set by its name; Keras or TensorFlow Datasets downloads it on first use and caches it.
 
     Args:
-        source: "keras:" with cifar10, cifar100, mnist or fashion_mnist; or "tfds:" with a name of TensorFlow
-            Datasets, "tfds:oxford_flowers102" or "tfds:name/config:version", which needs the extra `tfds`.
+        source: "digits", which needs no network connection; "keras:" with cifar10, cifar100, mnist or fashion_mnist; or
+            "tfds:" with a name of TensorFlow Datasets, "tfds:oxford_flowers102" or "tfds:name/config:version", which
+            needs the extra `tfds`.
 
     Returns:
         The data set with its own split: training, and the test images as validation (of TensorFlow Datasets: the
@@ -83,11 +84,31 @@ def load_named(source: str) -> DataSet:
         >>> load_named("keras:mnist").training.images.shape
         (60000, 28, 28, 3)
     """
+    if source == "digits":
+        return _load_digits()
     kind, _, name = source.partition(":")
     loaders = {"keras": _load_keras, "tfds": _load_tfds}
     if kind not in loaders or not name:
         raise InputError(f"'{source}' is not a data set; give one like 'keras:cifar10' or 'tfds:oxford_flowers102'.")
     return loaders[kind](source, name)
+
+
+def _load_digits() -> DataSet:
+    """scikit-learn's copy of the UCI optical digits, 1,797 images of 8 x 8 in 17 grays, enlarged to 32 x 32 x 3.
+
+    Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository.
+    The split into 1,437 training and 360 validation images is stratified and always the same.
+    """
+    from PIL import Image
+    from sklearn import datasets
+    from sklearn.model_selection import train_test_split
+
+    digits = datasets.load_digits()
+    grays = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    images = np.stack([Image.fromarray(gray).resize((32, 32), Image.Resampling.BILINEAR) for gray in grays])
+    split = train_test_split(images, digits.target, test_size=0.2, stratify=digits.target, random_state=0)
+    training, validation = _examples(*split[::2]), _examples(*split[1::2])
+    return DataSet("digits", "digits", DIGITS, training, validation, allows_horizontal_flip=False)
 
 
 def _load_keras(source: str, name: str) -> DataSet:
@@ -105,14 +126,8 @@ def _load_keras(source: str, name: str) -> DataSet:
         raise InputError(
             f"{source} cannot be loaded ({_first_line(error)}); it needs {known.origin}, which Keras stores as {path}."
         ) from error
-    return DataSet(
-        name=name,
-        source=source,
-        class_names=known.class_names,
-        training=_examples(*training),
-        validation=_examples(*validation),
-        allows_horizontal_flip=known.allows_horizontal_flip,
-    )
+    splits, flips = (_examples(*training), _examples(*validation)), known.allows_horizontal_flip
+    return DataSet(name, source, known.class_names, *splits, allows_horizontal_flip=flips)
 
 
 def _examples(images: np.ndarray, labels: np.ndarray) -> ArrayExamples:

@@ -44,12 +44,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """As `atomic_write`, for code that writes by file name: yields a name in the same folder, with the same suffixes.
-
-    Example:
-        >>> with atomic_path(Path("model.keras")) as partial:
-        ...     model.save(partial)
-    """
+    """As `atomic_write`, for code that writes by file name: yields a name in the same folder, of the same suffix."""
     partial = path.with_name(f".partial.{path.name}")
     try:
         yield partial

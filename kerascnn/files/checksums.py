@@ -18,10 +18,6 @@ class Checksum:
     Attributes:
         algorithm: "md5" or "sha256".
         digits: hexadecimal, lower case; the first digits are enough.
-
-    Example:
-        >>> Checksum("sha256", "0676ba61").matches(Path("resnet50-0676ba61.pth"))
-        True
     """
 
     algorithm: str

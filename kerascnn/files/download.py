@@ -91,7 +91,7 @@ def download(
         The complete file, named by the server or the URL; an archive gets its suffix.
 
     Raises:
-        InputError: the URL cannot be downloaded, or is not what it should be.
+        InputError: the URL cannot be downloaded, or its file contradicts its name or checksum.
 
     Example:
         >>> download("https://example.org/pets.zip", Path("downloads"))
@@ -111,7 +111,7 @@ def download(
     except _DownloadFailedError as error:
         raise InputError(f"{_printable_url(url)} cannot be downloaded: {error}.") from None
     except OSError as error:
-        reason = f"{format_os_error(error)}; the downloaded part is kept"
+        reason = f"{format_os_error(error)}; the downloaded part stays"
         raise InputError(f"{_printable_url(url)} cannot be downloaded to {folder}: {reason}.") from None
 
 
@@ -124,14 +124,12 @@ class _RetryableError(Exception):
 
     def __init__(self, reason: str, *, delay: float = 0.0, unreachable: bool = False, changed: bool = False):
         super().__init__(reason)
-        self.delay = delay
-        self.unreachable = unreachable
-        self.changed = changed
+        self.delay, self.unreachable, self.changed = delay, unreachable, changed
 
 
 @dataclass
 class _RemoteFile:
-    """What is known of the server's file; `published` is the name of the complete file."""
+    """The facts known of the server's file; `published` is the name of the complete file."""
 
     etag: str | None = None
     last_modified: str | None = None
@@ -147,7 +145,7 @@ class _RemoteFile:
 
 @contextlib.contextmanager
 def _open_part(folder: Path, url: str) -> Iterator[_PartFile]:
-    """The `.part` file of a URL, locked meanwhile, with a JSON file next to it of what is known of the URL."""
+    """The `.part` file of a URL, locked meanwhile, with a JSON file of facts about the URL next to it."""
     url_hash = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     url_name = _last_component(url)
     path = folder / f"{safe_file_name(url_name)[:40]}-{url_hash}.part"
@@ -197,18 +195,12 @@ class _PartFile:
         self.path.unlink(missing_ok=True)
         self.save(_RemoteFile(published=self.remote.published))
 
-    def first_missing(self) -> int:
-        """Offset of the first byte to request; the last byte of a complete file, as an empty range is an error."""
-        if not self.remote.validator:
-            return 0
-        return self.size if self.remote.length is None else max(0, min(self.size, self.remote.length - 1))
-
     def require_space(self, size: int) -> None:
         free = low_disk_space(self.folder, size)
         if free is not None:
             raise _DownloadFailedError(
                 f"at least {max(size, 1):,} bytes are missing, and {self.folder} has only {free:,} bytes free; "
-                "the downloaded part is kept"
+                "the downloaded part stays"
             )
 
 
@@ -234,7 +226,10 @@ def _fill(address: str, part: _PartFile, track: ByteTrack, retry: RetryPolicy) -
 
 
 def _attempt(address: str, part: _PartFile, track: ByteTrack, timeout: float) -> None:
-    begin = part.first_missing()
+    begin = part.size if part.remote.validator else 0
+    if begin and part.remote.length is not None:
+        # At least the last byte, as an empty range is an error.
+        begin = max(0, min(begin, part.remote.length - 1))
     headers = {"User-Agent": "kerascnn", "Accept": "*/*", "Accept-Encoding": "identity"}
     if begin:
         headers |= {"Range": f"bytes={begin}-", "If-Range": part.remote.validator}
@@ -332,21 +327,16 @@ def _connection_error(reason: object) -> Exception:
 
 
 def _check_response(response: http.client.HTTPResponse, part: _PartFile, begin: int) -> tuple[int, int | None]:
-    """The offset of the response's first byte, and the length of the whole file; saves what the server says of it."""
-    before = part.remote
-    now = _RemoteFile(
-        etag=response.headers.get("ETag"),
-        last_modified=response.headers.get("Last-Modified"),
-        length=response.length,
-        name=_file_name(response, part.url_name),
-        published=before.published,
-    )
+    """The offset of the response's first byte, and the length of the whole file; saves the server's answer."""
+    before, headers = part.remote, response.headers
+    tag, date, name = headers.get("ETag"), headers.get("Last-Modified"), _file_name(response, part.url_name)
+    now = _RemoteFile(tag, date, response.length, name, before.published)
     if response.status == 200:
         part.save(now)
         return 0, now.length
     if response.status != 206:
         raise _DownloadFailedError(f"the server answers {response.status} ({printable(response.reason)})")
-    given = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", "").strip())
+    given = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", headers.get("Content-Range", "").strip())
     total = int(given[2]) if given and given[2] != "*" else None
     if (
         not given
@@ -369,7 +359,7 @@ def _pieces(response: http.client.HTTPResponse, timeout: float) -> Iterator[byte
         try:
             piece = response.read1(CHUNK)
         except TimeoutError:
-            # The file is complete; the server keeps the connection open although it was asked not to.
+            # The file is complete; the server leaves the connection open although it was asked to close it.
             if got == announced:
                 return
             raise _RetryableError(f"nothing arrived for {timeout:g} s") from None
@@ -386,7 +376,7 @@ def _pieces(response: http.client.HTTPResponse, timeout: float) -> Iterator[byte
 
 
 def _publish(part: _PartFile, checksum: Checksum | None) -> Path:
-    """Renames a complete part to its name if it is what it should be; else removes it."""
+    """Renames a complete part if its checksum and kind are right; else removes it."""
     try:
         if checksum and (found := Checksum.of(part.path)) != checksum:
             raise _DownloadFailedError(
@@ -410,24 +400,20 @@ def _checked_name(path: Path, name: str) -> str:
     """The name, with an archive's suffix for an archive; raises an error if the contents contradict the name."""
     with path.open("rb") as file:
         head = file.read(HEAD)
-    suffix, has_suffix, named_zip = archive_suffix(head), archive_stem(Path(name)) is not None, _ends(name, ".zip")
+    suffix, has_suffix, ends = archive_suffix(head), archive_stem(Path(name)) is not None, name.lower().endswith
     if suffix is None:
         kind = describe_other_file(head)
-        if (has_suffix and (kind != UNKNOWN or not named_zip)) or not head:
+        if (has_suffix and (kind != UNKNOWN or not ends(".zip"))) or not head:
             raise _DownloadFailedError(f"the server's file {printable(name)} is {kind}")
-        if WEB_PAGE.match(head) and not _ends(name, ".html", ".htm", ".xml", ".svg"):
+        if WEB_PAGE.match(head) and not ends((".html", ".htm", ".xml", ".svg")):
             raise _DownloadFailedError(f"the server's file {printable(name)} is a web page")
-    if suffix == ".zip" or (suffix is None and named_zip):
+    if suffix == ".zip" or (suffix is None and ends(".zip")):
         try:
             ZipReader(path)
         except DamagedArchiveError as error:
             raise _DownloadFailedError(f"the server's file {printable(name)} is damaged: {error}") from None
-    needs_suffix = suffix and not has_suffix and not _ends(name, *OTHER_SUFFIXES)
+    needs_suffix = suffix and not has_suffix and not ends(OTHER_SUFFIXES)
     return safe_file_name(name + suffix) if needs_suffix else name
-
-
-def _ends(name: str, *suffixes: str) -> bool:
-    return name.lower().endswith(suffixes)
 
 
 def _file_name(response: http.client.HTTPResponse, url_name: str) -> str:

@@ -23,19 +23,10 @@ def decode_name(raw: bytes, fallback: str) -> str:
 
 
 def safe_file_name(name: str, tail: str = "", *, windows: bool = os.name == "nt") -> str:
-    """Replaces what the file system cannot hold in the name of a file or folder.
+    """Any text as the name of a file or folder, with `tail` between stem and suffix: "a/b.jpg" as "a_b (2).jpg".
 
     Separators and control characters become underscores; on Windows also its forbidden characters, dots and spaces
     at the end, and device names. The stem of a name that is too long is cut.
-
-    Args:
-        name: any text.
-        tail: goes between stem and suffix, such as " (2)".
-        windows: whether to apply Windows' rules.
-
-    Example:
-        >>> safe_file_name("a/b\\n.jpg", " (2)")
-        'a_b_ (2).jpg'
     """
     name = _CONTROL.sub("_", name).replace("/", "_").replace("\\", "_")
     if name in ("", ".", ".."):

@@ -34,9 +34,7 @@ class Preprocessing(keras.layers.Layer):
         self, mean_shape: Sequence[int] = (), std: float | Sequence[float] = 1.0, crop_fraction: float = 1.0, **kwargs
     ):
         super().__init__(**{**kwargs, "dtype": "float32"})
-        self.mean_shape = tuple(mean_shape)
-        self.std = std
-        self.crop_fraction = crop_fraction
+        self.mean_shape, self.std, self.crop_fraction = tuple(mean_shape), std, crop_fraction
 
     def build(self, input_shape):
         self.mean = self.add_weight(shape=self.mean_shape, initializer="zeros", trainable=False, name="mean")

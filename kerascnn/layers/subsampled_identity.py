@@ -30,10 +30,8 @@ class SubsampledIdentity(keras.layers.Layer):
 
     def __init__(self, filters: int, strides: int = 1, data_format: str | None = None, **kwargs):
         super().__init__(**kwargs)
-        self.filters = filters
-        self.strides = strides
+        self.filters, self.strides = filters, strides
         self.data_format = data_format or keras.config.image_data_format()
-
         self.channel_axis = 3 if self.data_format == "channels_last" else 1
 
     def build(self, input_shape):

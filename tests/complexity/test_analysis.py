@@ -216,8 +216,8 @@ def test_channels_first_costs_the_same():
     for one, other in zip(first, last, strict=True):
         assert one.row("conv1").output_shape != other.row("conv1").output_shape
         assert one.totals == other.totals
-        assert [row.receptive_field for row in one.rows] == [row.receptive_field for row in other.rows]
-        assert [row.offset for row in one.rows] == [row.offset for row in other.rows]
+        for ours, theirs in zip(one.rows, other.rows, strict=True):
+            assert (ours.receptive_field, ours.offset) == (theirs.receptive_field, theirs.offset)
 
 
 def test_by_name_is_the_same_report():

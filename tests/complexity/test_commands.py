@@ -164,10 +164,7 @@ def test_discs_take_the_first_error_of_each_protocol():
         (["compare", "resnet18", "--plot", "{tmp}/a.bmp"], (".png", ".svg", ".pdf", "'a.bmp'")),
         (["compare", "resnet18", "--plot", "{tmp}/no/a.png"], ("no folder", "{tmp}/no ")),
         (["compare", "resnet18", "--plot", "{tmp}/folder.png"], ("folder.png", "written")),
-        (
-            ["compare", "resnet18", "resnet20", "--plot", "{tmp}/a.png"],
-            ("resnet18 on ImageNet", "resnet20 on CIFAR"),
-        ),
+        (["compare", "resnet18", "resnet20", "--plot", "{tmp}/a.png"], ("resnet18 on ImageNet", "resnet20 on CIFAR")),
         (["compare", "zfnet", "--plot", "{tmp}/a.png"], ("top-1 error", "zfnet")),
     ],
 )

@@ -49,10 +49,8 @@ def is_plain(contents):
 )
 def test_formats(tmp_path, name, mode, options):
     image = read_image(saved(tmp_path / name, halves(mode), **options))
-    assert image.shape == (4, 8, 3)
-    assert image.dtype == np.uint8
-    assert close(image[0, 0], RED)
-    assert close(image[3, 7], BLUE)
+    assert image.shape == (4, 8, 3) and image.dtype == np.uint8
+    assert close(image[0, 0], RED) and close(image[3, 7], BLUE)
 
 
 def test_a_wrong_suffix_does_not_matter(tmp_path):
@@ -67,8 +65,7 @@ def test_exif_rotation_is_applied(tmp_path):
     path = saved(tmp_path / "turned.jpg", halves(), exif=exif, quality=95)
     image = read_image(path)
     assert image.shape == (8, 4, 3)
-    assert close(image[4, 3], RED)
-    assert close(image[4, 0], BLUE)
+    assert close(image[4, 3], RED) and close(image[4, 0], BLUE)
     assert not is_plain(path.read_bytes())
 
 
@@ -97,10 +94,8 @@ def test_only_upright_gray_and_rgb_jpegs_are_plain():
         halves(mode).save(buffer, form)
         return buffer.getvalue()
 
-    assert is_plain(contents("RGB", "JPEG"))
-    assert is_plain(contents("L", "JPEG"))
-    assert not is_plain(contents("CMYK", "JPEG"))
-    assert not is_plain(contents("RGB", "PNG"))
+    assert is_plain(contents("RGB", "JPEG")) and is_plain(contents("L", "JPEG"))
+    assert not is_plain(contents("CMYK", "JPEG")) and not is_plain(contents("RGB", "PNG"))
 
 
 @pytest.mark.parametrize(

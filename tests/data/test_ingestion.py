@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 
@@ -16,8 +15,11 @@ from PIL import Image
 
 from kerascnn import InputError, data
 from kerascnn.data.ingestion import image_check, manifest
+from support.archives import zipped
 from support.messages import mentioning, names
 from support.servers import LoopbackServer, serving
+
+OUTSIDE = {"../../outside.jpg": b"x"}
 
 
 def fill(folder, classes=("cat", "dog"), count=6, first=0):
@@ -40,11 +42,9 @@ def photos(tmp_path):
     return folder
 
 
-def packed(folder, archive):
-    with zipfile.ZipFile(archive, "w") as opened:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file():
-                opened.write(file, file.relative_to(folder.parent))
+def packed(folder, archive, **others):
+    files = {str(file.relative_to(folder.parent)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    archive.write_bytes(zipped([*sorted(files.items()), *others.items()]))
     return archive
 
 
@@ -273,9 +273,7 @@ def test_tfrecord_shards_are_a_source(photos, tmp_path):
 
 
 def test_rejected_files_are_reported_again(photos, tmp_path):
-    archive = packed(photos, tmp_path / "pets.zip")
-    with zipfile.ZipFile(archive, "a") as opened:
-        opened.writestr("../../outside.jpg", b"x")
+    archive = packed(photos, tmp_path / "pets.zip", **OUTSIDE)
     for _ in range(2):
         found = data.ingest(archive, to=tmp_path / "pets")
         [rejected] = found.with_status("rejected")
@@ -302,9 +300,7 @@ def test_an_interrupted_unpacking_does_not_look_complete(photos, tmp_path, monke
 
 def test_an_interrupted_check_keeps_the_rejected_files(photos, tmp_path):
     """Also when everything is checked again, because another version made the manifest."""
-    archive = packed(photos, tmp_path / "pets.zip")
-    with zipfile.ZipFile(archive, "a") as opened:
-        opened.writestr("../../outside.jpg", b"x")
+    archive = packed(photos, tmp_path / "pets.zip", **OUTSIDE)
     path = data.ingest(archive, to=tmp_path / "pets").manifest
     path.write_text(path.read_text().replace("Pillow", "Pillow 0.1", 1))
 

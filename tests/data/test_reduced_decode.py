@@ -119,17 +119,8 @@ CROPS = {"scale": (0.25, 1.0)}
 
 
 def views(examples, size=32, crops=CROPS, **settings):
-    batches = training_batches(
-        examples,
-        classes=2,
-        size=size,
-        crop_fraction=0.875,
-        augmentation=Augmentation(**crops, flip=True),
-        batch_size=4,
-        seed=1,
-        epochs=range(3),
-        **settings,
-    )
+    settings |= {"classes": 2, "crop_fraction": 0.875, "batch_size": 4, "seed": 1, "epochs": range(3)}
+    batches = training_batches(examples, size=size, augmentation=Augmentation(**crops, flip=True), **settings)
     return np.concatenate([images.numpy() for images, _ in batches])
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from kerascnn import InputError, data
+from support.archives import tarred, zipped
 from support.messages import mentioning, names
 
 
@@ -64,18 +65,14 @@ def pack(folder, target):
             for file in sorted(folder.rglob("*")):
                 archive.write(file, os.path.join("Images", folder.name, file.relative_to(folder)))
     else:
-        with tarfile.open(target, "w:*" if target.suffix == ".tar" else "w:gz") as archive:
+        with tarfile.open(target, "w" if target.suffix == ".tar" else "w:gz") as archive:
             archive.add(folder, f"Images/{folder.name}")
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
 def test_archives_are_searched_and_removed(photographs, tmp_path, suffix):
     target = tmp_path / f"my photos{suffix}"
-    if suffix == ".tar":
-        with tarfile.open(target, "w") as archive:
-            archive.add(photographs, "Images/stripes")
-    else:
-        pack(photographs, target)
+    pack(photographs, target)
     loaded = data.load(target)
     assert loaded.name == "my-photos"
     assert names_of(loaded.validation) == names_of(data.load(photographs).validation)
@@ -108,32 +105,25 @@ def image():
     return buffer.getvalue()
 
 
+FOUR = [(name, image() + name.encode()) for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png")]
+
+
 def test_archives_cannot_write_elsewhere(tmp_path):
     outside = tmp_path / "outside.png"
-    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
-        for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png", "../outside.png", str(outside)):
-            archive.writestr(name, image() + name.encode())
+    evil = [(name, image() + name.encode()) for name in ("../outside.png", str(outside))]
+    (tmp_path / "evil.zip").write_bytes(zipped([*FOUR, *evil]))
     data.load(tmp_path / "evil.zip")
     assert not outside.exists()
-    with tarfile.open(tmp_path / "evil.tar", "w") as archive:
-        member = tarfile.TarInfo("../outside.png")
-        member.size = len(image())
-        archive.addfile(member, io.BytesIO(image()))
+    (tmp_path / "evil.tar").write_bytes(tarred(evil[:1]))
     with mentioning(InputError, "evil.tar", "unpacked"):
         data.load(tmp_path / "evil.tar")
     assert not outside.exists()
 
 
 def test_links_in_archives_are_skipped(tmp_path):
-    with tarfile.open(tmp_path / "links.tar", "w") as archive:
-        for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
-            member = tarfile.TarInfo(name)
-            contents = image() + name.encode()
-            member.size = len(contents)
-            archive.addfile(member, io.BytesIO(contents))
-        link = tarfile.TarInfo("a/3.png")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        archive.addfile(link)
+    link = tarfile.TarInfo("a/3.png")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    (tmp_path / "links.tar").write_bytes(tarred([*FOUR, (link, b"")]))
     loaded = data.load(tmp_path / "links.tar")
     assert len(loaded.training) + len(loaded.validation) == 4
     assert [item.path for item in loaded.skipped] == ["a/3.png"]

@@ -1,4 +1,4 @@
-"""What lies in archives: names of every kind, links, devices."""
+"""Entries of archives: names of every kind, links, devices."""
 
 import os
 import stat

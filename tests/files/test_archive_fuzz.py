@@ -65,14 +65,14 @@ def damaged(contents, chance):
         at = chance.randrange(len(contents))
         # Headers of .zip files are at the end, those of .tar files at the front.
         at = chance.choice([at, at, at % 1024, -1 - at % min(1024, len(contents))])
-        what = chance.random()
-        if what < 0.6:
+        kind = chance.random()
+        if kind < 0.6:
             contents[at] ^= 1 << chance.randrange(8)
-        elif what < 0.75:
+        elif kind < 0.75:
             contents[at] = chance.choice([0, 0xFF, 0x80, ord("."), ord("/"), ord("\\")])
-        elif what < 0.85:
+        elif kind < 0.85:
             del contents[at : at + chance.randrange(1, 64)]
-        elif what < 0.95:
+        elif kind < 0.95:
             contents[at:at] = contents[at : at + chance.randrange(1, 600)]
         else:
             del contents[at:]
@@ -112,7 +112,7 @@ def tree(folder):
 
 
 def checked(folder, contents):
-    """Unpacks `contents`, and checks what must always hold; returns the number of unpacked and skipped files."""
+    """Unpacks `contents` and checks the rules that always hold; returns the number of unpacked and skipped files."""
     file, out = folder / "set", folder / "out"
     file.write_bytes(contents)
     before, begun = tree(folder), time.perf_counter()
@@ -173,7 +173,7 @@ def test_damaged_at_random(folders, kind):
 def test_archives_cut_at_every_length(folders, kind):
     contents, _ = sample(3, kind)
     for length in range(0, len(contents), max(1, len(contents) // 100)):
-        # What a .tar has after its end mark, that is two empty blocks, is padding.
+        # After a .tar's end mark, two empty blocks, comes padding.
         assert checked(folders(), contents[:length]) is None or not contents[length - 512 : length].strip(b"\0")
 
 

@@ -1,4 +1,4 @@
-"""Files that are fetched once, from a server on this machine, and stay what they were published as."""
+"""Files that are fetched once, from a server on this machine, and stay the published ones."""
 
 import hashlib
 import os

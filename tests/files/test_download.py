@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine: what arrives, and under which name."""
+"""Downloads from a server on this machine: their contents and their names."""
 
 import contextlib
 import errno
@@ -143,7 +143,7 @@ def test_a_full_disk(server, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with mentioning(InputError, "pets.zip", "disk is full", "kept"):
+    with mentioning(InputError, "pets.zip", "disk is full", "stays"):
         get(server, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Downloads that were cut, and what a server has changed since."""
+"""Downloads that were cut, and files that a server has changed since."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ def test_interrupted_downloads_resume(server, tmp_path, ending):
     begins = ranges(server)
     assert begins[0] is None and len(begins) == 3
     if ending != "reset":
-        # A reset may throw away what is under way.
+        # A reset may throw away bytes that are under way.
         assert begins[1:] == ["bytes=50000-", "bytes=120000-"]
 
 

@@ -135,8 +135,5 @@ def test_unreachable_servers(tmp_path, monkeypatch):
 
 def test_a_silent_server(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
-    with (
-        socket.create_server(("127.0.0.1", 0)) as silent,
-        mentioning(InputError, "pets.zip", "not answer"),
-    ):
+    with socket.create_server(("127.0.0.1", 0)) as silent, mentioning(InputError, "pets.zip", "not answer"):
         download(f"http://127.0.0.1:{silent.getsockname()[1]}/pets.zip", tmp_path, retry=HASTY)

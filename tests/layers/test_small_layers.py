@@ -6,13 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerascnn import InputError
-from kerascnn.layers import (
-    ClassLabels,
-    LocalResponseNormalization,
-    Preprocessing,
-    SubsampledIdentity,
-    conv_unit,
-)
+from kerascnn.layers import ClassLabels, LocalResponseNormalization, Preprocessing, SubsampledIdentity, conv_unit
 from support.messages import mentioning
 
 

@@ -105,13 +105,8 @@ RANGE_MAXIMA = {
 def evaluation_view(image: tf.Tensor, size: int, crop_fraction: float) -> tf.Tensor:
     """The view of an image that evaluation and prediction use: shorter side resized, center cut out.
 
-    Args:
-        image: uint8 or float (height, width, 3) in [0, 255].
-        size: height and width of the result in pixels.
-        crop_fraction: `size` over the length that the shorter side is resized to.
-
-    Returns:
-        float32 (size, size, 3) in [0, 255].
+    The image is uint8 or float (height, width, 3) in [0, 255], the view float32 (size, size, 3) in [0, 255], and
+    `crop_fraction` is `size` over the length that the shorter side is resized to.
     """
     height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
     factor = round(size / crop_fraction) / tf.minimum(height, width)
@@ -123,14 +118,7 @@ def evaluation_view(image: tf.Tensor, size: int, crop_fraction: float) -> tf.Ten
 
 
 def training_window(shape: tf.Tensor, size: int, augmentation: Augmentation, seed: tf.Tensor) -> CropWindow | None:
-    """The part of an image that a training view shows, or None for all of it.
-
-    Args:
-        shape: int32 (2,), the image's height and width.
-        size: height and width of the view in pixels.
-        augmentation: the random changes.
-        seed: int32 (2,).
-    """
+    """The part of an image of int32 (height, width) that a view of (size, size) shows, or None for all of it."""
     seed = _seeds(seed)[0]
     if augmentation.scale:
         return crops.area_window(shape, augmentation.scale, augmentation.ratio, seed)
@@ -154,16 +142,9 @@ def reduction_for(augmentation: Augmentation, size: int) -> Reduction | None:
 def view_of_crop(
     crop: tf.Tensor, size: int, crop_fraction: float, augmentation: Augmentation, seed: tf.Tensor
 ) -> tf.Tensor:
-    """A random view of an image, from the pixels inside its `training_window`.
+    """A random view of an image, from the pixels inside its `training_window`, in the forms of `evaluation_view`.
 
-    Args:
-        crop: uint8 or float (height, width, 3) in [0, 255].
-        size, crop_fraction: as in `evaluation_view`.
-        augmentation: the random changes.
-        seed: int32 (2,), that of the window; the same seed gives the same view.
-
-    Returns:
-        float32 (size, size, 3) in [0, 255].
+    The seed, int32 (2,), is that of the window; the same seed gives the same view.
     """
     _, pad_seed, flip_seed, policy_seed, jitter_seed, noise_seed, erasing_seed = _seeds(seed)
     if augmentation.scale or augmentation.resize_range:
@@ -184,7 +165,7 @@ def view_of_crop(
         image = color.pca_lighting(image, augmentation.pca_lighting, noise_seed)
     if augmentation.random_erasing:
         ranges = augmentation.erasing_scale, augmentation.erasing_ratio
-        image = crops.random_erasing(image, augmentation.random_erasing, *ranges, erasing_seed)
+        return crops.random_erasing(image, augmentation.random_erasing, *ranges, erasing_seed)
     return image
 
 

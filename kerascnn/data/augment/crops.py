@@ -13,12 +13,7 @@ ATTEMPTS = 10
 
 
 class CropWindow(NamedTuple):
-    """A rectangle in an image.
-
-    Attributes:
-        begin: int32 (2,), its top and left in pixels.
-        extent: int32 (2,), its height and width in pixels.
-    """
+    """A rectangle in an image: int32 (top, left) and int32 (height, width) in pixels."""
 
     begin: tf.Tensor
     extent: tf.Tensor
@@ -27,13 +22,9 @@ class CropWindow(NamedTuple):
 def area_window(
     shape: tf.Tensor, scale: tuple[float, float], ratio: tuple[float, float], seed: tf.Tensor
 ) -> CropWindow:
-    """A window of random area and aspect ratio (GoogLeNet, section 6).
+    """A random window, of an area in `scale`, a share of the image's, and a width over height in `ratio`.
 
-    Args:
-        shape: of the image.
-        scale: least and greatest share of the image's area.
-        ratio: least and greatest width over height.
-        seed: of the window.
+    GoogLeNet, section 6.
     """
     begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
         tf.concat([shape, [3]], axis=0),
@@ -48,16 +39,10 @@ def area_window(
 
 
 def scaled_window(shape: tf.Tensor, size: int, resize_range: tuple[int, int], seed: tf.Tensor) -> CropWindow:
-    """The window of a random crop from an image whose shorter side is resized first.
+    """The window of a random crop of `size` from an image whose shorter side is first resized to a length in a range.
 
     Cropping before resizing gives the same crop, except that its position is in whole pixels of the image instead of
-    the resized image. It avoids decoding and resizing pixels that are cut away.
-
-    Args:
-        shape: of the image.
-        size: height and width of the crop in the resized image.
-        resize_range: least and greatest length that the shorter side is resized to, at least `size`.
-        seed: of the window.
+    the resized image. It avoids decoding and resizing pixels that are cut away. All lengths are at least `size`.
     """
     least, greatest = resize_range
     # One draw for all three: at thousands of images per second every operation counts.
@@ -96,14 +81,9 @@ def resized(image: tf.Tensor, size: int, resize: Resize) -> tf.Tensor:
 def random_erasing(
     image: tf.Tensor, share: float, scale: tuple[float, float], ratio: tuple[float, float], seed: tf.Tensor
 ) -> tf.Tensor:
-    """Random erasing (Zhong et al. 2017, algorithm 1, RE-R): a rectangle becomes noise.
+    """Random erasing (Zhong et al. 2017, algorithm 1, RE-R): in a share of images a rectangle becomes noise.
 
-    Args:
-        image: float32 (size, size, 3) in [0, 255].
-        share: of the images that lose a rectangle.
-        scale: the rectangle's least and greatest share of the image.
-        ratio: its least and greatest height over width, drawn on a logarithmic scale.
-        seed: of the rectangle and the noise.
+    The rectangle's share of the image lies in `scale`, its height over width, drawn on a logarithmic scale, in `ratio`.
     """
     shape_seed, position_seed, noise_seed, chance_seed = tf.unstack(tf.random.split(seed, 4))
     sides = tf.cast(tf.shape(image)[:2], tf.float32)

@@ -16,24 +16,18 @@ def interpolate(values: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
 def paste(images: tf.Tensor, shares: tf.Tensor, centers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Pastes a rectangle of the partner into each image (CutMix, section 3.1).
 
-    Args:
-        images: float32 (batch, height, width, 3).
-        shares: float32 (batch,), the share of each image that stays; the rectangle has the image's proportions and
-            1 - share of its area, less what lies outside.
-        centers: float32 (batch, 2) in [0, 1), the rectangle's center over height and width.
-
-    Returns:
-        The images, and float32 (batch,), the share of each image that stayed, counted in pixels.
+    The rectangle has the image's proportions and 1 - share of its area, less the part that lies outside; `centers`,
+    (batch, 2) in [0, 1), are over height and width. Also returns the shares that stayed, counted in pixels.
     """
-    masks = []
-    for axis in (0, 1):
+
+    def inside(axis: int) -> tf.Tensor:
         length = images.shape[1 + axis]
         half = length * tf.sqrt(1.0 - shares) / 2.0
         center = tf.floor(centers[:, axis] * length)
-        first, last = tf.round(center - half), tf.round(center + half)
         positions = tf.range(length, dtype=tf.float32)[None]
-        masks.append((positions >= first[:, None]) & (positions < last[:, None]))
-    pasted = masks[0][:, :, None] & masks[1][:, None, :]
+        return (positions >= tf.round(center - half)[:, None]) & (positions < tf.round(center + half)[:, None])
+
+    pasted = inside(0)[:, :, None] & inside(1)[:, None, :]
     remaining = 1.0 - tf.reduce_mean(tf.cast(pasted, tf.float32), axis=(1, 2))
     return tf.where(pasted[..., None], images[::-1], images), remaining
 
@@ -50,17 +44,9 @@ def mixed(
 ) -> tuple[tf.Tensor, ...]:
     """A batch with each image mixed with its partner, in shares drawn per image.
 
-    With both kinds, each batch gets one of them at random.
-
-    Args:
-        images: float32 (batch, height, width, 3).
-        others: values mixed in the images' shares: one-hot labels (batch, classes), weights (batch,).
-        mixup: alpha of Mixup (Zhang et al. 2018, section 2); 0 for none.
-        cutmix: alpha of CutMix (Yun et al. 2019, section 3.1); 0 for none.
-        seed: int32 (2,).
-
-    Returns:
-        The images, then the others.
+    With both kinds, each batch gets one of them at random. Labels and weights in `others` are mixed in the images'
+    shares. `mixup` and `cutmix` are the alphas of Mixup (Zhang et al. 2018, section 2) and CutMix (Yun et al. 2019,
+    section 3.1); 0 for none.
     """
     share_seed, center_seed, choice_seed = tf.unstack(tf.random.split(seed, 3))
     count = tf.shape(images)[0]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -128,7 +130,7 @@ def _check(source: ResolvedSource, layout: FolderLayout, track: Track) -> tuple[
             split = item.split if file.status == READ else None
             files.append(replace(file, class_name=item.class_name, split=split))
     except BaseException:
-        # What has been checked before an interruption need not be checked again.
+        # Files that were checked before an interruption need not be checked again.
         _write_manifest(source, {**known, **{file.path: file for file in (*rejected, *files)}}.values())
         raise
     if all(item.split is None for item in layout.labeled):
@@ -157,12 +159,11 @@ def _quarantine(source: ResolvedSource, files: Sequence[FileRecord]) -> int:
         old, new = source.root / file.path, source.quarantine / file.path
         # A table may name files outside the folder.
         outside = Path(file.path).is_absolute() or ".." in Path(file.path).parts
-        if outside or not (old.is_symlink() or old.exists()):
+        if outside or not os.path.lexists(old):
             continue
-        number = 0
-        while new.exists() or new.is_symlink():
-            number += 1
-            new = new.with_name(f"{old.name}.{number}")
+        numbers = itertools.count(1)
+        while os.path.lexists(new):
+            new = new.with_name(f"{old.name}.{next(numbers)}")
         try:
             new.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(old, new)

@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -43,7 +44,7 @@ READ, UNREADABLE, REJECTED, IGNORED = STATUSES = ("read", "unreadable", "rejecte
 
 @dataclass(frozen=True)
 class FileRecord:
-    """What is known of a file: one line of the manifest.
+    """The facts known of a file: one line of the manifest.
 
     Attributes:
         path: below the data's folder, with slashes; undecodable bytes as `os.fsdecode` has them.
@@ -56,7 +57,7 @@ class FileRecord:
         decoder: used in training, "tensorflow" or "pillow".
         status: "read"; "unreadable"; "rejected", in the archive but not unpacked; "ignored", no image of any class.
         reason: why it is not read.
-        warnings: what is unusual about a file that is read.
+        warnings: unusual features of a file that is read.
     """
 
     path: str
@@ -77,18 +78,10 @@ class FileRecord:
 def check_images(
     root: Path, paths: Sequence[str], known: dict[str, FileRecord] | None = None, track: Track = untracked
 ) -> Iterator[FileRecord]:
-    """Checks files below `root`; those that are known and unchanged are not read again.
+    """Checks files below `root`; yields one `FileRecord` per path, in order, without class and split.
 
-    A known file is unchanged if its size and time of change are, or else its SHA-256.
-
-    Args:
-        root: the folder.
-        paths: below it.
-        known: earlier results by path.
-        track: shows progress.
-
-    Yields:
-        One `FileRecord` per path, in order, without class and split.
+    Files whose earlier results are `known` by path are not read again if their size and time of change are the same,
+    and not decoded again if their SHA-256 is.
     """
     from PIL import Image
 
@@ -180,6 +173,9 @@ def _warnings(path: str, image) -> tuple[str, ...]:
     suffix = os.path.splitext(path)[1].lower()
     expected, mode = Image.registered_extensions().get(suffix), image.mode
     wrong_suffix = expected != image.format and {expected, image.format} not in ({"JPEG", "MPO"}, {"BMP", "DIB"})
+    animated = False
+    with suppress(Exception):
+        animated = image.format in ("GIF", "PNG", "WEBP", "AVIF") and getattr(image, "is_animated", False)
     found = {
         f"named {suffix or 'without suffix'} and is {image.format}": wrong_suffix,
         "CMYK": mode == "CMYK",
@@ -187,14 +183,7 @@ def _warnings(path: str, image) -> tuple[str, ...]:
         "gray": mode in ("L", "1", "LA"),
         "palette": mode in ("P", "PA"),
         "transparency laid on white": image.has_transparency_data,
-        "first frame of an animation": image.format in ("GIF", "PNG", "WEBP", "AVIF") and _is_animated(image),
+        "first frame of an animation": animated,
         "turned upright": orientation(image) != 1,
     }
     return tuple(warning for warning, applies in found.items() if applies)
-
-
-def _is_animated(image) -> bool:
-    try:
-        return bool(getattr(image, "is_animated", False))
-    except Exception:
-        return False

@@ -62,11 +62,7 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def decode_image(contents: bytes) -> np.ndarray:
-    """As `read_image`, from a file's bytes.
-
-    Raises:
-        UnreadableImageError: they are no complete image.
-    """
+    """As `read_image`, from a file's bytes; UnreadableImageError if they are no complete image."""
     with open_image(contents) as image:
         return upright_rgb(image)
 
@@ -93,17 +89,28 @@ def open_image(contents: bytes):
 
 
 def upright_rgb(image) -> np.ndarray:
-    """Decodes the pixels of an opened image.
+    """The pixels of an opened image, uint8 (height, width, 3); UnreadableImageError if it is not complete."""
+    from PIL import Image
+    from PIL.Image import Transpose
 
-    Returns:
-        uint8 (height, width, 3) in [0, 255].
-
-    Raises:
-        UnreadableImageError: it is not complete.
-    """
+    # By the EXIF orientation, 1 to 8.
+    turns = (
+        *(None, Transpose.FLIP_LEFT_RIGHT, Transpose.ROTATE_180, Transpose.FLIP_TOP_BOTTOM),
+        *(Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90),
+    )
     try:
         image.load()
-        return _rgb(_upright(image))
+        if (turn := turns[orientation(image) - 1]) is not None:
+            image = image.transpose(turn)
+        if image.mode.startswith("I"):
+            gray = np.clip(np.asarray(image).astype(np.int64), 0, 65535) >> 8
+            return np.repeat(gray.astype(np.uint8)[..., None], 3, axis=-1)
+        if image.mode == "F":
+            raise UnreadableImageError("its floating-point pixels have no known range")
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return np.asarray(image.convert("RGB"))
     except UnreadableImageError:
         raise
     except Exception as error:
@@ -128,29 +135,3 @@ def is_plain_jpeg(image) -> bool:
 
 def _phrase(error: Exception) -> str:
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
-
-
-def _upright(image):
-    from PIL.Image import Transpose
-
-    # By the EXIF orientation, 1 to 8.
-    turns = (
-        *(None, Transpose.FLIP_LEFT_RIGHT, Transpose.ROTATE_180, Transpose.FLIP_TOP_BOTTOM),
-        *(Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90),
-    )
-    turn = turns[orientation(image) - 1]
-    return image if turn is None else image.transpose(turn)
-
-
-def _rgb(image) -> np.ndarray:
-    from PIL import Image
-
-    if image.mode.startswith("I"):
-        gray = np.clip(np.asarray(image).astype(np.int64), 0, 65535) >> 8
-        return np.repeat(gray.astype(np.uint8)[..., None], 3, axis=-1)
-    if image.mode == "F":
-        raise UnreadableImageError("its floating-point pixels have no known range")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.asarray(image.convert("RGB"))

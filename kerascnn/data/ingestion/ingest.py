@@ -6,7 +6,6 @@ from pathlib import Path
 
 from kerascnn.data.builtin_datasets import load_named
 from kerascnn.data.dataset import DataSet, shortened
-from kerascnn.data.digits import load_digits
 from kerascnn.data.ingestion.folder import Ingested, ingest_folder
 from kerascnn.data.ingestion.sources import resolve_source
 from kerascnn.data.pipeline.tfrecords import load_records
@@ -61,7 +60,7 @@ def ingest(
             raises an error; "move" moves them to a quarantine folder with a list of reasons.
         sha256: of the archive, in hexadecimal.
         track: shows progress over an iterable of known length.
-        track_bytes: shows the bytes of a download, and of what an archive unpacks to.
+        track_bytes: shows the bytes of a download, and of an archive's unpacked contents.
 
     Raises:
         InputError: there is nothing, no images in at least two classes, or `on_bad` is "fail" and a file is bad.
@@ -75,23 +74,16 @@ def ingest(
     """
     if on_bad not in ON_BAD:
         raise InputError(f"there is no treatment '{on_bad}' of unreadable files; {closest(str(on_bad), ON_BAD)}")
-    without_files = _without_files(str(source), track)
+    name, folder, without_files = str(source), Path(source).expanduser(), None
+    if name == "digits" or name.startswith(("keras:", "tfds:")):
+        without_files = Ingested(load_named(name), "a built-in data set")
+    elif any(folder.glob("*.tfrecord")):
+        without_files = Ingested(load_records(folder, track=track), "TFRecord shards")
+    if without_files and (to or sha256):
+        raise InputError(f"{source} has no files to be checked; leave out --to and --sha256.")
     if without_files:
-        if to or sha256:
-            raise InputError(f"{source} has no files to be checked; leave out --to and --sha256.")
         return without_files
     resolved = resolve_source(str(source), Path(to) if to else None, sha256, track_bytes)
     if on_bad == "move" and resolved.quarantine is None:
         raise InputError(f"{source} is unpacked to a temporary folder; give the folder for moved files with --to.")
     return ingest_folder(resolved, on_bad, track)
-
-
-def _without_files(source: str, track: Track) -> Ingested | None:
-    """A built-in data set or TFRecord shards, which need no checks."""
-    if source == "digits":
-        return Ingested(load_digits(), "a built-in data set")
-    if source.startswith(("keras:", "tfds:")):
-        return Ingested(load_named(source), "a built-in data set")
-    if next(Path(source).expanduser().glob("*.tfrecord"), None):
-        return Ingested(load_records(Path(source).expanduser(), track=track), "TFRecord shards")
-    return None

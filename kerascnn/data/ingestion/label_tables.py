@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import os
 import re
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from kerascnn.data.ingestion.file_tree import FileTree
 from kerascnn.data.ingestion.splits import SPLIT_NAMES, TEST, TRAINING, VALIDATION
 from kerascnn.files.archives.archive_entry import SkippedFile
+from kerascnn.files.file_names import decode_name
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 LABEL_COLUMNS = ("label", "class", "class_name", "category", "target", "breed", "species", "y")
@@ -79,17 +81,10 @@ def _complete_splits(items: list[LabeledFile]) -> list[LabeledFile]:
 def _rows(table: Path) -> list[list[str]]:
     """The table's rows that are not empty; none if it is no table."""
     try:
-        contents = table.read_bytes()[:MAX_TABLE_SIZE]
-    except OSError:
-        return []
-    try:
-        text = contents.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = contents.decode("latin-1")
-    separator = max(",;\t|", key=text.partition("\n")[0].count)
-    try:
+        text = decode_name(table.read_bytes()[:MAX_TABLE_SIZE].removeprefix(codecs.BOM_UTF8), "latin-1")
+        separator = max(",;\t|", key=text.partition("\n")[0].count)
         return [row for row in csv.reader(text.splitlines(), delimiter=separator) if any(map(str.strip, row))]
-    except csv.Error:
+    except (OSError, csv.Error):
         return []
 
 

@@ -39,14 +39,8 @@ class FolderLayout:
 def recognize_layout(root: Path, source: str) -> FolderLayout:
     """Recognizes how the images below a folder are labeled, by the first of `RECOGNIZERS` that finds labels.
 
-    If a folder has one subfolder and no images, its subfolder is searched.
-
-    Args:
-        root: the folder.
-        source: its name in error messages.
-
-    Raises:
-        InputError: there are no labels.
+    If a folder has one subfolder and no images, its subfolder is searched. Without labels raises an `InputError` about
+    `source`.
     """
     tree = walk(root)
     inner = _innermost(tree)
@@ -72,9 +66,8 @@ def _innermost(tree: FileTree) -> FileTree:
     """Skips folders that hold only one folder, down to the one with the labels."""
     while len(tree.folders) == 1 and not read_label_tables(tree):
         inner = tree.subtree(tree.folders[0])
-        if any(path.lower().endswith(IMAGE_SUFFIXES) for path in tree.top_files):
-            break
-        if not (inner.folders or _file_names(inner) or read_label_tables(inner)):
+        has_images = any(path.lower().endswith(IMAGE_SUFFIXES) for path in tree.top_files)
+        if has_images or not (inner.folders or _file_names(inner) or read_label_tables(inner)):
             break
         tree = inner
     return tree

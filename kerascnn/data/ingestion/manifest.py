@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -37,21 +38,16 @@ class SourceRecord:
 
 
 def checked_with() -> str:
-    """What the results depend on besides the files: versions of the rules and the decoders."""
+    """The versions of the rules and decoders, on which the results depend as on the files."""
     return f"{RULES}, Pillow {version('pillow')}, TensorFlow {version('tensorflow')}"
 
 
 class Manifest(NamedTuple):
-    """The contents of a manifest.
-
-    Attributes:
-        source_record: None if there is no manifest, or it is damaged.
-        files: without damaged lines.
-        is_current: whether the files were checked by the same rules and decoders as today.
-    """
+    """The contents of a manifest, without damaged lines; nothing if there is none, or its first line is damaged."""
 
     source_record: SourceRecord | None = None
     files: tuple[FileRecord, ...] = ()
+    # Whether the files were checked by the same rules and decoders as today.
     is_current: bool = False
 
 
@@ -68,11 +64,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def write_manifest(path: Path, source_record: SourceRecord, files: Iterable[FileRecord]) -> None:
-    """Writes a manifest atomically.
-
-    Raises:
-        InputError: its folder cannot be written.
-    """
+    """Writes a manifest atomically; InputError if its folder cannot be written."""
     try:
         with atomic_write(path) as file:
             file.write((json.dumps({**asdict(source_record), "checked_with": checked_with()}) + "\n").encode())
@@ -82,10 +74,9 @@ def write_manifest(path: Path, source_record: SourceRecord, files: Iterable[File
 
 
 def _record(line: str) -> FileRecord | None:
-    try:
+    with suppress(ValueError, TypeError):
         record = FileRecord(**json.loads(line))
-    except (ValueError, TypeError):
-        return None
-    texts = isinstance(record.path, str) and isinstance(record.sha256, str)
-    valid = texts and isinstance(record.warnings, list) and record.status in STATUSES
-    return replace(record, warnings=tuple(record.warnings)) if valid else None
+        texts = isinstance(record.path, str) and isinstance(record.sha256, str)
+        if texts and isinstance(record.warnings, list) and record.status in STATUSES:
+            return replace(record, warnings=tuple(record.warnings))
+    return None

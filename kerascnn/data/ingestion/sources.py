@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import urllib.parse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from kerascnn.data.ingestion.image_check import REJECTED, FileRecord
 from kerascnn.data.ingestion.manifest import SourceRecord
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive import HEAD, archive_stem, archive_suffix, unpack
-from kerascnn.files.archives.archive_entry import SkippedFile
 from kerascnn.files.cache_folder import cache_folder, short_hash
 from kerascnn.files.checksums import Checksum
 from kerascnn.files.download import download, is_url
@@ -28,7 +27,7 @@ QUARANTINE = "kerascnn-quarantine"
 
 @dataclass(frozen=True)
 class ResolvedSource:
-    """The folder of a source's images, and the paths of what is stored about them.
+    """The folder of a source's images, and the paths of the files about them.
 
     Attributes:
         source: loads the same images again.
@@ -50,13 +49,7 @@ class ResolvedSource:
 
 
 def resolve_source(source: str, to: Path | None, sha256: str | None, track_bytes: ByteTrack) -> ResolvedSource:
-    """Finds a source's images, and downloads and unpacks them if needed.
-
-    Args:
-        source: an http(s) URL or path of an archive, a folder, or the `to` of an earlier call.
-        to: folder for the unpacked images and the manifest; without it archives are unpacked to a temporary folder.
-        sha256: of the archive, in hexadecimal.
-        track_bytes: shows the progress of downloading and unpacking.
+    """Finds a source's images, and downloads and unpacks them if needed; see `kerascnn.data.ingest`.
 
     Raises:
         InputError: there is nothing, no archive and no folder, or another archive than `sha256` says.
@@ -129,38 +122,34 @@ def _unpack(
     if to is None:
         workspace = tempfile.TemporaryDirectory(prefix="kerascnn-")
         root = Path(workspace.name)
-        rejected = _rejected(unpack(get_archive(), root, track=track_bytes))
+        rejected = _unpacked(get_archive(), root, track_bytes)
         return ResolvedSource(record.source, root, record, _cached_manifest(record), None, rejected, workspace)
     to = to.expanduser().resolve()
-    root = to / IMAGES
+    root, resolved = to / IMAGES, _with_manifest_in(to, record)
     if root.exists():
-        earlier = manifest.read_manifest(to / manifest.NAME).source_record
+        earlier = manifest.read_manifest(resolved.manifest).source_record
         if earlier is None or (earlier.source, earlier.identity) != (record.source, record.identity):
             found = f"the images of {earlier.source}" if earlier else "images of an unknown source"
             raise InputError(f"{root} holds {found}; remove it or give another --to.")
-    else:
-        _unpack_atomically(get_archive(), root, to / manifest.NAME, record, track_bytes)
-    return _with_manifest_in(to, record)
-
-
-def _rejected(skipped: Sequence[SkippedFile]) -> tuple[FileRecord, ...]:
-    return tuple(FileRecord(file.path, status=REJECTED, reason=file.reason) for file in skipped)
-
-
-def _unpack_atomically(
-    archive: Path, root: Path, manifest_path: Path, record: SourceRecord, track_bytes: ByteTrack
-) -> None:
-    """Unpacks to a temporary folder and renames it, so that an interrupted unpacking never looks complete."""
+        return resolved
+    archive = get_archive()
+    # Unpacked to a temporary folder and renamed, so that an interrupted unpacking never looks complete.
     try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=".kerascnn-unpacking-", dir=root.parent))
+        to.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=".kerascnn-unpacking-", dir=to))
     except OSError as error:
-        raise InputError(f"{root.parent} cannot be written: {error.strerror}.") from None
+        raise InputError(f"{to} cannot be written: {error.strerror}.") from None
     try:
-        skipped = unpack(archive, unfinished, track=track_bytes)
-        # Before the images, which without a manifest are of an unknown source.
-        manifest.write_manifest(manifest_path, record, _rejected(skipped))
+        # The manifest before the images, which without one are of an unknown source.
+        manifest.write_manifest(resolved.manifest, record, _unpacked(archive, unfinished, track_bytes))
         unfinished.chmod(0o755)
         unfinished.rename(root)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+    return resolved
+
+
+def _unpacked(archive: Path, folder: Path, track_bytes: ByteTrack) -> tuple[FileRecord, ...]:
+    """Unpacks an archive; returns the files that were rejected."""
+    skipped = unpack(archive, folder, track=track_bytes)
+    return tuple(FileRecord(file.path, status=REJECTED, reason=file.reason) for file in skipped)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kerascnn.data.ingestion.image_check import READ, FileRecord
@@ -68,11 +68,8 @@ def find_duplicates(files: Sequence[FileRecord]) -> Duplicates:
             by_digest[file.sha256].append(file)
     groups = [group for group in by_digest.values() if len(group) > 1]
 
-    def paths(is_wanted: Callable[[list[FileRecord]], bool]) -> tuple[tuple[str, ...], ...]:
-        return tuple(tuple(file.path for file in group) for group in groups if is_wanted(group))
+    def differing(key: str) -> tuple[tuple[str, ...], ...]:
+        found = (group for group in groups if len({getattr(file, key) for file in group}) > 1)
+        return tuple(tuple(file.path for file in group) for group in found)
 
-    return Duplicates(
-        paths(lambda group: True),
-        paths(lambda group: len({file.split for file in group}) > 1),
-        paths(lambda group: len({file.class_name for file in group}) > 1),
-    )
+    return Duplicates(differing("path"), differing("split"), differing("class_name"))

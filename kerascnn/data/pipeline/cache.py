@@ -35,13 +35,8 @@ def cached_reader(
 ) -> Read:
     """A function that reads images from a cache, which is filled first.
 
-    The pixels are those of `kerascnn.data.pipeline.decode.reader`. Images that are arrays are in memory already.
-
-    Args:
-        examples: the images to read.
-        cache: "none", "memory", or "disk".
-        folder: of the files of a "disk" cache, which the next training on the same images finds again.
-        reduction: see `kerascnn.data.pipeline.decode.reader`; reduced images are cached reduced.
+    The pixels are those of `kerascnn.data.pipeline.decode.reader`, also those of reduced images. Images that are arrays
+    are in memory already. `folder` is that of a "disk" cache; the next training on the same images finds it again.
 
     Raises:
         InputError: an unknown `cache`, no folder for a cache on disk, or no room.

@@ -24,14 +24,10 @@ RATIOS = (1, 2, 4, 8)
 
 
 class Reduction(NamedTuple):
-    """How far an image can be reduced while every crop keeps at least as many pixels as its view.
+    """How far an image can be reduced while every crop has at least as many pixels as its view of (size, size).
 
-    It depends on the image and not on the crop that is drawn, so a cached image is the same for all crops.
-
-    Attributes:
-        size: height and width of the views in pixels.
-        share_of_area: the shortest side of any crop, over the square root of the image's area; or 0, and
-        share_of_side: the same, over the image's shorter side.
+    It depends on the image and not on the crop that is drawn, so a cached image is the same for all crops. The shortest
+    side of any crop is given over the square root of the image's area or over the image's shorter side.
     """
 
     size: int
@@ -57,19 +53,14 @@ def whole(shape: tf.Tensor) -> None:
 def reader(examples: Examples, reduction: Reduction | None = None) -> Read:
     """A function that reads the images of `examples`; of a plain JPEG file it decodes only the chosen part.
 
-    A part is bit-exact the same as that part of the whole image.
-
-    Args:
-        examples: the images to read.
-        reduction: how far plain JPEG files are reduced while they are decoded; parts are then parts of the reduced
-            image. All other images keep their size.
+    A part is bit-exact the same as that part of the whole image. With a `reduction`, plain JPEG files are reduced while
+    they are decoded, and parts are parts of the reduced image. All other images stay as they are.
     """
     if isinstance(examples, ArrayExamples):
         images = tf.constant(examples.images)
         return lambda index, choose: _part(images[index], choose)
-    if isinstance(examples, RecordExamples):
-        return _record_reader(examples, reduction)
-    return _file_reader(examples, reduction)
+    kind_reader = _record_reader if isinstance(examples, RecordExamples) else _file_reader
+    return kind_reader(examples, reduction)
 
 
 def _file_reader(examples: FileExamples, reduction: Reduction | None) -> Read:
@@ -83,13 +74,13 @@ def _file_reader(examples: FileExamples, reduction: Reduction | None) -> Read:
 
     def read(index, choose):
         path = paths[index]
-
-        def by_tensorflow():
-            return _jpeg(tf.io.read_file(path), choose, reduction)
-
         if examples.plain.all():
-            return by_tensorflow()
-        return tf.cond(plain[index], by_tensorflow, lambda: _part(by_pillow(path), choose))
+            return _jpeg(tf.io.read_file(path), choose, reduction)
+        return tf.cond(
+            plain[index],
+            lambda: _jpeg(tf.io.read_file(path), choose, reduction),
+            lambda: _part(by_pillow(path), choose),
+        )
 
     return read
 

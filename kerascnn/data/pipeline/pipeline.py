@@ -80,7 +80,18 @@ def training_batches(
     """
     count = len(examples)
     steps = count // (batch_size * workers)
-    _check(examples, size, augmentation, batch_size, worker, workers)
+    if not 0 <= worker < workers:
+        raise InputError(f"there is no worker {worker} of {workers}; workers are numbered from 0.")
+    if not steps:
+        raise InputError(
+            f"{count} training images do not fill a batch of {batch_size} on {workers} worker(s); "
+            f"use a batch size of at most {count // workers}."
+        )
+    if augmentation.resize_range and augmentation.resize_range[0] < size:
+        raise InputError(
+            f"augmentation.resize_range starts at {augmentation.resize_range[0]}, which is too small for crops of "
+            f"{size} pixels; it must start at {size} or more."
+        )
     if not 0 <= start_step <= steps * len(epochs):
         raise InputError(f"start_step must be from 0 to {steps * len(epochs)}, not {start_step}.")
     read = cached_reader(examples, cache, cache_folder, reduction_for(augmentation, size))
@@ -106,8 +117,7 @@ def training_batches(
 
     def mix(step, batch):
         seed_of_batch = tf.random.fold_in(seed_of(*epoch_and_position(step, 0)), MIXING)
-        alphas = {"mixup": augmentation.mixup, "cutmix": augmentation.cutmix}
-        return mixed(batch[0], batch[1:], **alphas, seed=seed_of_batch)
+        return mixed(batch[0], batch[1:], mixup=augmentation.mixup, cutmix=augmentation.cutmix, seed=seed_of_batch)
 
     images = tf.data.Dataset.range(start_step * batch_size, len(epochs) * steps * batch_size)
     batches = images.map(example, num_parallel_calls=parallel_calls or tf.data.AUTOTUNE, deterministic=True)
@@ -159,16 +169,9 @@ def evaluation_batches(
 
 
 def batch_numbers(count: int, batch_size: int, seed: int, epoch: int, step: int) -> np.ndarray:
-    """The indices of the images in a batch of `training_batches`.
+    """The indices of the images in a batch of `training_batches`, int (batch_size,).
 
-    Args:
-        count: of the training images.
-        batch_size: images per step, over all workers.
-        seed: of the order.
-        epoch, step: of the batch; both count from 0.
-
-    Returns:
-        int (batch_size,), indices into the training examples.
+    `count` is that of the training images, `batch_size` that over all workers; `epoch` and `step` count from 0.
 
     Example:
         >>> data.training.paths[batch_numbers(len(data.training), 64, seed=0, epoch=3, step=17)]
@@ -178,15 +181,7 @@ def batch_numbers(count: int, batch_size: int, seed: int, epoch: int, step: int)
 
 
 def views_of(images: list[np.ndarray], size: int, crop_fraction: float) -> np.ndarray:
-    """The evaluation views of images in memory.
-
-    Args:
-        images: uint8 (height, width, 3) each, of any size.
-        size, crop_fraction: see `kerascnn.data.augment.augmentation.evaluation_view`.
-
-    Returns:
-        float32 (count, size, size, 3) in [0, 255].
-    """
+    """The evaluation views, float32 (count, size, size, 3), of uint8 images of any size; see `evaluation_view`."""
     return np.stack([evaluation_view(image, size, crop_fraction).numpy() for image in images])
 
 
@@ -202,20 +197,3 @@ def _prefetched(batches: tf.data.Dataset) -> tf.data.Dataset:
     options.experimental_optimization.map_and_batch_fusion = True
     options.threading.max_intra_op_parallelism = 1
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
-
-
-def _check(
-    examples: Examples, size: int, augmentation: Augmentation, batch_size: int, worker: int, workers: int
-) -> None:
-    if not 0 <= worker < workers:
-        raise InputError(f"there is no worker {worker} of {workers}; workers are numbered from 0.")
-    if len(examples) < batch_size * workers:
-        raise InputError(
-            f"{len(examples)} training images do not fill a batch of {batch_size} on {workers} worker(s); "
-            f"use a batch size of at most {len(examples) // workers}."
-        )
-    if augmentation.resize_range and augmentation.resize_range[0] < size:
-        raise InputError(
-            f"augmentation.resize_range starts at {augmentation.resize_range[0]}, which is too small for crops of "
-            f"{size} pixels; it must start at {size} or more."
-        )

@@ -25,6 +25,7 @@ from kerascnn.data.dataset import ArrayExamples, DataSet, Examples, RecordExampl
 from kerascnn.data.ingestion.image_formats import UnreadableImageError, decode_image
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
+from kerascnn.files.checksums import Checksum
 from kerascnn.files.progress import Track, untracked
 from kerascnn.lazy_tensorflow import tf
 
@@ -69,7 +70,14 @@ def write_records(data: DataSet, folder: Path, *, shards: int | None = None, tra
     if any(isinstance(getattr(data, split), RecordExamples) for split in SPLITS):
         raise InputError("records cannot be written from records; copy the folder.")
     try:
-        _prepare(folder)
+        if (folder / INDEX).exists():
+            raise InputError(f"{folder} already holds records; give another folder or remove it.")
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in folder.iterdir():
+            if entry.suffix not in (".tfrecord", ".partial"):
+                raise InputError(f"{folder} already holds other files ({entry.name}); give an empty folder.")
+        for entry in folder.iterdir():
+            entry.unlink()
         index = {
             "format": FORMAT,
             "version": VERSION,
@@ -86,17 +94,6 @@ def write_records(data: DataSet, folder: Path, *, shards: int | None = None, tra
     return folder
 
 
-def _prepare(folder: Path) -> None:
-    if (folder / INDEX).exists():
-        raise InputError(f"{folder} already holds records; give another folder or remove it.")
-    folder.mkdir(parents=True, exist_ok=True)
-    for entry in folder.iterdir():
-        if entry.suffix != ".tfrecord" and not entry.name.endswith(".partial"):
-            raise InputError(f"{folder} already holds other files ({entry.name}); give an empty folder.")
-    for entry in folder.iterdir():
-        entry.unlink()
-
-
 def _write_split(data: DataSet, split: str, folder: Path, shards: int | None, track: Track) -> list[dict[str, Any]]:
     examples: Examples = getattr(data, split)
     if shards is None:
@@ -105,15 +102,10 @@ def _write_split(data: DataSet, split: str, folder: Path, shards: int | None, tr
         shards = -(-size // SHARD_BYTES)
     count = max(1, min(shards, len(examples)))
     bounds = np.linspace(0, len(examples), count + 1).round().astype(int)
+    paths = [folder / f"{split}-{number:05d}-of-{count:05d}.tfrecord" for number in range(count)]
     return [
-        _write_shard(
-            folder / f"{split}-{number:05d}-of-{count:05d}.tfrecord",
-            examples.take(np.arange(first, last)),
-            first,
-            data.class_names,
-            track,
-        )
-        for number, (first, last) in enumerate(itertools.pairwise(bounds))
+        _write_shard(path, examples.take(np.arange(first, last)), first, data.class_names, track)
+        for path, (first, last) in zip(paths, itertools.pairwise(bounds), strict=True)
     ]
 
 
@@ -131,10 +123,9 @@ def _write_shard(
                 writer.write(record)
                 offsets.append(end)
                 end += HEADER + len(record) + FOOTER
-        with open(file.name, "rb") as written:
-            digest = hashlib.file_digest(written, "sha256")
+        digits = Checksum.of(Path(file.name)).digits
     columns = {"offsets": offsets, "plain": plain, "labels": labels}
-    return {"file": path.name, "bytes": end, "sha256": digest.hexdigest(), **columns}
+    return {"file": path.name, "bytes": end, "sha256": digits, **columns}
 
 
 def _record(examples: Examples, index: int, first: int, class_names: tuple[str, ...]) -> bytes:
@@ -186,13 +177,8 @@ def load_records(folder: Path, *, verify: bool = False, track: Track = untracked
         shards = [shard for split in SPLITS for shard in index["splits"][split]]
         for shard in track(shards, len(shards), "Checking shards"):
             _check_shard(folder / shard["file"], shard, verify)
-        return DataSet(
-            name=index["name"],
-            source=str(folder.resolve()),
-            class_names=tuple(index["class_names"]),
-            allows_horizontal_flip=bool(index["allows_horizontal_flip"]),
-            **splits,
-        )
+        classes, flips = tuple(index["class_names"]), bool(index["allows_horizontal_flip"])
+        return DataSet(index["name"], str(folder.resolve()), classes, **splits, allows_horizontal_flip=flips)
     except InputError:
         # It is a ValueError too.
         raise

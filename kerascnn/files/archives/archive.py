@@ -6,7 +6,6 @@ import bz2
 import errno
 import gzip
 import lzma
-import os
 import re
 import shutil
 import tarfile
@@ -51,7 +50,7 @@ INVALID_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EEXIST)
 
 @dataclass(frozen=True)
 class UnpackLimits:
-    """Limits on what an archive unpacks to, counted as the bytes come out.
+    """Limits on the unpacked contents of an archive, counted as the bytes come out.
 
     Attributes:
         total: bytes.
@@ -68,10 +67,8 @@ class UnpackLimits:
 
 def archive_stem(path: Path) -> str | None:
     """The file's name without its archive suffix, or None if it has none."""
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)] or None
-    return None
+    suffix = max(filter(path.name.lower().endswith, SUFFIXES), key=len, default=None)
+    return path.name[: -len(suffix)] or None if suffix else None
 
 
 def archive_suffix(head: bytes) -> str | None:
@@ -84,7 +81,7 @@ def archive_suffix(head: bytes) -> str | None:
 
 
 def describe_other_file(head: bytes) -> str:
-    """What a file is that is no archive, as a phrase."""
+    """The kind of a file that is no archive, as a phrase."""
     if not head:
         return "empty"
     if WEB_PAGE.match(head):
@@ -98,10 +95,10 @@ def unpack(
 ) -> list[SkippedFile]:
     """Unpacks the files of a .zip or .tar archive, the latter bare or compressed, into an empty folder.
 
-    The first bytes decide what the file is. Names are kept as far as the file system can hold them
+    The first bytes decide the kind of the file. Names stay as they are as far as the file system can hold them
     (`safe_file_name`); backslashes separate folders. A second file of the same name, also in another case on file
     systems that ignore case, becomes "name (2)". Files get default permissions. Links, devices, names that lead outside
-    the folder, encrypted and damaged entries are skipped. Nothing is kept of an archive that is cut short or damaged as
+    the folder, encrypted and damaged entries are skipped. Nothing is left of an archive that is cut short or damaged as
     a whole.
 
     Args:
@@ -132,7 +129,13 @@ def unpack(
         return _unpack(archive, folder, limits, track)
     # Ctrl-C too leaves no unfinished files.
     except BaseException as error:
-        _clear(folder, existed)
+        for entry in folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink()
+        if not existed:
+            folder.rmdir()
         if isinstance(error, DamagedArchiveError):
             raise InputError(f"{archive} cannot be unpacked: {error}.") from None
         if isinstance(error, OSError):
@@ -309,13 +312,3 @@ def _write(entry: ArchiveEntry, paths: _UniquePaths) -> str | None:
             raise
         return str(error) if isinstance(error, DamagedEntryError) else "the file system cannot hold its name"
     return None
-
-
-def _clear(folder: Path, keep: bool) -> None:
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, ignore_errors=True)
-        else:
-            os.unlink(entry)
-    if not keep:
-        folder.rmdir()

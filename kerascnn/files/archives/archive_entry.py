@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 # Bytes read or unpacked at a time; no entry is ever in memory as a whole.
@@ -39,3 +39,13 @@ class DamagedEntryError(Exception):
 
 class DamagedArchiveError(Exception):
     """The archive cannot be read further. The message is a phrase."""
+
+
+def read_chunks(read: Callable[[int], bytes], size: int, error: type[Exception]) -> Iterator[bytes]:
+    """The next `size` bytes in chunks; raises `error` if they end before."""
+    while size:
+        piece = read(min(CHUNK, size))
+        if not piece:
+            raise error("it is cut short")
+        size -= len(piece)
+        yield piece

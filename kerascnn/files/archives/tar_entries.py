@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
-from kerascnn.files.archives.archive_entry import CHUNK, ArchiveEntry, DamagedArchiveError
+from kerascnn.files.archives.archive_entry import CHUNK, ArchiveEntry, DamagedArchiveError, read_chunks
 from kerascnn.files.file_names import decode_name
 
 BLOCK = tarfile.BLOCKSIZE
@@ -59,11 +60,11 @@ def tar_entries(read: Read) -> Iterator[ArchiveEntry]:
             size = 0
         elif b"size" in extended:
             size = _number(extended[b"size"])
-        contents = _contents(read, size)
+        contents = read_chunks(read, size, DamagedArchiveError)
         if header.type not in (tarfile.DIRTYPE, DUMP_FOLDER):
             raw_name = extended.get(b"path", header.name.encode("utf-8", "surrogateescape"))
             yield ArchiveEntry(decode_name(raw_name, "latin-1"), _problem(header.type, extended), contents)
-        # What the caller has not read.
+        # The rest, which the caller has not read.
         for _ in contents:
             pass
         _read_exactly(read, -size % BLOCK)
@@ -72,27 +73,16 @@ def tar_entries(read: Read) -> Iterator[ArchiveEntry]:
         pass
 
 
-def _contents(read: Read, size: int) -> Iterator[bytes]:
-    while size:
-        piece = read(min(CHUNK, size))
-        if not piece:
-            raise DamagedArchiveError("it is cut short")
-        size -= len(piece)
-        yield piece
-
-
 def _read_exactly(read: Read, size: int) -> bytes:
-    return b"".join(_contents(read, size))
+    return b"".join(read_chunks(read, size, DamagedArchiveError))
 
 
 def _header(block: bytes) -> tarfile.TarInfo:
-    try:
+    with suppress(tarfile.HeaderError, ValueError, OverflowError):
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except (tarfile.HeaderError, ValueError, OverflowError):
-        raise _damaged_header() from None
-    if header.size < 0:
-        raise _damaged_header()
-    return header
+        if header.size >= 0:
+            return header
+    raise _damaged_header()
 
 
 def _damaged_header() -> DamagedArchiveError:
@@ -104,13 +94,9 @@ def _extension(read: Read, header: tarfile.TarInfo) -> dict[bytes, bytes]:
     if header.size > MAX_EXTENSION_SIZE:
         raise _damaged_header()
     body = _read_exactly(read, header.size + -header.size % BLOCK)[: header.size]
-    if header.type in PAX:
-        return _pax_records(body)
-    return {b"path": body.rstrip(b"\0")} if header.type == tarfile.GNUTYPE_LONGNAME else {}
-
-
-def _pax_records(body: bytes) -> dict[bytes, bytes]:
-    """Records of the form "length keyword=value" and a line feed; the length is that of the whole record."""
+    if header.type not in PAX:
+        return {b"path": body.rstrip(b"\0")} if header.type == tarfile.GNUTYPE_LONGNAME else {}
+    # Records of the form "length keyword=value" and a line feed; the length is that of the whole record.
     records, at = {}, 0
     while at < len(body) and body[at]:
         digits, space, _ = body[at : at + 20].partition(b" ")

@@ -19,7 +19,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-from kerascnn.files.archives.archive_entry import CHUNK, ArchiveEntry, DamagedArchiveError, DamagedEntryError
+from kerascnn.files.archives.archive_entry import (
+    CHUNK,
+    ArchiveEntry,
+    DamagedArchiveError,
+    DamagedEntryError,
+    read_chunks,
+)
 from kerascnn.files.file_names import decode_name
 
 # Sections 4.3.7, 4.3.12, 4.3.14, 4.3.15 and 4.3.16, each with its signature.
@@ -49,10 +55,6 @@ class _DirectoryRecord:
     mode: int
 
     @property
-    def is_folder(self) -> bool:
-        return self.size == 0 and (self.name.endswith(("/", "\\")) or stat.S_ISDIR(self.mode))
-
-    @property
     def end(self) -> int:
         return self.offset + LOCAL_HEADER.size + self.packed
 
@@ -72,17 +74,7 @@ class ZipReader:
         with path.open("rb") as file:
             self._start, self._size, self._shift = _find_directory(file, path.stat().st_size)
         self.declared_size = 0
-        self._reject_overlaps()
-
-    def entries(self) -> Iterator[ArchiveEntry]:
-        """Yields every entry that is no folder, in the directory's order."""
-        with self._path.open("rb") as file:
-            for record in self._records():
-                if not record.is_folder:
-                    yield ArchiveEntry(record.name, self._problem(record), _contents(file, record))
-
-    def _reject_overlaps(self) -> None:
-        """In zip bombs many entries share one body (D. Fifield, "A better zip bomb", WOOT 2019)."""
+        # In zip bombs many entries share one body (D. Fifield, "A better zip bomb", WOOT 2019).
         starts, ends = array("q"), array("q")
         for record in self._records():
             self.declared_size += record.size
@@ -92,6 +84,13 @@ class ZipReader:
         order = np.argsort(np.asarray(starts), kind="stable")
         if (np.asarray(starts)[order][1:] < np.asarray(ends)[order][:-1]).any():
             raise DamagedArchiveError("its entries overlap, as in a zip bomb")
+
+    def entries(self) -> Iterator[ArchiveEntry]:
+        """Yields every entry that is no folder, in the directory's order."""
+        with self._path.open("rb") as file:
+            for record in self._records():
+                if record.size or not (record.name.endswith(("/", "\\")) or stat.S_ISDIR(record.mode)):
+                    yield ArchiveEntry(record.name, self._problem(record), _contents(file, record))
 
     def _is_outside(self, record: _DirectoryRecord) -> bool:
         return record.offset < 0 or record.end > self._start
@@ -176,7 +175,7 @@ def _contents(file: BinaryIO, record: _DirectoryRecord) -> Iterator[bytes]:
         raise DamagedEntryError("its header is damaged")
     file.seek(sum(LOCAL_HEADER.unpack(header)[-2:]), 1)
     checksum = size = 0
-    packed = _packed(file, record.packed)
+    packed = read_chunks(file.read, record.packed, DamagedEntryError)
     for piece in packed if record.method == STORED else _decompress(packed, record.method):
         checksum = zlib.crc32(piece, checksum)
         size += len(piece)
@@ -187,15 +186,6 @@ def _contents(file: BinaryIO, record: _DirectoryRecord) -> Iterator[bytes]:
         raise DamagedEntryError("it is not as long as the archive says")
     if checksum != record.checksum:
         raise DamagedEntryError("its checksum does not match")
-
-
-def _packed(file: BinaryIO, left: int) -> Iterator[bytes]:
-    while left:
-        piece = file.read(min(CHUNK, left))
-        if not piece:
-            raise DamagedEntryError("it is cut short")
-        left -= len(piece)
-        yield piece
 
 
 def _decompress(packed: Iterator[bytes], method: int) -> Iterator[bytes]:

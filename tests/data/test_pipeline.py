@@ -23,8 +23,6 @@ from support.views import training_view
 
 slow = pytest.mark.slow
 
-VIEWS = {"classes": 3, "size": 8, "crop_fraction": 1.0, "batch_size": 4}
-
 AUGMENTATIONS = [
     Augmentation(),
     Augmentation(flip=True),
@@ -41,14 +39,16 @@ def numbered(count, size=8):
 
 
 def batches(examples, **changes):
-    settings = {"augmentation": Augmentation(), "seed": 5, "epochs": range(2), **VIEWS}
-    return [tuple(part.numpy() for part in batch) for batch in training_batches(examples, **{**settings, **changes})]
-
-
-def equal(ours, theirs):
-    for one, other in zip(ours, theirs, strict=True):
-        for value, expected in zip(one, other, strict=True):
-            np.testing.assert_array_equal(value, expected)
+    settings = {
+        "classes": 3,
+        "size": 8,
+        "crop_fraction": 1.0,
+        "augmentation": Augmentation(),
+        "batch_size": 4,
+        "seed": 5,
+        "epochs": range(2),
+    }
+    return [(x.numpy(), y.numpy()) for x, y in training_batches(examples, **{**settings, **changes})]
 
 
 def image_numbers(batches):
@@ -77,7 +77,21 @@ def test_a_later_start_sees_the_same_batches(augmentation, digits):
     whole = batches(examples, epochs=range(3), **settings)
     later = batches(examples, epochs=range(2, 3), **settings)
     assert len(later) == 5
-    equal(later, whole[10:])
+    for (ours, labels), (theirs, others) in zip(whole[10:], later, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(labels, others)
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+def test_eager_and_pipeline_views_are_equal(augmentation, digits):
+    image = digits.training.images[3]
+    seed = tf.constant([1, 2])
+    eager = training_view(tf.constant(image), 24, 0.875, augmentation, seed)
+    mapped = tf.data.Dataset.from_tensors(image).map(lambda x: training_view(x, 24, 0.875, augmentation, seed))
+    np.testing.assert_allclose(next(iter(mapped)), eager, atol=1e-4)
+    assert eager.shape == (24, 24, 3)
+    assert eager.dtype == tf.float32
+    assert np.min(eager) >= 0 and np.max(eager) <= 255
 
 
 def test_flips_happen_half_of_the_time_and_are_mirrors():
@@ -154,8 +168,22 @@ def test_pillow_reads_other_files(tmp_path):
 # Start steps, workers, caches and weights
 
 
-COLORS = {"brightness": 0.3, "pca_lighting": 0.1, "random_erasing": 0.5, "rand_augment": 1}
-EVERYTHING = Augmentation(scale=(0.3, 1.0), flip=True, mixup=0.2, cutmix=1.0, **COLORS)
+def equal(ours, theirs):
+    for one, other in zip(ours, theirs, strict=True):
+        for value, expected in zip(one, other, strict=True):
+            np.testing.assert_array_equal(value, expected)
+
+
+EVERYTHING = Augmentation(
+    scale=(0.3, 1.0),
+    flip=True,
+    brightness=0.3,
+    pca_lighting=0.1,
+    random_erasing=0.5,
+    rand_augment=1,
+    mixup=0.2,
+    cutmix=1.0,
+)
 
 
 @pytest.fixture(scope="module")
@@ -187,9 +215,9 @@ def test_workers_share_the_batches_of_one(workers):
     together = batches(numbered(40), batch_size=4 * workers, **settings)
     alone = [batches(numbered(40), worker=worker, workers=workers, **settings) for worker in range(workers)]
     assert {len(shard) for shard in alone} == {len(together)} == {40 // (4 * workers) * 3}
-    for step, batch in enumerate(together):
-        for part, expected in enumerate(batch):
-            np.testing.assert_array_equal(np.concatenate([shard[step][part] for shard in alone]), expected)
+    for step, (images, labels) in enumerate(together):
+        np.testing.assert_array_equal(np.concatenate([shard[step][0] for shard in alone]), images)
+        np.testing.assert_array_equal(np.concatenate([shard[step][1] for shard in alone]), labels)
 
 
 def test_unknown_workers_and_too_few_images_are_rejected():
@@ -202,9 +230,8 @@ def test_unknown_workers_and_too_few_images_are_rejected():
 @pytest.mark.parametrize("count", [7, 8, 9, 12, 13, 16, 17])
 @pytest.mark.parametrize("workers", [2, pytest.param(3, marks=slow)])
 def test_evaluation_is_split_once_each_in_equal_steps(count, workers):
-    datasets = [
-        evaluation_batches(numbered(count), worker=worker, workers=workers, **VIEWS) for worker in range(workers)
-    ]
+    settings = {"classes": 3, "size": 8, "crop_fraction": 1.0, "batch_size": 4, "workers": workers}
+    datasets = [evaluation_batches(numbered(count), worker=worker, **settings) for worker in range(workers)]
     shards = [list(dataset) for dataset in datasets]
     assert len({len(shard) for shard in shards}) == 1
     assert [dataset.cardinality() for dataset in datasets] == [len(shard) for shard in shards]
@@ -215,12 +242,13 @@ def test_evaluation_is_split_once_each_in_equal_steps(count, workers):
 
 @pytest.mark.parametrize("mixup", [0.0, 0.5])
 def test_the_number_of_batches_is_known(mixup):
+    settings = {"classes": 3, "size": 8, "crop_fraction": 1.0, "batch_size": 4}
     training = training_batches(
-        numbered(22), **VIEWS, augmentation=Augmentation(mixup=mixup), seed=0, epochs=range(3), start_step=2
+        numbered(22), **settings, augmentation=Augmentation(mixup=mixup), seed=0, epochs=range(3), start_step=2
     )
     assert training.cardinality() == 3 * 5 - 2 == len(list(training))
     assert training.element_spec[0].shape == (4, 8, 8, 3)
-    assert evaluation_batches(numbered(22), **VIEWS).cardinality() == 6
+    assert evaluation_batches(numbered(22), **settings).cardinality() == 6
 
 
 @slow
@@ -248,10 +276,21 @@ def test_class_weights_balance_the_classes():
     weights = data.DataSet("few", "few", ("a", "b", "c"), examples, examples).class_weights()
     # 12 images in 3 classes are 4 per class.
     np.testing.assert_allclose(weights, [4 / 6, 4 / 4, 4 / 2])
+    weighted = training_batches(
+        examples,
+        classes=3,
+        size=8,
+        crop_fraction=1.0,
+        augmentation=Augmentation(),
+        batch_size=4,
+        seed=5,
+        epochs=range(1),
+        class_weights=weights,
+    )
     totals = np.zeros(3)
-    for _, labels, weight in batches(examples, epochs=range(1), class_weights=weights):
-        np.testing.assert_allclose(weight, labels @ weights)
-        totals += labels.T @ weight
+    for _, labels, weight in weighted:
+        np.testing.assert_allclose(weight, labels.numpy() @ weights)
+        totals += labels.numpy().T @ weight.numpy()
     np.testing.assert_allclose(totals, [4, 4, 4], rtol=1e-6)
 
 
@@ -275,8 +314,10 @@ def test_cached_images_are_the_same_images(cache, augmentation, mixed, tmp_path)
     cached = batches(mixed.training, cache=cache, cache_folder=tmp_path, **settings)
     equal(cached, batches(mixed.training, **settings))
     views = {"classes": 2, "size": 48, "crop_fraction": 0.875, "batch_size": 4}
-    cached = evaluation_batches(mixed.training, cache=cache, cache_folder=tmp_path, **views)
-    equal(cached, evaluation_batches(mixed.training, **views))
+    equal(
+        evaluation_batches(mixed.training, cache=cache, cache_folder=tmp_path, **views),
+        evaluation_batches(mixed.training, **views),
+    )
 
 
 def test_a_cache_on_disk_is_used_again_until_a_file_changes(mixed, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # From the ground up; a package imports from its own floor and from those below.
 FLOORS = (
-    ("errors", "lazy", "console", "cores", "native_output", "jpeg_damage_filter", "lazy_tensorflow"),
+    ("errors", "console", "cores", "native_output", "jpeg_damage_filter", "lazy_tensorflow", "keras_internals"),
     ("files",),
     ("layers", "data"),
     ("applications",),

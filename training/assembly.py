@@ -13,6 +13,7 @@ from kerascnn.applications.deep import functional
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.pipeline.pipeline import evaluation_batches
 from kerascnn.errors import InputError
+from kerascnn.keras_internals import compiled_loss
 from kerascnn.layers import ClassLabels, Preprocessing
 from kerascnn.training.callbacks.weight_averaging import AveragedWeights
 from kerascnn.training.fine_tuning.gradual_unfreezing import GradualUnfreezing, lr_multipliers, plan
@@ -167,7 +168,7 @@ def _share_labels(model: keras.Model) -> None:
     evaluation is smaller.
     """
     compute_loss, compute_metrics = type(model).compute_loss, type(model).compute_metrics
-    losses, batch_size = model._compile_loss, []
+    losses, batch_size = compiled_loss(model), []
     losses.build(model.output, model.output)
 
     def weighted(update_state):

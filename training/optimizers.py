@@ -1,4 +1,8 @@
-"""Keras optimizers with L2 weight decay, a learning rate per layer, weight averages and bounded filters."""
+"""Keras optimizers with L2 weight decay, a learning rate per layer, weight averages and bounded filters.
+
+Two methods override private ones that Keras' `apply` calls and that no argument replaces: `_apply_weight_decay` and
+`_update_model_variables_moving_average`. All other private names stand in `kerascnn.keras_internals`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Sequence
 
 import keras
 
+from kerascnn.keras_internals import all_layers, is_decayed, optimized_weights, weight_averages, weight_index
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.schedules import learning_rate
 
@@ -23,9 +28,9 @@ class _RecipeRules:
         self.lr_multipliers = tuple(lr_multipliers)
 
     def update_step(self, gradient, variable, learning_rate):
-        decays = self._use_weight_decay(variable)
+        decays = is_decayed(self, variable)
         if self.lr_multipliers:
-            multiplier = self.lr_multipliers[self._get_variable_index(variable)]
+            multiplier = self.lr_multipliers[weight_index(self, variable)]
             learning_rate = keras.ops.cast(learning_rate, variable.dtype) * multiplier
             if self.weight_decay and decays:
                 self.assign_sub(variable, keras.ops.convert_to_tensor(variable) * self.weight_decay * learning_rate)
@@ -40,7 +45,7 @@ class _RecipeRules:
 
     def finalize_variable_values(self, var_list):
         """Sets all weights to their averages, not only those that are trained in the last epoch."""
-        super().finalize_variable_values(self._trainable_variables)
+        super().finalize_variable_values(optimized_weights(self))
 
     def _update_model_variables_moving_average(self, trainable_variables):
         """Keras' average, of which after n steps at most n/(n+9) is kept."""
@@ -48,7 +53,7 @@ class _RecipeRules:
             return
         done = keras.ops.cast(self.iterations, "float32")
         keep = keras.ops.minimum(self.ema_momentum, done / (done + 9.0))
-        for variable, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
+        for variable, average in zip(trainable_variables, weight_averages(self), strict=True):
             weight = keras.ops.cast(keep, variable.dtype)
             average.assign(weight * average + (1 - weight) * keras.ops.convert_to_tensor(variable))
 
@@ -126,6 +131,6 @@ class FilterNorm(keras.constraints.Constraint):
 
 def bound_filters(model: keras.Model, rms: float) -> None:
     """Applies `FilterNorm` to all convolutions after every step."""
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         if isinstance(layer, keras.layers.Conv2D):
             layer.kernel.constraint = FilterNorm(rms)

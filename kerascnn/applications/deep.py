@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 import keras
 
+from kerascnn.keras_internals import producing_node
+
 # Calls that Keras makes between those of the walk.
 MARGIN = 200
 
@@ -22,7 +24,7 @@ class DeepModel(keras.Model):
     """A functional model that raises Python's recursion limit while Keras builds it, as far as needed."""
 
     def __init__(self, inputs, outputs, name=None, **kwargs):
-        with _recursion_for(_operations_before(outputs)):
+        with _recursion_for(_nodes_before(outputs)):
             super().__init__(inputs, outputs, name=name, **kwargs)
 
 
@@ -37,23 +39,23 @@ def functional(inputs, outputs, name: str | None = None) -> keras.Model:
         return DeepModel(inputs, outputs, name=name)
 
 
-def _operations_before(outputs) -> int:
-    """The number of operations from the inputs to the outputs."""
-    waiting = [tensor._keras_history.operation for tensor in keras.tree.flatten(outputs)]
+def _nodes_before(outputs) -> int:
+    """The number of calls of layers from the inputs to the outputs."""
+    waiting = [producing_node(tensor) for tensor in keras.tree.flatten(outputs)]
     seen = set()
     while waiting:
-        operation = waiting.pop()
-        if operation not in seen:
-            seen.add(operation)
-            waiting.extend(node.operation for parent in operation._inbound_nodes for node in parent.parent_nodes)
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            waiting.extend(node.parent_nodes)
     return len(seen)
 
 
 @contextlib.contextmanager
-def _recursion_for(operations: int) -> Iterator[None]:
-    """Allows as many calls beyond the present ones as there are operations."""
+def _recursion_for(nodes: int) -> Iterator[None]:
+    """Allows as many calls beyond the present ones as there are nodes."""
     before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, len(inspect.stack(0)) + operations + MARGIN))
+    sys.setrecursionlimit(max(before, len(inspect.stack(0)) + nodes + MARGIN))
     try:
         yield
     finally:

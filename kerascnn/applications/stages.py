@@ -15,6 +15,7 @@ import keras
 
 from kerascnn.applications.deep import functional
 from kerascnn.errors import InputError
+from kerascnn.keras_internals import nodes_in_order
 from kerascnn.layers import Preprocessing
 
 # Stages after the last feature map: dense layers before the classifier, and the classifiers.
@@ -98,8 +99,7 @@ def _is_trained(layer: keras.Operation) -> bool:
 def _nodes(model: keras.Model) -> list:
     """Keras' nodes from the input to the main output, each after its inputs."""
     output = model.output.get("main") if isinstance(model.output, dict) else model.output
-    by_depth = functional(model.inputs[0], model.output if output is None else output)._nodes_by_depth
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    return nodes_in_order(functional(model.inputs[0], model.output if output is None else output))
 
 
 def _feature_maps(nodes: list) -> list[_FeatureMap]:

@@ -15,6 +15,7 @@ from kerascnn.applications import registry
 from kerascnn.complexity.layer_costs import FeatureMap, LayerCost, Memory, cost_of
 from kerascnn.complexity.report import LayerRow, Report
 from kerascnn.errors import InputError
+from kerascnn.keras_internals import producing_node
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,8 +177,7 @@ def _in_order(model: keras.Model, known: dict[int, FeatureMap]) -> list[Any]:
         tensor, complete = waiting.pop()
         if id(tensor) in known:
             continue
-        operation, number, _ = tensor._keras_history
-        node = operation._inbound_nodes[number]
+        node = producing_node(tensor)
         if complete:
             order.append(node)
         elif id(node) not in seen:

@@ -8,6 +8,7 @@ import keras
 
 from kerascnn.applications.deep import functional
 from kerascnn.errors import InputError
+from kerascnn.keras_internals import nodes_in_order, producing_node
 from kerascnn.layers import ClassLabels
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
@@ -87,8 +88,8 @@ def classifier_input(model: keras.Model) -> keras.KerasTensor | None:
 
 
 def _layer_and_inputs(tensor: keras.KerasTensor) -> tuple[keras.Operation, list[keras.KerasTensor]]:
-    layer, node, _ = tensor._keras_history
-    return layer, layer._inbound_nodes[node].input_tensors
+    node = producing_node(tensor)
+    return node.operation, node.input_tensors
 
 
 def feature_maps(pixels: keras.KerasTensor, outputs: keras.KerasTensor) -> list[FeatureMap]:
@@ -98,8 +99,7 @@ def feature_maps(pixels: keras.KerasTensor, outputs: keras.KerasTensor) -> list[
         InputError: the network has no convolution, or no convolution's output has more than one position.
     """
     found, convolved = [], False
-    nodes_by_depth = functional(pixels, outputs)._nodes_by_depth
-    for node in (node for depth in sorted(nodes_by_depth, reverse=True) for node in nodes_by_depth[depth]):
+    for node in nodes_in_order(functional(pixels, outputs)):
         layer, tensor = node.operation, node.outputs[0]
         convolved = convolved or isinstance(layer, CONVOLUTIONS)
         if convolved and len(tensor.shape) == 4 and tensor.shape[1] * tensor.shape[2] > 1:

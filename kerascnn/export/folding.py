@@ -12,6 +12,8 @@ from collections import Counter
 import keras
 import numpy as np
 
+from kerascnn.keras_internals import nodes_in_order, producing_node
+
 LINEAR_LAYERS = (keras.layers.Dense, keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
@@ -28,7 +30,7 @@ def foldable(model: keras.Model) -> dict[str, str]:
         >>> foldable(kerascnn.applications.ResNet20())["conv1_bn"]
         'conv1'
     """
-    nodes = [node for same_depth in model._nodes_by_depth.values() for node in same_depth]
+    nodes = nodes_in_order(model)
     calls = Counter(node.operation for node in nodes)
     readers = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
     readers.update(id(tensor) for tensor in model.outputs)
@@ -38,7 +40,7 @@ def foldable(model: keras.Model) -> dict[str, str]:
         if not isinstance(layer, keras.layers.BatchNormalization) or calls[layer] > 1:
             continue
         [features] = node.input_tensors[:1]
-        before = features._keras_history.operation
+        before = producing_node(features).operation
         read_once = calls[before] == readers[id(features)] == 1
         linear = isinstance(before, LINEAR_LAYERS) and before.activation is keras.activations.linear
         if read_once and linear and _same_axis(before, layer, len(features.shape)):

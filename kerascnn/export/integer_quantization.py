@@ -17,6 +17,7 @@ import numpy as np
 
 from kerascnn.cores import cores
 from kerascnn.evaluation.predictors import run
+from kerascnn.keras_internals import calibrated, quantized
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -71,18 +72,12 @@ def quantize_int8(
         layers: the names of the network's layers, in order.
         types: types of input and output.
     """
-    from tensorflow.lite.python.convert import mlir_quantize
-
     converter.representative_dataset = lambda: iter(samples)
-    # As in TensorFlow's QuantizationDebugger, which cannot set the types of input and output.
-    converter._experimental_calibrate_only = True
-    calibrated = converter.convert()
+    ranges = calibrated(converter)
 
     def quantize(floats: list[str]) -> bytes:
         input_type, output_type = types
-        return mlir_quantize(
-            calibrated, input_data_type=input_type, output_data_type=output_type, denylisted_nodes=floats
-        )
+        return quantized(ranges, input_data_type=input_type, output_data_type=output_type, denylisted_nodes=floats)
 
     integers = quantize([])
     differences = np.abs(_outputs(integers, samples) - expected)
@@ -92,7 +87,7 @@ def quantize_int8(
     some = samples[:: max(1, len(samples) // COMPARED_IMAGES)]
     # A layer that reads a tensor that is now float32 may be the next that cannot be quantized.
     while True:
-        compared = mlir_quantize(calibrated, enable_numeric_verify=True, denylisted_nodes=floats)
+        compared = quantized(ranges, enable_numeric_verify=True, denylisted_nodes=floats)
         noisy = [name for name in noisy_tensors(compared, some) if name not in floats]
         if not noisy:
             break

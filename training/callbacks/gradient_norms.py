@@ -9,9 +9,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from kerascnn.keras_internals import observe_gradients
 from kerascnn.training.callbacks.event_files import EventFile
 from kerascnn.training.callbacks.throughput import loss_scale
-from kerascnn.training.strategy.keras_internals import observe_gradients
 
 POINTS_PER_EPOCH = 10
 MAX_LAYERS = 64  # Layers with charts; of deeper networks, layers at equal distances

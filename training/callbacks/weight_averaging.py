@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import keras
 import numpy as np
 
-from kerascnn.training.strategy.keras_internals import all_layers, batch_normalizations, weights_and_averages
+from kerascnn.keras_internals import all_layers, batch_normalizations, optimized_weights, weight_averages
 
 
 class AveragedWeights(keras.callbacks.Callback):
@@ -52,7 +52,8 @@ class AveragedWeights(keras.callbacks.Callback):
 
     def _swap(self) -> None:
         # Keras' own SwapEMAWeights adds and subtracts, which rounds the weights at every validation.
-        weights, averages = weights_and_averages(getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer))
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        weights, averages = optimized_weights(optimizer), weight_averages(optimizer)
         values = _values(weights)
         _assign(weights, _values(averages))
         _assign(averages, values)

@@ -12,6 +12,7 @@ import keras
 
 from kerascnn.applications.stages import HEAD, stages
 from kerascnn.errors import InputError
+from kerascnn.keras_internals import all_layers
 from kerascnn.training.recipe.fields import FineTuning
 
 
@@ -114,7 +115,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
 @contextlib.contextmanager
 def all_trainable(model: keras.Model) -> Iterator[None]:
     """Unfreezes the model within the context, so that its file fits the optimizer's state, which is of all weights."""
-    frozen = [layer for layer in model._flatten_layers() if not layer.trainable]
+    frozen = [layer for layer in all_layers(model) if not layer.trainable]
     for layer in frozen:
         layer.trainable = True
     try:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 
 from kerascnn.errors import InputError
-from kerascnn.training.strategy.keras_internals import slurm_tasks
+from kerascnn.keras_internals import slurm_tasks
 
 # Slurm assigns no ports: jobs that share a machine use different ones, below the range that systems assign themselves.
 SLURM_PORTS = range(10_000, 30_000)

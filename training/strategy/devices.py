@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kerascnn.errors import InputError
-from kerascnn.training.strategy.keras_internals import set_cardinality
+from kerascnn.keras_internals import set_cardinality
 
 if TYPE_CHECKING:
     import tensorflow as tf

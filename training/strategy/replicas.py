@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kerascnn.training.strategy.keras_internals import (
+from kerascnn.keras_internals import (
     all_layers,
     batch_normalizations,
     build_losses_and_metrics,

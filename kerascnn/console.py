@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import track as rich_track
+from rich.table import Table
 
 # Narrow, so that tables fit a terminal, and easy to paste.
 BOX = SIMPLE_HEAD
@@ -22,6 +24,20 @@ def output() -> Console:
 def messages() -> Console:
     """The console for progress and messages, apart from results, which can then be piped."""
     return Console(stderr=True)
+
+
+def print_text(console: Console, *lines: str) -> None:
+    """Prints lines without markup or line breaks; characters that cannot be encoded become question marks."""
+    for line in lines:
+        console.print(line.encode("utf-8", "replace").decode(), highlight=False, markup=False, soft_wrap=True)
+
+
+def table(*columns: str, text_columns: int = 1, padding: tuple[int, ...] = (0, 1, 0, 0), **options: Any) -> Table:
+    """A table whose first columns are text and whose others are numbers."""
+    made = Table(*columns, box=BOX, padding=padding, caption_justify="left", **options)
+    for column in made.columns[text_columns:]:
+        column.justify = "right"
+    return made
 
 
 def track(items: Iterable, total: int, description: str) -> Iterable:
@@ -39,13 +55,8 @@ def track_bytes(description: str, total: int | None, done: int) -> Iterator[Call
     if not console.is_terminal:
         yield lambda size: None
         return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
+    text = TextColumn("{task.description}", markup=False)
+    columns = (text, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(description, total=total, completed=done)
         yield lambda size: progress.advance(task, size)

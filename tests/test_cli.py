@@ -7,8 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from PIL import Image
 
 from kerascnn import InputError
 from kerascnn.applications import list_models
@@ -16,28 +19,24 @@ from support.forking import forking
 from support.messages import names, refused
 
 
-def process(*arguments, **options):
-    return subprocess.Popen(
-        [sys.executable, "-m", "kerascnn", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
+def python(*arguments):
+    ended = subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    return ended
 
 
 def test_help_is_instant():
     times = []
     while min(times, default=1) > 0.5 and len(times) < 3:
         started = time.perf_counter()
-        ended = subprocess.run([sys.executable, "-m", "kerascnn", "--help"], capture_output=True, text=True, check=True)
+        ended = python("-m", "kerascnn", "--help")
         times.append(time.perf_counter() - started)
     assert "example" in ended.stdout.lower()
     assert min(times) < 0.5
 
 
-def test_every_verb_has_help_without_a_backend():
-    """In one process: the parsers of all subcommands are made whichever is asked for."""
+def test_every_subcommand_has_help_without_a_backend():
+    # In one process: every call makes the parsers of all subcommands.
     program = """
 import contextlib, io, json, sys
 from kerascnn.cli import _parser, main
@@ -49,33 +48,32 @@ for subcommand in subcommands:
     shown[subcommand] = out.getvalue()
 print(json.dumps([shown, list(sys.modules)]))
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    shown, modules = json.loads(ended.stdout)
+    shown, modules = json.loads(python("-c", program).stdout)
     assert {"models", "train", "tune", "evaluate", "export", "predict", "convert"} < set(shown) and len(shown) == 15
     assert all("examples:\n  kerascnn " in text for text in shown.values())
     assert not {"tensorflow", "keras", "jax", "torch", "numpy"} & set(modules)
 
 
 def test_importing_starts_no_backend():
-    program = (
+    python(
+        "-c",
         "import sys, kerascnn, kerascnn.applications, kerascnn.cli, kerascnn.data, kerascnn.evaluation.prediction\n"
         "kerascnn.applications.info('resnet20')\n"
-        "assert not {'tensorflow', 'keras', 'jax', 'torch'} & set(sys.modules)\n"
+        "assert not {'tensorflow', 'keras', 'jax', 'torch'} & set(sys.modules)\n",
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.slow
-def test_tensorflow_starts_without_what_no_verb_needs():
-    program = (
+def test_tensorflow_starts_without_unneeded_modules():
+    python(
+        "-c",
         "import sys\n"
         "from kerascnn.cli.loading import start_tensorflow\n"
         "start_tensorflow()\n"
         "assert {'tensorflow', 'keras'} < set(sys.modules)\n"
         "assert not {'sklearn', 'matplotlib.pyplot'} & set(sys.modules)\n"
-        "import matplotlib.pyplot, sklearn\n"
+        "import matplotlib.pyplot, sklearn\n",
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_models(command):
@@ -92,41 +90,42 @@ def test_version(command):
     assert command("--version").out == f"kerascnn {kerascnn.__version__}\n"
 
 
+class Trained(NamedTuple):
+    run: Path
+    export: Path
+    ended: subprocess.CompletedProcess
+
+
 @pytest.fixture(scope="module")
 def trained(photographs, tmp_path_factory):
-    """`kerascnn train` on a folder, for a moment, in a process of its own."""
+    """A short `kerascnn train` on a folder, in its own process."""
     out = tmp_path_factory.mktemp("out")
-    started = process(
-        "train", "--model", "resnet20", "--data", photographs, "--image-size", 32, "--epochs", 1,
+    ended = python(
+        "-m", "kerascnn", "train", "--model", "resnet20", "--data", photographs, "--image-size", 32, "--epochs", 1,
         "--batch-size", 8, "--seed", 3, "--limit", 30, "--precision", "float32", "--out", out,
     )  # fmt: skip
-    stdout, stderr = started.communicate(timeout=300)
-    assert started.returncode == 0, stderr
-    return out, stdout, stderr
+    [run] = (out / "runs").iterdir()
+    return Trained(run, out / "saved_models" / "resnet20-stripes", ended)
 
 
 @pytest.mark.slow
 def test_train_leaves_a_run_and_an_export(trained):
-    out, stdout, stderr = trained
-    [run] = (out / "runs").iterdir()
+    run, export, ended = trained
     assert run.name.startswith("resnet20-stripes-")
     assert {entry.name for entry in run.iterdir()} == {
         "recipe.yaml", "history.csv", "model.keras", "checkpoints", "tensorboard", "curves.png", "confusion_matrix.png",
     }  # fmt: skip
-    assert (out / "saved_models" / "resnet20-stripes" / "resnet20-stripes.tflite").is_file()
-    names(stderr, "3 files", "skipped", "lying/empty.jpg: 0 bytes")
-    assert "epoch   1/1" in stderr
-    for form in ("Keras", "SavedModel", "TFLite"):
-        assert form in stdout
-    # Neither TensorFlow nor LiteRT chatters between our lines.
-    assert "oneDNN" not in stderr and "XNNPACK" not in stderr and "Warning" not in stderr
+    assert (export / "resnet20-stripes.tflite").is_file()
+    names(ended.stderr, "3 files", "skipped", "lying/empty.jpg: 0 bytes")
+    assert "epoch   1/1" in ended.stderr
+    names(ended.stdout, "Keras", "SavedModel", "TFLite")
+    # TensorFlow and LiteRT print nothing between our lines.
+    assert not any(word in ended.stderr for word in ("oneDNN", "XNNPACK", "Warning"))
 
 
 @pytest.mark.slow
-def test_every_form_predicts_alike(trained, photographs, command):
-    out, _, _ = trained
-    [run] = (out / "runs").iterdir()
-    export = out / "saved_models" / "resnet20-stripes"
+def test_every_format_predicts_alike(trained, photographs, command):
+    run, export, _ = trained
     images = [photographs / "lying" / "1.jpg", photographs / "standing" / "2.jpg"]
     answers = []
     for model in (run, run / "model.keras", export, export / "saved_model", export / "resnet20-stripes.tflite"):
@@ -147,15 +146,14 @@ def test_every_form_predicts_alike(trained, photographs, command):
 
 @pytest.mark.slow
 def test_evaluate_reads_the_data_from_the_run(trained, command):
-    out, _, _ = trained
-    [run] = (out / "runs").iterdir()
+    run, export, _ = trained
     outcome = command("evaluate", run, "--json")
     assert outcome.status == 0
     measured = json.loads(outcome.out)
-    verification = json.loads((out / "saved_models" / "resnet20-stripes" / "verification.json").read_text())
+    verification = json.loads((export / "verification.json").read_text())
     assert measured["images"] == verification["results"][0]["images"]
     assert measured["top1_error"] == pytest.approx(1 - verification["results"][0]["accuracy"])
-    lite = out / "saved_models" / "resnet20-stripes" / "resnet20-stripes.tflite"
+    lite = export / "resnet20-stripes.tflite"
     assert command("evaluate", lite).status == 2
     again = command("evaluate", lite, "--data", measured["data"], "--limit", 30)
     assert again.status == 0
@@ -163,10 +161,8 @@ def test_evaluate_reads_the_data_from_the_run(trained, command):
 
 
 @pytest.mark.slow
-def test_an_ensemble_of_every_form(trained, command):
-    out, _, _ = trained
-    [run] = (out / "runs").iterdir()
-    export = out / "saved_models" / "resnet20-stripes"
+def test_an_ensemble_of_every_format(trained, command):
+    run, export, _ = trained
     outcome = command("evaluate", run, export / "saved_model", export / "resnet20-stripes.tflite", "--json")
     assert outcome.status == 0, outcome.err
     *alone, together = json.loads(outcome.out)["rows"]
@@ -178,9 +174,7 @@ def test_an_ensemble_of_every_form(trained, command):
 
 @pytest.mark.slow
 def test_export_again(trained, command, tmp_path):
-    out, _, _ = trained
-    [run] = (out / "runs").iterdir()
-    outcome = command("export", run, "--to", tmp_path / "phone", "--json")
+    outcome = command("export", trained.run, "--to", tmp_path / "phone", "--json")
     assert outcome.status == 0
     assert json.loads(outcome.out)["export"] == str(tmp_path / "phone")
     assert (tmp_path / "phone" / "phone.tflite").is_file()
@@ -188,10 +182,8 @@ def test_export_again(trained, command, tmp_path):
 
 @pytest.mark.slow
 def test_export_of_a_quantized_file_alone(trained, photographs, command, tmp_path):
-    out, _, _ = trained
-    [run] = (out / "runs").iterdir()
     outcome = command(
-        "export", run, "--to", tmp_path / "phone", "--formats", "tflite", "--quantize", "float16",
+        "export", trained.run, "--to", tmp_path / "phone", "--formats", "tflite", "--quantize", "float16",
         "--calibrate", photographs, "--max-mismatch-rate", 1,
     )  # fmt: skip
     assert outcome.status == 0
@@ -202,7 +194,7 @@ def test_export_of_a_quantized_file_alone(trained, photographs, command, tmp_pat
     assert re.search(r"TFLite float16: \d+ predictions differ from the float32 network \(allowed: ", outcome.out)
 
 
-def test_the_command_line_knows_every_form():
+def test_the_command_line_knows_every_format():
     from kerascnn.cli import exporting
     from kerascnn.export import exporter, tflite
 
@@ -214,8 +206,6 @@ def test_the_command_line_knows_every_form():
 def test_an_export_that_disagrees_fails(trained, command, tmp_path, monkeypatch):
     import kerascnn.export.verification as verification
 
-    out, _, _ = trained
-    [run] = (out / "runs").iterdir()
     real = verification.evaluate
 
     def disturbed(predictor, *arguments, **options):
@@ -225,20 +215,10 @@ def test_an_export_that_disagrees_fails(trained, command, tmp_path, monkeypatch)
         return scores
 
     monkeypatch.setattr(verification, "evaluate", disturbed)
-    outcome = command("export", run, "--to", tmp_path / "phone")
+    outcome = command("export", trained.run, "--to", tmp_path / "phone")
     assert outcome.status == 1
     names(outcome.err, "TFLite", "0.01 ", "0.001", "Nothing was published")
     assert list(tmp_path.iterdir()) == []
-
-
-def png():
-    import io
-
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -283,8 +263,8 @@ def test_a_mistake_is_one_sentence(arguments, parts, command, tmp_path, monkeypa
         (tmp_path / name).write_bytes(b"not a model")
     (tmp_path / "empty").mkdir()
     (tmp_path / "one" / "a").mkdir(parents=True)
-    (tmp_path / "one" / "a" / "1.png").write_bytes(png())
-    (tmp_path / "one" / "a" / "2.png").write_bytes(png() + b"2")
+    for number in (1, 2):
+        Image.new("RGB", (8, 8 + number)).save(tmp_path / "one" / "a" / f"{number}.png")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     outcome = command(*[argument.replace("{tmp}", str(tmp_path)) for argument in arguments])
@@ -305,20 +285,18 @@ def forks():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_training_says_how_to_go_on(how, forks, tmp_path):
+def test_a_stopped_training_prints_how_to_resume(how, forks, tmp_path):
     arguments = ("train", "--limit", "200", "--epochs", "4000", "--batch-size", "16", "--image-size", "16")
     out = tmp_path / "out"
-    started = forks.start("support.tiny_command:run", *arguments, "--out", out, output=tmp_path / "said.txt")
+    started = forks.start("support.tiny_command:run", *arguments, "--out", out, output=tmp_path / "printed.txt")
     started.wait_for(lambda: "epoch   1/4000" in started.said())
     os.kill(started.pid, how)
     assert started.wait(60) == 130
     [run] = (out / "runs").iterdir()
-    said = started.said()
-    assert f"Resume with: kerascnn train --resume {run}" in said
-    assert "Traceback" not in said
-    states = sorted(file.name for file in (run / "checkpoints").glob("epoch-*.npz"))
-    assert states[-1] >= "epoch-0001"
-    assert f"{run} holds the checkpoint after " in said
+    printed = started.said()
+    names(printed, f"Resume with: kerascnn train --resume {run}", f"{run} holds the checkpoint after ")
+    assert "Traceback" not in printed
+    assert max(file.name for file in (run / "checkpoints").glob("epoch-*.npz")) >= "epoch-0001"
     assert not (out / "saved_models").exists()
 
 

@@ -24,12 +24,8 @@ from kerascnn.cli import (
     training,
     tuning,
 )
-from kerascnn.cli.arguments import Parser, Subcommands
-from kerascnn.cli.exit_codes import INTERRUPTED, USAGE_ERROR
+from kerascnn.cli.arguments import INTERRUPTED, USAGE_ERROR, Parser, Subcommands
 from kerascnn.errors import InputError
-
-GROUPS = (networks, datasets, training, tuning, evaluating, exporting)
-GROUPS += (predicting, explaining, embedding, experimenting, converting)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -62,6 +58,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"kerascnn {kerascnn.__version__}")
     subcommands = Subcommands(parser)
-    for group in GROUPS:
+    models = (networks, datasets, training, tuning, evaluating, exporting)
+    for group in (*models, predicting, explaining, embedding, experimenting, converting):
         group.add_subcommands(subcommands)
     return parser

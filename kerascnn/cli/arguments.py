@@ -1,4 +1,4 @@
-"""The command-line parser, and the types of values that several subcommands take."""
+"""The command-line parser, the types of values that several subcommands take, and the exit codes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from typing import Any, NoReturn
 
 from kerascnn.errors import InputError
 
+EXPORT_DISAGREES = IMAGES_SKIPPED = NO_TRIAL_SUCCEEDED = 1
+USAGE_ERROR = 2
+WORKER_LOST = 3
+INTERRUPTED = 130
+
 SOURCES = (
     "'digits', a folder with one subfolder per class, the path or URL of a .zip or .tar of one, "
     "a folder of TFRecord shards, 'keras:NAME' or 'tfds:NAME'"
@@ -18,6 +23,8 @@ SOURCES = (
 
 class Parser(argparse.ArgumentParser):
     """argparse, with a one-sentence error instead of the usage."""
+
+    output_formats: argparse._MutuallyExclusiveGroup
 
     def error(self, message: str) -> NoReturn:
         """Raises InputError, which ends the program with status 2."""
@@ -33,7 +40,7 @@ class Subcommands:
         )
 
     def add(self, name: str, run: Callable[[argparse.Namespace], int], summary: str, *examples: str) -> Parser:
-        """Adds a subcommand with `--json`; `run` takes its options and returns the exit status."""
+        """Adds a subcommand, whose `run` returns the exit status; its `output_formats` exclude each other."""
         added = self._parsers.add_parser(
             name,
             help=summary,
@@ -42,7 +49,8 @@ class Subcommands:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         added.set_defaults(run=run)
-        added.add_argument("--json", action="store_true", help="print JSON instead of tables")
+        added.output_formats = added.add_mutually_exclusive_group()
+        added.output_formats.add_argument("--json", action="store_true", help="print JSON instead of tables")
         return added
 
 

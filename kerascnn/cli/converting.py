@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerascnn.cli.arguments import Subcommands, positive
-from kerascnn.cli.loading import print_json, start_tensorflow
+from kerascnn.cli.loading import model_file, print_json, print_message, start_tensorflow
 from kerascnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,50 +21,32 @@ def add_subcommands(subcommands: Subcommands) -> None:
     """Adds the subcommand."""
     convert = subcommands.add(
         "convert",
-        run_convert,
+        _run_convert,
         "write weights in the layout of torchvision, of keras.applications or of this package",
         "kerascnn convert runs/resnet18-pets-20261120-101500 --to mine.safetensors",
         "kerascnn convert googlenet-1378be20.pth --model googlenet --to googlenet.keras",
         "kerascnn convert vgg16.weights.h5 --model vgg16 --to vgg16.h5 --layout keras",
     )
-    convert.add_argument(
-        "file",
-        type=Path,
-        metavar="FILE",
-        help="run folder, .keras or .weights.h5 file; keras.applications' .h5; torchvision's .safetensors, .pth or .pt",
-    )
-    convert.add_argument(
-        "--to",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="new file: .safetensors (torchvision), .h5 (keras), .weights.h5 or .keras (kerascnn)",
-    )
-    convert.add_argument("--model", metavar="NAME", help="see 'kerascnn models'; needed if FILE holds only weights")
-    convert.add_argument("--layout", choices=LAYOUTS, help="of the new file (default: from its suffix)")
-    convert.add_argument(
-        "--image-size",
-        type=positive,
-        metavar="PIXELS",
-        help="height and width, if FILE holds only weights (default: the paper's)",
-    )
+    add = convert.add_argument
+    text = "run folder, .keras or .weights.h5 file; keras.applications' .h5; torchvision's .safetensors, .pth or .pt"
+    add("file", type=Path, metavar="FILE", help=text)
+    text = "new file: .safetensors (torchvision), .h5 (keras), .weights.h5 or .keras (kerascnn)"
+    add("--to", type=Path, required=True, metavar="FILE", help=text)
+    add("--model", metavar="NAME", help="see 'kerascnn models'; needed if FILE holds only weights")
+    add("--layout", choices=LAYOUTS, help="of the new file (default: from its suffix)")
+    text = "height and width, if FILE holds only weights (default: the paper's)"
+    add("--image-size", type=positive, metavar="PIXELS", help=text)
 
 
-def run_convert(options: argparse.Namespace) -> int:
-    """Runs `kerascnn convert`."""
+def _run_convert(options: argparse.Namespace) -> int:
     from kerascnn.applications import registry
 
-    source = options.file / "model.keras" if options.file.is_dir() else options.file
     name = registry.canonical(options.model) if options.model else None
-    if not source.is_file():
-        raise InputError(
-            f"there are no weights at {options.file}; give a file of weights, a .keras file or a run folder."
-        )
+    source = model_file(options.file, "a file of weights, a .keras file or a run folder")
     start_tensorflow()
     from kerascnn.applications.weights import conversion
     from kerascnn.applications.weights.keras_layouts import AUXILIARY
     from kerascnn.applications.weights.load import PREPROCESSING
-    from kerascnn.console import messages
 
     layout = conversion.layout_of(options.to, options.layout)
     name, model = _load_network(source, name, layout, options.image_size)
@@ -75,13 +57,10 @@ def run_convert(options: argparse.Namespace) -> int:
     else:
         print(f"{options.to}: {count:,} values of {network} in the layout of {layout}")
     names = {layer.name for layer in model.layers}
-    notes = []
     if layout != "kerascnn" and PREPROCESSING in names:
-        notes.append("left out, because the layout cannot store them: pixel scaling and class names")
+        print_message("left out, because the layout cannot store them: pixel scaling and class names")
     if layout == "keras" and any(name.startswith(AUXILIARY) for name in names):
-        notes.append("left out: the auxiliary heads, which keras.applications does not have")
-    for note in notes:
-        messages().print(note, highlight=False, markup=False, soft_wrap=True)
+        print_message("left out: the auxiliary heads, which keras.applications does not have")
     return 0
 
 

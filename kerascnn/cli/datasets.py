@@ -1,19 +1,34 @@
-"""`kerascnn ingest`: checks a data set and reports on it."""
+"""`kerascnn ingest`; loads data sets, and reports their layout, classes, and every file that is not used."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kerascnn.cli.arguments import SOURCES, Subcommands
 from kerascnn.cli.loading import print_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console
+
+    from kerascnn.data import DataSet, Ingested
+    from kerascnn.data.ingestion.image_check import FileRecord
+
+MAX_LISTED_FILES = 20
+MAX_LISTED_GROUPS = 5
+
+# The ratio of the largest to the smallest class from which a warning is printed.
+MAX_IMBALANCE = 3
 
 
 def add_subcommands(subcommands: Subcommands) -> None:
     """Adds `ingest` to the command."""
     parser = subcommands.add(
         "ingest",
-        run_ingest,
+        _run_ingest,
         "check every file of a data set, and report classes and problems",
         "kerascnn ingest photos/",
         "kerascnn ingest pets.zip --to pets && kerascnn train --data pets",
@@ -21,33 +36,138 @@ def add_subcommands(subcommands: Subcommands) -> None:
         "kerascnn ingest photos/ --on-bad move --json",
         "kerascnn ingest photos/ --tfrecord shards && kerascnn train --data shards",
     )
-    to_help = "folder for the unpacked images of an archive, the manifest and the quarantine"
-    on_bad_help = "files that cannot be read as images: skip (default), end with an error, or move to a quarantine"
-    records_help = "write the images as TFRecord shards with an index to this folder"
-    parser.add_argument("source", metavar="SOURCE", help=SOURCES)
-    parser.add_argument("--to", type=Path, metavar="FOLDER", help=to_help)
-    parser.add_argument("--on-bad", choices=("skip", "fail", "move"), default="skip", help=on_bad_help)
-    parser.add_argument("--sha256", metavar="HEX", help="the archive's expected SHA-256")
-    parser.add_argument("--tfrecord", type=Path, metavar="FOLDER", help=records_help)
+    add = parser.add_argument
+    add("source", metavar="SOURCE", help=SOURCES)
+    text = "folder for the unpacked images of an archive, the manifest and the quarantine"
+    add("--to", type=Path, metavar="FOLDER", help=text)
+    text = "files that cannot be read as images: skip (default), end with an error, or move to a quarantine"
+    add("--on-bad", choices=("skip", "fail", "move"), default="skip", help=text)
+    add("--sha256", metavar="HEX", help="the archive's expected SHA-256")
+    text = "write the images as TFRecord shards with an index to this folder"
+    add("--tfrecord", type=Path, metavar="FOLDER", help=text)
 
 
-def run_ingest(options: argparse.Namespace) -> int:
-    """`kerascnn ingest`."""
-    from kerascnn import data
-    from kerascnn.cli.ingestion_report import print_report
+def _run_ingest(options: argparse.Namespace) -> int:
     from kerascnn.console import output, track, track_bytes
+    from kerascnn.data import ingest, write_records
 
-    found = data.ingest(
-        options.source,
-        to=options.to,
-        on_bad=options.on_bad,
-        sha256=options.sha256,
-        track=track,
-        track_bytes=track_bytes,
-    )
-    records = data.write_records(found.data, options.tfrecord, track=track) if options.tfrecord else None
+    given = {name: getattr(options, name) for name in ("to", "on_bad", "sha256")}
+    found = ingest(options.source, **given, track=track, track_bytes=track_bytes)
+    records = write_records(found.data, options.tfrecord, track=track) if options.tfrecord else None
     if options.json:
         print_json({**found.to_dict(), "records": records and str(records)})
     else:
-        print_report(output(), found, records)
+        _print_report(output(), found, records)
     return 0
+
+
+def load(source: str, limit: int | None) -> DataSet:
+    """Loads the data, and reports on standard error what was found."""
+    from kerascnn.console import messages, track, track_bytes
+    from kerascnn.data import ingest
+    from kerascnn.data.dataset import shortened
+    from kerascnn.files.progress import shown_bytes
+
+    shown_bytes.set(track_bytes)
+    found = ingest(source, track=track, track_bytes=track_bytes)
+    loaded = shortened(found.data, limit)
+    _print_summary(messages(), found, loaded)
+    return loaded
+
+
+def _print_summary(console: Console, found: Ingested, used: DataSet) -> None:
+    """Prints, before a training, the classes, the part that is used, and problems."""
+    from kerascnn.console import print_text
+
+    names = used.class_names
+    first_names = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+    images = f"{len(used.training)} training and {len(used.validation)} validation images"
+    layout = [f"recognized: {found.layout}"] if found.files else []
+    lines = (*layout, *_skipped_files(found), *_data_problems(found))
+    print_text(console, f"{used.name}: {images} of {len(names)} classes ({first_names})", *lines)
+
+
+def _print_report(console: Console, found: Ingested, records: Path | None = None) -> None:
+    """Prints everything that is known of a source, and the folder of its TFRecord shards, if any."""
+    from kerascnn.console import print_text, table
+
+    data = found.data
+    print_text(console, f"{data.name}: {found.layout}")
+    classes = table("class", "training", "validation", padding=(0, 1))
+    counts = _counts(data.training, data), _counts(data.validation, data)
+    for name, training, validation in zip(data.class_names, *counts, strict=True):
+        classes.add_row(name, str(training), str(validation))
+    classes.add_section()
+    classes.add_row("all", str(len(data.training)), str(len(data.validation)))
+    console.print(classes)
+    written = [f"written as TFRecord shards to {records}"] if records else []
+    skipped, ignored = _skipped_files(found), _ignored_files(found)
+    print_text(console, *_files(found), *skipped, *ignored, *_data_problems(found), *written)
+
+
+def _counts(examples: Any, data: DataSet) -> np.ndarray:
+    import numpy as np
+
+    return np.bincount(examples.labels, minlength=len(data.class_names))
+
+
+def _files(found: Ingested) -> Iterator[str]:
+    if not found.files:
+        return
+    read = found.with_status("read")
+    yield f"{len(found.files)} files, {len(read)} of them read: {_join_counts(found.format_counts())}"
+    if count := sum(bool(file.warnings) for file in read):
+        yield f"{count} are read with warnings: {_join_counts(dict(found.warning_counts().most_common()))}"
+    if test_images := sum(file.split == "test" for file in read):
+        yield f"{test_images} test images are not used in training"
+    if found.manifest:
+        yield f"manifest: {found.manifest}"
+
+
+def _join_counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def _skipped_files(found: Ingested) -> Iterator[str]:
+    yield from _listed_files(found.with_status("unreadable"), "skipped, not readable as images:")
+    yield from _listed_files(found.with_status("rejected"), "rejected, not unpacked from the archive:")
+
+
+def _ignored_files(found: Ingested) -> Iterator[str]:
+    if found.moved:
+        yield f"moved to {found.quarantine}; its list.jsonl has the reasons"
+    yield from _listed_files(found.with_status("ignored"), "ignored, no images of any class:")
+
+
+def _listed_files(files: Sequence[FileRecord], title: str) -> Iterator[str]:
+    if files:
+        yield f"{len(files)} {'file' if len(files) == 1 else 'files'} {title}"
+        yield from _listed([f"{file.path}: {file.reason}" for file in files], MAX_LISTED_FILES)
+
+
+def _data_problems(found: Ingested) -> Iterator[str]:
+    """What will make scores better or worse than they should be."""
+    data, duplicates = found.data, found.duplicates
+    for groups, problem in (
+        (duplicates.across_splits, "both in training and in validation or test, which makes scores too good"),
+        (duplicates.across_classes, "in two classes"),
+    ):
+        if groups:
+            yield f"{len(groups)} {'image is' if len(groups) == 1 else 'images are'} {problem}:"
+            yield from _listed([" = ".join(group) for group in groups], MAX_LISTED_GROUPS)
+    if duplicates.groups:
+        spare = sum(len(group) - 1 for group in duplicates.groups)
+        yield f"{spare} {'file is an exact copy' if spare == 1 else 'files are exact copies'} of others"
+    if data.imbalance() > MAX_IMBALANCE:
+        counts = _counts(data.training, data)
+        largest, smallest = data.class_names[counts.argmax()], data.class_names[counts.argmin()]
+        yield (
+            f"'{largest}' has {data.imbalance():.1f} times as many training images as '{smallest}'; "
+            "'kerascnn train --class-weights balanced' compensates for this"
+        )
+
+
+def _listed(items: Sequence[str], limit: int) -> Iterator[str]:
+    yield from (f"  {item}" for item in items[:limit])
+    if len(items) > limit:
+        yield f"  and {len(items) - limit} more"

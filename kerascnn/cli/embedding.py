@@ -16,7 +16,7 @@ from kerascnn.errors import InputError
 if TYPE_CHECKING:
     from kerascnn.evaluation import Embedding, Predictor
 
-# Default numbers of images with neighbors, and of neighbors per image.
+# Default numbers of images whose neighbors are drawn, and of neighbors per image.
 ROWS, NEAREST = 6, 5
 
 
@@ -24,7 +24,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
     """Adds `embed`."""
     embed = subcommands.add(
         "embed",
-        run_embed,
+        _run_embed,
         "save feature vectors of images and find similar images",
         "kerascnn embed runs/resnet50-pets-20261120-101500 pets/ --to features.npz",
         "kerascnn embed saved_models/resnet50-pets holiday/ cat.jpg --neighbors similar.png --of cat.jpg --nearest 8",
@@ -39,8 +39,8 @@ def add_subcommands(subcommands: Subcommands) -> None:
     embed.add_argument("--of", type=Path, action="append", default=[], metavar="IMAGE", help=text)
 
 
-def run_embed(options: argparse.Namespace) -> int:
-    """`kerascnn embed`."""
+def _run_embed(options: argparse.Namespace) -> int:
+    # Errors in options are reported before all images are read.
     _check(options)
     images = open_images(options.images, "Embedding")
     _rows(images.paths, options.of)
@@ -53,8 +53,8 @@ def run_embed(options: argparse.Namespace) -> int:
     neighbors = _draw_neighbors(embedding, predictor, options) if options.neighbors else None
     count, dimensions = embedding.features.shape
     if options.json:
-        result: dict[str, Any] = {"model": str(options.model), "file": str(options.to)}
-        result |= {"images": count, "dimensions": dimensions, "skipped": [str(error) for error in images.skipped]}
+        result = {"model": str(options.model), "file": str(options.to), "images": count, "dimensions": dimensions}
+        result["skipped"] = [str(error) for error in images.skipped]
         print_json(result | ({"neighbors": neighbors} if neighbors else {}))
     else:
         print(f"{count} images, {dimensions} features each: {options.to}")
@@ -64,11 +64,10 @@ def run_embed(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Raises errors before all images are read."""
     for option, path, suffix in (("--to", options.to, ".npz"), ("--neighbors", options.neighbors, ".png")):
-        if path is not None and path.suffix != suffix:
+        if path and path.suffix != suffix:
             raise InputError(f"{option} must name a file of {suffix}, not {path}.")
-        if path is not None and path.is_dir():
+        if path and path.is_dir():
             raise InputError(f"{option} must name a file, and {path} is a folder.")
     for option, value in (("--nearest", options.nearest), ("--of", options.of)):
         if value and not options.neighbors:
@@ -100,9 +99,8 @@ def _draw_neighbors(embedding: Embedding, predictor: Predictor, options: argpars
         figure.savefig(options.neighbors)
     except OSError as error:
         raise InputError(f"{options.neighbors} cannot be written: {error.strerror}.") from None
-    nearest = {
-        row: [{"image": str(one.path), "similarity": one.similarity} for one in embedding.nearest(row, k)]
-        for row in rows
-    }
-    of = [{"image": str(embedding.paths[row]), "nearest": nearest[row]} for row in rows]
+    of = []
+    for row in rows:
+        nearest = [{"image": str(one.path), "similarity": one.similarity} for one in embedding.nearest(row, k)]
+        of.append({"image": str(embedding.paths[row]), "nearest": nearest})
     return {"file": str(options.neighbors), "of": of}

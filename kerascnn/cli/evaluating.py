@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kerascnn.cli.arguments import Parser, Subcommands, add_data_options, some_of
-from kerascnn.cli.loading import data_of, load, print_json, start_tensorflow
+from kerascnn.cli.datasets import load
+from kerascnn.cli.loading import data_of, print_json, start_tensorflow
 from kerascnn.errors import InputError
 from kerascnn.native_output import jpeg_damage_discarded
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 # The values of `--crops` and their protocols.
 CROPS = {"1": "1 crop", "10": "10 crops", "12": "12 crops", "144": "144 crops", "dense": "dense", "recipe": "recipe"}
-
 PLOTS = (".png", ".svg", ".pdf")
 
 
@@ -25,7 +25,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
     """Adds `evaluate` and `compare-runs`."""
     evaluate = subcommands.add(
         "evaluate",
-        run_evaluate,
+        _run_evaluate,
         "score models on the validation images of a data set, alone and averaged",
         "kerascnn evaluate runs/resnet20-digits-20261120-101500",
         "kerascnn evaluate saved_models/googlenet-pets/googlenet-pets.tflite --data pets.zip",
@@ -38,7 +38,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
     evaluate.add_argument("--report", type=Path, metavar="FOLDER", help=text)
     compare = subcommands.add(
         "compare-runs",
-        run_compare_runs,
+        _run_compare_runs,
         "compare runs, and test whether one model is better than another",
         "kerascnn compare-runs runs/resnet20-* runs/plain20-*",
         "kerascnn compare-runs runs/a runs/b --plot curves.png --json",
@@ -75,8 +75,7 @@ def _protocols(options: argparse.Namespace) -> list[Protocol | Literal["recipe"]
 
 
 @jpeg_damage_discarded()
-def run_evaluate(options: argparse.Namespace) -> int:
-    """`kerascnn evaluate`."""
+def _run_evaluate(options: argparse.Namespace) -> int:
     source, limit = data_of(options, *options.models)
     start_tensorflow()
     from kerascnn.cli.evaluation_tables import measurements_table, models_and_crops_table, scores_table
@@ -91,7 +90,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     measured = study(options.models, data, protocols, track=track)
     page = write_report(measured, options.report) if options.report else None
     if options.json:
-        print_json({**measured.metrics(), **({"report": str(page)} if page else {})})
+        print_json(measured.metrics() | ({"report": str(page)} if page else {}))
         return 0
     result = measured.result
     if len(measured.alone) == 1:
@@ -107,8 +106,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
 
 
 @jpeg_damage_discarded()
-def run_compare_runs(options: argparse.Namespace) -> int:
-    """`kerascnn compare-runs`."""
+def _run_compare_runs(options: argparse.Namespace) -> int:
     if len(options.crops) > 1:
         raise InputError(f"runs are compared by one kind of crops; give one of {', '.join(options.crops)}.")
     if options.plot and options.plot.suffix not in PLOTS:

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from kerascnn.console import BOX
+from kerascnn import console
 from kerascnn.evaluation.metrics import by_class, by_size, calibration, top_error
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from kerascnn.evaluation import Scores
     from kerascnn.evaluation.runs import Comparison
     from kerascnn.evaluation.study import Study
-
-
-def _table(*columns: str, text_columns: int, title: str | None = None, caption: str | None = None) -> Table:
-    """A table whose first columns are text and whose others are numbers."""
-    table = Table(*columns, title=title, caption=caption, caption_justify="left", box=BOX, padding=(0, 1, 0, 0))
-    for column in table.columns[text_columns:]:
-        column.justify = "right"
-    return table
 
 
 def scores_table(scores: Scores, title: str) -> Table:
     """Errors of each class, by size, and over all classes."""
     caption = f"95 % confidence intervals in brackets; expected calibration error {calibration(scores).error:.2%}"
     columns = ("class", "images", "top-1 error", "precision", "F1")
-    table = _table(*columns, text_columns=1, title=title, caption=caption)
+    table = console.table(*columns, title=title, caption=caption)
     for row in by_class(scores):
         error = None if row.recall is None else 1 - row.recall
         table.add_row(row.name, str(row.images), *(_percent(value) for value in (error, row.precision, row.f1)))
@@ -45,7 +37,7 @@ def scores_table(scores: Scores, title: str) -> Table:
 def measurements_table(study: Study) -> Table:
     """One row for every model by every protocol, and for all models together."""
     images, ranks = len(study.data.validation), study.ranks
-    table = _table(
+    table = console.table(
         "model", "format", "crops", *(f"top-{k} error" for k in ranks), "s", text_columns=3,
         title=f"{study.data.name}, {images} images", caption="95 % confidence intervals in brackets",
     )  # fmt: skip
@@ -61,7 +53,7 @@ def measurements_table(study: Study) -> Table:
 def models_and_crops_table(study: Study) -> Table:
     """Errors by the number of models and of crops."""
     head, rows = study.models_and_crops()
-    table = _table(*head, text_columns=0)
+    table = console.table(*head, text_columns=0)
     table.columns[1].justify = "left"
     for row in rows:
         table.add_row(*row)
@@ -70,7 +62,7 @@ def models_and_crops_table(study: Study) -> Table:
 
 def runs_table(comparison: Comparison) -> Table:
     """One row per run."""
-    table = _table(
+    table = console.table(
         "run", "network", "epochs", "seed", "training loss", "training error", "validation loss", "top-1 error",
         text_columns=2,
         title=f"{comparison.data.name}, {len(comparison.data.validation)} images, {comparison.protocol}",
@@ -86,10 +78,10 @@ def runs_table(comparison: Comparison) -> Table:
 
 def mcnemar_table(comparison: Comparison) -> Table:
     """McNemar's test of every pair of runs."""
-    caption = f"{len(comparison.tests)} pairs: of equally good pairs, one in twenty is reported as different"
     columns = ("run", "and", "only the first is correct", "only the second", "p", "conclusion at 5 %")
+    caption = f"{len(comparison.tests)} pairs: of equally good pairs, one in twenty is reported as different"
     caption = caption if len(comparison.tests) > 1 else None
-    table = _table(*columns, text_columns=2, title="McNemar's exact test", caption=caption)
+    table = console.table(*columns, text_columns=2, title="McNemar's exact test", caption=caption)
     table.columns[5].justify = "left"
     for first, second, test in comparison.tests:
         conclusion = "no difference shown" if test.better == "neither" else f"the {test.better} is better"

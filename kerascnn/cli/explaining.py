@@ -14,7 +14,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
     """Adds `explain`."""
     explain = subcommands.add(
         "explain",
-        run_explain,
+        _run_explain,
         "explain predictions with Grad-CAM, the first layer's filters and feature maps",
         "kerascnn explain runs/googlenet-pets-20261120-101500 cat.jpg dog.webp",
         "kerascnn explain model.keras holiday/ --to explained --top 1 --layers 'inception_4*'",
@@ -27,8 +27,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
     explain.add_argument("--layers", metavar="PATTERN", help=text)
 
 
-def run_explain(options: argparse.Namespace) -> int:
-    """`kerascnn explain`."""
+def _run_explain(options: argparse.Namespace) -> int:
     images = open_images(options.images, "Explaining")
     from kerascnn.evaluation import open_predictor
     from kerascnn.evaluation.explanation import Explainer, unique_name, write_explanation, write_filters
@@ -41,15 +40,11 @@ def run_explain(options: argparse.Namespace) -> int:
         for image in images.readable
     ]
     if options.json:
-        files = [
-            {
-                "image": str(one.image),
-                "top": [{"label": best.label, "probability": best.probability} for best in one.classes],
-                "grad_cam": str(one.grad_cam),
-                "activations": {layer: str(path) for layer, path in one.activations.items()},
-            }
-            for one in explanations
-        ]
+        files = []
+        for one in explanations:
+            top = [{"label": best.label, "probability": best.probability} for best in one.classes]
+            maps = {layer: str(path) for layer, path in one.activations.items()}
+            files.append({"image": str(one.image), "top": top, "grad_cam": str(one.grad_cam), "activations": maps})
         model, layer = str(options.model), explainer.layer
         print_json({"model": model, "layer": layer, "filters": str(filters), "images": files})
     else:

@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerascnn.cli.arguments import Parser, Subcommands, add_data_options, share, some_of
-from kerascnn.cli.exit_codes import EXPORT_DISAGREES
-from kerascnn.cli.loading import data_of, load, print_json, start_tensorflow
-from kerascnn.errors import InputError
+from kerascnn.cli.arguments import EXPORT_DISAGREES, Subcommands, add_data_options, share, some_of
+from kerascnn.cli.datasets import load
+from kerascnn.cli.loading import data_of, model_file, print_json, start_tensorflow
 from kerascnn.native_output import jpeg_damage_discarded
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
     """Adds the subcommand."""
     export = subcommands.add(
         "export",
-        run_export,
+        _run_export,
         "export a trained model to SavedModel, TFLite and ONNX and verify the files",
         "kerascnn export runs/resnet20-digits-20261120-101500",
         "kerascnn export model.keras --data photos/ --to exported/mine",
@@ -37,16 +36,32 @@ def add_subcommands(subcommands: Subcommands) -> None:
     )
     export.add_argument("model", type=Path, metavar="MODEL", help="run folder or .keras file")
     add_data_options(export, default=None, more=" (default: the training data of the run)")
-    _add_export_options(export)
+    add = export.add_argument
+    add("--to", type=Path, metavar="FOLDER", help="target folder (default: saved_models/<model>-<data>)")
+    default = ",".join(FORMATS[:2])
+    text = f"of {', '.join(FORMATS)}, separated by commas (default: {default}); onnx needs kerascnn[onnx]"
+    add("--formats", type=some_of(*FORMATS), default=FORMATS[:2], metavar="LIST", help=text)
+    text = f"of {', '.join(QUANTIZATIONS)}, separated by commas: one .tflite file each (default: none)"
+    add("--quantize", type=some_of(*QUANTIZATIONS), default=QUANTIZATIONS[:1], metavar="LIST", help=text)
+    text = "litert needs kerascnn[litert] (default: tensorflow)"
+    add("--quantizer", choices=QUANTIZERS, default=QUANTIZERS[0], help=text)
+    text = "data whose training images calibrate int8 and int16x8 (default: --data)"
+    add("--calibrate", metavar="SOURCE", help=text)
+    text = "input type of .tflite files; int8 only for --quantize int8 (default: uint8 if quantized, else float32)"
+    add("--pixels", choices=PIXEL_TYPES, help=text)
+    add("--author", metavar="NAME", help="of the model, for .tflite files and the model card")
+    add("--license", metavar="TERMS", help="of the model, for .tflite files and the model card")
+    text = (
+        "allowed share of predictions of a quantized file that differ from the float32 network "
+        "(default: 0.005 float16, 0.01 int16x8, 0.03 dynamic and int8)"
+    )
+    add("--max-mismatch-rate", type=share, metavar="RATE", help=text)
 
 
 @jpeg_damage_discarded()
-def run_export(options: argparse.Namespace) -> int:
-    """Runs `kerascnn export`."""
+def _run_export(options: argparse.Namespace) -> int:
     source, limit = data_of(options, options.model)
-    model = options.model / "model.keras" if options.model.is_dir() else options.model
-    if not model.is_file():
-        raise InputError(f"there is no model at {options.model}; give a .keras file or a run folder.")
+    model = model_file(options.model)
     start_tensorflow()
     from kerascnn.cli.tables import verification_table
     from kerascnn.export import Tolerance
@@ -55,20 +70,12 @@ def run_export(options: argparse.Namespace) -> int:
     data = load(source, limit)
     run = RunFolder.around(model)
     name = run.read_recipe()[0].model if run else model.stem
-    exported = export_with_progress(
-        model,
-        data,
-        options.to or Path("saved_models") / f"{name}-{data.name}",
-        run,
-        formats=options.formats,
-        quantize=options.quantize,
-        quantizer=options.quantizer,
-        calibration=load(options.calibrate, None) if options.calibrate else None,
-        pixels=options.pixels,
-        author=options.author,
-        license=options.license,
-        tolerance=Tolerance(max_mismatch_rate=options.max_mismatch_rate),
-    )
+    target = options.to or Path("saved_models") / f"{name}-{data.name}"
+    names = ("formats", "quantize", "quantizer", "pixels", "author", "license")
+    given = {name: getattr(options, name) for name in names}
+    calibration = load(options.calibrate, None) if options.calibrate else None
+    tolerance = Tolerance(max_mismatch_rate=options.max_mismatch_rate)
+    exported = export_with_progress(model, data, target, run, calibration=calibration, tolerance=tolerance, **given)
     if options.json:
         print_json(export_report(exported))
     else:
@@ -96,30 +103,3 @@ def export_status(exported: Export) -> int:
     for failure in exported.verification.failures:
         print(f"kerascnn: {failure} Nothing was published.", file=sys.stderr)
     return EXPORT_DISAGREES if exported.verification.failures else 0
-
-
-def _add_export_options(parser: Parser) -> None:
-    add = parser.add_argument
-    add("--to", type=Path, metavar="FOLDER", help="target folder (default: saved_models/<model>-<data>)")
-    default = ",".join(FORMATS[:2])
-    help_formats = f"of {', '.join(FORMATS)}, separated by commas (default: {default}); onnx needs kerascnn[onnx]"
-    add("--formats", type=some_of(*FORMATS), default=FORMATS[:2], metavar="LIST", help=help_formats)
-    help_quantize = f"of {', '.join(QUANTIZATIONS)}, separated by commas: one .tflite file each (default: none)"
-    add("--quantize", type=some_of(*QUANTIZATIONS), default=QUANTIZATIONS[:1], metavar="LIST", help=help_quantize)
-    help_quantizer = "litert needs kerascnn[litert] (default: tensorflow)"
-    add("--quantizer", choices=QUANTIZERS, default=QUANTIZERS[0], help=help_quantizer)
-    help_calibrate = "data whose training images calibrate int8 and int16x8 (default: --data)"
-    add("--calibrate", metavar="SOURCE", help=help_calibrate)
-    help_pixels = (
-        "input type of .tflite files; int8 only for --quantize int8 (default: uint8 if quantized, else float32)"
-    )
-    add("--pixels", choices=PIXEL_TYPES, help=help_pixels)
-    add("--author", metavar="NAME", help="of the model, for .tflite files and the model card")
-    add("--license", metavar="TERMS", help="of the model, for .tflite files and the model card")
-    add(
-        "--max-mismatch-rate",
-        type=share,
-        metavar="RATE",
-        help="allowed share of predictions of a quantized file that differ from the float32 network "
-        "(default: 0.005 float16, 0.01 int16x8, 0.03 dynamic and int8)",
-    )

@@ -9,8 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerascnn.cli.arguments import Parser
-from kerascnn.cli.exit_codes import IMAGES_SKIPPED
+from kerascnn.cli.arguments import IMAGES_SKIPPED, Parser
 from kerascnn.cli.loading import start_tensorflow
 from kerascnn.errors import InputError
 
@@ -27,13 +26,7 @@ def add_model_and_images(parser: Parser, formats: str) -> None:
 
 @dataclass(frozen=True)
 class ImagePaths:
-    """Images of the command line.
-
-    Attributes:
-        paths: all files.
-        readable: iterates over the images that can be read, at least one.
-        skipped: the errors of files skipped so far.
-    """
+    """All image files of the command line, those that can be read, and the errors of those skipped so far."""
 
     paths: list[Path]
     readable: Iterator[LoadedImage]
@@ -48,12 +41,9 @@ class ImagePaths:
 
 
 def open_images(paths: Sequence[Path], activity: str) -> ImagePaths:
-    """Opens image files and folders, behind a progress bar that names the activity.
+    """Opens image files and folders, with a progress bar that names the activity.
 
-    The first image is read at once, so that without one neither TensorFlow nor a model is loaded.
-
-    Raises:
-        InputError: no image can be read.
+    The first image is read at once: without one, InputError is raised before TensorFlow and a model are loaded.
     """
     from kerascnn.console import track
     from kerascnn.evaluation.prediction import image_files, read_images

@@ -1,4 +1,4 @@
-"""Steps that subcommands share: start TensorFlow, load the data, print JSON and messages."""
+"""Steps that subcommands share: start TensorFlow, find models and data, print JSON and messages."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kerascnn.errors import InputError
-
-if TYPE_CHECKING:
-    from kerascnn.data import DataSet
-
 
 # Keras imports these if they are installed, which takes a fifth of the start, and no subcommand uses those parts of it.
 NOT_NEEDED = ("matplotlib.pyplot", "sklearn")
@@ -34,27 +30,16 @@ def start_tensorflow() -> None:
             del sys.modules[name]
 
 
-def load(source: str, limit: int | None) -> DataSet:
-    """Loads the data, and reports on standard error what was found."""
-    from kerascnn import data
-    from kerascnn.cli.ingestion_report import print_summary
-    from kerascnn.console import messages, track, track_bytes
-    from kerascnn.data.dataset import shortened
-    from kerascnn.files.progress import shown_bytes
-
-    shown_bytes.set(track_bytes)
-    found = data.ingest(source, track=track, track_bytes=track_bytes)
-    loaded = shortened(found.data, limit)
-    print_summary(messages(), found, loaded)
-    return loaded
+def model_file(path: Path, known: str = "a .keras file or a run folder") -> Path:
+    """The file of a model or of its run folder; raises InputError if it is missing."""
+    file = path / "model.keras" if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(f"there is no model at {path}; give {known}.")
+    return file
 
 
 def data_of(options: argparse.Namespace, *models: Path) -> tuple[str, int | None]:
-    """The source and limit of `--data` and `--limit`, or those of the models' run folders.
-
-    Raises:
-        InputError: a model is missing, or the run folders name no data, or different data.
-    """
+    """The source and limit of `--data` and `--limit`, or those of the models' run folders, which must be equal."""
     for model in models:
         if not model.exists():
             raise InputError(f"there is no model at {model}.")
@@ -77,18 +62,13 @@ def data_of(options: argparse.Namespace, *models: Path) -> tuple[str, int | None
     return source, options.limit or limit
 
 
-def print_message(text: str) -> None:
-    """Prints a text on standard error without markup or line breaks."""
-    from kerascnn.console import messages
+def print_message(*lines: str) -> None:
+    """Prints lines on standard error, without markup or line breaks."""
+    from kerascnn.console import messages, print_text
 
-    messages().print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def print_json(value: Any) -> None:
-    """Prints a value as indented JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print_text(messages(), *lines)
 
 
-def print_json_line(value: Any) -> None:
-    """Prints a value as one line of JSON."""
-    print(json.dumps(value, ensure_ascii=False))
+def print_json(value: Any, indent: int | None = 2) -> None:
+    """Prints a value as JSON; on one line if `indent` is None."""
+    print(json.dumps(value, indent=indent, ensure_ascii=False))

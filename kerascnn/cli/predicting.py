@@ -9,16 +9,15 @@ import sys
 import textwrap
 from collections.abc import Iterable
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from kerascnn.cli.arguments import Subcommands, positive
 from kerascnn.cli.image_paths import add_model_and_images, open_images
-from kerascnn.errors import InputError
 
 if TYPE_CHECKING:
     from kerascnn.evaluation.prediction import ImagePrediction
 
-# Images per table. A table's columns are as wide as its contents.
+# Images per table, whose columns are as wide as its contents.
 TABLE_IMAGES = 64
 
 
@@ -26,7 +25,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
     """Adds `predict`."""
     predict = subcommands.add(
         "predict",
-        run_predict,
+        _run_predict,
         "predict the labels of images",
         "kerascnn predict saved_models/googlenet-pets/googlenet-pets.tflite cat.jpg dog.webp",
         "kerascnn predict runs/googlenet-pets-20261120-101500 cat.jpg --json",
@@ -34,13 +33,11 @@ def add_subcommands(subcommands: Subcommands) -> None:
     )
     add_model_and_images(predict, "run folder, .keras, SavedModel, .tflite or .onnx")
     predict.add_argument("--top", type=positive, default=5, metavar="K", help="number of classes (default: 5)")
-    predict.add_argument("--csv", action="store_true", help="print one line per class: image, rank, label, probability")
+    text = "print one line per class: image, rank, label, probability"
+    predict.output_formats.add_argument("--csv", action="store_true", help=text)
 
 
-def run_predict(options: argparse.Namespace) -> int:
-    """`kerascnn predict`."""
-    if options.json and options.csv:
-        raise InputError("--json and --csv exclude each other; give one of them.")
+def _run_predict(options: argparse.Namespace) -> int:
     # A progress bar redirects printed text, which is wanted on a terminal only.
     out = None if sys.stdout.isatty() else sys.stdout
     images = open_images(options.images, "Predicting")
@@ -53,16 +50,12 @@ def run_predict(options: argparse.Namespace) -> int:
     return images.status()
 
 
-def _as_dict(prediction: ImagePrediction) -> dict[str, Any]:
-    top = [{"label": label, "probability": probability} for label, probability in prediction.top]
-    return {"image": str(prediction.path), "top": top}
-
-
 def _write_json(predicted: Iterable[ImagePrediction], out: TextIO | None) -> None:
-    """Writes a list as `json.dump` does, item by item."""
+    # A list as `json.dump` writes it, item by item.
     separator = "["
-    for prediction in predicted:
-        item = json.dumps(_as_dict(prediction), indent=2, ensure_ascii=False)
+    for path, classes in predicted:
+        top = [{"label": label, "probability": probability} for label, probability in classes]
+        item = json.dumps({"image": str(path), "top": top}, indent=2, ensure_ascii=False)
         print(f"{separator}\n{textwrap.indent(item, '  ')}", end="", file=out)
         separator = ","
     print("\n]", file=out)
@@ -78,8 +71,13 @@ def _write_csv(predicted: Iterable[ImagePrediction], out: TextIO | None) -> None
 def _write_tables(predicted: Iterable[ImagePrediction], out: TextIO | None) -> None:
     from rich.console import Console
 
-    from kerascnn.cli.tables import prediction_table
+    from kerascnn.console import table
 
     predicted = iter(predicted)
     while some := list(islice(predicted, TABLE_IMAGES)):
-        Console(file=out).print(prediction_table(some))
+        shown = table("image", "label", "probability", text_columns=2, padding=(0, 1))
+        for path, top in some:
+            shown.add_section()
+            for number, (label, probability) in enumerate(top):
+                shown.add_row("" if number else str(path), label, f"{probability:.2%}")
+        Console(file=out).print(shown)

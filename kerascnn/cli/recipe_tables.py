@@ -5,34 +5,27 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from kerascnn.console import BOX
+from kerascnn import console
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from kerascnn.training import Recipe
 
 
 def recipes_table(recipes: dict[str, Recipe]) -> Table:
     """The recipes with their networks, sources and main numbers."""
-    table = Table("recipe", "for", "source", "length", "batch", "learning rate", box=BOX)
-    table.columns[1].overflow = "fold"
-    table.columns[0].no_wrap = True
-    for column in table.columns[3:5]:
-        column.justify = "right"
+    columns = ("recipe", "for", "source", "length", "batch", "learning rate")
+    table = console.table(*columns, text_columns=3, padding=(0, 1))
+    table.columns[0].no_wrap, table.columns[1].overflow, table.columns[5].justify = True, "fold", "left"
     kind = None
     for name, recipe in recipes.items():
         if kind not in (None, recipe.about.kind):
             table.add_section()
         kind = recipe.about.kind
-        table.add_row(
-            name,
-            format_networks(recipe.about.networks),
-            _format_source(recipe),
-            format_length(recipe),
-            str(recipe.batch_size),
-            f"{recipe.optimizer.learning_rate:g} {recipe.schedule.name}",
-        )
+        rate = f"{recipe.optimizer.learning_rate:g} {recipe.schedule.name}"
+        networks, source = format_networks(recipe.about.networks), _format_source(recipe)
+        table.add_row(name, networks, source, format_length(recipe), str(recipe.batch_size), rate)
     return table
 
 
@@ -100,13 +93,8 @@ def format_pixels(recipe: Recipe) -> str:
         >>> format_pixels(Recipe.load("inceptionv3"))
         'minus the middle of their range, divided by 127.5'
     """
-    means = {
-        "weights": "the mean image of the weights",
-        "pixel": "a mean image",
-        "channel": "the channel means",
-        "middle": "the middle of their range",
-        "none": "0",
-    }
+    means = {"weights": "the mean image of the weights", "pixel": "a mean image", "channel": "the channel means"}
+    means |= {"middle": "the middle of their range", "none": "0"}
     mean, std = (
         ", ".join(f"{value:.4g}" for value in part) if isinstance(part, list) else part
         for part in (recipe.pixels.mean, recipe.pixels.std)

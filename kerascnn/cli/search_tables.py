@@ -5,26 +5,21 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from kerascnn.console import BOX, output
+from kerascnn.console import output, print_text, table
 
 if TYPE_CHECKING:
     from kerascnn.training.search import Search, TrialRecord
     from kerascnn.training.search.config import SearchConfig, SearchFolder
 
 MAX_ROWS = 10
-
 SECONDS_BETWEEN_UPDATES = 2.0
 
 
 def format_search(config: SearchConfig, folder: SearchFolder) -> str:
     """A search's settings, in three lines."""
-    limits = [
-        f"{config.max_trials} trials" if config.max_trials else "",
-        f"{config.budget:g} s" if config.budget else "",
-    ]
-    end = " or ".join(filter(None, limits)) or "the tuner's own end"
+    limits = [f"{config.max_trials} trials"] if config.max_trials else []
+    limits += [f"{config.budget:g} s"] if config.budget else []
+    end = " or ".join(limits) or "the tuner's own end"
     return (
         f"{config.tuner} over {', '.join(parameter.name for parameter in config.space.parameters)}, until {end}\n"
         f"{config.objective.name} on a held-out fifth of the training images\n"
@@ -57,17 +52,11 @@ def format_values(record: TrialRecord) -> str:
 
 
 class RunningTrials:
-    """The running trials as a line that updates itself in a terminal.
-
-    Args:
-        folder, config: the search's.
-    """
+    """The running trials of a search, as a line that updates itself in a terminal."""
 
     def __init__(self, folder: SearchFolder, config: SearchConfig):
-        self.folder = folder
-        self.objective = config.objective.name
-        self._updated = 0.0
-        self._line = ""
+        self.folder, self.objective = folder, config.objective.name
+        self._updated, self._line = 0.0, ""
 
     def __rich__(self) -> str:
         if time.monotonic() - self._updated > SECONDS_BETWEEN_UPDATES:
@@ -80,28 +69,28 @@ class RunningTrials:
 
         journal = Journal(self.folder.trials, lambda warning: None)
         trials = []
-        for record in journal.records():
-            if not record.ended:
-                curve = read_curve(journal.trial_folder(record.number, record.values))
-                score = f", {self.objective} {curve[-1][self.objective]:.4f}" if curve else ""
-                trials.append(f"trial {record.number}: {len(curve)} epochs{score}")
+        for record in (record for record in journal.records() if not record.ended):
+            curve = read_curve(journal.trial_folder(record.number, record.values))
+            score = f", {self.objective} {curve[-1][self.objective]:.4f}" if curve else ""
+            trials.append(f"trial {record.number}: {len(curve)} epochs{score}")
         return "; ".join(trials)
 
 
 def print_report(search: Search) -> None:
     """Prints the best trials, the cost of the search, and the size of the best trial's network."""
     console = output()
-    table = Table("trial", search.config.objective.name, "epochs", "s", "values", box=BOX)
-    for column in table.columns[:4]:
-        column.justify = "right"
+    columns = ("trial", search.config.objective.name, "epochs", "s", "values")
+    trials = table(*columns, text_columns=0, padding=(0, 1))
+    trials.columns[4].justify = "left"
+    for column in trials.columns[:4]:
         column.no_wrap = True
     for record in search.records[:MAX_ROWS]:
         failed = record.score is None
         score = "–" if failed else f"{record.score:.4f}"
         row = (str(record.number), score, str(len(record.curve)), f"{record.seconds:.0f}")
-        table.add_row(*row, f"failed: {record.reason}" if failed else format_values(record))
-    console.print(table)
-    console.print("\n".join(_summary(search)), highlight=False, markup=False, soft_wrap=True)
+        trials.add_row(*row, f"failed: {record.reason}" if failed else format_values(record))
+    console.print(trials)
+    print_text(console, *_summary(search))
 
 
 def _summary(search: Search) -> list[str]:

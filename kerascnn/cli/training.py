@@ -1,9 +1,10 @@
-"""`kerascnn recipes` and `kerascnn train`: from a recipe to a verified export."""
+"""`kerascnn recipes` and `kerascnn train`, which also starts workers on this machine or connects to others."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,15 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerascnn.cli import arguments
-from kerascnn.cli.exit_codes import INTERRUPTED, WORKER_LOST
+from kerascnn.cli.arguments import INTERRUPTED, WORKER_LOST
+from kerascnn.cli.datasets import load
 from kerascnn.cli.exporting import export_report, export_status, export_with_progress
-from kerascnn.cli.loading import load, print_json, print_json_line, print_message, start_tensorflow
-from kerascnn.cli.recipe_options import add_recipe_options, recipe_of
-from kerascnn.cli.workers import connect, run_workers, starts_workers
+from kerascnn.cli.loading import print_json, print_message, start_tensorflow
 from kerascnn.errors import InputError
-from kerascnn.native_output import jpeg_damage_discarded
+from kerascnn.native_output import discarded_stderr, jpeg_damage_discarded
+from kerascnn.training.strategy import choose_devices, find_cluster
 
 if TYPE_CHECKING:
+    from keras.callbacks import Callback
+
     from kerascnn.data import DataSet
     from kerascnn.training import Recipe, Run, RunConfig, RunFolder
     from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
@@ -29,10 +32,10 @@ if TYPE_CHECKING:
 
 def add_subcommands(subcommands: arguments.Subcommands) -> None:
     """Adds `recipes` and `train`."""
-    subcommands.add("recipes", run_recipes, "list the recipes", "kerascnn recipes", "kerascnn recipes --json")
+    subcommands.add("recipes", _run_recipes, "list the recipes", "kerascnn recipes", "kerascnn recipes --json")
     train = subcommands.add(
         "train",
-        run_train,
+        _run_train,
         "train a network, export it and verify the export",
         "kerascnn train",
         "kerascnn train --model googlenet --data photos/ --epochs 30",
@@ -49,26 +52,62 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
     add_recipe_options(train)
     add = train.add_argument
     add("--print-recipe", action="store_true", help="print the resolved recipe as YAML, and do not train")
-    cache_help = "cache decoded images, three bytes per pixel, so that each is read once (default: none)"
-    add("--cache", choices=("none", "memory", "disk"), help=cache_help)
-    devices_help = "auto (default): all GPUs, or the CPU if there is none; or cpu, cpu:N, gpu, gpu:0,1"
-    add("--devices", default="auto", metavar="DEVICES", help=devices_help)
-    workers_help = "start N workers on this machine that train together; for other machines see docs/distributed.md"
-    add("--workers", type=arguments.positive, metavar="N", help=workers_help)
-    profile_help = "run TensorFlow's profiler over steps A to B, counted from 1"
-    add("--profile", type=arguments.step_range, metavar="A:B", help=profile_help)
+    text = "cache decoded images, three bytes per pixel, so that each is read once (default: none)"
+    add("--cache", choices=("none", "memory", "disk"), help=text)
+    text = "auto (default): all GPUs, or the CPU if there is none; or cpu, cpu:N, gpu, gpu:0,1"
+    add("--devices", default="auto", metavar="DEVICES", help=text)
+    text = "start N workers on this machine that train together; for other machines see docs/distributed.md"
+    add("--workers", type=arguments.positive, metavar="N", help=text)
+    text = "run TensorFlow's profiler over steps A to B, counted from 1"
+    add("--profile", type=arguments.step_range, metavar="A:B", help=text)
     add("--out", type=Path, default=Path(), metavar="FOLDER", help="gets runs/ and saved_models/")
     add("--resume", type=Path, metavar="RUN", help="resume a stopped run from its newest checkpoint")
-    checkpoint_help = "also write checkpoints within long epochs (default: 10; 0 is after every step)"
-    add("--checkpoint-every", type=arguments.non_negative_number, metavar="MINUTES", help=checkpoint_help)
-    best_help = "also save the models of the K epochs with the best validation accuracy (default: 1)"
-    add("--keep-best", type=arguments.non_negative_integer, metavar="K", help=best_help)
-    deterministic_help = "train bit-exact on a GPU too, which is slower; on a CPU training always is"
-    add("--deterministic", action="store_true", help=deterministic_help)
+    text = "also write checkpoints within long epochs (default: 10; 0 is after every step)"
+    add("--checkpoint-every", type=arguments.non_negative_number, metavar="MINUTES", help=text)
+    text = "also save the models of the K epochs with the best validation accuracy (default: 1)"
+    add("--keep-best", type=arguments.non_negative_integer, metavar="K", help=text)
+    text = "train bit-exact on a GPU too, which is slower; on a CPU training always is"
+    add("--deterministic", action="store_true", help=text)
 
 
-def run_recipes(options: argparse.Namespace) -> int:
-    """`kerascnn recipes`."""
+def add_recipe_options(parser: arguments.Parser) -> None:
+    """Adds `--model`, `--weights`, `--recipe`, `--set` and the options for single fields."""
+    add = parser.add_argument
+    add("--model", metavar="NAME", help="see 'kerascnn models' (default: resnet20, or that of the run of --weights)")
+    text = "fine-tune: a run folder, a .keras or weight file, or a name such as imagenet"
+    add("--weights", metavar="RUN|FILE|NAME", help=text)
+    text = "see 'kerascnn recipes', or a YAML file (default: the model's for few images; with --weights, finetune)"
+    add("--recipe", metavar="NAME|FILE", help=text)
+    add("--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the recipe; repeatable")
+    add("--image-size", type=arguments.positive, metavar="PIXELS", help="height and width (default: the paper's)")
+    add("--epochs", type=arguments.positive, metavar="N", help="passes over the training images")
+    add("--batch-size", type=arguments.positive, metavar="N", help="images per step")
+    add("--seed", type=int, metavar="N", help="of everything random (default: 0)")
+    text = "of the computation (default: auto); exports are always float32"
+    add("--precision", choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"), help=text)
+    text = "balanced: every class has the same weight in the loss, however many images it has (default: none)"
+    add("--class-weights", choices=("none", "balanced"), help=text)
+
+
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """The recipe that the options choose, with their changes."""
+    from kerascnn.applications import registry
+    from kerascnn.training import Recipe
+    from kerascnn.training.fine_tuning.pretrained import find_weights, with_weights
+
+    model = registry.canonical(options.model) if options.model else None
+    name = options.recipe or ("finetune" if options.weights else None)
+    recipe = Recipe.load(name) if name else Recipe.for_model(model or "resnet20")
+    if options.weights:
+        recipe = with_weights(recipe, options.weights, model)
+    fields = ("image_size", "epochs", "batch_size", "seed", "precision", "class_weights")
+    recipe = recipe.with_values(model=model, **{field: getattr(options, field) for field in fields})
+    recipe = recipe.with_settings(options.set)
+    find_weights(recipe, f"the recipe '{name}'" if name else "the recipe")
+    return recipe
+
+
+def _run_recipes(options: argparse.Namespace) -> int:
     from kerascnn.cli.recipe_tables import recipes_table
     from kerascnn.console import output
     from kerascnn.training import recipes
@@ -81,16 +120,15 @@ def run_recipes(options: argparse.Namespace) -> int:
 
 
 @jpeg_damage_discarded()
-def run_train(options: argparse.Namespace) -> int:
-    """`kerascnn train`: train, evaluate, export."""
+def _run_train(options: argparse.Namespace) -> int:
     # Errors in names and values are reported before TensorFlow's seconds of start-up.
     recipe = None if options.resume else recipe_of(options)
-    if not options.print_recipe and starts_workers(options):
-        return run_workers(options)
+    if not options.print_recipe and _starts_workers(options):
+        return _run_workers(options)
     start_tensorflow()
     from kerascnn.training.strategy import WorkerLostError
 
-    devices = connect(options)
+    devices = _connect(options)
     try:
         return _train(recipe, devices, options) if recipe else _resume(devices, options)
     except WorkerLostError as lost:
@@ -98,6 +136,50 @@ def run_train(options: argparse.Namespace) -> int:
         if lost.folder:
             print(_resume_command(lost.folder, options), file=sys.stderr)
         return WORKER_LOST
+
+
+def _starts_workers(options: argparse.Namespace) -> bool:
+    """Whether this process starts workers instead of being one; `--workers` must not contradict TF_CONFIG or Slurm."""
+    cluster = find_cluster()
+    if cluster and options.workers not in (None, len(cluster.addresses)):
+        raise InputError(
+            f"{cluster.source} names {len(cluster.addresses)} workers, but --workers is {options.workers}; "
+            "leave one of them out."
+        )
+    return cluster is None and (options.workers or 1) > 1
+
+
+def _run_workers(options: argparse.Namespace) -> int:
+    """Runs the command once per worker on this machine; returns the status of the first worker that failed."""
+    from kerascnn.training.strategy.local_workers import LocalWorkers
+
+    workers = LocalWorkers([sys.executable, "-m", "kerascnn", *options.arguments], options.workers)
+    statuses = workers.wait()
+    first = workers.first_failed
+    if first is None:
+        return 0
+    status = statuses[first]
+    if status in (INTERRUPTED, -signal.SIGTERM) and workers.stop_requested:
+        return INTERRUPTED
+    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    others = "the other was" if len(statuses) == 2 else "the others were"
+    print(f"kerascnn: worker {first} of {len(statuses)} {how}; {others} stopped.", file=sys.stderr)
+    if status >= 0:
+        return status
+    print("Resume from the last checkpoint, if there is one, with --resume RUN.", file=sys.stderr)
+    return WORKER_LOST
+
+
+def _connect(options: argparse.Namespace) -> Devices:
+    """Waits for other workers, chooses the devices of `--devices`, and reports them on standard error."""
+    cluster = find_cluster()
+    if cluster:
+        others = ", ".join(address for number, address in enumerate(cluster.addresses) if number != cluster.worker)
+        print_message(f"waiting for {others}")
+    with discarded_stderr():
+        devices = choose_devices(options.devices)
+    print_message(str(devices))
+    return devices
 
 
 def _train(recipe: Recipe, devices: Devices, options: argparse.Namespace) -> int:
@@ -135,12 +217,8 @@ def _resume(devices: Devices, options: argparse.Namespace) -> int:
 
 
 def _run_config(options: argparse.Namespace, before: RunConfig) -> RunConfig:
-    given = {
-        "checkpoint_minutes": options.checkpoint_every,
-        "best": options.keep_best,
-        "deterministic": options.deterministic or None,
-        "cache": options.cache,
-    }
+    given = {"checkpoint_minutes": options.checkpoint_every, "best": options.keep_best, "cache": options.cache}
+    given["deterministic"] = options.deterministic or None
     return replace(before, **{name: value for name, value in given.items() if value is not None})
 
 
@@ -160,7 +238,7 @@ def _finish(
     from kerascnn.evaluation.run_report import report_run
 
     try:
-        callbacks = _progress(recipe, data, options.json) if devices.chief else []
+        callbacks = progress_callbacks(recipe, data, options.json) if devices.chief else []
         run = start(callbacks=callbacks, devices=devices, profile=options.profile)
     except training.TrainingInterruptedError as stopped:
         if devices.chief:
@@ -174,23 +252,16 @@ def _finish(
     target = options.out / "saved_models" / f"{recipe.model}-{data.name}"
     exported = export_with_progress(run.folder.model_file, data, target, run.folder)
     if options.json:
-        report = {
-            "event": "report",
-            "run": str(run.folder.path),
-            "training_seconds": round(run.seconds, 1),
-            "validation_accuracy": scores.accuracy(),
-        }
-        print_json_line({**report, **export_report(exported)})
+        report = {"event": "report", "run": str(run.folder.path), "training_seconds": round(run.seconds, 1)}
+        print_json({**report, "validation_accuracy": scores.accuracy(), **export_report(exported)}, indent=None)
     else:
-        print_message(
-            f"trained in {run.seconds:.0f} s; run folder {run.folder.path}; "
-            f"watch it with: tensorboard --logdir {run.folder.path.parent}"
-        )
+        watch = f"watch it with: tensorboard --logdir {run.folder.path.parent}"
+        print_message(f"trained in {run.seconds:.0f} s; run folder {run.folder.path}; {watch}")
         verification_table(exported)
     return export_status(exported)
 
 
-def _progress(recipe: Recipe, data: DataSet, as_json: bool) -> list:
+def progress_callbacks(recipe: Recipe, data: DataSet, as_json: bool = False) -> list[Callback]:
     """The callbacks that show a training's progress."""
     from kerascnn.cli.tables import plan_table
     from kerascnn.console import messages
@@ -199,7 +270,7 @@ def _progress(recipe: Recipe, data: DataSet, as_json: bool) -> list:
 
     def report_plan(rows: list[PlanRow]) -> None:
         if as_json:
-            print_json_line({"event": "fine_tuning", "stages": [row._asdict() for row in rows]})
+            print_json({"event": "fine_tuning", "stages": [row._asdict() for row in rows]}, indent=None)
         else:
             messages().print(plan_table(rows))
 
@@ -231,5 +302,4 @@ def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: De
         lines.append(f"class weights from {least:.2f} ({frequent}) to {greatest:.2f} ({rare})")
     if recipe.augmentation.flip and not resolved.augmentation.flip:
         lines.append(f"horizontal flips are disabled: a mirrored image of {data.name} is of no class")
-    for line in lines:
-        print_message(line)
+    print_message(*lines)

@@ -6,13 +6,15 @@ import argparse
 import contextlib
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerascnn.cli.arguments import Parser, Subcommands, add_data_options, duration, positive
-from kerascnn.cli.exit_codes import INTERRUPTED, NO_TRIAL_SUCCEEDED, WORKER_LOST
-from kerascnn.cli.loading import load, print_json_line, start_tensorflow
-from kerascnn.cli.recipe_options import add_recipe_options, recipe_of
+from kerascnn.cli import arguments
+from kerascnn.cli.arguments import INTERRUPTED, NO_TRIAL_SUCCEEDED, WORKER_LOST, duration, positive
+from kerascnn.cli.datasets import load
+from kerascnn.cli.loading import print_json, start_tensorflow
+from kerascnn.cli.training import add_recipe_options, recipe_of
 from kerascnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,11 +27,11 @@ if TYPE_CHECKING:
 NEWEST = "the newest"
 
 
-def add_subcommands(subcommands: Subcommands) -> None:
+def add_subcommands(subcommands: arguments.Subcommands) -> None:
     """Adds `tune` to the command."""
     tune = subcommands.add(
         "tune",
-        run_tune,
+        _run_tune,
         "search the best learning rate, or any other field of a recipe",
         "kerascnn tune --max-trials 12",
         "kerascnn tune --model googlenet --data photos/ --budget 2h",
@@ -37,13 +39,36 @@ def add_subcommands(subcommands: Subcommands) -> None:
         "kerascnn tune --data photos/ --model resnet50 --budget 8h --workers 4",
         "kerascnn tune --resume searches/resnet20-digits-20261120-101500 --max-trials 40",
     )
-    add_data_options(tune, default="digits", more=" (default: digits, which come with the package)")
+    arguments.add_data_options(tune, default="digits", more=" (default: digits, which come with the package)")
     add_recipe_options(tune)
-    _add_search_options(tune)
+    add = tune.add_argument
+    add("--space", type=Path, metavar="FILE", help="YAML search space (default: that of the model's family)")
+    tuners = ("hyperband", "bayesian", "random", "grid")
+    text = "keras-tuner's algorithm (default: hyperband, which continues the better of many short trials)"
+    add("--tuner", choices=tuners, default="hyperband", help=text)
+    text = "a metric of the last epoch, such as val_loss (default: the main classifier's accuracy)"
+    add("--objective", metavar="NAME", help=text)
+    text = "the maximal number of trials (default: 20, or the tuner's own end)"
+    add("--max-trials", type=positive, metavar="N", help=text)
+    add("--budget", type=duration, metavar="TIME", help="stop the search after this time, such as 2h or 90m")
+    text = "a trial that takes longer fails (default: no limit)"
+    add("--trial-limit", type=duration, metavar="TIME", help=text)
+    add("--no-median-rule", action="store_true", help="do not stop trials early that are worse than most others")
+    text = "begin with the best trials of an earlier search; repeatable"
+    add("--warm-start", action="append", default=[], type=Path, metavar="SEARCH", help=text)
+    text = "per trial: one (default) for a GPU, or the CPU if there is none; or as for train"
+    add("--devices", default="one", metavar="DEVICES", help=text)
+    text = "run N trials in parallel on this machine, one GPU each; for several machines see docs/tuning.md"
+    add("--workers", type=positive, metavar="N", help=text)
+    text = "as for train; all trials share the disk cache"
+    add("--cache", choices=("none", "memory", "disk"), default="none", help=text)
+    add("--out", type=Path, default=Path(), metavar="FOLDER", help="the folder for searches/")
+    add("--name", metavar="NAME", help="the name of the search's folder (default: model, data and time)")
+    text = "resume a stopped search (default: the newest), optionally with another --max-trials or --budget"
+    add("--resume", nargs="?", const=NEWEST, metavar="SEARCH", help=text)
 
 
-def run_tune(options: argparse.Namespace) -> int:
-    """Runs `kerascnn tune`."""
+def _run_tune(options: argparse.Namespace) -> int:
     # Errors in names and values are reported before TensorFlow's seconds of startup.
     recipe = None if options.resume else recipe_of(options)
     start_tensorflow()
@@ -78,15 +103,9 @@ def _create(recipe: Recipe, options: argparse.Namespace) -> SearchFolder:
     space = Space.load(options.space, recipe) if options.space else Space.for_recipe(recipe)
     data = load(options.data, options.limit)
     names = ("tuner", "objective", "warm_start", "max_trials", "budget", "limit", "devices", "cache")
-    config = make_search_config(
-        recipe,
-        data,
-        space,
-        seed=recipe.seed,
-        median_rule=not options.no_median_rule,
-        limits=TrialLimits(options.trial_limit),
-        **{name: getattr(options, name) for name in names},
-    )
+    given = {name: getattr(options, name) for name in names}
+    given |= {"median_rule": not options.no_median_rule, "limits": TrialLimits(options.trial_limit)}
+    config = make_search_config(recipe, data, space, seed=recipe.seed, **given)
     return SearchFolder.create(options.out / "searches", options.name, config, data.name)
 
 
@@ -105,18 +124,16 @@ def _resume(options: argparse.Namespace) -> SearchFolder:
 def _search(folder: SearchFolder, member: ClusterMember | None, options: argparse.Namespace) -> int:
     """Runs a search, and prints every trial and the report."""
     from kerascnn.cli.search_tables import RunningTrials, format_search, format_trial, print_report
-    from kerascnn.console import messages
+    from kerascnn.console import messages, print_text
     from kerascnn.training.search.cluster import WorkersLostError, run_chief, run_local_workers
     from kerascnn.training.search.tuner import run_search
 
     config, console = folder.read_config(), messages()
-
-    def warn(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    warn = partial(print_text, console)
 
     def on_trial_end(record: TrialRecord) -> None:
         if options.json:
-            print_json_line({"event": "trial", **asdict(record)})
+            print_json({"event": "trial", **asdict(record)}, indent=None)
         else:
             warn(format_trial(record, config))
 
@@ -136,35 +153,7 @@ def _search(folder: SearchFolder, member: ClusterMember | None, options: argpars
         print(f"Resume with: kerascnn tune --resume {folder.path}{workers}", file=sys.stderr)
         return WORKER_LOST if isinstance(stopped, WorkersLostError) else INTERRUPTED
     if options.json:
-        print_json_line({"event": "report", **search.report})
+        print_json({"event": "report", **search.report}, indent=None)
     else:
         print_report(search)
     return 0 if search.best else NO_TRIAL_SUCCEEDED
-
-
-def _add_search_options(parser: Parser) -> None:
-    add = parser.add_argument
-    add("--space", type=Path, metavar="FILE", help="YAML search space (default: that of the model's family)")
-    tuners = ("hyperband", "bayesian", "random", "grid")
-    text = "keras-tuner's algorithm (default: hyperband, which continues the better of many short trials)"
-    add("--tuner", choices=tuners, default="hyperband", help=text)
-    text = "a metric of the last epoch, such as val_loss (default: the main classifier's accuracy)"
-    add("--objective", metavar="NAME", help=text)
-    text = "the maximal number of trials (default: 20, or the tuner's own end)"
-    add("--max-trials", type=positive, metavar="N", help=text)
-    add("--budget", type=duration, metavar="TIME", help="stop the search after this time, such as 2h or 90m")
-    text = "a trial that takes longer fails (default: no limit)"
-    add("--trial-limit", type=duration, metavar="TIME", help=text)
-    add("--no-median-rule", action="store_true", help="do not stop trials early that are worse than most others")
-    text = "begin with the best trials of an earlier search; repeatable"
-    add("--warm-start", action="append", default=[], type=Path, metavar="SEARCH", help=text)
-    text = "per trial: one (default) for a GPU, or the CPU if there is none; or as for train"
-    add("--devices", default="one", metavar="DEVICES", help=text)
-    text = "run N trials in parallel on this machine, one GPU each; for several machines see docs/tuning.md"
-    add("--workers", type=positive, metavar="N", help=text)
-    text = "as for train; all trials share the disk cache"
-    add("--cache", choices=("none", "memory", "disk"), default="none", help=text)
-    add("--out", type=Path, default=Path(), metavar="FOLDER", help="the folder for searches/")
-    add("--name", metavar="NAME", help="the name of the search's folder (default: model, data and time)")
-    text = "resume a stopped search (default: the newest), optionally with another --max-trials or --budget"
-    add("--resume", nargs="?", const=NEWEST, metavar="SEARCH", help=text)

@@ -20,8 +20,21 @@ SMALL_RESNET20 = Scale("resnet_small", "resnet20", SMALL_CIFAR, data=CIFAR, limi
 SMALL_GOOGLENET = ("image_size=32", "batch_size=32", "augmentation.scale=[0.5, 1.0]", "pixels.crop_fraction=1.0")
 
 NO_HEADS = "auxiliary_heads.use=false"
+SMOOTHED = "label_smoothing=0.1"
+FACTORIZED = "model_arguments={factorized_7x7: true}"
+FACTORIZED_BN = "model_arguments={factorized_7x7: true, aux_batch_norm: true}"
 WITHOUT_BN = ("model_arguments={batch_norm: false}",)
 WITH_BN = ("model_arguments={batch_norm: true}",)
+SMALL_BN_GOOGLENET = (*SMALL_GOOGLENET, *WITH_BN, NO_HEADS, "epochs=5")
+# The learning rate is the paper's, for its first row.
+FIRST_RATE = ("schedule.warmup_epochs=0", "schedule.name=constant", "optimizer.learning_rate=0.0015")
+
+# The learning rate is a tenth of the paper's, with which validation losses jump to 89.
+SMALL_INCEPTION = ("image_size=107", "batch_size=16", "epochs=8", "optimizer.base_batch_size=16")
+SMALL_INCEPTION += ("averaging.decay=0.0", "augmentation.scale=[0.5, 1.0]", "optimizer.learning_rate=0.0045")
+
+RESNET20 = Arm("ResNet-20", "resnet20", published="8.75")
+RESNET56 = Arm("ResNet-56", "resnet56", published="6.97")
 
 TOO_SHORT = "its few hundred steps are less than a hundredth of the paper's 64,000, in which the order is settled"
 
@@ -30,12 +43,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         about="do deeper plain networks train worse, and residual ones not?",
         paper=f"{RESNET}, section 4.2, figure 6 and table 6",
         published_on="CIFAR-10, 64,000 steps",
-        arms=(
-            Arm("plain-20", "plain20"),
-            Arm("plain-56", "plain56"),
-            Arm("ResNet-20", "resnet20", published="8.75"),
-            Arm("ResNet-56", "resnet56", published="6.97"),
-        ),
+        arms=(Arm("plain-20", "plain20"), Arm("plain-56", "plain56"), RESNET20, RESNET56),
         small=Scale("resnet_small", settings=(*SMALL_CIFAR, "epochs=8"), data=CIFAR, limit=2400),
         full=Scale(data=CIFAR),
         claims=(
@@ -80,10 +88,10 @@ EXPERIMENTS: dict[str, Experiment] = {
         paper=f"{RESNET}, section 4.2, table 6",
         published_on="CIFAR-10, 64,000 steps",
         arms=(
-            Arm("ResNet-20", "resnet20", published="8.75"),
+            RESNET20,
             Arm("ResNet-32", "resnet32", published="7.51"),
             Arm("ResNet-44", "resnet44", published="7.17"),
-            Arm("ResNet-56", "resnet56", published="6.97"),
+            RESNET56,
             Arm("ResNet-110", "resnet110", published="6.43 (6.61 ± 0.16 of 5)"),
         ),
         small=Scale("resnet_small", settings=SMALL_CIFAR, data=CIFAR, limit=1200),
@@ -98,30 +106,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         arms=(
             Arm("Inception-v2", settings=("optimizer.name=sgd", "optimizer.momentum=0.9"), published="23.4"),
             Arm("+ RMSProp", published="23.1 / 6.3"),
-            Arm("+ label smoothing", settings=("label_smoothing=0.1",), published="22.8 / 6.1"),
-            Arm(
-                "+ factorized 7x7",
-                settings=("label_smoothing=0.1", "model_arguments={factorized_7x7: true}"),
-                published="21.6 / 5.8",
-            ),
-            Arm(
-                "+ BN-auxiliary",
-                settings=("label_smoothing=0.1", "model_arguments={factorized_7x7: true, aux_batch_norm: true}"),
-                published="21.2 / 5.6",
-            ),
+            Arm("+ label smoothing", settings=(SMOOTHED,), published="22.8 / 6.1"),
+            Arm("+ factorized 7x7", settings=(SMOOTHED, FACTORIZED), published="21.6 / 5.8"),
+            Arm("+ BN-auxiliary", settings=(SMOOTHED, FACTORIZED_BN), published="21.2 / 5.6"),
         ),
-        small=Scale(
-            "inceptionv2",
-            "inceptionv2",
-            (
-                *("image_size=107", "batch_size=16", "epochs=8", "optimizer.base_batch_size=16"),
-                *("averaging.decay=0.0", "augmentation.scale=[0.5, 1.0]"),
-                # A tenth of the paper's, with which validation losses jump to 89.
-                "optimizer.learning_rate=0.0045",
-            ),
-            data=CIFAR,
-            limit=600,
-        ),
+        small=Scale("inceptionv2", "inceptionv2", SMALL_INCEPTION, CIFAR, 600),
         full=Scale(model="inceptionv2"),
         claims=(
             Claim("RMSProp lowers the error", "+ RMSProp", "Inception-v2"),
@@ -141,7 +130,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         published_on="ImageNet, Inception-v2, 1 crop, top-1 / top-5",
         arms=(
             Arm("none", settings=("label_smoothing=0.0",), published="23.1 / 6.3"),
-            Arm("0.1", settings=("label_smoothing=0.1",), published="22.8 / 6.1"),
+            Arm("0.1", settings=(SMOOTHED,), published="22.8 / 6.1"),
         ),
         small=SMALL_RESNET20,
         full=Scale(model="inceptionv2"),
@@ -160,17 +149,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             Arm("BN, rate x 5", settings=WITH_BN, learning_rate_times=5, published="73.0 in 2.1M"),
             Arm("BN, rate x 30", settings=WITH_BN, learning_rate_times=30, published="74.8 in 2.7M"),
         ),
-        small=Scale(
-            "googlenet_small",
-            "googlenet",
-            # The learning rate is the paper's, for its first row.
-            (
-                *(*SMALL_GOOGLENET, NO_HEADS, "epochs=5", "schedule.warmup_epochs=0", "schedule.name=constant"),
-                "optimizer.learning_rate=0.0015",
-            ),
-            data=CIFAR,
-            limit=1200,
-        ),
+        small=Scale("googlenet_small", "googlenet", (*SMALL_GOOGLENET, NO_HEADS, "epochs=5", *FIRST_RATE), CIFAR, 1200),
         full=Scale(model="googlenet", settings=(NO_HEADS,)),
         claims=(
             Claim(
@@ -202,12 +181,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             Arm("ResNet-20", "resnet20", ("image_size=16",)),
             Arm("BN-GoogLeNet", "googlenet", ("image_size=32", *WITH_BN)),
         ),
-        small=Scale(
-            "resnet_small",
-            settings=("epochs=3", "batch_size=32", "precision=float32", NO_HEADS),
-            data=CIFAR,
-            limit=1200,
-        ),
+        small=Scale("resnet_small", "", ("epochs=3", "batch_size=32", "precision=float32", NO_HEADS), CIFAR, 1200),
         full=Scale("cifar_resnet", settings=("precision=float32", "image_size=32", NO_HEADS), data=CIFAR),
         notes=("The identity holds for any weights, so the small scale shows it as well as the full one.",),
         measure="folding",
@@ -217,14 +191,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         paper=f"{GOING_DEEPER}, section 7, table 3",
         published_on="ImageNet, top-5",
         arms=(Arm("GoogLeNet"),),
-        small=Scale(
-            "googlenet_small",
-            "googlenet",
-            (*SMALL_GOOGLENET, *WITH_BN, NO_HEADS, "epochs=5"),
-            data=CIFAR,
-            limit=1200,
-            seeds=(0, 1, 2),
-        ),
+        small=Scale("googlenet_small", "googlenet", SMALL_BN_GOOGLENET, CIFAR, 1200, seeds=(0, 1, 2)),
         full=Scale(model="googlenet", seeds=(0, 1, 2, 3, 4, 5, 6)),
         small_cannot="the published gains: its networks are hardly trained, and crops of images of 32 pixels "
         "hardly differ",

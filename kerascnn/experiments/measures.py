@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +20,6 @@ from kerascnn.files.progress import Track
 
 # Table 3 of GoogLeNet's paper: top-5 errors in percent by models and crops.
 PUBLISHED_CROPS = {(1, 1): 10.07, (1, 10): 9.15, (1, 144): 7.89, (7, 1): 8.09, (7, 10): 7.62, (7, 144): 6.67}
-
-DASH = "–"
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,8 @@ def measure(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track
         >>> measure(EXPERIMENTS["depth"], runs, cifar, untracked).claim_results
         ['ResNet-110 has a lower error than ResNet-20: confirmed (31.20% and 36.80%, p = 0.012).']
     """
-    return MEASURES[experiment.measure](experiment, runs, data, track)
+    table = {"errors": errors, "folding": folding, "crops": crops}[experiment.measure]
+    return table(experiment, runs, data, track)
 
 
 def errors(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:
@@ -59,41 +58,27 @@ def errors(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track:
         arm_runs = [run for run in runs if run.arm == arm]
         measured = [_run_values(run, scores.get(id(run))) for run in arm_runs]
         values += measured
-        column = {
-            name: [one.get(name) for one in measured] for name in ("training_loss", "training_error", "top1_error")
-        }
-        if any(run.diverged for run in arm_runs):
-            cells = ["diverged"] * 3
-        else:
-            loss, training, test = column.values()
-            cells = [_mean_and_deviation(loss, ".3f"), _mean_and_deviation(training, ".2%")]
-            single = len(arm_runs) == 1
-            cells.append(str(top_error(scores[id(arm_runs[0])])) if single else _mean_and_deviation(test, ".2%"))
+        cells = ["diverged"] * 3
+        if not any(run.diverged for run in arm_runs):
+            forms = {"training_loss": ".3f", "training_error": ".2%", "top1_error": ".2%"}
+            cells = [_mean_and_deviation([one[name] for one in measured], form) for name, form in forms.items()]
+            if len(arm_runs) == 1:
+                cells[2] = str(top_error(scores[id(arm_runs[0])]))
         rows.append((arm.name, arm.published, *cells, f"{np.mean([one['seconds'] for one in measured]):.0f}"))
     head = ("arm", "published", "training loss", "training error", "top-1 error", "s")
     return Measured(head, rows, values, [_claim_result(claim, runs, scores) for claim in experiment.claims])
 
 
 def _run_values(run: ArmRun, scores: Scores | None) -> dict[str, Any]:
-    run_of = {
-        "arm": run.arm.name,
-        "seed": run.recipe.seed,
-        "published": run.arm.published,
-        "run": str(run.folder.path),
-    }
+    run_of = {"arm": run.arm.name, "seed": run.recipe.seed, "published": run.arm.published, "run": str(run.folder.path)}
     if scores is None:
         return {**run_of, "diverged": run.diverged, "seconds": run.seconds}
     error = top_error(scores)
     return {
-        **run_of,
-        "steps": run.steps,
-        "training_loss": run.last("loss"),
-        "training_error": 1 - run.last("top1"),
-        "top1_error": error.rate,
-        "top1_interval": [error.low, error.high],
-        "top5_error": top_error(scores, 5).rate,
+        **run_of, "steps": run.steps, "training_loss": run.last("loss"), "training_error": 1 - run.last("top1"),
+        "top1_error": error.rate, "top1_interval": [error.low, error.high], "top5_error": top_error(scores, 5).rate,
         "seconds": run.seconds,
-    }
+    }  # fmt: skip
 
 
 def _mean_and_deviation(values: list[float], form: str) -> str:
@@ -110,13 +95,10 @@ def _claim_result(claim: Claim, runs: Sequence[ArmRun], scores: dict[int, Scores
     if any(run.diverged for run in worse):
         return f"{claim.text}: confirmed, {claim.worse} diverged."
 
-    def mean_error(arm_runs: list[ArmRun]) -> float:
-        training = claim.metric == "training error"
-        return float(
-            np.mean([1 - run.last("top1") if training else top_error(scores[id(run)]).rate for run in arm_runs])
-        )
+    def error(run: ArmRun) -> float:
+        return 1 - run.last("top1") if claim.metric == "training error" else top_error(scores[id(run)]).rate
 
-    low, high = mean_error(better), mean_error(worse)
+    low, high = (float(np.mean([error(run) for run in arm_runs])) for arm_runs in (better, worse))
     if claim.metric == "top-1 error" and len(better) == len(worse) == 1:
         test = mcnemar(scores[id(better[0])], scores[id(worse[0])])
         result = "confirmed" if low < high else "contradicted"
@@ -127,8 +109,7 @@ def _claim_result(claim: Claim, runs: Sequence[ArmRun], scores: dict[int, Scores
 
 def folding(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:
     """Differences between the probabilities of each network before and after folding."""
-    from kerascnn.export import deployable
-    from kerascnn.export.deployable import in_float32
+    from kerascnn.export.deployable import deployable, in_float32
     from kerascnn.export.folding import foldable
 
     rows, values = [], []
@@ -137,18 +118,13 @@ def folding(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track
         original, folded = in_float32(model), deployable(model)
         before, after = (evaluate(KerasPredictor(network), data, track=track) for network in (original, folded))
         value = {
-            "arm": run.arm.name,
-            "seed": run.recipe.seed,
-            "run": str(run.folder.path),
+            "arm": run.arm.name, "seed": run.recipe.seed, "run": str(run.folder.path),
             "batch_normalizations": len(foldable(original)),
-            "layers_before": len(original.layers),
-            "layers_after": len(folded.layers),
-            "images": len(before.labels),
+            "layers_before": len(original.layers), "layers_after": len(folded.layers), "images": len(before.labels),
             "same_class": int(np.count_nonzero(before.predictions == after.predictions)),
             "largest_difference": float(np.abs(before.probabilities - after.probabilities).max()),
-            "top1_error": top_error(before).rate,
-            "top1_error_folded": top_error(after).rate,
-        }
+            "top1_error": top_error(before).rate, "top1_error_folded": top_error(after).rate,
+        }  # fmt: skip
         values.append(value)
         cells = (
             "{arm}", "{batch_normalizations}", "{layers_before} → {layers_after}", "{same_class} of {images}",
@@ -176,8 +152,5 @@ def crops(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: 
             }
         )  # fmt: skip
         name = f"{models} model{'s' if models > 1 else ''}, {row.protocol}"
-        rows.append((name, DASH if published is None else f"{published}", f"{top1.rate:.2%}", str(top5)))
+        rows.append((name, "–" if published is None else f"{published}", f"{top1.rate:.2%}", str(top5)))
     return Measured(("models and crops", "published", "top-1 error", "top-5 error"), rows, values)
-
-
-MEASURES: dict[str, Callable[..., Measured]] = {"errors": errors, "folding": folding, "crops": crops}

@@ -50,8 +50,7 @@ class Outcome:
         """The size of the experiment, the notes, the results for the paper's claims, and the limits of the scale."""
         experiment = self.experiment
         lines = [f"{self.scale.capitalize()} scale: {self.size}."]
-        lines.append(f"Published results: {experiment.published_on} ({experiment.paper}).")
-        lines += experiment.notes
+        lines += [f"Published results: {experiment.published_on} ({experiment.paper}).", *experiment.notes]
         lines += [f"{result[0].upper()}{result[1:]}" for result in self.measured.claim_results]
         if self.scale == "small" and experiment.small_cannot:
             lines.append(f"At this scale the experiment cannot show {experiment.small_cannot}.")
@@ -67,25 +66,15 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         """All results as plain values, for JSON."""
+        experiment, data = self.experiment, self.data
         return {
-            "experiment": self.name,
-            "about": self.experiment.about,
-            "paper": self.experiment.paper,
-            "published_on": self.experiment.published_on,
-            "scale": self.scale,
-            "size": self.size,
-            "data": self.data.source,
-            "training_images": len(self.data.training),
-            "test_images": len(self.data.validation),
-            "seeds": self.seeds,
-            "rows": self.measured.values,
-            "claim_results": self.measured.claim_results,
-            "training_seconds": sum(run.seconds for run in self.runs),
-            "histories": self.histories(),
-            "versions": versions(),
-            "commit": commit(),
-            "date": time.strftime("%Y-%m-%d"),
-        }
+            "experiment": self.name, "about": experiment.about, "paper": experiment.paper,
+            "published_on": experiment.published_on, "scale": self.scale, "size": self.size, "data": data.source,
+            "training_images": len(data.training), "test_images": len(data.validation), "seeds": self.seeds,
+            "rows": self.measured.values, "claim_results": self.measured.claim_results,
+            "training_seconds": sum(run.seconds for run in self.runs), "histories": self.histories(),
+            "versions": versions(), "commit": commit(), "date": time.strftime("%Y-%m-%d"),
+        }  # fmt: skip
 
     def to_markdown(self) -> str:
         """The table and the sentences, as a Markdown page."""
@@ -96,11 +85,7 @@ class Outcome:
 
 
 def write_outcome(outcome: Outcome, folder: Path) -> None:
-    """Writes results.json, table.md and curves.png, in which the curve of a diverged training ends early.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
+    """Writes results.json, table.md and curves.png; raises InputError if the folder cannot be written."""
     histories = {name: history for name, history in outcome.histories().items() if history}
     try:
         folder.mkdir(parents=True, exist_ok=True)

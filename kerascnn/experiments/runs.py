@@ -57,8 +57,8 @@ def run_arm(
 
     Args:
         arm, recipe: from an experiment, and from `recipe_of`.
-        data, limit: the images, and the limit that they were loaded with.
-        folder: gets the arm's run folder.
+        data, limit: the images, and the limit with which they were loaded.
+        folder: of the arm's run folder.
         callbacks: returns the callbacks that show progress.
         report: is called with a sentence about an earlier run.
 
@@ -71,11 +71,15 @@ def run_arm(
     name = f"{arm.name}, seed {recipe.seed}"
     try:
         if not found:
-            return ArmRun(
-                arm, wanted, train(recipe, data, runs=folder, limit=limit, callbacks=callbacks(wanted)).folder
-            )
+            run = train(recipe, data, runs=folder, limit=limit, callbacks=callbacks(wanted)).folder
+            return ArmRun(arm, wanted, run)
         run = found[0]
-        _check_recipe(run, wanted)
+        before, now = run.read_recipe()[0].to_dict(), wanted.to_dict()
+        if differing := [field for field in now if before.get(field) != now[field]]:
+            raise InputError(
+                f"{run.path} was trained with another recipe, which differs in {', '.join(differing)}; "
+                "use another --out folder, or delete it."
+            )
         if (run.path / DIVERGED_FILE).is_file():
             report(f"{name}: has diverged before.")
             return ArmRun(arm, wanted, run, (run.path / DIVERGED_FILE).read_text(encoding="utf-8"))
@@ -88,13 +92,3 @@ def run_arm(
         [run] = [RunFolder(path.parent) for path in folder.glob("*/recipe.yaml")]
         (run.path / DIVERGED_FILE).write_text(str(diverged), encoding="utf-8")
         return ArmRun(arm, wanted, run, str(diverged))
-
-
-def _check_recipe(run: RunFolder, wanted: Recipe) -> None:
-    before, now = run.read_recipe()[0].to_dict(), wanted.to_dict()
-    differing = [name for name in now if before.get(name) != now[name]]
-    if differing:
-        raise InputError(
-            f"{run.path} was trained with another recipe, which differs in {', '.join(differing)}; "
-            "use another --out folder, or delete it."
-        )

@@ -30,11 +30,26 @@ class RunFolder:
 
     path: Path
 
-    recipe_file = property(lambda self: self.path / "recipe.yaml")
-    model_file = property(lambda self: self.path / "model.keras")
-    history_file = property(lambda self: self.path / "history.csv")
-    checkpoints = property(lambda self: self.path / "checkpoints")
-    tensorboard = property(lambda self: self.path / "tensorboard")
+    @property
+    def recipe_file(self) -> Path:
+        return self.path / "recipe.yaml"
+
+    @property
+    def model_file(self) -> Path:
+        return self.path / "model.keras"
+
+    @property
+    def history_file(self) -> Path:
+        return self.path / "history.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
 
     @staticmethod
     def create(runs: Path, model: str, data: str) -> RunFolder:

@@ -91,10 +91,22 @@ class SearchFolder:
 
     path: Path
 
-    config_file = property(lambda self: self.path / "search.yaml")
-    best_file = property(lambda self: self.path / "best.yaml")
-    trials = property(lambda self: self.path / "trials")
-    tensorboard = property(lambda self: self.path / "tensorboard")
+    @property
+    def config_file(self) -> Path:
+        return self.path / "search.yaml"
+
+    @property
+    def best_file(self) -> Path:
+        return self.path / "best.yaml"
+
+    @property
+    def trials(self) -> Path:
+        return self.path / "trials"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
 
     @staticmethod
     def create(searches: Path, name: str | None, config: SearchConfig, data_name: str) -> SearchFolder:

@@ -22,8 +22,8 @@ __all__ = [
     "training",
 ]
 
-# In a checkout the training package lies beside this one instead of inside it (setup.cfg maps it on
-# installation); with its parent on the path, `kerascnn.training` is found there too.
+# In a checkout, kerascnn/training is a link to the folder `training` beside this package. Where Git cannot make links,
+# as on Windows without developer mode, it writes a small file instead; the package is then found by this path.
 _here = os.path.dirname(__file__)
 if not os.path.isdir(os.path.join(_here, "training")):
     __path__.append(os.path.dirname(_here))

@@ -1,33 +1,37 @@
-from .assembly import callbacks_for as callbacks_for
-from .assembly import compile_for as compile_for
+from .assembly import callbacks_for as callbacks_for, compile_for as compile_for
 from .batches import steps_per_epoch as steps_per_epoch
 from .callbacks.nan_guard import TrainingDivergedError as TrainingDivergedError
 from .callbacks.weight_averaging import AveragedWeights as AveragedWeights
 from .checkpoints.files import Checkpoints as Checkpoints
 from .fine_tuning.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
 from .precision import choose_precision as choose_precision
-from .recipe.fields import About as About
-from .recipe.fields import AuxiliaryHeads as AuxiliaryHeads
-from .recipe.fields import Averaging as Averaging
-from .recipe.fields import Evaluation as Evaluation
-from .recipe.fields import FineTuning as FineTuning
-from .recipe.fields import Initialization as Initialization
-from .recipe.fields import Optimizer as Optimizer
-from .recipe.fields import Pixels as Pixels
-from .recipe.fields import Schedule as Schedule
-from .recipe.recipe import Recipe as Recipe
-from .recipe.recipe import recipes as recipes
+from .recipe.fields import (
+    About as About,
+    AuxiliaryHeads as AuxiliaryHeads,
+    Averaging as Averaging,
+    Evaluation as Evaluation,
+    FineTuning as FineTuning,
+    Initialization as Initialization,
+    Optimizer as Optimizer,
+    Pixels as Pixels,
+    Schedule as Schedule,
+)
+from .recipe.recipe import Recipe as Recipe, recipes as recipes
 from .run_config import RunConfig as RunConfig
 from .run_folder import RunFolder as RunFolder
 from .schedules import Plateau as Plateau
-from .search import HyperModel as HyperModel
-from .search import Search as Search
-from .search import Space as Space
-from .search import resume_search as resume_search
-from .search import tune as tune
-from .trainer import Run as Run
-from .trainer import TrainingInterruptedError as TrainingInterruptedError
-from .trainer import finetune as finetune
-from .trainer import resolved as resolved
-from .trainer import resume as resume
-from .trainer import train as train
+from .search import (
+    HyperModel as HyperModel,
+    Search as Search,
+    Space as Space,
+    resume_search as resume_search,
+    tune as tune,
+)
+from .trainer import (
+    Run as Run,
+    TrainingInterruptedError as TrainingInterruptedError,
+    finetune as finetune,
+    resolved as resolved,
+    resume as resume,
+    train as train,
+)

@@ -1,13 +1,13 @@
-"""AlexNet, in the form of 2012 and in that of 2014.
+"""AlexNet of 2012 (`AlexNet`) and of 2014 (`AlexNetV2`).
 
 Source: Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks" (2012), section
 3.5 and figure 2; Krizhevsky, "One weird trick for parallelizing convolutional neural networks" (2014), section 5.
 
-Differences from the paper:
-    The input is 227 x 227, which the paper's arithmetic needs; it prints 224. With one group, the default, the two
-    halves that the paper spread over two GPUs are one tower; `groups=2` splits conv2, conv4 and conv5 as the paper
-    does. Pooling comes before normalization, as in CaffeNet; `pool_first=False` is the paper's order.
-    `norm="batch"` is younger than the paper. AlexNetV2's convolutions pad as its public weights need.
+Differences from the papers:
+    The input is 227 x 227: the paper prints 224, with which its layers do not have the sizes that it gives. The paper
+    splits conv2, conv4 and conv5 over two GPUs, as `groups=2` does; the default does not. Pooling comes before
+    normalization, as in CaffeNet; `pool_first=False` is the paper's order. The paper has no batch normalization
+    (`norm="batch"`). AlexNetV2's convolutions have the padding of its public weights.
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ Norm = Literal["lrn", "batch"]
 
 
 class ConvLayer(NamedTuple):
-    """A convolution with ReLU, and the 3 x 3 max pool after it."""
+    """A convolution with ReLU, and the 3 x 3 max pool of stride 2 after it.
+
+    Attributes:
+        padding: zeros on every side, in pixels.
+        grouped: whether it is split where `groups=2`.
+        bias: the initializer of its biases.
+        pool: the name of the pool; None where there is none.
+        pool_padding: as `padding`, before the pool.
+    """
 
     name: str
     filters: int
@@ -38,15 +46,18 @@ class ConvLayer(NamedTuple):
     pool_padding: int = 0
 
 
+# Sections 3.5 and 5, and figure 2; s: strides, p: padding.
+# After each row: the map after the convolution, and after its pool.
 # fmt: off
 ALEXNET_2012 = (
-    #         conv    filters size s  p  grouped bias     pool
+    #         conv   filters size s p  grouped  bias     pool
     ConvLayer("conv1",  96, 11, 4, 0, False, "zeros", "pool1"),  # 55 x 55 x 96, 27 x 27 x 96
     ConvLayer("conv2", 256,  5, 1, 2, True,  "ones",  "pool2"),  # 27 x 27 x 256, 13 x 13 x 256
     ConvLayer("conv3", 384,  3, 1, 1, False, "zeros", None),     # 13 x 13 x 384
     ConvLayer("conv4", 384,  3, 1, 1, True,  "ones",  None),     # 13 x 13 x 384
     ConvLayer("conv5", 256,  3, 1, 1, True,  "ones",  "pool3"),  # 13 x 13 x 256, 6 x 6 x 256
 )
+# "One weird trick", section 5.
 ALEXNET_2014 = (
     ConvLayer("conv1",  64, 11, 4, 2, False, "zeros", "pool1"),  # 55 x 55 x 64, 27 x 27 x 64
     ConvLayer("conv2", 192,  5, 1, 2, False, "ones",  "pool2"),  # 27 x 27 x 192, 13 x 13 x 192
@@ -56,13 +67,14 @@ ALEXNET_2014 = (
 )
 # fmt: on
 
+# Section 3.3.
 NORMALIZED = ("conv1", "conv2")
 
-# An 11 x 11 kernel and three pools of 3 x 3 must leave one pixel.
+# Pixels: the convolutions and pools leave at least one.
 MIN_SIZE_2012 = 67
 MIN_SIZE_2014 = 63
 
-# Section 5: zero-mean Gaussian with standard deviation 0.01; from a config, every layer draws its own values.
+# Section 5: zero-mean Gaussian with standard deviation 0.01. A config, so that every layer gets a new seed.
 INITIALIZER = {"class_name": "RandomNormal", "config": {"stddev": 0.01}}
 
 
@@ -88,11 +100,12 @@ def AlexNet(
         weights: there are no public weights; None, a URL or a file.
         groups: 2 splits conv2, conv4 and conv5 in two, as the paper's two GPUs did.
         norm: "lrn" (local response normalization, section 3.3), "batch" or None, after conv1 and conv2.
-        pool_first: whether pooling comes before normalization; the paper normalizes first.
+        pool_first: whether pooling comes before normalization; False, as in the paper, for the opposite.
 
     Returns:
-        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Weights are
-        drawn from N(0, 0.01), biases are 1 in conv2, conv4, conv5 and the dense layers of 4096 (section 5).
+        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Initial
+        weights are Gaussian with standard deviation 0.01; initial biases are 1 in conv2, conv4, conv5, fc6 and fc7, and
+        else 0 (section 5). Dropout is 50 % after fc6 and fc7 (section 4.2).
 
     Raises:
         InputError: images too small, an unknown option or dtype, a weight file that does not fit.
@@ -123,15 +136,15 @@ def AlexNetV2(
     *,
     dtype: str | keras.DTypePolicy | None = None,
 ) -> keras.Model:
-    """AlexNet's single tower of 2014 (Krizhevsky, "One weird trick", section 5): 64-192-384-256-256, no normalization.
+    """AlexNet as of 2014 (Krizhevsky, "One weird trick", section 5): not split over GPUs, and without normalization.
 
     Args:
         include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
         weights: None, "torchvision" (56.522 % top-1), a URL or a file.
 
     Returns:
-        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Weights and
-        dropout are those of `AlexNet`.
+        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Initial
+        weights and dropout are those of `AlexNet`.
 
     Raises:
         InputError: images too small, an unknown option or dtype, a weight file that does not fit.
@@ -181,7 +194,7 @@ def _normalization(norm: Norm, name: str) -> keras.layers.Layer:
 def _pool(row: ConvLayer) -> list[keras.layers.Layer]:
     if row.pool is None:
         return []
-    # After a ReLU, a padding of zeros does not change the maximum.
+    # Zeros do not change the maximum: the pool follows a ReLU, whose outputs are not negative.
     padding = [keras.layers.ZeroPadding2D(row.pool_padding, name=f"{row.pool}_pad")] if row.pool_padding else []
     return [*padding, keras.layers.MaxPooling2D(3, strides=2, name=row.pool)]
 

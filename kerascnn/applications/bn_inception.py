@@ -4,13 +4,13 @@ Source: Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Train
 Shift" (2015), section 4.2 and figure 5.
 
 Differences from the paper:
-    Figure 5 prints 128 filters for the pool projections of 4c and 4d; they have 96, because its own output depth of
-    576 needs that. The first convolution is an ordinary one; the paper's is separable with a depth multiplier of 8,
-    which it describes as a saving of computation only and leaves out of figure 5. The auxiliary classifiers, of which
-    the figure has none, are left out. Weights are initialized after He et al. (2015), and the moving averages of batch
-    normalization decay by 0.9 a step with epsilon 1e-5, because the paper states none of these; the moving variance
-    is that of the biased variance. The average pool before the classifier covers the whole feature map, which is the
-    figure's 7 x 7 at 224 pixels, so that other sizes work.
+    Figure 5 prints 128 filters for the pool projections of 4c and 4d, but an output of 576 channels, which needs
+    96; they have 96. The paper's first convolution is separable with a depth multiplier of 8, to save computation;
+    figure 5 does not show that, and here it is an ordinary one. There are no auxiliary classifiers, as in figure 5.
+    The paper does not state the initialization, which is that of He et al. (2015), nor the momentum and epsilon of
+    batch normalization, which are 0.9 and 1e-5. The moving variance averages the biased variances of batches, the
+    paper's the unbiased ones. The average pool before the classifier covers the whole feature map, so that other
+    image sizes work; at 224 pixels that is the figure's 7 x 7.
 """
 
 from __future__ import annotations
@@ -29,9 +29,19 @@ AVERAGE, MAX = keras.layers.AveragePooling2D, keras.layers.MaxPooling2D
 
 
 class InceptionModule(NamedTuple):
-    """A row of figure 5: filters of each convolution, and the pool with the filters of its projection.
+    """An inception row of figure 5, with the paper's columns: the number of filters of each convolution, and the pool.
 
-    A row without a 1 x 1 branch halves the feature map, and its pool passes through without a projection.
+    A row without a 1 x 1 convolution has stride 2, and its pool has no projection ("pass through").
+
+    Attributes:
+        module: the row's name, "3a" for "inception (3a)".
+        conv1x1: "#1x1".
+        reduce3x3: "#3x3 reduce", the 1 x 1 convolution before the 3 x 3 one.
+        conv3x3: "#3x3".
+        reduce_double: "double #3x3 reduce", the 1 x 1 convolution before the two of 3 x 3.
+        double3x3: "double #3x3", of both.
+        pool: the layer of the pool.
+        pool_proj: the filters of the 1 x 1 convolution after the pool.
     """
 
     module: str
@@ -44,9 +54,11 @@ class InceptionModule(NamedTuple):
     pool_proj: int | None
 
 
+# Figure 5: the inception rows; `BNInception` has the others. After each row, its "output size".
 # fmt: off
-TABLE = (
-    #                      1x1  3x3r  3x3 dblr  dbl  pool     proj
+FIGURE_5 = (
+    #                     #1x1 #3x3 #3x3  dbl  dbl   pool     pool
+    #                          red.      red. #3x3            proj
     InceptionModule("3a",   64,  64,  64,  64,  96, AVERAGE,   32),  # 28 x 28 x 256
     InceptionModule("3b",   64,  64,  96,  64,  96, AVERAGE,   64),  # 28 x 28 x 320
     InceptionModule("3c", None, 128, 160,  64,  96, MAX,     None),  # 14 x 14 x 576
@@ -102,7 +114,7 @@ def BNInception(
         x = unit(x, 64, 1, name="conv2_reduce")
         x = unit(x, 192, 3, name="conv2")  # 56 x 56 x 192
         x = MAX(3, strides=2, padding="same", name="pool2")(x)  # 28 x 28 x 192
-        for row in TABLE:
+        for row in FIGURE_5:
             x = inception(x, row, f"inception_{row.module}")
         return network.model(network.head(x, INITIALIZER))
 

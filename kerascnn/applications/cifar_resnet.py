@@ -7,9 +7,9 @@ Source: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition" (201
     # filters            16       32        64
 
 Differences from the paper:
-    None in the layers. The moving averages of batch normalization, which the paper does not state, decay by
-    0.9 a step with epsilon 1e-5; strided convolutions pad one zero on every side, as the authors' program
-    does, and not by TensorFlow's "same" rule.
+    None in the layers. The paper does not state the momentum and epsilon of batch normalization; they are 0.9 and 1e-5.
+    Strided convolutions have the same padding on every side, as in the authors' program; TensorFlow's padding="same" is
+    one-sided there.
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ from kerascnn.applications.residual import INITIALIZER, Shortcut, basic_block, c
 
 
 class Stage(NamedTuple):
-    """A column of the table; the map size halves where the stride is 2."""
+    """A column of the table, without conv1: the filters, and the stride of the first convolution."""
 
     name: str
     filters: int
     strides: int
 
 
+# The table of section 4.2. After each row, its output.
 STAGES = (
     Stage("conv2", 16, 1),  # 32 x 32 x 16
     Stage("conv3", 32, 2),  # 16 x 16 x 32
     Stage("conv4", 64, 2),  # 8 x 8 x 64
 )
 
-# The depth is 6n + 2: two layers per block, n blocks per stage, conv1 and the dense layer.
+# n of the table, by the number of layers, 6n + 2: three stages of n blocks of two layers, conv1 and the dense layer.
 BLOCKS_OF_DEPTH = {20: 3, 32: 5, 44: 7, 56: 9, 110: 18, 1202: 200}
 
 
@@ -96,7 +97,7 @@ def ResNet32(
 ) -> keras.Model:
     """ResNet-32 for 32 x 32 images (He et al., 2015, section 4.2, n = 5).
 
-    Arguments, result and errors are those of `ResNet20`.
+    Otherwise as `ResNet20`.
 
     Example:
         >>> model = kerascnn.applications.ResNet32()
@@ -122,7 +123,7 @@ def ResNet44(
 ) -> keras.Model:
     """ResNet-44 for 32 x 32 images (He et al., 2015, section 4.2, n = 7).
 
-    Arguments, result and errors are those of `ResNet20`.
+    Otherwise as `ResNet20`.
 
     Example:
         >>> model = kerascnn.applications.ResNet44()
@@ -148,7 +149,7 @@ def ResNet56(
 ) -> keras.Model:
     """ResNet-56 for 32 x 32 images (He et al., 2015, section 4.2, n = 9).
 
-    Arguments, result and errors are those of `ResNet20`.
+    Otherwise as `ResNet20`.
 
     Example:
         >>> model = kerascnn.applications.ResNet56()
@@ -174,7 +175,7 @@ def ResNet110(
 ) -> keras.Model:
     """ResNet-110 for 32 x 32 images (He et al., 2015, section 4.2, n = 18).
 
-    Arguments, result and errors are those of `ResNet20`.
+    Otherwise as `ResNet20`.
 
     Example:
         >>> model = kerascnn.applications.ResNet110()
@@ -200,7 +201,7 @@ def ResNet1202(
 ) -> keras.Model:
     """ResNet-1202 for 32 x 32 images (He et al., 2015, section 4.2, n = 200).
 
-    Arguments, result and errors are those of `ResNet20`.
+    Otherwise as `ResNet20`.
 
     Example:
         >>> model = kerascnn.applications.ResNet1202()
@@ -259,7 +260,7 @@ def Plain32(
 ) -> keras.Model:
     """The 32-layer plain network for 32 x 32 images (He et al., 2015, section 4.2, n = 5).
 
-    Arguments, result and errors are those of `Plain20`.
+    Otherwise as `Plain20`.
 
     Example:
         >>> model = kerascnn.applications.Plain32()
@@ -284,7 +285,7 @@ def Plain44(
 ) -> keras.Model:
     """The 44-layer plain network for 32 x 32 images (He et al., 2015, section 4.2, n = 7).
 
-    Arguments, result and errors are those of `Plain20`.
+    Otherwise as `Plain20`.
 
     Example:
         >>> model = kerascnn.applications.Plain44()
@@ -309,7 +310,7 @@ def Plain56(
 ) -> keras.Model:
     """The 56-layer plain network for 32 x 32 images (He et al., 2015, section 4.2, n = 9).
 
-    Arguments, result and errors are those of `Plain20`.
+    Otherwise as `Plain20`.
 
     Example:
         >>> model = kerascnn.applications.Plain56()
@@ -326,7 +327,7 @@ def _residual(builder: str, common: CommonArguments, n: int, shortcut: Shortcut)
 
 
 def _cifar(builder: str, common: CommonArguments, n: int, block: Callable[..., keras.KerasTensor]) -> keras.Model:
-    """The table, with `n` blocks per stage that take their input, filters, strides and name."""
+    """The table, with `n` blocks per stage; `block` makes one from its input, filters, strides and name."""
     with building(builder, common) as network:
         x = unit(network.images(min_size=4), 16, 3, name="conv1")
         for stage in STAGES:

@@ -3,15 +3,16 @@
 Source: Szegedy et al., "Going Deeper with Convolutions" (2014), table 1 and section 5.
 
 Differences from the paper:
-    Local response normalization takes the constants of Krizhevsky et al. (2012), and weights are initialized
-    after He et al. (2015), because the paper states neither. The average pool before the classifier covers the
-    whole feature map, which is the table's 7 x 7 at 224 pixels, so that other sizes work. Table 1 prints
-    parameters and operations that its own rows do not give for conv1, 4c and 5a; the rows are built.
+    The paper states neither the constants of local response normalization, which are those of Krizhevsky et al.
+    (2012), nor the initialization of weights, which is that of He et al. (2015). The average pool before the
+    classifier covers the whole feature map, so that other image sizes work; at 224 pixels that is the table's 7 x 7.
+    For conv1, 4c and 5a, the "params" and "ops" that table 1 prints do not follow from the filters of the same row;
+    the network has these filters.
     `batch_norm=True` is the later BN-GoogLeNet of Szegedy et al. (2015, "Rethinking the Inception Architecture"):
-    batch normalization before every ReLU, in the auxiliary heads too, in place of local response
-    normalization. Its moving averages, which no paper states, decay by 0.9 a step with epsilon 1e-5.
-    `module="naive"` is figure 2 (a), for which the paper gives no filters: it has those of the table, and each module
-    grows by all the channels that its max pool passes through.
+    batch normalization before every ReLU, also in the auxiliary heads, replaces local response normalization. Its
+    momentum of 0.9 and epsilon of 1e-5 are not from a paper.
+    `module="naive"` is figure 2 (a), for which the paper gives no filters: those of table 1 are used. Its max pool has
+    no projection, so that each module's output has all channels of its input besides its own.
     The network of torchvision's public weights differs; it is in `googlenet_torchvision.py`.
 """
 
@@ -30,7 +31,17 @@ from kerascnn.layers import HE_NORMAL, BatchNormalization, LocalResponseNormaliz
 
 
 class InceptionModule(NamedTuple):
-    """A row of table 1: filters of each convolution."""
+    """An inception row of table 1, with the paper's columns: the number of filters of each convolution.
+
+    Attributes:
+        name: the row's, "3a" for "inception (3a)".
+        conv1x1: "#1x1".
+        reduce3x3: "#3x3 reduce", the 1 x 1 convolution before the 3 x 3 one.
+        conv3x3: "#3x3".
+        reduce5x5: "#5x5 reduce", the 1 x 1 convolution before the 5 x 5 one.
+        conv5x5: "#5x5".
+        pool_proj: "pool proj", the 1 x 1 convolution after the max pool.
+    """
 
     name: str
     conv1x1: int
@@ -41,9 +52,11 @@ class InceptionModule(NamedTuple):
     pool_proj: int
 
 
+# Table 1: the inception rows; `_layers` has the others. After each row, its "output size".
 # fmt: off
-TABLE = (
-    #                      1x1  3x3r 3x3  5x5r 5x5  proj
+TABLE_1 = (
+    #                     #1x1 #3x3 #3x3 #5x5 #5x5 pool
+    #                          red.      red.      proj
     InceptionModule("3a",   64,  96, 128,  16,  32,  32),  # 28 x 28 x 256
     InceptionModule("3b",  128, 128, 192,  32,  96,  64),  # 28 x 28 x 480
     InceptionModule("4a",  192,  96, 208,  16,  48,  64),  # 14 x 14 x 512
@@ -59,7 +72,7 @@ TABLE = (
 POOL_AFTER = ("3b", "4e")
 AUXILIARY_HEADS = ("4a", "4d")
 
-# After five strides of 2 one pixel must be left; the auxiliary heads pool 5 x 5 of a map of stride 16.
+# Pixels: one is left after five strides of 2; the 5 x 5 pool of the auxiliary heads is on a map of stride 16.
 MIN_SIZE = 32
 MIN_SIZE_WITH_HEADS = 65
 
@@ -90,17 +103,17 @@ def GoogLeNet(
 
     Args:
         include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
-        weights: None, "torchvision" (69.778 % top-1), a URL or a file. The public weights are of another network,
-            `GoogLeNetTorchvision`, which is then returned; only batch_norm=True and module="inception" agree with it.
+        weights: None, "torchvision" (69.778 % top-1), a URL or a file. torchvision's weights are of another network:
+            with them, `GoogLeNetTorchvision` is returned. batch_norm=False and module="naive" do not fit them.
         aux_heads: whether to add the two auxiliary classifiers on 4a and 4d, for training; the outputs are
             then a dict of `main`, `aux_4a` and `aux_4d`, to be weighted 1, 0.3 and 0.3 in the loss.
-        batch_norm: whether batch normalization before every ReLU takes the place of local response normalization
-            (BN-GoogLeNet); None: as the weights need, or else False, as in the paper.
-        module: "inception", or "naive" for modules without reductions and projection, to compare with.
+        batch_norm: True for batch normalization before every ReLU instead of local response normalization
+            (BN-GoogLeNet); False for the paper's network; None for what the weights need, or else the paper's.
+        module: "inception" (figure 2 (b)), or "naive" (figure 2 (a)), without reductions and projection.
 
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities, or
-        to the dict of three such. Weights are initialized after He et al. (2015, "Delving Deep"); dropout is 40 %
+        to a dict of three of them. Weights are initialized after He et al. (2015, "Delving Deep"); dropout is 40 %
         before the classifier and 70 % in the auxiliary heads.
 
     Raises:
@@ -138,7 +151,7 @@ def _layers(
         x = LocalResponseNormalization(name="norm2")(x)
     x = max_pool(strides=2, name="pool2")(x)  # 28 x 28 x 192
     outputs = {}
-    for row in TABLE:
+    for row in TABLE_1:
         x = module(x, row, f"inception_{row.name}", unit)
         if heads and row.name in AUXILIARY_HEADS:
             outputs[f"aux_{row.name}"] = auxiliary_head(x, network, f"aux_{row.name}", batch_norm)
@@ -163,7 +176,7 @@ def inception(
 
 
 def naive(x: keras.KerasTensor, row: InceptionModule, name: str, unit: Unit) -> keras.KerasTensor:
-    """Figure 2 (a): as `inception`, without reductions and projection."""
+    """Figure 2 (a): the same without reductions and projection."""
     branch1 = unit(x, row.conv1x1, 1, name=f"{name}_1x1")
     branch3 = unit(x, row.conv3x3, 3, name=f"{name}_3x3")
     branch5 = unit(x, row.conv5x5, 5, name=f"{name}_5x5")

@@ -24,7 +24,7 @@ from kerascnn.applications.googlenet import (
     MIN_SIZE,
     MIN_SIZE_WITH_HEADS,
     POOL_AFTER,
-    TABLE,
+    TABLE_1,
     auxiliary_classifier,
     inception,
 )
@@ -81,7 +81,7 @@ def GoogLeNetTorchvision(
         x = unit(x, 64, 1, name="conv2_reduce")
         x = max_pool(unit(x, 192, 3, name="conv2"), "pool2")  # 28 x 28 x 192
         outputs = {}
-        for row in TABLE:
+        for row in TABLE_1:
             x = inception(x, row, f"inception_{row.name}", unit, kernel5x5=3)
             if heads and row.name in AUXILIARY_HEADS:
                 outputs[f"aux_{row.name}"] = auxiliary_head(x, network, f"aux_{row.name}")

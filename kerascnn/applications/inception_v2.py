@@ -4,25 +4,25 @@ Source: Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception A
 section 6, tables 1 and 3.
 
 Differences from the paper:
-    Table 1 is the network with its first convolution factorized; Inception v2 has the 7 x 7 one of GoogLeNet, without
-    padding, so that 147 x 147 pixels are left as in the table. The table gives sizes and figures only: filters inside
-    the modules of figures 5 to 7 and the two grid reductions between them are those of the network that the
-    authors released as Inception v3, and a fifth module of figure 6 repeats the fourth.
-    For BN-auxiliary, the paper normalizes the auxiliary classifier's fully connected layer and not only its
-    convolutions, so that Inception v2 would have some of the head normalized already. Here `aux_batch_norm` is the
-    whole head: off, both its convolutions have biases and no batch normalization; on, both have it, the second being
-    the paper's fully connected layer. The dense layer that makes the logits is never normalized. Without the head
-    there is nothing to normalize, and the switch changes nothing.
-    The 5 x 5 convolution of the auxiliary head shrinks with its map, where images are smaller than 299 pixels, as in
-    the authors' program; what it leaves of larger ones is averaged.
-    The paper states neither initialization nor constants of batch normalization nor dropout. Weights are
-    initialized after He et al. (2015), as in the authors' program but for its cut-off tails; batch normalization
-    has no scale and epsilon 1e-3 as there, and its moving averages decay by 0.99 per step as in keras.applications
-    (0.9997 there, which takes many thousands of steps to settle). The program's dropout of 20 % before the
-    classifier is left out. The average pool before the classifier covers the whole feature map, which is 8 x 8 at
-    299 pixels, so that other sizes work.
-    The paper's 3.8 billion multiply-adds, and 4.8 with the first convolution factorized, do not follow from its table:
-    the rows give 6.07 and 6.48 billion.
+    Table 1 (`TABLE_1` in inception_v3.py) is the network with its first 7 x 7 convolution factorized into three of
+    3 x 3. Inception v2 has the 7 x 7 convolution, as GoogLeNet, but without padding, so that its map is 147 x 147
+    pixels as in the table. The table gives only the sizes of maps and the figures of modules. The filters inside
+    the modules and the two grid reductions between them are those of the network that the authors released as
+    Inception v3; the fifth module of figure 6, which that network does not have, has the filters of the fourth.
+    For "BN-auxiliary", the paper normalizes the fully connected layer of the auxiliary classifier too, "not just
+    the convolutions". Here, `aux_batch_norm` adds batch normalization to both convolutions of the auxiliary head,
+    the second of which is the paper's fully connected layer; without it, neither has any. The dense layer that
+    gives the logits is never normalized. Without `aux_heads`, the option has no effect.
+    The 5 x 5 convolution of the auxiliary head is smaller where its map is, for images of less than 299 pixels, as
+    in the authors' program; for larger images, its outputs are averaged.
+    The paper does not state the initialization, the constants of batch normalization and the dropout. Weights are
+    initialized after He et al. (2015), as in the authors' program, which truncates the Gaussian. As in the program,
+    batch normalization has no scale, and epsilon is 1e-3. Its momentum is 0.99, as in keras.applications; the
+    program's 0.9997 needs many thousands of steps. The program's dropout of 20 % before the classifier is left out.
+    The average pool before the classifier covers the whole feature map, so that other image sizes work; at 299
+    pixels that is the table's 8 x 8.
+    The paper's 3.8 billion multiply-adds, and 4.8 with the first convolution factorized, do not follow from its
+    table: the rows give 6.07 and 6.48 billion.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ import keras
 
 from kerascnn.applications import preprocessing
 from kerascnn.applications.inception_v3 import (
-    PAPER,
     RELEASED_LAYERS,
+    TABLE_1,
     Unit,
     end_of_paper_stem,
     factorized_stem,
@@ -60,20 +60,20 @@ def InceptionV2(
     aux_heads: bool = False,
     aux_batch_norm: bool = False,
 ) -> keras.Model:
-    """Inception v2 (Szegedy et al., 2015, "Rethinking", table 3), and with all options Inception v3 as in table 1.
+    """Inception v2 (Szegedy et al., 2015, "Rethinking", table 3); with all options, the Inception v3 of table 1.
 
     Args:
         include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
         weights: there are no public weights; None, a URL or a file.
-        factorized_7x7: whether three 3 x 3 convolutions take the place of the first, of 7 x 7.
+        factorized_7x7: whether the first convolution, of 7 x 7, is replaced by three of 3 x 3, as in table 1.
         aux_heads: whether to add the auxiliary classifier on the last 17 x 17 module, for training; the outputs are
             then a dict of `main` and `aux`. It needs images of at least 107 x 107 pixels.
         aux_batch_norm: whether the auxiliary classifier's convolutions are batch-normalized ("BN-auxiliary").
 
     Returns:
-        A `keras.Model` from images, scaled to [-1, 1], to (batch, classes) float32 probabilities, or to the dict of
-        two such. Weights are initialized after He et al. (2015, "Delving Deep"), the auxiliary head's last two layers
-        with a standard deviation of 0.01 and 0.001; there is no dropout.
+        A `keras.Model` from images, scaled to [-1, 1], to (batch, classes) float32 probabilities, or to a dict of
+        two of them. Weights are initialized after He et al. (2015, "Delving Deep"), the auxiliary head's last two
+        layers with a standard deviation of 0.01 and 0.001; there is no dropout.
 
     Raises:
         InputError: images too small, an unknown option or dtype, a weight file that does not fit.
@@ -90,11 +90,11 @@ def InceptionV2(
         first = factorized_stem if factorized_7x7 else conv_7x7
         x = end_of_paper_stem(first(x, unit), unit)
         head_unit = (unit if aux_batch_norm else plain_unit) if aux_heads else None
-        return network.model(modules_and_heads(x, network, PAPER, head_unit))
+        return network.model(modules_and_heads(x, network, TABLE_1, head_unit))
 
 
 def conv_7x7(x: keras.KerasTensor, unit: Unit) -> keras.KerasTensor:
-    """GoogLeNet's first convolution instead of the first three rows of table 1."""
+    """GoogLeNet's first convolution, instead of the first three rows of table 1."""
     return unit(x, 64, 7, strides=2, padding="valid", name="conv1")  # 147 x 147 x 64
 
 

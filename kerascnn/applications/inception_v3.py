@@ -1,28 +1,30 @@
-"""Inception v3: the network that its authors released, and the one of their table.
+"""Inception v3: the network that its authors released, and the one of table 1.
 
 Source: Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception Architecture for Computer Vision" (2015),
 sections 2 to 6, table 1 and figures 5 to 8 and 10; for the released network, its public weights as keras.applications
 reads them.
 
 Differences from the paper:
-    The released network, `stem="released"`, is not that of table 1. It has a 1 x 1 convolution of 80 filters, one of
-    3 x 3 and a max pool instead of the table's last three 3 x 3 convolutions; modules at 35 x 35 with one true
-    5 x 5 convolution, the first two of them taking 192 and 256 channels; and four modules of figure 6, not five.
-    `stem="paper"` is the table's network. The table gives sizes and figures only: filters inside its modules and the
-    two grid reductions between them are those of the released network, and a fifth module of figure 6 repeats
-    the fourth.
-    The 5 x 5 convolution of the auxiliary head shrinks with its map, where images are smaller than 299 pixels, as in
-    the authors' program; what it leaves of larger ones is averaged.
-    The paper states neither initialization nor constants of batch normalization nor dropout. Weights are
-    initialized after He et al. (2015), as in the authors' program but for its cut-off tails; batch normalization
-    has no scale and epsilon 1e-3 as there, and its moving averages decay by 0.99 per step as in keras.applications
-    (0.9997 there, which takes many thousands of steps to settle). The program's dropout of 20 % before the
-    classifier is left out, as in keras.applications. The average pool before the classifier covers the whole
-    feature map, which is 8 x 8 at 299 pixels, so that other sizes work.
-    `variant="torchvision"` is the released network as torchvision has it: batch normalization scales, and its moving
-    averages decay by 0.9 per step; average pools inside the modules include zeros beyond the border, where the
-    released network averages existing pixels only; dropout of 50 % precedes the classifier.
-    The paper's 4.8 billion multiply-adds are of neither network: the released one has 5.71, the table's 6.48 billion.
+    The released network, `stem="released"`, is not that of table 1. Instead of the table's last three 3 x 3
+    convolutions it has one of 1 x 1, one of 3 x 3 and a max pool; its modules at 35 x 35 have a 5 x 5 convolution
+    instead of the 3 x 3 one in the branch of figure 5 that has only one, and the first two of these modules take
+    192 and 256 channels; and it has four modules of figure 6, not five.
+    `stem="paper"` is the network of table 1. The table gives only the sizes of maps and the figures of modules. The
+    filters inside the modules and the two grid reductions between them are those of the released network; the fifth
+    module of figure 6 has the filters of the fourth.
+    The 5 x 5 convolution of the auxiliary head is smaller where its map is, for images of less than 299 pixels, as
+    in the authors' program; for larger images, its outputs are averaged.
+    The paper does not state the initialization, the constants of batch normalization and the dropout. Weights are
+    initialized after He et al. (2015), as in the authors' program, which truncates the Gaussian. As in the program,
+    batch normalization has no scale, and epsilon is 1e-3. Its momentum is 0.99, as in keras.applications; the
+    program's 0.9997 needs many thousands of steps. The program's dropout of 20 % before the classifier is left out,
+    as in keras.applications. The average pool before the classifier covers the whole feature map, so that other
+    image sizes work; at 299 pixels that is the table's 8 x 8.
+    `variant="torchvision"` is the released network as torchvision has it: batch normalization has a scale and a
+    momentum of 0.9; average pools inside the modules count the zeros of their padding, which those of the released
+    network do not; dropout of 50 % precedes the classifier.
+    The paper's 4.8 billion multiply-adds are of neither network: the released one has 5.71, the table's 6.48
+    billion.
 """
 
 from __future__ import annotations
@@ -40,7 +42,15 @@ from kerascnn.layers import HE_NORMAL, BatchNormalization, channel_axis, conv_un
 
 
 class InceptionA(NamedTuple):
-    """Filters of figure 5: 1 x 1, two branches with their reductions, and the pool's projection."""
+    """Filters of a module of figure 5.
+
+    Attributes:
+        conv1x1: of the 1 x 1 convolution ("1x1").
+        reduce, conv: of the branch with one convolution, and of the 1 x 1 convolution before it ("3x3r", "3x3").
+        reduce_double, double3x3: of the branch with two, and of the 1 x 1 convolution before them ("dblr", "dbl").
+        pool_proj: of the 1 x 1 convolution after the pool ("proj").
+        kernel: the size of `conv`, 3 in the paper.
+    """
 
     conv1x1: int
     reduce: int
@@ -52,7 +62,7 @@ class InceptionA(NamedTuple):
 
 
 class ReductionA(NamedTuple):
-    """Filters of figure 10."""
+    """Filters of the first grid reduction (figure 10), from 35 x 35 to 17 x 17."""
 
     conv3x3: int
     reduce_double: int
@@ -60,21 +70,28 @@ class ReductionA(NamedTuple):
 
 
 class InceptionB(NamedTuple):
-    """Filters of figure 6: inside the factorized 7 x 7 convolutions, and of every branch's last convolution."""
+    """Filters of a module of figure 6: `conv7x7` inside its branches, `out` at their ends."""
 
     conv7x7: int
     out: int
 
 
 class ReductionB(NamedTuple):
-    """Filters of the second reduction, from 17 x 17 to 8 x 8."""
+    """Filters of the second grid reduction, from 17 x 17 to 8 x 8."""
 
     conv7x7: int
     conv3x3: int
 
 
 class InceptionC(NamedTuple):
-    """Filters of figure 7: 1 x 1, the double branch's reduction, the expanded filter banks, the pool's projection."""
+    """Filters of a module of figure 7.
+
+    Attributes:
+        conv1x1: of the 1 x 1 convolution.
+        reduce_double: of the 1 x 1 convolution before the 3 x 3 one.
+        bank: of each convolution of the expanded filter banks, and of the one before them.
+        pool_proj: of the 1 x 1 convolution after the pool.
+    """
 
     conv1x1: int
     reduce_double: int
@@ -84,8 +101,10 @@ class InceptionC(NamedTuple):
 
 Module = InceptionA | ReductionA | InceptionB | ReductionB | InceptionC
 
+# Table 1: the rows of modules, with the grid reductions before the rows whose maps are smaller; `factorized_stem` and
+# `end_of_paper_stem` have the rows before. Layers have the names of keras.applications. After each row, its output.
 # fmt: off
-PAPER: dict[str, Module] = {
+TABLE_1: dict[str, Module] = {
     # "3 x Inception, as in figure 5":
     #                    1x1 3x3r  3x3 dblr  dbl proj
     "mixed0":  InceptionA(64,  48,  64,  64,  96,  64),            # 35 x 35 x 288
@@ -107,6 +126,7 @@ PAPER: dict[str, Module] = {
     "mixed10": InceptionC(320, 448, 384, 192),                     # 8 x 8 x 2048
     "mixed11": InceptionC(320, 448, 384, 192),                     # 8 x 8 x 2048
 }
+# Not in the paper.
 RELEASED: dict[str, Module] = {
     #                    1x1 5x5r  5x5 dblr  dbl proj
     "mixed0":  InceptionA(64,  48,  64,  64,  96,  32, kernel=5),  # 35 x 35 x 256
@@ -127,7 +147,7 @@ RELEASED: dict[str, Module] = {
 }
 # fmt: on
 
-# After five strides of 2 without padding one pixel must be left; the auxiliary head pools 5 x 5 of the 17 x 17 map.
+# Pixels: one is left after five strides of 2 without padding; the auxiliary head's 5 x 5 pool needs more.
 MIN_SIZE = 75
 MIN_SIZE_WITH_HEAD = 107
 
@@ -142,23 +162,23 @@ max_pool = functools.partial(keras.layers.MaxPooling2D, 3, strides=2)
 
 
 def average_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """The average of a 3 x 3 window's existing pixels, fewer at the border."""
+    """A 3 x 3 average pool that does not count the zeros of its padding."""
     return keras.layers.AveragePooling2D(3, strides=1, padding="same", name=name)(x)
 
 
 def average_pool_with_zeros(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """The average of a 3 x 3 window, in which pixels beyond the border are zero."""
+    """A 3 x 3 average pool that counts the zeros of its padding."""
     x = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
     return keras.layers.AveragePooling2D(3, strides=1, name=name)(x)
 
 
 class Layers(NamedTuple):
-    """The layers of which a variant of the network is made.
+    """What differs between variants of the network.
 
     Attributes:
-        unit: convolution, normalization, ReLU.
-        average_pool: a 3 x 3 average pool that keeps its map's size, from its input and name.
-        dropout: before the classifier.
+        unit: makes a convolution, batch normalization and ReLU.
+        average_pool: makes a 3 x 3 average pool of stride 1, from its input and name.
+        dropout: the rate before the classifier.
     """
 
     unit: Unit
@@ -198,14 +218,14 @@ def InceptionV3(
         aux_heads: whether to add the batch-normalized auxiliary classifier on the last 17 x 17 module, for training;
             the outputs are then a dict of `main` and `aux`. It needs images of at least 107 x 107 pixels.
         stem: "released", the network that has public weights, or "paper", the network of table 1.
-        variant: "released", or "torchvision", as PyTorch's public weights need it: batch normalization has a scale,
-            average pools include zeros beyond the border, and dropout of 50 % precedes the classifier. None: as the
-            weights need, or else "released".
+        variant: "released", or "torchvision", which torchvision's public weights need: batch normalization has a
+            scale, average pools count the zeros of their padding, and dropout of 50 % precedes the classifier. None for
+            what the weights need, or else "released".
 
     Returns:
-        A `keras.Model` from images, scaled to [-1, 1], to (batch, classes) float32 probabilities, or to the dict of
-        two such. Weights are initialized after He et al. (2015, "Delving Deep"), the auxiliary head's last two layers
-        with a standard deviation of 0.01 and 0.001; the released variant has no dropout.
+        A `keras.Model` from images, scaled to [-1, 1], to (batch, classes) float32 probabilities, or to a dict of
+        two of them. Weights are initialized after He et al. (2015, "Delving Deep"), the auxiliary head's last two
+        layers with a standard deviation of 0.01 and 0.001; the released variant has no dropout.
 
     Raises:
         InputError: images too small, an unknown option or dtype, a weight file that does not fit.
@@ -231,7 +251,7 @@ def InceptionV3(
             x = unit(x, 80, 1, name="conv4")  # 73 x 73 x 80
             x = unit(x, 192, 3, padding="valid", name="conv5")  # 71 x 71 x 192
             x = max_pool(name="pool2")(x)  # 35 x 35 x 192
-        table = PAPER if stem == "paper" else RELEASED
+        table = TABLE_1 if stem == "paper" else RELEASED
         return network.model(modules_and_heads(x, network, table, unit if aux_heads else None, layers))
 
 
@@ -242,7 +262,7 @@ def images(network: Network, aux_heads: bool) -> keras.KerasTensor:
 
 
 def factorized_stem(x: keras.KerasTensor, unit: Unit) -> keras.KerasTensor:
-    """The first three rows of table 1: a 7 x 7 convolution, factorized."""
+    """The first three rows of table 1, instead of a 7 x 7 convolution."""
     x = unit(x, 32, 3, strides=2, padding="valid", name="conv1")  # 149 x 149 x 32
     x = unit(x, 32, 3, padding="valid", name="conv2")  # 147 x 147 x 32
     return unit(x, 64, 3, name="conv3")  # 147 x 147 x 64
@@ -263,7 +283,7 @@ def modules_and_heads(
     head_unit: Unit | None,
     layers: Layers = RELEASED_LAYERS,
 ) -> Outputs:
-    """The modules of `table` on the stem `x`, and the classifiers.
+    """The modules of `table`, applied to the stem's output `x`, and the classifiers.
 
     Args:
         head_unit: makes the convolutions of the auxiliary head; None for a network without it.

@@ -40,7 +40,7 @@ def basic_block(
 
 
 def plain_block(x: keras.KerasTensor, filters: int, strides: int, name: str) -> keras.KerasTensor:
-    """The same two convolutions without a shortcut."""
+    """Figure 3, middle: the two 3 x 3 convolutions of a basic block, without a shortcut."""
     x = unit(x, filters, 3, strides=strides, name=f"{name}_1")
     return unit(x, filters, 3, name=f"{name}_2")
 
@@ -48,9 +48,10 @@ def plain_block(x: keras.KerasTensor, filters: int, strides: int, name: str) -> 
 def add_shortcut(
     x: keras.KerasTensor, y: keras.KerasTensor, strides: int, shortcut: Shortcut, name: str
 ) -> keras.KerasTensor:
-    """Adds a shortcut from the block's input `x` to its last layer `y`; the last ReLU follows.
+    """Adds the shortcut, from the block's input `x`, to the output `y` of its convolutions; a ReLU follows.
 
-    Option A: identity, zeros for new channels. B: projection where dimensions change. C: projections only.
+    Section 3.3 and 4.1, option A: identity, with zeros for additional channels. B: a projection where dimensions
+    change, else identity. C: projections only.
     """
     filters = y.shape[channel_axis()]
     changes = strides != 1 or x.shape[channel_axis()] != filters

@@ -3,11 +3,11 @@
 Source: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition" (2015), section 3.3 and table 1.
 
 Differences from the paper:
-    None in the layers. The moving averages of batch normalization, which the paper does not state, decay by 0.9 a
-    step with epsilon 1e-5. Strided convolutions and the first max pool pad the same number of zeros on every side, as
-    the authors' program does, and not by TensorFlow's "same" rule. `stride_in="3x3"` moves the stride of a
-    bottleneck from its first 1 x 1 convolution, where the paper has it, to its 3 x 3 one, as later practice has it
-    ("v1.5"). Some printings give 51 and 151 layers; they are 50 and 152.
+    None in the layers. The paper does not state the momentum and epsilon of batch normalization; they are 0.9 and 1e-5.
+    Strided convolutions and the max pool have the same padding on every side, as in the authors' program;
+    TensorFlow's padding="same" is one-sided there. In a bottleneck, the paper has the stride in the first 1 x 1
+    convolution; `stride_in="3x3"` has it in the 3 x 3 convolution, as is common today ("v1.5").
+    Some printings give 51 and 151 layers; they are 50 and 152.
 """
 
 from __future__ import annotations
@@ -31,16 +31,17 @@ from kerascnn.applications.residual import (
     unit,
 )
 
-# Table 1: blocks of conv2, conv3, conv4 and conv5, whose maps are 56, 28, 14 and 7 pixels wide.
-# Basic blocks, of two 3 x 3 convolutions.
+# Table 1: the number of blocks of conv2_x, conv3_x, conv4_x and conv5_x, at 56, 28, 14 and 7 pixels. `_stages` has the
+# rest of the table.
+# 18-layer and 34-layer: basic blocks, of two 3 x 3 convolutions.
 RESNET18_BLOCKS = (2, 2, 2, 2)
 RESNET34_BLOCKS = (3, 4, 6, 3)
-# Bottlenecks, of 1 x 1, 3 x 3 and 1 x 1 convolutions.
+# 50-layer, 101-layer and 152-layer: bottlenecks, of 1 x 1, 3 x 3 and 1 x 1 convolutions.
 RESNET50_BLOCKS = (3, 4, 6, 3)
 RESNET101_BLOCKS = (3, 4, 23, 3)
 RESNET152_BLOCKS = (3, 8, 36, 3)
 
-# Filters of the 3 x 3 convolutions of each stage; a bottleneck ends in four times as many.
+# Table 1: filters of the 3 x 3 convolutions; the last convolution of a bottleneck has four times as many.
 FILTERS = {"conv2": 64, "conv3": 128, "conv4": 256, "conv5": 512}
 EXPANSION = 4
 
@@ -60,7 +61,7 @@ def ResNet18(
     dtype: str | keras.DTypePolicy | None = None,
     shortcut: Shortcut = "B",
 ) -> keras.Model:
-    """ResNet-18 (He et al., 2015, table 1), of basic blocks.
+    """ResNet-18 (He et al., 2015, table 1), made of basic blocks.
 
     Args:
         include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
@@ -96,9 +97,9 @@ def ResNet34(
     dtype: str | keras.DTypePolicy | None = None,
     shortcut: Shortcut = "B",
 ) -> keras.Model:
-    """ResNet-34 (He et al., 2015, table 1), of basic blocks.
+    """ResNet-34 (He et al., 2015, table 1), made of basic blocks.
 
-    Arguments, result and errors are those of `ResNet18`, but for the public weights.
+    As `ResNet18`, but for the public weights.
 
     Args:
         weights: None, "torchvision" (73.314 % top-1), a URL or a file.
@@ -126,15 +127,15 @@ def ResNet50(
     shortcut: Shortcut = "B",
     stride_in: StrideIn | None = None,
 ) -> keras.Model:
-    """ResNet-50 (He et al., 2015, table 1), of bottlenecks.
+    """ResNet-50 (He et al., 2015, table 1), made of bottlenecks.
 
     Args:
         include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
         weights: None, "keras" (74.9 % top-1, with stride_in="1x1"), "torchvision" (76.13 % top-1, with
             stride_in="3x3"), a URL or a file.
         shortcut: "A" (zeros for new channels), "B" (projections where dimensions change) or "C" (projections only).
-        stride_in: the convolution of a bottleneck that has the stride: "1x1", "3x3", or None: as the weights need, or
-            else "1x1", as in the paper.
+        stride_in: the convolution of a bottleneck that has the stride, "1x1" (the paper's) or "3x3"; None for what the
+            weights need, or else "1x1".
 
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
@@ -166,9 +167,9 @@ def ResNet101(
     shortcut: Shortcut = "B",
     stride_in: StrideIn | None = None,
 ) -> keras.Model:
-    """ResNet-101 (He et al., 2015, table 1), of bottlenecks.
+    """ResNet-101 (He et al., 2015, table 1), made of bottlenecks.
 
-    Arguments, result and errors are those of `ResNet50`, but for the public weights.
+    As `ResNet50`, but for the public weights.
 
     Args:
         weights: None, "keras" (76.4 % top-1, with stride_in="1x1"), "torchvision" (77.374 % top-1, with
@@ -197,9 +198,9 @@ def ResNet152(
     shortcut: Shortcut = "B",
     stride_in: StrideIn | None = None,
 ) -> keras.Model:
-    """ResNet-152 (He et al., 2015, table 1), of bottlenecks.
+    """ResNet-152 (He et al., 2015, table 1), made of bottlenecks.
 
-    Arguments, result and errors are those of `ResNet50`, but for the public weights.
+    As `ResNet50`, but for the public weights.
 
     Args:
         weights: None, "keras" (76.6 % top-1, with stride_in="1x1"), "torchvision" (78.312 % top-1, with
@@ -262,7 +263,7 @@ def Plain34(
 ) -> keras.Model:
     """The 34-layer plain network (He et al., 2015, table 1): ResNet-34 without shortcuts.
 
-    Arguments, result and errors are those of `Plain18`.
+    Otherwise as `Plain18`.
 
     Example:
         >>> model = kerascnn.applications.Plain34(classes=10)
@@ -298,7 +299,7 @@ def _plain(builder: str, common: CommonArguments, blocks: tuple[int, ...]) -> ke
 def _stages(
     x: keras.KerasTensor, blocks: tuple[int, ...], block: Callable[..., keras.KerasTensor]
 ) -> keras.KerasTensor:
-    """Table 1, of `block`s that take their input, filters, strides and name."""
+    """Table 1 without its last row; `block` makes a block from its input, filters, strides and name."""
     x = unit(x, 64, 7, strides=2, name="conv1")  # 112 x 112 x 64
     x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
     x = keras.layers.MaxPooling2D(3, strides=2, name="pool1")(x)  # 56 x 56 x 64
@@ -311,7 +312,7 @@ def _stages(
 def bottleneck(
     x: keras.KerasTensor, filters: int, strides: int, name: str, *, shortcut: Shortcut, stride_in: StrideIn
 ) -> keras.KerasTensor:
-    """Figure 5, right: 1 x 1 down, 3 x 3, 1 x 1 up, and a shortcut."""
+    """Figure 5, right: 1 x 1, 3 x 3 and 1 x 1 convolutions, and a shortcut."""
     first, second = (strides, 1) if stride_in == "1x1" else (1, strides)
     y = unit(x, filters, 1, strides=first, name=f"{name}_1")
     y = unit(y, filters, 3, strides=second, name=f"{name}_2")

@@ -4,9 +4,9 @@ Source: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scal
 and table 1.
 
 Differences from the paper:
-    None in the layers; `batch_norm=True` adds batch normalization after each convolution and before its ReLU, which is
-    younger than the paper and in common use. Weights are initialized after Glorot and Bengio (2010), which the paper
-    names as the better alternative to its own pre-training of shallower nets (section 3.1).
+    None in the layers. `batch_norm=True` adds batch normalization between each convolution and its ReLU, which is
+    common, but not in the paper. Weights are initialized after Glorot and Bengio (2010); section 3.1 says that the
+    authors' own way, to start from the trained weights of shallower networks, is then not needed.
     One reprint of table 1 gives 4094 for the second dense layer; it is 4096.
 """
 
@@ -24,7 +24,7 @@ from kerascnn.layers import BatchNormalization, conv_unit
 
 
 class Configuration(NamedTuple):
-    """A column of table 1: the kernel sizes of each stage's convolutions."""
+    """A column of table 1: the kernel size of every convolution, from one max pool to the next."""
 
     conv1: tuple[int, ...]
     conv2: tuple[int, ...]
@@ -33,6 +33,7 @@ class Configuration(NamedTuple):
     conv5: tuple[int, ...]
 
 
+# Table 1: (3, 1) is "conv3" and "conv1". Above, the height and width of the maps at 224 pixels.
 # fmt: off
 #                 224     112     56            28            14
 A = Configuration((3,),   (3,),   (3, 3),       (3, 3),       (3, 3))
@@ -42,6 +43,7 @@ D = Configuration((3, 3), (3, 3), (3, 3, 3),    (3, 3, 3),    (3, 3, 3))
 E = Configuration((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3))
 # fmt: on
 
+# Table 1: 64 for "conv3-64". The dense layers, "FC-4096", are in `_dense_layers`.
 FILTERS = {"conv1": 64, "conv2": 128, "conv3": 256, "conv4": 512, "conv5": 512}
 
 INITIALIZER = "glorot_uniform"
@@ -67,8 +69,8 @@ def VGG11(
         include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
         weights: None, "torchvision", without (69.02 % top-1) or with batch normalization (70.37 % top-1), a URL
             or a file.
-        batch_norm: whether batch normalization follows each convolution; None: as the weights need, or else False, as
-            in the paper.
+        batch_norm: whether batch normalization follows each convolution; None for what the weights need, or else
+            False, as in the paper.
 
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
@@ -101,7 +103,7 @@ def VGG13(
 ) -> keras.Model:
     """VGG-13 (Simonyan and Zisserman, 2014, table 1, column B).
 
-    Arguments, result and errors are those of `VGG11`, but for the public weights.
+    As `VGG11`, but for the public weights.
 
     Args:
         weights: None, "torchvision", without (69.928 % top-1) or with batch normalization (71.586 % top-1), a URL
@@ -131,7 +133,7 @@ def VGG16(
 ) -> keras.Model:
     """VGG-16 (Simonyan and Zisserman, 2014, table 1, column D).
 
-    Arguments, result and errors are those of `VGG11`, but for the public weights.
+    As `VGG11`, but for the public weights.
 
     Args:
         weights: None, "keras" (71.3 % top-1), "torchvision", without (71.592 % top-1) or with
@@ -161,7 +163,7 @@ def VGG16C(
 ) -> keras.Model:
     """VGG-16C (Simonyan and Zisserman, 2014, table 1, column C).
 
-    Arguments, result and errors are those of `VGG11`, but for the public weights.
+    As `VGG11`, but for the public weights.
 
     Args:
         weights: there are no public weights; None, a URL or a file.
@@ -190,7 +192,7 @@ def VGG19(
 ) -> keras.Model:
     """VGG-19 (Simonyan and Zisserman, 2014, table 1, column E).
 
-    Arguments, result and errors are those of `VGG11`, but for the public weights.
+    As `VGG11`, but for the public weights.
 
     Args:
         weights: None, "keras" (71.3 % top-1), "torchvision", without (72.376 % top-1) or with

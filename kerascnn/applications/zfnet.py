@@ -3,9 +3,11 @@
 Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks" (2013), figure 3 and section 5.1.
 
 Differences from the paper:
-    The maps are 110, 55, 26, 13 and 6 pixels wide as figure 3 prints them; the paddings that give these sizes are not
-    stated and were worked out from them. The paper's contrast normalization across maps is local response
-    normalization with the constants of Krizhevsky et al. (2012).
+    Figure 3 prints the sizes of the feature maps, 110, 55, 26, 13 and 6 pixels, but no padding; the padding here gives
+    these sizes. What the paper calls "contrast normalized across feature maps" is local response normalization with
+    the constants of Krizhevsky et al. (2012).
+    The default is not figure 3: `width="wide"` has more filters in conv3, conv4 and conv5, as the larger network of
+    section 5.1 and table 2. `width="base"` is figure 3.
 """
 
 from __future__ import annotations
@@ -19,9 +21,11 @@ from kerascnn.applications import preprocessing
 from kerascnn.applications.alexnet import ConvLayer, convolutions, dense_layers
 from kerascnn.applications.network import CommonArguments, Pooling, building, check_option
 
+# Figure 3; s: strides, p: padding.
+# After each row: the map after the convolution, and after its pool.
 # fmt: off
 BASE = (
-    #         conv    filters size s  p  grouped bias    pool     p
+    #         conv   filters size s p grouped  bias     pool   p
     ConvLayer("conv1",  96, 7, 2, 1, False, "zeros", "pool1", 1),  # 110 x 110 x 96, 55 x 55 x 96
     ConvLayer("conv2", 256, 5, 2, 0, False, "zeros", "pool2", 1),  # 26 x 26 x 256, 13 x 13 x 256
     ConvLayer("conv3", 384, 3, 1, 1, False, "zeros", None),        # 13 x 13 x 384
@@ -34,7 +38,7 @@ WIDE_FILTERS = {"conv3": 512, "conv4": 1024, "conv5": 512}
 
 TABLES = {"wide": tuple(row._replace(filters=WIDE_FILTERS.get(row.name, row.filters)) for row in BASE), "base": BASE}
 
-# The two strided convolutions and three pools must leave a pixel.
+# Pixels: the convolutions and pools leave at least one.
 MIN_SIZE = 53
 
 
@@ -56,11 +60,12 @@ def ZFNet(
     Args:
         include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
         weights: there are no public weights; None, a URL or a file.
-        width: "wide" (512, 1024, 512 filters in conv3 to conv5) or "base" (384, 384, 256, figure 3).
+        width: "wide" (512, 1024, 512 filters in conv3 to conv5, section 5.1) or "base" (384, 384, 256, figure 3).
 
     Returns:
-        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Weights are
-        drawn from N(0, 0.01), biases are 0; dropout is 50 % after both dense layers of 4096 (section 3.1).
+        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Initial
+        weights are Gaussian with standard deviation 0.01, initial biases 0; dropout is 50 % after fc6 and fc7 (section
+        3.1).
 
     Raises:
         InputError: images too small, an unknown option or dtype, a weight file that does not fit.

@@ -14,9 +14,7 @@ import pytest
 from kerascnn import InputError, applications
 from kerascnn.applications import registry, resnet
 from kerascnn.applications.preprocessing import MODES
-from kerascnn.applications.weights import load as weight_files
-from kerascnn.applications.weights import public as public_weights
-from kerascnn.applications.weights import tensor_files
+from kerascnn.applications.weights import load as weight_files, public as public_weights, tensor_files
 from kerascnn.applications.weights.public import WEIGHTS, select_weights
 from kerascnn.applications.weights.sources import source_of
 from kerascnn.applications.weights.torch_layouts import to_torch

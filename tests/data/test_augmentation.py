@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerascnn.data.augment import color, crops
-from kerascnn.data.augment import mixup as mixing
+from kerascnn.data.augment import color, crops, mixup as mixing
 from kerascnn.data.augment.augmentation import Augmentation
 from kerascnn.data.augment.rand_augment import OPERATIONS
 from kerascnn.errors import InputError

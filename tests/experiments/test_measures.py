@@ -10,8 +10,7 @@ import pytest
 
 from kerascnn import InputError
 from kerascnn.evaluation.scores import Scores
-from kerascnn.experiments import Arm, Claim, Experiment, Scale, find, measures
-from kerascnn.experiments import runs as runs_module
+from kerascnn.experiments import Arm, Claim, Experiment, Scale, find, measures, runs as runs_module
 from kerascnn.experiments.measures import measure
 from kerascnn.experiments.report import Outcome, write_outcome
 from kerascnn.experiments.runs import ArmRun, run_arm

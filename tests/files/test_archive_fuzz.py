@@ -15,8 +15,7 @@ import zlib
 
 import pytest
 import zstandard
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from kerascnn import InputError
 from kerascnn.files.archives.archive import UnpackLimits, unpack

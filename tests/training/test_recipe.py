@@ -84,7 +84,8 @@ def test_every_network_has_its_papers_recipe():
         recipe = Recipe.load(name)
         assert recipe.model == name
         assert recipe.about.kind == "paper"
-        assert str(registry.info(name).year) in recipe.about.paper
+        year = str(registry.info(name).year)
+        assert year in recipe.about.paper, f"{name} is of {year}, its recipe of {recipe.about.paper}"
 
 
 def test_recipes_list_their_networks():
@@ -94,12 +95,13 @@ def test_recipes_list_their_networks():
         named = [name for recipe in found.values() if recipe.about.kind == kind for name in recipe.about.networks]
         assert len(set(named)) == len(named)
         missing = set(registry.list_models()) - set(named)
-        assert not missing
+        assert not missing, f"not in about.networks of any recipe of kind {kind}: {', '.join(missing)}"
     for name, recipe in found.items():
         # Weights are taken from any network.
         assert recipe.model in recipe.about.networks or recipe.about.kind == "transfer"
         if recipe.about.kind == "small":
-            assert {registry.info(network).recipe for network in recipe.about.networks} == {name}
+            others = [network for network in recipe.about.networks if registry.info(network).recipe != name]
+            assert not others, f"{name}.yaml is not `recipe` in the registry of {', '.join(others)}"
 
 
 @pytest.mark.parametrize("name", sorted(recipes()))

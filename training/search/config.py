@@ -107,7 +107,6 @@ class SearchFolder:
     def tensorboard(self) -> Path:
         return self.path / "tensorboard"
 
-
     @staticmethod
     def create(searches: Path, name: str | None, config: SearchConfig, data_name: str) -> SearchFolder:
         """Writes the settings into a new folder below `searches`; InputError if it exists or cannot be written."""

@@ -15,8 +15,7 @@ import keras
 import numpy as np
 
 from kerascnn.applications import registry
-from kerascnn.applications.weights import keras_layouts, torch_layouts
-from kerascnn.applications.weights import load as weight_files
+from kerascnn.applications.weights import keras_layouts, load as weight_files, torch_layouts
 from kerascnn.applications.weights.keras_layouts import AUXILIARY, Stored
 from kerascnn.applications.weights.tensor_files import is_tensor_file, read_tensors, write_safetensors
 from kerascnn.applications.weights.variants import ArchitectureVariant

@@ -111,16 +111,13 @@ class Embedding:
         except Exception as error:
             raise InputError(f"{path} is not a file of features: {one_line(error)}") from None
         if features.ndim != 2 or paths.shape != features.shape[:1]:
-            raise InputError(
-                f"{path} is not a file of features: it has features {features.shape} for paths {paths.shape}."
-            )
+            shapes = f"features {features.shape} for paths {paths.shape}"
+            raise InputError(f"{path} is not a file of features: it has {shapes}.")
         return Embedding(tuple(Path(str(one)) for one in paths), features)
 
 
 def embed(
-    model: Predictor | keras.Model,
-    paths: Sequence[str | Path],
-    skip: Callable[[InputError], object] | None = None,
+    model: Predictor | keras.Model, paths: Sequence[str | Path], skip: Callable[[InputError], object] | None = None
 ) -> Embedding:
     """Computes the feature vectors of image files: the input of the model's last dense layer.
 
@@ -140,7 +137,7 @@ def embed(
         (783, 2048)
     """
     predictor = model if isinstance(model, Predictor) else KerasPredictor(model)
-    skip = _raise if skip is None else skip
+    skip = skip or _raise
     return embed_images(predictor, read_images(image_files([Path(path) for path in paths], skip), skip))
 
 
@@ -211,11 +208,8 @@ def neighbors_figure(
         shown = [(embedding.paths[index], "")]
         shown += [(one.path, f"{one.similarity:.3f}  ") for one in embedding.nearest(index, k)]
         views += [views_of([read_image(path)], DRAWN_SIZE, crop_fraction)[0] for path, _ in shown]
-        captions += [similarity + _shorten(path, CAPTION_LENGTH - len(similarity)) for path, similarity in shown]
+        for path, similarity in shown:
+            # The file, and its folder, which may be its class.
+            name, letters = "/".join(path.parts[-2:]), CAPTION_LENGTH - len(similarity)
+            captions.append(similarity + (name if len(name) <= letters else f"…{name[1 - letters :]}"))
     return gallery_figure(np.stack(views), captions, title, columns=1 + k)
-
-
-def _shorten(path: Path, letters: int) -> str:
-    """The end of the path: the file, and its folder, which may be its class."""
-    text = "/".join(path.parts[-2:])
-    return text if len(text) <= letters else f"…{text[1 - letters :]}"

@@ -10,6 +10,7 @@ Differences from the paper:
 
 from __future__ import annotations
 
+import itertools
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,7 +23,7 @@ from kerascnn.applications.deep import functional
 from kerascnn.data.pipeline.pipeline import views_of
 from kerascnn.errors import InputError, closest
 from kerascnn.evaluation.feature_maps import feature_maps, flatten_model, last_map, last_of_every_size, logits_of
-from kerascnn.evaluation.plots import gallery_figure
+from kerascnn.evaluation.plots import gallery_figure, pixels_of
 from kerascnn.evaluation.prediction import LoadedImage
 from kerascnn.evaluation.predictors import KerasPredictor, Predictor
 
@@ -82,10 +83,8 @@ class Explainer:
 
     def __init__(self, predictor: Predictor):
         if not isinstance(predictor, KerasPredictor):
-            raise InputError(
-                f"{predictor.path} is a {predictor.kind} file, which gives no gradients; "
-                "give the run folder or the .keras file that it was made from."
-            )
+            hint = "give the run folder or the .keras file that it was made from"
+            raise InputError(f"{predictor.path} is a {predictor.kind} file, which gives no gradients; {hint}.")
         self.predictor = predictor
         network = flatten_model(predictor.network)
         self._pixels, probabilities = network.inputs[0], network.outputs[0]
@@ -137,12 +136,13 @@ class Explainer:
         Raises:
             InputError: no layer with a feature map has such a name.
         """
-        names = [one.layer.name for one in self._maps]
-        chosen = last_of_every_size(self._maps)
-        if layers is not None:
+        if layers is None:
+            chosen = last_of_every_size(self._maps)
+        else:
             chosen = [one for one in self._maps if fnmatchcase(one.layer.name, layers)]
         if not chosen:
-            raise InputError(f"no layer with a feature map is called '{layers}'; {closest(layers, names)}")
+            hint = closest(layers, [one.layer.name for one in self._maps])
+            raise InputError(f"no layer with a feature map is called '{layers}'; {hint}")
         model = functional(self._pixels, [one.tensor for one in chosen])
         outputs = keras.tree.flatten(model(view[None].astype(np.float32), training=False))
         return [
@@ -219,10 +219,7 @@ def write_explanation(
         # Layers can have any name, which must not lead out of the folder.
         file = f"{number:02}-{re.sub(r'[^-.0-9A-Za-z]', '_', one.layer)}.png"
         files[one.layer] = _save(tiles(channel_tiles(one)), folder / name / file)
-    path = folder / f"{name}.png"
-    _check_writable(path)
-    figure.savefig(path)
-    return Explanation(image.path, classes, path, files)
+    return Explanation(image.path, classes, _save(pixels_of(figure), folder / f"{name}.png"), files)
 
 
 def overlay(view: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -275,8 +272,7 @@ def tiles(images: np.ndarray) -> np.ndarray:
     images = images.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
     columns = int(np.ceil(np.sqrt(count)))
     rows = -(-count // columns)
-    line = (0, LINE)
-    images = np.pad(images, ((0, rows * columns - count), line, line, (0, 0)), constant_values=255)
+    images = np.pad(images, ((0, rows * columns - count), (0, LINE), (0, LINE), (0, 0)), constant_values=255)
     tall, wide = images.shape[1:3]
     sheet = images.reshape(rows, columns, tall, wide, 3).swapaxes(1, 2).reshape(rows * tall, columns * wide, 3)
     return np.pad(sheet, ((LINE, 0), (LINE, 0), (0, 0)), constant_values=255)
@@ -290,8 +286,9 @@ def unique_name(image: Path, used: set[str]) -> str:
         >>> unique_name(Path("a/cat.jpg"), used), unique_name(Path("b/cat.png"), used)
         ('cat', 'cat-2')
     """
-    numbered = (image.stem, *(f"{image.stem}-{number}" for number in range(2, len(used) + 3)))
-    name = next(name for name in numbered if name not in used)
+    name, numbers = image.stem, itertools.count(2)
+    while name in used:
+        name = f"{image.stem}-{next(numbers)}"
     used.add(name)
     return name
 
@@ -299,14 +296,9 @@ def unique_name(image: Path, used: set[str]) -> str:
 def _save(pixels: np.ndarray, path: Path) -> Path:
     from PIL import Image
 
-    _check_writable(path)
-    Image.fromarray(pixels).save(path)
-    return path
-
-
-def _check_writable(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        Image.fromarray(pixels).save(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from None
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from None
+    return path

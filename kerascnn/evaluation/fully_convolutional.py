@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from kerascnn.errors import InputError
+from kerascnn.evaluation.predictors import one_line
 from kerascnn.layers import Preprocessing
 
 # Layers that give the same for a feature map as for a vector.
@@ -58,8 +59,7 @@ def fully_convolutional(model: keras.Model) -> keras.Model:
     except InputError:
         raise
     except (ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())[:150].rstrip(".")
-        raise InputError(f"{model.name} cannot be evaluated densely: {reason}.") from None
+        raise InputError(f"{model.name} cannot be evaluated densely: {one_line(error)}") from None
 
 
 class _Converter:
@@ -80,17 +80,15 @@ class _Converter:
         if not dense and window not in (None, (1, 1)) and not isinstance(layer, ELEMENTWISE):
             raise InputError(f"cannot convert the layer '{layer.name}' between a flatten and a dense layer.")
         converted = self._converted.get(id(layer))
-        # Weights exist after the first call.
         new = converted is None
         if new:
             converted = _convolution(layer, first.shape[-1], window or (1, 1)) if dense else _counterpart(layer)
             self._converted[id(layer)] = converted
         output = converted(first) if dense else converted(*args, **kwargs)
-        if new and dense:
-            kernel, *bias = layer.get_weights()
-            converted.set_weights([kernel.reshape(converted.kernel.shape), *bias])
-        elif new and isinstance(layer, keras.Layer) and layer.weights:
-            converted.set_weights(layer.get_weights())
+        # Weights exist after the first call.
+        if new and isinstance(layer, keras.Layer) and layer.weights:
+            pairs = zip(layer.get_weights(), converted.weights, strict=True)
+            converted.set_weights([values.reshape(weight.shape) for values, weight in pairs])
         if window and not dense:
             self._windows[id(output)] = window
         return output

@@ -16,8 +16,8 @@ SIGNIFICANCE = 0.05
 # As in Guo et al. (2017).
 CALIBRATION_BINS = 15
 
-# Lower bounds of the groups of image sizes, by the shorter side in pixels.
-SIZE_GROUPS = (0, 64, 128, 256, 512)
+# Bounds between the groups of image sizes, by the shorter side in pixels.
+SIZE_BOUNDS = (64, 128, 256, 512)
 
 
 class ErrorRate(NamedTuple):
@@ -141,15 +141,12 @@ def by_size(scores: Scores) -> dict[str, ErrorRate]:
     """
     if scores.sizes is None:
         return {}
-    group = np.digitize(scores.sizes.min(axis=1), SIZE_GROUPS) - 1
     wrong = scores.predictions != scores.labels
-    ends = [f"{first} to {after - 1}" for first, after in itertools.pairwise(SIZE_GROUPS)]
-    names = [f"below {SIZE_GROUPS[1]}", *ends[1:], f"{SIZE_GROUPS[-1]} and more"]
-    return {
-        name: error_rate(int(wrong[group == number].sum()), int((group == number).sum()))
-        for number, name in enumerate(names)
-        if (group == number).any()
-    }
+    groups = np.digitize(scores.sizes.min(axis=1), SIZE_BOUNDS)
+    ranges = (f"{first} to {after - 1}" for first, after in itertools.pairwise(SIZE_BOUNDS))
+    names = [f"below {SIZE_BOUNDS[0]}", *ranges, f"{SIZE_BOUNDS[-1]} and more"]
+    members = ((names[group], wrong[groups == group]) for group in np.unique(groups))
+    return {name: error_rate(int(of_group.sum()), len(of_group)) for name, of_group in members}
 
 
 class Confusion(NamedTuple):
@@ -226,7 +223,6 @@ def mcnemar(first: Scores, second: Scores) -> McNemar:
     if not np.array_equal(first.true_names, second.true_names):
         raise InputError("models can only be compared on the same images.")
     first_correct, second_correct = (scores.predictions == scores.labels for scores in (first, second))
-    only_first = int(np.count_nonzero(first_correct & ~second_correct))
-    only_second = int(np.count_nonzero(second_correct & ~first_correct))
+    only_first, only_second = int((first_correct > second_correct).sum()), int((second_correct > first_correct).sum())
     differing = only_first + only_second
     return McNemar(only_first, only_second, float(binomtest(only_first, differing).pvalue) if differing else 1.0)

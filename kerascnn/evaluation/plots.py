@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from kerascnn.evaluation.metrics import Calibration
@@ -37,15 +36,14 @@ def curves_figure(history: list[dict[str, float]], title: str) -> Figure:
         history: one mapping of Keras' logs per epoch.
         title: of the figure.
     """
-    figure = _figure(10, 4)
-    axes = figure.subplots(1, 2)
-    for number, head in enumerate(heads(history[0])):
-        for split, style in (("", "-"), ("val_", "--")):
-            label = f"{head} {'validation' if split else 'training'}".strip()
-            _plot_history(axes, history, split, head, style, f"C{number}", label)
-    _finish(axes)
-    for one in axes:
-        one.legend(frameon=False)
+    lines = [
+        (history, split, head, style, f"C{number}", f"{head} {name}".strip())
+        for number, head in enumerate(heads(history[0]))
+        for split, style, name in (("", "-", "training"), ("val_", "--", "validation"))
+    ]
+    figure = _history_figure(lines, 4)
+    for axes in figure.axes:
+        axes.legend(frameon=False)
     figure.suptitle(title)
     return figure
 
@@ -57,38 +55,39 @@ def runs_figure(histories: dict[str, list[dict[str, float]]], title: str) -> Fig
         histories: each run's history, see `curves_figure`, by its name.
         title: of the figure.
     """
-    figure = _figure(10, 4 + LEGEND_LINE * len(histories))
-    axes = figure.subplots(1, 2)
-    for number, (name, history) in enumerate(histories.items()):
+    lines = [
+        (history, split, heads(history[0])[0], style, f"C{number % 10}", label)
+        for number, (name, history) in enumerate(histories.items())
         # Matplotlib leaves labels that begin with an underscore out of the legend.
-        for split, style, label in (("", ":", "_training"), ("val_", "-", name)):
-            _plot_history(axes, history, split, heads(history[0])[0], style, f"C{number % 10}", label)
-    _finish(axes)
+        for split, style, label in (("", ":", "_training"), ("val_", "-", name))
+    ]
+    figure = _history_figure(lines, 4 + LEGEND_LINE * len(histories))
     # Names of runs are long. Next to the curves they would leave no space for them.
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", frameon=False)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", frameon=False)
     figure.suptitle(f"{title} (dotted: training, solid: validation)")
     return figure
 
 
-def _plot_history(
-    axes: tuple[Axes, Axes], history: list[dict], split: str, head: str, style: str, color: str, label: str
-) -> None:
-    prefix = split + (f"{head}_" if head else "")
-    epochs = [row["epoch"] + 1 for row in history]
-    axes[0].plot(epochs, [row[f"{prefix}loss"] for row in history], style, color=color, label=label)
-    axes[1].plot(epochs, [100 * (1 - row[f"{prefix}top1"]) for row in history], style, color=color, label=label)
-
-
-def _finish(axes: tuple[Axes, Axes]) -> None:
+def _history_figure(lines: list[tuple[list[dict], str, str, str, str, str]], height: float) -> Figure:
+    """Loss and top-1 error by epoch; a line is a history, a split, a head, a style, a color and a label."""
     from matplotlib.ticker import MaxNLocator
 
-    losses = [value for line in axes[0].lines for value in line.get_ydata()]
-    wide = min(losses) > 0 and max(losses) > 10 * min(losses)
-    axes[0].set(xlabel="epoch", ylabel="loss", yscale="log" if wide else "linear")
-    axes[1].set(xlabel="epoch", ylabel="top-1 error (%)", ylim=(0, None))
-    for one in axes:
-        one.xaxis.set_major_locator(MaxNLocator(integer=True))
-        one.grid(alpha=0.3)
+    figure = _figure(10, height)
+    losses, errors = figure.subplots(1, 2)
+    for history, split, head, style, color, label in lines:
+        prefix = split + (f"{head}_" if head else "")
+        epochs = [row["epoch"] + 1 for row in history]
+        losses.plot(epochs, [row[f"{prefix}loss"] for row in history], style, color=color, label=label)
+        errors.plot(epochs, [100 * (1 - row[f"{prefix}top1"]) for row in history], style, color=color, label=label)
+    values = [value for line in losses.lines for value in line.get_ydata()]
+    wide = min(values) > 0 and max(values) > 10 * min(values)
+    losses.set(ylabel="loss", yscale="log" if wide else "linear")
+    errors.set(ylabel="top-1 error (%)", ylim=(0, None))
+    for axes in figure.axes:
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    return figure
 
 
 def heads(row: dict[str, float]) -> list[str]:

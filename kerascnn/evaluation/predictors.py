@@ -53,15 +53,15 @@ class ModelMetadata:
     quantizer: str | None = None
     float_fallback_layers: tuple[str, ...] = ()
 
-    def to_json(self) -> str:
-        """All values except the class names, which go into a separate labels file."""
+    def to_files(self) -> dict[str, str]:
+        """The contents of the two files inside an exported model, by their names; one has the class names."""
         values = asdict(self)
-        del values["class_names"]
-        return json.dumps(values)
+        labels = "".join(f"{name}\n" for name in values.pop("class_names"))
+        return {LABELS_FILE: labels, METADATA_FILE: json.dumps(values)}
 
     @staticmethod
     def from_files(metadata: str, labels: str) -> ModelMetadata:
-        """Parses the contents of the two files inside an exported model."""
+        """Parses the contents of these files."""
         values = json.loads(metadata)
         values["float_fallback_layers"] = tuple(values.get("float_fallback_layers", ()))
         return ModelMetadata(class_names=tuple(labels.splitlines()), **values)
@@ -128,7 +128,6 @@ class KerasPredictor(Predictor):
         self._call = tf.function(lambda images: main(images, training=False)).get_concrete_function(pixels)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """See `Predictor`."""
         import tensorflow as tf
 
         return predict_in_batches(lambda batch: self._call(tf.constant(batch, tf.float32)).numpy(), images)
@@ -142,7 +141,6 @@ class RoundedInputPredictor(Predictor):
         self._predictor = predictor
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """See `Predictor`."""
         return self._predictor.probabilities(np.round(images))
 
 
@@ -173,7 +171,6 @@ class SavedModelPredictor(Predictor):
             raise InputError(f"{path} is not a SavedModel of kerascnn: {one_line(error)}") from None
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """See `Predictor`."""
         import tensorflow as tf
 
         return predict_in_batches(lambda batch: self._serve(tf.constant(batch))["probabilities"].numpy(), images)
@@ -199,12 +196,10 @@ class TFLitePredictor(Predictor):
             with discarded_stderr():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=threads or cores())
                 self._interpreter.allocate_tensors()
-        except (zipfile.BadZipFile, KeyError):
-            raise InputError(
-                f"{path} is not a TFLite file of kerascnn: it is incomplete, or lacks {LABELS_FILE} or {METADATA_FILE}."
-            ) from None
         except Exception as error:
-            raise InputError(f"{path} is not a TFLite file of kerascnn: {one_line(error)}") from None
+            incomplete = isinstance(error, zipfile.BadZipFile | KeyError)
+            reason = f"it is incomplete, or lacks {LABELS_FILE} or {METADATA_FILE}." if incomplete else one_line(error)
+            raise InputError(f"{path} is not a TFLite file of kerascnn: {reason}") from None
         if self.metadata.quantization != UNQUANTIZED:
             self.kind = f"{self.kind} {self.metadata.quantization}"
         tensors = [*self._interpreter.get_input_details(), *self._interpreter.get_output_details()]
@@ -218,11 +213,9 @@ class TFLitePredictor(Predictor):
         self.pixel_type = np.dtype(tensors[0]["dtype"]).name
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """See `Predictor`."""
         return np.concatenate([run(self._interpreter, image[None]) for image in images])
 
     def on_one_thread(self) -> TFLitePredictor:
-        """The same file on one CPU core."""
         return TFLitePredictor(self.path, threads=1)
 
 
@@ -252,21 +245,15 @@ class OnnxPredictor(Predictor):
             raise InputError(f"{path} is not an ONNX file of kerascnn: {one_line(error)}") from None
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """See `Predictor`."""
         images = images.astype(np.float32, copy=False)
         return predict_in_batches(lambda batch: self._session.run(["probabilities"], {"pixels": batch})[0], images)
 
     def on_one_thread(self) -> OnnxPredictor:
-        """The same file on one CPU core."""
         return OnnxPredictor(self.path, threads=1)
 
 
 def check_onnx_packages() -> None:
-    """Checks that the packages for ONNX are installed.
-
-    Raises:
-        InputError: one of them is not installed.
-    """
+    """Raises InputError if one of the packages for ONNX is not installed."""
     for package in ("onnx", "onnxruntime", "tf2onnx"):
         if importlib.util.find_spec(package) is None:
             raise InputError(f"ONNX needs the package {package}, which is not installed: pip install 'kerascnn[onnx]'.")
@@ -275,24 +262,17 @@ def check_onnx_packages() -> None:
 def run(interpreter: Interpreter, image: np.ndarray) -> np.ndarray:
     """Runs a `.tflite` classifier on float32 (1, height, width, 3) in [0, 255]; returns float32 (1, classes)."""
     [pixels], [output] = interpreter.get_input_details(), interpreter.get_output_details()
-    interpreter.set_tensor(pixels["index"], _quantize(image, pixels))
+    if np.issubdtype(pixels["dtype"], np.integer):
+        scale, zero_point = pixels["quantization"]
+        limits = np.iinfo(pixels["dtype"])
+        # A scale of 0 means that the integers are the values themselves.
+        image = np.clip(np.round(image / (scale or 1.0)) + zero_point, limits.min, limits.max)
+    interpreter.set_tensor(pixels["index"], image.astype(pixels["dtype"]))
     interpreter.invoke()
-    return _dequantize(interpreter.get_tensor(output["index"]), output)
-
-
-def _quantize(values: np.ndarray, tensor: dict) -> np.ndarray:
-    if np.issubdtype(tensor["dtype"], np.floating):
-        return values.astype(tensor["dtype"])
-    scale, zero_point = tensor["quantization"]
-    limits = np.iinfo(tensor["dtype"])
-    # A scale of 0 means that the integers are the values themselves.
-    return np.clip(np.round(values / (scale or 1.0)) + zero_point, limits.min, limits.max).astype(tensor["dtype"])
-
-
-def _dequantize(values: np.ndarray, tensor: dict) -> np.ndarray:
-    if np.issubdtype(tensor["dtype"], np.floating):
+    values = interpreter.get_tensor(output["index"])
+    if np.issubdtype(output["dtype"], np.floating):
         return values
-    scale, zero_point = tensor["quantization"]
+    scale, zero_point = output["quantization"]
     return (values.astype(np.float32) - zero_point) * np.float32(scale)
 
 
@@ -318,10 +298,8 @@ def open_predictor(path: str | Path) -> Predictor:
         path = path / "saved_model"
     if (path / "saved_model.pb").is_file():
         return SavedModelPredictor(path)
-    if path.suffix == ".tflite":
-        return TFLitePredictor(path)
-    if path.suffix == ".onnx":
-        return OnnxPredictor(path)
+    if path.suffix in (".tflite", ".onnx"):
+        return (TFLitePredictor if path.suffix == ".tflite" else OnnxPredictor)(path)
     if path.suffix == ".keras":
         return KerasPredictor(load_keras(path), path)
     raise InputError(

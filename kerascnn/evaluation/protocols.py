@@ -84,10 +84,7 @@ class Protocol:
         size = metadata.image_size
         for side in self.shorter_sides:
             if side < size:
-                raise InputError(
-                    f"a shorter side of {side} pixels is less than {size}, the network's input size; "
-                    f"give at least {size}."
-                )
+                raise InputError(f"a shorter side of {side} pixels is less than the network's input size, {size}.")
         if self.shorter_sides:
             return self.shorter_sides
         if self.name in PAPER_SIDES:

@@ -29,7 +29,6 @@ MAX_CLASSES_SHOWN = 100
 # Longer side of an image in the gallery, in pixels.
 THUMBNAIL = 160
 
-
 COLUMNS = (
     "model", "crops", "image", "height", "width", "label", "predicted", "correct", "confidence",
     "probability_of_label", "rank_of_label",
@@ -83,14 +82,25 @@ def render_page(**values: Any) -> str:
 
 def _page(study: Study, metrics: dict) -> str:
     result, classes = study.result, len(metrics["class_names"])
-    sections = [*_error_sections(study, metrics), *_curve_sections(study), *_class_sections(study, metrics)]
+    sections = [
+        *_error_sections(study, metrics),
+        *_curve_sections(study),
+        *_class_sections(study, metrics),
+        {
+            "heading": "Calibration",
+            "paragraph": f"Expected calibration error {metrics['calibration_error']:.2%}: the average distance between "
+            "confidence and accuracy.",
+            **_image(reliability_figure(calibration(result.scores), "Reliability"), "reliability"),
+        },
+        _most_wrong_section(study),
+    ]
     versions = ", ".join(f"{name} {version}" for name, version in metrics["versions"].items())
     return render_page(
         title=f"{result.name} on {study.data.name}",
         introduction=f"{metrics['images']} validation images of {metrics['data']}, {classes} classes. "
         f"Metrics below the first two tables are of {'the ' if len(result.models) > 1 else ''}{result.name}, "
         f"{result.protocol}.",
-        sections=[*sections, _calibration_section(study, metrics), _most_wrong_section(study)],
+        sections=sections,
         footer=f"Intervals are Wilson's score intervals of 95 %. Measured with {versions}.",
     )
 
@@ -120,15 +130,8 @@ def _error_sections(study: Study, metrics: dict) -> list[dict]:
         )
         for measured, row in zip(study.rows, metrics["rows"], strict=True)
     ]  # fmt: skip
-    head = (
-        "model",
-        "format",
-        "crops",
-        "views",
-        *(f"top-{k} error" for k in study.ranks),
-        "calibration error",
-        "seconds",
-    )
+    errors = (f"top-{k} error" for k in study.ranks)
+    head = ("model", "format", "crops", "views", *errors, "calibration error", "seconds")
     sections = [_table("Errors", head, rows, 3)]
     head, rows = study.models_and_crops()
     return [*sections, _table("Models and crops", head, rows, 2)] if len(rows) > 1 else sections
@@ -166,35 +169,24 @@ def _class_sections(study: Study, metrics: dict) -> list[dict]:
     return sections
 
 
-def _calibration_section(study: Study, metrics: dict) -> dict:
-    text = f"Expected calibration error {metrics['calibration_error']:.2%}: the average distance between confidence "
-    figure = reliability_figure(calibration(study.result.scores), "Reliability")
-    return {"heading": "Calibration", "paragraph": f"{text}and accuracy.", **_image(figure, "reliability")}
-
-
 def _most_wrong_section(study: Study) -> dict:
+    import tensorflow as tf
+
     scores, examples = study.result.scores, study.data.validation
     numbers = most_wrong(scores)
     if not len(numbers):
         return {"heading": "Most wrong", "paragraph": "All predictions are correct."}
-    names = _image_names(examples)
+    names, read = _image_names(examples), reader(examples)
+    images = tf.data.Dataset.from_tensor_slices(numbers.astype(np.int32)).map(lambda number: read(number, whole))
     gallery = [
         (
             _thumbnail(pixels),
             f"{scores.class_names[scores.predictions[number]]} ({scores.probabilities[number].max():.1%})",
             f"is {scores.true_names[number]}: {names[number]}",
         )
-        for number, pixels in zip(numbers, _read(examples, numbers), strict=True)
+        for number, pixels in zip(numbers, images.as_numpy_iterator(), strict=True)
     ]
     return {"heading": "Most wrong", "gallery": gallery}
-
-
-def _read(examples: Examples, numbers: np.ndarray) -> list[np.ndarray]:
-    import tensorflow as tf
-
-    read = reader(examples)
-    chosen = tf.data.Dataset.from_tensor_slices(numbers.astype(np.int32))
-    return list(chosen.map(lambda number: read(number, whole)).as_numpy_iterator())
 
 
 def _thumbnail(pixels: np.ndarray) -> str:

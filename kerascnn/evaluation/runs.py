@@ -45,7 +45,6 @@ class MeasuredRun:
         return top_error(self.scores)
 
     def last(self, metric: str) -> float:
-        """See `last_metric`."""
         return last_metric(self.history, metric)
 
 

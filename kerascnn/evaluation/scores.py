@@ -119,13 +119,12 @@ def _dense_outputs(predictor: Predictor, examples: Examples, protocol: Protocol)
     from kerascnn.evaluation.fully_convolutional import fully_convolutional
 
     if not isinstance(predictor, KerasPredictor):
-        raise InputError(
-            f"dense evaluation rebuilds the network and needs a Keras model; {predictor.path} is a {predictor.kind}."
-        )
+        found = f"{predictor.path} is a {predictor.kind}"
+        raise InputError(f"dense evaluation rebuilds the network and needs a Keras model; {found}.")
     network = fully_convolutional(predictor.network)
-    pixels = tf.TensorSpec((None, None, None, 3), tf.float32)
     # Compiled once for all image sizes.
-    predict = tf.function(lambda images: network(images, training=False), input_signature=[pixels])
+    pixels = [tf.TensorSpec((None, None, None, 3), tf.float32)]
+    predict = tf.function(lambda images: network(images, training=False), pixels)
     for images, number, shape in whole_images(examples, protocol.sides(predictor.metadata)).as_numpy_iterator():
         yield number, predict(images).numpy().mean(axis=(0, 1, 2), dtype=np.float64), shape
 

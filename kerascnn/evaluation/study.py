@@ -74,8 +74,7 @@ class Study:
 
     def short_name(self, row: Measurement) -> str:
         """A row's name in tables: a model's path below the folder that contains all models."""
-        models = {one.models[0] for one in self.alone}
-        return row.name if len(row.models) > 1 else short_names(models)[row.models[0]]
+        return row.name if len(row.models) > 1 else short_names(one.models[0] for one in self.alone)[row.models[0]]
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -107,13 +106,8 @@ class Study:
         """
         scores = self.result.scores
         calibrated = calibration(scores)
-        bins = zip(
-            itertools.pairwise(calibrated.edges.tolist()),
-            calibrated.images.tolist(),
-            none_for_nan(calibrated.confidence),
-            none_for_nan(calibrated.accuracy),
-            strict=True,
-        )
+        columns = calibrated.images.tolist(), *map(none_for_nan, (calibrated.confidence, calibrated.accuracy))
+        bins = zip(itertools.pairwise(calibrated.edges.tolist()), *columns, strict=True)
         return {
             "model": self.result.name,
             "data": self.data.source,

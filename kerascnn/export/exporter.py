@@ -29,12 +29,11 @@ from kerascnn.evaluation.predictors import (
 from kerascnn.evaluation.scores import views
 from kerascnn.export.atomic_folder import publish, staging
 from kerascnn.export.deployable import deployable, in_float32
-from kerascnn.export.litert_quantizer import check_litert_package
 from kerascnn.export.metadata import ModelDescription
 from kerascnn.export.model_card import format_training, model_card
 from kerascnn.export.onnx_file import write_onnx
 from kerascnn.export.saved_model import write_saved_model
-from kerascnn.export.tflite import CALIBRATED, PIXEL_TYPES, QUANTIZATIONS, QUANTIZERS, check_choice, write_tflite
+from kerascnn.export.tflite import CALIBRATED, QUANTIZERS, check_choice, check_options, write_tflite
 from kerascnn.export.verification import Tolerance, Verification, verify
 from kerascnn.files.progress import Track, untracked
 
@@ -108,23 +107,15 @@ def export(
         []
     """
     quantizations = [quantize] if isinstance(quantize, str) else list(quantize)
-    for name, values, known in (
-        ("format", formats, FORMATS),
-        ("quantization", quantizations, QUANTIZATIONS),
-        ("quantizer", [quantizer], QUANTIZERS),
-        ("type of pixels", [pixels], (None, *PIXEL_TYPES)),
-    ):
-        # An empty list is no choice either.
-        for value in values or ["nothing"]:
-            check_choice(name, value, known)
-    path = None
-    if not isinstance(model, keras.Model):
-        path = Path(model)
-        model = load_keras(path)
+    # An empty list is no choice either.
+    for value in formats or ["nothing"]:
+        check_choice("format", value, FORMATS)
+    for value in quantizations or ["nothing"]:
+        check_options(value, pixels, quantizer)
     if "onnx" in formats:
         check_onnx_packages()
-    if quantizer == "litert":
-        check_litert_package()
+    path = None if isinstance(model, keras.Model) else Path(model)
+    model = load_keras(path) if path else model
     folder = Path(folder)
     description = ModelDescription(folder.name, format_training(origin) if origin else None, author, license)
     metadata = model_metadata_of(model)
@@ -147,7 +138,7 @@ def export(
         verification = verify(trained, exact, exported, data, tolerance=tolerance, track=track)
         if verification.failures:
             return Export(None, verification)
-        (staged / LABELS_FILE).write_text("\n".join(metadata.class_names) + "\n", encoding="utf-8")
+        (staged / LABELS_FILE).write_text(metadata.to_files()[LABELS_FILE], encoding="utf-8")
         card = model_card(description, metadata, verification, exported, origin)
         (staged / "model_card.md").write_text(card, encoding="utf-8")
         (staged / "verification.json").write_text(json.dumps(verification.to_dict(), indent=2) + "\n")
@@ -157,9 +148,7 @@ def export(
 
 def _calibration_images(data: DataSet, metadata: ModelMetadata) -> Iterator[np.ndarray]:
     """Evaluation views of some training images, balanced by class."""
-    if len(data.training) < MIN_CALIBRATION_IMAGES:
-        raise InputError(
-            f"{data.source} has {len(data.training)} training images; calibration needs at least "
-            f"{MIN_CALIBRATION_IMAGES}."
-        )
+    if (count := len(data.training)) < MIN_CALIBRATION_IMAGES:
+        needed = f"calibration needs at least {MIN_CALIBRATION_IMAGES}"
+        raise InputError(f"{data.source} has {count} training images; {needed}.")
     return views(limited(data.training, CALIBRATION_IMAGES), metadata)

@@ -48,14 +48,6 @@ class ConvertedNetwork(NamedTuple):
     float_fallback_layers: tuple[str, ...] = ()
 
 
-class ComparedTensor(NamedTuple):
-    """A tensor that is computed in integers and in float32: its name, and the indices of the two results."""
-
-    name: str
-    quantized: int
-    float: int
-
-
 def quantize_int8(
     converter: tf.lite.TFLiteConverter,
     samples: Sequence[Sequence[np.ndarray]],
@@ -122,17 +114,17 @@ def noisy_tensors(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> li
     [pixels] = interpreter.get_input_details()
     details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     compared = _compared_tensors(content)
-    sums = {tensor.name: np.zeros(1) for tensor in compared}
+    sums = {name: np.zeros(1) for name, _, _ in compared}
     for [image] in samples:
         interpreter.set_tensor(pixels["index"], image)
         interpreter.invoke()
-        for tensor in compared:
-            exact = interpreter.get_tensor(tensor.float).astype(np.float64)
+        for name, quantized, unquantized in compared:
+            exact = interpreter.get_tensor(unquantized).astype(np.float64)
             exact = exact.reshape(-1, exact.shape[-1])
-            scale, zero_point = details[tensor.quantized]["quantization"]
-            rounded = (interpreter.get_tensor(tensor.quantized).reshape(exact.shape) - float(zero_point)) * scale
+            scale, zero_point = details[quantized]["quantization"]
+            rounded = (interpreter.get_tensor(quantized).reshape(exact.shape) - float(zero_point)) * scale
             moments = [np.ones_like(exact), exact, exact**2, (exact - rounded) ** 2]
-            sums[tensor.name] = sums[tensor.name] + np.sum(moments, axis=1)
+            sums[name] = sums[name] + np.sum(moments, axis=1)
     return [name for name, moments in sums.items() if _relative_noise(moments) > MAX_NOISE]
 
 
@@ -171,8 +163,8 @@ def _relative_noise(moments: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.minimum(1.0, (errors / count)[varying] / variances[varying]))))
 
 
-def _compared_tensors(content: bytes) -> list[ComparedTensor]:
-    """All tensors computed both ways except softmax outputs, whose steps are always 1/256: verification judges them."""
+def _compared_tensors(content: bytes) -> list[tuple[str, int, int]]:
+    """Name, index in integers and index in float32 of each tensor that is computed both ways."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAs(content, 0)
@@ -183,6 +175,7 @@ def _compared_tensors(content: bytes) -> list[ComparedTensor]:
         makers[operator.Outputs(0)] = code.BuiltinCode()
         if code.CustomCode() == b"NumericVerify":
             quantized, exact = operator.Inputs(0), operator.Inputs(1)
+            # The steps of a softmax's output are always 1/256: verification judges them.
             if makers[quantized] != schema.BuiltinOperator.SOFTMAX:
-                found.append(ComparedTensor(graph.Tensors(exact).Name().decode(), quantized, exact))
+                found.append((graph.Tensors(exact).Name().decode(), quantized, exact))
     return found

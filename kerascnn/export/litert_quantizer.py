@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import warnings
 from collections.abc import Sequence
@@ -13,27 +12,13 @@ import flatbuffers
 import numpy as np
 
 from kerascnn.cores import cores
-from kerascnn.errors import InputError
-from kerascnn.export.metadata_buffer import ALIGNMENT, NETWORK_IDENTIFIER
+from kerascnn.export.metadata import ALIGNMENT, NETWORK_IDENTIFIER
 
 if TYPE_CHECKING:
     from ai_edge_quantizer.recipe_manager import RecipeManager
 
 # Bits of the activations.
 ACTIVATION_BITS = {"int8": 8, "int16x8": 16}
-
-
-def check_litert_package() -> None:
-    """Checks that the package is installed.
-
-    Raises:
-        InputError: it is not.
-    """
-    if importlib.util.find_spec("ai_edge_quantizer") is None:
-        raise InputError(
-            "the quantizer 'litert' needs the package ai-edge-quantizer, which is not installed: "
-            "pip install 'kerascnn[litert]'."
-        )
 
 
 def quantize_with_litert(
@@ -89,9 +74,8 @@ def _recipe(quantization: str, pixels: str) -> RecipeManager:
         elif pixels == "uint8":
             activation = qtyping.TensorQuantizationConfig(8, symmetric=False, dtype=qtyping.TensorDataType.UINT)
             weight = qtyping.TensorQuantizationConfig(8, granularity=qtyping.QuantGranularity.CHANNELWISE)
-            config = qtyping.OpQuantizationConfig(
-                activation, weight, compute_precision=qtyping.ComputePrecision.INTEGER
-            )
+            integers = qtyping.ComputePrecision.INTEGER
+            config = qtyping.OpQuantizationConfig(activation, weight, compute_precision=integers)
             recipe.add_quantization_config(".*", operations.INPUT, config)
         if pixels != "int8":
             recipe.add_quantization_config(".*", operations.OUTPUT, algorithm_key=AlgorithmName.NO_QUANTIZE)
@@ -106,11 +90,7 @@ class _AlignedBuilder(flatbuffers.Builder):
 
 
 def _with_inline_weights(content: bytes) -> bytes:
-    """Moves all weights into the FlatBuffer.
-
-    The quantizer writes large ones behind it and refers to them by their offset in the file; metadata in front of the
-    network would make these offsets wrong.
-    """
+    """Moves large weights from behind the FlatBuffer into it: metadata in front would make their offsets wrong."""
     from ai_edge_litert.tools.flatbuffer_utils import read_model_from_bytearray
 
     model = read_model_from_bytearray(content)

@@ -1,4 +1,4 @@
-"""Builds the metadata of a `.tflite` file that Android's tools and MediaPipe read.
+"""Builds the metadata that Android's tools and MediaPipe read, and inserts it into a `.tflite` file: two FlatBuffers.
 
 The field numbers are those of TensorFlow's metadata_schema.fbs (root table ModelMetadata, file identifier "M001").
 Only fields of its version 1.0.0 are used.
@@ -7,13 +7,31 @@ Only fields of its version 1.0.0 are used.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import flatbuffers
 
 from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, ModelMetadata
-from kerascnn.export.metadata_buffer import Scalar, build_flatbuffer
+
+METADATA_NAME = "TFLITE_METADATA"
+NETWORK_IDENTIFIER = b"TFL3"
+# The alignment of buffer contents in TFLite's schema.
+ALIGNMENT = 16
+
+# Fields of the table Model in TFLite's schema.
+MODEL_FIELDS = 10
+VERSION, BUFFERS, METADATA = 0, 4, 6
 
 IDENTIFIER = b"M001"
 MIN_PARSER_VERSION = "1.0.0"
+
+
+class Scalar(NamedTuple):
+    """A number in a table, with its type: "Int8", "Uint8" or "Uint32"."""
+
+    type: str
+    value: int
+
 
 # Enumerations and unions of the schema.
 TENSOR_AXIS_LABELS, RGB = Scalar("Int8", 2), Scalar("Int8", 1)
@@ -55,17 +73,19 @@ def tflite_metadata(description: ModelDescription, metadata: ModelMetadata) -> b
     size, classes = metadata.image_size, len(metadata.class_names)
     side = Scalar("Uint32", size)
     pixels = {
-        **_named("pixels", f"One RGB image of {size} x {size} pixels, values from 0 to 255, scaled by the network."),
+        0: "pixels",
+        1: f"One RGB image of {size} x {size} pixels, values from 0 to 255, scaled by the network.",
         3: {0: IMAGE_PROPERTIES, 1: {0: RGB, 1: {0: side, 1: side}}},
         4: [{0: NORMALIZATION_OPTIONS, 1: {0: [0.0], 1: [1.0]}}],
-        5: _range(255.0),
+        5: {0: [255.0], 1: [0.0]},
     }
-    labels = _named(LABELS_FILE, "The names of the classes, one per line, in the order of the probabilities.")
+    of_labels = "The names of the classes, one per line, in the order of the probabilities."
     probabilities = {
-        **_named("probabilities", f"One probability for each of {classes} classes."),
+        0: "probabilities",
+        1: f"One probability for each of {classes} classes.",
         3: {0: FEATURE_PROPERTIES, 1: {}},
-        5: _range(1.0),
-        6: [{**labels, 2: TENSOR_AXIS_LABELS}],
+        5: {0: [1.0], 1: [0.0]},
+        6: [{0: LABELS_FILE, 1: of_labels, 2: TENSOR_AXIS_LABELS}],
     }
     root = {
         0: description.name,
@@ -73,17 +93,116 @@ def tflite_metadata(description: ModelDescription, metadata: ModelMetadata) -> b
         3: [{0: description.name, 2: [pixels], 3: [probabilities]}],
         4: description.author,
         5: description.license,
-        6: [_named(METADATA_FILE, "How kerascnn crops images, and how it made this file.")],
+        6: [{0: METADATA_FILE, 1: "How kerascnn crops images, and how it made this file."}],
         7: MIN_PARSER_VERSION,
     }
     return build_flatbuffer(root, IDENTIFIER)
 
 
-def _named(name: str, description: str) -> dict[int, Any]:
-    """The first fields of TensorMetadata and AssociatedFile."""
-    return {0: name, 1: description}
+def build_flatbuffer(root: dict[int, Any], identifier: bytes) -> bytes:
+    """Builds a FlatBuffer.
+
+    Args:
+        root: the root table: values by the field's number in the schema. A value is a `Scalar`, a string, another
+            table, a list of tables or a list of floats; None is left out.
+        identifier: of the schema, four bytes.
+
+    Example:
+        >>> build_flatbuffer({0: "googlenet", 3: [{0: "first"}, {0: "second"}]}, b"M001")[4:8]
+        b'M001'
+    """
+    builder = flatbuffers.Builder()
+    builder.Finish(_write_table(builder, root), identifier)
+    return bytes(builder.Output())
 
 
-def _range(maximum: float) -> dict[int, Any]:
-    """Stats of values from 0."""
-    return {0: [maximum], 1: [0.0]}
+def with_metadata(network: bytes, metadata: bytes) -> tuple[bytes, bytes]:
+    """Adds metadata to a `.tflite` file.
+
+    References in a FlatBuffer point forwards, so a new root in front can refer to everything that the old root refers
+    to. The bytes of the network do not change, and weights keep their 16-byte alignment.
+
+    Args:
+        network: the file as a converter made it, without such metadata.
+        metadata: a FlatBuffer.
+
+    Returns:
+        The new part and the network, to be written one after the other; both are multiples of 16 bytes long.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    network += bytes(-len(network) % ALIGNMENT)
+    model = schema.Model.GetRootAs(network, 0)
+    old = model._tab
+    builder = flatbuffers.Builder()
+    builder.minalign = ALIGNMENT
+    # The builder counts backwards from its end, and the network follows that end.
+    fields = {
+        field: -old.Indirect(old.Pos + offset)
+        for field in range(MODEL_FIELDS)
+        if field != VERSION and (offset := old.Offset(4 + 2 * field))
+    }
+    buffers, entries = _table_offsets(old, BUFFERS), _table_offsets(old, METADATA)
+
+    builder.Prep(ALIGNMENT, len(metadata))
+    contents = builder.CreateByteVector(metadata)
+    schema.BufferStart(builder)
+    schema.BufferAddData(builder, contents)
+    buffer = schema.BufferEnd(builder)
+
+    name = builder.CreateString(METADATA_NAME)
+    schema.MetadataStart(builder)
+    schema.MetadataAddName(builder, name)
+    schema.MetadataAddBuffer(builder, len(buffers))
+    entry = schema.MetadataEnd(builder)
+
+    fields[BUFFERS] = _write_offsets(builder, [*buffers, buffer])
+    fields[METADATA] = _write_offsets(builder, [*entries, entry])
+    schema.ModelStart(builder)
+    schema.ModelAddVersion(builder, model.Version())
+    for field, offset in fields.items():
+        builder.PrependUOffsetTRelativeSlot(field, offset, 0)
+    builder.Finish(schema.ModelEnd(builder), NETWORK_IDENTIFIER)
+    return bytes(builder.Output()), network
+
+
+def _table_offsets(model: flatbuffers.table.Table, field: int) -> list[int]:
+    """Offsets of the tables in a vector of the network, as the builder in front of it counts them."""
+    offset = model.Offset(4 + 2 * field)
+    if not offset:
+        return []
+    start = model.Vector(offset)
+    return [-model.Indirect(start + 4 * index) for index in range(model.VectorLen(offset))]
+
+
+def _write_table(builder: flatbuffers.Builder, fields: dict[int, Any]) -> int:
+    """Writes a table after everything that it refers to; returns its offset."""
+    values = {field: value for field, value in fields.items() if value is not None}
+    offsets = {field: _write(builder, value) for field, value in values.items() if not isinstance(value, Scalar)}
+    builder.StartObject(max(values, default=-1) + 1)
+    for field, value in values.items():
+        if isinstance(value, Scalar):
+            getattr(builder, f"Prepend{value.type}Slot")(field, value.value, 0)
+        else:
+            builder.PrependUOffsetTRelativeSlot(field, offsets[field], 0)
+    return builder.EndObject()
+
+
+def _write(builder: flatbuffers.Builder, value: Any) -> int:
+    if isinstance(value, str):
+        return builder.CreateString(value)
+    if isinstance(value, dict):
+        return _write_table(builder, value)
+    if isinstance(value[0], dict):
+        return _write_offsets(builder, [_write_table(builder, item) for item in value])
+    builder.StartVector(4, len(value), 4)
+    for number in reversed(value):
+        builder.PrependFloat32(number)
+    return builder.EndVector()
+
+
+def _write_offsets(builder: flatbuffers.Builder, offsets: list[int]) -> int:
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return builder.EndVector()

@@ -30,7 +30,7 @@ def model_card(
     exported: Sequence[Predictor],
     origin: dict[str, Any] | None,
 ) -> str:
-    """Formats a Markdown page: what the model is, what was measured, how to run it.
+    """Formats a Markdown page: the model, its measurements, and how to run it.
 
     Args:
         description: name, author and license of the exported model.
@@ -72,11 +72,11 @@ def format_training(origin: dict[str, Any]) -> str:
     Args:
         origin: the contents of a run's recipe.yaml.
     """
-    facts, recipe = origin["facts"], Recipe.from_dict(origin["recipe"], "the run's recipe")
+    recipe = Recipe.from_dict(origin["recipe"], "the run's recipe")
     entry = registry.info(recipe.model)
     return (
         f"{entry.builder} ({entry.paper}), trained from scratch on {origin['data']['source'].rpartition('/')[2]}: "
-        f"{facts['training_images']} training images, {recipe.epochs} epochs in batches of "
+        f"{origin['facts']['training_images']} training images, {recipe.epochs} epochs in batches of "
         f"{recipe.batch_size}, {recipe.optimizer.name} with a learning rate of {recipe.peak_learning_rate:g} "
         f"({recipe.schedule.name}), {recipe.precision}, seed {recipe.seed}."
     )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 
 from kerascnn.applications.deep import functional
 from kerascnn.errors import InputError
-from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, check_onnx_packages, model_metadata_of
+from kerascnn.evaluation.predictors import check_onnx_packages, model_metadata_of
 from kerascnn.native_output import discarded_stderr
 
 # The limit of one Protocol Buffers file.
@@ -36,6 +35,7 @@ def write_onnx(model: keras.Model, path: Path) -> None:
     """
     check_onnx_packages()
     import onnx
+    import tensorflow as tf
 
     metadata = model_metadata_of(model)
     weights = 4 * model.count_params()
@@ -43,24 +43,13 @@ def write_onnx(model: keras.Model, path: Path) -> None:
         raise InputError(f"the weights are {weights} bytes; an ONNX file holds {MAX_BYTES} at most.")
     named = functional(model.inputs[0], {"probabilities": model.outputs[0]}, name=model.name)
     pixels = keras.InputSpec(shape=(None, metadata.image_size, metadata.image_size, 3), dtype="float32", name="pixels")
-    with discarded_stderr(), warnings.catch_warnings(), _functions_inlined():
+    with discarded_stderr(), warnings.catch_warnings(), contextlib.ExitStack() as stack:
+        # Traces inner functions in place: the converter cannot read the one that Keras makes of a grouped convolution.
+        stack.callback(tf.config.run_functions_eagerly, tf.config.functions_run_eagerly())
+        tf.config.run_functions_eagerly(True)
         # Keras patches the converter for NumPy 2 and looks up a deprecated name.
         warnings.filterwarnings("ignore", message="In the future `np.object`", category=FutureWarning)
         named.export(str(path), format="onnx", verbose=False, input_signature=[pixels])
     written = onnx.load(path)
-    properties = {LABELS_FILE: "\n".join(metadata.class_names) + "\n", METADATA_FILE: metadata.to_json()}
-    onnx.helper.set_model_props(written, properties)
+    onnx.helper.set_model_props(written, metadata.to_files())
     onnx.save(written, path)
-
-
-@contextlib.contextmanager
-def _functions_inlined() -> Iterator[None]:
-    """Traces inner functions in place: the converter cannot read the one that Keras makes of a grouped convolution."""
-    import tensorflow as tf
-
-    before = tf.config.functions_run_eagerly()
-    tf.config.run_functions_eagerly(True)
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(before)

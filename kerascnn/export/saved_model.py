@@ -13,7 +13,7 @@ from kerascnn.applications.deep import functional
 from kerascnn.data.augment.augmentation import evaluation_view
 from kerascnn.data.pipeline.decode import TRANSFORM
 from kerascnn.evaluation.feature_maps import classifier_input
-from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, ModelMetadata, model_metadata_of
+from kerascnn.evaluation.predictors import ModelMetadata, model_metadata_of
 from kerascnn.export.exif import exif_orientation, upright
 
 if TYPE_CHECKING:
@@ -53,10 +53,7 @@ def write_saved_model(model: keras.Model, folder: Path) -> None:
     module.signature_functions = list(signatures.values())
     with tempfile.TemporaryDirectory() as assets:
         module.files = []
-        for name, text in (
-            (LABELS_FILE, "\n".join(metadata.class_names) + "\n"),
-            (METADATA_FILE, metadata.to_json()),
-        ):
+        for name, text in metadata.to_files().items():
             path = Path(assets) / name
             path.write_text(text, encoding="utf-8")
             module.files.append(tf.saved_model.Asset(str(path)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import zipfile
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,11 +13,10 @@ import keras
 import numpy as np
 
 from kerascnn.errors import InputError
-from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, UNQUANTIZED, model_metadata_of
+from kerascnn.evaluation.predictors import UNQUANTIZED, model_metadata_of
 from kerascnn.export.integer_quantization import ConvertedNetwork, quantize_int8
-from kerascnn.export.litert_quantizer import check_litert_package, quantize_with_litert
-from kerascnn.export.metadata import ModelDescription, tflite_metadata
-from kerascnn.export.metadata_buffer import with_metadata
+from kerascnn.export.litert_quantizer import quantize_with_litert
+from kerascnn.export.metadata import ModelDescription, tflite_metadata, with_metadata
 from kerascnn.native_output import discarded_stderr
 
 if TYPE_CHECKING:
@@ -34,6 +34,18 @@ def check_choice(name: str, value: str | None, known: Iterable[str | None]) -> N
     """Raises InputError if a value is not among the known ones."""
     if value not in known:
         raise InputError(f"the {name} must be one of {', '.join(filter(None, known))}, not '{value}'.")
+
+
+def check_options(quantization: str, pixels: str | None, quantizer: str) -> None:
+    """Raises InputError if an argument of `write_tflite` is unknown, or the quantizer is not installed."""
+    check_choice("quantization", quantization, QUANTIZATIONS)
+    check_choice("type of pixels", pixels, (None, *PIXEL_TYPES))
+    check_choice("quantizer", quantizer, QUANTIZERS)
+    if quantizer == "litert" and importlib.util.find_spec("ai_edge_quantizer") is None:
+        raise InputError(
+            "the quantizer 'litert' needs the package ai-edge-quantizer, which is not installed: "
+            "pip install 'kerascnn[litert]'."
+        )
 
 
 def pixel_type(quantization: str, pixels: str | None = None) -> str:
@@ -65,7 +77,7 @@ def write_tflite(
 
     Its signature maps `pixels` (1, height, width, 3) in [0, 255] to `probabilities` (1, classes). Metadata in the file
     describe both to MediaPipe and Android's tools. The class names, image size and crop are appended as a zip archive:
-    interpreters ignore what follows the network, and any unzip program lists it.
+    interpreters ignore bytes after the network, and any unzip program lists it.
 
     Args:
         model: a result of `deployable`.
@@ -90,11 +102,7 @@ def write_tflite(
     Example:
         >>> write_tflite(deployable(model), Path("model-float16.tflite"), "float16")
     """
-    check_choice("quantization", quantization, QUANTIZATIONS)
-    check_choice("type of pixels", pixels, (None, *PIXEL_TYPES))
-    check_choice("quantizer", quantizer, QUANTIZERS)
-    if quantizer == "litert":
-        check_litert_package()
+    check_options(quantization, pixels, quantizer)
     metadata = model_metadata_of(model)
     size, input_type = metadata.image_size, pixel_type(quantization, pixels)
     with discarded_stderr():
@@ -109,8 +117,8 @@ def write_tflite(
     with path.open("wb") as file:
         file.writelines(with_metadata(converted.content, buffer))
     with zipfile.ZipFile(path, "a") as extras:
-        extras.writestr(LABELS_FILE, "\n".join(metadata.class_names) + "\n")
-        extras.writestr(METADATA_FILE, metadata.to_json())
+        for name, text in metadata.to_files().items():
+            extras.writestr(name, text)
 
 
 def _convert(

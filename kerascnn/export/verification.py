@@ -118,11 +118,9 @@ class Verification:
                 f"{allowed}; the largest difference of a probability is {difference:.2g}."
             )
         # Written this way, NaN fails.
-        if not difference <= self.tolerance.max_difference:
-            limit = self.tolerance.max_difference
+        if not difference <= (limit := self.tolerance.max_difference):
             return f"{name}: the largest difference of a probability from the model is {difference:.2g} > {limit:g}."
-        if not mean <= self.tolerance.max_mean_difference:
-            limit = self.tolerance.max_mean_difference
+        if not mean <= (limit := self.tolerance.max_mean_difference):
             return f"{name}: probabilities differ from the trained model by {mean:.2g} on average, more than {limit:g}."
         return None
 
@@ -155,9 +153,7 @@ def verify(
         []
     """
     image = next(views(data.validation.take(np.arange(1)), trained.metadata))
-    references = {}
-    results = []
-    trained_scores = None
+    references, results, trained_scores = {}, [], None
     for predictor in (trained, *exported):
         scores = evaluate(predictor, data, track=track)
         integers = predictor.pixel_type != "float32"

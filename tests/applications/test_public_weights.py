@@ -72,7 +72,7 @@ def test_weights_of_torchvision():
 
 @pytest.mark.parametrize("network", ["ResNet50", "GoogLeNet", "InceptionV3"])
 def test_pixels_of_torchvision(network):
-    # Its transforms.Normalize, and what two of its networks do first (transform_input).
+    # Its transforms.Normalize, and the transform_input of two of its networks.
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     expected = (PIXELS / 255 - mean) / std
     if network != "ResNet50":

@@ -31,7 +31,7 @@ TOLERANCE = 1e-4
 CLASSES = 5
 
 # As torchvision publishes them, for 1000 classes; the channels and pixels that its first dense layer takes at 224 x 224
-# pixels; and what the last one takes.
+# pixels; and the inputs of the last one.
 PARAMETERS = {
     "alexnet": (61_100_840, 256 * 6 * 6, 4096),
     "vgg11": (132_863_336, 512 * 7 * 7, 4096),

@@ -48,7 +48,7 @@ def resnet50_peer(slim_peer):
 def resnet50_files(resnet50_peer, tmp_path_factory):
     """A slim ResNet-50 of keras.applications in both layouts, by how they were written."""
     folder = tmp_path_factory.mktemp("resnet50")
-    # A whole model: what Keras 2 called `save`.
+    # A whole model: Keras 2's `save`.
     resnet50_peer.save(folder / "model.h5")
     resnet50_peer.save_weights(folder / "peer.weights.h5")
     features = keras.Model(resnet50_peer.input, resnet50_peer.layers[-3].output)
@@ -100,7 +100,7 @@ def test_layers_around_the_network_are_ignored(resnet20, tmp_path):
     nested.save_weights(tmp_path / "nested.weights.h5")
     assert_same_weights(ResNet20(weights=tmp_path / "nested.weights.h5"), resnet20)
 
-    # What comes before the network keeps its weights.
+    # Layers before the network keep their weights.
     scaled = keras.layers.Dense(3, kernel_initializer="ones", name="own")(pixels)
     model = ResNet20(weights=tmp_path / "trained.keras", input_tensor=scaled)
     np.testing.assert_array_equal(model.get_layer("own").kernel, np.ones((3, 3)))

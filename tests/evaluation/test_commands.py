@@ -74,11 +74,7 @@ def test_comparison_tables(tiny_digits_run, few_digits):
         scores = Scores(few_digits.class_names, labels, np.eye(10, dtype="float32")[predictions])
         folder = RunFolder(tiny_digits_run.folder.path.with_name(name))
         runs.append(MeasuredRun(folder, tiny_digits_run.recipe, tiny_digits_run.folder.history(), scores))
-    compared = Comparison(
-        few_digits,
-        "1 crop",
-        tuple(runs),
-    )
+    compared = Comparison(few_digits, "1 crop", tuple(runs))
     console = Console(width=300, file=io.StringIO())
     console.print(runs_table(compared), mcnemar_table(compared))
     lines = console.file.getvalue().splitlines()

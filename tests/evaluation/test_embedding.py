@@ -58,9 +58,9 @@ def images(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("form", ["colors.keras", "colors"])
-def test_features_are_the_input_of_the_dense_layer(models, images, form):
-    embedding = embed(open_predictor(models / form), [images])
+@pytest.mark.parametrize("name", ["colors.keras", "colors"])
+def test_features_are_the_input_of_the_dense_layer(models, images, name):
+    embedding = embed(open_predictor(models / name), [images])
     assert [path.name for path in embedding.paths] == sorted(COLORS)
     assert embedding.features.dtype == np.float32
     expected = np.array([COLORS[path.name] for path in embedding.paths]) / 255

@@ -34,11 +34,8 @@ def linear_head(end="layer", nested=False):
     x = keras.layers.Conv2D(3, 1, use_bias=False, name="copy")(pixels)
     x = keras.layers.GlobalAveragePooling2D()(x)
     x = keras.layers.Dense(2, activation="softmax" if end == "dense" else None, name="fc")(x)
-    if end == "layer":
-        x = keras.layers.Activation("softmax")(x)
-    if end == "softmax":
-        x = keras.layers.Softmax()(x)
-    model = keras.Model(pixels, x)
+    endings = {"layer": keras.layers.Activation("softmax"), "softmax": keras.layers.Softmax()}
+    model = keras.Model(pixels, endings[end](x) if end in endings else x)
     model.get_layer("copy").set_weights([np.eye(3, dtype="float32")[None, None]])
     model.get_layer("fc").set_weights([WEIGHTS, np.zeros(2, "float32")])
     if nested:
@@ -151,8 +148,8 @@ def test_tiles_form_a_square():
 
 def test_names_are_unique(tmp_path):
     used = {"filters"}
-    paths = (tmp_path / "cat.jpg", tmp_path / "cat.png", tmp_path / "cat-2.png", tmp_path / "filters.jpg")
-    assert [unique_name(path, used) for path in paths] == ["cat", "cat-2", "cat-2-2", "filters-2"]
+    names = ("cat.jpg", "cat.png", "cat-2.png", "filters.jpg")
+    assert [unique_name(tmp_path / name, used) for name in names] == ["cat", "cat-2", "cat-2-2", "filters-2"]
 
 
 @pytest.mark.slow

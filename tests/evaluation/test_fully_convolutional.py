@@ -28,10 +28,7 @@ def classifier(name, size, mean=None, **arguments):
     return keras.Model(network.input, ClassLabels("abcde", dtype="float32", name="labels")(network.output))
 
 
-@pytest.mark.parametrize(
-    ("name", "size"),
-    [("vgg11", 64), ("alexnet", 67), ("googlenet", 65), ("resnet18", 64)],
-)
+@pytest.mark.parametrize(("name", "size"), [("vgg11", 64), ("alexnet", 67), ("googlenet", 65), ("resnet18", 64)])
 def test_the_same_network_at_its_input_size(name, size):
     model = classifier(name, size, classifier_activation=None)
     images = random_images(3, size, size)

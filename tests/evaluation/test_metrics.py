@@ -92,8 +92,7 @@ def test_most_wrong_are_the_most_confident():
 
 
 @pytest.mark.parametrize(
-    ("only_first", "only_second", "better"),
-    [(5, 0, "neither"), (6, 0, "first"), (12, 30, "second"), (0, 0, "neither")],
+    ("only_first", "only_second", "better"), [(5, 0, "neither"), (6, 0, "first"), (12, 30, "second"), (0, 0, "neither")]
 )
 def test_mcnemar_against_the_binomial_distribution(only_first, only_second, better):
     differing = only_first + only_second

@@ -46,6 +46,12 @@ def read(page):
     return reader
 
 
+def report_of(loaded, scores, folder):
+    """The page of one model's scores."""
+    row = Measurement((folder / "m.keras",), ("Keras",), "1 crop", 1, scores, 0.0)
+    return read(write_report(Study(loaded, (row,)), folder / "report").read_text(encoding="utf-8"))
+
+
 @pytest.fixture(scope="module")
 def report(tiny_digits_run, few_digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report") / "deep" / "folder"
@@ -93,9 +99,7 @@ def test_image_names_are_class_and_file(tmp_path, photographs):
     count = len(loaded.validation)
     probabilities = np.tile(np.array([[0.9, 0.1]], "float32"), (count, 1))
     scores = Scores(loaded.class_names, loaded.validation.labels, probabilities, np.full((count, 2), 90))
-    row = Measurement((tmp_path / "m.keras",), ("Keras",), "1 crop", 1, scores, 0.0)
-    page = write_report(Study(loaded, (row,)), tmp_path / "report")
-    reader = read(page.read_text(encoding="utf-8"))
+    reader = report_of(loaded, scores, tmp_path)
     assert reader.tags.count("figure") == (scores.labels == 1).sum() > 0
     with (tmp_path / "report" / "predictions.csv").open(newline="") as file:
         names = [row["image"] for row in csv.DictReader(file)]
@@ -106,9 +110,7 @@ def test_image_names_are_class_and_file(tmp_path, photographs):
 def test_a_model_that_is_always_correct(few_digits, tiny_digits_run, tmp_path):
     labels = few_digits.validation.labels
     scores = Scores(few_digits.class_names, labels, np.eye(10, dtype="float32")[labels], np.full((len(labels), 2), 32))
-    row = Measurement((tmp_path / "m.keras",), ("Keras",), "1 crop", 1, scores, 0.0)
-    page = write_report(Study(few_digits, (row,)), tmp_path / "report")
-    words = " ".join(read(page.read_text(encoding="utf-8")).words)
+    words = " ".join(report_of(few_digits, scores, tmp_path).words)
     assert "Most wrong" in words and "Most confused" not in words
     folder = RunFolder(shutil.copytree(tiny_digits_run.folder.path, tmp_path / "run"))
     shutil.rmtree(folder.tensorboard / "validation")

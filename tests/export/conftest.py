@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from kerascnn.data.dataset import ArrayExamples, DataSet
+from kerascnn.export import deployable
+from kerascnn.export.metadata import ModelDescription
+from kerascnn.export.tflite import QUANTIZATIONS, write_tflite
 from kerascnn.layers import ClassLabels, Preprocessing
 from support.networks import size_of
 
@@ -32,6 +35,19 @@ def grays():
     pair = np.stack([np.broadcast_to(mean + checkers, (8, 8, 3)) for mean in (64, 192)]).astype("uint8")
     training, validation = (ArrayExamples(np.tile(pair, (count, 1, 1, 1)), np.tile([0, 1], count)) for count in (10, 5))
     return DataSet("grays", "grays", ("dark", "light"), training, validation)
+
+
+ABOUT = ModelDescription("digits", "Ten digits, größer als sie waren.", author="A. Nonymous", license="MIT")
+
+
+@pytest.fixture(scope="session")
+def digits_files(tiny_digits_run, few_digits, tmp_path_factory):
+    """A folder with one `.tflite` file per quantization."""
+    folder = tmp_path_factory.mktemp("quantizations")
+    model, shown = deployable(tiny_digits_run.model), [few_digits.training.images[:16].astype("float32")]
+    for quantization in QUANTIZATIONS:
+        write_tflite(model, folder / f"{quantization}.tflite", quantization, calibration=shown, description=ABOUT)
+    return folder
 
 
 @pytest.fixture

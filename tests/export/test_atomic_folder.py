@@ -17,7 +17,7 @@ PROGRAM = """
 import runpy
 import sys
 from pathlib import Path
-# The file alone: what the package imports takes seconds.
+# The file alone: importing the package takes seconds.
 module = runpy.run_path(sys.argv[2])
 publish, staging = module["publish"], module["staging"]
 folder = Path(sys.argv[1])

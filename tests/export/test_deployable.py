@@ -61,7 +61,7 @@ def test_same_function_in_fewer_layers(name, arguments, size, randomize):
 
 
 def graph():
-    """A network of what can be folded and, under names that end in `_stays`, what cannot."""
+    """A network of layers that can be folded and, under names that end in `_stays`, layers that cannot."""
     layers = keras.layers
     pixels = keras.Input((8, 8, 3))
     x = layers.Conv2D(8, 3, use_bias=False, dtype="mixed_bfloat16", name="conv")(pixels)

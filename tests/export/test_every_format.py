@@ -31,8 +31,8 @@ FILES = {"savedmodel": "saved_model", "onnx": "model.onnx"}
 # Activations in 16 bits run on reference kernels, slowly.
 IN_16_BITS = ("alexnet", "googlenet", "resnet20")
 
-# Through every format; the layers of the others are among theirs, as test_registry.py shows. What Inception v2 has of
-# its own is in its auxiliary classifier, which is not exported.
+# Through every format; the layers of the others are among theirs, as test_registry.py shows. Inception v2
+# differs from them in its auxiliary classifier, which is not exported.
 WHOLE = [name for name in DISTINCT if name != "inceptionv2"]
 CASES = [
     *((name, {}) for name in WHOLE),

@@ -50,7 +50,7 @@ def test_every_orientation(orientation, value, byte_order, more):
 
 
 def after_other_segments(contents):
-    """A comment of the longest kind, fill bytes and a segment that is no EXIF, before what was there."""
+    """A comment of the longest kind, fill bytes and a segment that is no EXIF, before the segments of the file."""
     comment = b"\xff\xfe\xff\xff" + bytes(65533)
     other = b"\xff\xff\xff\xe1" + (2 + 29).to_bytes(2, "big") + b"http://ns.adobe.com/xap/1.0/\0"
     return contents[:2] + comment + other + contents[2:]

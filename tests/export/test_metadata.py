@@ -8,22 +8,8 @@ import pytest
 from kerascnn.evaluation import TFLitePredictor
 from kerascnn.evaluation.predictors import model_metadata_of
 from kerascnn.export import deployable
-from kerascnn.export.metadata import ModelDescription, tflite_metadata
-from kerascnn.export.metadata_buffer import with_metadata
+from kerascnn.export.metadata import ModelDescription, tflite_metadata, with_metadata
 from kerascnn.export.tflite import QUANTIZATIONS, pixel_type, write_tflite
-
-ABOUT = ModelDescription("digits", "Ten digits, größer als sie waren.", author="A. Nonymous", license="MIT")
-
-
-@pytest.fixture(scope="module")
-def files(tiny_digits_run, few_digits, tmp_path_factory):
-    """One `.tflite` file per quantization."""
-    folder = tmp_path_factory.mktemp("metadata")
-    model = deployable(tiny_digits_run.model)
-    shown = [few_digits.training.images[:16].astype("float32")]
-    for quantization in QUANTIZATIONS:
-        write_tflite(model, folder / f"{quantization}.tflite", quantization, calibration=shown, description=ABOUT)
-    return folder
 
 
 def network_of(path):
@@ -44,9 +30,9 @@ def metadata_of(path):
     return schema, schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(contents, 0))
 
 
-def test_every_field(files):
-    schema, found = metadata_of(files / "none.tflite")
-    assert (found.name, found.description.decode()) == (b"digits", ABOUT.description)
+def test_every_field(digits_files):
+    schema, found = metadata_of(digits_files / "none.tflite")
+    assert (found.name, found.description.decode()) == (b"digits", "Ten digits, größer als sie waren.")
     assert (found.author, found.license, found.minParserVersion) == (b"A. Nonymous", b"MIT", b"1.0.0")
     [graph] = found.subgraphMetadata
     [pixels] = graph.inputTensorMetadata
@@ -66,7 +52,7 @@ def test_every_field(files):
     [labels] = probabilities.associatedFiles
     assert (labels.name, labels.type) == (b"labels.txt", schema.AssociatedFileType.TENSOR_AXIS_LABELS)
     assert [file.name for file in found.associatedFiles] == [b"kerascnn.json"]
-    with zipfile.ZipFile(files / "none.tflite") as extras:
+    with zipfile.ZipFile(digits_files / "none.tflite") as extras:
         assert extras.namelist() == ["labels.txt", "kerascnn.json"]
         # Readers on phones map the file into memory.
         assert all(entry.compress_type == zipfile.ZIP_STORED for entry in extras.infolist())
@@ -83,6 +69,8 @@ def test_unknown_fields_are_left_out(tiny_digits_run, tmp_path):
 @pytest.mark.parametrize("length", [0, 1, 7, 15])
 def test_the_network_is_unchanged_whatever_its_length(tiny_digits_run, length):
     import tensorflow as tf
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.interpreter import Interpreter
 
     @tf.function(input_signature=[tf.TensorSpec((1, 2), tf.float32)])
     def double(x):
@@ -94,15 +82,11 @@ def test_the_network_is_unchanged_whatever_its_length(tiny_digits_run, length):
     front, back = with_metadata(network, metadata)
     # Weights stay where they are within 16 bytes, and so do the metadata, as the schema asks.
     assert back.startswith(network) and len(front) % 16 == len(back) % 16 == (front + back).index(metadata) % 16 == 0
-    from ai_edge_litert import schema_py_generated as schema
-
     before, after = (schema.ModelT.InitFromObj(schema.Model.GetRootAs(part, 0)) for part in (network, front + back))
     assert after.buffers[-1].data.tobytes() == metadata
     assert after.metadata[-1].buffer == len(before.buffers)
     assert [entry.name for entry in after.metadata[:-1]] == [entry.name for entry in before.metadata]
     assert (after.version, after.description) == (before.version, before.description)
-    from ai_edge_litert.interpreter import Interpreter
-
     interpreter = Interpreter(model_content=front + back)
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], np.float32([[5, 7]]))
@@ -111,26 +95,25 @@ def test_the_network_is_unchanged_whatever_its_length(tiny_digits_run, length):
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_the_signature_names_what_the_metadata_describe(files, quantization):
+def test_the_signature_names_what_the_metadata_describe(digits_files, quantization):
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(files / f"{quantization}.tflite"))
+    interpreter = Interpreter(str(digits_files / f"{quantization}.tflite"))
     assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["pixels"], "outputs": ["probabilities"]}}
     [pixels] = interpreter.get_input_details()
-    assert (
-        np.dtype(pixels["dtype"]).name == ("float32" if quantization == "none" else "uint8") == pixel_type(quantization)
-    )
+    expected = "float32" if quantization == "none" else "uint8"
+    assert np.dtype(pixels["dtype"]).name == expected == pixel_type(quantization)
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_mediapipe_reads_the_file(files, few_digits, quantization):
+def test_mediapipe_reads_the_file(digits_files, few_digits, quantization):
     """Top-1 and probability of images of the input's size, which MediaPipe does not resize."""
     import mediapipe
     from mediapipe.tasks.python import vision
 
-    base = mediapipe.tasks.BaseOptions(model_asset_path=str(files / f"{quantization}.tflite"))
+    base = mediapipe.tasks.BaseOptions(model_asset_path=str(digits_files / f"{quantization}.tflite"))
     images = few_digits.validation.images[:20]
-    expected = TFLitePredictor(files / f"{quantization}.tflite").probabilities(images.astype("float32"))
+    expected = TFLitePredictor(digits_files / f"{quantization}.tflite").probabilities(images.astype("float32"))
     with vision.ImageClassifier.create_from_options(vision.ImageClassifierOptions(base_options=base)) as classifier:
         for image, row in zip(images, expected, strict=True):
             for_mediapipe = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))

@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from kerascnn.evaluation import open_predictor
-from kerascnn.export import deployable
-from kerascnn.export.tflite import QUANTIZATIONS, write_tflite
+from kerascnn.export.tflite import QUANTIZATIONS
 from support.pages import Page, run_line
 
 PAGE = Page("docs/mobile.md")
@@ -43,36 +42,26 @@ def run(line, folder, command):
 @pytest.mark.slow
 def test_commands_and_python(folder, few_digits, command, monkeypatch, capsys):
     monkeypatch.chdir(folder)
-    exported, labels, facts, predicted = [run(line, folder, command) for line in PAGE.lines()]
+    exported, labels, metadata, predicted = [run(line, folder, command) for line in PAGE.lines()]
     assert set(files_of(folder / "saved_models" / "digits")) == {"int8", "float16"}
     assert "exported to saved_models/digits" in exported
     assert "Author: Ada." in (folder / "saved_models" / "digits" / "model_card.md").read_text()
     assert labels.splitlines() == [str(number) for number in range(10)]
-    assert '"image_size": 32, "crop_fraction": 1.0' in facts
+    assert '"image_size": 32, "crop_fraction": 1.0' in metadata
     PAGE.run({"square": few_digits.validation.images[0]})
     # By the page's own Python, and by `predict`.
     best = capsys.readouterr().out.split()[0]
     assert predicted.splitlines()[1].split(",")[:3] == ["photos/0.png", "1", best]
 
 
-@pytest.fixture(scope="module")
-def forms(tiny_digits_run, few_digits, tmp_path_factory):
-    """A file of each quantization."""
-    folder = tmp_path_factory.mktemp("forms")
-    model, shown = deployable(tiny_digits_run.model), [few_digits.training.images[:8].astype("float32")]
-    for quantization in QUANTIZATIONS:
-        write_tflite(model, folder / f"{quantization}.tflite", quantization, calibration=shown)
-    return folder
-
-
-def test_table_of_inputs_and_outputs(forms):
+def test_table_of_inputs_and_outputs(digits_files):
     from ai_edge_litert.interpreter import Interpreter
 
     rows = re.findall(r"\| NAME-?(\w*)\.tflite \| (\w+) \((.*?)\) \| (\w+) \((.*?)\) \|", PAGE.text)
     assert {quantization or "none" for quantization, *_ in rows} == set(QUANTIZATIONS)
     [head] = re.findall(r"\| file \| input `(\w+)` \| output `(\w+)` \|", PAGE.text)
     for quantization, *tensors in rows:
-        interpreter = Interpreter(str(forms / f"{quantization or 'none'}.tflite"))
+        interpreter = Interpreter(str(digits_files / f"{quantization or 'none'}.tflite"))
         [signature] = interpreter.get_signature_list().values()
         assert ([head[0]], [head[1]]) == (signature["inputs"], signature["outputs"])
         for number, details in enumerate((interpreter.get_input_details(), interpreter.get_output_details())):
@@ -89,10 +78,10 @@ def product(expression, **values):
     return eval(expression, {"__builtins__": {}}, values)
 
 
-def test_kotlin_and_swift_fit_the_file(forms):
+def test_kotlin_and_swift_fit_the_file(digits_files):
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(forms / "int8.tflite"))
+    interpreter = Interpreter(str(digits_files / "int8.tflite"))
     [pixels], [probabilities] = interpreter.get_input_details(), interpreter.get_output_details()
     kotlin, swift = "\n".join(PAGE.blocks("kotlin")), "\n".join(PAGE.blocks("swift"))
     side = 32
@@ -114,7 +103,7 @@ def test_kotlin_and_swift_fit_the_file(forms):
     assert [(0x00112233 >> shift) & 255 for shift in shifts] == [0x11, 0x22, 0x33]
     assert "rgba[start ..< start + 3]" in swift
     # The numbers in the calls are those of the example's file.
-    facts = open_predictor(forms / "int8.tflite").metadata
-    assert re.findall(r"size = (\d+), cropFraction = ([\d.]+)f", kotlin) == [(str(facts.image_size), "1.0")]
-    assert facts.crop_fraction == 1.0
+    metadata = open_predictor(digits_files / "int8.tflite").metadata
+    assert re.findall(r"size = (\d+), cropFraction = ([\d.]+)f", kotlin) == [(str(metadata.image_size), "1.0")]
+    assert metadata.crop_fraction == 1.0
     assert {*re.findall(r"digits-\w+", kotlin + swift)} == {"digits-int8"}

@@ -17,11 +17,9 @@ import numpy as np
 from kerascnn.applications import registry
 from kerascnn.applications.weights import keras_layouts, load as weight_files, torch_layouts
 from kerascnn.applications.weights.keras_layouts import AUXILIARY, Stored
-from kerascnn.applications.weights.tensor_files import is_tensor_file, read_tensors, write_safetensors
+from kerascnn.applications.weights.tensor_files import is_tensor_file, read_tensors, write_safetensors, written_whole
 from kerascnn.applications.weights.variants import ArchitectureVariant
 from kerascnn.errors import InputError
-from kerascnn.files.atomic import atomic_path
-from kerascnn.files.disk_space import format_os_error
 from kerascnn.layers import channels_first
 
 # Layouts by the suffix of a file to be written; the longer suffixes first.
@@ -116,12 +114,8 @@ def write(network: str, model: keras.Model, path: Path, layout: str) -> int:
         stored = keras_layouts.to_keras(network, layers)
         keras_layouts.write_keras(path, stored)
         return sum(array.size for arrays in stored.values() for array in arrays)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as partial:
-            (model.save_weights if path.suffix == ".h5" else model.save)(partial)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {format_os_error(error)}.") from None
+    with written_whole(path) as partial:
+        (model.save_weights if path.suffix == ".h5" else model.save)(partial)
     return model.count_params()
 
 
@@ -130,14 +124,13 @@ def _arguments_of_tensors(entry: registry.NetworkInfo, tensors: Mapping[str, np.
     batch_norm = any(name.endswith("running_mean") for name in tensors)
     layout = torch_layouts.find_layout(entry.builder, batch_norm)
     first, last = (
-        next(f"{layout.names[name]}.weight" for name in names if name in layout.names) for names in (FIRST, LAST)
+        next(f"{layout.names[one]}.weight" for one in names if one in layout.names) for names in (FIRST, LAST)
     )
     if first not in tensors or tensors[first].ndim != 4:
         raise InputError(f"it has no tensor '{first}' of a convolution.")
     classes = len(tensors[last]) if last in tensors else None
     heads = any(name.startswith(layout.auxiliary) for name in tensors)
-    arguments = _arguments(entry, layout.variant, classes, heads, batch_norm)
-    return arguments | {"channels": tensors[first].shape[1]}
+    return _arguments(entry, layout.variant, classes, heads, batch_norm) | {"channels": tensors[first].shape[1]}
 
 
 def _arguments_of_layers(entry: registry.NetworkInfo, stored: Stored, target: str) -> dict[str, Any]:

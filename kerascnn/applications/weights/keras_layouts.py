@@ -25,10 +25,9 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from kerascnn.applications.weights.tensor_files import written_whole
 from kerascnn.applications.weights.variants import ArchitectureVariant, VariantCheck
 from kerascnn.errors import InputError
-from kerascnn.files.atomic import atomic_path
-from kerascnn.files.disk_space import format_os_error
 
 # The prefix of auxiliary heads' layers, which keras.applications' networks do not have.
 AUXILIARY = "aux"
@@ -78,29 +77,18 @@ class KerasLayout(NamedTuple):
     variant: ArchitectureVariant = ArchitectureVariant()
 
 
-BOTTLENECKS = KerasLayout(
-    RESNET,
-    epsilon=1.001e-5,
-    biases=True,
-    variant=ArchitectureVariant(
-        {"shortcut": "B", "stride_in": "1x1"},
-        (VariantCheck("conv3_1_1", "strides", (2, 2)), VariantCheck("conv3_1_shortcut", "strides", (2, 2))),
-    ),
+BOTTLENECKS = ArchitectureVariant(
+    {"shortcut": "B", "stride_in": "1x1"},
+    (VariantCheck("conv3_1_1", "strides", (2, 2)), VariantCheck("conv3_1_shortcut", "strides", (2, 2))),
+)
+RELEASED = ArchitectureVariant(
+    {"variant": "released", "stem": "released"},
+    (VariantCheck("conv1_bn", "scale", False), VariantCheck("conv4", "kernel_size", (1, 1))),
 )
 LAYOUTS = {
-    "VGG16": KerasLayout(VGG),
-    "VGG19": KerasLayout(VGG),
-    "ResNet50": BOTTLENECKS,
-    "ResNet101": BOTTLENECKS,
-    "ResNet152": BOTTLENECKS,
-    "InceptionV3": KerasLayout(
-        None,
-        epsilon=1e-3,
-        variant=ArchitectureVariant(
-            {"variant": "released", "stem": "released"},
-            (VariantCheck("conv1_bn", "scale", False), VariantCheck("conv4", "kernel_size", (1, 1))),
-        ),
-    ),
+    **dict.fromkeys(("VGG16", "VGG19"), KerasLayout(VGG)),
+    **dict.fromkeys(("ResNet50", "ResNet101", "ResNet152"), KerasLayout(RESNET, 1.001e-5, True, BOTTLENECKS)),
+    "InceptionV3": KerasLayout(None, 1e-3, variant=RELEASED),
 }
 
 
@@ -187,19 +175,15 @@ def write_keras(path: Path, stored: Stored) -> None:
     """
     import h5py
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as partial, h5py.File(partial, "w") as file:
-            file.attrs["layer_names"] = [layer.encode() for layer in stored]
-            file.attrs["backend"] = b"tensorflow"
-            for layer, arrays in stored.items():
-                names = [f"{layer}/{name}:0" for name in NORMALIZATION.get(len(arrays), KERNEL[: len(arrays)])]
-                group = file.create_group(layer)
-                group.attrs["weight_names"] = [name.encode() for name in names]
-                for name, array in zip(names, arrays, strict=True):
-                    group[name] = array
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {format_os_error(error)}.") from None
+    with written_whole(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["layer_names"] = [layer.encode() for layer in stored]
+        file.attrs["backend"] = b"tensorflow"
+        for layer, arrays in stored.items():
+            names = [f"{layer}/{name}:0" for name in NORMALIZATION.get(len(arrays), KERNEL[: len(arrays)])]
+            group = file.create_group(layer)
+            group.attrs["weight_names"] = [name.encode() for name in names]
+            for name, array in zip(names, arrays, strict=True):
+                group[name] = array
 
 
 def _keras_names(network: str, layers: Sequence[keras.layers.Layer], table: dict[str, str] | None) -> dict[str, str]:

@@ -35,7 +35,7 @@ from kerascnn.files.download import is_url
 # The weights inside a .keras archive.
 WEIGHTS_IN_ARCHIVE = "model.weights.h5"
 
-# What h5py and zipfile raise for damaged files.
+# Raised by h5py and zipfile for damaged files.
 DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 # The name of the first layer of trained models.
@@ -51,25 +51,18 @@ def check(network: str, weights: str | Path | WeightSource) -> None:
         InputError: there is no such file, or it is no weight file.
     """
     source = _source(network, weights)
-    if is_url(source.location):
-        return
-    path = source.file()
-    if not is_tensor_file(path):
+    if not is_url(source.location) and not is_tensor_file(path := source.file()):
         _open_hdf5(path).close()
 
 
 def load(
-    network: str,
-    layers: Sequence[keras.layers.Layer],
-    weights: str | Path | WeightSource,
-    *,
-    new: Collection[str] = (),
+    network: str, layers: Sequence[keras.layers.Layer], weights: str | Path | WeightSource, *, new: Collection[str] = ()
 ) -> None:
     """Loads weights into the layers of a network.
 
     Args:
         network: the builder's name, such as "VGG16".
-        layers: the network's layers, without what precedes it in the model.
+        layers: the network's layers, without those before it in the model.
         weights: the path of a file, or any other value of the builder's `weights`.
         new: names of layers that keep their weights, whatever the file has for them.
 
@@ -219,9 +212,8 @@ def _keras3_layers(group) -> Iterator[tuple[str, list[np.ndarray]]]:
 
 
 def _array(dataset) -> np.ndarray:
-    if dataset.attrs.get("dtype") == "bfloat16":
-        return np.array(dataset, "bfloat16").astype("float32")
-    return np.array(dataset)
+    is_bfloat16 = dataset.attrs.get("dtype") == "bfloat16"
+    return np.array(dataset, "bfloat16").astype("float32") if is_bfloat16 else np.array(dataset)
 
 
 def _number(name: str) -> tuple[str, int]:
@@ -240,25 +232,20 @@ def _adapt(kernel: np.ndarray, layer: keras.layers.Layer) -> np.ndarray:
 def _check_layers(stored: Stored, layers: Sequence[keras.layers.Layer]) -> None:
     """Raises InputError for the first mismatch between a file's layers and these."""
     for layer in layers:
-        _check_layer(layer, stored.get(layer.name))
+        is_dense, arrays = isinstance(layer, keras.layers.Dense), stored.get(layer.name)
+        if arrays is None:
+            hint = "; include_top=False leaves it out" if is_dense else ", which has weights here"
+            raise InputError(f"it has no '{layer.name}'{hint}.")
+        found, needed = ([tuple(one.shape) for one in weights] for weights in (arrays, layer.weights))
+        if found == needed:
+            continue
+        if is_dense and len(found) == len(needed) and found[0][:-1] == needed[0][:-1]:
+            raise InputError(f"its '{layer.name}' has {found[0][-1]} classes, not classes={needed[0][-1]}.")
+        shapes, wanted = (" and ".join(map(str, one)) for one in (found, needed))
+        raise InputError(f"its '{layer.name}' has shape {shapes}, but {wanted} is needed.")
     has_top = any(isinstance(layer, keras.layers.Dense) for layer in layers)
     known = {PREPROCESSING, *(layer.name for layer in layers)}
     for name, arrays in stored.items():
         is_top = not has_top and arrays[0].ndim == 2
         if name not in known and not is_top and not name.startswith(AUXILIARY):
             raise InputError(f"its layer '{name}' has no counterpart.")
-
-
-def _check_layer(layer: keras.layers.Layer, arrays: list[np.ndarray] | None) -> None:
-    is_dense = isinstance(layer, keras.layers.Dense)
-    if arrays is None:
-        hint = "; include_top=False leaves it out" if is_dense else ", which has weights here"
-        raise InputError(f"it has no '{layer.name}'{hint}.")
-    found = [array.shape for array in arrays]
-    needed = [tuple(weight.shape) for weight in layer.weights]
-    if found == needed:
-        return
-    if is_dense and len(found) == len(needed) and found[0][:-1] == needed[0][:-1]:
-        raise InputError(f"its '{layer.name}' has {found[0][-1]} classes, not classes={needed[0][-1]}.")
-    shapes, wanted = (" and ".join(map(str, one)) for one in (found, needed))
-    raise InputError(f"its '{layer.name}' has shape {shapes}, but {wanted} is needed.")

@@ -94,8 +94,8 @@ def _keras(
     files = []
     for suffix, digits in zip(("", "_notop"), checksums, strict=True):
         url, checksum = f"{KERAS_URL}/{folder}_{KERAS_FILE}{suffix}.h5", Checksum("md5", digits)
-        facts = (license, preprocessing, input_size, *accuracy, KERAS_ACCURACIES)
-        files.append(PublicWeights(KERAS, network, url, checksum, *facts, not suffix, MappingProxyType(arguments)))
+        details = (license, preprocessing, input_size, *accuracy, KERAS_ACCURACIES)
+        files.append(PublicWeights(KERAS, network, url, checksum, *details, not suffix, MappingProxyType(arguments)))
     return files
 
 
@@ -110,8 +110,8 @@ def _torchvision(
     **arguments: Any,
 ) -> PublicWeights:
     url, checksum = f"{TORCHVISION_URL}/{file}.pth", Checksum("sha256", file[-8:])
-    facts = (BSD, preprocessing, input_size, top1, top5, TORCHVISION_ACCURACIES)
-    return PublicWeights(TORCHVISION, network, url, checksum, *facts, True, MappingProxyType(arguments), builder)
+    details = (BSD, preprocessing, input_size, top1, top5, TORCHVISION_ACCURACIES)
+    return PublicWeights(TORCHVISION, network, url, checksum, *details, True, MappingProxyType(arguments), builder)
 
 
 # The variants of the papers and of torchvision.

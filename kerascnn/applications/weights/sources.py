@@ -107,10 +107,8 @@ def source_of(
     if not public and is_tensor_file(location):
         published = public_weights.weights_of(network)
         similar = [file for file in published if file.name == public_weights.TORCHVISION]
-    arguments = dict(similar[0].arguments) if similar else {}
-    arguments = {
-        key: value for key, value in arguments.items() if all(one.arguments.get(key) == value for one in similar)
-    }
+    arguments = similar[0].arguments.items() if similar else ()
+    shared = {key: value for key, value in arguments if all(one.arguments.get(key) == value for one in similar)}
     preprocessing = similar[0].preprocessing if similar else registry.info(network).preprocessing
     builder = next((file.builder for file in similar if file.builder), None)
-    return WeightSource(network, location, public, {} if builder else arguments, preprocessing, builder or network)
+    return WeightSource(network, location, public, {} if builder else shared, preprocessing, builder or network)

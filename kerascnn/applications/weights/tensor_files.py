@@ -6,7 +6,8 @@ which only the construction of tensors is run (`tensor_pickles`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -79,13 +80,19 @@ def write_safetensors(path: str | Path, tensors: Mapping[str, np.ndarray]) -> No
     """
     from safetensors.numpy import save_file
 
-    path = Path(path)
     # The library writes an array's memory as it is, whatever its strides.
     tensors = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    with written_whole(Path(path)) as partial:
+        save_file(tensors, partial, metadata=METADATA)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """As `atomic_path`; missing folders are made, and an OSError becomes an InputError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as partial:
-            save_file(tensors, partial, metadata=METADATA)
+            yield partial
     except OSError as error:
         raise InputError(f"{path} cannot be written: {format_os_error(error)}.") from None
 

@@ -75,14 +75,6 @@ def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any
     return tensor
 
 
-def _rebuild_parameter(tensor: Any, *_: Any) -> Any:
-    return tensor
-
-
-def _ordered_dict(pairs: Any = ()) -> dict:
-    return {_checked_key(key): value for key, value in pairs}
-
-
 def _short(numbers: Any) -> str:
     return printable(str(tuple(min(number, MAX_INTEGER + 1) for number in numbers[:8])), 80)
 
@@ -108,10 +100,10 @@ STORAGE_TYPES = {
     "BoolStorage": ("bool", 1),
 }
 FUNCTIONS: dict[str, Callable] = {
-    "collections.OrderedDict": _ordered_dict,
+    "collections.OrderedDict": lambda pairs=(): {_checked_key(key): value for key, value in pairs},
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
-    "torch._utils._rebuild_parameter": _rebuild_parameter,
+    "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
 }
 # Everything that a pickle may name.
 ALLOWED: dict[str, Any] = {

@@ -57,39 +57,29 @@ class TorchLayout(NamedTuple):
 
 PROJECTION = VariantCheck("conv3_1_shortcut", "strides", (2, 2))
 RESNET = TorchLayout(torchvision_names.RESNET, variant=ArchitectureVariant({"shortcut": "B"}, (PROJECTION,)))
-BOTTLENECKS = RESNET._replace(
-    variant=ArchitectureVariant(
-        {"shortcut": "B", "stride_in": "3x3"}, (VariantCheck("conv3_1_2", "strides", (2, 2)), PROJECTION)
-    )
-)
+STRIDE = VariantCheck("conv3_1_2", "strides", (2, 2))
+BOTTLENECKS = RESNET._replace(variant=ArchitectureVariant({"shortcut": "B", "stride_in": "3x3"}, (STRIDE, PROJECTION)))
 
 GOOGLENET = TorchLayout(
     torchvision_names.GOOGLENET,
     auxiliary=("aux1.", "aux2."),
     flattened={"aux_4a_fc1": 128, "aux_4d_fc1": 128},
-    variant=ArchitectureVariant(
-        checks=(VariantCheck("inception_3a_5x5", "kernel_size", (3, 3)),), builder="GoogLeNetTorchvision"
-    ),
+    variant=ArchitectureVariant({}, (VariantCheck("inception_3a_5x5", "kernel_size", (3, 3)),), "GoogLeNetTorchvision"),
+)
+INCEPTION_V3 = ArchitectureVariant(
+    {"variant": "torchvision", "stem": "released"},
+    (VariantCheck("conv1_bn", "scale", True), VariantCheck("conv4", "kernel_size", (1, 1))),
 )
 
 LAYOUTS = {
     "AlexNetV2": TorchLayout(torchvision_names.ALEXNET, top="classifier.", flattened={"fc6": 256}),
     **{
-        network + suffix: TorchLayout(
-            torchvision_names.vgg(stages, bool(suffix)), top="classifier.", flattened={"fc6": 512}
-        )
-        for network, stages in torchvision_names.VGG_STAGES.items()
-        for suffix in ("", "_BN")
+        f"{name}{end}": TorchLayout(torchvision_names.vgg(stages, bool(end)), "classifier.", flattened={"fc6": 512})
+        for name, stages in torchvision_names.VGG_STAGES.items()
+        for end in ("", "_BN")
     },
     **dict.fromkeys(("GoogLeNet", "GoogLeNetTorchvision"), GOOGLENET),
-    "InceptionV3": TorchLayout(
-        torchvision_names.INCEPTION_V3,
-        auxiliary=("AuxLogits.",),
-        variant=ArchitectureVariant(
-            {"variant": "torchvision", "stem": "released"},
-            (VariantCheck("conv1_bn", "scale", True), VariantCheck("conv4", "kernel_size", (1, 1))),
-        ),
-    ),
+    "InceptionV3": TorchLayout(torchvision_names.INCEPTION_V3, auxiliary=("AuxLogits.",), variant=INCEPTION_V3),
     **dict.fromkeys(("ResNet18", "ResNet34"), RESNET),
     **dict.fromkeys(("ResNet50", "ResNet101", "ResNet152"), BOTTLENECKS),
 }
@@ -125,7 +115,12 @@ def from_torch(network: str, tensors: dict[str, np.ndarray], layers: Sequence[ke
         for name, weight in _counterparts(layout, layer):
             if name not in tensors:
                 raise InputError(f"it has no tensor '{name}', which '{layer.name}' needs.")
-            _check_shape(name, tensors[name].shape, _torch_shape(tuple(weight.shape)), layer)
+            found, needed = tensors[name].shape, _torch_shape(tuple(weight.shape))
+            if found != needed:
+                is_dense = isinstance(layer, keras.layers.Dense)
+                if is_dense and found[1:] == needed[1:] and len(found) == len(needed):
+                    raise InputError(f"its '{name}' has {found[0]} classes, not classes={needed[0]}.")
+                raise InputError(f"its tensor '{name}' has shape {found}, but {needed} is needed.")
             stored[layer.name].append(_to_array(tensors[name].astype("float32", copy=False), channels))
             left_over.discard(name)
     has_top = any(isinstance(layer, keras.layers.Dense) for layer in layers)
@@ -155,9 +150,8 @@ def to_torch(network: str, layers: Sequence[keras.layers.Layer]) -> dict[str, np
     """
     tensors = {}
     for name, weight, flattened in _torch_tensors(network, layers):
-        if weight is None:
-            tensors[name] = np.zeros((), "int64")
-        else:
+        tensors[name] = np.zeros((), "int64")
+        if weight is not None:
             array = keras.ops.convert_to_numpy(weight).astype("float32")
             tensors[name] = np.ascontiguousarray(_to_tensor(array, flattened))
     return tensors
@@ -231,14 +225,6 @@ def _counterparts(layout: TorchLayout, layer: keras.layers.Layer) -> Iterator[tu
         names += ["running_mean", "running_var"]
     for name, weight in zip(names, layer.weights, strict=False):
         yield f"{layout.names[layer.name]}.{name}", weight
-
-
-def _check_shape(name: str, found: tuple[int, ...], needed: tuple[int, ...], layer: keras.layers.Layer) -> None:
-    if found == needed:
-        return
-    if isinstance(layer, keras.layers.Dense) and found[1:] == needed[1:] and len(found) == len(needed):
-        raise InputError(f"its '{name}' has {found[0]} classes, not classes={needed[0]}.")
-    raise InputError(f"its tensor '{name}' has shape {found}, but {needed} is needed.")
 
 
 def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -31,11 +31,7 @@ VGG_STAGES = {
     "VGG16": (2, 2, 3, 3, 3),
     "VGG19": (2, 2, 4, 4, 4),
 }
-VGG_DENSE = {
-    "fc6":   "classifier.0",
-    "fc7":   "classifier.3",
-    "fc8":   "classifier.6",
-}
+VGG_DENSE = {"fc6": "classifier.0", "fc7": "classifier.3", "fc8": "classifier.6"}
 
 # torchvision counts from 0, and its first stage is the first with blocks.
 STAGES = range(1, 5)
@@ -52,11 +48,7 @@ RESNET = {
     "fc":       "fc",
 }
 
-GOOGLENET_STEM = {
-    "conv1":        "conv1",
-    "conv2_reduce": "conv2",
-    "conv2":        "conv3",
-}
+GOOGLENET_STEM = {"conv1": "conv1", "conv2_reduce": "conv2", "conv2": "conv3"}
 GOOGLENET_MODULES = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
 GOOGLENET_BRANCHES = {
     "1x1":        "branch1",
@@ -66,10 +58,7 @@ GOOGLENET_BRANCHES = {
     "5x5":        "branch3.1",  # 3 x 3
     "pool_proj":  "branch4.1",
 }
-GOOGLENET_HEADS = {
-    "aux_4a": "aux1",
-    "aux_4d": "aux2",
-}
+GOOGLENET_HEADS = {"aux_4a": "aux1", "aux_4d": "aux2"}
 
 INCEPTION_V3_STEM = {
     "conv1": "Conv2d_1a_3x3",
@@ -127,23 +116,15 @@ INCEPTION_C = {
     "double_bank_3x1":   "branch3x3dbl_3b",
     "pool_proj":         "branch_pool",
 }
+# mixed0 to mixed10.
 INCEPTION_V3_MODULES = {
-    "mixed0":  ("Mixed_5b", INCEPTION_A),
-    "mixed1":  ("Mixed_5c", INCEPTION_A),
-    "mixed2":  ("Mixed_5d", INCEPTION_A),
-    "mixed3":  ("Mixed_6a", REDUCTION_A),
-    "mixed4":  ("Mixed_6b", INCEPTION_B),
-    "mixed5":  ("Mixed_6c", INCEPTION_B),
-    "mixed6":  ("Mixed_6d", INCEPTION_B),
-    "mixed7":  ("Mixed_6e", INCEPTION_B),
-    "mixed8":  ("Mixed_7a", REDUCTION_B),
-    "mixed9":  ("Mixed_7b", INCEPTION_C),
-    "mixed10": ("Mixed_7c", INCEPTION_C),
+    "Mixed_5b": INCEPTION_A, "Mixed_5c": INCEPTION_A, "Mixed_5d": INCEPTION_A,
+    "Mixed_6a": REDUCTION_A,
+    "Mixed_6b": INCEPTION_B, "Mixed_6c": INCEPTION_B, "Mixed_6d": INCEPTION_B, "Mixed_6e": INCEPTION_B,
+    "Mixed_7a": REDUCTION_B,
+    "Mixed_7b": INCEPTION_C, "Mixed_7c": INCEPTION_C,
 }
-INCEPTION_V3_HEAD = {
-    "aux_conv1": "AuxLogits.conv0",
-    "aux_conv2": "AuxLogits.conv1",
-}
+INCEPTION_V3_HEAD = {"aux_conv1": "AuxLogits.conv0", "aux_conv2": "AuxLogits.conv1"}
 # fmt: on
 
 
@@ -171,8 +152,8 @@ INCEPTION_V3 = {
     **_with_batch_norm(INCEPTION_V3_STEM),
     **_with_batch_norm(
         {
-            f"{module}_{ours}": f"{theirs}.{branch}"
-            for module, (theirs, branches) in INCEPTION_V3_MODULES.items()
+            f"mixed{number}_{ours}": f"{module}.{branch}"
+            for number, (module, branches) in enumerate(INCEPTION_V3_MODULES.items())
             for ours, branch in branches.items()
         }
     ),

@@ -40,7 +40,7 @@ EXCEPTIONS = {
         "pickle's implementation in Python, whose handlers can be replaced",
         {"pickle._Unpickler"},
     ),
-    "kerascnn/export/metadata_buffer.py": (
+    "kerascnn/export/metadata.py": (
         "the table of a FlatBuffer, which the classes of the schema keep to themselves",
         {"model._tab"},
     ),

@@ -152,7 +152,7 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """The commit of the checkout that this code runs from; None if it runs from an installation."""
-    folder, name = os.path.split(os.path.abspath(__file__))
+    folder, name = os.path.split(os.path.realpath(__file__))
     git = ["git", "-C", folder]
     options: dict[str, Any] = {"capture_output": True, "check": True, "text": True, "timeout": 10}
     try:

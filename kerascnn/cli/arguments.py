@@ -24,7 +24,7 @@ SOURCES = (
 class Parser(argparse.ArgumentParser):
     """argparse, with a one-sentence error instead of the usage."""
 
-    output_formats: argparse._MutuallyExclusiveGroup
+    output_formats: argparse.ArgumentParser
 
     def error(self, message: str) -> NoReturn:
         """Raises InputError, which ends the program with status 2."""

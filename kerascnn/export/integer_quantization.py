@@ -118,11 +118,11 @@ def noisy_tensors(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> li
     for [image] in samples:
         interpreter.set_tensor(pixels["index"], image)
         interpreter.invoke()
-        for name, quantized, unquantized in compared:
+        for name, quantized_tensor, unquantized in compared:
             exact = interpreter.get_tensor(unquantized).astype(np.float64)
             exact = exact.reshape(-1, exact.shape[-1])
-            scale, zero_point = details[quantized]["quantization"]
-            rounded = (interpreter.get_tensor(quantized).reshape(exact.shape) - float(zero_point)) * scale
+            scale, zero_point = details[quantized_tensor]["quantization"]
+            rounded = (interpreter.get_tensor(quantized_tensor).reshape(exact.shape) - float(zero_point)) * scale
             moments = [np.ones_like(exact), exact, exact**2, (exact - rounded) ** 2]
             sums[name] = sums[name] + np.sum(moments, axis=1)
     return [name for name, moments in sums.items() if _relative_noise(moments) > MAX_NOISE]

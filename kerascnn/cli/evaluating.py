@@ -86,7 +86,10 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     protocols = _protocols(options)
     data = load(source, limit)
     if not data.allows_horizontal_flip and options.crops != ("1",):
-        print(f"half of the crops are mirrored, and a mirrored image of {data.name} is of no class", file=sys.stderr)
+        print(
+            f"half of the crops are mirrored, and a mirrored image of {data.name} can belong to another class or to none",
+            file=sys.stderr,
+        )
     measured = study(options.models, data, protocols, track=track)
     page = write_report(measured, options.report) if options.report else None
     if options.json:

@@ -87,7 +87,7 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     data = load(source, limit)
     if not data.allows_horizontal_flip and options.crops != ("1",):
         print(
-            f"half of the crops are mirrored, and a mirrored image of {data.name} can belong to another class or to none",
+            f"half of the crops are mirrored, and a mirrored image of {data.name} can belong to another class",
             file=sys.stderr,
         )
     measured = study(options.models, data, protocols, track=track)

@@ -301,7 +301,5 @@ def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: De
         (least, frequent), (greatest, rare) = weights[0], weights[-1]
         lines.append(f"class weights from {least:.2f} ({frequent}) to {greatest:.2f} ({rare})")
     if recipe.augmentation.flip and not resolved.augmentation.flip:
-        lines.append(
-            f"horizontal flips are disabled: a mirrored image of {data.name} can belong to another class or to none"
-        )
+        lines.append(f"horizontal flips are disabled: a mirrored image of {data.name} can belong to another class")
     print_message(*lines)

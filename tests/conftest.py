@@ -65,8 +65,8 @@ def pytest_terminal_summary(terminalreporter):
             terminalreporter.write_line(line)
 
 
-# Bytes that a process may grow by before what is not needed any more is looked for.
-GROWTH = 500e6
+# Bytes by which a process may grow before garbage is collected.
+GROWTH = 200e6
 
 
 def resident() -> int:
@@ -75,11 +75,13 @@ def resident() -> int:
     return int(file.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if file.exists() else 0
 
 
-def return_freed_memory() -> None:
-    """Gives the system what glibc keeps of freed memory; other libraries do so by themselves."""
+def collect() -> int:
+    """Frees networks that are in circles, also what glibc keeps of their memory, and returns what is resident."""
+    gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:
         trim(0)
+    return resident()
 
 
 @pytest.fixture(scope="session")
@@ -90,12 +92,18 @@ def after_collection() -> list[int]:
 
 @pytest.fixture(autouse=True)
 def freed(after_collection):
-    """Frees networks that are in circles, before they fill the memory."""
+    """Keeps the process small: what tests leave in circles would fill the memory."""
     yield
     if resident() > after_collection[0] + GROWTH:
-        gc.collect()
-        return_freed_memory()
-        after_collection[0] = resident()
+        after_collection[0] = collect()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def freed_with_its_file(after_collection):
+    """As `freed`, once a file's fixtures have ended."""
+    yield
+    if resident() > after_collection[0] + GROWTH / 4:
+        after_collection[0] = collect()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,6 +9,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
+import wrapt
+
 __version__ = "0.1.0"
 __all__ = [
     "InputError",
@@ -27,6 +29,18 @@ __all__ = [
 _here = os.path.dirname(__file__)
 if not os.path.isdir(os.path.join(_here, "training")):
     __path__.append(os.path.dirname(_here))
+
+
+@wrapt.when_imported("keras")
+def _register_classes(_) -> None:
+    """Makes `keras.models.load_model` know our classes, which register themselves when their modules are imported.
+
+    It runs when Keras is imported, at once if that was before. If one of our modules imports Keras, that module is only
+    half there: these modules take no names from modules that import Keras.
+    """
+    for module in ("layers", "applications.deep", "training.optimizers", "training.schedules"):
+        importlib.import_module(f"{__name__}.{module}")
+
 
 if TYPE_CHECKING:
     from kerascnn import applications, complexity, data, evaluation, export, layers, training

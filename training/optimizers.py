@@ -7,12 +7,15 @@ Two methods override private ones that Keras' `apply` calls and that no argument
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import keras
 
 from kerascnn.keras_internals import all_layers, is_decayed, optimized_weights, weight_averages, weight_index
-from kerascnn.training.recipe.recipe import Recipe
-from kerascnn.training.schedules import learning_rate
+from kerascnn.training import schedules
+
+if TYPE_CHECKING:
+    from kerascnn.training.recipe.recipe import Recipe
 
 
 class _RecipeRules:
@@ -96,7 +99,7 @@ def optimizer_for(
     l2 = settings.weight_decay if settings.weight_decay_form == "l2" else 0.0
     keras_class, extended_class, names = CLASSES[settings.name]
     arguments = {
-        "learning_rate": learning_rate(recipe, steps_per_epoch),
+        "learning_rate": schedules.learning_rate(recipe, steps_per_epoch),
         "weight_decay": None if l2 else settings.weight_decay or None,
         "global_clipnorm": settings.clip_norm,
         **{name: getattr(settings, name) for name in names},

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 from keras.optimizers.schedules import CosineDecay, ExponentialDecay, LearningRateSchedule, PiecewiseConstantDecay
 
 from kerascnn.errors import InputError
-from kerascnn.training.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from kerascnn.training.recipe.recipe import Recipe
 
 MAIN_ACCURACY = ("val_main_top1", "val_top1")
 

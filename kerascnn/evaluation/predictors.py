@@ -343,10 +343,6 @@ def load_keras(path: Path) -> keras.Model:
     """
     import keras
 
-    import kerascnn.applications.deep
-    import kerascnn.layers
-    import kerascnn.training.optimizers  # noqa: F401  all register classes that model files name
-
     try:
         return keras.saving.load_model(path)
     except Exception as error:

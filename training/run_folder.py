@@ -16,6 +16,7 @@ import yaml
 
 import kerascnn
 from kerascnn.data.dataset import DataSet
+from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
 from kerascnn.training.recipe.files import read_yaml
@@ -88,12 +89,18 @@ class RunFolder:
         return next((folder for folder in folders if folder.recipe_file.is_file()), None)
 
     def write_recipe(
-        self, recipe: Recipe, source: str, limit: int | None, summary: dict[str, Any], run_config: RunConfig
+        self,
+        recipe: Recipe,
+        source: str,
+        limit: int | None,
+        summary: dict[str, Any],
+        run_config: RunConfig,
+        options: DataOptions = DataOptions(),
     ) -> None:
         """Writes the resolved recipe, the run's other arguments, and the versions."""
         values = {
             "recipe": recipe.to_dict(),
-            "data": {"source": source, "limit": limit},
+            "data": {"source": source, "limit": limit, "options": options.to_dict()},
             "run_config": asdict(run_config),
             "facts": summary,
             "versions": versions(),
@@ -114,6 +121,10 @@ class RunFolder:
             return recipe, values["data"]["source"], values["data"]["limit"], values["facts"]
         except (KeyError, TypeError) as error:
             raise InputError(f"{self.recipe_file} lacks {error}.") from None
+
+    def read_data_options(self) -> DataOptions:
+        """Reads how the data were loaded: the columns of tables, and what was held out; InputError if damaged."""
+        return DataOptions.from_dict(read_yaml(self.recipe_file)["data"].get("options", {}))
 
     def read_run_config(self) -> RunConfig:
         """Reads the run's settings; raises InputError if the file is damaged."""

@@ -157,7 +157,7 @@ def train(
         with tempfile.TemporaryDirectory() as unused:
             return training.run(new, batches, RunFolder(Path(unused)), None)
     folder = RunFolder.create(Path(runs), model.name if model else recipe.model, data.name)
-    folder.write_recipe(recipe, data.source, limit, training.summary(new), run_config)
+    folder.write_recipe(recipe, data.source, limit, training.summary(new), run_config, data.options)
     return training.run(new, batches, folder, None)
 
 
@@ -212,7 +212,7 @@ def resume(
     Args:
         folder: of the run that was stopped.
         recipe: of `folder.read_recipe()`.
-        data: loaded from the source and limit of `folder.read_recipe()`.
+        data: loaded from the source and limit of `folder.read_recipe()`, with `folder.read_data_options()`.
         model: the network that was given to `train`, if any.
         callbacks: as for `train`.
         run_config: None for the run's, `folder.read_run_config()`.

@@ -6,9 +6,12 @@ import argparse
 import math
 import re
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kerascnn.errors import InputError
+
+if TYPE_CHECKING:
+    from kerascnn.data import DataOptions
 
 EXPORT_DISAGREES = IMAGES_SKIPPED = NO_TRIAL_SUCCEEDED = 1
 USAGE_ERROR = 2
@@ -111,6 +114,41 @@ def some_of(*known: str) -> Callable[[str], tuple[str, ...]]:
 
 
 def add_data_options(parser: Parser, default: str | None, more: str) -> None:
-    """Adds `--data`, with `more` at the end of its help, and `--limit`."""
+    """Adds `--data`, with `more` at the end of its help, `--limit`, and the options of `add_source_options`."""
     parser.add_argument("--data", default=default, metavar="SOURCE", help=f"{SOURCES}{more}")
     parser.add_argument("--limit", type=positive, metavar="N", help="use at most N images")
+    add_source_options(parser)
+
+
+def add_source_options(parser: Parser) -> None:
+    """Adds the options about a source: the columns of tables, and which images are held out."""
+    add = parser.add_argument
+    add("--label-column", metavar="TITLE", help="the column of classes in a table (default: recognized)")
+    add("--file-column", metavar="TITLE", help="the column of files in a table (default: recognized)")
+    text = "a column of a table, such as patient: images with the same value are never in two splits"
+    add("--group-column", metavar="TITLE", help=text)
+    text = "another source, whose images are all for validation (default: the source's own, or a fifth)"
+    add("--val-data", metavar="SOURCE", help=text)
+    add("--val-fraction", type=float, metavar="SHARE", help="hold out this share of the images, such as 0.1")
+    add("--fold", type=_fold, metavar="K/N", help="hold out the K-th of N parts of the images, such as 2/5")
+
+
+def _fold(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal()):
+        raise argparse.ArgumentTypeError(f"must be a part and the number of parts, such as 2/5, not '{text}'")
+    return int(part), int(parts)
+
+
+def data_options(options: argparse.Namespace) -> DataOptions:
+    """The values of the options of `add_source_options`."""
+    from kerascnn.data import DataOptions
+
+    return DataOptions(
+        label_column=options.label_column,
+        file_column=options.file_column,
+        group_column=options.group_column,
+        validation_source=options.val_data,
+        validation_fraction=options.val_fraction,
+        fold=options.fold,
+    )

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerascnn.cli.arguments import SOURCES, Subcommands
+from kerascnn.cli.arguments import SOURCES, Subcommands, add_source_options, data_options
 from kerascnn.cli.loading import print_json
 
 if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
 
-    from kerascnn.data import DataSet, Ingested
+    from kerascnn.data import DataOptions, DataSet, Ingested
     from kerascnn.data.ingestion.image_check import FileRecord
 
 MAX_LISTED_FILES = 20
@@ -43,6 +43,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
     text = "files that cannot be read as images: skip (default), end with an error, or move to a quarantine"
     add("--on-bad", choices=("skip", "fail", "move"), default="skip", help=text)
     add("--sha256", metavar="HEX", help="the archive's expected SHA-256")
+    add_source_options(parser)
     text = "write the images as TFRecord shards with an index to this folder"
     add("--tfrecord", type=Path, metavar="FOLDER", help=text)
 
@@ -52,7 +53,7 @@ def _run_ingest(options: argparse.Namespace) -> int:
     from kerascnn.data import ingest, write_records
 
     given = {name: getattr(options, name) for name in ("to", "on_bad", "sha256")}
-    found = ingest(options.source, **given, track=track, track_bytes=track_bytes)
+    found = ingest(options.source, **given, options=data_options(options), track=track, track_bytes=track_bytes)
     records = write_records(found.data, options.tfrecord, track=track) if options.tfrecord else None
     if options.json:
         print_json({**found.to_dict(), "records": records and str(records)})
@@ -61,7 +62,7 @@ def _run_ingest(options: argparse.Namespace) -> int:
     return 0
 
 
-def load(source: str, limit: int | None) -> DataSet:
+def load(source: str, limit: int | None, options: DataOptions) -> DataSet:
     """Loads the data, and reports on standard error what was found."""
     from kerascnn.console import messages, track, track_bytes
     from kerascnn.data import ingest
@@ -69,7 +70,7 @@ def load(source: str, limit: int | None) -> DataSet:
     from kerascnn.files.progress import shown_bytes
 
     shown_bytes.set(track_bytes)
-    found = ingest(source, track=track, track_bytes=track_bytes)
+    found = ingest(source, options=options, track=track, track_bytes=track_bytes)
     loaded = shortened(found.data, limit)
     _print_summary(messages(), found, loaded)
     return loaded

@@ -76,7 +76,7 @@ def _protocols(options: argparse.Namespace) -> list[Protocol | Literal["recipe"]
 
 @jpeg_damage_discarded()
 def _run_evaluate(options: argparse.Namespace) -> int:
-    source, limit = data_of(options, *options.models)
+    source = data_of(options, *options.models)
     start_tensorflow()
     from kerascnn.cli.evaluation_tables import measurements_table, models_and_crops_table, scores_table
     from kerascnn.console import output, track
@@ -84,7 +84,7 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     from kerascnn.evaluation.study import study
 
     protocols = _protocols(options)
-    data = load(source, limit)
+    data = load(*source)
     if not data.allows_horizontal_flip and options.crops != ("1",):
         print(
             f"half of the crops are mirrored, and a mirrored image of {data.name} can belong to another class",

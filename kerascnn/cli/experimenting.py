@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerascnn.cli.arguments import INTERRUPTED, Subcommands, add_data_options
+from kerascnn.cli.arguments import INTERRUPTED, Subcommands, add_data_options, data_options
 from kerascnn.cli.datasets import load
 from kerascnn.cli.loading import print_json, print_message, start_tensorflow
 from kerascnn.cli.training import progress_callbacks
@@ -95,7 +95,7 @@ def _run(experiment: Experiment, scale: Scale, source: str, options: argparse.Na
     from kerascnn.training import TrainingInterruptedError
 
     limit = options.limit or scale.limit
-    data, runs = load(source, limit), []
+    data, runs = load(source, limit, data_options(options)), []
     folder = options.out / f"{options.name}-{options.scale}"
     pairs = [(arm, seed) for seed in options.seeds or scale.seeds for arm in experiment.arms]
     callbacks = partial(progress_callbacks, data=data)

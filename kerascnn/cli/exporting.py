@@ -60,20 +60,21 @@ def add_subcommands(subcommands: Subcommands) -> None:
 
 @jpeg_damage_discarded()
 def _run_export(options: argparse.Namespace) -> int:
-    source, limit = data_of(options, options.model)
+    source = data_of(options, options.model)
     model = model_file(options.model)
     start_tensorflow()
     from kerascnn.cli.tables import verification_table
+    from kerascnn.data import DataOptions
     from kerascnn.export import Tolerance
     from kerascnn.training import RunFolder
 
-    data = load(source, limit)
+    data = load(*source)
     run = RunFolder.around(model)
     name = run.read_recipe()[0].model if run else model.stem
     target = options.to or Path("saved_models") / f"{name}-{data.name}"
     names = ("formats", "quantize", "quantizer", "pixels", "author", "license")
     given = {name: getattr(options, name) for name in names}
-    calibration = load(options.calibrate, None) if options.calibrate else None
+    calibration = load(options.calibrate, None, DataOptions()) if options.calibrate else None
     tolerance = Tolerance(max_mismatch_rate=options.max_mismatch_rate)
     exported = export_with_progress(model, data, target, run, calibration=calibration, tolerance=tolerance, **given)
     if options.json:

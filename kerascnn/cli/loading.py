@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from kerascnn.cli.arguments import data_options
 from kerascnn.errors import InputError
+
+if TYPE_CHECKING:
+    from kerascnn.data import DataOptions
 
 # Keras imports these if they are installed, which takes a fifth of the start, and no subcommand uses those parts of it.
 NOT_NEEDED = ("matplotlib.pyplot", "sklearn")
@@ -38,28 +43,31 @@ def model_file(path: Path, known: str = "a .keras file or a run folder") -> Path
     return file
 
 
-def data_of(options: argparse.Namespace, *models: Path) -> tuple[str, int | None]:
-    """The source and limit of `--data` and `--limit`, or those of the models' run folders, which must be equal."""
+def data_of(options: argparse.Namespace, *models: Path) -> tuple[str, int | None, DataOptions]:
+    """The source, limit and options of `--data`, or those of the models' run folders, which must be equal."""
     for model in models:
         if not model.exists():
             raise InputError(f"there is no model at {model}.")
+    given = data_options(options)
     if options.data:
-        return options.data, options.limit
+        return options.data, options.limit, given
     from kerascnn.training import RunFolder
 
     sources = {}
     for model in models:
         if folder := RunFolder.around(model):
             _, source, limit, _ = folder.read_recipe()
-            sources[source, limit] = model
+            sources[source, limit, folder.read_data_options()] = model
     if not sources:
         raise InputError(f"{models[0]} is in no run folder that names its data; use --data SOURCE.")
-    (source, limit), *others = sources
+    found, *others = sources
     if others:
         raise InputError(
-            f"{sources[source, limit]} and {sources[others[0]]} were trained on different images; use --data SOURCE."
+            f"{sources[found]} and {sources[others[0]]} were trained on different images; use --data SOURCE."
         )
-    return source, options.limit or limit
+    source, limit, of_run = found
+    values = {name: value for name, value in vars(given).items() if value is not None}
+    return source, options.limit or limit, replace(of_run, **values)
 
 
 def print_message(*lines: str) -> None:

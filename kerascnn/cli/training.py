@@ -187,7 +187,7 @@ def _train(recipe: Recipe, devices: Devices, options: argparse.Namespace) -> int
 
     # The chief alone unpacks and checks new data.
     with devices.chief_first():
-        data = load(options.data, options.limit)
+        data = load(options.data, options.limit, arguments.data_options(options))
     resolved = training.resolved(recipe, data)
     if options.print_recipe:
         print_json(resolved.to_dict()) if options.json else print(resolved.to_yaml(), end="")
@@ -209,7 +209,7 @@ def _resume(devices: Devices, options: argparse.Namespace) -> int:
     folder = training.RunFolder.open(options.resume)
     recipe, source, limit, _ = folder.read_recipe()
     with devices.chief_first():
-        data = load(source, limit)
+        data = load(source, limit, folder.read_data_options())
     options.out = Path(os.path.relpath(folder.path.resolve().parent.parent))
     run_config = _run_config(options, folder.read_run_config())
     start = partial(training.resume, folder, recipe, data, run_config=run_config, warn=print_message)

@@ -101,7 +101,7 @@ def _create(recipe: Recipe, options: argparse.Namespace) -> SearchFolder:
     from kerascnn.training.search.tuner import make_search_config
 
     space = Space.load(options.space, recipe) if options.space else Space.for_recipe(recipe)
-    data = load(options.data, options.limit)
+    data = load(options.data, options.limit, arguments.data_options(options))
     names = ("tuner", "objective", "warm_start", "max_trials", "budget", "limit", "devices", "cache")
     given = {name: getattr(options, name) for name in names}
     given |= {"median_rule": not options.no_median_rule, "limits": TrialLimits(options.trial_limit)}

@@ -2,6 +2,7 @@
 
 from kerascnn.data.augment.augmentation import Augmentation
 from kerascnn.data.dataset import ArrayExamples, DataSet, FileExamples, RecordExamples, SkippedFile
+from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.folder import Ingested
 from kerascnn.data.ingestion.ingest import ingest, load
 from kerascnn.data.pipeline.tfrecords import load_records, write_records
@@ -9,6 +10,7 @@ from kerascnn.data.pipeline.tfrecords import load_records, write_records
 __all__ = [
     "ArrayExamples",
     "Augmentation",
+    "DataOptions",
     "DataSet",
     "FileExamples",
     "Ingested",

@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
 
@@ -89,6 +90,9 @@ class DataSet:
         skipped: files that cannot be read as images.
         allows_horizontal_flip: whether a mirrored image still belongs to its class (digits do not).
         workspace: keeps a temporary folder alive as long as the data set.
+        test: the images of a test split, which no training uses; None if there is none.
+        layout: how the classes were recognized, with the evidence, on one line; empty for built-in data sets.
+        options: with which `source` was loaded.
 
     Raises:
         InputError: fewer than two classes, or an empty split.
@@ -102,6 +106,9 @@ class DataSet:
     skipped: tuple[SkippedFile, ...] = ()
     allows_horizontal_flip: bool = True
     workspace: TemporaryDirectory | None = field(default=None, repr=False, compare=False)
+    test: Examples | None = None
+    layout: str = ""
+    options: DataOptions = DataOptions()
 
     def __post_init__(self):
         if len(self.class_names) < 2:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.pipeline.cache import Cache
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
@@ -54,8 +55,8 @@ class SearchConfig:
     """The settings of a search.
 
     Attributes:
-        recipe, space, data, limit, objective, tuner, max_trials, budget, seed, median_rule, limits, devices, cache,
-            program: as for `tune`, with every default filled in.
+        recipe, space, data, limit, objective, options, tuner, max_trials, budget, seed, median_rule, limits, devices,
+            cache, program: as for `tune`, with every default filled in.
         classes: the number of classes.
         epochs: the length of a full trial, unless the space searches it.
         initial_values: the oracle's values for the first trials.
@@ -67,6 +68,7 @@ class SearchConfig:
     limit: int | None
     classes: int
     objective: Objective
+    options: DataOptions = DataOptions()
     tuner: str = "hyperband"
     epochs: int = 1
     max_trials: int | None = None
@@ -132,7 +134,11 @@ class SearchFolder:
         import yaml
 
         values = {**vars(config), "recipe": config.recipe.to_dict(), "space": config.space.source}
-        values |= {"objective": asdict(config.objective), "limits": asdict(config.limits)}
+        values |= {
+            "objective": asdict(config.objective),
+            "limits": asdict(config.limits),
+            "options": config.options.to_dict(),
+        }
         with atomic_write(self.config_file) as file:
             file.write(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
 
@@ -146,6 +152,7 @@ class SearchFolder:
                 "space": Space.from_dict(values["space"], recipe),
                 "objective": Objective(**values["objective"]),
                 "limits": TrialLimits(**values["limits"]),
+                "options": DataOptions.from_dict(values.get("options", {})),
             }
             return SearchConfig(**{**values, **read})
         except (KeyError, TypeError) as error:

@@ -99,7 +99,12 @@ class TrialRunner:
         trial_config = {name: getattr(config, name) for name in ("data", "limit", "cache", "devices")}
         # With a launcher the trial's parent is another process.
         parent = None if config.program else os.getpid()
-        trial_config |= {"recipe": record.recipe, "epochs": record.epochs, "parent": parent}
+        trial_config |= {
+            "options": config.options.to_dict(),
+            "recipe": record.recipe,
+            "epochs": record.epochs,
+            "parent": parent,
+        }
         (folder / TRIAL_CONFIG).write_text(json.dumps(trial_config, indent=1))
         checked = 0
 

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from kerascnn.data.dataset import DataSet
+from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.ingest import load
 from kerascnn.errors import InputError
 from kerascnn.training.recipe.recipe import Recipe
@@ -36,7 +37,7 @@ def train_trial(folder: Path, config: dict[str, Any]) -> None:
         return
     one = "gpu:0" if tf.config.list_physical_devices("GPU") else "cpu"
     devices = choose_devices(one if config["devices"] == "one" else config["devices"])
-    data = hold_out(load(config["data"], limit=config["limit"]))
+    data = hold_out(load(config["data"], limit=config["limit"], options=DataOptions.from_dict(config["options"])))
     recipe = Recipe.from_dict(config["recipe"], "the trial")
     callbacks = [TrialReporter(folder, config["epochs"], min(recipe.batch_size, len(data.training)))]
     runs = sorted(folder.glob("run/*/recipe.yaml"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kerascnn.data.dataset import DataSet
+from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.ingest import load
 from kerascnn.data.pipeline.cache import Cache
 from kerascnn.errors import InputError, closest
@@ -37,6 +38,7 @@ def tune(
     max_trials: int | None = None,
     budget: float | None = None,
     limit: int | None = None,
+    options: DataOptions = DataOptions(),
     seed: int = 0,
     median_rule: bool = True,
     limits: TrialLimits = TrialLimits(),
@@ -64,6 +66,7 @@ def tune(
         max_trials: the maximal number of trials.
         budget: seconds after which no trial starts, and running ones are stopped.
         limit: the maximal number of images.
+        options: the columns of tables, and which images are held out.
         seed: the tuner's.
         median_rule: whether a trial is stopped early if it is worse than most others after as many epochs; ignored
             with Hyperband, which has its own rule.
@@ -85,7 +88,7 @@ def tune(
         >>> search.best.fields
         {'optimizer.learning_rate': 0.16, ...}
     """
-    loaded = load(str(data), limit=limit)
+    loaded = load(str(data), limit=limit, options=options)
     config = make_search_config(
         recipe,
         loaded,
@@ -172,6 +175,7 @@ def make_search_config(
         recipe,
         space,
         data.source,
+        options=data.options,
         classes=classes,
         objective=objective_for(recipe, classes, objective),
         epochs=resolved(recipe, hold_out(data)).epochs,

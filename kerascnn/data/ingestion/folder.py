@@ -16,6 +16,7 @@ import numpy as np
 
 from kerascnn.data.dataset import DataSet, FileExamples
 from kerascnn.data.ingestion import manifest
+from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.image_check import IGNORED, READ, REJECTED, STATUSES, UNREADABLE, FileRecord, check_images
 from kerascnn.data.ingestion.layouts import FolderLayout, recognize_layout
 from kerascnn.data.ingestion.sources import ResolvedSource
@@ -94,10 +95,10 @@ class Ingested:
         }
 
 
-def ingest_folder(source: ResolvedSource, on_bad: str, track: Track) -> Ingested:
+def ingest_folder(source: ResolvedSource, on_bad: str, track: Track, options: DataOptions = DataOptions()) -> Ingested:
     """Recognizes, checks and splits the images of a folder, and writes the manifest; see `ingest`."""
-    layout = recognize_layout(source.root, source.source)
-    files, manifest_path = _check(source, layout, track)
+    layout = recognize_layout(source.root, source.source, options)
+    files, manifest_path = _check(source, layout, track, options)
     bad = [file for file in files if file.status in (UNREADABLE, REJECTED)]
     if on_bad == "fail" and bad:
         raise InputError(
@@ -105,7 +106,7 @@ def ingest_folder(source: ResolvedSource, on_bad: str, track: Track) -> Ingested
         )
     moved = _quarantine(source, [file for file in bad if file.status == UNREADABLE]) if on_bad == "move" else 0
     return Ingested(
-        data=_data_set(source, files, bad),
+        data=_data_set(source, files, bad, layout.description, options),
         layout=layout.description,
         files=tuple(files),
         duplicates=find_duplicates(files),
@@ -116,7 +117,9 @@ def ingest_folder(source: ResolvedSource, on_bad: str, track: Track) -> Ingested
     )
 
 
-def _check(source: ResolvedSource, layout: FolderLayout, track: Track) -> tuple[list[FileRecord], Path | None]:
+def _check(
+    source: ResolvedSource, layout: FolderLayout, track: Track, options: DataOptions
+) -> tuple[list[FileRecord], Path | None]:
     """One record per file, and the manifest's path if it could be written."""
     earlier = manifest.read_manifest(source.manifest)
     known = {file.path: file for file in earlier.files} if earlier.is_current else {}
@@ -128,13 +131,13 @@ def _check(source: ResolvedSource, layout: FolderLayout, track: Track) -> tuple[
     try:
         for item, file in zip(layout.labeled, check_images(source.root, paths, known, track), strict=True):
             split = item.split if file.status == READ else None
-            files.append(replace(file, class_name=item.class_name, split=split))
+            files.append(replace(file, class_name=item.class_name, split=split, group=item.group))
     except BaseException:
         # Files that were checked before an interruption need not be checked again.
         _write_manifest(source, {**known, **{file.path: file for file in (*rejected, *files)}}.values())
         raise
-    if all(item.split is None for item in layout.labeled):
-        files = split_by_content(files)
+    if options.chooses_validation or all(item.split is None for item in layout.labeled):
+        files = split_by_content(files, options)
     for status, skipped in ((UNREADABLE, layout.unreadable), (IGNORED, layout.ignored)):
         files += [FileRecord(item.path, status=status, reason=item.reason) for item in skipped]
     files += rejected
@@ -175,7 +178,9 @@ def _quarantine(source: ResolvedSource, files: Sequence[FileRecord]) -> int:
     return count
 
 
-def _data_set(source: ResolvedSource, files: Sequence[FileRecord], bad: Sequence[FileRecord]) -> DataSet:
+def _data_set(
+    source: ResolvedSource, files: Sequence[FileRecord], bad: Sequence[FileRecord], layout: str, options: DataOptions
+) -> DataSet:
     readable = [file for file in files if file.status == READ]
     if not readable:
         tried = sum(file.status == UNREADABLE for file in bad)
@@ -184,6 +189,7 @@ def _data_set(source: ResolvedSource, files: Sequence[FileRecord], bad: Sequence
     for file in readable:
         if file.class_name not in class_names and file.split != TEST:
             raise InputError(f"{source.source} has a class '{file.class_name}' without readable training images.")
+    test = [file for file in readable if file.split == TEST and file.class_name in class_names]
     return DataSet(
         name=source.source_record.name,
         source=source.source,
@@ -192,6 +198,9 @@ def _data_set(source: ResolvedSource, files: Sequence[FileRecord], bad: Sequence
         validation=_examples(source.root, readable, VALIDATION, class_names),
         skipped=tuple(SkippedFile(file.path, file.reason) for file in bad),
         workspace=source.workspace,
+        test=_examples(source.root, test, TEST, class_names) if test else None,
+        layout=layout,
+        options=options,
     )
 
 

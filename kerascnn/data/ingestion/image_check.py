@@ -58,6 +58,7 @@ class FileRecord:
         status: "read"; "unreadable"; "rejected", in the archive but not unpacked; "ignored", no image of any class.
         reason: why it is not read.
         warnings: unusual features of a file that is read.
+        group: of images that must be in one split; None without a column of groups.
     """
 
     path: str
@@ -73,6 +74,7 @@ class FileRecord:
     status: str = READ
     reason: str | None = None
     warnings: tuple[str, ...] = ()
+    group: str | None = None
 
 
 def check_images(

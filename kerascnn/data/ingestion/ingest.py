@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kerascnn.data.builtin_datasets import load_named
 from kerascnn.data.dataset import DataSet, shortened
+from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.folder import Ingested, ingest_folder
 from kerascnn.data.ingestion.sources import resolve_source
 from kerascnn.data.pipeline.tfrecords import load_records
@@ -15,12 +16,19 @@ from kerascnn.files.progress import ByteTrack, Track, untracked, untracked_bytes
 ON_BAD = ("skip", "fail", "move")
 
 
-def load(source: str | Path, *, limit: int | None = None, track: Track = untracked) -> DataSet:
+def load(
+    source: str | Path,
+    *,
+    limit: int | None = None,
+    options: DataOptions = DataOptions(),
+    track: Track = untracked,
+) -> DataSet:
     """Loads a data set: `ingest(source).data`, or a part of it.
 
     Args:
         source: as for `ingest`.
         limit: the maximal number of images in both splits together.
+        options: the columns of tables, and which images are held out.
         track: shows progress over an iterable of known length.
 
     Returns:
@@ -33,7 +41,7 @@ def load(source: str | Path, *, limit: int | None = None, track: Track = untrack
         >>> load("pets.zip").class_names
         ('Cat', 'Dog')
     """
-    return shortened(ingest(source, track=track).data, limit)
+    return shortened(ingest(source, options=options, track=track).data, limit)
 
 
 def ingest(
@@ -42,6 +50,7 @@ def ingest(
     to: str | Path | None = None,
     on_bad: str = "skip",
     sha256: str | None = None,
+    options: DataOptions = DataOptions(),
     track: Track = untracked,
     track_bytes: ByteTrack = untracked_bytes,
 ) -> Ingested:
@@ -59,6 +68,7 @@ def ingest(
         on_bad: for files that cannot be read as images: "skip" leaves them in place and out of the data set; "fail"
             raises an error; "move" moves them to a quarantine folder with a list of reasons.
         sha256: of the archive, in hexadecimal.
+        options: the columns of tables, and which images are held out.
         track: shows progress over an iterable of known length.
         track_bytes: shows the bytes of a download, and of an archive's unpacked contents.
 
@@ -79,6 +89,8 @@ def ingest(
         without_files = Ingested(load_named(name), "a built-in data set")
     elif any(folder.glob("*.tfrecord")):
         without_files = Ingested(load_records(folder, track=track), "TFRecord shards")
+    if without_files and options != DataOptions():
+        raise InputError(f"{source} has a fixed split and no tables; leave out {', '.join(options.to_dict())}.")
     if without_files and (to or sha256):
         raise InputError(f"{source} has no files to be checked; leave out --to and --sha256.")
     if without_files:
@@ -86,4 +98,4 @@ def ingest(
     resolved = resolve_source(str(source), Path(to) if to else None, sha256, track_bytes)
     if on_bad == "move" and resolved.quarantine is None:
         raise InputError(f"{source} is unpacked to a temporary folder; give the folder for moved files with --to.")
-    return ingest_folder(resolved, on_bad, track)
+    return ingest_folder(resolved, on_bad, track, options)

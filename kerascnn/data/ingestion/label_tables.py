@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_tree import FileTree
 from kerascnn.data.ingestion.splits import SPLIT_NAMES, TEST, TRAINING, VALIDATION
 from kerascnn.files.archives.archive_entry import SkippedFile
@@ -25,11 +26,12 @@ MAX_TABLE_SIZE = 100_000_000
 
 
 class LabeledFile(NamedTuple):
-    """A file, its class, and its split if the source has splits."""
+    """A file, its class, its split if the source has splits, and its group if the user names a column of groups."""
 
     path: str
     class_name: str
     split: str | None = None
+    group: str | None = None
 
 
 class TableLabels(NamedTuple):
@@ -45,7 +47,7 @@ def class_name(text: str) -> str:
     return " ".join(text.encode("utf-8", "replace").decode().split())
 
 
-def read_label_tables(tree: FileTree) -> TableLabels | None:
+def read_label_tables(tree: FileTree, options: DataOptions = DataOptions()) -> TableLabels | None:
     """Reads the tables at the top of a folder; None if no table names files that are there."""
     labeled: dict[str, LabeledFile] = {}
     names, unreadable, find = [], {}, _file_finder(tree)
@@ -64,13 +66,15 @@ def read_label_tables(tree: FileTree) -> TableLabels | None:
                 unreadable[item.path] = f"in two classes, '{other.class_name}' and '{item.class_name}', in {table}"
     if not labeled:
         return None
-    items = _complete_splits([item for path, item in labeled.items() if path not in unreadable])
+    items = _complete_splits([item for path, item in labeled.items() if path not in unreadable], options)
     return TableLabels(names, items, [SkippedFile(*pair) for pair in unreadable.items()])
 
 
-def _complete_splits(items: list[LabeledFile]) -> list[LabeledFile]:
+def _complete_splits(items: list[LabeledFile], options: DataOptions) -> list[LabeledFile]:
     """Test data replace missing validation data; without training and validation data, splits are dropped."""
     splits = {item.split for item in items}
+    if options.chooses_validation:
+        return items
     if VALIDATION not in splits:
         items = [item._replace(split=VALIDATION) if item.split == TEST else item for item in items]
     if None in splits or {item.split for item in items} < {TRAINING, VALIDATION}:

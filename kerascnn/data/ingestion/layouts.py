@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES, FileTree, walk
 from kerascnn.data.ingestion.label_tables import LabeledFile, class_name, read_label_tables
 from kerascnn.data.ingestion.splits import SPLIT_NAMES, TEST, TRAINING, VALIDATION
@@ -36,15 +37,19 @@ class FolderLayout:
     unreadable: tuple[SkippedFile, ...] = ()
 
 
-def recognize_layout(root: Path, source: str) -> FolderLayout:
+def recognize_layout(root: Path, source: str, options: DataOptions = DataOptions()) -> FolderLayout:
     """Recognizes how the images below a folder are labeled, by the first of `RECOGNIZERS` that finds labels.
 
     If a folder has one subfolder and no images, its subfolder is searched. Without labels raises an `InputError` about
     `source`.
     """
     tree = walk(root)
-    inner = _innermost(tree)
-    layout = next(filter(None, (recognize(inner) for recognize in RECOGNIZERS)), None)
+    inner = _innermost(tree, options)
+    recognizers = (_tables,) if options.columns else RECOGNIZERS
+    layout = next(filter(None, (recognize(inner, options) for recognize in recognizers)), None)
+    if layout is None and options.columns:
+        option, title = next(iter(options.columns.items()))
+        raise InputError(f"{source} has no table of its files with a column '{title}'; correct or leave out {option}.")
     if layout is None or not layout.labeled:
         found = f"has no labels for its {len(tree.files)} files" if tree.files else "has no images"
         raise InputError(
@@ -62,31 +67,31 @@ def recognize_layout(root: Path, source: str) -> FolderLayout:
     )
 
 
-def _innermost(tree: FileTree) -> FileTree:
+def _innermost(tree: FileTree, options: DataOptions) -> FileTree:
     """Skips folders that hold only one folder, down to the one with the labels."""
-    while len(tree.folders) == 1 and not read_label_tables(tree):
+    while len(tree.folders) == 1 and not read_label_tables(tree, options):
         inner = tree.subtree(tree.folders[0])
         has_images = any(path.lower().endswith(IMAGE_SUFFIXES) for path in tree.top_files)
-        if has_images or not (inner.folders or _file_names(inner) or read_label_tables(inner)):
+        if has_images or not (inner.folders or _file_names(inner, options) or read_label_tables(inner, options)):
             break
         tree = inner
     return tree
 
 
-def _tables(tree: FileTree) -> FolderLayout | None:
-    found = read_label_tables(tree)
+def _tables(tree: FileTree, options: DataOptions) -> FolderLayout | None:
+    found = read_label_tables(tree, options)
     if not found:
         return None
     description = f"{' and '.join(found.names)} with one file and its class per row"
     return FolderLayout(description, tuple(found.labeled), unreadable=tuple(found.unreadable))
 
 
-def _split_folders(tree: FileTree) -> FolderLayout | None:
+def _split_folders(tree: FileTree, options: DataOptions) -> FolderLayout | None:
     """Folders named for splits, with classes in them; test data replace missing validation data."""
     found = []
     for name in tree.folders:
         split = SPLIT_NAMES.get(name.lower())
-        layout = split and (_class_folders(inner := tree.subtree(name)) or _file_names(inner))
+        layout = split and (_class_folders(inner := tree.subtree(name), options) or _file_names(inner, options))
         if layout:
             found.append((split, name, layout))
     splits, renamed = {split for split, _, _ in found}, {}
@@ -94,10 +99,10 @@ def _split_folders(tree: FileTree) -> FolderLayout | None:
         return None
     if splits == {TRAINING}:
         # Split as if the training folder had been given, unless other folders have classes too.
-        if any(_class_folders(tree.subtree(name)) for name in tree.folders if name.lower() not in SPLIT_NAMES):
+        if any(_class_folders(tree.subtree(name), options) for name in tree.folders if name.lower() not in SPLIT_NAMES):
             return None
         renamed = {TRAINING: None}
-    elif VALIDATION not in splits:
+    elif VALIDATION not in splits and not options.chooses_validation:
         renamed = {TEST: VALIDATION}
     found.sort(key=lambda item: (TRAINING, VALIDATION, TEST).index(item[0]))
     names = " and ".join(name for _, name, _ in found)
@@ -105,12 +110,12 @@ def _split_folders(tree: FileTree) -> FolderLayout | None:
     return FolderLayout(f"{found[0][2].description} in {names}", tuple(labeled))
 
 
-def _class_folders(tree: FileTree) -> FolderLayout | None:
+def _class_folders(tree: FileTree, options: DataOptions) -> FolderLayout | None:
     labeled = [LabeledFile(tree.base + path, class_name(path.split("/", 1)[0])) for path in tree.files if "/" in path]
     return FolderLayout("one subfolder per class", tuple(labeled)) if labeled else None
 
 
-def _file_names(tree: FileTree) -> FolderLayout | None:
+def _file_names(tree: FileTree, options: DataOptions) -> FolderLayout | None:
     """The start of each name, up to the first dot or number: "cat" of "cat.0.jpg" and "cat_12.jpg"."""
     if tree.folders:
         return None

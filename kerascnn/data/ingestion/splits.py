@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.image_check import READ, FileRecord
 
 TRAINING, VALIDATION, TEST = "training", "validation", "test"
@@ -20,7 +21,7 @@ SPLIT_NAMES = {
 VALIDATION_SHARE = 0.2
 
 
-def split_by_content(files: Sequence[FileRecord]) -> list[FileRecord]:
+def split_by_content(files: Sequence[FileRecord], options: DataOptions = DataOptions()) -> list[FileRecord]:
     """Assigns every readable file to training or validation by the hash of its contents alone.
 
     An image is for validation if its SHA-256, read as a number, lies in the lowest fifth of all hashes. So its split
@@ -28,19 +29,22 @@ def split_by_content(files: Sequence[FileRecord]) -> list[FileRecord]:
     a class 20 % ± 40 / sqrt(n) percentage points are held out. If all images of a class are in one split, the one with
     the hash next to the threshold changes sides; only there an image's split can change when others are added.
     """
+    part, parts = options.fold or (1, 1 / (options.validation_fraction or VALIDATION_SHARE))
     digests = defaultdict(set)
     for file in files:
-        if file.status == READ:
+        if file.status == READ and file.split != TEST:
             digests[file.class_name].add(file.sha256)
     held_out, released = set(), set()
     for members in digests.values():
         ordered = sorted(members)
-        low = [digest for digest in ordered if int(digest[:8], 16) / 2**32 < VALIDATION_SHARE]
+        low = [digest for digest in ordered if part - 1 <= parts * int(digest[:8], 16) / 2**32 < part]
         held_out.update(low or ordered[: len(ordered) > 1])
         released.update(ordered[-1:] if len(low) == len(ordered) else ())
     held_out -= released
     return [
-        replace(file, split=VALIDATION if file.sha256 in held_out else TRAINING) if file.status == READ else file
+        replace(file, split=VALIDATION if file.sha256 in held_out else TRAINING)
+        if file.status == READ and file.split != TEST
+        else file
         for file in files
     ]
 

@@ -1,0 +1,95 @@
+"""The choices of a user about a source: the columns of its tables, and which images are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from kerascnn.errors import InputError
+
+MAX_FRACTION = 0.9
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """What the user says about a source; the default leaves everything to what is recognized.
+
+    Attributes:
+        label_column, file_column: titles of the columns with the classes and the files of a table; None to recognize
+            them.
+        group_column: title of a column whose equal values are never divided among splits, such as the patient.
+        validation_source: another source, all of whose images are the validation images.
+        validation_fraction: the share of the images that is held out for validation, above 0 and at most 0.9; None for
+            the source's own validation images, or a fifth.
+        fold: (k, n) holds out the k-th of n parts of the images, counted from 1.
+
+    Raises:
+        InputError: a value outside its range, or two ways to choose the validation images.
+
+    Example:
+        >>> DataOptions(label_column="dx", group_column="lesion_id", fold=(2, 5))
+    """
+
+    label_column: str | None = None
+    file_column: str | None = None
+    group_column: str | None = None
+    validation_source: str | None = None
+    validation_fraction: float | None = None
+    fold: tuple[int, int] | None = None
+
+    def __post_init__(self):
+        for name in ("label_column", "file_column", "group_column", "validation_source"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, str) and value.strip()):
+                raise InputError(f"{OPTIONS[name]} must not be empty, and is {value!r}.")
+        ways = [OPTIONS[name] for name in VALIDATION_FIELDS if getattr(self, name) is not None]
+        if len(ways) > 1:
+            raise InputError(f"{' and '.join(ways)} both choose the validation images; leave out one of them.")
+        fraction = self.validation_fraction
+        if fraction is not None and not 0 < fraction <= MAX_FRACTION:
+            raise InputError(f"--val-fraction must be above 0 and at most {MAX_FRACTION}, not {fraction}.")
+        if self.fold is not None:
+            part, parts = self.fold
+            if not 1 <= part <= parts or parts < 2:
+                raise InputError(
+                    f"--fold must be a part and a number of at least 2 parts, such as 2/5, not {part}/{parts}."
+                )
+
+    @property
+    def chooses_validation(self) -> bool:
+        """Whether the validation images are chosen here, and not by the source."""
+        return any(getattr(self, name) is not None for name in VALIDATION_FIELDS)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns that must be in a table, by the option that names them."""
+        names = ("label_column", "file_column", "group_column")
+        return {OPTIONS[name]: value for name in names if (value := getattr(self, name)) is not None}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values that are given, as YAML or JSON holds them."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return given | ({"fold": list(self.fold)} if self.fold else {})
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads the plain values that YAML or JSON holds; InputError names an unknown one."""
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise InputError(f"unknown option of the data '{unknown[0]}'; known are {', '.join(sorted(known))}.")
+        fold = values.get("fold")
+        return cls(**{**values, "fold": tuple(fold) if fold else None})
+
+
+VALIDATION_FIELDS = ("validation_source", "validation_fraction", "fold")
+
+# The options of the command line, by which errors name the fields.
+OPTIONS = {
+    "label_column": "--label-column",
+    "file_column": "--file-column",
+    "group_column": "--group-column",
+    "validation_source": "--val-data",
+    "validation_fraction": "--val-fraction",
+    "fold": "--fold",
+}

@@ -121,8 +121,12 @@ def add_data_options(parser: Parser, default: str | None, more: str) -> None:
 
 
 def add_source_options(parser: Parser) -> None:
-    """Adds the options about a source: the columns of tables, and which images are held out."""
+    """Adds the options about a source: how it is read, the columns of tables, and which images are held out."""
     add = parser.add_argument
+    text = "where the classes are: published, table, splits, folders, inner-folders or names (default: recognized)"
+    add("--layout", metavar="LAYOUT", help=text)
+    text = "a folder in the data, by path or name, that is no part of it; repeatable"
+    add("--leave-out", action="append", default=[], metavar="FOLDER", help=text)
     add("--label-column", metavar="TITLE", help="the column of classes in a table (default: recognized)")
     add("--file-column", metavar="TITLE", help="the column of files in a table (default: recognized)")
     text = "a column of a table, such as patient: images with the same value are never in two splits"
@@ -151,4 +155,6 @@ def data_options(options: argparse.Namespace) -> DataOptions:
         validation_source=options.val_data,
         validation_fraction=options.val_fraction,
         fold=options.fold,
+        layout=options.layout,
+        leave_out=tuple(options.leave_out),
     )

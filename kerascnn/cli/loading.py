@@ -66,7 +66,7 @@ def data_of(options: argparse.Namespace, *models: Path) -> tuple[str, int | None
             f"{sources[found]} and {sources[others[0]]} were trained on different images; use --data SOURCE."
         )
     source, limit, of_run = found
-    values = {name: value for name, value in vars(given).items() if value is not None}
+    values = {name: value for name, value in vars(given).items() if value not in (None, ())}
     return source, options.limit or limit, replace(of_run, **values)
 
 

@@ -7,16 +7,8 @@ import pytest
 
 from kerascnn import InputError
 from kerascnn.data.ingestion.layouts import recognize_layout
+from support.folders import lay_out
 from support.messages import mentioning, names
-
-
-def lay_out(root, *paths, **tables):
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(b"")
-    for name, text in tables.items():
-        (root / f"{name}.csv").write_text(text)
-    return root
 
 
 def labels(layout):

@@ -6,9 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, closest
 
 MAX_FRACTION = 0.9
+
+# How images are labeled, as --layout names it, and where the class is.
+LAYOUTS = {
+    "published": "a data set as its authors publish it",
+    "table": "a column of a table",
+    "splits": "below folders such as train and val",
+    "folders": "the first folder of a path",
+    "inner-folders": "the folder that holds the image",
+    "names": "the file's name",
+}
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,8 @@ class DataOptions:
         validation_fraction: the share of the images that is held out for validation, above 0 and at most 0.9; None for
             the source's own validation images, or a fifth.
         fold: (k, n) holds out the k-th of n parts of the images, counted from 1.
+        layout: how the images are labeled, one of `LAYOUTS`; None to recognize it.
+        leave_out: folders that have no part in the data, by their path below the source or by their name.
 
     Raises:
         InputError: a value outside its range, or two ways to choose the validation images.
@@ -37,6 +49,8 @@ class DataOptions:
     validation_source: str | None = None
     validation_fraction: float | None = None
     fold: tuple[int, int] | None = None
+    layout: str | None = None
+    leave_out: tuple[str, ...] = ()
 
     def __post_init__(self):
         for name in ("label_column", "file_column", "group_column", "validation_source"):
@@ -46,6 +60,8 @@ class DataOptions:
         ways = [OPTIONS[name] for name in VALIDATION_FIELDS if getattr(self, name) is not None]
         if len(ways) > 1:
             raise InputError(f"{' and '.join(ways)} both choose the validation images; leave out one of them.")
+        if self.layout not in (None, *LAYOUTS):
+            raise InputError(f"there is no layout '{self.layout}'; {closest(str(self.layout), LAYOUTS)}")
         fraction = self.validation_fraction
         if fraction is not None and not 0 < fraction <= MAX_FRACTION:
             raise InputError(f"--val-fraction must be above 0 and at most {MAX_FRACTION}, not {fraction}.")
@@ -69,8 +85,8 @@ class DataOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """The values that are given, as YAML or JSON holds them."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        return given | ({"fold": list(self.fold)} if self.fold else {})
+        given = {name: value for name, value in vars(self).items() if value not in (None, ())}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -78,8 +94,7 @@ class DataOptions:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise InputError(f"unknown option of the data '{unknown[0]}'; known are {', '.join(sorted(known))}.")
-        fold = values.get("fold")
-        return cls(**{**values, "fold": tuple(fold) if fold else None})
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 VALIDATION_FIELDS = ("validation_source", "validation_fraction", "fold")
@@ -92,4 +107,6 @@ OPTIONS = {
     "validation_source": "--val-data",
     "validation_fraction": "--val-fraction",
     "fold": "--fold",
+    "layout": "--layout",
+    "leave_out": "--leave-out",
 }

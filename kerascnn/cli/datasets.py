@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kerascnn.cli.arguments import SOURCES, Subcommands, add_source_options, data_options
 from kerascnn.cli.loading import print_json
 
 if TYPE_CHECKING:
-    import numpy as np
     from rich.console import Console
 
     from kerascnn.data import DataOptions, DataSet, Ingested
@@ -95,7 +94,7 @@ def _print_report(console: Console, found: Ingested, records: Path | None = None
     data = found.data
     print_text(console, f"{data.name}: {found.layout}")
     classes = table("class", "training", "validation", padding=(0, 1))
-    counts = _counts(data.training, data), _counts(data.validation, data)
+    counts = data.counts(data.training), data.counts(data.validation)
     for name, training, validation in zip(data.class_names, *counts, strict=True):
         classes.add_row(name, str(training), str(validation))
     classes.add_section()
@@ -104,12 +103,6 @@ def _print_report(console: Console, found: Ingested, records: Path | None = None
     written = [f"written as TFRecord shards to {records}"] if records else []
     skipped, ignored = _skipped_files(found), _ignored_files(found)
     print_text(console, *_files(found), *skipped, *ignored, *_data_problems(found), *written)
-
-
-def _counts(examples: Any, data: DataSet) -> np.ndarray:
-    import numpy as np
-
-    return np.bincount(examples.labels, minlength=len(data.class_names))
 
 
 def _files(found: Ingested) -> Iterator[str]:
@@ -160,7 +153,7 @@ def _data_problems(found: Ingested) -> Iterator[str]:
         spare = sum(len(group) - 1 for group in duplicates.groups)
         yield f"{spare} {'file is an exact copy' if spare == 1 else 'files are exact copies'} of others"
     if data.imbalance() > MAX_IMBALANCE:
-        counts = _counts(data.training, data)
+        counts = data.counts(data.training)
         largest, smallest = data.class_names[counts.argmax()], data.class_names[counts.argmin()]
         yield (
             f"'{largest}' has {data.imbalance():.1f} times as many training images as '{smallest}'; "

@@ -34,7 +34,8 @@ class ArrayExamples(_LabeledExamples):
 
     Attributes:
         images: uint8 (count, height, width, 3), RGB in [0, 255].
-        labels: int (count,), indices into the data set's class names.
+        labels: int (count,), indices into the data set's class names; uint8 (count, classes), 1 for each class of the
+            image, in multi-label data.
     """
 
     images: np.ndarray
@@ -48,7 +49,8 @@ class FileExamples(_LabeledExamples):
     Attributes:
         paths: str (count,).
         plain: bool (count,), whether TensorFlow's JPEG decoder reads the file directly; Pillow reads the others.
-        labels: int (count,), indices into the data set's class names.
+        labels: int (count,), indices into the data set's class names; uint8 (count, classes), 1 for each class of the
+            image, in multi-label data.
     """
 
     paths: np.ndarray
@@ -65,7 +67,8 @@ class RecordExamples(_LabeledExamples):
         shard: int (count,), the index of the file that holds the image.
         offset: int (count,), where its record begins in the file, in bytes.
         plain: bool (count,), whether it is stored as an upright JPEG; the others are stored as PNG.
-        labels: int (count,), indices into the data set's class names.
+        labels: int (count,), indices into the data set's class names; uint8 (count, classes), 1 for each class of the
+            image, in multi-label data.
     """
 
     shards: np.ndarray
@@ -121,9 +124,21 @@ class DataSet:
             if len(examples) == 0:
                 raise InputError(f"{self.source} has no {split} images; it needs at least two per class.")
 
+            if examples.labels.ndim == 2 and not examples.labels.any():
+                raise InputError(f"{self.source} has no {split} image with a class; a training needs some.")
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image may have any number of classes: tags, instead of one class."""
+        return self.training.labels.ndim == 2
+
+    def counts(self, examples: Examples) -> np.ndarray:
+        """int (classes,), the number of the examples that each class has."""
+        return class_counts(examples.labels, len(self.class_names))
+
     def imbalance(self) -> float:
         """The training images of the largest class over those of the smallest."""
-        counts = self._class_counts()
+        counts = self.counts(self.training)
         return float(counts.max() / max(counts.min(), 1))
 
     def class_weights(self) -> np.ndarray:
@@ -131,24 +146,43 @@ class DataSet:
 
         They are inversely proportional to the class's training images, and 1 on average over the images; a class
         without training images has weight 0.
+
+        Of multi-label data float32 (2, classes): the first row for images without the class, the second for images
+        with it. Both groups of every class then count the same, and the weights are 1 on average over the images.
         """
-        counts = self._class_counts()
+        counts = self.counts(self.training)
+        if self.multi_label:
+            groups = np.stack([len(self.training) - counts, counts])
+            return (len(self.training) / 2 / np.maximum(groups, 1)).astype(np.float32)
         present = np.count_nonzero(counts)
         return np.where(counts, counts.sum() / present / np.maximum(counts, 1), 0).astype(np.float32)
 
-    def _class_counts(self) -> np.ndarray:
-        return np.bincount(self.training.labels, minlength=len(self.class_names))
+
+def class_counts(labels: np.ndarray, classes: int) -> np.ndarray:
+    """int (classes,), the images of each class, from labels as in `ArrayExamples`.
+
+    Example:
+        >>> class_counts(np.array([[1, 1, 0], [0, 1, 0]], np.uint8), 3)
+        array([1, 2, 0])
+    """
+    return labels.sum(axis=0, dtype=int) if labels.ndim == 2 else np.bincount(labels, minlength=classes)
 
 
 def limited(examples: Examples, limit: int) -> Examples:
     """At most `limit` examples, taken from the classes in turn, so that small limits keep every class."""
     if limit >= len(examples):
         return examples
+    labels = examples.labels
+    if labels.ndim == 2:
+        # An image without classes belongs to a group of its own; of several classes it takes its turn in the rarest.
+        labels = np.column_stack([labels, ~labels.any(axis=1)])
+        ranks = np.where(labels, labels.cumsum(axis=0, dtype=int), len(labels) + 1).min(axis=1)
+        return examples.take(np.sort(np.argsort(ranks, kind="stable")[:limit]))
     rank_in_class = np.empty(len(examples), int)
-    for label in np.unique(examples.labels):
-        members = np.flatnonzero(examples.labels == label)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
         rank_in_class[members] = np.arange(len(members))
-    chosen = np.lexsort((examples.labels, rank_in_class))[:limit]
+    chosen = np.lexsort((labels, rank_in_class))[:limit]
     return examples.take(np.sort(chosen))
 
 

@@ -200,3 +200,19 @@ def test_training_loads_the_records_of_the_command(command, photographs, tmp_pat
     rejected = command("ingest", photographs, "--tfrecord", photographs)
     assert rejected.status == 2
     assert len(rejected.err.strip().splitlines()) == 1
+
+
+def test_every_class_of_a_multi_label_image_comes_back(tmp_path):
+    labels = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]], np.uint8)
+    examples = data.ArrayExamples(np.zeros((3, 8, 8, 3), np.uint8), labels)
+    tags = data.DataSet("tags", "tags", ("fog", "sea", "sun"), examples, examples)
+    loaded = load_records(write_records(tags, tmp_path / "records", shards=2))
+    assert loaded.multi_label
+    np.testing.assert_array_equal(loaded.training.labels, labels)
+    [shard, _] = loaded.training.shards
+    [first, *_] = tf.data.TFRecordDataset(shard).as_numpy_iterator()
+    features = tf.train.Example.FromString(first).features.feature
+    assert list(features["image/class/label"].int64_list.value) == [0, 2]
+    assert list(features["image/class/text"].bytes_list.value) == [b"fog", b"sun"]
+    [(_, batch)] = evaluation_batches(loaded.training, **VIEWS | {"classes": 3})
+    np.testing.assert_array_equal(batch, labels)

@@ -66,10 +66,7 @@ class Ingested:
         """Everything that `kerascnn ingest --json` prints."""
         data = self.data
         by_status = {status: self.with_status(status) for status in STATUSES}
-        counts = {
-            split: np.bincount(getattr(data, split).labels, minlength=len(data.class_names)).tolist()
-            for split in (TRAINING, VALIDATION)
-        }
+        counts = {split: data.counts(getattr(data, split)).tolist() for split in (TRAINING, VALIDATION)}
         return {
             "name": data.name,
             "source": data.source,

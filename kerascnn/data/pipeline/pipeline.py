@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,21 +52,21 @@ def training_batches(
 
     Args:
         examples: the training split, at least `batch_size * workers` of them.
-        classes: the length of the one-hot labels.
+        classes: the length of the labels.
         size, crop_fraction, augmentation: of the views, see `kerascnn.data.augment.augmentation.view_of_crop`.
         batch_size: images per step and worker.
         seed: of order and augmentation.
         epochs: the epochs to return.
         start_step: how many steps of these epochs to skip.
         worker, workers: the number of this worker, from 0, and how many there are.
-        class_weights: one weight per class, such as `DataSet.class_weights()`; the batches then hold one weight per
-            image.
+        class_weights: `DataSet.class_weights()`, or as many weights; the batches then hold one weight per image, and of
+            multi-label data one per image and class.
         cache, cache_folder: see `kerascnn.data.pipeline.cache.cached_reader`.
         parallel_calls: images that are prepared in parallel; None lets TensorFlow choose. It changes only the speed.
 
     Returns:
-        Pairs of float32 (batch, size, size, 3) in [0, 255] and one-hot float32 (batch, classes), or these and
-        float32 (batch,) weights; of known cardinality.
+        Pairs of float32 (batch, size, size, 3) in [0, 255] and one-hot or multi-hot float32 (batch, classes), or these
+        and float32 (batch,) or (batch, classes) weights; of known cardinality.
 
     Raises:
         InputError: too few examples, a shorter side below `size`, or an unknown worker, step or cache.
@@ -95,7 +95,7 @@ def training_batches(
     if not 0 <= start_step <= steps * len(epochs):
         raise InputError(f"start_step must be from 0 to {steps * len(epochs)}, not {start_step}.")
     read = cached_reader(examples, cache, cache_folder, reduction_for(augmentation, size))
-    labels = tf.constant(examples.labels, tf.int32)
+    label_of = _labels(examples, classes)
     weights = None if class_weights is None else tf.constant(class_weights, tf.float32)
 
     def epoch_and_position(step, row):
@@ -111,9 +111,7 @@ def training_batches(
         view_seed = seed_of(epoch, position)
         crop = read(index, lambda shape: training_window(shape, size, augmentation, view_seed))
         view = view_of_crop(crop, size, crop_fraction, augmentation, view_seed)
-        label = labels[index]
-        others = () if weights is None else (weights[label],)
-        return view, tf.one_hot(label, classes), *others
+        return view, *label_of(index, weights)
 
     def mix(step, batch):
         seed_of_batch = tf.random.fold_in(seed_of(*epoch_and_position(step, 0)), MIXING)
@@ -149,11 +147,11 @@ def evaluation_batches(
     if not 0 <= worker < workers <= len(examples):
         raise InputError(f"there is no worker {worker} of {workers} for {len(examples)} images.")
     read = cached_reader(examples, cache, cache_folder)
-    labels = tf.constant(examples.labels, tf.int32)
+    label_of = _labels(examples, classes)
 
     def example(number):
         index = tf.cast(number, tf.int32) * workers + worker
-        return evaluation_view(read(index, whole), size, crop_fraction), tf.one_hot(labels[index], classes)
+        return evaluation_view(read(index, whole), size, crop_fraction), *label_of(index)
 
     def batches(first, last):
         views = tf.data.Dataset.range(first, last).map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -189,6 +187,25 @@ def _index(position, epoch, seed: int, count: int) -> tf.Tensor:
     """The image at a position of an epoch: a permutation by seed and epoch."""
     seeds = tf.stack([seed, tf.cast(epoch, tf.int32)])
     return tf.random.experimental.index_shuffle(tf.cast(position, tf.int32), seeds, count - 1)
+
+
+def _labels(examples: Examples, classes: int) -> Callable[..., tuple[tf.Tensor, ...]]:
+    """A function from an image's index, and the weights of classes or None, to its label and its weight, if any."""
+    if examples.labels.ndim == 1:
+        labels = tf.constant(examples.labels, tf.int32)
+
+        def one_hot(index, weights=None):
+            label = labels[index]
+            return tf.one_hot(label, classes), *(() if weights is None else (weights[label],))
+
+        return one_hot
+    multi_hot_labels = tf.constant(examples.labels, tf.uint8)
+
+    def multi_hot(index, weights=None):
+        label = tf.cast(multi_hot_labels[index], tf.float32)
+        return label, *(() if weights is None else (tf.where(label > 0, weights[1], weights[0]),))
+
+    return multi_hot
 
 
 def _prefetched(batches: tf.data.Dataset) -> tf.data.Dataset:

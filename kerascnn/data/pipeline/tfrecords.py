@@ -3,7 +3,8 @@
 A folder of records holds `training-00000-of-00008.tfrecord` and so on, the same for the validation split, and
 `index.json`. A record is a `tf.train.Example` with the features that TensorFlow's tools expect: `image/encoded` (the
 bytes of an image file), `image/format` ("JPEG" or "PNG"), `image/class/label` (an int, from 0), `image/class/text`
-and `image/filename`. JPEG files that TensorFlow reads directly keep their bytes; others become PNG, upright and RGB.
+and `image/filename`; multi-label data have one label and one text for each class of the image. JPEG files that
+TensorFlow reads directly keep their bytes; others become PNG, upright and RGB.
 
 With the index any image can be read alone: order stays a pure function of (seed, epoch, position), and a worker reads
 its images from any shard.
@@ -38,8 +39,8 @@ SPLITS = ("training", "validation")
 HEADER, FOOTER = 12, 4
 SHARD_BYTES = 128 * 2**20
 
-# The values in the index for each record.
-COLUMNS = {"offsets": np.int64, "plain": bool, "labels": int}
+# The values in the index for each record; "labels" has an int, or of multi-label data a list of them.
+COLUMNS = ("offsets", "plain", "labels")
 
 
 def write_records(data: DataSet, folder: Path, *, shards: int | None = None, track: Track = untracked) -> Path:
@@ -84,6 +85,7 @@ def write_records(data: DataSet, folder: Path, *, shards: int | None = None, tra
             "name": data.name,
             "source": data.source,
             "class_names": list(data.class_names),
+            **({"multi_label": True} if data.multi_label else {}),
             "allows_horizontal_flip": data.allows_horizontal_flip,
             "splits": {split: _write_split(data, split, folder, shards, track) for split in SPLITS},
         }
@@ -114,7 +116,8 @@ def _write_shard(
 ) -> dict[str, Any]:
     offsets, end = [], 0
     plain = [0] * len(examples) if isinstance(examples, ArrayExamples) else examples.plain.astype(int).tolist()
-    labels = examples.labels.astype(int).tolist()
+    multi_label = examples.labels.ndim == 2
+    labels = [np.flatnonzero(row).tolist() for row in examples.labels] if multi_label else examples.labels.tolist()
     with atomic_write(path) as file:
         # TensorFlow's writer computes the checksums; it opens the file by its name.
         with tf.io.TFRecordWriter(file.name) as writer:
@@ -129,7 +132,8 @@ def _write_shard(
 
 
 def _record(examples: Examples, index: int, first: int, class_names: tuple[str, ...]) -> bytes:
-    label, plain = int(examples.labels[index]), False
+    row, plain = examples.labels[index], False
+    labels = np.flatnonzero(row) if examples.labels.ndim == 2 else [row]
     if isinstance(examples, ArrayExamples):
         contents, name = _png(examples.images[index]), str(first + index)
     else:
@@ -140,13 +144,13 @@ def _record(examples: Examples, index: int, first: int, class_names: tuple[str, 
         except UnreadableImageError as error:
             raise InputError(f"{path} cannot be read: {error}.") from None
     texts = {
-        "image/encoded": contents,
-        "image/format": b"JPEG" if plain else b"PNG",
-        "image/class/text": class_names[label].encode(),
-        "image/filename": os.fsencode(name),
+        "image/encoded": [contents],
+        "image/format": [b"JPEG" if plain else b"PNG"],
+        "image/class/text": [class_names[label].encode() for label in labels],
+        "image/filename": [os.fsencode(name)],
     }
-    features = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for name, value in texts.items()}
-    features["image/class/label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
+    features = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=values)) for name, values in texts.items()}
+    features["image/class/label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=labels))
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
@@ -173,11 +177,12 @@ def load_records(folder: Path, *, verify: bool = False, track: Track = untracked
     folder = Path(folder)
     index = _read_index(folder)
     try:
-        splits = {split: _examples(folder, index["splits"][split], len(index["class_names"])) for split in SPLITS}
+        classes, multi_label = tuple(index["class_names"]), bool(index.get("multi_label"))
+        splits = {split: _examples(folder, index["splits"][split], len(classes), multi_label) for split in SPLITS}
         shards = [shard for split in SPLITS for shard in index["splits"][split]]
         for shard in track(shards, len(shards), "Checking shards"):
             _check_shard(folder / shard["file"], shard, verify)
-        classes, flips = tuple(index["class_names"]), bool(index["allows_horizontal_flip"])
+        flips = bool(index["allows_horizontal_flip"])
         return DataSet(index["name"], str(folder.resolve()), classes, **splits, allows_horizontal_flip=flips)
     except InputError:
         # It is a ValueError too.
@@ -203,18 +208,23 @@ def _read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def _examples(folder: Path, shards: list[dict[str, Any]], classes: int) -> RecordExamples:
+def _examples(folder: Path, shards: list[dict[str, Any]], classes: int, multi_label: bool) -> RecordExamples:
     """The examples of a split; ValueError where the index contradicts itself."""
     counts = [len(shard["offsets"]) for shard in shards]
     if any(len(shard[key]) != count for shard, count in zip(shards, counts, strict=True) for key in COLUMNS):
         raise ValueError
     if any(Path(shard["file"]).name != shard["file"] for shard in shards):
         raise ValueError
-    offset, plain, labels = (
-        np.array([value for shard in shards for value in shard[key]], kind) for key, kind in COLUMNS.items()
-    )
-    if len(labels) and not (labels.min() >= 0 and labels.max() < classes and offset.min() >= 0):
+    values = {key: [value for shard in shards for value in shard[key]] for key in COLUMNS}
+    offset, plain = np.array(values["offsets"], np.int64), np.array(values["plain"], bool)
+    flat = list(itertools.chain.from_iterable(values["labels"])) if multi_label else values["labels"]
+    labels = np.array(flat, int)
+    if min(labels.min(initial=0), offset.min(initial=0)) < 0 or labels.max(initial=0) >= classes:
         raise ValueError
+    if multi_label:
+        rows, columns = np.repeat(np.arange(len(offset)), list(map(len, values["labels"]))), labels
+        labels = np.zeros((len(offset), classes), np.uint8)
+        labels[rows, columns] = 1
     paths = np.array([str(folder.resolve() / shard["file"]) for shard in shards], dtype=object)
     return RecordExamples(paths, np.repeat(np.arange(len(shards)), counts), offset, plain, labels)
 

@@ -1,6 +1,7 @@
 """One image of every awkward kind, made here, read upright as RGB."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -80,6 +81,41 @@ def test_transparency_is_laid_on_white(tmp_path):
 def test_sixteen_bit_gray_keeps_its_upper_byte(tmp_path):
     gray = Image.fromarray(np.array([[0, 256 * 100 + 7, 65535]], np.uint16))
     np.testing.assert_array_equal(read_image(saved(tmp_path / "deep.png", gray))[0, :, 0], [0, 100, 255])
+
+
+def test_transparent_sixteen_bit_gray_is_white(tmp_path):
+    gray = Image.fromarray(np.array([[0x1234, 0x1235, 0x8000]], np.uint16))
+    path = saved(tmp_path / "deep.png", gray, transparency=0x1234)
+    with Image.open(path) as image:
+        assert image.info["transparency"] == 0x1234
+    np.testing.assert_array_equal(read_image(path)[0, :, 0], [255, 0x12, 0x80])
+
+
+def palette_bmp(bits, rows, compression=0):
+    """A BMP file of 4 x 2 pixels with a palette of red, blue and white."""
+    colors = b"".join(bytes([*color[::-1], 0]) for color in (RED, BLUE, WHITE)[: 2 if bits == 1 else 3])
+    start = 14 + 40 + len(colors)
+    head = struct.pack("<IiiHHIIiiII", 40, 4, 2, 1, bits, compression, len(rows), 0, 0, len(colors) // 4, 0)
+    return b"BM" + struct.pack("<IHHI", start + len(rows), 0, 0, start) + head + colors + rows
+
+
+@pytest.mark.parametrize(
+    ("contents", "last"),
+    [
+        # Rows from the bottom to the top, each padded to four bytes.
+        (palette_bmp(8, bytes([1, 1, 1, 2, 0, 0, 0, 0])), WHITE),
+        (palette_bmp(4, bytes([0x11, 0x12, 0, 0, 0, 0, 0, 0])), WHITE),
+        (palette_bmp(1, bytes([0xF0, 0, 0, 0, 0, 0, 0, 0])), BLUE),
+        (palette_bmp(8, bytes([3, 1, 1, 2, 0, 0, 4, 0, 0, 0, 0, 1]), 1), WHITE),
+        (palette_bmp(4, bytes([3, 0x11, 1, 0x20, 0, 0, 4, 0, 0, 0, 0, 1]), 2), WHITE),
+    ],
+    ids=["8 bits", "4 bits", "1 bit", "8 bits, run lengths", "4 bits, run lengths"],
+)
+def test_palette_bmp(tmp_path, contents, last):
+    (tmp_path / "1.bmp").write_bytes(contents)
+    pixels = read_image(tmp_path / "1.bmp")
+    assert pixels[0].tolist() == [[*RED]] * 4
+    assert pixels[1].tolist() == [[*BLUE]] * 3 + [[*last]]
 
 
 def test_the_first_frame_of_an_animation_is_read(tmp_path):

@@ -10,7 +10,10 @@ from pathlib import Path
 
 from kerascnn.files.archives.archive_entry import SkippedFile
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".jp2"),
+    *(".avif", ".heic", ".heif", ".hif"),
+)
 
 # Files that this package writes next to images.
 OWN_FILES = re.compile(r"kerascnn-(manifest\.jsonl|quarantine)|\.kerascnn-.*")

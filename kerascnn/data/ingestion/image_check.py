@@ -37,6 +37,13 @@ THREADS = cores() + 1
 PORTION = 16
 BLOCK = 256 * PORTION
 
+# What is read of a file with several images.
+SEVERAL = {
+    **dict.fromkeys(("GIF", "PNG", "WEBP", "AVIF"), "first frame of an animation"),
+    "TIFF": "first of several pages",
+    "HEIF": "the main one of several images",
+}
+
 _IMPORTING = threading.Lock()
 
 READ, UNREADABLE, REJECTED, IGNORED = STATUSES = ("read", "unreadable", "rejected", "ignored")
@@ -175,9 +182,9 @@ def _warnings(path: str, image) -> tuple[str, ...]:
     suffix = os.path.splitext(path)[1].lower()
     expected, mode = Image.registered_extensions().get(suffix), image.mode
     wrong_suffix = expected != image.format and {expected, image.format} not in ({"JPEG", "MPO"}, {"BMP", "DIB"})
-    animated = False
+    several = None
     with suppress(Exception):
-        animated = image.format in ("GIF", "PNG", "WEBP", "AVIF") and getattr(image, "is_animated", False)
+        several = SEVERAL.get(image.format) if getattr(image, "is_animated", False) else None
     found = {
         f"named {suffix or 'without suffix'} and is {image.format}": wrong_suffix,
         "CMYK": mode == "CMYK",
@@ -185,7 +192,6 @@ def _warnings(path: str, image) -> tuple[str, ...]:
         "gray": mode in ("L", "1", "LA"),
         "palette": mode in ("P", "PA"),
         "transparency laid on white": image.has_transparency_data,
-        "first frame of an animation": animated,
         "turned upright": orientation(image) != 1,
     }
-    return tuple(warning for warning, applies in found.items() if applies)
+    return (*(warning for warning, applies in found.items() if applies), *([several] if several else []))

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import io
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from kerascnn.data.ingestion.other_files import NEEDS_HEIF, RAW, kind_of
 from kerascnn.errors import InputError
 
 # JPEG includes the stereo pairs and previews that Pillow calls MPO. Pillow also reads EPS, for which it would run
 # Ghostscript on the file, and TGA, which has no signature: nearly any file passes for it.
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO", "PCX", "SGI", "QOI")
-
-# First bytes of files that often have an image's name.
-OTHER_SIGNATURES = {
-    b"%PDF": "a PDF document",
-    b"%!PS": "a PostScript document",
-    b"PK\3\4": "a zip archive",
-    b"Rar!": "a RAR archive",
-    b"\x1f\x8b": "a gzip archive",
-    b"<!doctype html": "a web page",
-    b"<html": "a web page",
-    b"<svg": "an SVG drawing",
-    b"<?xml": "an XML document",
-    b"\0\0\0\x18ftypheic": "an HEIC image, which has to be converted to JPEG first",
-    b"\0\0\0\x24ftypheic": "an HEIC image, which has to be converted to JPEG first",
+FORMATS = {
+    *("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM", "ICO", "PCX", "SGI", "QOI")
 }
+
+# TIFF's tags and values.
+SUBFILE, BITS, PHOTOMETRIC, SAMPLE_FORMAT, DNG = 254, 258, 262, 339, 50706
+REDUCED, WHITE_IS_ZERO, UNSIGNED, SIGNED = 1, 0, 1, 2
 
 
 class UnreadableImageError(Exception):
@@ -37,7 +33,7 @@ def read_image(path: str | Path) -> np.ndarray:
     """Reads an image file as upright RGB.
 
     Applies the EXIF orientation, lays transparency on white, takes the first frame of an animation, converts gray,
-    palette and CMYK to RGB, and keeps the upper 8 bits of 16-bit gray.
+    palette and CMYK to RGB, and keeps the upper 8 bits of gray with 10 to 16 bits.
 
     Args:
         path: a file in one of `FORMATS`; its suffix does not matter.
@@ -78,14 +74,38 @@ def open_image(contents: bytes):
     if not contents:
         raise UnreadableImageError("0 bytes")
     try:
-        return Image.open(io.BytesIO(contents), formats=FORMATS)
+        image = Image.open(io.BytesIO(contents), formats=_formats())
     except Image.UnidentifiedImageError:
-        start = contents[:64].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-        kinds = (f" but {kind}" for signature, kind in OTHER_SIGNATURES.items() if start.startswith(signature.lower()))
-        raise UnreadableImageError(f"not an image{next(kinds, '')}") from None
+        kind = kind_of(contents)
+        if kind == NEEDS_HEIF and "HEIF" in _formats():
+            kind = "a damaged HEIC or HEIF image"
+        raise UnreadableImageError(kind) from None
     # Pillow's plugins raise nearly anything on damaged files.
     except Exception as error:
         raise UnreadableImageError(_phrase(error)) from None
+    if image.format == "TIFF" and _is_raw(image.tag_v2, contents):
+        image.close()
+        # Pillow would read the preview in it.
+        raise UnreadableImageError(RAW)
+    return image
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that are installed."""
+    from PIL import Image
+
+    Image.init()
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    return tuple(name for name in Image.OPEN if name in FORMATS)
+
+
+def _is_raw(tags: Mapping[int, Any], contents: bytes) -> bool:
+    """Whether a TIFF file is a camera's raw file: by its signature, its version, or the preview at its beginning."""
+    return tags.get(SUBFILE) == REDUCED or DNG in tags or kind_of(contents) == RAW
 
 
 def upright_rgb(image) -> np.ndarray:
@@ -99,14 +119,18 @@ def upright_rgb(image) -> np.ndarray:
         *(Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90),
     )
     try:
+        bits, sample_format, inverted = _samples(image)
         image.load()
         if (turn := turns[orientation(image) - 1]) is not None:
             image = image.transpose(turn)
+        if image.mode == "F" or sample_format == SIGNED or bits > 16:
+            kind = "floating-point" if image.mode == "F" else f"{bits}-bit{' signed' * (sample_format == SIGNED)}"
+            raise UnreadableImageError(f"its {kind} pixels have no known range")
         if image.mode.startswith("I"):
-            gray = np.clip(np.asarray(image).astype(np.int64), 0, 65535) >> 8
+            gray = np.clip(np.asarray(image).astype(np.int64), 0, 2**bits - 1)
+            gray[gray == image.info.get("transparency", -1)] = 2**bits - 1
+            gray = (2**bits - 1 - gray if inverted else gray) >> (bits - 8)
             return np.repeat(gray.astype(np.uint8)[..., None], 3, axis=-1)
-        if image.mode == "F":
-            raise UnreadableImageError("its floating-point pixels have no known range")
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -115,6 +139,15 @@ def upright_rgb(image) -> np.ndarray:
         raise
     except Exception as error:
         raise UnreadableImageError(_phrase(error)) from None
+
+
+def _samples(image) -> tuple[int, int, bool]:
+    """Bits, format, and whether 0 is white, of a sample as Pillow hands it on; of other formats gray has 16 bits."""
+    if image.format != "TIFF":
+        return 16, UNSIGNED, False
+    tags = image.tag_v2
+    bits, sample_format = max(tags.get(BITS, (1,))), max(tags.get(SAMPLE_FORMAT, (UNSIGNED,)))
+    return bits, sample_format, tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
 
 
 def orientation(image) -> int:

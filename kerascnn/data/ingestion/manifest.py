@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from kerascnn.files.atomic import atomic_write
 NAME = "kerascnn-manifest.jsonl"
 
 # Increased whenever a check of a file may have another result.
-RULES = 1
+RULES = 2
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,10 @@ class SourceRecord:
 
 def checked_with() -> str:
     """The versions of the rules and decoders, on which the results depend as on the files."""
-    return f"{RULES}, Pillow {version('pillow')}, TensorFlow {version('tensorflow')}"
+    heif = "no pillow-heif"
+    with suppress(PackageNotFoundError):
+        heif = f"pillow-heif {version('pillow-heif')}"
+    return f"{RULES}, Pillow {version('pillow')}, {heif}, TensorFlow {version('tensorflow')}"
 
 
 class Manifest(NamedTuple):

@@ -24,6 +24,7 @@ from kerascnn.data.ingestion.image_formats import (
     orientation,
     upright_rgb,
 )
+from kerascnn.data.ingestion.near_duplicates import SIDE, perceptual_hash
 from kerascnn.files.progress import Track, untracked
 from kerascnn.native_output import discarded_stderr, jpeg_damage_discarded
 
@@ -65,6 +66,7 @@ class FileRecord:
         status: "read"; "unreadable"; "rejected", in the archive but not unpacked; "ignored", no image of any class.
         reason: why it is not read.
         warnings: unusual features of a file that is read.
+        perceptual_hash: see `near_duplicates.perceptual_hash`; empty for plain images.
         group: of images that must be in one split; None without a column of groups.
     """
 
@@ -81,6 +83,7 @@ class FileRecord:
     status: str = READ
     reason: str | None = None
     warnings: tuple[str, ...] = ()
+    perceptual_hash: str = ""
     group: str | None = None
 
 
@@ -138,28 +141,33 @@ def check_image(root: Path, path: str, known: FileRecord | None = None) -> FileR
 
 
 def _decode(record: FileRecord, contents: bytes) -> FileRecord:
+    from PIL import Image
+
     try:
         with open_image(contents) as image:
             record = replace(record, format=image.format, width=image.width, height=image.height)
             if is_plain_jpeg(image) and _is_decodable(image, contents):
+                record = replace(record, perceptual_hash=perceptual_hash(image))
                 return replace(record, status=READ, decoder="tensorflow", warnings=_warnings(record.path, image))
         # Opened again, because the first was read in part.
         with open_image(contents) as image:
             found = _warnings(record.path, image)
-            height, width, _ = upright_rgb(image).shape
+            pixels = upright_rgb(image)
     except UnreadableImageError as error:
         return replace(record, reason=str(error))
-    return replace(record, status=READ, decoder="pillow", width=width, height=height, warnings=found)
+    height, width, _ = pixels.shape
+    record = replace(record, perceptual_hash=perceptual_hash(Image.fromarray(pixels)), warnings=found)
+    return replace(record, status=READ, decoder="pillow", width=width, height=height)
 
 
 def _is_decodable(image, contents: bytes) -> bool:
     """Whether Pillow and TensorFlow both decode a JPEG to its end.
 
-    At an eighth of its size: the entropy-coded data, in which damage shows, are decoded in full; most of the
-    arithmetic that follows, which cannot fail, is saved.
+    At an eighth of its size, or what the perceptual hash needs: the entropy-coded data, in which damage shows, are
+    decoded in full; most of the arithmetic that follows, which cannot fail, is saved.
     """
     try:
-        image.draft(image.mode, (1, 1))
+        image.draft(image.mode, (2 * SIDE, 2 * SIDE))
         image.load()
         _tensorflow().io.decode_jpeg(contents, channels=3, ratio=8)
     except Exception:

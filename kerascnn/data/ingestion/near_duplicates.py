@@ -1,0 +1,102 @@
+"""Finds images that look the same though their files differ, by a hash of what they show."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+# Side of the gray image whose cosine transform is taken, and of the square of its lowest frequencies.
+SIDE, FREQUENCIES = 32, 16
+BITS = 128
+
+# An image with fewer frequencies of at least half a gray level is plain, or a plain shape: its signs are accidental.
+LEAST_AMPLITUDE, LEAST_FREQUENCIES = 0.5, 64
+
+# Recompressed, resized and slightly brightened copies of photographs differ in up to 7 of 128 signs. Of two hashes
+# that differ in at most 7 bits, one of 8 bands of 16 bits is equal.
+MAX_DISTANCE = 7
+BANDS = 8
+
+# Hashes in the same band that each is compared with: the cost grows with the number of images, not with its square.
+NEIGHBORS = 64
+
+# A larger group, as a share of all images and as a number, holds images that the hash cannot tell apart.
+MAX_SHARE, MAX_SIZE = 0.1, 20
+
+
+def _transform() -> tuple[np.ndarray, np.ndarray]:
+    """The cosines of the lowest frequencies, and the places of the first `BITS` of them after the mean.
+
+    The places are in zigzag order, dealt out to the bands in turn, so that every band has low and high frequencies.
+    """
+    frequency, place = np.arange(FREQUENCIES)[:, None], np.arange(SIDE)[None]
+    cosines = np.cos(np.pi * (2 * place + 1) * frequency / (2 * SIDE)) * (2 / SIDE)
+    row, column = np.divmod(np.arange(FREQUENCIES**2), FREQUENCIES)
+    lowest = np.lexsort((row, row + column))[1 : BITS + 1]
+    return cosines.astype(np.float32), lowest.reshape(-1, BANDS).T.reshape(-1)
+
+
+COSINES, LOWEST = _transform()
+
+
+def perceptual_hash(image) -> str:
+    """The signs of a `PIL.Image.Image`'s 128 lowest frequencies, in hexadecimal; empty for a plain image.
+
+    Example:
+        >>> perceptual_hash(Image.open("cat.jpg"))
+        '5d1e0b9a7c43f2681490ae35cf7d1b26'
+    """
+    from PIL import Image
+
+    gray = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX), np.float32)
+    amplitudes = (COSINES @ gray @ COSINES.T).reshape(-1)[LOWEST]
+    if np.count_nonzero(np.abs(amplitudes) >= LEAST_AMPLITUDE) < LEAST_FREQUENCIES:
+        return ""
+    return np.packbits(amplitudes > 0).tobytes().hex()
+
+
+def near_duplicates(hashes: Sequence[str]) -> list[list[int]]:
+    """Groups of images whose hashes differ in at most `MAX_DISTANCE` bits from that of one among them.
+
+    That one is the first by its hash, so that a series of small changes does not join images that differ much, and
+    the groups do not depend on the order. Images without a hash are in no group.
+    """
+    members = defaultdict(list)
+    for index, digits in enumerate(hashes):
+        if digits:
+            members[digits].append(index)
+    distinct = sorted(members)
+    neighbors = defaultdict(list)
+    for one, other in _close_pairs(distinct):
+        neighbors[one].append(other)
+        neighbors[other].append(one)
+    first_of: dict[int, int] = {}
+    for number in sorted(neighbors):
+        if number not in first_of:
+            first_of.update((other, number) for other in (number, *neighbors[number]) if other not in first_of)
+    groups = defaultdict(list)
+    for number, digits in enumerate(distinct):
+        groups[first_of.get(number, number)] += members[digits]
+    largest = max(MAX_SIZE, MAX_SHARE * len(hashes))
+    return [sorted(group) for group in groups.values() if 1 < len(group) <= largest]
+
+
+def _close_pairs(distinct: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Pairs of sorted hashes that differ in few bits; a pair may come more than once."""
+    if not distinct:
+        return
+    words = np.frombuffer(bytes.fromhex("".join(distinct)), np.uint64).reshape(-1, BITS // 64)
+    bands = words.view(np.uint16)
+    for band in range(BANDS):
+        order = np.argsort(bands[:, band], kind="stable")
+        keys = bands[order, band]
+        for offset in range(1, NEIGHBORS + 1):
+            (places,) = np.nonzero(keys[offset:] == keys[:-offset])
+            if not len(places):
+                break
+            one, other = order[places], order[places + offset]
+            distances = np.bitwise_count(words[one] ^ words[other]).sum(axis=1)
+            close = distances <= MAX_DISTANCE
+            yield from zip(one[close].tolist(), other[close].tolist(), strict=True)

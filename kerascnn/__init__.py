@@ -21,6 +21,7 @@ __all__ = [
     "evaluation",
     "export",
     "layers",
+    "load",
     "training",
 ]
 
@@ -45,11 +46,14 @@ def _register_classes(_) -> None:
 if TYPE_CHECKING:
     from kerascnn import applications, complexity, data, evaluation, export, layers, training
     from kerascnn.errors import InputError
+    from kerascnn.evaluation.classifier import load
 
 
 def __getattr__(name: str):
     if name == "InputError":
         return importlib.import_module("kerascnn.errors").InputError
+    if name == "load":
+        return importlib.import_module("kerascnn.evaluation.classifier").load
     if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -194,6 +194,11 @@ def _imagenet_names(predictions: np.ndarray, top: int) -> list[list[Prediction]]
         ) from None
 
 
+def imagenet_class_names() -> tuple[str, ...]:
+    """The names of ImageNet's 1000 classes, such as "tabby", in the order of the labels; errors as for decoding."""
+    return tuple(image[0].name for image in _imagenet_names(np.eye(IMAGENET_CLASSES, dtype="float32"), 1))
+
+
 def of_family(name: str) -> tuple[Callable[..., Any], Callable[..., list[list[Prediction]]]]:
     """`preprocess_input` and `decode_predictions` of the module of the network `name`."""
 

@@ -268,6 +268,14 @@ def info(name: str) -> NetworkInfo:
     return REGISTRY[name] if name in REGISTRY else PUBLISHED_VARIANTS[name]
 
 
+def is_known(name: str) -> bool:
+    """Whether there is a network of that name, in any spelling that `info` takes."""
+    try:
+        return bool(info(name))
+    except InputError:
+        return False
+
+
 def canonical(name: str) -> str:
     """The name of a network as in `list_models`.
 

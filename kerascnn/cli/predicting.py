@@ -53,9 +53,8 @@ def _run_predict(options: argparse.Namespace) -> int:
 def _write_json(predicted: Iterable[ImagePrediction], out: TextIO | None) -> None:
     # A list as `json.dump` writes it, item by item.
     separator = "["
-    for path, classes in predicted:
-        top = [{"label": label, "probability": probability} for label, probability in classes]
-        item = json.dumps({"image": str(path), "top": top}, indent=2, ensure_ascii=False)
+    for image in predicted:
+        item = json.dumps(image.to_dict(), indent=2, ensure_ascii=False)
         print(f"{separator}\n{textwrap.indent(item, '  ')}", end="", file=out)
         separator = ","
     print("\n]", file=out)
@@ -64,20 +63,15 @@ def _write_json(predicted: Iterable[ImagePrediction], out: TextIO | None) -> Non
 def _write_csv(predicted: Iterable[ImagePrediction], out: TextIO | None) -> None:
     writer = csv.writer(out or sys.stdout, lineterminator="\n")
     writer.writerow(["image", "rank", "label", "probability"])
-    for path, top in predicted:
-        writer.writerows([path, rank, label, f"{share:.6f}"] for rank, (label, share) in enumerate(top, start=1))
+    for image in predicted:
+        writer.writerows([*row, f"{probability:.6f}"] for *row, probability in image.rows())
 
 
 def _write_tables(predicted: Iterable[ImagePrediction], out: TextIO | None) -> None:
     from rich.console import Console
 
-    from kerascnn.console import table
+    from kerascnn.evaluation.prediction import predictions_table
 
     predicted = iter(predicted)
     while some := list(islice(predicted, TABLE_IMAGES)):
-        shown = table("image", "label", "probability", text_columns=2, padding=(0, 1))
-        for path, top in some:
-            shown.add_section()
-            for number, (label, probability) in enumerate(top):
-                shown.add_row("" if number else str(path), label, f"{probability:.2%}")
-        Console(file=out).print(shown)
+        Console(file=out).print(predictions_table(some))

@@ -1,5 +1,6 @@
 """Evaluation: predictors for every model format, scores on a whole split, feature vectors, plots."""
 
+from kerascnn.evaluation.classifier import Classifier, Predictions, load
 from kerascnn.evaluation.embedding import Embedding, embed
 from kerascnn.evaluation.predictors import (
     KerasPredictor,
@@ -12,8 +13,10 @@ from kerascnn.evaluation.protocols import Protocol
 from kerascnn.evaluation.scores import Scores, evaluate
 
 __all__ = [
+    "Classifier",
     "Embedding",
     "KerasPredictor",
+    "Predictions",
     "Predictor",
     "Protocol",
     "SavedModelPredictor",
@@ -21,5 +24,6 @@ __all__ = [
     "TFLitePredictor",
     "embed",
     "evaluate",
+    "load",
     "open_predictor",
 ]

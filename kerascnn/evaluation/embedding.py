@@ -12,14 +12,17 @@ import numpy as np
 from kerascnn.data.ingestion.image_formats import read_image
 from kerascnn.data.pipeline.pipeline import views_of
 from kerascnn.errors import InputError
+from kerascnn.evaluation.image_inputs import images_of, raise_error
 from kerascnn.evaluation.plots import gallery_figure
-from kerascnn.evaluation.prediction import LoadedImage, image_files, read_images, view_batches
+from kerascnn.evaluation.prediction import LoadedImage, view_batches
 from kerascnn.evaluation.predictors import KerasPredictor, Predictor, SavedModelPredictor, one_line
 from kerascnn.files.atomic import atomic_write
 
 if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
+
+    from kerascnn.evaluation.image_inputs import ImageInput
 
 # Pixels per side of a drawn image. Networks may use smaller images, which people see less well.
 DRAWN_SIZE = 200
@@ -47,7 +50,7 @@ class Embedding:
     """Feature vectors of images.
 
     Attributes:
-        paths: the image files.
+        paths: the images' files; names of those without a file.
         features: float32 (images, dimensions), one row per file.
 
     Example:
@@ -56,7 +59,7 @@ class Embedding:
         [Neighbor(index=7, path=PosixPath('pets/cat/8.jpg'), similarity=0.91), ...]
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[Path | str, ...]
     features: np.ndarray
 
     def nearest(self, index: int, k: int = 5) -> list[Neighbor]:
@@ -117,17 +120,17 @@ class Embedding:
 
 
 def embed(
-    model: Predictor | keras.Model, paths: Sequence[str | Path], skip: Callable[[InputError], object] | None = None
+    model: Predictor | keras.Model, x: ImageInput, skip: Callable[[InputError], object] = raise_error
 ) -> Embedding:
-    """Computes the feature vectors of image files: the input of the model's last dense layer.
+    """Computes the feature vectors of images: the input of the model's last dense layer.
 
     For ResNets and Inceptions these are the pooled feature maps; for AlexNet, ZFNet and VGG the output of the second
     large dense layer. Images are cropped and scaled as for evaluation, each is read once, and few are in memory.
 
     Args:
         model: a Keras model, or a `.keras` file or SavedModel opened by `open_predictor`.
-        paths: files and folders, see `kerascnn.evaluation.prediction.image_files`.
-        skip: called with the reason when a file cannot be read and is skipped; None: that error is raised.
+        x: images in any form, such as paths and folders, see `kerascnn.evaluation.image_inputs.images_of`.
+        skip: called with the reason when a file cannot be read and is skipped; by default that error is raised.
 
     Raises:
         InputError: the model gives no features, or there are no images.
@@ -137,12 +140,7 @@ def embed(
         (783, 2048)
     """
     predictor = model if isinstance(model, Predictor) else KerasPredictor(model)
-    skip = skip or _raise
-    return embed_images(predictor, read_images(image_files([Path(path) for path in paths], skip), skip))
-
-
-def _raise(error: InputError) -> None:
-    raise error
+    return embed_images(predictor, images_of(x, skip))
 
 
 def embed_images(predictor: Predictor, images: Iterable[LoadedImage]) -> Embedding:

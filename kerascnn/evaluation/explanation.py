@@ -14,7 +14,7 @@ import itertools
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 import numpy as np
@@ -26,6 +26,9 @@ from kerascnn.evaluation.feature_maps import feature_maps, flatten_model, last_m
 from kerascnn.evaluation.plots import gallery_figure, pixels_of
 from kerascnn.evaluation.prediction import LoadedImage
 from kerascnn.evaluation.predictors import KerasPredictor, Predictor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Opacity of the heatmap at its greatest value.
 OPACITY = 0.6
@@ -163,6 +166,35 @@ class Explainer:
         return keras.ops.convert_to_numpy(keras.ops.cast(kernel, "float32"))
 
 
+class ImageHeatmaps(NamedTuple):
+    """Grad-CAM of an image.
+
+    Attributes:
+        image: its file; a name if it has none.
+        view: float32 (height, width, 3) in [0, 255], the network's view.
+        layer: the layer whose feature map is weighted.
+        classes: the most probable classes, in descending order.
+    """
+
+    image: Path | str
+    view: np.ndarray
+    layer: str
+    classes: list[ClassHeatmap]
+
+    def figure(self) -> Figure:
+        """Draws the view, and each class's heatmap over it."""
+        captions = ["the network's view", *(f"{one.label}, {one.probability:.1%}" for one in self.classes)]
+        images = np.stack([self.view, *(overlay(self.view, one.heat) for one in self.classes)])
+        return gallery_figure(images, captions, f"{Path(self.image).name}: Grad-CAM at {self.layer}", inches=2.6)
+
+
+def heatmaps(explainer: Explainer, image: LoadedImage, top: int = 3) -> ImageHeatmaps:
+    """Grad-CAM of an image's `top` most probable classes."""
+    metadata = explainer.predictor.metadata
+    view = views_of([image.pixels], metadata.image_size, metadata.crop_fraction)[0]
+    return ImageHeatmaps(image.path, view, explainer.layer, explainer.grad_cam(view, top))
+
+
 class Explanation(NamedTuple):
     """The files that explain one image.
 
@@ -208,18 +240,14 @@ def write_explanation(
         >>> write_explanation(explainer, LoadedImage(path, read_image(path)), Path("explanations"), "cat").grad_cam
         PosixPath('explanations/cat.png')
     """
-    metadata = explainer.predictor.metadata
-    view = views_of([image.pixels], metadata.image_size, metadata.crop_fraction)[0]
-    classes, activations = explainer.grad_cam(view, top), explainer.activations(view, layers)
-    captions = ["the network's view", *(f"{one.label}, {one.probability:.1%}" for one in classes)]
-    images = np.stack([view, *(overlay(view, one.heat) for one in classes)])
-    figure = gallery_figure(images, captions, f"{image.path.name}: Grad-CAM at {explainer.layer}", inches=2.6)
+    found = heatmaps(explainer, image, top)
+    activations = explainer.activations(found.view, layers)
     files = {}
     for number, one in enumerate(activations, start=1):
         # Layers can have any name, which must not lead out of the folder.
         file = f"{number:02}-{re.sub(r'[^-.0-9A-Za-z]', '_', one.layer)}.png"
         files[one.layer] = _save(tiles(channel_tiles(one)), folder / name / file)
-    return Explanation(image.path, classes, _save(pixels_of(figure), folder / f"{name}.png"), files)
+    return Explanation(image.path, found.classes, _save(pixels_of(found.figure()), folder / f"{name}.png"), files)
 
 
 def overlay(view: np.ndarray, heat: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,21 +15,55 @@ from kerascnn.data.pipeline.pipeline import views_of
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import ModelMetadata, Predictor
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 BATCH = 32
 
 
 class LoadedImage(NamedTuple):
-    """An image file and its pixels, uint8 (height, width, 3)."""
+    """An image and its pixels, (height, width, 3) in [0, 255].
 
-    path: Path
+    Attributes:
+        path: its file; a name if it has none.
+        pixels: uint8 if they are from a file.
+    """
+
+    path: Path | str
     pixels: np.ndarray
 
 
 class ImagePrediction(NamedTuple):
-    """The most probable classes of an image with their probabilities, in descending order."""
+    """The most probable classes of an image with their probabilities, in descending order.
 
-    path: Path
+    Attributes:
+        path: the image's file; a name if it has none.
+        top: pairs of a class and its probability.
+    """
+
+    path: Path | str
     top: list[tuple[str, float]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `kerascnn predict --json` prints for the image."""
+        top = [{"label": label, "probability": probability} for label, probability in self.top]
+        return {"image": str(self.path), "top": top}
+
+    def rows(self) -> list[tuple[str, int, str, float]]:
+        """One row per class: image, rank from 1, label, probability."""
+        return [(str(self.path), rank, *one) for rank, one in enumerate(self.top, start=1)]
+
+
+def predictions_table(images: Iterable[ImagePrediction]) -> Table:
+    """The table that `kerascnn predict` prints."""
+    from kerascnn.console import table
+
+    shown = table("image", "label", "probability", text_columns=2, padding=(0, 1))
+    for image in images:
+        shown.add_section()
+        for name, rank, label, probability in image.rows():
+            shown.add_row(name if rank == 1 else "", label, f"{probability:.2%}")
+    return shown
 
 
 def image_files(paths: Sequence[Path], skip: Callable[[InputError], object]) -> list[Path]:

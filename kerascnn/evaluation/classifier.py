@@ -1,0 +1,191 @@
+"""Trained models in one line: `load` opens any format, and the `Classifier` takes images in any form."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kerascnn.errors import InputError
+from kerascnn.evaluation.embedding import Embedding, embed_images
+from kerascnn.evaluation.image_inputs import images_of
+from kerascnn.evaluation.prediction import ImagePrediction, predictions
+from kerascnn.evaluation.predictors import KerasPredictor, Predictor, open_predictor
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+    from kerascnn.evaluation.explanation import ImageHeatmaps
+    from kerascnn.evaluation.image_inputs import ImageInput
+
+# Of the publishers' evaluation: 224 of 256 pixels.
+CROP_FRACTION = 0.875
+
+
+def load(model: str | Path | keras.Model) -> Classifier:
+    """Opens a trained model of any format.
+
+    Args:
+        model: a run or export folder, a `.keras`, `.tflite` or `.onnx` file, a SavedModel folder, a Keras model, or the
+            name of a network, for its public ImageNet weights, which are downloaded once.
+
+    Raises:
+        InputError: there is nothing of that name, it is no classifier, or the network has no public weights.
+
+    Example:
+        >>> model = load("saved_models/resnet18-pets/resnet18-pets.tflite")
+        >>> print(model.predict("cat.jpg", top=1))
+        image    label  probability
+        cat.jpg  Cat         97.12%
+    """
+    from kerascnn.applications import registry
+
+    if not isinstance(model, str | Path):
+        return Classifier(KerasPredictor(model))
+    if not Path(model).exists() and registry.is_known(str(model)):
+        return Classifier(KerasPredictor(_public_model(str(model))))
+    return Classifier(open_predictor(Path(model).expanduser()))
+
+
+def _public_model(name: str) -> keras.Model:
+    """A network with its public weights between the scaling of their pixels and the names of ImageNet's classes."""
+    import keras
+
+    from kerascnn.applications import preprocessing, registry
+    from kerascnn.applications.deep import functional
+    from kerascnn.layers import ClassLabels, Preprocessing
+
+    network = registry.create(name, weights="imagenet")
+    scaling = preprocessing.SCALINGS[network.preprocessing_mode]
+    pixels = keras.Input(network.input_shape[1:], name="pixels")
+    scale = Preprocessing((3,), list(scaling.std), CROP_FRACTION, name="preprocessing")
+    x = scale(pixels)
+    scale.set_mean(scaling.mean)
+    probabilities = network(keras.ops.flip(x, axis=-1) if scaling.reverse else x)
+    labels = ClassLabels(preprocessing.imagenet_class_names(), dtype="float32", name="labels")
+    return functional(pixels, labels(probabilities), name=network.name)
+
+
+@dataclass(frozen=True, repr=False)
+class Predictions(Sequence[ImagePrediction]):
+    """The predictions for a sequence of images; printed as a table."""
+
+    items: tuple[ImagePrediction, ...]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return Predictions(self.items[index]) if isinstance(index, slice) else self.items[index]
+
+    def to_json(self) -> str:
+        """A JSON list, as of `kerascnn predict --json`: per image its name and its most probable classes."""
+        return json.dumps([item.to_dict() for item in self.items], indent=2, ensure_ascii=False)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A data frame with the columns image, rank, label and probability, one row per class of an image.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise InputError(
+                "to_pandas needs the package pandas, which is not installed: pip install pandas."
+            ) from None
+        rows = [row for item in self.items for row in item.rows()]
+        return pd.DataFrame(rows, columns=["image", "rank", "label", "probability"])
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        from kerascnn.evaluation.prediction import predictions_table
+
+        text = io.StringIO()
+        Console(file=text, width=120).print(predictions_table(self.items))
+        return text.getvalue().strip("\n")
+
+    __repr__ = __str__
+
+
+class Classifier:
+    """A trained model of any format that predicts, embeds and explains images of any form and size.
+
+    Every method takes what `kerascnn.evaluation.image_inputs.images_of` takes: a path, folder, glob, URL, bytes, PIL
+    image, array of any size, or an iterable of these. Images are cropped and scaled as in evaluation.
+
+    Attributes:
+        predictor: the model behind it, see `kerascnn.evaluation.Predictor`.
+        class_names: in the order of the probabilities.
+        input_size: height and width of the network's input in pixels.
+
+    Example:
+        >>> model = kerascnn.load("runs/resnet18-pets-20261120-101500")
+        >>> model.predict("holiday/*.jpg").to_pandas()
+        >>> for frame in model.stream(camera_frames()):
+        ...     print(frame.top[0])
+    """
+
+    def __init__(self, predictor: Predictor):
+        self.predictor = predictor
+        self.class_names = predictor.metadata.class_names
+        self.input_size = predictor.metadata.input_size
+
+    def __repr__(self) -> str:
+        height, width = self.input_size
+        kind, classes = self.predictor.kind, len(self.class_names)
+        return f"<Classifier: {kind}, {classes} classes, {height} × {width} pixels>"
+
+    def predict(self, x: ImageInput, top: int = 5) -> Predictions:
+        """Predicts the classes of images.
+
+        Args:
+            x: images in any form.
+            top: number of classes per image.
+
+        Raises:
+            InputError: `x` is no image, or one cannot be read; or `top` is less than 1.
+
+        Example:
+            >>> model.predict(np.asarray(PIL.Image.open("cat.jpg")))[0].top
+            [('Cat', 0.9712), ('Dog', 0.0288)]
+        """
+        return Predictions(tuple(self.stream(x, top)))
+
+    def stream(self, x: ImageInput, top: int = 5) -> Iterator[ImagePrediction]:
+        """As `predict`, one by one, for endless sources: images are read and predicted in batches of 32."""
+        if top < 1:
+            raise InputError(f"top must be at least 1, not {top}.")
+        return predictions(self.predictor, images_of(x), top)
+
+    def embed(self, x: ImageInput) -> Embedding:
+        """The images' feature vectors, see `kerascnn.evaluation.embed`; errors are the same.
+
+        Example:
+            >>> model.embed("photos").features.shape
+            (783, 512)
+        """
+        return embed_images(self.predictor, images_of(x))
+
+    def explain(self, x: ImageInput, top: int = 3) -> list[ImageHeatmaps]:
+        """Grad-CAM of each image's most probable classes, see `kerascnn.evaluation.explanation.Explainer`.
+
+        Args:
+            x: images in any form.
+            top: number of classes per image.
+
+        Raises:
+            InputError: the model's format gives no gradients, or `x` is no image.
+
+        Example:
+            >>> model.explain("cat.jpg")[0].figure().savefig("why.png")
+        """
+        from kerascnn.evaluation.explanation import Explainer, heatmaps
+
+        explainer = Explainer(self.predictor)
+        return [heatmaps(explainer, image, top) for image in images_of(x)]

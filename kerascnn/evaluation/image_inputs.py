@@ -1,0 +1,142 @@
+"""Reads images in every form that people have: files, folders, globs, URLs, bytes, arrays, and lists of these."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerascnn.data.ingestion.image_formats import UnreadableImageError, decode_image, upright_rgb
+from kerascnn.errors import InputError
+from kerascnn.evaluation.prediction import LoadedImage, image_files, read_images
+from kerascnn.files.download import download, is_url
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    ImageInput = str | Path | bytes | Image | np.ndarray | Iterable["ImageInput"]
+
+FORMS = (
+    "a path, a folder, a glob, a URL, bytes, a PIL image, an array (height, width, 3) or (count, height, width, 3), "
+    "or an iterable of these"
+)
+
+
+def raise_error(error: InputError) -> None:
+    """The `skip` of callers that skip nothing."""
+    raise error
+
+
+def images_of(x: ImageInput, skip: Callable[[InputError], object] = raise_error) -> Iterator[LoadedImage]:
+    """Reads images one by one, in their order; few are in memory at once, however many `x` gives.
+
+    Args:
+        x: a path of an image; a folder, for the images below it; a glob, also with `**`; an http or https URL; a file's
+            bytes; a `PIL.Image.Image`; an array or tensor (height, width), (height, width, channels) or (count, height,
+            width, channels) of 1 (gray), 3 (RGB) or 4 (RGBA) channels, with integers or floats in [0, 255]; or an
+            iterable of these, such as a list, or a generator of a camera's frames.
+        skip: called with the reason when a file cannot be read and is skipped; by default that error is raised.
+
+    Raises:
+        InputError: `x` is nothing of that kind, a path does not exist, or an array is no image.
+
+    Example:
+        >>> [image.path for image in images_of(["cat.jpg", np.zeros((32, 32, 3), "uint8")])]
+        [PosixPath('cat.jpg'), 'array 1']
+    """
+    return _Reader(skip).read(x)
+
+
+@dataclass
+class _Reader:
+    skip: Callable[[InputError], object]
+    # Images without a file are named by their number.
+    unnamed: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def read(self, x: ImageInput) -> Iterator[LoadedImage]:
+        if isinstance(x, str | Path):
+            yield from self._at(x)
+        elif isinstance(x, bytes | bytearray | memoryview):
+            yield from self._decoded(f"bytes {next(self.unnamed)}", lambda: decode_image(bytes(x)))
+        elif _is_pil(x):
+            name = getattr(x, "filename", "") or f"image {next(self.unnamed)}"
+            yield from self._decoded(name, lambda: upright_rgb(x))
+        elif hasattr(x, "__array__"):
+            for image in pixels_of_array(np.asarray(x)):
+                yield LoadedImage(f"array {next(self.unnamed)}", image)
+        elif isinstance(x, Iterable) and not isinstance(x, Mapping):
+            for item in x:
+                yield from self.read(item)
+        else:
+            raise InputError(f"{type(x).__name__} is not an image; give {FORMS}.")
+
+    def _at(self, location: str | Path) -> Iterator[LoadedImage]:
+        if is_url(str(location)):
+            with TemporaryDirectory(prefix="kerascnn-") as folder:
+                for image in read_images([download(str(location), Path(folder))], self.skip):
+                    yield image._replace(path=str(location))
+            return
+        path = Path(location).expanduser()
+        paths = [path]
+        if not path.exists() and glob.has_magic(str(path)):
+            paths = [Path(found) for found in sorted(glob.glob(str(path), recursive=True))]
+            if not paths:
+                raise InputError(f"no file matches {location}.")
+        yield from read_images(image_files(paths, self.skip), self.skip)
+
+    def _decoded(self, name: str, decode: Callable[[], np.ndarray]) -> Iterator[LoadedImage]:
+        try:
+            yield LoadedImage(name, decode())
+        except UnreadableImageError as error:
+            self.skip(InputError(f"{name} cannot be read: {error}."))
+
+
+def _is_pil(x: Any) -> bool:
+    from PIL import Image
+
+    return isinstance(x, Image.Image)
+
+
+def pixels_of_array(array: np.ndarray) -> np.ndarray:
+    """The images of an array that `images_of` takes, (count, height, width, 3), in [0, 255].
+
+    Raises:
+        InputError: the shape, the type or the values are not those of images.
+    """
+    shape = array.shape
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim == 3:
+        array = array[None]
+    if array.ndim != 4 or array.shape[-1] not in (1, 3, 4) or 0 in array.shape[1:]:
+        raise InputError(
+            f"an array of shape {shape} is no image; give (height, width, 3) or (count, height, width, 3), with the "
+            "channels last."
+        )
+    _check_values(array)
+    if array.shape[-1] == 4:
+        alpha = array[..., 3:] / np.float32(255)
+        array = array[..., :3] * alpha + 255 * (1 - alpha)
+    return np.repeat(array, 3, axis=-1) if array.shape[-1] == 1 else array
+
+
+def _check_values(array: np.ndarray) -> None:
+    if array.dtype == np.uint8 or array.size == 0:
+        return
+    if array.dtype == bool or not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
+        raise InputError(f"an array of {array.dtype} is no image; give integers or floats in [0, 255].")
+    low, high = array.min(), array.max()
+    # A comparison with NaN is false.
+    if not (low >= 0 and high <= 255):
+        raise InputError(f"an array with values from {low:g} to {high:g} is no image; give pixels in [0, 255].")
+    if 0 < high <= 1 and np.issubdtype(array.dtype, np.floating):
+        raise InputError(
+            f"an array of {array.dtype} with values from {low:g} to {high:g} seems to be scaled to [0, 1]; give pixels "
+            "in [0, 255], that is 255 times as much."
+        )

@@ -18,6 +18,7 @@ from kerascnn.export.saved_model import write_saved_model
 from kerascnn.export.tflite import write_tflite
 from kerascnn.layers import ClassLabels, Preprocessing
 from support.messages import mentioning, names, refused
+from support.servers import FileServer, serving
 
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 # Probability of the image's color, e / (e + 1 + 1), and of another.
@@ -172,3 +173,20 @@ def test_equal_probabilities_stay_in_the_order_of_the_classes(models, tmp_path, 
     Image.new("RGB", (8, 8), (90, 90, 90)).save(tmp_path / "gray.png")
     rows = command("predict", models / "colors.tflite", tmp_path / "gray.png", "--csv").out.splitlines()[1:]
     assert [row.split(",")[1:] for row in rows] == [[str(n), c, "0.333333"] for n, c in enumerate(COLORS, start=1)]
+
+
+def test_urls_globs_and_standard_input(models, images, command, monkeypatch):
+    with serving(FileServer()) as server:
+        server.files["c.webp"] = (images / "c.webp").read_bytes()
+        url = server.url("c.webp")
+        outcome = command("predict", models / "colors.tflite", url, f"{images}/*/*.JPG", "--json")
+    assert [item["top"][0]["label"] for item in json.loads(outcome.out)] == ["red", "green"]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO((images / "c.webp").read_bytes())))
+    outcome = command("predict", models / "colors.tflite", "-", "--csv", "--top", 1)
+    assert outcome.out.splitlines()[1].startswith("-,1,red,")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"no image")))
+    refused(command("predict", models / "colors.tflite", "-"), "-", "not an image")
+
+
+def test_a_name_that_is_neither_a_model_nor_a_network(images, command):
+    refused(command("predict", "resnet51", images), "resnet51", "resnet50")

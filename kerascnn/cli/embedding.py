@@ -44,10 +44,10 @@ def _run_embed(options: argparse.Namespace) -> int:
     _check(options)
     images = open_images(options.images, "Embedding")
     _rows(images.paths, options.of)
-    from kerascnn.evaluation import open_predictor
+    from kerascnn.evaluation import load
     from kerascnn.evaluation.embedding import embed_images
 
-    predictor = open_predictor(options.model)
+    predictor = load(options.model).predictor
     embedding = embed_images(predictor, images.readable)
     embedding.save(options.to)
     neighbors = _draw_neighbors(embedding, predictor, options) if options.neighbors else None

@@ -29,10 +29,10 @@ def add_subcommands(subcommands: Subcommands) -> None:
 
 def _run_explain(options: argparse.Namespace) -> int:
     images = open_images(options.images, "Explaining")
-    from kerascnn.evaluation import open_predictor
+    from kerascnn.evaluation import load
     from kerascnn.evaluation.explanation import Explainer, unique_name, write_explanation, write_filters
 
-    explainer = Explainer(open_predictor(options.model))
+    explainer = Explainer(load(options.model).predictor)
     filters = write_filters(explainer, options.to)
     used = {filters.stem}
     explanations = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,19 +16,25 @@ from kerascnn.errors import InputError
 if TYPE_CHECKING:
     from kerascnn.evaluation.prediction import LoadedImage
 
+# The argument that stands for standard input.
+STDIN = "-"
+
 
 def add_model_and_images(parser: Parser, formats: str) -> None:
     """Adds the arguments MODEL and IMAGE."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help=formats)
-    text = "image files or folders; unreadable files are reported and skipped, with exit status 1"
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help=text)
+    text = f"{formats}, or a network such as resnet50 for its public ImageNet weights"
+    parser.add_argument("model", type=Path, metavar="MODEL", help=text)
+    text = (
+        "image files, folders, quoted globs, URLs, or - for standard input; unreadable ones are reported and skipped, "
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help=text + "with exit status 1")
 
 
 @dataclass(frozen=True)
 class ImagePaths:
-    """All image files of the command line, those that can be read, and the errors of those skipped so far."""
+    """All images of the command line, those that can be read, and the errors of those skipped so far."""
 
-    paths: list[Path]
+    paths: list[Path | str]
     readable: Iterator[LoadedImage]
     skipped: list[InputError]
 
@@ -40,13 +46,13 @@ class ImagePaths:
         return IMAGES_SKIPPED
 
 
-def open_images(paths: Sequence[Path], activity: str) -> ImagePaths:
-    """Opens image files and folders, with a progress bar that names the activity.
+def open_images(locations: Sequence[str], activity: str) -> ImagePaths:
+    """Opens the images of the command line, with a progress bar that names the activity.
 
     The first image is read at once: without one, InputError is raised before TensorFlow and a model are loaded.
     """
     from kerascnn.console import track
-    from kerascnn.evaluation.prediction import image_files, read_images
+    from kerascnn.evaluation.image_inputs import locations_at
 
     skipped: list[InputError] = []
 
@@ -54,12 +60,21 @@ def open_images(paths: Sequence[Path], activity: str) -> ImagePaths:
         skipped.append(error)
         print(f"kerascnn: {error}", file=sys.stderr)
 
-    files = image_files(paths, skip)
+    files = [
+        file for location in locations for file in ([location] if location == STDIN else locations_at(location, skip))
+    ]
     several = len(files) > 1
     # The error of a single file is raised.
-    images = read_images(track(files, len(files), activity), skip) if several else read_images(files, skipped.append)
+    images = _read(track(files, len(files), activity), skip) if several else _read(files, skipped.append)
     first = next(images, None)
     if first is None:
         raise InputError(f"none of the {len(files)} files is an image.") if several else skipped.pop()
     start_tensorflow()
     return ImagePaths(files, chain([first], images), skipped)
+
+
+def _read(files: Iterable[Path | str], skip: Callable[[InputError], object]) -> Iterator[LoadedImage]:
+    from kerascnn.evaluation.image_inputs import decoded, images_of
+
+    for file in files:
+        yield from decoded(sys.stdin.buffer.read(), STDIN, skip) if file == STDIN else images_of(file, skip)

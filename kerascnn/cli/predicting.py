@@ -30,6 +30,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
         "kerascnn predict saved_models/googlenet-pets/googlenet-pets.tflite cat.jpg dog.webp",
         "kerascnn predict runs/googlenet-pets-20261120-101500 cat.jpg --json",
         "kerascnn predict saved_models/googlenet-pets holiday/ --top 1 --csv > holiday.csv",
+        "kerascnn predict resnet50 https://example.org/cat.jpg",
     )
     add_model_and_images(predict, "run folder, .keras, SavedModel, .tflite or .onnx")
     predict.add_argument("--top", type=positive, default=5, metavar="K", help="number of classes (default: 5)")
@@ -41,10 +42,10 @@ def _run_predict(options: argparse.Namespace) -> int:
     # A progress bar redirects printed text, which is wanted on a terminal only.
     out = None if sys.stdout.isatty() else sys.stdout
     images = open_images(options.images, "Predicting")
-    from kerascnn.evaluation import open_predictor
+    from kerascnn.evaluation import load
     from kerascnn.evaluation.prediction import predictions
 
-    predicted = predictions(open_predictor(options.model), images.readable, options.top)
+    predicted = predictions(load(options.model).predictor, images.readable, options.top)
     write = _write_json if options.json else _write_csv if options.csv else _write_tables
     write(predicted, out)
     return images.status()

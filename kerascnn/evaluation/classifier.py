@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, closest
 from kerascnn.evaluation.embedding import Embedding, embed_images
 from kerascnn.evaluation.image_inputs import images_of
 from kerascnn.evaluation.prediction import ImagePrediction, predictions
@@ -46,9 +46,13 @@ def load(model: str | Path | keras.Model) -> Classifier:
 
     if not isinstance(model, str | Path):
         return Classifier(KerasPredictor(model))
-    if not Path(model).exists() and registry.is_known(str(model)):
-        return Classifier(KerasPredictor(_public_model(str(model))))
-    return Classifier(open_predictor(Path(model).expanduser()))
+    path, name = Path(model).expanduser(), str(model)
+    if path.exists() or path.suffix or len(path.parts) > 1:
+        return Classifier(open_predictor(path))
+    if not registry.is_known(name):
+        hint = closest(name, registry.list_models())
+        raise InputError(f"there is no model at {name}, and no network of that name; {hint}")
+    return Classifier(KerasPredictor(_public_model(name)))
 
 
 def _public_model(name: str) -> keras.Model:
@@ -134,7 +138,7 @@ class Classifier:
     def __init__(self, predictor: Predictor):
         self.predictor = predictor
         self.class_names = predictor.metadata.class_names
-        self.input_size = predictor.metadata.input_size
+        self.input_size = (predictor.metadata.image_size, predictor.metadata.image_size)
 
     def __repr__(self) -> str:
         height, width = self.input_size

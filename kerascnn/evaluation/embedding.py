@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from kerascnn.data.ingestion.image_formats import read_image
 from kerascnn.data.pipeline.pipeline import views_of
 from kerascnn.errors import InputError
 from kerascnn.evaluation.image_inputs import images_of, raise_error
@@ -205,9 +204,11 @@ def neighbors_figure(
     for index in indices:
         shown = [(embedding.paths[index], "")]
         shown += [(one.path, f"{one.similarity:.3f}  ") for one in embedding.nearest(index, k)]
-        views += [views_of([read_image(path)], DRAWN_SIZE, crop_fraction)[0] for path, _ in shown]
+        views += [
+            views_of([image.pixels], DRAWN_SIZE, crop_fraction)[0] for path, _ in shown for image in images_of(path)
+        ]
         for path, similarity in shown:
             # The file, and its folder, which may be its class.
-            name, letters = "/".join(path.parts[-2:]), CAPTION_LENGTH - len(similarity)
+            name, letters = "/".join(Path(path).parts[-2:]), CAPTION_LENGTH - len(similarity)
             captions.append(similarity + (name if len(name) <= letters else f"…{name[1 - letters :]}"))
     return gallery_figure(np.stack(views), captions, title, columns=1 + k)

@@ -205,7 +205,7 @@ class Explanation(NamedTuple):
         activations: one file per layer, by the layer's name.
     """
 
-    image: Path
+    image: Path | str
     classes: list[ClassHeatmap]
     grad_cam: Path
     activations: dict[str, Path]
@@ -306,7 +306,7 @@ def tiles(images: np.ndarray) -> np.ndarray:
     return np.pad(sheet, ((LINE, 0), (LINE, 0), (0, 0)), constant_values=255)
 
 
-def unique_name(image: Path, used: set[str]) -> str:
+def unique_name(image: Path | str, used: set[str]) -> str:
     """The file's name without its suffix, with a number if that is in `used`; adds the result to `used`.
 
     Example:
@@ -314,9 +314,9 @@ def unique_name(image: Path, used: set[str]) -> str:
         >>> unique_name(Path("a/cat.jpg"), used), unique_name(Path("b/cat.png"), used)
         ('cat', 'cat-2')
     """
-    name, numbers = image.stem, itertools.count(2)
+    name, numbers = Path(image).stem, itertools.count(2)
     while name in used:
-        name = f"{image.stem}-{next(numbers)}"
+        name = f"{Path(image).stem}-{next(numbers)}"
     used.add(name)
     return name
 

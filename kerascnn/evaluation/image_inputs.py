@@ -53,6 +53,34 @@ def images_of(x: ImageInput, skip: Callable[[InputError], object] = raise_error)
     return _Reader(skip).read(x)
 
 
+def locations_at(location: str | Path, skip: Callable[[InputError], object] = raise_error) -> list[Path | str]:
+    """The image files of a path, a folder or a glob; a URL is itself.
+
+    `skip` is called for what is below a folder and cannot be opened. Raises InputError if there is nothing.
+    """
+    if is_url(str(location)):
+        return [str(location)]
+    path = Path(location).expanduser()
+    if path.exists() or not glob.has_magic(str(path)):
+        return image_files([path], skip)
+    paths = [Path(found) for found in sorted(glob.glob(str(path), recursive=True))]
+    if not paths:
+        raise InputError(f"no file matches {location}.")
+    return image_files(paths, skip)
+
+
+def decoded(contents: bytes, name: str, skip: Callable[[InputError], object] = raise_error) -> Iterator[LoadedImage]:
+    """The image of a file's bytes, under a name; none if they cannot be read, and `skip` is called."""
+    yield from _opened(name, lambda: decode_image(contents), skip)
+
+
+def _opened(name: str, read: Callable[[], np.ndarray], skip: Callable[[InputError], object]) -> Iterator[LoadedImage]:
+    try:
+        yield LoadedImage(name, read())
+    except UnreadableImageError as error:
+        skip(InputError(f"{name} cannot be read: {error}."))
+
+
 @dataclass
 class _Reader:
     skip: Callable[[InputError], object]
@@ -61,12 +89,13 @@ class _Reader:
 
     def read(self, x: ImageInput) -> Iterator[LoadedImage]:
         if isinstance(x, str | Path):
-            yield from self._at(x)
+            for location in locations_at(x, self.skip):
+                yield from self._at(location)
         elif isinstance(x, bytes | bytearray | memoryview):
-            yield from self._decoded(f"bytes {next(self.unnamed)}", lambda: decode_image(bytes(x)))
+            yield from decoded(bytes(x), f"bytes {next(self.unnamed)}", self.skip)
         elif _is_pil(x):
             name = getattr(x, "filename", "") or f"image {next(self.unnamed)}"
-            yield from self._decoded(name, lambda: upright_rgb(x))
+            yield from _opened(name, lambda: upright_rgb(x), self.skip)
         elif hasattr(x, "__array__"):
             for image in pixels_of_array(np.asarray(x)):
                 yield LoadedImage(f"array {next(self.unnamed)}", image)
@@ -76,25 +105,13 @@ class _Reader:
         else:
             raise InputError(f"{type(x).__name__} is not an image; give {FORMS}.")
 
-    def _at(self, location: str | Path) -> Iterator[LoadedImage]:
-        if is_url(str(location)):
-            with TemporaryDirectory(prefix="kerascnn-") as folder:
-                for image in read_images([download(str(location), Path(folder))], self.skip):
-                    yield image._replace(path=str(location))
+    def _at(self, location: Path | str) -> Iterator[LoadedImage]:
+        if isinstance(location, Path):
+            yield from read_images([location], self.skip)
             return
-        path = Path(location).expanduser()
-        paths = [path]
-        if not path.exists() and glob.has_magic(str(path)):
-            paths = [Path(found) for found in sorted(glob.glob(str(path), recursive=True))]
-            if not paths:
-                raise InputError(f"no file matches {location}.")
-        yield from read_images(image_files(paths, self.skip), self.skip)
-
-    def _decoded(self, name: str, decode: Callable[[], np.ndarray]) -> Iterator[LoadedImage]:
-        try:
-            yield LoadedImage(name, decode())
-        except UnreadableImageError as error:
-            self.skip(InputError(f"{name} cannot be read: {error}."))
+        with TemporaryDirectory(prefix="kerascnn-") as folder:
+            for image in read_images([download(location, Path(folder))], self.skip):
+                yield image._replace(path=location)
 
 
 def _is_pil(x: Any) -> bool:

@@ -24,10 +24,8 @@ def add_model_and_images(parser: Parser, formats: str) -> None:
     """Adds the arguments MODEL and IMAGE."""
     text = f"{formats}, or a network such as resnet50 for its public ImageNet weights"
     parser.add_argument("model", type=Path, metavar="MODEL", help=text)
-    text = (
-        "image files, folders, quoted globs, URLs, or - for standard input; unreadable ones are reported and skipped, "
-    )
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help=text + "with exit status 1")
+    text = "image files, folders, quoted globs, URLs, or - for standard input; exit status 1 if one cannot be read"
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help=text)
 
 
 @dataclass(frozen=True)

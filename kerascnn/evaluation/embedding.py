@@ -204,9 +204,8 @@ def neighbors_figure(
     for index in indices:
         shown = [(embedding.paths[index], "")]
         shown += [(one.path, f"{one.similarity:.3f}  ") for one in embedding.nearest(index, k)]
-        views += [
-            views_of([image.pixels], DRAWN_SIZE, crop_fraction)[0] for path, _ in shown for image in images_of(path)
-        ]
+        images = images_of(path for path, _ in shown)
+        views += [views_of([image.pixels], DRAWN_SIZE, crop_fraction)[0] for image in images]
         for path, similarity in shown:
             # The file, and its folder, which may be its class.
             name, letters = "/".join(Path(path).parts[-2:]), CAPTION_LENGTH - len(similarity)

@@ -1,0 +1,155 @@
+"""Finds the files that a table means: paths of other machines, other suffixes, identifiers without zeros."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES
+from kerascnn.data.ingestion.splits import SPLIT_NAMES, TRAINING
+
+# Files of one name that are compared one by one; more are found by their folders.
+FEW = 8
+
+_SUFFIXES = frozenset(IMAGE_SUFFIXES)
+_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
+
+
+class Match(NamedTuple):
+    """A file, or none, and what makes the match less than exact.
+
+    Attributes:
+        path: the file's path; None if there is none, or several that fit equally well.
+        distance: 0 for equal paths; the folders that differ, then how the names differ.
+        rivals: files that fit equally well.
+    """
+
+    path: str | None = None
+    distance: tuple[int, int] = (0, 0)
+    rivals: tuple[str, ...] = ()
+
+
+class FileIndex:
+    """The files below a folder by their names, in any case, without suffix and without leading zeros.
+
+    A lookup takes the same time for any number of files.
+
+    Example:
+        >>> FileIndex(["s1/IM0.JPG", "s1/im1.png"]).find("/kaggle/input/ds/s1/im1.jpg").path
+        's1/im1.png'
+    """
+
+    def __init__(self, paths: Iterable[str]):
+        self._paths = frozenset(paths)
+        # Files of one key; None if they are too many, and are found with one more folder in the key.
+        self._groups: dict[str, str | list[str] | None] = {}
+        self._add(self._paths, 1)
+        folders = {path.rpartition("/")[0] for path in self._paths}
+        self._folders = {_fold(name) for folder in folders for name in folder.split("/")}
+
+    def _add(self, paths: Iterable[str], depth: int) -> None:
+        groups: dict[str, str | list[str] | None] = {}
+        for path in paths:
+            key = _tail(path.split("/"), depth)
+            known = groups.get(key)
+            if known is None:
+                groups[key] = path
+            elif isinstance(known, str):
+                groups[key] = [known, path]
+            else:
+                known.append(path)
+        self._groups.update(groups)
+        for key, members in groups.items():
+            if len(members) > FEW and isinstance(members, list) and any(path.count("/") >= depth for path in members):
+                self._groups[key] = None
+                self._add(members, depth + 1)
+
+    def find(self, text: str, folder: str = "", split: str | None = None) -> Match:
+        """The file that a cell means.
+
+        Args:
+            text: a path, of this or another machine, a URL, a name or a name without suffix.
+            folder: of the table, to which the path may be relative; "" or with a slash at its end.
+            split: of the table, whose folder decides between files of the same name; without it the training folder
+                does.
+        """
+        if text in self._paths and (not folder or folder + text not in self._paths):
+            return Match(text)
+        parts = _parts(text, folder)
+        if not parts or not parts[-1]:
+            return Match()
+        named, own = parts[:-1], folder.count("/") if folder else 0
+        depth = 1
+        while (found := self._groups.get(_tail(parts, depth), ())) is None:
+            if depth > len(parts):
+                return Match(rivals=("", ""))
+            depth += 1
+        ranked = sorted((_distance(parts, path), path) for path in ([found] if isinstance(found, str) else found))
+        ranked = [item for item in ranked if self._is_possible(named, own, item)]
+        best = [item for item in ranked if item[0] == ranked[0][0]]
+        if len(best) > 1:
+            wanted = split or TRAINING
+            best = [item for item in best if wanted in _splits(item[1])] or best
+        if len(best) == 1:
+            return Match(best[0][1], best[0][0])
+        return Match(rivals=tuple(path for _, path in best))
+
+    def _is_possible(self, named: Sequence[str], own: int, item: tuple[tuple[int, int], str]) -> bool:
+        """Whether the folders are not those of another file: one that is here, or that of another split."""
+        (missing, _), path = item
+        if len(named) <= own or missing < len(named):
+            return True
+        splits = {SPLIT_NAMES[name.lower()] for name in named[own:] if name.lower() in SPLIT_NAMES}
+        return _fold(named[-1]) not in self._folders and not (splits and _splits(path) - splits)
+
+
+def _parts(text: str, folder: str) -> list[str]:
+    """The parts of a path below the table's folder."""
+    text = text.strip(" '\"").replace("\\", "/")
+    if "://" in text:
+        text = text.partition("://")[2].partition("?")[0].partition("#")[0]
+    text = re.sub(r"^([A-Za-z]:)?/+", "", text)
+    # As a table of numbers with gaps writes the identifier 7.
+    text = re.sub(r"^(\d+)\.0$", r"\1", text)
+    path = posixpath.normpath(folder + text) if "/" in text or folder or text == "." else text
+    return [part for part in path.split("/") if part not in ("", ".", "..")]
+
+
+def _tail(parts: Sequence[str], depth: int) -> str:
+    """The key of the last `depth` parts of a path; a path that has fewer begins with a slash."""
+    folders = ("", *parts[:-1])[len(parts) + 1 - depth :] if depth <= len(parts) else ("", *parts[:-1])
+    return "/".join((*map(_fold, folders), _key(parts[-1]))) if folders else _key(parts[-1])
+
+
+def _fold(name: str) -> str:
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+
+
+def _stem(name: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and f".{suffix}" in _SUFFIXES else name
+
+
+def _key(name: str) -> str:
+    stem = _stem(_fold(name))
+    return _ZEROS.sub("", stem) if "0" in stem else stem
+
+
+def _distance(parts: Sequence[str], path: str) -> tuple[int, int]:
+    """The number of folders that differ, and how the names do: in nothing, case, suffix, zeros."""
+    *folders, name = path.split("/")
+    common = 0
+    for one, other in zip(reversed(parts[:-1]), reversed(folders), strict=False):
+        if _fold(one) != _fold(other):
+            break
+        common += 1
+    text = parts[-1]
+    changes = (text != name, _fold(text) != _fold(name), _stem(_fold(text)) != _stem(_fold(name)))
+    return len(parts) - 1 - common, sum(changes)
+
+
+def _splits(path: str) -> set[str]:
+    return {SPLIT_NAMES[name.lower()] for name in path.split("/")[:-1] if name.lower() in SPLIT_NAMES}

@@ -1,0 +1,388 @@
+"""Decides which column of a table holds the classes, on the evidence of titles and values."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES
+from kerascnn.data.ingestion.splits import SPLIT_NAMES
+from kerascnn.errors import InputError
+
+# Words of titles that name a class, in the singular.
+CLASS_WORDS = {
+    *("label", "class", "category", "target", "dx", "diagnosis", "species", "breed", "truth"),
+    *("klasse", "clase", "classe", "categoria", "etiqueta", "kategorie"),
+}
+WEAK_WORDS, TAG_WORDS = {"kind", "type", "y"}, {"tag", "keyword", "attribute"}
+# "image_type", "blood_type".
+NO_KINDS = {"image", "img", "data", "content", "media", "skin", "blood", "view", "acquisition"}
+NAME_WORDS = {
+    *("name", "id", "idx", "index", "code", "no", "nr", "num", "number", "int", "str", "text", "string", "encoded"),
+    *("true", "gt", "ground", "final", "human", "readable", "image", "img", "photo", "main", "primary", "list", "all"),
+}
+# What else tables say of an image or of a label.
+OTHER_WORDS = {
+    *(
+        "confidence",
+        "conf",
+        "score",
+        "prob",
+        "probability",
+        "weight",
+        "count",
+        "total",
+        "n",
+        "date",
+        "time",
+        "timestamp",
+    ),
+    *("source", "author", "annotator", "labeler", "labeller", "user", "url", "uri", "link", "width", "height"),
+    *(
+        "size",
+        "length",
+        "area",
+        "path",
+        "file",
+        "filename",
+        "filepath",
+        "dir",
+        "folder",
+        "mask",
+        "bbox",
+        "box",
+        "xmin",
+        "ymin",
+    ),
+    *(
+        "xmax",
+        "ymax",
+        "version",
+        "description",
+        "caption",
+        "comment",
+        "note",
+        "quality",
+        "verified",
+        "valid",
+        "checked",
+    ),
+    *("is", "has", "method", "agreement", "prediction", "predicted", "pred", "split", "set", "subset", "fold"),
+    *(
+        "mime",
+        "format",
+        "extension",
+        "ext",
+        "license",
+        "camera",
+        "device",
+        "age",
+        "year",
+        "month",
+        "day",
+        "lat",
+        "lon",
+        "x",
+    ),
+    *("latitude", "longitude", "patient", "lesion", "session", "hash", "md5", "channel", "mode", "dpi", "occluded"),
+}
+# Columns of numbers that are classes.
+NUMBERED_WORDS = {"level", "grade", "severity", "stage", "emotion", "expression", "digit", "disease", "finding"}
+KNOWN_WORDS = CLASS_WORDS | WEAK_WORDS | TAG_WORDS | NAME_WORDS | OTHER_WORDS | NUMBERED_WORDS
+
+_EMPTY = ("", "nan", "NaN")
+_BITS = {"0": 0, "0.0": 0, "false": 0, "-1": 0, "-1.0": 0, "": 0, "1": 1, "1.0": 1, "true": 1}
+# Dates, times, files.
+_STRANGE = re.compile(rf"\d+[-/.:]\d+|.*({'|'.join(map(re.escape, IMAGE_SUFFIXES))})$", re.IGNORECASE)
+# Words per class name in the longest usual case; captions have more.
+LONG = 6
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The classes of a table's rows.
+
+    Attributes:
+        columns: what holds them, as a phrase such as "column 'dx'".
+        titles: of these columns, in lower case.
+        classes: per row; none of a row without, several of a row of several classes.
+        is_named: whether the title says that it is a class, or the user does.
+    """
+
+    columns: str
+    titles: tuple[str, ...]
+    classes: list[tuple[str, ...]]
+    is_named: bool = True
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a row has several classes."""
+        return any(len(classes) > 1 for classes in self.classes)
+
+
+class NoLabelsError(Exception):
+    """No column holds classes; the message is a phrase that says why."""
+
+
+def class_name(text: str) -> str:
+    """The text as valid Unicode on one line: label files have one class per line."""
+    return " ".join(text.encode("utf-8", "replace").decode().split())
+
+
+def find_labels(
+    titles: Sequence[str], columns: Sequence[Sequence[str]], others: set[int], explicit: int | None, table: str
+) -> Labels:
+    """Finds the classes of a table's rows.
+
+    Args:
+        titles: of the columns.
+        columns: their cells.
+        others: the columns that hold something else: files, splits, groups.
+        explicit: the column that the user names.
+        table: its name, for messages.
+
+    Raises:
+        NoLabelsError: no column holds classes.
+        InputError: several columns may.
+
+    Example:
+        >>> find_labels(["image", "dx"], [["a", "b", "c"], ["nv", "bcc", "nv"]], {0}, None, "labels.csv").classes
+        [('nv',), ('bcc',), ('nv',)]
+    """
+    if explicit is not None:
+        if len(_values(columns[explicit])) < 2:
+            raise NoLabelsError(f"its column '{titles[explicit]}' has one value only")
+        return _labels(titles, columns, explicit)
+    free = [column for column in range(len(titles)) if column not in others]
+    varying = {column: values for column in free if len(values := _values(columns[column])) > 1}
+    named = _without_derived({column: titles[column] for column in free if is_class_title(titles[column])})
+    if any(words(title) == ["x"] for title in titles):
+        named = [column for column in named if words(titles[column]) != ["y"]]
+    repeated = [column for column in named if column in varying and _repeats(columns[column], varying[column])]
+    if len({tuple(codes(columns[column])) for column in repeated if _is_binary(varying[column])}) > 1:
+        # "class_0", "class_1": one column per class.
+        repeated = [column for column in repeated if not _is_binary(varying[column])]
+        named = repeated
+    hot = _one_hot(titles, columns, [column for column in free if column not in repeated], bool(repeated))
+    if repeated or hot:
+        return _decided(titles, columns, repeated, varying, table, hot)
+    if named:
+        reason = "has one value only" if named[0] not in varying else "has another value in every row"
+        raise NoLabelsError(f"its column '{titles[named[0]]}' {reason}")
+    binary = [column for column in varying if _is_binary(set(columns[column]))]
+    if len(binary) > 1:
+        return _hot(titles, columns, binary, f"{len(binary)} columns of 0 and 1")
+    plausible = _plausible(titles, columns, varying)
+    if not plausible:
+        raise NoLabelsError("none of its columns holds classes" if varying else "all its rows have the same values")
+    return replace(_decided(titles, columns, plausible, varying, table, None), is_named=False)
+
+
+def words(title: str) -> list[str]:
+    """The words of a title in the singular: "ClassName" and "class_names" are "class" and "name"."""
+    split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", title)
+    found = []
+    for word in re.findall(r"[^\W\d_]+|\d+", split.lower()):
+        found += _parted(word)
+    return found
+
+
+def _parted(word: str) -> list[str]:
+    """Two words that are written as one: "classid"."""
+    for known in (word, word.removesuffix("s"), word.removesuffix("es"), re.sub("ies$", "y", word)):
+        if known in KNOWN_WORDS:
+            return [known]
+    for known in CLASS_WORDS - {"dx"}:
+        for start, end in ((known, word[len(known) :]), (word[: -len(known)], known)):
+            if start + end == word and {start, end} - {known} <= NAME_WORDS | {"name", "names", "ids"}:
+                return [*_parted(start), *_parted(end)]
+    return [word]
+
+
+def is_class_title(title: str) -> bool:
+    """Whether a title says that its column holds classes, such as "dx", "Class Name" or "category_id"."""
+    found = set(words(title))
+    if found & OTHER_WORDS:
+        return False
+    return bool(found & (CLASS_WORDS | TAG_WORDS)) or (bool(found & WEAK_WORDS) and not found & NO_KINDS)
+
+
+def _without_derived(named: dict[int, str]) -> list[int]:
+    """Leaves out what says more about another column, such as "dx_type" beside "dx"."""
+    parts = {column: words(title) for column, title in named.items()}
+
+    def is_derived(column: int) -> bool:
+        own = set(parts[column])
+        extra = [own - set(other) for other in parts.values() if own > set(other)]
+        return any(not words <= NAME_WORDS and not any(map(str.isdigit, words)) for words in extra)
+
+    return [column for column in named if not is_derived(column)]
+
+
+def _values(cells: Sequence[str]) -> set[str]:
+    return set(cells).difference(_EMPTY)
+
+
+def _repeats(cells: Sequence[str], values: set[str], files: float = 1) -> bool:
+    """Whether the values have more than one file, or at least `files` on average."""
+    filled = len(cells) - sum(map(cells.count, _EMPTY))
+    return filled > len(values) and filled >= files * len(values)
+
+
+def _is_binary(values: set[str]) -> bool:
+    return {value.lower() for value in values} <= _BITS.keys()
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_count(values: set[str]) -> bool:
+    """Whether the values are yes and no, or number the classes from 0 or 1 on with few gaps."""
+    if _is_binary(values) or not all(map(_is_number, values)):
+        return _is_binary(values)
+    numbers = sorted(map(float, values))
+    return (
+        numbers[0] in (0, 1)
+        and numbers[-1] - numbers[0] < 2 * len(numbers)
+        and all(number.is_integer() for number in numbers)
+    )
+
+
+def _plausible(titles: Sequence[str], columns: Sequence[Sequence[str]], varying: dict[int, set[str]]) -> list[int]:
+    """Columns of names that repeat; without any, the one column of numbers that number classes."""
+    possible = [column for column in varying if _repeats(columns[column], varying[column], 2)]
+    known = {column: set(words(titles[column])) for column in possible}
+    possible = [column for column in possible if not known[column] & OTHER_WORDS - {"is", "has"}]
+    texts = [column for column in possible if _is_name(varying[column])]
+    numbered = [column for column in possible if len(varying) == 1 or known[column] & NUMBERED_WORDS]
+    return texts or [column for column in numbered if _is_count(varying[column])]
+
+
+def _is_name(values: set[str]) -> bool:
+    """Whether the values are names, and not numbers, dates, addresses, files or sentences."""
+    if all(map(_is_number, values)) or _is_binary(values):
+        return False
+    strange = sum("://" in value or bool(_STRANGE.match(value)) for value in values)
+    long = sum(value.count(" ") >= LONG for value in values)
+    return 2 * max(strange, long) < len(values)
+
+
+def codes(cells: Sequence[str]) -> list[int]:
+    """Numbers for the values in the order in which they appear: equal lists are equal partitions of the rows."""
+    numbers: dict[str, int] = {}
+    return [numbers.setdefault(cell, len(numbers)) for cell in cells]
+
+
+def _decided(
+    titles: Sequence[str],
+    columns: Sequence[Sequence[str]],
+    found: Sequence[int],
+    varying: dict[int, set[str]],
+    table: str,
+    hot: Labels | None,
+) -> Labels:
+    """The one partition of the rows that the columns have in common, by the most readable of its columns."""
+    partitions = {column: codes(columns[column]) for column in found}
+    different = [column for column in found if partitions[column] != partitions[found[0]]]
+    hot_differs = hot and found and codes(["".join(row) for row in hot.classes]) != partitions[found[0]]
+    if different or hot_differs:
+        names = [f"'{titles[column]}'" for column in ([found[0], *different] if different else found[:1])]
+        names += [f"its {hot.columns}"] if hot else []
+        raise InputError(
+            f"{table} has several columns that may hold the classes: {', '.join(names)}; "
+            f"choose one with --label-column, such as --label-column '{titles[found[0]]}'."
+        )
+    if not found:
+        return hot
+    # A column of numbers may have its names beside it under any title.
+    first = found[0]
+    count = {column: len(values) for column, values in varying.items()}
+    same = [c for c in varying if count[c] == count[first] and codes(columns[c]) == partitions[first]]
+
+    def unreadable(column: int) -> tuple[bool, bool, bool]:
+        return all(map(_is_number, varying[column])), column not in found, "name" not in words(titles[column])
+
+    return _labels(titles, columns, min(same, key=unreadable))
+
+
+def _labels(titles: Sequence[str], columns: Sequence[Sequence[str]], column: int) -> Labels:
+    title, cells = titles[column], columns[column]
+    separator = tag_separator(title, _values(cells))
+    known = {cell: _classes(cell, separator) for cell in set(cells)}
+    return Labels(f"column '{title}'", (title.lower(),), [known[cell] for cell in cells])
+
+
+def _classes(cell: str, separator: str | None) -> tuple[str, ...]:
+    if cell in _EMPTY:
+        return ()
+    if separator is None:
+        return (class_name(cell),)
+    parts = re.split(separator, cell.strip("[](){}"))
+    return tuple(dict.fromkeys(name for part in parts if (name := class_name(part.strip(" '\"")))))
+
+
+def tag_separator(title: str, values: set[str]) -> str | None:
+    """What separates several classes in one cell, as a regular expression; None if cells hold one class each.
+
+    Separated words are classes if they appear in several combinations, or alone: "cat indoor" and "dog indoor", and
+    not "golden retriever" and "black swan".
+    """
+    bracketed = sum(value[:1] + value[-1:] in ("[]", "{}", "()") for value in values)
+    for separator in (r"[,;|]", r"\s+"):
+        split = [[part for part in re.split(separator, value.strip("[](){}")) if part.strip()] for value in values]
+        joined = [parts for parts in split if len(parts) > 1]
+        if not joined:
+            continue
+        seen = Counter(part.strip() for parts in split for part in dict.fromkeys(parts))
+        shared = sum(count > 1 for count in seen.values())
+        alone = {parts[0].strip() for parts in split if len(parts) == 1}
+        if all(part.strip() in alone for parts in joined for part in parts) or bracketed == len(values):
+            return separator
+        if TAG_WORDS & set(words(title)) or shared > (0.5 if separator == r"\s+" else 0.2) * len(seen):
+            return separator
+    return None
+
+
+def _one_hot(
+    titles: Sequence[str], columns: Sequence[Sequence[str]], free: Sequence[int], has_others: bool
+) -> Labels | None:
+    """The longest run of neighboring columns with exactly one 1 per row, in two columns at least."""
+    import numpy as np
+
+    flags = SPLIT_NAMES.keys() | (OTHER_WORDS if has_others else set())
+    bits = [column for column in free if _is_binary(set(columns[column])) and not flags & set(words(titles[column]))]
+    if len(bits) < 2:
+        return None
+    values = np.array([[_BITS[cell.lower()] for cell in columns[column]] for column in bits], dtype=np.int32)
+    sums = np.concatenate([np.zeros((1, values.shape[1]), np.int32), values.cumsum(axis=0)])
+    longest = []
+    for start in range(len(bits)):
+        ends = np.flatnonzero((sums[start + 1 :] - sums[start] == 1).all(axis=1))
+        if len(ends) and ends[-1] + 1 > len(longest):
+            longest = bits[start : start + int(ends[-1]) + 1]
+    # A class without a row has no images here.
+    longest = [column for column in longest if len(set(columns[column])) > 1]
+    return _hot(titles, columns, longest, f"{len(longest)} one-hot columns") if len(longest) > 1 else None
+
+
+def _hot(titles: Sequence[str], columns: Sequence[Sequence[str]], found: Sequence[int], phrase: str) -> Labels:
+    names = [class_name(titles[column]) for column in found]
+    rows = zip(*([_BITS[cell.lower()] for cell in columns[column]] for column in found), strict=True)
+    known: dict[tuple[int, ...], tuple[str, ...]] = {}
+    classes = []
+    for row in rows:
+        if row not in known:
+            known[row] = tuple(name for name, bit in zip(names, row, strict=True) if bit)
+        classes.append(known[row])
+    return Labels(f"{phrase} ({_listed(names)})", tuple(name.lower() for name in names), classes)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names if len(names) <= 4 else [*names[:3], "…", names[-1]])

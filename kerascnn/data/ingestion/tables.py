@@ -1,0 +1,132 @@
+"""Reads tables from text files: any common encoding and separator, with or without quotes and comments."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
+
+# Bytes and rows that decide the separator, and what the columns are.
+HEAD = 1 << 17
+SAMPLE = 500
+
+_SEPARATORS = "\t,;|"
+_BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+# "images/cat 1.jpg 0": the file's name may have spaces.
+_FILE_THEN_MORE = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}))\s+(\S.*)", re.IGNORECASE)
+
+
+class Rows(NamedTuple):
+    """A table's rows, all of the commonest width, and the number of rows of other widths."""
+
+    rows: list[list[str]]
+    others: int = 0
+
+
+def read_rows(path: Path, *, head: bool = False) -> Rows:
+    """Reads the rows of a table; none if the file is no table of at least two columns.
+
+    Cells are without spaces around them. Empty lines, comments after "#" and the line "sep=;" of spreadsheets are left
+    out, and so are rows that are not of the commonest width, such as a last row "Total: 20 images". The parts of a line
+    in a .txt are divided by spaces if it has no other separators.
+
+    Args:
+        path: the file.
+        head: reads only the first rows, at most 500, of a file of any size.
+
+    Raises:
+        OSError: the file cannot be read.
+
+    Example:
+        >>> read_rows(Path("images.txt")).rows[0]
+        ['1', '001.Black_footed_Albatross/Black_Footed_Albatross_0046_18.jpg']
+    """
+    with open(path, "rb") as file:
+        raw = file.read(HEAD if head else -1)
+    text = _decoded(raw)
+    if head and len(raw) == HEAD:
+        text = text[: text.rfind("\n") + 1] or text
+    text = re.sub(r"\Asep=.\r?\n", "", text)
+    sample = [line for line in text[:HEAD].splitlines() if line.strip() and not line.startswith("#")][:SAMPLE]
+    regular = {separator: _regularity(sample, separator) for separator in _SEPARATORS}
+    separator = max(regular, key=regular.__getitem__)
+    if path.suffix.lower() == ".txt" and regular[separator][0] < 0.9:
+        rows = map(_words, text.splitlines())
+    else:
+        rows = _cells(text, separator)
+    return _even(list(islice(rows, SAMPLE if head else None)))
+
+
+def _decoded(raw: bytes) -> str:
+    """The text of a file or of its beginning: UTF-16 as spreadsheets write it, UTF-8, or Western European."""
+    found = next((bom for bom in _BOMS if raw.startswith(bom)), b"")
+    zeros = [raw[start:2000:2].count(0) for start in (0, 1)]
+    if found:
+        names = [_BOMS[found]]
+    elif max(zeros) > len(raw[:2000]) // 4:
+        names = ["utf-16-le" if zeros[1] > zeros[0] else "utf-16-be"]
+    else:
+        names = ["utf-8", "cp1252"]
+    for name in names:
+        try:
+            # Incremental: the last character of a beginning may be cut.
+            return codecs.getincrementaldecoder(name)().decode(raw[len(found) :])
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("latin-1")
+
+
+def _regularity(lines: list[str], separator: str) -> tuple[float, int]:
+    """The share of lines of the commonest width above one, and this width."""
+    try:
+        widths = Counter(len(row) for row in csv.reader(lines, delimiter=separator) if len(row) > 1)
+    except csv.Error:
+        return 0.0, 0
+    width, count = max(widths.items(), key=lambda item: (item[1], item[0]), default=(0, 0))
+    return count / max(len(lines), 1), width
+
+
+def _cells(text: str, separator: str):
+    """Rows of cells; if quotes are not balanced, they are part of the cells."""
+    quotes = csv.QUOTE_NONE if text.count('"') % 2 else csv.QUOTE_MINIMAL
+    # Spaces before a quote are left out; a tab is no space where it separates.
+    for row in csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator, quoting=quotes, skipinitialspace=separator != "\t"
+    ):
+        cells = [cell.strip() for cell in row]
+        if any(cells):
+            yield cells
+
+
+def _words(line: str) -> list[str]:
+    match = _FILE_THEN_MORE.fullmatch(line.strip())
+    return [match[1], *match[2].split()] if match else line.split()
+
+
+def _even(rows: list[list[str]]) -> Rows:
+    """Cuts empty cells at the ends, and leaves out what has not the commonest width; a comment may be the header."""
+    if rows and rows[0] and rows[0][0].startswith("#"):
+        rows[0][0] = rows[0][0].lstrip("# ")
+    rows = [row for row in rows if row and not row[0].startswith("#")]
+    width = max(Counter(map(len, rows)).items(), key=lambda item: (item[1], item[0]), default=(0, 0))[0]
+    if width < 2:
+        return Rows([])
+    even = []
+    for row in rows:
+        if len(row) > width and not any(row[width:]):
+            row = row[:width]
+        elif 1 < len(row) < width:
+            row = row + [""] * (width - len(row))
+        if len(row) == width:
+            even.append(row)
+    return Rows(even, len(rows) - len(even))

@@ -358,7 +358,14 @@ def test_the_command(photos, command, tmp_path):
     assert shown.status == 0
     names(shown.out, "photos: ", "subfolder per class", "15 files", "12 JPEG", "dog/page.jpg")
     report = json.loads(command("ingest", photos, "--json", "--to", tmp_path / "stored").out)
-    assert report["files"] == {"found": 15, "read": 12, "unreadable": 2, "rejected": 0, "ignored": 1}
+    assert report["files"] == {
+        "found": 15,
+        "read": 12,
+        "unreadable": 2,
+        "contradictory": 0,
+        "rejected": 0,
+        "ignored": 1,
+    }
     assert sum(report["classes"]["cat"].values()) == 6
     assert report["manifest"] == str(tmp_path / "stored" / manifest.NAME)
     failed = command("ingest", photos, "--on-bad", "fail")

@@ -127,10 +127,8 @@ def test_a_table_with_splits_missing_files_and_contradictions(tmp_path):
     assert splits(layout) == dict(
         zip(("a.jpg", "b.jpg", "c.jpg", "d.jpg"), ("training", "training", "validation", "validation"), strict=True)
     )
-    explained(
-        layout.unreadable,
-        {"gone.jpg": "labels.csv", "../../etc/passwd": "labels.csv", "e.jpg": "'cat' and 'dog', in labels.csv"},
-    )
+    explained(layout.unreadable, {"gone.jpg": "labels.csv", "../../etc/passwd": "labels.csv"})
+    explained(layout.contradictory, {"e.jpg": "'cat' and 'dog', in labels.csv"})
 
 
 def test_a_table_of_something_else_labels_nothing(tmp_path):

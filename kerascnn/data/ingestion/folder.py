@@ -17,7 +17,16 @@ import numpy as np
 from kerascnn.data.dataset import DataSet, FileExamples
 from kerascnn.data.ingestion import manifest
 from kerascnn.data.ingestion.data_options import DataOptions
-from kerascnn.data.ingestion.image_check import IGNORED, READ, REJECTED, STATUSES, UNREADABLE, FileRecord, check_images
+from kerascnn.data.ingestion.image_check import (
+    CONTRADICTORY,
+    IGNORED,
+    READ,
+    REJECTED,
+    STATUSES,
+    UNREADABLE,
+    FileRecord,
+    check_images,
+)
 from kerascnn.data.ingestion.layouts import FolderLayout, recognize_layout
 from kerascnn.data.ingestion.sources import ResolvedSource
 from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION, Duplicates, find_duplicates, split_by_content
@@ -51,7 +60,7 @@ class Ingested:
     quarantine: Path | None = None
 
     def with_status(self, status: str) -> list[FileRecord]:
-        """The files with a status: "read", "unreadable", "rejected" or "ignored"."""
+        """The files with a status: "read", "unreadable", "contradictory", "rejected" or "ignored"."""
         return [file for file in self.files if file.status == status]
 
     def warning_counts(self) -> Counter[str]:
@@ -82,7 +91,7 @@ class Ingested:
             "formats": self.format_counts(),
             **{
                 status: [{"path": file.path, "reason": file.reason} for file in by_status[status]]
-                for status in (UNREADABLE, REJECTED, IGNORED)
+                for status in (UNREADABLE, CONTRADICTORY, REJECTED, IGNORED)
             },
             "with_warnings": [
                 {"path": file.path, "warnings": file.warnings} for file in by_status[READ] if file.warnings
@@ -135,7 +144,8 @@ def _check(
         raise
     if options.chooses_validation or all(item.split is None for item in layout.labeled):
         files = split_by_content(files, options)
-    for status, skipped in ((UNREADABLE, layout.unreadable), (IGNORED, layout.ignored)):
+    for status in (UNREADABLE, CONTRADICTORY, IGNORED):
+        skipped = getattr(layout, status)
         files += [FileRecord(item.path, status=status, reason=item.reason) for item in skipped]
     files += rejected
     return files, _write_manifest(source, files)

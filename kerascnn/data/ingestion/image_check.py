@@ -47,7 +47,9 @@ SEVERAL = {
 
 _IMPORTING = threading.Lock()
 
-READ, UNREADABLE, REJECTED, IGNORED = STATUSES = ("read", "unreadable", "rejected", "ignored")
+READ, UNREADABLE, CONTRADICTORY, REJECTED, IGNORED = STATUSES = (
+    *("read", "unreadable", "contradictory", "rejected", "ignored"),
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class FileRecord:
         format: Pillow's name of the image format.
         width, height: in pixels, upright.
         decoder: used in training, "tensorflow" or "pillow".
-        status: "read"; "unreadable"; "rejected", in the archive but not unpacked; "ignored", no image of any class.
+        status: "read"; "unreadable"; "contradictory", in two classes; "rejected", in the archive but not unpacked;
+            "ignored", no image of any class.
         reason: why it is not read.
         warnings: unusual features of a file that is read.
         perceptual_hash: see `near_duplicates.perceptual_hash`; empty for plain images.

@@ -35,11 +35,12 @@ class LabeledFile(NamedTuple):
 
 
 class TableLabels(NamedTuple):
-    """The tables' names, the files that they label, and the files that are missing or in two classes."""
+    """The tables' names, the files that they label, those that are missing, and those in two classes."""
 
     names: list[str]
     labeled: list[LabeledFile]
     unreadable: list[SkippedFile]
+    contradictory: list[SkippedFile]
 
 
 def class_name(text: str) -> str:
@@ -50,7 +51,7 @@ def class_name(text: str) -> str:
 def read_label_tables(tree: FileTree, options: DataOptions = DataOptions()) -> TableLabels | None:
     """Reads the tables at the top of a folder; None if no table names files that are there."""
     labeled: dict[str, LabeledFile] = {}
-    names, unreadable, find = [], {}, _file_finder(tree)
+    names, unreadable, contradictory, find = [], {}, {}, _file_finder(tree)
     for name in tree.top_files:
         if not name.lower().endswith(TABLE_SUFFIXES):
             continue
@@ -63,11 +64,12 @@ def read_label_tables(tree: FileTree, options: DataOptions = DataOptions()) -> T
         for item in found:
             other = labeled.setdefault(item.path, item)
             if other.class_name != item.class_name:
-                unreadable[item.path] = f"in two classes, '{other.class_name}' and '{item.class_name}', in {table}"
+                contradictory[item.path] = f"in two classes, '{other.class_name}' and '{item.class_name}', in {table}"
     if not labeled:
         return None
-    items = _complete_splits([item for path, item in labeled.items() if path not in unreadable], options)
-    return TableLabels(names, items, [SkippedFile(*pair) for pair in unreadable.items()])
+    items = _complete_splits([item for path, item in labeled.items() if path not in contradictory], options)
+    skipped = ([SkippedFile(*pair) for pair in reasons.items()] for reasons in (unreadable, contradictory))
+    return TableLabels(names, items, *skipped)
 
 
 def _complete_splits(items: list[LabeledFile], options: DataOptions) -> list[LabeledFile]:

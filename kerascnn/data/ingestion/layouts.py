@@ -28,13 +28,15 @@ class FolderLayout:
         description: a phrase.
         labeled: the files to check.
         ignored: files without a class, and those that operating systems leave behind.
-        unreadable: files that cannot be opened, are missing or are in two classes.
+        unreadable: files that cannot be opened or are missing.
+        contradictory: files in two classes.
     """
 
     description: str
     labeled: tuple[LabeledFile, ...]
     ignored: tuple[SkippedFile, ...] = ()
     unreadable: tuple[SkippedFile, ...] = ()
+    contradictory: tuple[SkippedFile, ...] = ()
 
 
 def recognize_layout(root: Path, source: str, options: DataOptions = DataOptions()) -> FolderLayout:
@@ -57,7 +59,7 @@ def recognize_layout(root: Path, source: str, options: DataOptions = DataOptions
             "or a .csv of files and classes."
         )
     unreadable = (*tree.unreadable, *layout.unreadable)
-    known = {item.path for item in (*layout.labeled, *unreadable)}
+    known = {item.path for item in (*layout.labeled, *unreadable, *layout.contradictory)}
     ignored = [*tree.ignored, *(SkippedFile(path, "has no class") for path in tree.files if path not in known)]
     return replace(
         layout,
@@ -83,7 +85,8 @@ def _tables(tree: FileTree, options: DataOptions) -> FolderLayout | None:
     if not found:
         return None
     description = f"{' and '.join(found.names)} with one file and its class per row"
-    return FolderLayout(description, tuple(found.labeled), unreadable=tuple(found.unreadable))
+    skipped = {"unreadable": tuple(found.unreadable), "contradictory": tuple(found.contradictory)}
+    return FolderLayout(description, tuple(found.labeled), **skipped)
 
 
 def _split_folders(tree: FileTree, options: DataOptions) -> FolderLayout | None:

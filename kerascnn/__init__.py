@@ -39,7 +39,7 @@ def _register_classes(_) -> None:
     It runs when Keras is imported, at once if that was before. If one of our modules imports Keras, that module is only
     half there: these modules take no names from modules that import Keras.
     """
-    for module in ("layers", "applications.deep", "training.optimizers", "training.schedules"):
+    for module in ("layers", "applications.deep", "training.multi_label", "training.optimizers", "training.schedules"):
         importlib.import_module(f"{__name__}.{module}")
 
 

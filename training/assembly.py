@@ -13,11 +13,12 @@ from kerascnn.applications.deep import functional
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.pipeline.pipeline import evaluation_batches
 from kerascnn.errors import InputError
-from kerascnn.keras_internals import compiled_loss
+from kerascnn.keras_internals import compiled_loss, producing_node
 from kerascnn.layers import ClassLabels, Preprocessing
 from kerascnn.training.callbacks.weight_averaging import AveragedWeights
 from kerascnn.training.fine_tuning.gradual_unfreezing import GradualUnfreezing, lr_multipliers, plan
 from kerascnn.training.fine_tuning.pretrained import FROM_WEIGHTS, Pretrained, resolve_pretrained
+from kerascnn.training.multi_label import MULTI_LABEL, THRESHOLD, LabelCrossentropy, f1_metrics, measure_map
 from kerascnn.training.optimizers import bound_filters, optimizer_for
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.schedules import Plateau
@@ -72,17 +73,20 @@ def build(recipe: Recipe, class_names: Sequence[str], network: keras.Model | Non
         arguments = dict(recipe.model_arguments)
         if registry.info(recipe.model).aux_heads:
             arguments.setdefault("aux_heads", recipe.auxiliary_heads.use)
+        if recipe.task == MULTI_LABEL:
+            arguments.setdefault("classifier_activation", "sigmoid")
         network = registry.create(recipe.model, input_tensor=scaled, classes=len(class_names), **arguments)
         outputs = network.output
     else:
-        _check_network(network, shape, len(class_names))
+        _check_network(network, shape, len(class_names), recipe.task)
         outputs = network(scaled)
-    labels = ClassLabels(class_names, dtype="float32", name="labels")
+    threshold = THRESHOLD if recipe.task == MULTI_LABEL else None
+    labels = ClassLabels(class_names, threshold, dtype="float32", name="labels")
     outputs = {**outputs, MAIN: labels(outputs[MAIN])} if isinstance(outputs, dict) else labels(outputs)
     return functional(pixels, outputs, name=network.name)
 
 
-def _check_network(network: keras.Model, shape: tuple[int, int, int], classes: int) -> None:
+def _check_network(network: keras.Model, shape: tuple[int, int, int], classes: int, task: str) -> None:
     if any(accepted not in (None, size) for accepted, size in zip(network.input_shape[1:], shape, strict=True)):
         raise InputError(f"{network.name} takes images of {network.input_shape[1:]}, not of {shape}.")
     if isinstance(network.output, dict) and MAIN not in network.output:
@@ -90,6 +94,14 @@ def _check_network(network: keras.Model, shape: tuple[int, int, int], classes: i
     for output in keras.tree.flatten(network.output):
         if output.shape[1:] != (classes,):
             raise InputError(f"{network.name} has an output of shape {output.shape[1:]} for {classes} classes.")
+        last = producing_node(output).operation
+        softmax = (
+            isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
+        )
+        if task == MULTI_LABEL and softmax:
+            raise InputError(
+                f"{network.name} ends in a softmax, which allows one class per image; multi-label data need a sigmoid."
+            )
 
 
 def _zero(network: keras.Model, pattern: str) -> None:
@@ -123,6 +135,9 @@ def compile_for(
     scope of a tf.distribute strategy, in which the model must have been created, the model is prepared for several
     devices (`kerascnn.training.strategy.prepare`).
 
+    If the recipe's task is "multi-label", labels are multi-hot, classifiers report `microf1` and `macrof1`, and every
+    evaluation also the mean average precision of the main one, `map`.
+
     Args:
         model: with one output, or a dict of `main` and auxiliary ones.
         recipe: the source of every number.
@@ -140,9 +155,13 @@ def compile_for(
     """
     single = not isinstance(model.output, dict)
     outputs = {MAIN: model.output} if single else model.output
-    losses = {head: keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing) for head in outputs}
+    multi_label = recipe.task == MULTI_LABEL
+    loss = LabelCrossentropy if multi_label else keras.losses.CategoricalCrossentropy
+    losses = {head: loss(label_smoothing=recipe.label_smoothing) for head in outputs}
     weights = {head: 1.0 if head == MAIN else recipe.auxiliary_heads.weight for head in outputs}
-    measured = {head: [*_metrics(outputs[MAIN].shape[-1]), *metrics] for head in outputs}
+    measured = {
+        head: [*(f1_metrics() if multi_label else _metrics(outputs[MAIN].shape[-1])), *metrics] for head in outputs
+    }
     multipliers = lr_multipliers(model, recipe.fine_tuning)
     model.compile(
         optimizer=optimizer_for(recipe, model.trainable_variables, steps_per_epoch, multipliers),
@@ -159,6 +178,8 @@ def compile_for(
     if recipe.synchronized_normalization:
         synchronize(model)
     prepare(model)
+    if multi_label:
+        measure_map(model, None if single else MAIN)
 
 
 def _share_labels(model: keras.Model) -> None:

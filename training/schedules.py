@@ -14,7 +14,8 @@ from kerascnn.errors import InputError
 if TYPE_CHECKING:
     from kerascnn.training.recipe.recipe import Recipe
 
-MAIN_ACCURACY = ("val_main_top1", "val_top1")
+# What is greater for a better model: the top-1 accuracy, or of multi-label data the mAP.
+MAIN_ACCURACY = ("val_main_top1", "val_top1", "val_main_map", "val_map")
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -110,14 +111,14 @@ def reductions(errors: Iterable[float], patience: int, max_reductions: int) -> i
 
 
 class Plateau(keras.callbacks.Callback):
-    """Reduces the learning rate when the top-1 validation error has stopped decreasing.
+    """Reduces the learning rate when the top-1 validation error, or 1 - mAP, has stopped decreasing.
 
     The learning rate depends on the errors so far and on nothing else. A resumed training passes them in from its
     history.
 
     Args:
         recipe: with the schedule "plateau".
-        accuracies: top-1 validation accuracies of the main classifier after each epoch so far.
+        accuracies: top-1 validation accuracies, or mAPs, of the main classifier after each epoch so far.
 
     Example:
         >>> model.fit(x, y, validation_data=(x_val, y_val), callbacks=[Plateau(recipe)])

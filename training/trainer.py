@@ -31,6 +31,7 @@ from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheck
 from kerascnn.training.fine_tuning.gradual_unfreezing import plan
 from kerascnn.training.fine_tuning.pretrained import Pretrained, resolve_pretrained, with_weights
 from kerascnn.training.loop import Loop, StopRequest
+from kerascnn.training.multi_label import MULTI_LABEL, SINGLE_LABEL
 from kerascnn.training.precision import choose_precision
 from kerascnn.training.recipe.fields import FineTuning
 from kerascnn.training.recipe.recipe import Recipe
@@ -90,6 +91,7 @@ def _resolve(recipe: Recipe, data: DataSet, model: keras.Model | None) -> tuple[
     size = model.input_shape[1] if model else None
     recipe = replace(
         recipe,
+        task=task_of(recipe, data),
         image_size=recipe.image_size or size or registry.info(recipe.model).input_size,
         batch_size=batch_size,
         epochs=epochs,
@@ -97,6 +99,14 @@ def _resolve(recipe: Recipe, data: DataSet, model: keras.Model | None) -> tuple[
         augmentation=replace(recipe.augmentation, flip=recipe.augmentation.flip and data.allows_horizontal_flip),
     )
     return recipe, pretrained
+
+
+def task_of(recipe: Recipe, data: DataSet) -> str:
+    """Whether the data are "single-label" or "multi-label"; raises InputError if the recipe is for the other."""
+    task = MULTI_LABEL if data.multi_label else SINGLE_LABEL
+    if recipe.task not in ("auto", task):
+        raise InputError(f"the recipe's task is {recipe.task}, but {data.source} is {task} data; set task to auto.")
+    return task
 
 
 def train(
@@ -226,6 +236,7 @@ def resume(
     """
     devices = devices or choose_devices()
     folder.check_data(data)
+    task_of(recipe, data)
     training = _Training(recipe, data, callbacks, run_config or folder.read_run_config(), devices, profile)
     # The chief first: it removes partial files.
     with devices.chief_first():

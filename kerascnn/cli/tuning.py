@@ -46,7 +46,7 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
     tuners = ("hyperband", "bayesian", "random", "grid")
     text = "keras-tuner's algorithm (default: hyperband, which continues the better of many short trials)"
     add("--tuner", choices=tuners, default="hyperband", help=text)
-    text = "a metric of the last epoch, such as val_loss (default: the main classifier's accuracy)"
+    text = "a metric of the last epoch, such as val_loss (default: the main classifier's accuracy, or mAP)"
     add("--objective", metavar="NAME", help=text)
     text = "the maximal number of trials (default: 20, or the tuner's own end)"
     add("--max-trials", type=positive, metavar="N", help=text)

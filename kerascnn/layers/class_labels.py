@@ -1,4 +1,4 @@
-"""The class names, stored inside the model."""
+"""The class names, and whether an image has one class or several, stored inside the model."""
 
 from __future__ import annotations
 
@@ -18,20 +18,24 @@ class ClassLabels(keras.layers.Layer):
 
     Args:
         class_names: one name per class, in the order of the probabilities.
+        threshold: of a multi-label classifier, the probability from which an image counts as having a class; None if
+            an image has one class, the most probable one.
 
     Shapes:
         (batch, classes), unchanged.
 
     Raises:
-        InputError: the number of names is not the number of classes.
+        InputError: the number of names is not the number of classes, or the threshold is not between 0 and 1.
 
     Example:
         >>> outputs = ClassLabels(["cat", "dog"], name="labels")(probabilities)
     """
 
-    def __init__(self, class_names: Sequence[str], **kwargs):
+    def __init__(self, class_names: Sequence[str], threshold: float | None = None, **kwargs):
         super().__init__(**kwargs)
-        self.class_names = tuple(str(name) for name in class_names)
+        if threshold is not None and not 0 < threshold < 1:
+            raise InputError(f"the threshold of a multi-label classifier must be between 0 and 1, not {threshold}.")
+        self.class_names, self.threshold = tuple(str(name) for name in class_names), threshold
 
     def build(self, input_shape):
         if input_shape[-1] != len(self.class_names):
@@ -44,4 +48,5 @@ class ClassLabels(keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "class_names": list(self.class_names)}
+        own = {"class_names": list(self.class_names)}
+        return {**super().get_config(), **own, **({} if self.threshold is None else {"threshold": self.threshold})}

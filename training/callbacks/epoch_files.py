@@ -39,7 +39,7 @@ class HistoryFile(keras.callbacks.Callback):
 
 
 class BestModels(keras.callbacks.Callback):
-    """Saves the models of the epochs with the highest validation accuracies: `best-epoch-0007.keras`.
+    """Saves the models of the epochs with the highest validation accuracies (mAPs): `best-epoch-0007.keras`.
 
     Models are saved as they were validated, so this callback must come before `AveragedWeights`. Of equal epochs the
     earlier counts as better.

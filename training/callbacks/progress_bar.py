@@ -56,11 +56,15 @@ class LiveProgress(keras.callbacks.Callback):
         self._progress.update(self._task, completed=self._first_step + batch + 1, metrics=metrics)
 
     def on_epoch_end(self, epoch, logs=None):
-        head = "main_" if "main_top1" in logs else ""
+        head = "main_" if {"main_top1", "main_microf1"} & logs.keys() else ""
+        if f"{head}top1" in logs:
+            before, after = f"top-1 {logs[f'{head}top1']:.2%}", f"val top-1 {logs[f'val_{head}top1']:.2%}"
+        else:
+            before, after = f"micro F1 {logs[f'{head}microf1']:.2%}", f"val mAP {logs[f'val_{head}map']:.2%}"
+            after += f"  val micro F1 {logs[f'val_{head}microf1']:.2%}"
         self.console.print(
-            f"epoch {epoch + 1:>3}/{self.epochs}  loss {logs['loss']:.4f}  top-1 {logs[f'{head}top1']:.2%}  "
-            f"val loss {logs['val_loss']:.4f}  val top-1 {logs[f'val_{head}top1']:.2%}  "
-            f"{logs['images_per_second']:.0f} images/s",
+            f"epoch {epoch + 1:>3}/{self.epochs}  loss {logs['loss']:.4f}  {before}  "
+            f"val loss {logs['val_loss']:.4f}  {after}  {logs['images_per_second']:.0f} images/s",
             highlight=False,
             soft_wrap=True,
         )

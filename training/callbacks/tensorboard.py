@@ -14,9 +14,17 @@ from kerascnn.training.callbacks.event_files import EventFile, flatten
 from kerascnn.training.callbacks.gradient_norms import GradientNormLogger
 from kerascnn.training.callbacks.throughput import Profiler
 from kerascnn.training.checkpoints.files import Position
+from kerascnn.training.multi_label import MULTI_LABEL
 from kerascnn.training.recipe.recipe import Recipe
 
-TITLES = {"top1": "top-1 accuracy", "top5": "top-5 accuracy"}  # Titles of Keras' metrics
+# Titles of Keras' metrics.
+TITLES = {
+    "top1": "top-1 accuracy",
+    "top5": "top-5 accuracy",
+    "map": "mAP",
+    "microf1": "micro F1",
+    "macrof1": "macro F1",
+}
 HEADS = ("main", "aux")  # The first parts of the classifiers' names: main, aux, aux_4a
 
 # Tags of the metrics that runs are compared by, and their names in Keras' logs.
@@ -24,6 +32,12 @@ RESULTS = {
     "result/top-1 accuracy": ("val_main_top1", "val_top1"),
     "result/top-5 accuracy": ("val_main_top5", "val_top5"),
     "result/loss": ("val_main_loss", "val_loss"),
+}
+MULTI_LABEL_RESULTS = {
+    "result/mAP": ("val_main_map", "val_map"),
+    "result/micro F1": ("val_main_microf1", "val_microf1"),
+    "result/macro F1": ("val_main_macrof1", "val_macrof1"),
+    "result/loss": RESULTS["result/loss"],
 }
 
 # The HParams table shows few columns at first: those that are declared to differ.
@@ -57,13 +71,14 @@ class TensorBoard(keras.callbacks.Callback):
     def __init__(self, folder: Path, recipe: Recipe, images: np.ndarray):
         super().__init__()
         self.folder, self.recipe, self.images = folder, recipe, images
+        self.results = MULTI_LABEL_RESULTS if recipe.task == MULTI_LABEL else RESULTS
 
     def on_train_begin(self, logs=None):
         self._files = {split: EventFile(self.folder / split) for split in ("train", "validation", "")}
         if not len(self.images):
             return
         values = flatten({name: value for name, value in self.recipe.to_dict().items() if name != "about"})
-        titles = {tag: f"validation {tag.removeprefix('result/')}" for tag in RESULTS}
+        titles = {tag: f"validation {tag.removeprefix('result/')}" for tag in self.results}
         self._files[""].hparams(values, titles, FIRST_COLUMNS)
         train = self._files["train"]
         train.text("recipe", f"```yaml\n{self.recipe.to_yaml()}```")
@@ -76,7 +91,7 @@ class TensorBoard(keras.callbacks.Callback):
         for name, value in logs.items():
             split = "validation" if name.startswith("val_") else "train"
             self._files[split].scalar(tag(name.removeprefix("val_")), value, step=epoch + 1)
-        for result, names in RESULTS.items():
+        for result, names in self.results.items():
             for name in [name for name in names if name in logs][:1]:
                 self._files[""].scalar(result, logs[name], epoch + 1)
         self.flush()

@@ -27,6 +27,9 @@ class Recipe:
         about: the source of the recipe.
         model: a name of `kerascnn.applications.list_models()`.
         model_arguments: additional arguments of its builder.
+        task: "single-label", one class per image, by softmax; "multi-label", any number of classes per image, by
+            sigmoid and binary cross-entropy. "auto" is that of the data, which a training records; without data it is
+            "single-label".
         image_size: height and width in pixels; None for the paper's.
         epochs: passes over the training images.
         iterations: the length in steps of the optimizer instead; the last epoch is completed.
@@ -36,8 +39,10 @@ class Recipe:
             float32.
         optimizer, schedule, averaging, initialization, pixels, fine_tuning, augmentation, auxiliary_heads, evaluation:
             see these classes.
-        class_weights: "balanced" gives every class the same weight in the loss, however many images it has.
-        label_smoothing: the fraction of a label's weight that is spread over all classes.
+        class_weights: "balanced" gives every class the same weight in the loss, however many images it has; of
+            multi-label data, the images with a class and those without it.
+        label_smoothing: the fraction of a label's weight that is spread over all classes; of multi-label data, the
+            fraction of the way from 0 or 1 to 0.5.
         synchronized_normalization: whether batch normalization on several devices uses the statistics of the whole
             batch instead of each device's share.
 
@@ -51,6 +56,7 @@ class Recipe:
     about: fields.About = field(default_factory=fields.About)
     model: str = "resnet20"
     model_arguments: dict[str, Any] = field(default_factory=dict)
+    task: Literal["auto", "single-label", "multi-label"] = "auto"
     image_size: Count | None = None
     epochs: Count = 12
     iterations: Count | None = None

@@ -59,13 +59,32 @@ def hold_out(data: DataSet) -> DataSet:
     """
     chance = np.random.default_rng(0)
     held = []
-    for label in np.unique(data.training.labels):
+    if data.multi_label:
+        held = _fifth_of_every_class(data.training.labels, chance)
+    for label in () if data.multi_label else np.unique(data.training.labels):
         members = chance.permutation(np.flatnonzero(data.training.labels == label))
         held.extend(members[: min(max(1, round(HELD_OUT * len(members))), len(members) - 1)])
     if not held:
         raise InputError(f"{data.source} has one training image per class; a search needs two, to hold out one.")
     rest = np.setdiff1d(np.arange(len(data.training)), held)
     return replace(data, training=data.training.take(rest), validation=data.training.take(np.sort(held)))
+
+
+def _fifth_of_every_class(labels: np.ndarray, chance: np.random.Generator) -> list[int]:
+    """About a fifth of the images with each class, uint8 (images, classes), and of those without; never all of one.
+
+    Rare classes choose first. One image of each class is kept, so that no other class takes the last.
+    """
+    labels = np.column_stack([labels, ~labels.any(axis=1)])
+    held: set[int] = set()
+    kept: set[int] = set()
+    for column in np.argsort(labels.sum(axis=0), kind="stable"):
+        members = chance.permutation(np.flatnonzero(labels[:, column])).tolist()
+        wanted = min(max(1, round(HELD_OUT * len(members))), len(members) - 1)
+        free = [number for number in members if number not in held and number not in kept]
+        held.update(free[: max(0, wanted - len(held.intersection(members)))])
+        kept.update([number for number in members if number not in held][:1])
+    return sorted(held)
 
 
 class TrialReporter(keras.callbacks.Callback):

@@ -22,7 +22,7 @@ from kerascnn.training.search.runner import TrialRunner, run_trials
 from kerascnn.training.search.space import Space
 from kerascnn.training.search.trial_training import hold_out
 from kerascnn.training.search.validation import check_space, objective_for
-from kerascnn.training.trainer import resolved
+from kerascnn.training.trainer import resolved, task_of
 
 DEFAULT_TRIALS = 20  # Without `max_trials` and `budget`, for tuners that never end
 WARM_START_TRIALS = 5  # How many trials of an earlier search a warm start repeats
@@ -62,7 +62,7 @@ def tune(
         data: the source, as `kerascnn.data.load` takes it.
         space: the search space; None for `Space.for_recipe`.
         tuner: keras-tuner's "hyperband", "bayesian", "random" or "grid".
-        objective: the metric to optimize, such as "val_loss"; None for the main classifier's accuracy.
+        objective: the metric to optimize, such as "val_loss"; None for the main classifier's accuracy, or mAP.
         max_trials: the maximal number of trials.
         budget: seconds after which no trial starts, and running ones are stopped.
         limit: the maximal number of images.
@@ -177,7 +177,7 @@ def make_search_config(
         data.source,
         options=data.options,
         classes=classes,
-        objective=objective_for(recipe, classes, objective),
+        objective=objective_for(replace(recipe, task=task_of(recipe, data)), classes, objective),
         epochs=resolved(recipe, hold_out(data)).epochs,
         initial_values=initial_values(space, recipe, warm_start),
         **settings,

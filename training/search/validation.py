@@ -13,6 +13,7 @@ from kerascnn.applications import registry
 from kerascnn.complexity import analyze
 from kerascnn.errors import InputError, closest
 from kerascnn.training.assembly import MAIN
+from kerascnn.training.multi_label import MULTI_LABEL
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.search.config import Objective
 from kerascnn.training.search.domains import label
@@ -54,15 +55,17 @@ def dry_build(recipe: Recipe, classes: int) -> DryBuild:
 def objective_for(recipe: Recipe, classes: int, name: str | None = None) -> Objective:
     """The objective of a name such as "val_loss"; by default the main classifier's accuracy on the held-out images.
 
-    "accuracy" means top1. Losses are minimized, accuracies maximized. Raises InputError if training does not report it.
+    If the recipe's task is multi-label, the default is its mAP. "accuracy" means top1. Losses are minimized, all other
+    metrics maximized. Raises InputError if training does not report it.
     """
     outputs = dry_build(recipe, classes).outputs
-    metrics = ["loss", "top1", *(["top5"] if classes > 5 else [])]
+    multi_label = recipe.task == MULTI_LABEL
+    metrics = ["loss", *(["microf1", "macrof1"] if multi_label else ["top1", "top5"] if classes > 5 else ["top1"])]
     if outputs:
         metrics = ["loss", *(f"{output}_{metric}" for output in outputs for metric in metrics)]
-    reported = [*metrics, *(f"val_{metric}" for metric in metrics)]
-    if name is None:
-        name = f"val_{MAIN}_top1" if outputs else "val_top1"
+    main = f"{MAIN}_" if outputs else ""
+    reported = [*metrics, *(f"val_{metric}" for metric in metrics), *([f"val_{main}map"] if multi_label else [])]
+    name = name or f"val_{main}{'map' if multi_label else 'top1'}"
     head, underscore, last = name.rpartition("_")
     known = f"{head}{underscore}{METRIC_ALIASES.get(last, last)}"
     if known not in reported:

@@ -108,7 +108,12 @@ def _distributed_function(model: keras.Model, step: Callable[[Any], dict[str, An
 
     def on_batch(data):
         logs = strategy.run(step, args=(data,))
-        return {name: strategy.experimental_local_results(value)[0] for name, value in logs.items()}
+        return {name: gathered(value) for name, value in logs.items()}
+
+    def gathered(value):
+        """One device's metric, which has no axes; the rows of all devices of what has one row per image."""
+        first = strategy.experimental_local_results(value)[0]
+        return first if first.shape.rank == 0 else strategy.gather(value, axis=0)
 
     def on_next(iterator):
         return on_batch(iterator.get_next())

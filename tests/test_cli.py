@@ -1,5 +1,6 @@
 """The command line as its users meet it."""
 
+import io
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from PIL import Image
 
 from kerascnn import InputError
 from kerascnn.applications import list_models
+from kerascnn.terminal_encoding import accept_every_character, encodes_everything
 from support.forking import forking
 from support.messages import names, refused
 
@@ -35,6 +37,47 @@ def test_help_is_instant():
     assert min(times) < 0.5
 
 
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("tain",), ("subcommand 'tain'", "did you mean train?")),
+        (("train", "--epohcs", 3), ("'kerascnn train' has no option --epohcs", "--epochs")),
+        (("train", "--epohcs=3"), ("--epohcs;", "--epochs")),
+        (("train", "--precision", "float3"), ("--precision 'float3'", "float32")),
+        (("completion", "fish"), ("shell 'fish'", "bash", "zsh")),
+    ],
+)
+def test_mistyped_words_are_answered_with_what_was_meant(command, arguments, parts):
+    refused(command(*arguments), *parts)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_knows_subcommands_and_options(command, shell):
+    script = command("completion", shell).out
+    assert all(word in script for word in ("train", "--keep-best", "predict", "--label-column"))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_output_in_any_encoding(encoding):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    for arguments in (["models"], ["describe", "lenet…Δ"], ["models", "--json"]):
+        words = [sys.executable, "-m", "kerascnn", *arguments]
+        ended = subprocess.run(words, capture_output=True, env=environment, timeout=120)
+        assert ended.returncode == (2 if "describe" in arguments else 0), ended.stderr
+        (ended.stdout + ended.stderr).decode(encoding)
+    assert json.loads(ended.stdout.decode(encoding))
+
+
+def test_substitutes_are_readable(monkeypatch):
+    pipe = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", pipe)
+    accept_every_character()
+    print("Δ 3 × 4 … 猫")
+    pipe.flush()
+    assert pipe.buffer.getvalue() == b"diff 3 x 4 ... ?\n"
+    assert not encodes_everything()
+
+
 def test_every_subcommand_has_help_without_a_backend():
     # In one process: every call makes the parsers of all subcommands.
     program = """
@@ -49,7 +92,7 @@ for subcommand in subcommands:
 print(json.dumps([shown, list(sys.modules)]))
 """
     shown, modules = json.loads(python("-c", program).stdout)
-    assert {"models", "train", "tune", "evaluate", "export", "predict", "convert"} < set(shown) and len(shown) == 15
+    assert {"models", "train", "tune", "evaluate", "export", "predict", "convert"} < set(shown) and len(shown) == 16
     assert all("examples:\n  kerascnn " in text for text in shown.values())
     assert not {"tensorflow", "keras", "jax", "torch", "numpy"} & set(modules)
 

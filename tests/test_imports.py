@@ -7,7 +7,16 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # From the ground up; a package imports from its own floor and from those below.
 FLOORS = (
-    ("errors", "console", "cores", "native_output", "jpeg_damage_filter", "lazy_tensorflow", "keras_internals"),
+    (
+        "errors",
+        "console",
+        "cores",
+        "native_output",
+        "jpeg_damage_filter",
+        "lazy_tensorflow",
+        "keras_internals",
+        "terminal_encoding",
+    ),
     ("files",),
     ("layers", "data"),
     ("applications",),

@@ -26,12 +26,14 @@ from kerascnn.cli import (
 )
 from kerascnn.cli.arguments import INTERRUPTED, USAGE_ERROR, Parser, Subcommands
 from kerascnn.errors import InputError
+from kerascnn.terminal_encoding import accept_every_character
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command line and exits with its status."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     arguments = sys.argv[1:] if arguments is None else arguments
+    accept_every_character()
     try:
         options = _parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
         # Schedulers stop a job with SIGTERM, which is handled like Ctrl-C.
@@ -61,4 +63,5 @@ def _parser() -> Parser:
     models = (networks, datasets, training, tuning, evaluating, exporting)
     for group in (*models, predicting, explaining, embedding, experimenting, converting):
         group.add_subcommands(subcommands)
+    subcommands.add_completion()
     return parser

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, closest
 
 if TYPE_CHECKING:
     from kerascnn.data import DataOptions
@@ -25,12 +25,26 @@ SOURCES = (
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with a one-sentence error instead of the usage."""
+    """argparse, with errors of one sentence that suggest what was meant, instead of the usage."""
 
     output_formats: argparse.ArgumentParser
 
+    def parse_known_args(self, args=None, namespace=None):
+        """Parses what it knows; an unknown option is an error of the subcommand, which knows similar ones."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        for word in unknown:
+            if word.startswith("--"):
+                name = word.partition("=")[0]
+                raise InputError(f"'{self.prog}' has no option {name}; {closest(name, self._option_string_actions)}")
+        return parsed, unknown
+
     def error(self, message: str) -> NoReturn:
         """Raises InputError, which ends the program with status 2."""
+        choice = re.fullmatch(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", message)
+        if choice:
+            name, value, known = choice.groups()
+            hint = closest(value, [word.strip("' ") for word in known.split(",")])
+            raise InputError(f"there is no {name.lower()} '{value}'; {hint}")
         raise InputError(f"{message}; see '{self.prog} --help'.")
 
 
@@ -38,12 +52,19 @@ class Subcommands:
     """The subcommands of a parser."""
 
     def __init__(self, parser: Parser):
+        self._parser = parser
         self._parsers = parser.add_subparsers(
             title="subcommands", dest="subcommand", required=True, metavar="SUBCOMMAND"
         )
 
     def add(self, name: str, run: Callable[[argparse.Namespace], int], summary: str, *examples: str) -> Parser:
         """Adds a subcommand, whose `run` returns the exit status; its `output_formats` exclude each other."""
+        added = self._add(name, run, summary, *examples)
+        added.output_formats = added.add_mutually_exclusive_group()
+        added.output_formats.add_argument("--json", action="store_true", help="print JSON instead of tables")
+        return added
+
+    def _add(self, name: str, run: Callable[[argparse.Namespace], int], summary: str, *examples: str) -> Parser:
         added = self._parsers.add_parser(
             name,
             help=summary,
@@ -52,9 +73,20 @@ class Subcommands:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         added.set_defaults(run=run)
-        added.output_formats = added.add_mutually_exclusive_group()
-        added.output_formats.add_argument("--json", action="store_true", help="print JSON instead of tables")
         return added
+
+    def add_completion(self) -> None:
+        """Adds `completion`, which completes all subcommands and options."""
+        summary = "print a script that completes commands and options in a shell"
+        example = "kerascnn completion bash > ~/.local/share/bash-completion/completions/kerascnn"
+        added = self._add("completion", self._print_completion, summary, example)
+        added.add_argument("shell", choices=("bash", "zsh", "tcsh"), metavar="SHELL", help="bash, zsh or tcsh")
+
+    def _print_completion(self, options: argparse.Namespace) -> int:
+        import shtab
+
+        print(shtab.complete(self._parser, options.shell))
+        return 0
 
 
 def _number(kind: Callable[[str], Any], description: str, low: float, high: float = math.inf) -> Callable[[str], Any]:

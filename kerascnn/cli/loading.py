@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerascnn.cli.arguments import data_options
 from kerascnn.errors import InputError
+from kerascnn.terminal_encoding import encodes_everything
 
 if TYPE_CHECKING:
     from kerascnn.data import DataOptions
@@ -79,4 +80,4 @@ def print_message(*lines: str) -> None:
 
 def print_json(value: Any, indent: int | None = 2) -> None:
     """Prints a value as JSON; on one line if `indent` is None."""
-    print(json.dumps(value, indent=indent, ensure_ascii=False))
+    print(json.dumps(value, indent=indent, ensure_ascii=not encodes_everything()))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from kerascnn.cli.arguments import Subcommands, positive
 from kerascnn.cli.image_paths import add_model_and_images, open_images
+from kerascnn.terminal_encoding import encodes_everything
 
 if TYPE_CHECKING:
     from kerascnn.evaluation.prediction import ImagePrediction
@@ -53,9 +54,10 @@ def _run_predict(options: argparse.Namespace) -> int:
 
 def _write_json(predicted: Iterable[ImagePrediction], out: TextIO | None) -> None:
     # A list as `json.dump` writes it, item by item.
+    ensure_ascii = not encodes_everything()
     separator = "["
     for image in predicted:
-        item = json.dumps(image.to_dict(), indent=2, ensure_ascii=False)
+        item = json.dumps(image.to_dict(), indent=2, ensure_ascii=ensure_ascii)
         print(f"{separator}\n{textwrap.indent(item, '  ')}", end="", file=out)
         separator = ","
     print("\n]", file=out)

@@ -1,0 +1,29 @@
+"""Output to terminals and pipes whose encoding lacks characters that are printed, such as ASCII and cp1252."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import sys
+
+# For other characters stands a question mark.
+SUBSTITUTES = {"…": "...", "Δ": "diff", "×": "x", "–": "-", "—": "-", "→": "->", "±": "+/-", "≤": "<=", "≥": ">="}
+
+
+def accept_every_character() -> None:
+    """Prints substitutes on standard output and error for characters that their encodings lack, instead of failing."""
+    codecs.register_error("kerascnn.substitutes", _substitutes)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="kerascnn.substitutes")
+
+
+def _substitutes(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(SUBSTITUTES.get(character, "?") for character in error.object[error.start : error.end]), error.end
+
+
+def encodes_everything() -> bool:
+    """Whether standard output has an encoding of Unicode."""
+    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")

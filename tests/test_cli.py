@@ -161,6 +161,7 @@ def test_train_leaves_a_run_and_an_export(trained):
     assert (export / "resnet20-stripes.tflite").is_file()
     names(ended.stderr, "3 files", "skipped", "lying/empty.jpg: 0 bytes")
     assert "epoch   1/1" in ended.stderr
+    names(ended.stderr, "validation: correct for", " of 5 images", "always saying '", "60.00%")
     names(ended.stdout, "Keras", "SavedModel", "TFLite")
     # TensorFlow and LiteRT print nothing between our lines.
     assert not any(word in ended.stderr for word in ("oneDNN", "XNNPACK", "Warning"))

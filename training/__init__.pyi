@@ -3,6 +3,7 @@ from .batches import steps_per_epoch as steps_per_epoch
 from .callbacks.nan_guard import TrainingDivergedError as TrainingDivergedError
 from .callbacks.weight_averaging import AveragedWeights as AveragedWeights
 from .checkpoints.files import Checkpoints as Checkpoints
+from .default_network import Machine as Machine, choose_network as choose_network
 from .fine_tuning.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
 from .precision import choose_precision as choose_precision
 from .recipe.fields import (

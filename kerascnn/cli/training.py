@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from keras.callbacks import Callback
 
     from kerascnn.data import DataSet
-    from kerascnn.training import Recipe, Run, RunConfig, RunFolder
+    from kerascnn.training import Machine, Recipe, Run, RunConfig, RunFolder
     from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
     from kerascnn.training.strategy import Devices
 
@@ -73,13 +73,15 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
 def add_recipe_options(parser: arguments.Parser) -> None:
     """Adds `--model`, `--weights`, `--recipe`, `--set` and the options for single fields."""
     add = parser.add_argument
-    add("--model", metavar="NAME", help="see 'kerascnn models' (default: resnet20, or that of the run of --weights)")
+    text = "see 'kerascnn models' (default: chosen for the images and this machine, or that of the run of --weights)"
+    add("--model", metavar="NAME", help=text)
     text = "fine-tune: a run folder, a .keras or weight file, or a name such as imagenet"
     add("--weights", metavar="RUN|FILE|NAME", help=text)
     text = "see 'kerascnn recipes', or a YAML file (default: the model's for few images; with --weights, finetune)"
     add("--recipe", metavar="NAME|FILE", help=text)
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the recipe; repeatable")
-    add("--image-size", type=arguments.positive, metavar="PIXELS", help="height and width (default: the paper's)")
+    text = "height and width (default: the paper's; without --model, chosen with the network)"
+    add("--image-size", type=arguments.positive, metavar="PIXELS", help=text)
     add("--epochs", type=arguments.positive, metavar="N", help="passes over the training images")
     add("--batch-size", type=arguments.positive, metavar="N", help="images per step")
     add("--seed", type=int, metavar="N", help="of everything random (default: 0)")
@@ -89,15 +91,15 @@ def add_recipe_options(parser: arguments.Parser) -> None:
     add("--class-weights", choices=("none", "balanced"), help=text)
 
 
-def recipe_of(options: argparse.Namespace) -> Recipe:
-    """The recipe that the options choose, with their changes."""
+def recipe_of(options: argparse.Namespace, network: str = "resnet20", image_size: int | None = None) -> Recipe:
+    """The recipe that the options choose, with their changes; `network` and `image_size` if they name none."""
     from kerascnn.applications import registry
     from kerascnn.training import Recipe
     from kerascnn.training.fine_tuning.pretrained import find_weights, with_weights
 
     model = registry.canonical(options.model) if options.model else None
     name = options.recipe or ("finetune" if options.weights else None)
-    recipe = Recipe.load(name) if name else Recipe.for_model(model or "resnet20")
+    recipe = Recipe.load(name) if name else Recipe.for_model(model or network).with_values(image_size=image_size)
     if options.weights:
         recipe = with_weights(recipe, options.weights, model)
     fields = ("image_size", "epochs", "batch_size", "seed", "precision", "class_weights")
@@ -105,6 +107,20 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     recipe = recipe.with_settings(options.set)
     find_weights(recipe, f"the recipe '{name}'" if name else "the recipe")
     return recipe
+
+
+def recipe_for(options: argparse.Namespace, data: DataSet, machine: Machine) -> Recipe:
+    """As `recipe_of`; options that name no network get one for the images and the machine, which is printed."""
+    named = options.model or options.recipe or options.weights
+    if named or any(setting.partition("=")[0].strip() == "model" for setting in options.set):
+        return recipe_of(options)
+    from kerascnn.training.default_network import PHOTOGRAPHS, choose_network
+
+    epochs, size = recipe_of(options, PHOTOGRAPHS).epochs, recipe_of(options).image_size
+    images, classes = len(data.training), len(data.class_names)
+    choice = choose_network(data.median_size, images, classes, machine, epochs=epochs, image_size=size)
+    print_message(f"{choice.model} is chosen, because {choice.reason}; choose with --model and --image-size")
+    return recipe_of(options, choice.model, choice.image_size)
 
 
 def _run_recipes(options: argparse.Namespace) -> int:
@@ -122,7 +138,8 @@ def _run_recipes(options: argparse.Namespace) -> int:
 @jpeg_damage_discarded()
 def _run_train(options: argparse.Namespace) -> int:
     # Errors in names and values are reported before TensorFlow's seconds of start-up.
-    recipe = None if options.resume else recipe_of(options)
+    if not options.resume:
+        recipe_of(options)
     if not options.print_recipe and _starts_workers(options):
         return _run_workers(options)
     start_tensorflow()
@@ -130,7 +147,7 @@ def _run_train(options: argparse.Namespace) -> int:
 
     devices = _connect(options)
     try:
-        return _train(recipe, devices, options) if recipe else _resume(devices, options)
+        return _resume(devices, options) if options.resume else _train(devices, options)
     except WorkerLostError as lost:
         print(f"kerascnn: {lost}", file=sys.stderr)
         if lost.folder:
@@ -182,12 +199,14 @@ def _connect(options: argparse.Namespace) -> Devices:
     return devices
 
 
-def _train(recipe: Recipe, devices: Devices, options: argparse.Namespace) -> int:
+def _train(devices: Devices, options: argparse.Namespace) -> int:
     from kerascnn import training
 
     # The chief alone unpacks and checks new data.
     with devices.chief_first():
         data = load(options.data, options.limit, arguments.data_options(options))
+    machine = training.Machine.of(devices.name, devices.replicas, devices.workers)
+    recipe = recipe_for(options, data, machine)
     resolved = training.resolved(recipe, data)
     if options.print_recipe:
         print_json(resolved.to_dict()) if options.json else print(resolved.to_yaml(), end="")
@@ -235,6 +254,7 @@ def _finish(
     from kerascnn import evaluation, training
     from kerascnn.cli.tables import verification_table
     from kerascnn.console import track
+    from kerascnn.evaluation.metrics import majority_baseline
     from kerascnn.evaluation.run_report import report_run
 
     try:
@@ -248,15 +268,19 @@ def _finish(
         return 0
     predictor = evaluation.KerasPredictor(run.model, run.folder.model_file)
     scores = evaluation.evaluate(predictor, data, track=track)
+    baseline = majority_baseline(scores)
     report_run(run.folder, scores, f"{recipe.model} on {data.name}", data.validation, predictor.metadata)
     target = options.out / "saved_models" / f"{recipe.model}-{data.name}"
     exported = export_with_progress(run.folder.model_file, data, target, run.folder)
     if options.json:
         report = {"event": "report", "run": str(run.folder.path), "training_seconds": round(run.seconds, 1)}
-        print_json({**report, "validation_accuracy": scores.accuracy(), **export_report(exported)}, indent=None)
+        report |= {"validation_accuracy": scores.accuracy(), "majority_class": baseline and baseline.to_dict()}
+        print_json({**report, **export_report(exported)}, indent=None)
     else:
         watch = f"watch it with: tensorboard --logdir {run.folder.path.parent}"
         print_message(f"trained in {run.seconds:.0f} s; run folder {run.folder.path}; {watch}")
+        if baseline:
+            print_message(f"validation: {baseline}")
         verification_table(exported)
     return export_status(exported)
 

@@ -14,11 +14,10 @@ from kerascnn.cli import arguments
 from kerascnn.cli.arguments import INTERRUPTED, NO_TRIAL_SUCCEEDED, WORKER_LOST, duration, positive
 from kerascnn.cli.datasets import load
 from kerascnn.cli.loading import print_json, start_tensorflow
-from kerascnn.cli.training import add_recipe_options, recipe_of
+from kerascnn.cli.training import add_recipe_options, recipe_for, recipe_of
 from kerascnn.errors import InputError
 
 if TYPE_CHECKING:
-    from kerascnn.training import Recipe
     from kerascnn.training.search import TrialRecord
     from kerascnn.training.search.cluster import ClusterMember
     from kerascnn.training.search.config import SearchFolder
@@ -70,7 +69,8 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
 
 def _run_tune(options: argparse.Namespace) -> int:
     # Errors in names and values are reported before TensorFlow's seconds of startup.
-    recipe = None if options.resume else recipe_of(options)
+    if not options.resume:
+        recipe_of(options)
     start_tensorflow()
     from kerascnn.training.search.cluster import ChiefLostError, run_worker, this_member
     from kerascnn.training.search.config import SearchFolder
@@ -91,17 +91,19 @@ def _run_tune(options: argparse.Namespace) -> int:
     if member and options.name and (named / "search.yaml").exists():
         # The chief was restarted.
         options.resume = named
-    return _search(_resume(options) if options.resume else _create(recipe, options), member, options)
+    return _search(_resume(options) if options.resume else _create(options), member, options)
 
 
-def _create(recipe: Recipe, options: argparse.Namespace) -> SearchFolder:
+def _create(options: argparse.Namespace) -> SearchFolder:
     """The folder of a new search, whose settings have been checked."""
+    from kerascnn.training import Machine
     from kerascnn.training.search.config import SearchFolder, TrialLimits
     from kerascnn.training.search.space import Space
     from kerascnn.training.search.tuner import make_search_config
 
-    space = Space.load(options.space, recipe) if options.space else Space.for_recipe(recipe)
     data = load(options.data, options.limit, arguments.data_options(options))
+    recipe = recipe_for(options, data, Machine.of(options.devices))
+    space = Space.load(options.space, recipe) if options.space else Space.for_recipe(recipe)
     names = ("tuner", "objective", "warm_start", "max_trials", "budget", "limit", "devices", "cache")
     given = {name: getattr(options, name) for name in names}
     given |= {"median_rule": not options.no_median_rule, "limits": TrialLimits(options.trial_limit)}

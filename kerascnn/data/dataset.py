@@ -96,6 +96,8 @@ class DataSet:
         test: the images of a test split, which no training uses; None if there is none.
         layout: how the classes were recognized, with the evidence, on one line; empty for built-in data sets.
         options: with which `source` was loaded.
+        median_size: the median height and width of the images in pixels; None if it is unknown. If the training
+            images are in memory, it is their size.
 
     Raises:
         InputError: fewer than two classes, or an empty split.
@@ -112,8 +114,11 @@ class DataSet:
     test: Examples | None = None
     layout: str = ""
     options: DataOptions = DataOptions()
+    median_size: tuple[int, int] | None = None
 
     def __post_init__(self):
+        if self.median_size is None and isinstance(self.training, ArrayExamples):
+            object.__setattr__(self, "median_size", self.training.images.shape[1:3])
         if len(self.class_names) < 2:
             raise InputError(
                 f"{self.source} has only one class ('{self.class_names[0]}'); a classifier needs at least two."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -226,3 +227,62 @@ def mcnemar(first: Scores, second: Scores) -> McNemar:
     only_first, only_second = int((first_correct > second_correct).sum()), int((second_correct > first_correct).sum())
     differing = only_first + only_second
     return McNemar(only_first, only_second, float(binomtest(only_first, differing).pvalue) if differing else 1.0)
+
+
+class MajorityBaseline(NamedTuple):
+    """A model beside the prediction of the most frequent class for every image.
+
+    Attributes:
+        name: of that class.
+        correct: the number of its images.
+        model: the model's error.
+        test: McNemar's, of the model (first) and that prediction on the same images.
+    """
+
+    name: str
+    correct: int
+    model: ErrorRate
+    test: McNemar
+
+    @property
+    def accuracy(self) -> float:
+        """Of always predicting that class."""
+        return self.correct / self.model.images
+
+    @property
+    def beaten(self) -> bool:
+        """Whether the model is significantly better at the 5 % level."""
+        return self.test.better == "first"
+
+    def __str__(self) -> str:
+        always = f"always saying '{self.name}' is correct for {self.accuracy:.2%}"
+        accuracy, high, low = (1 - value for value in (self.model.rate, self.model.low, self.model.high))
+        correct = f"correct for {accuracy:.2%} ({low:.2%} to {high:.2%}) of {self.model.images} images"
+        if self.beaten:
+            return f"{correct}; {always}"
+        if self.model.images - self.model.wrong <= self.correct:
+            return f"{correct}, which is no better than the most frequent class: {always}"
+        return (
+            f"{correct}, which is not shown to be better than the most frequent class (p = {self.test.p:.2f}): {always}"
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """Values for JSON."""
+        return {"class": self.name, "accuracy": self.accuracy, "p": self.test.p, "beaten": self.beaten}
+
+
+def majority_baseline(scores: Scores) -> MajorityBaseline | None:
+    """The model's accuracy beside that of always predicting the images' most frequent class; None for one class.
+
+    Example:
+        >>> str(majority_baseline(scores))
+        "correct for 71.04% (64.09% to 77.12%) of 183 images; always saying 'Dog' is correct for 55.19%"
+    """
+    counts = np.bincount(scores.labels, minlength=len(scores.class_names))
+    if np.count_nonzero(counts) < 2:
+        return None
+    most = counts.argmax()
+    constant = np.zeros_like(scores.probabilities)
+    constant[:, most] = 1
+    test = mcnemar(scores, replace(scores, probabilities=constant))
+    return MajorityBaseline(scores.class_names[most], int(counts[most]), top_error(scores), test)

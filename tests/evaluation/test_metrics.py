@@ -12,12 +12,13 @@ from kerascnn.evaluation.metrics import (
     by_size,
     calibration,
     error_rate,
+    majority_baseline,
     mcnemar,
     most_confused,
     most_wrong,
     top_error,
 )
-from support.messages import mentioning
+from support.messages import mentioning, names
 
 
 def scores_with(labels, predictions, confidences=None, classes="abc", sizes=None):
@@ -112,3 +113,26 @@ def test_mcnemar_needs_the_same_images():
     # The order of the columns does not matter.
     swapped = scores_with([1, 0], [1, 0], classes=("b", "a"))
     assert mcnemar(scores_with([0, 1], [0, 1], classes="ab"), swapped).p == 1
+
+
+@pytest.mark.parametrize(
+    ("right", "beaten", "parts"),
+    [
+        # 40 of 60 images are of class a. The model knows all of these, and some of the others.
+        (60, True, ["100.00%", "60 images;", "always saying 'a' is correct for 66.67%"]),
+        (44, False, ["73.33%", "not shown to be better", "p = 0.12", "'a'", "66.67%"]),
+        (40, False, ["66.67%", "no better than the most frequent class", "'a'", "66.67%"]),
+        (30, False, ["50.00%", "no better"]),
+    ],
+)
+def test_the_majority_class(right, beaten, parts):
+    labels = np.arange(60) // 40
+    predictions = np.where(np.arange(60) < right, labels, 1 - labels)
+    baseline = majority_baseline(Scores(("a", "b"), labels, np.eye(2, dtype="float32")[predictions]))
+    assert baseline.beaten is beaten
+    names(str(baseline), *parts)
+    assert baseline.to_dict() == {"class": "a", "accuracy": 2 / 3, "p": baseline.test.p, "beaten": beaten}
+
+
+def test_images_of_one_class_have_no_majority_baseline():
+    assert majority_baseline(Scores(("a", "b"), np.zeros(3, int), np.eye(2, dtype="float32")[[0, 0, 1]])) is None

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median_low as median
 from typing import Any
 
 import numpy as np
@@ -208,6 +209,7 @@ def _data_set(
         test=_examples(source.root, test, TEST, class_names) if test else None,
         layout=layout,
         options=options,
+        median_size=(median(file.height for file in readable), median(file.width for file in readable)),
     )
 
 

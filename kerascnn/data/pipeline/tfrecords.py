@@ -87,6 +87,7 @@ def write_records(data: DataSet, folder: Path, *, shards: int | None = None, tra
             "class_names": list(data.class_names),
             **({"multi_label": True} if data.multi_label else {}),
             "allows_horizontal_flip": data.allows_horizontal_flip,
+            "median_size": data.median_size,
             "splits": {split: _write_split(data, split, folder, shards, track) for split in SPLITS},
         }
         with atomic_write(folder / INDEX) as file:
@@ -182,8 +183,9 @@ def load_records(folder: Path, *, verify: bool = False, track: Track = untracked
         shards = [shard for split in SPLITS for shard in index["splits"][split]]
         for shard in track(shards, len(shards), "Checking shards"):
             _check_shard(folder / shard["file"], shard, verify)
-        flips = bool(index["allows_horizontal_flip"])
-        return DataSet(index["name"], str(folder.resolve()), classes, **splits, allows_horizontal_flip=flips)
+        given = {"allows_horizontal_flip": bool(index["allows_horizontal_flip"])}
+        given["median_size"] = tuple(map(int, index["median_size"])) if index.get("median_size") else None
+        return DataSet(index["name"], str(folder.resolve()), classes, **splits, **given)
     except InputError:
         # It is a ValueError too.
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,17 @@ if TYPE_CHECKING:
     from kerascnn.data import DataOptions, DataSet, Ingested
     from kerascnn.data.ingestion.image_check import FileRecord
 
+# Before a training, and by `kerascnn ingest`.
 MAX_LISTED_FILES = 20
+MAX_REPORTED_FILES = 1000
 MAX_LISTED_GROUPS = 5
+
+# Files that are not used although their names or tables promise images, by status.
+SKIPPED = {
+    "unreadable": "skipped, not readable as images",
+    "contradictory": "skipped, in two classes",
+    "rejected": "rejected, not unpacked from the archive",
+}
 
 # The ratio of the largest to the smallest class from which a warning is printed.
 MAX_IMBALANCE = 3
@@ -83,7 +93,8 @@ def _print_summary(console: Console, found: Ingested, used: DataSet) -> None:
     first_names = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
     images = f"{len(used.training)} training and {len(used.validation)} validation images"
     layout = [f"recognized: {found.layout}"] if found.files else []
-    lines = (*layout, *_skipped_files(found), *_data_problems(found))
+    skipped = _skipped_count(found) if found.listed else _skipped_files(found, MAX_LISTED_FILES)
+    lines = (*layout, *skipped, *_data_problems(found))
     print_text(console, f"{used.name}: {images} of {len(names)} classes ({first_names})", *lines)
 
 
@@ -101,7 +112,7 @@ def _print_report(console: Console, found: Ingested, records: Path | None = None
     classes.add_row("all", str(len(data.training)), str(len(data.validation)))
     console.print(classes)
     written = [f"written as TFRecord shards to {records}"] if records else []
-    skipped, ignored = _skipped_files(found), _ignored_files(found)
+    skipped, ignored = _skipped_files(found, MAX_REPORTED_FILES), _ignored_files(found)
     print_text(console, *_files(found), *skipped, *ignored, *_data_problems(found), *written)
 
 
@@ -122,21 +133,30 @@ def _join_counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def _skipped_files(found: Ingested) -> Iterator[str]:
-    yield from _listed_files(found.with_status("unreadable"), "skipped, not readable as images:")
-    yield from _listed_files(found.with_status("rejected"), "rejected, not unpacked from the archive:")
+def _skipped_files(found: Ingested, limit: int) -> Iterator[str]:
+    for status, title in SKIPPED.items():
+        yield from _listed_files(found.with_status(status), f"{title}:", limit)
+
+
+def _skipped_count(found: Ingested) -> Iterator[str]:
+    """One line for files that were listed before, with the command that lists them again."""
+    counts = {title: len(files) for status, title in SKIPPED.items() if (files := found.with_status(status))}
+    if counts:
+        command = shlex.join(["kerascnn", "ingest", found.data.source, *found.data.options.to_command_line()])
+        parts = (f"{count} {'file' if count == 1 else 'files'} {title}" for title, count in counts.items())
+        yield f"{'; '.join(parts)}; listed by: {command}"
 
 
 def _ignored_files(found: Ingested) -> Iterator[str]:
     if found.moved:
         yield f"moved to {found.quarantine}; its list.jsonl has the reasons"
-    yield from _listed_files(found.with_status("ignored"), "ignored, no images of any class:")
+    yield from _listed_files(found.with_status("ignored"), "ignored, no images of any class:", MAX_LISTED_FILES)
 
 
-def _listed_files(files: Sequence[FileRecord], title: str) -> Iterator[str]:
+def _listed_files(files: Sequence[FileRecord], title: str, limit: int) -> Iterator[str]:
     if files:
         yield f"{len(files)} {'file' if len(files) == 1 else 'files'} {title}"
-        yield from _listed([f"{file.path}: {file.reason}" for file in files], MAX_LISTED_FILES)
+        yield from _listed([f"{file.path}: {file.reason}" for file in files], limit)
 
 
 def _data_problems(found: Ingested) -> Iterator[str]:
@@ -144,7 +164,7 @@ def _data_problems(found: Ingested) -> Iterator[str]:
     data, duplicates = found.data, found.duplicates
     for groups, problem in (
         (duplicates.across_splits, "both in training and in validation or test, which makes scores too good"),
-        (duplicates.across_classes, "in two classes"),
+        (duplicates.across_classes, "in two classes, by copies with equal contents"),
     ):
         if groups:
             yield f"{len(groups)} {'image is' if len(groups) == 1 else 'images are'} {problem}:"

@@ -373,6 +373,56 @@ def test_the_command(photos, command, tmp_path):
     assert command("ingest", "digits").out.count("\n") > 10
 
 
+def test_unreadable_files_are_listed_once(photos, command, capsys):
+    """In full where they are found; then one line, with the command that lists them."""
+    from kerascnn.cli import datasets
+
+    def shown(**options):
+        datasets.load(str(photos), None, data.DataOptions(**options))
+        return capsys.readouterr().err
+
+    first = shown()
+    names(first, "2 files skipped, not readable as images:", "cat/empty.jpg: 0 bytes", "dog/page.jpg: ")
+    for _ in range(2):
+        again = shown()
+        names(again, f"2 files skipped, not readable as images; listed by: kerascnn ingest {photos}\n")
+        assert "empty.jpg" not in again
+    names(shown(fold=(1, 2), leave_out=("my folder",)), f"ingest {photos} --fold 1/2 --leave-out 'my folder'\n")
+    listed = command("ingest", photos).out
+    names(listed, "2 files skipped, not readable as images:", "cat/empty.jpg: 0 bytes", "dog/page.jpg: ")
+    assert len(json.loads(command("ingest", photos, "--json").out)["unreadable"]) == 2
+    # Another one is news.
+    (photos / "dog" / "cut.jpg").write_bytes(b"")
+    names(shown(), "3 files skipped", "dog/cut.jpg", "cat/empty.jpg")
+    assert "dog/cut.jpg" not in shown()
+
+
+def test_images_in_two_classes_are_counted_apart(tmp_path, command):
+    folder = fill(tmp_path / "photos")
+    rows = [f"{kind}/{number}.jpg,{kind}" for kind in ("cat", "dog") for number in range(6)]
+    (folder / "labels.csv").write_text("\n".join(["file,label", *rows, "cat/1.jpg,dog"]))
+    found = data.ingest(folder)
+    [contradictory] = found.with_status("contradictory")
+    assert contradictory.path == "cat/1.jpg" and "'cat' and 'dog'" in contradictory.reason
+    assert found.with_status("unreadable") == [] and found.data.skipped == ()
+    assert len(found.data.training) + len(found.data.validation) == 11
+    names(command("ingest", folder).out, "1 file skipped, in two classes:", "cat/1.jpg: ", "'cat' and 'dog'")
+    report = json.loads(command("ingest", folder, "--json").out)
+    assert report["files"]["contradictory"] == 1 and report["contradictory"][0]["path"] == "cat/1.jpg"
+
+
+def test_what_phones_store_beside_images_is_ignored(tmp_path):
+    folder = fill(tmp_path / "photos")
+    for name in ("0.MOV", "1.aae", "2.jpg.json", "3.jpg.xmp", "alone.mov"):
+        (folder / "cat" / name).write_bytes(b"\0\0\0\x14ftypqt  ")
+    found = data.ingest(folder)
+    reasons = {file.path: file.reason for file in found.with_status("ignored")}
+    assert set(reasons) == {"cat/0.MOV", "cat/1.aae", "cat/2.jpg.json", "cat/3.jpg.xmp"}
+    assert "Live Photo" in reasons["cat/0.MOV"]
+    [alone] = found.with_status("unreadable")
+    assert alone.path == "cat/alone.mov" and "video" in alone.reason
+
+
 def test_a_second_start_does_not_import_tensorflow(photos, tmp_path):
     """It reads the manifest, and TensorFlow is not started for that."""
     data.ingest(photos, to=tmp_path / "stored")

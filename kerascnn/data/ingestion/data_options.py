@@ -88,6 +88,18 @@ class DataOptions:
         given = {name: value for name, value in vars(self).items() if value not in (None, ())}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
+    def to_command_line(self) -> list[str]:
+        """The options of the command line that say the same.
+
+        Example:
+            >>> DataOptions(label_column="dx", fold=(2, 5)).to_command_line()
+            ['--label-column', 'dx', '--fold', '2/5']
+        """
+        texts = {name: [str(value)] for name, value in self.to_dict().items()}
+        texts |= {"fold": ["/".join(map(str, self.fold))]} if self.fold else {}
+        texts |= {"leave_out": self.leave_out} if self.leave_out else {}
+        return [part for name, values in texts.items() for value in values for part in (OPTIONS[name], value)]
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Reads the plain values that YAML or JSON holds; InputError names an unknown one."""

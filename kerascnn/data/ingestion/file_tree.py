@@ -18,6 +18,13 @@ IMAGE_SUFFIXES = (
 # Files that this package writes next to images.
 OWN_FILES = re.compile(r"kerascnn-(manifest\.jsonl|quarantine)|\.kerascnn-.*")
 
+# Files that phones and programs store beside an image of the same name, by suffix.
+COMPANIONS = {
+    **dict.fromkeys((".mov", ".mp4"), "the film of a Live Photo"),
+    **dict.fromkeys((".aae", ".xmp", ".thm", ".pp3"), "the edits or a preview of a photograph"),
+    ".json": "facts about a photograph",
+}
+
 SYSTEM_FILES = {
     "thumbs.db": "a thumbnail index of Windows",
     "ehthumbs.db": "a thumbnail index of Windows",
@@ -83,9 +90,10 @@ def walk(root: Path) -> FileTree:
             ignored.append(SkippedFile(base.rstrip("/"), "a link to a folder that is read already"))
             continue
         seen.add((status.st_dev, status.st_ino))
+        images = {stem.lower() for stem, suffix in map(os.path.splitext, names) if suffix.lower() in IMAGE_SUFFIXES}
         for path in (base + name for name in names if not OWN_FILES.fullmatch(name)):
             name, full = path[len(base) :], os.path.join(root, path)
-            reason = SYSTEM_FILES.get(name.lower()) or ("hidden" if name.startswith(".") else None)
+            reason = SYSTEM_FILES.get(name.lower()) or ("hidden" if name.startswith(".") else _companion(name, images))
             if reason:
                 ignored.append(SkippedFile(path, reason))
                 continue
@@ -102,3 +110,11 @@ def walk(root: Path) -> FileTree:
             else:
                 unreadable.append(SkippedFile(path, "not a regular file"))
     return FileTree(root, tuple(sorted(files)), tuple(ignored), tuple(unreadable))
+
+
+def _companion(name: str, images: set[str]) -> str | None:
+    """What a file is that is named as an image beside it, such as IMG_1.mov, IMG_1.jpg.json or IMG_1.jpg.xmp."""
+    stem, suffix = os.path.splitext(name.lower())
+    inner, image_suffix = os.path.splitext(stem)
+    beside = stem in images or (image_suffix in IMAGE_SUFFIXES and inner in images)
+    return COMPANIONS.get(suffix) if beside else None

@@ -44,6 +44,7 @@ class Ingested:
         data: the data set for training.
         layout: how the classes were recognized, as a phrase.
         files: one record per file, as in the manifest; none for data sets without files.
+        listed: whether the earlier manifest has the same unreadable, contradictory and rejected files.
         duplicates: files with equal contents.
         folder: of the images.
         manifest: its path; None if none could be written.
@@ -54,6 +55,7 @@ class Ingested:
     data: DataSet
     layout: str
     files: tuple[FileRecord, ...] = ()
+    listed: bool = False
     duplicates: Duplicates = field(default_factory=Duplicates)
     folder: Path | None = None
     manifest: Path | None = None
@@ -105,7 +107,8 @@ class Ingested:
 def ingest_folder(source: ResolvedSource, on_bad: str, track: Track, options: DataOptions = DataOptions()) -> Ingested:
     """Recognizes, checks and splits the images of a folder, and writes the manifest; see `ingest`."""
     layout = recognize_layout(source.root, source.source, options)
-    files, manifest_path = _check(source, layout, track, options)
+    earlier = manifest.read_manifest(source.manifest)
+    files, manifest_path = _check(source, layout, earlier, track, options)
     bad = [file for file in files if file.status in (UNREADABLE, REJECTED)]
     if on_bad == "fail" and bad:
         raise InputError(
@@ -116,6 +119,7 @@ def ingest_folder(source: ResolvedSource, on_bad: str, track: Track, options: Da
         data=_data_set(source, files, bad, layout.description, options),
         layout=layout.description,
         files=tuple(files),
+        listed=_problems(files) == _problems(earlier.files),
         duplicates=find_duplicates(files),
         folder=source.root,
         manifest=manifest_path,
@@ -125,10 +129,9 @@ def ingest_folder(source: ResolvedSource, on_bad: str, track: Track, options: Da
 
 
 def _check(
-    source: ResolvedSource, layout: FolderLayout, track: Track, options: DataOptions
+    source: ResolvedSource, layout: FolderLayout, earlier: manifest.Manifest, track: Track, options: DataOptions
 ) -> tuple[list[FileRecord], Path | None]:
     """One record per file, and the manifest's path if it could be written."""
-    earlier = manifest.read_manifest(source.manifest)
     known = {file.path: file for file in earlier.files} if earlier.is_current else {}
     rejected = source.rejected
     if rejected is None:
@@ -150,6 +153,10 @@ def _check(
         files += [FileRecord(item.path, status=status, reason=item.reason) for item in skipped]
     files += rejected
     return files, _write_manifest(source, files)
+
+
+def _problems(files: Iterable[FileRecord]) -> set[tuple[str, str]]:
+    return {(file.path, file.status) for file in files if file.status in (UNREADABLE, CONTRADICTORY, REJECTED)}
 
 
 def _write_manifest(source: ResolvedSource, files: Iterable[FileRecord]) -> Path | None:

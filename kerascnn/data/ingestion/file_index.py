@@ -81,7 +81,8 @@ class FileIndex:
         parts = _parts(text, folder)
         if not parts or not parts[-1]:
             return Match()
-        named, own = parts[:-1], folder.count("/") if folder else 0
+        # The folders of a URL are those of a server.
+        named, own = parts[:-1], len(parts) if "://" in text else folder.count("/")
         depth = 1
         while (found := self._groups.get(_tail(parts, depth), ())) is None:
             if depth > len(parts):

@@ -1,28 +1,39 @@
-"""Labels from tables: .csv or .tsv files that name files and their classes."""
+"""Labels from tables: which tables of a folder label its images, and what contradicts them."""
 
 from __future__ import annotations
 
-import codecs
-import csv
-import os
-import re
-from collections.abc import Callable
-from pathlib import Path
+from collections import Counter, defaultdict
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 from kerascnn.data.ingestion.data_options import DataOptions
-from kerascnn.data.ingestion.file_tree import FileTree
+from kerascnn.data.ingestion.file_index import FileIndex
+from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES, FileTree
+from kerascnn.data.ingestion.label_columns import Labels, NoLabelsError, class_name, find_labels, words
 from kerascnn.data.ingestion.splits import SPLIT_NAMES, TEST, TRAINING, VALIDATION
+from kerascnn.data.ingestion.table_files import Table, UnusedTableError, column_of, read_table, split_of
+from kerascnn.data.ingestion.tables import TABLE_SUFFIXES
+from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
-from kerascnn.files.file_names import decode_name
 
-TABLE_SUFFIXES = (".csv", ".tsv")
-LABEL_COLUMNS = ("label", "class", "class_name", "category", "target", "breed", "species", "y")
-SPLIT_COLUMNS = ("split", "set", "subset", "partition")
+__all__ = ["LabeledFile", "TableLabels", "class_name", "read_label_tables"]
 
-# Rows that decide which column is which.
-SAMPLE = 200
-MAX_TABLE_SIZE = 100_000_000
+# Tables in a folder; more are files that belong to single images.
+MOST_TABLES = 50
+# Folders above a table.
+DEPTH = 2
+UNREAD = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "a spreadsheet; save it as .csv to use it"),
+    ".parquet": "a table that is not read; save it as .csv to use it",
+}
+
+# A table with fewer of its files is not taken without being asked for.
+FOUND = 0.5
+# If more files have several classes, these are no mistakes.
+MOST_CONTRADICTIONS = 0.25
 
 
 class LabeledFile(NamedTuple):
@@ -34,42 +45,329 @@ class LabeledFile(NamedTuple):
     group: str | None = None
 
 
-class TableLabels(NamedTuple):
-    """The tables' names, the files that they label, those that are missing, and those in two classes."""
+@dataclass(frozen=True)
+class TableLabels:
+    """What the tables of a folder say.
 
-    names: list[str]
-    labeled: list[LabeledFile]
-    unreadable: list[SkippedFile]
-    contradictory: list[SkippedFile]
+    Attributes:
+        description: the evidence in a phrase; "" if no table labels images.
+        labeled: the files with one class.
+        unreadable: files that a table names, and that are not there or not to be told from others.
+        contradictory: files in two classes.
+        ignored: tables that are not used.
+    """
+
+    description: str = ""
+    labeled: tuple[LabeledFile, ...] = ()
+    unreadable: tuple[SkippedFile, ...] = ()
+    contradictory: tuple[SkippedFile, ...] = ()
+    ignored: tuple[SkippedFile, ...] = ()
 
 
-def class_name(text: str) -> str:
-    """The text as valid Unicode on one line: label files have one class per line."""
-    return " ".join(text.encode("utf-8", "replace").decode().split())
+@dataclass(frozen=True)
+class _Group:
+    """Tables of the same titles, whose rows are read as those of one table.
+
+    Attributes:
+        rows: those whose files are found, as a table and its row.
+        labels: of these rows, or of all if no file is found.
+        split_column, group_column: None if there is none.
+    """
+
+    tables: tuple[Table, ...]
+    rows: list[tuple[Table, int]]
+    labels: Labels
+    split_column: int | None
+    group_column: int | None
+
+    @cached_property
+    def name(self) -> str:
+        names = [table.name for table in self.tables]
+        return " and ".join(names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more tables"])
+
+    @cached_property
+    def named(self) -> int:
+        """The number of files that are named."""
+        return sum(len({cell for cell in table.files if cell}) for table in self.tables)
+
+    @cached_property
+    def classes(self) -> dict[str, set[tuple[str, ...]]]:
+        """The classes of each file that is found."""
+        found = defaultdict(set)
+        for (table, row), classes in zip(self.rows, self.labels.classes, strict=True):
+            if classes:
+                found[table.matches[row].path].add(classes)
+        return dict(found)
+
+    def check_found(self) -> None:
+        """Raises InputError if most files are not there."""
+        found = len({table.matches[row].path for table, row in self.rows})
+        if found < FOUND * self.named or not found:
+            missing = next(
+                cell
+                for table in self.tables
+                for cell, match in zip(table.files, table.matches, strict=True)
+                if cell and match.path is None
+            )
+            advice = "; --file-column takes those that are found" if found else ""
+            raise InputError(
+                f"{self.name} names {self.named:,} files, {found:,} found, for example {missing} is not; correct the "
+                f"names, or move the table out of the folder{advice}."
+            )
 
 
 def read_label_tables(tree: FileTree, options: DataOptions = DataOptions()) -> TableLabels | None:
-    """Reads the tables at the top of a folder; None if no table names files that are there."""
-    labeled: dict[str, LabeledFile] = {}
-    names, unreadable, contradictory, find = [], {}, {}, _file_finder(tree)
-    for name in tree.top_files:
-        if not name.lower().endswith(TABLE_SUFFIXES):
+    """Reads the tables of a folder and of its next two levels of subfolders.
+
+    Tables are joined if they have the same titles. Submission templates, tables without classes and tables that name
+    no files are ignored.
+
+    Returns:
+        The labels, without any files if no table has some; None if there are no tables.
+
+    Raises:
+        InputError: the files that a table names are not there, several columns or tables may hold the classes, tables
+            contradict each other, images have several classes, or a column that the user names does not exist.
+    """
+    paths, ignored = _table_paths(tree)
+    if not paths:
+        return TableLabels(ignored=tuple(ignored)) if ignored else None
+    index = FileIndex(path for path in tree.files if not path.lower().endswith(TABLE_SUFFIXES))
+    by_titles: dict[tuple[str, ...], list[Table]] = defaultdict(list)
+    for path in paths:
+        try:
+            table = read_table(tree, path, index, options)
+            by_titles[tuple(title.lower() for title in table.titles)].append(table)
+        except UnusedTableError as reason:
+            if not path.lower().endswith(".txt"):
+                ignored.append(SkippedFile(tree.base + path, str(reason)))
+    groups = []
+    for tables in by_titles.values():
+        try:
+            groups.append(_group(tables, options, ignored))
+        except NoLabelsError as reason:
+            ignored += [SkippedFile(table.name, str(reason)) for table in tables]
+    group = _chosen(groups, options, ignored)
+    if group is None:
+        _check_columns(options, by_titles, ignored)
+        return TableLabels(ignored=tuple(ignored))
+    return _table_labels(group, tree, options, ignored)
+
+
+def _table_paths(tree: FileTree) -> tuple[list[str], list[SkippedFile]]:
+    """The tables to read, and other files that may be tables."""
+    by_folder = defaultdict(list)
+    ignored = []
+    for path in tree.files:
+        _, dot, suffix = path.lower().rpartition(".")
+        if path.count("/") > DEPTH:
             continue
-        table = tree.base + name
-        found, missing = _read_table(_rows(tree.root / table), find, SPLIT_NAMES.get(Path(name).stem.lower()))
-        if not found:
+        if dot + suffix in TABLE_SUFFIXES:
+            by_folder[path.rpartition("/")[0], suffix].append(path)
+        elif dot + suffix in UNREAD:
+            ignored.append(SkippedFile(tree.base + path, UNREAD[dot + suffix]))
+    few = [paths for paths in by_folder.values() if len(paths) <= MOST_TABLES]
+    return sorted(chain.from_iterable(few), key=lambda path: (path.count("/"), path)), ignored
+
+
+def _check_columns(options: DataOptions, by_titles: Iterable[Sequence[str]], ignored: Sequence[SkippedFile]) -> None:
+    """Raises InputError if a column that the user names is in no table."""
+    for option, title in options.columns.items():
+        if not any(column_of(titles, title) is not None for titles in by_titles):
+            known = " or ".join(", ".join(titles) for titles in by_titles) or "none that names files"
+            raise InputError(f"no table has the column '{title}' of {option}; the columns are {known}.")
+    if options.columns and ignored:
+        raise InputError(f"{ignored[0].path} does not label images: {ignored[0].reason}.")
+
+
+def _group(tables: list[Table], options: DataOptions, ignored: list[SkippedFile]) -> _Group:
+    """The labels of tables with the same titles; those that say nothing are ignored."""
+    titles = tables[0].titles
+    varied = [table for table in tables if _varies(table)]
+    if len(tables) > 1 and varied:
+        same = "the other columns have the same values in every row"
+        ignored += [SkippedFile(table.name, same) for table in tables if table not in varied]
+        tables = varied
+    label = column_of(titles, options.label_column)
+    if options.label_column is not None and label is None:
+        raise NoLabelsError(f"it has no column '{options.label_column}'")
+    closest = {}
+    for table in tables:
+        for match in table.matches:
+            closest[match.path] = min(closest.get(match.path, match.distance), match.distance)
+    rows = [
+        (table, row)
+        for table in tables
+        for row, match in enumerate(table.matches)
+        if match.path is not None and match.distance == closest[match.path]
+    ]
+    used = rows or [(table, row) for table in tables for row in range(len(table.matches))]
+    columns = [[table.columns[column][row] for table, row in used] for column in range(len(titles))]
+    split, group = _split_column(titles, columns), column_of(titles, options.group_column)
+    others = {tables[0].file_column, split, group} - {None}
+    try:
+        labels = find_labels(titles, columns, others, label, tables[0].name)
+    except InputError:
+        if rows:
+            raise
+        labels = Labels("several columns", (), [])
+    return _Group(tuple(tables), rows, labels, split, group)
+
+
+def _varies(table: Table) -> bool:
+    """Whether a column besides that of the files has several values, or there is only one row."""
+    others = (cells for column, cells in enumerate(table.columns) if column != table.file_column)
+    return len(table.matches) < 2 or any(len(set(cells)) > 1 for cells in others)
+
+
+def _split_column(titles: Sequence[str], columns: Sequence[Sequence[str]]) -> int | None:
+    """The column all of whose values are names of splits."""
+    for column, cells in enumerate(columns):
+        values = {value.lower() for value in cells if value}
+        if values and values <= SPLIT_NAMES.keys():
+            return column
+        if values & SPLIT_NAMES.keys() and {"split", "set", "subset", "partition"} & set(words(titles[column])):
+            unknown = min(values - SPLIT_NAMES.keys())
+            raise InputError(
+                f"column '{titles[column]}' has '{unknown}' beside names of splits; known are {', '.join(SPLIT_NAMES)}."
+            )
+    return None
+
+
+def _chosen(groups: list[_Group], options: DataOptions, ignored: list[SkippedFile]) -> _Group | None:
+    """The tables that label the images; None if no table names files that are here."""
+    found = [group for group in groups if group.rows]
+    for group in groups:
+        if not group.rows:
+            sure = group.labels.is_named or any(table.is_sure for table in group.tables)
+            if sure and not found:
+                group.check_found()
+            ignored += [SkippedFile(table.name, f"none of its {group.named:,} files is here") for table in group.tables]
+    found = _without(found, ignored, _is_test_only, "names images for testing only")
+    found = _without(found, ignored, lambda group: not group.labels.is_named, "no title says that it has classes")
+    found.sort(key=lambda group: len(group.classes), reverse=True)
+    for other in found[1:]:
+        if any(found[0].classes.get(path) != classes for path, classes in other.classes.items()):
+            first, second = (f"{group.name} ({group.labels.columns})" for group in (found[0], other))
+            advice = "choose with --label-column, or " if first.split("(")[1] != second.split("(")[1] else ""
+            raise InputError(f"{first} and {second} both label images; {advice}move one of them out of the folder.")
+        ignored += [SkippedFile(table.name, f"says the same as {found[0].name}") for table in other.tables]
+    if found:
+        found[0].check_found() if options.file_column is None else None
+    return found[0] if found else None
+
+
+def _without(
+    groups: list[_Group], ignored: list[SkippedFile], is_weak: Callable[[_Group], bool], reason: str
+) -> list[_Group]:
+    """The groups that are not weak, or all if all are."""
+    strong = [group for group in groups if not is_weak(group)]
+    if not strong:
+        return groups
+    ignored += [SkippedFile(table.name, reason) for group in groups if is_weak(group) for table in group.tables]
+    return strong
+
+
+def _is_test_only(group: _Group) -> bool:
+    folders = {path.rpartition("/")[0] for path in group.classes}
+    return all(TEST in {SPLIT_NAMES.get(name.lower()) for name in folder.split("/")} for folder in folders)
+
+
+def _table_labels(group: _Group, tree: FileTree, options: DataOptions, ignored: list[SkippedFile]) -> TableLabels:
+    """The labels of the chosen tables, without contradictions."""
+    contradictory = _contradictions(group)
+    if not (options.layout or options.label_column or options.file_column):
+        _check_folders(group, tree)
+    items = _labeled(group, tree, contradictory)
+    unreadable = {}
+    for table in group.tables:
+        for cell, match in zip(table.files, table.matches, strict=True):
+            if cell and match.path is None:
+                either = f", and may be {' or '.join(match.rivals[:2])}" if any(match.rivals) else " and missing"
+                unreadable[cell] = f"named in {table.name}{either}"
+    count, found = len({item.class_name for item in items}), len(group.classes)
+    description = (
+        f"classes from {group.labels.columns} of {group.name}: {count:,} classes, "
+        f"{found:,} of {group.named:,} images found"
+    )
+    if contradictory:
+        description += f"; {len(contradictory):,} in two classes are left out"
+    if ignored:
+        description += "".join(f"; ignored {item.path}: {item.reason}" for item in ignored[:3])
+    return TableLabels(
+        description,
+        tuple(_complete_splits(items, options)),
+        tuple(SkippedFile(*pair) for pair in unreadable.items()),
+        tuple(SkippedFile(tree.base + path, reason) for path, reason in contradictory.items()),
+        tuple(ignored),
+    )
+
+
+def _contradictions(group: _Group) -> dict[str, str]:
+    """The files in two classes, with the reasons; InputError for several classes per image, and between tables."""
+    several = {path: sorted(classes) for path, classes in group.classes.items() if len(classes) > 1}
+    if group.labels.is_multi_label or len(several) > MOST_CONTRADICTIONS * len(group.classes):
+        path, classes = next(
+            (path, {*chain(*found)}) for path, found in group.classes.items() if len({*chain(*found)}) > 1
+        )
+        raise InputError(
+            f"{group.name} has several classes per image in its {group.labels.columns}, such as "
+            f"{' and '.join(sorted(classes)[:3])} of {path}; give a table of one class per image."
+        )
+    where = defaultdict(set)
+    for table, row in group.rows if several else ():
+        where[table.matches[row].path].add(table.name)
+    for path, classes in several.items():
+        if len(where[path]) > 1:
+            tables = " and ".join(sorted(where[path]))
+            raise InputError(f"{tables} contradict each other: {path} is {_quoted(classes)}.")
+    return {path: f"in two classes, {_quoted(classes)}, in {min(where[path])}" for path, classes in several.items()}
+
+
+def _quoted(classes: Iterable[tuple[str, ...]]) -> str:
+    return " and ".join(f"'{name}'" for (name,) in classes)
+
+
+def _check_folders(group: _Group, tree: FileTree) -> None:
+    """Raises InputError if folders may be the classes: the table labels few of their images, or has no known title."""
+    folders = {path: path.rpartition("/")[0] for path in group.classes}
+    count = len(set(folders.values()))
+    if count < 2 or any(split_of(name) for folder in folders.values() for name in folder.split("/")):
+        return
+    inside = set(folders.values())
+    images = sum(path.rpartition("/")[0] in inside and path.lower().endswith(IMAGE_SUFFIXES) for path in tree.files)
+    pairs = Counter((folder, *sorted(group.classes[path])) for path, folder in folders.items())
+    agree = len(pairs) == count == len({classes for _, *classes in map(list, pairs)})
+    if len(folders) < FOUND * images:
+        found = f"labels {len(folders):,} of the {images:,} images in {count:,} folders"
+    elif not group.labels.is_named and not agree:
+        found = f"may have the classes in {group.labels.columns}, or the {count:,} folders are the classes"
+    else:
+        return
+    raise InputError(f"{group.name} {found}; choose with --layout table or --layout folders.")
+
+
+def _labeled(group: _Group, tree: FileTree, contradictory: Container[str]) -> list[LabeledFile]:
+    """One item per file, with the split of its row, its table or its folder."""
+    items: dict[str, LabeledFile] = {}
+    for (table, row), classes in zip(group.rows, group.labels.classes, strict=True):
+        path = table.matches[row].path
+        if not classes or path in contradictory:
             continue
-        names.append(name)
-        unreadable.update(dict.fromkeys(missing, f"named in {table} and missing"))
-        for item in found:
-            other = labeled.setdefault(item.path, item)
-            if other.class_name != item.class_name:
-                contradictory[item.path] = f"in two classes, '{other.class_name}' and '{item.class_name}', in {table}"
-    if not labeled:
-        return None
-    items = _complete_splits([item for path, item in labeled.items() if path not in contradictory], options)
-    skipped = ([SkippedFile(*pair) for pair in reasons.items()] for reasons in (unreadable, contradictory))
-    return TableLabels(names, items, *skipped)
+        split, together = table.split, None
+        if group.split_column is not None:
+            split = SPLIT_NAMES.get(table.columns[group.split_column][row].lower())
+        if group.group_column is not None:
+            together = table.columns[group.group_column][row] or None
+        known = items.get(path)
+        if known and known.split and split and known.split != split:
+            raise InputError(f"{path} is in the {known.split} and in the {split} split of {group.name}.")
+        items[path] = LabeledFile(tree.base + path, classes[0], split or (known and known.split), together)
+    if not any(item.split for item in items.values()):
+        by_folder = {folder: split_of(folder) for folder in {path.rpartition("/")[0] for path in items}}
+        if len(set(by_folder.values())) > 1 and all(by_folder.values()):
+            return [item._replace(split=by_folder[path.rpartition("/")[0]]) for path, item in items.items()]
+    return list(items.values())
 
 
 def _complete_splits(items: list[LabeledFile], options: DataOptions) -> list[LabeledFile]:
@@ -82,70 +380,3 @@ def _complete_splits(items: list[LabeledFile], options: DataOptions) -> list[Lab
     if None in splits or {item.split for item in items} < {TRAINING, VALIDATION}:
         items = [item._replace(split=None) for item in items]
     return items
-
-
-def _rows(table: Path) -> list[list[str]]:
-    """The table's rows that are not empty; none if it is no table."""
-    try:
-        text = decode_name(table.read_bytes()[:MAX_TABLE_SIZE].removeprefix(codecs.BOM_UTF8), "latin-1")
-        separator = max(",;\t|", key=text.partition("\n")[0].count)
-        return [row for row in csv.reader(text.splitlines(), delimiter=separator) if any(map(str.strip, row))]
-    except (OSError, csv.Error):
-        return []
-
-
-def _file_finder(tree: FileTree) -> Callable[[str], str | None]:
-    """A function from a table's cell to the file's path: by path, by name, or by name without suffix."""
-    paths = {path: tree.base + path for path in tree.files if not path.lower().endswith(TABLE_SUFFIXES)}
-    by_name: dict[str, str | None] = {}
-    for short, path in paths.items():
-        name = os.path.basename(short)
-        for key in {name, os.path.splitext(name)[0], os.path.splitext(short)[0]}:
-            by_name[key] = None if key in by_name else path
-
-    def find(text: str) -> str | None:
-        text = re.sub(r"^(\./)+", "", text.strip().replace("\\", "/"))
-        return paths.get(text) or by_name.get(text) or by_name.get(os.path.basename(text))
-
-    return find
-
-
-def _read_table(
-    rows: list[list[str]], find: Callable[[str], str | None], split: str | None
-) -> tuple[list[LabeledFile], list[str]]:
-    """The labeled files, and the missing ones; `split` is that of the table's name."""
-    sample = rows[:SAMPLE]
-    width = min(map(len, sample), default=0)
-    hits = [sum(find(row[column]) is not None for row in sample) for column in range(width)]
-    if width < 2 or 2 * max(hits) < len(sample) - 1 or not max(hits):
-        return [], []
-    file_column = hits.index(max(hits))
-    head = [cell.strip().lower() for cell in rows[0]] if find(rows[0][file_column]) is None else []
-    label_column = _label_column(head, sample, width, file_column)
-    split_column = next((column for column, cell in enumerate(head[:width]) if cell in SPLIT_COLUMNS), None)
-    labeled, missing = [], []
-    for row in rows[bool(head) :]:
-        if len(row) < width or not (label := class_name(row[label_column])):
-            continue
-        path = find(row[file_column])
-        if path is None:
-            missing.append(row[file_column])
-        else:
-            own = split if split_column is None else SPLIT_NAMES.get(row[split_column].strip().lower())
-            labeled.append(LabeledFile(path, label, own))
-    classes = {item.class_name for item in labeled}
-    if not (head and head[label_column] in LABEL_COLUMNS) and 2 * len(classes) > len(labeled):
-        # Scores, sizes, dates: nearly every file has another value.
-        return [], []
-    return labeled, missing
-
-
-def _label_column(head: list[str], sample: list[list[str]], width: int, file_column: int) -> int:
-    """The column with a label's title, or the one with the fewest values."""
-    others = [column for column in range(width) if column != file_column]
-    titled = [column for column in others if head and head[column] in LABEL_COLUMNS]
-    if titled:
-        return titled[0]
-    others = [column for column in others if not head or head[column] not in SPLIT_COLUMNS] or others
-    counts = {column: len({row[column].strip() for row in sample[bool(head) :]}) for column in others}
-    return min(others, key=lambda column: (counts[column] < 2, counts[column]))

@@ -71,10 +71,10 @@ def recognize_layout(root: Path, source: str, options: DataOptions = DataOptions
 
 def _innermost(tree: FileTree, options: DataOptions) -> FileTree:
     """Skips folders that hold only one folder, down to the one with the labels."""
-    while len(tree.folders) == 1 and not read_label_tables(tree, options):
+    while len(tree.folders) == 1 and not _tables(tree, options):
         inner = tree.subtree(tree.folders[0])
         has_images = any(path.lower().endswith(IMAGE_SUFFIXES) for path in tree.top_files)
-        if has_images or not (inner.folders or _file_names(inner, options) or read_label_tables(inner, options)):
+        if has_images or not (inner.folders or _file_names(inner, options) or _tables(inner, options)):
             break
         tree = inner
     return tree
@@ -82,11 +82,10 @@ def _innermost(tree: FileTree, options: DataOptions) -> FileTree:
 
 def _tables(tree: FileTree, options: DataOptions) -> FolderLayout | None:
     found = read_label_tables(tree, options)
-    if not found:
+    if not found or not found.labeled:
         return None
-    description = f"{' and '.join(found.names)} with one file and its class per row"
-    skipped = {"unreadable": tuple(found.unreadable), "contradictory": tuple(found.contradictory)}
-    return FolderLayout(description, tuple(found.labeled), **skipped)
+    skipped = {"unreadable": found.unreadable, "contradictory": found.contradictory}
+    return FolderLayout(found.description, found.labeled, **skipped)
 
 
 def _split_folders(tree: FileTree, options: DataOptions) -> FolderLayout | None:

@@ -1,0 +1,203 @@
+"""Decides which column of a table names files, and finds these files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from kerascnn.data.ingestion.data_options import DataOptions
+from kerascnn.data.ingestion.file_index import FileIndex, Match
+from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES, FileTree
+from kerascnn.data.ingestion.label_columns import KNOWN_WORDS, NAME_WORDS, is_class_title, words
+from kerascnn.data.ingestion.splits import SPLIT_NAMES
+from kerascnn.data.ingestion.tables import Rows, read_rows
+from kerascnn.errors import InputError
+
+# Words of titles of the files' column, and of those that identify rows.
+FILE_WORDS = {"file", "filename", "fname", "filepath", "image", "img", "path", "photo", "jpg", "png", "imageid"}
+ID_WORDS = {"id", "name", "key", "uuid", "uid", "identifier"}
+TITLE_WORDS = KNOWN_WORDS | FILE_WORDS | ID_WORDS
+TEMPLATE_WORDS = {"submission", "template"}
+
+# Rows of other widths; more are a mistake in the table, such as classes with a comma.
+MOST_OTHER_ROWS = 0.1
+
+
+class UnusedTableError(Exception):
+    """A table that labels nothing; the message is a phrase that says why."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that names files.
+
+    Attributes:
+        name: its path in the source.
+        titles: of its columns; "column 1" and so on if it has none.
+        columns: the cells.
+        file_column: names the files.
+        matches: the file of each row.
+        split: that the table or its folder is named for.
+        is_sure: whether titles or cells say that files are named, and not only identifiers.
+    """
+
+    name: str
+    titles: tuple[str, ...]
+    columns: tuple[tuple[str, ...], ...]
+    file_column: int
+    matches: tuple[Match, ...]
+    split: str | None
+    is_sure: bool
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What the table calls its files."""
+        return self.columns[self.file_column]
+
+
+class _FileColumn(NamedTuple):
+    column: int
+    is_sure: bool
+
+
+def read_table(tree: FileTree, path: str, index: FileIndex, options: DataOptions) -> Table:
+    """Reads a table below a folder, and finds the files that it names.
+
+    Raises:
+        UnusedTableError: it names no files, is no table, or is a template to be filled in.
+        InputError: several columns name files, or many rows have another width.
+    """
+    name, folder = tree.base + path, path[: path.rfind("/") + 1]
+    if TEMPLATE_WORDS & set(words(name.rpartition("/")[2])):
+        raise UnusedTableError("a template of a submission")
+    split = split_of(path.rpartition("/")[2].rpartition(".")[0]) or split_of(path.rpartition("/")[0])
+
+    def find(cell: str) -> str | None:
+        return index.find(cell, folder, split).path
+
+    sample = _read(tree, name, head=True).rows
+    titles, body = _titled(sample, find)
+    chosen = _file_column(titles, body, find, options, name)
+    if path.lower().endswith(".txt") and not (chosen.is_sure and len(sample) > 1):
+        raise UnusedTableError("it is no table of files")
+    rows, others = _read(tree, name)
+    if others > MOST_OTHER_ROWS * len(rows):
+        raise InputError(
+            f"{name} has {len(rows):,} rows of {len(titles)} columns and {others:,} of other widths; put cells that "
+            "have a separator in them in quotes."
+        )
+    columns = zip(*rows[len(sample) - len(body) :], strict=True)
+    # Cells that repeat are stored once.
+    columns = tuple(tuple(map(known.setdefault, cells, cells)) for cells in columns if (known := {}) is not None)
+    matches = tuple(index.find(cell, folder, split) for cell in columns[chosen.column])
+    return Table(name, titles, columns, chosen.column, matches, split, chosen.is_sure)
+
+
+def split_of(text: str) -> str | None:
+    """The one split that a text names: "training" of "train_labels"; None if it names none or several."""
+    found = {SPLIT_NAMES[word] for word in words(text) if word in SPLIT_NAMES}
+    return found.pop() if len(found) == 1 else None
+
+
+def column_of(titles: Sequence[str], title: str | None) -> int | None:
+    """The column of a title, in any case, or of a number if the columns have no titles; None if there is none."""
+    if title is None:
+        return None
+    wanted = title.strip().lower()
+    known = [known.lower() for known in titles]
+    return next((known.index(name) for name in (wanted, f"column {wanted}") if name in known), None)
+
+
+def _read(tree: FileTree, name: str, *, head: bool = False) -> Rows:
+    try:
+        found = read_rows(tree.root / name, head=head)
+    except OSError as error:
+        raise UnusedTableError(f"it cannot be read: {(error.strerror or str(error)).lower()}") from None
+    if not found.rows:
+        raise UnusedTableError("it has no rows of two columns")
+    return found
+
+
+def _is_file(cell: str) -> bool:
+    return cell.lower().endswith(IMAGE_SUFFIXES)
+
+
+def _titled(rows: Sequence[list[str]], find: Callable[[str], str | None]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """The titles, and the rows below them; "column 1" and so on if the first row is one of the others."""
+    first, body = rows[0], list(rows[1:])
+    plain = [cell for cell in first if not _is_file(cell) and "/" not in cell]
+    parts = [set(words(cell)) for cell in plain if not _is_number(cell)]
+    known = any(found and found <= TITLE_WORDS for found in parts) or (
+        any(found & TITLE_WORDS for found in parts) and not any(cell and find(cell) for cell in first)
+    )
+    if len(plain) == len(first) and (known or _differs(first, body, find)):
+        return tuple(cell or f"column {number}" for number, cell in enumerate(first, 1)), body
+    return tuple(f"column {number}" for number in range(1, len(first) + 1)), list(rows)
+
+
+def _differs(first: Sequence[str], body: Sequence[Sequence[str]], find: Callable[[str], str | None]) -> bool:
+    """Whether a row is not like those below: it names no file where they do, and none of its cells appears again."""
+    if not body or any(cell and find(cell) for cell in first):
+        return False
+    columns = list(zip(*body, strict=True))
+    if any(cell in cells or _is_number(cell) for cell, cells in zip(first, columns, strict=True)):
+        return False
+    return any(2 * sum(_is_file(cell) or bool(find(cell)) for cell in cells) > len(cells) for cells in columns)
+
+
+def _is_number(text: str) -> bool:
+    return bool(re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", text.strip().lower()))
+
+
+def _file_column(
+    titles: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    find: Callable[[str], str | None],
+    options: DataOptions,
+    name: str,
+) -> _FileColumn:
+    """The column with the most different files that are there; without any, the one that looks like files."""
+    if options.file_column is not None:
+        column = column_of(titles, options.file_column)
+        if column is None:
+            raise UnusedTableError(f"it has no column '{options.file_column}'")
+        return _FileColumn(column, True)
+    columns = [tuple(cells) for cells in zip(*rows, strict=True)]
+    hits = [{cell: path for cell in set(cells) if cell and (path := find(cell))} for cells in columns]
+    shown = [2 * sum(map(_is_file, cells)) >= len(cells) for cells in columns]
+    said = [_says_file(title) for title in titles]
+    best = max(range(len(columns)), key=lambda column: (len(set(hits[column].values())), shown[column], said[column]))
+    if hits[best]:
+        rivals = [column for column in range(len(columns)) if _is_rival(columns, hits, column, best)]
+        ranked = sorted((best, *rivals), key=lambda column: (shown[column], said[column]), reverse=True)
+        best = ranked[0]
+        equal = [column for column in ranked if (shown[column], said[column]) == (shown[best], said[best])]
+        if len(equal) > 1:
+            found = " and ".join(f"'{titles[column]}'" for column in equal)
+            raise InputError(f"{name} names different files in the columns {found}; choose one with --file-column.")
+        return _FileColumn(best, shown[best] or said[best] > 1 or 2 * len(hits[best]) > len(set(columns[best])))
+    best = max(range(len(columns)), key=lambda column: (shown[column], said[column]))
+    if not (shown[best] or said[best] > 1 or (said[best] and any(map(is_class_title, titles)))):
+        raise UnusedTableError("it names no files that are here")
+    return _FileColumn(best, shown[best] or said[best] > 1)
+
+
+def _says_file(title: str) -> int:
+    """2 if a title says that its column names files, 1 if it names identifiers."""
+    found = set(words(title))
+    if found & FILE_WORDS and found <= FILE_WORDS | ID_WORDS | NAME_WORDS:
+        return 2
+    return int(bool(found & ID_WORDS) and found <= ID_WORDS | NAME_WORDS)
+
+
+def _is_rival(columns: Sequence[Sequence[str]], hits: Sequence[dict[str, str]], column: int, best: int) -> bool:
+    """Whether a column names nearly as many files as the best one, and others in the same rows."""
+    values, most = len(set(columns[column])), len(set(columns[best]))
+    if column == best or values < 0.9 * most or 2 * len(hits[column]) < len(hits[best]):
+        return False
+    pairs = zip(columns[column], columns[best], strict=True)
+    return any(
+        one in hits[column] and other in hits[best] and hits[column][one] != hits[best][other] for one, other in pairs
+    )

@@ -1,4 +1,4 @@
-"""The networks: every network's builder, paper and published numbers.
+"""The networks: every network's builder, paper and published numbers, which networks.yaml lists.
 
 Reading the registry imports neither Keras nor a backend; a builder's module is imported when it is first used.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
 
 from kerascnn.applications.weights import public
 from kerascnn.applications.weights.public import PublicWeights
@@ -18,16 +20,6 @@ from kerascnn.errors import InputError, closest
 
 if TYPE_CHECKING:
     import keras
-
-ALEXNET_PAPER = "Krizhevsky et al., ImageNet Classification with Deep Convolutional Neural Networks, 2012, section 3.5"
-ALEXNET_V2_PAPER = "Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014, section 5"
-ZFNET_PAPER = "Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2013, figure 3"
-VGG_PAPER = "Simonyan and Zisserman, Very Deep Convolutional Networks, 2014, table 1"
-GOOGLENET_PAPER = "Szegedy et al., Going Deeper with Convolutions, 2014, table 1"
-BN_PAPER = "Ioffe and Szegedy, Batch Normalization, 2015, figure 5"
-INCEPTION_PAPER = "Szegedy et al., Rethinking the Inception Architecture, 2015, table 1"
-IMAGENET_RESNET_PAPER = "He et al., Deep Residual Learning for Image Recognition, 2015, table 1"
-CIFAR_RESNET_PAPER = "He et al., Deep Residual Learning for Image Recognition, 2015, section 4.2"
 
 PAPER = "paper"
 # Not by the network's authors, but with the same protocol for many networks.
@@ -103,142 +95,23 @@ class NetworkInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Values for JSON."""
-        return {
-            **asdict(self),
-            "year": self.year,
-            "errors": [error._asdict() for error in self.errors],
-        }
+        return {**asdict(self), "year": self.year, "errors": [error._asdict() for error in self.errors]}
 
 
-_alexnet = partial(NetworkInfo, module="alexnet", recipe="classic_photos", preprocessing="mean")
-_vgg = partial(
-    NetworkInfo, module="vgg", paper=VGG_PAPER, input_size=224, recipe="classic_photos", preprocessing="caffe"
-)
-_inception = partial(
-    NetworkInfo,
-    paper=INCEPTION_PAPER,
-    input_size=299,
-    recipe="googlenet_small",
-    preprocessing="symmetric",
-    aux_heads=True,
-)
-_resnet = partial(
-    NetworkInfo,
-    module="resnet",
-    paper=IMAGENET_RESNET_PAPER,
-    input_size=224,
-    recipe="resnet_photos",
-    preprocessing="caffe",
-)
-_cifar = partial(
-    NetworkInfo,
-    module="cifar_resnet",
-    paper=CIFAR_RESNET_PAPER,
-    input_size=32,
-    recipe="resnet_small",
-    preprocessing="cifar",
-    data="CIFAR-10",
-    classes=10,
-)
-
-# fmt: off
-_PAPERS: dict[str, NetworkInfo] = {
-    "alexnet": _alexnet("AlexNet", paper=ALEXNET_PAPER, input_size=227, published_parameters=60, errors=(
-        PublishedError(None, 16.4, "5 models"),
-    )),
-    "alexnetv2": _alexnet("AlexNetV2", paper=ALEXNET_V2_PAPER, input_size=224, preprocessing="torch"),
-    "zfnet": _alexnet("ZFNet", module="zfnet", paper=ZFNET_PAPER, input_size=224, errors=(
-        PublishedError(None, 11.7, "ensemble"),
-    )),
-    "vgg11": _vgg("VGG11", published_parameters=133),
-    "vgg13": _vgg("VGG13", published_parameters=133),
-    "vgg16": _vgg("VGG16", published_parameters=138, published_macs=15.3, errors=(
-        PublishedError(28.07, 9.33, "10 crops", "He et al., 2015"),
-    )),
-    "vgg16c": _vgg("VGG16C", published_parameters=134),
-    "vgg19": _vgg("VGG19", published_parameters=144, published_macs=19.6),
-    "googlenet": NetworkInfo("GoogLeNet", "googlenet", GOOGLENET_PAPER, 224, "googlenet_small", "mean", 6.8, 1.5, (
-        PublishedError(None, 10.07, "1 crop"),
-        PublishedError(None, 9.15, "10 crops"),
-        PublishedError(None, 7.89, "144 crops"),
-        PublishedError(29.0, 9.2, "1 crop", "Szegedy et al., 2015"),
-    ), aux_heads=True),
-    "bninception": NetworkInfo(
-        "BNInception", "bn_inception", BN_PAPER, 224, "googlenet_small", "mean", published_macs=2.0, errors=(
-            PublishedError(25.2, 7.8, "1 crop", "Szegedy et al., 2015"),
-            PublishedError(22.0, 5.82, "144 crops", "Szegedy et al., 2015"),
-        ),
-    ),
-    "inceptionv2": _inception("InceptionV2", module="inception_v2", published_macs=3.8, errors=(
-        PublishedError(23.4, None, "1 crop"),
-    )),
-    "inceptionv3": _inception("InceptionV3", module="inception_v3", published_macs=4.8, errors=(
-        PublishedError(21.2, 5.6, "1 crop"),
-        PublishedError(19.47, 4.48, "12 crops"),
-        PublishedError(18.77, 4.2, "144 crops"),
-    )),
-    "plain18": _resnet("Plain18", published_macs=1.8, errors=(PublishedError(27.94, None, "10 crops"),)),
-    "plain34": _resnet("Plain34", published_macs=3.6, errors=(PublishedError(28.54, 10.02, "10 crops"),)),
-    "resnet18": _resnet("ResNet18", published_macs=1.8, errors=(
-        PublishedError(27.88, None, "10 crops, shortcuts A"),
-    )),
-    "resnet34": _resnet("ResNet34", published_macs=3.6, errors=(
-        PublishedError(24.52, 7.46, "10 crops"),
-        PublishedError(25.03, 7.76, "10 crops, shortcuts A"),
-        PublishedError(24.19, 7.40, "10 crops, shortcuts C"),
-    )),
-    "resnet50": _resnet("ResNet50", published_macs=3.8, errors=(
-        PublishedError(22.85, 6.71, "10 crops"),
-    )),
-    "resnet101": _resnet("ResNet101", published_macs=7.6, errors=(
-        PublishedError(21.75, 6.05, "10 crops"),
-    )),
-    "resnet152": _resnet("ResNet152", published_macs=11.3, errors=(
-        PublishedError(21.43, 5.71, "10 crops"),
-    )),
-    "resnet20": _cifar("ResNet20", published_parameters=0.27, errors=(PublishedError(8.75, None, ""),)),
-    "resnet32": _cifar("ResNet32", published_parameters=0.46, errors=(PublishedError(7.51, None, ""),)),
-    "resnet44": _cifar("ResNet44", published_parameters=0.66, errors=(PublishedError(7.17, None, ""),)),
-    "resnet56": _cifar("ResNet56", published_parameters=0.85, errors=(PublishedError(6.97, None, ""),)),
-    "resnet110": _cifar("ResNet110", published_parameters=1.7, errors=(
-        PublishedError(6.43, None, "best of 5"),
-        PublishedError(6.61, None, "mean of 5"),
-    )),
-    "resnet1202": _cifar("ResNet1202", published_parameters=19.4, errors=(PublishedError(7.93, None, ""),)),
-    "plain20": _cifar("Plain20"),
-    "plain32": _cifar("Plain32"),
-    "plain44": _cifar("Plain44"),
-    "plain56": _cifar("Plain56"),
-}
-# fmt: on
+def _read() -> dict[str, NetworkInfo]:
+    """The networks, with the errors of torchvision's first public weights after the others."""
+    entries = yaml.safe_load(Path(__file__).with_name("networks.yaml").read_text(encoding="utf-8"))
+    for entry in entries.values():
+        files = [file for file in public.weights_of(entry["builder"]) if file.name == public.TORCHVISION]
+        errors = [(round(100 - one.top1, 3), round(100 - one.top5, 3), "1 crop", TORCHVISION) for one in files[:1]]
+        entry["errors"] = tuple(PublishedError(*row) for row in (*entry.get("errors", ()), *errors))
+    return {name: NetworkInfo(**entry) for name, entry in entries.items()}
 
 
-def _with_torchvision(entry: NetworkInfo) -> NetworkInfo:
-    """The network with the errors of torchvision's first public weights after the others."""
-    files = [file for file in public.weights_of(entry.builder) if file.name == public.TORCHVISION]
-    errors = [
-        PublishedError(round(100 - file.top1, 3), round(100 - file.top5, 3), "1 crop", TORCHVISION)
-        for file in files[:1]
-    ]
-    return replace(entry, errors=(*entry.errors, *errors))
-
-
-REGISTRY = {name: _with_torchvision(entry) for name, entry in _PAPERS.items()}
+REGISTRY = _read()
 
 # Networks of public weights that are not a paper's: `create` and `info` know them, `list_models` omits them.
-PUBLISHED_VARIANTS = {
-    "googlenettorchvision": _with_torchvision(
-        replace(
-            _PAPERS["googlenet"],
-            builder="GoogLeNetTorchvision",
-            module="googlenet_torchvision",
-            preprocessing="symmetric",
-            published_parameters=None,
-            published_macs=None,
-            errors=(),
-        )
-    ),
-}
+PUBLISHED_VARIANTS = {"googlenettorchvision": REGISTRY.pop("googlenettorchvision")}
 
 
 def list_models() -> list[str]:

@@ -1,4 +1,4 @@
-"""Lists the public weights of the networks here: where they are, and how their images were preprocessed.
+"""The public weights of the networks here, which public.yaml lists: where they are, how their pixels are scaled.
 
 keras.applications publishes files whose MD5 is in its program; torchvision's file names contain the first eight digits
 of the SHA-256. No more is published, so no more is checked. Accuracies are the publishers', for one center crop of
@@ -8,11 +8,14 @@ that question to the users.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
+
+import yaml
 
 from kerascnn.errors import InputError
 from kerascnn.files.checksums import Checksum
@@ -24,17 +27,6 @@ ANY = "imagenet"
 NAMES = (ANY, KERAS, TORCHVISION)
 
 CLASSES = 1000
-
-KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
-KERAS_FILE = "weights_tf_dim_ordering_tf_kernels"
-KERAS_ACCURACIES = "keras.io/api/applications"
-TORCHVISION_URL = "https://download.pytorch.org/models"
-TORCHVISION_ACCURACIES = "docs.pytorch.org/vision/stable/models"
-
-OXFORD = "Creative Commons Attribution 4.0 (Visual Geometry Group, Oxford)"
-HE = "MIT (Kaiming He)"
-GOOGLE = "Apache 2.0 (Google)"
-BSD = "BSD 3-Clause (torchvision)"
 
 
 @dataclass(frozen=True)
@@ -80,90 +72,20 @@ class PublicWeights:
         return all(given.get(name, value) == value for name, value in self.arguments.items())
 
 
-def _keras(
-    network: str,
-    folder: str,
-    checksums: tuple[str, str],
-    preprocessing: str,
-    accuracy: tuple[float, float],
-    license: str,
-    input_size: int = 224,
-    **arguments: Any,
-) -> list[PublicWeights]:
-    """The two files of a network, with and without classifier."""
-    files = []
-    for suffix, digits in zip(("", "_notop"), checksums, strict=True):
-        url, checksum = f"{KERAS_URL}/{folder}_{KERAS_FILE}{suffix}.h5", Checksum("md5", digits)
-        details = (license, preprocessing, input_size, *accuracy, KERAS_ACCURACIES)
-        files.append(PublicWeights(KERAS, network, url, checksum, *details, not suffix, MappingProxyType(arguments)))
-    return files
+def _read() -> Iterator[PublicWeights]:
+    for name, publisher in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")).items():
+        url, files = publisher.pop("url"), publisher.pop("files")
+        for row in files:
+            row = {**publisher, **row}
+            file, (top1, top5), arguments = row.pop("file"), row.pop("accuracy"), row.pop("arguments", {})
+            md5 = [Checksum("md5", digits) for digits in row.pop("md5", ())]
+            # The second file is without the classifier.
+            for suffix, checksum in zip(("", "_notop"), md5 or [Checksum("sha256", file[-8:])], strict=False):
+                row |= {"url": url.format(file=file, suffix=suffix), "checksum": checksum, "include_top": not suffix}
+                yield PublicWeights(name, top1=top1, top5=top5, arguments=MappingProxyType(arguments), **row)
 
 
-def _torchvision(
-    network: str,
-    file: str,
-    top1: float,
-    top5: float,
-    preprocessing: str = "torch",
-    input_size: int = 224,
-    builder: str | None = None,
-    **arguments: Any,
-) -> PublicWeights:
-    url, checksum = f"{TORCHVISION_URL}/{file}.pth", Checksum("sha256", file[-8:])
-    details = (BSD, preprocessing, input_size, top1, top5, TORCHVISION_ACCURACIES)
-    return PublicWeights(TORCHVISION, network, url, checksum, *details, True, MappingProxyType(arguments), builder)
-
-
-# The variants of the papers and of torchvision.
-RESNET = {"shortcut": "B"}
-BOTTLENECKS_2015 = RESNET | {"stride_in": "1x1"}
-BOTTLENECKS_V1_5 = RESNET | {"stride_in": "3x3"}
-RELEASED = {"stem": "released", "variant": "released", "aux_heads": False}
-# Google trained both networks; torchvision scales their pixels again inside the network, to [-1, 1].
-TORCH_GOOGLENET = {"builder": "GoogLeNetTorchvision", "batch_norm": True, "module": "inception"}
-TORCH_INCEPTION = {"stem": "released", "variant": "torchvision"}
-
-# The order for each network is that in which "imagenet" tries them.
-# fmt: off
-WEIGHTS: tuple[PublicWeights, ...] = (
-    #             network         file                            with and without top, MD5
-    *_keras("VGG16",       "vgg16/vgg16",               ("64373286793e3c8b2b4e3219cbf3544b",
-                                                         "6d6bbae143d832006294945121d1f1fc"),
-            "caffe",     (71.3, 90.1), OXFORD, batch_norm=False),
-    *_keras("VGG19",       "vgg19/vgg19",               ("cbe5617147190e668d6c5d5026f83318",
-                                                         "253f8cb515780f3b799900260a226db6"),
-            "caffe",     (71.3, 90.0), OXFORD, batch_norm=False),
-    *_keras("ResNet50",    "resnet/resnet50",           ("2cb95161c43110f7111970584f804107",
-                                                         "4d473c1dd8becc155b73f8504c6f6626"),
-            "caffe",     (74.9, 92.1), HE, **BOTTLENECKS_2015),
-    *_keras("ResNet101",   "resnet/resnet101",          ("f1aeb4b969a6efcfb50fad2f0c20cfc5",
-                                                         "88cf7a10940856eca736dc7b7e228a21"),
-            "caffe",     (76.4, 92.8), HE, **BOTTLENECKS_2015),
-    *_keras("ResNet152",   "resnet/resnet152",          ("100835be76be38e30d865e96f2aaae62",
-                                                         "ee4c566cf9a93f14d82f913c2dc6dd0c"),
-            "caffe",     (76.6, 93.1), HE, **BOTTLENECKS_2015),
-    *_keras("InceptionV3", "inception_v3/inception_v3", ("9a0d58056eeedaa3f26cb7ebd46da564",
-                                                         "bcbd6486424b2319ff4ef7d526e38f63"),
-            "symmetric", (77.9, 93.7), GOOGLE, 299, **RELEASED),
-    #            network        file                            top-1   top-5
-    _torchvision("AlexNetV2",   "alexnet-owt-7be5be79",         56.522, 79.066),
-    _torchvision("VGG11",       "vgg11-8a719046",               69.020, 88.628, batch_norm=False),
-    _torchvision("VGG11",       "vgg11_bn-6002323d",            70.370, 89.810, batch_norm=True),
-    _torchvision("VGG13",       "vgg13-19584684",               69.928, 89.246, batch_norm=False),
-    _torchvision("VGG13",       "vgg13_bn-abd245e5",            71.586, 90.374, batch_norm=True),
-    _torchvision("VGG16",       "vgg16-397923af",               71.592, 90.382, batch_norm=False),
-    _torchvision("VGG16",       "vgg16_bn-6c64b313",            73.360, 91.516, batch_norm=True),
-    _torchvision("VGG19",       "vgg19-dcbb9e9d",               72.376, 90.876, batch_norm=False),
-    _torchvision("VGG19",       "vgg19_bn-c79401a0",            74.218, 91.842, batch_norm=True),
-    _torchvision("GoogLeNet",   "googlenet-1378be20",           69.778, 89.530, "symmetric", **TORCH_GOOGLENET),
-    _torchvision("InceptionV3", "inception_v3_google-0cc3c7bd", 77.294, 93.450, "symmetric", 299, **TORCH_INCEPTION),
-    _torchvision("ResNet18",    "resnet18-f37072fd",            69.758, 89.078, **RESNET),
-    _torchvision("ResNet34",    "resnet34-b627a593",            73.314, 91.420, **RESNET),
-    _torchvision("ResNet50",    "resnet50-0676ba61",            76.130, 92.862, **BOTTLENECKS_V1_5),
-    _torchvision("ResNet101",   "resnet101-63fe2227",           77.374, 93.546, **BOTTLENECKS_V1_5),
-    _torchvision("ResNet152",   "resnet152-394f9c45",           78.312, 94.046, **BOTTLENECKS_V1_5),
-)
-# fmt: on
+WEIGHTS = tuple(_read())
 
 
 def weights_of(network: str) -> list[PublicWeights]:

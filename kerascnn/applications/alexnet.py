@@ -113,9 +113,7 @@ def AlexNet(
     Example:
         >>> model = kerascnn.applications.AlexNet(groups=2, pool_first=False)  # the paper's
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
+    common = CommonArguments.of(locals())
     check_option("AlexNet", "groups", groups, (1, 2))
     check_option("AlexNet", "norm", norm, (*get_args(Norm), None))
     with building("AlexNet", common) as network:
@@ -152,9 +150,7 @@ def AlexNetV2(
     Example:
         >>> model = kerascnn.applications.AlexNetV2(classes=10)
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
+    common = CommonArguments.of(locals())
     with building("AlexNetV2", common) as network:
         x = network.images(min_size=MIN_SIZE_2014, fixed_size=include_top)
         x = convolutions(x, ALEXNET_2014, groups=1, norm=None, pool_first=True)

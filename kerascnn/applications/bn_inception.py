@@ -105,9 +105,7 @@ def BNInception(
     Example:
         >>> model = kerascnn.applications.BNInception(classes=10)
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
+    common = CommonArguments.of(locals())
     with building("BNInception", common) as network:
         x = unit(network.images(min_size=32), 64, 7, strides=2, name="conv1")  # 112 x 112 x 64
         x = MAX(3, strides=2, padding="same", name="pool1")(x)  # 56 x 56 x 64

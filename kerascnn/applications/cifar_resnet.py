@@ -76,10 +76,7 @@ def ResNet20(
     Example:
         >>> model = kerascnn.applications.ResNet20()
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _residual("ResNet20", common, BLOCKS_OF_DEPTH[20], shortcut)
+    return _residual("ResNet20", CommonArguments.of(locals()), BLOCKS_OF_DEPTH[20], shortcut)
 
 
 def ResNet32(
@@ -102,10 +99,7 @@ def ResNet32(
     Example:
         >>> model = kerascnn.applications.ResNet32()
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _residual("ResNet32", common, BLOCKS_OF_DEPTH[32], shortcut)
+    return _residual("ResNet32", CommonArguments.of(locals()), BLOCKS_OF_DEPTH[32], shortcut)
 
 
 def ResNet44(
@@ -128,10 +122,7 @@ def ResNet44(
     Example:
         >>> model = kerascnn.applications.ResNet44()
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _residual("ResNet44", common, BLOCKS_OF_DEPTH[44], shortcut)
+    return _residual("ResNet44", CommonArguments.of(locals()), BLOCKS_OF_DEPTH[44], shortcut)
 
 
 def ResNet56(
@@ -154,10 +145,7 @@ def ResNet56(
     Example:
         >>> model = kerascnn.applications.ResNet56()
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _residual("ResNet56", common, BLOCKS_OF_DEPTH[56], shortcut)
+    return _residual("ResNet56", CommonArguments.of(locals()), BLOCKS_OF_DEPTH[56], shortcut)
 
 
 def ResNet110(
@@ -180,10 +168,7 @@ def ResNet110(
     Example:
         >>> model = kerascnn.applications.ResNet110()
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _residual("ResNet110", common, BLOCKS_OF_DEPTH[110], shortcut)
+    return _residual("ResNet110", CommonArguments.of(locals()), BLOCKS_OF_DEPTH[110], shortcut)
 
 
 def ResNet1202(
@@ -206,10 +191,7 @@ def ResNet1202(
     Example:
         >>> model = kerascnn.applications.ResNet1202()
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _residual("ResNet1202", common, BLOCKS_OF_DEPTH[1202], shortcut)
+    return _residual("ResNet1202", CommonArguments.of(locals()), BLOCKS_OF_DEPTH[1202], shortcut)
 
 
 def Plain20(
@@ -226,24 +208,12 @@ def Plain20(
 ) -> keras.Model:
     """The 20-layer plain network for 32 x 32 images (He et al., 2015, section 4.2, n = 3).
 
-    Args:
-        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
-        weights: there are no public weights; None, a URL or a file.
-
-    Returns:
-        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
-        Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
-
-    Raises:
-        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
+    As `ResNet20` without shortcuts.
 
     Example:
         >>> model = kerascnn.applications.Plain20()
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _cifar("Plain20", common, BLOCKS_OF_DEPTH[20], plain_block)
+    return _cifar("Plain20", CommonArguments.of(locals()), BLOCKS_OF_DEPTH[20], plain_block)
 
 
 def Plain32(
@@ -265,10 +235,7 @@ def Plain32(
     Example:
         >>> model = kerascnn.applications.Plain32()
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _cifar("Plain32", common, BLOCKS_OF_DEPTH[32], plain_block)
+    return _cifar("Plain32", CommonArguments.of(locals()), BLOCKS_OF_DEPTH[32], plain_block)
 
 
 def Plain44(
@@ -290,10 +257,7 @@ def Plain44(
     Example:
         >>> model = kerascnn.applications.Plain44()
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _cifar("Plain44", common, BLOCKS_OF_DEPTH[44], plain_block)
+    return _cifar("Plain44", CommonArguments.of(locals()), BLOCKS_OF_DEPTH[44], plain_block)
 
 
 def Plain56(
@@ -315,10 +279,7 @@ def Plain56(
     Example:
         >>> model = kerascnn.applications.Plain56()
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _cifar("Plain56", common, BLOCKS_OF_DEPTH[56], plain_block)
+    return _cifar("Plain56", CommonArguments.of(locals()), BLOCKS_OF_DEPTH[56], plain_block)
 
 
 def _residual(builder: str, common: CommonArguments, n: int, shortcut: Shortcut) -> keras.Model:

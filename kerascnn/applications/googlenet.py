@@ -124,9 +124,7 @@ def GoogLeNet(
         >>> sorted(model.output)
         ['aux_4a', 'aux_4d', 'main']
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
+    common = CommonArguments.of(locals())
     check_option("GoogLeNet", "module", module, MODULES)
     with building("GoogLeNet", common, batch_norm=batch_norm, module=module) as network:
         of_torchvision = network.weights is not None and network.weights.builder != "GoogLeNet"

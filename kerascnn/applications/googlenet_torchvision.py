@@ -70,9 +70,7 @@ def GoogLeNetTorchvision(
     Example:
         >>> model = kerascnn.applications.GoogLeNetTorchvision(weights="torchvision")
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
+    common = CommonArguments.of(locals())
     heads = include_top and aux_heads
     with building("GoogLeNetTorchvision", common) as network:
         x = network.images(min_size=MIN_SIZE_WITH_HEADS if heads else MIN_SIZE, fixed_size=heads)

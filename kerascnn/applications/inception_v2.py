@@ -13,14 +13,8 @@ Differences from the paper:
     the convolutions". Here, `aux_batch_norm` adds batch normalization to both convolutions of the auxiliary head,
     the second of which is the paper's fully connected layer; without it, neither has any. The dense layer that
     gives the logits is never normalized. Without `aux_heads`, the option has no effect.
-    The 5 x 5 convolution of the auxiliary head is smaller where its map is, for images of less than 299 pixels, as
-    in the authors' program; for larger images, its outputs are averaged.
-    The paper does not state the initialization, the constants of batch normalization and the dropout. Weights are
-    initialized after He et al. (2015), as in the authors' program, which truncates the Gaussian. As in the program,
-    batch normalization has no scale, and epsilon is 1e-3. Its momentum is 0.99, as in keras.applications; the
-    program's 0.9997 needs many thousands of steps. The program's dropout of 20 % before the classifier is left out.
-    The average pool before the classifier covers the whole feature map, so that other image sizes work; at 299
-    pixels that is the table's 8 x 8.
+    Other image sizes than 299 pixels, the initialization, the constants of batch normalization and the dropout are as
+    in `inception_v3`.
     The paper's 3.8 billion multiply-adds, and 4.8 with the first convolution factorized, do not follow from its
     table: the rows give 6.07 and 6.48 billion.
 """
@@ -81,9 +75,7 @@ def InceptionV2(
     Example:
         >>> model = kerascnn.applications.InceptionV2(classes=10, factorized_7x7=True)
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
+    common = CommonArguments.of(locals())
     unit = RELEASED_LAYERS.unit
     with building("InceptionV2", common) as network:
         x = images(network, aux_heads)

@@ -235,9 +235,7 @@ def InceptionV3(
         >>> sorted(model.output)
         ['aux', 'main']
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
+    common = CommonArguments.of(locals())
     check_option("InceptionV3", "stem", stem, get_args(Stem))
     with building("InceptionV3", common, aux_heads=aux_heads, stem=stem, variant=variant) as network:
         variant = network.option("variant", get_args(Variant))

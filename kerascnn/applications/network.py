@@ -50,6 +50,11 @@ class CommonArguments(NamedTuple):
     name: str
     dtype: str | keras.DTypePolicy | None
 
+    @classmethod
+    def of(cls, arguments: dict[str, Any]) -> CommonArguments:
+        """Those among a network's arguments, which are the first `locals()` of its function."""
+        return cls(*map(arguments.get, cls._fields))
+
 
 class Network:
     """A network that is being built.
@@ -72,13 +77,8 @@ class Network:
         self._stated = {name: value for name, value in options.items() if value is not None}
         self.weights = None
         if common.weights is not None:
-            self.weights = source_of(
-                builder,
-                common.weights,
-                given=self._stated,
-                include_top=common.include_top,
-                classes=common.classes,
-            )
+            top, classes = common.include_top, common.classes
+            self.weights = source_of(builder, common.weights, given=self._stated, include_top=top, classes=classes)
             weight_files.check(builder, self.weights)
         check_option(builder, "pooling", common.pooling, (None, *get_args(Pooling)))
         if common.classes < 1:
@@ -87,8 +87,7 @@ class Network:
     def option(self, name: str, allowed: Collection[Any]) -> Any:
         """The value of an option: the stated one, or what the weights need, or the paper's.
 
-        Raises:
-            InputError: it is not one of `allowed`.
+        InputError if it is not one of `allowed`.
         """
         implied = self.weights.arguments if self.weights else {}
         value = {**registry.PAPER_OPTIONS, **implied, **self._stated}[name]
@@ -96,14 +95,11 @@ class Network:
         return value
 
     def images(self, *, min_size: int, fixed_size: bool = False) -> keras.KerasTensor:
-        """The input tensor of the network.
+        """The input tensor of the network; InputError if its shape is not one of images, or too small.
 
         Args:
             min_size: the smallest height and width in pixels.
             fixed_size: whether a size of None is an error, because a dense layer follows a flattening.
-
-        Raises:
-            InputError: the shape is not one of images, or too small.
         """
         tensor = self.common.input_tensor
         if tensor is None:
@@ -169,10 +165,7 @@ class Network:
 
 @contextlib.contextmanager
 def building(builder: str, common: CommonArguments, **options: Any) -> Iterator[Network]:
-    """A new `Network`, whose layers are made inside this context, under its dtype policy.
-
-    Raises:
-        InputError: as `Network` and `dtype_policy_scope`.
+    """A new `Network`, whose layers are made inside this context, under its dtype policy; its errors are theirs.
 
     Example:
         >>> with building("BNInception", common) as network:
@@ -196,11 +189,7 @@ def check_option(builder: str, name: str, value: Any, allowed: Collection[Any]) 
 
 @contextlib.contextmanager
 def dtype_policy_scope(dtype: str | keras.DTypePolicy | None) -> Iterator[None]:
-    """Layers made inside have this dtype policy; None for the global one.
-
-    Raises:
-        InputError: there is no such policy.
-    """
+    """Layers made inside have this dtype policy, or the global one; InputError if there is no such policy."""
     before = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy(before if dtype is None else dtype)

@@ -88,11 +88,6 @@ class NetworkInfo:
         """The year of the paper."""
         return int(re.search(r", (\d{4}),", self.paper)[1])
 
-    @property
-    def published_error(self) -> str:
-        """The first of the errors as text."""
-        return f"{self.data} {self.errors[0]}" if self.errors else "–"
-
     def to_dict(self) -> dict[str, Any]:
         """Values for JSON."""
         return {**asdict(self), "year": self.year, "errors": [error._asdict() for error in self.errors]}
@@ -125,13 +120,10 @@ def list_models() -> list[str]:
 
 
 def info(name: str) -> NetworkInfo:
-    """The paper, year, input size, preprocessing and published numbers of a network.
+    """The paper, year, input size, preprocessing and published numbers of a network; InputError if there is none.
 
     Args:
         name: one of `list_models()`; upper and lower case, hyphens and underscores do not matter.
-
-    Raises:
-        InputError: there is no such network.
 
     Example:
         >>> info("ResNet-20").input_size
@@ -150,10 +142,7 @@ def is_known(name: str) -> bool:
 
 
 def canonical(name: str) -> str:
-    """The name of a network as in `list_models`.
-
-    Raises:
-        InputError: there is no such network.
+    """The name of a network as in `list_models`; InputError if there is no such network.
 
     Example:
         >>> canonical("ResNet-20")
@@ -166,13 +155,9 @@ def canonical(name: str) -> str:
 
 
 def list_weights(name: str) -> list[PublicWeights]:
-    """The public files of weights of a network, in the order in which `weights="imagenet"` prefers them.
+    """The public weights of one of `list_models()`, in the order in which `weights="imagenet"` prefers them.
 
-    Args:
-        name: one of `list_models()`.
-
-    Raises:
-        InputError: there is no such network.
+    InputError if there is no such network.
 
     Example:
         >>> [(file.name, file.top1) for file in list_weights("resnet50") if file.include_top]

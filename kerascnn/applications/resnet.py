@@ -78,10 +78,7 @@ def ResNet18(
     Example:
         >>> model = kerascnn.applications.ResNet18(classes=10)
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _of_basic_blocks("ResNet18", common, RESNET18_BLOCKS, shortcut)
+    return _of_basic_blocks("ResNet18", CommonArguments.of(locals()), RESNET18_BLOCKS, shortcut)
 
 
 def ResNet34(
@@ -107,10 +104,7 @@ def ResNet34(
     Example:
         >>> model = kerascnn.applications.ResNet34(classes=10)
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _of_basic_blocks("ResNet34", common, RESNET34_BLOCKS, shortcut)
+    return _of_basic_blocks("ResNet34", CommonArguments.of(locals()), RESNET34_BLOCKS, shortcut)
 
 
 def ResNet50(
@@ -129,28 +123,18 @@ def ResNet50(
 ) -> keras.Model:
     """ResNet-50 (He et al., 2015, table 1), made of bottlenecks.
 
+    As `ResNet18`, but for the public weights and the stride.
+
     Args:
-        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
         weights: None, "keras" (74.9 % top-1, with stride_in="1x1"), "torchvision" (76.13 % top-1, with
             stride_in="3x3"), a URL or a file.
-        shortcut: "A" (zeros for new channels), "B" (projections where dimensions change) or "C" (projections only).
         stride_in: the convolution of a bottleneck that has the stride, "1x1" (the paper's) or "3x3"; None for what the
             weights need, or else "1x1".
-
-    Returns:
-        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
-        Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
-
-    Raises:
-        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
 
     Example:
         >>> model = kerascnn.applications.ResNet50(classes=10)
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _of_bottlenecks("ResNet50", common, RESNET50_BLOCKS, shortcut, stride_in)
+    return _of_bottlenecks("ResNet50", CommonArguments.of(locals()), RESNET50_BLOCKS, shortcut, stride_in)
 
 
 def ResNet101(
@@ -178,10 +162,7 @@ def ResNet101(
     Example:
         >>> model = kerascnn.applications.ResNet101(classes=10)
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _of_bottlenecks("ResNet101", common, RESNET101_BLOCKS, shortcut, stride_in)
+    return _of_bottlenecks("ResNet101", CommonArguments.of(locals()), RESNET101_BLOCKS, shortcut, stride_in)
 
 
 def ResNet152(
@@ -209,10 +190,7 @@ def ResNet152(
     Example:
         >>> model = kerascnn.applications.ResNet152(classes=10)
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _of_bottlenecks("ResNet152", common, RESNET152_BLOCKS, shortcut, stride_in)
+    return _of_bottlenecks("ResNet152", CommonArguments.of(locals()), RESNET152_BLOCKS, shortcut, stride_in)
 
 
 def Plain18(
@@ -227,26 +205,12 @@ def Plain18(
     *,
     dtype: str | keras.DTypePolicy | None = None,
 ) -> keras.Model:
-    """The 18-layer plain network (He et al., 2015, table 1): ResNet-18 without shortcuts.
-
-    Args:
-        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
-        weights: there are no public weights; None, a URL or a file.
-
-    Returns:
-        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
-        Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
-
-    Raises:
-        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
+    """The 18-layer plain network (He et al., 2015, table 1): ResNet-18 without shortcuts, and without public weights.
 
     Example:
         >>> model = kerascnn.applications.Plain18(classes=10)
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _plain("Plain18", common, RESNET18_BLOCKS)
+    return _plain("Plain18", CommonArguments.of(locals()), RESNET18_BLOCKS)
 
 
 def Plain34(
@@ -261,17 +225,12 @@ def Plain34(
     *,
     dtype: str | keras.DTypePolicy | None = None,
 ) -> keras.Model:
-    """The 34-layer plain network (He et al., 2015, table 1): ResNet-34 without shortcuts.
-
-    Otherwise as `Plain18`.
+    """The 34-layer plain network (He et al., 2015, table 1): ResNet-34 without shortcuts, and without public weights.
 
     Example:
         >>> model = kerascnn.applications.Plain34(classes=10)
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _plain("Plain34", common, RESNET34_BLOCKS)
+    return _plain("Plain34", CommonArguments.of(locals()), RESNET34_BLOCKS)
 
 
 def _of_basic_blocks(builder: str, common: CommonArguments, blocks: tuple[int, ...], shortcut: Shortcut) -> keras.Model:

@@ -36,14 +36,6 @@ class Stage(NamedTuple):
     layers: tuple[keras.layers.Layer, ...]
 
 
-class _FeatureMap(NamedTuple):
-    """The last feature map of a resolution, and its node's index in `_nodes`."""
-
-    name: str
-    index: int
-    tensor: keras.KerasTensor
-
-
 def features(model: keras.Model, levels: Sequence[str] = PYRAMID) -> keras.Model:
     """A network's feature maps at several strides, for detection and segmentation.
 
@@ -63,11 +55,13 @@ def features(model: keras.Model, levels: Sequence[str] = PYRAMID) -> keras.Model
         >>> pyramid.output["C5"].shape
         (None, 16, 16, 2048)
     """
-    maps = {found.name: found.tensor for found in _feature_maps(_nodes(model))}
+    nodes = _nodes(model)
+    maps = _last_maps(nodes)
     for level in levels:
         if level not in maps:
             raise InputError(f"{model.name} has no feature maps '{level}'; it has {', '.join(maps)}.")
-    return functional(model.inputs[0], {level: maps[level] for level in levels}, name=f"{model.name}_features")
+    outputs = {level: nodes[maps[level]].outputs[0] for level in levels}
+    return functional(model.inputs[0], outputs, name=f"{model.name}_features")
 
 
 def stages(model: keras.Model) -> list[Stage]:
@@ -80,11 +74,11 @@ def stages(model: keras.Model) -> list[Stage]:
         ['C0', 'C1', 'C2', 'C3', 'C4', 'dense', 'head']
     """
     nodes = _nodes(model)
-    maps = _feature_maps(nodes)
-    found = {feature_map.name: [] for feature_map in maps} | {DENSE: [], HEAD: []}
+    maps = _last_maps(nodes)
+    found = {name: [] for name in (*maps, DENSE, HEAD)}
     main = [(index, node.operation) for index, node in enumerate(nodes) if _is_trained(node.operation)]
     for index, layer in main:
-        found[next((end.name for end in maps if index <= end.index), DENSE)].append(layer)
+        found[next((name for name, last in maps.items() if index <= last), DENSE)].append(layer)
     if found[DENSE] and isinstance(found[DENSE][-1], keras.layers.Dense):
         found[HEAD].append(found[DENSE].pop())
     main_layers = {id(layer) for _, layer in main}
@@ -102,8 +96,8 @@ def _nodes(model: keras.Model) -> list:
     return nodes_in_order(functional(model.inputs[0], model.output if output is None else output))
 
 
-def _feature_maps(nodes: list) -> list[_FeatureMap]:
-    """The last map of every resolution, the largest first.
+def _last_maps(nodes: list) -> dict[str, int]:
+    """The index of the node with the last map of every resolution, the largest first.
 
     All later layers depend on a map where no earlier output is used after it.
     """
@@ -116,17 +110,16 @@ def _feature_maps(nodes: list) -> list[_FeatureMap]:
             last_use[one] = index
         strides.append(max((strides[one] for one in inputs), default=1) * _stride(node.operation))
         producer.update((id(tensor), index) for tensor in node.outputs)
-    found: dict[str, _FeatureMap] = {}
+    found: dict[str, int] = {}
     used_until = 0
     for index, (node, stride) in enumerate(zip(nodes, strides, strict=True)):
         tensor = node.outputs[0]
         # A zero padding belongs to the layer after it.
         whole = len(tensor.shape) == 4 and not isinstance(node.operation, keras.layers.ZeroPadding2D)
         if whole and used_until <= index and math.log2(stride).is_integer():
-            name = f"C{round(math.log2(stride))}"
-            found[name] = _FeatureMap(name, index, tensor)
+            found[f"C{round(math.log2(stride))}"] = index
         used_until = max(used_until, last_use[index])
-    return list(found.values())
+    return found
 
 
 def _stride(operation: keras.Operation) -> int:

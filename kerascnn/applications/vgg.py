@@ -82,10 +82,7 @@ def VGG11(
     Example:
         >>> model = kerascnn.applications.VGG11(classes=10)
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _vgg("VGG11", common, A, batch_norm)
+    return _vgg("VGG11", CommonArguments.of(locals()), A, batch_norm)
 
 
 def VGG13(
@@ -112,10 +109,7 @@ def VGG13(
     Example:
         >>> model = kerascnn.applications.VGG13(classes=10)
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _vgg("VGG13", common, B, batch_norm)
+    return _vgg("VGG13", CommonArguments.of(locals()), B, batch_norm)
 
 
 def VGG16(
@@ -142,10 +136,7 @@ def VGG16(
     Example:
         >>> model = kerascnn.applications.VGG16(classes=10)
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _vgg("VGG16", common, D, batch_norm)
+    return _vgg("VGG16", CommonArguments.of(locals()), D, batch_norm)
 
 
 def VGG16C(
@@ -171,10 +162,7 @@ def VGG16C(
     Example:
         >>> model = kerascnn.applications.VGG16C(classes=10)
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _vgg("VGG16C", common, C, batch_norm)
+    return _vgg("VGG16C", CommonArguments.of(locals()), C, batch_norm)
 
 
 def VGG19(
@@ -201,10 +189,7 @@ def VGG19(
     Example:
         >>> model = kerascnn.applications.VGG19(classes=10)
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
-    return _vgg("VGG19", common, E, batch_norm)
+    return _vgg("VGG19", CommonArguments.of(locals()), E, batch_norm)
 
 
 def _vgg(builder: str, common: CommonArguments, column: Configuration, batch_norm: bool | None) -> keras.Model:

@@ -73,9 +73,7 @@ def ZFNet(
     Example:
         >>> model = kerascnn.applications.ZFNet(width="base", classes=10)
     """
-    common = CommonArguments(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, dtype
-    )
+    common = CommonArguments.of(locals())
     check_option("ZFNet", "width", width, TABLES)
     with building("ZFNet", common) as network:
         x = network.images(min_size=MIN_SIZE, fixed_size=include_top)

@@ -32,14 +32,10 @@ LAST = ("fc8", "fc")
 
 
 def layout_of(path: Path, layout: str | None = None) -> str:
-    """Returns the layout in which a file is to be written.
+    """The layout in which a file is to be written, by its suffix.
 
-    Args:
-        path: the file; its suffix determines the layout.
-        layout: one of `LAYOUTS`, which must be the suffix's; None for the suffix's.
-
-    Raises:
-        InputError: the suffix is unknown, or that of another layout.
+    `layout`, if given, is one of `LAYOUTS`, and must be the suffix's. InputError for an unknown suffix, or another
+    layout's.
 
     Example:
         >>> layout_of(Path("mine.safetensors"))
@@ -58,12 +54,9 @@ def build_for_weights(name: str, path: Path, *, target: str, image_size: int | N
     Args:
         name: one of `list_models()`.
         path: a `.weights.h5` file of this package, an `.h5` file of keras.applications, or a `.safetensors`, `.pth` or
-            `.pt` file with torchvision's tensors.
+            `.pt` file with torchvision's tensors; InputError if it cannot be read, or holds other weights.
         target: the layout to convert to; it determines the variant of a file of this package.
         image_size: height and width in pixels; None for the paper's.
-
-    Raises:
-        InputError: there is no such network, the file cannot be read, or it holds other weights.
 
     Example:
         >>> model = build_for_weights("resnet50", Path("resnet50.pth"), target="kerascnn")
@@ -87,19 +80,11 @@ def build_for_weights(name: str, path: Path, *, target: str, image_size: int | N
 
 
 def write(network: str, model: keras.Model, path: Path, layout: str) -> int:
-    """Writes the weights of a network, or of a model around one.
+    """Writes the weights of a network, or of a model around one, and returns the number of values.
 
-    Args:
-        network: the builder's name, such as "ResNet50".
-        model: the network's model.
-        path: the file; it is written completely or not at all.
-        layout: one of `LAYOUTS`; "kerascnn" writes Keras' own file of the whole model.
-
-    Returns:
-        The number of values written.
-
-    Raises:
-        InputError: the layout has no such network or another variant of it, or the file cannot be written.
+    `network` is the builder's name, `layout` one of `LAYOUTS`; "kerascnn" writes Keras' own file of the whole model.
+    The file is written completely or not at all. InputError if the layout has no such network or another variant of it,
+    or the file cannot be written.
 
     Example:
         >>> write("ResNet18", ResNet18(), Path("mine.safetensors"), "torchvision")

@@ -26,7 +26,7 @@ import keras
 import numpy as np
 
 from kerascnn.applications.weights.tensor_files import written_whole
-from kerascnn.applications.weights.variants import ArchitectureVariant, VariantCheck
+from kerascnn.applications.weights.variants import ArchitectureVariant
 from kerascnn.errors import InputError
 
 # The prefix of auxiliary heads' layers, which keras.applications' networks do not have.
@@ -79,11 +79,11 @@ class KerasLayout(NamedTuple):
 
 BOTTLENECKS = ArchitectureVariant(
     {"shortcut": "B", "stride_in": "1x1"},
-    (VariantCheck("conv3_1_1", "strides", (2, 2)), VariantCheck("conv3_1_shortcut", "strides", (2, 2))),
+    {"conv3_1_1.strides": (2, 2), "conv3_1_shortcut.strides": (2, 2)},
 )
 RELEASED = ArchitectureVariant(
     {"variant": "released", "stem": "released"},
-    (VariantCheck("conv1_bn", "scale", False), VariantCheck("conv4", "kernel_size", (1, 1))),
+    {"conv1_bn.scale": False, "conv4.kernel_size": (1, 1)},
 )
 LAYOUTS = {
     **dict.fromkeys(("VGG16", "VGG19"), KerasLayout(VGG)),
@@ -93,15 +93,10 @@ LAYOUTS = {
 
 
 def from_keras(network: str, stored: Stored, layers: Sequence[keras.layers.Layer]) -> Stored:
-    """Translates the layers of a keras.applications file into those of this package.
+    """Translates the layers of a keras.applications file, in its order, into those of this package.
 
-    Args:
-        network: the builder's name; for networks not in `LAYOUTS`, `stored` is returned as it is.
-        stored: the file's layers, in its order.
-        layers: the network's layers, in the model's order.
-
-    Raises:
-        InputError: a layer's name is in no table.
+    For networks that are not in `LAYOUTS`, `stored` is returned as it is. `layers` are the network's, in the model's
+    order. InputError if a layer's name is in no table.
     """
     layout = LAYOUTS.get(network)
     if layout is None:
@@ -125,15 +120,9 @@ def from_keras(network: str, stored: Stored, layers: Sequence[keras.layers.Layer
 def to_keras(network: str, layers: Sequence[keras.layers.Layer]) -> Stored:
     """Translates the layers of this package into those of a keras.applications file, the inverse of `from_keras`.
 
-    Args:
-        network: the builder's name.
-        layers: the network's layers; auxiliary heads, which keras.applications does not have, are left out.
-
-    Returns:
-        Arrays in float32 by keras.applications' layer names, in its order.
-
-    Raises:
-        InputError: keras.applications has no such network, or another variant of it.
+    Auxiliary heads, which keras.applications does not have, are left out. The arrays are in float32 by
+    keras.applications' layer names, in its order. InputError if keras.applications has no such network, or another
+    variant of it.
 
     Example:
         >>> list(to_keras("VGG16", VGG16().layers))[:2]
@@ -161,14 +150,9 @@ def to_keras(network: str, layers: Sequence[keras.layers.Layer]) -> Stored:
 
 
 def write_keras(path: Path, stored: Stored) -> None:
-    """Writes the layers of `to_keras` to a file that keras.applications takes as `weights=path`.
+    """Writes the layers of `to_keras`, completely or not at all, for `weights=path` of keras.applications.
 
-    Args:
-        path: the file; it is written completely or not at all.
-        stored: each layer's arrays, in the layers' order.
-
-    Raises:
-        InputError: the file cannot be written.
+    InputError if the file cannot be written.
 
     Example:
         >>> write_keras(Path("vgg16.h5"), to_keras("VGG16", model.layers))

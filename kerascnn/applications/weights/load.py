@@ -45,11 +45,7 @@ RGB = 3
 
 
 def check(network: str, weights: str | Path | WeightSource) -> None:
-    """Checks before a network is built that its weight file exists; files to download are not checked.
-
-    Raises:
-        InputError: there is no such file, or it is no weight file.
-    """
+    """Checks before a network is built that its weights are a weight file; those to download are not checked."""
     source = _source(network, weights)
     if not is_url(source.location) and not is_tensor_file(path := source.file()):
         _open_hdf5(path).close()
@@ -58,16 +54,13 @@ def check(network: str, weights: str | Path | WeightSource) -> None:
 def load(
     network: str, layers: Sequence[keras.layers.Layer], weights: str | Path | WeightSource, *, new: Collection[str] = ()
 ) -> None:
-    """Loads weights into the layers of a network.
+    """Loads weights into the layers of a network; InputError if the file cannot be read, or does not match them.
 
     Args:
         network: the builder's name, such as "VGG16".
         layers: the network's layers, without those before it in the model.
         weights: the path of a file, or any other value of the builder's `weights`.
         new: names of layers that keep their weights, whatever the file has for them.
-
-    Raises:
-        InputError: the file cannot be downloaded or read, or does not match these layers.
 
     Example:
         >>> load("ResNet20", model.layers, "resnet20.weights.h5")
@@ -82,10 +75,9 @@ def load(
 
 
 def read(path: str | Path) -> Stored:
-    """Reads the arrays of all layers in an HDF5 or .keras file; layers of one class are in their model's order.
+    """The arrays of all layers in an HDF5 or .keras file; layers of one class are in their model's order.
 
-    Raises:
-        InputError: the file is no such file, or is damaged.
+    InputError if the file is no such file, or is damaged.
     """
     stored: Stored = {}
     with _open_hdf5(path) as file:
@@ -101,18 +93,11 @@ def read(path: str | Path) -> Stored:
 
 
 def adapt_channels(kernel: np.ndarray, channels: int) -> np.ndarray:
-    """Adapts the kernel of a first convolution over RGB to images of one channel or of more.
+    """Adapts the kernel of a first convolution over RGB, (height, width, 3, filters), to images of 1 channel or more.
 
     For one channel, the kernel is summed over RGB: a gray image gives the same result as the RGB image with three equal
     channels. For more channels, red, green and blue are repeated in turn and scaled by 3 / channels, so that an image
     with equal channels gives about the same result.
-
-    Args:
-        kernel: (height, width, 3, filters).
-        channels: of the images, at least 1.
-
-    Returns:
-        An array (height, width, channels, filters).
 
     Example:
         >>> adapt_channels(np.ones((7, 7, 3, 64)), 1)[0, 0, 0, 0]

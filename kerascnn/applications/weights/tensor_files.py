@@ -34,19 +34,15 @@ def is_tensor_file(path: str | Path) -> bool:
 
 
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads the tensors of a file by their names, in the file's layout.
+    """Reads the tensors of a file by their names, in the file's layout; 16-bit floats become float32.
 
-    A checkpoint's tensors are those of its `state_dict` or `model`. A prefix "module." of all names is removed.
+    A checkpoint's tensors are those of its `state_dict` or `model`. A prefix "module." of all names is removed. The
+    arrays are read-only. InputError if there is no such file, it is damaged, or it contains something other than
+    tensors.
 
     Args:
         path: a .safetensors file, or a .pth or .pt file that `torch.save` wrote: a zip archive or, before PyTorch 1.6,
             several pickles. Tar archives from before 2017 are not read.
-
-    Returns:
-        Read-only arrays of the file's types; 16-bit floats become float32.
-
-    Raises:
-        InputError: there is no such file, it is damaged, or it contains something other than tensors.
 
     Example:
         >>> read_tensors("resnet18-f37072fd.pth")["conv1.weight"].shape
@@ -66,14 +62,9 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def write_safetensors(path: str | Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Writes named arrays to a .safetensors file, completely or not at all.
+    """Writes at least one named array, of any memory layout, to a .safetensors file, completely or not at all.
 
-    Args:
-        path: the file; missing folders are made, and an existing file is replaced.
-        tensors: at least one array, of any memory layout.
-
-    Raises:
-        InputError: the file cannot be written.
+    Missing folders are made, and an existing file is replaced; InputError if the file cannot be written.
 
     Example:
         >>> write_safetensors("head.safetensors", {"fc.weight": np.zeros((10, 512), "float32")})

@@ -209,16 +209,10 @@ class TensorUnpickler(pickle._Unpickler):
 
 
 def unpickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
-    """Reads the pickle at the file's position; afterwards the file is right behind it.
+    """The value of the pickle at the file's position, and the storages that it refers to, by their keys.
 
-    Args:
-        file: bytes in memory, such as `io.BytesIO`: a pickle may announce any length.
-
-    Returns:
-        The value, and the storages that it refers to, by their keys.
-
-    Raises:
-        TensorFileError: the pickle is damaged, or contains something other than tensors.
+    Afterwards the file, which is in memory because a pickle may announce any length, is right behind the pickle.
+    TensorFileError if the pickle is damaged, or contains something other than tensors.
     """
     start = file.tell()
     try:

@@ -43,9 +43,7 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, Val
 def read_torch(path: Path) -> dict[str, np.ndarray]:
     """Reads the tensors of a PyTorch file by their names; 16-bit ones keep their type.
 
-    Raises:
-        TensorFileError: the file is not PyTorch's, is damaged, or contains something other than tensors.
-        OSError: it cannot be read.
+    TensorFileError if the file is not PyTorch's, is damaged, or contains something other than tensors.
     """
     with path.open("rb") as file:
         start = file.read(512)

@@ -30,7 +30,7 @@ import numpy as np
 
 from kerascnn.applications.weights import torchvision_names
 from kerascnn.applications.weights.keras_layouts import Stored
-from kerascnn.applications.weights.variants import ArchitectureVariant, VariantCheck
+from kerascnn.applications.weights.variants import ArchitectureVariant
 from kerascnn.errors import InputError
 
 # A tensor of torchvision's batch normalization: the number of batches behind its statistics.
@@ -55,20 +55,18 @@ class TorchLayout(NamedTuple):
     variant: ArchitectureVariant = ArchitectureVariant()
 
 
-PROJECTION = VariantCheck("conv3_1_shortcut", "strides", (2, 2))
-RESNET = TorchLayout(torchvision_names.RESNET, variant=ArchitectureVariant({"shortcut": "B"}, (PROJECTION,)))
-STRIDE = VariantCheck("conv3_1_2", "strides", (2, 2))
-BOTTLENECKS = RESNET._replace(variant=ArchitectureVariant({"shortcut": "B", "stride_in": "3x3"}, (STRIDE, PROJECTION)))
-
+PROJECTION = {"conv3_1_shortcut.strides": (2, 2)}
+RESNET = TorchLayout(torchvision_names.RESNET, variant=ArchitectureVariant({"shortcut": "B"}, PROJECTION))
+V1_5 = ArchitectureVariant({"shortcut": "B", "stride_in": "3x3"}, {"conv3_1_2.strides": (2, 2), **PROJECTION})
+BOTTLENECKS = RESNET._replace(variant=V1_5)
 GOOGLENET = TorchLayout(
     torchvision_names.GOOGLENET,
     auxiliary=("aux1.", "aux2."),
     flattened={"aux_4a_fc1": 128, "aux_4d_fc1": 128},
-    variant=ArchitectureVariant({}, (VariantCheck("inception_3a_5x5", "kernel_size", (3, 3)),), "GoogLeNetTorchvision"),
+    variant=ArchitectureVariant({}, {"inception_3a_5x5.kernel_size": (3, 3)}, "GoogLeNetTorchvision"),
 )
 INCEPTION_V3 = ArchitectureVariant(
-    {"variant": "torchvision", "stem": "released"},
-    (VariantCheck("conv1_bn", "scale", True), VariantCheck("conv4", "kernel_size", (1, 1))),
+    {"variant": "torchvision", "stem": "released"}, {"conv1_bn.scale": True, "conv4.kernel_size": (1, 1)}
 )
 
 LAYOUTS = {
@@ -86,21 +84,15 @@ LAYOUTS = {
 
 
 def from_torch(network: str, tensors: dict[str, np.ndarray], layers: Sequence[keras.layers.Layer]) -> Stored:
-    """Translates the tensors of a torchvision network into the arrays of our layers.
+    """Translates a torchvision network's tensors into our layers' arrays, in float32 and in `layer.weights`' order.
 
-    A network without top or auxiliary heads ignores theirs; everything else must match exactly.
+    A network without top or auxiliary heads ignores theirs; everything else must match exactly. InputError if
+    torchvision has no such network or another variant of it, or a tensor is missing, left over or of the wrong shape.
 
     Args:
         network: the builder's name, such as "ResNet50"; "VGG16" with and without batch normalization.
         tensors: the state dict, in PyTorch's layout.
         layers: the layers that need weights.
-
-    Returns:
-        Each layer's arrays in float32, in the order of `layer.weights`.
-
-    Raises:
-        InputError: torchvision has no such network or another variant of it, or a tensor is missing, left over or of
-            the wrong shape.
 
     Example:
         >>> stored = from_torch("ResNet50", read_tensors("resnet50.pth"), model.layers)
@@ -132,17 +124,10 @@ def from_torch(network: str, tensors: dict[str, np.ndarray], layers: Sequence[ke
 
 
 def to_torch(network: str, layers: Sequence[keras.layers.Layer]) -> dict[str, np.ndarray]:
-    """Translates the weights of our layers into the state dict of torchvision's network.
+    """Translates the weights of a builder's layers into the state dict of torchvision's network.
 
-    Args:
-        network: the builder's name.
-        layers: the network's layers.
-
-    Returns:
-        Tensors in PyTorch's layout in float32, and the counters of batch normalization at 0.
-
-    Raises:
-        InputError: torchvision has no such network, another variant of it, or no counterpart of a layer.
+    Tensors are in PyTorch's layout in float32; the counters of batch normalization are 0. InputError if torchvision has
+    no such network, another variant of it, or no counterpart of a layer.
 
     Example:
         >>> to_torch("ResNet50", ResNet50(stride_in="3x3").layers)["conv1.weight"].shape
@@ -158,10 +143,7 @@ def to_torch(network: str, layers: Sequence[keras.layers.Layer]) -> dict[str, np
 
 
 def tensor_shapes(network: str, layers: Sequence[keras.layers.Layer]) -> dict[str, tuple[int, ...]]:
-    """Returns names and shapes of the tensors of `to_torch`, also for layers whose weights have no values yet.
-
-    Raises:
-        InputError: as `to_torch`.
+    """Names and shapes of the tensors of `to_torch`, with its errors, also for layers without values of weights.
 
     Example:
         >>> tensor_shapes("ResNet50", ResNet50(stride_in="3x3").layers)["conv1.weight"]
@@ -172,14 +154,9 @@ def tensor_shapes(network: str, layers: Sequence[keras.layers.Layer]) -> dict[st
 
 
 def find_layout(network: str, batch_norm: bool) -> TorchLayout:
-    """Returns how torchvision stores a network.
+    """How torchvision stores a builder's network; InputError if it has none.
 
-    Args:
-        network: the builder's name.
-        batch_norm: whether it has batch normalization, which VGG has in torchvision's `_bn` networks only.
-
-    Raises:
-        InputError: torchvision has no such network.
+    `batch_norm` says whether the network has batch normalization, which VGG has in torchvision's `_bn` networks only.
 
     Example:
         >>> find_layout("VGG16", batch_norm=True).names["conv1_2"]
@@ -192,11 +169,7 @@ def find_layout(network: str, batch_norm: bool) -> TorchLayout:
 
 
 def layout_of(network: str, layers: Sequence[keras.layers.Layer]) -> TorchLayout:
-    """Returns how torchvision stores the network of these layers, which must have weights.
-
-    Raises:
-        InputError: torchvision has no such network, another variant of it, or no counterpart of a layer.
-    """
+    """How torchvision stores the network of these layers, which must have weights; InputError as `to_torch`."""
     layout = find_layout(network, any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers))
     layout.variant.check("torchvision", network, layers)
     for layer in layers:

@@ -43,11 +43,9 @@ ALEXNET, VGG_DENSE, GOOGLENET, INCEPTION_V3 = map(_names, _TABLES.values())
 
 
 def vgg(stages: Sequence[int], batch_norm: bool) -> dict[str, str]:
-    """A VGG's names: indices in a sequence of convolutions, batch normalizations, ReLUs and pools.
+    """A VGG's names: indices in a sequence of convolutions, batch normalizations (if any), ReLUs and pools.
 
-    Args:
-        stages: number of convolutions before each pool.
-        batch_norm: whether batch normalization follows each convolution.
+    `stages` are the numbers of convolutions before each pool.
 
     Example:
         >>> vgg((1, 1, 2, 2, 2), batch_norm=False)["conv2_1"]

@@ -11,40 +11,25 @@ import keras
 from kerascnn.errors import InputError
 
 
-class VariantCheck(NamedTuple):
-    """A layer's attribute that identifies a variant."""
-
-    layer: str
-    attribute: str
-    value: Any
-
-
 class ArchitectureVariant(NamedTuple):
     """One of the networks that a builder can make.
 
     Attributes:
         arguments: the builder's arguments for this variant.
-        checks: attributes that only this variant has.
+        checks: values that only this variant has, by layer and attribute, such as "conv4.kernel_size".
         builder: the name of the builder that makes this variant; None for the network's own.
     """
 
     arguments: Mapping[str, Any] = MappingProxyType({})
-    checks: tuple[VariantCheck, ...] = ()
+    checks: Mapping[str, Any] = MappingProxyType({})
     builder: str | None = None
 
     def check(self, publisher: str, network: str, layers: Sequence[keras.layers.Layer]) -> None:
-        """Checks that a network is this variant.
-
-        Args:
-            publisher: whose variant it is, such as "torchvision".
-            network: the builder's name.
-            layers: the network's layers.
-
-        Raises:
-            InputError: it is another variant.
-        """
+        """Raises InputError where these layers of the builder `network` are not this variant, `publisher`'s."""
         by_name = {layer.name: layer for layer in layers}
-        if any(getattr(by_name.get(name), attribute, None) != value for name, attribute, value in self.checks):
+        places = {path: path.split(".") for path in self.checks}
+        found = {path: getattr(by_name.get(layer), attribute, None) for path, (layer, attribute) in places.items()}
+        if found != self.checks:
             arguments = " and ".join(f"{name}={value!r}" for name, value in self.arguments.items())
             build = f"build it with `{self.builder}`" if self.builder else f"build it with {arguments}"
             raise InputError(f"the layers are not those of {publisher}'s {network}: {build}.")

@@ -12,13 +12,10 @@ from typing import BinaryIO
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file that gets its name, and reaches the disk, when the block ends.
+    """Opens a file that gets its name, `path`, and reaches the disk, when the block ends; missing folders are made.
 
     If the block raises, or the process is killed, `path` stays as it was. A killed process leaves a file whose name
     begins with a dot and ends in `.partial`.
-
-    Args:
-        path: the final name; missing parent folders are made.
 
     Example:
         >>> with atomic_write(Path("index.json")) as file:

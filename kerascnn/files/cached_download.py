@@ -6,8 +6,9 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock
 
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
@@ -25,24 +26,12 @@ def cached_download(
     track: ByteTrack = untracked_bytes,
     retry: RetryPolicy = RetryPolicy(),
 ) -> Path:
-    """Downloads a file, unless it is there and valid.
+    """Downloads a file to `path`, which it returns, unless it is there and valid.
 
     Its checksum is computed at first use, and again when its size or date has changed; a hidden JSON file next to it
-    records this. If several processes want the file at once, one downloads it and the others wait. An interrupted
-    download resumes.
-
-    Args:
-        url: http or https.
-        path: where to store the file; missing parent folders are made.
-        checksum: as published; without one, the file must stay the one that came first.
-        track: shows the progress in bytes.
-        retry: of failed requests.
-
-    Returns:
-        `path`.
-
-    Raises:
-        InputError: the file cannot be downloaded or stored; the message says where to put it by hand.
+    records this. Without a published checksum, the file must stay the one that came first. If several processes want
+    the file at once, one downloads it and the others wait. An interrupted download resumes; `track` and `retry` are
+    those of `download`. InputError if the file cannot be downloaded or stored; it says where to put it by hand.
 
     Example:
         >>> cached_download("https://example.org/vgg16.h5", Path("models/vgg16.h5"), Checksum("md5", "6437…"))
@@ -52,7 +41,8 @@ def cached_download(
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path):
+        # A killed process releases its lock.
+        with FileLock(_hidden(path, "lock")):
             # Another process may have downloaded it meanwhile.
             if not _is_valid(path, checksum):
                 _download(url, path, checksum, track, retry)
@@ -110,14 +100,3 @@ def _record(path: Path, checksum: Checksum) -> None:
 
 def _hidden(path: Path, suffix: str) -> Path:
     return path.with_name(f".{path.name}.{suffix}")
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Waits for other processes that use the same file; a killed process releases the lock."""
-    with _hidden(path, "lock").open("a") as lock:
-        with contextlib.suppress(ImportError):  # Windows has none
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

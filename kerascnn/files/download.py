@@ -19,7 +19,8 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TextIO
+
+from filelock import FileLock, Timeout
 
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive import HEAD, UNKNOWN, WEB_PAGE, archive_stem, archive_suffix, describe_other_file
@@ -75,23 +76,12 @@ def download(
     track: ByteTrack = untracked_bytes,
     retry: RetryPolicy = RetryPolicy(),
 ) -> Path:
-    """Downloads a file into a folder, unless it is there already.
+    """Downloads a file into a folder, unless it is there already; `track` shows the progress in bytes.
 
     An incomplete file has the suffix `.part`. After an interruption, the next call resumes it if the server's file has
-    not changed (by its ETag or date), and else starts again.
-
-    Args:
-        url: http or https.
-        folder: the target; made if missing.
-        sha256: of the whole file, in hexadecimal.
-        track: shows the progress in bytes.
-        retry: of failed requests.
-
-    Returns:
-        The complete file, named by the server or the URL; an archive gets its suffix.
-
-    Raises:
-        InputError: the URL cannot be downloaded, or its file contradicts its name or checksum.
+    not changed (by its ETag or date), and else starts again. The complete file is named by the server or the URL; an
+    archive gets its suffix. InputError if the URL, of http or https, cannot be downloaded, or if its file contradicts
+    its name or its `sha256` in hexadecimal.
 
     Example:
         >>> download("https://example.org/pets.zip", Path("downloads"))
@@ -149,19 +139,14 @@ def _open_part(folder: Path, url: str) -> Iterator[_PartFile]:
     url_hash = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     url_name = _last_component(url)
     path = folder / f"{safe_file_name(url_name)[:40]}-{url_hash}.part"
-    descriptor = os.open(path.with_suffix(".download.json"), os.O_RDWR | os.O_CREAT, 0o666)
-    with os.fdopen(descriptor, "r+", encoding="utf-8") as state:
-        try:
-            import fcntl
-
-            fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # Windows
-            pass
-        except BlockingIOError:
-            raise _DownloadFailedError(f"another process is downloading it to {folder}; wait for it") from None
-        part = _PartFile(folder, path, url_name, url_hash, state)
-        with contextlib.suppress(ValueError, TypeError):
-            part.remote = _RemoteFile(**json.load(state))
+    try:
+        lock = FileLock(path.with_suffix(".lock"), blocking=False).acquire()
+    except Timeout:
+        raise _DownloadFailedError(f"another process is downloading it to {folder}; wait for it") from None
+    with lock:
+        part = _PartFile(folder, path, url_name, url_hash)
+        with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
+            part.remote = _RemoteFile(**json.loads(part.state.read_text("utf-8")))
         yield part
 
 
@@ -171,8 +156,11 @@ class _PartFile:
     path: Path
     url_name: str
     url_hash: str
-    state: TextIO
     remote: _RemoteFile = field(default_factory=_RemoteFile)
+
+    @property
+    def state(self) -> Path:
+        return self.path.with_suffix(".download.json")
 
     @property
     def size(self) -> int:
@@ -186,10 +174,7 @@ class _PartFile:
 
     def save(self, remote: _RemoteFile) -> None:
         self.remote = remote
-        self.state.seek(0)
-        self.state.truncate()
-        json.dump(asdict(remote), self.state)
-        self.state.flush()
+        self.state.write_text(json.dumps(asdict(remote)), "utf-8")
 
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)

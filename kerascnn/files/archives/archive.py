@@ -93,22 +93,19 @@ def describe_other_file(head: bytes) -> str:
 def unpack(
     archive: Path, folder: Path, limits: UnpackLimits = UnpackLimits(), track: ByteTrack = untracked_bytes
 ) -> list[SkippedFile]:
-    """Unpacks the files of a .zip or .tar archive, the latter bare or compressed, into an empty folder.
+    """Unpacks the files of a .zip or .tar archive, the latter bare or compressed, into a new or empty folder.
 
     The first bytes decide the kind of the file. Names stay as they are as far as the file system can hold them
     (`safe_file_name`); backslashes separate folders. A second file of the same name, also in another case on file
     systems that ignore case, becomes "name (2)". Files get default permissions. Links, devices, names that lead outside
-    the folder, encrypted and damaged entries are skipped. Nothing is left of an archive that is cut short or damaged as
-    a whole.
+    the folder, encrypted and damaged entries are skipped, and returned with the reason. Nothing is left of an archive
+    that is cut short or damaged as a whole.
 
     Args:
         archive: the file.
         folder: the target; made if missing.
         limits: against archive bombs.
         track: shows the unpacked bytes; their number is known beforehand for .zip and bare .tar files.
-
-    Returns:
-        The skipped entries, each with its reason.
 
     Raises:
         InputError: the file is no archive, is damaged as a whole, has no entry that can be unpacked, exceeds the limits

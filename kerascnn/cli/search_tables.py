@@ -9,7 +9,7 @@ from kerascnn.console import output, print_text, table
 
 if TYPE_CHECKING:
     from kerascnn.training.search import Search, TrialRecord
-    from kerascnn.training.search.config import SearchConfig, SearchFolder
+    from kerascnn.training.search.folder import SearchConfig, SearchFolder
 
 MAX_ROWS = 10
 SECONDS_BETWEEN_UPDATES = 2.0
@@ -64,7 +64,7 @@ class RunningTrials:
         return self._line
 
     def _read(self) -> str:
-        from kerascnn.training.search.journal import Journal
+        from kerascnn.training.search.folder import Journal
         from kerascnn.training.search.trial_process import read_curve
 
         journal = Journal(self.folder.trials, lambda warning: None)

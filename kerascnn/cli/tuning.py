@@ -20,7 +20,7 @@ from kerascnn.errors import InputError
 if TYPE_CHECKING:
     from kerascnn.training.search import TrialRecord
     from kerascnn.training.search.cluster import ClusterMember
-    from kerascnn.training.search.config import SearchFolder
+    from kerascnn.training.search.folder import SearchFolder
 
 # The value of --resume without a folder.
 NEWEST = "the newest"
@@ -73,7 +73,7 @@ def _run_tune(options: argparse.Namespace) -> int:
         recipe_of(options)
     start_tensorflow()
     from kerascnn.training.search.cluster import ChiefLostError, run_worker, this_member
-    from kerascnn.training.search.config import SearchFolder
+    from kerascnn.training.search.folder import SearchFolder
 
     member = this_member()
     if member and not (options.name or options.resume):
@@ -97,7 +97,7 @@ def _run_tune(options: argparse.Namespace) -> int:
 def _create(options: argparse.Namespace) -> SearchFolder:
     """The folder of a new search, whose settings have been checked."""
     from kerascnn.training import Machine
-    from kerascnn.training.search.config import SearchFolder, TrialLimits
+    from kerascnn.training.search.folder import SearchFolder, TrialLimits
     from kerascnn.training.search.space import Space
     from kerascnn.training.search.tuner import make_search_config
 

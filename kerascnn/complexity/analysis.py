@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import keras
 
@@ -16,6 +16,8 @@ from kerascnn.complexity.layer_costs import FeatureMap, LayerCost, Memory, cost_
 from kerascnn.complexity.report import LayerRow, Report
 from kerascnn.errors import InputError
 from kerascnn.keras_internals import producing_node
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,15 +129,20 @@ def analyze_by_name(name: str, **arguments: Any) -> Report:
         >>> analyze_by_name("vgg16", batch_norm=True).totals.non_trainable
         8448
     """
+    return without_values(lambda: analyze(registry.create(name, **arguments)))
 
-    def work() -> Report:
+
+def without_values(work: Callable[[], Result]) -> Result:
+    """Runs `work`; the networks that it builds have no values in their weights, which takes neither time nor memory."""
+
+    def scoped() -> Result:
         with keras.StatelessScope(initialize_variables=False):
-            return analyze(registry.create(name, **arguments))
+            return work()
 
     # Keras lists variables without values and initializes them at the next opportunity; the list is the thread's own
     # and ends with it.
     with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(work).result()
+        return thread.submit(scoped).result()
 
 
 def _size(weights: Iterable[Any]) -> int:

@@ -48,9 +48,8 @@ class Disc(NamedTuple):
 def check(path: Path, names: list[str]) -> None:
     """Checks the request before any network is built.
 
-    Raises:
-        InputError: the file's suffix is unknown, its folder does not exist, or the networks were measured on different
-            data or not at all.
+    InputError if the file's suffix is unknown, its folder does not exist, or the networks were measured on different
+    data or not at all.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"the plot must be a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file, not '{path.name}'.")
@@ -88,14 +87,9 @@ def discs_of(reports: dict[str, Report]) -> list[Disc]:
 
 
 def draw(reports: dict[str, Report], path: Path) -> list[str]:
-    """Plots the networks' published top-1 accuracies against their computed operations; returns notes on the plot.
+    """Plots networks' published top-1 accuracies against their computed operations; returns notes on the plot.
 
-    Args:
-        reports: by the networks' names.
-        path: of the plot, see `check`.
-
-    Raises:
-        InputError: the file cannot be written.
+    `reports` are by the networks' names, `path` is as for `check`. InputError if the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

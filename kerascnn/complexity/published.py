@@ -87,15 +87,8 @@ class PublishedNumber(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {
-            "subject": self.subject,
-            "quantity": self.quantity,
-            "published": self.published * self.unit,
-            "computed": self.computed,
-            "deviation": self.deviation,
-            "agrees": self.agrees,
-            "reason": self.reason,
-        }
+        names = ("subject", "quantity", "computed", "deviation", "agrees", "reason")
+        return {**{name: getattr(self, name) for name in names}, "published": self.published * self.unit}
 
 
 def published_numbers(name: str, report: Report) -> list[PublishedNumber]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -9,7 +11,7 @@ from rich.text import Text
 from kerascnn.applications.registry import info
 from kerascnn.complexity.published import HEADER, VARIANTS, PublishedNumber, explanations
 from kerascnn.complexity.report import QUANTITIES, Report, Totals, format_field, format_shape
-from kerascnn.console import BOX
+from kerascnn.console import table
 
 # A terminal with room for the kind of each layer.
 WIDE = 110
@@ -28,44 +30,43 @@ def description(report: Report, numbers: list[PublishedNumber], console: Console
     )
     parts = [_layers_table(report, console.width >= WIDE), _stages_table(report), Text(summary)]
     if numbers:
-        table = Table(box=BOX, padding=(0, 1, 0, 0))
-        for column, header in enumerate(HEADER):
-            table.add_column(header, justify="left" if column < 2 else "right", no_wrap=True)
+        published = _table(HEADER, text_columns=2, padding=(0, 1, 0, 0))
         for number in numbers:
-            table.add_row(*number.cells())
-        parts += [table, *map(Text, explanations(numbers))]
+            published.add_row(*number.cells())
+        parts += [published, *map(Text, explanations(numbers))]
     return Group(*parts)
 
 
 def _layers_table(report: Report, wide: bool) -> Table:
-    table = _table("layer", ["kind"] if wide else [], ["output", *COSTS, "RF", "jump", "offset"])
+    texts = ["layer", "kind"] if wide else ["layer"]
+    layers = _table([*texts, "output", *COSTS, "RF", "jump", "offset"], len(texts), wrapped="layer")
     for row in report.rows:
-        kind = [row.kind] if wide else []
-        table.add_row(row.name, *kind, format_shape(row.output_shape), *_short(row), *format_field(row))
-    table.caption = (
+        names = [row.name, row.kind][: len(texts)]
+        layers.add_row(*names, format_shape(row.output_shape), *_short(row), *format_field(row))
+    layers.caption = (
         "for one image; forward, saved: bytes of activations in inference, and saved for the backward pass; RF: "
         "receptive field of a unit in pixels; jump: pixels between the receptive fields of neighboring units; offset: "
         "center of the first unit's receptive field"
     )
-    return table
+    return layers
 
 
 def _stages_table(report: Report) -> Table:
-    table = _table("stage", [], ["output", *(header for cost in COSTS for header in (cost, "%"))])
+    stages = _table(["stage", "output", *(header for cost in COSTS for header in (cost, "%"))], wrapped="stage")
     for stage in report.stages:
         shares = (f"{100 * stage.shares[key]:.1f}" for key in QUANTITIES)
         cells = [cell for pair in zip(_short(stage.sums), shares, strict=True) for cell in pair]
-        table.add_row(stage.name, format_shape(stage.output_shape), *cells)
-    table.add_section()
-    table.add_row("all", "", *(cell for total in _short(report.totals) for cell in (total, "")))
-    return table
+        stages.add_row(stage.name, format_shape(stage.output_shape), *cells)
+    stages.add_section()
+    stages.add_row("all", "", *(cell for total in _short(report.totals) for cell in (total, "")))
+    return stages
 
 
 def comparison(reports: dict[str, Report], numbers: list[PublishedNumber]) -> RenderableType:
     """One row per network, by name, and published error, then explanations of the numbers that deviate."""
-    headers = ("param.", "MACs", "published", "forward", "saved", "top-1", "top-5")
-    table = _table("model", [], headers, first_wraps=False)
-    table.add_column("error measured with")
+    headers = ("model", "param.", "MACs", "published", "forward", "saved", "top-1", "top-5")
+    networks = _table(headers)
+    networks.add_column("error measured with")
     for name, report in reports.items():
         model, totals = info(name), report.totals
         _, macs, forward, saved = _short(totals)
@@ -74,15 +75,15 @@ def comparison(reports: dict[str, Report], numbers: list[PublishedNumber]) -> Re
         for error in model.errors or [None]:
             rates = ["–" if rate is None else f"{rate:.2f}" for rate in (error and error.top1, error and error.top5)]
             how = [model.data, error.protocol, error.source] if error else [model.data, "no error published"]
-            table.add_row(*costs, *rates, ", ".join(filter(None, how)))
+            networks.add_row(*costs, *rates, ", ".join(filter(None, how)))
             costs = [""] * len(costs)
-    table.caption = (
+    networks.caption = (
         "for one image; trainable parameters; MACs as computed and as published; forward, saved: bytes of activations "
         "in inference, and saved for the backward pass; errors in %, as published"
     )
     variants = dict.fromkeys(VARIANTS[name] for name in reports if name in VARIANTS)
     notes = [*explanations(numbers), *(f"{variant}." for variant in variants)]
-    return Group(table, *map(Text, notes))
+    return Group(networks, *map(Text, notes))
 
 
 def short(number: int) -> str:
@@ -101,11 +102,11 @@ def _short(sums: Totals) -> list[str]:
     return [short(getattr(sums, key)) for key in QUANTITIES]
 
 
-def _table(first: str, texts: list[str], numbers: tuple[str, ...] | list[str], first_wraps: bool = True) -> Table:
-    table = Table(box=BOX, padding=(0, 0), caption_justify="left")
-    table.add_column(first, no_wrap=not first_wraps, overflow="fold" if first_wraps else "ellipsis")
-    for header in texts:
-        table.add_column(header, no_wrap=True)
-    for header in numbers:
-        table.add_column(header, justify="right", no_wrap=True)
-    return table
+def _table(
+    columns: Sequence[str], text_columns: int = 1, wrapped: str = "", padding: tuple[int, ...] = (0, 0)
+) -> Table:
+    """A table whose lines are not broken but in the column `wrapped`."""
+    made = table(*columns, text_columns=text_columns, padding=padding)
+    for column in made.columns:
+        column.no_wrap, column.overflow = column.header != wrapped, "fold" if column.header == wrapped else "ellipsis"
+    return made

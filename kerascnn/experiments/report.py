@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kerascnn.complexity.report import markdown_table
 from kerascnn.data.dataset import DataSet
 from kerascnn.errors import InputError
 from kerascnn.evaluation.plots import runs_figure
@@ -78,9 +79,7 @@ class Outcome:
 
     def to_markdown(self) -> str:
         """The table and the sentences, as a Markdown page."""
-        head, *rows = (" | ".join(row) for row in (self.measured.head, *self.measured.rows))
-        line = "|".join(["---", *["---:"] * (len(self.measured.head) - 1)])
-        table = "\n".join([f"| {head} |", f"|{line}|", *(f"| {row} |" for row in rows)])
+        table = markdown_table(self.measured.head, self.measured.rows, 1)
         return f"# {self.name}: {self.experiment.about}\n\n{table}\n\n" + "\n\n".join(self.sentences()) + "\n"
 
 

@@ -58,12 +58,11 @@ def run_arm(
     Args:
         arm, recipe: from an experiment, and from `recipe_of`.
         data, limit: the images, and the limit with which they were loaded.
-        folder: of the arm's run folder.
+        folder: of the arm's run folder; InputError if it holds a run of another recipe.
         callbacks: returns the callbacks that show progress.
         report: is called with a sentence about an earlier run.
 
     Raises:
-        InputError: the folder holds a run of another recipe.
         TrainingInterruptedError: the training was stopped; a second call resumes it.
     """
     wanted = resolved(recipe, data)

@@ -38,12 +38,17 @@ class EventFile:
     def image(self, tag: str, pixels: np.ndarray, step: int) -> None:
         """Writes an image, uint8 (height, width, 3)."""
         from PIL import Image
+        from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.plugins.image.metadata import create_summary_metadata
+        from tensorboard.util.tensor_util import make_tensor_proto
 
         png = io.BytesIO()
         Image.fromarray(pixels).save(png, format="png")
         height, width = pixels.shape[:2]
-        self._tensor(tag, create_summary_metadata(None, None), [b"%d" % width, b"%d" % height, png.getvalue()], step)
+        tensor = make_tensor_proto([b"%d" % width, b"%d" % height, png.getvalue()])
+        summary = Summary()
+        summary.value.add(tag=tag, metadata=create_summary_metadata(None, None), tensor=tensor)
+        self._add(step, summary=summary)
 
     def text(self, tag: str, markdown: str, step: int = 0) -> None:
         """Writes a text in Markdown."""
@@ -53,11 +58,9 @@ class EventFile:
 
     def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
         """Writes the distribution of finite values, which may have any shape."""
-        from tensorboard.plugins.histogram.metadata import create_summary_metadata
+        from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 
-        counts, edges = np.histogram(values, bins=30)
-        content = np.stack([edges[:-1], edges[1:], counts], axis=1).astype(np.float64)
-        self._tensor(tag, create_summary_metadata(None, None), content, step)
+        self._add(step, summary=histogram_pb(tag, values))
 
     def graph(self, definition: bytes) -> None:
         """Writes a graph, as TensorFlow serializes its `GraphDef`."""
@@ -102,14 +105,6 @@ class EventFile:
 
         # Plugins return TensorFlow's `Summary`, or TensorBoard's own.
         self._add(0, summary=Summary.FromString(proto.SerializeToString()))
-
-    def _tensor(self, tag: str, metadata, content, step: int) -> None:
-        from tensorboard.compat.proto.summary_pb2 import Summary
-        from tensorboard.util.tensor_util import make_tensor_proto
-
-        summary = Summary()
-        summary.value.add(tag=tag, metadata=metadata, tensor=make_tensor_proto(content))
-        self._add(step, summary=summary)
 
     def _add(self, step: int, **content) -> None:
         from tensorboard.compat.proto.event_pb2 import Event

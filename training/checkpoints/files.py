@@ -91,9 +91,7 @@ class Checkpoints:
     def write(self, position: Position, model: keras.Model, history: Sequence[dict], snapshot: Snapshot) -> None:
         """Writes a checkpoint of a compiled model, and deletes older ones; for `history` see `Checkpoint`.
 
-        Raises:
-            NotFiniteError: a weight is not finite; nothing was written.
-            OSError: the file could not be written, and older ones remain.
+        If a weight is not finite, or the file cannot be written (NotFiniteError, OSError), older ones remain.
         """
         step = f"-step-{position.step:06d}" if position.step else ""
         file_name = f"epoch-{position.epochs:04d}{step}.npz"
@@ -110,12 +108,9 @@ class Checkpoints:
             old.unlink()
 
     def newest(self, warn: Callable[[str], None]) -> Checkpoint | None:
-        """Reads the newest checkpoint that is not damaged; None if there are no files.
+        """The newest checkpoint that is not damaged; None if there are no files, InputError if all are damaged.
 
         Damaged files are renamed, and `warn` is called with a sentence about each.
-
-        Raises:
-            InputError: all are damaged.
         """
         damaged = []
         for file in reversed(self.files()):

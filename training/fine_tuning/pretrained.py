@@ -110,9 +110,8 @@ def with_weights(recipe: Recipe, weights: str, model: str | None = None) -> Reci
 def find_weights(recipe: Recipe, name: str = "this recipe") -> WeightSource | None:
     """The source of the recipe's pretrained weights, without reading it; None for a training from scratch.
 
-    Raises:
-        InputError: the recipe needs weights and names none, or there are none at this path or of this name for its
-            network.
+    InputError if the recipe needs weights and names none, or there are none at this path or of this name for its
+    network.
     """
     weights = recipe.fine_tuning.weights
     if not weights:

@@ -17,8 +17,7 @@ import grpc
 
 from kerascnn.errors import InputError
 from kerascnn.training.search import oracles
-from kerascnn.training.search.config import SearchFolder
-from kerascnn.training.search.journal import Journal, TrialRecord
+from kerascnn.training.search.folder import Journal, SearchFolder, TrialRecord
 from kerascnn.training.search.report import Search, finish
 from kerascnn.training.search.runner import TrialRunner, run_trials
 from kerascnn.training.search.trial_process import GRACE_SECONDS, KERASTUNER_VARIABLES, start_process, wait_or_kill

@@ -21,7 +21,7 @@ from keras_tuner.src.distribute.oracle_client import OracleClient
 
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
-from kerascnn.training.search.config import SearchConfig
+from kerascnn.training.search.folder import SearchConfig
 
 VERIFIED_VERSION = "1.4.8"
 __all__ = ["OracleClient", "OracleServicer", "PersistentOracle", "make_oracle", "open_oracle"]

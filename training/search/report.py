@@ -18,9 +18,8 @@ import numpy as np
 from kerascnn.files.atomic import atomic_write
 from kerascnn.training.callbacks.event_files import EventFile, flatten
 from kerascnn.training.recipe.recipe import Recipe
-from kerascnn.training.search.config import Objective, SearchConfig, SearchFolder
 from kerascnn.training.search.domains import SearchRange, label
-from kerascnn.training.search.journal import Journal, TrialRecord
+from kerascnn.training.search.folder import Journal, Objective, SearchConfig, SearchFolder, TrialRecord
 from kerascnn.training.search.space import Parameter, Space
 from kerascnn.training.search.validation import dry_build
 
@@ -222,11 +221,9 @@ def _ticks(parameter: Parameter) -> list[tuple[float, str]]:
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure and its axes without pyplot, which needs no window system."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
     return figure, figure.subplots()
 
 

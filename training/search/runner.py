@@ -6,7 +6,6 @@ import json
 import math
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,10 +16,13 @@ from keras_tuner.engine.trial import TrialStatus
 
 from kerascnn.errors import InputError
 from kerascnn.training.recipe.recipe import Recipe
-from kerascnn.training.search.config import Objective, SearchConfig
-from kerascnn.training.search.journal import DONE, FAILED, INVALID, MEMORY, NOT_FINITE, STOPPED, Journal, TrialRecord
+from kerascnn.training.search.folder import DONE, FAILED, STOPPED, Journal, Objective, SearchConfig, TrialRecord
 from kerascnn.training.search.trial_process import (
+    INVALID,
+    MEMORY,
     METRICS,
+    NOT_FINITE,
+    PROGRAM,
     STOP,
     TRIAL_CONFIG,
     TrialExit,
@@ -29,8 +31,6 @@ from kerascnn.training.search.trial_process import (
     run_process,
 )
 
-# The command that runs a trial; the trial's folder follows.
-PROGRAM = (sys.executable, "-m", "kerascnn.training.search.trial_program")
 MAX_HALVINGS = 2  # How often a trial that runs out of memory is repeated with half the batch size
 IDLE_SECONDS = 1.0  # Hyperband waits for trials of other workers
 # The median rule applies from so many ended trials, and from this fraction of a trial's epochs.

@@ -85,15 +85,11 @@ class Space:
 
     @staticmethod
     def from_dict(values: dict[str, Any], recipe: Recipe) -> Space:
-        """A space from plain values.
+        """A space from plain values, for the fields of `recipe`.
 
-        Args:
-            values: for each field a range (`min`, `max` and, optionally, `sampling` and `step`) or a choice (`values`:
-                a list, or a mapping from each value to the fields that are searched with that value only).
-            recipe: the recipe whose fields are searched.
-
-        Raises:
-            InputError: an unknown field or key, an empty range, or neither a range nor a choice.
+        `values` has for each field a range (`min`, `max` and, optionally, `sampling` and `step`) or a choice (`values`:
+        a list, or a mapping from each value to the fields that are searched with that value only). InputError for an
+        unknown field or key, an empty range, or neither a range nor a choice.
         """
         if not values:
             raise InputError("the space is empty; name at least one field to search, such as optimizer.learning_rate.")

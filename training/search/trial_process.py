@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from kerascnn.training.search.journal import CRASH, HANG, MEMORY
-
 if TYPE_CHECKING:
-    from kerascnn.training.search.config import TrialLimits
+    from kerascnn.training.search.folder import TrialLimits
 
 # In a trial's folder: what to train, the metrics of each epoch, the number of images so far, a request to stop early,
 # and why the trial failed.
 TRIAL_CONFIG, METRICS, HEARTBEAT, STOP = "trial_config.json", "metrics.jsonl", "heartbeat", "stop"
 OUTCOME = "outcome.json"
+MEMORY, NOT_FINITE, CRASH, HANG, INVALID = "memory", "not finite", "crash", "hang", "invalid"  # Why a trial failed
+# The command that runs a trial; the trial's folder follows.
+PROGRAM = (sys.executable, "-m", "kerascnn.training.search.trial_program")
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 30.0  # A process that is asked to stop finishes its step and writes a checkpoint
 INTERRUPTED = 130  # The exit status of a trial that was asked to stop and has written a checkpoint

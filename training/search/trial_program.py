@@ -12,14 +12,14 @@ import traceback
 from pathlib import Path
 
 from kerascnn.errors import InputError
-from kerascnn.training.search.journal import CRASH, INVALID, MEMORY, NOT_FINITE
-from kerascnn.training.search.trial_process import INTERRUPTED, OUT_OF_MEMORY, OUTCOME, TRIAL_CONFIG, exit_with_parent
+from kerascnn.training.search import trial_process
+from kerascnn.training.search.trial_process import CRASH, INTERRUPTED, INVALID, MEMORY, NOT_FINITE, OUT_OF_MEMORY
 
 
 def main(folder: Path) -> int:
     """Trains the trial of a folder; returns 0, or `INTERRUPTED`."""
-    config = json.loads((folder / TRIAL_CONFIG).read_text())
-    exit_with_parent(config["parent"])
+    config = json.loads((folder / trial_process.TRIAL_CONFIG).read_text())
+    trial_process.exit_with_parent(config["parent"])
     from kerascnn.native_output import discarded_stderr
 
     with discarded_stderr():
@@ -44,7 +44,7 @@ def main(folder: Path) -> int:
         phrases = (*OUT_OF_MEMORY, "resourceexhausted")
         memory = isinstance(error, MemoryError) or any(phrase in message for phrase in phrases)
         reason = MEMORY if memory else CRASH
-    (folder / OUTCOME).write_text(json.dumps({"reason": reason, "detail": detail}))
+    (folder / trial_process.OUTCOME).write_text(json.dumps({"reason": reason, "detail": detail}))
     return 0
 
 

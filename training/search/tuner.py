@@ -14,8 +14,7 @@ from kerascnn.data.ingestion.ingest import load
 from kerascnn.data.pipeline.cache import Cache
 from kerascnn.errors import InputError, closest
 from kerascnn.training.recipe.recipe import Recipe
-from kerascnn.training.search.config import TUNERS, SearchConfig, SearchFolder, TrialLimits
-from kerascnn.training.search.journal import Journal, TrialRecord
+from kerascnn.training.search.folder import TUNERS, Journal, SearchConfig, SearchFolder, TrialLimits, TrialRecord
 from kerascnn.training.search.oracles import open_oracle
 from kerascnn.training.search.report import Search, finish
 from kerascnn.training.search.runner import TrialRunner, run_trials
@@ -26,6 +25,9 @@ from kerascnn.training.trainer import resolved, task_of
 
 DEFAULT_TRIALS = 20  # Without `max_trials` and `budget`, for tuners that never end
 WARM_START_TRIALS = 5  # How many trials of an earlier search a warm start repeats
+# Arguments of `tune` for `make_search_config`.
+SETTINGS = ("objective", "warm_start", "tuner", "max_trials", "budget", "limit", "seed")
+SETTINGS += ("median_rule", "limits", "devices", "cache")
 
 
 def tune(
@@ -88,24 +90,10 @@ def tune(
         >>> search.best.fields
         {'optimizer.learning_rate': 0.16, ...}
     """
+    given = locals()
+    settings = {name: given[name] for name in SETTINGS}
     loaded = load(str(data), limit=limit, options=options)
-    config = make_search_config(
-        recipe,
-        loaded,
-        space,
-        objective=objective,
-        warm_start=warm_start,
-        tuner=tuner,
-        max_trials=max_trials,
-        budget=budget,
-        limit=limit,
-        seed=seed,
-        median_rule=median_rule,
-        limits=limits,
-        devices=devices,
-        cache=cache,
-        program=list(program) if program else None,
-    )
+    config = make_search_config(recipe, loaded, space, **settings, program=list(program) if program else None)
     return run_search(SearchFolder.create(Path(searches), name, config, loaded.name), warn, on_trial_end)
 
 

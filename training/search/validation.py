@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import keras
 
 from kerascnn.applications import registry
-from kerascnn.complexity import analyze
+from kerascnn.complexity.analysis import analyze, without_values
 from kerascnn.errors import InputError, closest
 from kerascnn.training.assembly import MAIN
 from kerascnn.training.multi_label import MULTI_LABEL
 from kerascnn.training.recipe.recipe import Recipe
-from kerascnn.training.search.config import Objective
 from kerascnn.training.search.domains import label
+from kerascnn.training.search.folder import Objective
 from kerascnn.training.search.space import Space
 
 SAMPLES = 32  # Random combinations: with 32, a value that is valid in one case of ten is hardly missed
@@ -40,16 +39,12 @@ def dry_build(recipe: Recipe, classes: int) -> DryBuild:
         arguments.setdefault("aux_heads", recipe.auxiliary_heads.use)
 
     def build() -> DryBuild:
-        with keras.StatelessScope(initialize_variables=False):
-            model = registry.create(recipe.model, **arguments)
-            several = isinstance(model.output, dict)
-            main = keras.Model(model.input, model.output[MAIN]) if several else model
-            totals = analyze(main).totals
-            return DryBuild(tuple(model.output) if several else None, totals.parameters, totals.macs)
+        model = registry.create(recipe.model, **arguments)
+        several = isinstance(model.output, dict)
+        totals = analyze(keras.Model(model.input, model.output[MAIN]) if several else model).totals
+        return DryBuild(tuple(model.output) if several else None, totals.parameters, totals.macs)
 
-    # Keras initializes deferred variables at its next opportunity; its list of them is per thread and ends with it.
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(build).result()
+    return without_values(build)
 
 
 def objective_for(recipe: Recipe, classes: int, name: str | None = None) -> Objective:
@@ -94,10 +89,7 @@ def check_space(space: Space, base: Recipe, classes: int) -> None:
             found = [error for values, error in pairs if values.get(parameter.name) == shown]
             if found and all(found):
                 raise InputError(f"no trial satisfies the space if {parameter.field} is {label(value)}: {found[0]}")
-    networks: dict[str, Recipe] = {}
-    for recipe in recipes:
-        key = repr((recipe.model, recipe.model_arguments, recipe.image_size, recipe.auxiliary_heads.use))
-        networks.setdefault(key, recipe)
+    networks = {repr((one.model, one.model_arguments, one.image_size, one.auxiliary_heads.use)): one for one in recipes}
     failures = []
     for recipe in networks.values():
         try:

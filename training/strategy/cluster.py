@@ -40,10 +40,8 @@ class Cluster:
 def find_cluster() -> Cluster | None:
     """Reads the workers from TF_CONFIG, or else from Slurm's job step; None if there is one worker or neither is set.
 
-    A task of type "chief" in TF_CONFIG comes before those of type "worker".
-
-    Raises:
-        InputError: TF_CONFIG cannot be read, or names other types of tasks.
+    A task of type "chief" in TF_CONFIG comes before those of type "worker". InputError if TF_CONFIG cannot be read, or
+    names other types of tasks.
 
     Example:
         >>> os.environ["TF_CONFIG"] = '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}'

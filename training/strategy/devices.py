@@ -62,11 +62,7 @@ class Devices:
         return self.strategy.scope()
 
     def share(self, batch_size: int) -> int:
-        """The number of images of a batch that this worker gets.
-
-        Raises:
-            InputError: the batch cannot be divided into equal shares.
-        """
+        """The images of a batch that this worker gets; InputError if it cannot be divided into equal shares."""
         if batch_size % self.replicas:
             lower = batch_size - batch_size % self.replicas
             fitting = " or ".join(str(size) for size in (lower, lower + self.replicas) if size)
@@ -88,12 +84,8 @@ class Devices:
     def evaluation(self, batches: tf.data.Dataset, batch_size: int, images: int) -> Any:
         """Distributes this worker's images over its devices, with the same number of batches on all, none empty.
 
-        Args:
-            batches: every `workers`-th image, from number `worker` on, in batches of any size.
-            batch_size, images: over all workers.
-
-        Raises:
-            InputError: there are fewer images than devices.
+        `batches` are every `workers`-th image, from number `worker` on, in batches of any size; `batch_size` and
+        `images` are over all workers. InputError if there are fewer images than devices.
         """
         if self.replicas == 1:
             return batches

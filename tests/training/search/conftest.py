@@ -35,7 +35,7 @@ def fake():
 @pytest.fixture
 def config_of():
     """Makes the settings of a search with the fake program."""
-    from kerascnn.training.search.config import Objective, SearchConfig
+    from kerascnn.training.search.folder import Objective, SearchConfig
     from kerascnn.training.search.space import Space
 
     def make(space, **values):
@@ -56,7 +56,7 @@ def config_of():
 @pytest.fixture
 def begin(tmp_path):
     """Makes a search's folder below `tmp_path`."""
-    from kerascnn.training.search.config import SearchFolder
+    from kerascnn.training.search.folder import SearchFolder
 
     def make(config, name="one"):
         return SearchFolder.create(tmp_path, name, config, "digits")

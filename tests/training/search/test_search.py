@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from kerascnn.training.search import report as search_report
-from kerascnn.training.search.config import Objective, SearchFolder, TrialLimits
-from kerascnn.training.search.journal import Journal
+from kerascnn.training.search.folder import Journal, Objective, SearchFolder, TrialLimits
 from kerascnn.training.search.runner import is_poor
 from kerascnn.training.search.tuner import initial_values, resume_search, run_search
 

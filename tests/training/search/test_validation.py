@@ -5,7 +5,7 @@ import pytest
 from kerascnn.errors import InputError
 from kerascnn.training import Recipe
 from kerascnn.training.search import validation
-from kerascnn.training.search.config import Objective
+from kerascnn.training.search.folder import Objective
 from kerascnn.training.search.space import Space
 from kerascnn.training.search.validation import dry_build, objective_for
 from support.messages import mentioning

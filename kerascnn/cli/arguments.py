@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kerascnn.errors import InputError, closest
@@ -45,7 +46,7 @@ class Parser(argparse.ArgumentParser):
             name, value, known = choice.groups()
             hint = closest(value, [word.strip("' ") for word in known.split(",")])
             raise InputError(f"there is no {name.lower()} '{value}'; {hint}")
-        raise InputError(f"{message}; see '{self.prog} --help'.")
+        raise InputError(message if message.endswith(".") else f"{message}; see '{self.prog} --help'.")
 
 
 class Subcommands:
@@ -108,6 +109,21 @@ positive = _number(int, "a whole number of at least 1", 1)
 non_negative_integer = _number(int, "a whole number of at least 0", 0)
 non_negative_number = _number(float, "a number of at least 0", 0)
 share = _number(float, "a number from 0 to 1", 0, 1)
+
+
+def run_path(text: str) -> Path:
+    """Reads a path, or a name of a run such as runs/last or NAME@best."""
+    from kerascnn.training.run_names import find_run
+
+    try:
+        return find_run(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def weights_location(text: str) -> str:
+    """Reads the location of weights: a URL, a path, a name of public weights, or a name of a run."""
+    return text if "://" in text else str(run_path(text))
 
 
 def step_range(text: str) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from kerascnn.cli.arguments import Parser, Subcommands, add_data_options, some_of
+from kerascnn.cli.arguments import Parser, Subcommands, add_data_options, run_path, some_of
 from kerascnn.cli.datasets import load
 from kerascnn.cli.loading import data_of, print_json, start_tensorflow
 from kerascnn.errors import InputError
@@ -32,7 +32,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
         "kerascnn evaluate runs/googlenet-* --crops 1,10,144 --report reports/googlenet",
     )
     text = "run folder, .keras, SavedModel, .tflite or .onnx"
-    evaluate.add_argument("models", type=Path, nargs="+", metavar="MODEL", help=text)
+    evaluate.add_argument("models", type=run_path, nargs="+", metavar="MODEL", help=text)
     _add_options(evaluate)
     text = "write report.html, metrics.json, predictions.csv"
     evaluate.add_argument("--report", type=Path, metavar="FOLDER", help=text)
@@ -43,7 +43,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
         "kerascnn compare-runs runs/resnet20-* runs/plain20-*",
         "kerascnn compare-runs runs/a runs/b --plot curves.png --json",
     )
-    compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders written by kerascnn train")
+    compare.add_argument("runs", type=run_path, nargs="+", metavar="RUN", help="run folders written by kerascnn train")
     _add_options(compare)
     compare.add_argument("--plot", type=Path, metavar="FILE", help="plot the runs' curves (.png, .svg or .pdf)")
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerascnn.cli.arguments import EXPORT_DISAGREES, Subcommands, add_data_options, share, some_of
+from kerascnn.cli.arguments import EXPORT_DISAGREES, Subcommands, add_data_options, run_path, share, some_of
 from kerascnn.cli.datasets import load
 from kerascnn.cli.loading import data_of, model_file, print_json, start_tensorflow
 from kerascnn.native_output import jpeg_damage_discarded
@@ -34,7 +34,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
         "kerascnn export model.keras --data photos/ --to exported/mine",
         "kerascnn export runs/googlenet-pets-20261120-101500 --formats tflite --quantize none,float16,int8",
     )
-    export.add_argument("model", type=Path, metavar="MODEL", help="run folder or .keras file")
+    export.add_argument("model", type=run_path, metavar="MODEL", help="run folder or .keras file")
     add_data_options(export, default=None, more=" (default: the training data of the run)")
     add = export.add_argument
     add("--to", type=Path, metavar="FOLDER", help="target folder (default: saved_models/<model>-<data>)")

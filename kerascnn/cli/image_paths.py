@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerascnn.cli.arguments import IMAGES_SKIPPED, Parser
+from kerascnn.cli.arguments import IMAGES_SKIPPED, Parser, run_path
 from kerascnn.cli.loading import start_tensorflow
 from kerascnn.errors import InputError
 
@@ -23,7 +23,7 @@ STDIN = "-"
 def add_model_and_images(parser: Parser, formats: str) -> None:
     """Adds the arguments MODEL and IMAGE."""
     text = f"{formats}, or a network such as resnet50 for its public ImageNet weights"
-    parser.add_argument("model", type=Path, metavar="MODEL", help=text)
+    parser.add_argument("model", type=run_path, metavar="MODEL", help=text)
     text = "image files, folders, quoted globs, URLs, or - for standard input; exit status 1 if one cannot be read"
     parser.add_argument("images", nargs="+", metavar="IMAGE", help=text)
 

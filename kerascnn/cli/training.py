@@ -61,7 +61,7 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
     text = "run TensorFlow's profiler over steps A to B, counted from 1"
     add("--profile", type=arguments.step_range, metavar="A:B", help=text)
     add("--out", type=Path, default=Path(), metavar="FOLDER", help="gets runs/ and saved_models/")
-    add("--resume", type=Path, metavar="RUN", help="resume a stopped run from its newest checkpoint")
+    add("--resume", type=arguments.run_path, metavar="RUN", help="resume a stopped run from its newest checkpoint")
     text = "also write checkpoints within long epochs (default: 10; 0 is after every step)"
     add("--checkpoint-every", type=arguments.non_negative_number, metavar="MINUTES", help=text)
     text = "also save the models of the K epochs with the best validation accuracy (default: 1)"
@@ -76,7 +76,7 @@ def add_recipe_options(parser: arguments.Parser) -> None:
     text = "see 'kerascnn models' (default: chosen for the images and this machine, or that of the run of --weights)"
     add("--model", metavar="NAME", help=text)
     text = "fine-tune: a run folder, a .keras or weight file, or a name such as imagenet"
-    add("--weights", metavar="RUN|FILE|NAME", help=text)
+    add("--weights", type=arguments.weights_location, metavar="RUN|FILE|NAME", help=text)
     text = "see 'kerascnn recipes', or a YAML file (default: the model's for few images; with --weights, finetune)"
     add("--recipe", metavar="NAME|FILE", help=text)
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the recipe; repeatable")

@@ -14,6 +14,7 @@ from kerascnn.evaluation.embedding import Embedding, embed_images
 from kerascnn.evaluation.image_inputs import images_of
 from kerascnn.evaluation.prediction import ImagePrediction, predictions
 from kerascnn.evaluation.predictors import KerasPredictor, Predictor, open_predictor
+from kerascnn.training.run_names import find_run
 
 if TYPE_CHECKING:
     import keras
@@ -30,8 +31,9 @@ def load(model: str | Path | keras.Model) -> Classifier:
     """Opens a trained model of any format.
 
     Args:
-        model: a run or export folder, a `.keras`, `.tflite` or `.onnx` file, a SavedModel folder, a Keras model, or the
-            name of a network, for its public ImageNet weights, which are downloaded once.
+        model: a run or export folder, a name of a run such as "runs/last" or "resnet18-pets@best", a `.keras`,
+            `.tflite` or `.onnx` file, a SavedModel folder, a Keras model, or the name of a network, for its public
+            ImageNet weights, which are downloaded once.
 
     Raises:
         InputError: there is nothing of that name, it is no classifier, or the network has no public weights.
@@ -46,7 +48,7 @@ def load(model: str | Path | keras.Model) -> Classifier:
 
     if not isinstance(model, str | Path):
         return Classifier(KerasPredictor(model))
-    path, name = Path(model).expanduser(), str(model)
+    path, name = find_run(Path(model).expanduser()), str(model)
     if path.exists() or path.suffix or len(path.parts) > 1:
         return Classifier(open_predictor(path))
     if not registry.is_known(name):

@@ -14,6 +14,7 @@ from kerascnn.data.ingestion.layouts import IMAGE_SUFFIXES, walk
 from kerascnn.data.pipeline.pipeline import views_of
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import ModelMetadata, Predictor
+from kerascnn.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -75,7 +76,7 @@ def image_files(paths: Sequence[Path], skip: Callable[[InputError], object]) -> 
         skip: called with the reason when something below a folder cannot be opened and is skipped.
 
     Raises:
-        InputError: a path does not exist, or a folder has no images.
+        InputError: a path does not exist, a folder has no images, or it is a run folder, whose images are plots.
 
     Example:
         >>> image_files([Path("holiday"), Path("cat.webp")], print)
@@ -83,6 +84,8 @@ def image_files(paths: Sequence[Path], skip: Callable[[InputError], object]) -> 
     """
     found = []
     for path in paths:
+        if RunFolder(path).recipe_file.is_file():
+            raise InputError(f"{path} is a run folder, not a folder of images; give one model, and then images.")
         if path.is_dir():
             tree = walk(path)
             for item in tree.unreadable:

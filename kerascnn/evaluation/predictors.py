@@ -16,6 +16,7 @@ import numpy as np
 from kerascnn.cores import cores
 from kerascnn.errors import InputError
 from kerascnn.native_output import discarded_stderr
+from kerascnn.training.run_names import find_run
 
 if TYPE_CHECKING:
     import keras
@@ -280,7 +281,8 @@ def open_predictor(path: str | Path) -> Predictor:
     """Opens a trained model in any format.
 
     Args:
-        path: a `.keras`, `.tflite` or `.onnx` file, a SavedModel folder, or a run or export folder.
+        path: a `.keras`, `.tflite` or `.onnx` file, a SavedModel folder, a run or export folder, or a name of a run
+            such as "runs/last" or "resnet20-digits@best".
 
     Raises:
         InputError: the path does not exist, or holds no model.
@@ -289,13 +291,16 @@ def open_predictor(path: str | Path) -> Predictor:
         >>> open_predictor("saved_models/resnet20-digits/resnet20-digits.tflite").metadata.class_names
         ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
     """
-    path = Path(path)
+    path = find_run(path)
     if not path.exists():
         raise InputError(f"there is no model at {path}.")
     if (path / "model.keras").is_file():
         path = path / "model.keras"
     elif (path / "saved_model").is_dir():
         path = path / "saved_model"
+    elif files := sorted([*path.glob("*.tflite"), *path.glob("*.onnx")], key=lambda file: len(file.stem)):
+        # The shortest name is that of the unquantized file.
+        path = files[0]
     if (path / "saved_model.pb").is_file():
         return SavedModelPredictor(path)
     if path.suffix in (".tflite", ".onnx"):

@@ -1,0 +1,58 @@
+"""Short names of run folders: `runs/last`, `NAME@last` and `NAME@best`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kerascnn.errors import InputError
+from kerascnn.training.run_folder import RunFolder
+
+LAST, BEST = "last", "best"
+RUNS = Path("runs")
+
+
+def find_run(name: str | Path) -> Path:
+    """The path that a name stands for.
+
+    Args:
+        name: a path, which stays as it is if it exists; `FOLDER/last` or `FOLDER/best`, the newest run in a folder or
+            the one of the highest validation accuracy; or `NAME@last` or `NAME@best`, the same among the runs whose
+            names begin with NAME, in `runs` if NAME has no folder.
+
+    Raises:
+        InputError: there is no such run.
+
+    Example:
+        >>> find_run("resnet20-digits@best")
+        PosixPath('runs/resnet20-digits-20261128-101500')
+    """
+    path = Path(name)
+    beginning, separator, which = path.name.rpartition("@")
+    if path.exists() or which not in (LAST, BEST) or bool(separator) != bool(beginning):
+        return path
+    folder = RUNS if separator and path.parent == Path() else path.parent
+    found = [RunFolder(file.parent) for file in folder.glob("*/recipe.yaml") if _belongs(file.parent.name, beginning)]
+    if not found:
+        raise InputError(
+            f"there is no run in {folder}" + (f" whose name begins with {beginning}." if beginning else ".")
+        )
+    if which == LAST:
+        return max(found, key=lambda run: (run.recipe_file.stat().st_mtime_ns, run.path.name)).path
+    trained = {run.path: best for run in found if (best := _best_accuracy(run)) is not None}
+    if not trained:
+        raise InputError(f"none of the runs in {folder} has been validated, so that none is the best.")
+    return max(trained, key=lambda path: (trained[path], path.name))
+
+
+def _belongs(name: str, beginning: str) -> bool:
+    """Whether a run's name is `beginning`, or goes on with its next part: "resnet20" is not of "resnet2"."""
+    return not beginning or name == beginning or name.startswith(f"{beginning}-")
+
+
+def _best_accuracy(run: RunFolder) -> float | None:
+    # Keras, which takes seconds, is not imported for other names.
+    from kerascnn.training.schedules import MAIN_ACCURACY
+
+    history = run.history()
+    metric = next((metric for metric in MAIN_ACCURACY if history and metric in history[0]), None)
+    return max(row[metric] for row in history) if metric and run.model_file.is_file() else None

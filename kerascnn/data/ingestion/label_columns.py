@@ -204,7 +204,8 @@ def _parted(word: str) -> list[str]:
 def is_class_title(title: str) -> bool:
     """Whether a title says that its column holds classes, such as "dx", "Class Name" or "category_id"."""
     found = set(words(title))
-    if found & OTHER_WORDS:
+    # "dx_type" is how a diagnosis was made.
+    if found & OTHER_WORDS or ("type" in found and found & {"dx", "diagnosis"}):
         return False
     return bool(found & (CLASS_WORDS | TAG_WORDS)) or (bool(found & WEAK_WORDS) and not found & NO_KINDS)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -336,8 +336,8 @@ def _check_folders(group: _Group, tree: FileTree) -> None:
         return
     inside = set(folders.values())
     images = sum(path.rpartition("/")[0] in inside and path.lower().endswith(IMAGE_SUFFIXES) for path in tree.files)
-    pairs = Counter((folder, *sorted(group.classes[path])) for path, folder in folders.items())
-    agree = len(pairs) == count == len({classes for _, *classes in map(list, pairs)})
+    pairs = {(folder, *sorted(group.classes[path])) for path, folder in folders.items()}
+    agree = len(pairs) == count == len({classes for _, *classes in pairs for classes in classes})
     if len(folders) < FOUND * images:
         found = f"labels {len(folders):,} of the {images:,} images in {count:,} folders"
     elif not group.labels.is_named and not agree:

@@ -16,6 +16,7 @@ FLOORS = (
         "lazy_tensorflow",
         "keras_internals",
         "terminal_encoding",
+        "image_shape",
     ),
     ("files",),
     ("layers", "data"),

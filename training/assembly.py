@@ -51,7 +51,7 @@ def assemble(
 
 def _mean(recipe: Recipe, data: DataSet, pretrained: Pretrained | None) -> np.ndarray | list[float] | float:
     mean = recipe.pixels.mean
-    if isinstance(mean, list):
+    if isinstance(mean, list | float):
         return mean
     if mean == "middle":
         return 127.5
@@ -63,10 +63,10 @@ def _mean(recipe: Recipe, data: DataSet, pretrained: Pretrained | None) -> np.nd
 
 def build(recipe: Recipe, class_names: Sequence[str], network: keras.Model | None = None) -> keras.Model:
     """Builds the model of `assemble` without data and pretrained weights, to load weights into; errors are the same."""
-    shape = (recipe.image_size, recipe.image_size, 3)
+    shape = recipe.image_shape
     # In a resolved recipe a mean of pretrained weights that is no image is stated as numbers.
     mean = "channel" if isinstance(recipe.pixels.mean, list) else recipe.pixels.mean
-    mean_shape = {"pixel": shape, FROM_WEIGHTS: shape, "channel": (3,)}.get(mean, ())
+    mean_shape = {"pixel": shape, FROM_WEIGHTS: shape, "channel": shape[2:]}.get(mean, ())
     pixels = keras.Input(shape, name="pixels")
     scaled = Preprocessing(mean_shape, recipe.pixels.std, recipe.pixels.crop_fraction, name="preprocessing")(pixels)
     if network is None:
@@ -115,11 +115,12 @@ def _zero(network: keras.Model, pattern: str) -> None:
 
 
 def _mean_image(recipe: Recipe, data: DataSet) -> np.ndarray:
-    """The mean of the training images' evaluation views, (size, size, 3)."""
+    """The mean of the training images' evaluation views, (height, width, channels)."""
     examples = data.training
     if len(examples) > MEAN_SAMPLE:
         examples = examples.take(np.linspace(0, len(examples) - 1, MEAN_SAMPLE).astype(int))
-    view = {"size": recipe.image_size, "crop_fraction": recipe.pixels.crop_fraction}
+    *size, channels = recipe.image_shape
+    view = {"size": size, "channels": channels, "crop_fraction": recipe.pixels.crop_fraction}
     batches = evaluation_batches(examples, classes=len(data.class_names), batch_size=64, **view)
     return sum(images.numpy().astype(np.float64).sum(axis=0) for images, _ in batches) / len(examples)
 

@@ -20,8 +20,8 @@ GRID_IMAGES = 36
 class Batches(NamedTuple):
     """All remaining training steps, a pass over the validation images, batches for `AveragedWeights`, images, steps.
 
-    `images` are float32 (count, height, width, 3) in [0, 255], of the first batch; none in a resumed training. `steps`
-    is the length of a whole epoch.
+    `images` are float32 (count, height, width, channels) in [0, 255], of the first batch; none in a resumed training.
+    `steps` is the length of a whole epoch.
     """
 
     training: Any
@@ -48,7 +48,9 @@ def batches_for(
 
     InputError: the images fill no batch, the augmentation is impossible, or the devices cannot have equal shares.
     """
-    views = {"classes": len(data.class_names), "size": recipe.image_size, "crop_fraction": recipe.pixels.crop_fraction}
+    *size, channels = recipe.image_shape
+    views = {"size": size, "channels": channels, "crop_fraction": recipe.pixels.crop_fraction}
+    views["classes"] = len(data.class_names)
     augmented = {**views, "augmentation": recipe.augmentation, "seed": recipe.seed}
     shares = {"batch_size": devices.share(recipe.batch_size), "worker": devices.worker, "workers": devices.workers}
     shares |= {"cache": cache, "cache_folder": images_folder(data)}

@@ -19,6 +19,7 @@ from kerascnn.data.ingestion.ingest import load
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_path
 from kerascnn.files.disk_space import format_disk_error
+from kerascnn.image_shape import RGB, ImageSize
 from kerascnn.training.assembly import assemble, build, callbacks_for, compile_for
 from kerascnn.training.batches import Batches, batches_for, steps_per_epoch
 from kerascnn.training.callbacks.epoch_files import BestModels, HistoryFile
@@ -88,11 +89,14 @@ def _resolve(recipe: Recipe, data: DataSet, model: keras.Model | None) -> tuple[
     recipe = pretrained.complete(recipe) if pretrained else recipe
     batch_size = min(recipe.batch_size, len(data.training))
     epochs = math.ceil(recipe.iterations / (len(data.training) // batch_size)) if recipe.iterations else recipe.epochs
-    size = model.input_shape[1] if model else None
+    size = ImageSize(*model.input_shape[1:3]).plain if model else None
+    channels = recipe.channels or (model.input_shape[3] if model else RGB)
     recipe = replace(
         recipe,
         task=task_of(recipe, data),
         image_size=recipe.image_size or size or registry.info(recipe.model).input_size,
+        channels=channels,
+        pixels=recipe.pixels.for_channels(channels),
         batch_size=batch_size,
         epochs=epochs,
         precision=choose_precision(recipe.precision).policy,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kerascnn.errors import InputError, closest
+from kerascnn.image_shape import GRAY, RGB, ImageSize, Size
 
 if TYPE_CHECKING:
     from kerascnn.data import DataOptions
@@ -126,6 +127,17 @@ def weights_location(text: str) -> str:
     return text if "://" in text else str(run_path(text))
 
 
+def image_size(text: str) -> Size:
+    """Reads pixels for height and width, such as 224, or height x width, such as 240x320."""
+    found = re.fullmatch(r"(\d+)(?:[xX×](\d+))?", text)
+    height, width = (int(side) for side in (found[1], found[2] or found[1])) if found else (0, 0)
+    if not (height and width):
+        raise argparse.ArgumentTypeError(
+            f"must be pixels, such as 224, or height x width, such as 240x320, not '{text}'"
+        )
+    return ImageSize(height, width).plain
+
+
 def step_range(text: str) -> tuple[int, int]:
     """Reads a first and a last step, such as 10:20."""
     first, _, last = text.partition(":")
@@ -159,6 +171,14 @@ def some_of(*known: str) -> Callable[[str], tuple[str, ...]]:
         return words
 
     return read
+
+
+def add_image_options(parser: Parser, default: str) -> None:
+    """Adds `--image-size` and `--channels`."""
+    text = f"of the network's images, in pixels: one number, or HEIGHTxWIDTH such as 240x320 (default: {default})"
+    parser.add_argument("--image-size", type=image_size, metavar="PIXELS", help=text)
+    text = "of the network's images: 3 for RGB (default), or 1 for gray"
+    parser.add_argument("--channels", type=int, choices=(GRAY, RGB), help=text)
 
 
 def add_data_options(parser: Parser, default: str | None, more: str) -> None:

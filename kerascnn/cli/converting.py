@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerascnn.cli.arguments import Subcommands, positive
+from kerascnn.cli.arguments import Subcommands, image_size
 from kerascnn.cli.loading import model_file, print_json, print_message, start_tensorflow
 from kerascnn.errors import InputError
+from kerascnn.image_shape import Size
 
 if TYPE_CHECKING:
     import keras
@@ -34,8 +35,8 @@ def add_subcommands(subcommands: Subcommands) -> None:
     add("--to", type=Path, required=True, metavar="FILE", help=text)
     add("--model", metavar="NAME", help="see 'kerascnn models'; needed if FILE holds only weights")
     add("--layout", choices=LAYOUTS, help="of the new file (default: from its suffix)")
-    text = "height and width, if FILE holds only weights (default: the paper's)"
-    add("--image-size", type=positive, metavar="PIXELS", help=text)
+    text = "one number, or HEIGHTxWIDTH such as 240x320, if FILE holds only weights (default: the paper's)"
+    add("--image-size", type=image_size, metavar="PIXELS", help=text)
 
 
 def _run_convert(options: argparse.Namespace) -> int:
@@ -64,14 +65,14 @@ def _run_convert(options: argparse.Namespace) -> int:
     return 0
 
 
-def _load_network(source: Path, name: str | None, layout: str, image_size: int | None) -> tuple[str, keras.Model]:
+def _load_network(source: Path, name: str | None, layout: str, size: Size | None) -> tuple[str, keras.Model]:
     """The name and the model of a .keras file, or of a file of weights."""
     from kerascnn.applications import registry
     from kerascnn.applications.weights import conversion
     from kerascnn.evaluation.predictors import load_keras
 
     if source.suffix == ".keras":
-        if image_size:
+        if size:
             raise InputError(f"--image-size is for files of weights; {source} has an image size.")
         model = load_keras(source)
         try:
@@ -80,4 +81,4 @@ def _load_network(source: Path, name: str | None, layout: str, image_size: int |
             raise InputError(f"{source} has the unknown network '{model.name}'; give it as --model NAME.") from None
     if name is None:
         raise InputError(f"{source} holds only weights; give their network as --model NAME.")
-    return name, conversion.build_for_weights(name, source, target=layout, image_size=image_size)
+    return name, conversion.build_for_weights(name, source, target=layout, image_size=size)

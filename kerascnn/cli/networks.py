@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kerascnn.cli.arguments import Subcommands, positive
+from kerascnn.cli.arguments import Subcommands, add_image_options, positive
 from kerascnn.cli.loading import model_file, print_json, start_tensorflow
 from kerascnn.errors import InputError
+from kerascnn.image_shape import RGB, ImageSize
 
 
 def add_subcommands(subcommands: Subcommands) -> None:
@@ -21,14 +22,14 @@ def add_subcommands(subcommands: Subcommands) -> None:
         "show the cost of a network, layer by layer",
         "kerascnn describe vgg16",
         "kerascnn describe resnet50 --image-size 128 --classes 10",
+        "kerascnn describe googlenet --image-size 240x320 --channels 1",
         "kerascnn describe runs/resnet20-digits-20261120-101500/model.keras --json",
         "kerascnn describe googlenet --markdown > googlenet.md",
     )
     text = "a network, see 'kerascnn models', or a .keras file or run folder"
     describe.add_argument("model", metavar="NAME|FILE", help=text)
     describe.output_formats.add_argument("--markdown", action="store_true", help="print tables in Markdown")
-    text = "height and width (default: the paper's)"
-    describe.add_argument("--image-size", type=positive, metavar="PIXELS", help=text)
+    add_image_options(describe, default="the paper's")
     describe.add_argument("--classes", type=positive, metavar="N", help="number of classes (default: the paper's)")
     compare = subcommands.add(
         "compare",
@@ -67,8 +68,10 @@ def _run_describe(options: argparse.Namespace) -> int:
 
     file = _keras_file(options.model)
     name = None if file else registry.canonical(options.model)
-    if file and (options.image_size or options.classes):
-        raise InputError(f"--image-size and --classes apply to networks given by name, and {file} is a model file.")
+    if file and (options.image_size or options.channels or options.classes):
+        raise InputError(
+            f"--image-size, --channels and --classes apply to networks given by name, and {file} is a model file."
+        )
     start_tensorflow()
     from kerascnn.complexity import analyze, analyze_by_name, published, tables
     from kerascnn.console import output
@@ -76,9 +79,10 @@ def _run_describe(options: argparse.Namespace) -> int:
     from kerascnn.layers import channels_first
 
     arguments: dict[str, Any] = {"classes": options.classes} if options.classes else {}
-    if options.image_size:
-        size = (options.image_size, options.image_size)
-        arguments["input_shape"] = (3, *size) if channels_first() else (*size, 3)
+    if options.image_size or options.channels:
+        size = ImageSize.of(options.image_size or registry.info(name).input_size)
+        channels = options.channels or RGB
+        arguments["input_shape"] = (channels, *size) if channels_first() else (*size, channels)
     report = analyze(load_keras(file)) if file else analyze_by_name(name, **arguments)
     # Published numbers are for the paper's image size and classes.
     numbers = published.published_numbers(name, report) if name and not arguments else []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from kerascnn import console
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ def format_pixels(recipe: Recipe) -> str:
     means = {"weights": "the mean image of the weights", "pixel": "a mean image", "channel": "the channel means"}
     means |= {"middle": "the middle of their range", "none": "0"}
     mean, std = (
-        ", ".join(f"{value:.4g}" for value in part) if isinstance(part, list) else part
+        part if isinstance(part, str) else ", ".join(f"{value:.4g}" for value in np.atleast_1d(part))
         for part in (recipe.pixels.mean, recipe.pixels.std)
     )
-    return f"minus {means.get(mean, mean)}, divided by {std if isinstance(std, str) else f'{std:g}'}"
+    return f"minus {means.get(mean, mean)}, divided by {std}"

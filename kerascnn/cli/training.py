@@ -18,6 +18,7 @@ from kerascnn.cli.datasets import load
 from kerascnn.cli.exporting import export_report, export_status, export_with_progress
 from kerascnn.cli.loading import print_json, print_message, start_tensorflow
 from kerascnn.errors import InputError
+from kerascnn.image_shape import GRAY, ImageSize
 from kerascnn.native_output import discarded_stderr, jpeg_damage_discarded
 from kerascnn.training.strategy import choose_devices, find_cluster
 
@@ -40,6 +41,7 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
         "kerascnn train",
         "kerascnn train --model googlenet --data photos/ --epochs 30",
         "kerascnn train --data pets.zip --image-size 64 --limit 200",
+        "kerascnn train --data scans/ --image-size 240x320 --channels 1",
         "kerascnn train --model resnet50 --weights imagenet --data photos/",
         "kerascnn train --weights runs/resnet50-photos-20261120-101500 --data others/ --epochs 8",
         "kerascnn train --data photos/ --class-weights balanced --cache memory",
@@ -80,8 +82,7 @@ def add_recipe_options(parser: arguments.Parser) -> None:
     text = "see 'kerascnn recipes', or a YAML file (default: the model's for few images; with --weights, finetune)"
     add("--recipe", metavar="NAME|FILE", help=text)
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the recipe; repeatable")
-    text = "height and width (default: the paper's; without --model, chosen with the network)"
-    add("--image-size", type=arguments.positive, metavar="PIXELS", help=text)
+    arguments.add_image_options(parser, default="the paper's; without --model, chosen with the network")
     add("--epochs", type=arguments.positive, metavar="N", help="passes over the training images")
     add("--batch-size", type=arguments.positive, metavar="N", help="images per step")
     add("--seed", type=int, metavar="N", help="of everything random (default: 0)")
@@ -102,7 +103,7 @@ def recipe_of(options: argparse.Namespace, network: str = "resnet20", image_size
     recipe = Recipe.load(name) if name else Recipe.for_model(model or network).with_values(image_size=image_size)
     if options.weights:
         recipe = with_weights(recipe, options.weights, model)
-    fields = ("image_size", "epochs", "batch_size", "seed", "precision", "class_weights")
+    fields = ("image_size", "channels", "epochs", "batch_size", "seed", "precision", "class_weights")
     recipe = recipe.with_values(model=model, **{field: getattr(options, field) for field in fields})
     recipe = recipe.with_settings(options.set)
     find_weights(recipe, f"the recipe '{name}'" if name else "the recipe")
@@ -309,7 +310,9 @@ def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: De
     from kerascnn.training import choose_precision
     from kerascnn.training.strategy import choose_xla
 
-    lines = [f"{resolved.model} at {resolved.image_size} x {resolved.image_size} pixels, seed {resolved.seed}"]
+    size, color = ImageSize.of(resolved.image_size), ", gray" if resolved.channels == GRAY else ""
+    order = "" if size.height == size.width else " (height x width)"
+    lines = [f"{resolved.model} at {size} pixels{order}{color}, seed {resolved.seed}"]
     lines.append(f"precision {resolved.precision}: {choose_precision(recipe.precision).reason}")
     with devices.scope():
         lines.append(str(choose_xla()))

@@ -33,7 +33,7 @@ class ArrayExamples(_LabeledExamples):
     """Images in memory.
 
     Attributes:
-        images: uint8 (count, height, width, 3), RGB in [0, 255].
+        images: uint8 (count, height, width, 3), RGB in [0, 255], or (count, height, width, 1), gray.
         labels: int (count,), indices into the data set's class names; uint8 (count, classes), 1 for each class of the
             image, in multi-label data.
     """

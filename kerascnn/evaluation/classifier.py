@@ -14,6 +14,7 @@ from kerascnn.evaluation.embedding import Embedding, embed_images
 from kerascnn.evaluation.image_inputs import images_of
 from kerascnn.evaluation.prediction import ImagePrediction, predictions
 from kerascnn.evaluation.predictors import KerasPredictor, Predictor, open_predictor
+from kerascnn.image_shape import COLORS
 from kerascnn.training.run_names import find_run
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ class Classifier:
         predictor: the model behind it, see `kerascnn.evaluation.Predictor`.
         class_names: in the order of the probabilities.
         input_size: height and width of the network's input in pixels.
+        channels: of its input: 3 for RGB, 1 for gray; images in any form have either.
 
     Example:
         >>> model = kerascnn.load("runs/resnet18-pets-20261120-101500")
@@ -140,12 +142,12 @@ class Classifier:
     def __init__(self, predictor: Predictor):
         self.predictor = predictor
         self.class_names = predictor.metadata.class_names
-        self.input_size = (predictor.metadata.image_size, predictor.metadata.image_size)
+        *self.input_size, self.channels = predictor.metadata.image_shape
 
     def __repr__(self) -> str:
         height, width = self.input_size
         kind, classes = self.predictor.kind, len(self.class_names)
-        return f"<Classifier: {kind}, {classes} classes, {height} × {width} pixels>"
+        return f"<Classifier: {kind}, {classes} classes, {height} × {width} pixels, {COLORS[self.channels]}>"
 
     def predict(self, x: ImageInput, top: int = 5) -> Predictions:
         """Predicts the classes of images.

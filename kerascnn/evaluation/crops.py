@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from kerascnn.cores import cores
 from kerascnn.data.augment.augmentation import evaluation_view
+from kerascnn.data.augment.crops import covering
 from kerascnn.data.dataset import Examples
 from kerascnn.data.pipeline.decode import reader, whole
 from kerascnn.evaluation.protocols import LAYOUTS, ProtocolName
+from kerascnn.image_shape import RGB, ImageSize, Size
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -19,20 +21,21 @@ BATCH = 64
 CROPS_IN_FLIGHT = 256
 
 
-def crops(image: tf.Tensor, side: int, size: int, name: ProtocolName) -> tf.Tensor:
+def crops(image: tf.Tensor, side: int, size: Size, name: ProtocolName) -> tf.Tensor:
     """The crops of an image at one scale.
 
     They come square by square in the order of `CropLayout.squares`. Each square gives top left, top right, bottom
     left, bottom right, center, and the resized square if the protocol has it. All mirror images follow in that order.
+    If `size` is not square, squares are rectangles of its proportions.
 
     Args:
-        image: uint8 or float (height, width, 3) in [0, 255].
-        side: the length to resize the image's shorter side to, in pixels.
-        size: height and width of the crops in pixels, at most `side`.
+        image: uint8 or float (height, width, channels) in [0, 255].
+        side: the length of the squares' shorter side in pixels; the image is resized to cover them.
+        size: height and width of the crops in pixels, the shorter at most `side`.
         name: any protocol except "dense".
 
     Returns:
-        float32 (crops, size, size, 3) in [0, 255].
+        float32 (crops, height, width, channels) in [0, 255].
 
     Example:
         >>> crops(tf.zeros((300, 400, 3)), 256, 224, "10 crops").shape
@@ -40,58 +43,55 @@ def crops(image: tf.Tensor, side: int, size: int, name: ProtocolName) -> tf.Tens
     """
     import tensorflow as tf
 
+    size = ImageSize.of(size)
     if name not in LAYOUTS:
-        return evaluation_view(image, size, size / side)[None]
-    image = _resize_shorter_side(image, side)
-    # Only the longer side leaves room for several squares.
-    room = tf.cast(tf.shape(image)[:2] - side, tf.float32)
+        return evaluation_view(image, size, size.shorter / side)[None]
+    frame = size.frame(side)
+    image = tf.clip_by_value(covering(image, frame), 0.0, 255.0)
+    # Only one side leaves room for several squares.
+    room = tf.cast(tf.shape(image)[:2] - frame, tf.float32)
     pairs = []
     for position in LAYOUTS[name].squares:
         top, left = tf.unstack(tf.cast(tf.floor(room * position), tf.int32))
-        square = tf.ensure_shape(image[top : top + side, left : left + side], (side, side, 3))
+        square = image[top : top + frame.height, left : left + frame.width]
+        square = tf.ensure_shape(square, (*frame, image.shape[2]))
         pairs += _square_crops(square, size, LAYOUTS[name].resized_square)
     plain, mirrored = zip(*pairs, strict=True)
     return tf.stack([*plain, *mirrored])
 
 
-def _resize_shorter_side(image: tf.Tensor, side: int | tf.Tensor) -> tf.Tensor:
-    """Resizes to float32 (new height, new width, 3) and keeps the aspect ratio."""
-    import tensorflow as tf
-
-    sides = tf.cast(tf.shape(image)[:2], tf.float32)
-    new_size = tf.maximum(tf.cast(tf.round(sides * (tf.cast(side, tf.float32) / tf.reduce_min(sides))), tf.int32), side)
-    return tf.clip_by_value(tf.image.resize(image, new_size, antialias=True), 0.0, 255.0)
-
-
-def _square_crops(square: tf.Tensor, size: int, resized_square: bool) -> list[tuple[tf.Tensor, tf.Tensor]]:
+def _square_crops(square: tf.Tensor, size: ImageSize, resized_square: bool) -> list[tuple[tf.Tensor, tf.Tensor]]:
     """Pairs of a crop and its mirror image."""
     import tensorflow as tf
 
-    room = square.shape[0] - size
+    bottom, right = square.shape[0] - size.height, square.shape[1] - size.width
     # Mirrors the square once, not each crop: a crop of the mirror image is the mirror image of a crop.
     mirrored = square[:, ::-1]
     pairs = []
-    for top, left in [(0, 0), (0, room), (room, 0), (room, room), (room // 2, room // 2)]:
-        rows, other = slice(top, top + size), room - left
-        pairs.append((square[rows, left : left + size], mirrored[rows, other : other + size]))
+    for top, left in [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]:
+        rows, other = slice(top, top + size.height), right - left
+        pairs.append((square[rows, left : left + size.width], mirrored[rows, other : other + size.width]))
     if resized_square:
-        resized = tf.clip_by_value(tf.image.resize(square, (size, size), antialias=True), 0.0, 255.0)
+        resized = tf.clip_by_value(tf.image.resize(square, size, antialias=True), 0.0, 255.0)
         pairs.append((resized, resized[:, ::-1]))
     return pairs
 
 
-def crop_batches(examples: Examples, name: ProtocolName, sides: tuple[int, ...], size: int) -> tf.data.Dataset:
+def crop_batches(
+    examples: Examples, name: ProtocolName, sides: tuple[int, ...], size: Size, channels: int = RGB
+) -> tf.data.Dataset:
     """The crops of all images, in order, in full batches across images. Each image is read and decoded once.
 
     Args:
         examples: the images to read.
         name: a protocol, not "dense".
-        sides: lengths in pixels to resize the shorter side to.
+        sides: lengths in pixels, see `crops`.
         size: height and width of the crops in pixels.
+        channels: of the crops: 3 for RGB, 1 for gray.
 
     Returns:
-        Triples of float32 (batch, size, size, 3) in [0, 255], int64 (batch,) image numbers, and int32 (batch, 2)
-        heights and widths of those images.
+        Triples of float32 (batch, height, width, channels) in [0, 255], int64 (batch,) image numbers, and int32 (batch,
+        2) heights and widths of those images.
     """
     import tensorflow as tf
 
@@ -103,35 +103,37 @@ def crop_batches(examples: Examples, name: ProtocolName, sides: tuple[int, ...],
 
     concurrent = max(1, CROPS_IN_FLIGHT // (LAYOUTS[name].crops if name in LAYOUTS else 1))
     calls = min(concurrent, cores())
-    views = _images_at_scales(examples, sides).map(crop, num_parallel_calls=calls, deterministic=True)
+    views = _images_at_scales(examples, sides, channels).map(crop, num_parallel_calls=calls, deterministic=True)
     return views.rebatch(BATCH).prefetch(1)
 
 
-def whole_images(examples: Examples, sides: tuple[int, ...]) -> tf.data.Dataset:
+def whole_images(examples: Examples, sides: tuple[int, ...], size: Size, channels: int = RGB) -> tf.data.Dataset:
     """All images whole, in order, each at every scale with its mirror image.
 
     Args:
-        examples, sides: as for `crop_batches`.
+        examples, sides, size, channels: as for `crop_batches`; only the proportions of `size` matter.
 
     Returns:
-        Triples of float32 (2, height, width, 3) in [0, 255], the image's number, and its height and width in the file.
+        Triples of float32 (2, height, width, channels) in [0, 255], the image's number, and its height and width in the
+        file.
     """
     import tensorflow as tf
 
-    lengths = tf.constant(sides)
+    frames = tf.constant([ImageSize.of(size).frame(side) for side in sides])
 
     def resize(number, shape, image, scale):
-        image = _resize_shorter_side(image, lengths[scale])
+        image = tf.clip_by_value(covering(image, frames[scale]), 0.0, 255.0)
         return tf.stack([image, image[:, ::-1]]), number, shape
 
-    return _images_at_scales(examples, sides).map(resize, num_parallel_calls=2, deterministic=True).prefetch(1)
+    images = _images_at_scales(examples, sides, channels)
+    return images.map(resize, num_parallel_calls=2, deterministic=True).prefetch(1)
 
 
-def _images_at_scales(examples: Examples, sides: tuple[int, ...]) -> tf.data.Dataset:
+def _images_at_scales(examples: Examples, sides: tuple[int, ...], channels: int) -> tf.data.Dataset:
     """Every image once per scale: number, (height, width), pixels, and the scale's index in `sides`."""
     import tensorflow as tf
 
-    read = reader(examples)
+    read = reader(examples, channels=channels)
 
     def load(number):
         pixels = read(tf.cast(number, tf.int32), whole)

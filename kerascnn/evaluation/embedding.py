@@ -155,7 +155,7 @@ def embed_images(predictor: Predictor, images: Iterable[LoadedImage]) -> Embeddi
 
 
 def _feature_function(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray]:
-    """Maps float32 (count, size, size, 3) in [0, 255] to float32 (count, dimensions)."""
+    """Maps float32 (count, height, width, channels) in [0, 255] to float32 (count, dimensions)."""
     import tensorflow as tf
 
     from kerascnn.applications.deep import functional

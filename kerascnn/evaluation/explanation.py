@@ -26,6 +26,7 @@ from kerascnn.evaluation.feature_maps import feature_maps, flatten_model, last_m
 from kerascnn.evaluation.plots import gallery_figure, pixels_of
 from kerascnn.evaluation.prediction import LoadedImage
 from kerascnn.evaluation.predictors import KerasPredictor, Predictor
+from kerascnn.image_shape import COLORS, RGB
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,7 +108,7 @@ class Explainer:
         averaged over all positions. The heatmap is the positive part of the weighted sum (equations 1 and 2).
 
         Args:
-            view: float32 (size, size, 3) in [0, 255], the network's view of an image.
+            view: float32 (height, width, channels) in [0, 255], the network's view of an image.
             top: the maximal number of classes.
         """
         import tensorflow as tf
@@ -154,15 +155,15 @@ class Explainer:
         ]
 
     def filters(self) -> np.ndarray:
-        """The kernels of the first convolution, float32 (rows, columns, 3, filters).
+        """The kernels of the first convolution, float32 (rows, columns, 3 or 1, filters).
 
         Raises:
-            InputError: the first convolution's input is not RGB, or it has no plain kernel.
+            InputError: the first convolution's input is neither RGB nor gray, or it has no plain kernel.
         """
         first = self._maps[0].layer
         kernel = getattr(first, "kernel", None)
-        if kernel is None or kernel.shape[2] != 3:
-            raise InputError(f"the first feature map, of '{first.name}', is not made by filters over three colors.")
+        if kernel is None or kernel.shape[2] not in COLORS:
+            raise InputError(f"the first feature map, of '{first.name}', is not made by filters over colors or gray.")
         return keras.ops.convert_to_numpy(keras.ops.cast(kernel, "float32"))
 
 
@@ -171,7 +172,7 @@ class ImageHeatmaps(NamedTuple):
 
     Attributes:
         image: its file; a name if it has none.
-        view: float32 (height, width, 3) in [0, 255], the network's view.
+        view: float32 (height, width, channels) in [0, 255], the network's view.
         layer: the layer whose feature map is weighted.
         classes: the most probable classes, in descending order.
     """
@@ -184,14 +185,14 @@ class ImageHeatmaps(NamedTuple):
     def figure(self) -> Figure:
         """Draws the view, and each class's heatmap over it."""
         captions = ["the network's view", *(f"{one.label}, {one.probability:.1%}" for one in self.classes)]
-        images = np.stack([self.view, *(overlay(self.view, one.heat) for one in self.classes)])
+        view = np.broadcast_to(self.view, (*self.view.shape[:2], RGB))
+        images = np.stack([view, *(overlay(view, one.heat) for one in self.classes)])
         return gallery_figure(images, captions, f"{Path(self.image).name}: Grad-CAM at {self.layer}", inches=2.6)
 
 
 def heatmaps(explainer: Explainer, image: LoadedImage, top: int = 3) -> ImageHeatmaps:
     """Grad-CAM of an image's `top` most probable classes."""
-    metadata = explainer.predictor.metadata
-    view = views_of([image.pixels], metadata.image_size, metadata.crop_fraction)[0]
+    view = views_of([image.pixels], **explainer.predictor.metadata.views)[0]
     return ImageHeatmaps(image.path, view, explainer.layer, explainer.grad_cam(view, top))
 
 
@@ -272,13 +273,14 @@ def overlay(view: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 def filter_tiles(filters: np.ndarray) -> np.ndarray:
-    """Kernels (rows, columns, 3, filters) as uint8 (filters, rows, columns, 3), each scaled by its greatest weight.
+    """Kernels (rows, columns, 3 or 1, filters) as uint8 (filters, rows, columns, 3), scaled by their greatest weight.
 
     A weight of zero is gray.
     """
     kernels = np.moveaxis(filters, -1, 0)
     greatest = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
-    return np.round(127.5 * (1 + kernels / np.where(greatest, greatest, 1))).astype(np.uint8)
+    shown = np.round(127.5 * (1 + kernels / np.where(greatest, greatest, 1))).astype(np.uint8)
+    return np.broadcast_to(shown, (*shown.shape[:3], RGB))
 
 
 def channel_tiles(activation: Activation) -> np.ndarray:

@@ -34,10 +34,10 @@ def fully_convolutional(model: keras.Model) -> keras.Model:
     the network subtracts a mean image, that is resized to the larger image.
 
     Args:
-        model: a functional model with one output, from square images (batch, size, size, 3) to (batch, classes).
+        model: a functional model with one output, from images (batch, height, width, channels) to (batch, classes).
 
     Returns:
-        A new model with copies of the weights, from float32 (batch, height, width, 3) in [0, 255] to
+        A new model with copies of the weights, from float32 (batch, height, width, channels) in [0, 255] to
         (batch, rows, columns, classes). At the input size, rows = columns = 1, and the output equals the model's
         except for the order of summation.
 
@@ -52,7 +52,7 @@ def fully_convolutional(model: keras.Model) -> keras.Model:
     try:
         return keras.models.clone_model(
             model,
-            input_tensors=keras.Input((None, None, 3), name="pixels"),
+            input_tensors=keras.Input((None, None, model.input_shape[3]), name="pixels"),
             clone_function=lambda layer: layer,
             call_function=_Converter().call,
         )

@@ -122,7 +122,7 @@ def gallery_figure(
     """Shows images in rows, each with its caption below.
 
     Args:
-        images: (count, height, width, 3) in [0, 255].
+        images: (count, height, width, 3 or 1) in [0, 255].
         captions: one per image.
         title: of the figure.
         inches: width of an image.
@@ -135,7 +135,7 @@ def gallery_figure(
     for axes in all_axes:
         axes.axis("off")
     for axes, pixels, caption in zip(all_axes, images, captions, strict=False):
-        axes.imshow(np.clip(np.round(pixels), 0, 255).astype(np.uint8))
+        axes.imshow(np.clip(np.round(pixels), 0, 255).astype(np.uint8), cmap="gray", vmin=0, vmax=255)
         # Dollar signs in class names do not mark formulas.
         axes.set_title(caption, y=-0.05, va="top", fontsize=8, parse_math=False)
     figure.suptitle(title, parse_math=False)

@@ -111,13 +111,12 @@ def read_images(paths: Iterable[Path], skip: Callable[[InputError], object]) -> 
 
 
 def view_batches(metadata: ModelMetadata, images: Iterable[LoadedImage]) -> Iterator[tuple[list[Path], np.ndarray]]:
-    """Batches of paths and a model's views of the images, float32 (at most `BATCH`, size, size, 3) in [0, 255].
+    """Batches of paths and a model's views of the images: float32 (at most `BATCH`, height, width, channels).
 
-    At most one image in full size and `BATCH` views are in memory.
+    Pixels are in [0, 255]. At most one image in full size and `BATCH` views are in memory.
     """
     images = iter(images)
-    size, fraction = metadata.image_size, metadata.crop_fraction
-    while batch := [(image.path, views_of([image.pixels], size, fraction)[0]) for image in islice(images, BATCH)]:
+    while batch := [(image.path, views_of([image.pixels], **metadata.views)[0]) for image in islice(images, BATCH)]:
         paths, views = zip(*batch, strict=True)
         yield list(paths), np.stack(views)
 

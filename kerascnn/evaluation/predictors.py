@@ -9,12 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kerascnn.cores import cores
 from kerascnn.errors import InputError
+from kerascnn.image_shape import COLORS, RGB, ImageSize, Size
 from kerascnn.native_output import discarded_stderr
 from kerascnn.training.run_names import find_run
 
@@ -40,19 +41,31 @@ class ModelMetadata:
 
     Attributes:
         class_names: in the order of the probabilities.
-        image_size: height and width of the input in pixels.
+        image_size: height and width of the input in pixels: one number for both, or (height, width).
         crop_fraction: how an image is cropped to that size, see `kerascnn.data.augment.augmentation.evaluation_view`.
         quantization: "none", or the kind of quantization, see `kerascnn.export.tflite.write_tflite`.
         quantizer: the library that quantized the model, "tensorflow" or "litert"; None if unquantized or unknown.
         float_fallback_layers: layers of an integer model that stay in float32 because integers would harm them.
+        channels: of the input: 3 for RGB, 1 for gray.
     """
 
     class_names: tuple[str, ...]
-    image_size: int
+    image_size: Size
     crop_fraction: float
     quantization: str = UNQUANTIZED
     quantizer: str | None = None
     float_fallback_layers: tuple[str, ...] = ()
+    channels: int = RGB
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the input."""
+        return *ImageSize.of(self.image_size), self.channels
+
+    @property
+    def views(self) -> dict[str, Any]:
+        """The arguments of `kerascnn.data.pipeline.pipeline.views_of` that prepare images for the model."""
+        return {"size": self.image_size, "crop_fraction": self.crop_fraction, "channels": self.channels}
 
     def to_files(self) -> dict[str, str]:
         """The contents of the two files inside an exported model, by their names; one has the class names."""
@@ -65,6 +78,7 @@ class ModelMetadata:
         """Parses the contents of these files."""
         values = json.loads(metadata)
         values["float_fallback_layers"] = tuple(values.get("float_fallback_layers", ()))
+        values["image_size"] = ImageSize.of(values["image_size"]).plain
         return ModelMetadata(class_names=tuple(labels.splitlines()), **values)
 
 
@@ -85,7 +99,7 @@ class Predictor(ABC):
 
     @abstractmethod
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Maps float32 (count, height, width, 3) in [0, 255] to float32 (count, classes)."""
+        """Maps float32 (count, height, width, channels) in [0, 255] to float32 (count, classes)."""
 
     def on_one_thread(self) -> Predictor | None:
         """The same model on one CPU core; None if threads cannot be set per model, as in TensorFlow."""
@@ -111,7 +125,7 @@ class KerasPredictor(Predictor):
         network: the model from its input to that classifier.
 
     Raises:
-        InputError: the model does not map square RGB images to class probabilities.
+        InputError: the model does not map RGB or gray images of one size to class probabilities.
     """
 
     kind = "Keras"
@@ -124,7 +138,7 @@ class KerasPredictor(Predictor):
         self.path = path
         self.metadata = model_metadata_of(model)
         self.network = main = functional(model.inputs[0], main_output(model), name=model.name)
-        pixels = tf.TensorSpec((None, self.metadata.image_size, self.metadata.image_size, 3), tf.float32)
+        pixels = tf.TensorSpec((None, *self.metadata.image_shape), tf.float32)
         # A concrete function is traced once. TensorFlow warns of repeated tracing if there are many models.
         self._call = tf.function(lambda images: main(images, training=False)).get_concrete_function(pixels)
 
@@ -205,11 +219,11 @@ class TFLitePredictor(Predictor):
             self.kind = f"{self.kind} {self.metadata.quantization}"
         tensors = [*self._interpreter.get_input_details(), *self._interpreter.get_output_details()]
         shapes = [tuple(map(int, tensor["shape"])) for tensor in tensors]
-        size, classes = self.metadata.image_size, len(self.metadata.class_names)
-        if shapes != [(1, size, size, 3), (1, classes)]:
+        images, classes = (1, *self.metadata.image_shape), len(self.metadata.class_names)
+        if shapes != [images, (1, classes)]:
             raise InputError(
                 f"{path} does not classify into its {classes} classes: its tensors are "
-                f"{', '.join(map(str, shapes))}, not images {(1, size, size, 3)} and probabilities {(1, classes)}."
+                f"{', '.join(map(str, shapes))}, not images {images} and probabilities {(1, classes)}."
             )
         self.pixel_type = np.dtype(tensors[0]["dtype"]).name
 
@@ -261,7 +275,7 @@ def check_onnx_packages() -> None:
 
 
 def run(interpreter: Interpreter, image: np.ndarray) -> np.ndarray:
-    """Runs a `.tflite` classifier on float32 (1, height, width, 3) in [0, 255]; returns float32 (1, classes)."""
+    """Runs a `.tflite` classifier on float32 (1, height, width, channels) in [0, 255]; returns float32 (1, classes)."""
     [pixels], [output] = interpreter.get_input_details(), interpreter.get_output_details()
     if np.issubdtype(pixels["dtype"], np.integer):
         scale, zero_point = pixels["quantization"]
@@ -326,18 +340,19 @@ def model_metadata_of(model: keras.Model) -> ModelMetadata:
     A model without class names gets "class 0", "class 1", …
 
     Raises:
-        InputError: the model does not map square RGB images to classes.
+        InputError: the model does not map RGB or gray images of one size to classes.
     """
     from kerascnn.layers import ClassLabels, Preprocessing
 
     output = main_output(model)
     shape = model.inputs[0].shape if output is not None else ()
-    takes_images = len(shape) == 4 and shape[3] == 3 and shape[1] == shape[2] and shape[1] is not None
+    takes_images = len(shape) == 4 and shape[3] in COLORS and None not in shape[1:3]
     if not takes_images or len(model.inputs) != 1 or len(output.shape) != 2:
-        raise InputError(f"the model '{model.name}' does not map square RGB images of one size to classes.")
+        raise InputError(f"the model '{model.name}' does not map RGB or gray images of one size to classes.")
     names = next((layer.class_names for layer in model.layers if isinstance(layer, ClassLabels)), None)
     fraction = next((layer.crop_fraction for layer in model.layers if isinstance(layer, Preprocessing)), 1.0)
-    return ModelMetadata(names or tuple(f"class {number}" for number in range(output.shape[-1])), shape[1], fraction)
+    names = names or tuple(f"class {number}" for number in range(output.shape[-1]))
+    return ModelMetadata(names, ImageSize(*shape[1:3]).plain, fraction, channels=shape[3])
 
 
 def load_keras(path: Path) -> keras.Model:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from kerascnn.errors import InputError, closest
+from kerascnn.image_shape import ImageSize
 
 if TYPE_CHECKING:
     from kerascnn.evaluation.predictors import ModelMetadata
@@ -22,9 +23,11 @@ PAPER_SIDES = {"144 crops": (256, 288, 320, 352), "dense": (224, 256, 384, 480, 
 class CropLayout(NamedTuple):
     """The crops of an image at one scale. Each is also mirrored.
 
+    For a network whose images are not square, rectangles of its proportions take the place of the squares.
+
     Attributes:
-        squares: positions of the squares along the longer side, from 0 (start) to 1 (end). The corners and the center
-            of each square are crops.
+        squares: positions of the squares along the side that is longer than they are, from 0 (start) to 1 (end). The
+            corners and the center of each square are crops.
         resized_square: whether each square, resized to the input size, is a crop too.
     """
 
@@ -57,7 +60,8 @@ class Protocol:
             scales; "dense", the network over the whole image and its mirror image at five scales, see
             `fully_convolutional`.
         shorter_sides: lengths in pixels to resize the shorter side to; empty for the papers' lengths, in proportion
-            to the network's input size.
+            to the shorter side of the network's input. If the input is not square, an image is resized to cover a
+            rectangle of the input's proportions with this shorter side.
 
     Raises:
         InputError: there is no such protocol.
@@ -79,12 +83,12 @@ class Protocol:
         """Lengths of the shorter side for a network, in pixels.
 
         Raises:
-            InputError: one of them is less than the network's input size.
+            InputError: one of them is less than the shorter side of the network's input.
         """
-        size = metadata.image_size
+        size = ImageSize.of(metadata.image_size).shorter
         for side in self.shorter_sides:
             if side < size:
-                raise InputError(f"a shorter side of {side} pixels is less than the network's input size, {size}.")
+                raise InputError(f"a shorter side of {side} pixels is less than the network's input's, {size}.")
         if self.shorter_sides:
             return self.shorter_sides
         if self.name in PAPER_SIDES:
@@ -117,5 +121,6 @@ def protocol_of(recipe: Recipe, metadata: ModelMetadata) -> Protocol:
     from kerascnn.applications import registry
 
     paper_size = registry.info(recipe.model).input_size
-    sides = tuple(round(side * metadata.image_size / paper_size) for side in recipe.evaluation.shorter_sides)
+    size = ImageSize.of(metadata.image_size).shorter
+    sides = tuple(round(side * size / paper_size) for side in recipe.evaluation.shorter_sides)
     return Protocol(recipe.evaluation.protocol, sides)

@@ -105,8 +105,9 @@ def evaluate(
 
 def _crop_outputs(predictor: Predictor, examples: Examples, protocol: Protocol) -> Iterator[tuple]:
     """Image numbers, probabilities and image sizes of each batch of crops."""
-    sides = protocol.sides(predictor.metadata)
-    batches = crop_batches(examples, protocol.name, sides, predictor.metadata.image_size)
+    metadata = predictor.metadata
+    sides = protocol.sides(metadata)
+    batches = crop_batches(examples, protocol.name, sides, metadata.image_size, metadata.channels)
     for crops, numbers, shapes in batches.as_numpy_iterator():
         yield numbers, predictor.probabilities(crops), shapes
 
@@ -121,16 +122,16 @@ def _dense_outputs(predictor: Predictor, examples: Examples, protocol: Protocol)
     if not isinstance(predictor, KerasPredictor):
         found = f"{predictor.path} is a {predictor.kind}"
         raise InputError(f"dense evaluation rebuilds the network and needs a Keras model; {found}.")
-    network = fully_convolutional(predictor.network)
+    network, metadata = fully_convolutional(predictor.network), predictor.metadata
     # Compiled once for all image sizes.
-    pixels = [tf.TensorSpec((None, None, None, 3), tf.float32)]
+    pixels = [tf.TensorSpec((None, None, None, metadata.channels), tf.float32)]
     predict = tf.function(lambda images: network(images, training=False), pixels)
-    for images, number, shape in whole_images(examples, protocol.sides(predictor.metadata)).as_numpy_iterator():
+    whole = whole_images(examples, protocol.sides(metadata), metadata.image_size, metadata.channels)
+    for images, number, shape in whole.as_numpy_iterator():
         yield number, predict(images).numpy().mean(axis=(0, 1, 2), dtype=np.float64), shape
 
 
 def views(examples: Examples, metadata: ModelMetadata) -> Iterator[np.ndarray]:
-    """The evaluation views of examples, in order: float32 (batch, size, size, 3) in [0, 255]."""
-    size, fraction = metadata.image_size, metadata.crop_fraction
-    batches = evaluation_batches(examples, classes=1, size=size, crop_fraction=fraction, batch_size=BATCH)
+    """The evaluation views of examples, in order: float32 (batch, height, width, channels) in [0, 255]."""
+    batches = evaluation_batches(examples, classes=1, batch_size=BATCH, **metadata.views)
     return (images.numpy() for images, _ in batches)

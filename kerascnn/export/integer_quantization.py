@@ -59,7 +59,7 @@ def quantize_int8(
 
     Args:
         converter: the network's converter, with its optimizations set.
-        samples: calibration images, each float32 (1, height, width, 3) in a list of its own.
+        samples: calibration images, each float32 (1, height, width, channels) in a list of its own.
         expected: float32 (count, classes), the network's output for them.
         layers: the names of the network's layers, in order.
         types: types of input and output.

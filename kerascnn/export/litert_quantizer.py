@@ -29,7 +29,7 @@ def quantize_with_litert(
     Args:
         content: the `.tflite` file of the network in float32.
         quantization: "float16", "dynamic", "int8" or "int16x8".
-        samples: calibration images for the latter two, each (1, height, width, 3) in a list of its own.
+        samples: calibration images for the latter two, each (1, height, width, channels) in a list of its own.
         pixels: the input type for "int8": "uint8", "int8" or "float32"; otherwise the network's input type stays.
 
     Returns:

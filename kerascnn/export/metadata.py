@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import flatbuffers
 
 from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, ModelMetadata
+from kerascnn.image_shape import COLORS, GRAY, RGB, ImageSize
 
 METADATA_NAME = "TFLITE_METADATA"
 NETWORK_IDENTIFIER = b"TFL3"
@@ -34,7 +35,8 @@ class Scalar(NamedTuple):
 
 
 # Enumerations and unions of the schema.
-TENSOR_AXIS_LABELS, RGB = Scalar("Int8", 2), Scalar("Int8", 1)
+TENSOR_AXIS_LABELS = Scalar("Int8", 2)
+COLOR_SPACES = {RGB: Scalar("Int8", 1), GRAY: Scalar("Int8", 2)}
 FEATURE_PROPERTIES, IMAGE_PROPERTIES = Scalar("Uint8", 1), Scalar("Uint8", 2)
 NORMALIZATION_OPTIONS = Scalar("Uint8", 1)
 
@@ -64,18 +66,18 @@ def tflite_metadata(description: ModelDescription, metadata: ModelMetadata) -> b
 
     Args:
         description: name, description, author and license.
-        metadata: class names and image size.
+        metadata: class names, image size and channels.
 
     Example:
         >>> tflite_metadata(ModelDescription("googlenet-pets"), metadata)[4:8]
         b'M001'
     """
-    size, classes = metadata.image_size, len(metadata.class_names)
-    side = Scalar("Uint32", size)
+    size, channels, classes = ImageSize.of(metadata.image_size), metadata.channels, len(metadata.class_names)
+    width_and_height = {0: Scalar("Uint32", size.width), 1: Scalar("Uint32", size.height)}
     pixels = {
         0: "pixels",
-        1: f"One RGB image of {size} x {size} pixels, values from 0 to 255, scaled by the network.",
-        3: {0: IMAGE_PROPERTIES, 1: {0: RGB, 1: {0: side, 1: side}}},
+        1: f"One {COLORS[channels]} image, {size} (height x width), values from 0 to 255, scaled by the network.",
+        3: {0: IMAGE_PROPERTIES, 1: {0: COLOR_SPACES[channels], 1: width_and_height}},
         4: [{0: NORMALIZATION_OPTIONS, 1: {0: [0.0], 1: [1.0]}}],
         5: {0: [255.0], 1: [0.0]},
     }

@@ -17,6 +17,7 @@ from kerascnn.evaluation.predictors import (
 )
 from kerascnn.export.metadata import ModelDescription
 from kerascnn.export.verification import Verification
+from kerascnn.image_shape import COLORS, ImageSize
 from kerascnn.training import Recipe
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
@@ -42,6 +43,7 @@ def model_card(
     import jinja2
 
     results, tolerance = verification.results, verification.tolerance
+    size = ImageSize.of(metadata.image_size)
     kinds = {"tflite": TFLitePredictor, "saved_model": SavedModelPredictor, "onnx": OnnxPredictor}
     files = {name: next((file for file in exported if isinstance(file, kind)), None) for name, kind in kinds.items()}
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
@@ -50,8 +52,10 @@ def model_card(
         training=format_training(origin) if origin else None,
         versions=", ".join(f"{name} {version}" for name, version in origin["versions"].items()) if origin else None,
         classes=metadata.class_names,
-        size=metadata.image_size,
-        resized=round(metadata.image_size / metadata.crop_fraction),
+        size=size,
+        shape=metadata.image_shape,
+        covered=size.frame(round(size.shorter / metadata.crop_fraction)),
+        color=COLORS[metadata.channels],
         results=results,
         tolerance=tolerance,
         allowed=[

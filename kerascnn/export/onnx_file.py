@@ -20,8 +20,8 @@ MAX_BYTES = 2**31 - 1
 def write_onnx(model: keras.Model, path: Path) -> None:
     """Writes a float32 `.onnx` file with Keras' own export.
 
-    It maps `pixels`, float32 (any, height, width, 3) in [0, 255], to `probabilities`, float32 (any, classes). Its
-    metadata `labels.txt` and `kerascnn.json` hold the class names, the image size and the crop.
+    It maps `pixels`, float32 (any, height, width, channels) in [0, 255], to `probabilities`, float32 (any, classes).
+    Its metadata `labels.txt` and `kerascnn.json` hold the class names, the image size and the crop.
 
     Args:
         model: a result of `deployable`.
@@ -42,7 +42,7 @@ def write_onnx(model: keras.Model, path: Path) -> None:
     if weights > MAX_BYTES:
         raise InputError(f"the weights are {weights} bytes; an ONNX file holds {MAX_BYTES} at most.")
     named = functional(model.inputs[0], {"probabilities": model.outputs[0]}, name=model.name)
-    pixels = keras.InputSpec(shape=(None, metadata.image_size, metadata.image_size, 3), dtype="float32", name="pixels")
+    pixels = keras.InputSpec(shape=(None, *metadata.image_shape), dtype="float32", name="pixels")
     with discarded_stderr(), warnings.catch_warnings(), contextlib.ExitStack() as stack:
         # Traces inner functions in place: the converter cannot read the one that Keras makes of a grouped convolution.
         stack.callback(tf.config.run_functions_eagerly, tf.config.functions_run_eagerly())

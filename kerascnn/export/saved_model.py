@@ -11,10 +11,12 @@ import keras
 
 from kerascnn.applications.deep import functional
 from kerascnn.data.augment.augmentation import evaluation_view
+from kerascnn.data.pipeline.channels import with_channels
 from kerascnn.data.pipeline.decode import TRANSFORM
 from kerascnn.evaluation.feature_maps import classifier_input
 from kerascnn.evaluation.predictors import ModelMetadata, model_metadata_of
 from kerascnn.export.exif import exif_orientation, upright
+from kerascnn.image_shape import RGB
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -28,12 +30,12 @@ def write_saved_model(model: keras.Model, folder: Path) -> None:
 
     Its signatures (`serve` is also the default):
 
-    - `serve`: `pixels`, float32 (any, height, width, 3) in [0, 255], to `probabilities`, float32 (any, classes).
+    - `serve`: `pixels`, float32 (any, height, width, channels) in [0, 255], to `probabilities`, float32 (any, classes).
     - `serve_uint8`: the same from uint8 pixels.
     - `serve_bytes`: `image_bytes`, string (any,), the contents of JPEG, PNG, WebP, GIF or BMP files of any size, to
       `labels`, string, and `scores`, float32, both (any, 5), the most probable first. Images are cropped as in
-      training's evaluation. Transparent pixels become white, an animated GIF gives its first frame, and EXIF
-      orientation of JPEG files is applied.
+      training's evaluation, and turned to gray for a network of gray images. Transparent pixels become white, an
+      animated GIF gives its first frame, and EXIF orientation of JPEG files is applied.
     - `features`: `pixels` as in `serve` to `features`, float32 (any, count), the input of the last dense layer: pooled
       feature maps of ResNets and Inceptions, the output of the second large dense layer of AlexNet, ZFNet and VGG.
       Missing if the model does not end in a dense layer.
@@ -64,11 +66,11 @@ def write_saved_model(model: keras.Model, folder: Path) -> None:
 def _signatures(model: keras.Model, metadata: ModelMetadata) -> dict[str, Callable]:
     import tensorflow as tf
 
-    size, class_names = metadata.image_size, metadata.class_names
+    class_names = metadata.class_names
     features = classifier_input(model)
     outputs = {"probabilities": model.outputs[0]} | ({} if features is None else {"features": features})
     network_with_features = functional(model.inputs[0], outputs, name=model.name)
-    floats = tf.TensorSpec((None, size, size, 3), tf.float32, name="pixels")
+    floats = tf.TensorSpec((None, *metadata.image_shape), tf.float32, name="pixels")
 
     # One function that all signatures call is stored once.
     @tf.function(input_signature=[floats])
@@ -87,9 +89,10 @@ def _signatures(model: keras.Model, metadata: ModelMetadata) -> dict[str, Callab
     def serve_bytes(image_bytes):
         def view(contents):
             image = upright(_decode(contents), exif_orientation(contents))
-            return evaluation_view(image, size, metadata.crop_fraction)
+            image = with_channels(tf.ensure_shape(image, (None, None, RGB)), metadata.channels)
+            return evaluation_view(image, metadata.image_size, metadata.crop_fraction)
 
-        pixels = tf.map_fn(view, image_bytes, fn_output_signature=tf.TensorSpec((size, size, 3), tf.float32))
+        pixels = tf.map_fn(view, image_bytes, fn_output_signature=tf.TensorSpec(metadata.image_shape, tf.float32))
         scores, classes = tf.math.top_k(network(pixels)["probabilities"], min(TOP, len(class_names)))
         return {"labels": tf.gather(tf.constant(class_names), classes), "scores": scores}
 

@@ -75,9 +75,9 @@ def write_tflite(
 ) -> None:
     """Writes a `.tflite` file of builtin operations for one image at a time.
 
-    Its signature maps `pixels` (1, height, width, 3) in [0, 255] to `probabilities` (1, classes). Metadata in the file
-    describe both to MediaPipe and Android's tools. The class names, image size and crop are appended as a zip archive:
-    interpreters ignore bytes after the network, and any unzip program lists it.
+    Its signature maps `pixels` (1, height, width, channels) in [0, 255] to `probabilities` (1, classes). Metadata in
+    the file describe both to MediaPipe and Android's tools. The class names, image size and crop are appended as a zip
+    archive: interpreters ignore bytes after the network, and any unzip program lists it.
 
     Args:
         model: a result of `deployable`.
@@ -87,7 +87,7 @@ def write_tflite(
             run time. "int8" is 8 bits throughout with calibrated ranges, except for layers that integers would harm
             (see `kerascnn.export.integer_quantization`). "int16x8" has 16-bit activations. Operations without an
             integer kernel (powers of local response normalization) stay in float32.
-        calibration: for "int8" and "int16x8", float32 (count, height, width, 3) batches in [0, 255].
+        calibration: for "int8" and "int16x8", float32 (count, height, width, channels) batches in [0, 255].
         pixels: the input type, see `pixel_type`. With "uint8" and "float32" the file takes pixels as they are and
             returns float32 probabilities. With "int8" it takes pixels - 128 and returns probabilities * 256 - 128 in
             int8, for CPUs without floating point.
@@ -104,9 +104,8 @@ def write_tflite(
     """
     check_options(quantization, pixels, quantizer)
     metadata = model_metadata_of(model)
-    size, input_type = metadata.image_size, pixel_type(quantization, pixels)
     with discarded_stderr():
-        converted = _convert(model, size, quantization, calibration, input_type, quantizer)
+        converted = _convert(model, quantization, calibration, pixel_type(quantization, pixels), quantizer)
     metadata = replace(
         metadata,
         quantization=quantization,
@@ -122,15 +121,16 @@ def write_tflite(
 
 
 def _convert(
-    model: keras.Model, size: int, quantization: str, calibration: Iterable[np.ndarray], pixels: str, quantizer: str
+    model: keras.Model, quantization: str, calibration: Iterable[np.ndarray], pixels: str, quantizer: str
 ) -> ConvertedNetwork:
     """Converts the network with TensorFlow's converter, and quantizes it with either quantizer."""
     import tensorflow as tf
 
     # "int8" takes integers as they are; in the other files a cast to float32 comes first.
     input_type = tf.uint8 if pixels == "uint8" and quantization != "int8" else tf.float32
+    shape = model.inputs[0].shape[1:]
 
-    @tf.function(input_signature=[tf.TensorSpec((1, size, size, 3), input_type, name="pixels")], autograph=False)
+    @tf.function(input_signature=[tf.TensorSpec((1, *shape), input_type, name="pixels")], autograph=False)
     def network(pixels):
         return {"probabilities": model(tf.cast(pixels, tf.float32), training=False)}
 
@@ -139,7 +139,7 @@ def _convert(
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], module)
-    samples = _samples(calibration, size, input_type) if quantization in CALIBRATED else []
+    samples = _samples(calibration, shape, input_type) if quantization in CALIBRATED else []
     if quantizer == "litert" and quantization != UNQUANTIZED:
         return ConvertedNetwork(quantize_with_litert(converter.convert(), quantization, samples, pixels))
     # Float kernels serve operations without an integer kernel; TensorFlow's own operations are never allowed.
@@ -162,7 +162,7 @@ def _convert(
     return ConvertedNetwork(converter.convert())
 
 
-def _samples(calibration: Iterable[np.ndarray], size: int, input_type: tf.DType) -> list[list[np.ndarray]]:
+def _samples(calibration: Iterable[np.ndarray], shape: tuple, input_type: tf.DType) -> list[list[np.ndarray]]:
     """Splits batches into images, and makes one pixel of the first image black and one white.
 
     So the input range is [0, 255] whatever the images are, and its scale 1: an 8-bit input takes pixels as they are.
@@ -171,7 +171,7 @@ def _samples(calibration: Iterable[np.ndarray], size: int, input_type: tf.DType)
     if not samples:
         raise InputError("there are no images to calibrate with; integer quantization needs some to find the ranges.")
     for [image] in samples:
-        if image.shape[1:] != (size, size, 3):
-            raise InputError(f"a calibration image is {image.shape[1:]}; the network takes {(size, size, 3)}.")
+        if image.shape[1:] != shape:
+            raise InputError(f"a calibration image is {image.shape[1:]}; the network takes {shape}.")
     samples[0][0][0, 0, 0], samples[0][0][0, -1, -1] = 0, 255
     return [[np.round(image).astype(np.uint8)] for [image] in samples] if input_type.is_integer else samples

@@ -9,6 +9,7 @@ import numpy as np
 
 from kerascnn.complexity import analyze
 from kerascnn.errors import InputError
+from kerascnn.image_shape import RGB
 from kerascnn.training.batches import Batches
 from kerascnn.training.callbacks.event_files import EventFile, flatten
 from kerascnn.training.callbacks.gradient_norms import GradientNormLogger
@@ -64,8 +65,8 @@ class TensorBoard(keras.callbacks.Callback):
     chart; curves of several classifiers are grouped by the classifier's name. The recipe's values and the newest
     metrics are one row of the HParams table. `folder` gets the subfolders `train` and `validation`.
 
-    `images` are float32 (count, height, width, 3) in [0, 255], a batch as the network sees it; none for a resumed run,
-    whose images, recipe and network are written already.
+    `images` are float32 (count, height, width, channels) in [0, 255], a batch as the network sees it; none for a
+    resumed run, whose images, recipe and network are written already.
     """
 
     def __init__(self, folder: Path, recipe: Recipe, images: np.ndarray):
@@ -119,13 +120,13 @@ def tag(name: str) -> str:
 
 
 def image_grid(images: np.ndarray) -> np.ndarray:
-    """A grid of up to 36 images: float (count, height, width, 3) in [0, 255] to uint8 (height, width, 3)."""
+    """A grid of up to 36 images: float (count, height, width, 3 or 1) in [0, 255] to uint8 (height, width, 3)."""
     columns = min(GRID, len(images))
     rows = min(GRID, len(images) // columns)
-    height, width = images.shape[1:3]
-    tiles = images[: rows * columns].reshape(rows, columns, height, width, 3)
-    grid = tiles.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
-    return np.clip(np.round(grid), 0, 255).astype(np.uint8)
+    height, width, channels = images.shape[1:]
+    tiles = images[: rows * columns].reshape(rows, columns, height, width, channels)
+    grid = tiles.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
+    return np.clip(np.round(grid), 0, 255).astype(np.uint8).repeat(RGB // channels, axis=2)
 
 
 def _layer_table(model: keras.Model) -> str:

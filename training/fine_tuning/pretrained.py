@@ -14,6 +14,7 @@ import numpy as np
 from kerascnn.applications import registry
 from kerascnn.applications.weights.sources import WeightSource, source_of
 from kerascnn.errors import InputError
+from kerascnn.image_shape import GRAY, ImageSize, Size
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.run_folder import RunFolder
 
@@ -32,7 +33,8 @@ class Pretrained:
         source: where they are, and the arguments of the network's builder that they imply.
         mean: subtracted from the pixels that they were trained on: a number, one per channel or one per pixel.
         std: the divisor of these pixels, one number or three; None if the file does not hold it.
-        image_size: height and width in pixels; None if unknown.
+        image_size: height and width in pixels, see `Recipe`; None if unknown.
+        channels: of the images; None if unknown.
         crop_fraction: see `Pixels`; None if unknown.
         bgr: whether the first convolution takes blue, green, red.
     """
@@ -40,22 +42,27 @@ class Pretrained:
     source: WeightSource
     mean: np.ndarray
     std: float | list[float] | None
-    image_size: int | None = None
+    image_size: Size | None = None
+    channels: int | None = None
     crop_fraction: float | None = None
     bgr: bool = False
 
     def complete(self, recipe: Recipe) -> Recipe:
-        """The recipe with the builder's arguments, the image size and the pixel scaling that the weights imply.
+        """The recipe with the builder's arguments, the image size and channels and the pixel scaling of the weights.
 
         A mean image stays in the file, and the recipe keeps `pixels.mean: weights`; a mean image of another size is
-        replaced by the means of its channels. Raises InputError for a trained model's weights without that scaling.
+        replaced by the means of its channels. Weights of RGB images can be used for gray ones. Raises InputError for
+        the reverse, and for a trained model's weights without that scaling.
         """
         if self.source.builder != registry.info(recipe.model).builder:
             # `source_of` has rejected arguments that contradict the weights; the other builder does not take them.
             heads = {name: value for name, value in recipe.model_arguments.items() if name == HEADS}
             recipe = replace(recipe, model=registry.canonical(self.source.builder), model_arguments=heads)
         arguments = {**_without_heads(self.source.arguments), **recipe.model_arguments}
-        recipe = replace(recipe, model_arguments=arguments, image_size=recipe.image_size or self.image_size)
+        size, channels = recipe.image_size or self.image_size, recipe.channels or self.channels
+        if self.channels == GRAY != channels:
+            raise InputError(f"{recipe.fine_tuning.weights} was trained on gray images; channels must be 1, not 3.")
+        recipe = replace(recipe, model_arguments=arguments, image_size=size, channels=channels)
         if recipe.pixels.mean != FROM_WEIGHTS:
             return recipe
         if self.std is None:
@@ -64,7 +71,7 @@ class Pretrained:
                 "give its .keras file, or set pixels.mean and pixels.std."
             )
         mean: str | list[float] = FROM_WEIGHTS
-        if self.mean.shape[:2] != (recipe.image_size, recipe.image_size):
+        if self.mean.ndim < 3 or self.mean.shape != recipe.image_shape:
             means = self.mean.mean(axis=(0, 1)) if self.mean.ndim == 3 else np.broadcast_to(self.mean, 3)
             mean = [float(value) for value in means]
         crop_fraction = self.crop_fraction or recipe.pixels.crop_fraction
@@ -171,7 +178,8 @@ def _read_trained(source: WeightSource) -> Pretrained | None:
         return None
     shapes = [layer["config"].get("batch_shape") for layer in layers if layer["class_name"] == "InputLayer"]
     [mean] = weight_files.read(path)[weight_files.PREPROCESSING]
-    return Pretrained(source, mean, scaling["std"], shapes[0][1] if shapes else None, scaling["crop_fraction"])
+    size, channels = (ImageSize(*shapes[0][1:3]).plain, shapes[0][3]) if shapes else (None, None)
+    return Pretrained(source, mean, scaling["std"], size, channels, scaling["crop_fraction"])
 
 
 def _layers(config: Any) -> Iterator[dict[str, Any]]:

@@ -5,13 +5,16 @@ All raise InputError for a value outside its range, and for values that conflict
 
 from __future__ import annotations
 
+import operator
 import re
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from kerascnn.data.pipeline.channels import LUMA
 from kerascnn.errors import InputError
+from kerascnn.image_shape import GRAY
 from kerascnn.training.recipe.validation import Fraction, checked_dataclass
 
 PerChannel = Annotated[list[float], Field(min_length=3, max_length=3)]
@@ -156,14 +159,23 @@ class Pixels:
     Attributes:
         mean: what is subtracted: "pixel" or "channel" for one number each, measured on the training images; "middle"
             for 127.5; "none"; "weights" for the mean and std that the weights of `fine_tuning` were trained with; or
-            three numbers, for R, G and B.
-        std: the divisor, one number or three.
-        crop_fraction: evaluation resizes the shorter side to size / crop_fraction and crops the center.
+            a number, or three, for R, G and B. For gray images, three are replaced by their luma.
+        std: the divisor, one number or three; for gray images, three are replaced by their mean.
+        crop_fraction: evaluation resizes the shorter side to size / crop_fraction and crops the center. If the size is
+            not square, the image is resized to cover a rectangle of its proportions, whose shorter side is that long.
     """
 
-    mean: Literal["pixel", "channel", "middle", "none", "weights"] | PerChannel = "channel"
+    mean: Literal["pixel", "channel", "middle", "none", "weights"] | float | PerChannel = "channel"
     std: PositiveFloat | PositivePerChannel = 64.0
     crop_fraction: float = 0.875
+
+    def for_channels(self, channels: int) -> Pixels:
+        """The same for images of 1 or 3 channels: one number in place of three where they are gray."""
+        if channels != GRAY:
+            return self
+        mean, std = self.mean, self.std
+        mean = sum(map(operator.mul, LUMA, mean)) / sum(LUMA) if isinstance(mean, list) else mean
+        return replace(self, mean=mean, std=sum(std) / len(std) if isinstance(std, list) else std)
 
 
 @checked_dataclass("fine_tuning")
@@ -223,7 +235,8 @@ class Evaluation:
     Attributes:
         protocol: "1 crop", the center; "10 crops", corners and center and their mirror images; "144 crops",
             GoogLeNet's, section 7; "dense", the dense layers as convolutions over the whole image.
-        shorter_sides: the lengths in pixels that the shorter side is resized to; scores are averaged over them.
+        shorter_sides: the lengths in pixels that the shorter side (as in `Pixels`) is resized to; scores are averaged
+            over them.
         models: the number of networks in the ensemble.
     """
 

@@ -8,12 +8,13 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, Strict
 from pydantic_core import to_jsonable_python
 
 from kerascnn.applications import registry
 from kerascnn.data.augment.augmentation import Augmentation
 from kerascnn.errors import InputError, closest
+from kerascnn.image_shape import RGB, ImageSize
 from kerascnn.training.recipe import fields
 from kerascnn.training.recipe.files import FOLDER, assignments, file_names, overlaid, read_recipe
 from kerascnn.training.recipe.validation import Count, Fraction, checked_dataclass, validated
@@ -30,7 +31,9 @@ class Recipe:
         task: "single-label", one class per image, by softmax; "multi-label", any number of classes per image, by
             sigmoid and binary cross-entropy. "auto" is that of the data, which a training records; without data it is
             "single-label".
-        image_size: height and width in pixels; None for the paper's.
+        image_size: height and width in pixels: one number for both, or [height, width]; None for the paper's.
+        channels: of the images that the network takes: 3 for RGB, 1 for gray; None for those of the pretrained weights'
+            images, else 3.
         epochs: passes over the training images.
         iterations: the length in steps of the optimizer instead; the last epoch is completed.
         batch_size: images per step, over all devices.
@@ -57,7 +60,8 @@ class Recipe:
     model: str = "resnet20"
     model_arguments: dict[str, Any] = field(default_factory=dict)
     task: Literal["auto", "single-label", "multi-label"] = "auto"
-    image_size: Count | None = None
+    image_size: Count | Annotated[tuple[Count, Count], Strict(False)] | None = None
+    channels: Literal[1, 3] | None = None
     epochs: Count = 12
     iterations: Count | None = None
     batch_size: Count = 64
@@ -78,6 +82,11 @@ class Recipe:
 
     def __post_init__(self):
         registry.info(self.model)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the network's images; the image size must be resolved."""
+        return *ImageSize.of(self.image_size), self.channels or RGB
 
     @staticmethod
     def load(name: str | Path) -> Recipe:

@@ -110,6 +110,8 @@ def _describe(hint: Any) -> str:
         inner, *metadata = arguments
         constraints = [one for given in metadata for one in getattr(given, "metadata", [given])]
         bounds = {name: value for one in constraints for name, value in dataclasses.asdict(one).items()}
+        if "strict" in bounds:
+            return _describe(inner)
         if "min_length" in bounds:
             return f"a list of {bounds['min_length']}, each {_describe(get_args(inner)[0])}"
         return f"{_describe(inner)} {RANGES[tuple(sorted(bounds))].format(**bounds)}"

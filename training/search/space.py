@@ -200,7 +200,9 @@ def value_in(recipe: Recipe, field: str) -> Any:
     """A recipe's value of a field; the builder's default for an argument that the recipe does not set."""
     group, _, rest = field.rpartition(".")
     if group != MODEL:
-        return getattr(getattr(recipe, group) if group else recipe, rest)
+        value = getattr(getattr(recipe, group) if group else recipe, rest)
+        # As YAML holds it.
+        return list(value) if isinstance(value, tuple) else value
     if rest in recipe.model_arguments:
         return recipe.model_arguments[rest]
     argument = inspect.signature(registry.builder(recipe.model)).parameters.get(rest)

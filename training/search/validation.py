@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import keras
@@ -33,8 +34,8 @@ class DryBuild(NamedTuple):
 def dry_build(recipe: Recipe, classes: int) -> DryBuild:
     """Builds the recipe's network without weights; InputError if the builder rejects an argument or the image size."""
     info = registry.info(recipe.model)
-    size = recipe.image_size or info.input_size
-    arguments: dict[str, Any] = {"input_shape": (size, size, 3), "classes": classes, **recipe.model_arguments}
+    shape = replace(recipe, image_size=recipe.image_size or info.input_size).image_shape
+    arguments: dict[str, Any] = {"input_shape": shape, "classes": classes, **recipe.model_arguments}
     if info.aux_heads:
         arguments.setdefault("aux_heads", recipe.auxiliary_heads.use)
 
@@ -89,7 +90,8 @@ def check_space(space: Space, base: Recipe, classes: int) -> None:
             found = [error for values, error in pairs if values.get(parameter.name) == shown]
             if found and all(found):
                 raise InputError(f"no trial satisfies the space if {parameter.field} is {label(value)}: {found[0]}")
-    networks = {repr((one.model, one.model_arguments, one.image_size, one.auxiliary_heads.use)): one for one in recipes}
+    shapes = ((one.image_size, one.channels, one.auxiliary_heads.use) for one in recipes)
+    networks = {repr((one.model, one.model_arguments, shape)): one for one, shape in zip(recipes, shapes, strict=True)}
     failures = []
     for recipe in networks.values():
         try:

@@ -20,6 +20,7 @@ from kerascnn.applications.weights.keras_layouts import AUXILIARY, Stored
 from kerascnn.applications.weights.tensor_files import is_tensor_file, read_tensors, write_safetensors, written_whole
 from kerascnn.applications.weights.variants import ArchitectureVariant
 from kerascnn.errors import InputError
+from kerascnn.image_shape import ImageSize, Size
 from kerascnn.layers import channels_first
 
 # Layouts by the suffix of a file to be written; the longer suffixes first.
@@ -48,7 +49,7 @@ def layout_of(path: Path, layout: str | None = None) -> str:
     return found
 
 
-def build_for_weights(name: str, path: Path, *, target: str, image_size: int | None = None) -> keras.Model:
+def build_for_weights(name: str, path: Path, *, target: str, image_size: Size | None = None) -> keras.Model:
     """Builds the network of a file of weights, and loads them.
 
     Args:
@@ -56,7 +57,7 @@ def build_for_weights(name: str, path: Path, *, target: str, image_size: int | N
         path: a `.weights.h5` file of this package, an `.h5` file of keras.applications, or a `.safetensors`, `.pth` or
             `.pt` file with torchvision's tensors; InputError if it cannot be read, or holds other weights.
         target: the layout to convert to; it determines the variant of a file of this package.
-        image_size: height and width in pixels; None for the paper's.
+        image_size: height and width in pixels, one number for both or (height, width); None for the paper's.
 
     Example:
         >>> model = build_for_weights("resnet50", Path("resnet50.pth"), target="kerascnn")
@@ -68,7 +69,7 @@ def build_for_weights(name: str, path: Path, *, target: str, image_size: int | N
         else:
             arguments = _arguments_of_layers(entry, weight_files.read(path), target)
         channels, builder = arguments.pop("channels"), arguments.pop("builder")
-        size = (image_size or entry.input_size,) * 2
+        size = ImageSize.of(image_size or entry.input_size)
         shape = (channels, *size) if channels_first() else (*size, channels)
         model = registry.create(builder, input_shape=shape, **arguments)
         weight_files.load(entry.builder, model.layers, path)

@@ -10,6 +10,7 @@ from kerascnn.data.augment.crops import CropWindow, Resize
 from kerascnn.data.augment.rand_augment import MAX_MAGNITUDE, rand_augment
 from kerascnn.data.pipeline.decode import Reduction
 from kerascnn.errors import InputError
+from kerascnn.image_shape import ImageSize, Size
 from kerascnn.lazy_tensorflow import tf
 
 FloatRange = tuple[float, float]
@@ -22,10 +23,12 @@ class Augmentation:
     Attributes:
         scale: least and greatest share of the image's area that a random crop covers before it is resized
             (GoogLeNet, section 6: 8 % to 100 %); None keeps the evaluation crop.
-        ratio: least and greatest width over height of that crop.
+        ratio: least and greatest width over height of that crop, for a square image size; for another, over the width
+            over height of that size.
         resize_range: least and greatest length in pixels that the shorter side is resized to before a crop of the
-            image size is cut at random (AlexNet: 256 and 256; VGG: 256 and 512; ResNet: 256 and 480). It excludes
-            `scale`.
+            image size is cut at random (AlexNet: 256 and 256; VGG: 256 and 512; ResNet: 256 and 480). If the image size
+            is not square, the image is resized to cover a rectangle of its proportions, whose shorter side this is. It
+            excludes `scale`.
         resize: how crops are resized. "bilinear" interpolates between four pixels where a crop is less than twice the
             image size, which hardly aliases, and averages all pixels of larger crops; JPEG files far larger than any
             crop needs are reduced while they are decoded. "antialias" weights all pixels in every case and takes more
@@ -102,45 +105,47 @@ RANGE_MAXIMA = {
 }
 
 
-def evaluation_view(image: tf.Tensor, size: int, crop_fraction: float) -> tf.Tensor:
+def evaluation_view(image: tf.Tensor, size: Size, crop_fraction: float) -> tf.Tensor:
     """The view of an image that evaluation and prediction use: shorter side resized, center cut out.
 
-    The image is uint8 or float (height, width, 3) in [0, 255], the view float32 (size, size, 3) in [0, 255], and
-    `crop_fraction` is `size` over the length that the shorter side is resized to.
+    The image is uint8 or float (height, width, channels) in [0, 255], the view float32 of that size in [0, 255].
+    `crop_fraction` is the shorter side of `size` over the length that it is cut from: the image is resized to cover a
+    rectangle of the proportions of `size` whose shorter side has that length.
     """
-    height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
-    factor = round(size / crop_fraction) / tf.minimum(height, width)
-    new_size = tf.maximum(tf.cast(tf.round([height * factor, width * factor]), tf.int32), size)
-    image = tf.image.resize(image, new_size, antialias=True)
-    top, left = tf.unstack((new_size - size) // 2)
-    image = image[top : top + size, left : left + size]
-    return tf.ensure_shape(tf.clip_by_value(image, 0.0, 255.0), (size, size, 3))
+    size = ImageSize.of(size)
+    # A crop cannot be larger than what it is cut from.
+    image = crops.covering(image, size.frame(max(round(size.shorter / crop_fraction), size.shorter)))
+    top, left = tf.unstack((tf.shape(image)[:2] - size) // 2)
+    image = image[top : top + size.height, left : left + size.width]
+    return tf.ensure_shape(tf.clip_by_value(image, 0.0, 255.0), (*size, image.shape[2]))
 
 
-def training_window(shape: tf.Tensor, size: int, augmentation: Augmentation, seed: tf.Tensor) -> CropWindow | None:
-    """The part of an image of int32 (height, width) that a view of (size, size) shows, or None for all of it."""
-    seed = _seeds(seed)[0]
+def training_window(shape: tf.Tensor, size: Size, augmentation: Augmentation, seed: tf.Tensor) -> CropWindow | None:
+    """The part of an image of int32 (height, width) that a view of this size shows, or None for all of it."""
+    seed, size = _seeds(seed)[0], ImageSize.of(size)
     if augmentation.scale:
-        return crops.area_window(shape, augmentation.scale, augmentation.ratio, seed)
+        least, greatest = (ratio * size.width / size.height for ratio in augmentation.ratio)
+        return crops.area_window(shape, augmentation.scale, (least, greatest), seed)
     if augmentation.resize_range:
         return crops.scaled_window(shape, size, augmentation.resize_range, seed)
     return None
 
 
-def reduction_for(augmentation: Augmentation, size: int) -> Reduction | None:
+def reduction_for(augmentation: Augmentation, size: Size) -> Reduction | None:
     """How far images may be reduced before `training_window` is chosen, or None for not at all."""
+    size = ImageSize.of(size)
     if augmentation.resize == "antialias":
         return None
     if augmentation.scale:
         narrowest = min(augmentation.ratio[0], 1 / augmentation.ratio[1])
-        return Reduction(size, share_of_area=math.sqrt(augmentation.scale[0] * narrowest))
+        return Reduction(math.sqrt(math.prod(size)), share_of_area=math.sqrt(augmentation.scale[0] * narrowest))
     if augmentation.resize_range:
-        return Reduction(size, share_of_side=size / augmentation.resize_range[1])
+        return Reduction(max(size), share_of_side=size.shorter / augmentation.resize_range[1])
     return None
 
 
 def view_of_crop(
-    crop: tf.Tensor, size: int, crop_fraction: float, augmentation: Augmentation, seed: tf.Tensor
+    crop: tf.Tensor, size: Size, crop_fraction: float, augmentation: Augmentation, seed: tf.Tensor
 ) -> tf.Tensor:
     """A random view of an image, from the pixels inside its `training_window`, in the forms of `evaluation_view`.
 
@@ -153,7 +158,7 @@ def view_of_crop(
         image = evaluation_view(crop, size, crop_fraction)
     if augmentation.pad:
         padding = [[augmentation.pad, augmentation.pad]] * 2 + [[0, 0]]
-        image = tf.image.stateless_random_crop(tf.pad(image, padding), (size, size, 3), pad_seed)
+        image = tf.image.stateless_random_crop(tf.pad(image, padding), image.shape, pad_seed)
     if augmentation.flip:
         image = tf.image.stateless_random_flip_left_right(image, flip_seed)
     if augmentation.rand_augment:

@@ -1,10 +1,12 @@
-"""Changes of color, on float32 (height, width, 3) images in [0, 255]; seeds are int32 (2,).
+"""Changes of color, on float32 (height, width, 3 or 1) images in [0, 255]; seeds are int32 (2,).
 
-`brightness`, `contrast` and `saturation` equal those of Pillow's `ImageEnhance`; a factor of 1 changes nothing.
+`brightness`, `contrast` and `saturation` equal those of Pillow's `ImageEnhance`; a factor of 1 changes nothing. A gray
+image has no saturation and no hue, so these changes leave it as it is.
 """
 
 from __future__ import annotations
 
+from kerascnn.image_shape import GRAY
 from kerascnn.lazy_tensorflow import tf
 
 # Of the covariance of ImageNet's RGB values in [0, 1], as published with fb.resnet.torch (datasets/imagenet.lua);
@@ -27,6 +29,8 @@ def clip(image: tf.Tensor) -> tf.Tensor:
 
 def grayscale(image: tf.Tensor) -> tf.Tensor:
     """Luminance, (height, width, 1), in whole gray levels."""
+    if image.shape[2] == GRAY:
+        return tf.round(image)
     return tf.round(tf.reduce_sum(image * tf.constant(LUMINANCE_WEIGHTS), axis=-1, keepdims=True))
 
 
@@ -47,12 +51,14 @@ def contrast(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
 
 def saturation(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
     """From the grayscale image (0) to the image (1) and beyond."""
+    if image.shape[2] == GRAY:
+        return image
     return blend(grayscale(image), image, factor)
 
 
 def hue(image: tf.Tensor, rotation: tf.Tensor | float) -> tf.Tensor:
     """The hue rotated by a share of the color circle: a third turns red into green."""
-    return clip(tf.image.adjust_hue(image, rotation))
+    return image if image.shape[2] == GRAY else clip(tf.image.adjust_hue(image, rotation))
 
 
 def color_jitter(image: tf.Tensor, ranges: tuple[float, float, float, float], seed: tf.Tensor) -> tf.Tensor:
@@ -74,7 +80,8 @@ def pca_lighting(image: tf.Tensor, sigma: float, seed: tf.Tensor) -> tf.Tensor:
     The shift is the sum of the eigenvectors of RGB's covariance, each scaled by its eigenvalue and by a number from
     N(0, sigma^2) drawn once per image. The paper names no units: with pixels in [0, 1], as here, 0.1 moves each
     channel by 3 levels of 255; with pixels in [0, 255] nothing would be left of the image. The components are
-    ImageNet's for any data, so that a recipe means the same everywhere.
+    ImageNet's for any data, so that a recipe means the same everywhere. A gray image gets the luminance of the shift.
     """
     lengths = tf.random.stateless_normal((3,), seed, stddev=sigma) * tf.constant(IMAGENET_EIGENVALUES)
-    return clip(image + 255.0 * tf.linalg.matvec(tf.constant(IMAGENET_EIGENVECTORS), lengths))
+    shift = 255.0 * tf.linalg.matvec(tf.constant(IMAGENET_EIGENVECTORS), lengths)
+    return clip(image + (tf.tensordot(shift, LUMINANCE_WEIGHTS, 1) if image.shape[2] == GRAY else shift))

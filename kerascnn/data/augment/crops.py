@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from kerascnn.image_shape import ImageSize, Size
 from kerascnn.lazy_tensorflow import tf
 
 Resize = Literal["bilinear", "antialias"]
@@ -38,44 +39,61 @@ def area_window(
     return CropWindow(begin[:2], extent[:2])
 
 
-def scaled_window(shape: tf.Tensor, size: int, resize_range: tuple[int, int], seed: tf.Tensor) -> CropWindow:
-    """The window of a random crop of `size` from an image whose shorter side is first resized to a length in a range.
+def scaled_window(shape: tf.Tensor, size: Size, resize_range: tuple[int, int], seed: tf.Tensor) -> CropWindow:
+    """The window of a random crop of `size` from an image that is first resized to cover a frame.
 
-    Cropping before resizing gives the same crop, except that its position is in whole pixels of the image instead of
-    the resized image. It avoids decoding and resizing pixels that are cut away. All lengths are at least `size`.
+    The frame has the proportions of `size` and a shorter side in the range; for a square size the image's shorter side
+    is resized to that length. Cropping before resizing gives the same crop, except that its position is in whole pixels
+    of the image instead of the resized image. It avoids decoding and resizing pixels that are cut away. All lengths are
+    at least the shorter side of `size`.
     """
-    least, greatest = resize_range
+    (least, greatest), size = resize_range, ImageSize.of(size)
     # One draw for all three: at thousands of images per second every operation counts.
     drawn = tf.random.stateless_uniform((3,), seed)
     length = tf.minimum(tf.floor(least + drawn[0] * (greatest + 1 - least)), greatest)
-    side = tf.maximum(tf.round(tf.cast(tf.reduce_min(shape), tf.float32) * size / length), 1.0)
-    room = tf.cast(shape, tf.float32) - side
+    sides = tf.cast(shape, tf.float32)
+    # The shorter side of the largest window of these proportions.
+    largest = tf.reduce_min(sides / [side / size.shorter for side in size])
+    extent = tf.maximum(tf.round(largest * tf.constant(size, tf.float32) / length), 1.0)
+    room = sides - extent
     begin = tf.minimum(tf.floor(drawn[1:] * (room + 1.0)), room)
-    return CropWindow(tf.cast(begin, tf.int32), tf.fill((2,), tf.cast(side, tf.int32)))
+    return CropWindow(tf.cast(begin, tf.int32), tf.cast(extent, tf.int32))
 
 
 def cut(image: tf.Tensor, window: CropWindow) -> tf.Tensor:
-    """The pixels of a (height, width, 3) image inside a window."""
-    return tf.slice(image, tf.concat([window.begin, [0]], axis=0), tf.concat([window.extent, [3]], axis=0))
+    """The pixels of a (height, width, channels) image inside a window."""
+    extent = tf.concat([window.extent, [image.shape[2]]], axis=0)
+    return tf.slice(image, tf.concat([window.begin, [0]], axis=0), extent)
 
 
-def resized(image: tf.Tensor, size: int, resize: Resize) -> tf.Tensor:
-    """A uint8 or float (height, width, 3) image, resized to float32 (size, size, 3) in [0, 255].
+def covering(image: tf.Tensor, frame: tf.Tensor | ImageSize) -> tf.Tensor:
+    """A (height, width, channels) image, resized in its proportions to the smallest float32 image that covers a frame.
+
+    The frame is int (height, width) in pixels. The interpolation can exceed the image's values a little.
+    """
+    sides = tf.cast(tf.shape(image)[:2], tf.float32)
+    new_size = tf.round(sides * tf.reduce_max(tf.cast(frame, tf.float32) / sides))
+    return tf.image.resize(image, tf.maximum(tf.cast(new_size, tf.int32), frame), antialias=True)
+
+
+def resized(image: tf.Tensor, size: Size, resize: Resize) -> tf.Tensor:
+    """A uint8 or float (height, width, channels) image, resized to a float32 image of `size` in [0, 255].
 
     `resize` is that of `kerascnn.data.Augmentation`.
     """
+    size = ImageSize.of(size)
     if resize == "antialias":
-        image = tf.clip_by_value(tf.image.resize(image, (size, size), antialias=True), 0.0, 255.0)
+        image = tf.clip_by_value(tf.image.resize(image, size, antialias=True), 0.0, 255.0)
     else:
         # Means of pixels stay in the range. The bilinear kernel is a third faster on floats than on integers.
         image = tf.cond(
-            tf.reduce_all(tf.shape(image)[:2] < 2 * size),
+            tf.reduce_all(tf.shape(image)[:2] < [2 * side for side in size]),
             lambda: tf.raw_ops.ResizeBilinear(
-                images=tf.cast(image, tf.float32)[None], size=(size, size), half_pixel_centers=True
+                images=tf.cast(image, tf.float32)[None], size=size, half_pixel_centers=True
             )[0],
-            lambda: tf.raw_ops.ResizeArea(images=image[None], size=(size, size))[0],
+            lambda: tf.raw_ops.ResizeArea(images=image[None], size=size)[0],
         )
-    return tf.ensure_shape(image, (size, size, 3))
+    return tf.ensure_shape(image, (*size, image.shape[2]))
 
 
 def random_erasing(

@@ -1,12 +1,13 @@
 """RandAugment (Cubuk et al. 2019): a few operations of a fixed list, all at one magnitude.
 
-Every operation maps a float32 (size, size, 3) image of whole gray levels in [0, 255] to another. Operations that Pillow
-has give Pillow's result, within one gray level.
+Every operation maps a float32 (height, width, 3 or 1) image of whole levels in [0, 255] to another. Operations that
+Pillow has give Pillow's result, within one gray level.
 
 Differences from the paper:
 - Magnitudes go to 30 with the ranges of torchvision's implementation: the paper takes AutoAugment's ranges, which are
   for images of 331 pixels.
 - Operations with a direction take each with equal probability, also those that change colors.
+- On gray images, saturation changes nothing, as Pillow's does.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ def solarize(image: tf.Tensor, threshold: float) -> tf.Tensor:
 def sharpness(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
     """From a smoothed image (0) to the image (1) and beyond; ImageEnhance.Sharpness."""
     kernel = tf.constant([[1.0, 1.0, 1.0], [1.0, 5.0, 1.0], [1.0, 1.0, 1.0]]) / 13.0
-    smooth = tf.nn.depthwise_conv2d(image[None], tf.tile(kernel[:, :, None, None], (1, 1, 3, 1)), [1] * 4, "VALID")[0]
+    kernels = tf.tile(kernel[:, :, None, None], (1, 1, image.shape[2], 1))
+    smooth = tf.nn.depthwise_conv2d(image[None], kernels, [1] * 4, "VALID")[0]
     # Pillow leaves the border unchanged.
     border = [[1, 1], [1, 1], [0, 0]]
     smooth = tf.where(tf.pad(tf.ones_like(smooth, tf.bool), border), tf.pad(tf.round(smooth), border), image)
@@ -127,8 +129,8 @@ def translate(image: tf.Tensor, right: tf.Tensor | float, down: tf.Tensor | floa
     return affine(image, [[1.0, 0.0, right], [0.0, 1.0, down]])
 
 
-def _distance(image: tf.Tensor, level: float, sign: tf.Tensor) -> tf.Tensor:
-    return sign * float(round(150 / 331 * image.shape[0] * level))
+def _distance(side: int, level: float, sign: tf.Tensor) -> tf.Tensor:
+    return sign * float(round(150 / 331 * side * level))
 
 
 # Each from (image, level in [0, 1], sign -1 or 1) to image.
@@ -146,6 +148,6 @@ OPERATIONS: dict[str, Operation] = {
     "sharpness": lambda image, level, sign: sharpness(image, 1 + sign * 0.9 * level),
     "shear_x": lambda image, level, sign: shear_x(image, sign * 0.3 * level),
     "shear_y": lambda image, level, sign: shear_y(image, sign * 0.3 * level),
-    "translate_x": lambda image, level, sign: translate(image, _distance(image, level, sign), 0.0),
-    "translate_y": lambda image, level, sign: translate(image, 0.0, _distance(image, level, sign)),
+    "translate_x": lambda image, level, sign: translate(image, _distance(image.shape[1], level, sign), 0.0),
+    "translate_y": lambda image, level, sign: translate(image, 0.0, _distance(image.shape[0], level, sign)),
 }

@@ -19,6 +19,7 @@ from kerascnn.data.pipeline.decode import TRANSFORM, Read, Reduction, reader, wh
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
 from kerascnn.files.cache_folder import cache_folder
+from kerascnn.image_shape import RGB
 from kerascnn.lazy_tensorflow import tf
 
 Cache = Literal["none", "memory", "disk"]
@@ -31,12 +32,17 @@ ALIGNMENT = 64
 
 
 def cached_reader(
-    examples: Examples, cache: Cache, folder: Path | None = None, reduction: Reduction | None = None
+    examples: Examples,
+    cache: Cache,
+    folder: Path | None = None,
+    reduction: Reduction | None = None,
+    channels: int = RGB,
 ) -> Read:
     """A function that reads images from a cache, which is filled first.
 
-    The pixels are those of `kerascnn.data.pipeline.decode.reader`, also those of reduced images. Images that are arrays
-    are in memory already. `folder` is that of a "disk" cache; the next training on the same images finds it again.
+    The pixels are those of `kerascnn.data.pipeline.decode.reader`, also those of reduced or gray images. Images that
+    are arrays are in memory already. `folder` is that of a "disk" cache; the next training on the same images finds it
+    again.
 
     Raises:
         InputError: an unknown `cache`, no folder for a cache on disk, or no room.
@@ -44,12 +50,13 @@ def cached_reader(
     if cache not in ("none", "memory", "disk"):
         raise InputError(f"cache must be 'none', 'memory' or 'disk', not '{cache}'.")
     if cache == "none" or isinstance(examples, ArrayExamples):
-        return reader(examples, reduction)
+        return reader(examples, reduction, channels)
+    read = reader(examples, reduction, channels)
     if cache == "memory":
-        return _flat_reader(*_in_memory(examples, reduction))
+        return _flat_reader(*_in_memory(examples, read), channels)
     if folder is None:
         raise InputError("cache 'disk' needs a cache_folder for the images.")
-    return _flat_reader(*_on_disk(examples, reduction, Path(folder)))
+    return _flat_reader(*_on_disk(examples, read, Path(folder), f"{TRANSFORM} {reduction} {channels}"), channels)
 
 
 def images_folder(data: DataSet) -> Path:
@@ -59,21 +66,20 @@ def images_folder(data: DataSet) -> Path:
     return cache_folder() / "images"
 
 
-def _images(examples: Examples, reduction: Reduction | None):
+def _images(examples: Examples, read: Read):
     """The decoded images in order, as arrays."""
-    read = reader(examples, reduction)
     numbers = tf.data.Dataset.range(len(examples))
     images = numbers.map(lambda n: read(tf.cast(n, tf.int32), whole), num_parallel_calls=tf.data.AUTOTUNE)
     return images.prefetch(tf.data.AUTOTUNE).take(len(examples)).as_numpy_iterator()
 
 
-def _in_memory(examples: Examples, reduction: Reduction | None) -> tuple[np.ndarray, np.ndarray]:
+def _in_memory(examples: Examples, read: Read) -> tuple[np.ndarray, np.ndarray]:
     room = int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
     # Aligned for TensorFlow's kernels; the array takes no memory until it is written to.
     pixels = np.empty(room + ALIGNMENT, np.uint8)
     pixels = pixels[-pixels.ctypes.data % ALIGNMENT :][:room]
     shapes, end = [], 0
-    for image in _images(examples, reduction):
+    for image in _images(examples, read):
         if end + image.size > room:
             raise InputError(
                 f"cache 'memory' is full after {len(shapes)} of {len(examples)} images, {room / 1e9:.1f} GB; "
@@ -85,15 +91,15 @@ def _in_memory(examples: Examples, reduction: Reduction | None) -> tuple[np.ndar
     return pixels[:end], np.array(shapes, np.int32)
 
 
-def _on_disk(examples: Examples, reduction: Reduction | None, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    name = _fingerprint(examples, reduction)
+def _on_disk(examples: Examples, read: Read, folder: Path, decoding: str) -> tuple[np.ndarray, np.ndarray]:
+    name = _fingerprint(examples, decoding)
     pixels_file, shapes_file = folder / f"{name}.pixels", folder / f"{name}.npy"
     try:
         # The shapes are written last: if they exist, the pixels are complete.
         if not shapes_file.exists():
             shapes = []
             with atomic_write(pixels_file) as file:
-                for image in _images(examples, reduction):
+                for image in _images(examples, read):
                     file.write(image)
                     shapes.append(image.shape[:2])
             with atomic_write(shapes_file) as file:
@@ -104,10 +110,10 @@ def _on_disk(examples: Examples, reduction: Reduction | None, folder: Path) -> t
         raise InputError(f"the images cannot be cached in {folder}: {error.strerror or error}.") from None
 
 
-def _fingerprint(examples: Examples, reduction: Reduction | None) -> str:
-    """A name that changes when a file does."""
+def _fingerprint(examples: Examples, decoding: str) -> str:
+    """A name that changes when a file does, or the way in which files are decoded."""
     files = examples.paths if isinstance(examples, FileExamples) else examples.shards
-    digest = hashlib.sha256(f"{TRANSFORM} {reduction}".encode())
+    digest = hashlib.sha256(decoding.encode())
     for path in files:
         status = os.stat(path)
         digest.update(f"{status.st_size} {status.st_mtime_ns} ".encode() + os.fsencode(path) + b"\0")
@@ -116,9 +122,9 @@ def _fingerprint(examples: Examples, reduction: Reduction | None) -> str:
     return digest.hexdigest()[:32]
 
 
-def _flat_reader(pixels: np.ndarray, shapes: np.ndarray) -> Read:
+def _flat_reader(pixels: np.ndarray, shapes: np.ndarray, channels: int) -> Read:
     flat = tf.experimental.dlpack.from_dlpack(pixels.__dlpack__())
-    ends = np.cumsum(shapes.astype(np.int64).prod(axis=1) * 3)
+    ends = np.cumsum(shapes.astype(np.int64).prod(axis=1) * channels)
     starts = tf.constant(np.concatenate([[0], ends[:-1]]), tf.int64)
     sizes = tf.constant(shapes, tf.int32)
 
@@ -127,9 +133,9 @@ def _flat_reader(pixels: np.ndarray, shapes: np.ndarray) -> Read:
         window = choose(shape) or CropWindow(tf.zeros((2,), tf.int32), shape)
         top, left = tf.unstack(window.begin)
         height, width = tf.unstack(window.extent)
-        row = tf.cast(shape[1], tf.int64) * 3
+        row = tf.cast(shape[1], tf.int64) * channels
         first = starts[index] + tf.cast(top, tf.int64) * row
         rows = tf.slice(flat, first[None], (tf.cast(height, tf.int64) * row)[None])
-        return tf.reshape(rows, tf.stack([height, shape[1], 3]))[:, left : left + width]
+        return tf.reshape(rows, tf.stack([height, shape[1], channels]))[:, left : left + width]
 
     return read

@@ -17,8 +17,10 @@ from kerascnn.data.augment.augmentation import (
 from kerascnn.data.augment.mixup import mixed
 from kerascnn.data.dataset import Examples
 from kerascnn.data.pipeline.cache import Cache, cached_reader
+from kerascnn.data.pipeline.channels import with_channels
 from kerascnn.data.pipeline.decode import whole
 from kerascnn.errors import InputError
+from kerascnn.image_shape import RGB, ImageSize, Size
 from kerascnn.lazy_tensorflow import tf
 
 # Separates the seeds of a batch from those of its images.
@@ -29,12 +31,13 @@ def training_batches(
     examples: Examples,
     *,
     classes: int,
-    size: int,
+    size: Size,
     crop_fraction: float,
     augmentation: Augmentation,
     batch_size: int,
     seed: int,
     epochs: range,
+    channels: int = RGB,
     start_step: int = 0,
     worker: int = 0,
     workers: int = 1,
@@ -53,10 +56,12 @@ def training_batches(
     Args:
         examples: the training split, at least `batch_size * workers` of them.
         classes: the length of the labels.
-        size, crop_fraction, augmentation: of the views, see `kerascnn.data.augment.augmentation.view_of_crop`.
+        size, crop_fraction, augmentation: of the views, see `kerascnn.data.augment.augmentation.view_of_crop`; the size
+            is one number or (height, width).
         batch_size: images per step and worker.
         seed: of order and augmentation.
         epochs: the epochs to return.
+        channels: of the views: 3 for RGB, 1 for gray.
         start_step: how many steps of these epochs to skip.
         worker, workers: the number of this worker, from 0, and how many there are.
         class_weights: `DataSet.class_weights()`, or as many weights; the batches then hold one weight per image, and of
@@ -65,8 +70,8 @@ def training_batches(
         parallel_calls: images that are prepared in parallel; None lets TensorFlow choose. It changes only the speed.
 
     Returns:
-        Pairs of float32 (batch, size, size, 3) in [0, 255] and one-hot or multi-hot float32 (batch, classes), or these
-        and float32 (batch,) or (batch, classes) weights; of known cardinality.
+        Pairs of float32 (batch, height, width, channels) in [0, 255] and one-hot or multi-hot float32 (batch, classes),
+        or these and float32 (batch,) or (batch, classes) weights; of known cardinality.
 
     Raises:
         InputError: too few examples, a shorter side below `size`, or an unknown worker, step or cache.
@@ -87,14 +92,15 @@ def training_batches(
             f"{count} training images do not fill a batch of {batch_size} on {workers} worker(s); "
             f"use a batch size of at most {count // workers}."
         )
-    if augmentation.resize_range and augmentation.resize_range[0] < size:
+    shortest = ImageSize.of(size).shorter
+    if augmentation.resize_range and augmentation.resize_range[0] < shortest:
         raise InputError(
             f"augmentation.resize_range starts at {augmentation.resize_range[0]}, which is too small for crops of "
-            f"{size} pixels; it must start at {size} or more."
+            f"{ImageSize.of(size)} pixels; it must start at {shortest} or more."
         )
     if not 0 <= start_step <= steps * len(epochs):
         raise InputError(f"start_step must be from 0 to {steps * len(epochs)}, not {start_step}.")
-    read = cached_reader(examples, cache, cache_folder, reduction_for(augmentation, size))
+    read = cached_reader(examples, cache, cache_folder, reduction_for(augmentation, size), channels)
     label_of = _labels(examples, classes)
     weights = None if class_weights is None else tf.constant(class_weights, tf.float32)
 
@@ -129,9 +135,10 @@ def evaluation_batches(
     examples: Examples,
     *,
     classes: int,
-    size: int,
+    size: Size,
     crop_fraction: float,
     batch_size: int,
+    channels: int = RGB,
     worker: int = 0,
     workers: int = 1,
     cache: Cache = "none",
@@ -146,7 +153,7 @@ def evaluation_batches(
     """
     if not 0 <= worker < workers <= len(examples):
         raise InputError(f"there is no worker {worker} of {workers} for {len(examples)} images.")
-    read = cached_reader(examples, cache, cache_folder)
+    read = cached_reader(examples, cache, cache_folder, channels=channels)
     label_of = _labels(examples, classes)
 
     def example(number):
@@ -178,9 +185,13 @@ def batch_numbers(count: int, batch_size: int, seed: int, epoch: int, step: int)
     return np.array([int(_index(position, epoch, seed, count)) for position in positions])
 
 
-def views_of(images: list[np.ndarray], size: int, crop_fraction: float) -> np.ndarray:
-    """The evaluation views, float32 (count, size, size, 3), of uint8 images of any size; see `evaluation_view`."""
-    return np.stack([evaluation_view(image, size, crop_fraction).numpy() for image in images])
+def views_of(images: list[np.ndarray], size: Size, crop_fraction: float, channels: int = RGB) -> np.ndarray:
+    """The evaluation views of uint8 images of any size, gray or RGB: float32 (count, height, width, channels).
+
+    See `evaluation_view` and `with_channels`.
+    """
+    pixels = (with_channels(tf.constant(image), channels) for image in images)
+    return np.stack([evaluation_view(image, size, crop_fraction).numpy() for image in pixels])
 
 
 def _index(position, epoch, seed: int, count: int) -> tf.Tensor:

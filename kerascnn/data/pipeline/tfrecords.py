@@ -4,7 +4,7 @@ A folder of records holds `training-00000-of-00008.tfrecord` and so on, the same
 `index.json`. A record is a `tf.train.Example` with the features that TensorFlow's tools expect: `image/encoded` (the
 bytes of an image file), `image/format` ("JPEG" or "PNG"), `image/class/label` (an int, from 0), `image/class/text`
 and `image/filename`; multi-label data have one label and one text for each class of the image. JPEG files that
-TensorFlow reads directly keep their bytes; others become PNG, upright and RGB.
+TensorFlow reads directly keep their bytes; others become PNG, upright, RGB or gray.
 
 With the index any image can be read alone: order stays a pure function of (seed, epoch, position), and a worker reads
 its images from any shard.
@@ -28,6 +28,7 @@ from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
 from kerascnn.files.checksums import Checksum
 from kerascnn.files.progress import Track, untracked
+from kerascnn.image_shape import GRAY
 from kerascnn.lazy_tensorflow import tf
 
 INDEX = "index.json"
@@ -159,7 +160,7 @@ def _png(image: np.ndarray) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
+    Image.fromarray(image[..., 0] if image.shape[2] == GRAY else image).save(buffer, "PNG")
     return buffer.getvalue()
 
 

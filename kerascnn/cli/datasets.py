@@ -172,6 +172,15 @@ def _data_problems(found: Ingested) -> Iterator[str]:
     if duplicates.groups:
         spare = sum(len(group) - 1 for group in duplicates.groups)
         yield f"{spare} {'file is an exact copy' if spare == 1 else 'files are exact copies'} of others"
+    if groups := duplicates.near_across_splits:
+        count = f"{len(groups)} {'group' if len(groups) == 1 else 'groups'} of near-duplicates"
+        yield f"{count} in more than one split, which makes scores too good:"
+        yield from _listed([" ~ ".join(group) for group in groups], MAX_LISTED_GROUPS)
+    if kept := len(duplicates.near) - len(duplicates.near_across_splits):
+        yield f"{kept} {'group' if kept == 1 else 'groups'} of near-duplicates, each in one split"
+    unseen = [name for name, count in zip(data.class_names, data.counts(data.validation), strict=True) if not count]
+    if unseen:
+        yield f"{len(unseen)} of {len(data.class_names)} classes have no validation images: {', '.join(unseen[:5])}"
     if data.imbalance() > MAX_IMBALANCE:
         counts = data.counts(data.training)
         largest, smallest = data.class_names[counts.argmax()], data.class_names[counts.argmin()]

@@ -4,7 +4,8 @@ from kerascnn.data.augment.augmentation import Augmentation
 from kerascnn.data.dataset import ArrayExamples, DataSet, FileExamples, RecordExamples, SkippedFile
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.folder import Ingested
-from kerascnn.data.ingestion.ingest import ingest, load
+from kerascnn.data.ingestion.ingest import ingest, load, load_labeled
+from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.data.pipeline.tfrecords import load_records, write_records
 
 __all__ = [
@@ -14,10 +15,12 @@ __all__ = [
     "DataSet",
     "FileExamples",
     "Ingested",
+    "LabeledImages",
     "RecordExamples",
     "SkippedFile",
     "ingest",
     "load",
+    "load_labeled",
     "load_records",
     "write_records",
 ]

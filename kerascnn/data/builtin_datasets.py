@@ -16,8 +16,11 @@ from typing import NamedTuple
 import numpy as np
 
 from kerascnn.data.dataset import ArrayExamples, DataSet
+from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.folder import ingest_folder
 from kerascnn.data.ingestion.sources import resolve_source
+from kerascnn.data.ingestion.splits import split_arrays
+from kerascnn.data.labeled_images import joined
 from kerascnn.errors import InputError, closest
 from kerascnn.files.progress import untracked, untracked_bytes
 
@@ -64,13 +67,15 @@ CATALOG = "https://www.tensorflow.org/datasets/catalog"
 HELD_OUT = ("validation", "test")
 
 
-def load_named(source: str) -> DataSet:
+def load_named(source: str, options: DataOptions = DataOptions()) -> DataSet:
     """A data set by its name; Keras or TensorFlow Datasets downloads it on first use and caches it.
 
     Args:
         source: "digits", which needs no network connection; "keras:" with cifar10, cifar100, mnist or fashion_mnist; or
             "tfds:" with a name of TensorFlow Datasets, "tfds:oxford_flowers102" or "tfds:name/config:version", which
             needs the extra `tfds`.
+        options: the share or the fold of the training images that is held out. Published validation or test images
+            then are the data set's test images; the digits have none.
 
     Returns:
         The data set with its own split: training, and the test images as validation (of TensorFlow Datasets: the
@@ -85,12 +90,21 @@ def load_named(source: str) -> DataSet:
         (60000, 28, 28, 3)
     """
     if source == "digits":
-        return _load_digits()
+        digits = _load_digits()
+        pooled = joined([digits.training, digits.validation])
+        return _with_split(digits, pooled, None, options) if options.chooses_validation else digits
     kind, _, name = source.partition(":")
-    loaders = {"keras": _load_keras, "tfds": _load_tfds}
-    if kind not in loaders or not name:
+    if kind not in ("keras", "tfds") or not name:
         raise InputError(f"'{source}' is not a data set; give one like 'keras:cifar10' or 'tfds:oxford_flowers102'.")
-    return loaders[kind](source, name)
+    if kind == "tfds":
+        return _load_tfds(source, name, options)
+    found = _load_keras(source, name)
+    return _with_split(found, found.training, found.validation, options) if options.chooses_validation else found
+
+
+def _with_split(data: DataSet, images: ArrayExamples, test: ArrayExamples | None, options: DataOptions) -> DataSet:
+    training, validation = split_arrays(images, options)
+    return replace(data, training=training, validation=validation, test=test)
 
 
 def _load_digits() -> DataSet:
@@ -139,7 +153,7 @@ def _examples(images: np.ndarray, labels: np.ndarray) -> ArrayExamples:
     return ArrayExamples(np.ascontiguousarray(images, np.uint8), labels.reshape(-1).astype(int))
 
 
-def _load_tfds(source: str, name: str) -> DataSet:
+def _load_tfds(source: str, name: str, options: DataOptions) -> DataSet:
     try:
         import tensorflow_datasets as tfds
     except ImportError:
@@ -161,7 +175,7 @@ def _load_tfds(source: str, name: str) -> DataSet:
         folder = images / split if held_out else images
         _write(tfds, builder, split, folder, image, label)
     resolved = resolve_source(str(images), Path(workspace.name), None, untracked_bytes)
-    data = ingest_folder(resolved, "skip", untracked).data
+    data = ingest_folder(resolved, "skip", untracked, options).data
     return replace(
         data,
         name=re.sub(r"[^A-Za-z0-9._]+", "-", name),

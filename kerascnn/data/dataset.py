@@ -98,6 +98,7 @@ class DataSet:
         options: with which `source` was loaded.
         median_size: the median height and width of the images in pixels; None if it is unknown. If the training
             images are in memory, it is their size.
+        validation_workspace: as `workspace`, of the validation images of another source.
 
     Raises:
         InputError: fewer than two classes, or an empty split.
@@ -115,6 +116,7 @@ class DataSet:
     layout: str = ""
     options: DataOptions = DataOptions()
     median_size: tuple[int, int] | None = None
+    validation_workspace: TemporaryDirectory | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self):
         if self.median_size is None and isinstance(self.training, ArrayExamples):

@@ -29,8 +29,10 @@ from kerascnn.data.ingestion.image_check import (
     check_images,
 )
 from kerascnn.data.ingestion.layouts import FolderLayout, recognize_layout
+from kerascnn.data.ingestion.near_duplicates import near_duplicates
 from kerascnn.data.ingestion.sources import ResolvedSource
 from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION, Duplicates, find_duplicates, split_by_content
+from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
 from kerascnn.files.progress import Track
@@ -104,11 +106,41 @@ class Ingested:
         }
 
 
-def ingest_folder(source: ResolvedSource, on_bad: str, track: Track, options: DataOptions = DataOptions()) -> Ingested:
-    """Recognizes, checks and splits the images of a folder, and writes the manifest; see `ingest`."""
+def ingest_folder(
+    source: ResolvedSource,
+    on_bad: str,
+    track: Track,
+    options: DataOptions = DataOptions(),
+    validation: LabeledImages | None = None,
+) -> Ingested:
+    """Recognizes, checks and splits the images of a folder, and writes the manifest; see `ingest`.
+
+    `validation` are the images of `options.validation_source`.
+    """
     layout = recognize_layout(source.root, source.source, options)
+    if validation and any(item.split == VALIDATION for item in layout.labeled):
+        raise InputError(
+            f"{source.source} has validation images of its own; leave out --val-data, or give the folder of its "
+            "training images as --data."
+        )
+    return ingest_layout(source, layout, on_bad, track, options, validation)
+
+
+def ingest_layout(
+    source: ResolvedSource,
+    layout: FolderLayout,
+    on_bad: str,
+    track: Track,
+    options: DataOptions,
+    validation: LabeledImages | None = None,
+) -> Ingested:
+    """As `ingest_folder`, for files whose classes are known."""
     earlier = manifest.read_manifest(source.manifest)
-    files, manifest_path = _check(source, layout, earlier, track, options)
+    checked, rejected = _check(source, layout, earlier, track)
+    near = near_duplicates([file.perceptual_hash for file in checked])
+    if options.chooses_validation or all(item.split is None for item in layout.labeled):
+        checked = split_by_content(checked, options, near)
+    files, manifest_path = _write_all(source, layout, checked, rejected)
     bad = [file for file in files if file.status in (UNREADABLE, REJECTED)]
     if on_bad == "fail" and bad:
         raise InputError(
@@ -116,11 +148,11 @@ def ingest_folder(source: ResolvedSource, on_bad: str, track: Track, options: Da
         )
     moved = _quarantine(source, [file for file in bad if file.status == UNREADABLE]) if on_bad == "move" else 0
     return Ingested(
-        data=_data_set(source, files, bad, layout.description, options),
+        data=_data_set(source, files, bad, layout.description, options, validation),
         layout=layout.description,
         files=tuple(files),
         listed=_problems(files) == _problems(earlier.files),
-        duplicates=find_duplicates(files),
+        duplicates=_duplicates(checked, near, validation),
         folder=source.root,
         manifest=manifest_path,
         moved=moved,
@@ -128,10 +160,41 @@ def ingest_folder(source: ResolvedSource, on_bad: str, track: Track, options: Da
     )
 
 
+def label_folder(source: ResolvedSource, track: Track, options: DataOptions) -> LabeledImages:
+    """Recognizes and checks all images of a folder, without a split; see `kerascnn.data.load_labeled`."""
+    layout = recognize_layout(source.root, source.source, options)
+    checked, rejected = _check(source, layout, manifest.read_manifest(source.manifest), track)
+    files, _ = _write_all(source, layout, checked, rejected)
+    readable = _readable(source, files)
+    class_names = tuple(sorted({file.class_name for file in readable}))
+    return LabeledImages(
+        name=source.source_record.name,
+        source=source.source,
+        class_names=class_names,
+        examples=_examples(source.root, readable, class_names),
+        layout=layout.description,
+        skipped=tuple(SkippedFile(file.path, file.reason) for file in files if file.status in (UNREADABLE, REJECTED)),
+        files=tuple(checked),
+        workspace=source.workspace,
+    )
+
+
+def _duplicates(checked: list[FileRecord], near: list[list[int]], validation: LabeledImages | None) -> Duplicates:
+    if validation is None:
+        return find_duplicates(checked, near)
+    others = [
+        replace(file, path=f"{validation.source}/{file.path}", split=VALIDATION)
+        for file in validation.files
+        if file.status == READ
+    ]
+    compared = [*checked, *others]
+    return find_duplicates(compared, near_duplicates([file.perceptual_hash for file in compared]))
+
+
 def _check(
-    source: ResolvedSource, layout: FolderLayout, earlier: manifest.Manifest, track: Track, options: DataOptions
-) -> tuple[list[FileRecord], Path | None]:
-    """One record per file, and the manifest's path if it could be written."""
+    source: ResolvedSource, layout: FolderLayout, earlier: manifest.Manifest, track: Track
+) -> tuple[list[FileRecord], Sequence[FileRecord]]:
+    """One record per labeled file, with the split of the source, if any; and the files that were not unpacked."""
     known = {file.path: file for file in earlier.files} if earlier.is_current else {}
     rejected = source.rejected
     if rejected is None:
@@ -146,8 +209,14 @@ def _check(
         # Files that were checked before an interruption need not be checked again.
         _write_manifest(source, {**known, **{file.path: file for file in (*rejected, *files)}}.values())
         raise
-    if options.chooses_validation or all(item.split is None for item in layout.labeled):
-        files = split_by_content(files, options)
+    return files, rejected
+
+
+def _write_all(
+    source: ResolvedSource, layout: FolderLayout, checked: list[FileRecord], rejected: Sequence[FileRecord]
+) -> tuple[list[FileRecord], Path | None]:
+    """The labeled files and all others, and the manifest's path if it could be written."""
+    files = list(checked)
     for status in (UNREADABLE, CONTRADICTORY, IGNORED):
         skipped = getattr(layout, status)
         files += [FileRecord(item.path, status=status, reason=item.reason) for item in skipped]
@@ -193,35 +262,51 @@ def _quarantine(source: ResolvedSource, files: Sequence[FileRecord]) -> int:
     return count
 
 
-def _data_set(
-    source: ResolvedSource, files: Sequence[FileRecord], bad: Sequence[FileRecord], layout: str, options: DataOptions
-) -> DataSet:
+def _readable(source: ResolvedSource, files: Sequence[FileRecord]) -> list[FileRecord]:
     readable = [file for file in files if file.status == READ]
     if not readable:
-        tried = sum(file.status == UNREADABLE for file in bad)
+        tried = sum(file.status == UNREADABLE for file in files)
         raise InputError(f"none of the {tried} files in {source.source} can be read as an image.")
+    return readable
+
+
+def _data_set(
+    source: ResolvedSource,
+    files: Sequence[FileRecord],
+    bad: Sequence[FileRecord],
+    layout: str,
+    options: DataOptions,
+    validation: LabeledImages | None,
+) -> DataSet:
+    readable = _readable(source, files)
     class_names = tuple(sorted({file.class_name for file in readable if file.split == TRAINING}))
     for file in readable:
         if file.class_name not in class_names and file.split != TEST:
             raise InputError(f"{source.source} has a class '{file.class_name}' without readable training images.")
-    test = [file for file in readable if file.split == TEST and file.class_name in class_names]
+    of_split = {
+        split: [file for file in readable if file.split == split and file.class_name in class_names]
+        for split in (TRAINING, VALIDATION, TEST)
+    }
+    splits = {split: _examples(source.root, chosen, class_names) for split, chosen in of_split.items()}
+    if validation:
+        splits[VALIDATION] = validation.labeled_for(class_names)
     return DataSet(
         name=source.source_record.name,
         source=source.source,
         class_names=class_names,
-        training=_examples(source.root, readable, TRAINING, class_names),
-        validation=_examples(source.root, readable, VALIDATION, class_names),
+        training=splits[TRAINING],
+        validation=splits[VALIDATION],
         skipped=tuple(SkippedFile(file.path, file.reason) for file in bad),
         workspace=source.workspace,
-        test=_examples(source.root, test, TEST, class_names) if test else None,
+        test=splits[TEST] if of_split[TEST] else None,
         layout=layout,
         options=options,
         median_size=(median(file.height for file in readable), median(file.width for file in readable)),
+        validation_workspace=validation.workspace if validation else None,
     )
 
 
-def _examples(root: Path, files: Sequence[FileRecord], split: str, class_names: tuple[str, ...]) -> FileExamples:
-    chosen = [file for file in files if file.split == split]
+def _examples(root: Path, chosen: Sequence[FileRecord], class_names: tuple[str, ...]) -> FileExamples:
     labels = {name: label for label, name in enumerate(class_names)}
     return FileExamples(
         paths=np.array([str(root / file.path) for file in chosen], dtype=object),

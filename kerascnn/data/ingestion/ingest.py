@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from kerascnn.data.builtin_datasets import load_named
 from kerascnn.data.dataset import DataSet, shortened
-from kerascnn.data.ingestion.data_options import DataOptions
-from kerascnn.data.ingestion.folder import Ingested, ingest_folder
+from kerascnn.data.ingestion.data_options import OPTIONS, DataOptions
+from kerascnn.data.ingestion.folder import Ingested, ingest_folder, label_folder
 from kerascnn.data.ingestion.sources import resolve_source
+from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.data.pipeline.tfrecords import load_records
 from kerascnn.errors import InputError, closest
 from kerascnn.files.progress import ByteTrack, Track, untracked, untracked_bytes
 
 ON_BAD = ("skip", "fail", "move")
+
+# The options that a data set without files takes.
+SHARES = ("validation_fraction", "fold")
 
 
 def load(
@@ -84,18 +91,72 @@ def ingest(
     """
     if on_bad not in ON_BAD:
         raise InputError(f"there is no treatment '{on_bad}' of unreadable files; {closest(str(on_bad), ON_BAD)}")
-    name, folder, without_files = str(source), Path(source).expanduser(), None
-    if name == "digits" or name.startswith(("keras:", "tfds:")):
-        without_files = Ingested(load_named(name), "a built-in data set")
-    elif any(folder.glob("*.tfrecord")):
-        without_files = Ingested(load_records(folder, track=track), "TFRecord shards")
-    if without_files and options != DataOptions():
-        raise InputError(f"{source} has a fixed split and no tables; leave out {', '.join(options.to_dict())}.")
+    without_files = _load_without_files(source, options, track)
     if without_files and (to or sha256):
         raise InputError(f"{source} has no files to be checked; leave out --to and --sha256.")
     if without_files:
         return without_files
+    validation = _load_validation(source, options, track)
     resolved = resolve_source(str(source), Path(to) if to else None, sha256, track_bytes)
     if on_bad == "move" and resolved.quarantine is None:
         raise InputError(f"{source} is unpacked to a temporary folder; give the folder for moved files with --to.")
-    return ingest_folder(resolved, on_bad, track, options)
+    return ingest_folder(resolved, on_bad, track, options, validation)
+
+
+def load_labeled(
+    source: str | Path, *, options: DataOptions = DataOptions(), track: Track = untracked
+) -> LabeledImages:
+    """All images of a source with their classes, of every split; there may be one class only.
+
+    Args:
+        source: as for `ingest`.
+        options: the columns of tables; what they say about validation images does not matter.
+        track: shows progress over an iterable of known length.
+
+    Raises:
+        InputError: there is nothing, or no image with a class.
+
+    Example:
+        >>> load_labeled("holdout").class_names
+        ('Cat',)
+    """
+    options = replace(options, validation_source=None, validation_fraction=None, fold=None)
+    if found := _load_without_files(source, options, track):
+        return LabeledImages.of(found.data)
+    return label_folder(resolve_source(str(source), None, None, untracked_bytes), track, options)
+
+
+def _load_without_files(source: Any, options: DataOptions, track: Track) -> Ingested | None:
+    """A data set by its name, or of TFRecord shards; None for files, which are to be checked."""
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(f"data of the type {type(source).__name__} are no source; write {_constructor(source)}.")
+    name = str(source)
+    built_in = name == "digits" or name.startswith(("keras:", "tfds:"))
+    if not built_in and not any(Path(name).expanduser().glob("*.tfrecord")):
+        return None
+    useless = [OPTIONS[field] for field in options.to_dict() if not built_in or field not in SHARES]
+    if useless:
+        split = "" if built_in else ", and a fixed split"
+        raise InputError(f"{name} has no folders and no tables{split}; leave out {useless[0]}.")
+    if built_in:
+        return Ingested(replace(load_named(name, options), options=options), "a built-in data set")
+    return Ingested(load_records(Path(name).expanduser(), track=track), "TFRecord shards")
+
+
+def _constructor(data: Any) -> str:
+    """What to write for data that are in memory."""
+    if hasattr(data, "element_spec"):
+        return "kerascnn.data.from_dataset(dataset, class_names=…)"
+    if hasattr(data, "columns"):
+        return "kerascnn.data.from_table(table, file=…, label=…)"
+    return "kerascnn.data.from_arrays(images, labels, class_names=…)"
+
+
+def _load_validation(source: str | Path, options: DataOptions, track: Track) -> LabeledImages | None:
+    """The images of `options.validation_source`."""
+    other = options.validation_source
+    if other is None:
+        return None
+    if Path(other).expanduser().resolve() == Path(source).expanduser().resolve():
+        raise InputError(f"--val-data and --data are both {other}; a model would be validated with what it trained on.")
+    return load_labeled(other, options=replace(options, group_column=None), track=track)

@@ -50,7 +50,8 @@ def perceptual_hash(image) -> str:
     """
     from PIL import Image
 
-    gray = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX), np.float32)
+    small = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    gray = np.asarray(small, np.float32)
     amplitudes = (COSINES @ gray @ COSINES.T).reshape(-1)[LOWEST]
     if np.count_nonzero(np.abs(amplitudes) >= LEAST_AMPLITUDE) < LEAST_FREQUENCIES:
         return ""
@@ -80,7 +81,7 @@ def near_duplicates(hashes: Sequence[str]) -> list[list[int]]:
     for number, digits in enumerate(distinct):
         groups[first_of.get(number, number)] += members[digits]
     largest = max(MAX_SIZE, MAX_SHARE * len(hashes))
-    return [sorted(group) for group in groups.values() if 1 < len(group) <= largest]
+    return sorted(sorted(group) for group in groups.values() if 1 < len(group) <= largest)
 
 
 def _close_pairs(distinct: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -91,12 +92,13 @@ def _close_pairs(distinct: Sequence[str]) -> Iterator[tuple[int, int]]:
     bands = words.view(np.uint16)
     for band in range(BANDS):
         order = np.argsort(bands[:, band], kind="stable")
-        keys = bands[order, band]
+        keys, low, high = bands[order, band], words[order, 0], words[order, 1]
         for offset in range(1, NEIGHBORS + 1):
-            (places,) = np.nonzero(keys[offset:] == keys[:-offset])
-            if not len(places):
+            equal = keys[offset:] == keys[:-offset]
+            if not equal.any():
                 break
-            one, other = order[places], order[places + offset]
-            distances = np.bitwise_count(words[one] ^ words[other]).sum(axis=1)
-            close = distances <= MAX_DISTANCE
-            yield from zip(one[close].tolist(), other[close].tolist(), strict=True)
+            distances = np.bitwise_count(low[offset:] ^ low[:-offset]) + np.bitwise_count(
+                high[offset:] ^ high[:-offset]
+            )
+            (places,) = np.nonzero(equal & (distances <= MAX_DISTANCE))
+            yield from zip(order[places].tolist(), order[places + offset].tolist(), strict=True)

@@ -165,6 +165,8 @@ def _file_column(
             raise UnusedTableError(f"it has no column '{options.file_column}'")
         return _FileColumn(column, True)
     columns = [tuple(cells) for cells in zip(*rows, strict=True)]
+    if not columns:
+        raise UnusedTableError("it has no rows")
     hits = [{cell: path for cell in set(cells) if cell and (path := find(cell))} for cells in columns]
     shown = [2 * sum(map(_is_file, cells)) >= len(cells) for cells in columns]
     said = [_says_file(title) for title in titles]

@@ -133,7 +133,7 @@ def image_size(text: str) -> Size:
     height, width = (int(side) for side in (found[1], found[2] or found[1])) if found else (0, 0)
     if not (height and width):
         raise argparse.ArgumentTypeError(
-            f"must be pixels, such as 224, or height x width, such as 240x320, not '{text}'"
+            f"must be at least 1 pixel, such as 224, or HEIGHTxWIDTH, such as 240x320, not '{text}'"
         )
     return ImageSize(height, width).plain
 

@@ -14,7 +14,7 @@ from kerascnn.evaluation.embedding import Embedding, embed_images
 from kerascnn.evaluation.image_inputs import images_of
 from kerascnn.evaluation.prediction import ImagePrediction, predictions
 from kerascnn.evaluation.predictors import KerasPredictor, Predictor, open_predictor
-from kerascnn.image_shape import COLORS
+from kerascnn.image_shape import GRAY
 from kerascnn.training.run_names import find_run
 
 if TYPE_CHECKING:
@@ -142,12 +142,14 @@ class Classifier:
     def __init__(self, predictor: Predictor):
         self.predictor = predictor
         self.class_names = predictor.metadata.class_names
-        *self.input_size, self.channels = predictor.metadata.image_shape
+        height, width, self.channels = predictor.metadata.image_shape
+        self.input_size = (height, width)
 
     def __repr__(self) -> str:
         height, width = self.input_size
         kind, classes = self.predictor.kind, len(self.class_names)
-        return f"<Classifier: {kind}, {classes} classes, {height} × {width} pixels, {COLORS[self.channels]}>"
+        color = ", gray" if self.channels == GRAY else ""
+        return f"<Classifier: {kind}, {classes} classes, {height} × {width} pixels{color}>"
 
     def predict(self, x: ImageInput, top: int = 5) -> Predictions:
         """Predicts the classes of images.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from kerascnn.applications import registry
 from kerascnn.cores import cores
 from kerascnn.errors import InputError
+from kerascnn.image_shape import ImageSize, Size
 
 # Up to this shorter side, images are trained on like CIFAR-10's, with its networks.
 SMALL_IMAGES = 48
@@ -59,7 +61,7 @@ class NetworkChoice:
     """
 
     model: str
-    image_size: int
+    image_size: Size
     reason: str
 
 
@@ -70,7 +72,7 @@ def choose_network(
     machine: Machine,
     *,
     epochs: int,
-    image_size: int | None = None,
+    image_size: Size | None = None,
 ) -> NetworkChoice:
     """Chooses a network and an image size.
 
@@ -97,8 +99,8 @@ def choose_network(
     found = f"the images are {width} x {height} pixels"
     if min(median_size) <= SMALL_IMAGES:
         return NetworkChoice(FEW_PIXELS, image_size or registry.info(FEW_PIXELS).input_size, found)
-    if image_size is not None and image_size <= SMALL_IMAGES:
-        return NetworkChoice(FEW_PIXELS, image_size, f"{image_size} x {image_size} pixels are few")
+    if image_size is not None and ImageSize.of(image_size).shorter <= SMALL_IMAGES:
+        return NetworkChoice(FEW_PIXELS, image_size, f"{ImageSize.of(image_size)} pixels are few")
     many = machine.gpus and images >= max(DEEP_IMAGES, DEEP_IMAGES_PER_CLASS * classes)
     model = MANY_PHOTOGRAPHS if many else PHOTOGRAPHS
     sizes = [image_size] if image_size else [size for size in SIZES if size <= max(*SIZES[-1:], min(median_size))]
@@ -109,10 +111,10 @@ def choose_network(
     return NetworkChoice(model, size, f"{found}, and {time}")
 
 
-def _seconds(model: str, size: int, views: int, machine: Machine) -> float:
+def _seconds(model: str, size: Size, views: int, machine: Machine) -> float:
     """The estimated time of a training on so many images, counting each as often as it is used."""
     info = registry.info(model)
-    multiply_adds = info.published_macs * 1e9 * (size / info.input_size) ** 2 * PASSES * views
+    multiply_adds = info.published_macs * 1e9 * math.prod(ImageSize.of(size)) / info.input_size**2 * PASSES * views
     return multiply_adds / (machine.gpus * PER_GPU if machine.gpus else machine.cores * PER_CORE)
 
 

@@ -18,7 +18,7 @@ from kerascnn.cli.datasets import load
 from kerascnn.cli.exporting import export_report, export_status, export_with_progress
 from kerascnn.cli.loading import print_json, print_message, start_tensorflow
 from kerascnn.errors import InputError
-from kerascnn.image_shape import GRAY, ImageSize
+from kerascnn.image_shape import GRAY, ImageSize, Size
 from kerascnn.native_output import discarded_stderr, jpeg_damage_discarded
 from kerascnn.training.strategy import choose_devices, find_cluster
 
@@ -92,7 +92,7 @@ def add_recipe_options(parser: arguments.Parser) -> None:
     add("--class-weights", choices=("none", "balanced"), help=text)
 
 
-def recipe_of(options: argparse.Namespace, network: str = "resnet20", image_size: int | None = None) -> Recipe:
+def recipe_of(options: argparse.Namespace, network: str = "resnet20", image_size: Size | None = None) -> Recipe:
     """The recipe that the options choose, with their changes; `network` and `image_size` if they name none."""
     from kerascnn.applications import registry
     from kerascnn.training import Recipe

@@ -195,6 +195,8 @@ def add_source_options(parser: Parser) -> None:
     add("--layout", metavar="LAYOUT", help=text)
     text = "a folder in the data, by path or name, that is no part of it; repeatable"
     add("--leave-out", action="append", default=[], metavar="FOLDER", help=text)
+    text = "make class names that differ only in case one class, or keep them apart (default: an error)"
+    add("--letter-case", choices=("merge", "keep"), help=text)
     add("--label-column", metavar="TITLE", help="the column of classes in a table (default: recognized)")
     add("--file-column", metavar="TITLE", help="the column of files in a table (default: recognized)")
     text = "a column of a table, such as patient: images with the same value are never in two splits"
@@ -225,4 +227,5 @@ def data_options(options: argparse.Namespace) -> DataOptions:
         fold=options.fold,
         layout=options.layout,
         leave_out=tuple(options.leave_out),
+        letter_case=options.letter_case,
     )

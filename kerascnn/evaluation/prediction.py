@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES, walk
 from kerascnn.data.ingestion.image_formats import read_image
-from kerascnn.data.ingestion.layouts import IMAGE_SUFFIXES, walk
 from kerascnn.data.pipeline.pipeline import views_of
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import ModelMetadata, Predictor

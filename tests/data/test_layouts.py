@@ -70,7 +70,7 @@ def test_names_that_begin_with_their_class(tmp_path):
     layout = recognize_layout(tmp_path, "x")
     assert labels(layout) == {f"train/{kind}.{n}.jpg": kind for kind in ("cat", "dog") for n in range(3)}
     assert set(splits(layout).values()) == {None}
-    explained(layout.ignored, {"test1/1.jpg": "no class"})
+    explained(layout.ignored, {"test1": "without labels"})
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ class DataOptions:
         fold: (k, n) holds out the k-th of n parts of the images, counted from 1.
         layout: how the images are labeled, one of `LAYOUTS`; None to recognize it.
         leave_out: folders that have no part in the data, by their path below the source or by their name.
+        letter_case: whether class names that differ in case alone are one class ("merge") or several ("keep"); None
+            for an error where there are such names.
 
     Raises:
         InputError: a value outside its range, or two ways to choose the validation images.
@@ -51,6 +53,7 @@ class DataOptions:
     fold: tuple[int, int] | None = None
     layout: str | None = None
     leave_out: tuple[str, ...] = ()
+    letter_case: str | None = None
 
     def __post_init__(self):
         for name in ("label_column", "file_column", "group_column", "validation_source"):
@@ -62,6 +65,8 @@ class DataOptions:
             raise InputError(f"{' and '.join(ways)} both choose the validation images; leave out one of them.")
         if self.layout not in (None, *LAYOUTS):
             raise InputError(f"there is no layout '{self.layout}'; {closest(str(self.layout), LAYOUTS)}")
+        if self.letter_case not in (None, "merge", "keep"):
+            raise InputError(f"--letter-case must be merge or keep, not '{self.letter_case}'.")
         fraction = self.validation_fraction
         if fraction is not None and not 0 < fraction <= MAX_FRACTION:
             raise InputError(f"--val-fraction must be above 0 and at most {MAX_FRACTION}, not {fraction}.")
@@ -121,4 +126,5 @@ OPTIONS = {
     "fold": "--fold",
     "layout": "--layout",
     "leave_out": "--leave-out",
+    "letter_case": "--letter-case",
 }

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from kerascnn.files.archives.archive_entry import SkippedFile
@@ -14,6 +17,20 @@ IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".jp2"),
     *(".avif", ".heic", ".heif", ".hif"),
 )
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".tzst", ".rar", ".7z")
+
+# Files that are no images, though they may be beside them.
+OTHER_SUFFIXES = {
+    *ARCHIVE_SUFFIXES,
+    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xml", ".yaml", ".yml", ".toml", ".md", ".rst", ".log"),
+    *(".mat", ".npy", ".npz", ".pkl", ".h5", ".hdf5", ".parquet", ".db", ".sqlite", ".tfrecord", ".record", ".xls"),
+    *(".xlsx", ".doc", ".docx", ".pdf", ".html", ".htm", ".py", ".ipynb", ".m", ".sh", ".keras", ".pt", ".pth"),
+    *(".tflite", ".onnx", ".pb", ".ini", ".cfg", ".names", ".data", ".lst", ".wav", ".mp3", ".mp4", ".avi", ".mov"),
+}
+
+# The character that follows the slash.
+AFTER_SLASH = "0"
 
 # Files that this package writes next to images.
 OWN_FILES = re.compile(r"kerascnn-(manifest\.jsonl|quarantine)|\.kerascnn-.*")
@@ -41,7 +58,8 @@ class FileTree:
     Attributes:
         root: the folder that was searched.
         files: paths below the folder `base`, sorted, with slashes.
-        ignored: hidden files and files of operating systems, by their path below `root`.
+        ignored: what is no part of the data, by its path below `root`: hidden files, files of operating systems, and
+            folders that are left out.
         unreadable: files and folders that cannot be opened, by their path below `root`.
         base: "" or a folder below `root`, with a slash at its end.
     """
@@ -52,21 +70,65 @@ class FileTree:
     unreadable: tuple[SkippedFile, ...] = ()
     base: str = ""
 
-    @property
+    @cached_property
     def top_files(self) -> list[str]:
         """Files that are in no subfolder."""
         return [path for path in self.files if "/" not in path]
 
-    @property
+    @cached_property
     def folders(self) -> list[str]:
         """Names of the subfolders that have files anywhere in them, sorted."""
         return sorted({path.split("/", 1)[0] for path in self.files if "/" in path})
 
+    @cached_property
+    def images(self) -> list[str]:
+        """Files that may be images, by their suffix or for want of one."""
+        return [path for path in self.files if may_be_image(path)]
+
+    @cached_property
+    def other_files(self) -> list[str]:
+        """Files that are no images, by their suffix: lists, tables, archives."""
+        return [path for path in self.files if not may_be_image(path)]
+
+    @cached_property
+    def all_folders(self) -> list[str]:
+        """The paths of all folders at any depth, each with a slash at its end, sorted."""
+        found: set[str] = set()
+        for folder in {path.rpartition("/")[0] for path in self.files}:
+            while folder and f"{folder}/" not in found:
+                found.add(f"{folder}/")
+                folder = folder.rpartition("/")[0]
+        return sorted(found)
+
     def subtree(self, folder: str) -> FileTree:
-        """The files in one of the subfolders."""
+        """The files in one of the subfolders, or in one below it; `ignored` begins anew."""
         start = f"{folder}/"
-        files = tuple(path.removeprefix(start) for path in self.files if path.startswith(start))
+        # In a sorted list they follow each other.
+        first, end = bisect_left(self.files, start), bisect_left(self.files, f"{folder}{AFTER_SLASH}")
+        files = tuple(path.removeprefix(start) for path in self.files[first:end])
         return FileTree(self.root, files, base=self.base + start)
+
+    def without(self, folders: Mapping[str, str]) -> FileTree:
+        """The tree without some folders, by their path below `base`, each with the reason."""
+        if not folders:
+            return self
+        starts = tuple(f"{folder}/" for folder in folders)
+        items = (SkippedFile(self.base + folder, reason) for folder, reason in folders.items())
+        files = tuple(path for path in self.files if not path.startswith(starts))
+        return replace(self, files=files, ignored=(*self.ignored, *items))
+
+    def ignoring(self, items: Iterable[SkippedFile]) -> FileTree:
+        """The tree with more files that are no part of the data."""
+        return replace(self, ignored=(*self.ignored, *items))
+
+    def read(self, path: str) -> str:
+        """The text of a file below `base`; unknown characters are replaced."""
+        return (self.root / (self.base + path)).read_text(encoding="utf-8-sig", errors="replace")
+
+
+def may_be_image(path: str) -> bool:
+    """Whether a file's suffix is not that of another kind of file."""
+    return os.path.splitext(path)[1].lower() not in OTHER_SUFFIXES
 
 
 def walk(root: Path) -> FileTree:

@@ -1,23 +1,36 @@
-"""Recognizes how a folder's images are labeled: by tables, subfolders or file names."""
+"""Recognizes how a folder's images are labeled, says so in one line, and refuses to guess."""
 
 from __future__ import annotations
 
-import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kerascnn.data.ingestion.class_names import without_twins
+from kerascnn.data.ingestion.companions import NO_IMAGES, without_companions, without_files_beside
 from kerascnn.data.ingestion.data_options import DataOptions
-from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES, FileTree, walk
-from kerascnn.data.ingestion.label_tables import LabeledFile, class_name, read_label_tables
-from kerascnn.data.ingestion.splits import SPLIT_NAMES, TEST, TRAINING, VALIDATION
+from kerascnn.data.ingestion.file_tree import ARCHIVE_SUFFIXES, FileTree, may_be_image, walk
+from kerascnn.data.ingestion.folder_labels import (
+    class_folders,
+    file_names,
+    first_folders,
+    has_no_class_name,
+    inner_folders,
+)
+from kerascnn.data.ingestion.folder_names import splits_of
+from kerascnn.data.ingestion.label_tables import LabeledFile, read_label_tables
+from kerascnn.data.ingestion.own_outputs import without_own_outputs
+from kerascnn.data.ingestion.published_layouts import read_published
+from kerascnn.data.ingestion.reading import Reading, UndecidedError
+from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
 
-# File names of cameras and programs.
-NO_CLASSES = {
-    *("img", "image", "dsc", "dscn", "dscf", "pxl", "mvi", "p", "photo", "image", "pic", "foto", "screenshot"),
-    *("frame", "scan", "file", "untitled", "download", "wp", "gopr", "dji", "whatsapp image"),
-}
+MAX_LISTED = 4
+
+# The place of classes beside folders of splits.
+CLASSES = "the folders of classes"
 
 
 @dataclass(frozen=True)
@@ -25,9 +38,9 @@ class FolderLayout:
     """How a folder's images are labeled.
 
     Attributes:
-        description: a phrase.
+        description: where the classes are, how many images have one, what is left out, and how to say otherwise.
         labeled: the files to check.
-        ignored: files without a class, and those that operating systems leave behind.
+        ignored: files without a class, what is left out, and what operating systems leave behind.
         unreadable: files that cannot be opened or are missing.
         contradictory: files in two classes.
     """
@@ -40,98 +53,253 @@ class FolderLayout:
 
 
 def recognize_layout(root: Path, source: str, options: DataOptions = DataOptions()) -> FolderLayout:
-    """Recognizes how the images below a folder are labeled, by the first of `RECOGNIZERS` that finds labels.
+    """Recognizes how the images below a folder are labeled.
 
-    If a folder has one subfolder and no images, its subfolder is searched. Without labels raises an `InputError` about
-    `source`.
+    Tried are, in this order, layouts of published data, tables, split folders, one subfolder per class, and file names.
+    If a folder has one subfolder and no images, its subfolder is searched.
+
+    Raises:
+        InputError: `source` has no labels, more than one way to read them, or evidence against the only one.
     """
-    tree = walk(root)
-    inner = _innermost(tree, options)
-    recognizers = (_tables,) if options.columns else RECOGNIZERS
-    layout = next(filter(None, (recognize(inner, options) for recognize in recognizers)), None)
-    if layout is None and options.columns:
-        option, title = next(iter(options.columns.items()))
-        raise InputError(f"{source} has no table of its files with a column '{title}'; correct or leave out {option}.")
-    if layout is None or not layout.labeled:
-        found = f"has no labels for its {len(tree.files)} files" if tree.files else "has no images"
-        raise InputError(
-            f"{source} {found}; give a folder with one subfolder per class, files named like cat.1.jpg and dog.1.jpg, "
-            "or a .csv of files and classes."
-        )
-    unreadable = (*tree.unreadable, *layout.unreadable)
-    known = {item.path for item in (*layout.labeled, *unreadable, *layout.contradictory)}
-    ignored = [*tree.ignored, *(SkippedFile(path, "has no class") for path in tree.files if path not in known)]
-    return replace(
-        layout,
-        description=layout.description + (f", in {inner.base.rstrip('/')}" if inner.base else ""),
-        ignored=tuple(sorted(ignored, key=lambda item: item.path)),
-        unreadable=unreadable,
+    whole = walk(root)
+    try:
+        tree = _without(replace(whole, ignored=()), options.leave_out)
+        tree = without_files_beside(without_own_outputs(tree))
+        found = _as_told(tree, options) if options.layout or options.columns else _search(tree, options, RECOGNIZERS)
+        if found is None or not found.labeled:
+            raise UndecidedError(_no_labels(tree, options))
+        labeled, twins = without_twins(_with_validation(found.labeled, options), options.letter_case)
+    except UndecidedError as error:
+        raise InputError(f"{source} {error}.") from None
+    return _layout(whole, found._replace(labeled=labeled), twins)
+
+
+def _without(tree: FileTree, names: Sequence[str]) -> FileTree:
+    """The tree without the folders that the user leaves out, by path or name."""
+    found = {}
+    for name in (name.strip("/") for name in names):
+        paths = [path[:-1] for path in tree.all_folders if f"/{path}".endswith(f"/{name}/")]
+        if not paths:
+            raise UndecidedError(f"has no folder '{name}'; correct or leave out --leave-out {name}")
+        found |= dict.fromkeys(paths, "as --leave-out says")
+    return tree.without(found)
+
+
+def _as_told(tree: FileTree, options: DataOptions) -> Reading | None:
+    """The labels by the layout, or from the columns, that the user names."""
+    recognize = {
+        "published": lambda tree, options: read_published(tree),
+        "table": _tables,
+        "splits": _split_folders,
+        "folders": first_folders,
+        "inner-folders": inner_folders,
+        "names": file_names,
+    }[options.layout or "table"]
+    while True:
+        found = recognize(tree, options)
+        if (found and found.labeled) or len(tree.folders) != 1:
+            return found and _located(found, tree)
+        tree = replace(tree.subtree(tree.folders[0]), ignored=tree.ignored)
+
+
+def _search(tree: FileTree, options: DataOptions, recognizers: Sequence) -> Reading | None:
+    """The labels of a folder, or of the only folder in it, by the first recognizer that finds some."""
+    while True:
+        found = read_published(tree) or _tables(tree, options)
+        if found and found.labeled:
+            return _located(found, tree)
+        tree = without_companions(tree.ignoring(found.ignored if found else ()))
+        if not _leads_on(tree):
+            break
+        tree = replace(tree.subtree(tree.folders[0]), ignored=tree.ignored)
+    found = next(filter(None, (recognize(tree, options) for recognize in recognizers)), None)
+    return found and _located(found, tree)
+
+
+def _leads_on(tree: FileTree) -> bool:
+    """Whether a folder holds nothing but one folder, which is no class."""
+    if len(tree.folders) != 1 or any(map(may_be_image, tree.top_files)):
+        return False
+    inner = tree.subtree(tree.folders[0])
+    return bool(inner.folders or inner.other_files or has_no_class_name(tree.folders[0]) or file_names(inner))
+
+
+def _located(found: Reading, tree: FileTree) -> Reading:
+    where = f"{found.how}, in {tree.base.rstrip('/')}" if tree.base else found.how
+    return found._replace(how=where, ignored=(*tree.ignored, *found.ignored))
+
+
+def _tables(tree: FileTree, options: DataOptions) -> Reading | None:
+    """The labels in tables; without any labeled files, what keeps the tables from being used."""
+    found = read_label_tables(tree, options)
+    return found and Reading(
+        found.description, found.labeled, found.ignored, found.unreadable, found.contradictory, from_table=True
     )
 
 
-def _innermost(tree: FileTree, options: DataOptions) -> FileTree:
-    """Skips folders that hold only one folder, down to the one with the labels."""
-    while len(tree.folders) == 1 and not _tables(tree, options):
-        inner = tree.subtree(tree.folders[0])
-        has_images = any(path.lower().endswith(IMAGE_SUFFIXES) for path in tree.top_files)
-        if has_images or not (inner.folders or _file_names(inner, options) or _tables(inner, options)):
-            break
-        tree = inner
-    return tree
-
-
-def _tables(tree: FileTree, options: DataOptions) -> FolderLayout | None:
-    found = read_label_tables(tree, options)
-    if not found or not found.labeled:
+def _split_folders(tree: FileTree, options: DataOptions) -> Reading | None:
+    """Folders named for splits, with tables or classes in them."""
+    splits = splits_of(tree.folders)
+    if not splits:
         return None
-    skipped = {"unreadable": found.unreadable, "contradictory": found.contradictory}
-    return FolderLayout(found.description, found.labeled, **skipped)
+    found = {name: reading for name in splits if (reading := _search(tree.subtree(name), options, WITHIN_SPLITS))}
+    others = [name for name in tree.folders if name not in splits]
+    if others and TRAINING not in splits.values():
+        return _beside_classes(tree, found, splits, options)
+    _check_splits(splits, found, others)
+    unlabeled = {name: "images without labels" for name in splits if name not in found}
+    left_out = unlabeled | dict.fromkeys(others, "beside the folders of splits")
+    return _joined(tree, found, splits, left_out)
 
 
-def _split_folders(tree: FileTree, options: DataOptions) -> FolderLayout | None:
-    """Folders named for splits, with classes in them; test data replace missing validation data."""
-    found = []
-    for name in tree.folders:
-        split = SPLIT_NAMES.get(name.lower())
-        layout = split and (_class_folders(inner := tree.subtree(name), options) or _file_names(inner, options))
-        if layout:
-            found.append((split, name, layout))
-    splits, renamed = {split for split, _, _ in found}, {}
-    if TRAINING not in splits:
+def _beside_classes(
+    tree: FileTree, found: dict[str, Reading], splits: dict[str, str], options: DataOptions
+) -> Reading | None:
+    """Folders of classes, and beside them folders for validation or test, which may have the same classes."""
+    classes = class_folders(tree.without(dict.fromkeys(splits, "")), options)
+    if classes is None:
         return None
-    if splits == {TRAINING}:
-        # Split as if the training folder had been given, unless other folders have classes too.
-        if any(_class_folders(tree.subtree(name), options) for name in tree.folders if name.lower() not in SPLIT_NAMES):
-            return None
-        renamed = {TRAINING: None}
-    elif VALIDATION not in splits and not options.chooses_validation:
-        renamed = {TEST: VALIDATION}
-    found.sort(key=lambda item: (TRAINING, VALIDATION, TEST).index(item[0]))
-    names = " and ".join(name for _, name, _ in found)
-    labeled = (item._replace(split=renamed.get(split, split)) for split, _, layout in found for item in layout.labeled)
-    return FolderLayout(f"{found[0][2].description} in {names}", tuple(labeled))
+    known = {item.class_name for item in classes.labeled}
+    for name, split in splits.items():
+        own = {item.class_name for item in found[name].labeled} if name in found else set()
+        if (name not in found and split == VALIDATION) or not own <= known:
+            raise UndecidedError(
+                f"has a folder '{name}', which is named for a split, beside folders of classes such as "
+                f"'{min(known)}'; --leave-out {name} leaves it out, --layout folders takes it for a class"
+            )
+    left_out = {name: "images without labels" for name in splits if name not in found}
+    return _joined(tree, {CLASSES: classes, **found}, {CLASSES: TRAINING, **splits}, left_out)
 
 
-def _class_folders(tree: FileTree, options: DataOptions) -> FolderLayout | None:
-    labeled = [LabeledFile(tree.base + path, class_name(path.split("/", 1)[0])) for path in tree.files if "/" in path]
-    return FolderLayout("one subfolder per class", tuple(labeled)) if labeled else None
+def _check_splits(splits: dict[str, str], found: dict[str, Reading], others: Sequence[str]) -> None:
+    """Raises UndecidedError for split folders that may be something else, or lack what they need."""
+    folders = defaultdict(list)
+    for name in found:
+        folders[splits[name]].append(name)
+    if others and set(splits.values()) == {TRAINING}:
+        named = ", ".join(f"'{name}'" for name in others[:MAX_LISTED])
+        name = next(iter(splits))
+        raise UndecidedError(
+            f"has a folder '{name}', which is named for a split, beside {named}; --layout folders takes them all for "
+            f"classes, --layout splits takes the images of '{name}' alone"
+        )
+    if TRAINING not in folders:
+        named = ", ".join(splits)
+        raise UndecidedError(
+            f"has folders for splits ({named}), and no labels for training images; give labels, such as a table or one "
+            "folder per class in each, or one of these folders alone"
+        )
+    for names in folders.values():
+        if len(names) > 1:
+            raise UndecidedError(f"has {names} for the same split; leave out all but one with --leave-out {names[-1]}")
+    for name, split in splits.items():
+        if split == VALIDATION and name not in found and VALIDATION not in folders:
+            raise UndecidedError(
+                f"has labels in {folders[TRAINING][0]}, and none for the images in {name}; add them, or leave the "
+                f"images out with --leave-out {name}"
+            )
 
 
-def _file_names(tree: FileTree, options: DataOptions) -> FolderLayout | None:
-    """The start of each name, up to the first dot or number: "cat" of "cat.0.jpg" and "cat_12.jpg"."""
-    if tree.folders:
-        return None
-    labeled = [
-        LabeledFile(tree.base + path, class_name(match[1]))
-        for path in tree.files
-        if (match := re.match(r"([^.\d]*[^.\d\s_(-])[\s_(-]*(?:\.(?=.*\.)|\d)", path))
-    ]
-    classes = {item.class_name for item in labeled}
-    # Two files per class on average, or every name would be a class.
-    if len(classes) < 2 or 2 * len(classes) > len(labeled) or {name.lower() for name in classes} <= NO_CLASSES:
-        return None
-    return FolderLayout("file names that begin with the class", tuple(labeled))
+def _joined(tree: FileTree, found: dict[str, Reading], splits: dict[str, str], left_out: dict[str, str]) -> Reading:
+    """The labels of all split folders as one."""
+    order = sorted(found, key=lambda name: (TRAINING, VALIDATION, TEST).index(splits[name]))
+    readings = [found[name] for name in order]
+    alone = len(found) == 1
+    labeled = [item._replace(split=None if alone else splits[name]) for name in order for item in found[name].labeled]
+    classes = {name: {item.class_name for item in found[name].labeled} for name in order}
+    everywhere = set.union(*classes.values())
+    hows = list(dict.fromkeys(reading.how for reading in readings))
+    if readings[0].from_table:
+        how = " and ".join(hows)
+    else:
+        how = hows[0].split(", in ")[0] if len(hows) > 1 else hows[0]
+        how += f", in {' and '.join(order)}" if order != [CLASSES] else ""
+    lacking = {name: len(everywhere - own) for name, own in classes.items() if everywhere - own}
+    how += "".join(f", {count:,} of the classes not in {name}" for name, count in lacking.items())
+    return Reading(
+        how,
+        labeled,
+        (*tree.without(left_out).ignored[len(tree.ignored) :], *(item for one in readings for item in one.ignored)),
+        tuple(item for one in readings for item in one.unreadable),
+        tuple(item for one in readings for item in one.contradictory),
+        any(one.from_table for one in readings),
+    )
 
 
-# Each gets a folder's files, and returns None if they are not labeled in its way; the first that finds labels counts.
-RECOGNIZERS = (_tables, _split_folders, _class_folders, _file_names)
+# What tells the classes of a folder that is not published and has no tables; the first that finds some counts.
+WITHIN_SPLITS = (class_folders, file_names)
+RECOGNIZERS = (_split_folders, *WITHIN_SPLITS)
+
+
+def _with_validation(labeled: Sequence[LabeledFile], options: DataOptions) -> Sequence[LabeledFile]:
+    """Test data replace missing validation data, unless the user chooses these."""
+    splits = {item.split for item in labeled}
+    if TRAINING not in splits or VALIDATION in splits or options.chooses_validation:
+        return labeled
+    return [item._replace(split=VALIDATION if item.split == TEST else item.split) for item in labeled]
+
+
+def _no_labels(tree: FileTree, options: DataOptions) -> str:
+    if options.columns:
+        option, title = next(iter(options.columns.items()))
+        return f"has no table of its files with a column '{title}'; correct or leave out {option}"
+    archives = [path for path in tree.other_files if path.lower().endswith(ARCHIVE_SUFFIXES)]
+    if archives and not tree.images:
+        return f"has no images but archives ({_listed(archives)}); unpack them, or give one of them"
+    found = f"has no labels for its {len(tree.files):,} files" if tree.files else "has no images"
+    return (
+        f"{found}; give a folder with one subfolder per class, files named like cat.1.jpg and dog.1.jpg, "
+        "or a .csv of files and classes"
+    )
+
+
+def _layout(whole: FileTree, found: Reading, twins: str) -> FolderLayout:
+    """The result, with every file accounted for."""
+    known = {item.path for item in (*found.labeled, *found.unreadable, *found.contradictory, *found.ignored)}
+    left_out = tuple(f"{item.path}/" for item in found.ignored)
+    rest = [path for path in whole.files if path not in known and not (left_out and path.startswith(left_out))]
+    ignored = (*whole.ignored, *found.ignored, *(SkippedFile(path, _why_ignored(path)) for path in rest))
+    parts = (
+        _evidence(found, [path for path in rest if may_be_image(path)]),
+        _left_out([item for item in dict.fromkeys(found.ignored) if item.reason != NO_IMAGES]),
+        twins,
+        f"otherwise: {'--label-column, --file-column, ' if found.from_table else ''}--layout or --leave-out",
+    )
+    return FolderLayout(
+        "; ".join(filter(None, parts)),
+        tuple(found.labeled),
+        tuple(sorted(dict.fromkeys(ignored), key=lambda item: item.path)),
+        (*whole.unreadable, *found.unreadable),
+        found.contradictory,
+    )
+
+
+def _why_ignored(path: str) -> str:
+    return "an archive, which is not unpacked" if path.lower().endswith(ARCHIVE_SUFFIXES) else "has no class"
+
+
+def _evidence(found: Reading, others: Sequence[str]) -> str:
+    """Where the classes are, and how many images have one."""
+    images = sum(may_be_image(item.path) for item in found.labeled)
+    classes = len({item.class_name for item in found.labeled})
+    text = f"{found.how}: {classes:,} classes, {images:,} of {images + len(others):,} images"
+    if found.from_table:
+        # It counts the files that the table names.
+        text = found.how
+    places = Counter(path.rpartition("/")[0] or "no folder" for path in others)
+    named = [f"{count:,} in {place}" for place, count in places.most_common()]
+    return f"{text}; without a class: {_listed(named)}" if named else text
+
+
+def _left_out(items: Sequence[SkippedFile]) -> str:
+    """What is left out, by reason."""
+    reasons = defaultdict(list)
+    for item in items:
+        reasons[item.reason].append(item.path)
+    named = [f"{_listed(paths)} ({reason})" for reason, paths in reasons.items()]
+    return f"left out: {', '.join(named)}" if named else ""
+
+
+def _listed(texts: Sequence[str]) -> str:
+    more = [f"{len(texts) - MAX_LISTED:,} more"] if len(texts) > MAX_LISTED else []
+    return ", ".join([*texts[:MAX_LISTED], *more])

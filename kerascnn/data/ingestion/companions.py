@@ -1,0 +1,157 @@
+"""Finds folders beside those of images that are no classes: annotations, other forms of the images, copies."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from itertools import combinations
+
+from kerascnn.data.ingestion.file_tree import FileTree, may_be_image
+from kerascnn.data.ingestion.folder_names import NO_CLASS, names_annotations, names_images, splits_of
+from kerascnn.data.ingestion.reading import UndecidedError
+from kerascnn.files.archives.archive_entry import SkippedFile
+
+NO_IMAGES = "no images"
+
+# Folders that hold the images of the first one in another form.
+FORMS = (
+    ("color", "grayscale", "segmented"),
+    ("eurosat", "eurosatallbands"),
+    ("eurosat_rgb", "eurosat_ms"),
+)
+
+# An annotation that lies beside its image: "benign (1)_mask.png", "cat_01_seg.png".
+ANNOTATION_FILE = re.compile(
+    r"(.+)[ _-](?:mask|seg|segmentation|trimap|gt|groundtruth|label|labels|annotation|depth|bbox)(?:[ _-]?\d+)?"
+)
+
+# The share of a folder's files that must be those of another one.
+SAME = 0.9
+# Running numbers may lack half and a few, and there are at least so many per word.
+SLACK, WORDS = 10, 10
+# More folders than this are classes; their files are not compared.
+MAX_COMPARED = 20
+
+
+def without_companions(tree: FileTree) -> FileTree:
+    """The tree without folders at its top that are no classes.
+
+    Raises:
+        UndecidedError: a folder may be a class, or annotations, or the same images as in another one.
+    """
+    for find in (_no_classes, _named_annotations, _same_names):
+        tree = tree.without(find(tree))
+    return tree
+
+
+def without_files_beside(tree: FileTree) -> FileTree:
+    """The tree without annotations in the folder of their image: "1.xml" and "1_mask.png" beside "1.jpg"."""
+    found = {path: match[1] for path in tree.images if (match := ANNOTATION_FILE.fullmatch(_stem(path).lower()))}
+    found |= {path: _stem(path).lower() for path in tree.other_files if "/" in path}
+    if not found:
+        return tree
+    stems = {_stem(path).lower() for path in tree.images if path not in found}
+    beside = {path for path, stem in found.items() if stem in stems}
+    items = tuple(SkippedFile(tree.base + path, "an annotation beside its image") for path in sorted(beside))
+    files = tuple(path for path in tree.files if path not in beside)
+    return FileTree(tree.root, files, (*tree.ignored, *items), tree.unreadable, tree.base)
+
+
+def _no_classes(tree: FileTree) -> dict[str, str]:
+    """Folders without images, with images of no class, other forms of the images, and copies of the tree."""
+    lower = {folder.lower(): folder for folder in tree.folders}
+    found = {lower[name]: reason for name, reason in NO_CLASS.items() if name in lower}
+    for first, *others in FORMS:
+        if first in lower:
+            found |= {lower[other]: f"other forms of {lower[first]}" for other in others if other in lower}
+    for folder in tree.folders:
+        inner = tree.subtree(folder)
+        if not inner.images:
+            found[folder] = NO_IMAGES
+        elif set(inner.folders) & set(tree.folders) and _is_copy(inner, tree):
+            found[folder] = "a copy of the folders beside it"
+    return found
+
+
+def _named_annotations(tree: FileTree) -> dict[str, str]:
+    named = [folder for folder in tree.folders if names_annotations(folder)]
+    others = [folder for folder in tree.folders if folder not in named]
+    top = [path for path in tree.top_files if may_be_image(path)]
+    images = [*top, *(path for folder in others for path in tree.subtree(folder).images)]
+    if not named or not images:
+        return {}
+    found = {}
+    for folder in named:
+        own = tree.subtree(folder).images
+        names = set(map(_name, own))
+        shared = names & set(map(_name, images))
+        same = len(shared) >= SAME * len(names) and not _are_numbers(shared)
+        if not (top or same or _kind(own) != _kind(images) or any(map(names_images, others))):
+            raise UndecidedError(
+                f"has a folder '{folder}', which is named for annotations and may be a class; --leave-out {folder} "
+                "takes it for annotations, --layout folders for a class"
+            )
+        found[folder] = f"annotations of {', '.join(others[:3]) or 'the images beside it'}"
+    return found
+
+
+def _same_names(tree: FileTree) -> dict[str, str]:
+    """Folders whose files are called as those of a folder of images."""
+    splits = splits_of(tree.folders)
+    flat = [folder for folder in tree.folders if folder not in splits and not tree.subtree(folder).folders]
+    if not 2 <= len(flat) <= MAX_COMPARED:
+        return {}
+    found = {}
+    for one, other in combinations(flat, 2):
+        images = [tree.subtree(folder).images for folder in (one, other)]
+        names = [set(map(_name, paths)) for paths in images]
+        shared = names[0] & names[1]
+        if len(shared) < max(2, SAME * min(map(len, names))):
+            continue
+        # Classes of numbered files are common; two folders of which one has other kinds of files are none.
+        kinds = {_kind(paths) for paths in images}
+        if _are_numbers(shared) and not (len(kinds) > 1 and len(tree.folders) == 2):
+            continue
+        named = [folder for folder in (one, other) if names_images(folder)]
+        if len(named) != 1:
+            raise UndecidedError(
+                f"has folders '{one}' and '{other}', whose files have the same names: they may be classes, or show the "
+                f"same things twice; --layout folders takes them for classes, --leave-out {other} leaves one out"
+            )
+        found[other if named == [one] else one] = f"files with the same names as in {named[0]}"
+    return found
+
+
+def _is_copy(inner: FileTree, tree: FileTree) -> bool:
+    return len(set(inner.files) & set(tree.files)) >= SAME * len(inner.files)
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(path)[0]
+
+
+def _name(path: str) -> str:
+    """A file's name without suffix and without what an annotation's name has more."""
+    stem = os.path.basename(_stem(path)).lower()
+    match = ANNOTATION_FILE.fullmatch(stem)
+    return match[1] if match else stem
+
+
+def _kind(images: Sequence[str]) -> str:
+    """The commonest suffix; all suffixes of JPEG files are one."""
+    suffixes = Counter(os.path.splitext(path)[1].lower().replace("jpeg", "jpg") for path in images)
+    return suffixes.most_common(1)[0][0]
+
+
+def _are_numbers(names: Collection[str]) -> bool:
+    """Whether names are a few words with running numbers, as where each class is counted: "1", "image_0002"."""
+    numbers = defaultdict(list)
+    for name in names:
+        letters = re.sub(r"[\W\d_]+", "", name)
+        # Single letters count too.
+        numbers[letters if len(letters) > 1 else ""].append(int(re.findall(r"\d+", f"0{name}")[-1][-15:]))
+    # Equal numbers with gaps, as of a camera, are those of the same images.
+    running = all(max(found) - min(found) <= 2 * len(found) + SLACK for found in numbers.values())
+    return running and len(numbers) <= max(1, len(names) / WORDS)

@@ -1,0 +1,163 @@
+"""Classes from subfolders and from file names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+from kerascnn.data.ingestion.data_options import DataOptions
+from kerascnn.data.ingestion.file_tree import FileTree, may_be_image
+from kerascnn.data.ingestion.folder_names import name_parts, names_annotations, names_images, names_nothing, splits_of
+from kerascnn.data.ingestion.label_tables import LabeledFile, class_name
+from kerascnn.data.ingestion.reading import Reading, UndecidedError
+
+# File names of cameras and programs.
+NO_CLASSES = {
+    *("img", "image", "dsc", "dscn", "dscf", "pxl", "mvi", "p", "photo", "image", "pic", "foto", "screenshot"),
+    *("frame", "scan", "file", "untitled", "download", "wp", "gopr", "dji", "whatsapp image"),
+}
+# "cat.0.jpg", "great_dane_12.jpg" and "Abyssinian (3).jpg"; or "12_cat.png".
+CLASS_FIRST = re.compile(r"([^.\d]*[^.\d\s_(-])[\s_(-]*(?:\.(?=.*\.)|\d)")
+CLASS_LAST = re.compile(r"\d+[\s_-]+([^.\d]*[^.\d\s_(-])\.\w+$")
+MAX_NAMED = 3
+
+
+def first_folders(tree: FileTree, options: DataOptions) -> Reading | None:
+    """Every file is of the class of the first folder in its path."""
+    labeled = [LabeledFile(tree.base + path, class_name(path.split("/", 1)[0])) for path in tree.files if "/" in path]
+    return Reading("one subfolder per class", labeled) if len(tree.folders) > 1 else None
+
+
+def inner_folders(tree: FileTree, options: DataOptions) -> Reading | None:
+    """Every file is of the class of the folder that it is in."""
+    labeled = [LabeledFile(tree.base + path, class_name(path.split("/")[-2])) for path in tree.files if "/" in path]
+    return Reading("the folder of each image", labeled) if labeled else None
+
+
+def class_folders(tree: FileTree, options: DataOptions) -> Reading | None:
+    """One subfolder per class, perhaps with one folder per split in each.
+
+    Raises:
+        UndecidedError: the folders may be parts of a collection, or there are classes in the folders below as well.
+    """
+    names = tree.folders
+    if not names or (len(names) == 1 and has_no_class_name(names[0])):
+        return None
+    inner = {name: tree.subtree(name) for name in names}
+    _check_names(names)
+    _check_images_outside(tree, inner)
+    splits = splits_of(sorted({folder for one in inner.values() for folder in one.folders}))
+    if splits and all(path.split("/")[0] in splits for one in inner.values() for path in one.images):
+        labeled = [
+            LabeledFile(tree.base + path, class_name(path.split("/")[0]), splits[path.split("/")[1]])
+            for path in tree.files
+            if path.count("/") > 1
+        ]
+        return Reading(f"one subfolder per class, with {_quoted(sorted(splits))} in each", labeled)
+    left_out = _annotations_within(inner)
+    tree = tree.without(left_out)
+    _check_levels({name: tree.subtree(name) for name in names})
+    _check_file_names(inner)
+    found = first_folders(tree, options) or Reading(
+        "one subfolder per class",
+        [LabeledFile(tree.base + path, class_name(names[0])) for path in tree.files if "/" in path],
+    )
+    return found._replace(ignored=tree.ignored[len(tree.ignored) - len(left_out) :])
+
+
+def has_no_class_name(folder: str) -> bool:
+    """Whether a folder is named for data as such, like "images" or "dataset", or for a split."""
+    return names_nothing(folder) or bool(splits_of([folder]))
+
+
+def _annotations_within(inner: dict[str, FileTree]) -> dict[str, str]:
+    """Folders of annotations beside those of images in the folder of a class: "COVID/masks" beside "COVID/images"."""
+    found = {}
+    for name, one in inner.items():
+        named = [folder for folder in one.folders if names_annotations(folder)]
+        if named and len(named) < len(one.folders) + bool(one.top_files):
+            found |= {f"{name}/{folder}": "annotations" for folder in named}
+    return found
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if len(names) > 1 and name_parts(names):
+        raise UndecidedError(
+            f"has the folders {_quoted(names)}, which look like dates or parts of a collection and not like classes; "
+            "--layout folders takes them for classes, --layout inner-folders or names looks inside them"
+        )
+    images = [name for name in names if names_images(name)]
+    if images and len(names) > 1:
+        raise UndecidedError(
+            f"has a folder '{images[0]}' beside {_quoted([name for name in names if name not in images])}, which may "
+            f"hold images of any class; --leave-out {images[0]} leaves it out, --layout folders takes it for a class"
+        )
+
+
+def _check_images_outside(tree: FileTree, inner: dict[str, FileTree]) -> None:
+    outside = sum(map(may_be_image, tree.top_files))
+    inside = sum(len(one.images) for one in inner.values())
+    if outside > inside:
+        raise UndecidedError(
+            f"has {outside:,} images beside its folders {_quoted(tree.folders)} and {inside:,} in them; "
+            "--layout folders takes the folders for classes and leaves out the other images"
+        )
+
+
+def _check_levels(inner: dict[str, FileTree]) -> None:
+    """Refuses two levels of folders that may both be classes."""
+    below = [one.folders for one in inner.values()]
+    images_above = any(may_be_image(path) for one in inner.values() for path in one.top_files)
+    if images_above or len(inner) < 2 or 2 * sum(len(folders) > 1 for folders in below) <= len(below):
+        return
+    several = [set(folders) for folders in below if len(folders) > 1]
+    same = len(set.intersection(*several)) > len(set.union(*several)) / 2
+    seen = sorted(set.union(*several))
+    raise UndecidedError(
+        f"has the folders {_quoted(list(inner))} with {'the same folders' if same else 'folders'} {_quoted(seen)} in "
+        "them; --layout folders takes the outer ones for classes, --layout inner-folders the inner ones"
+        + (f", and --leave-out {list(inner)[-1]} leaves one out" if same else "")
+    )
+
+
+def _check_file_names(inner: dict[str, FileTree]) -> None:
+    """Refuses folders in all of which files are named for the same classes."""
+    named = [set(_classes_in_names(one.images)[1]) for one in inner.values()]
+    if len(inner) > 1 and all(len(classes) > 1 for classes in named) and len(set.intersection(*named)) > 1:
+        raise UndecidedError(
+            f"has the folders {_quoted(list(inner))}, with files named for {_quoted(sorted(named[0]))} in each; "
+            "--layout folders takes the folders for classes, --layout names the file names"
+        )
+
+
+def file_names(tree: FileTree, options: DataOptions = DataOptions()) -> Reading | None:
+    """The start of each name, up to the first dot or number: "cat" of "cat.0.jpg"; or its end, as in "0_cat.jpg"."""
+    if tree.folders and options.layout != "names":
+        return None
+    how, names = _classes_in_names(tree.images)
+    labeled = [LabeledFile(tree.base + path, class_name(name)) for name, paths in names.items() for path in paths]
+    return Reading(how, sorted(labeled)) if labeled else None
+
+
+def _classes_in_names(images: Sequence[str]) -> tuple[str, dict[str, list[str]]]:
+    """Where in the files' names the class is, and the files of each; none without two classes of two files or so."""
+    for how, pattern in (
+        ("file names that begin with the class", CLASS_FIRST),
+        ("file names that end with the class", CLASS_LAST),
+    ):
+        found = defaultdict(list)
+        for path in images:
+            if match := pattern.match(os.path.basename(path)):
+                found[class_name(match[1])].append(path)
+        # Two files per class on average, or every name would be a class.
+        several = 2 <= len(found) <= sum(map(len, found.values())) / 2
+        if several and not {name.lower() for name in found} <= NO_CLASSES:
+            return how, found
+    return "", {}
+
+
+def _quoted(names: Sequence[str]) -> str:
+    more = [f"{len(names) - MAX_NAMED} more"] if len(names) > MAX_NAMED else []
+    return ", ".join([*(f"'{name}'" for name in names[:MAX_NAMED]), *more])

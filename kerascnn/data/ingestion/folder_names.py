@@ -1,0 +1,110 @@
+"""What names of folders say: that they hold a split, annotations, or parts of a collection, and no class."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION
+
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training", "trn", "trainval"), TRAINING),
+    **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "devel"), VALIDATION),
+    **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation", "holdout", "pred", "predict"), TEST),
+}
+
+# Words that say nothing about the contents.
+IMAGE_WORDS = {"image", "images", "img", "imgs", "jpg", "jpeg", "jpegs", "png", "pngs", "photos", "pictures", "rgb"}
+FILLERS = {
+    *IMAGE_WORDS,
+    *("set", "sets", "data", "dataset", "datasets", "folder", "dir", "split", "files", "file", "class", "object"),
+    *("standard", "challenge", "large", "small", "full", "sample", "samples", "subset", "raw", "resized", "cropped"),
+    *("the", "of", "and", "for", "all"),
+}
+
+ANNOTATION_WORDS = {
+    *("annotation", "annotations", "annots", "annot", "anno", "annos", "mask", "masks", "trimap", "trimaps", "label"),
+    *("labels", "seg", "segs", "segmentation", "segmentations", "segmented", "groundtruth", "truth", "gt", "depth"),
+    *("depths", "depthmap", "depthmaps", "xml", "xmls", "json", "jsons", "bbox", "bboxes", "bounding", "keypoints"),
+    *("landmarks", "attributes", "metadata", "contours", "polygons", "heatmaps", "saliency", "mattes", "imagesets"),
+}
+# Words that go with them.
+WITH_ANNOTATION = {*FILLERS, "ground", "box", "boxes", "map", "maps", "meta", "parts", "edges", "normals", "alpha"}
+
+# Words of parts that a collection is divided into for storage.
+PART_WORDS = {
+    *("part", "parts", "batch", "session", "fold", "chunk", "shard", "images", "image", "img", "imgs", "s", "disk"),
+    *("folder", "dir", "day", "date", "camera", "cam", "site", "series", "set", "subset", "data", "dataset", "page"),
+    *("photos", "canon", "nikon", "apple", "msdcf", "media"),
+}
+JOINED = re.compile(r"\b(training|train|testing|test|validation|valid|val|dev)(?=sets?\b|data|images?\b|imgs?\b)")
+DATE = re.compile(r"(19|20)\d\d([-_. ]?\d\d){0,2}")
+
+# Folders of published data that hold images of no class, with what they hold.
+NO_CLASS = {
+    "_unlabeled": "images without a label",
+    "unlabeled": "images without a label",
+    "unlabelled": "images without a label",
+    "background_google": "images of no category",
+    "257.clutter": "images of no category",
+}
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name in lower case, without numbers.
+
+    Example:
+        >>> words_of("trainingSet_256"), words_of("JPEGImages")
+        (['training', 'set'], ['jpeg', 'images'])
+    """
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    spaced = JOINED.sub(r"\1 ", spaced.lower())
+    return re.findall(r"[^\W\d_]+", spaced)
+
+
+def splits_of(names: Sequence[str]) -> dict[str, str]:
+    """The splits that folders beside each other are named for, by folder.
+
+    A name is that of a split if it is one of `SPLIT_WORDS` with `FILLERS` at most ("images_train"), or with the same
+    other words as the name of another split ("cars_train" and "cars_test").
+
+    Example:
+        >>> splits_of(["seg_train", "seg_test", "bullet train"])
+        {'seg_train': 'training', 'seg_test': 'test'}
+    """
+    named, others = {}, defaultdict(set)
+    for name in names:
+        words = words_of(name)
+        if len(found := [word for word in words if word in SPLIT_WORDS]) == 1:
+            rest = frozenset(words) - {*found, *FILLERS}
+            named[name] = SPLIT_WORDS[found[0]], rest
+            others[rest].add(SPLIT_WORDS[found[0]])
+    return {name: split for name, (split, rest) in named.items() if not rest or len(others[rest]) > 1}
+
+
+def names_annotations(name: str) -> bool:
+    """Whether a folder is named for annotations: "masks", "trimaps", "SegmentationClass", "bounding_boxes"."""
+    words = set(words_of(name))
+    return bool(words & ANNOTATION_WORDS) and words <= ANNOTATION_WORDS | WITH_ANNOTATION
+
+
+def names_images(name: str) -> bool:
+    """Whether a folder is named for images as such: "images", "JPEGImages"."""
+    words = set(words_of(name))
+    return bool(words & IMAGE_WORDS) and words <= IMAGE_WORDS | FILLERS
+
+
+def names_nothing(name: str) -> bool:
+    """Whether a folder's name says nothing about what is in it: "images", "dataset", "raw_data"."""
+    words = set(words_of(name))
+    return bool(words) and words <= FILLERS
+
+
+def name_parts(names: Sequence[str]) -> bool:
+    """Whether folders beside each other are named for dates, or for parts of one collection: "part_1", "part_2"."""
+    if all(DATE.fullmatch(name) for name in names):
+        return True
+    words = {tuple(words_of(name)) for name in names}
+    numbered = all(re.search(r"\d", name) for name in names)
+    return numbered and len(words) == 1 and bool(PART_WORDS & {*next(iter(words))[-1:]})

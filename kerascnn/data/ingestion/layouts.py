@@ -88,7 +88,7 @@ def _without(tree: FileTree, names: Sequence[str]) -> FileTree:
 def _as_told(tree: FileTree, options: DataOptions) -> Reading | None:
     """The labels by the layout, or from the columns, that the user names."""
     recognize = {
-        "published": lambda tree, options: read_published(tree),
+        "published": lambda tree, options: _published(tree),
         "table": _tables,
         "splits": _split_folders,
         "folders": first_folders,
@@ -104,8 +104,10 @@ def _as_told(tree: FileTree, options: DataOptions) -> Reading | None:
 
 def _search(tree: FileTree, options: DataOptions, recognizers: Sequence) -> Reading | None:
     """The labels of a folder, or of the only folder in it, by the first recognizer that finds some."""
+    if published := _published(tree):
+        return published
     while True:
-        found = read_published(tree) or _tables(tree, options)
+        found = _tables(tree, options)
         if found and found.labeled:
             return _located(found, tree)
         tree = without_companions(tree.ignoring(found.ignored if found else ()))
@@ -114,6 +116,15 @@ def _search(tree: FileTree, options: DataOptions, recognizers: Sequence) -> Read
         tree = replace(tree.subtree(tree.folders[0]), ignored=tree.ignored)
     found = next(filter(None, (recognize(tree, options) for recognize in recognizers)), None)
     return found and _located(found, tree)
+
+
+def _published(tree: FileTree) -> Reading | None:
+    """The labels of published data, in the folder or in the only folders in it."""
+    while True:
+        found = read_published(tree)
+        if found or len(tree.folders) != 1:
+            return found and _located(found, tree)
+        tree = replace(tree.subtree(tree.folders[0]), ignored=tree.ignored)
 
 
 def _leads_on(tree: FileTree) -> bool:

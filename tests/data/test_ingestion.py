@@ -390,6 +390,7 @@ def test_unreadable_files_are_listed_once(photos, command, capsys):
     (photos / "my folder").mkdir()
     (photos / "my folder" / "1.jpg").write_bytes(b"")
     names(shown(fold=(1, 2), leave_out=("my folder",)), f"ingest {photos} --fold 1/2 --leave-out 'my folder'\n")
+    shutil.rmtree(photos / "my folder")
     listed = command("ingest", photos).out
     names(listed, "2 files skipped, not readable as images:", "cat/empty.jpg: 0 bytes", "dog/page.jpg: ")
     assert len(json.loads(command("ingest", photos, "--json").out)["unreadable"]) == 2

@@ -13,10 +13,12 @@ from kerascnn.data.ingestion.folder_names import name_parts, names_annotations, 
 from kerascnn.data.ingestion.label_tables import LabeledFile, class_name
 from kerascnn.data.ingestion.reading import Reading, UndecidedError
 
-# File names of cameras and programs.
+# Names that cameras, programs and collectors give to files.
 NO_CLASSES = {
     *("img", "image", "dsc", "dscn", "dscf", "pxl", "mvi", "p", "photo", "image", "pic", "foto", "screenshot"),
     *("frame", "scan", "file", "untitled", "download", "wp", "gopr", "dji", "whatsapp image"),
+    *("copy", "renamed", "new", "old", "original", "crop", "cropped", "resized", "aug", "augmented", "rotated", "flip"),
+    *("flickr", "google", "bing", "yahoo", "baidu", "pinterest", "unsplash", "pixabay", "pexels", "istock", "getty"),
 }
 # "cat.0.jpg", "great_dane_12.jpg" and "Abyssinian (3).jpg"; or "12_cat.png".
 CLASS_FIRST = re.compile(r"([^.\d]*[^.\d\s_(-])[\s_(-]*(?:\.(?=.*\.)|\d)")
@@ -125,7 +127,7 @@ def _check_levels(inner: dict[str, FileTree]) -> None:
 def _check_file_names(inner: dict[str, FileTree]) -> None:
     """Refuses folders in all of which files are named for the same classes."""
     named = [set(_classes_in_names(one.images)[1]) for one in inner.values()]
-    if len(inner) > 1 and all(len(classes) > 1 for classes in named) and len(set.intersection(*named)) > 1:
+    if len(inner) > 1 and len(set.intersection(*named)) > 1:
         raise UndecidedError(
             f"has the folders {_quoted(list(inner))}, with files named for {_quoted(sorted(named[0]))} in each; "
             "--layout folders takes the folders for classes, --layout names the file names"
@@ -149,11 +151,11 @@ def _classes_in_names(images: Sequence[str]) -> tuple[str, dict[str, list[str]]]
     ):
         found = defaultdict(list)
         for path in images:
-            if match := pattern.match(os.path.basename(path)):
+            match = pattern.match(os.path.basename(path))
+            if match and match[1].lower() not in NO_CLASSES:
                 found[class_name(match[1])].append(path)
         # Two files per class on average, or every name would be a class.
-        several = 2 <= len(found) <= sum(map(len, found.values())) / 2
-        if several and not {name.lower() for name in found} <= NO_CLASSES:
+        if 2 <= len(found) <= sum(map(len, found.values())) / 2:
             return how, found
     return "", {}
 

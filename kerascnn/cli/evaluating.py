@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from kerascnn.cli.arguments import Parser, Subcommands, add_data_options, run_path, some_of
+from kerascnn.cli.arguments import Parser, Subcommands, add_data_options, run_path, share, some_of
 from kerascnn.cli.datasets import load
 from kerascnn.cli.loading import data_of, print_json, start_tensorflow
 from kerascnn.errors import InputError
@@ -34,6 +34,8 @@ def add_subcommands(subcommands: Subcommands) -> None:
     text = "run folder, .keras, SavedModel, .tflite or .onnx"
     evaluate.add_argument("models", type=run_path, nargs="+", metavar="MODEL", help=text)
     _add_options(evaluate)
+    text = "of multi-label models, from which probability an image counts as having a class (default: the models' own)"
+    evaluate.add_argument("--threshold", type=share, metavar="P", help=text)
     text = "write report.html, metrics.json, predictions.csv"
     evaluate.add_argument("--report", type=Path, metavar="FOLDER", help=text)
     compare = subcommands.add(
@@ -78,7 +80,7 @@ def _protocols(options: argparse.Namespace) -> list[Protocol | Literal["recipe"]
 def _run_evaluate(options: argparse.Namespace) -> int:
     source = data_of(options, *options.models)
     start_tensorflow()
-    from kerascnn.cli.evaluation_tables import measurements_table, models_and_crops_table, scores_table
+    from kerascnn.cli.evaluation_tables import labels_table, measurements_table, models_and_crops_table, scores_table
     from kerascnn.console import output, track
     from kerascnn.evaluation.report import write_report
     from kerascnn.evaluation.study import study
@@ -90,7 +92,7 @@ def _run_evaluate(options: argparse.Namespace) -> int:
             f"half of the crops are mirrored, and a mirrored image of {data.name} can belong to another class",
             file=sys.stderr,
         )
-    measured = study(options.models, data, protocols, track=track)
+    measured = study(options.models, data, protocols, threshold=options.threshold, track=track)
     page = write_report(measured, options.report) if options.report else None
     if options.json:
         print_json(measured.metrics() | ({"report": str(page)} if page else {}))
@@ -98,7 +100,7 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     result = measured.result
     if len(measured.alone) == 1:
         title = f"{result.kinds[0]} on {data.name}, {len(result.scores.labels)} images, {result.protocol}"
-        output().print(scores_table(result.scores, title))
+        output().print((labels_table if measured.multi_label else scores_table)(result.scores, title))
     else:
         output().print(measurements_table(measured))
         if len(measured.by_models_and_views()) > 1:

@@ -6,13 +6,34 @@ from typing import TYPE_CHECKING
 
 from kerascnn import console
 from kerascnn.evaluation.metrics import by_class, by_size, calibration, top_error
+from kerascnn.evaluation.multi_label import best_threshold, by_label, summary
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from kerascnn.evaluation import Scores
+    from kerascnn.evaluation.multi_label import MultiLabelScores
     from kerascnn.evaluation.runs import Comparison
     from kerascnn.evaluation.study import Study
+
+
+def labels_table(scores: MultiLabelScores, title: str) -> Table:
+    """Average precision, precision, recall and F1 of each class of a multi-label model, and over all classes."""
+    best, whole = best_threshold(scores), summary(scores)
+    caption = (
+        f"precision, recall and F1 at the threshold {scores.threshold:g}; on these images micro F1 is greatest at "
+        f"{best.threshold:g}: {best.micro_f1:.2%}"
+    )
+    columns = ("class", "images", "average precision", "precision", "recall", "F1")
+    table = console.table(*columns, title=title, caption=caption)
+    for row in by_label(scores):
+        values = (row.average_precision, row.precision, row.recall, row.f1)
+        table.add_row(row.name, str(row.images), *map(_percent, values))
+    table.add_section()
+    micro = (whole.micro_precision, whole.micro_recall, whole.micro_f1)
+    table.add_row("all: mAP, micro F1", str(len(scores.labels)), *map(_percent, (whole.map, *micro)))
+    table.add_row("all: macro F1", "", "", "", "", _percent(whole.macro_f1))
+    return table
 
 
 def scores_table(scores: Scores, title: str) -> Table:
@@ -37,14 +58,19 @@ def scores_table(scores: Scores, title: str) -> Table:
 def measurements_table(study: Study) -> Table:
     """One row for every model by every protocol, and for all models together."""
     images, ranks = len(study.data.validation), study.ranks
+    titles = ("mAP", "micro F1", "macro F1") if study.multi_label else [f"top-{k} error" for k in ranks]
     table = console.table(
-        "model", "format", "crops", *(f"top-{k} error" for k in ranks), "s", text_columns=3,
-        title=f"{study.data.name}, {images} images", caption="95 % confidence intervals in brackets",
+        "model", "format", "crops", *titles, "s", text_columns=3, title=f"{study.data.name}, {images} images",
+        caption=None if study.multi_label else "95 % confidence intervals in brackets",
     )  # fmt: skip
     for number, row in enumerate(study.rows):
         if number == len(study.alone):
             table.add_section()
-        errors = [str(top_error(row.scores, k)) for k in ranks]
+        if study.multi_label:
+            found = summary(row.scores)
+            errors = list(map(_percent, (found.map, found.micro_f1, found.macro_f1)))
+        else:
+            errors = [str(top_error(row.scores, k)) for k in ranks]
         formats = ", ".join(dict.fromkeys(row.kinds))
         table.add_row(study.short_name(row), formats, row.protocol, *errors, f"{row.seconds:.1f}")
     return table

@@ -51,6 +51,8 @@ def add_subcommands(subcommands: Subcommands) -> None:
     add("--pixels", choices=PIXEL_TYPES, help=text)
     add("--author", metavar="NAME", help="of the model, for .tflite files and the model card")
     add("--license", metavar="TERMS", help="of the model, for .tflite files and the model card")
+    text = "of a multi-label model, from which probability an image counts as having a class (default: the model's own)"
+    add("--threshold", type=share, metavar="P", help=text)
     text = (
         "allowed share of predictions of a quantized file that differ from the float32 network "
         "(default: 0.005 float16, 0.01 int16x8, 0.03 dynamic and int8)"
@@ -72,7 +74,7 @@ def _run_export(options: argparse.Namespace) -> int:
     run = RunFolder.around(model)
     name = run.read_recipe()[0].model if run else model.stem
     target = options.to or Path("saved_models") / f"{name}-{data.name}"
-    names = ("formats", "quantize", "quantizer", "pixels", "author", "license")
+    names = ("formats", "quantize", "quantizer", "pixels", "author", "license", "threshold")
     given = {name: getattr(options, name) for name in names}
     calibration = load(options.calibrate, None, DataOptions()) if options.calibrate else None
     tolerance = Tolerance(max_mismatch_rate=options.max_mismatch_rate)

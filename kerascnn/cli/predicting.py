@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
-from kerascnn.cli.arguments import Subcommands, positive
+from kerascnn.cli.arguments import Subcommands, positive, share
 from kerascnn.cli.image_paths import add_model_and_images, open_images
 from kerascnn.terminal_encoding import encodes_everything
 
@@ -34,7 +34,10 @@ def add_subcommands(subcommands: Subcommands) -> None:
         "kerascnn predict resnet50 https://example.org/cat.jpg",
     )
     add_model_and_images(predict, "run folder, .keras, SavedModel, .tflite or .onnx")
-    predict.add_argument("--top", type=positive, default=5, metavar="K", help="number of classes (default: 5)")
+    text = "number of classes (default: 5; of a multi-label model, all from the threshold on)"
+    predict.add_argument("--top", type=positive, metavar="K", help=text)
+    text = "of a multi-label model, the least probability of a class (default: the model's own)"
+    predict.add_argument("--threshold", type=share, metavar="P", help=text)
     text = "print one line per class: image, rank, label, probability"
     predict.output_formats.add_argument("--csv", action="store_true", help=text)
 
@@ -46,7 +49,7 @@ def _run_predict(options: argparse.Namespace) -> int:
     from kerascnn.evaluation import load
     from kerascnn.evaluation.prediction import predictions
 
-    predicted = predictions(load(options.model).predictor, images.readable, options.top)
+    predicted = predictions(load(options.model).predictor, images.readable, options.top, options.threshold)
     write = _write_json if options.json else _write_csv if options.csv else _write_tables
     write(predicted, out)
     return images.status()
@@ -68,6 +71,8 @@ def _write_csv(predicted: Iterable[ImagePrediction], out: TextIO | None) -> None
     writer.writerow(["image", "rank", "label", "probability"])
     for image in predicted:
         writer.writerows([*row, f"{probability:.6f}"] for *row, probability in image.rows())
+        if not image.top:
+            writer.writerow([image.path, "", "", ""])
 
 
 def _write_tables(predicted: Iterable[ImagePrediction], out: TextIO | None) -> None:

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
 
 
+# By the title of the accuracy: what it is, and what is compared.
+LEGENDS = {
+    "top-1": "top-1: accuracy on {} validation images; agreement: same predictions",
+    "mAP": "mAP: mean average precision on {} validation images; agreement: same labels at the threshold",
+}
+
+
 def plan_table(rows: list[PlanRow]) -> Table:
     """The stages of a fine-tuning: from which epoch each is trained, and its learning rate."""
     plan = table("stage", "layers", "", "parameters", "frozen", "epoch", "learning rate")
@@ -28,10 +35,11 @@ def plan_table(rows: list[PlanRow]) -> Table:
 
 def verification_table(exported: Export) -> None:
     """Prints the measurements of an export, the tolerance, and the export's folder."""
-    measured = table("", "top-1", "agreement", "max |Δ|", "mean |Δ|", "MB", "RAM", "ms", "1 core")
     results, tolerance = exported.verification.results, exported.verification.tolerance
+    accuracy = "mAP" if results[0].multi_label else "top-1"
+    measured = table("", accuracy, "agreement", "max |Δ|", "mean |Δ|", "MB", "RAM", "ms", "1 core")
     for result in results:
-        agreement = f"{result.accuracy:.2%}", f"{result.agreement}/{result.images}"
+        agreement = f"{result.accuracy:.2%}", f"{result.agreement}/{result.predictions}"
         differences = f"{result.max_difference:.1e}", f"{result.mean_difference:.1e}"
         costs = (
             "–" if result.size_bytes is None else f"{result.size_bytes / 1e6:.2f}",
@@ -42,7 +50,7 @@ def verification_table(exported: Export) -> None:
         measured.add_row(result.format, *agreement, *differences, *costs)
     output().print(measured)
     lines = [
-        f"top-1: accuracy on {results[0].images} validation images; agreement: same predictions as the trained model",
+        f"{LEGENDS[accuracy].format(results[0].images)} as the trained model",
         f"max |Δ|: largest difference of a probability from the float32 network (limit: {tolerance.max_difference:g})",
         f"mean |Δ|: mean difference from the trained model (limit: {tolerance.max_mean_difference:g})",
         "MB: file size; RAM: peak memory in MB; ms: median latency per image on all CPU cores, and on 1 core",
@@ -57,7 +65,10 @@ def verification_table(exported: Export) -> None:
             layers = ", ".join(result.float_fallback_layers)
             lines.append(f"{name}: layers kept in float32 because integers would harm them: {layers}")
         if result.quantization != "none":
-            allowed = tolerance.max_mismatches(result.quantization, result.images)
+            allowed = tolerance.max_mismatches(result.quantization, result.predictions)
             differing = f"{result.mismatches} predictions differ from the float32 network"
             lines.append(f"{name}: {differing} (allowed: {allowed})")
+            if result.multi_label:
+                limit = tolerance.max_map_loss(result.quantization, result.images)
+                lines.append(f"{name}: mAP lower by {result.accuracy_loss:.2%} (allowed: {limit:.2%})")
     print_text(output(), *lines, *([f"exported to {exported.folder}"] if exported.folder else []))

@@ -151,27 +151,31 @@ class Classifier:
         color = ", gray" if self.channels == GRAY else ""
         return f"<Classifier: {kind}, {classes} classes, {height} × {width} pixels{color}>"
 
-    def predict(self, x: ImageInput, top: int = 5) -> Predictions:
+    def predict(self, x: ImageInput, top: int | None = None, threshold: float | None = None) -> Predictions:
         """Predicts the classes of images.
 
         Args:
             x: images in any form.
-            top: number of classes per image.
+            top: number of classes per image; None for 5, or of a multi-label model for all from the threshold on.
+            threshold: of a multi-label model, the least probability of a class; None for the model's own.
 
         Raises:
-            InputError: `x` is no image, or one cannot be read; or `top` is less than 1.
+            InputError: `x` is no image, or one cannot be read; or `top` is less than 1, or a threshold is given for a
+                model of one class per image.
 
         Example:
             >>> model.predict(np.asarray(PIL.Image.open("cat.jpg")))[0].top
             [('Cat', 0.9712), ('Dog', 0.0288)]
         """
-        return Predictions(tuple(self.stream(x, top)))
+        return Predictions(tuple(self.stream(x, top, threshold)))
 
-    def stream(self, x: ImageInput, top: int = 5) -> Iterator[ImagePrediction]:
+    def stream(
+        self, x: ImageInput, top: int | None = None, threshold: float | None = None
+    ) -> Iterator[ImagePrediction]:
         """As `predict`, one by one, for endless sources: images are read and predicted in batches of 32."""
-        if top < 1:
+        if top is not None and top < 1:
             raise InputError(f"top must be at least 1, not {top}.")
-        return predictions(self.predictor, images_of(x), top)
+        return predictions(self.predictor, images_of(x), top, threshold)
 
     def embed(self, x: ImageInput) -> Embedding:
         """The images' feature vectors, see `kerascnn.evaluation.embed`; errors are the same.

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from kerascnn.evaluation.metrics import Calibration
+    from kerascnn.evaluation.multi_label import MultiLabelScores
 
 # With more classes, the numbers or labels of a confusion matrix would be illegible.
 MAX_NUMBERED_CLASSES, MAX_LABELED_CLASSES = 20, 60
@@ -31,6 +32,8 @@ def _figure(width: float, height: float) -> Figure:
 
 def curves_figure(history: list[dict[str, float]], title: str) -> Figure:
     """Plots loss and top-1 error by epoch, for training and validation, of every classifier of the network.
+
+    Of multi-label models, 1 - micro F1 takes the place of the error.
 
     Args:
         history: one mapping of Keras' logs per epoch.
@@ -72,17 +75,17 @@ def _history_figure(lines: list[tuple[list[dict], str, str, str, str, str]], hei
     """Loss and top-1 error by epoch; a line is a history, a split, a head, a style, a color and a label."""
     from matplotlib.ticker import MaxNLocator
 
-    figure = _figure(10, height)
+    figure, metric = _figure(10, height), _error_metric(lines[0][0][0])
     losses, errors = figure.subplots(1, 2)
     for history, split, head, style, color, label in lines:
         prefix = split + (f"{head}_" if head else "")
         epochs = [row["epoch"] + 1 for row in history]
         losses.plot(epochs, [row[f"{prefix}loss"] for row in history], style, color=color, label=label)
-        errors.plot(epochs, [100 * (1 - row[f"{prefix}top1"]) for row in history], style, color=color, label=label)
+        errors.plot(epochs, [100 * (1 - row[prefix + metric]) for row in history], style, color=color, label=label)
     values = [value for line in losses.lines for value in line.get_ydata()]
     wide = min(values) > 0 and max(values) > 10 * min(values)
     losses.set(ylabel="loss", yscale="log" if wide else "linear")
-    errors.set(ylabel="top-1 error (%)", ylim=(0, None))
+    errors.set(ylabel="top-1 error (%)" if metric == "top1" else "100 - micro F1 (%)", ylim=(0, None))
     for axes in figure.axes:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -92,8 +95,32 @@ def _history_figure(lines: list[tuple[list[dict], str, str, str, str, str]], hei
 
 def heads(row: dict[str, float]) -> list[str]:
     """The classifiers in an epoch's logs, the main one first; [""] if there is only one."""
-    heads = [name.removesuffix("_top1") for name in row if name.endswith("_top1") and not name.startswith("val_")]
+    suffix = f"_{_error_metric(row)}"
+    heads = [name.removesuffix(suffix) for name in row if name.endswith(suffix) and not name.startswith("val_")]
     return sorted(heads, key=lambda head: head != "main") or [""]
+
+
+def _error_metric(row: dict[str, float]) -> str:
+    """The metric in an epoch's logs whose distance from 1 is the error."""
+    return "microf1" if any(name.endswith("microf1") for name in row) else "top1"
+
+
+def threshold_figure(scores: MultiLabelScores, title: str) -> Figure:
+    """Plots micro precision, recall and F1 of a multi-label model by the threshold."""
+    from sklearn.metrics import precision_recall_curve
+
+    curves = precision_recall_curve(scores.labels.ravel(), scores.probabilities.ravel(), drop_intermediate=True)
+    precision, recall, thresholds = curves[0][:-1], curves[1][:-1], curves[2]
+    f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
+    figure = _figure(7, 4)
+    axes = figure.subplots()
+    for name, values in (("precision", precision), ("recall", recall), ("F1", f1)):
+        axes.plot(thresholds, values, label=name)
+    axes.axvline(scores.threshold, color="gray", linestyle="--", label="threshold")
+    axes.set(xlabel="threshold", ylabel="over all labels", xlim=(0, 1), ylim=(0, 1), title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return figure
 
 
 def confusion_figure(matrix: np.ndarray, class_names: tuple[str, ...], title: str) -> Figure:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 BATCH = 32
 
+# Predicted classes per image, where an image has one class.
+TOP = 5
+
 
 class LoadedImage(NamedTuple):
     """An image and its pixels, (height, width, 3) in [0, 255].
@@ -35,7 +38,7 @@ class LoadedImage(NamedTuple):
 
 
 class ImagePrediction(NamedTuple):
-    """The most probable classes of an image with their probabilities, in descending order.
+    """The most probable classes of an image with their probabilities, in descending order; maybe none if multi-label.
 
     Attributes:
         path: the image's file; a name if it has none.
@@ -62,6 +65,8 @@ def predictions_table(images: Iterable[ImagePrediction]) -> Table:
     shown = table("image", "label", "probability", text_columns=2, padding=(0, 1))
     for image in images:
         shown.add_section()
+        if not image.top:
+            shown.add_row(str(image.path), "–", "")
         for name, rank, label, probability in image.rows():
             shown.add_row(name if rank == 1 else "", label, f"{probability:.2%}")
     return shown
@@ -121,20 +126,29 @@ def view_batches(metadata: ModelMetadata, images: Iterable[LoadedImage]) -> Iter
         yield list(paths), np.stack(views)
 
 
-def predictions(predictor: Predictor, images: Iterable[LoadedImage], top: int = 5) -> Iterator[ImagePrediction]:
+def predictions(
+    predictor: Predictor, images: Iterable[LoadedImage], top: int | None = None, threshold: float | None = None
+) -> Iterator[ImagePrediction]:
     """Predicts the labels of images, in their order, in batches.
 
     Args:
         predictor: from `open_predictor`.
         images: from `read_images`.
-        top: number of classes per image. Classes of equal probability stay in the model's order.
+        top: number of classes per image; None for 5, or of a multi-label model for all from the threshold on. Classes
+            of equal probability stay in the model's order.
+        threshold: of a multi-label model, the least probability of a class; None for the model's own.
+
+    Raises:
+        InputError: a threshold for a model of one class per image.
 
     Example:
         >>> next(predictions(open_predictor("pets.tflite"), read_images([Path("cat.jpg")], print), top=1)).top
         [('Cat', 0.93)]
     """
     names = predictor.metadata.class_names
+    least = predictor.metadata.with_threshold(threshold).threshold or 0.0
+    count = top or (len(names) if predictor.metadata.multi_label else TOP)
     for paths, views in view_batches(predictor.metadata, images):
         for path, row in zip(paths, predictor.probabilities(views), strict=True):
-            best = np.argsort(-row, kind="stable")[:top]
-            yield ImagePrediction(path, [(names[index], float(row[index])) for index in best])
+            best = np.argsort(-row, kind="stable")[:count]
+            yield ImagePrediction(path, [(names[index], float(row[index])) for index in best if row[index] >= least])

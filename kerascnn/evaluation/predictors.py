@@ -7,7 +7,7 @@ import json
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,8 @@ class ModelMetadata:
         quantizer: the library that quantized the model, "tensorflow" or "litert"; None if unquantized or unknown.
         float_fallback_layers: layers of an integer model that stay in float32 because integers would harm them.
         channels: of the input: 3 for RGB, 1 for gray.
+        threshold: of a multi-label model, the probability from which an image counts as having a class; None if an
+            image has one class.
     """
 
     class_names: tuple[str, ...]
@@ -56,6 +58,7 @@ class ModelMetadata:
     quantizer: str | None = None
     float_fallback_layers: tuple[str, ...] = ()
     channels: int = RGB
+    threshold: float | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -67,9 +70,30 @@ class ModelMetadata:
         """The arguments of `kerascnn.data.pipeline.pipeline.views_of` that prepare images for the model."""
         return {"size": self.image_size, "crop_fraction": self.crop_fraction, "channels": self.channels}
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image may have any number of classes."""
+        return self.threshold is not None
+
+    def with_threshold(self, threshold: float | None) -> ModelMetadata:
+        """The same with another threshold, from 0 to 1; None keeps the model's.
+
+        Raises:
+            InputError: the model predicts one class per image, or the threshold is not from 0 to 1.
+        """
+        if threshold is None:
+            return self
+        if not self.multi_label:
+            raise InputError("the model predicts one class per image; a threshold is for multi-label models.")
+        if not 0 <= threshold <= 1:
+            raise InputError(f"the threshold must be from 0 to 1, not {threshold}.")
+        return replace(self, threshold=threshold)
+
     def to_files(self) -> dict[str, str]:
         """The contents of the two files inside an exported model, by their names; one has the class names."""
         values = asdict(self)
+        if self.threshold is None:
+            del values["threshold"]
         labels = "".join(f"{name}\n" for name in values.pop("class_names"))
         return {LABELS_FILE: labels, METADATA_FILE: json.dumps(values)}
 
@@ -349,10 +373,11 @@ def model_metadata_of(model: keras.Model) -> ModelMetadata:
     takes_images = len(shape) == 4 and shape[3] in COLORS and None not in shape[1:3]
     if not takes_images or len(model.inputs) != 1 or len(output.shape) != 2:
         raise InputError(f"the model '{model.name}' does not map RGB or gray images of one size to classes.")
-    names = next((layer.class_names for layer in model.layers if isinstance(layer, ClassLabels)), None)
+    labels = next((layer for layer in model.layers if isinstance(layer, ClassLabels)), None)
+    names, threshold = (labels.class_names, labels.threshold) if labels else (None, None)
     fraction = next((layer.crop_fraction for layer in model.layers if isinstance(layer, Preprocessing)), 1.0)
     names = names or tuple(f"class {number}" for number in range(output.shape[-1]))
-    return ModelMetadata(names, ImageSize(*shape[1:3]).plain, fraction, channels=shape[3])
+    return ModelMetadata(names, ImageSize(*shape[1:3]).plain, fraction, channels=shape[3], threshold=threshold)
 
 
 def load_keras(path: Path) -> keras.Model:

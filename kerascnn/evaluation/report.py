@@ -18,7 +18,8 @@ from kerascnn.data.dataset import Examples, FileExamples, RecordExamples
 from kerascnn.data.pipeline.decode import reader, whole
 from kerascnn.errors import InputError
 from kerascnn.evaluation.metrics import calibration, most_wrong
-from kerascnn.evaluation.plots import confusion_figure, curves_figure, png_of, reliability_figure
+from kerascnn.evaluation.multi_label import MultiLabelScores, most_wrong_labels
+from kerascnn.evaluation.plots import confusion_figure, curves_figure, png_of, reliability_figure, threshold_figure
 from kerascnn.evaluation.study import Study
 
 PAGE_FILE, METRICS_FILE, PREDICTIONS_FILE = "report.html", "metrics.json", "predictions.csv"
@@ -28,6 +29,8 @@ MAX_CLASSES_SHOWN = 100
 
 # Longer side of an image in the gallery, in pixels.
 THUMBNAIL = 160
+
+INTERVALS = "Intervals are Wilson's score intervals of 95 %. "
 
 COLUMNS = (
     "model", "crops", "image", "height", "width", "label", "predicted", "correct", "confidence",
@@ -83,15 +86,9 @@ def render_page(**values: Any) -> str:
 def _page(study: Study, metrics: dict) -> str:
     result, classes = study.result, len(metrics["class_names"])
     sections = [
-        *_error_sections(study, metrics),
+        *(_label_sections if study.multi_label else _error_sections)(study, metrics),
         *_curve_sections(study),
-        *_class_sections(study, metrics),
-        {
-            "heading": "Calibration",
-            "paragraph": f"Expected calibration error {metrics['calibration_error']:.2%}: the average distance between "
-            "confidence and accuracy.",
-            **_image(reliability_figure(calibration(result.scores), "Reliability"), "reliability"),
-        },
+        *(_label_class_sections if study.multi_label else _class_sections)(study, metrics),
         _most_wrong_section(study),
     ]
     versions = ", ".join(f"{name} {version}" for name, version in metrics["versions"].items())
@@ -101,7 +98,7 @@ def _page(study: Study, metrics: dict) -> str:
         f"Metrics below the first two tables are of {'the ' if len(result.models) > 1 else ''}{result.name}, "
         f"{result.protocol}.",
         sections=sections,
-        footer=f"Intervals are Wilson's score intervals of 95 %. Measured with {versions}.",
+        footer=f"{'' if study.multi_label else INTERVALS}Measured with {versions}.",
     )
 
 
@@ -137,6 +134,36 @@ def _error_sections(study: Study, metrics: dict) -> list[dict]:
     return [*sections, _table("Models and crops", head, rows, 2)] if len(rows) > 1 else sections
 
 
+def _label_sections(study: Study, metrics: dict) -> list[dict]:
+    names = ("map", "micro_precision", "micro_recall", "micro_f1", "macro_f1")
+    rows = [
+        (
+            study.short_name(measured), ", ".join(dict.fromkeys(row["formats"])), row["crops"], row["views"],
+            *(_percent(row[name]) for name in names), f"{row['seconds']:.1f}",
+        )
+        for measured, row in zip(study.rows, metrics["rows"], strict=True)
+    ]  # fmt: skip
+    head = ("model", "format", "crops", "views", "mAP", "precision", "recall", "micro F1", "macro F1", "seconds")
+    sections = [_table(f"Labels at the threshold {metrics['threshold']:g}", head, rows, 3)]
+    head, rows = study.models_and_crops()
+    return [*sections, _table("Models and crops", head, rows, 2)] if len(rows) > 1 else sections
+
+
+def _label_class_sections(study: Study, metrics: dict) -> list[dict]:
+    head = ("class", "images", "predicted", "average precision", "precision", "recall", "F1")
+    rows = [(*list(row.values())[:3], *map(_percent, list(row.values())[3:])) for row in metrics["classes"]]
+    best = metrics["best_threshold_on_these_images"]
+    return [
+        _table("Classes", head, rows if len(rows) <= MAX_CLASSES_SHOWN else []),
+        {
+            "heading": "Threshold",
+            "paragraph": f"On these images, micro F1 is greatest at {best['threshold']:g}, with "
+            f"{best['micro_f1']:.2%}. Choose a threshold on validation images, not on those of the reported result.",
+            **_image(threshold_figure(study.result.scores, "Threshold"), "precision, recall and F1 by threshold"),
+        },
+    ]
+
+
 def _curve_sections(study: Study) -> list[dict]:
     from kerascnn.training import RunFolder
 
@@ -166,14 +193,25 @@ def _class_sections(study: Study, metrics: dict) -> list[dict]:
     rows = [(group, row["images"], _with_interval(row, 1)) for group, row in metrics["sizes"].items()]
     if rows:
         sections.append(_table("By the images' shorter side", ("pixels", "images", "top-1 error"), rows))
-    return sections
+    paragraph = (
+        f"Expected calibration error {metrics['calibration_error']:.2%}: the average distance between confidence and "
+        "accuracy."
+    )
+    image = _image(reliability_figure(calibration(scores), "Reliability"), "reliability")
+    return [*sections, {"heading": "Calibration", "paragraph": paragraph, **image}]
 
 
 def _most_wrong_section(study: Study) -> dict:
     import tensorflow as tf
 
     scores, examples = study.result.scores, study.data.validation
-    numbers = most_wrong(scores)
+    if isinstance(scores, MultiLabelScores):
+        pairs = most_wrong_labels(scores)
+        numbers, columns = np.array(pairs, int).reshape(-1, 2).T
+        true = [", ".join(scores.names_of(scores.labels[number])) or "of no class" for number in numbers]
+    else:
+        numbers = most_wrong(scores)
+        columns, true = scores.predictions[numbers], scores.true_names[numbers]
     if not len(numbers):
         return {"heading": "Most wrong", "paragraph": "All predictions are correct."}
     names, read = _image_names(examples), reader(examples)
@@ -181,10 +219,10 @@ def _most_wrong_section(study: Study) -> dict:
     gallery = [
         (
             _thumbnail(pixels),
-            f"{scores.class_names[scores.predictions[number]]} ({scores.probabilities[number].max():.1%})",
-            f"is {scores.true_names[number]}: {names[number]}",
+            f"{scores.class_names[column]} ({scores.probabilities[number, column]:.1%})",
+            f"is {label}: {names[number]}",
         )
-        for number, pixels in zip(numbers, images.as_numpy_iterator(), strict=True)
+        for number, column, label, pixels in zip(numbers, columns, true, images.as_numpy_iterator(), strict=True)
     ]
     return {"heading": "Most wrong", "gallery": gallery}
 
@@ -220,6 +258,9 @@ def _image_names(examples: Examples) -> list[str]:
 def _write_predictions(study: Study, path: Path) -> None:
     """One line per image for every measurement; `rank_of_label` is 1 if the true class has the greatest probability."""
     names = _image_names(study.data.validation)
+    if study.multi_label:
+        _write_labels(study, names, path)
+        return
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -233,3 +274,23 @@ def _write_predictions(study: Study, path: Path) -> None:
                     row.name, row.protocol, name, *scores.sizes[number], classes[label], classes[predicted],
                     int(label == predicted), confidence, f"{of_label[number]:.6f}", ranks[number],
                 ))  # fmt: skip
+
+
+def _write_labels(study: Study, names: list[str], path: Path) -> None:
+    """One line per image for every measurement of multi-label models, with the probability of every class."""
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        classes = study.result.scores.class_names
+        writer.writerow(
+            (*COLUMNS[:5], "labels", "predicted", "correct", *(f"probability of {name}" for name in classes))
+        )
+        for row in (*study.alone, *study.together):
+            scores = row.scores
+            columns = [scores.class_names.index(name) for name in classes]
+            for name, size, labels, predicted, probabilities in zip(
+                names, scores.sizes, scores.labels, scores.predictions, scores.probabilities, strict=True
+            ):
+                texts = ("|".join(scores.names_of(decisions)) for decisions in (labels, predicted))
+                shares = (f"{probabilities[column]:.6f}" for column in columns)
+                correct = int(np.array_equal(labels, predicted))
+                writer.writerow((row.name, row.protocol, name, *size, *texts, correct, *shares))

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from kerascnn.data.dataset import Examples
-from kerascnn.evaluation.plots import confusion_figure, curves_figure, gallery_figure, pixels_of
+from kerascnn.evaluation.multi_label import MultiLabelScores, most_wrong_labels
+from kerascnn.evaluation.plots import confusion_figure, curves_figure, gallery_figure, pixels_of, threshold_figure
 from kerascnn.evaluation.predictors import ModelMetadata
 from kerascnn.evaluation.scores import Scores, views
 from kerascnn.training.callbacks.event_files import EventFile
 from kerascnn.training.run_folder import RunFolder
 
 
-def report_run(folder: RunFolder, scores: Scores, title: str, examples: Examples, metadata: ModelMetadata) -> None:
+def report_run(
+    folder: RunFolder, scores: Scores | MultiLabelScores, title: str, examples: Examples, metadata: ModelMetadata
+) -> None:
     """Writes curves.png and confusion_matrix.png, and logs the latter and the worst mistakes to TensorBoard.
+
+    Of a multi-label model thresholds.png, the F1 by threshold, takes the place of the confusion matrix.
 
     Args:
         folder: of a finished run.
@@ -24,14 +31,21 @@ def report_run(folder: RunFolder, scores: Scores, title: str, examples: Examples
     """
     history = folder.history()
     curves_figure(history, title).savefig(folder.path / "curves.png")
-    confusions = confusion_figure(scores.confusion(), scores.class_names, f"{title}, validation")
-    confusions.savefig(folder.path / "confusion_matrix.png")
+    if isinstance(scores, MultiLabelScores):
+        name, plot = "thresholds", threshold_figure(scores, f"{title}, validation")
+        pairs = most_wrong_labels(scores)
+        worst, texts = [image for image, _ in pairs], label_captions(scores, pairs)
+    else:
+        name = "confusion matrix"
+        plot = confusion_figure(scores.confusion(), scores.class_names, f"{title}, validation")
+        worst = worst_mistakes(scores)
+        texts = captions(scores, worst)
+    plot.savefig(folder.path / f"{name.replace(' ', '_')}.png")
     events = EventFile(folder.tensorboard / "validation")
-    events.image("confusion matrix", pixels_of(confusions), step=len(history))
-    worst = worst_mistakes(scores)
+    events.image(name, pixels_of(plot), step=len(history))
     if len(worst):
         images = np.concatenate(list(views(examples.take(worst), metadata)))
-        mistakes = gallery_figure(images, captions(scores, worst), f"{title}, most wrong first")
+        mistakes = gallery_figure(images, texts, f"{title}, most wrong first")
         events.image("most wrong predictions", pixels_of(mistakes), step=len(history))
     events.close()
 
@@ -46,6 +60,14 @@ def worst_mistakes(scores: Scores, most: int = 24) -> np.ndarray:
     wrong = np.flatnonzero(scores.predictions != scores.labels)
     probabilities = scores.probabilities[wrong, scores.labels[wrong]]
     return wrong[np.argsort(probabilities, kind="stable")][:most]
+
+
+def label_captions(scores: MultiLabelScores, pairs: Sequence[tuple[int, int]]) -> list[str]:
+    """What is wrong about pairs of an image and a class: "not beach (97%)", or "beach (3%)" of an image that has it."""
+    return [
+        f"{'' if scores.labels[pair] else 'not '}{scores.class_names[pair[1]]} ({scores.probabilities[pair]:.0%})"
+        for pair in pairs
+    ]
 
 
 def captions(scores: Scores, indices: np.ndarray) -> list[str]:

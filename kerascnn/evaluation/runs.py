@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from kerascnn.data.dataset import DataSet
+from kerascnn.errors import InputError
 from kerascnn.evaluation.metrics import ErrorRate, McNemar, mcnemar, top_error
 from kerascnn.evaluation.plots import heads
 from kerascnn.evaluation.protocols import Protocol
@@ -143,13 +144,18 @@ def compare_runs(
         track: shows progress.
 
     Raises:
-        InputError: a folder without a model, or a model with other classes than the data.
+        InputError: a folder without a model, a model with other classes than the data, or multi-label data.
 
     Example:
         >>> compared = compare_runs([RunFolder.open(path) for path in paths], cifar, Protocol("1 crop"))
         >>> compared.tests[0].conclusion
         'runs/resnet20-cifar10-20261120-101500 is better'
     """
+    if data.multi_label:
+        raise InputError(
+            f"runs are compared by their top-1 errors, and {data.source} is multi-label; 'kerascnn evaluate RUN RUN' "
+            "compares their mAP."
+        )
     recipes = [folder.read_recipe()[0] for folder in folders]
     rows = study([folder.path for folder in folders], data, [protocol], track=track).alone
     runs = tuple(

@@ -11,6 +11,7 @@ from kerascnn.data.dataset import DataSet, Examples
 from kerascnn.data.pipeline.pipeline import evaluation_batches
 from kerascnn.errors import InputError
 from kerascnn.evaluation.crops import BATCH, crop_batches, whole_images
+from kerascnn.evaluation.multi_label import MultiLabelScores
 from kerascnn.evaluation.predictors import KerasPredictor, ModelMetadata, Predictor
 from kerascnn.evaluation.protocols import CENTER_CROP, Protocol
 from kerascnn.files.progress import Track, untracked
@@ -66,7 +67,7 @@ class Scores:
 
 def evaluate(
     predictor: Predictor, data: DataSet, *, protocol: Protocol = CENTER_CROP, track: Track = untracked
-) -> Scores:
+) -> Scores | MultiLabelScores:
     """Scores a model on a data set's validation images. Each image is read once, for any protocol.
 
     Args:
@@ -76,13 +77,18 @@ def evaluate(
         track: shows progress over an iterable of known length.
 
     Raises:
-        InputError: the data have classes that the model does not know, or the protocol does not fit the model.
+        InputError: the data have classes that the model does not know, or one class per image where the model predicts
+            any number, or the reverse; or the protocol does not fit the model.
 
     Example:
         >>> evaluate(open_predictor("model.keras"), data.load("pets.zip"), protocol=Protocol("10 crops")).accuracy()
         0.92
     """
     metadata, examples = predictor.metadata, data.validation
+    if metadata.multi_label != data.multi_label:
+        kinds = ["any number of classes per image" if multi else "one class per image" for multi in (True, False)]
+        theirs, ours = kinds if metadata.multi_label else reversed(kinds)
+        raise InputError(f"the model predicts {theirs}, but {data.source} has {ours}.")
     unknown = [name for name in data.class_names if name not in metadata.class_names]
     if unknown:
         raise InputError(
@@ -100,7 +106,12 @@ def evaluate(
     for numbers, probabilities, shapes in track(outputs, count, f"Evaluating {predictor.kind}"):
         np.add.at(sums, numbers, probabilities)
         sizes[numbers] = shapes
-    return Scores(metadata.class_names, columns[examples.labels], (sums / views).astype(np.float32), sizes)
+    means = (sums / views).astype(np.float32)
+    if metadata.threshold is None:
+        return Scores(metadata.class_names, columns[examples.labels], means, sizes)
+    labels = np.zeros(means.shape, np.uint8)
+    labels[:, columns] = examples.labels
+    return MultiLabelScores(metadata.class_names, labels, means, metadata.threshold, sizes)
 
 
 def _crop_outputs(predictor: Predictor, examples: Examples, protocol: Protocol) -> Iterator[tuple]:

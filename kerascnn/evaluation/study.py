@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ import numpy as np
 from kerascnn.data.dataset import DataSet
 from kerascnn.errors import InputError
 from kerascnn.evaluation.metrics import by_class, by_size, calibration, most_confused, none_for_nan, top_error
+from kerascnn.evaluation.multi_label import MultiLabelScores, by_label, label_metrics, summary
 from kerascnn.evaluation.predictors import ModelMetadata, open_predictor
 from kerascnn.evaluation.protocols import Protocol, protocol_of
 from kerascnn.evaluation.scores import Scores, evaluate
@@ -38,7 +39,7 @@ class Measurement:
     kinds: tuple[str, ...]
     protocol: str
     views: int
-    scores: Scores = field(repr=False)
+    scores: Scores | MultiLabelScores = field(repr=False)
     seconds: float
 
     @property
@@ -81,6 +82,17 @@ class Study:
         """The k of the reported top-k errors. With five classes, the correct one is always among the first five."""
         return (1, 5) if len(self.result.scores.class_names) > 5 else (1,)
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image may have any number of classes."""
+        return isinstance(self.result.scores, MultiLabelScores)
+
+    def measures(self, row: Measurement) -> dict[str, float]:
+        """What the tables of several models and crops compare: the top-k errors, or the mAP, by their titles."""
+        if isinstance(row.scores, MultiLabelScores):
+            return {"mAP": row.scores.mean_average_precision()}
+        return {f"top-{k} error": top_error(row.scores, k).rate for k in self.ranks}
+
     def by_models_and_views(self) -> list[Measurement]:
         """The rows of a table of models and crops: the first model alone, the first two together, …"""
         first = [row for row in self.alone if row.models == self.alone[0].models]
@@ -88,23 +100,24 @@ class Study:
 
     def models_and_crops(self) -> tuple[list[str], list[list[str]]]:
         """Head and rows of a table of errors by models and crops, as in table 3 of Szegedy et al. (2014)."""
-        head, rows, first = ["models", "crops", "views"], [], self.by_models_and_views()[0]
-        for k in self.ranks:
-            head += [f"top-{k} error", "vs. the first"]
+        head, rows, first = ["models", "crops", "views"], [], self.measures(self.by_models_and_views()[0])
+        for title in first:
+            head += [title, "vs. the first"]
         for row in self.by_models_and_views():
             cells = [str(len(row.models)), row.protocol, str(row.views)]
-            for k in self.ranks:
-                rate = top_error(row.scores, k).rate
-                cells += [f"{rate:.2%}", f"{rate - top_error(first.scores, k).rate:+.2%}"]
+            for title, value in self.measures(row).items():
+                cells += [f"{value:.2%}", f"{value - first[title]:+.2%}"]
             rows.append(cells)
         return head, rows
 
     def metrics(self) -> dict[str, Any]:
         """All metrics of `result`, one row per measurement, and the table of models and crops, for JSON.
 
-        Every `top5_error` is 0 if there are five classes or fewer.
+        Every `top5_error` is 0 if there are five classes or fewer. Multi-label models have mAP and F1 instead.
         """
         scores = self.result.scores
+        if isinstance(scores, MultiLabelScores):
+            return self._multi_label_metrics(scores)
         calibrated = calibration(scores)
         columns = calibrated.images.tolist(), *map(none_for_nan, (calibrated.confidence, calibrated.accuracy))
         bins = zip(itertools.pairwise(calibrated.edges.tolist()), *columns, strict=True)
@@ -146,6 +159,29 @@ class Study:
             ],
         }
 
+    def _multi_label_metrics(self, scores: MultiLabelScores) -> dict[str, Any]:
+        return {
+            "model": self.result.name,
+            "data": self.data.source,
+            "crops": self.result.protocol,
+            "images": len(scores.labels),
+            **label_metrics(scores),
+            "class_names": list(scores.class_names),
+            "classes": [metrics._asdict() for metrics in by_label(scores)],
+            "rows": [
+                {
+                    "model": row.name,
+                    "models": [str(model) for model in row.models],
+                    "formats": list(row.kinds),
+                    "crops": row.protocol,
+                    "views": row.views,
+                    "seconds": row.seconds,
+                    **summary(row.scores)._asdict(),
+                }
+                for row in self.rows
+            ],
+        }
+
 
 def _errors(row: Measurement) -> dict[str, Any]:
     values: dict[str, Any] = {}
@@ -178,6 +214,7 @@ def study(
     data: DataSet,
     protocols: Sequence[Protocol | Literal["recipe"]],
     *,
+    threshold: float | None = None,
     track: Track = untracked,
 ) -> Study:
     """Measures models alone and together.
@@ -186,6 +223,8 @@ def study(
         models: as for `open_predictor`, in any mixture; one is in memory at a time.
         data: its validation images are used.
         protocols: for each model; "recipe" is the protocol of the recipe in its run folder.
+        threshold: of multi-label models, the probability from which an image counts as having a class; None for the
+            models' own.
         track: shows progress.
 
     Raises:
@@ -199,6 +238,7 @@ def study(
     alone = []
     for model in map(Path, models):
         predictor = open_predictor(model)
+        predictor.metadata = predictor.metadata.with_threshold(threshold)
         for wanted in protocols:
             protocol = _protocol_of_run(model, predictor.metadata) if wanted == "recipe" else wanted
             started = time.perf_counter()
@@ -231,7 +271,7 @@ def _together(rows: Sequence[Measurement]) -> Measurement:
     )
 
 
-def ensemble(members: Sequence[Scores]) -> Scores:
+def ensemble(members: Sequence[Scores | MultiLabelScores]) -> Scores | MultiLabelScores:
     """Averages probabilities over models. The models may have their classes in different orders.
 
     Args:
@@ -245,12 +285,17 @@ def ensemble(members: Sequence[Scores]) -> Scores:
         0.93
     """
     first = members[0]
+    multi_label = isinstance(first, MultiLabelScores)
     total = np.zeros(first.probabilities.shape)
     for member in members:
         if different := set(member.class_names) ^ set(first.class_names):
             raise InputError(f"models of different classes cannot be averaged: not all know '{min(different)}'.")
-        if not np.array_equal(member.true_names, first.true_names):
-            raise InputError("scores of different images cannot be averaged.")
         columns = [member.class_names.index(name) for name in first.class_names]
+        if multi_label:
+            same = np.array_equal(member.labels[:, columns], first.labels)
+        else:
+            same = np.array_equal(member.true_names, first.true_names)
+        if not same:
+            raise InputError("scores of different images cannot be averaged.")
         total += member.probabilities[:, columns]
-    return Scores(first.class_names, first.labels, (total / len(members)).astype(np.float32), first.sizes)
+    return replace(first, probabilities=(total / len(members)).astype(np.float32))

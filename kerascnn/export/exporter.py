@@ -36,6 +36,7 @@ from kerascnn.export.saved_model import write_saved_model
 from kerascnn.export.tflite import CALIBRATED, QUANTIZERS, check_choice, check_options, write_tflite
 from kerascnn.export.verification import Tolerance, Verification, verify
 from kerascnn.files.progress import Track, untracked
+from kerascnn.layers import ClassLabels
 
 FORMATS = ("savedmodel", "tflite", "onnx")
 # The formats that need no extra packages.
@@ -73,6 +74,7 @@ def export(
     origin: dict[str, Any] | None = None,
     author: str | None = None,
     license: str | None = None,
+    threshold: float | None = None,
     tolerance: Tolerance = Tolerance(),
     track: Track = untracked,
 ) -> Export:
@@ -94,13 +96,15 @@ def export(
         origin: the contents of the run's recipe.yaml, for the model card and the metadata of `.tflite` files.
         author: the model's author, for the same.
         license: the model's terms of use, for the same.
+        threshold: of a multi-label model, the probability from which an image counts as having a class, for the files'
+            metadata; None for the model's own.
         tolerance: how far an exported file may differ from the model.
         track: shows progress over an iterable of known length.
 
     Raises:
-        InputError: the model is no image classifier or does not fit the data, the folder cannot be written, there are
-            too few calibration images, a format, quantization, pixel type or quantizer is unknown, or the packages of
-            ONNX or of LiteRT's quantizer are not installed.
+        InputError: the model is no image classifier or does not fit the data, a threshold is given for a model of one
+            class per image, the folder cannot be written, there are too few calibration images, a format, quantization,
+            pixel type or quantizer is unknown, or the packages of ONNX or of LiteRT's quantizer are not installed.
 
     Example:
         >>> export("runs/mine/model.keras", data, "saved_models/mine", quantize=["none", "int8"]).verification.failures
@@ -118,9 +122,12 @@ def export(
     model = load_keras(path) if path else model
     folder = Path(folder)
     description = ModelDescription(folder.name, format_training(origin) if origin else None, author, license)
-    metadata = model_metadata_of(model)
+    metadata = model_metadata_of(model).with_threshold(threshold)
     with staging(folder) as staged:
         network = deployable(model)
+        for layer in network.layers:
+            if isinstance(layer, ClassLabels):
+                layer.threshold = metadata.threshold
         exported: list[Predictor] = []
         if "savedmodel" in formats:
             write_saved_model(network, staged / "saved_model")
@@ -135,6 +142,8 @@ def export(
             write_tflite(network, file, quantization, calibration=images, **options)
             exported.append(TFLitePredictor(file))
         trained, exact = KerasPredictor(model, path), KerasPredictor(in_float32(model))
+        for predictor in (trained, exact):
+            predictor.metadata = metadata
         verification = verify(trained, exact, exported, data, tolerance=tolerance, track=track)
         if verification.failures:
             return Export(None, verification)

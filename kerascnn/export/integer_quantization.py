@@ -175,7 +175,7 @@ def _compared_tensors(content: bytes) -> list[tuple[str, int, int]]:
         makers[operator.Outputs(0)] = code.BuiltinCode()
         if code.CustomCode() == b"NumericVerify":
             quantized, exact = operator.Inputs(0), operator.Inputs(1)
-            # The steps of a softmax's output are always 1/256: verification judges them.
-            if makers[quantized] != schema.BuiltinOperator.SOFTMAX:
+            # The steps of a softmax's or sigmoid's output are always 1/256: verification judges them.
+            if makers[quantized] not in (schema.BuiltinOperator.SOFTMAX, schema.BuiltinOperator.LOGISTIC):
                 found.append((graph.Tensors(exact).Name().decode(), quantized, exact))
     return found

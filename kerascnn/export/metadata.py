@@ -28,17 +28,17 @@ MIN_PARSER_VERSION = "1.0.0"
 
 
 class Scalar(NamedTuple):
-    """A number in a table, with its type: "Int8", "Uint8" or "Uint32"."""
+    """A number in a table, with its type: "Int8", "Uint8", "Uint32" or "Float32"."""
 
     type: str
-    value: int
+    value: float
 
 
 # Enumerations and unions of the schema.
 TENSOR_AXIS_LABELS = Scalar("Int8", 2)
 COLOR_SPACES = {RGB: Scalar("Int8", 1), GRAY: Scalar("Int8", 2)}
 FEATURE_PROPERTIES, IMAGE_PROPERTIES = Scalar("Uint8", 1), Scalar("Uint8", 2)
-NORMALIZATION_OPTIONS = Scalar("Uint8", 1)
+NORMALIZATION_OPTIONS, SCORE_THRESHOLDING_OPTIONS = Scalar("Uint8", 1), Scalar("Uint8", 3)
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ def tflite_metadata(description: ModelDescription, metadata: ModelMetadata) -> b
     """Builds a classifier's ModelMetadata as a FlatBuffer.
 
     The normalization has mean 0 and standard deviation 1, because the network scales pixels itself. The labels are in
-    the associated file labels.txt.
+    the associated file labels.txt. Of a multi-label model, readers leave out classes below the threshold.
 
     Args:
         description: name, description, author and license.
-        metadata: class names, image size and channels.
+        metadata: class names, image size, channels and threshold.
 
     Example:
         >>> tflite_metadata(ModelDescription("googlenet-pets"), metadata)[4:8]
@@ -84,8 +84,12 @@ def tflite_metadata(description: ModelDescription, metadata: ModelMetadata) -> b
     of_labels = "The names of the classes, one per line, in the order of the probabilities."
     probabilities = {
         0: "probabilities",
-        1: f"One probability for each of {classes} classes.",
+        1: f"One probability for each of {classes} classes"
+        f"{', of which an image may have any number.' if metadata.multi_label else '.'}",
         3: {0: FEATURE_PROPERTIES, 1: {}},
+        4: None
+        if metadata.threshold is None
+        else [{0: SCORE_THRESHOLDING_OPTIONS, 1: {0: Scalar("Float32", metadata.threshold)}}],
         5: {0: [1.0], 1: [0.0]},
         6: [{0: LABELS_FILE, 1: of_labels, 2: TENSOR_AXIS_LABELS}],
     }

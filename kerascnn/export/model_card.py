@@ -52,6 +52,7 @@ def model_card(
         training=format_training(origin) if origin else None,
         versions=", ".join(f"{name} {version}" for name, version in origin["versions"].items()) if origin else None,
         classes=metadata.class_names,
+        threshold=metadata.threshold,
         size=size,
         shape=metadata.image_shape,
         covered=size.frame(round(size.shorter / metadata.crop_fraction)),
@@ -59,7 +60,7 @@ def model_card(
         results=results,
         tolerance=tolerance,
         allowed=[
-            f"{result.format} {tolerance.max_mismatches(result.quantization, result.images)}"
+            f"{result.format} {tolerance.max_mismatches(result.quantization, result.predictions)}"
             for result in results
             if result.quantization != UNQUANTIZED
         ],

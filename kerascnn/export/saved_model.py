@@ -21,7 +21,7 @@ from kerascnn.image_shape import RGB
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Number of classes that `serve_bytes` returns.
+# Number of classes that `serve_bytes` returns; of a multi-label model all.
 TOP = 5
 
 
@@ -33,9 +33,10 @@ def write_saved_model(model: keras.Model, folder: Path) -> None:
     - `serve`: `pixels`, float32 (any, height, width, channels) in [0, 255], to `probabilities`, float32 (any, classes).
     - `serve_uint8`: the same from uint8 pixels.
     - `serve_bytes`: `image_bytes`, string (any,), the contents of JPEG, PNG, WebP, GIF or BMP files of any size, to
-      `labels`, string, and `scores`, float32, both (any, 5), the most probable first. Images are cropped as in
-      training's evaluation, and turned to gray for a network of gray images. Transparent pixels become white, an
-      animated GIF gives its first frame, and EXIF orientation of JPEG files is applied.
+      `labels`, string, and `scores`, float32, both (any, 5), the most probable first; of a multi-label model both have
+      all classes, and the asset kerascnn.json the threshold. Images are cropped as in training's evaluation, and turned
+      to gray for a network of gray images. Transparent pixels become white, an animated GIF gives its first frame, and
+      EXIF orientation of JPEG files is applied.
     - `features`: `pixels` as in `serve` to `features`, float32 (any, count), the input of the last dense layer: pooled
       feature maps of ResNets and Inceptions, the output of the second large dense layer of AlexNet, ZFNet and VGG.
       Missing if the model does not end in a dense layer.
@@ -67,6 +68,7 @@ def _signatures(model: keras.Model, metadata: ModelMetadata) -> dict[str, Callab
     import tensorflow as tf
 
     class_names = metadata.class_names
+    count = len(class_names) if metadata.multi_label else min(TOP, len(class_names))
     features = classifier_input(model)
     outputs = {"probabilities": model.outputs[0]} | ({} if features is None else {"features": features})
     network_with_features = functional(model.inputs[0], outputs, name=model.name)
@@ -93,7 +95,7 @@ def _signatures(model: keras.Model, metadata: ModelMetadata) -> dict[str, Callab
             return evaluation_view(image, metadata.image_size, metadata.crop_fraction)
 
         pixels = tf.map_fn(view, image_bytes, fn_output_signature=tf.TensorSpec(metadata.image_shape, tf.float32))
-        scores, classes = tf.math.top_k(network(pixels)["probabilities"], min(TOP, len(class_names)))
+        scores, classes = tf.math.top_k(network(pixels)["probabilities"], count)
         return {"labels": tf.gather(tf.constant(class_names), classes), "scores": scores}
 
     @tf.function(input_signature=[floats])

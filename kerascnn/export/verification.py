@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from kerascnn.data.dataset import DataSet
+from kerascnn.evaluation.multi_label import MultiLabelScores
 from kerascnn.evaluation.predictors import UNQUANTIZED, Predictor, RoundedInputPredictor
-from kerascnn.evaluation.scores import evaluate, views
+from kerascnn.evaluation.scores import Scores, evaluate, views
 from kerascnn.export.memory import peak_memory
 from kerascnn.export.operations import operations_of
 from kerascnn.export.tflite import CALIBRATED
@@ -29,13 +30,15 @@ class Tolerance:
     """How far an exported file may differ from the model.
 
     For a float32 file, the probabilities are compared. The numbers of a quantized file differ by design, so its
-    predictions are compared: its accuracy cannot fall by more than the share of predictions that differ.
+    predictions are compared: its accuracy cannot fall by more than the share of predictions that differ. Of a
+    multi-label model, every label of every image is a prediction; most labels are absent from most images, so its mAP
+    may not fall by more than the same share either.
 
     Attributes:
         max_difference: float32 files: largest difference of any probability from the network in float32.
         max_mean_difference: float32 files: mean difference of the probabilities from the model as it was trained,
             possibly in 16-bit precision.
-        max_mismatch_rate: quantized files: share of images, 0 to 1, with another prediction than the float32 network;
+        max_mismatch_rate: quantized files: share of predictions, 0 to 1, that differ from the float32 network's;
             None for the default of the quantization (`MAX_MISMATCH_RATES`). One image may always differ: on a small
             set, the image closest to a tie proves nothing.
     """
@@ -44,10 +47,17 @@ class Tolerance:
     max_mean_difference: float = 0.02
     max_mismatch_rate: float | None = None
 
-    def max_mismatches(self, quantization: str, images: int) -> int:
-        """How many of `images` predictions of a quantized file may differ."""
-        rate = MAX_MISMATCH_RATES[quantization] if self.max_mismatch_rate is None else self.max_mismatch_rate
-        return max(1, int(rate * images))
+    def rate(self, quantization: str) -> float:
+        """The share of the predictions of a quantized file that may differ."""
+        return MAX_MISMATCH_RATES[quantization] if self.max_mismatch_rate is None else self.max_mismatch_rate
+
+    def max_mismatches(self, quantization: str, predictions: int) -> int:
+        """How many of the predictions of a quantized file may differ."""
+        return max(1, int(self.rate(quantization) * predictions))
+
+    def max_map_loss(self, quantization: str, images: int) -> float:
+        """By how much the mAP of a quantized multi-label model may fall; one of few images proves nothing."""
+        return max(self.rate(quantization), 1 / images)
 
 
 @dataclass(frozen=True)
@@ -57,10 +67,10 @@ class FormatResult:
     Attributes:
         format: "Keras", "SavedModel", "TFLite", "TFLite int8", …
         quantization: "none", or the file's quantization.
-        accuracy: top-1 accuracy on the validation images, 0 to 1.
-        agreement: number of images with the same prediction as the trained model.
+        accuracy: top-1 accuracy on the validation images, 0 to 1; of a multi-label model the mAP.
+        agreement: number of predictions that are the trained model's.
         images: number of images.
-        mismatches: number of images with another prediction than the network in float32.
+        mismatches: number of predictions that are not those of the network in float32.
         max_difference: largest difference of a probability from the network in float32; 0 for a float32 model itself.
         mean_difference: mean difference of the probabilities from the trained model.
         size_bytes: size on disk; None for a model without a file.
@@ -72,6 +82,8 @@ class FormatResult:
         quantizer: "tensorflow" or "litert"; None if the file is not quantized or does not name it.
         float_fallback_layers: layers that stay in float32 because integers would harm them.
         custom_ops: operations that are not built into every interpreter.
+        labels_per_image: predictions per image: 1, or of a multi-label model the number of classes.
+        accuracy_loss: by how much the accuracy, or mAP, is less than that of the network in float32.
     """
 
     format: str
@@ -91,6 +103,18 @@ class FormatResult:
     quantizer: str | None = None
     float_fallback_layers: tuple[str, ...] = ()
     custom_ops: tuple[str, ...] = ()
+    labels_per_image: int = 1
+    accuracy_loss: float = 0.0
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether the model predicts any number of classes per image."""
+        return self.labels_per_image > 1
+
+    @property
+    def predictions(self) -> int:
+        """The number of predictions for all images."""
+        return self.images * self.labels_per_image
 
 
 @dataclass(frozen=True)
@@ -110,13 +134,18 @@ class Verification:
         if result.custom_ops:
             return f"{name} uses operations that not every interpreter has: {', '.join(result.custom_ops)}."
         if result.quantization != UNQUANTIZED:
-            allowed = self.tolerance.max_mismatches(result.quantization, result.images)
-            if np.isfinite(difference) and result.mismatches <= allowed:
-                return None
-            return (
-                f"{result.mismatches} of {result.images} predictions of {name} differ from the model's, more than "
-                f"{allowed}; the largest difference of a probability is {difference:.2g}."
-            )
+            allowed = self.tolerance.max_mismatches(result.quantization, result.predictions)
+            if not np.isfinite(difference) or result.mismatches > allowed:
+                return (
+                    f"{result.mismatches} of {result.predictions} predictions of {name} differ from the model's, more "
+                    f"than {allowed}; the largest difference of a probability is {difference:.2g}."
+                )
+            limit = self.tolerance.max_map_loss(result.quantization, result.images)
+            if result.multi_label and not result.accuracy_loss <= limit:
+                return (
+                    f"{name}: the mAP is lower than the model's by {result.accuracy_loss:.2%}, more than {limit:.2%}."
+                )
+            return None
         # Written this way, NaN fails.
         if not difference <= (limit := self.tolerance.max_difference):
             return f"{name}: the largest difference of a probability from the model is {difference:.2g} > {limit:g}."
@@ -165,18 +194,24 @@ def verify(
             FormatResult(
                 format=predictor.kind,
                 quantization=predictor.metadata.quantization,
-                accuracy=scores.accuracy(),
+                accuracy=_accuracy(scores),
                 agreement=int(np.sum(scores.predictions == trained_scores.predictions)),
                 images=len(scores.labels),
                 mismatches=int(np.sum(scores.predictions != reference.predictions)),
                 max_difference=float(np.abs(scores.probabilities - reference.probabilities).max()),
                 mean_difference=float(np.abs(scores.probabilities - trained_scores.probabilities).mean()),
+                labels_per_image=scores.labels.shape[1] if predictor.metadata.multi_label else 1,
+                accuracy_loss=_accuracy(reference) - _accuracy(scores),
                 size_bytes=predictor.size_in_bytes(),
                 latency_ms=_latency_ms(predictor, image),
                 **_file_measurements(predictor, image),
             )
         )
     return Verification(tuple(results), tolerance)
+
+
+def _accuracy(scores: Scores | MultiLabelScores) -> float:
+    return scores.mean_average_precision() if isinstance(scores, MultiLabelScores) else scores.accuracy()
 
 
 def _file_measurements(predictor: Predictor, image: np.ndarray) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class ClassLabels(keras.layers.Layer):
         (batch, classes), unchanged.
 
     Raises:
-        InputError: the number of names is not the number of classes, or the threshold is not between 0 and 1.
+        InputError: the number of names is not the number of classes, or the threshold is not from 0 to 1.
 
     Example:
         >>> outputs = ClassLabels(["cat", "dog"], name="labels")(probabilities)
@@ -33,8 +33,8 @@ class ClassLabels(keras.layers.Layer):
 
     def __init__(self, class_names: Sequence[str], threshold: float | None = None, **kwargs):
         super().__init__(**kwargs)
-        if threshold is not None and not 0 < threshold < 1:
-            raise InputError(f"the threshold of a multi-label classifier must be between 0 and 1, not {threshold}.")
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise InputError(f"the threshold of a multi-label classifier must be from 0 to 1, not {threshold}.")
         self.class_names, self.threshold = tuple(str(name) for name in class_names), threshold
 
     def build(self, input_shape):

@@ -1,0 +1,154 @@
+"""Scores of multi-label models: average precision, and precision, recall and F1 at a threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kerascnn.average_precision import average_precisions, mean_average_precision
+from kerascnn.evaluation.metrics import none_for_nan
+
+
+@dataclass(frozen=True)
+class MultiLabelScores:
+    """A multi-label model's probabilities on labeled images.
+
+    Attributes:
+        class_names: in the order of the columns.
+        labels: uint8 (count, classes), 1 for each class of the image.
+        probabilities: float32 (count, classes).
+        threshold: the probability from which an image counts as having a class.
+        sizes: int32 (count, 2), the images' heights and widths in pixels, or None.
+    """
+
+    class_names: tuple[str, ...]
+    labels: np.ndarray
+    probabilities: np.ndarray
+    threshold: float
+    sizes: np.ndarray | None = None
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """bool (count, classes), whether the probability is at least the threshold."""
+        return self.probabilities >= self.threshold
+
+    def mean_average_precision(self) -> float:
+        """mAP: the mean of the classes' average precisions, from 0 to 1; it does not depend on the threshold."""
+        return mean_average_precision(self.labels, self.probabilities)
+
+    def names_of(self, decisions: np.ndarray) -> list[str]:
+        """The classes of one image, from a row of `labels` or `predictions`.
+
+        Example:
+            >>> scores.names_of(scores.labels[0])
+            ['beach', 'sea']
+        """
+        return [self.class_names[column] for column in np.flatnonzero(decisions)]
+
+
+class LabelMetrics(NamedTuple):
+    """Metrics of one class of a multi-label model; None where the denominator is 0.
+
+    Attributes:
+        name: of the class.
+        images: with the class.
+        predicted: images for which it is predicted.
+        average_precision: the mean precision over its images, each at its rank by probability.
+        precision: share of the images for which it is predicted that have it.
+        recall: share of the images with the class for which it is predicted.
+        f1: harmonic mean of both.
+    """
+
+    name: str
+    images: int
+    predicted: int
+    average_precision: float | None
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+def by_label(scores: MultiLabelScores) -> list[LabelMetrics]:
+    """The metrics of every class, in the order of the columns."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    found = average_precisions(scores.labels, scores.probabilities)
+    precision, recall, f1, images = precision_recall_fscore_support(
+        scores.labels, scores.predictions, average=None, zero_division=np.nan
+    )
+    predicted = scores.predictions.sum(axis=0)
+    return [
+        LabelMetrics(name, int(images[column]), int(predicted[column]), *none_for_nan([row[column] for row in rows]))
+        for rows in [(found, precision, recall, f1)]
+        for column, name in enumerate(scores.class_names)
+    ]
+
+
+class LabelSummary(NamedTuple):
+    """Metrics over all classes of a multi-label model, from 0 to 1.
+
+    Attributes:
+        map: the mean of the average precisions; None if no image has a class.
+        micro_precision, micro_recall, micro_f1: over all pairs of an image and a class.
+        macro_f1: the mean of the classes' F1.
+    """
+
+    map: float | None
+    micro_precision: float
+    micro_recall: float
+    micro_f1: float
+    macro_f1: float
+
+
+def summary(scores: MultiLabelScores) -> LabelSummary:
+    """The metrics over all classes at the scores' threshold."""
+    from sklearn.metrics import f1_score, precision_recall_fscore_support
+
+    options = {"average": "micro", "zero_division": 0}
+    *micro, _ = precision_recall_fscore_support(scores.labels, scores.predictions, **options)
+    macro = f1_score(scores.labels, scores.predictions, average="macro", zero_division=0)
+    [found] = none_for_nan([scores.mean_average_precision()])
+    return LabelSummary(found, *map(float, micro), float(macro))
+
+
+class BestThreshold(NamedTuple):
+    """The threshold with the greatest micro F1 on some images, and that F1."""
+
+    threshold: float
+    micro_f1: float
+
+
+def best_threshold(scores: MultiLabelScores) -> BestThreshold:
+    """The threshold with the greatest micro F1 on these images.
+
+    Choose it on validation images: on the images that it was chosen on, F1 is flattered.
+
+    Example:
+        >>> best_threshold(scores)
+        BestThreshold(threshold=0.31, micro_f1=0.84)
+    """
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, thresholds = precision_recall_curve(scores.labels.ravel(), scores.probabilities.ravel())
+    f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
+    best = int(f1[:-1].argmax())
+    # Between the last probability that counts and the next: four digits are enough to write it down.
+    below = thresholds[best - 1] if best else 0.0
+    middle = round(float(thresholds[best] + below) / 2, 4)
+    threshold = middle if below < middle <= thresholds[best] else float(thresholds[best])
+    return BestThreshold(threshold, float(f1[best]))
+
+
+def most_wrong_labels(scores: MultiLabelScores, most: int = 24) -> list[tuple[int, int]]:
+    """Pairs of an image and a class that are decided wrongly, the most certain mistakes first."""
+    wrong = np.argwhere(scores.predictions != scores.labels.astype(bool))
+    certainty = np.abs(scores.labels[tuple(wrong.T)] - scores.probabilities[tuple(wrong.T)])
+    return [tuple(map(int, pair)) for pair in wrong[np.argsort(-certainty, kind="stable")][:most]]
+
+
+def label_metrics(scores: MultiLabelScores) -> dict[str, Any]:
+    """All metrics over the classes as plain values, for JSON."""
+    best = best_threshold(scores)._asdict()
+    return {"threshold": scores.threshold, **summary(scores)._asdict(), "best_threshold_on_these_images": best}

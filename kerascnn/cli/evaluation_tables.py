@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from kerascnn.evaluation import Scores
-    from kerascnn.evaluation.multi_label import MultiLabelScores
     from kerascnn.evaluation.runs import Comparison
+    from kerascnn.evaluation.scores import MultiLabelScores
     from kerascnn.evaluation.study import Study
 
 

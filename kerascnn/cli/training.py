@@ -256,6 +256,7 @@ def _finish(
     from kerascnn.cli.tables import verification_table
     from kerascnn.console import track
     from kerascnn.evaluation.metrics import majority_baseline
+    from kerascnn.evaluation.multi_label import constant_baseline
     from kerascnn.evaluation.run_report import report_run
 
     try:
@@ -269,13 +270,16 @@ def _finish(
         return 0
     predictor = evaluation.KerasPredictor(run.model, run.folder.model_file)
     scores = evaluation.evaluate(predictor, data, track=track)
-    baseline = majority_baseline(scores)
+    baseline = constant_baseline(scores) if data.multi_label else majority_baseline(scores)
     report_run(run.folder, scores, f"{recipe.model} on {data.name}", data.validation, predictor.metadata)
     target = options.out / "saved_models" / f"{recipe.model}-{data.name}"
     exported = export_with_progress(run.folder.model_file, data, target, run.folder)
     if options.json:
         report = {"event": "report", "run": str(run.folder.path), "training_seconds": round(run.seconds, 1)}
-        report |= {"validation_accuracy": scores.accuracy(), "majority_class": baseline and baseline.to_dict()}
+        if data.multi_label:
+            report |= {"validation_map": baseline.map, "constant_baseline": baseline.to_dict()}
+        else:
+            report |= {"validation_accuracy": scores.accuracy(), "majority_class": baseline and baseline.to_dict()}
         print_json({**report, **export_report(exported)}, indent=None)
     else:
         watch = f"watch it with: tensorboard --logdir {run.folder.path.parent}"
@@ -323,7 +327,9 @@ def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: De
         lines.append(f"the recipe is for {', '.join(resolved.about.networks)}, not for {resolved.model}")
     if resolved.batch_size < recipe.batch_size:
         lines.append(f"batches of {resolved.batch_size}: there are no more training images")
-    if resolved.class_weights == "balanced":
+    if data.multi_label:
+        lines.append("any number of classes per image: sigmoid, binary cross-entropy, best epoch by mAP")
+    if resolved.class_weights == "balanced" and not data.multi_label:
         weights = sorted(zip(data.class_weights(), data.class_names, strict=True))
         (least, frequent), (greatest, rare) = weights[0], weights[-1]
         lines.append(f"class weights from {least:.2f} ({frequent}) to {greatest:.2f} ({rare})")

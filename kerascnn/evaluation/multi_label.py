@@ -1,51 +1,14 @@
-"""Scores of multi-label models: average precision, and precision, recall and F1 at a threshold."""
+"""Metrics of multi-label scores: average precision, and precision, recall and F1 at a threshold."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from kerascnn.average_precision import average_precisions, mean_average_precision
 from kerascnn.evaluation.metrics import none_for_nan
-
-
-@dataclass(frozen=True)
-class MultiLabelScores:
-    """A multi-label model's probabilities on labeled images.
-
-    Attributes:
-        class_names: in the order of the columns.
-        labels: uint8 (count, classes), 1 for each class of the image.
-        probabilities: float32 (count, classes).
-        threshold: the probability from which an image counts as having a class.
-        sizes: int32 (count, 2), the images' heights and widths in pixels, or None.
-    """
-
-    class_names: tuple[str, ...]
-    labels: np.ndarray
-    probabilities: np.ndarray
-    threshold: float
-    sizes: np.ndarray | None = None
-
-    @property
-    def predictions(self) -> np.ndarray:
-        """bool (count, classes), whether the probability is at least the threshold."""
-        return self.probabilities >= self.threshold
-
-    def mean_average_precision(self) -> float:
-        """mAP: the mean of the classes' average precisions, from 0 to 1; it does not depend on the threshold."""
-        return mean_average_precision(self.labels, self.probabilities)
-
-    def names_of(self, decisions: np.ndarray) -> list[str]:
-        """The classes of one image, from a row of `labels` or `predictions`.
-
-        Example:
-            >>> scores.names_of(scores.labels[0])
-            ['beach', 'sea']
-        """
-        return [self.class_names[column] for column in np.flatnonzero(decisions)]
+from kerascnn.evaluation.scores import MultiLabelScores
 
 
 class LabelMetrics(NamedTuple):
@@ -139,6 +102,37 @@ def best_threshold(scores: MultiLabelScores) -> BestThreshold:
     middle = round(float(thresholds[best] + below) / 2, 4)
     threshold = middle if below < middle <= thresholds[best] else float(thresholds[best])
     return BestThreshold(threshold, float(f1[best]))
+
+
+class ConstantBaseline(NamedTuple):
+    """A multi-label model's mAP, and that of the same probabilities for every image: the mean share of the classes."""
+
+    map: float
+    constant_map: float
+
+    @property
+    def beaten(self) -> bool:
+        """Whether the model's mAP is greater."""
+        return self.map > self.constant_map
+
+    def __str__(self) -> str:
+        found = f"mAP {self.map:.2%}{'' if self.beaten else ', which is no better than saying the same of every image'}"
+        return f"{found}; the same probabilities for every image have {self.constant_map:.2%}"
+
+    def to_dict(self) -> dict[str, object]:
+        """Values for JSON."""
+        return {"map": self.constant_map, "beaten": self.beaten}
+
+
+def constant_baseline(scores: MultiLabelScores) -> ConstantBaseline:
+    """The model's mAP next to that of the same probabilities for every image.
+
+    Example:
+        >>> str(constant_baseline(scores))
+        'mAP 71.04%; the same probabilities for every image have 23.10%'
+    """
+    constant = mean_average_precision(scores.labels, np.zeros_like(scores.probabilities))
+    return ConstantBaseline(scores.mean_average_precision(), constant)
 
 
 def most_wrong_labels(scores: MultiLabelScores, most: int = 24) -> list[tuple[int, int]]:

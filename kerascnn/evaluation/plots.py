@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from kerascnn.evaluation.metrics import Calibration
-    from kerascnn.evaluation.multi_label import MultiLabelScores
+    from kerascnn.evaluation.scores import MultiLabelScores
 
 # With more classes, the numbers or labels of a confusion matrix would be illegible.
 MAX_NUMBERED_CLASSES, MAX_LABELED_CLASSES = 20, 60

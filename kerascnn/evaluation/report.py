@@ -18,8 +18,9 @@ from kerascnn.data.dataset import Examples, FileExamples, RecordExamples
 from kerascnn.data.pipeline.decode import reader, whole
 from kerascnn.errors import InputError
 from kerascnn.evaluation.metrics import calibration, most_wrong
-from kerascnn.evaluation.multi_label import MultiLabelScores, most_wrong_labels
+from kerascnn.evaluation.multi_label import most_wrong_labels
 from kerascnn.evaluation.plots import confusion_figure, curves_figure, png_of, reliability_figure, threshold_figure
+from kerascnn.evaluation.scores import MultiLabelScores
 from kerascnn.evaluation.study import Study
 
 PAGE_FILE, METRICS_FILE, PREDICTIONS_FILE = "report.html", "metrics.json", "predictions.csv"

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from kerascnn.data.dataset import Examples
-from kerascnn.evaluation.multi_label import MultiLabelScores, most_wrong_labels
+from kerascnn.evaluation.multi_label import most_wrong_labels
 from kerascnn.evaluation.plots import confusion_figure, curves_figure, gallery_figure, pixels_of, threshold_figure
 from kerascnn.evaluation.predictors import ModelMetadata
-from kerascnn.evaluation.scores import Scores, views
+from kerascnn.evaluation.scores import MultiLabelScores, Scores, views
 from kerascnn.training.callbacks.event_files import EventFile
 from kerascnn.training.run_folder import RunFolder
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kerascnn.average_precision import mean_average_precision
 from kerascnn.data.dataset import DataSet, Examples
 from kerascnn.data.pipeline.pipeline import evaluation_batches
 from kerascnn.errors import InputError
 from kerascnn.evaluation.crops import BATCH, crop_batches, whole_images
-from kerascnn.evaluation.multi_label import MultiLabelScores
 from kerascnn.evaluation.predictors import KerasPredictor, ModelMetadata, Predictor
 from kerascnn.evaluation.protocols import CENTER_CROP, Protocol
 from kerascnn.files.progress import Track, untracked
@@ -63,6 +63,43 @@ class Scores:
         from sklearn.metrics import confusion_matrix
 
         return confusion_matrix(self.labels, self.predictions, labels=np.arange(len(self.class_names)))
+
+
+@dataclass(frozen=True)
+class MultiLabelScores:
+    """A multi-label model's probabilities on labeled images.
+
+    Attributes:
+        class_names: in the order of the columns.
+        labels: uint8 (count, classes), 1 for each class of the image.
+        probabilities: float32 (count, classes).
+        threshold: the probability from which an image counts as having a class.
+        sizes: int32 (count, 2), the images' heights and widths in pixels, or None.
+    """
+
+    class_names: tuple[str, ...]
+    labels: np.ndarray
+    probabilities: np.ndarray
+    threshold: float
+    sizes: np.ndarray | None = None
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """bool (count, classes), whether the probability is at least the threshold."""
+        return self.probabilities >= self.threshold
+
+    def mean_average_precision(self) -> float:
+        """mAP: the mean of the classes' average precisions, from 0 to 1; it does not depend on the threshold."""
+        return mean_average_precision(self.labels, self.probabilities)
+
+    def names_of(self, decisions: np.ndarray) -> list[str]:
+        """The classes of one image, from a row of `labels` or `predictions`.
+
+        Example:
+            >>> scores.names_of(scores.labels[0])
+            ['beach', 'sea']
+        """
+        return [self.class_names[column] for column in np.flatnonzero(decisions)]
 
 
 def evaluate(

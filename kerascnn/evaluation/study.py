@@ -15,10 +15,10 @@ import numpy as np
 from kerascnn.data.dataset import DataSet
 from kerascnn.errors import InputError
 from kerascnn.evaluation.metrics import by_class, by_size, calibration, most_confused, none_for_nan, top_error
-from kerascnn.evaluation.multi_label import MultiLabelScores, by_label, label_metrics, summary
+from kerascnn.evaluation.multi_label import by_label, label_metrics, summary
 from kerascnn.evaluation.predictors import ModelMetadata, open_predictor
 from kerascnn.evaluation.protocols import Protocol, protocol_of
-from kerascnn.evaluation.scores import Scores, evaluate
+from kerascnn.evaluation.scores import MultiLabelScores, Scores, evaluate
 from kerascnn.files.progress import Track, untracked
 
 

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from kerascnn.data.dataset import DataSet
-from kerascnn.evaluation.multi_label import MultiLabelScores
 from kerascnn.evaluation.predictors import UNQUANTIZED, Predictor, RoundedInputPredictor
-from kerascnn.evaluation.scores import Scores, evaluate, views
+from kerascnn.evaluation.scores import MultiLabelScores, Scores, evaluate, views
 from kerascnn.export.memory import peak_memory
 from kerascnn.export.operations import operations_of
 from kerascnn.export.tflite import CALIBRATED

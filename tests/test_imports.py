@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     (
         "errors",
+        "average_precision",
         "console",
         "cores",
         "native_output",

@@ -23,7 +23,7 @@ from kerascnn.applications.deep import functional
 from kerascnn.data.pipeline.pipeline import views_of
 from kerascnn.errors import InputError, closest
 from kerascnn.evaluation.feature_maps import feature_maps, flatten_model, last_map, last_of_every_size, logits_of
-from kerascnn.evaluation.plots import gallery_figure, pixels_of
+from kerascnn.evaluation.plots import gallery_figure, pixels_of, sheet_figure
 from kerascnn.evaluation.prediction import LoadedImage
 from kerascnn.evaluation.predictors import KerasPredictor, Predictor
 from kerascnn.image_shape import COLORS, RGB
@@ -218,7 +218,10 @@ def write_filters(explainer: Explainer, folder: Path) -> Path:
     Raises:
         InputError: there are none, or the folder cannot be written.
     """
-    return _save(tiles(filter_tiles(explainer.filters())), folder / "filters.png")
+    filters = explainer.filters()
+    rows, columns, _, count = filters.shape
+    title = f"{count} filters of the first layer, {rows} × {columns}\ngray: zero; each scaled by its greatest weight"
+    return _save(pixels_of(sheet_figure(tiles(filter_tiles(filters)), title)), folder / "filters.png")
 
 
 def write_explanation(
@@ -247,16 +250,19 @@ def write_explanation(
     for number, one in enumerate(activations, start=1):
         # Layers can have any name, which must not lead out of the folder.
         file = f"{number:02}-{re.sub(r'[^-.0-9A-Za-z]', '_', one.layer)}.png"
-        files[one.layer] = _save(tiles(channel_tiles(one)), folder / name / file)
+        rows, columns, channels = one.maps.shape
+        shown = f"{min(channels, CHANNELS_SHOWN)} of {channels} channels" if channels > CHANNELS_SHOWN else "channels"
+        title = f"{one.layer}, {rows} × {columns}\n{shown} by greatest mean; black: least value, white: greatest"
+        files[one.layer] = _save(pixels_of(sheet_figure(tiles(channel_tiles(one)), title)), folder / name / file)
     return Explanation(image.path, found.classes, _save(pixels_of(found.figure()), folder / f"{name}.png"), files)
 
 
 def overlay(view: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Draws a heatmap from blue to red over an image; where the heat is 0 the image is unchanged.
+    """Draws a heatmap from dark to light yellow over an image; where the heat is 0 the image is unchanged.
 
     Args:
         view: float (height, width, 3) in [0, 255].
-        heat: (rows, columns), at least 0, in any unit; its greatest value becomes red.
+        heat: (rows, columns), at least 0, in any unit; its greatest value becomes light yellow.
 
     Returns:
         uint8 (height, width, 3).
@@ -267,7 +273,7 @@ def overlay(view: np.ndarray, heat: np.ndarray) -> np.ndarray:
     height, width = view.shape[:2]
     scaled = Image.fromarray(_divide_by_maximum(heat).astype(np.float32))
     share = np.clip(np.asarray(scaled.resize((width, height), Image.Resampling.BILINEAR)), 0, 1)
-    colors = 255 * matplotlib.colormaps["jet"](share)[..., :3]
+    colors = 255 * matplotlib.colormaps["inferno"](share)[..., :3]
     opacity = OPACITY * share[..., None]
     return np.clip(np.round((1 - opacity) * view + opacity * colors), 0, 255).astype(np.uint8)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from kerascnn.evaluation.metrics import Calibration
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 # With more classes, the numbers or labels of a confusion matrix would be illegible.
 MAX_NUMBERED_CLASSES, MAX_LABELED_CLASSES = 20, 60
+
+DPI = 120
+
+# Perceptually uniform, and read in gray too.
+COLORS = "viridis"
 
 # Height of a line of the legend in inches.
 LEGEND_LINE = 0.21
@@ -25,26 +31,47 @@ def _figure(width: float, height: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+class _Line(NamedTuple):
+    """A classifier's metrics of one split by epoch."""
+
+    history: list[dict[str, float]]
+    split: str
+    head: str
+    style: str
+    color: str
+    label: str
+
+    def values(self, metric: str) -> list[float]:
+        prefix = self.split + (f"{self.head}_" if self.head else "")
+        return [row[f"{prefix}{metric}"] for row in self.history]
+
+
+# Dashed and solid in all plots.
+SPLITS = (("", "--", "training"), ("val_", "-", "validation"))
 
 
 def curves_figure(history: list[dict[str, float]], title: str) -> Figure:
     """Plots loss and top-1 error by epoch, for training and validation, of every classifier of the network.
 
-    Of multi-label models, 1 - micro F1 takes the place of the error.
+    Of multi-label models, 1 - micro F1 takes the place of the error. The main classifier's least validation error is
+    marked.
 
     Args:
         history: one mapping of Keras' logs per epoch.
         title: of the figure.
     """
     lines = [
-        (history, split, head, style, f"C{number}", f"{head} {name}".strip())
+        _Line(history, split, head, style, f"C{number}", f"{head} {name}".strip())
         for number, head in enumerate(heads(history[0]))
-        for split, style, name in (("", "-", "training"), ("val_", "--", "validation"))
+        for split, style, name in SPLITS
     ]
     figure = _history_figure(lines, 4)
+    _mark_best(figure, lines[1], "best: {error:.3g} % in epoch {epoch}")
     for axes in figure.axes:
         axes.legend(frameon=False)
     figure.suptitle(title)
@@ -52,45 +79,78 @@ def curves_figure(history: list[dict[str, float]], title: str) -> Figure:
 
 
 def runs_figure(histories: dict[str, list[dict[str, float]]], title: str) -> Figure:
-    """Plots loss and top-1 error by epoch of several runs' main classifiers; training dotted, validation solid.
+    """Plots loss and top-1 error by epoch of several runs' main classifiers; training dashed, validation solid.
+
+    The epoch of each run's least validation error is marked.
 
     Args:
         histories: each run's history, see `curves_figure`, by its name.
         title: of the figure.
     """
     lines = [
-        (history, split, heads(history[0])[0], style, f"C{number % 10}", label)
-        for number, (name, history) in enumerate(histories.items())
         # Matplotlib leaves labels that begin with an underscore out of the legend.
-        for split, style, label in (("", ":", "_training"), ("val_", "-", name))
+        _Line(history, split, heads(history[0])[0], style, f"C{number % 10}", name if split else f"_{name}")
+        for number, (name, history) in enumerate(histories.items())
+        for split, style, _ in SPLITS
     ]
     figure = _history_figure(lines, 4 + LEGEND_LINE * len(histories))
     # Names of runs are long. Next to the curves they would leave no space for them.
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", frameon=False)
-    figure.suptitle(f"{title} (dotted: training, solid: validation)")
+    for line in lines[1::2]:
+        _mark_best(figure, line, "_best")
+    figure.suptitle(f"{title} (dashed: training, solid: validation, star: least validation error)")
     return figure
 
 
-def _history_figure(lines: list[tuple[list[dict], str, str, str, str, str]], height: float) -> Figure:
-    """Loss and top-1 error by epoch; a line is a history, a split, a head, a style, a color and a label."""
+def _history_figure(lines: list[_Line], height: float) -> Figure:
+    """Loss and top-1 error by epoch."""
     from matplotlib.ticker import MaxNLocator
 
-    figure, metric = _figure(10, height), _error_metric(lines[0][0][0])
+    figure = _figure(10, height)
     losses, errors = figure.subplots(1, 2)
-    for history, split, head, style, color, label in lines:
-        prefix = split + (f"{head}_" if head else "")
-        epochs = [row["epoch"] + 1 for row in history]
-        losses.plot(epochs, [row[f"{prefix}loss"] for row in history], style, color=color, label=label)
-        errors.plot(epochs, [100 * (1 - row[prefix + metric]) for row in history], style, color=color, label=label)
-    values = [value for line in losses.lines for value in line.get_ydata()]
-    wide = min(values) > 0 and max(values) > 10 * min(values)
-    losses.set(ylabel="loss", yscale="log" if wide else "linear")
-    errors.set(ylabel="top-1 error (%)" if metric == "top1" else "100 - micro F1 (%)", ylim=(0, None))
+    for line in lines:
+        epochs = [row["epoch"] + 1 for row in line.history]
+        # A line of one point would not be seen.
+        look = {"color": line.color, "label": line.label, "marker": "o" if len(epochs) == 1 else ""}
+        losses.plot(epochs, line.values("loss"), line.style, **look)
+        errors.plot(epochs, _errors(line), line.style, **look)
+    losses.set(ylabel="loss")
+    errors.set(ylabel="top-1 error (%)" if _error_metric(lines[0].history[0]) == "top1" else "100 - micro F1 (%)")
     for axes in figure.axes:
+        _fit_scale(axes)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
     return figure
+
+
+def _errors(line: _Line) -> list[float]:
+    return [100 * (1 - value) for value in line.values(_error_metric(line.history[0]))]
+
+
+def _fit_scale(axes: Axes) -> None:
+    """A logarithmic scale where a peak would flatten the curves; with zeros, it is linear below the median."""
+    values = np.concatenate([line.get_ydata() for line in axes.lines])
+    values = values[np.isfinite(values)]
+    if not len(values) or values.max() <= 10 * np.median(np.abs(values)):
+        axes.set_ylim(bottom=min([0, *values]))
+    elif values.min() > 0:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+    else:
+        axes.set_yscale("symlog", linthresh=max(np.median(np.abs(values)), np.abs(values[values != 0]).min()))
+        axes.yaxis.set_major_formatter("{x:g}")
+
+
+def _mark_best(figure: Figure, line: _Line, label: str) -> None:
+    """A star on the validation errors at the least one; of equal epochs the first."""
+    errors = _errors(line)
+    if not np.isfinite(errors).any():
+        return
+    best = int(np.nanargmin(errors))
+    epoch, error = int(line.history[best]["epoch"]) + 1, errors[best]
+    text = label.format(error=error, epoch=epoch)
+    figure.axes[1].plot([epoch], [error], "*", color=line.color, markersize=11, label=text)
 
 
 def heads(row: dict[str, float]) -> list[str]:
@@ -124,22 +184,44 @@ def threshold_figure(scores: MultiLabelScores, title: str) -> Figure:
 
 
 def confusion_figure(matrix: np.ndarray, class_names: tuple[str, ...], title: str) -> Figure:
-    """Plots a confusion matrix, colored by the share of each true class."""
+    """Plots a confusion matrix: the share of each true class as color and in percent, and the number of images."""
     classes = len(class_names)
-    side = min(4 + 0.4 * classes, 16)
+    side = min(4 + (0.5 if classes <= MAX_NUMBERED_CLASSES else 0.3) * classes, 16)
     figure = _figure(side + 0.6, side)
     axes = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    image = axes.imshow(shares, cmap=COLORS, vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
     if classes <= MAX_LABELED_CLASSES:
-        axes.set_xticks(range(classes), class_names, rotation=45, ha="right")
-        axes.set_yticks(range(classes), class_names)
+        axes.set_xticks(range(classes), class_names, rotation=45, ha="right", parse_math=False)
+        axes.set_yticks(range(classes), class_names, parse_math=False)
     if classes <= MAX_NUMBERED_CLASSES:
         for (row, column), count in np.ndenumerate(matrix):
-            color = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(count) if count else "", ha="center", va="center", color=color)
-    axes.set(xlabel="predicted", ylabel="true", title=title)
+            if count:
+                share = shares[row, column]
+                color = "black" if share > 0.6 else "white"
+                text = f"{share:.0%}\n{count}"
+                axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_title(title, parse_math=False)
+    return figure
+
+
+def sheet_figure(sheet: np.ndarray, title: str) -> Figure:
+    """An image at its own size, at least as wide as its title above it.
+
+    Args:
+        sheet: uint8 (height, width, 3).
+        title: of the figure.
+    """
+    height, width = sheet.shape[:2]
+    # In inches; a letter of the title takes less than a tenth.
+    wide = max(width / DPI, 0.085 * max(map(len, title.splitlines()))) + 0.2
+    figure = _figure(wide, height / DPI + 0.25 + 0.2 * len(title.splitlines()))
+    axes = figure.subplots()
+    axes.axis("off")
+    axes.imshow(sheet, interpolation="nearest")
+    axes.set_title(title, fontsize=10, parse_math=False)
     return figure
 
 

@@ -121,9 +121,33 @@ class Predictor(ABC):
     metadata: ModelMetadata
     pixel_type = "float32"
 
-    @abstractmethod
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Maps float32 (count, height, width, channels) in [0, 255] to float32 (count, classes)."""
+        """Predicts images of the network's size.
+
+        Args:
+            images: (count, height, width, channels) in [0, 255], numbers of any type; see `metadata.image_shape`.
+                `kerascnn.load` takes images of other sizes and forms.
+
+        Returns:
+            float32 (count, classes).
+
+        Raises:
+            InputError: the images have another shape, or are no numbers.
+        """
+        images, shape = np.asarray(images), self.metadata.image_shape
+        # TensorFlow ends the process where a function that was traced gets another shape.
+        if images.shape[1:] != shape or images.dtype.kind not in "uif":
+            raise InputError(
+                f"{self.path or 'the model'} takes numbers of shape (count, {', '.join(map(str, shape))}), not "
+                f"{images.dtype} {images.shape}; kerascnn.load takes images of any size."
+            )
+        if not len(images):
+            return np.zeros((0, len(self.metadata.class_names)), np.float32)
+        return self._probabilities(images)
+
+    @abstractmethod
+    def _probabilities(self, images: np.ndarray) -> np.ndarray:
+        """As `probabilities`, of at least one image whose shape has been checked."""
 
     def on_one_thread(self) -> Predictor | None:
         """The same model on one CPU core; None if threads cannot be set per model, as in TensorFlow."""
@@ -166,7 +190,7 @@ class KerasPredictor(Predictor):
         # A concrete function is traced once. TensorFlow warns of repeated tracing if there are many models.
         self._call = tf.function(lambda images: main(images, training=False)).get_concrete_function(pixels)
 
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
+    def _probabilities(self, images: np.ndarray) -> np.ndarray:
         import tensorflow as tf
 
         return predict_in_batches(lambda batch: self._call(tf.constant(batch, tf.float32)).numpy(), images)
@@ -179,7 +203,7 @@ class RoundedInputPredictor(Predictor):
         self.kind, self.path, self.metadata = predictor.kind, predictor.path, predictor.metadata
         self._predictor = predictor
 
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
+    def _probabilities(self, images: np.ndarray) -> np.ndarray:
         return self._predictor.probabilities(np.round(images))
 
 
@@ -209,10 +233,12 @@ class SavedModelPredictor(Predictor):
         except Exception as error:
             raise InputError(f"{path} is not a SavedModel of kerascnn: {one_line(error)}") from None
 
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
+    def _probabilities(self, images: np.ndarray) -> np.ndarray:
         import tensorflow as tf
 
-        return predict_in_batches(lambda batch: self._serve(tf.constant(batch))["probabilities"].numpy(), images)
+        return predict_in_batches(
+            lambda batch: self._serve(tf.constant(batch, tf.float32))["probabilities"].numpy(), images
+        )
 
 
 class TFLitePredictor(Predictor):
@@ -251,7 +277,7 @@ class TFLitePredictor(Predictor):
             )
         self.pixel_type = np.dtype(tensors[0]["dtype"]).name
 
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
+    def _probabilities(self, images: np.ndarray) -> np.ndarray:
         return np.concatenate([run(self._interpreter, image[None]) for image in images])
 
     def on_one_thread(self) -> TFLitePredictor:
@@ -283,7 +309,7 @@ class OnnxPredictor(Predictor):
         except Exception as error:
             raise InputError(f"{path} is not an ONNX file of kerascnn: {one_line(error)}") from None
 
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
+    def _probabilities(self, images: np.ndarray) -> np.ndarray:
         images = images.astype(np.float32, copy=False)
         return predict_in_batches(lambda batch: self._session.run(["probabilities"], {"pixels": batch})[0], images)
 

@@ -121,8 +121,9 @@ def test_a_network_without_convolution():
 def test_overlay():
     image = np.full((4, 4, 3), 100.0)
     np.testing.assert_array_equal(overlay(image, np.zeros((2, 2))), image)
-    # The color map jet ends in half a red.
-    np.testing.assert_allclose(overlay(image, np.array([[7.0]]))[0, 0], [40 + 0.6 * 127.5, 40, 40], atol=0.501)
+    # The color map inferno ends in a light yellow.
+    expected = 40 + 0.6 * np.array([252.0, 254.6, 164.5])
+    np.testing.assert_allclose(overlay(image, np.array([[7.0]]))[0, 0], expected, atol=0.55)
 
 
 def test_filters_are_scaled_one_by_one():

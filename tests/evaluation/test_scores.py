@@ -123,8 +123,8 @@ def test_plots_of_a_run(run, request, photographs, few_digits, tmp_path):
         with Image.open(folder.path / name) as image:
             pixels = np.asarray(image.convert("L"))
         assert min(pixels.shape) > 300
-        # A plot is neither blank nor black. If all predictions are of one of two classes, half of it is dark.
-        assert 0.001 < np.mean(pixels < 200) < 0.7
+        # A plot is neither blank nor black.
+        assert np.mean(pixels < 200) > 0.001 and np.mean(pixels > 200) > 0.1 and np.mean(pixels < 10) < 0.5
     written = list((folder.tensorboard / "validation").iterdir())
     for image in (b"confusion matrix", b"most wrong predictions"):
         assert any(image in file.read_bytes() for file in written)

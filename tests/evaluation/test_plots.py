@@ -1,0 +1,72 @@
+"""What the plots of runs and scores show."""
+
+import numpy as np
+import pytest
+
+from kerascnn.evaluation.plots import confusion_figure, curves_figure, pixels_of, runs_figure, sheet_figure
+
+
+def history(errors, losses=None):
+    losses = losses or errors
+    return [
+        {"epoch": epoch, "loss": loss, "top1": 1 - error, "val_loss": loss, "val_top1": 1 - error}
+        for epoch, (error, loss) in enumerate(zip(errors, losses, strict=True))
+    ]
+
+
+def lines_of(axes):
+    return {line.get_label(): line for line in axes.lines}
+
+
+def test_training_is_dashed_and_validation_solid_in_all_plots():
+    for axes in curves_figure(history([0.5, 0.4]), "a run").axes:
+        lines = lines_of(axes)
+        assert (lines["training"].get_linestyle(), lines["validation"].get_linestyle()) == ("--", "-")
+    for axes in runs_figure({"mine": history([0.5, 0.4])}, "runs").axes:
+        lines = lines_of(axes)
+        assert (lines["_mine"].get_linestyle(), lines["mine"].get_linestyle()) == ("--", "-")
+
+
+@pytest.mark.parametrize(("epochs", "marker"), [(1, "o"), (2, "")])
+def test_one_point_has_a_marker(epochs, marker):
+    for axes in curves_figure(history([0.5] * epochs), "a run").axes:
+        assert lines_of(axes)["validation"].get_marker() in (marker, marker or "None")
+
+
+def test_the_best_epoch_is_marked():
+    errors = curves_figure(history([0.5, 0.25, 0.125, 0.125, 0.3]), "a run").axes[1]
+    star = lines_of(errors)["best: 12.5 % in epoch 3"]
+    assert (list(star.get_xdata()), list(star.get_ydata())) == ([3], [12.5])
+    lines = runs_figure({"a": history([0.5, 0.2]), "b": history([0.1, 0.3])}, "runs").axes[1].lines
+    assert [list(line.get_xdata()) for line in lines if line.get_marker() == "*"] == [[2], [1]]
+
+
+@pytest.mark.parametrize(
+    ("losses", "scale"),
+    [
+        ([2.0, 1.5, 1.0, 0.9], "linear"),
+        ([200.0, 1.5, 1.0, 0.9], "log"),
+        ([200.0, 1.5, 0.0, 0.9], "symlog"),
+        ([float("nan"), 1.5, 1.0, 0.9], "linear"),
+        ([float("nan")] * 4, "linear"),
+    ],
+)
+def test_a_peak_does_not_flatten_the_rest(losses, scale):
+    figure = curves_figure(history([0.5, 0.4, 0.3, 0.2], losses), "a run")
+    assert figure.axes[0].get_yscale() == scale
+    low, high = figure.axes[0].get_ylim()
+    assert low < high
+    pixels_of(figure)
+
+
+def test_a_confusion_matrix_has_shares_and_counts():
+    figure = confusion_figure(np.array([[30, 10], [0, 5]]), ("$cat", "dog"), "pets")
+    assert {text.get_text() for text in figure.axes[0].texts} == {"75%\n30", "25%\n10", "100%\n5"}
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["$cat", "dog"]
+    pixels_of(figure)
+
+
+def test_a_sheet_keeps_its_pixels_below_its_title():
+    sheet = np.random.default_rng(0).integers(0, 256, (90, 60, 3)).astype("uint8")
+    shown = pixels_of(sheet_figure(sheet, "a title that is wider than the sheet"))
+    assert shown.shape[0] > 90 and shown.shape[1] > 250

@@ -127,7 +127,7 @@ class Brightness(Predictor):
     def __init__(self):
         self.batches = []
 
-    def probabilities(self, images):
+    def _probabilities(self, images):
         self.batches.append(len(images))
         red, green = images[:, 0, 0, 0] + 1, images[:, 0, 0, 1] + 1
         return np.stack([red, green], axis=1) / (red + green)[:, None]

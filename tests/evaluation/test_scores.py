@@ -1,6 +1,7 @@
 """Scores, plots and predictors."""
 
 import shutil
+from functools import partial
 
 import keras
 import numpy as np
@@ -11,6 +12,8 @@ from kerascnn import InputError, data
 from kerascnn.evaluation import KerasPredictor, Scores, evaluate, open_predictor
 from kerascnn.evaluation.predictors import ModelMetadata
 from kerascnn.evaluation.run_report import report_run
+from kerascnn.export.saved_model import write_saved_model
+from kerascnn.export.tflite import write_tflite
 from kerascnn.layers import ClassLabels
 from kerascnn.training import RunFolder
 from support.messages import mentioning
@@ -72,11 +75,34 @@ def test_classes_are_matched_by_name():
         evaluate(predictor, red_data([20, 0], [0, 1], ("a", "b")))
 
 
-@pytest.mark.parametrize("shape", [(None, None, 3), (8, 9, 3), (8, 8, 1), (8,)])
+@pytest.mark.parametrize("shape", [(None, None, 3), (8, None, 3), (8, 8, 2), (8,)])
 def test_other_models_raise_an_error(shape):
     model = keras.Sequential([keras.Input(shape), keras.layers.Dense(3)])
-    with mentioning(InputError, "square RGB images"):
+    with mentioning(InputError, "RGB or gray images of one size"):
         KerasPredictor(model)
+
+
+@pytest.mark.parametrize("file", ["model.keras", "saved_model", "model.tflite"])
+def test_wrong_images_are_one_sentence_in_every_format(file, tmp_path):
+    """TensorFlow ended the process where a traced function got another shape."""
+    model = pixel_model(["a", "b", "c"])
+    write = {"model.keras": lambda path: model.save(path), "saved_model": partial(write_saved_model, model)}
+    write.get(file, partial(write_tflite, model))(tmp_path / file)
+    predictor = open_predictor(tmp_path / file)
+    shape = predictor.metadata.image_shape
+    assert predictor.probabilities(np.zeros((0, *shape))).shape == (0, 3)
+    assert predictor.probabilities(np.zeros((2, *shape), "uint8")).shape == (2, 3)
+    for images in (
+        np.zeros((32, 32, 3), "uint8"),
+        np.zeros((1, *shape[:2])),
+        np.zeros((1, *shape[:2], 1)),
+        np.zeros(3),
+    ):
+        with mentioning(InputError, tmp_path / file, images.shape, "kerascnn.load"):
+            predictor.probabilities(images)
+    for images in (np.zeros((1, *shape), bool), np.zeros((1, *shape), complex), np.full((1, *shape), "a")):
+        with mentioning(InputError, images.dtype):
+            predictor.probabilities(images)
 
 
 def test_a_model_without_class_names_gets_numbers():

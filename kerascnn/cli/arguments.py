@@ -198,6 +198,8 @@ def add_source_options(parser: Parser) -> None:
     text = "make class names that differ only in case one class, or keep them apart (default: an error)"
     add("--letter-case", choices=("merge", "keep"), help=text)
     add("--label-column", metavar="TITLE", help="the column of classes in a table (default: recognized)")
+    text = "classes of an image in a table: one, where several are one combination, or several (default: recognized)"
+    add("--labels", choices=("one", "several"), help=text)
     add("--file-column", metavar="TITLE", help="the column of files in a table (default: recognized)")
     text = "a column of a table, such as patient: images with the same value are never in two splits"
     add("--group-column", metavar="TITLE", help=text)
@@ -228,4 +230,5 @@ def data_options(options: argparse.Namespace) -> DataOptions:
         layout=options.layout,
         leave_out=tuple(options.leave_out),
         letter_case=options.letter_case,
+        labels=options.labels,
     )

@@ -162,6 +162,10 @@ def _listed_files(files: Sequence[FileRecord], title: str, limit: int) -> Iterat
 def _data_problems(found: Ingested) -> Iterator[str]:
     """What will make scores better or worse than they should be."""
     data, duplicates = found.data, found.duplicates
+    if data.multi_label and found.files:
+        named = {name for file in found.with_status("read") for name in file.classes}
+        if missing := sorted(named.difference(data.class_names)):
+            yield f"left out, because no training image has them: {', '.join(missing)}"
     for groups, problem in (
         (duplicates.across_splits, "both in training and in validation or test, which makes scores too good"),
         (duplicates.across_classes, "in two classes, by copies with equal contents"),

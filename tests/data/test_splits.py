@@ -1,6 +1,7 @@
 """Splits that stay, and copies that are found."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 
@@ -60,3 +61,18 @@ def test_duplicates():
     )
     first, second = ("train/a/1", "train/a/2", "test/a/3"), ("train/b/4", "train/a/5")
     assert (found.groups, found.across_splits, found.across_classes) == ((first, second), (first,), (second,))
+
+
+def test_every_class_of_multi_label_images_is_in_both_splits():
+    tags = [("fog",), ("fog", "sea"), ("sea", "sun"), ("sun",), ("rare", "sun"), ()] * 20 + [("once", "rare", "sun")]
+    found = [
+        replace(entry, class_name=names)
+        for seed in range(10)
+        for entry, names in zip(entries(len(tags), prefix=str(seed)), tags, strict=True)
+    ]
+    for seed in range(10):
+        assigned = split_by_content(found[seed * len(tags) : (seed + 1) * len(tags)])
+        split_of = {split: {name for file in assigned if file.split == split for name in file.classes or ("",)}
+                    for split in ("training", "validation")}  # fmt: skip
+        assert split_of["training"] == {"fog", "sea", "sun", "rare", "once", ""}
+        assert split_of["validation"] >= {"fog", "sea", "sun", "rare", ""}

@@ -10,6 +10,9 @@ from kerascnn.errors import InputError, closest
 
 MAX_FRACTION = 0.9
 
+# Classes per image, as --labels names it.
+LABELS = ("one", "several")
+
 # How images are labeled, as --layout names it, and where the class is.
 LAYOUTS = {
     "published": "a data set as its authors publish it",
@@ -27,7 +30,9 @@ class DataOptions:
 
     Attributes:
         label_column, file_column: titles of the columns with the classes and the files of a table; None to recognize
-            them.
+            them. Several label columns, with commas between their titles, have a 1 for each class of the image.
+        labels: "one", an image has one class, and several in a table are one combination; "several", an image has all
+            classes of its rows; None to recognize it.
         group_column: title of a column whose equal values are never divided among splits, such as the patient.
         validation_source: another source, all of whose images are the validation images.
         validation_fraction: the share of the images that is held out for validation, above 0 and at most 0.9; None for
@@ -54,6 +59,7 @@ class DataOptions:
     layout: str | None = None
     leave_out: tuple[str, ...] = ()
     letter_case: str | None = None
+    labels: str | None = None
 
     def __post_init__(self):
         for name in ("label_column", "file_column", "group_column", "validation_source"):
@@ -67,6 +73,8 @@ class DataOptions:
             raise InputError(f"there is no layout '{self.layout}'; {closest(str(self.layout), LAYOUTS)}")
         if self.letter_case not in (None, "merge", "keep"):
             raise InputError(f"--letter-case must be merge or keep, not '{self.letter_case}'.")
+        if self.labels not in (None, *LABELS):
+            raise InputError(f"--labels must be {' or '.join(LABELS)}, not '{self.labels}'.")
         fraction = self.validation_fraction
         if fraction is not None and not 0 < fraction <= MAX_FRACTION:
             raise InputError(f"--val-fraction must be above 0 and at most {MAX_FRACTION}, not {fraction}.")
@@ -119,6 +127,7 @@ VALIDATION_FIELDS = ("validation_source", "validation_fraction", "fold")
 # The options of the command line, by which errors name the fields.
 OPTIONS = {
     "label_column": "--label-column",
+    "labels": "--labels",
     "file_column": "--file-column",
     "group_column": "--group-column",
     "validation_source": "--val-data",

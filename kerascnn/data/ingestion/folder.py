@@ -166,7 +166,7 @@ def label_folder(source: ResolvedSource, track: Track, options: DataOptions) -> 
     checked, rejected = _check(source, layout, manifest.read_manifest(source.manifest), track)
     files, _ = _write_all(source, layout, checked, rejected)
     readable = _readable(source, files)
-    class_names = tuple(sorted({file.class_name for file in readable}))
+    class_names = _class_names(readable)
     return LabeledImages(
         name=source.source_record.name,
         source=source.source,
@@ -279,12 +279,13 @@ def _data_set(
     validation: LabeledImages | None,
 ) -> DataSet:
     readable = _readable(source, files)
-    class_names = tuple(sorted({file.class_name for file in readable if file.split == TRAINING}))
+    class_names = _class_names(file for file in readable if file.split == TRAINING)
+    multi_label = _is_multi_label(readable)
     for file in readable:
-        if file.class_name not in class_names and file.split != TEST:
+        if not multi_label and file.class_name not in class_names and file.split != TEST:
             raise InputError(f"{source.source} has a class '{file.class_name}' without readable training images.")
     of_split = {
-        split: [file for file in readable if file.split == split and file.class_name in class_names]
+        split: [file for file in readable if file.split == split and (multi_label or file.class_name in class_names)]
         for split in (TRAINING, VALIDATION, TEST)
     }
     splits = {split: _examples(source.root, chosen, class_names) for split, chosen in of_split.items()}
@@ -306,10 +307,28 @@ def _data_set(
     )
 
 
+def _class_names(files: Iterable[FileRecord]) -> tuple[str, ...]:
+    return tuple(sorted({name for file in files for name in file.classes}))
+
+
+def _is_multi_label(files: Sequence[FileRecord]) -> bool:
+    return any(isinstance(file.class_name, tuple) for file in files)
+
+
+def _labels(files: Sequence[FileRecord], class_names: tuple[str, ...]) -> np.ndarray:
+    """Indices into the class names, or multi-hot rows, without classes that have no training images."""
+    numbers = {name: number for number, name in enumerate(class_names)}
+    if not _is_multi_label(files):
+        return np.array([numbers[file.class_name] for file in files], dtype=int)
+    labels = np.zeros((len(files), len(class_names)), np.uint8)
+    for row, file in enumerate(files):
+        labels[row, [numbers[name] for name in file.classes if name in numbers]] = 1
+    return labels
+
+
 def _examples(root: Path, chosen: Sequence[FileRecord], class_names: tuple[str, ...]) -> FileExamples:
-    labels = {name: label for label, name in enumerate(class_names)}
     return FileExamples(
         paths=np.array([str(root / file.path) for file in chosen], dtype=object),
         plain=np.array([file.decoder == "tensorflow" for file in chosen], dtype=bool),
-        labels=np.array([labels[file.class_name] for file in chosen], dtype=int),
+        labels=_labels(chosen, class_names),
     )

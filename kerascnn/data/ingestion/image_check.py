@@ -58,7 +58,7 @@ class FileRecord:
 
     Attributes:
         path: below the data's folder, with slashes; undecodable bytes as `os.fsdecode` has them.
-        class_name: None for ignored files.
+        class_name: None for ignored files; a tuple of the classes of a multi-label image, which may be empty.
         split: "training", "validation" or "test"; None for files that are not read.
         size, mtime_ns: in bytes, and the time of the last change in nanoseconds.
         sha256: of the contents; empty if they could not be read.
@@ -74,7 +74,7 @@ class FileRecord:
     """
 
     path: str
-    class_name: str | None = None
+    class_name: str | tuple[str, ...] | None = None
     split: str | None = None
     size: int = 0
     mtime_ns: int = 0
@@ -88,6 +88,11 @@ class FileRecord:
     warnings: tuple[str, ...] = ()
     perceptual_hash: str = ""
     group: str | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Its class, or any number of classes if it is multi-label."""
+        return self.class_name if isinstance(self.class_name, tuple) else (self.class_name or "",)
 
 
 def check_images(

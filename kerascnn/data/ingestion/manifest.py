@@ -81,5 +81,6 @@ def _record(line: str) -> FileRecord | None:
         record = FileRecord(**json.loads(line))
         texts = isinstance(record.path, str) and isinstance(record.sha256, str)
         if texts and isinstance(record.warnings, list) and record.status in STATUSES:
-            return replace(record, warnings=tuple(record.warnings))
+            name = tuple(record.class_name) if isinstance(record.class_name, list) else record.class_name
+            return replace(record, warnings=tuple(record.warnings), class_name=name)
     return None

@@ -25,6 +25,9 @@ SPLIT_NAMES = {
 
 VALIDATION_SHARE = 0.2
 
+# Multi-label images without a class are split as if they had this one.
+NO_CLASS = ("",)
+
 
 def split_by_content(
     files: Sequence[FileRecord], options: DataOptions = DataOptions(), near: Iterable[Sequence[int]] = ()
@@ -53,7 +56,8 @@ def split_by_content(
     units = _units(files, chosen, near)
     members: dict[str, Counter[str]] = defaultdict(Counter)
     for index in chosen:
-        members[files[index].class_name][units[index]] += 1
+        for name in files[index].classes or NO_CLASS:
+            members[name][units[index]] += 1
     if options.validation_source:
         held_out = set()
     elif options.fold:
@@ -79,13 +83,22 @@ def split_arrays(
     `groups` has a name for each image; images of one group are in one split.
     """
     records = [
-        FileRecord(str(number), str(label), sha256=hashlib.sha256(np.ascontiguousarray(image)).hexdigest(), group=group)
+        FileRecord(
+            str(number), _class_of(label), sha256=hashlib.sha256(np.ascontiguousarray(image)).hexdigest(), group=group
+        )
         for number, (image, label, group) in enumerate(
             zip(examples.images, examples.labels.tolist(), groups or [None] * len(examples), strict=True)
         )
     ]
     held_out = np.array([record.split == VALIDATION for record in split_by_content(records, options)])
     return examples.take(np.flatnonzero(~held_out)), examples.take(np.flatnonzero(held_out))
+
+
+def _class_of(label: int | list[int]) -> str | tuple[str, ...]:
+    """A name for a label: an index, or a multi-hot row."""
+    if isinstance(label, list):
+        return tuple(str(column) for column, present in enumerate(label) if present)
+    return str(label)
 
 
 def _units(files: Sequence[FileRecord], chosen: Sequence[int], near: Iterable[Sequence[int]]) -> dict[int, str]:
@@ -99,9 +112,10 @@ def _units(files: Sequence[FileRecord], chosen: Sequence[int], near: Iterable[Se
     # A class of which all images look the same is split image by image.
     different: dict[str, set[str]] = defaultdict(set)
     for index in chosen:
-        different[files[index].class_name].add(units[index])
+        for name in files[index].classes or NO_CLASS:
+            different[name].add(units[index])
     for index in chosen:
-        if len(different[files[index].class_name]) == 1:
+        if all(len(different[name]) == 1 for name in files[index].classes or NO_CLASS):
             units[index] = digests[index]
         if files[index].group is not None:
             units[index] = _hash(f"group {files[index].group}")
@@ -120,7 +134,12 @@ def _lowest(members: Mapping[str, Mapping[str, int]], share: float) -> set[str]:
         low = [digits for digits in ordered if int(digits[:8], 16) / 2**32 < share]
         held_out.update(low or ordered[: len(ordered) > 1])
         released.update(ordered[-1:] if len(low) == len(ordered) else ())
-    return held_out - released
+    held_out -= released
+    # Of multi-label images, one class may hold out the only images of another.
+    for hashes in members.values():
+        if held_out.issuperset(hashes):
+            held_out.remove(max(hashes))
+    return held_out
 
 
 def _fold(members: Mapping[str, Mapping[str, int]], part: int, parts: int) -> set[str]:

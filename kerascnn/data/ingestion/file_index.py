@@ -23,12 +23,12 @@ class Match(NamedTuple):
 
     Attributes:
         path: the file's path; None if there is none, or several that fit equally well.
-        distance: 0 for equal paths; the folders that differ, then how the names differ.
+        distance: 0 for equal paths, and more the less they agree.
         rivals: files that fit equally well.
     """
 
     path: str | None = None
-    distance: tuple[int, int] = (0, 0)
+    distance: int = 0
     rivals: tuple[str, ...] = ()
 
 
@@ -82,29 +82,27 @@ class FileIndex:
         if not parts or not parts[-1]:
             return Match()
         # The folders of a URL are those of a server.
-        named, own = parts[:-1], len(parts) if "://" in text else folder.count("/")
+        own = len(parts) if "://" in text else folder.count("/")
         depth = 1
         while (found := self._groups.get(_tail(parts, depth), ())) is None:
             if depth > len(parts):
-                return Match(rivals=("", ""))
+                # Any of many files of this name.
+                return Match(rivals=(f"{text} in one folder", "in another"))
             depth += 1
-        ranked = sorted((_distance(parts, path), path) for path in ([found] if isinstance(found, str) else found))
-        ranked = [item for item in ranked if self._is_possible(named, own, item)]
-        best = [item for item in ranked if item[0] == ranked[0][0]]
-        if len(best) > 1:
-            wanted = split or TRAINING
-            best = [item for item in best if wanted in _splits(item[1])] or best
-        if len(best) == 1:
-            return Match(best[0][1], best[0][0])
-        return Match(rivals=tuple(path for _, path in best))
+        found = [found] if isinstance(found, str) else found
+        ranked = [(_distance(parts, path, split), path) for path in found if self._is_possible(parts, own, path)]
+        if not ranked:
+            return Match()
+        least = min(ranked)[0]
+        best = [path for distance, path in ranked if distance == least]
+        return Match(best[0], least) if len(best) == 1 else Match(rivals=tuple(sorted(best)))
 
-    def _is_possible(self, named: Sequence[str], own: int, item: tuple[tuple[int, int], str]) -> bool:
+    def _is_possible(self, parts: Sequence[str], own: int, path: str) -> bool:
         """Whether the folders are not those of another file: one that is here, or that of another split."""
-        (missing, _), path = item
-        if len(named) <= own or missing < len(named):
+        if len(parts) - 1 <= own or _common(parts, path):
             return True
-        splits = {SPLIT_NAMES[name.lower()] for name in named[own:] if name.lower() in SPLIT_NAMES}
-        return _fold(named[-1]) not in self._folders and not (splits and _splits(path) - splits)
+        splits = _splits("/".join(parts[own:]))
+        return _fold(parts[-2]) not in self._folders and not (splits and _splits(path) - splits)
 
 
 def _parts(text: str, folder: str) -> list[str]:
@@ -139,17 +137,25 @@ def _key(name: str) -> str:
     return _ZEROS.sub("", stem) if "0" in stem else stem
 
 
-def _distance(parts: Sequence[str], path: str) -> tuple[int, int]:
-    """The number of folders that differ, and how the names do: in nothing, case, suffix, zeros."""
-    *folders, name = path.split("/")
-    common = 0
-    for one, other in zip(reversed(parts[:-1]), reversed(folders), strict=False):
+def _common(parts: Sequence[str], path: str) -> int:
+    """The number of folders next to the file that agree."""
+    count = 0
+    for one, other in zip(reversed(parts[:-1]), reversed(path.split("/")[:-1]), strict=False):
         if _fold(one) != _fold(other):
             break
-        common += 1
-    text = parts[-1]
-    changes = (text != name, _fold(text) != _fold(name), _stem(_fold(text)) != _stem(_fold(name)))
-    return len(parts) - 1 - common, sum(changes)
+        count += 1
+    return count
+
+
+def _distance(parts: Sequence[str], path: str, split: str | None) -> int:
+    """First the folders that differ, then whether the file is of another split, then how the names differ."""
+    name, text = path.rpartition("/")[2], parts[-1]
+    changes = 0
+    if text != name:
+        changes = 1 + (_fold(text) != _fold(name)) + (_stem(_fold(text)) != _stem(_fold(name)))
+    splits = _splits(path) if "/" in path else set()
+    strange = split not in splits if split else bool(splits) and TRAINING not in splits
+    return 8 * (len(parts) - 1 - _common(parts, path)) + 4 * strange + changes
 
 
 def _splits(path: str) -> set[str]:

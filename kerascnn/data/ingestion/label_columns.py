@@ -6,10 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES
 from kerascnn.data.ingestion.splits import SPLIT_NAMES
 from kerascnn.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # Words of titles that name a class, in the singular.
 CLASS_WORDS = {
@@ -126,6 +130,10 @@ class NoLabelsError(Exception):
     """No column holds classes; the message is a phrase that says why."""
 
 
+class SeveralColumnsError(InputError):
+    """Several columns may hold classes, and no title says that one does."""
+
+
 def class_name(text: str) -> str:
     """The text as valid Unicode on one line: label files have one class per line."""
     return " ".join(text.encode("utf-8", "replace").decode().split())
@@ -145,7 +153,7 @@ def find_labels(
 
     Raises:
         NoLabelsError: no column holds classes.
-        InputError: several columns may.
+        InputError: several columns may; `SeveralColumnsError` if none is named as such.
 
     Example:
         >>> find_labels(["image", "dx"], [["a", "b", "c"], ["nv", "bcc", "nv"]], {0}, None, "labels.csv").classes
@@ -173,7 +181,10 @@ def find_labels(
         raise NoLabelsError(f"its column '{titles[named[0]]}' {reason}")
     binary = [column for column in varying if _is_binary(set(columns[column]))]
     if len(binary) > 1:
-        return _hot(titles, columns, binary, f"{len(binary)} columns of 0 and 1")
+        hot = _hot(titles, columns, binary, f"{len(binary)} columns of 0 and 1")
+        if not hot.is_multi_label and 2 * hot.classes.count(()) > len(hot.classes):
+            raise NoLabelsError("its columns of 0 and 1 are empty in most rows")
+        return hot
     plausible = _plausible(titles, columns, varying)
     if not plausible:
         raise NoLabelsError("none of its columns holds classes" if varying else "all its rows have the same values")
@@ -296,9 +307,10 @@ def _decided(
     if different or hot_differs:
         names = [f"'{titles[column]}'" for column in ([found[0], *different] if different else found[:1])]
         names += [f"its {hot.columns}"] if hot else []
-        raise InputError(
+        kind = InputError if hot or is_class_title(titles[found[0]]) else SeveralColumnsError
+        raise kind(
             f"{table} has several columns that may hold the classes: {', '.join(names)}; "
-            f"choose one with --label-column, such as --label-column '{titles[found[0]]}'."
+            f"choose one with --label-column."
         )
     if not found:
         return hot
@@ -317,7 +329,12 @@ def _labels(titles: Sequence[str], columns: Sequence[Sequence[str]], column: int
     title, cells = titles[column], columns[column]
     separator = tag_separator(title, _values(cells))
     known = {cell: _classes(cell, separator) for cell in set(cells)}
-    return Labels(f"column '{title}'", (title.lower(),), [known[cell] for cell in cells])
+    return Labels(quoted(title), (title.lower(),), [known[cell] for cell in cells])
+
+
+def quoted(title: str) -> str:
+    """A column for messages: column 'dx', or column 2 of a table without titles."""
+    return title if re.fullmatch(r"column \d+", title) else f"column '{title}'"
 
 
 def _classes(cell: str, separator: str | None) -> tuple[str, ...]:
@@ -335,7 +352,8 @@ def tag_separator(title: str, values: set[str]) -> str | None:
     Separated words are classes if they appear in several combinations, or alone: "cat indoor" and "dog indoor", and
     not "golden retriever" and "black swan".
     """
-    bracketed = sum(value[:1] + value[-1:] in ("[]", "{}", "()") for value in values)
+    if values and all(value[:1] + value[-1:] in ("[]", "{}", "()") for value in values):
+        return r"[,;|]"
     for separator in (r"[,;|]", r"\s+"):
         split = [[part for part in re.split(separator, value.strip("[](){}")) if part.strip()] for value in values]
         joined = [parts for parts in split if len(parts) > 1]
@@ -344,7 +362,7 @@ def tag_separator(title: str, values: set[str]) -> str | None:
         seen = Counter(part.strip() for parts in split for part in dict.fromkeys(parts))
         shared = sum(count > 1 for count in seen.values())
         alone = {parts[0].strip() for parts in split if len(parts) == 1}
-        if all(part.strip() in alone for parts in joined for part in parts) or bracketed == len(values):
+        if all(part.strip() in alone for parts in joined for part in parts):
             return separator
         if TAG_WORDS & set(words(title)) or shared > (0.5 if separator == r"\s+" else 0.2) * len(seen):
             return separator
@@ -361,8 +379,8 @@ def _one_hot(
     bits = [column for column in free if _is_binary(set(columns[column])) and not flags & set(words(titles[column]))]
     if len(bits) < 2:
         return None
-    values = np.array([[_BITS[cell.lower()] for cell in columns[column]] for column in bits], dtype=np.int32)
-    sums = np.concatenate([np.zeros((1, values.shape[1]), np.int32), values.cumsum(axis=0)])
+    values = np.array([_bits(columns[column]) for column in bits])
+    sums = np.concatenate([np.zeros((1, values.shape[1]), np.int16), values.cumsum(axis=0, dtype=np.int16)])
     longest = []
     for start in range(len(bits)):
         ends = np.flatnonzero((sums[start + 1 :] - sums[start] == 1).all(axis=1))
@@ -373,9 +391,16 @@ def _one_hot(
     return _hot(titles, columns, longest, f"{len(longest)} one-hot columns") if len(longest) > 1 else None
 
 
+def _bits(cells: Sequence[str]) -> np.ndarray:
+    import numpy as np
+
+    known = {cell: _BITS[cell.lower()] for cell in set(cells)}
+    return np.fromiter(map(known.__getitem__, cells), np.int8, len(cells))
+
+
 def _hot(titles: Sequence[str], columns: Sequence[Sequence[str]], found: Sequence[int], phrase: str) -> Labels:
     names = [class_name(titles[column]) for column in found]
-    rows = zip(*([_BITS[cell.lower()] for cell in columns[column]] for column in found), strict=True)
+    rows = zip(*(_bits(columns[column]).tolist() for column in found), strict=True)
     known: dict[tuple[int, ...], tuple[str, ...]] = {}
     classes = []
     for row in rows:

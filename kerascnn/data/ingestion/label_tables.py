@@ -12,7 +12,14 @@ from typing import NamedTuple
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_index import FileIndex
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES, FileTree
-from kerascnn.data.ingestion.label_columns import Labels, NoLabelsError, class_name, find_labels, words
+from kerascnn.data.ingestion.label_columns import (
+    Labels,
+    NoLabelsError,
+    SeveralColumnsError,
+    class_name,
+    find_labels,
+    words,
+)
 from kerascnn.data.ingestion.splits import SPLIT_NAMES, TEST, TRAINING, VALIDATION
 from kerascnn.data.ingestion.table_files import Table, UnusedTableError, column_of, read_table, split_of
 from kerascnn.data.ingestion.tables import TABLE_SUFFIXES
@@ -70,12 +77,14 @@ class _Group:
 
     Attributes:
         rows: those whose files are found, as a table and its row.
+        unfound: what the other rows name, with the reason.
         labels: of these rows, or of all if no file is found.
         split_column, group_column: None if there is none.
     """
 
     tables: tuple[Table, ...]
     rows: list[tuple[Table, int]]
+    unfound: dict[str, str]
     labels: Labels
     split_column: int | None
     group_column: int | None
@@ -99,21 +108,22 @@ class _Group:
                 found[table.matches[row].path].add(classes)
         return dict(found)
 
+    @cached_property
+    def found(self) -> int:
+        """The number of files that are found."""
+        return len({table.matches[row].path for table, row in self.rows})
+
     def check_found(self) -> None:
         """Raises InputError if most files are not there."""
-        found = len({table.matches[row].path for table, row in self.rows})
-        if found < FOUND * self.named or not found:
-            missing = next(
-                cell
-                for table in self.tables
-                for cell, match in zip(table.files, table.matches, strict=True)
-                if cell and match.path is None
-            )
-            advice = "; --file-column takes those that are found" if found else ""
-            raise InputError(
-                f"{self.name} names {self.named:,} files, {found:,} found, for example {missing} is not; correct the "
-                f"names, or move the table out of the folder{advice}."
-            )
+        if self.found and self.found >= FOUND * self.named:
+            return
+        name, reason = next(iter(self.unfound.items()))
+        example = name if reason == "missing" else f"{name}, which {reason}"
+        advice = "; --file-column takes those that are found" if self.found else ""
+        raise InputError(
+            f"{self.name} names {self.named:,} files, {self.found:,} found, for example {example}; "
+            f"correct the names, or move the table out of the folder{advice}."
+        )
 
 
 def read_label_tables(tree: FileTree, options: DataOptions = DataOptions()) -> TableLabels | None:
@@ -141,13 +151,18 @@ def read_label_tables(tree: FileTree, options: DataOptions = DataOptions()) -> T
         except UnusedTableError as reason:
             if not path.lower().endswith(".txt"):
                 ignored.append(SkippedFile(tree.base + path, str(reason)))
-    groups = []
+    groups, undecided = [], []
     for tables in by_titles.values():
         try:
             groups.append(_group(tables, options, ignored))
         except NoLabelsError as reason:
             ignored += [SkippedFile(table.name, str(reason)) for table in tables]
+        except SeveralColumnsError as error:
+            undecided.append(error)
+            ignored += [SkippedFile(table.name, "no title says that it has classes") for table in tables]
     group = _chosen(groups, options, ignored)
+    if undecided and not (group and group.labels.is_named):
+        raise undecided[0]
     if group is None:
         _check_columns(options, by_titles, ignored)
         return TableLabels(ignored=tuple(ignored))
@@ -185,8 +200,8 @@ def _group(tables: list[Table], options: DataOptions, ignored: list[SkippedFile]
     titles = tables[0].titles
     varied = [table for table in tables if _varies(table)]
     if len(tables) > 1 and varied:
-        same = "the other columns have the same values in every row"
-        ignored += [SkippedFile(table.name, same) for table in tables if table not in varied]
+        same = [table for table in tables if table not in varied]
+        ignored += [SkippedFile(table.name, "all its rows have the same values") for table in same]
         tables = varied
     label = column_of(titles, options.label_column)
     if options.label_column is not None and label is None:
@@ -195,12 +210,13 @@ def _group(tables: list[Table], options: DataOptions, ignored: list[SkippedFile]
     for table in tables:
         for match in table.matches:
             closest[match.path] = min(closest.get(match.path, match.distance), match.distance)
-    rows = [
-        (table, row)
-        for table in tables
-        for row, match in enumerate(table.matches)
-        if match.path is not None and match.distance == closest[match.path]
-    ]
+    rows, unfound = [], {}
+    for table in tables:
+        for row, match in enumerate(table.matches):
+            if match.path is not None and match.distance == closest[match.path]:
+                rows.append((table, row))
+            elif table.files[row]:
+                unfound[table.files[row]] = f"may be {' or '.join(match.rivals[:2])}" if match.rivals else "missing"
     used = rows or [(table, row) for table in tables for row in range(len(table.matches))]
     columns = [[table.columns[column][row] for table, row in used] for column in range(len(titles))]
     split, group = _split_column(titles, columns), column_of(titles, options.group_column)
@@ -211,7 +227,7 @@ def _group(tables: list[Table], options: DataOptions, ignored: list[SkippedFile]
         if rows:
             raise
         labels = Labels("several columns", (), [])
-    return _Group(tuple(tables), rows, labels, split, group)
+    return _Group(tuple(tables), rows, unfound, labels, split, group)
 
 
 def _varies(table: Table) -> bool:
@@ -252,8 +268,8 @@ def _chosen(groups: list[_Group], options: DataOptions, ignored: list[SkippedFil
             advice = "choose with --label-column, or " if first.split("(")[1] != second.split("(")[1] else ""
             raise InputError(f"{first} and {second} both label images; {advice}move one of them out of the folder.")
         ignored += [SkippedFile(table.name, f"says the same as {found[0].name}") for table in other.tables]
-    if found:
-        found[0].check_found() if options.file_column is None else None
+    if found and options.file_column is None:
+        found[0].check_found()
     return found[0] if found else None
 
 
@@ -279,25 +295,19 @@ def _table_labels(group: _Group, tree: FileTree, options: DataOptions, ignored: 
     if not (options.layout or options.label_column or options.file_column):
         _check_folders(group, tree)
     items = _labeled(group, tree, contradictory)
-    unreadable = {}
-    for table in group.tables:
-        for cell, match in zip(table.files, table.matches, strict=True):
-            if cell and match.path is None:
-                either = f", and may be {' or '.join(match.rivals[:2])}" if any(match.rivals) else " and missing"
-                unreadable[cell] = f"named in {table.name}{either}"
-    count, found = len({item.class_name for item in items}), len(group.classes)
-    description = (
+    count, others = len({item.class_name for item in items}), sum(table.others for table in group.tables)
+    parts = [
         f"classes from {group.labels.columns} of {group.name}: {count:,} classes, "
-        f"{found:,} of {group.named:,} images found"
-    )
-    if contradictory:
-        description += f"; {len(contradictory):,} in two classes are left out"
-    if ignored:
-        description += "".join(f"; ignored {item.path}: {item.reason}" for item in ignored[:3])
+        f"{group.found:,} of {group.named:,} images found",
+        *([f"{group.found - len(group.classes):,} without a class"] if group.found > len(group.classes) else []),
+        *([f"{len(contradictory):,} in two classes left out"] if contradictory else []),
+        *([f"{others:,} of another width left out"] if others else []),
+        *(f"ignored {item.path}: {item.reason}" for item in ignored[:3]),
+    ]
     return TableLabels(
-        description,
+        "; ".join(parts),
         tuple(_complete_splits(items, options)),
-        tuple(SkippedFile(*pair) for pair in unreadable.items()),
+        tuple(SkippedFile(name, f"named in {group.name} and {reason}") for name, reason in group.unfound.items()),
         tuple(SkippedFile(tree.base + path, reason) for path, reason in contradictory.items()),
         tuple(ignored),
     )

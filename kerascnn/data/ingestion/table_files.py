@@ -10,7 +10,7 @@ from typing import NamedTuple
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_index import FileIndex, Match
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES, FileTree
-from kerascnn.data.ingestion.label_columns import KNOWN_WORDS, NAME_WORDS, is_class_title, words
+from kerascnn.data.ingestion.label_columns import KNOWN_WORDS, NAME_WORDS, is_class_title, quoted, words
 from kerascnn.data.ingestion.splits import SPLIT_NAMES
 from kerascnn.data.ingestion.tables import Rows, read_rows
 from kerascnn.errors import InputError
@@ -40,6 +40,7 @@ class Table:
         file_column: names the files.
         matches: the file of each row.
         split: that the table or its folder is named for.
+        others: the number of rows that are left out, because they have another width.
         is_sure: whether titles or cells say that files are named, and not only identifiers.
     """
 
@@ -49,6 +50,7 @@ class Table:
     file_column: int
     matches: tuple[Match, ...]
     split: str | None
+    others: int
     is_sure: bool
 
     @property
@@ -92,7 +94,7 @@ def read_table(tree: FileTree, path: str, index: FileIndex, options: DataOptions
     # Cells that repeat are stored once.
     columns = tuple(tuple(map(known.setdefault, cells, cells)) for cells in columns if (known := {}) is not None)
     matches = tuple(index.find(cell, folder, split) for cell in columns[chosen.column])
-    return Table(name, titles, columns, chosen.column, matches, split, chosen.is_sure)
+    return Table(name, titles, columns, chosen.column, matches, split, others, chosen.is_sure)
 
 
 def split_of(text: str) -> str | None:
@@ -177,11 +179,12 @@ def _file_column(
         best = ranked[0]
         equal = [column for column in ranked if (shown[column], said[column]) == (shown[best], said[best])]
         if len(equal) > 1:
-            found = " and ".join(f"'{titles[column]}'" for column in equal)
-            raise InputError(f"{name} names different files in the columns {found}; choose one with --file-column.")
+            found = " and ".join(quoted(titles[column]) for column in equal)
+            raise InputError(f"{name} names different files in {found}; choose one with --file-column.")
         return _FileColumn(best, shown[best] or said[best] > 1 or 2 * len(hits[best]) > len(set(columns[best])))
     best = max(range(len(columns)), key=lambda column: (shown[column], said[column]))
-    if not (shown[best] or said[best] > 1 or (said[best] and any(map(is_class_title, titles)))):
+    has_classes = any(map(is_class_title, titles))
+    if not (shown[best] or (said[best] > 1 and not name.lower().endswith(".txt")) or (said[best] and has_classes)):
         raise UnusedTableError("it names no files that are here")
     return _FileColumn(best, shown[best] or said[best] > 1)
 

@@ -115,18 +115,19 @@ def _words(line: str) -> list[str]:
 
 def _even(rows: list[list[str]]) -> Rows:
     """Cuts empty cells at the ends, and leaves out what has not the commonest width; a comment may be the header."""
-    if rows and rows[0] and rows[0][0].startswith("#"):
-        rows[0][0] = rows[0][0].lstrip("# ")
-    rows = [row for row in rows if row and not row[0].startswith("#")]
-    width = max(Counter(map(len, rows)).items(), key=lambda item: (item[1], item[0]), default=(0, 0))[0]
+    comments = [row for row in rows if row and row[0].startswith("#")]
+    body = [row for row in rows if row and not row[0].startswith("#")]
+    width = max(Counter(map(len, body)).items(), key=lambda item: (item[1], item[0]), default=(0, 0))[0]
+    if comments and rows[0] is comments[0] and len(rows[0]) == width:
+        body.insert(0, [rows[0][0].lstrip("# "), *rows[0][1:]])
     if width < 2:
         return Rows([])
     even = []
-    for row in rows:
+    for row in body:
         if len(row) > width and not any(row[width:]):
             row = row[:width]
         elif 1 < len(row) < width:
             row = row + [""] * (width - len(row))
         if len(row) == width:
             even.append(row)
-    return Rows(even, len(rows) - len(even))
+    return Rows(even, len(body) - len(even))

@@ -1,0 +1,454 @@
+"""Tables of labels as people have them: which column, which files, which tables; and what is refused.
+
+Files are empty: tables are read by names and cells alone. Every table has twelve rows, in three classes of four.
+"""
+
+import re
+import time
+
+import pytest
+
+from kerascnn import InputError
+from kerascnn.data import DataOptions
+from kerascnn.data.ingestion.file_index import FileIndex
+from kerascnn.data.ingestion.file_tree import FileTree, walk
+from kerascnn.data.ingestion.label_columns import is_class_title, tag_separator
+from kerascnn.data.ingestion.label_tables import read_label_tables
+from kerascnn.data.ingestion.tables import read_rows
+from support.folders import lay_out
+from support.messages import mentioning, names
+
+ROWS = range(12)
+CLASSES = ("cat", "dog", "fox")
+IMAGES = tuple(f"im{row}.jpg" for row in ROWS)
+
+# What tables have in their columns, by the number of the row.
+COLUMNS = {
+    "file": lambda row: f"im{row}.jpg",
+    "stem": lambda row: f"im{row}",
+    "class": lambda row: CLASSES[row % 3],
+    "number": lambda row: row % 3,
+    "other": lambda row: CLASSES[row // 2 % 3],
+    "how": lambda row: ("by eye", "by test")[row % 2],
+    "group": lambda row: f"patient {row // 2}",
+    "age": lambda row: 40 + 5 * row,
+    "flag": lambda row: row // 3 % 2,
+    "one": lambda row: 1,
+    "width": lambda row: (640, 800)[row % 2],
+    "score": lambda row: row / 7,
+    "share": lambda row: 0.333,
+    "url": lambda row: f"https://example.org/im{row}.jpg?size=2",
+    "text": lambda row: f"a photo of a {CLASSES[row % 3]} that sits in a field, number {row}",
+    **{kind: lambda row, kind=kind: float(CLASSES[row % 3] == kind) for kind in CLASSES},
+}
+
+
+def table(header, rows=ROWS, separator=","):
+    """A table with columns "title=what", what being one of `COLUMNS`; a column "what" is one of that title."""
+    columns = [column.rpartition("=") for column in header.split(",")]
+    lines = [separator.join(title or what for title, _, what in columns)]
+    lines += [separator.join(str(COLUMNS[what](row)) for *_, what in columns) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def read(folder, **options):
+    return read_label_tables(walk(folder), DataOptions(**options))
+
+
+def classes(found):
+    return {item.path: item.class_name for item in found.labeled}
+
+
+def splits(found):
+    return {item.path: item.split for item in found.labeled}
+
+
+BY_CLASS = {f"im{row}.jpg": CLASSES[row % 3] for row in ROWS}
+
+
+@pytest.mark.parametrize(
+    ("header", "column"),
+    [
+        ("file,class", "'class'"),
+        ("id=stem,breed=class", "'breed'"),
+        # The metadata of HAM10000, in any order.
+        ("lesion_id=group,image_id=stem,dx=class,dx_type=how,age,sex=other,localization=flag", "'dx'"),
+        ("localization=other,sex=flag,age,dx_type=how,dx=class,image_id=stem,lesion_id=group", "'dx'"),
+        ("fname=file,width,height=width,quality=flag,kind=class", "'kind'"),
+        ("label_confidence=flag,image_width=width,url,is_cropped=flag,file,Class Name=class", "'Class Name'"),
+        ("Width=width,Height=age,Roi.X1=flag,ClassId=number,Path=file", "'ClassId'"),
+        ("class id=number,filepaths=file,labels=class,scientific name=class", "'labels'"),
+        ("file,label=number,label_name=class", "'label_name'"),
+        ("file,target=number,animal=class", "'animal'"),
+        ("file,category_id=number,x=width,y=age", "'category_id'"),
+        ("file,y=class,label_source=how", "'y'"),
+        ("file,Kategorie=class,width", "'Kategorie'"),
+        ("id_code=stem,diagnosis=number", "'diagnosis'"),
+        # No known title: the only column of names that repeat, or of numbers that count.
+        ("image=file,emotion=number,age,width", "'emotion'"),
+        ("file,what=class,width,score,text", "'what'"),
+        ("id=stem,has_cactus=flag", None),
+        # One column per class.
+        ("image=stem,cat,dog,fox", "3 one-hot columns (cat, dog, fox)"),
+        ("age,cat,dog,fox,image=file,width", "3 one-hot columns (cat, dog, fox)"),
+        ("file,type_a=cat,type_b=dog,type_c=fox,flag,one", None),
+        ("file,label=class,cat,dog,fox", "'label'"),
+    ],
+)
+def test_the_column_of_classes(tmp_path, header, column):
+    found = read(lay_out(tmp_path, *IMAGES, labels=table(header)))
+    names(found.description, column or "labels.csv", "12 of 12 images found")
+    partition = {}
+    for path, name in classes(found).items():
+        partition.setdefault(name, set()).add(path)
+    expected = "flag" if "has_cactus" in header else "class"
+    same = {}
+    for row in ROWS:
+        same.setdefault(COLUMNS[expected](row), set()).add(f"im{row}.jpg")
+    assert sorted(map(sorted, partition.values())) == sorted(map(sorted, same.values()))
+    assert f"{len(same)} classes" in found.description
+
+
+@pytest.mark.parametrize("title", ["labels", "CLASS", "class_name", "categoryId", "species", "imagelabel", "Tags"])
+def test_titles_of_classes(title):
+    assert is_class_title(title)
+
+
+@pytest.mark.parametrize(
+    "title", ["label_confidence", "image_width", "classifier", "dx_type", "image_type", "datatype"]
+)
+def test_titles_of_other_columns(title):
+    assert not is_class_title(title)
+
+
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [
+        ("file,species=flag,breed=class", ("'species'", "'breed'")),
+        ("file,label=class,kind=other", ("'label'", "'kind'")),
+        ("file,color=class,shape=other,width", ("'color'", "'shape'")),
+        ("file,label=other,cat,dog,fox", ("'label'", "one-hot", "cat, dog, fox")),
+    ],
+)
+def test_several_candidates_are_refused_and_named(tmp_path, header, named):
+    lay_out(tmp_path, *IMAGES, labels=table(header))
+    with mentioning(InputError, "labels.csv", *named, "--label-column"):
+        read(tmp_path)
+    title = named[0].strip("'")
+    assert len(classes(read(tmp_path, label_column=title.upper()))) == 12
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ("file,width,height=width", "classes"),
+        ("file,score", "classes"),
+        ("file,label=one,sex=flag", "'label' has one value"),
+        ("file,text", "classes"),
+        ("file,label=age", "another value in every row"),
+        ("epoch=number,loss=score", "no files"),
+        ("label=class,pixel0=width,pixel1=age", "no files"),
+    ],
+)
+def test_tables_without_classes_are_ignored_and_named(tmp_path, header, reason):
+    found = read(lay_out(tmp_path, *IMAGES, other=table(header)))
+    assert not found.labeled
+    assert [item.path for item in found.ignored] == ["other.csv"]
+    names(found.ignored[0].reason, reason)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("haze primary", "clear primary", "clear", "cloudy"),
+        ('"cat,indoor"', '"dog,indoor"', "cat"),
+        ("Effusion|Mass", "Mass", "No Finding"),
+        ("['cat', 'indoor']", "['dog']", "['cat']"),
+        ("0 16", "16", "3 0 7", "7"),
+    ],
+)
+def test_joined_tags_are_several_classes(tmp_path, cells):
+    rows = "".join(f"im{row}.jpg;{cells[row % len(cells)]}\n" for row in ROWS)
+    with mentioning(InputError, "labels.csv", "several classes per image", "column 'tags'", "im0.jpg"):
+        read(lay_out(tmp_path, *IMAGES, labels=f"file;tags\n{rows}"))
+
+
+def test_columns_and_rows_of_several_classes_are_refused(tmp_path):
+    lay_out(tmp_path, *IMAGES, labels=table("file,cat,dog,big=flag"))
+    with mentioning(InputError, "several classes per image", "3 columns of 0 and 1", "big and cat"):
+        read(tmp_path)
+    lay_out(tmp_path, labels=table("file,label=class") + "".join(table("file,label=other").splitlines(True)[1:]))
+    with mentioning(InputError, "several classes per image", "im1.jpg"):
+        read(tmp_path)
+
+
+def test_names_of_several_words_are_one_class():
+    assert tag_separator("label", {"golden retriever", "labrador retriever", "german shepherd", "poodle"}) is None
+    assert tag_separator("label", {"tench, Tinca tinca", "goldfish, Carassius auratus", "great white shark"}) is None
+
+
+@pytest.mark.parametrize(
+    ("on_disk", "named"),
+    [
+        ("s{part}/im{row}.jpg", "/kaggle/input/ds/s{part}/im{row}.jpg"),
+        ("s{part}/{half}.jpg", "C:\\data\\s{part}\\{half}.jpg"),
+        ("deep/er/s{part}/im{row}.png", "s{part}/im{row}.jpg"),
+        ("im{row}.JPG", "im{row}.jpg"),
+        ("im{row}.jpg", "IM{row}"),
+        ("a/{row:06}.jpg", "{row}"),
+        ("a/{row:06}.jpg", "{row}.0"),
+        ("{row}.png", "{row:05}.jpg"),
+        ("a/b/im{row}.jpg", "https://example.org/files/im{row}.jpg?size=2"),
+        ("a/im {row}.jpg", "./a//im {row}.jpg"),
+        # Files for testing have the same names.
+        ("train/{row}.jpg", "{row}"),
+    ],
+)
+def test_files_by_other_names(tmp_path, on_disk, named):
+    def path(pattern, row):
+        return pattern.format(row=row, part=row % 2, half=row // 2)
+
+    lay_out(tmp_path, *(path(on_disk, row) for row in ROWS), "test/0.jpg", "test/1.jpg")
+    lay_out(tmp_path, labels="id,label\n" + "".join(f"{path(named, row)},{CLASSES[row % 3]}\n" for row in ROWS))
+    found = read(tmp_path)
+    assert classes(found) == {path(on_disk, row): CLASSES[row % 3] for row in ROWS}
+    names(found.description, "12 of 12 images found")
+
+
+def test_names_of_several_files_are_never_guessed(tmp_path):
+    paths = [f"{folder}/im{row}.jpg" for folder in "ab" for row in ROWS]
+    lay_out(tmp_path, *paths, labels=table("file,label=class"))
+    with mentioning(InputError, "labels.csv names 12 files, 0 found, for example im0.jpg", "a/im0.jpg or b/im0.jpg"):
+        read(tmp_path)
+    index = FileIndex([*paths, "a/1.png", "train/x.jpg", *(f"n{row}/00.jpg" for row in range(30))])
+    assert index.find("b/im3").path == "b/im3.jpg"
+    assert index.find("n7/0.jpg").path == "n7/00.jpg"
+    assert index.find("im0.jpg", "b/").path == "b/im0.jpg"
+    # Another folder that is here, another split, and any of thirty.
+    assert [index.find(text).path for text in ("n1/im0.jpg", "b/1.png", "test/x.jpg", "0")] == [None] * 4
+
+
+def test_one_file_is_not_taken_for_two(tmp_path):
+    """A file of a folder that is not here does not stand for one that is."""
+    rows = (f"s{part}/{row}.jpg,{CLASSES[(row + part) % 3]}\n" for part in (0, 1) for row in ROWS)
+    lay_out(tmp_path, *(f"s0/{row}.jpg" for row in ROWS), labels="file,label\n" + "".join(rows))
+    found = read(tmp_path, file_column="file")
+    assert classes(found) == {f"s0/{row}.jpg": CLASSES[row % 3] for row in ROWS}
+    assert len(found.unreadable) == 12 and not found.contradictory
+
+
+@pytest.mark.parametrize(
+    ("count", "options", "said"),
+    [
+        (0, {}, ("12 files, 0 found, for example im0.jpg", "move the table")),
+        (0, {"file_column": "file"}, ("12 files, 0 found", "im0.jpg")),
+        (4, {}, ("12 files, 4 found, for example im4.jpg", "--file-column")),
+    ],
+)
+def test_a_table_whose_files_are_not_here_is_an_error(tmp_path, count, options, said):
+    lay_out(tmp_path, *IMAGES[:count], *(f"session {part}/x{part}.jpg" for part in (1, 2)), labels=table("file,class"))
+    with mentioning(InputError, "labels.csv", *said):
+        read(tmp_path, **options)
+
+
+def test_a_table_some_of_whose_files_are_here(tmp_path):
+    found = read(lay_out(tmp_path, *IMAGES[:8], labels=table("file,class")))
+    names(found.description, "8 of 12 images found")
+    assert [item.path for item in found.unreadable] == list(IMAGES[8:])
+    names(found.unreadable[0].reason, "labels.csv", "missing")
+    found = read(lay_out(tmp_path / "few", *IMAGES[:4], labels=table("file,class")), file_column="file")
+    assert len(found.labeled) == 4
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda text: text.replace(",", "\t").encode("utf-16"),
+        lambda text: text.encode("utf-16-be"),
+        lambda text: ("\ufeff" + text).replace("\n", "\r\n").encode(),
+        lambda text: text.replace(",", ";").encode("cp1252"),
+        lambda text: ("sep=|\n" + text.replace(",", "|")).encode(),
+        lambda text: ("# made by hand\n" + text + "# end\n\n").encode(),
+        lambda text: (text + "Total: 12 images\n").encode(),
+        lambda text: re.sub("[^,\n]+", r'"\g<0>"', text).replace(",", ", ").encode(),
+        lambda text: "".join(f"{line},,\n" for line in text.splitlines()).encode(),
+    ],
+    ids=["spreadsheet", "utf-16", "dos", "semicolons", "bars", "comments", "total", "quotes", "empty"],
+)
+def test_encodings_separators_and_quotes(tmp_path, write):
+    lay_out(tmp_path, *IMAGES)
+    (tmp_path / "labels.csv").write_bytes(write(table("file,class").replace("fox", "füchs")))
+    expected = {path: name.replace("fox", "füchs") for path, name in BY_CLASS.items()}
+    assert classes(read(tmp_path)) == expected
+
+
+def test_lists_without_titles(tmp_path):
+    lay_out(tmp_path, *IMAGES, "a b.jpg", "notes.md")
+    (tmp_path / "train.txt").write_text("".join(f"im{row}.jpg {row % 3}\n" for row in ROWS) + "a b.jpg 0\n")
+    (tmp_path / "README.txt").write_text("These are photos of animals.\nThey are free.\n")
+    found = read(tmp_path)
+    assert classes(found) == {**{f"im{row}.jpg": str(row % 3) for row in ROWS}, "a b.jpg": "0"}
+    assert found.ignored == ()
+    (tmp_path / "train.txt").unlink()
+    lay_out(tmp_path, labels=table("file,class").split("\n", 1)[1])
+    names(read(tmp_path).description, "column 2 of labels.csv: 3 classes")
+    assert read(tmp_path, label_column="2").labeled == read(tmp_path).labeled
+
+
+def test_rows_of_many_widths_are_refused(tmp_path):
+    rows = "".join(f"im{row}.jpg,{'cat, indoor' if row % 2 else 'dog'}\n" for row in ROWS)
+    with mentioning(InputError, "labels.csv", "2 columns", "6 of other widths", "quotes"):
+        read(lay_out(tmp_path, *IMAGES, labels="file,tags\n" + rows))
+
+
+def test_templates_are_ignored(tmp_path):
+    """As at Kaggle: the images for testing are in a template with the same columns, or with one per class."""
+    lay_out(tmp_path, *(f"train/im{row}.jpg" for row in ROWS), *(f"test/te{row}.jpg" for row in ROWS))
+    lay_out(tmp_path, labels=table("id=stem,breed=class"))
+    expected = {f"train/im{row}.jpg": CLASSES[row % 3] for row in ROWS}
+    head = "id,breed\n"
+    templates = {
+        "sample_submission": head + "".join(f"te{row},{CLASSES[row % 2]}\n" for row in ROWS),
+        "sampleSubmission": head + "".join(f"te{row},0\n" for row in ROWS),
+        "test": head + "".join(f"te{row},cat\n" for row in ROWS),
+        "example": "id,cat,dog,fox\n" + "".join(f"te{row},.333,.333,.333\n" for row in ROWS),
+        "to_fill_in": "id,cat,dog\n" + "".join(f"te{row},{row % 2},{1 - row % 2}\n" for row in ROWS),
+    }
+    for name, text in templates.items():
+        lay_out(tmp_path, **{name: text})
+        found = read(tmp_path)
+        assert classes(found) == expected, name
+        assert [item.path for item in found.ignored] == [f"{name}.csv"]
+        names(found.description, "'breed' of labels.csv", "12 of 12", f"ignored {name}.csv")
+        (tmp_path / f"{name}.csv").unlink()
+
+
+def test_tables_of_the_same_titles_are_joined(tmp_path):
+    parts = {"train": range(6), "val": range(6, 9), "test": range(9, 12)}
+    lay_out(tmp_path, *IMAGES, **{name: table("file,width,class", rows) for name, rows in parts.items()})
+    found = read(tmp_path)
+    assert classes(found) == BY_CLASS
+    full = {"train": "training", "val": "validation", "test": "test"}
+    assert splits(found) == {f"im{row}.jpg": full[name] for name, rows in parts.items() for row in rows}
+    # One table per class.
+    for name in parts:
+        (tmp_path / f"{name}.csv").unlink()
+    lay_out(tmp_path, **{name: table("file,class", ROWS[start::3]) for start, name in enumerate(CLASSES)})
+    assert classes(read(tmp_path)) == BY_CLASS
+
+
+def test_tables_in_split_folders(tmp_path):
+    """The export of a labeling service: one table per folder, whose files have the same names."""
+    for name in ("train", "valid", "test"):
+        lay_out(tmp_path, *(f"{name}/{image}" for image in IMAGES))
+        lay_out(tmp_path / name, _classes=table("filename=file, cat=cat, dog=dog, fox=fox"))
+    found = read(tmp_path)
+    assert classes(found) == {f"{name}/{p}": c for name in ("train", "valid", "test") for p, c in BY_CLASS.items()}
+    assert {path.split("/")[0]: split for path, split in splits(found).items()} == {
+        "train": "training",
+        "valid": "validation",
+        "test": "test",
+    }
+
+
+@pytest.mark.parametrize("folder", ["meta", "annotations/v1"])
+def test_tables_in_other_folders(tmp_path, folder):
+    lay_out(tmp_path, *(f"images/{path}" for path in IMAGES), f"{folder}/readme.md")
+    lay_out(tmp_path / folder, labels=table("file,class"))
+    found = read(tmp_path)
+    assert classes(found) == {f"images/{path}": name for path, name in BY_CLASS.items()}
+    names(found.description, f"{folder}/labels.csv")
+
+
+def test_a_column_of_splits_and_one_of_groups(tmp_path):
+    text = "file,label,data set,patient\n"
+    text += "".join(f"im{row}.jpg,{CLASSES[row % 3]},{('train', 'Valid')[row // 9]},p{row // 4}\n" for row in ROWS)
+    found = read(lay_out(tmp_path, *IMAGES, labels=text), group_column="Patient")
+    assert splits(found) == {f"im{row}.jpg": ("training", "validation")[row // 9] for row in ROWS}
+    assert [item.group for item in found.labeled] == [f"p{row // 4}" for row in ROWS]
+    lay_out(tmp_path, labels=text.replace("data set", "split").replace("Valid", "extra"))
+    with mentioning(InputError, "'split'", "'extra'", "train, "):
+        read(tmp_path)
+
+
+def test_tables_that_contradict_each_other_are_refused(tmp_path):
+    lay_out(tmp_path, *IMAGES, a=table("file,class"), b=table("file,class").replace("im3.jpg,cat", "im3.jpg,dog"))
+    with mentioning(InputError, "a.csv and b.csv", "im3.jpg", "'cat' and 'dog'"):
+        read(tmp_path)
+    lay_out(tmp_path, b=table("file,species=other"))
+    with mentioning(InputError, "a.csv", "b.csv", "column 'class'", "column 'species'", "--label-column"):
+        read(tmp_path)
+    names(read(tmp_path, label_column="species").description, "b.csv", "ignored a.csv")
+    lay_out(tmp_path, b=table("file,species=class,width"))
+    names(read(tmp_path).description, "a.csv", "ignored b.csv: says the same")
+    # Facts without a class are no second candidate.
+    lay_out(tmp_path, b=table("file,sex=other,site=how,age"))
+    names(read(tmp_path).description, "a.csv", "ignored b.csv")
+
+
+def test_an_image_of_two_classes_is_a_contradiction(tmp_path):
+    found = read(lay_out(tmp_path, *IMAGES, labels=table("file,class") + "im4.jpg,cat\nim5.jpg,fox\n"))
+    assert classes(found) == {path: name for path, name in BY_CLASS.items() if path != "im4.jpg"}
+    assert [item.path for item in found.contradictory] == ["im4.jpg"] and not found.unreadable
+    names(found.contradictory[0].reason, "'cat' and 'dog'", "labels.csv")
+    names(found.description, "1 in two classes left out")
+
+
+def test_options_that_fit_no_table(tmp_path):
+    lay_out(tmp_path, *IMAGES, labels=table("file,class,width"))
+    for options in ({"label_column": "clas"}, {"file_column": "clas"}):
+        with mentioning(InputError, "'clas'", *("file, class, width" if "label_column" in options else ()), "column"):
+            read(tmp_path, **options)
+    assert len(read(tmp_path, label_column="width").labeled) == 12
+
+
+def test_two_columns_of_files(tmp_path):
+    lay_out(tmp_path, *(f"{row}.jpg" for row in ROWS))
+    rows = "".join(f"{row},{11 - row},{CLASSES[row % 3]}\n" for row in ROWS)
+    lay_out(tmp_path, labels=f",number,label\n{rows}")
+    with mentioning(InputError, "labels.csv", "column 1 and column 'number'", "--file-column"):
+        read(tmp_path)
+    assert classes(read(tmp_path, file_column="number"))["0.jpg"] == CLASSES[11 % 3]
+    lay_out(tmp_path, labels=f",id,label\n{rows}")
+    assert classes(read(tmp_path))["0.jpg"] == CLASSES[11 % 3]
+
+
+def test_folders_that_may_be_the_classes(tmp_path):
+    paths = [f"{BY_CLASS[path]}/{path}" for path in IMAGES]
+    lay_out(tmp_path, *paths, labels=table("file,sex=flag"))
+    with mentioning(InputError, "labels.csv", "column 'sex'", "3 folders", "--layout"):
+        read(tmp_path)
+    lay_out(tmp_path, labels=table("file,label=class", range(4)))
+    with mentioning(InputError, "4 of the 12 images in 3 folders", "--layout"):
+        read(tmp_path)
+    assert len(read(tmp_path, layout="table").labeled) == 4
+
+
+def test_spreadsheets_and_annotations_of_single_images(tmp_path):
+    lay_out(tmp_path, *IMAGES, "labels.xlsx", *(f"boxes/im{row}.txt" for row in range(60)))
+    found = read(tmp_path)
+    assert not found.labeled
+    assert [item.path for item in found.ignored] == ["labels.xlsx"]
+    names(found.ignored[0].reason, "save it as .csv")
+    (tmp_path / "labels.xlsx").unlink()
+    assert read(tmp_path) is None
+
+
+def test_rows_of_a_beginning_are_those_of_the_whole(tmp_path):
+    lay_out(tmp_path, long="file,class\n" + "".join(f"{'x' * 40}ü{row}.jpg,{row % 3}\n" for row in range(9000)))
+    whole, head = read_rows(tmp_path / "long.csv"), read_rows(tmp_path / "long.csv", head=True)
+    assert len(whole.rows) == 9001 and not whole.others
+    assert head.rows == whole.rows[: len(head.rows)] and len(head.rows) >= 200
+
+
+def test_time_grows_with_the_rows_only(tmp_path):
+    def seconds(count):
+        (tmp_path / "labels.csv").write_text("image_id,dx\n" + "".join(f"i{n},{n % 7}\n" for n in range(count)))
+        tree = FileTree(tmp_path, tuple(sorted(["labels.csv", *(f"p{n % 50}/i{n:07}.jpg" for n in range(count))])))
+        start = time.process_time()
+        found = read_label_tables(tree)
+        assert len(found.labeled) == count
+        return time.process_time() - start
+
+    few = min(seconds(2_000), seconds(2_000))
+    assert seconds(16_000) < 8 * 3 * few

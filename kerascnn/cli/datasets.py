@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerascnn.cli.arguments import SOURCES, Subcommands, add_source_options, data_options
-from kerascnn.cli.loading import print_json
+from kerascnn.cli.loading import print_json, print_message
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,11 +68,12 @@ def _run_ingest(options: argparse.Namespace) -> int:
         print_json({**found.to_dict(), "records": records and str(records)})
     else:
         _print_report(output(), found, records)
+    _warn_of_output_inside(found, options.tfrecord)
     return 0
 
 
-def load(source: str, limit: int | None, options: DataOptions) -> DataSet:
-    """Loads the data, and reports on standard error what was found."""
+def load(source: str, limit: int | None, options: DataOptions, output: Path | None = None) -> DataSet:
+    """Loads the data, and reports on standard error what was found, and whether `output` lies inside it."""
     from kerascnn.console import messages, track, track_bytes
     from kerascnn.data import ingest
     from kerascnn.data.dataset import shortened
@@ -82,7 +83,17 @@ def load(source: str, limit: int | None, options: DataOptions) -> DataSet:
     found = ingest(source, options=options, track=track, track_bytes=track_bytes)
     loaded = shortened(found.data, limit)
     _print_summary(messages(), found, loaded)
+    _warn_of_output_inside(found, output)
     return loaded
+
+
+def _warn_of_output_inside(found: Ingested, output: Path | None) -> None:
+    """Prints a warning if what will be written lies in the folder of images."""
+    if output and found.folder and output.expanduser().resolve().is_relative_to(found.folder):
+        print_message(
+            f"{output} is inside the data's folder {found.folder}; what kerascnn writes there is left out of the data. "
+            "Name another folder to keep them apart"
+        )
 
 
 def _print_summary(console: Console, found: Ingested, used: DataSet) -> None:

@@ -86,7 +86,7 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     from kerascnn.evaluation.study import study
 
     protocols = _protocols(options)
-    data = load(*source)
+    data = load(*source, options.report)
     if not data.allows_horizontal_flip and options.crops != ("1",):
         print(
             f"half of the crops are mirrored, and a mirrored image of {data.name} can belong to another class",
@@ -95,7 +95,7 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     measured = study(options.models, data, protocols, threshold=options.threshold, track=track)
     page = write_report(measured, options.report) if options.report else None
     if options.json:
-        print_json(measured.metrics() | ({"report": str(page)} if page else {}))
+        print_json(measured.metrics() | {"layout": data.layout} | ({"report": str(page)} if page else {}))
         return 0
     result = measured.result
     if len(measured.alone) == 1:
@@ -133,7 +133,7 @@ def _run_compare_runs(options: argparse.Namespace) -> int:
         except OSError as error:
             raise InputError(f"{options.plot} cannot be written: {error.strerror}.") from None
     if options.json:
-        print_json(comparison.metrics())
+        print_json(comparison.metrics() | {"layout": data.layout})
         return 0
     output().print(runs_table(comparison))
     if comparison.tests:

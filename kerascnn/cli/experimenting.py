@@ -95,8 +95,8 @@ def _run(experiment: Experiment, scale: Scale, source: str, options: argparse.Na
     from kerascnn.training import TrainingInterruptedError
 
     limit = options.limit or scale.limit
-    data, runs = load(source, limit, data_options(options)), []
     folder = options.out / f"{options.name}-{options.scale}"
+    data, runs = load(source, limit, data_options(options), folder), []
     pairs = [(arm, seed) for seed in options.seeds or scale.seeds for arm in experiment.arms]
     callbacks = partial(progress_callbacks, data=data)
     try:
@@ -112,7 +112,7 @@ def _run(experiment: Experiment, scale: Scale, source: str, options: argparse.Na
     outcome = Outcome(options.name, options.scale, experiment, data, runs, measure(experiment, runs, data, track))
     write_outcome(outcome, folder)
     if options.json:
-        print_json({**outcome.to_dict(), "folder": str(folder)})
+        print_json({**outcome.to_dict(), "folder": str(folder), "layout": data.layout})
         return 0
     shown = table(*outcome.measured.head, title=f"{options.name}, {options.scale} scale, {data.name}")
     for row in outcome.measured.rows:

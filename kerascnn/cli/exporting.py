@@ -70,7 +70,7 @@ def _run_export(options: argparse.Namespace) -> int:
     from kerascnn.export import Tolerance
     from kerascnn.training import RunFolder
 
-    data = load(*source)
+    data = load(*source, options.to or Path("saved_models"))
     run = RunFolder.around(model)
     name = run.read_recipe()[0].model if run else model.stem
     target = options.to or Path("saved_models") / f"{name}-{data.name}"
@@ -80,7 +80,7 @@ def _run_export(options: argparse.Namespace) -> int:
     tolerance = Tolerance(max_mismatch_rate=options.max_mismatch_rate)
     exported = export_with_progress(model, data, target, run, calibration=calibration, tolerance=tolerance, **given)
     if options.json:
-        print_json(export_report(exported))
+        print_json({"layout": data.layout, **export_report(exported)})
     else:
         verification_table(exported)
     return export_status(exported)

@@ -205,7 +205,7 @@ def _train(devices: Devices, options: argparse.Namespace) -> int:
 
     # The chief alone unpacks and checks new data.
     with devices.chief_first():
-        data = load(options.data, options.limit, arguments.data_options(options))
+        data = load(options.data, options.limit, arguments.data_options(options), options.out / "runs")
     machine = training.Machine.of(devices.name, devices.replicas, devices.workers)
     recipe = recipe_for(options, data, machine)
     resolved = training.resolved(recipe, data)
@@ -276,6 +276,7 @@ def _finish(
     exported = export_with_progress(run.folder.model_file, data, target, run.folder)
     if options.json:
         report = {"event": "report", "run": str(run.folder.path), "training_seconds": round(run.seconds, 1)}
+        report |= {"layout": data.layout}
         if data.multi_label:
             report |= {"validation_map": baseline.map, "constant_baseline": baseline.to_dict()}
         else:

@@ -101,7 +101,7 @@ def _create(options: argparse.Namespace) -> SearchFolder:
     from kerascnn.training.search.space import Space
     from kerascnn.training.search.tuner import make_search_config
 
-    data = load(options.data, options.limit, arguments.data_options(options))
+    data = load(options.data, options.limit, arguments.data_options(options), options.out / "searches")
     recipe = recipe_for(options, data, Machine.of(options.devices))
     space = Space.load(options.space, recipe) if options.space else Space.for_recipe(recipe)
     names = ("tuner", "objective", "warm_start", "max_trials", "budget", "limit", "devices", "cache")

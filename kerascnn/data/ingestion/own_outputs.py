@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 from kerascnn.data.ingestion.file_tree import FileTree
@@ -64,9 +63,3 @@ def _is_output(tree: FileTree, output: Output) -> bool:
         with suppress(OSError):
             return '"moved_to"' in tree.read(output.file)[:100_000].partition("\n")[0]
     return any(name in output.beside for name in (*tree.top_files, *tree.folders))
-
-
-def is_inside(folder: Path, source: str) -> bool:
-    """Whether a folder for outputs lies inside a source that is a folder."""
-    root = Path(source).expanduser()
-    return root.is_dir() and folder.expanduser().resolve().is_relative_to(root.resolve())

@@ -66,11 +66,12 @@ def _no_classes(tree: FileTree) -> dict[str, str]:
     for first, *others in FORMS:
         if first in lower:
             found |= {lower[other]: f"other forms of {lower[first]}" for other in others if other in lower}
+    splits = splits_of(tree.folders)
     for folder in tree.folders:
         inner = tree.subtree(folder)
         if not inner.images:
             found[folder] = NO_IMAGES
-        elif set(inner.folders) & set(tree.folders) and _is_copy(inner, tree):
+        elif folder not in splits and set(inner.folders) & set(tree.folders) and _is_copy(inner, tree):
             found[folder] = "a copy of the folders beside it"
     return found
 

@@ -45,7 +45,7 @@ def class_folders(tree: FileTree, options: DataOptions) -> Reading | None:
         UndecidedError: the folders may be parts of a collection, or there are classes in the folders below as well.
     """
     names = tree.folders
-    if not names or (len(names) == 1 and has_no_class_name(names[0])):
+    if not names or (len(names) == 1 and is_no_class(tree, names[0])):
         return None
     inner = {name: tree.subtree(name) for name in names}
     _check_names(names)
@@ -69,9 +69,9 @@ def class_folders(tree: FileTree, options: DataOptions) -> Reading | None:
     return found._replace(ignored=tree.ignored[len(tree.ignored) - len(left_out) :])
 
 
-def has_no_class_name(folder: str) -> bool:
-    """Whether a folder is named for data as such, like "images" or "dataset", or for a split."""
-    return names_nothing(folder) or bool(splits_of([folder]))
+def is_no_class(tree: FileTree, folder: str) -> bool:
+    """Whether the only folder is named for data as such, like "images", for a split, or as the folder that it is in."""
+    return names_nothing(folder) or bool(splits_of([folder])) or f"/{tree.base}".endswith(f"/{folder}/")
 
 
 def _annotations_within(inner: dict[str, FileTree]) -> dict[str, str]:

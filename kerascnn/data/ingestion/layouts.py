@@ -15,8 +15,8 @@ from kerascnn.data.ingestion.folder_labels import (
     class_folders,
     file_names,
     first_folders,
-    has_no_class_name,
     inner_folders,
+    is_no_class,
 )
 from kerascnn.data.ingestion.folder_names import splits_of
 from kerascnn.data.ingestion.label_tables import LabeledFile, read_label_tables
@@ -132,7 +132,7 @@ def _leads_on(tree: FileTree) -> bool:
     if len(tree.folders) != 1 or any(map(may_be_image, tree.top_files)):
         return False
     inner = tree.subtree(tree.folders[0])
-    return bool(inner.folders or inner.other_files or has_no_class_name(tree.folders[0]) or file_names(inner))
+    return bool(inner.folders or inner.other_files or is_no_class(tree, tree.folders[0]) or file_names(inner))
 
 
 def _located(found: Reading, tree: FileTree) -> Reading:
@@ -157,7 +157,8 @@ def _split_folders(tree: FileTree, options: DataOptions) -> Reading | None:
     others = [name for name in tree.folders if name not in splits]
     if others and TRAINING not in splits.values():
         return _beside_classes(tree, found, splits, options)
-    _check_splits(splits, found, others)
+    _check_splits(splits, found, others if options.layout is None else ())
+    found = _of_known_classes(found, splits)
     unlabeled = {name: "images without labels" for name in splits if name not in found}
     left_out = unlabeled | dict.fromkeys(others, "beside the folders of splits")
     return _joined(tree, found, splits, left_out)
@@ -202,13 +203,27 @@ def _check_splits(splits: dict[str, str], found: dict[str, Reading], others: Seq
         )
     for names in folders.values():
         if len(names) > 1:
-            raise UndecidedError(f"has {names} for the same split; leave out all but one with --leave-out {names[-1]}")
+            named = " and ".join(f"'{name}'" for name in names)
+            raise UndecidedError(f"has {named} for the same split; leave one out with --leave-out {names[0]}")
     for name, split in splits.items():
         if split == VALIDATION and name not in found and VALIDATION not in folders:
             raise UndecidedError(
                 f"has labels in {folders[TRAINING][0]}, and none for the images in {name}; add them, or leave the "
                 f"images out with --leave-out {name}"
             )
+
+
+def _of_known_classes(found: dict[str, Reading], splits: dict[str, str]) -> dict[str, Reading]:
+    """The readings without a test folder that has none of the classes, as one with all its images in "unknown"."""
+    classes = {name: {item.class_name for item in reading.labeled} for name, reading in found.items()}
+    trained = next(names for name, names in classes.items() if splits[name] == TRAINING)
+    for name, names in classes.items():
+        if splits[name] == VALIDATION and not names & trained:
+            raise UndecidedError(
+                f"has none of the classes of training in {name}: {_listed(sorted(names))} instead of "
+                f"{_listed(sorted(trained))}; --leave-out {name} leaves it out"
+            )
+    return {name: reading for name, reading in found.items() if splits[name] != TEST or classes[name] & trained}
 
 
 def _joined(tree: FileTree, found: dict[str, Reading], splits: dict[str, str], left_out: dict[str, str]) -> Reading:
@@ -223,8 +238,7 @@ def _joined(tree: FileTree, found: dict[str, Reading], splits: dict[str, str], l
     if readings[0].from_table:
         how = " and ".join(hows)
     else:
-        how = hows[0].split(", in ")[0] if len(hows) > 1 else hows[0]
-        how += f", in {' and '.join(order)}" if order != [CLASSES] else ""
+        how = f"{hows[0].split(', in ')[0]}, in {' and '.join(order)}" if order != [CLASSES] else hows[0]
     lacking = {name: len(everywhere - own) for name, own in classes.items() if everywhere - own}
     how += "".join(f", {count:,} of the classes not in {name}" for name, count in lacking.items())
     return Reading(
@@ -272,7 +286,7 @@ def _layout(whole: FileTree, found: Reading, twins: str) -> FolderLayout:
     ignored = (*whole.ignored, *found.ignored, *(SkippedFile(path, _why_ignored(path)) for path in rest))
     parts = (
         _evidence(found, [path for path in rest if may_be_image(path)]),
-        _left_out([item for item in dict.fromkeys(found.ignored) if item.reason != NO_IMAGES]),
+        _left_out([item for item in dict.fromkeys(found.ignored) if _is_worth_a_word(item, found.how)]),
         twins,
         f"otherwise: {'--label-column, --file-column, ' if found.from_table else ''}--layout or --leave-out",
     )
@@ -283,6 +297,11 @@ def _layout(whole: FileTree, found: Reading, twins: str) -> FolderLayout:
         (*whole.unreadable, *found.unreadable),
         found.contradictory,
     )
+
+
+def _is_worth_a_word(item: SkippedFile, how: str) -> bool:
+    """Whether something that is left out is named in the line, and is not named there already."""
+    return item.reason != NO_IMAGES and f" {item.path}: " not in how
 
 
 def _why_ignored(path: str) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from support.folders import lay_out, said
+from support import published_data
+from support.folders import lay_out, said, write_text
 from support.pages import Page
 
 TITLE = "## What you have, and what happens"
@@ -29,6 +30,11 @@ def row(have: str):
     return register
 
 
+def folder_row(have: str, *patterns: str) -> None:
+    """Registers a case: a folder of these files, see `lay_out`."""
+    row(have)(lambda tmp_path: said(lay_out(tmp_path, *patterns)))
+
+
 def rows() -> dict[str, str]:
     """The second cell of each row, by the first."""
     section = Page("docs/data.md").text.split(TITLE, 1)[1].split("\n## ", 1)[0]
@@ -41,10 +47,160 @@ def rows() -> dict[str, str]:
 
 # Folders and file names.
 
+folder_row("a folder with one subfolder per class: `cat/1.jpg`, `dog/1.jpg`", "{cat,dog}/{1..3}.jpg")
+folder_row(
+    "images named for their class: `cat.1.jpg`, `great_dane_12.jpg`, `12_cat.jpg`", "{cat.,great_dane_}{1..3}.jpg"
+)
+folder_row("images called `IMG_1.jpg` without labels", "IMG_{1..3}.jpg")
+folder_row(
+    "`train/`, `val/` and `test/` with a subfolder per class",
+    "{train,val,test}/{cat,dog}/{1..3}.jpg",
+)
+folder_row("`train/` and `test/` alone", "{train,test}/{cat,dog}/{1..3}.jpg")
+folder_row("a folder per class, with `train/` and `test/` in each", "{cat,dog}/{train,test}/{1..3}.jpg")
+folder_row("folders of classes beside `test/` with the same classes", "{cat,dog,test/cat,test/dog}/{1..3}.jpg")
+folder_row("`train/` with classes, `test/` without", "train/{cat,dog}/{1..3}.jpg", "test/{1..3}.jpg")
+folder_row("`train/` with classes, `val/` without", "train/{cat,dog}/{1..3}.jpg", "val/{1..3}.jpg")
+folder_row("`train/`, `valid/`, `test/` of images without any labels", "{train,valid,test}/{1..3}.jpg")
+folder_row("classes `bus/`, `car/` and `train/`", "{bus,car,train}/{1..3}.jpg")
+folder_row(
+    "two training folders, `trainingSet/` and `trainingSample/`",
+    "{trainingSet,trainingSample,testSet}/{0,1}/{1..3}.jpg",
+)
+folder_row(
+    "a copy of the data in itself: `chest_xray/chest_xray/`",
+    "{chest_xray,chest_xray/chest_xray}/{train,val}/{NORMAL,PNEUMONIA}/{1..3}.jpeg",
+)
+folder_row(
+    "photographs, and what `kerascnn` wrote beside them",
+    "{cat,dog}/{1..3}.jpg",
+    "runs/resnet20-photos/{recipe.yaml,model.keras,curves.png}",
+)
+folder_row(
+    "images and annotations: `images/Pug_1.jpg`, `annotations/trimaps/Pug_1.png`",
+    "images/{Beagle,Pug}_{1..3}.jpg",
+    "annotations/trimaps/{Beagle,Pug}_{1..3}.png",
+)
+folder_row("masks beside classes: `cat/`, `dog/`, `masks/`", "{cat,dog}/{1..3}.jpg", "masks/{1..3}.png")
+folder_row(
+    "masks in each class: `benign/1_mask.png`, `COVID/masks/1.png`",
+    "{benign,malignant}/{1..3}{.png,_mask.png}",
+)
+folder_row("`mask/` and `no_mask/` of photographs", "{mask,no_mask}/{1..3}.jpg")
+folder_row("`left/` and `right/` with the same file names", "{left,right}/IMG_{2031,2044,2100}.jpg")
+folder_row(
+    "PlantVillage's images in `color/`, `grayscale/` and `segmented/`",
+    "{color,grayscale,segmented}/{Apple,Corn}/{1..3}.jpg",
+)
+folder_row("parts or dates: `part_1/`, `2023-05/`", "part_{1..3}/{1..3}.jpg")
+folder_row(
+    "two levels: `animals/cat/`, `vehicles/car/`", "{animals/cat,animals/dog,vehicles/car,vehicles/bus}/{1..3}.jpg"
+)
+folder_row("folders with the same folders: `alice/cat/`, `bob/cat/`", "{alice,bob}/{cat,dog}/{1..3}.jpg")
+folder_row("a folder `images/` beside classes", "{cat,dog,images}/{1..3}.jpg")
+folder_row("more images beside the folders than in them", "{cat,dog}/1.jpg", "photo-{a,b,c,d}.jpg")
+folder_row("class names that differ in case: `Cat/` and `cat/`", "{Cat,cat,dog}/{1..3}.jpg")
+folder_row("class names with accents in two spellings of Unicode", "{caf\u00e9,cafe\u0301,dog}/{1..3}.jpg")
+folder_row("an archive of archives, or a folder of them", "{train,test1}.zip", "sampleSubmission.csv")
 
-@row("a folder with one subfolder per class: `cat/1.jpg`, `dog/1.jpg`")
+
+# Tables, exports and published data.
+
+
+@row("Kaggle: `train/`, `labels.csv`, `test/` and `sample_submission.csv`")
 def _(tmp_path):
-    return said(lay_out(tmp_path, *(f"{kind}/{n}.jpg" for kind in ("cat", "dog") for n in range(3))))
+    labels = "".join(f"a{n},{('pug', 'beagle')[n % 2]}\n" for n in range(4))
+    template = "".join(f"b{n},0.5,0.5\n" for n in range(4))
+    tables = {"labels": f"id,breed\n{labels}", "sample_submission": f"id,beagle,pug\n{template}"}
+    return said(lay_out(tmp_path, "train/a{0..3}.jpg", "test/b{0..3}.jpg", **tables))
+
+
+@row("a Roboflow export: folders, or flat images with a `_classes.csv` in each split")
+def _(tmp_path):
+    lay_out(tmp_path, "{train,valid,test}/README.txt")
+    for split in ("train", "valid", "test"):
+        lay_out(tmp_path / split, f"{split}{{0..3}}_jpg.rf.0a1b.jpg")
+        rows = "".join(f"{split}{n}_jpg.rf.0a1b.jpg, {n % 2}, {1 - n % 2}\n" for n in range(4))
+        write_text(tmp_path / split, **{"_classes.csv": f"filename, cat, dog\n{rows}"})
+    return said(tmp_path)
+
+
+@row("a Label Studio export, JSON or CSV, with one choice per image")
+def _(tmp_path):
+    return said(published_data.label_studio(tmp_path))
+
+
+@row("the same with several choices of an image")
+def _(tmp_path):
+    return said(published_data.label_studio(tmp_path, several=True))
+
+
+@row("a FiftyOne export, as folders or with `labels.json`")
+def _(tmp_path):
+    return said(published_data.fiftyone(tmp_path))
+
+
+@row("CUB-200-2011, as published")
+def _(tmp_path):
+    return said(published_data.cub_200(tmp_path))
+
+
+@row("Oxford Flowers-102, as published")
+def _(tmp_path):
+    return said(published_data.flowers_102(tmp_path))
+
+
+@row("Food-101, as published")
+def _(tmp_path):
+    return said(published_data.food_101(tmp_path))
+
+
+@row("Stanford Dogs, as published")
+def _(tmp_path):
+    return said(published_data.stanford_dogs(tmp_path))
+
+
+@row("Stanford Cars, as published")
+def _(tmp_path):
+    return said(published_data.stanford_cars(tmp_path))
+
+
+@row("Oxford-IIIT Pets, as published")
+def _(tmp_path):
+    return said(published_data.oxford_pets(tmp_path))
+
+
+@row("Caltech-101, as published")
+def _(tmp_path):
+    return said(published_data.caltech_101(tmp_path))
+
+
+@row("Tiny ImageNet, as published")
+def _(tmp_path):
+    return said(published_data.tiny_imagenet(tmp_path))
+
+
+@row("ImageNet, as published, with `LOC_val_solution.csv` or its validation images in folders")
+def _(tmp_path):
+    return said(published_data.imagenet(tmp_path))
+
+
+@row("Places365, as published, with its lists or as folders")
+def _(tmp_path):
+    return said(published_data.places365(tmp_path))
+
+
+@row("ImageNet or Tiny ImageNet without the labels of its validation images")
+def _(tmp_path):
+    published_data.imagenet(tmp_path)
+    (tmp_path / "LOC_val_solution.csv").unlink()
+    return said(tmp_path)
+
+
+@row("EuroSAT, MNIST as folders, Intel's scenes and the like")
+def _(tmp_path):
+    lay_out(tmp_path, "{seg_train/seg_train,seg_test/seg_test}/{sea,forest}/{1..3}.jpg", "seg_pred/seg_pred/{1..3}.jpg")
+    return said(tmp_path)
 
 
 # The table of rows and cases.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from kerascnn import InputError
@@ -9,14 +12,28 @@ from kerascnn.data import DataOptions
 from kerascnn.data.ingestion.layouts import recognize_layout
 
 
-def lay_out(root: Path, *paths: str, **tables: str) -> Path:
-    """Makes empty files, and the tables `name`.csv; returns the folder."""
-    for path in paths:
+def expanded(pattern: str) -> Iterator[str]:
+    """The paths that a pattern stands for, as in a shell.
+
+    Example:
+        >>> list(expanded("{cat,dog}/{0..1}.jpg"))
+        ['cat/0.jpg', 'cat/1.jpg', 'dog/0.jpg', 'dog/1.jpg']
+    """
+    parts = re.split(r"\{(.*?)\}", pattern)
+    for number, text in enumerate(parts):
+        if span := re.fullmatch(r"(\d+)\.\.(\d+)", text):
+            parts[number] = [str(n) for n in range(int(span[1]), int(span[2]) + 1)]
+        else:
+            parts[number] = text.split(",") if number % 2 else [text]
+    yield from map("".join, itertools.product(*parts))
+
+
+def lay_out(root: Path, *patterns: str, **tables: str) -> Path:
+    """Makes the empty files that the patterns stand for, and the tables `name`.csv; returns the folder."""
+    for path in itertools.chain.from_iterable(map(expanded, patterns)):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(b"")
-    for name, text in tables.items():
-        (root / f"{name}.csv").write_text(text)
-    return root
+    return write_text(root, **{f"{name}.csv": text for name, text in tables.items()})
 
 
 def write_text(root: Path, **texts: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from itertools import combinations
 
@@ -29,8 +29,8 @@ ANNOTATION_FILE = re.compile(
 
 # The share of a folder's files that must be those of another one.
 SAME = 0.9
-# Running numbers may lack half and a few, and there are at least so many per word.
-SLACK, WORDS = 10, 10
+# Running numbers may lack half and a few, and besides the commonest word there is one for so many files.
+SLACK, WORDS = 10, 4
 # More folders than this are classes; their files are not compared.
 MAX_COMPARED = 20
 
@@ -89,7 +89,7 @@ def _named_annotations(tree: FileTree) -> dict[str, str]:
         names = set(map(_name, own))
         shared = names & set(map(_name, images))
         same = len(shared) >= SAME * len(names) and not _are_numbers(shared)
-        if not (top or same or _kind(own) != _kind(images) or any(map(names_images, others))):
+        if not (top or same or not _kinds(own) & _kinds(images) or any(map(names_images, others))):
             raise UndecidedError(
                 f"has a folder '{folder}', which is named for annotations and may be a class; --leave-out {folder} "
                 "takes it for annotations, --layout folders for a class"
@@ -112,8 +112,8 @@ def _same_names(tree: FileTree) -> dict[str, str]:
         if len(shared) < max(2, SAME * min(map(len, names))):
             continue
         # Classes of numbered files are common; two folders of which one has other kinds of files are none.
-        kinds = {_kind(paths) for paths in images}
-        if _are_numbers(shared) and not (len(kinds) > 1 and len(tree.folders) == 2):
+        differ = not _kinds(images[0]) & _kinds(images[1])
+        if _are_numbers(shared) and not (differ and len(tree.folders) == 2):
             continue
         named = [folder for folder in (one, other) if names_images(folder)]
         if len(named) != 1:
@@ -140,10 +140,9 @@ def _name(path: str) -> str:
     return match[1] if match else stem
 
 
-def _kind(images: Sequence[str]) -> str:
-    """The commonest suffix; all suffixes of JPEG files are one."""
-    suffixes = Counter(os.path.splitext(path)[1].lower().replace("jpeg", "jpg") for path in images)
-    return suffixes.most_common(1)[0][0]
+def _kinds(images: Sequence[str]) -> set[str]:
+    """The suffixes; those of JPEG files are one."""
+    return {os.path.splitext(path)[1].lower().replace("jpeg", "jpg") for path in images}
 
 
 def _are_numbers(names: Collection[str]) -> bool:
@@ -155,4 +154,4 @@ def _are_numbers(names: Collection[str]) -> bool:
         numbers[letters if len(letters) > 1 else ""].append(int(re.findall(r"\d+", f"0{name}")[-1][-15:]))
     # Equal numbers with gaps, as of a camera, are those of the same images.
     running = all(max(found) - min(found) <= 2 * len(found) + SLACK for found in numbers.values())
-    return running and len(numbers) <= max(1, len(names) / WORDS)
+    return running and len(numbers) <= 1 + len(names) / WORDS

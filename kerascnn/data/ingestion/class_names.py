@@ -19,7 +19,7 @@ def without_twins(labeled: Sequence[LabeledFile], letter_case: str | None) -> tu
     Raises:
         UndecidedError: names differ in case alone, and `letter_case` is None.
     """
-    counts = Counter(item.class_name for item in labeled)
+    counts = Counter(name for item in labeled for name in item.classes)
     new_names = {name: unicodedata.normalize("NFC", name) for name in counts}
     twins = defaultdict(Counter)
     for name, count in counts.items():
@@ -37,4 +37,9 @@ def without_twins(labeled: Sequence[LabeledFile], letter_case: str | None) -> tu
     if all(name == new for name, new in new_names.items()):
         return list(labeled), ""
     said = f"one class each, though written in several ways: {', '.join(joined)}" if joined else ""
-    return [item._replace(class_name=new_names[item.class_name]) for item in labeled], said
+
+    def renamed(item: LabeledFile) -> LabeledFile:
+        names = tuple(dict.fromkeys(new_names[name] for name in item.classes))
+        return item._replace(class_name=names if item.is_multi_label else names[0])
+
+    return list(map(renamed, labeled)), said

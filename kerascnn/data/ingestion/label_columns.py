@@ -112,18 +112,28 @@ class Labels:
         columns: what holds them, as a phrase such as "column 'dx'".
         titles: of these columns, in lower case.
         classes: per row; none of a row without, several of a row of several classes.
+        texts: per row, the one class that it has if several are one combination; "" of a row without.
+        columns_found: the numbers of these columns.
         is_named: whether the title says that it is a class, or the user does.
+        is_hot: whether there is a column for each class, so that a row without classes says that it has none.
     """
 
     columns: str
     titles: tuple[str, ...]
     classes: list[tuple[str, ...]]
+    texts: list[str]
+    columns_found: tuple[int, ...] = ()
     is_named: bool = True
+    is_hot: bool = False
 
     @property
     def is_multi_label(self) -> bool:
         """Whether a row has several classes."""
         return any(len(classes) > 1 for classes in self.classes)
+
+    def as_one(self) -> Labels:
+        """The same with each combination of classes as one class."""
+        return replace(self, classes=[(text,) if text else () for text in self.texts])
 
 
 class NoLabelsError(Exception):
@@ -140,7 +150,7 @@ def class_name(text: str) -> str:
 
 
 def find_labels(
-    titles: Sequence[str], columns: Sequence[Sequence[str]], others: set[int], explicit: int | None, table: str
+    titles: Sequence[str], columns: Sequence[Sequence[str]], others: set[int], explicit: Sequence[int], table: str
 ) -> Labels:
     """Finds the classes of a table's rows.
 
@@ -148,7 +158,7 @@ def find_labels(
         titles: of the columns.
         columns: their cells.
         others: the columns that hold something else: files, splits, groups.
-        explicit: the column that the user names.
+        explicit: the columns that the user names: none, one, or one for each class.
         table: its name, for messages.
 
     Raises:
@@ -156,13 +166,18 @@ def find_labels(
         InputError: several columns may; `SeveralColumnsError` if none is named as such.
 
     Example:
-        >>> find_labels(["image", "dx"], [["a", "b", "c"], ["nv", "bcc", "nv"]], {0}, None, "labels.csv").classes
+        >>> find_labels(["image", "dx"], [["a", "b", "c"], ["nv", "bcc", "nv"]], {0}, [], "labels.csv").classes
         [('nv',), ('bcc',), ('nv',)]
     """
-    if explicit is not None:
-        if len(_values(columns[explicit])) < 2:
-            raise NoLabelsError(f"its column '{titles[explicit]}' has one value only")
-        return _labels(titles, columns, explicit)
+    if len(explicit) == 1:
+        if len(_values(columns[explicit[0]])) < 2:
+            raise NoLabelsError(f"its column '{titles[explicit[0]]}' has one value only")
+        return _labels(titles, columns, explicit[0])
+    if explicit:
+        for column in explicit:
+            if not _is_binary(set(columns[column])):
+                raise NoLabelsError(f"its column '{titles[column]}' has other values than 0 and 1")
+        return _hot(titles, columns, explicit, f"{len(explicit)} columns of 0 and 1")
     free = [column for column in range(len(titles)) if column not in others]
     varying = {column: values for column in free if len(values := _values(columns[column])) > 1}
     named = _without_derived({column: titles[column] for column in free if is_class_title(titles[column])})
@@ -174,12 +189,14 @@ def find_labels(
         repeated = [column for column in repeated if not _is_binary(varying[column])]
         named = repeated
     hot = _one_hot(titles, columns, [column for column in free if column not in repeated], bool(repeated))
+    binary = _flags(titles, columns, free)
+    if hot and not repeated and len(set(binary) - set(hot.columns_found)) >= len(hot.columns_found):
+        raise InputError(_ambiguous(titles, hot, binary, table))
     if repeated or hot:
         return _decided(titles, columns, repeated, varying, table, hot)
     if named:
         reason = "has one value only" if named[0] not in varying else "has another value in every row"
         raise NoLabelsError(f"its column '{titles[named[0]]}' {reason}")
-    binary = [column for column in varying if _is_binary(set(columns[column]))]
     if len(binary) > 1:
         hot = _hot(titles, columns, binary, f"{len(binary)} columns of 0 and 1")
         if not hot.is_multi_label and 2 * hot.classes.count(()) > len(hot.classes):
@@ -189,6 +206,26 @@ def find_labels(
     if not plausible:
         raise NoLabelsError("none of its columns holds classes" if varying else "all its rows have the same values")
     return replace(_decided(titles, columns, plausible, varying, table, None), is_named=False)
+
+
+def _flags(titles: Sequence[str], columns: Sequence[Sequence[str]], free: Sequence[int]) -> list[int]:
+    """The columns of 0 and 1, unless they are named for splits."""
+    return [
+        column
+        for column in free
+        if len(set(columns[column])) > 1
+        and _is_binary(set(columns[column]))
+        and not SPLIT_NAMES.keys() & set(words(titles[column]))
+    ]
+
+
+def _ambiguous(titles: Sequence[str], hot: Labels, binary: Sequence[int], table: str) -> str:
+    """The sentence for columns of 0 and 1 of which only some have exactly one 1 in every row."""
+    one, several = (",".join(titles[column] for column in found) for found in (hot.columns_found, binary))
+    return (
+        f"{table} has {len(binary)} columns of 0 and 1, and exactly one 1 per row in {len(hot.columns_found)} of them; "
+        f"choose the classes with --label-column '{one}', or all with --label-column '{several}'."
+    )
 
 
 def words(title: str) -> list[str]:
@@ -329,7 +366,10 @@ def _labels(titles: Sequence[str], columns: Sequence[Sequence[str]], column: int
     title, cells = titles[column], columns[column]
     separator = tag_separator(title, _values(cells))
     known = {cell: _classes(cell, separator) for cell in set(cells)}
-    return Labels(quoted(title), (title.lower(),), [known[cell] for cell in cells])
+    texts = {cell: "" if cell in _EMPTY else class_name(cell) for cell in known}
+    return Labels(
+        quoted(title), (title.lower(),), [known[cell] for cell in cells], [texts[cell] for cell in cells], (column,)
+    )
 
 
 def quoted(title: str) -> str:
@@ -407,7 +447,12 @@ def _hot(titles: Sequence[str], columns: Sequence[Sequence[str]], found: Sequenc
         if row not in known:
             known[row] = tuple(name for name, bit in zip(names, row, strict=True) if bit)
         classes.append(known[row])
-    return Labels(f"{phrase} ({_listed(names)})", tuple(name.lower() for name in names), classes)
+    texts = {names: " + ".join(names) for names in known.values()}
+    phrase = f"{phrase} ({_listed(names)})"
+    if any({"-1", "-1.0"} & (values := set(columns[column])) and {"0", "0.0"} & values for column in found):
+        phrase += ", -1 as 0,"
+    lower = tuple(name.lower() for name in names)
+    return Labels(phrase, lower, classes, [texts[names] for names in classes], tuple(found), is_hot=True)
 
 
 def _listed(names: Sequence[str]) -> str:

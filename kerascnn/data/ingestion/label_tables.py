@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +21,7 @@ from kerascnn.data.ingestion.label_columns import (
     words,
 )
 from kerascnn.data.ingestion.splits import SPLIT_NAMES, TEST, TRAINING, VALIDATION
-from kerascnn.data.ingestion.table_files import Table, UnusedTableError, column_of, read_table, split_of
+from kerascnn.data.ingestion.table_files import Table, UnusedTableError, column_of, columns_of, read_table, split_of
 from kerascnn.data.ingestion.tables import TABLE_SUFFIXES
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
@@ -44,12 +44,25 @@ MOST_CONTRADICTIONS = 0.25
 
 
 class LabeledFile(NamedTuple):
-    """A file, its class, its split if the source has splits, and its group if the user names a column of groups."""
+    """A file, its class, its split if the source has splits, and its group if the user names a column of groups.
+
+    A multi-label file has a tuple of classes, which may be empty.
+    """
 
     path: str
-    class_name: str
+    class_name: str | tuple[str, ...]
     split: str | None = None
     group: str | None = None
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether it may have several classes."""
+        return isinstance(self.class_name, tuple)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Its class, or any number of classes if it is multi-label."""
+        return self.class_name if isinstance(self.class_name, tuple) else (self.class_name,)
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,7 @@ class TableLabels:
         description: the evidence in a phrase; "" if no table labels images.
         labeled: the files with one class.
         unreadable: files that a table names, and that are not there or not to be told from others.
-        contradictory: files in two classes.
+        contradictory: files in two classes, of which they can have one only.
         ignored: tables that are not used.
     """
 
@@ -79,6 +92,7 @@ class _Group:
         rows: those whose files are found, as a table and its row.
         unfound: what the other rows name, with the reason.
         labels: of these rows, or of all if no file is found.
+        is_multi_label: whether a file may have several classes.
         split_column, group_column: None if there is none.
     """
 
@@ -86,6 +100,7 @@ class _Group:
     rows: list[tuple[Table, int]]
     unfound: dict[str, str]
     labels: Labels
+    is_multi_label: bool
     split_column: int | None
     group_column: int | None
 
@@ -188,7 +203,7 @@ def _table_paths(tree: FileTree) -> tuple[list[str], list[SkippedFile]]:
 def _check_columns(options: DataOptions, by_titles: Iterable[Sequence[str]], ignored: Sequence[SkippedFile]) -> None:
     """Raises InputError if a column that the user names is in no table."""
     for option, title in options.columns.items():
-        if not any(column_of(titles, title) is not None for titles in by_titles):
+        if not any(columns_of(titles, title) for titles in by_titles):
             known = " or ".join(", ".join(titles) for titles in by_titles) or "none that names files"
             raise InputError(f"no table has the column '{title}' of {option}; the columns are {known}.")
     if options.columns and ignored:
@@ -203,8 +218,8 @@ def _group(tables: list[Table], options: DataOptions, ignored: list[SkippedFile]
         same = [table for table in tables if table not in varied]
         ignored += [SkippedFile(table.name, "all its rows have the same values") for table in same]
         tables = varied
-    label = column_of(titles, options.label_column)
-    if options.label_column is not None and label is None:
+    label = columns_of(titles, options.label_column)
+    if options.label_column is not None and not label:
         raise NoLabelsError(f"it has no column '{options.label_column}'")
     closest = {}
     for table in tables:
@@ -226,8 +241,10 @@ def _group(tables: list[Table], options: DataOptions, ignored: list[SkippedFile]
     except InputError:
         if rows:
             raise
-        labels = Labels("several columns", (), [])
-    return _Group(tuple(tables), rows, unfound, labels, split, group)
+        labels = Labels("several columns", (), [], [])
+    several = options.labels == "several" or (options.labels is None and labels.is_multi_label)
+    labels = labels.as_one() if options.labels == "one" else labels
+    return _Group(tuple(tables), rows, unfound, labels, several, split, group)
 
 
 def _varies(table: Table) -> bool:
@@ -295,11 +312,11 @@ def _table_labels(group: _Group, tree: FileTree, options: DataOptions, ignored: 
     if not (options.layout or options.label_column or options.file_column):
         _check_folders(group, tree)
     items = _labeled(group, tree, contradictory)
-    count, others = len({item.class_name for item in items}), sum(table.others for table in group.tables)
+    others = sum(table.others for table in group.tables)
+    without, keeps = group.found - len(group.classes), group.is_multi_label and group.labels.is_hot
     parts = [
-        f"classes from {group.labels.columns} of {group.name}: {count:,} classes, "
-        f"{group.found:,} of {group.named:,} images found",
-        *([f"{group.found - len(group.classes):,} without a class"] if group.found > len(group.classes) else []),
+        _recognized(group, items),
+        *([f"{without:,} {'have none of them' if keeps else 'without a class'}"] if without else []),
         *([f"{len(contradictory):,} in two classes left out"] if contradictory else []),
         *([f"{others:,} of another width left out"] if others else []),
         *(f"ignored {item.path}: {item.reason}" for item in ignored[:3]),
@@ -313,16 +330,32 @@ def _table_labels(group: _Group, tree: FileTree, options: DataOptions, ignored: 
     )
 
 
+def _recognized(group: _Group, items: Sequence[LabeledFile]) -> str:
+    """What the classes are, with the evidence; of several per image, how to say otherwise."""
+    found = f"{group.found:,} of {group.named:,} images found"
+    if not group.is_multi_label:
+        count = len({item.class_name for item in items})
+        return f"classes from {group.labels.columns} of {group.name}: {count:,} classes, {found}"
+    tags = Counter(chain.from_iterable(item.class_name for item in items))
+    mean = tags.total() / max(len(items), 1)
+    return (
+        f"tags from {group.labels.columns} of {group.name}: {len(tags):,} tags, {mean:.1f} per image, {found} "
+        "(--labels one makes each combination a class)"
+    )
+
+
 def _contradictions(group: _Group) -> dict[str, str]:
     """The files in two classes, with the reasons; InputError for several classes per image, and between tables."""
     several = {path: sorted(classes) for path, classes in group.classes.items() if len(classes) > 1}
-    if group.labels.is_multi_label or len(several) > MOST_CONTRADICTIONS * len(group.classes):
+    if group.is_multi_label:
+        return {}
+    if len(several) > MOST_CONTRADICTIONS * len(group.classes):
         path, classes = next(
             (path, {*chain(*found)}) for path, found in group.classes.items() if len({*chain(*found)}) > 1
         )
         raise InputError(
             f"{group.name} has several classes per image in its {group.labels.columns}, such as "
-            f"{' and '.join(sorted(classes)[:3])} of {path}; give a table of one class per image."
+            f"{' and '.join(sorted(classes)[:3])} of {path}; if its images have all of these, add --labels several."
         )
     where = defaultdict(set)
     for table, row in group.rows if several else ():
@@ -362,7 +395,7 @@ def _labeled(group: _Group, tree: FileTree, contradictory: Container[str]) -> li
     items: dict[str, LabeledFile] = {}
     for (table, row), classes in zip(group.rows, group.labels.classes, strict=True):
         path = table.matches[row].path
-        if not classes or path in contradictory:
+        if path in contradictory or not (classes or (group.is_multi_label and group.labels.is_hot)):
             continue
         split, together = table.split, None
         if group.split_column is not None:
@@ -372,7 +405,9 @@ def _labeled(group: _Group, tree: FileTree, contradictory: Container[str]) -> li
         known = items.get(path)
         if known and known.split and split and known.split != split:
             raise InputError(f"{path} is in the {known.split} and in the {split} split of {group.name}.")
-        items[path] = LabeledFile(tree.base + path, classes[0], split or (known and known.split), together)
+        before = known.class_name if known and group.is_multi_label else ()
+        name = tuple(dict.fromkeys([*before, *classes])) if group.is_multi_label else classes[0]
+        items[path] = LabeledFile(tree.base + path, name, split or (known and known.split), together)
     if not any(item.split for item in items.values()):
         by_folder = {folder: split_of(folder) for folder in {path.rpartition("/")[0] for path in items}}
         if len(set(by_folder.values())) > 1 and all(by_folder.values()):

@@ -68,6 +68,9 @@ def recognize_layout(root: Path, source: str, options: DataOptions = DataOptions
         found = _as_told(tree, options) if options.layout or options.columns else _search(tree, options, RECOGNIZERS)
         if found is None or not found.labeled:
             raise UndecidedError(_no_labels(tree, options))
+        if options.labels is None and len({item.is_multi_label for item in found.labeled}) > 1:
+            # The tables of some splits have an image of several classes, those of others by chance none.
+            return recognize_layout(root, source, replace(options, labels="several"))
         labeled, twins = without_twins(_with_validation(found.labeled, options), options.letter_case)
     except UndecidedError as error:
         raise InputError(f"{source} {error}.") from None
@@ -171,9 +174,9 @@ def _beside_classes(
     classes = class_folders(tree.without(dict.fromkeys(splits, "")), options)
     if classes is None:
         return None
-    known = {item.class_name for item in classes.labeled}
+    known = {name for item in classes.labeled for name in item.classes}
     for name, split in splits.items():
-        own = {item.class_name for item in found[name].labeled} if name in found else set()
+        own = {one for item in found[name].labeled for one in item.classes} if name in found else set()
         if (name not in found and split == VALIDATION) or not own <= known:
             raise UndecidedError(
                 f"has a folder '{name}', which is named for a split, beside folders of classes such as "
@@ -232,7 +235,7 @@ def _joined(tree: FileTree, found: dict[str, Reading], splits: dict[str, str], l
     readings = [found[name] for name in order]
     alone = len(found) == 1
     labeled = [item._replace(split=None if alone else splits[name]) for name in order for item in found[name].labeled]
-    classes = {name: {item.class_name for item in found[name].labeled} for name in order}
+    classes = {name: {one for item in found[name].labeled for one in item.classes} for name in order}
     everywhere = set.union(*classes.values())
     hows = list(dict.fromkeys(reading.how for reading in readings))
     if readings[0].from_table:
@@ -311,7 +314,7 @@ def _why_ignored(path: str) -> str:
 def _evidence(found: Reading, others: Sequence[str]) -> str:
     """Where the classes are, and how many images have one."""
     images = sum(may_be_image(item.path) for item in found.labeled)
-    classes = len({item.class_name for item in found.labeled})
+    classes = len({name for item in found.labeled for name in item.classes})
     text = f"{found.how}: {classes:,} classes, {images:,} of {images + len(others):,} images"
     if found.from_table:
         # It counts the files that the table names.

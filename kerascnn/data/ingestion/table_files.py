@@ -112,6 +112,15 @@ def column_of(titles: Sequence[str], title: str | None) -> int | None:
     return next((known.index(name) for name in (wanted, f"column {wanted}") if name in known), None)
 
 
+def columns_of(titles: Sequence[str], text: str | None) -> list[int]:
+    """The columns of one title, or of several with commas between them; none if one of them is missing."""
+    if text is None:
+        return []
+    one = column_of(titles, text)
+    found = [one] if one is not None else [column_of(titles, title) for title in text.split(",")]
+    return [] if None in found else list(dict.fromkeys(found))
+
+
 def _read(tree: FileTree, name: str, *, head: bool = False) -> Rows:
     try:
         found = read_rows(tree.root / name, head=head)

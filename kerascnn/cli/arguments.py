@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kerascnn.errors import InputError, closest
-from kerascnn.image_shape import GRAY, RGB, ImageSize, Size
+from kerascnn.image_shape import COLORS, ImageSize, Size
 
 if TYPE_CHECKING:
     from kerascnn.data import DataOptions
@@ -138,6 +138,13 @@ def image_size(text: str) -> Size:
     return ImageSize(height, width).plain
 
 
+def channel_count(text: str) -> int:
+    """Reads the channels of images: 1 or 3."""
+    if text not in map(str, COLORS):
+        raise argparse.ArgumentTypeError(f"must be 3 (RGB) or 1 (gray), not '{text}'")
+    return int(text)
+
+
 def step_range(text: str) -> tuple[int, int]:
     """Reads a first and a last step, such as 10:20."""
     first, _, last = text.partition(":")
@@ -178,7 +185,7 @@ def add_image_options(parser: Parser, default: str) -> None:
     text = f"of the network's images, in pixels: one number, or HEIGHTxWIDTH such as 240x320 (default: {default})"
     parser.add_argument("--image-size", type=image_size, metavar="PIXELS", help=text)
     text = "of the network's images: 3 for RGB (default), or 1 for gray"
-    parser.add_argument("--channels", type=int, choices=(GRAY, RGB), help=text)
+    parser.add_argument("--channels", type=channel_count, metavar="{1,3}", help=text)
 
 
 def add_data_options(parser: Parser, default: str | None, more: str) -> None:

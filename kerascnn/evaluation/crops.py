@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kerascnn.cores import cores
 from kerascnn.data.augment.augmentation import evaluation_view
-from kerascnn.data.augment.crops import covering
+from kerascnn.data.augment.crops import covering_size
 from kerascnn.data.dataset import Examples
 from kerascnn.data.pipeline.decode import reader, whole
 from kerascnn.evaluation.protocols import LAYOUTS, ProtocolName
@@ -47,7 +47,7 @@ def crops(image: tf.Tensor, side: int, size: Size, name: ProtocolName) -> tf.Ten
     if name not in LAYOUTS:
         return evaluation_view(image, size, size.shorter / side)[None]
     frame = size.frame(side)
-    image = tf.clip_by_value(covering(image, frame), 0.0, 255.0)
+    image = _resized_to_cover(image, frame)
     # Only one side leaves room for several squares.
     room = tf.cast(tf.shape(image)[:2] - frame, tf.float32)
     pairs = []
@@ -58,6 +58,12 @@ def crops(image: tf.Tensor, side: int, size: Size, name: ProtocolName) -> tf.Ten
         pairs += _square_crops(square, size, LAYOUTS[name].resized_square)
     plain, mirrored = zip(*pairs, strict=True)
     return tf.stack([*plain, *mirrored])
+
+
+def _resized_to_cover(image: tf.Tensor, frame: tf.Tensor | ImageSize) -> tf.Tensor:
+    import tensorflow as tf
+
+    return tf.clip_by_value(tf.image.resize(image, covering_size(image, frame), antialias=True), 0.0, 255.0)
 
 
 def _square_crops(square: tf.Tensor, size: ImageSize, resized_square: bool) -> list[tuple[tf.Tensor, tf.Tensor]]:
@@ -122,7 +128,7 @@ def whole_images(examples: Examples, sides: tuple[int, ...], size: Size, channel
     frames = tf.constant([ImageSize.of(size).frame(side) for side in sides])
 
     def resize(number, shape, image, scale):
-        image = tf.clip_by_value(covering(image, frames[scale]), 0.0, 255.0)
+        image = _resized_to_cover(image, frames[scale])
         return tf.stack([image, image[:, ::-1]]), number, shape
 
     images = _images_at_scales(examples, sides, channels)

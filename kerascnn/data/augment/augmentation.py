@@ -114,8 +114,9 @@ def evaluation_view(image: tf.Tensor, size: Size, crop_fraction: float) -> tf.Te
     """
     size = ImageSize.of(size)
     # A crop cannot be larger than what it is cut from.
-    image = crops.covering(image, size.frame(max(round(size.shorter / crop_fraction), size.shorter)))
-    top, left = tf.unstack((tf.shape(image)[:2] - size) // 2)
+    new_size = crops.covering_size(image, size.frame(max(round(size.shorter / crop_fraction), size.shorter)))
+    image = tf.image.resize(image, new_size, antialias=True)
+    top, left = tf.unstack((new_size - size) // 2)
     image = image[top : top + size.height, left : left + size.width]
     return tf.ensure_shape(tf.clip_by_value(image, 0.0, 255.0), (*size, image.shape[2]))
 

@@ -66,14 +66,12 @@ def cut(image: tf.Tensor, window: CropWindow) -> tf.Tensor:
     return tf.slice(image, tf.concat([window.begin, [0]], axis=0), extent)
 
 
-def covering(image: tf.Tensor, frame: tf.Tensor | ImageSize) -> tf.Tensor:
-    """A (height, width, channels) image, resized in its proportions to the smallest float32 image that covers a frame.
-
-    The frame is int (height, width) in pixels. The interpolation can exceed the image's values a little.
-    """
+def covering_size(image: tf.Tensor, frame: tf.Tensor | ImageSize) -> tf.Tensor:
+    """The int32 (height, width) of the smallest image of an image's proportions that covers a frame, in pixels."""
     sides = tf.cast(tf.shape(image)[:2], tf.float32)
-    new_size = tf.round(sides * tf.reduce_max(tf.cast(frame, tf.float32) / sides))
-    return tf.image.resize(image, tf.maximum(tf.cast(new_size, tf.int32), frame), antialias=True)
+    frame = tf.convert_to_tensor(frame)
+    size = tf.round(sides * tf.reduce_max(tf.cast(frame, tf.float32) / sides))
+    return tf.maximum(tf.cast(size, tf.int32), frame)
 
 
 def resized(image: tf.Tensor, size: Size, resize: Resize) -> tf.Tensor:

@@ -130,11 +130,11 @@ def _print_report(console: Console, found: Ingested, records: Path | None = None
 def _files(found: Ingested) -> Iterator[str]:
     if not found.files:
         return
-    read = found.with_status("read")
+    read = found.files.rows(status="read")
     yield f"{len(found.files)} files, {len(read)} of them read: {_join_counts(found.format_counts())}"
-    if count := sum(bool(file.warnings) for file in read):
-        yield f"{count} are read with warnings: {_join_counts(dict(found.warning_counts().most_common()))}"
-    if test_images := sum(file.split == "test" for file in read):
+    if count := len(read) - found.files.counts("warnings", read).get((), 0):
+        yield f"{count} are read with warnings: {_join_counts(found.warning_counts())}"
+    if test_images := found.files.counts("split", read).get("test", 0):
         yield f"{test_images} test images are not used in training"
     if found.manifest:
         yield f"manifest: {found.manifest}"
@@ -174,7 +174,8 @@ def _data_problems(found: Ingested) -> Iterator[str]:
     """What will make scores better or worse than they should be."""
     data, duplicates = found.data, found.duplicates
     if data.multi_label and found.files:
-        named = {name for file in found.with_status("read") for name in file.classes}
+        counts = found.files.counts("class_name", found.files.rows(status="read"))
+        named = {name for names in counts for name in names}
         if missing := sorted(named.difference(data.class_names)):
             yield f"left out, because no training image has them: {', '.join(missing)}"
     for groups, problem in (

@@ -9,6 +9,7 @@ from PIL import Image
 
 from kerascnn import InputError, data
 from kerascnn.data import DataOptions
+from kerascnn.data.ingestion.file_table import FileTable
 from kerascnn.data.ingestion.image_check import FileRecord
 from kerascnn.data.ingestion.near_duplicates import near_duplicates, perceptual_hash
 from kerascnn.data.ingestion.splits import TEST, VALIDATION, split_by_content
@@ -43,7 +44,11 @@ def entries(count, class_name="a", groups=None):
 
 
 def held(files, near=(), **options):
-    return {file.path for file in split_by_content(files, DataOptions(**options), near) if file.split == VALIDATION}
+    return {
+        file.path
+        for file in split_by_content(FileTable(files), DataOptions(**options), near)
+        if file.split == VALIDATION
+    }
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +92,7 @@ def test_test_images_stay_test_images():
         for number, file in enumerate(entries(50))
     ]
     for options in ({"fold": (1, 2)}, {"validation_fraction": 0.5}):
-        assigned = split_by_content(found, DataOptions(**options))
+        assigned = split_by_content(FileTable(found), DataOptions(**options))
         assert [file.path for file in assigned if file.split == TEST] == [file.path for file in found[::2]]
 
 
@@ -97,7 +102,7 @@ def test_a_group_is_never_in_two_splits(options):
     patients = [f"patient {number**2 // 40}" for number in range(120)]
     found = entries(120, "a", patients) + entries(120, "bb", patients[::-1])
     sides = {}
-    for file in split_by_content(found, DataOptions(group_column="patient", **options)):
+    for file in split_by_content(FileTable(found), DataOptions(group_column="patient", **options)):
         sides.setdefault(file.group, set()).add(file.split)
     assert all(len(side) == 1 for side in sides.values())
     assert set.union(*sides.values()) == {"training", "validation"}
@@ -105,7 +110,7 @@ def test_a_group_is_never_in_two_splits(options):
 
 def test_one_group_cannot_be_held_out():
     with mentioning(InputError, "patient", "--group-column"):
-        split_by_content(entries(9, groups=["one"] * 9), DataOptions(group_column="patient"))
+        split_by_content(FileTable(entries(9, groups=["one"] * 9)), DataOptions(group_column="patient"))
 
 
 def jpeg(image, quality):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from kerascnn.data.ingestion.file_table import FileTable
 from kerascnn.data.ingestion.image_check import FileRecord
 from kerascnn.data.ingestion.splits import find_duplicates, split_by_content
 
@@ -15,7 +16,7 @@ def entries(count, class_name="a", prefix=""):
 
 
 def held(found):
-    return {entry.path for entry in split_by_content(found) if entry.split == "validation"}
+    return {entry.path for entry in split_by_content(FileTable(found)) if entry.split == "validation"}
 
 
 def test_a_fifth_of_each_class():
@@ -42,22 +43,24 @@ def test_copies_are_in_one_split_also_across_classes():
         one = entries(2, "a", str(prefix))
         copies = [FileRecord(f"b/{n}.jpg", "b", sha256=entry.sha256) for n, entry in enumerate(one)]
         sides = {}
-        for entry in split_by_content(one + copies + entries(3, "b", str(prefix))):
+        for entry in split_by_content(FileTable(one + copies + entries(3, "b", str(prefix)))):
             sides.setdefault(entry.sha256, set()).add(entry.split)
         assert all(len(side) == 1 for side in sides.values())
 
 
 def test_duplicates():
     found = find_duplicates(
-        [
-            FileRecord("train/a/1", "a", "training", sha256="1"),
-            FileRecord("train/a/2", "a", "training", sha256="1"),
-            FileRecord("test/a/3", "a", "validation", sha256="1"),
-            FileRecord("train/b/4", "b", "training", sha256="2"),
-            FileRecord("train/a/5", "a", "training", sha256="2"),
-            FileRecord("train/a/6", "a", "training", sha256="3"),
-            FileRecord("train/a/7", "a", sha256="3", status="unreadable"),
-        ]
+        FileTable(
+            [
+                FileRecord("train/a/1", "a", "training", sha256="1" * 64),
+                FileRecord("train/a/2", "a", "training", sha256="1" * 64),
+                FileRecord("test/a/3", "a", "validation", sha256="1" * 64),
+                FileRecord("train/b/4", "b", "training", sha256="2" * 64),
+                FileRecord("train/a/5", "a", "training", sha256="2" * 64),
+                FileRecord("train/a/6", "a", "training", sha256="3" * 64),
+                FileRecord("train/a/7", "a", sha256="3" * 64, status="unreadable"),
+            ]
+        )
     )
     first, second = ("train/a/1", "train/a/2", "test/a/3"), ("train/b/4", "train/a/5")
     assert (found.groups, found.across_splits, found.across_classes) == ((first, second), (first,), (second,))

@@ -7,17 +7,17 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median_low as median
 from typing import Any
 
 import numpy as np
 
 from kerascnn.data.dataset import DataSet, FileExamples
-from kerascnn.data.ingestion import manifest
+from kerascnn.data.ingestion.checking import Check, Effort
 from kerascnn.data.ingestion.data_options import DataOptions
+from kerascnn.data.ingestion.file_table import FileTable
 from kerascnn.data.ingestion.image_check import (
     CONTRADICTORY,
     IGNORED,
@@ -26,7 +26,6 @@ from kerascnn.data.ingestion.image_check import (
     STATUSES,
     UNREADABLE,
     FileRecord,
-    check_images,
 )
 from kerascnn.data.ingestion.layouts import FolderLayout, recognize_layout
 from kerascnn.data.ingestion.near_duplicates import near_duplicates
@@ -46,6 +45,7 @@ class Ingested:
         data: the data set for training.
         layout: how the classes were recognized, as a phrase.
         files: one record per file, as in the manifest; none for data sets without files.
+        effort: what the check took; None for data sets without files.
         listed: whether the earlier manifest has the same unreadable, contradictory and rejected files.
         duplicates: files with equal contents.
         folder: of the images.
@@ -56,7 +56,8 @@ class Ingested:
 
     data: DataSet
     layout: str
-    files: tuple[FileRecord, ...] = ()
+    files: FileTable = field(default_factory=FileTable)
+    effort: Effort | None = None
     listed: bool = False
     duplicates: Duplicates = field(default_factory=Duplicates)
     folder: Path | None = None
@@ -66,20 +67,27 @@ class Ingested:
 
     def with_status(self, status: str) -> list[FileRecord]:
         """The files with a status: "read", "unreadable", "contradictory", "rejected" or "ignored"."""
-        return [file for file in self.files if file.status == status]
+        return [self.files[row] for row in self.files.rows(status=status)]
 
-    def warning_counts(self) -> Counter[str]:
-        """The number of read files with each warning."""
-        return Counter(warning for file in self.with_status(READ) for warning in file.warnings)
+    def count(self, status: str) -> int:
+        """The number of files with a status."""
+        return len(self.files.rows(status=status))
+
+    def warning_counts(self) -> dict[str, int]:
+        """The number of read files with each warning, the most frequent first."""
+        counts: Counter[str] = Counter()
+        for warnings, count in self.files.counts("warnings", self.files.rows(status=READ)).items():
+            counts.update(dict.fromkeys(warnings, count))
+        return dict(counts.most_common())
 
     def format_counts(self) -> dict[str, int]:
         """The number of read files of each image format, the most frequent first."""
-        return dict(Counter(file.format for file in self.with_status(READ)).most_common())
+        return self.files.counts("format", self.files.rows(status=READ))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that `kerascnn ingest --json` prints."""
         data = self.data
-        by_status = {status: self.with_status(status) for status in STATUSES}
+        of_read = zip(*(self.files.column(name) for name in ("status", "path", "warnings")), strict=True)
         counts = {split: data.counts(getattr(data, split)).tolist() for split in (TRAINING, VALIDATION)}
         return {
             "name": data.name,
@@ -92,14 +100,17 @@ class Ingested:
             },
             "imbalance": data.imbalance(),
             "class_weights": dict(zip(data.class_names, map(float, data.class_weights()), strict=True)),
-            "files": {"found": len(self.files), **{status: len(files) for status, files in by_status.items()}},
+            "files": {"found": len(self.files), **{status: self.count(status) for status in STATUSES}},
+            "effort": self.effort and vars(self.effort),
             "formats": self.format_counts(),
             **{
-                status: [{"path": file.path, "reason": file.reason} for file in by_status[status]]
+                status: [{"path": file.path, "reason": file.reason} for file in self.with_status(status)]
                 for status in (UNREADABLE, CONTRADICTORY, REJECTED, IGNORED)
             },
             "with_warnings": [
-                {"path": file.path, "warnings": file.warnings} for file in by_status[READ] if file.warnings
+                {"path": path, "warnings": warnings}
+                for status, path, warnings in of_read
+                if status == READ and warnings
             ],
             "duplicates": {name: list(groups) for name, groups in vars(self.duplicates).items()},
             "moved_to": str(self.quarantine) if self.moved else None,
@@ -135,13 +146,14 @@ def ingest_layout(
     validation: LabeledImages | None = None,
 ) -> Ingested:
     """As `ingest_folder`, for files whose classes are known."""
-    earlier = manifest.read_manifest(source.manifest)
-    checked, rejected = _check(source, layout, earlier, track)
-    near = near_duplicates([file.perceptual_hash for file in checked])
+    check = Check(source.manifest, source.source_record, source.root)
+    checked, rejected = _check(source, layout, check, track)
+    near = near_duplicates(checked.column("perceptual_hash"))
     if options.chooses_validation or all(item.split is None for item in layout.labeled):
         checked = split_by_content(checked, options, near)
-    files, manifest_path = _write_all(source, layout, checked, rejected)
-    bad = [file for file in files if file.status in (UNREADABLE, REJECTED)]
+    files = _with_others(checked, layout, rejected)
+    manifest_path = check.write(files)
+    bad = _with_status(files, UNREADABLE, REJECTED)
     if on_bad == "fail" and bad:
         raise InputError(
             f"{source.source} has {len(bad)} files that cannot be read; the first is {bad[0].path}: {bad[0].reason}."
@@ -150,8 +162,9 @@ def ingest_layout(
     return Ingested(
         data=_data_set(source, files, bad, layout.description, options, validation),
         layout=layout.description,
-        files=tuple(files),
-        listed=_problems(files) == _problems(earlier.files),
+        files=files,
+        effort=check.effort,
+        listed=_problems(files) == _problems(check.earlier.files),
         duplicates=_duplicates(checked, near, validation),
         folder=source.root,
         manifest=manifest_path,
@@ -163,80 +176,61 @@ def ingest_layout(
 def label_folder(source: ResolvedSource, track: Track, options: DataOptions) -> LabeledImages:
     """Recognizes and checks all images of a folder, without a split; see `kerascnn.data.load_labeled`."""
     layout = recognize_layout(source.root, source.source, options)
-    checked, rejected = _check(source, layout, manifest.read_manifest(source.manifest), track)
-    files, _ = _write_all(source, layout, checked, rejected)
+    check = Check(source.manifest, source.source_record, source.root)
+    checked, rejected = _check(source, layout, check, track)
+    files = _with_others(checked, layout, rejected)
+    check.write(files)
     readable = _readable(source, files)
-    class_names = _class_names(readable)
+    class_names = _class_names(files, readable)
     return LabeledImages(
         name=source.source_record.name,
         source=source.source,
         class_names=class_names,
-        examples=_examples(source.root, readable, class_names),
+        examples=_examples(source.root, files, readable, class_names),
         layout=layout.description,
-        skipped=tuple(SkippedFile(file.path, file.reason) for file in files if file.status in (UNREADABLE, REJECTED)),
-        files=tuple(checked),
+        skipped=tuple(SkippedFile(file.path, file.reason) for file in _with_status(files, UNREADABLE, REJECTED)),
+        files=checked,
         workspace=source.workspace,
     )
 
 
-def _duplicates(checked: list[FileRecord], near: list[list[int]], validation: LabeledImages | None) -> Duplicates:
+def _duplicates(checked: FileTable, near: list[list[int]], validation: LabeledImages | None) -> Duplicates:
     if validation is None:
         return find_duplicates(checked, near)
-    others = [
-        replace(file, path=f"{validation.source}/{file.path}", split=VALIDATION)
-        for file in validation.files
-        if file.status == READ
-    ]
-    compared = [*checked, *others]
-    return find_duplicates(compared, near_duplicates([file.perceptual_hash for file in compared]))
+    others = (replace(file, path=f"{validation.source}/{file.path}", split=VALIDATION) for file in validation.files)
+    compared = FileTable(itertools.chain(checked, others))
+    return find_duplicates(compared, near_duplicates(compared.column("perceptual_hash")))
 
 
 def _check(
-    source: ResolvedSource, layout: FolderLayout, earlier: manifest.Manifest, track: Track
-) -> tuple[list[FileRecord], Sequence[FileRecord]]:
+    source: ResolvedSource, layout: FolderLayout, check: Check, track: Track
+) -> tuple[FileTable, Sequence[FileRecord]]:
     """One record per labeled file, with the split of the source, if any; and the files that were not unpacked."""
-    known = {file.path: file for file in earlier.files} if earlier.is_current else {}
-    rejected = source.rejected
+    files, rejected = FileTable(), source.rejected
     if rejected is None:
-        rejected = [file for file in earlier.files if file.status == REJECTED]
-    paths = [item.path for item in layout.labeled]
-    files: list[FileRecord] = []
-    try:
-        for item, file in zip(layout.labeled, check_images(source.root, paths, known, track), strict=True):
-            split = item.split if file.status == READ else None
-            files.append(replace(file, class_name=item.class_name, split=split, group=item.group))
-    except BaseException:
-        # Files that were checked before an interruption need not be checked again.
-        _write_manifest(source, {**known, **{file.path: file for file in (*rejected, *files)}}.values())
-        raise
+        rejected = _with_status(check.earlier.files, REJECTED)
+    records = check.records([item.path for item in layout.labeled], track)
+    for item, file in zip(layout.labeled, records, strict=True):
+        split = item.split if file.status == READ else None
+        files.append(replace(file, class_name=item.class_name, split=split, group=item.group))
     return files, rejected
 
 
-def _write_all(
-    source: ResolvedSource, layout: FolderLayout, checked: list[FileRecord], rejected: Sequence[FileRecord]
-) -> tuple[list[FileRecord], Path | None]:
-    """The labeled files and all others, and the manifest's path if it could be written."""
-    files = list(checked)
+def _with_others(checked: FileTable, layout: FolderLayout, rejected: Sequence[FileRecord]) -> FileTable:
+    """The labeled files and all others."""
+    files = FileTable(checked)
     for status in (UNREADABLE, CONTRADICTORY, IGNORED):
-        skipped = getattr(layout, status)
-        files += [FileRecord(item.path, status=status, reason=item.reason) for item in skipped]
-    files += rejected
-    return files, _write_manifest(source, files)
+        files.extend(FileRecord(item.path, status=status, reason=item.reason) for item in getattr(layout, status))
+    files.extend(rejected)
+    return files
 
 
-def _problems(files: Iterable[FileRecord]) -> set[tuple[str, str]]:
-    return {(file.path, file.status) for file in files if file.status in (UNREADABLE, CONTRADICTORY, REJECTED)}
+def _with_status(files: FileTable, *statuses: str) -> list[FileRecord]:
+    return [files[row] for status in statuses for row in files.rows(status=status)]
 
 
-def _write_manifest(source: ResolvedSource, files: Iterable[FileRecord]) -> Path | None:
-    try:
-        manifest.write_manifest(source.manifest, source.source_record, files)
-    except InputError:
-        if source.manifest.name == manifest.NAME:
-            raise
-        # A cache that cannot be written costs time only.
-        return None
-    return source.manifest
+def _problems(files: FileTable) -> set[tuple[str, str]]:
+    return {(file.path, file.status) for file in _with_status(files, UNREADABLE, CONTRADICTORY, REJECTED)}
 
 
 def _quarantine(source: ResolvedSource, files: Sequence[FileRecord]) -> int:
@@ -262,33 +256,30 @@ def _quarantine(source: ResolvedSource, files: Sequence[FileRecord]) -> int:
     return count
 
 
-def _readable(source: ResolvedSource, files: Sequence[FileRecord]) -> list[FileRecord]:
-    readable = [file for file in files if file.status == READ]
-    if not readable:
-        tried = sum(file.status == UNREADABLE for file in files)
+def _readable(source: ResolvedSource, files: FileTable) -> np.ndarray:
+    """The rows of the files that are read."""
+    rows = files.rows(status=READ)
+    if not len(rows):
+        tried = len(files.rows(status=UNREADABLE))
         raise InputError(f"none of the {tried} files in {source.source} can be read as an image.")
-    return readable
+    return rows
 
 
 def _data_set(
     source: ResolvedSource,
-    files: Sequence[FileRecord],
+    files: FileTable,
     bad: Sequence[FileRecord],
     layout: str,
     options: DataOptions,
     validation: LabeledImages | None,
 ) -> DataSet:
     readable = _readable(source, files)
-    class_names = _class_names(file for file in readable if file.split == TRAINING)
-    multi_label = _is_multi_label(readable)
-    for file in readable:
-        if not multi_label and file.class_name not in class_names and file.split != TEST:
-            raise InputError(f"{source.source} has a class '{file.class_name}' without readable training images.")
-    of_split = {
-        split: [file for file in readable if file.split == split and (multi_label or file.class_name in class_names)]
-        for split in (TRAINING, VALIDATION, TEST)
-    }
-    splits = {split: _examples(source.root, chosen, class_names) for split, chosen in of_split.items()}
+    rows = {split: files.rows(status=READ, split=split) for split in (TRAINING, VALIDATION, TEST)}
+    class_names = _class_names(files, rows[TRAINING])
+    for name in files.counts("class_name", rows[VALIDATION]):
+        if not isinstance(name, tuple) and name not in class_names:
+            raise InputError(f"{source.source} has a class '{name}' without readable training images.")
+    splits = {split: _examples(source.root, files, chosen, class_names) for split, chosen in rows.items()}
     if validation:
         splits[VALIDATION] = validation.labeled_for(class_names)
     return DataSet(
@@ -299,36 +290,47 @@ def _data_set(
         validation=splits[VALIDATION],
         skipped=tuple(SkippedFile(file.path, file.reason) for file in bad),
         workspace=source.workspace,
-        test=splits[TEST] if of_split[TEST] else None,
+        test=splits[TEST] if len(splits[TEST]) else None,
         layout=layout,
         options=options,
-        median_size=(median(file.height for file in readable), median(file.width for file in readable)),
+        median_size=(_median(files, "height", readable), _median(files, "width", readable)),
         validation_workspace=validation.workspace if validation else None,
     )
 
 
-def _class_names(files: Iterable[FileRecord]) -> tuple[str, ...]:
-    return tuple(sorted({name for file in files for name in file.classes}))
+def _class_names(files: FileTable, rows: np.ndarray) -> tuple[str, ...]:
+    found = files.counts("class_name", rows)
+    return tuple(sorted({name for value in found for name in FileRecord("", value).classes}))
 
 
-def _is_multi_label(files: Sequence[FileRecord]) -> bool:
-    return any(isinstance(file.class_name, tuple) for file in files)
+def _median(files: FileTable, name: str, rows: np.ndarray) -> int:
+    """The lower median of a field."""
+    numbers, values = files.distinct(name)
+    found = np.sort(np.array([value or 0 for value in values])[numbers[rows]])
+    return int(found[(len(found) - 1) // 2])
 
 
-def _labels(files: Sequence[FileRecord], class_names: tuple[str, ...]) -> np.ndarray:
-    """Indices into the class names, or multi-hot rows, without classes that have no training images."""
-    numbers = {name: number for number, name in enumerate(class_names)}
-    if not _is_multi_label(files):
-        return np.array([numbers[file.class_name] for file in files], dtype=int)
-    labels = np.zeros((len(files), len(class_names)), np.uint8)
-    for row, file in enumerate(files):
-        labels[row, [numbers[name] for name in file.classes if name in numbers]] = 1
-    return labels
-
-
-def _examples(root: Path, chosen: Sequence[FileRecord], class_names: tuple[str, ...]) -> FileExamples:
+def _examples(root: Path, files: FileTable, rows: np.ndarray, class_names: tuple[str, ...]) -> FileExamples:
+    """The images in the rows that are of one of the classes, or all of them if they are multi-label."""
+    numbers, values = files.distinct("class_name")
+    labels = _labels(values, class_names)
+    if labels.ndim == 1:
+        rows = rows[labels[numbers[rows]] >= 0]
+    paths, (decoders, decoder_names) = files.column("path"), files.distinct("decoder")
+    plain = np.array([name == "tensorflow" for name in decoder_names], bool)
     return FileExamples(
-        paths=np.array([str(root / file.path) for file in chosen], dtype=object),
-        plain=np.array([file.decoder == "tensorflow" for file in chosen], dtype=bool),
-        labels=_labels(chosen, class_names),
+        paths=np.array([os.path.join(root, paths[row]) for row in rows], dtype=object),
+        plain=plain[decoders[rows]],
+        labels=labels[numbers[rows]],
     )
+
+
+def _labels(values: Sequence[str | tuple[str, ...] | None], class_names: tuple[str, ...]) -> np.ndarray:
+    """For each value, the index into the class names or -1, or a multi-hot row."""
+    place = {name: number for number, name in enumerate(class_names)}
+    if not any(isinstance(value, tuple) for value in values):
+        return np.array([place.get(value, -1) for value in values], int)
+    labels = np.zeros((len(values), len(class_names)), np.uint8)
+    for row, value in enumerate(values):
+        labels[row, [place[name] for name in FileRecord("", value).classes if name in place]] = 1
+    return labels

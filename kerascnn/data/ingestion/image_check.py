@@ -9,7 +9,7 @@ import stat
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -96,20 +96,24 @@ class FileRecord:
 
 
 def check_images(
-    root: Path, paths: Sequence[str], known: dict[str, FileRecord] | None = None, track: Track = untracked
+    root: Path,
+    paths: Sequence[str],
+    known: Callable[[str], FileRecord | None] = lambda path: None,
+    checked: Callable[[FileRecord], object] = lambda record: None,
+    track: Track = untracked,
 ) -> Iterator[FileRecord]:
     """Checks files below `root`; yields one `FileRecord` per path, in order, without class and split.
 
     Files whose earlier results are `known` by path are not read again if their size and time of change are the same,
-    and not decoded again if their SHA-256 is.
+    and not decoded again if their SHA-256 is. `checked` gets the records that were not known.
     """
     from PIL import Image
 
     Image.init()
-    known = known or {}
 
-    def check_portion(start: int) -> list[FileRecord]:
-        return [check_image(root, path, known.get(path)) for path in paths[start : start + PORTION]]
+    def check_portion(start: int) -> list[tuple[FileRecord | None, FileRecord]]:
+        portion = ((path, known(path)) for path in paths[start : start + PORTION])
+        return [(earlier, check_image(root, path, earlier)) for path, earlier in portion]
 
     with jpeg_damage_discarded(), warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as threads:
         # Pillow's warnings are in the records or do not matter.
@@ -118,8 +122,11 @@ def check_images(
             threads.map(check_portion, range(start, min(start + BLOCK, len(paths)), PORTION))
             for start in range(0, len(paths), BLOCK)
         )
-        records = chain.from_iterable(chain.from_iterable(block) for block in blocks)
-        yield from track(records, len(paths), "Checking images")
+        pairs = chain.from_iterable(chain.from_iterable(block) for block in blocks)
+        for earlier, record in track(pairs, len(paths), "Checking images"):
+            if record is not earlier:
+                checked(record)
+            yield record
 
 
 def check_image(root: Path, path: str, known: FileRecord | None = None) -> FileRecord:

@@ -64,31 +64,28 @@ def near_duplicates(hashes: Sequence[str]) -> list[list[int]]:
     That one is the first by its hash, so that a series of small changes does not join images that differ much, and
     the groups do not depend on the order. Images without a hash are in no group.
     """
-    members = defaultdict(list)
-    for index, digits in enumerate(hashes):
-        if digits:
-            members[digits].append(index)
-    distinct = sorted(members)
+    indices = np.array([index for index, digits in enumerate(hashes) if digits], int)
+    words = np.frombuffer(bytes.fromhex("".join(filter(None, hashes))), ">u8").reshape(-1, BITS // 64)
+    distinct, number_of = np.unique(words, axis=0, return_inverse=True)
     neighbors = defaultdict(list)
-    for one, other in _close_pairs(distinct):
+    for one, other in _close_pairs(distinct.astype(np.uint64)):
         neighbors[one].append(other)
         neighbors[other].append(one)
     first_of: dict[int, int] = {}
     for number in sorted(neighbors):
         if number not in first_of:
             first_of.update((other, number) for other in (number, *neighbors[number]) if other not in first_of)
-    groups = defaultdict(list)
-    for number, digits in enumerate(distinct):
-        groups[first_of.get(number, number)] += members[digits]
+    group_of = np.arange(len(distinct))
+    group_of[list(first_of)] = list(first_of.values())
+    group_of = group_of[number_of.reshape(-1)]
+    order = np.argsort(group_of, kind="stable")
+    groups = np.split(indices[order], np.flatnonzero(np.diff(group_of[order])) + 1)
     largest = max(MAX_SIZE, MAX_SHARE * len(hashes))
-    return sorted(sorted(group) for group in groups.values() if 1 < len(group) <= largest)
+    return sorted(group.tolist() for group in groups if 1 < len(group) <= largest)
 
 
-def _close_pairs(distinct: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Pairs of sorted hashes that differ in few bits; a pair may come more than once."""
-    if not distinct:
-        return
-    words = np.frombuffer(bytes.fromhex("".join(distinct)), np.uint64).reshape(-1, BITS // 64)
+def _close_pairs(words: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Pairs of hashes, uint64 (count, 2), that differ in few bits; a pair may come more than once."""
     bands = words.view(np.uint16)
     for band in range(BANDS):
         order = np.argsort(bands[:, band], kind="stable")

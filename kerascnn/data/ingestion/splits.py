@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from kerascnn.data.dataset import ArrayExamples
 from kerascnn.data.ingestion.data_options import DataOptions
+from kerascnn.data.ingestion.file_table import FileTable
 from kerascnn.data.ingestion.image_check import READ, FileRecord
 from kerascnn.errors import InputError
 
@@ -28,10 +30,12 @@ VALIDATION_SHARE = 0.2
 # Multi-label images without a class are split as if they had this one.
 NO_CLASS = ("",)
 
+MAX_HASH = np.uint64(2**64 - 1)
+
 
 def split_by_content(
-    files: Sequence[FileRecord], options: DataOptions = DataOptions(), near: Iterable[Sequence[int]] = ()
-) -> list[FileRecord]:
+    files: FileTable, options: DataOptions = DataOptions(), near: Iterable[Sequence[int]] = ()
+) -> FileTable:
     """Assigns every readable file that is no test image to training or validation by the hash of its contents alone.
 
     An image is for validation if its SHA-256, read as a number, lies in the lowest fifth of all hashes, or in another
@@ -52,27 +56,25 @@ def split_by_content(
     Raises:
         InputError: no image can be held out, because every class is one group.
     """
-    chosen = [index for index, file in enumerate(files) if file.status == READ and file.split != TEST]
-    units = _units(files, chosen, near)
-    members: dict[str, Counter[str]] = defaultdict(Counter)
-    for index in chosen:
-        for name in files[index].classes or NO_CLASS:
-            members[name][units[index]] += 1
+    splits = np.array(files.column("split"), dtype=object)
+    chosen = files.rows(status=READ)
+    chosen = chosen[splits[chosen] != TEST]
+    images, classes = _memberships(files, chosen)
+    units = _units(files, chosen, near, images, classes)
+    members = _Members.of(classes, units[images])
     if options.validation_source:
-        held_out = set()
+        held_out = units[:0]
     elif options.fold:
         held_out = _fold(members, *options.fold)
     else:
         held_out = _lowest(members, options.validation_fraction or VALIDATION_SHARE)
-    if options.group_column and not (held_out or options.validation_source):
+    if options.group_column and not (len(held_out) or options.validation_source):
         raise InputError(
-            f"none of {len(set(units.values()))} values of '{options.group_column}' can be held out whole; "
+            f"none of {len(np.unique(units))} values of '{options.group_column}' can be held out whole; "
             "leave out --group-column, or give more images."
         )
-    assigned = list(files)
-    for index in chosen:
-        assigned[index] = replace(files[index], split=VALIDATION if units[index] in held_out else TRAINING)
-    return assigned
+    splits[chosen] = np.where(np.isin(units, held_out), VALIDATION, TRAINING)
+    return files.with_column("split", splits)
 
 
 def split_arrays(
@@ -82,15 +84,15 @@ def split_arrays(
 
     `groups` has a name for each image; images of one group are in one split.
     """
-    records = [
+    records = FileTable(
         FileRecord(
             str(number), _class_of(label), sha256=hashlib.sha256(np.ascontiguousarray(image)).hexdigest(), group=group
         )
         for number, (image, label, group) in enumerate(
             zip(examples.images, examples.labels.tolist(), groups or [None] * len(examples), strict=True)
         )
-    ]
-    held_out = np.array([record.split == VALIDATION for record in split_by_content(records, options)])
+    )
+    held_out = np.array([split == VALIDATION for split in split_by_content(records, options).column("split")])
     return examples.take(np.flatnonzero(~held_out)), examples.take(np.flatnonzero(held_out))
 
 
@@ -101,69 +103,107 @@ def _class_of(label: int | list[int]) -> str | tuple[str, ...]:
     return str(label)
 
 
-def _units(files: Sequence[FileRecord], chosen: Sequence[int], near: Iterable[Sequence[int]]) -> dict[int, str]:
-    """For the index of each chosen file, the hash of what is held out as a whole: its group, or all images like it."""
-    digests = {index: files[index].sha256 for index in chosen}
-    units = dict(digests)
+def _memberships(files: FileTable, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For every class of every chosen file, the file's place among them and the class's among the sorted names."""
+    numbers, values = files.distinct("class_name")
+    names = [FileRecord("", value).classes or NO_CLASS for value in values]
+    place = {name: number for number, name in enumerate(sorted({name for several in names for name in several}))}
+    counts = np.array([len(several) for several in names], int)[numbers[chosen]]
+    classes = [np.array([place[name] for name in several]) for several in names]
+    images = np.repeat(np.arange(len(chosen)), counts)
+    if (counts == 1).all():
+        return images, np.array([several[0] for several in classes], int)[numbers[chosen]]
+    return images, np.concatenate([classes[number] for number in numbers[chosen]])
+
+
+def _units(
+    files: FileTable, chosen: np.ndarray, near: Iterable[Sequence[int]], images: np.ndarray, classes: np.ndarray
+) -> np.ndarray:
+    """For each chosen file the hash, 64 bits, of what is held out as a whole: its group, or all images like it."""
+    digests = files.prefixes("sha256")[chosen]
+    units, texts = digests.copy(), files.column("sha256")
+    place_of = np.full(len(files), -1)
+    place_of[chosen] = np.arange(len(chosen))
     for group in near:
-        inside = [index for index in group if index in digests]
-        if len({digests[index] for index in inside}) > 1:
-            units.update(dict.fromkeys(inside, _hash(min(digests[index] for index in inside))))
+        inside = place_of[np.asarray(group)]
+        inside = inside[inside >= 0]
+        if len(np.unique(digests[inside])) > 1:
+            units[inside] = _hash(min(texts[index] for index in chosen[inside]))
     # A class of which all images look the same is split image by image.
-    different: dict[str, set[str]] = defaultdict(set)
-    for index in chosen:
-        for name in files[index].classes or NO_CLASS:
-            different[name].add(units[index])
-    for index in chosen:
-        if all(len(different[name]) == 1 for name in files[index].classes or NO_CLASS):
-            units[index] = digests[index]
-        if files[index].group is not None:
-            units[index] = _hash(f"group {files[index].group}")
-    return units
+    least, most = np.full(classes.max(initial=0) + 1, MAX_HASH), np.zeros(classes.max(initial=0) + 1, np.uint64)
+    np.minimum.at(least, classes, units[images])
+    np.maximum.at(most, classes, units[images])
+    several = np.zeros(len(chosen), bool)
+    np.logical_or.at(several, images, (least != most)[classes])
+    units = np.where(several, units, digests)
+    numbers, groups = files.distinct("group")
+    hashes = np.array([_hash(f"group {group}") for group in groups], np.uint64)
+    grouped = np.array([group is not None for group in groups], bool)[numbers[chosen]]
+    return np.where(grouped, hashes[numbers[chosen]], units)
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:8], "big")
 
 
-def _lowest(members: Mapping[str, Mapping[str, int]], share: float) -> set[str]:
-    """The hashes below a share of all hashes; every class with two or more has some on either side."""
-    held_out, released = set(), set()
-    for hashes in members.values():
-        ordered = sorted(hashes)
-        low = [digits for digits in ordered if int(digits[:8], 16) / 2**32 < share]
-        held_out.update(low or ordered[: len(ordered) > 1])
-        released.update(ordered[-1:] if len(low) == len(ordered) else ())
-    held_out -= released
+class _Members(NamedTuple):
+    """How many images of each class are in each unit: one row per class and unit, sorted by class and unit."""
+
+    classes: np.ndarray
+    units: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, classes: np.ndarray, units: np.ndarray) -> Self:
+        order = np.lexsort((units, classes))
+        classes, units = classes[order], units[order]
+        starts = np.flatnonzero(np.append(True, (np.diff(classes) != 0) | (units[1:] != units[:-1]))[: len(units)])
+        return cls(classes[starts], units[starts], np.diff(np.append(starts, len(units))))
+
+    def held_out_by(self, units: np.ndarray) -> _Members:
+        """The rows of the classes all of whose units are among `units`."""
+        kept = np.isin(self.classes, self.classes[~np.isin(self.units, units)])
+        return _Members(*(column[~kept] for column in self))
+
+    def by_class(self) -> Iterator[_Members]:
+        """The rows of each class."""
+        bounds = np.flatnonzero(np.diff(self.classes)) + 1
+        for parts in zip(*(np.split(column, bounds) for column in self), strict=True):
+            if len(parts[0]):
+                yield _Members(*parts)
+
+
+def _lowest(members: _Members, share: float) -> np.ndarray:
+    """The units below a share of all hashes; every class with two or more has some on either side."""
+    held_out, released = [members.units[:0]], [members.units[:0]]
+    for _, units, _ in members.by_class():
+        low = np.count_nonzero((units >> np.uint64(32)) / 2**32 < share)
+        held_out.append(units[: low or int(len(units) > 1)])
+        released.append(units[-1:] if low == len(units) else units[:0])
+    found = np.setdiff1d(np.concatenate(held_out), np.concatenate(released))
     # Of multi-label images, one class may hold out the only images of another.
-    for hashes in members.values():
-        if held_out.issuperset(hashes):
-            held_out.remove(max(hashes))
-    return held_out
+    for _, units, _ in members.held_out_by(found).by_class():
+        if np.isin(units, found).all():
+            found = found[found != units[-1]]
+    return found
 
 
-def _fold(members: Mapping[str, Mapping[str, int]], part: int, parts: int) -> set[str]:
-    """The hashes of the k-th of n parts of each class; what belongs to several classes counts in its most frequent."""
-    sizes: Counter[str] = Counter()
-    home: dict[str, str] = {}
-    for name in sorted(members):
-        for digits, count in members[name].items():
-            sizes[digits] += count
-            if digits not in home or count > members[home[digits]][digits]:
-                home[digits] = name
-    classes = defaultdict(list)
-    for digits in sorted(home):
-        classes[home[digits]].append(digits)
-    held_out = set()
-    for ordered in classes.values():
+def _fold(members: _Members, part: int, parts: int) -> np.ndarray:
+    """The units of the k-th of n parts of each class; what belongs to several classes counts in its most frequent."""
+    units, unit_of = np.unique(members.units, return_inverse=True)
+    sizes = np.bincount(unit_of, members.counts).astype(int)
+    # The last row of each unit is that of the class with most of it, of equal ones the first by name.
+    order = np.lexsort((-members.classes, members.counts, unit_of))
+    home = np.empty(len(units), int)
+    home[unit_of[order]] = members.classes[order]
+    order = np.lexsort((units, home))
+    held_out = [units[:0]]
+    for _, ordered, counts in _Members(home[order], units[order], sizes[order]).by_class():
+        middles = 2 * np.cumsum(counts) - counts
         # Classes begin with different folds, so that those of few images do not all leave out the last ones.
-        first, total, before = int(ordered[0], 16), sum(sizes[digits] for digits in ordered), 0
-        for digits in ordered:
-            middle = 2 * before + sizes[digits]
-            if len(ordered) > 1 and (first + middle * parts // (2 * total)) % parts == part - 1:
-                held_out.add(digits)
-            before += sizes[digits]
-    return held_out
+        folds = (int(ordered[0]) % parts + middles * parts // (2 * counts.sum())) % parts
+        held_out.append(ordered[(folds == part - 1) & (len(ordered) > 1)])
+    return np.concatenate(held_out)
 
 
 @dataclass(frozen=True)
@@ -185,12 +225,15 @@ class Duplicates:
     near_across_splits: tuple[tuple[str, ...], ...] = ()
 
 
-def find_duplicates(files: Sequence[FileRecord], near: Iterable[Sequence[int]] = ()) -> Duplicates:
+def find_duplicates(files: FileTable, near: Iterable[Sequence[int]] = ()) -> Duplicates:
     """Finds the readable files that have equal contents, or are in groups of near-duplicates, given as indices."""
+    rows = files.rows(status=READ)
+    prefixes = files.prefixes("sha256")[rows]
+    order = np.argsort(prefixes, kind="stable")
+    alike = np.split(rows[order], np.flatnonzero(np.diff(prefixes[order])) + 1)
     by_digest = defaultdict(list)
-    for file in files:
-        if file.status == READ:
-            by_digest[file.sha256].append(file)
+    for row in sorted(row for group in alike if len(group) > 1 for row in group):
+        by_digest[files.column("sha256")[row]].append(files[row])
     groups = [group for group in by_digest.values() if len(group) > 1]
     near_groups = _differing(([files[index] for index in group] for group in near), "sha256")
 

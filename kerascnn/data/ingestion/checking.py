@@ -1,0 +1,98 @@
+"""Checks the files of a source that no manifest has yet, and remembers the results while it goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from kerascnn.data.ingestion import manifest
+from kerascnn.data.ingestion.file_table import FileTable
+from kerascnn.data.ingestion.image_check import FileRecord, check_images
+from kerascnn.data.ingestion.manifest import Journal, SourceRecord
+from kerascnn.errors import InputError
+from kerascnn.files.progress import Track
+
+
+@dataclass
+class Effort:
+    """What the check of a source took.
+
+    Attributes:
+        checked: files that were read, because no manifest had them as they are.
+        seconds: for all files, those of the manifest included.
+        manifest_bytes: size of the manifest that was written; 0 if none could be.
+        manifest_seconds: for reading the earlier manifest.
+    """
+
+    checked: int = 0
+    seconds: float = 0.0
+    manifest_bytes: int = 0
+    manifest_seconds: float = 0.0
+
+
+class Check:
+    """The check of one manifest's files: reads what is known of them, and writes the manifest at the end.
+
+    Args:
+        path: of the manifest.
+        source_record: its first line.
+        root: the folder of images.
+    """
+
+    def __init__(self, path: Path, source_record: SourceRecord, root: Path):
+        self.effort = Effort()
+        self._path, self._source_record, self._root = path, source_record, root
+        start = time.perf_counter()
+        self.earlier = manifest.read_manifest(path)
+        self.effort.manifest_seconds = time.perf_counter() - start
+
+    def records(self, paths: Sequence[str], track: Track, others: Sequence[FileTable] = ()) -> Iterator[FileRecord]:
+        """One record per path, in order; `others` are more records that are known."""
+        journal = self._journal()
+        known = [*([journal.files] if journal else []), *others, *([self.earlier.files] * self.earlier.is_current)]
+        finders = [files.finder() for files in known if len(files)]
+        start = time.perf_counter()
+        with journal or nullcontext():
+
+            def checked(record: FileRecord) -> None:
+                self.effort.checked += 1
+                if journal:
+                    journal.append(record)
+
+            yield from check_images(self._root, paths, _first_found(finders), checked, track)
+        self.effort.seconds = time.perf_counter() - start
+
+    def write(self, files: FileTable) -> Path | None:
+        """Writes the manifest unless it is the same, and removes the journal; None if the cache cannot be written."""
+        earlier = self.earlier
+        try:
+            same = earlier.is_current and earlier.source_record == self._source_record and earlier.files == files
+            if not same:
+                manifest.write_manifest(self._path, self._source_record, files)
+        except InputError:
+            if not self._in_cache:
+                raise
+            return None
+        manifest.journal_path(self._path).unlink(missing_ok=True)
+        self.effort.manifest_bytes = self._path.stat().st_size
+        return self._path
+
+    @property
+    def _in_cache(self) -> bool:
+        """Whether the user gave no folder: a cache that cannot be written costs time only."""
+        return not self._path.name.startswith(manifest.STEM)
+
+    def _journal(self) -> Journal | None:
+        try:
+            return Journal(self._path, self._source_record)
+        except InputError:
+            if not self._in_cache:
+                raise
+            return None
+
+
+def _first_found(finders: list[Callable[[str], FileRecord | None]]) -> Callable[[str], FileRecord | None]:
+    return lambda path: next((record for find in finders if (record := find(path))), None)

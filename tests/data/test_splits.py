@@ -74,7 +74,7 @@ def test_every_class_of_multi_label_images_is_in_both_splits():
         for entry, names in zip(entries(len(tags), prefix=str(seed)), tags, strict=True)
     ]
     for seed in range(10):
-        assigned = split_by_content(found[seed * len(tags) : (seed + 1) * len(tags)])
+        assigned = split_by_content(FileTable(found[seed * len(tags) : (seed + 1) * len(tags)]))
         split_of = {split: {name for file in assigned if file.split == split for name in file.classes or ("",)}
                     for split in ("training", "validation")}  # fmt: skip
         assert split_of["training"] == {"fog", "sea", "sun", "rare", "once", ""}

@@ -63,6 +63,10 @@ def splits(found):
     return {item.path: item.split for item in found.labeled}
 
 
+def ignored(found):
+    return {item.path: item.reason for item in found.ignored}
+
+
 BY_CLASS = {f"im{row}.jpg": CLASSES[row % 3] for row in ROWS}
 
 
@@ -228,7 +232,10 @@ def test_names_of_several_files_are_never_guessed(tmp_path):
     assert index.find("n7/0.jpg").path == "n7/00.jpg"
     assert index.find("im0.jpg", "b/").path == "b/im0.jpg"
     # Another folder that is here, another split, and any of thirty.
-    assert [index.find(text).path for text in ("n1/im0.jpg", "b/1.png", "test/x.jpg", "0")] == [None] * 4
+    assert [index.find(text).path for text in ("n1/im0.jpg", "b/1.png", "test/x.jpg", "0", "..", "")] == [None] * 6
+    index = FileIndex(["cat/images/1.jpg", "dog/images/2.jpg", "test/data/3.jpg"])
+    assert [index.find(f"{path}.jpg").path for path in ("dog/images/1", "train/data/3", "test/images/1")] == [None] * 3
+    assert index.find("/somewhere/images/1.jpg").path == "cat/images/1.jpg"
 
 
 def test_one_file_is_not_taken_for_two(tmp_path):
@@ -322,7 +329,7 @@ def test_templates_are_ignored(tmp_path):
         found = read(tmp_path)
         assert classes(found) == expected, name
         assert [item.path for item in found.ignored] == [f"{name}.csv"]
-        names(found.description, "'breed' of labels.csv", "12 of 12", f"ignored {name}.csv")
+        names(found.description, "'breed' of labels.csv", "12 of 12")
         (tmp_path / f"{name}.csv").unlink()
 
 
@@ -381,12 +388,12 @@ def test_tables_that_contradict_each_other_are_refused(tmp_path):
     lay_out(tmp_path, b=table("file,species=other"))
     with mentioning(InputError, "a.csv", "b.csv", "column 'class'", "column 'species'", "--label-column"):
         read(tmp_path)
-    names(read(tmp_path, label_column="species").description, "b.csv", "ignored a.csv")
+    names(read(tmp_path, label_column="species").description, "column 'species' of b.csv")
     lay_out(tmp_path, b=table("file,species=class,width"))
-    names(read(tmp_path).description, "a.csv", "ignored b.csv: says the same")
+    assert ignored(read(tmp_path)) == {"b.csv": "says the same as a.csv"}
     # Facts without a class are no second candidate.
     lay_out(tmp_path, b=table("file,sex=other,site=how,age"))
-    names(read(tmp_path).description, "a.csv", "ignored b.csv")
+    assert ignored(read(tmp_path)) == {"b.csv": "no title says that it has classes"}
 
 
 def test_an_image_of_two_classes_is_a_contradiction(tmp_path):

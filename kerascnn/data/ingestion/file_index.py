@@ -6,6 +6,7 @@ import posixpath
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES
@@ -98,16 +99,20 @@ class FileIndex:
         return Match(best[0], least) if len(best) == 1 else Match(rivals=tuple(sorted(best)))
 
     def _is_possible(self, parts: Sequence[str], own: int, path: str) -> bool:
-        """Whether the folders are not those of another file: one that is here, or that of another split."""
-        if len(parts) - 1 <= own or _common(parts, path):
+        """Whether the first folder that differs is not another one that is here, or of another split."""
+        different = len(parts) - 2 - _common(parts, path)
+        if different < own:
             return True
-        splits = _splits("/".join(parts[own:]))
-        return _fold(parts[-2]) not in self._folders and not (splits and _splits(path) - splits)
+        splits = _splits("/".join(parts[own:-1]))
+        strange = splits and _splits(path.rpartition("/")[0]) - splits
+        return _fold(parts[different]) not in self._folders and not strange
 
 
 def _parts(text: str, folder: str) -> list[str]:
     """The parts of a path below the table's folder."""
     text = text.strip(" '\"").replace("\\", "/")
+    if "/" not in text and not folder and text[-2:] not in (".0", ".."):
+        return [text]
     if "://" in text:
         text = text.partition("://")[2].partition("?")[0].partition("#")[0]
     text = re.sub(r"^([A-Za-z]:)?/+", "", text)
@@ -153,10 +158,11 @@ def _distance(parts: Sequence[str], path: str, split: str | None) -> int:
     changes = 0
     if text != name:
         changes = 1 + (_fold(text) != _fold(name)) + (_stem(_fold(text)) != _stem(_fold(name)))
-    splits = _splits(path) if "/" in path else set()
+    splits = _splits(path.rpartition("/")[0])
     strange = split not in splits if split else bool(splits) and TRAINING not in splits
     return 8 * (len(parts) - 1 - _common(parts, path)) + 4 * strange + changes
 
 
-def _splits(path: str) -> set[str]:
-    return {SPLIT_NAMES[name.lower()] for name in path.split("/")[:-1] if name.lower() in SPLIT_NAMES}
+@cache
+def _splits(folder: str) -> frozenset[str]:
+    return frozenset(SPLIT_NAMES[name] for name in folder.lower().split("/") if name in SPLIT_NAMES)

@@ -319,7 +319,6 @@ def _table_labels(group: _Group, tree: FileTree, options: DataOptions, ignored: 
         *([f"{without:,} {'have none of them' if keeps else 'without a class'}"] if without else []),
         *([f"{len(contradictory):,} in two classes left out"] if contradictory else []),
         *([f"{others:,} of another width left out"] if others else []),
-        *(f"ignored {item.path}: {item.reason}" for item in ignored[:3]),
     ]
     return TableLabels(
         "; ".join(parts),

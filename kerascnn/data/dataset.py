@@ -13,6 +13,9 @@ from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
 
+# The end of the `source` of data sets that cannot be loaded again by it.
+MADE_IN_PYTHON = " (made in Python)"
+
 
 class _LabeledExamples:
     """The length and the selection of examples, for dataclasses of arrays with one value per example."""
@@ -131,8 +134,11 @@ class DataSet:
             if len(examples) == 0:
                 raise InputError(f"{self.source} has no {split} images; it needs at least two per class.")
 
+            _check_examples(examples, len(self.class_names), f"{self.source}: the {split}")
             if examples.labels.ndim == 2 and not examples.labels.any():
                 raise InputError(f"{self.source} has no {split} image with a class; a training needs some.")
+        if self.test is not None:
+            _check_examples(self.test, len(self.class_names), f"{self.source}: the test")
 
     @property
     def multi_label(self) -> bool:
@@ -163,6 +169,33 @@ class DataSet:
             return (len(self.training) / 2 / np.maximum(groups, 1)).astype(np.float32)
         present = np.count_nonzero(counts)
         return np.where(counts, counts.sum() / present / np.maximum(counts, 1), 0).astype(np.float32)
+
+
+def _check_examples(examples: Examples, classes: int, what: str) -> None:
+    """Raises InputError for labels and images that no training could use."""
+    labels = examples.labels
+    advice = "; kerascnn.data.from_arrays checks and converts arrays"
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "biu" or labels.ndim not in (1, 2):
+        found = f"{labels.dtype} {labels.shape}" if isinstance(labels, np.ndarray) else type(labels).__name__
+        raise InputError(f"{what} labels must be whole numbers (count,) or (count, classes), not {found}{advice}.")
+    highest = classes - 1 if labels.ndim == 1 else 1
+    if labels.ndim == 2 and labels.shape[1] != classes:
+        raise InputError(f"{what} labels have {labels.shape[1]} columns for {classes} classes.")
+    if len(labels) and not 0 <= labels.min() <= labels.max() <= highest:
+        raise InputError(
+            f"{what} labels are from {labels.min()} to {labels.max()}, and must be from 0 to {highest}{advice}."
+        )
+    values = {item.name: getattr(examples, item.name) for item in fields(examples) if item.name != "shards"}
+    for name, value in values.items():
+        if len(value) != len(labels):
+            raise InputError(f"{what} split has {len(value)} {name} and {len(labels)} labels.")
+    if isinstance(examples, ArrayExamples):
+        images = examples.images
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+            raise InputError(
+                f"{what} images must be uint8 (count, height, width, 3 or 1) from 0 to 255, not {images.dtype} "
+                f"{images.shape}{advice}."
+            )
 
 
 def class_counts(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -92,7 +92,7 @@ def tune(
     """
     given = locals()
     settings = {name: given[name] for name in SETTINGS}
-    loaded = load(str(data), limit=limit, options=options)
+    loaded = load(data, limit=limit, options=options)
     config = make_search_config(recipe, loaded, space, **settings, program=list(program) if program else None)
     return run_search(SearchFolder.create(Path(searches), name, config, loaded.name), warn, on_trial_end)
 

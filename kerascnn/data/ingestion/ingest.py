@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kerascnn.data.builtin_datasets import load_named
-from kerascnn.data.dataset import DataSet, shortened
+from kerascnn.data.dataset import MADE_IN_PYTHON, DataSet, shortened
 from kerascnn.data.ingestion.data_options import OPTIONS, DataOptions
 from kerascnn.data.ingestion.folder import Ingested, ingest_folder, label_folder
 from kerascnn.data.ingestion.sources import resolve_source
@@ -129,8 +129,12 @@ def load_labeled(
 def _load_without_files(source: Any, options: DataOptions, track: Track) -> Ingested | None:
     """A data set by its name, or of TFRecord shards; None for files, which are to be checked."""
     if not isinstance(source, str | os.PathLike):
+        if isinstance(source, DataSet):
+            raise InputError("the data are loaded already, and are to be loaded again here; give their source.")
         raise InputError(f"data of the type {type(source).__name__} are no source; write {_constructor(source)}.")
     name = str(source)
+    if name.endswith(MADE_IN_PYTHON):
+        raise InputError(f"the data are {name}, and cannot be loaded again by that; use --data SOURCE, or Python.")
     built_in = name == "digits" or name.startswith(("keras:", "tfds:"))
     if not built_in and not any(Path(name).expanduser().glob("*.tfrecord")):
         return None

@@ -26,7 +26,7 @@ from kerascnn.data.ingestion.tables import TABLE_SUFFIXES
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
 
-__all__ = ["LabeledFile", "TableLabels", "class_name", "read_label_tables"]
+__all__ = ["LabeledFile", "TableLabels", "class_name", "complete_splits", "read_label_tables"]
 
 # Tables in a folder; more are files that belong to single images.
 MOST_TABLES = 50
@@ -322,7 +322,7 @@ def _table_labels(group: _Group, tree: FileTree, options: DataOptions, ignored: 
     ]
     return TableLabels(
         "; ".join(parts),
-        tuple(_complete_splits(items, options)),
+        tuple(complete_splits(items, options)),
         tuple(SkippedFile(name, f"named in {group.name} and {reason}") for name, reason in group.unfound.items()),
         tuple(SkippedFile(tree.base + path, reason) for path, reason in contradictory.items()),
         tuple(ignored),
@@ -414,7 +414,7 @@ def _labeled(group: _Group, tree: FileTree, contradictory: Container[str]) -> li
     return list(items.values())
 
 
-def _complete_splits(items: list[LabeledFile], options: DataOptions) -> list[LabeledFile]:
+def complete_splits(items: list[LabeledFile], options: DataOptions) -> list[LabeledFile]:
     """Test data replace missing validation data; without training and validation data, splits are dropped."""
     splits = {item.split for item in items}
     if options.chooses_validation:

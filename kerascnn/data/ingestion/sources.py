@@ -96,6 +96,12 @@ def _resolve_folder(folder: Path, to: Path | None) -> ResolvedSource:
     return ResolvedSource(record.source, folder, record, _cached_manifest(record), quarantine)
 
 
+def source_in_place(source: str, name: str, folder: Path) -> ResolvedSource:
+    """Images in a folder that only this program can name; nothing is written there."""
+    record = SourceRecord(source, _slug(name), str(folder))
+    return ResolvedSource(source, folder, record, _cached_manifest(record), None)
+
+
 def _cached_manifest(record: SourceRecord) -> Path:
     return cache_folder() / "manifests" / f"{record.name}-{short_hash(record.source)}.jsonl"
 

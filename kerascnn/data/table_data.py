@@ -1,0 +1,143 @@
+"""Data sets from a table in memory or in a file, whose columns are named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kerascnn.data.dataset import MADE_IN_PYTHON, DataSet
+from kerascnn.data.ingestion.data_options import DataOptions
+from kerascnn.data.ingestion.file_index import FileIndex
+from kerascnn.data.ingestion.file_tree import walk
+from kerascnn.data.ingestion.folder import ingest_layout
+from kerascnn.data.ingestion.label_tables import LabeledFile, class_name, complete_splits
+from kerascnn.data.ingestion.layouts import FolderLayout
+from kerascnn.data.ingestion.sources import source_in_place
+from kerascnn.data.ingestion.splits import SPLIT_NAMES
+from kerascnn.data.ingestion.table_files import column_of
+from kerascnn.data.ingestion.tables import read_rows
+from kerascnn.errors import InputError, closest
+from kerascnn.files.archives.archive_entry import SkippedFile
+from kerascnn.files.progress import Track, untracked
+
+
+def from_table(
+    table: Any,
+    *,
+    file: str,
+    label: str,
+    split: str | None = None,
+    group: str | None = None,
+    folder: str | Path | None = None,
+    validation_fraction: float | None = None,
+    fold: tuple[int, int] | None = None,
+    track: Track = untracked,
+) -> DataSet:
+    """A data set from a table of files and their classes.
+
+    The files are found as those of a table in a folder, and checked once.
+
+    Args:
+        table: the path of a .csv, .tsv or .txt with titles, or a DataFrame (pandas, polars) or a mapping of columns.
+        file, label: titles of the columns with the files and the classes, one class per file.
+        split: title of a column with the words train, val or test.
+        group: title of a column such as the patient; images with the same value are in one split.
+        folder: of the images; None for the table's folder, or for the current one.
+        validation_fraction, fold: replace the split of training and validation images, as in `DataOptions`.
+        track: shows progress over an iterable of known length.
+
+    Raises:
+        InputError: a column does not exist, no file is found, a file has two classes, nearly every file has another
+            class, or a split has another word.
+
+    Example:
+        >>> data = from_table(frame, file="image_id", label="dx", group="lesion_id", folder="ham10000")
+    """
+    columns, name, place = _columns(table)
+    root = Path(folder).expanduser() if folder is not None else place
+    if not root.is_dir():
+        raise InputError(f"there is no folder {root}; give the folder of the images as folder=.")
+    root = root.resolve()
+    titles = {"file": file, "label": label, "split": split, "group": group}
+    cells = {role: _cells(columns, title, role, name) for role, title in titles.items() if title is not None}
+    _check_classes(cells["label"], label, name)
+    options = DataOptions(validation_fraction=validation_fraction, fold=fold)
+    layout = _layout(cells, root, name, f"classes from column '{label}' of {name}", options)
+    file_or_folder, stem = (place / name, Path(name).stem) if place.name or name != "table" else (root, root.name)
+    source = source_in_place(f"{file_or_folder}{MADE_IN_PYTHON}", stem, root)
+    return ingest_layout(source, layout, "skip", track, options).data
+
+
+def _columns(table: Any) -> tuple[Mapping[str, Any] | Any, str, Path]:
+    """The columns by their titles, the table's name, and the folder of its files."""
+    if isinstance(table, str | os.PathLike):
+        path = Path(table).expanduser()
+        try:
+            rows = read_rows(path).rows
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+        if len(rows) < 2:
+            raise InputError(f"{path} is no table with titles and rows below them.")
+        titles, *body = rows
+        return dict(zip(titles, zip(*body, strict=True), strict=True)), path.name, path.parent
+    if hasattr(table, "columns"):
+        return {str(title): table[title] for title in table.columns}, "table", Path()
+    if isinstance(table, Mapping):
+        return {str(title): values for title, values in table.items()}, "table", Path()
+    raise InputError(f"table must be a path, a DataFrame or a mapping of columns, not {type(table).__name__}.")
+
+
+def _cells(columns: Mapping[str, Any], title: str, role: str, name: str) -> list[str]:
+    titles = list(columns)
+    column = column_of(titles, title)
+    if column is None:
+        raise InputError(f"{name} has no column '{title}' for {role}; {closest(title, titles)}")
+    return [_text(value) for value in columns[titles[column]]]
+
+
+def _text(value: Any) -> str:
+    """A cell as text; "" if it is missing, and 3 for the float that pandas makes of a whole number."""
+    if value is None or str(value) in ("nan", "NaN", "NaT", "<NA>"):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return class_name(os.fsdecode(value) if isinstance(value, bytes | os.PathLike) else str(value))
+
+
+def _check_classes(labels: list[str], title: str, name: str) -> None:
+    given = [label for label in labels if label]
+    if len({*given}) > max(2, len(given) / 2):
+        raise InputError(
+            f"column '{title}' of {name} has {len({*given})} different values in {len(given)} rows; it has no classes."
+        )
+
+
+def _layout(cells: Mapping[str, list[str]], root: Path, name: str, evidence: str, options: DataOptions) -> FolderLayout:
+    """The files of the rows; those that are missing are unreadable."""
+    tree = walk(root)
+    index = FileIndex(tree.files)
+    items: dict[str, LabeledFile] = {}
+    missing: dict[str, str] = {}
+    splits, groups = (cells.get(role) or [""] * len(cells["file"]) for role in ("split", "group"))
+    for file, label, split, group in zip(cells["file"], cells["label"], splits, groups, strict=True):
+        path = file if os.path.isabs(file) and os.path.isfile(file) else index.find(file).path
+        if path is None or not label:
+            missing[file] = f"named in {name} and missing" if path is None else f"has no class in {name}"
+            continue
+        if split and split.lower() not in SPLIT_NAMES:
+            raise InputError(f"{name} has the split '{split}'; known are {', '.join(SPLIT_NAMES)}.")
+        item = LabeledFile(path, label, SPLIT_NAMES.get(split.lower()), group or None)
+        if items.setdefault(path, item) != item:
+            raise InputError(f"{name} has two rows that differ for {file}; correct one, or remove it.")
+    if not items:
+        example = next(iter(missing), "")
+        raise InputError(
+            f"{name} names {len(missing)} files, 0 found in {root}, for example '{example}' is not; give their folder "
+            "as folder=."
+        )
+    count = len({item.class_name for item in items.values()})
+    description = f"{evidence}: {count} classes, {len(items)} of {len(items) + len(missing)} images found"
+    unreadable = tuple(SkippedFile(*pair) for pair in missing.items())
+    return FolderLayout(description, tuple(complete_splits(list(items.values()), options)), unreadable=unreadable)

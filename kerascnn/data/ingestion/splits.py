@@ -68,6 +68,10 @@ def split_by_content(
         held_out = _fold(members, *options.fold)
     else:
         held_out = _lowest(members, options.validation_fraction or VALIDATION_SHARE)
+    # What several classes share, a group or a multi-label image, may be all that one of them has.
+    for _, theirs, _ in members.held_out_by(held_out).by_class():
+        if np.isin(theirs, held_out).all():
+            held_out = held_out[held_out != theirs[-1]]
     if options.group_column and not (len(held_out) or options.validation_source):
         raise InputError(
             f"none of {len(np.unique(units))} values of '{options.group_column}' can be held out whole; "
@@ -180,12 +184,7 @@ def _lowest(members: _Members, share: float) -> np.ndarray:
         low = np.count_nonzero((units >> np.uint64(32)) / 2**32 < share)
         held_out.append(units[: low or int(len(units) > 1)])
         released.append(units[-1:] if low == len(units) else units[:0])
-    found = np.setdiff1d(np.concatenate(held_out), np.concatenate(released))
-    # Of multi-label images, one class may hold out the only images of another.
-    for _, units, _ in members.held_out_by(found).by_class():
-        if np.isin(units, found).all():
-            found = found[found != units[-1]]
-    return found
+    return np.setdiff1d(np.concatenate(held_out), np.concatenate(released))
 
 
 def _fold(members: _Members, part: int, parts: int) -> np.ndarray:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kerascnn.training import RunFolder
 
 # Repeated here, because `--help` does not import the export.
-FORMATS = ("savedmodel", "tflite", "onnx")
+FORMATS = ("savedmodel", "tflite", "onnx", "keras")
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int16x8")
 QUANTIZERS = ("tensorflow", "litert")
 PIXEL_TYPES = ("uint8", "int8", "float32")

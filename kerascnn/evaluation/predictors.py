@@ -169,6 +169,11 @@ def predict_in_batches(predict: Callable[[np.ndarray], np.ndarray], images: np.n
 class KerasPredictor(Predictor):
     """A Keras model in this process. If the model has several classifiers, the main one is used.
 
+    Args:
+        model: the classifier.
+        path: its file, if it has one.
+        metadata: None for those in the model's layers.
+
     Attributes:
         network: the model from its input to that classifier.
 
@@ -178,13 +183,13 @@ class KerasPredictor(Predictor):
 
     kind = "Keras"
 
-    def __init__(self, model: keras.Model, path: Path | None = None):
+    def __init__(self, model: keras.Model, path: Path | None = None, metadata: ModelMetadata | None = None):
         import tensorflow as tf
 
         from kerascnn.applications.deep import functional
 
         self.path = path
-        self.metadata = model_metadata_of(model)
+        self.metadata = metadata or model_metadata_of(model)
         self.network = main = functional(model.inputs[0], main_output(model), name=model.name)
         pixels = tf.TensorSpec((None, *self.metadata.image_shape), tf.float32)
         # A concrete function is traced once. TensorFlow warns of repeated tracing if there are many models.
@@ -194,6 +199,22 @@ class KerasPredictor(Predictor):
         import tensorflow as tf
 
         return predict_in_batches(lambda batch: self._call(tf.constant(batch, tf.float32)).numpy(), images)
+
+
+class KerasFilePredictor(KerasPredictor):
+    """An exported `.keras` file of Keras' own layers, which holds its metadata as files.
+
+    Raises:
+        InputError: the file is damaged, or no classifier of images.
+    """
+
+    kind = "Keras file"
+
+    def __init__(self, path: Path):
+        model = load_keras(path)
+        with zipfile.ZipFile(path) as archive:
+            files = [archive.read(name).decode() for name in (METADATA_FILE, LABELS_FILE)]
+        super().__init__(model, path, ModelMetadata.from_files(*files))
 
 
 class RoundedInputPredictor(Predictor):
@@ -362,7 +383,10 @@ def open_predictor(path: str | Path) -> Predictor:
         path = path / "model.keras"
     elif (path / "saved_model").is_dir():
         path = path / "saved_model"
-    elif files := sorted([*path.glob("*.tflite"), *path.glob("*.onnx")], key=lambda file: len(file.stem)):
+    elif files := sorted(
+        (file for suffix in ("tflite", "onnx", "keras") for file in path.glob(f"*.{suffix}")),
+        key=lambda file: len(file.stem),
+    ):
         # The shortest name is that of the unquantized file.
         path = files[0]
     if (path / "saved_model.pb").is_file():
@@ -370,7 +394,8 @@ def open_predictor(path: str | Path) -> Predictor:
     if path.suffix in (".tflite", ".onnx"):
         return (TFLitePredictor if path.suffix == ".tflite" else OnnxPredictor)(path)
     if path.suffix == ".keras":
-        return KerasPredictor(load_keras(path), path)
+        exported = zipfile.is_zipfile(path) and METADATA_FILE in zipfile.ZipFile(path).namelist()
+        return KerasFilePredictor(path) if exported else KerasPredictor(load_keras(path), path)
     raise InputError(
         f"{path} is not a model; give a .keras file, a SavedModel folder, a .tflite or .onnx file or a run folder."
     )

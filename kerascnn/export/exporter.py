@@ -16,6 +16,7 @@ from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import (
     LABELS_FILE,
     UNQUANTIZED,
+    KerasFilePredictor,
     KerasPredictor,
     ModelMetadata,
     OnnxPredictor,
@@ -29,6 +30,7 @@ from kerascnn.evaluation.predictors import (
 from kerascnn.evaluation.scores import views
 from kerascnn.export.atomic_folder import publish, staging
 from kerascnn.export.deployable import deployable, in_float32
+from kerascnn.export.keras_file import write_keras
 from kerascnn.export.metadata import ModelDescription
 from kerascnn.export.model_card import format_training, model_card
 from kerascnn.export.onnx_file import write_onnx
@@ -38,7 +40,7 @@ from kerascnn.export.verification import Tolerance, Verification, verify
 from kerascnn.files.progress import Track, untracked
 from kerascnn.layers import ClassLabels
 
-FORMATS = ("savedmodel", "tflite", "onnx")
+FORMATS = ("savedmodel", "tflite", "onnx", "keras")
 # The formats that need no extra packages.
 DEFAULT_FORMATS = FORMATS[:2]
 
@@ -52,8 +54,8 @@ class Export:
     """Result of an export.
 
     Attributes:
-        folder: contains saved_model/, NAME.onnx, NAME.tflite and NAME-QUANTIZATION.tflite as requested, labels.txt,
-            model_card.md and verification.json; None if the verification failed and nothing was published.
+        folder: contains saved_model/, NAME.onnx, NAME.keras, NAME.tflite and NAME-QUANTIZATION.tflite as requested,
+            labels.txt, model_card.md and verification.json; None if the verification failed and nothing was published.
         verification: the measurements.
     """
 
@@ -86,7 +88,8 @@ def export(
         model: a Keras classifier, or its `.keras` file.
         data: provides the validation images.
         folder: the export's folder; its name is the exported model's name.
-        formats: of "savedmodel", "tflite" and, with the extra `onnx`, "onnx".
+        formats: of "savedmodel", "tflite", "keras", a file of Keras' own layers that opens without kerascnn, and, with
+            the extra `onnx`, "onnx".
         quantize: one or more of "none", "float16", "dynamic", "int8" and "int16x8" (see `write_tflite`), one `.tflite`
             file each: "none" writes NAME.tflite, the others NAME-QUANTIZATION.tflite.
         quantizer: "tensorflow", or "litert" with the extra of that name.
@@ -132,6 +135,9 @@ def export(
         if "savedmodel" in formats:
             write_saved_model(network, staged / "saved_model")
             exported.append(SavedModelPredictor(staged / "saved_model"))
+        if "keras" in formats:
+            write_keras(network, staged / f"{folder.name}.keras")
+            exported.append(KerasFilePredictor(staged / f"{folder.name}.keras"))
         if "onnx" in formats:
             write_onnx(network, staged / f"{folder.name}.onnx")
             exported.append(OnnxPredictor(staged / f"{folder.name}.onnx"))

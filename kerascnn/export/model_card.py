@@ -9,6 +9,7 @@ from typing import Any
 from kerascnn.applications import registry
 from kerascnn.evaluation.predictors import (
     UNQUANTIZED,
+    KerasFilePredictor,
     ModelMetadata,
     OnnxPredictor,
     Predictor,
@@ -44,7 +45,12 @@ def model_card(
 
     results, tolerance = verification.results, verification.tolerance
     size = ImageSize.of(metadata.image_size)
-    kinds = {"tflite": TFLitePredictor, "saved_model": SavedModelPredictor, "onnx": OnnxPredictor}
+    kinds = {
+        "tflite": TFLitePredictor,
+        "saved_model": SavedModelPredictor,
+        "onnx": OnnxPredictor,
+        "keras": KerasFilePredictor,
+    }
     files = {name: next((file for file in exported if isinstance(file, kind)), None) for name, kind in kinds.items()}
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(

@@ -245,8 +245,8 @@ def test_the_tolerance(changes, tolerance, parts):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        ({"formats": ["caffe"]}, ["format ", "savedmodel, tflite, onnx", "'caffe'"]),
-        ({"formats": []}, ["format ", "savedmodel, tflite, onnx", "nothing"]),
+        ({"formats": ["caffe"]}, ["format ", "savedmodel, tflite, onnx, keras", "'caffe'"]),
+        ({"formats": []}, ["format ", "savedmodel, tflite, onnx, keras", "nothing"]),
         ({"quantize": "int4"}, ["quantization ", "none, float16, dynamic, int8, int16x8", "'int4'"]),
         ({"quantizer": "torch"}, ["quantizer ", "tensorflow, litert", "'torch'"]),
         ({"pixels": "uint16"}, ["pixels ", "uint8, int8, float32", "'uint16'"]),

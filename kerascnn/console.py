@@ -11,13 +11,16 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
-    track as rich_track,
 )
 from rich.table import Table
+from rich.text import Text
 
 # Narrow, so that tables fit a terminal, and easy to paste.
 BOX = SIMPLE_HEAD
@@ -52,7 +55,20 @@ def track(items: Iterable, total: int, description: str) -> Iterable:
     console = messages()
     if not console.is_terminal:
         return items
-    return rich_track(items, description, total=total, console=console, transient=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    return _tracked(Progress(*columns, console=console, transient=True), items, total, description)
+
+
+def _tracked(progress: Progress, items: Iterable, total: int, description: str) -> Iterator:
+    with progress:
+        yield from progress.track(items, total, description=description)
+
+
+class _Rate(ProgressColumn):
+    """Items per second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
 
 
 @contextmanager

@@ -136,8 +136,12 @@ def _files(found: Ingested) -> Iterator[str]:
         yield f"{count} are read with warnings: {_join_counts(found.warning_counts())}"
     if test_images := found.files.counts("split", read).get("test", 0):
         yield f"{test_images} test images are not used in training"
+    if (effort := found.effort) and effort.checked:
+        speed = effort.checked / max(effort.seconds, 1e-9)
+        yield f"{effort.checked:,} files checked in {effort.seconds:.1f} s, {speed:,.0f} per second"
     if found.manifest:
-        yield f"manifest: {found.manifest}"
+        size = f"{effort.manifest_bytes / 1e6:.1f} MB, read in {effort.manifest_seconds:.1f} s"
+        yield f"manifest: {found.manifest} ({size})"
 
 
 def _join_counts(counts: Mapping[str, int]) -> str:

@@ -33,7 +33,7 @@ class LabeledImages:
     examples: Examples
     layout: str = ""
     skipped: tuple[SkippedFile, ...] = ()
-    files: tuple[FileRecord, ...] = ()
+    files: Sequence[FileRecord] = ()
     workspace: TemporaryDirectory | None = field(default=None, repr=False, compare=False)
 
     @classmethod

@@ -287,10 +287,10 @@ def test_images_that_cannot_calibrate(brightness, tmp_path, quantization, calibr
 def test_models_that_are_no_classifiers_are_rejected(grays, tmp_path):
     pixels = keras.Input((32, 32, 3), name="pixels")
     maps = keras.Model(pixels, keras.layers.Conv2D(4, 3, name="conv")(pixels), name="maps")
-    wide = keras.Input((32, 48, 3), name="pixels")
-    oblong = keras.Model(wide, keras.layers.Dense(2, name="fc")(keras.layers.Flatten(name="flat")(wide)), name="oblong")
-    for model in (maps, oblong):
-        with mentioning(InputError, f"'{model.name}'", "square RGB images"):
+    two = keras.Input((32, 32, 2), name="pixels")
+    channels = keras.Model(two, keras.layers.Dense(2, name="fc")(keras.layers.Flatten(name="flat")(two)), name="two")
+    for model in (maps, channels):
+        with mentioning(InputError, f"'{model.name}'", "RGB or gray images of one size"):
             export(model, grays, tmp_path / "never")
     assert list(tmp_path.iterdir()) == []
 

@@ -16,13 +16,14 @@ class Preprocessing(keras.layers.Layer):
     as three channel means. The layer also stores how an image is cropped to the input size.
 
     Args:
-        mean_shape: () for one mean, (3,) for one per channel, (height, width, 3) for one per pixel and channel; set
-            the mean with `set_mean`.
+        mean_shape: () for one mean, (channels,) for one per channel, (height, width, channels) for one per pixel and
+            channel; set the mean with `set_mean`.
         std: one number, or one per channel, in the units of the pixels.
-        crop_fraction: evaluation resizes an image's shorter side to size / crop_fraction and cuts out its center.
+        crop_fraction: evaluation resizes an image's shorter side to size / crop_fraction and cuts out its center; see
+            `kerascnn.data.augment.augmentation.evaluation_view`.
 
     Shapes:
-        float or uint8 (batch, height, width, 3) in [0, 255] to float32 of the same shape.
+        float or uint8 (batch, height, width, channels) in [0, 255] to float32 of the same shape.
 
     Example:
         >>> layer = Preprocessing(mean_shape=(3,), std=58.0, name="preprocessing")

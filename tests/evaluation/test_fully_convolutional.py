@@ -15,23 +15,26 @@ from support.messages import mentioning
 GENERATOR = np.random.default_rng(0)
 
 
-def random_images(count, height, width):
-    return GENERATOR.integers(0, 256, (count, height, width, 3)).astype("float32")
+def random_images(count, height, width, channels=3):
+    return GENERATOR.integers(0, 256, (count, height, width, channels)).astype("float32")
 
 
-def classifier(name, size, mean=None, **arguments):
+def classifier(name, height, width=None, channels=3, mean=None, **arguments):
     """A network as assembled for training."""
-    pixels = keras.Input((size, size, 3), name="pixels")
+    pixels = keras.Input((height, width or height, channels), name="pixels")
     scale = Preprocessing(() if mean is None else mean.shape, 60.0, 0.875, name="preprocessing")
     network = create(name, input_tensor=scale(pixels), classes=5, **arguments)
     scale.set_mean(120.0 if mean is None else mean)
     return keras.Model(network.input, ClassLabels("abcde", dtype="float32", name="labels")(network.output))
 
 
-@pytest.mark.parametrize(("name", "size"), [("vgg11", 64), ("alexnet", 67), ("googlenet", 65), ("resnet18", 64)])
-def test_the_same_network_at_its_input_size(name, size):
-    model = classifier(name, size, classifier_activation=None)
-    images = random_images(3, size, size)
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("vgg11", (64, 64)), ("alexnet", (67, 99, 1)), ("googlenet", (65, 65)), ("resnet18", (64, 96, 1))],
+)
+def test_the_same_network_at_its_input_size(name, shape):
+    model = classifier(name, *shape, classifier_activation=None)
+    images = random_images(3, *shape)
     logits = model.predict(images, verbose=0)
     network = fully_convolutional(model)
     maps = network.predict(images, verbose=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class InputError(ValueError):
@@ -32,3 +32,13 @@ def closest(name: str, known: Iterable[str]) -> str:
 
 def _common_start(one: str, other: str) -> int:
     return next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
+
+
+def first_of(names: Sequence[str], most: int = 10) -> str:
+    """The first of some names, joined.
+
+    Example:
+        >>> first_of(["cat", "dog", "owl"], most=2)
+        'cat, dog, …'
+    """
+    return ", ".join([*names[:most], *("…" for _ in names[most : most + 1])])

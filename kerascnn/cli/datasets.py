@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerascnn.cli.arguments import SOURCES, Subcommands, add_source_options, data_options
 from kerascnn.cli.loading import print_json, print_message
+from kerascnn.errors import first_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kerascnn.data import DataOptions, DataSet, Ingested
+    from kerascnn.data import DataOptions, DataSet, Ingested, LabeledImages
     from kerascnn.data.ingestion.image_check import FileRecord
 
 # Before a training, and by `kerascnn ingest`.
@@ -68,12 +70,17 @@ def _run_ingest(options: argparse.Namespace) -> int:
         print_json({**found.to_dict(), "records": records and str(records)})
     else:
         _print_report(output(), found, records)
-    _warn_of_output_inside(found, options.tfrecord)
+    _warn_of_output_inside(found.folder, options.tfrecord)
     return 0
 
 
 def load(source: str, limit: int | None, options: DataOptions, output: Path | None = None) -> DataSet:
     """Loads the data, and reports on standard error what was found, and whether `output` lies inside it."""
+    return load_splits(source, limit, options, output).data
+
+
+def load_splits(source: str, limit: int | None, options: DataOptions, output: Path | None = None) -> Ingested:
+    """As `load`, with what is known of every file."""
     from kerascnn.console import messages, track, track_bytes
     from kerascnn.data import ingest
     from kerascnn.data.dataset import shortened
@@ -81,17 +88,39 @@ def load(source: str, limit: int | None, options: DataOptions, output: Path | No
 
     shown_bytes.set(track_bytes)
     found = ingest(source, options=options, track=track, track_bytes=track_bytes)
-    loaded = shortened(found.data, limit)
-    _print_summary(messages(), found, loaded)
-    _warn_of_output_inside(found, output)
+    loaded = replace(found, data=shortened(found.data, limit))
+    _print_summary(messages(), found, loaded.data)
+    _warn_of_output_inside(found.folder, output)
     return loaded
 
 
-def _warn_of_output_inside(found: Ingested, output: Path | None) -> None:
+def load_all(
+    source: str, options: DataOptions, class_names: Collection[str] = (), output: Path | None = None
+) -> LabeledImages:
+    """As `load`, for all images of a source, of any number of classes.
+
+    `class_names` are the model's, if they are needed to recognize a folder.
+    """
+    from kerascnn.console import messages, print_text, track, track_bytes
+    from kerascnn.data import load_labeled
+    from kerascnn.files.progress import shown_bytes
+
+    shown_bytes.set(track_bytes)
+    images = load_labeled(source, options=options, class_names=class_names, track=track)
+    layout = [f"recognized: {images.layout}"] if images.layout else []
+    skipped = _listed_files(images.skipped, "skipped, not readable as images:", MAX_LISTED_FILES)
+    count, classes = len(images.examples), len(images.class_names)
+    found = f"{count} images of {classes} {'class' if classes == 1 else 'classes'}"
+    print_text(messages(), f"{images.name}: {found} ({first_of(images.class_names)})", *layout, *skipped)
+    _warn_of_output_inside(Path(images.source), output)
+    return images
+
+
+def _warn_of_output_inside(folder: Path | None, output: Path | None) -> None:
     """Prints a warning if what will be written lies in the folder of images."""
-    if output and found.folder and output.expanduser().resolve().is_relative_to(found.folder):
+    if output and folder and output.expanduser().resolve().is_relative_to(folder):
         print_message(
-            f"{output} is inside the data's folder {found.folder}; what kerascnn writes there is left out of the data. "
+            f"{output} is inside the data's folder {folder}; what kerascnn writes there is left out of the data. "
             "Name another folder to keep them apart"
         )
 
@@ -101,12 +130,11 @@ def _print_summary(console: Console, found: Ingested, used: DataSet) -> None:
     from kerascnn.console import print_text
 
     names = used.class_names
-    first_names = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
     images = f"{len(used.training)} training and {len(used.validation)} validation images"
     layout = [f"recognized: {found.layout}"] if found.files else []
     skipped = _skipped_count(found) if found.listed else _skipped_files(found, MAX_LISTED_FILES)
     lines = (*layout, *skipped, *_data_problems(found))
-    print_text(console, f"{used.name}: {images} of {len(names)} classes ({first_names})", *lines)
+    print_text(console, f"{used.name}: {images} of {len(names)} classes ({first_of(names)})", *lines)
 
 
 def _print_report(console: Console, found: Ingested, records: Path | None = None) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kerascnn.cli.arguments import Parser, Subcommands, add_data_options, run_path, share, some_of
-from kerascnn.cli.datasets import load
 from kerascnn.cli.loading import data_of, print_json, start_tensorflow
+from kerascnn.cli.scored_images import add_split_options, load_images, report_classes
 from kerascnn.errors import InputError
 from kerascnn.native_output import jpeg_damage_discarded
 
@@ -26,8 +26,9 @@ def add_subcommands(subcommands: Subcommands) -> None:
     evaluate = subcommands.add(
         "evaluate",
         _run_evaluate,
-        "score models on the validation images of a data set, alone and averaged",
+        "score models on labeled images, alone and averaged",
         "kerascnn evaluate runs/resnet20-digits-20261120-101500",
+        "kerascnn evaluate runs/resnet18-pets-20261120-101500 --data holdout/ --unknown skip",
         "kerascnn evaluate saved_models/googlenet-pets/googlenet-pets.tflite --data pets.zip",
         "kerascnn evaluate runs/googlenet-* --crops 1,10,144 --report reports/googlenet",
     )
@@ -52,6 +53,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
 
 def _add_options(parser: Parser) -> None:
     add_data_options(parser, default=None, more=" (default: the runs' training data)")
+    add_split_options(parser)
     text = f"some of {','.join(CROPS)}: the views to average over; 'recipe' is the recipe's (default: 1, the center)"
     parser.add_argument("--crops", type=some_of(*CROPS), default=("1",), metavar="CROPS", help=text)
     text = "shorter sides that replace the protocol's"
@@ -86,20 +88,22 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     from kerascnn.evaluation.study import study
 
     protocols = _protocols(options)
-    data = load(*source, options.report)
-    if not data.allows_horizontal_flip and options.crops != ("1",):
+    images = load_images(options, options.models, *source)
+    if not images.allows_horizontal_flip and options.crops != ("1",):
         print(
-            f"half of the crops are mirrored, and a mirrored image of {data.name} can belong to another class",
+            f"half of the crops are mirrored, and a mirrored image of {images.name} can belong to another class",
             file=sys.stderr,
         )
-    measured = study(options.models, data, protocols, threshold=options.threshold, track=track)
+    found = {"unknown": options.unknown, "threshold": options.threshold}
+    measured = study(options.models, images, protocols, **found, track=track)
+    report_classes(images, measured.result.scores, options.unknown)
     page = write_report(measured, options.report) if options.report else None
     if options.json:
-        print_json(measured.metrics() | {"layout": data.layout} | ({"report": str(page)} if page else {}))
+        print_json(measured.metrics() | {"layout": images.layout} | ({"report": str(page)} if page else {}))
         return 0
     result = measured.result
     if len(measured.alone) == 1:
-        title = f"{result.kinds[0]} on {data.name}, {len(result.scores.labels)} images, {result.protocol}"
+        title = f"{result.kinds[0]} on {images.name}, {measured.images.counted}, {result.protocol}"
         output().print((labels_table if measured.multi_label else scores_table)(result.scores, title))
     else:
         output().print(measurements_table(measured))
@@ -125,15 +129,16 @@ def _run_compare_runs(options: argparse.Namespace) -> int:
 
     folders = [RunFolder.open(run) for run in options.runs]
     [protocol] = _protocols(options)
-    data = load(*data_of(options, *options.runs))
-    comparison = compare_runs(folders, data, protocol, track=track)
+    images = load_images(options, options.runs, *data_of(options, *options.runs))
+    comparison = compare_runs(folders, images, protocol, unknown=options.unknown, track=track)
+    report_classes(images, comparison.runs[0].scores, options.unknown)
     if options.plot:
         try:
-            runs_figure(comparison.histories(), data.name).savefig(options.plot)
+            runs_figure(comparison.histories(), images.name).savefig(options.plot)
         except OSError as error:
             raise InputError(f"{options.plot} cannot be written: {error.strerror}.") from None
     if options.json:
-        print_json(comparison.metrics() | {"layout": data.layout})
+        print_json(comparison.metrics() | {"layout": images.layout})
         return 0
     output().print(runs_table(comparison))
     if comparison.tests:

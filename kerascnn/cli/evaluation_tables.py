@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kerascnn import console
-from kerascnn.evaluation.metrics import by_class, by_size, calibration, top_error
+from kerascnn.evaluation.metrics import by_class, by_size, calibration, majority_baseline, top_error
 from kerascnn.evaluation.multi_label import best_threshold, by_label, summary
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def labels_table(scores: MultiLabelScores, title: str) -> Table:
 def scores_table(scores: Scores, title: str) -> Table:
     """Errors of each class, by size, and over all classes."""
     caption = f"95 % confidence intervals in brackets; expected calibration error {calibration(scores).error:.2%}"
+    caption += f"\n{baseline}" if (baseline := majority_baseline(scores)) else ""
     columns = ("class", "images", "top-1 error", "precision", "F1")
     table = console.table(*columns, title=title, caption=caption)
     for row in by_class(scores):
@@ -50,18 +51,19 @@ def scores_table(scores: Scores, title: str) -> Table:
         for group, error in sizes.items():
             table.add_row(f"all, shorter side {group}", str(error.images), str(error), "", "")
     table.add_section()
-    for name, k in (("all", 1), ("all, top-5", 5))[: 2 if len(scores.class_names) > 5 else 1]:
+    for name, k in (("all", 1), ("all, top-5", 5))[: 2 if len(scores.known_names) > 5 else 1]:
         table.add_row(name, str(len(scores.labels)), str(top_error(scores, k)), "", "")
     return table
 
 
 def measurements_table(study: Study) -> Table:
     """One row for every model by every protocol, and for all models together."""
-    images, ranks = len(study.data.validation), study.ranks
+    ranks = study.ranks
     titles = ("mAP", "micro F1", "macro F1") if study.multi_label else [f"top-{k} error" for k in ranks]
+    intervals = "" if study.multi_label else "95 % confidence intervals in brackets\n"
     table = console.table(
-        "model", "format", "crops", *titles, "s", text_columns=3, title=f"{study.data.name}, {images} images",
-        caption=None if study.multi_label else "95 % confidence intervals in brackets",
+        "model", "format", "crops", *titles, "s", text_columns=3,
+        title=f"{study.images.name}, {study.images.counted}", caption=f"{intervals}{study.baseline or ''}".rstrip(),
     )  # fmt: skip
     for number, row in enumerate(study.rows):
         if number == len(study.alone):
@@ -91,7 +93,7 @@ def runs_table(comparison: Comparison) -> Table:
     table = console.table(
         "run", "network", "epochs", "seed", "training loss", "training error", "validation loss", "top-1 error",
         text_columns=2,
-        title=f"{comparison.data.name}, {len(comparison.data.validation)} images, {comparison.protocol}",
+        title=f"{comparison.images.name}, {comparison.images.counted}, {comparison.protocol}",
         caption="after the last epoch; 95 % confidence intervals in brackets",
     )  # fmt: skip
     for run in comparison.runs:

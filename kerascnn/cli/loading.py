@@ -49,16 +49,20 @@ def data_of(options: argparse.Namespace, *models: Path) -> tuple[str, int | None
     for model in models:
         if not model.exists():
             raise InputError(f"there is no model at {model}.")
-    given = data_options(options)
-    if options.data:
-        return options.data, options.limit, given
+    from kerascnn.data import DataOptions
+    from kerascnn.data.ingestion.sources import normalized
     from kerascnn.training import RunFolder
 
-    sources = {}
+    given, sources = data_options(options), {}
     for model in models:
         if folder := RunFolder.around(model):
             _, source, limit, _ = folder.read_recipe()
             sources[source, limit, folder.read_data_options()] = model
+    if options.data:
+        # Named explicitly, the data of a run are still held out as they were.
+        of_runs = {of_run for source, _, of_run in sources if source == normalized(options.data)}
+        as_trained = len(of_runs) == 1 and given == DataOptions()
+        return options.data, options.limit, of_runs.pop() if as_trained else given
     if not sources:
         raise InputError(f"{models[0]} is in no run folder that names its data; use --data SOURCE.")
     found, *others = sources

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from tempfile import TemporaryDirectory
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
-from kerascnn.data.dataset import DataSet, Examples, RecordExamples
-from kerascnn.data.ingestion.image_check import FileRecord
-from kerascnn.errors import InputError
+from kerascnn.data.dataset import DataSet, Examples, RecordExamples, class_counts
+from kerascnn.data.ingestion.file_table import FileTable
+from kerascnn.data.ingestion.image_check import READ
+from kerascnn.errors import InputError, first_of
 from kerascnn.files.archives.archive_entry import SkippedFile
+
+Split = Literal["all", "training", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("training", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,9 @@ class LabeledImages:
         examples: the images.
         files: one record per file; none for sources without files.
         workspace: keeps a temporary folder alive.
+        split: "all", "training", "validation" or "test": which of the source's images these are.
+        available: the number of labeled images in the source; None if these are all.
+        allows_horizontal_flip: as of a `DataSet`.
     """
 
     name: str
@@ -33,15 +40,86 @@ class LabeledImages:
     examples: Examples
     layout: str = ""
     skipped: tuple[SkippedFile, ...] = ()
-    files: Sequence[FileRecord] = ()
+    files: FileTable = field(default_factory=FileTable, repr=False)
     workspace: TemporaryDirectory | None = field(default=None, repr=False, compare=False)
+    split: Split = "all"
+    available: int | None = None
+    allows_horizontal_flip: bool = True
 
     @classmethod
-    def of(cls, data: DataSet) -> Self:
-        """The images of all splits of a data set."""
-        splits = [split for split in (data.training, data.validation, data.test) if split is not None]
-        examples = joined(splits)
-        return cls(data.name, data.source, data.class_names, examples, data.layout, data.skipped, (), data.workspace)
+    def of(cls, data: DataSet, split: Split = "all") -> Self:
+        """The images of one split, or of all splits of a data set.
+
+        Raises:
+            InputError: the data set has no such split.
+        """
+        splits = {name: getattr(data, name) for name in SPLITS if getattr(data, name) is not None}
+        chosen = [examples for name, examples in splits.items() if split in ("all", name)]
+        if not chosen:
+            raise no_such_split(data.source, split, {name: len(examples) for name, examples in splits.items()})
+        return cls(
+            data.name, data.source, data.class_names, joined(chosen), data.layout, data.skipped,
+            workspace=data.workspace, split=split, available=None if split == "all" else sum(map(len, splits.values())),
+            allows_horizontal_flip=data.allows_horizontal_flip,
+        )  # fmt: skip
+
+    def of_split(self, split: Split) -> Self:
+        """The images of one of the source's own splits, which `files` name; "all" are all images.
+
+        Raises:
+            InputError: the source has no such split.
+        """
+        if split == "all":
+            return self
+        if split not in self.splits:
+            raise no_such_split(self.source, split, self.splits)
+        of_files, names = self.files.distinct("split")
+        numbers = np.flatnonzero(of_files[self.files.rows(status=READ)] == names.index(split))
+        some = replace(self, examples=self.examples.take(numbers), split=split, available=len(self.examples))
+        return some.of_classes([name for name, count in zip(self.class_names, some.counts(), strict=True) if count])
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """The number of images in each of the source's own splits; none if it is not split."""
+        counts = self.files.counts("split", self.files.rows(status=READ)) if self.files else {}
+        return {name: counts[name] for name in SPLITS if name in counts}
+
+    def of_classes(self, class_names: Sequence[str]) -> Self:
+        """The images of some classes; of multi-label data all images, with labels for these classes."""
+        numbers = np.array([self.class_names.index(name) for name in class_names], int)
+        labels = self.examples.labels
+        if labels.ndim == 2:
+            examples = replace(self.examples, labels=labels[:, numbers])
+        else:
+            kept = self.examples.take(np.flatnonzero(np.isin(labels, numbers)))
+            new = np.zeros(len(self.class_names), int)
+            new[numbers] = np.arange(len(numbers))
+            examples = replace(kept, labels=new[kept.labels])
+        available = len(self.examples) if self.available is None else self.available
+        return replace(self, class_names=tuple(class_names), examples=examples, available=available)
+
+    @property
+    def multi_label(self) -> bool:
+        """As of a `DataSet`."""
+        return self.examples.labels.ndim == 2
+
+    def counts(self) -> np.ndarray:
+        """int (classes,), the number of the images that each class has."""
+        return class_counts(self.examples.labels, len(self.class_names))
+
+    @property
+    def counted(self) -> str:
+        """How many images, of which split, of how many there are.
+
+        Example:
+            >>> load_labeled("photos").of_split("test").counted
+            '12 test images of 60'
+        """
+        count, kind = len(self.examples), "images" if self.split == "all" else f"{self.split} images"
+        return f"{count:,} {kind}" if self.available is None else f"{count:,} {kind} of {self.available:,}"
+
+    def __str__(self) -> str:
+        return f"{self.counted} in {self.source}"
 
     def labeled_for(self, class_names: Sequence[str]) -> Examples:
         """The examples with labels that are indices into `class_names`; InputError if a class is not among them."""
@@ -49,7 +127,7 @@ class LabeledImages:
         if unknown:
             raise InputError(
                 f"{self.source} has a class '{unknown[0]}' that the training images do not have; "
-                f"theirs are {', '.join(class_names[:10])}{', …' if len(class_names) > 10 else ''}."
+                f"theirs are {first_of(class_names)}."
             )
         numbers = np.array([class_names.index(name) for name in self.class_names], int)
         labels = self.examples.labels
@@ -58,6 +136,13 @@ class LabeledImages:
         multi_hot = np.zeros((len(labels), len(class_names)), labels.dtype)
         multi_hot[:, numbers] = labels
         return replace(self.examples, labels=multi_hot)
+
+
+def no_such_split(source: str, split: str, counts: Mapping[str, int]) -> InputError:
+    """The error that a source has no images of a split, with the number of images of those that it has."""
+    splits = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
+    has = f"its splits are {splits}" if splits else "it is not split"
+    return InputError(f"{source} has no {split} images; {has}; all of them are the split 'all'.")
 
 
 def joined(splits: Sequence[Examples]) -> Examples:

@@ -272,7 +272,7 @@ class MajorityBaseline(NamedTuple):
 
 
 def majority_baseline(scores: Scores) -> MajorityBaseline | None:
-    """The model's accuracy beside that of always predicting the images' most frequent class; None for one class.
+    """The model beside always predicting the most frequent class that it knows; None if all images are of one class.
 
     Example:
         >>> str(majority_baseline(scores))
@@ -281,7 +281,7 @@ def majority_baseline(scores: Scores) -> MajorityBaseline | None:
     counts = np.bincount(scores.labels, minlength=len(scores.class_names))
     if np.count_nonzero(counts) < 2:
         return None
-    most = counts.argmax()
+    most = counts[: len(scores.known_names)].argmax()
     constant = np.zeros_like(scores.probabilities)
     constant[:, most] = 1
     test = mcnemar(scores, replace(scores, probabilities=constant))

@@ -94,8 +94,8 @@ def _page(study: Study, metrics: dict) -> str:
     ]
     versions = ", ".join(f"{name} {version}" for name, version in metrics["versions"].items())
     return render_page(
-        title=f"{result.name} on {study.data.name}",
-        introduction=f"{metrics['images']} validation images of {metrics['data']}, {classes} classes. "
+        title=f"{result.name} on {study.images.name}",
+        introduction=f"{study.images}, {classes} classes; {study.baseline or 'all of one class'}. "
         f"Metrics below the first two tables are of {'the ' if len(result.models) > 1 else ''}{result.name}, "
         f"{result.protocol}.",
         sections=sections,
@@ -205,7 +205,7 @@ def _class_sections(study: Study, metrics: dict) -> list[dict]:
 def _most_wrong_section(study: Study) -> dict:
     import tensorflow as tf
 
-    scores, examples = study.result.scores, study.data.validation
+    scores, examples = study.result.scores, study.images.examples
     if isinstance(scores, MultiLabelScores):
         pairs = most_wrong_labels(scores)
         numbers, columns = np.array(pairs, int).reshape(-1, 2).T
@@ -258,7 +258,7 @@ def _image_names(examples: Examples) -> list[str]:
 
 def _write_predictions(study: Study, path: Path) -> None:
     """One line per image for every measurement; `rank_of_label` is 1 if the true class has the greatest probability."""
-    names = _image_names(study.data.validation)
+    names = _image_names(study.images.examples)
     if study.multi_label:
         _write_labels(study, names, path)
         return

@@ -9,11 +9,12 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from kerascnn.data.dataset import DataSet
+from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.errors import InputError
 from kerascnn.evaluation.metrics import ErrorRate, McNemar, mcnemar, top_error
 from kerascnn.evaluation.plots import heads
 from kerascnn.evaluation.protocols import Protocol
-from kerascnn.evaluation.scores import Scores
+from kerascnn.evaluation.scores import Scores, Unknown
 from kerascnn.evaluation.study import short_names, study
 from kerascnn.files.progress import Track, untracked
 from kerascnn.training import Recipe, RunFolder
@@ -80,12 +81,12 @@ class Comparison:
     """Runs measured on the same images.
 
     Attributes:
-        data: its validation images were used.
+        images: those that count.
         protocol: how they were cropped.
         runs: in the order given.
     """
 
-    data: DataSet
+    images: LabeledImages
     protocol: str
     runs: tuple[MeasuredRun, ...]
 
@@ -107,8 +108,8 @@ class Comparison:
     def metrics(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
         return {
-            "data": self.data.source,
-            "images": len(self.data.validation),
+            "data": self.images.source,
+            "images": len(self.images.examples),
             "crops": self.protocol,
             "runs": [
                 {
@@ -133,18 +134,23 @@ class Comparison:
 
 
 def compare_runs(
-    folders: Sequence[RunFolder], data: DataSet, protocol: Protocol | Literal["recipe"], *, track: Track = untracked
+    folders: Sequence[RunFolder],
+    data: DataSet | LabeledImages,
+    protocol: Protocol | Literal["recipe"],
+    *,
+    unknown: Unknown = "error",
+    track: Track = untracked,
 ) -> Comparison:
     """Measures the models of runs on the same images.
 
     Args:
         folders: of finished runs.
-        data: its validation images are used.
+        data, unknown: as for `evaluate`.
         protocol: how each image is cropped.
         track: shows progress.
 
     Raises:
-        InputError: a folder without a model, a model with other classes than the data, or multi-label data.
+        InputError: a folder without a model, models of different classes or of none of the data's, or multi-label data.
 
     Example:
         >>> compared = compare_runs([RunFolder.open(path) for path in paths], cifar, Protocol("1 crop"))
@@ -157,9 +163,9 @@ def compare_runs(
             "compares their mAP."
         )
     recipes = [folder.read_recipe()[0] for folder in folders]
-    rows = study([folder.path for folder in folders], data, [protocol], track=track).alone
+    measured = study([folder.path for folder in folders], data, [protocol], unknown=unknown, track=track)
     runs = tuple(
         MeasuredRun(folder, recipe, folder.history(), row.scores)
-        for folder, recipe, row in zip(folders, recipes, rows, strict=True)
+        for folder, recipe, row in zip(folders, recipes, measured.alone, strict=True)
     )
-    return Comparison(data, rows[0].protocol, runs)
+    return Comparison(measured.images, measured.alone[0].protocol, runs)

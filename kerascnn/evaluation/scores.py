@@ -4,34 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
 from kerascnn.average_precision import mean_average_precision
 from kerascnn.data.dataset import DataSet, Examples
+from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.data.pipeline.pipeline import evaluation_batches
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, first_of
+from kerascnn.evaluation.class_matching import match_classes
 from kerascnn.evaluation.crops import BATCH, crop_batches, whole_images
 from kerascnn.evaluation.predictors import KerasPredictor, ModelMetadata, Predictor
 from kerascnn.evaluation.protocols import CENTER_CROP, Protocol
 from kerascnn.files.progress import Track, untracked
 
+# What becomes of images of classes that a model does not know.
+Unknown = Literal["error", "skip"]
+
+
+class _OfKnownClasses:
+    """The classes that a model knows, for scores that may have others at the end."""
+
+    class_names: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+    @property
+    def known_names(self) -> tuple[str, ...]:
+        """The classes that the model knows."""
+        return self.class_names[: len(self.class_names) - len(self.unknown)]
+
 
 @dataclass(frozen=True)
-class Scores:
+class Scores(_OfKnownClasses):
     """A model's probabilities on labeled images.
 
     Attributes:
-        class_names: in the order of the columns.
+        class_names: in the order of the columns; at the end those of the data that the model does not know.
         labels: int (count,), the true classes.
-        probabilities: float32 (count, classes).
+        probabilities: float32 (count, classes); 0 for classes that the model does not know.
         sizes: int32 (count, 2), the images' heights and widths in pixels, or None.
+        unknown: the classes that the model does not know; all their images count as errors.
     """
 
     class_names: tuple[str, ...]
     labels: np.ndarray
     probabilities: np.ndarray
     sizes: np.ndarray | None = None
+    unknown: tuple[str, ...] = ()
 
     @property
     def predictions(self) -> np.ndarray:
@@ -47,12 +67,14 @@ class Scores:
         """Number of images whose class is among the k most probable ones."""
         from sklearn.metrics import top_k_accuracy_score
 
-        if len(self.class_names) <= k:
-            return len(self.labels)
+        classes = np.arange(len(self.known_names))
+        known = self.labels < len(classes)
+        if len(classes) <= k or not known.any():
+            return int(np.count_nonzero(known))
         if k == 1:
             return int(np.count_nonzero(self.predictions == self.labels))
-        classes = np.arange(len(self.class_names))
-        return int(top_k_accuracy_score(self.labels, self.probabilities, k=k, normalize=False, labels=classes))
+        labels, probabilities = self.labels[known], self.probabilities[known, : len(classes)]
+        return int(top_k_accuracy_score(labels, probabilities, k=k, normalize=False, labels=classes))
 
     def accuracy(self, k: int = 1) -> float:
         """Share of images whose class is among the k most probable ones."""
@@ -66,15 +88,13 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class MultiLabelScores:
+class MultiLabelScores(_OfKnownClasses):
     """A multi-label model's probabilities on labeled images.
 
     Attributes:
-        class_names: in the order of the columns.
+        class_names, probabilities, sizes, unknown: as of `Scores`.
         labels: uint8 (count, classes), 1 for each class of the image.
-        probabilities: float32 (count, classes).
         threshold: the probability from which an image counts as having a class.
-        sizes: int32 (count, 2), the images' heights and widths in pixels, or None.
     """
 
     class_names: tuple[str, ...]
@@ -82,6 +102,7 @@ class MultiLabelScores:
     probabilities: np.ndarray
     threshold: float
     sizes: np.ndarray | None = None
+    unknown: tuple[str, ...] = ()
 
     @property
     def predictions(self) -> np.ndarray:
@@ -103,52 +124,81 @@ class MultiLabelScores:
 
 
 def evaluate(
-    predictor: Predictor, data: DataSet, *, protocol: Protocol = CENTER_CROP, track: Track = untracked
+    predictor: Predictor,
+    data: DataSet | LabeledImages,
+    *,
+    unknown: Unknown = "error",
+    protocol: Protocol = CENTER_CROP,
+    track: Track = untracked,
 ) -> Scores | MultiLabelScores:
-    """Scores a model on a data set's validation images. Each image is read once, for any protocol.
+    """Scores a model on labeled images. Each image is read once, for any protocol.
 
     Args:
         predictor: from `open_predictor`.
-        data: its classes are matched to the model's by name.
+        data: a data set, of which the validation images are used; or any images: `kerascnn.data.load_labeled(source)`
+            for all of a source, `LabeledImages.of(data, "test")` for a split. Classes are matched by name.
+        unknown: what becomes of images of classes that the model does not know: "error" counts them as errors; "skip"
+            leaves them out.
         protocol: the views of an image to average probabilities over.
         track: shows progress over an iterable of known length.
 
     Raises:
-        InputError: the data have classes that the model does not know, or one class per image where the model predicts
-            any number, or the reverse; or the protocol does not fit the model.
+        InputError: the model knows none of the classes, two classes are one of the model's, the data have one class per
+            image where the model predicts any number, or the reverse, or the protocol does not fit the model.
 
     Example:
         >>> evaluate(open_predictor("model.keras"), data.load("pets.zip"), protocol=Protocol("10 crops")).accuracy()
         0.92
+        >>> evaluate(open_predictor("model.keras"), data.load_labeled("holdout"), unknown="skip").unknown
+        ()
     """
-    metadata, examples = predictor.metadata, data.validation
-    if metadata.multi_label != data.multi_label:
+    metadata, images = predictor.metadata, labeled_images(data)
+    if metadata.multi_label != images.multi_label:
         kinds = ["any number of classes per image" if multi else "one class per image" for multi in (True, False)]
         theirs, ours = kinds if metadata.multi_label else reversed(kinds)
-        raise InputError(f"the model predicts {theirs}, but {data.source} has {ours}.")
-    unknown = [name for name in data.class_names if name not in metadata.class_names]
-    if unknown:
-        raise InputError(
-            f"the model has {len(metadata.class_names)} classes, and '{unknown[0]}' of {data.source} is not among them."
-        )
-    columns = np.array([metadata.class_names.index(name) for name in data.class_names])
+        raise InputError(f"the model predicts {theirs}, but {images.source} has {ours}.")
+    images = known_images(images, metadata, unknown)
+    classes = match_classes(images.class_names, metadata.class_names, images.source)
+    examples = images.examples
     if protocol.name == "dense":
         outputs, views = _dense_outputs(predictor, examples, protocol), len(protocol.sides(metadata))
         count = len(examples) * views
     else:
         outputs, views = _crop_outputs(predictor, examples, protocol), protocol.views(metadata)
         count = -(-len(examples) * views // BATCH)
-    sums = np.zeros((len(examples), len(metadata.class_names)))
+    sums = np.zeros((len(examples), len(classes.class_names)))
     sizes = np.zeros((len(examples), 2), np.int32)
     for numbers, probabilities, shapes in track(outputs, count, f"Evaluating {predictor.kind}"):
-        np.add.at(sums, numbers, probabilities)
+        np.add.at(sums[:, : len(metadata.class_names)], numbers, probabilities)
         sizes[numbers] = shapes
     means = (sums / views).astype(np.float32)
     if metadata.threshold is None:
-        return Scores(metadata.class_names, columns[examples.labels], means, sizes)
+        return Scores(classes.class_names, classes.numbers[examples.labels], means, sizes, classes.unknown)
     labels = np.zeros(means.shape, np.uint8)
-    labels[:, columns] = examples.labels
-    return MultiLabelScores(metadata.class_names, labels, means, metadata.threshold, sizes)
+    labels[:, classes.numbers] = examples.labels
+    return MultiLabelScores(classes.class_names, labels, means, metadata.threshold, sizes, classes.unknown)
+
+
+def labeled_images(data: DataSet | LabeledImages) -> LabeledImages:
+    """The images that `evaluate` scores: of a data set, those for validation."""
+    return LabeledImages.of(data, "validation") if isinstance(data, DataSet) else data
+
+
+def known_images(images: LabeledImages, metadata: ModelMetadata, unknown: Unknown) -> LabeledImages:
+    """The images that count in an evaluation: all, or with "skip" those of classes that the model knows.
+
+    Raises:
+        InputError: the model knows none of the classes, or `unknown` is another word.
+    """
+    if unknown not in get_args(Unknown):
+        raise InputError(f"images of unknown classes count as 'error' or are left out by 'skip', not '{unknown}'.")
+    found = match_classes(images.class_names, metadata.class_names, images.source).unknown
+    if len(found) == len(images.class_names):
+        theirs, ours = first_of(metadata.class_names), first_of(images.class_names)
+        raise InputError(f"the model knows none of the classes of {images.source}: {ours}; it knows {theirs}.")
+    if unknown == "error":
+        return images
+    return images.of_classes([name for name in images.class_names if name not in found])
 
 
 def _crop_outputs(predictor: Predictor, examples: Examples, protocol: Protocol) -> Iterator[tuple]:

@@ -13,12 +13,22 @@ from typing import Any, Literal
 import numpy as np
 
 from kerascnn.data.dataset import DataSet
+from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.errors import InputError
-from kerascnn.evaluation.metrics import by_class, by_size, calibration, most_confused, none_for_nan, top_error
-from kerascnn.evaluation.multi_label import by_label, label_metrics, summary
+from kerascnn.evaluation.metrics import (
+    MajorityBaseline,
+    by_class,
+    by_size,
+    calibration,
+    majority_baseline,
+    most_confused,
+    none_for_nan,
+    top_error,
+)
+from kerascnn.evaluation.multi_label import ConstantBaseline, by_label, constant_baseline, label_metrics, summary
 from kerascnn.evaluation.predictors import ModelMetadata, open_predictor
 from kerascnn.evaluation.protocols import Protocol, protocol_of
-from kerascnn.evaluation.scores import MultiLabelScores, Scores, evaluate
+from kerascnn.evaluation.scores import MultiLabelScores, Scores, Unknown, evaluate, known_images, labeled_images
 from kerascnn.files.progress import Track, untracked
 
 
@@ -50,17 +60,19 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Study:
-    """All measurements on one data set.
+    """All measurements on the same images.
 
     Attributes:
-        data: its validation images were used.
+        images: those that count.
         alone: every model by every protocol, model by model.
         together: ensembles of the first 2, 3, … models by every protocol, protocol by protocol.
+        left_out: the numbers of images of classes that the models do not know and that do not count, by class.
     """
 
-    data: DataSet
+    images: LabeledImages
     alone: tuple[Measurement, ...]
     together: tuple[Measurement, ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def result(self) -> Measurement:
@@ -80,7 +92,13 @@ class Study:
     @property
     def ranks(self) -> tuple[int, ...]:
         """The k of the reported top-k errors. With five classes, the correct one is always among the first five."""
-        return (1, 5) if len(self.result.scores.class_names) > 5 else (1,)
+        return (1, 5) if len(self.result.scores.known_names) > 5 else (1,)
+
+    @property
+    def baseline(self) -> MajorityBaseline | ConstantBaseline | None:
+        """The result next to a prediction that does not look at the images; None if all are of one class."""
+        scores = self.result.scores
+        return constant_baseline(scores) if isinstance(scores, MultiLabelScores) else majority_baseline(scores)
 
     @property
     def multi_label(self) -> bool:
@@ -123,10 +141,11 @@ class Study:
         bins = zip(itertools.pairwise(calibrated.edges.tolist()), *columns, strict=True)
         return {
             "model": self.result.name,
-            "data": self.data.source,
+            **self._images(),
             "crops": self.result.protocol,
             "images": len(scores.labels),
             **_errors(self.result),
+            "majority_class": self.baseline and self.baseline.to_dict(),
             "calibration_error": calibrated.error,
             "class_names": list(scores.class_names),
             "classes": [metrics._asdict() for metrics in by_class(scores)],
@@ -159,10 +178,20 @@ class Study:
             ],
         }
 
+    def _images(self) -> dict[str, Any]:
+        """Which images count, of how many, and the classes that the model does not know."""
+        return {
+            "data": self.images.source,
+            "split": self.images.split,
+            "available_images": self.images.available or len(self.images.examples),
+            "unknown_classes": list(self.result.scores.unknown),
+            "left_out": self.left_out,
+        }
+
     def _multi_label_metrics(self, scores: MultiLabelScores) -> dict[str, Any]:
         return {
             "model": self.result.name,
-            "data": self.data.source,
+            **self._images(),
             "crops": self.result.protocol,
             "images": len(scores.labels),
             **label_metrics(scores),
@@ -211,44 +240,50 @@ def short_names(paths: Iterable[Path]) -> dict[Path, str]:
 
 def study(
     models: Sequence[str | Path],
-    data: DataSet,
+    data: DataSet | LabeledImages,
     protocols: Sequence[Protocol | Literal["recipe"]],
     *,
     threshold: float | None = None,
+    unknown: Unknown = "error",
     track: Track = untracked,
 ) -> Study:
     """Measures models alone and together.
 
     Args:
         models: as for `open_predictor`, in any mixture; one is in memory at a time.
-        data: its validation images are used.
+        data: as for `evaluate`.
         protocols: for each model; "recipe" is the protocol of the recipe in its run folder.
         threshold: of multi-label models, the probability from which an image counts as having a class; None for the
             models' own.
+        unknown: as for `evaluate`.
         track: shows progress.
 
     Raises:
-        InputError: a path is not a model, or has other classes than the data or the first model.
+        InputError: a path is not a model, or knows other classes than the first, or none of the data's.
 
     Example:
         >>> both = study(["a.keras", "b.tflite"], pets, [Protocol("10 crops")])
         >>> both.result.scores.accuracy()
         0.94
     """
-    alone = []
+    alone, given = [], labeled_images(data)
+    images = given
     for model in map(Path, models):
         predictor = open_predictor(model)
         predictor.metadata = predictor.metadata.with_threshold(threshold)
+        images = known_images(images, predictor.metadata, unknown)
         for wanted in protocols:
             protocol = _protocol_of_run(model, predictor.metadata) if wanted == "recipe" else wanted
             started = time.perf_counter()
-            scores = evaluate(predictor, data, protocol=protocol, track=track)
+            scores = evaluate(predictor, images, protocol=protocol, track=track)
             seconds = time.perf_counter() - started
             views = protocol.views(predictor.metadata)
             alone.append(Measurement((model,), (predictor.kind,), str(protocol), views, scores, seconds))
     by_protocol = [alone[number :: len(protocols)] for number in range(len(protocols))]
     together = [_together(rows[:count]) for rows in by_protocol for count in range(2, len(rows) + 1)]
-    return Study(data, tuple(alone), tuple(together))
+    counts = zip(given.class_names, given.counts().tolist(), strict=True)
+    left_out = {name: count for name, count in counts if name not in images.class_names}
+    return Study(images, tuple(alone), tuple(together), left_out)
 
 
 def _protocol_of_run(model: Path, metadata: ModelMetadata) -> Protocol:
@@ -288,7 +323,7 @@ def ensemble(members: Sequence[Scores | MultiLabelScores]) -> Scores | MultiLabe
     multi_label = isinstance(first, MultiLabelScores)
     total = np.zeros(first.probabilities.shape)
     for member in members:
-        if different := set(member.class_names) ^ set(first.class_names):
+        if different := set(member.known_names) ^ set(first.known_names):
             raise InputError(f"models of different classes cannot be averaged: not all know '{min(different)}'.")
         columns = [member.class_names.index(name) for name in first.class_names]
         if multi_label:

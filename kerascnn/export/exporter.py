@@ -28,6 +28,7 @@ from kerascnn.evaluation.predictors import (
     model_metadata_of,
 )
 from kerascnn.evaluation.scores import views
+from kerascnn.evaluation.trained_on import TRAINED_ON
 from kerascnn.export.atomic_folder import publish, staging
 from kerascnn.export.deployable import deployable, in_float32
 from kerascnn.export.keras_file import write_keras
@@ -37,6 +38,7 @@ from kerascnn.export.onnx_file import write_onnx
 from kerascnn.export.saved_model import write_saved_model
 from kerascnn.export.tflite import CALIBRATED, QUANTIZERS, check_choice, check_options, write_tflite
 from kerascnn.export.verification import Tolerance, Verification, verify
+from kerascnn.files.cache_folder import short_hash
 from kerascnn.files.progress import Track, untracked
 from kerascnn.layers import ClassLabels
 
@@ -156,7 +158,10 @@ def export(
         (staged / LABELS_FILE).write_text(metadata.to_files()[LABELS_FILE], encoding="utf-8")
         card = model_card(description, metadata, verification, exported, origin)
         (staged / "model_card.md").write_text(card, encoding="utf-8")
-        (staged / "verification.json").write_text(json.dumps(verification.to_dict(), indent=2) + "\n")
+        # As a digest: the path of the data is nobody else's business.
+        trained_on = short_hash(origin["data"]["source"]) if origin else None
+        verified = {**verification.to_dict(), TRAINED_ON: trained_on}
+        (staged / "verification.json").write_text(json.dumps(verified, indent=2) + "\n")
         publish(staged, folder)
         return Export(folder, verification)
 

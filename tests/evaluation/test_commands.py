@@ -11,6 +11,7 @@ from rich.console import Console
 
 from kerascnn.cli.evaluating import CROPS
 from kerascnn.cli.evaluation_tables import mcnemar_table, runs_table
+from kerascnn.data import LabeledImages
 from kerascnn.evaluation import Protocol, Scores
 from kerascnn.evaluation.runs import Comparison, MeasuredRun
 from kerascnn.training import RunFolder
@@ -74,7 +75,7 @@ def test_comparison_tables(tiny_digits_run, few_digits):
         scores = Scores(few_digits.class_names, labels, np.eye(10, dtype="float32")[predictions])
         folder = RunFolder(tiny_digits_run.folder.path.with_name(name))
         runs.append(MeasuredRun(folder, tiny_digits_run.recipe, tiny_digits_run.folder.history(), scores))
-    compared = Comparison(few_digits, "1 crop", tuple(runs))
+    compared = Comparison(LabeledImages.of(few_digits, "validation"), "1 crop", tuple(runs))
     console = Console(width=300, file=io.StringIO())
     console.print(runs_table(compared), mcnemar_table(compared))
     lines = console.file.getvalue().splitlines()

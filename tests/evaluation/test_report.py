@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kerascnn import InputError, data
+from kerascnn.data import LabeledImages
 from kerascnn.evaluation import KerasPredictor, Protocol, Scores
 from kerascnn.evaluation.report import render_page, write_report
 from kerascnn.evaluation.run_report import report_run
@@ -49,7 +50,8 @@ def read(page):
 def report_of(loaded, scores, folder):
     """The page of one model's scores."""
     row = Measurement((folder / "m.keras",), ("Keras",), "1 crop", 1, scores, 0.0)
-    return read(write_report(Study(loaded, (row,)), folder / "report").read_text(encoding="utf-8"))
+    images = LabeledImages.of(loaded, "validation")
+    return read(write_report(Study(images, (row,)), folder / "report").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")

@@ -43,3 +43,13 @@ def without_twins(labeled: Sequence[LabeledFile], letter_case: str | None) -> tu
         return item._replace(class_name=names if item.is_multi_label else names[0])
 
     return list(map(renamed, labeled)), said
+
+
+def composed(name: str) -> str:
+    """The name with its accents in the composed form (NFC), as Linux and Windows write them in names of files."""
+    return unicodedata.normalize("NFC", name)
+
+
+def folded(name: str) -> str:
+    """The composed name without a difference of upper and lower case."""
+    return composed(composed(name).casefold())

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,12 @@ from kerascnn.data.ingestion.image_check import (
     UNREADABLE,
     FileRecord,
 )
+from kerascnn.data.ingestion.known_classes import folders_of_classes
 from kerascnn.data.ingestion.layouts import FolderLayout, recognize_layout
 from kerascnn.data.ingestion.near_duplicates import near_duplicates
 from kerascnn.data.ingestion.sources import ResolvedSource
 from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION, Duplicates, find_duplicates, split_by_content
-from kerascnn.data.labeled_images import LabeledImages
+from kerascnn.data.labeled_images import LabeledImages, Split
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
 from kerascnn.files.progress import Track
@@ -83,6 +84,15 @@ class Ingested:
     def format_counts(self) -> dict[str, int]:
         """The number of read files of each image format, the most frequent first."""
         return self.files.counts("format", self.files.rows(status=READ))
+
+    def labeled(self, split: Split) -> LabeledImages:
+        """The images of a split, or all, also those of test classes that are not trained."""
+        if not self.files or split in (TRAINING, VALIDATION):
+            return LabeledImages.of(self.data, split)
+        data, rows = self.data, self.files.rows(status=READ)
+        names = _class_names(self.files, rows)
+        examples, rest = _examples(self.folder, self.files, rows, names), (data.layout, data.skipped, self.files)
+        return LabeledImages(data.name, data.source, names, examples, *rest, data.workspace).of_split(split)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that `kerascnn ingest --json` prints."""
@@ -173,9 +183,12 @@ def ingest_layout(
     )
 
 
-def label_folder(source: ResolvedSource, track: Track, options: DataOptions) -> LabeledImages:
+def label_folder(
+    source: ResolvedSource, track: Track, options: DataOptions, class_names: Collection[str] = ()
+) -> LabeledImages:
     """Recognizes and checks all images of a folder, without a split; see `kerascnn.data.load_labeled`."""
-    layout = recognize_layout(source.root, source.source, options)
+    layout = None if options.to_dict() else folders_of_classes(source.root, class_names)
+    layout = layout or recognize_layout(source.root, source.source, options)
     check = Check(source.manifest, source.source_record, source.root)
     checked, rejected = _check(source, layout, check, track)
     files = _with_others(checked, layout, rejected)

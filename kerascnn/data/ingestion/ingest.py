@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,13 +105,19 @@ def ingest(
 
 
 def load_labeled(
-    source: str | Path, *, options: DataOptions = DataOptions(), track: Track = untracked
+    source: str | Path,
+    *,
+    options: DataOptions = DataOptions(),
+    class_names: Collection[str] = (),
+    track: Track = untracked,
 ) -> LabeledImages:
     """All images of a source with their classes, of every split; there may be one class only.
 
     Args:
         source: as for `ingest`.
         options: the columns of tables; what they say about validation images does not matter.
+        class_names: classes that are known, such as a model's: a folder of images that is named like one of them
+            holds its images.
         track: shows progress over an iterable of known length.
 
     Raises:
@@ -123,7 +130,7 @@ def load_labeled(
     options = replace(options, validation_source=None, validation_fraction=None, fold=None)
     if found := _load_without_files(source, options, track):
         return LabeledImages.of(found.data)
-    return label_folder(resolve_source(str(source), None, None, untracked_bytes), track, options)
+    return label_folder(resolve_source(str(source), None, None, untracked_bytes), track, options, class_names)
 
 
 def _load_without_files(source: Any, options: DataOptions, track: Track) -> Ingested | None:

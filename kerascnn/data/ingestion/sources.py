@@ -79,6 +79,23 @@ def resolve_source(source: str, to: Path | None, sha256: str | None, track_bytes
     return _unpack(SourceRecord(str(path.resolve()), _slug(stem), IMAGES, identity), to, lambda: path, track_bytes)
 
 
+def normalized(source: str) -> str:
+    """The source as data sets have it: paths are absolute.
+
+    Example:
+        >>> normalized("photos")
+        '/home/ada/photos'
+    """
+    path = Path(source).expanduser()
+    return str(path.resolve()) if not is_url(source) and path.exists() else source
+
+
+def known_manifest(source: str) -> Path | None:
+    """The path of the manifest of a source that was ingested before, without unpacking it; None if there is none."""
+    cached = (cache_folder() / "manifests").glob(f"*-{short_hash(source)}.jsonl")
+    return next((file for file in (Path(source) / manifest.NAME, *cached) if file.is_file()), None)
+
+
 def _slug(name: str) -> str:
     """The name without characters that are special in paths or shells."""
     return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.") or "data"

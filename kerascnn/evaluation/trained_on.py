@@ -1,0 +1,53 @@
+"""Whether a model was trained on the data that it is evaluated on, and which of the images it was trained on."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from kerascnn.data.ingestion.image_check import READ
+from kerascnn.data.ingestion.manifest import read_manifest
+from kerascnn.data.ingestion.sources import known_manifest
+from kerascnn.data.ingestion.splits import TEST, VALIDATION
+from kerascnn.data.labeled_images import LabeledImages
+from kerascnn.files.cache_folder import short_hash
+from kerascnn.training import RunFolder
+
+# In the file `verification.json` of an export.
+TRAINED_ON = "trained_on"
+
+
+def was_trained_on(model: Path, source: str) -> bool | None:
+    """Whether a model was trained on a source; None if nothing beside its file says so.
+
+    Args:
+        model: as for `open_predictor`.
+        source: `DataSet.source` or `LabeledImages.source`.
+    """
+    if run := RunFolder.around(model):
+        return run.read_recipe()[1] == source
+    for folder in (model, model.parent):
+        with suppress(OSError, ValueError):
+            digest = json.loads((folder / "verification.json").read_bytes()).get(TRAINED_ON)
+            return None if digest is None else digest == short_hash(source)
+    return None
+
+
+def trained_images(model: Path, images: LabeledImages) -> int:
+    """The number of images whose contents are also in the data of the model's run, outside its validation and test.
+
+    It compares the first 64 bits of the SHA-256 of the files, which manifests hold; without manifests it is 0.
+    """
+    run = RunFolder.around(model)
+    path = known_manifest(run.read_recipe()[1]) if run else None
+    if path is None or not images.files:
+        return 0
+    files = read_manifest(path).files
+    held_out = np.concatenate([files.rows(split=split) for split in (VALIDATION, TEST)])
+    trained = np.setdiff1d(files.rows(status=READ), held_out)
+    scored = images.files.rows(status=READ, **({} if images.split == "all" else {"split": images.split}))
+    digests = images.files.prefixes("sha256")[scored]
+    return int(np.isin(digests, files.prefixes("sha256")[trained]).sum())

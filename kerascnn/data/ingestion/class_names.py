@@ -23,7 +23,7 @@ def without_twins(labeled: Sequence[LabeledFile], letter_case: str | None) -> tu
     new_names = {name: unicodedata.normalize("NFC", name) for name in counts}
     twins = defaultdict(Counter)
     for name, count in counts.items():
-        twins[new_names[name].casefold()][new_names[name]] += count
+        twins[folded(name)][new_names[name]] += count
     for spellings in twins.values():
         if len(spellings) > 1 and letter_case is None:
             named = " and ".join(f"'{name}' ({count:,})" for name, count in sorted(spellings.items()))
@@ -32,7 +32,7 @@ def without_twins(labeled: Sequence[LabeledFile], letter_case: str | None) -> tu
                 "--letter-case keep leaves them apart"
             )
     if letter_case == "merge":
-        new_names = {name: twins[new.casefold()].most_common(1)[0][0] for name, new in new_names.items()}
+        new_names = {name: twins[folded(new)].most_common(1)[0][0] for name, new in new_names.items()}
     joined = sorted({new for new, count in Counter(new_names.values()).items() if count > 1})
     if all(name == new for name, new in new_names.items()):
         return list(labeled), ""

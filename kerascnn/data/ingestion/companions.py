@@ -41,9 +41,24 @@ def without_companions(tree: FileTree) -> FileTree:
     Raises:
         UndecidedError: a folder may be a class, or annotations, or the same images as in another one.
     """
-    for find in (_no_classes, _named_annotations, _same_names):
+    for find in (_without_images, _named_annotations, _same_names):
         tree = tree.without(find(tree))
     return tree
+
+
+def without_other_forms(tree: FileTree) -> FileTree:
+    """The tree without folders of images of no class, of other forms of the images, and of copies of the folders."""
+    lower = {folder.lower(): folder for folder in tree.folders}
+    found = {lower[name]: reason for name, reason in NO_CLASS.items() if name in lower}
+    for first, *others in FORMS:
+        if first in lower:
+            found |= {lower[other]: f"other forms of {lower[first]}" for other in others if other in lower}
+    splits = splits_of(tree.folders)
+    for folder in tree.folders:
+        inner = tree.subtree(folder)
+        if folder not in splits and set(inner.folders) & set(tree.folders) and _is_copy(inner, tree):
+            found[folder] = "a copy of the folders beside it"
+    return tree.without(found)
 
 
 def without_files_beside(tree: FileTree) -> FileTree:
@@ -59,21 +74,8 @@ def without_files_beside(tree: FileTree) -> FileTree:
     return FileTree(tree.root, files, (*tree.ignored, *items), tree.unreadable, tree.base)
 
 
-def _no_classes(tree: FileTree) -> dict[str, str]:
-    """Folders without images, with images of no class, other forms of the images, and copies of the tree."""
-    lower = {folder.lower(): folder for folder in tree.folders}
-    found = {lower[name]: reason for name, reason in NO_CLASS.items() if name in lower}
-    for first, *others in FORMS:
-        if first in lower:
-            found |= {lower[other]: f"other forms of {lower[first]}" for other in others if other in lower}
-    splits = splits_of(tree.folders)
-    for folder in tree.folders:
-        inner = tree.subtree(folder)
-        if not inner.images:
-            found[folder] = NO_IMAGES
-        elif folder not in splits and set(inner.folders) & set(tree.folders) and _is_copy(inner, tree):
-            found[folder] = "a copy of the folders beside it"
-    return found
+def _without_images(tree: FileTree) -> dict[str, str]:
+    return {folder: NO_IMAGES for folder in tree.folders if not tree.subtree(folder).images}
 
 
 def _named_annotations(tree: FileTree) -> dict[str, str]:

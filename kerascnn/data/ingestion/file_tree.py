@@ -29,6 +29,8 @@ OTHER_SUFFIXES = {
     *(".tflite", ".onnx", ".pb", ".ini", ".cfg", ".names", ".data", ".lst", ".wav", ".mp3", ".mp4", ".avi", ".mov"),
 }
 
+OTHER_NAMES = {"readme", "license", "licence", "copying", "notice", "authors", "changelog", "makefile"}
+
 # The character that follows the slash.
 AFTER_SLASH = "0"
 
@@ -128,7 +130,8 @@ class FileTree:
 
 def may_be_image(path: str) -> bool:
     """Whether a file's suffix is not that of another kind of file."""
-    return os.path.splitext(path)[1].lower() not in OTHER_SUFFIXES
+    stem, suffix = os.path.splitext(path)
+    return suffix.lower() not in OTHER_SUFFIXES and (bool(suffix) or os.path.basename(stem).lower() not in OTHER_NAMES)
 
 
 def walk(root: Path) -> FileTree:

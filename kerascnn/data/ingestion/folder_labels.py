@@ -24,6 +24,8 @@ NO_CLASSES = {
 CLASS_FIRST = re.compile(r"([^.\d]*[^.\d\s_(-])[\s_(-]*(?:\.(?=.*\.)|\d)")
 CLASS_LAST = re.compile(r"\d+[\s_-]+([^.\d]*[^.\d\s_(-])\.\w+$")
 MAX_NAMED = 3
+# The share of files that must be named for a class.
+MOST = 0.8
 
 
 def first_folders(tree: FileTree, options: DataOptions) -> Reading | None:
@@ -125,11 +127,16 @@ def _check_levels(inner: dict[str, FileTree]) -> None:
 
 
 def _check_file_names(inner: dict[str, FileTree]) -> None:
-    """Refuses folders in all of which files are named for the same classes."""
-    named = [set(_classes_in_names(one.images)[1]) for one in inner.values()]
-    if len(inner) > 1 and len(set.intersection(*named)) > 1:
+    """Refuses folders in all of which most files are named for the same classes."""
+    named = [_classes_in_names(one.images)[1] for one in inner.values()]
+    shared = {name for name in set.intersection(*map(set, named)) if len(name) > 2}
+    most = all(
+        sum(len(paths) for name, paths in classes.items() if name in shared) >= MOST * len(one.images)
+        for classes, one in zip(named, inner.values(), strict=True)
+    )
+    if len(inner) > 1 and len(shared) > 1 and most:
         raise UndecidedError(
-            f"has the folders {_quoted(list(inner))}, with files named for {_quoted(sorted(named[0]))} in each; "
+            f"has the folders {_quoted(list(inner))}, with files named for {_quoted(sorted(shared))} in each; "
             "--layout folders takes the folders for classes, --layout names the file names"
         )
 
@@ -144,7 +151,7 @@ def file_names(tree: FileTree, options: DataOptions = DataOptions()) -> Reading 
 
 
 def _classes_in_names(images: Sequence[str]) -> tuple[str, dict[str, list[str]]]:
-    """Where in the files' names the class is, and the files of each; none without two classes of two files or so."""
+    """Where in most files' names the class is, and the files of each; none without two classes of two files or so."""
     for how, pattern in (
         ("file names that begin with the class", CLASS_FIRST),
         ("file names that end with the class", CLASS_LAST),
@@ -155,7 +162,8 @@ def _classes_in_names(images: Sequence[str]) -> tuple[str, dict[str, list[str]]]
             if match and match[1].lower() not in NO_CLASSES:
                 found[class_name(match[1])].append(path)
         # Two files per class on average, or every name would be a class.
-        if 2 <= len(found) <= sum(map(len, found.values())) / 2:
+        count = sum(map(len, found.values()))
+        if 2 <= len(found) <= count / 2 and count >= MOST * len(images):
             return how, found
     return "", {}
 

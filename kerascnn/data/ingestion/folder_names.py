@@ -28,6 +28,7 @@ ANNOTATION_WORDS = {
     *("labels", "seg", "segs", "segmentation", "segmentations", "segmented", "groundtruth", "truth", "gt", "depth"),
     *("depths", "depthmap", "depthmaps", "xml", "xmls", "json", "jsons", "bbox", "bboxes", "bounding", "keypoints"),
     *("landmarks", "attributes", "metadata", "contours", "polygons", "heatmaps", "saliency", "mattes", "imagesets"),
+    *("annotated", "overlay", "overlays"),
 }
 # Words that go with them.
 WITH_ANNOTATION = {*FILLERS, "ground", "box", "boxes", "map", "maps", "meta", "parts", "edges", "normals", "alpha"}

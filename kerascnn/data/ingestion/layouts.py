@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kerascnn.data.ingestion.class_names import without_twins
-from kerascnn.data.ingestion.companions import NO_IMAGES, without_companions, without_files_beside
+from kerascnn.data.ingestion.class_names import folded, without_twins
+from kerascnn.data.ingestion.companions import NO_IMAGES, without_companions, without_files_beside, without_other_forms
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_tree import ARCHIVE_SUFFIXES, FileTree, may_be_image, walk
 from kerascnn.data.ingestion.folder_labels import (
@@ -28,6 +28,7 @@ from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
 
 MAX_LISTED = 4
+AN_ARCHIVE = "an archive, which is not unpacked"
 
 # The place of classes beside folders of splits.
 CLASSES = "the folders of classes"
@@ -107,18 +108,21 @@ def _as_told(tree: FileTree, options: DataOptions) -> Reading | None:
 
 def _search(tree: FileTree, options: DataOptions, recognizers: Sequence) -> Reading | None:
     """The labels of a folder, or of the only folder in it, by the first recognizer that finds some."""
-    if published := _published(tree):
-        return published
+    unused: list[SkippedFile] = []
     while True:
-        found = _tables(tree, options)
-        if found and found.labeled:
-            return _located(found, tree)
-        tree = without_companions(tree.ignoring(found.ignored if found else ()))
+        tree = without_other_forms(tree)
+        if published := _published(tree):
+            return published
+        if tables := _tables(tree, options):
+            if tables.labeled:
+                return _located(tables, tree)
+            unused += tables.ignored
+        tree = without_companions(tree)
         if not _leads_on(tree):
             break
         tree = replace(tree.subtree(tree.folders[0]), ignored=tree.ignored)
     found = next(filter(None, (recognize(tree, options) for recognize in recognizers)), None)
-    return found and _located(found, tree)
+    return found and _located(found, tree.ignoring(unused))
 
 
 def _published(tree: FileTree) -> Reading | None:
@@ -161,9 +165,11 @@ def _split_folders(tree: FileTree, options: DataOptions) -> Reading | None:
     if others and TRAINING not in splits.values():
         return _beside_classes(tree, found, splits, options)
     _check_splits(splits, found, others if options.layout is None else ())
-    found = _of_known_classes(found, splits)
-    unlabeled = {name: "images without labels" for name in splits if name not in found}
-    left_out = unlabeled | dict.fromkeys(others, "beside the folders of splits")
+    left_out = {name: "images without labels" for name in splits if name not in found}
+    for name in _without_known_classes(found, splits):
+        found.pop(name)
+        left_out[name] = "images of none of the classes"
+    left_out |= dict.fromkeys(others, "beside the folders of splits")
     return _joined(tree, found, splits, left_out)
 
 
@@ -216,17 +222,20 @@ def _check_splits(splits: dict[str, str], found: dict[str, Reading], others: Seq
             )
 
 
-def _of_known_classes(found: dict[str, Reading], splits: dict[str, str]) -> dict[str, Reading]:
-    """The readings without a test folder that has none of the classes, as one with all its images in "unknown"."""
-    classes = {name: {item.class_name for item in reading.labeled} for name, reading in found.items()}
+def _without_known_classes(found: dict[str, Reading], splits: dict[str, str]) -> list[str]:
+    """The test folders that have none of the classes, as one with all its images in "unknown"."""
+    classes = {
+        name: {folded(one) for item in reading.labeled for one in item.classes} for name, reading in found.items()
+    }
     trained = next(names for name, names in classes.items() if splits[name] == TRAINING)
-    for name, names in classes.items():
-        if splits[name] == VALIDATION and not names & trained:
+    others = [name for name, names in classes.items() if not names & trained]
+    for name in others:
+        if splits[name] == VALIDATION:
             raise UndecidedError(
-                f"has none of the classes of training in {name}: {_listed(sorted(names))} instead of "
+                f"has none of the classes of training in {name}: {_listed(sorted(classes[name]))} instead of "
                 f"{_listed(sorted(trained))}; --leave-out {name} leaves it out"
             )
-    return {name: reading for name, reading in found.items() if splits[name] != TEST or classes[name] & trained}
+    return others
 
 
 def _joined(tree: FileTree, found: dict[str, Reading], splits: dict[str, str], left_out: dict[str, str]) -> Reading:
@@ -235,7 +244,7 @@ def _joined(tree: FileTree, found: dict[str, Reading], splits: dict[str, str], l
     readings = [found[name] for name in order]
     alone = len(found) == 1
     labeled = [item._replace(split=None if alone else splits[name]) for name in order for item in found[name].labeled]
-    classes = {name: {one for item in found[name].labeled for one in item.classes} for name in order}
+    classes = {name: {folded(one) for item in found[name].labeled for one in item.classes} for name in order}
     everywhere = set.union(*classes.values())
     hows = list(dict.fromkeys(reading.how for reading in readings))
     if readings[0].from_table:
@@ -286,10 +295,12 @@ def _layout(whole: FileTree, found: Reading, twins: str) -> FolderLayout:
     known = {item.path for item in (*found.labeled, *found.unreadable, *found.contradictory, *found.ignored)}
     left_out = tuple(f"{item.path}/" for item in found.ignored)
     rest = [path for path in whole.files if path not in known and not (left_out and path.startswith(left_out))]
-    ignored = (*whole.ignored, *found.ignored, *(SkippedFile(path, _why_ignored(path)) for path in rest))
+    others = tuple(SkippedFile(path, _why_ignored(path)) for path in rest)
+    archives = [item for item in others if item.reason == AN_ARCHIVE]
+    ignored = (*whole.ignored, *found.ignored, *others)
     parts = (
         _evidence(found, [path for path in rest if may_be_image(path)]),
-        _left_out([item for item in dict.fromkeys(found.ignored) if _is_worth_a_word(item, found.how)]),
+        _left_out([item for item in dict.fromkeys((*found.ignored, *archives)) if _is_worth_a_word(item, found.how)]),
         twins,
         f"otherwise: {'--label-column, --file-column, ' if found.from_table else ''}--layout or --leave-out",
     )
@@ -308,7 +319,7 @@ def _is_worth_a_word(item: SkippedFile, how: str) -> bool:
 
 
 def _why_ignored(path: str) -> str:
-    return "an archive, which is not unpacked" if path.lower().endswith(ARCHIVE_SUFFIXES) else "has no class"
+    return AN_ARCHIVE if path.lower().endswith(ARCHIVE_SUFFIXES) else "has no class"
 
 
 def _evidence(found: Reading, others: Sequence[str]) -> str:

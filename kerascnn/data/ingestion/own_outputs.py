@@ -37,6 +37,10 @@ def without_own_outputs(tree: FileTree) -> FileTree:
         folder, _, name = path.rpartition("/")
         if folder and name in kinds and _is_output(tree.subtree(folder), kinds[name]):
             found[folder] = kinds[name].kind
+    # A folder of --to, unless it is all there is.
+    ingested = [name for name in tree.folders if (tree.root / tree.base / name / "kerascnn-manifest.jsonl").exists()]
+    if tree.without(dict.fromkeys(ingested, "")).images:
+        found |= dict.fromkeys(ingested, "images")
     # Those inside others are left out with them.
     found = {folder: kind for folder, kind in found.items() if not any(up in found for up in _above(folder))}
     rest = tree.without(found)

@@ -156,7 +156,7 @@ def export(
         if verification.failures:
             return Export(None, verification)
         (staged / LABELS_FILE).write_text(metadata.to_files()[LABELS_FILE], encoding="utf-8")
-        card = model_card(description, metadata, verification, exported, origin)
+        card = model_card(description, metadata, verification, exported, origin, data)
         (staged / "model_card.md").write_text(card, encoding="utf-8")
         # As a digest: the path of the data is nobody else's business.
         trained_on = short_hash(origin["data"]["source"]) if origin else None

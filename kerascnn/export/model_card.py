@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from kerascnn.applications import registry
+from kerascnn.data.dataset import DataSet
+from kerascnn.evaluation.metrics import error_rate
 from kerascnn.evaluation.predictors import (
     UNQUANTIZED,
     KerasFilePredictor,
@@ -17,11 +19,23 @@ from kerascnn.evaluation.predictors import (
     TFLitePredictor,
 )
 from kerascnn.export.metadata import ModelDescription
-from kerascnn.export.verification import Verification
+from kerascnn.export.verification import FormatResult, Verification
 from kerascnn.image_shape import COLORS, ImageSize
 from kerascnn.training import Recipe
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
+# Of a `.tflite` file's input: the values, bytes per value, and how Kotlin and Swift write the value `v` from 0 to 255.
+PIXEL_TYPES = {
+    "uint8": {"range": "0 to 255", "bytes": 1, "kotlin": "put({}.toByte())", "swift": "UInt8", "value": "{}"},
+    "float32": {"range": "0 to 255", "bytes": 4, "kotlin": "putFloat({}.toFloat())", "swift": "Float32", "value": "{}"},
+    "int8": {
+        "range": "-128 to 127, the pixel minus 128",
+        "bytes": 1,
+        "kotlin": "put(({} - 128).toByte())",
+        "swift": "Int8",
+        "value": "Int({}) - 128",
+    },
+}
 QUANTIZER_NAMES = {"tensorflow": "TensorFlow's converter", "litert": "LiteRT's quantizer"}
 
 
@@ -31,6 +45,7 @@ def model_card(
     verification: Verification,
     exported: Sequence[Predictor],
     origin: dict[str, Any] | None,
+    data: DataSet,
 ) -> str:
     """Formats a Markdown page: the model, its measurements, and how to run it.
 
@@ -40,6 +55,7 @@ def model_card(
         verification: the measurements.
         exported: the files; the first `.tflite` file is the example, if there is one.
         origin: the contents of the run's recipe.yaml, or None if the model comes from elsewhere.
+        data: whose validation images were measured.
     """
     import jinja2
 
@@ -52,6 +68,7 @@ def model_card(
         "keras": KerasFilePredictor,
     }
     files = {name: next((file for file in exported if isinstance(file, kind)), None) for name, kind in kinds.items()}
+    phone = [file for file in exported if isinstance(file, TFLitePredictor)]
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         description=description,
@@ -63,6 +80,13 @@ def model_card(
         shape=metadata.image_shape,
         covered=size.frame(round(size.shorter / metadata.crop_fraction)),
         color=COLORS[metadata.channels],
+        crop_fraction=metadata.crop_fraction,
+        data=data.source.rpartition("/")[2],
+        held_out=origin is not None and origin["data"]["source"] == data.source,
+        accuracies=[format_accuracy(result) for result in results],
+        phone=phone,
+        ranges={name: kind["range"] for name, kind in PIXEL_TYPES.items()},
+        pixel=PIXEL_TYPES[phone[0].pixel_type] if phone else None,
         results=results,
         tolerance=tolerance,
         allowed=[
@@ -75,6 +99,20 @@ def model_card(
         example=next(file for file in files.values() if file).path.name,
         **files,
     )
+
+
+def format_accuracy(result: FormatResult) -> str:
+    """A format's mAP, or its top-1 accuracy with its 95 % confidence interval (Wilson, 1927).
+
+    Example:
+        >>> format_accuracy(verification.results[0])
+        '95.00 % (88.82 to 97.85)'
+    """
+    if result.multi_label:
+        return f"{result.accuracy:.2%}".replace("%", " %")
+    wrong = error_rate(round((1 - result.accuracy) * result.images), result.images)
+    low, high = 100 * (1 - wrong.high), 100 * (1 - wrong.low)
+    return f"{100 * result.accuracy:.2f} % ({low:.2f} to {high:.2f})"
 
 
 def format_training(origin: dict[str, Any]) -> str:

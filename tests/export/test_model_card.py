@@ -1,0 +1,61 @@
+"""What the model card says to somebody who has the export folder alone."""
+
+import keras
+import numpy as np
+import pytest
+
+from kerascnn import data
+from kerascnn.export import Tolerance, export
+from kerascnn.export.model_card import PIXEL_TYPES
+from kerascnn.layers import ClassLabels, Preprocessing
+from support.messages import names
+
+
+def classifier(channels):
+    pixels = keras.Input((24, 40, channels), name="pixels")
+    x = Preprocessing((), 64.0, 0.9, name="preprocessing")(pixels)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(keras.layers.Conv2D(4, 3, name="conv1")(x))
+    x = keras.layers.Dense(2, activation="softmax", name="fc")(x)
+    return keras.Model(pixels, ClassLabels(["cat", "dog"], name="labels")(x), name="tiny")
+
+
+def card_of(folder, channels=3, origin=None, quantize="none", pixels=None):
+    generator = np.random.default_rng(0)
+    examples = data.ArrayExamples(
+        generator.integers(0, 256, (20, 24, 40, channels)).astype("uint8"), generator.integers(0, 2, 20)
+    )
+    images = data.DataSet("mine", "somewhere/mine", ("cat", "dog"), examples, examples)
+    choices = {"formats": ["tflite"], "quantize": quantize, "pixels": pixels, "tolerance": Tolerance(1, 1, 1)}
+    exported = export(classifier(channels), images, folder, **choices)
+    assert not exported.verification.failures
+    return exported, (exported.folder / "model_card.md").read_text()
+
+
+def test_files_code_and_measurements(tmp_path):
+    exported, card = card_of(tmp_path / "phone", quantize=["none", "dynamic"])
+    names(card, "| phone.tflite | float32 (1, 24, 40, 3) | 0 to 255 | float32 (1, 2)")
+    names(card, "| phone-dynamic.tflite | uint8 (1, 24, 40, 3) | 0 to 255 |")
+    names(card, "const val HEIGHT = 24", "const val WIDTH = 40", 'openFd("phone.tflite")', "12 * HEIGHT", "putFloat(")
+    names(card, "let width = 40, height = 24", 'forResource: "phone"', "[Float32]", "* 0.9f", "/ 0.9\n", "MediaPipe")
+    accuracy = exported.verification.results[0].accuracy
+    assert f"| Keras | {100 * accuracy:.2f} % (" in card and "95 % confidence interval" in card
+
+
+def test_what_is_not_known_is_not_claimed(tmp_path):
+    card = card_of(tmp_path / "phone")[1]
+    names(card, "20 validation images of mine", "Whether the model was trained on them is not known")
+    assert "none of them was used" not in card
+
+
+@pytest.mark.parametrize(
+    ("pixels", "channels", "kotlin", "swift"),
+    [
+        ("uint8", 3, "for (value in listOf(red, green, blue)) pixels.put(value.toByte())", "UInt8(color)"),
+        ("int8", 3, "pixels.put((value - 128).toByte())", "Int8(Int(color) - 128)"),
+        ("uint8", 1, "pixels.put((0.299 * red + 0.587 * green + 0.114 * blue).roundToInt().toByte())", "UInt8(gray)"),
+    ],
+)
+def test_code_fits_the_type_of_pixels(tmp_path, pixels, channels, kotlin, swift):
+    card = card_of(tmp_path / "phone", channels, quantize="int8", pixels=pixels)[1]
+    names(card, kotlin, swift, PIXEL_TYPES[pixels]["range"], f"{channels} * HEIGHT * WIDTH")
+    assert ("MediaPipe's image classifier opens these files" in card) == (pixels == "uint8" and channels == 3)

@@ -1,4 +1,4 @@
-"""Tables of fine-tuning plans and of exports."""
+"""Tables of fine-tuning plans, of folds and of exports."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from kerascnn.console import output, print_text, table
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from kerascnn.experiments.folds import Folds
     from kerascnn.export import Export
     from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
 
@@ -31,6 +32,32 @@ def plan_table(rows: list[PlanRow]) -> Table:
         epoch = str(row.from_epoch or "–")
         plan.add_row(row.stage, str(row.layers), layers, f"{row.parameters:,}", frozen, epoch, rate)
     return plan
+
+
+def folds_table(folds: Folds) -> None:
+    """Prints the accuracy of each fold, and the mean and the standard deviation over all."""
+    name, summary = folds.main_metric, folds.summary()
+    shown = table("fold", "training images", "validation images", name.removeprefix("val_"), "loss")
+    loss = "val_main_loss" if "val_main_loss" in summary else "val_loss"
+    for fold in folds.runs:
+        values = fold.metrics()
+        numbers = (f"{values[name]:.2%}", f"{values[loss]:.4f}") if values else ("diverged", "–")
+        shown.add_row(str(fold.number), str(fold.training_images), str(fold.validation_images), *numbers)
+    shown.add_section()
+    if summary:
+        (mean, deviation), (mean_loss, loss_deviation) = summary[name], summary[loss]
+        shown.add_row("mean", "", "", f"{mean:.2%}", f"{mean_loss:.4f}")
+        shown.add_row("standard deviation", "", "", f"{deviation:.2%}", f"{loss_deviation:.4f}")
+    output().print(shown)
+    done, where = sum(not fold.run.diverged for fold in folds.runs), folds.runs[0].run.folder.path.parent.parent
+    lines = [
+        f"{name.removeprefix('val_')}: of the last epoch on the held-out images, {done} of {len(folds.runs)} folds"
+    ]
+    shares = [fold.most_frequent for fold in folds.runs if fold.most_frequent is not None]
+    if shares:
+        lines.append(f"always saying the most frequent class is correct for {sum(shares) / len(shares):.2%}")
+    lines.append(f"runs: {where}; folds are not exported, for that train without --folds")
+    print_text(output(), *lines)
 
 
 def verification_table(exported: Export) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerascnn.cli import arguments
-from kerascnn.cli.arguments import INTERRUPTED, WORKER_LOST
+from kerascnn.cli.arguments import INTERRUPTED, NO_TRIAL_SUCCEEDED, WORKER_LOST
 from kerascnn.cli.datasets import load
 from kerascnn.cli.exporting import export_report, export_status, export_with_progress
 from kerascnn.cli.loading import print_json, print_message, start_tensorflow
@@ -47,6 +49,7 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
         "kerascnn train --data photos/ --class-weights balanced --cache memory",
         "kerascnn train --recipe cifar_resnet --set optimizer.learning_rate=0.05 --set epochs=3",
         "kerascnn train --model resnet50 --recipe resnet50 --print-recipe",
+        "kerascnn train --data photos/ --folds 5",
         "kerascnn train --workers 2",
         "kerascnn train --resume runs/resnet20-digits-20261120-101500",
     )
@@ -62,6 +65,8 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
     add("--workers", type=arguments.positive, metavar="N", help=text)
     text = "run TensorFlow's profiler over steps A to B, counted from 1"
     add("--profile", type=arguments.step_range, metavar="A:B", help=text)
+    text = "train N times, each time with another of N parts held out; reports mean and standard deviation"
+    add("--folds", type=arguments.positive, metavar="N", help=text)
     add("--out", type=Path, default=Path(), metavar="FOLDER", help="gets runs/ and saved_models/")
     add("--resume", type=arguments.run_path, metavar="RUN", help="resume a stopped run from its newest checkpoint")
     text = "also write checkpoints within long epochs (default: 10; 0 is after every step)"
@@ -141,6 +146,8 @@ def _run_train(options: argparse.Namespace) -> int:
     # Errors in names and values are reported before TensorFlow's seconds of start-up.
     if not options.resume:
         recipe_of(options)
+    if options.folds:
+        _check_folds(options)
     if not options.print_recipe and _starts_workers(options):
         return _run_workers(options)
     start_tensorflow()
@@ -148,6 +155,8 @@ def _run_train(options: argparse.Namespace) -> int:
 
     devices = _connect(options)
     try:
+        if options.folds:
+            return _train_folds(devices, options)
         return _resume(devices, options) if options.resume else _train(devices, options)
     except WorkerLostError as lost:
         print(f"kerascnn: {lost}", file=sys.stderr)
@@ -221,6 +230,55 @@ def _train(devices: Devices, options: argparse.Namespace) -> int:
     run_config = _run_config(options, training.RunConfig())
     start = partial(training.train, recipe, data, runs=options.out / "runs", limit=options.limit, run_config=run_config)
     return _finish(start, resolved, data, options, devices)
+
+
+def _check_folds(options: argparse.Namespace) -> None:
+    """Raises InputError if other options contradict `--folds`."""
+    if options.folds < 2:
+        raise InputError(f"--folds must be at least 2, not {options.folds}.")
+    given = arguments.data_options(options)
+    others = [("--resume", options.resume), ("--profile", options.profile), ("--workers", (options.workers or 1) > 1)]
+    others.append((", ".join(given.validation_options), given.chooses_validation))
+    for name, is_given in others:
+        if is_given:
+            hint = "; repeat the command to resume it" if name == "--resume" else ""
+            raise InputError(f"--folds {options.folds} and {name} exclude each other{hint}.")
+
+
+def _train_folds(devices: Devices, options: argparse.Namespace) -> int:
+    """Trains each fold in turn, or takes its completed run, and prints the table of all."""
+    from kerascnn import data, training
+    from kerascnn.cli.tables import folds_table
+    from kerascnn.experiments.folds import train_folds
+
+    if devices.workers > 1:
+        raise InputError("--folds trains on one machine; leave out the other workers.")
+    parts = options.folds
+    of_fold = [replace(arguments.data_options(options), fold=(part, parts)) for part in range(1, parts + 1)]
+    first = load(options.data, options.limit, of_fold[0], options.out / "runs")
+    recipe = recipe_for(options, first, training.Machine.of(devices.name, devices.replicas, devices.workers))
+    resolved = training.resolved(recipe, first)
+    if options.print_recipe:
+        print_json(resolved.to_dict()) if options.json else print(resolved.to_yaml(), end="")
+        return 0
+    _report_choices(recipe, resolved, first, devices)
+    others = (data.load(options.data, limit=options.limit, options=one) for one in of_fold[1:])
+    folder = options.out / "runs" / f"{recipe.model}-{first.name}-{parts}-folds"
+    more = {"limit": options.limit, "devices": devices, "run_config": _run_config(options, training.RunConfig())}
+    callbacks = partial(progress_callbacks, data=first, as_json=options.json)
+    try:
+        folds = train_folds(
+            recipe, itertools.chain([first], others), folder, callbacks=callbacks, report=print_message, **more
+        )
+    except training.TrainingInterruptedError as stopped:
+        command = shlex.join(["kerascnn", *options.arguments])
+        print(f"kerascnn: {stopped}\nResume with the same command: {command}", file=sys.stderr)
+        return INTERRUPTED
+    if options.json:
+        print_json({"event": "folds", **folds.to_dict()}, indent=None)
+    else:
+        folds_table(folds)
+    return NO_TRIAL_SUCCEEDED if any(fold.run.diverged for fold in folds.runs) else 0
 
 
 def _resume(devices: Devices, options: argparse.Namespace) -> int:

@@ -52,6 +52,7 @@ def run_arm(
     limit: int | None = None,
     callbacks: Callable[[Recipe], Sequence[keras.callbacks.Callback]] = lambda recipe: (),
     report: Callable[[str], Any] = print,
+    **options: Any,
 ) -> ArmRun:
     """Trains an arm, or resumes its training, or returns its completed run.
 
@@ -61,6 +62,7 @@ def run_arm(
         folder: of the arm's run folder; InputError if it holds a run of another recipe.
         callbacks: returns the callbacks that show progress.
         report: is called with a sentence about an earlier run.
+        options: `run_config` and `devices`, as for `train`.
 
     Raises:
         TrainingInterruptedError: the training was stopped; a second call resumes it.
@@ -70,7 +72,7 @@ def run_arm(
     name = f"{arm.name}, seed {recipe.seed}"
     try:
         if not found:
-            run = train(recipe, data, runs=folder, limit=limit, callbacks=callbacks(wanted)).folder
+            run = train(recipe, data, runs=folder, limit=limit, callbacks=callbacks(wanted), **options).folder
             return ArmRun(arm, wanted, run)
         run = found[0]
         before, now = run.read_recipe()[0].to_dict(), wanted.to_dict()
@@ -86,7 +88,8 @@ def run_arm(
             report(f"{name}: is trained already.")
             return ArmRun(arm, wanted, run)
         report(f"{name}: resumes.")
-        return ArmRun(arm, wanted, resume(run, wanted, data, callbacks=callbacks(wanted), warn=report).folder)
+        resumed = resume(run, wanted, data, callbacks=callbacks(wanted), warn=report, **options)
+        return ArmRun(arm, wanted, resumed.folder)
     except TrainingDivergedError as diverged:
         [run] = [RunFolder(path.parent) for path in folder.glob("*/recipe.yaml")]
         (run.path / DIVERGED_FILE).write_text(str(diverged), encoding="utf-8")

@@ -66,9 +66,10 @@ class DataOptions:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, str) and value.strip()):
                 raise InputError(f"{OPTIONS[name]} must not be empty, and is {value!r}.")
-        ways = [OPTIONS[name] for name in VALIDATION_FIELDS if getattr(self, name) is not None]
-        if len(ways) > 1:
-            raise InputError(f"{' and '.join(ways)} both choose the validation images; leave out one of them.")
+        if len(self.validation_options) > 1:
+            raise InputError(
+                f"{' and '.join(self.validation_options)} both choose the validation images; leave out one of them."
+            )
         if self.layout not in (None, *LAYOUTS):
             raise InputError(f"there is no layout '{self.layout}'; {closest(str(self.layout), LAYOUTS)}")
         if self.letter_case not in (None, "merge", "keep"):
@@ -86,9 +87,14 @@ class DataOptions:
                 )
 
     @property
+    def validation_options(self) -> list[str]:
+        """The option that chooses the validation images, if any."""
+        return [OPTIONS[name] for name in VALIDATION_FIELDS if getattr(self, name) is not None]
+
+    @property
     def chooses_validation(self) -> bool:
         """Whether the validation images are chosen here, and not by the source."""
-        return any(getattr(self, name) is not None for name in VALIDATION_FIELDS)
+        return bool(self.validation_options)
 
     @property
     def columns(self) -> dict[str, str]:

@@ -1,0 +1,139 @@
+"""Cross-validation: one training per fold of the images, and the mean and standard deviation of their metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from kerascnn.data.dataset import DataSet
+from kerascnn.errors import InputError
+from kerascnn.experiments.experiment import Arm
+from kerascnn.experiments.runs import ArmRun, run_arm
+from kerascnn.training import Recipe, RunFolder
+from kerascnn.training.schedules import MAIN_ACCURACY
+
+
+@dataclass(frozen=True)
+class FoldRun:
+    """A trained fold.
+
+    Attributes:
+        number: from 1.
+        run: of the training.
+        training_images, validation_images: their numbers.
+        most_frequent: the share of the validation images that are of the most frequent class of the training images;
+            None for multi-label data.
+    """
+
+    number: int
+    run: ArmRun
+    training_images: int
+    validation_images: int
+    most_frequent: float | None
+
+    def metrics(self) -> dict[str, float]:
+        """The validation metrics of the last epoch, by their names in the history; none if the training diverged."""
+        row = {} if self.run.diverged else self.run.folder.history()[-1]
+        return {name: value for name, value in row.items() if name.startswith("val_")}
+
+
+@dataclass(frozen=True)
+class Folds:
+    """All folds of a cross-validation."""
+
+    runs: tuple[FoldRun, ...]
+
+    @property
+    def main_metric(self) -> str:
+        """The name of the accuracy, or of multi-label data of the mean average precision."""
+        known = self.summary()
+        return next((name for name in MAIN_ACCURACY if name in known), "val_loss")
+
+    def summary(self) -> dict[str, tuple[float, float]]:
+        """The mean and the standard deviation (of a sample, n - 1) of each metric over the folds that did not diverge.
+
+        Example:
+            >>> folds.summary()["val_top1"]
+            (0.9523, 0.0061)
+        """
+        measured = [values for run in self.runs if (values := run.metrics())]
+        names = measured[0] if measured else ()
+        columns = {name: [values[name] for values in measured] for name in names}
+        return {name: (fmean(column), stdev(column) if len(column) > 1 else 0.0) for name, column in columns.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that `kerascnn train --folds --json` prints at the end."""
+        return {
+            "folds": [
+                {
+                    "fold": fold.number,
+                    "run": str(fold.run.folder.path),
+                    "training_images": fold.training_images,
+                    "validation_images": fold.validation_images,
+                    "most_frequent_class": fold.most_frequent,
+                    "diverged": fold.run.diverged or None,
+                    **fold.metrics(),
+                }
+                for fold in self.runs
+            ],
+            "mean": {name: mean for name, (mean, _) in self.summary().items()},
+            "standard_deviation": {name: deviation for name, (_, deviation) in self.summary().items()},
+        }
+
+
+def train_folds(
+    recipe: Recipe,
+    folds: Iterable[DataSet],
+    folder: str | Path,
+    *,
+    limit: int | None = None,
+    report: Callable[[str], Any] = print,
+    **options: Any,
+) -> Folds:
+    """Trains on each fold in turn; a fold that is trained already is not trained again, and a stopped one is resumed.
+
+    Args:
+        recipe: of all trainings.
+        folds: data sets that were loaded with `DataOptions(fold=(k, n))`, from k = 1 on.
+        folder: gets a folder for each fold, with the run folder in it.
+        limit: with which the folds were loaded.
+        report: is called with a sentence about an earlier run.
+        options: `callbacks`, `run_config` and `devices`, as for `run_arm`.
+
+    Raises:
+        InputError: the folder has a run of another recipe or of other images.
+        TrainingInterruptedError: a training was stopped; a second call resumes it.
+
+    Example:
+        >>> folds = (data.load("photos", options=DataOptions(fold=(part, 5))) for part in range(1, 6))
+        >>> train_folds(Recipe.for_model("resnet20"), folds, "runs/photos-5-folds").summary()["val_top1"]
+        (0.9523, 0.0061)
+    """
+    runs = []
+    for number, data in enumerate(folds, start=1):
+        place = Path(folder) / f"fold-{number}"
+        for path in place.glob("*/recipe.yaml"):
+            _check_images(RunFolder(path.parent), data, limit)
+        report(f"fold {number}: {len(data.training)} training and {len(data.validation)} validation images")
+        run = run_arm(Arm(f"fold {number}"), recipe, data, place, limit=limit, report=report, **options)
+        sizes = len(data.training), len(data.validation)
+        runs.append(FoldRun(number, run, *sizes, None if data.multi_label else _most_frequent(data)))
+    return Folds(tuple(runs))
+
+
+def _check_images(folder: RunFolder, data: DataSet, limit: int | None) -> None:
+    _, source, before, _ = folder.read_recipe()
+    if (source, before, folder.read_data_options()) != (data.source, limit, data.options):
+        raise InputError(
+            f"{folder.path} was trained on other images ({source}, limit {before}) or with other options of the data; "
+            "use another --out folder."
+        )
+    folder.check_data(data)
+
+
+def _most_frequent(data: DataSet) -> float:
+    most = data.counts(data.training).argmax()
+    return float((data.validation.labels == most).mean())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kerascnn.evaluation import TFLitePredictor
-from kerascnn.evaluation.predictors import model_metadata_of
+from kerascnn.evaluation.predictors import ModelMetadata, model_metadata_of
 from kerascnn.export import deployable
 from kerascnn.export.metadata import ModelDescription, tflite_metadata, with_metadata
 from kerascnn.export.tflite import QUANTIZATIONS, pixel_type, write_tflite
@@ -28,6 +28,18 @@ def metadata_of(path):
     contents = model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()
     assert schema.ModelMetadata.ModelMetadataBufferHasIdentifier(contents, 0)
     return schema, schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(contents, 0))
+
+
+def test_the_threshold_of_a_multi_label_model():
+    from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
+
+    contents = tflite_metadata(ModelDescription("tags"), ModelMetadata(("fog", "sea"), 32, 1.0, threshold=0.25))
+    found = schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(contents, 0))
+    [probabilities] = found.subgraphMetadata[0].outputTensorMetadata
+    [unit] = probabilities.processUnits
+    assert unit.optionsType == schema.ProcessUnitOptions.ScoreThresholdingOptions
+    assert unit.options.globalScoreThreshold == 0.25
+    assert "any number" in probabilities.description.decode()
 
 
 def test_every_field(digits_files):

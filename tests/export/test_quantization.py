@@ -233,6 +233,13 @@ RESULT = FormatResult("TFLite int8", "int8", 0.9, 1000, 1000, 0, 0.3, 0.01, 1, 1
         ({"max_difference": float("nan")}, Tolerance(), ["nan"]),
         ({"custom_ops": ("FlexLRN",)}, Tolerance(), ["FlexLRN"]),
         ({"quantization": "none"}, Tolerance(), ["0.3 ", "0.001"]),
+        # Of 20 labels per image, 3 % of 20,000 may differ, and the mAP may fall by 3 %.
+        ({"labels_per_image": 20, "mismatches": 600, "accuracy_loss": 0.03}, Tolerance(), None),
+        ({"labels_per_image": 20, "mismatches": 601}, Tolerance(), ["601 of 20000", "600"]),
+        ({"labels_per_image": 20, "accuracy_loss": 0.031}, Tolerance(), ["mAP", "3.10%", "3.00%"]),
+        ({"labels_per_image": 20, "accuracy_loss": float("nan")}, Tolerance(), ["mAP", "nan"]),
+        ({"labels_per_image": 20, "accuracy_loss": 0.09, "images": 11}, Tolerance(), None),
+        ({"accuracy_loss": 0.031}, Tolerance(), None),
     ],
 )
 def test_the_tolerance(changes, tolerance, parts):

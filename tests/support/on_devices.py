@@ -70,6 +70,26 @@ def trained(devices: Devices, *more: str) -> tuple[keras.Model, dict[str, list[f
     return model, history.history
 
 
+def tagged(devices: Devices) -> dict[str, float]:
+    """What an evaluation of a multi-label model returns for 21 images; its probabilities are their first pixels."""
+    with devices.scope():
+        pixels = keras.Input((8, 8, 3))
+        first = keras.layers.Flatten()(pixels)[:, :CLASSES]
+        dense = keras.layers.Dense(CLASSES, activation="sigmoid", kernel_initializer="identity")
+        model = keras.Model(pixels, dense(first))
+        compile_for(model, Recipe.load("resnet20").with_settings([*SETTINGS, "task=multi-label"]), STEPS)
+    own = [array[devices.worker :: devices.workers] for array in tagged_images()]
+    batches = tf.data.Dataset.from_tensor_slices(tuple(own)).batch(devices.share(BATCH))
+    return model.evaluate(devices.evaluation(batches, BATCH, VALIDATION), return_dict=True, verbose=0)
+
+
+def tagged_images() -> tuple[np.ndarray, np.ndarray]:
+    """21 random images, and multi-hot labels that their first pixels predict somewhat."""
+    images, _ = random_images(VALIDATION, seed=4)
+    noise = np.random.default_rng(5).normal(0, 0.7, (VALIDATION, CLASSES))
+    return images, (images.reshape(VALIDATION, -1)[:, :CLASSES] + noise > 0.3).astype("float32")
+
+
 def per_device_statistics(devices: Devices) -> dict[str, list[float]]:
     """Moving statistics after one step with momentum 0.9, from a batch of 8 in the shares of the devices."""
     images = np.random.default_rng(2).normal(2, 3, (8, 4, 4, 3)).astype("float32")
@@ -127,7 +147,7 @@ def main(asked: str, target: str) -> None:
     devices = choose_devices(asked)
     model, history = trained(devices)
     np.savez(folder / f"weights-{devices.worker}.npz", *model.get_weights())
-    metrics = {"history": history, "devices": str(devices), "replicas": devices.replicas}
+    metrics = {"history": history, "devices": str(devices), "replicas": devices.replicas, "tagged": tagged(devices)}
     if devices.workers == 1:
         metrics |= {"statistics": per_device_statistics(devices), "scale": scaled_loss(devices)}
         metrics |= {"dropped": dropped(devices)}

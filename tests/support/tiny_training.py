@@ -25,13 +25,13 @@ STEPS = 6
 WORKERS_EPOCHS = 3
 
 
-def network(name, *, input_tensor, classes, aux_heads=False, dropout=0.3):
+def network(name, *, input_tensor, classes, aux_heads=False, dropout=0.3, classifier_activation="softmax"):
     """A convolution with batch normalization, dropout, and one or two classifiers."""
     x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False, name="conv1")(input_tensor)
     x = keras.layers.ReLU(name="relu1")(BatchNormalization(name="conv1_bn")(x))
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     heads = {
-        head: keras.layers.Dense(classes, activation="softmax", name=f"{head}_fc")(
+        head: keras.layers.Dense(classes, activation=classifier_activation, name=f"{head}_fc")(
             keras.layers.Dropout(dropout, name=f"{head}_dropout")(x)
         )
         for head in (("main", "aux_4a") if aux_heads else ("main",))

@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, f1_score
 
 from kerascnn.training.strategy import choose_devices
 from support import on_devices
@@ -63,6 +64,16 @@ def test_the_same_weights_as_on_one_device(where, worker, outcomes, on_one):
     with np.load(outcomes[where] / f"weights-{worker}.npz") as found:
         for name, expected in zip(found.files, on_one["weights"], strict=True):
             np.testing.assert_allclose(found[name], expected, atol=ROUNDING)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("where", "worker"), LOCATIONS)
+def test_the_map_is_of_the_images_of_all_devices(where, worker, outcomes):
+    images, labels = on_devices.tagged_images()
+    scores = images.reshape(len(images), -1)[:, : on_devices.CLASSES]
+    found = metrics(outcomes[where], worker)["tagged"]
+    assert found["map"] == pytest.approx(average_precision_score(labels, scores, average="macro"))
+    assert found["microf1"] == pytest.approx(f1_score(labels, scores > 0, average="micro"))
 
 
 @pytest.mark.slow

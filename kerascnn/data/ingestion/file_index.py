@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES
 from kerascnn.data.ingestion.splits import SPLIT_NAMES, TRAINING
@@ -114,7 +115,7 @@ def _parts(text: str, folder: str) -> list[str]:
     if "/" not in text and not folder and text[-2:] not in (".0", ".."):
         return [text]
     if "://" in text:
-        text = text.partition("://")[2].partition("?")[0].partition("#")[0]
+        text = unquote(text.partition("://")[2].partition("?")[0].partition("#")[0])
     text = re.sub(r"^([A-Za-z]:)?/+", "", text)
     # As a table of numbers with gaps writes the identifier 7.
     text = re.sub(r"^(\d+)\.0$", r"\1", text)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Words of titles that name a class, in the singular.
 CLASS_WORDS = {
-    *("label", "class", "category", "target", "dx", "diagnosis", "species", "breed", "truth"),
+    *("label", "class", "category", "target", "dx", "diagnosis", "species", "breed", "truth", "cls"),
     *("klasse", "clase", "classe", "categoria", "etiqueta", "kategorie"),
 }
 WEAK_WORDS, TAG_WORDS = {"kind", "type", "y"}, {"tag", "keyword", "attribute"}
@@ -97,7 +97,10 @@ NUMBERED_WORDS = {"level", "grade", "severity", "stage", "emotion", "expression"
 KNOWN_WORDS = CLASS_WORDS | WEAK_WORDS | TAG_WORDS | NAME_WORDS | OTHER_WORDS | NUMBERED_WORDS
 
 _EMPTY = ("", "nan", "NaN")
-_BITS = {"0": 0, "0.0": 0, "false": 0, "-1": 0, "-1.0": 0, "": 0, "1": 1, "1.0": 1, "true": 1}
+_BITS = {
+    **dict.fromkeys(("0", "0.0", "false", "-1", "-1.0", "", "no", "n"), 0),
+    **dict.fromkeys(("1", "1.0", "true", "yes", "y"), 1),
+}
 # Dates, times, files.
 _STRANGE = re.compile(rf"\d+[-/.:]\d+|.*({'|'.join(map(re.escape, IMAGE_SUFFIXES))})$", re.IGNORECASE)
 # Words per class name in the longest usual case; captions have more.

@@ -18,7 +18,6 @@ from kerascnn.data.ingestion.label_columns import (
     SeveralColumnsError,
     class_name,
     find_labels,
-    words,
 )
 from kerascnn.data.ingestion.splits import SPLIT_NAMES, TEST, TRAINING, VALIDATION
 from kerascnn.data.ingestion.table_files import Table, UnusedTableError, column_of, columns_of, read_table, split_of
@@ -31,10 +30,11 @@ __all__ = ["LabeledFile", "TableLabels", "class_name", "complete_splits", "read_
 # Tables in a folder; more are files that belong to single images.
 MOST_TABLES = 50
 # Folders above a table.
-DEPTH = 2
+DEPTH = 3
 UNREAD = {
     **dict.fromkeys((".xlsx", ".xls", ".ods"), "a spreadsheet; save it as .csv to use it"),
     ".parquet": "a table that is not read; save it as .csv to use it",
+    **dict.fromkeys((".csv.gz", ".csv.zip", ".tsv.gz"), "a compressed table; unpack it to use it"),
 }
 
 # A table with fewer of its files is not taken without being asked for.
@@ -93,7 +93,7 @@ class _Group:
         unfound: what the other rows name, with the reason.
         labels: of these rows, or of all if no file is found.
         is_multi_label: whether a file may have several classes.
-        split_column, group_column: None if there is none.
+        group_column: None if there is none.
     """
 
     tables: tuple[Table, ...]
@@ -101,7 +101,6 @@ class _Group:
     unfound: dict[str, str]
     labels: Labels
     is_multi_label: bool
-    split_column: int | None
     group_column: int | None
 
     @cached_property
@@ -134,10 +133,14 @@ class _Group:
             return
         name, reason = next(iter(self.unfound.items()))
         example = name if reason == "missing" else f"{name}, which {reason}"
-        advice = "; --file-column takes those that are found" if self.found else ""
+        ways = [
+            "correct the names",
+            *(["leave folders out with --leave-out"] if reason != "missing" else []),
+            *(["take those that are found with --file-column"] if self.found else []),
+        ]
         raise InputError(
             f"{self.name} names {self.named:,} files, {self.found:,} found, for example {example}; "
-            f"correct the names, or move the table out of the folder{advice}."
+            f"{', '.join(ways)}, or move the table out of the folder."
         )
 
 
@@ -187,15 +190,16 @@ def read_label_tables(tree: FileTree, options: DataOptions = DataOptions()) -> T
 def _table_paths(tree: FileTree) -> tuple[list[str], list[SkippedFile]]:
     """The tables to read, and other files that may be tables."""
     by_folder = defaultdict(list)
-    ignored = []
+    ignored, suffixes = [], (*TABLE_SUFFIXES, *UNREAD)
     for path in tree.files:
-        _, dot, suffix = path.lower().rpartition(".")
-        if path.count("/") > DEPTH:
+        lower = path.lower()
+        if not lower.endswith(suffixes) or path.count("/") > DEPTH:
             continue
-        if dot + suffix in TABLE_SUFFIXES:
-            by_folder[path.rpartition("/")[0], suffix].append(path)
-        elif dot + suffix in UNREAD:
-            ignored.append(SkippedFile(tree.base + path, UNREAD[dot + suffix]))
+        unread = next((reason for suffix, reason in UNREAD.items() if lower.endswith(suffix)), None)
+        if unread:
+            ignored.append(SkippedFile(tree.base + path, unread))
+        else:
+            by_folder[path.rpartition("/")[0], lower.rpartition(".")[2]].append(path)
     few = [paths for paths in by_folder.values() if len(paths) <= MOST_TABLES]
     return sorted(chain.from_iterable(few), key=lambda path: (path.count("/"), path)), ignored
 
@@ -234,8 +238,8 @@ def _group(tables: list[Table], options: DataOptions, ignored: list[SkippedFile]
                 unfound[table.files[row]] = f"may be {' or '.join(match.rivals[:2])}" if match.rivals else "missing"
     used = rows or [(table, row) for table in tables for row in range(len(table.matches))]
     columns = [[table.columns[column][row] for table, row in used] for column in range(len(titles))]
-    split, group = _split_column(titles, columns), column_of(titles, options.group_column)
-    others = {tables[0].file_column, split, group} - {None}
+    group = column_of(titles, options.group_column)
+    others = {tables[0].file_column, group, *(table.split_column for table in tables)} - {None}
     try:
         labels = find_labels(titles, columns, others, label, tables[0].name)
     except InputError:
@@ -244,27 +248,13 @@ def _group(tables: list[Table], options: DataOptions, ignored: list[SkippedFile]
         labels = Labels("several columns", (), [], [])
     several = options.labels == "several" or (options.labels is None and labels.is_multi_label)
     labels = labels.as_one() if options.labels == "one" else labels
-    return _Group(tuple(tables), rows, unfound, labels, several, split, group)
+    return _Group(tuple(tables), rows, unfound, labels, several, group)
 
 
 def _varies(table: Table) -> bool:
     """Whether a column besides that of the files has several values, or there is only one row."""
     others = (cells for column, cells in enumerate(table.columns) if column != table.file_column)
     return len(table.matches) < 2 or any(len(set(cells)) > 1 for cells in others)
-
-
-def _split_column(titles: Sequence[str], columns: Sequence[Sequence[str]]) -> int | None:
-    """The column all of whose values are names of splits."""
-    for column, cells in enumerate(columns):
-        values = {value.lower() for value in cells if value}
-        if values and values <= SPLIT_NAMES.keys():
-            return column
-        if values & SPLIT_NAMES.keys() and {"split", "set", "subset", "partition"} & set(words(titles[column])):
-            unknown = min(values - SPLIT_NAMES.keys())
-            raise InputError(
-                f"column '{titles[column]}' has '{unknown}' beside names of splits; known are {', '.join(SPLIT_NAMES)}."
-            )
-    return None
 
 
 def _chosen(groups: list[_Group], options: DataOptions, ignored: list[SkippedFile]) -> _Group | None:
@@ -396,9 +386,7 @@ def _labeled(group: _Group, tree: FileTree, contradictory: Container[str]) -> li
         path = table.matches[row].path
         if path in contradictory or not (classes or (group.is_multi_label and group.labels.is_hot)):
             continue
-        split, together = table.split, None
-        if group.split_column is not None:
-            split = SPLIT_NAMES.get(table.columns[group.split_column][row].lower())
+        split, together = table.splits[row], None
         if group.group_column is not None:
             together = table.columns[group.group_column][row] or None
         known = items.get(path)
@@ -407,7 +395,13 @@ def _labeled(group: _Group, tree: FileTree, contradictory: Container[str]) -> li
         before = known.class_name if known and group.is_multi_label else ()
         name = tuple(dict.fromkeys([*before, *classes])) if group.is_multi_label else classes[0]
         items[path] = LabeledFile(tree.base + path, name, split or (known and known.split), together)
-    if not any(item.split for item in items.values()):
+    apart = [path for path, item in items.items() if item.split is None]
+    if 0 < len(apart) < len(items):
+        raise InputError(
+            f"{len(apart):,} of the {len(items):,} images of {group.name} are in no split, for example {apart[0]}; "
+            "give a split to every image, or to none."
+        )
+    if apart:
         by_folder = {folder: split_of(folder) for folder in {path.rpartition("/")[0] for path in items}}
         if len(set(by_folder.values())) > 1 and all(by_folder.values()):
             return [item._replace(split=by_folder[path.rpartition("/")[0]]) for path, item in items.items()]

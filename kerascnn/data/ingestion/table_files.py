@@ -17,9 +17,12 @@ from kerascnn.errors import InputError
 
 # Words of titles of the files' column, and of those that identify rows.
 FILE_WORDS = {"file", "filename", "fname", "filepath", "image", "img", "path", "photo", "jpg", "png", "imageid"}
+SPLIT_WORDS = {"split", "set", "subset", "partition"}
 ID_WORDS = {"id", "name", "key", "uuid", "uid", "identifier"}
 TITLE_WORDS = KNOWN_WORDS | FILE_WORDS | ID_WORDS
 TEMPLATE_WORDS = {"submission", "template"}
+# Words of the names of tables that name files for certain.
+LABEL_WORDS = {"label", "truth", "groundtruth"}
 
 # Rows of other widths; more are a mistake in the table, such as classes with a comma.
 MOST_OTHER_ROWS = 0.1
@@ -39,7 +42,8 @@ class Table:
         columns: the cells.
         file_column: names the files.
         matches: the file of each row.
-        split: that the table or its folder is named for.
+        splits: of each row, which its column of splits says, or the name of the table or of its folder.
+        split_column: None if there is none.
         others: the number of rows that are left out, because they have another width.
         is_sure: whether titles or cells say that files are named, and not only identifiers.
     """
@@ -49,7 +53,8 @@ class Table:
     columns: tuple[tuple[str, ...], ...]
     file_column: int
     matches: tuple[Match, ...]
-    split: str | None
+    splits: tuple[str | None, ...]
+    split_column: int | None
     others: int
     is_sure: bool
 
@@ -93,14 +98,32 @@ def read_table(tree: FileTree, path: str, index: FileIndex, options: DataOptions
     columns = zip(*rows[len(sample) - len(body) :], strict=True)
     # Cells that repeat are stored once.
     columns = tuple(tuple(map(known.setdefault, cells, cells)) for cells in columns if (known := {}) is not None)
-    matches = tuple(index.find(cell, folder, split) for cell in columns[chosen.column])
-    return Table(name, titles, columns, chosen.column, matches, split, others, chosen.is_sure)
+    split_column, splits = _split_column(name, titles, columns), (split,) * len(columns[0])
+    if split_column is not None:
+        splits = tuple(SPLIT_NAMES.get(cell.lower()) for cell in columns[split_column])
+    matches = tuple(index.find(cell, folder, of) for cell, of in zip(columns[chosen.column], splits, strict=True))
+    return Table(name, titles, columns, chosen.column, matches, splits, split_column, others, chosen.is_sure)
 
 
 def split_of(text: str) -> str | None:
     """The one split that a text names: "training" of "train_labels"; None if it names none or several."""
     found = {SPLIT_NAMES[word] for word in words(text) if word in SPLIT_NAMES}
     return found.pop() if len(found) == 1 else None
+
+
+def _split_column(name: str, titles: Sequence[str], columns: Sequence[Sequence[str]]) -> int | None:
+    """The column all of whose values are names of splits."""
+    for column, cells in enumerate(columns):
+        values = {value.lower() for value in set(cells) if value}
+        if values and values <= SPLIT_NAMES.keys():
+            return column
+        if values & SPLIT_NAMES.keys() and SPLIT_WORDS & set(words(titles[column])):
+            unknown = min(values - SPLIT_NAMES.keys())
+            raise InputError(
+                f"{quoted(titles[column])} of {name} has '{unknown}' beside names of splits; known are "
+                f"{', '.join(SPLIT_NAMES)}."
+            )
+    return None
 
 
 def column_of(titles: Sequence[str], title: str | None) -> int | None:
@@ -193,6 +216,9 @@ def _file_column(
         return _FileColumn(best, shown[best] or said[best] > 1 or 2 * len(hits[best]) > len(set(columns[best])))
     best = max(range(len(columns)), key=lambda column: (shown[column], said[column]))
     has_classes = any(map(is_class_title, titles))
+    unique = [column for column, cells in enumerate(columns) if len(set(cells)) == len(cells)]
+    if not shown[best] and not said[best] and unique and LABEL_WORDS & set(words(name.rpartition("/")[2])):
+        return _FileColumn(unique[0], True)
     if not (shown[best] or (said[best] > 1 and not name.lower().endswith(".txt")) or (said[best] and has_classes)):
         raise UnusedTableError("it names no files that are here")
     return _FileColumn(best, shown[best] or said[best] > 1)

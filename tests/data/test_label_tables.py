@@ -14,6 +14,7 @@ from kerascnn.data.ingestion.file_index import FileIndex
 from kerascnn.data.ingestion.file_tree import FileTree, walk
 from kerascnn.data.ingestion.label_columns import is_class_title, tag_separator
 from kerascnn.data.ingestion.label_tables import read_label_tables
+from kerascnn.data.ingestion.layouts import recognize_layout
 from kerascnn.data.ingestion.tables import read_rows
 from support.folders import lay_out
 from support.messages import mentioning, names
@@ -247,6 +248,13 @@ def test_one_file_is_not_taken_for_two(tmp_path):
     assert len(found.unreadable) == 12 and not found.contradictory
 
 
+@pytest.mark.parametrize("titles", ["", "foo,bar\n"])
+def test_a_table_called_labels_names_files(tmp_path, titles):
+    lay_out(tmp_path, "s1/a.jpg", "s2/b.jpg", labels=titles + table("stem,class").split("\n", 1)[1])
+    with mentioning(InputError, "labels.csv names", "0 found"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("count", "options", "said"),
     [
@@ -381,6 +389,44 @@ def test_a_column_of_splits_and_one_of_groups(tmp_path):
         read(tmp_path)
 
 
+def test_files_of_equal_names_are_told_apart_by_the_split(tmp_path):
+    lay_out(tmp_path, *(f"{name}/{path}" for name in ("train", "val") for path in IMAGES))
+    rows = [f"im{row}.jpg,{CLASSES[(row + shift) % 3]},{('train', 'val')[shift]}\n" for shift in (0, 1) for row in ROWS]
+    found = read(lay_out(tmp_path, labels="file,label,split\n" + "".join(rows)))
+    names(found.description, "24 of 24 images found")
+    assert classes(found) == {
+        f"{name}/im{row}.jpg": CLASSES[(row + shift) % 3] for shift, name in enumerate(("train", "val")) for row in ROWS
+    }
+
+
+def test_a_split_of_some_images_only_is_refused(tmp_path):
+    lay_out(tmp_path, *IMAGES, train=table("file,class", ROWS[:8]), more=table("file,class", ROWS[8:]))
+    with mentioning(InputError, "4 of the 12 images", "in no split", "im8.jpg"):
+        read(tmp_path)
+
+
+def test_tables_for_some_of_the_split_folders(tmp_path):
+    """The others have one subfolder per class, or the table is not for training."""
+    lay_out(tmp_path, *(f"train/{BY_CLASS[path]}/a{path}" for path in IMAGES), *(f"test/{path}" for path in IMAGES))
+    lay_out(tmp_path, test=table("file,class"))
+    layout = recognize_layout(tmp_path, "data")
+    assert {item.path: (item.class_name, item.split) for item in layout.labeled} == {
+        **{f"train/{name}/a{path}": (name, "training") for path, name in BY_CLASS.items()},
+        **{f"test/{path}": (name, "validation") for path, name in BY_CLASS.items()},
+    }
+    names(layout.description, "test.csv", "12 of 12", "one subfolder per class, in train")
+    for path in tmp_path.glob("train/*/*"):
+        path.rename(tmp_path / "train" / path.name)
+    with mentioning(InputError, "data has labels in a table for the images in test alone", "--leave-out train"):
+        recognize_layout(tmp_path, "data")
+
+
+def test_errors_say_why_a_table_is_not_used(tmp_path):
+    lay_out(tmp_path, *IMAGES, labels=table("file,label=one"))
+    with mentioning(InputError, "data has no labels", "labels.csv is not used", "'label' has one value only"):
+        recognize_layout(tmp_path, "data")
+
+
 def test_tables_that_contradict_each_other_are_refused(tmp_path):
     lay_out(tmp_path, *IMAGES, a=table("file,class"), b=table("file,class").replace("im3.jpg,cat", "im3.jpg,dog"))
     with mentioning(InputError, "a.csv and b.csv", "im3.jpg", "'cat' and 'dog'"):
@@ -435,12 +481,13 @@ def test_folders_that_may_be_the_classes(tmp_path):
 
 
 def test_spreadsheets_and_annotations_of_single_images(tmp_path):
-    lay_out(tmp_path, *IMAGES, "labels.xlsx", *(f"boxes/im{row}.txt" for row in range(60)))
+    lay_out(tmp_path, *IMAGES, "labels.xlsx", "more.csv.gz", *(f"boxes/im{row}.txt" for row in range(60)))
     found = read(tmp_path)
     assert not found.labeled
-    assert [item.path for item in found.ignored] == ["labels.xlsx"]
-    names(found.ignored[0].reason, "save it as .csv")
+    assert ignored(found).keys() == {"labels.xlsx", "more.csv.gz"}
+    names(ignored(found)["labels.xlsx"], "save it as .csv")
     (tmp_path / "labels.xlsx").unlink()
+    (tmp_path / "more.csv.gz").unlink()
     assert read(tmp_path) is None
 
 

@@ -111,7 +111,8 @@ class _Group:
     @cached_property
     def named(self) -> int:
         """The number of files that are named."""
-        return sum(len({cell for cell in table.files if cell}) for table in self.tables)
+        named = (zip(table.files, table.splits, strict=True) for table in self.tables)
+        return sum(len({(cell, split) for cell, split in pairs if cell}) for pairs in named)
 
     @cached_property
     def classes(self) -> dict[str, set[tuple[str, ...]]]:

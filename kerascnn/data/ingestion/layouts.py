@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def recognize_layout(root: Path, source: str, options: DataOptions = DataOptions
             return recognize_layout(root, source, replace(options, labels="several"))
         labeled, twins = without_twins(_with_validation(found.labeled, options), options.letter_case)
     except UndecidedError as error:
-        raise InputError(f"{source} {error}.") from None
+        raise InputError(f"{source} {error}{_unused_tables(whole, options)}.") from None
     return _layout(whole, found._replace(labeled=labeled), twins)
 
 
@@ -115,7 +116,7 @@ def _search(tree: FileTree, options: DataOptions, recognizers: Sequence) -> Read
             return published
         if tables := _tables(tree, options):
             if tables.labeled:
-                return _located(tables, tree)
+                return _located(_with_other_splits(tree, tables, options), tree)
             unused += tables.ignored
         tree = without_companions(tree)
         if not _leads_on(tree):
@@ -153,6 +154,44 @@ def _tables(tree: FileTree, options: DataOptions) -> Reading | None:
     return found and Reading(
         found.description, found.labeled, found.ignored, found.unreadable, found.contradictory, from_table=True
     )
+
+
+def _unused_tables(tree: FileTree, options: DataOptions) -> str:
+    """Why the tables of a folder are not used, for the end of an error."""
+    with suppress(InputError):
+        found = read_label_tables(tree, options)
+        if found and not found.labeled:
+            return "".join(f"; {item.path} is not used: {item.reason}" for item in found.ignored[:2])
+    return ""
+
+
+def _with_other_splits(tree: FileTree, table: Reading, options: DataOptions) -> Reading:
+    """Adds the folders of splits that have labels of their own beside those whose images are labeled by a table."""
+    splits = splits_of(tree.folders)
+    rows = defaultdict(list)
+    for item in table.labeled:
+        rows[item.path.removeprefix(tree.base).partition("/")[0]].append(item)
+    others = [name for name in splits if name not in rows]
+    if not others or not rows.keys() <= splits.keys():
+        return table
+    known = {name for item in table.labeled for name in item.classes}
+    found = {}
+    for name in others:
+        own = _search(tree.subtree(name), options, WITHIN_SPLITS)
+        if own and (splits[name] == TRAINING or known >= {one for item in own.labeled for one in item.classes}):
+            found[name] = own
+    lacking = [name for name in others if splits[name] == TRAINING and name not in found]
+    if lacking and TRAINING not in {splits[name] for name in rows}:
+        raise UndecidedError(
+            f"has labels in a table for the images in {_listed(list(rows))} alone, and none for those in {lacking[0]}; "
+            f"add them, or leave the images out with --leave-out {lacking[0]}"
+        )
+    if not found:
+        return table
+    how = "; ".join((table.how, *(reading.how for reading in found.values())))
+    parts = {name: Reading(table.how, items, from_table=True) for name, items in rows.items()}
+    joined = _joined(tree, _of_known_classes({**found, **parts}, splits), splits, {})
+    return table._replace(how=how, labeled=joined.labeled)
 
 
 def _split_folders(tree: FileTree, options: DataOptions) -> Reading | None:

@@ -174,11 +174,11 @@ def _with_other_splits(tree: FileTree, table: Reading, options: DataOptions) -> 
     others = [name for name in splits if name not in rows]
     if not others or not rows.keys() <= splits.keys():
         return table
-    known = {name for item in table.labeled for name in item.classes}
+    known = {folded(name) for item in table.labeled for name in item.classes}
     found = {}
     for name in others:
         own = _search(tree.subtree(name), options, WITHIN_SPLITS)
-        if own and (splits[name] == TRAINING or known >= {one for item in own.labeled for one in item.classes}):
+        if own and (splits[name] == TRAINING or known >= {folded(one) for item in own.labeled for one in item.classes}):
             found[name] = own
     lacking = [name for name in others if splits[name] == TRAINING and name not in found]
     if lacking and TRAINING not in {splits[name] for name in rows}:
@@ -189,9 +189,10 @@ def _with_other_splits(tree: FileTree, table: Reading, options: DataOptions) -> 
     if not found:
         return table
     how = "; ".join((table.how, *(reading.how for reading in found.values())))
-    parts = {name: Reading(table.how, items, from_table=True) for name, items in rows.items()}
-    joined = _joined(tree, _of_known_classes({**found, **parts}, splits), splits, {})
-    return table._replace(how=how, labeled=joined.labeled)
+    found |= {name: Reading(table.how, items, from_table=True) for name, items in rows.items()}
+    for name in _without_known_classes(found, splits):
+        del found[name]
+    return table._replace(how=how, labeled=_joined(tree, found, splits, {}).labeled)
 
 
 def _split_folders(tree: FileTree, options: DataOptions) -> Reading | None:

@@ -18,6 +18,8 @@ from kerascnn.errors import InputError, closest
 PORTION = 1024
 MEMORY_SHARE = 0.5
 
+SEVERAL = "images have several classes: multi-label data"
+
 # Floats are this far from whole numbers when whole numbers were divided by 255 and multiplied again.
 ROUNDING = 1e-3
 
@@ -44,7 +46,7 @@ def from_arrays(
             a tensor or a list of equal images. Pixels are from 0 to 255, of any type; values of another range need
             `scale`.
         labels: (count,) numbers from 0, or texts; (count, classes) with one 1 per row, or any number of them for
-            multi-label data.
+            multi-label data, which a list of lists of texts gives too.
         class_names: in the order of the numbers; None for the texts in alphabetical order, or the numbers as texts.
         validation: images and labels for validation; None to hold out a part of the images, chosen by their pixels as
             in a folder.
@@ -79,7 +81,7 @@ def from_arrays(
     else:
         if not (isinstance(validation, tuple | list) and len(validation) == 2):
             raise InputError(f"validation must be a pair of images and labels, not {type(validation).__name__}.")
-        theirs = _read_labels(validation[1], read.class_names, "validation labels")
+        theirs = _like(_read_labels(validation[1], read.class_names, "validation labels"), read)
         training = examples
         held_out = ArrayExamples(_read_pixels(validation[0], scale, "validation images"), theirs.labels)
         _check_lengths("validation images", len(held_out.images), "validation labels", len(theirs.labels))
@@ -150,7 +152,32 @@ class _Labels(NamedTuple):
     note: str = ""
 
 
+def _like(labels: _Labels, training: _Labels) -> _Labels:
+    """Validation labels in the form of the training labels; by chance, they may have one class per image."""
+    if labels.labels.ndim > training.labels.ndim:
+        raise InputError("validation labels have several classes per image, and training labels have one.")
+    if labels.labels.ndim < training.labels.ndim:
+        return labels._replace(labels=np.eye(len(labels.class_names), dtype=np.uint8)[labels.labels])
+    return labels
+
+
+def _from_lists(values: Sequence[Sequence[str]], names: tuple[str, ...] | None, what: str) -> _Labels:
+    """Labels that list the classes of each image."""
+    names = names or tuple(sorted({text for texts in values for text in texts}))
+    numbers = {text: number for number, text in enumerate(names)}
+    labels = np.zeros((len(values), len(names)), np.uint8)
+    for row, texts in enumerate(values):
+        for text in texts:
+            if text not in numbers:
+                raise InputError(f"{what} have the unknown class '{text}'; {closest(text, names)}")
+            labels[row, numbers[text]] = 1
+    return _Labels(labels, names, "lists of classes", SEVERAL)
+
+
 def _read_labels(values: Any, class_names: Sequence[str] | None, what: str) -> _Labels:
+    lists = isinstance(values, list | tuple) and all(isinstance(row, list | tuple | set) for row in values)
+    if lists and any(values) and all(isinstance(text, str) for row in values for text in row):
+        return _from_lists(values, _read_names(class_names), what)
     labels = np.asarray(values)
     if labels.dtype == object and all(isinstance(value, str | bytes) for value in labels.ravel()):
         labels = labels.astype(str)
@@ -197,7 +224,7 @@ def _from_rows(labels: np.ndarray, names: tuple[str, ...] | None, what: str) -> 
         raise InputError(f"{what} of shape {labels.shape} must be 0 or 1; of probabilities give labels.argmax(axis=1).")
     if (labels.sum(axis=1) == 1).all():
         return _Labels(labels.argmax(axis=1), names, "one-hot labels", "one-hot labels are converted to numbers")
-    return _Labels(labels.astype(np.uint8), names, "multi-hot labels", "images have several classes: multi-label data")
+    return _Labels(labels.astype(np.uint8), names, "multi-hot labels", SEVERAL)
 
 
 def _from_numbers(labels: np.ndarray, names: tuple[str, ...] | None, what: str) -> _Labels:

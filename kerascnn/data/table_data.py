@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kerascnn.data.dataset import MADE_IN_PYTHON, DataSet
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_index import FileIndex
 from kerascnn.data.ingestion.file_tree import walk
 from kerascnn.data.ingestion.folder import ingest_layout
-from kerascnn.data.ingestion.label_tables import LabeledFile, class_name, complete_splits
+from kerascnn.data.ingestion.label_columns import Labels, NoLabelsError, find_labels
+from kerascnn.data.ingestion.label_tables import LabeledFile, class_name, complete_splits, recognized
 from kerascnn.data.ingestion.layouts import FolderLayout
 from kerascnn.data.ingestion.sources import source_in_place
 from kerascnn.data.ingestion.splits import SPLIT_NAMES
@@ -27,7 +28,8 @@ def from_table(
     table: Any,
     *,
     file: str,
-    label: str,
+    label: str | Sequence[str],
+    labels: Literal["one", "several"] | None = None,
     split: str | None = None,
     group: str | None = None,
     folder: str | Path | None = None,
@@ -41,7 +43,10 @@ def from_table(
 
     Args:
         table: the path of a .csv, .tsv or .txt with titles, or a DataFrame (pandas, polars) or a mapping of columns.
-        file, label: titles of the columns with the files and the classes, one class per file.
+        file, label: titles of the columns with the files and the classes; a list of titles has a column of 0 and 1
+            for each class.
+        labels: "one" takes several classes in a cell, or several columns, for one combination; "several" gives a file
+            the classes of all its rows; None recognizes it, as in a folder's tables.
         split: title of a column with the words train, val or test.
         group: title of a column such as the patient; images with the same value are in one split.
         folder: of the images; None for the table's folder, or for the current one.
@@ -60,11 +65,12 @@ def from_table(
     if not root.is_dir():
         raise InputError(f"there is no folder {root}; give the folder of the images as folder=.")
     root = root.resolve()
-    titles = {"file": file, "label": label, "split": split, "group": group}
+    titles = {"file": file, "split": split, "group": group}
     cells = {role: _cells(columns, title, role, name) for role, title in titles.items() if title is not None}
-    _check_classes(cells["label"], label, name)
-    options = DataOptions(validation_fraction=validation_fraction, fold=fold)
-    layout = _layout(cells, root, name, f"classes from column '{label}' of {name}", options)
+    options = DataOptions(validation_fraction=validation_fraction, fold=fold, labels=labels)
+    label_titles = [label] if isinstance(label, str) else list(label)
+    found = _labels(columns, label_titles, name, options)
+    layout = _layout(cells, found, root, name, options)
     file_or_folder, stem = (place / name, Path(name).stem) if place.name or name != "table" else (root, root.name)
     source = source_in_place(f"{file_or_folder}{MADE_IN_PYTHON}", stem, root)
     return ingest_layout(source, layout, "skip", track, options).data
@@ -87,6 +93,19 @@ def _columns(table: Any) -> tuple[Mapping[str, Any] | Any, str, Path]:
     if isinstance(table, Mapping):
         return {str(title): values for title, values in table.items()}, "table", Path()
     raise InputError(f"table must be a path, a DataFrame or a mapping of columns, not {type(table).__name__}.")
+
+
+def _labels(columns: Mapping[str, Any], titles: list[str], name: str, options: DataOptions) -> Labels:
+    """The classes of the rows, from one column or from one column for each class."""
+    cells = [_cells(columns, title, "label", name) for title in titles]
+    try:
+        found = find_labels(titles, cells, set(), range(len(titles)), name)
+    except NoLabelsError as reason:
+        raise InputError(f"{name} has {'at most one class' if len(titles) == 1 else 'no classes'}: {reason}.") from None
+    found = found.as_one() if options.labels == "one" else found
+    if len(titles) == 1 and not found.is_multi_label:
+        _check_classes(cells[0], titles[0], name)
+    return found
 
 
 def _cells(columns: Mapping[str, Any], title: str, role: str, name: str) -> list[str]:
@@ -114,20 +133,26 @@ def _check_classes(labels: list[str], title: str, name: str) -> None:
         )
 
 
-def _layout(cells: Mapping[str, list[str]], root: Path, name: str, evidence: str, options: DataOptions) -> FolderLayout:
+def _layout(
+    cells: Mapping[str, list[str]], labels: Labels, root: Path, name: str, options: DataOptions
+) -> FolderLayout:
     """The files of the rows; those that are missing are unreadable."""
+    several = options.labels == "several" or labels.is_multi_label
     tree = walk(root)
     index = FileIndex(tree.files)
     items: dict[str, LabeledFile] = {}
     missing: dict[str, str] = {}
     splits, groups = (cells.get(role) or [""] * len(cells["file"]) for role in ("split", "group"))
-    for file, label, split, group in zip(cells["file"], cells["label"], splits, groups, strict=True):
+    for file, classes, split, group in zip(cells["file"], labels.classes, splits, groups, strict=True):
         path = file if os.path.isabs(file) and os.path.isfile(file) else index.find(file).path
-        if path is None or not label:
+        if path is None or not (classes or (several and labels.is_hot)):
             missing[file] = f"named in {name} and missing" if path is None else f"has no class in {name}"
             continue
         if split and split.lower() not in SPLIT_NAMES:
             raise InputError(f"{name} has the split '{split}'; known are {', '.join(SPLIT_NAMES)}.")
+        if several and path in items:
+            classes = dict.fromkeys([*items.pop(path).classes, *classes])
+        label = tuple(classes) if several else classes[0]
         item = LabeledFile(path, label, SPLIT_NAMES.get(split.lower()), group or None)
         if items.setdefault(path, item) != item:
             raise InputError(f"{name} has two rows that differ for {file}; correct one, or remove it.")
@@ -137,7 +162,6 @@ def _layout(cells: Mapping[str, list[str]], root: Path, name: str, evidence: str
             f"{name} names {len(missing)} files, 0 found in {root}, for example '{example}' is not; give their folder "
             "as folder=."
         )
-    count = len({item.class_name for item in items.values()})
-    description = f"{evidence}: {count} classes, {len(items)} of {len(items) + len(missing)} images found"
+    evidence = recognized(labels.columns, name, list(items.values()), f"{len(items)} of {len(items) + len(missing)}")
     unreadable = tuple(SkippedFile(*pair) for pair in missing.items())
-    return FolderLayout(description, tuple(complete_splits(list(items.values()), options)), unreadable=unreadable)
+    return FolderLayout(evidence, tuple(complete_splits(list(items.values()), options)), unreadable=unreadable)

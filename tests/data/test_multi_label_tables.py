@@ -153,3 +153,33 @@ def test_classes_without_training_images_are_left_out(folder):
     loaded = data.load(folder(["image", *TAGS, "split"], rows))
     assert loaded.class_names == ("sea", "sun")
     np.testing.assert_array_equal(loaded.validation.labels, ROWS[ROWS[:, 0] == 1][:, 1:])
+
+
+def test_tables_in_python(folder):
+    source = folder(["image", "tags"], [])
+    names = [f"image{number:02}" for number in range(len(ROWS))]
+    for number, name in enumerate(names):
+        Image.fromarray(np.full((8, 8, 3), number, np.uint8)).save(source / "images" / f"{name}.png")
+    table = {"image": names, "tags": [joined(" ", row) for row in ROWS], **dict(zip(TAGS, ROWS.T, strict=True))}
+    tagged = data.from_table(table, file="image", label="tags", folder=source)
+    assert labels_by_name(tagged) == expected(with_empty=False)
+    assert tagged.layout.startswith("tags from column 'tags' of table: 3 tags, 1.7 per image, 35 of 40 images found")
+    columns = data.from_table(table, file="image", label=TAGS, folder=source)
+    assert labels_by_name(columns) == expected(with_empty=True)
+    one = data.from_table(table, file="image", label="tags", labels="one", folder=source)
+    assert one.class_names[:2] == ("fog", "fog sea")
+    with mentioning(InputError, "'image'", "0 and 1"):
+        data.from_table(table, file="image", label=["fog", "image"], folder=source)
+
+
+@pytest.mark.filterwarnings("ignore:arrays. images have several classes")
+def test_arrays_in_python():
+    images = np.arange(len(ROWS) * 48).reshape(-1, 4, 4, 3).astype(np.uint8)
+    hot = data.from_arrays(images, ROWS, class_names=TAGS)
+    assert hot.multi_label and len(hot.training) + len(hot.validation) == len(ROWS)
+    texts = data.from_arrays(images, [joined(" ", row).split() for row in ROWS])
+    np.testing.assert_array_equal(texts.training.labels, hot.training.labels)
+    held_out = data.from_arrays(images, ROWS, class_names=TAGS, validation=(images[:3], np.eye(3)))
+    np.testing.assert_array_equal(held_out.validation.labels, np.eye(3))
+    with mentioning(InputError, "validation labels", "several classes"):
+        data.from_arrays(images, np.arange(len(ROWS)) % 3, validation=(images, ROWS))

@@ -306,7 +306,7 @@ def _table_labels(group: _Group, tree: FileTree, options: DataOptions, ignored: 
     others = sum(table.others for table in group.tables)
     without, keeps = group.found - len(group.classes), group.is_multi_label and group.labels.is_hot
     parts = [
-        _recognized(group, items),
+        recognized(group.labels.columns, group.name, items, f"{group.found:,} of {group.named:,}"),
         *([f"{without:,} {'have none of them' if keeps else 'without a class'}"] if without else []),
         *([f"{len(contradictory):,} in two classes left out"] if contradictory else []),
         *([f"{others:,} of another width left out"] if others else []),
@@ -320,17 +320,20 @@ def _table_labels(group: _Group, tree: FileTree, options: DataOptions, ignored: 
     )
 
 
-def _recognized(group: _Group, items: Sequence[LabeledFile]) -> str:
-    """What the classes are, with the evidence; of several per image, how to say otherwise."""
-    found = f"{group.found:,} of {group.named:,} images found"
-    if not group.is_multi_label:
+def recognized(columns: str, table: str, items: Sequence[LabeledFile], found: str) -> str:
+    """What the classes are, with the evidence; of several per image, how to say otherwise.
+
+    Example:
+        >>> recognized("column 'tags'", "train.csv", [LabeledFile("a.jpg", ("fog", "sea"))], "1 of 1")
+        "tags from column 'tags' of train.csv: 2 tags, 2.0 per image, 1 of 1 images found (--labels one ... a class)"
+    """
+    if not any(item.is_multi_label for item in items):
         count = len({item.class_name for item in items})
-        return f"classes from {group.labels.columns} of {group.name}: {count:,} classes, {found}"
-    tags = Counter(chain.from_iterable(item.class_name for item in items))
-    mean = tags.total() / max(len(items), 1)
+        return f"classes from {columns} of {table}: {count:,} classes, {found} images found"
+    tags = Counter(chain.from_iterable(item.classes for item in items))
+    counts = f"{len(tags):,} tags, {tags.total() / len(items):.1f} per image"
     return (
-        f"tags from {group.labels.columns} of {group.name}: {len(tags):,} tags, {mean:.1f} per image, {found} "
-        "(--labels one makes each combination a class)"
+        f"tags from {columns} of {table}: {counts}, {found} images found (--labels one makes each combination a class)"
     )
 
 

@@ -18,7 +18,7 @@ from support.messages import names
 from support.tiny_training import tiny_networks
 
 SIZE = (24, 40)
-FILES = ("saved_model", "oblong.onnx", "oblong.tflite", "oblong-float16.tflite", "oblong-int8.tflite")
+FILES = ("saved_model", "oblong.onnx", "oblong.tflite", "oblong-int8.tflite")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def run(stripes, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(run, stripes, tmp_path_factory):
-    folder, quantize = tmp_path_factory.mktemp("exported") / "oblong", ["none", "float16", "int8"]
+    folder, quantize = tmp_path_factory.mktemp("exported") / "oblong", ["none", "int8"]
     options = {"formats": ("savedmodel", "tflite", "onnx"), "quantize": quantize}
     return export(run.folder.model_file, data.load(stripes), folder, **options)
 
@@ -76,9 +76,8 @@ def test_the_run_says_what_it_takes(run):
 def test_every_file_predicts_as_the_run(file, run, exported, stripes):
     assert exported.verification.failures == []
     found, expected = (probabilities(path, stripes) for path in (exported.folder / file, run.folder.path))
-    # The float16 file takes whole pixels, the int8 file computes in integers, which few calibration images narrow.
-    tolerance = {"oblong-float16.tflite": 2e-3, "oblong-int8.tflite": 0.25}.get(file, 1e-5)
-    np.testing.assert_allclose(found, expected, atol=tolerance)
+    # Of few calibration images, 8 bits are few as well.
+    np.testing.assert_allclose(found, expected, atol=0.25 if "int8" in file else 1e-5)
     metadata = open_predictor(exported.folder / file).metadata
     assert (metadata.image_size, metadata.channels, metadata.image_shape) == (SIZE, 1, (24, 40, 1))
 
@@ -100,7 +99,7 @@ def test_gray_and_color_arrays_of_any_size(run):
     np.testing.assert_allclose(found, found[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["10 crops", "144 crops", "dense"])
+@pytest.mark.parametrize("name", ["144 crops", "dense"])
 def test_protocols(name, run, stripes):
     """Averages of more views of the same images by the same network: near to one view's, and not the same."""
     predictor, source = open_predictor(run.folder.path), data.load(stripes)

@@ -32,6 +32,14 @@ if not os.path.isdir(os.path.join(_here, "training")):
     __path__.append(os.path.dirname(_here))
 
 
+# The modules of the classes that saved models name.
+REGISTERED = (
+    *("layers.batch_normalization", "layers.class_labels", "layers.local_response_normalization"),
+    *("layers.preprocessing", "layers.subsampled_identity", "applications.deep"),
+    *("training.multi_label", "training.optimizers", "training.schedules"),
+)
+
+
 @wrapt.when_imported("keras")
 def _register_classes(_) -> None:
     """Makes `keras.models.load_model` know our classes, which register themselves when their modules are imported.
@@ -39,7 +47,7 @@ def _register_classes(_) -> None:
     It runs when Keras is imported, at once if that was before. If one of our modules imports Keras, that module is only
     half there: these modules take no names from modules that import Keras.
     """
-    for module in ("layers", "applications.deep", "training.multi_label", "training.optimizers", "training.schedules"):
+    for module in REGISTERED:
         importlib.import_module(f"{__name__}.{module}")
 
 

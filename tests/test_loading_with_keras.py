@@ -6,6 +6,8 @@ import sys
 import keras
 import pytest
 
+import kerascnn
+from kerascnn import InputError
 from kerascnn.layers import (
     BatchNormalization,
     ClassLabels,
@@ -44,3 +46,23 @@ def test_load_model_knows_our_classes(model_file, imports):
 def test_import_starts_neither_keras_nor_tensorflow():
     program = "import kerascnn, sys; sys.exit(bool({'keras', 'tensorflow'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
+
+
+def test_help_starts_neither_keras_nor_tensorflow():
+    program = (
+        "import pydoc, sys, kerascnn; pydoc.render_doc(kerascnn); print([*{'keras', 'tensorflow'} & {*sys.modules}])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert ended.stdout == "[]\n", ended.stderr
+
+
+def test_every_class_that_files_name_is_registered_with_keras():
+    registered = {
+        cls.__module__ for name, cls in keras.saving.get_custom_objects().items() if name.startswith("kerascnn>")
+    }
+    assert registered == {f"kerascnn.{module}" for module in kerascnn.REGISTERED}
+
+
+def test_the_package_export_is_its_verb(tmp_path):
+    with pytest.raises(InputError, match="format"):
+        kerascnn.export(keras.Sequential(), None, tmp_path, formats=["caffe"])

@@ -1,29 +1,8 @@
-"""Evaluation: predictors for every model format, scores on a whole split, feature vectors, plots."""
+"""Evaluation: predictors for every model format, scores on a whole split, feature vectors, plots.
 
-from kerascnn.evaluation.classifier import Classifier, Predictions, load
-from kerascnn.evaluation.embedding import Embedding, embed
-from kerascnn.evaluation.predictors import (
-    KerasPredictor,
-    Predictor,
-    SavedModelPredictor,
-    TFLitePredictor,
-    open_predictor,
-)
-from kerascnn.evaluation.protocols import Protocol
-from kerascnn.evaluation.scores import Scores, evaluate
+The stub `__init__.pyi` lists the names. Each is imported when it is first used.
+"""
 
-__all__ = [
-    "Classifier",
-    "Embedding",
-    "KerasPredictor",
-    "Predictions",
-    "Predictor",
-    "Protocol",
-    "SavedModelPredictor",
-    "Scores",
-    "TFLitePredictor",
-    "embed",
-    "evaluate",
-    "load",
-    "open_predictor",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("package", ["applications", "complexity", "training", "training.search"])
+@pytest.mark.parametrize(
+    "package", ["applications", "complexity", "data", "evaluation", "export", "layers", "training", "training.search"]
+)
 def test_every_name_of_the_stub_exists(package):
     module = importlib.import_module(f"kerascnn.{package}")
     assert len(module.__all__) > 5 and dir(module) == sorted(module.__all__)

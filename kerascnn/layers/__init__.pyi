@@ -1,0 +1,12 @@
+# The public names, for editors, type checkers and lazy_loader. `X as X` marks a name as public: ruff needs it.
+from .batch_normalization import BatchNormalization as BatchNormalization
+from .class_labels import ClassLabels as ClassLabels
+from .conv_unit import (
+    HE_NORMAL as HE_NORMAL,
+    channel_axis as channel_axis,
+    channels_first as channels_first,
+    conv_unit as conv_unit,
+)
+from .local_response_normalization import LocalResponseNormalization as LocalResponseNormalization
+from .preprocessing import Preprocessing as Preprocessing
+from .subsampled_identity import SubsampledIdentity as SubsampledIdentity

@@ -25,25 +25,17 @@ Norm = Literal["lrn", "batch"]
 
 
 class ConvLayer(NamedTuple):
-    """A convolution with ReLU, and the 3 x 3 max pool of stride 2 after it.
-
-    Attributes:
-        padding: zeros on every side, in pixels.
-        grouped: whether it is split where `groups=2`.
-        bias: the initializer of its biases.
-        pool: the name of the pool; None where there is none.
-        pool_padding: as `padding`, before the pool.
-    """
+    """A convolution with ReLU, and the 3 x 3 max pool of stride 2 after it."""
 
     name: str
     filters: int
     kernel_size: int
     strides: int
-    padding: int
-    grouped: bool
-    bias: str
-    pool: str | None
-    pool_padding: int = 0
+    padding: int  # zeros on every side, in pixels
+    grouped: bool  # whether it is split where `groups=2`
+    bias: str  # the initializer of its biases
+    pool: str | None  # the name of the pool; None where there is none
+    pool_padding: int = 0  # as `padding`, before the pool
 
 
 # Sections 3.5 and 5, and figure 2; s: strides, p: padding.

@@ -32,26 +32,16 @@ class InceptionModule(NamedTuple):
     """An inception row of figure 5, with the paper's columns: the number of filters of each convolution, and the pool.
 
     A row without a 1 x 1 convolution has stride 2, and its pool has no projection ("pass through").
-
-    Attributes:
-        module: the row's name, "3a" for "inception (3a)".
-        conv1x1: "#1x1".
-        reduce3x3: "#3x3 reduce", the 1 x 1 convolution before the 3 x 3 one.
-        conv3x3: "#3x3".
-        reduce_double: "double #3x3 reduce", the 1 x 1 convolution before the two of 3 x 3.
-        double3x3: "double #3x3", of both.
-        pool: the layer of the pool.
-        pool_proj: the filters of the 1 x 1 convolution after the pool.
     """
 
-    module: str
-    conv1x1: int | None
-    reduce3x3: int
-    conv3x3: int
-    reduce_double: int
-    double3x3: int
-    pool: type[keras.layers.Layer]
-    pool_proj: int | None
+    module: str  # the row's name, "3a" for "inception (3a)"
+    conv1x1: int | None  # "#1x1"
+    reduce3x3: int  # "#3x3 reduce", the 1 x 1 convolution before the 3 x 3 one
+    conv3x3: int  # "#3x3"
+    reduce_double: int  # "double #3x3 reduce", the 1 x 1 convolution before the two of 3 x 3
+    double3x3: int  # "double #3x3", of both
+    pool: type[keras.layers.Layer]  # the layer of the pool
+    pool_proj: int | None  # the filters of the 1 x 1 convolution after the pool
 
 
 # Figure 5: the inception rows; `BNInception` has the others. After each row, its "output size".

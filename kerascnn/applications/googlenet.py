@@ -31,25 +31,15 @@ from kerascnn.layers import HE_NORMAL, BatchNormalization, LocalResponseNormaliz
 
 
 class InceptionModule(NamedTuple):
-    """An inception row of table 1, with the paper's columns: the number of filters of each convolution.
+    """An inception row of table 1, with the paper's columns: the number of filters of each convolution."""
 
-    Attributes:
-        name: the row's, "3a" for "inception (3a)".
-        conv1x1: "#1x1".
-        reduce3x3: "#3x3 reduce", the 1 x 1 convolution before the 3 x 3 one.
-        conv3x3: "#3x3".
-        reduce5x5: "#5x5 reduce", the 1 x 1 convolution before the 5 x 5 one.
-        conv5x5: "#5x5".
-        pool_proj: "pool proj", the 1 x 1 convolution after the max pool.
-    """
-
-    name: str
-    conv1x1: int
-    reduce3x3: int
-    conv3x3: int
-    reduce5x5: int
-    conv5x5: int
-    pool_proj: int
+    name: str  # the row's, "3a" for "inception (3a)"
+    conv1x1: int  # "#1x1"
+    reduce3x3: int  # "#3x3 reduce", the 1 x 1 convolution before the 3 x 3 one
+    conv3x3: int  # "#3x3"
+    reduce5x5: int  # "#5x5 reduce", the 1 x 1 convolution before the 5 x 5 one
+    conv5x5: int  # "#5x5"
+    pool_proj: int  # "pool proj", the 1 x 1 convolution after the max pool
 
 
 # Table 1: the inception rows; `_layers` has the others. After each row, its "output size".

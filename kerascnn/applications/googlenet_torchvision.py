@@ -17,23 +17,13 @@ from pathlib import Path
 
 import keras
 
-from kerascnn.applications import preprocessing
-from kerascnn.applications.googlenet import (
-    AUXILIARY_HEADS,
-    INITIALIZER,
-    MIN_SIZE,
-    MIN_SIZE_WITH_HEADS,
-    POOL_AFTER,
-    TABLE_1,
-    auxiliary_classifier,
-    inception,
-)
+from kerascnn.applications import googlenet, preprocessing
 from kerascnn.applications.network import CommonArguments, Network, Pooling, building
 from kerascnn.layers import BatchNormalization, conv_unit
 
 unit = functools.partial(
     conv_unit,
-    kernel_initializer=INITIALIZER,
+    kernel_initializer=googlenet.INITIALIZER,
     normalization=functools.partial(BatchNormalization, momentum=0.9, epsilon=1e-3),
 )
 
@@ -73,19 +63,19 @@ def GoogLeNetTorchvision(
     common = CommonArguments.of(locals())
     heads = include_top and aux_heads
     with building("GoogLeNetTorchvision", common) as network:
-        x = network.images(min_size=MIN_SIZE_WITH_HEADS if heads else MIN_SIZE, fixed_size=heads)
+        x = network.images(min_size=googlenet.MIN_SIZE_WITH_HEADS if heads else googlenet.MIN_SIZE, fixed_size=heads)
         x = unit(x, 64, 7, strides=2, padding="symmetric", name="conv1")  # 112 x 112 x 64
         x = max_pool(x, "pool1")  # 56 x 56 x 64
         x = unit(x, 64, 1, name="conv2_reduce")
         x = max_pool(unit(x, 192, 3, name="conv2"), "pool2")  # 28 x 28 x 192
         outputs = {}
-        for row in TABLE_1:
-            x = inception(x, row, f"inception_{row.name}", unit, kernel5x5=3)
-            if heads and row.name in AUXILIARY_HEADS:
+        for row in googlenet.TABLE_1:
+            x = googlenet.inception(x, row, f"inception_{row.name}", unit, kernel5x5=3)
+            if heads and row.name in googlenet.AUXILIARY_HEADS:
                 outputs[f"aux_{row.name}"] = auxiliary_head(x, network, f"aux_{row.name}")
-            if row.name in POOL_AFTER:
+            if row.name in googlenet.POOL_AFTER:
                 x = max_pool(x, f"pool{row.name[0]}")
-        main = network.head(x, INITIALIZER, dropout=0.2, predictions="main")
+        main = network.head(x, googlenet.INITIALIZER, dropout=0.2, predictions="main")
         return network.model({"main": main, **outputs} if heads else main)
 
 
@@ -103,8 +93,8 @@ def auxiliary_head(x: keras.KerasTensor, network: Network, name: str) -> keras.K
     x = keras.layers.AdaptiveAveragePooling2D(4, name=f"{name}_pool")(x)
     x = unit(x, 128, 1, name=f"{name}_conv")
     x = keras.layers.Flatten(name=f"{name}_flatten")(x)
-    x = keras.layers.Dense(1024, kernel_initializer=INITIALIZER, name=f"{name}_fc1")(x)
-    return auxiliary_classifier(x, network, name)
+    x = keras.layers.Dense(1024, kernel_initializer=googlenet.INITIALIZER, name=f"{name}_fc1")(x)
+    return googlenet.auxiliary_classifier(x, network, name)
 
 
 preprocess_input, decode_predictions = preprocessing.of_family("googlenet_torchvision")

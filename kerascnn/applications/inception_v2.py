@@ -25,17 +25,7 @@ from pathlib import Path
 
 import keras
 
-from kerascnn.applications import preprocessing
-from kerascnn.applications.inception_v3 import (
-    RELEASED_LAYERS,
-    TABLE_1,
-    Unit,
-    end_of_paper_stem,
-    factorized_stem,
-    images,
-    modules_and_heads,
-    plain_unit,
-)
+from kerascnn.applications import inception_v3 as v3, preprocessing
 from kerascnn.applications.network import CommonArguments, Pooling, building
 
 
@@ -76,16 +66,16 @@ def InceptionV2(
         >>> model = kerascnn.applications.InceptionV2(classes=10, factorized_7x7=True)
     """
     common = CommonArguments.of(locals())
-    unit = RELEASED_LAYERS.unit
+    unit = v3.RELEASED_LAYERS.unit
     with building("InceptionV2", common) as network:
-        x = images(network, aux_heads)
-        first = factorized_stem if factorized_7x7 else conv_7x7
-        x = end_of_paper_stem(first(x, unit), unit)
-        head_unit = (unit if aux_batch_norm else plain_unit) if aux_heads else None
-        return network.model(modules_and_heads(x, network, TABLE_1, head_unit))
+        x = v3.images(network, aux_heads)
+        first = v3.factorized_stem if factorized_7x7 else conv_7x7
+        x = v3.end_of_paper_stem(first(x, unit), unit)
+        head_unit = (unit if aux_batch_norm else v3.plain_unit) if aux_heads else None
+        return network.model(v3.modules_and_heads(x, network, v3.TABLE_1, head_unit))
 
 
-def conv_7x7(x: keras.KerasTensor, unit: Unit) -> keras.KerasTensor:
+def conv_7x7(x: keras.KerasTensor, unit: v3.Unit) -> keras.KerasTensor:
     """GoogLeNet's first convolution, instead of the first three rows of table 1."""
     return unit(x, 64, 7, strides=2, padding="valid", name="conv1")  # 147 x 147 x 64
 

@@ -42,23 +42,17 @@ from kerascnn.layers import HE_NORMAL, BatchNormalization, channel_axis, conv_un
 
 
 class InceptionA(NamedTuple):
-    """Filters of a module of figure 5.
+    """Filters of a module of figure 5."""
 
-    Attributes:
-        conv1x1: of the 1 x 1 convolution ("1x1").
-        reduce, conv: of the branch with one convolution, and of the 1 x 1 convolution before it ("3x3r", "3x3").
-        reduce_double, double3x3: of the branch with two, and of the 1 x 1 convolution before them ("dblr", "dbl").
-        pool_proj: of the 1 x 1 convolution after the pool ("proj").
-        kernel: the size of `conv`, 3 in the paper.
-    """
-
-    conv1x1: int
+    conv1x1: int  # of the 1 x 1 convolution ("1x1")
+    # reduce, conv: of the branch with one convolution, and of the 1 x 1 convolution before it ("3x3r", "3x3").
     reduce: int
     conv: int
+    # reduce_double, double3x3: of the branch with two, and of the 1 x 1 convolution before them ("dblr", "dbl").
     reduce_double: int
     double3x3: int
-    pool_proj: int
-    kernel: int = 3
+    pool_proj: int  # of the 1 x 1 convolution after the pool ("proj")
+    kernel: int = 3  # the size of `conv`, 3 in the paper
 
 
 class ReductionA(NamedTuple):
@@ -84,19 +78,12 @@ class ReductionB(NamedTuple):
 
 
 class InceptionC(NamedTuple):
-    """Filters of a module of figure 7.
+    """Filters of a module of figure 7."""
 
-    Attributes:
-        conv1x1: of the 1 x 1 convolution.
-        reduce_double: of the 1 x 1 convolution before the 3 x 3 one.
-        bank: of each convolution of the expanded filter banks, and of the one before them.
-        pool_proj: of the 1 x 1 convolution after the pool.
-    """
-
-    conv1x1: int
-    reduce_double: int
-    bank: int
-    pool_proj: int
+    conv1x1: int  # of the 1 x 1 convolution
+    reduce_double: int  # of the 1 x 1 convolution before the 3 x 3 one
+    bank: int  # of each convolution of the expanded filter banks, and of the one before them
+    pool_proj: int  # of the 1 x 1 convolution after the pool
 
 
 Module = InceptionA | ReductionA | InceptionB | ReductionB | InceptionC
@@ -173,17 +160,12 @@ def average_pool_with_zeros(x: keras.KerasTensor, name: str) -> keras.KerasTenso
 
 
 class Layers(NamedTuple):
-    """What differs between variants of the network.
+    """What differs between variants of the network."""
 
-    Attributes:
-        unit: makes a convolution, batch normalization and ReLU.
-        average_pool: makes a 3 x 3 average pool of stride 1, from its input and name.
-        dropout: the rate before the classifier.
-    """
-
-    unit: Unit
+    unit: Unit  # makes a convolution, batch normalization and ReLU
+    # Makes a 3 x 3 average pool of stride 1, from its input and name.
     average_pool: Callable[[keras.KerasTensor, str], keras.KerasTensor]
-    dropout: float = 0.0
+    dropout: float = 0.0  # the rate before the classifier
 
 
 RELEASED_LAYERS = Layers(functools.partial(plain_unit, normalization=normalization), average_pool)

@@ -37,16 +37,12 @@ MODES = (*CHANNEL_MEANS, *KERAS_MODES)
 
 
 class Scaling(NamedTuple):
-    """The scale of a mode for RGB pixels in [0, 255]: (pixels - mean) / std, per channel.
+    """The scale of a mode for RGB pixels in [0, 255]: (pixels - mean) / std, per channel."""
 
-    Attributes:
-        mean, std: of red, green and blue, in the units of the pixels.
-        reverse: whether the network takes the result as blue, green, red.
-    """
-
+    # mean, std: of red, green and blue, in the units of the pixels.
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    reverse: bool = False
+    reverse: bool = False  # whether the network takes the result as blue, green, red
 
 
 SCALINGS = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import keras
 
@@ -22,18 +21,6 @@ from kerascnn.layers import Preprocessing
 DENSE, HEAD = "dense", "head"
 
 PYRAMID = ("C2", "C3", "C4", "C5")
-
-
-class Stage(NamedTuple):
-    """Layers that are trained or frozen together.
-
-    Attributes:
-        name: "C0" to "C5", "dense" or "head".
-        layers: the layers with weights, from input to output.
-    """
-
-    name: str
-    layers: tuple[keras.layers.Layer, ...]
 
 
 def features(model: keras.Model, levels: Sequence[str] = PYRAMID) -> keras.Model:
@@ -64,13 +51,13 @@ def features(model: keras.Model, levels: Sequence[str] = PYRAMID) -> keras.Model
     return functional(model.inputs[0], outputs, name=f"{model.name}_features")
 
 
-def stages(model: keras.Model) -> list[Stage]:
-    """All layers that have weights to train, from the image to the classes.
+def stages(model: keras.Model) -> dict[str, tuple[keras.layers.Layer, ...]]:
+    """All layers that have weights to train, from the image to the classes, by stage: those that are frozen together.
 
     The main classifier and the auxiliary classifiers are the `head`.
 
     Example:
-        >>> [stage.name for stage in stages(VGG16())]
+        >>> list(stages(VGG16()))
         ['C0', 'C1', 'C2', 'C3', 'C4', 'dense', 'head']
     """
     nodes = _nodes(model)
@@ -83,7 +70,7 @@ def stages(model: keras.Model) -> list[Stage]:
         found[HEAD].append(found[DENSE].pop())
     main_layers = {id(layer) for _, layer in main}
     found[HEAD] += [layer for layer in model.layers if _is_trained(layer) and id(layer) not in main_layers]
-    return [Stage(name, tuple(layers)) for name, layers in found.items() if layers]
+    return {name: tuple(layers) for name, layers in found.items() if layers}
 
 
 def _is_trained(layer: keras.Operation) -> bool:

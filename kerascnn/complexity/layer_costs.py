@@ -52,24 +52,17 @@ class Memory(Enum):
 
 @dataclass(frozen=True)
 class LayerCost:
-    """The cost of one call of a layer.
+    """The cost of one call of a layer."""
 
-    Attributes:
-        macs: multiply-adds.
-        windows: the part of the input that a unit sees; None for all of it.
-        memory: of the output in inference.
-        saves_input, saves_output: whether the gradient is computed from them.
-        extra_saved: further bytes that the gradient needs.
-        passes_on: whether the output is the input in training too.
-    """
-
-    macs: int = 0
+    macs: int = 0  # multiply-adds
+    # The part of the input that a unit sees; None for all of it.
     windows: KernelWindows | None = (KernelWindow(), KernelWindow())
-    memory: Memory = Memory.NEW
+    memory: Memory = Memory.NEW  # of the output in inference
+    # saves_input, saves_output: whether the gradient is computed from them.
     saves_input: bool = False
     saves_output: bool = False
-    extra_saved: int = 0
-    passes_on: bool = False
+    extra_saved: int = 0  # further bytes that the gradient needs
+    passes_on: bool = False  # whether the output is the input in training too
 
 
 # The cost from the layer, its first input and its output.

@@ -18,23 +18,11 @@ UNKNOWN = "unknown"
 HEADER = ("network", "quantity", "published", "computed", "deviation")
 
 
-class StageCosts(NamedTuple):
-    """A row of a paper's table of costs: parameters in K, and multiply-adds, the paper's "ops", in millions.
-
-    K is 1024: the 1024 x 1000 weights of the last row are its 1000K.
-    """
-
-    stage: str
-    parameters: float
-    macs: float
-
-
 _DATA = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 
-# Of the networks whose papers publish costs row by row.
-TABLES = {
-    name: tuple(StageCosts(stage, *costs) for stage, costs in table.items()) for name, table in _DATA["tables"].items()
-}
+# Of the networks whose papers publish costs row by row: by stage, the parameters in K, which is 1024 (the 1024 x 1000
+# weights of the last row are its 1000K), and the multiply-adds, the paper's "ops", in millions.
+TABLES: dict[str, dict[str, tuple[float, float]]] = _DATA["tables"]
 # Why a computed number deviates from the published one, by the network or its row, and the quantity.
 REASONS = {
     (subject, quantity): reason for subject, reasons in _DATA["reasons"].items() for quantity, reason in reasons.items()
@@ -44,21 +32,13 @@ VARIANTS: dict[str, str] = _DATA["variants"]
 
 
 class PublishedNumber(NamedTuple):
-    """A published number and the computed one.
+    """A published number and the computed one."""
 
-    Attributes:
-        subject: the network, or the network and a row of its table.
-        quantity: `PARAMETERS` (trainable ones: papers leave moving averages out) or `MACS`.
-        published: in units of `unit`.
-        unit: 1024 for the K of GoogLeNet's table, a million, a billion.
-        computed: counted by `kerascnn.complexity.analyze`.
-    """
-
-    subject: str
-    quantity: str
-    published: float
-    unit: int
-    computed: int
+    subject: str  # the network, or the network and a row of its table
+    quantity: str  # `PARAMETERS` (trainable ones: papers leave moving averages out) or `MACS`
+    published: float  # in units of `unit`
+    unit: int  # 1024 for the K of GoogLeNet's table, a million, a billion
+    computed: int  # counted by `kerascnn.complexity.analyze`
 
     @property
     def deviation(self) -> float:
@@ -98,10 +78,10 @@ def published_numbers(name: str, report: Report) -> list[PublishedNumber]:
         PublishedNumber(name, PARAMETERS, model.published_parameters, MILLION, totals.trainable),
         PublishedNumber(name, MACS, model.published_macs, BILLION, totals.macs),
     ]
-    for row in TABLES.get(name, ()):
-        sums = report.stage(row.stage).sums
-        numbers.append(PublishedNumber(f"{name} {row.stage}", PARAMETERS, row.parameters, 1024, sums.trainable))
-        numbers.append(PublishedNumber(f"{name} {row.stage}", MACS, row.macs, MILLION, sums.macs))
+    for stage, (parameters, macs) in TABLES.get(name, {}).items():
+        sums = report.stage(stage).sums
+        numbers.append(PublishedNumber(f"{name} {stage}", PARAMETERS, parameters, 1024, sums.trainable))
+        numbers.append(PublishedNumber(f"{name} {stage}", MACS, macs, MILLION, sums.macs))
     return [number for number in numbers if number.published is not None]
 
 

@@ -79,19 +79,12 @@ class LayerRow(Totals):
 
 @dataclass(frozen=True)
 class Stage:
-    """The layers of one stage together.
+    """The layers of one stage together."""
 
-    Attributes:
-        name: see `stage_of`.
-        output_shape: of the stage's last layer.
-        sums: over the stage's layers.
-        shares: of the whole network's sums, from 0 to 1, by the names in `QUANTITIES`.
-    """
-
-    name: str
-    output_shape: tuple[int, ...]
-    sums: Totals
-    shares: dict[str, float]
+    name: str  # see `stage_of`
+    output_shape: tuple[int, ...]  # of the stage's last layer
+    sums: Totals  # over the stage's layers
+    shares: dict[str, float]  # of the whole network's sums, from 0 to 1, by the names in `QUANTITIES`
 
 
 QUANTITIES = ("parameters", "macs", "forward_bytes", "saved_bytes")

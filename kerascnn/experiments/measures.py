@@ -24,19 +24,12 @@ PUBLISHED_CROPS = {(1, 1): 10.07, (1, 10): 9.15, (1, 144): 7.89, (7, 1): 8.09, (
 
 @dataclass(frozen=True)
 class Measured:
-    """The table of an experiment, and the results for the paper's claims.
+    """The table of an experiment, and the results for the paper's claims."""
 
-    Attributes:
-        head: the titles of the columns; the first column is text, the others are numbers.
-        rows: one text per column.
-        values: the rows as plain values.
-        claim_results: one sentence per claim.
-    """
-
-    head: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-    values: list[dict[str, Any]]
-    claim_results: list[str] = field(default_factory=list)
+    head: tuple[str, ...]  # the titles of the columns; the first column is text, the others are numbers
+    rows: list[tuple[str, ...]]  # one text per column
+    values: list[dict[str, Any]]  # the rows as plain values
+    claim_results: list[str] = field(default_factory=list)  # one sentence per claim
 
 
 def measure(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:

@@ -13,15 +13,10 @@ ALGORITHMS = {"md5": functools.partial(hashlib.md5, usedforsecurity=False), "sha
 
 @dataclass(frozen=True)
 class Checksum:
-    """The checksum of a file.
+    """The checksum of a file."""
 
-    Attributes:
-        algorithm: "md5" or "sha256".
-        digits: hexadecimal, lower case; the first digits are enough.
-    """
-
-    algorithm: str
-    digits: str
+    algorithm: str  # "md5" or "sha256"
+    digits: str  # hexadecimal, lower case; the first digits are enough
 
     @classmethod
     def of(cls, path: Path, algorithm: str = "sha256") -> Checksum:

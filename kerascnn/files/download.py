@@ -48,19 +48,12 @@ MIN_BYTES_PER_TIMEOUT = 1 << 10
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and after which delays to retry failed requests; times in seconds.
+    """How often and after which delays to retry failed requests; times in seconds."""
 
-    Attributes:
-        timeout: for a connection, and for the next bytes.
-        max_attempts: in a row without progress.
-        initial_delay: after the first of them; it doubles with each further one.
-        max_delay: of one attempt; a server that asks for a longer one is not asked again.
-    """
-
-    timeout: float = 30.0
-    max_attempts: int = 6
-    initial_delay: float = 1.0
-    max_delay: float = 60.0
+    timeout: float = 30.0  # for a connection, and for the next bytes
+    max_attempts: int = 6  # in a row without progress
+    initial_delay: float = 1.0  # after the first of them; it doubles with each further one
+    max_delay: float = 60.0  # of one attempt; a server that asks for a longer one is not asked again
 
 
 def is_url(source: str) -> bool:

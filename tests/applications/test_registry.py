@@ -15,25 +15,18 @@ import kerascnn
 from kerascnn import InputError
 from kerascnn.applications import registry
 from support.messages import mentioning
-from support.networks import DISTINCT, PIXEL_SCALE, as_trained, outline, size_of, slim, small, without_values
-
-# The names that Keras gives to layers without a name.
-AUTOMATIC = {
-    "conv2d",
-    "dense",
-    "batch_normalization",
-    "activation",
-    "add",
-    "concatenate",
-    "max_pooling2d",
-    "average_pooling2d",
-    "global_average_pooling2d",
-    "zero_padding2d",
-    "flatten",
-    "input_layer",
-    "local_response_normalization",
-    "subsampled_identity",
-}
+from support.networks import (
+    DISTINCT,
+    PIXEL_SCALE,
+    as_trained,
+    kinds,
+    outline,
+    size_of,
+    slim,
+    small,
+    unnamed,
+    without_values,
+)
 
 # The networks of the fast tests.
 FAST = ("alexnetv2", "resnet20", "googlenet")
@@ -52,15 +45,16 @@ def one_hot(model, count):
     return dict.fromkeys(model.output, labels) if isinstance(model.output, dict) else labels
 
 
-@pytest.mark.parametrize("name", cases(registry.list_models(), fast=DISTINCT))
+# ResNet-1202 has the blocks of ResNet-20, takes as long as all others, and is in test_resnet1202.py.
+OTHERS = [name for name in registry.list_models() if name != "resnet1202"]
+
+
+@pytest.mark.parametrize("name", cases(OTHERS, fast=DISTINCT))
 def test_layers_are_named_by_hand(name):
-    names = [layer.name for layer in outline(name).layers]
-    assert [name for name in names if name.rstrip("0123456789_") in AUTOMATIC] == []
-    assert len(names) == len(set(names))
+    assert unnamed(outline(name)) == []
 
 
-# ResNet-1202 has the blocks of ResNet-20, and takes as long as all others.
-@pytest.mark.parametrize("name", cases([name for name in registry.list_models() if name != "resnet1202"]))
+@pytest.mark.parametrize("name", cases(OTHERS))
 def test_features_of_any_size_and_precision(name):
     maps = without_values(small, name, include_top=False, input_shape=(None, None, 3))
     *_, channels = maps.output.shape
@@ -72,22 +66,12 @@ def test_features_of_any_size_and_precision(name):
     assert keras.config.dtype_policy().name == "float32"
 
 
-def kinds(name):
-    """The operations of a network's layers, apart from their width."""
-    settings = ("kernel_size", "pool_size", "strides", "padding", "groups", "activation", "use_bias", "size", "axis")
-    found = set()
-    for layer in outline(name).layers:
-        config = layer.get_config()
-        found.add((type(layer).__name__, *(str(config.get(setting)) for setting in settings)))
-    return found
-
-
 @pytest.mark.slow
 def test_every_kind_of_layer_is_in_a_distinct_network():
     """So the checks below on these networks cover the layers of all."""
-    checked = set().union(*map(kinds, DISTINCT))
-    for name in registry.list_models():
-        others = kinds(name) - checked
+    checked = set().union(*(kinds(outline(name)) for name in DISTINCT))
+    for name in OTHERS:
+        others = kinds(outline(name)) - checked
         assert not others, f"{name} has layers of other kinds, so it belongs into support.networks.DISTINCT: {others}"
 
 
@@ -114,9 +98,8 @@ def test_file_round_trip_is_exact(network, tmp_path):
         np.testing.assert_array_equal(first, second)
 
 
-# ResNet-1202 is in test_resnet1202.py.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in registry.list_models() if name not in (*DISTINCT, "resnet1202")])
+@pytest.mark.parametrize("name", [name for name in OTHERS if name not in DISTINCT])
 def test_file_round_trip_of_weights(name, tmp_path):
     round_trip(slim(outline(name)), tmp_path / "model.keras")
 
@@ -201,7 +184,8 @@ def test_a_tiny_batch_is_overfitted(name, lesson):
     # Each image has a color: averaged over an image, noise alone is always the same.
     colors = 2 * np.random.default_rng(1).normal(size=(6, 1, 1, 3)).astype("float32")
     x, y = PIXEL_SCALE.get(name, 1.0) * (images(model, 6) + colors), one_hot(model, 6)
-    model.compile(keras.optimizers.Adam(lesson.learning_rate), "categorical_crossentropy", jit_compile=False)
+    # The few steps of whole networks take less time than the tracing of a graph.
+    model.compile(keras.optimizers.Adam(lesson.learning_rate), "categorical_crossentropy", run_eagerly=not lesson.slim)
     seen = UntilLearned(chance=np.log(3) * len(tf.nest.flatten(y)))
     model.fit(x, y, batch_size=6, epochs=lesson.steps, verbose=0, callbacks=[seen])
     assert seen.learned, seen.losses

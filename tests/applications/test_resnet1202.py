@@ -12,6 +12,7 @@ from kerascnn.export.deployable import deployable
 from kerascnn.export.tflite import write_tflite
 from kerascnn.layers import ClassLabels, Preprocessing
 from support import bounds
+from support.networks import kinds, outline, unnamed
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +37,9 @@ def images():
 
 
 def test_layers_and_parameters(network):
+    assert unnamed(network) == []
+    others = {kind for kind, *_ in kinds(network) - kinds(outline("resnet20"))}
+    assert others == {"Preprocessing", "ClassLabels"}
     weighted = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)]
     assert len(weighted) == 1202
     # conv1 and 1,200 more convolutions, two trainable weights of each normalization, the classifier; "19.4M".

@@ -67,7 +67,7 @@ HEAD_LAYERS = ("conv", "fc1", "fc2")
 def test_every_layer_belongs_to_one_stage(name, named, heads):
     model = without_values(create, name, **({"aux_heads": True} if name == "googlenet" else {}))
     found = stages(model)
-    assert " ".join(stage.name for stage in found) == named
-    layers = [layer.name for stage in found for layer in stage.layers]
+    assert " ".join(found) == named
+    layers = [layer.name for stage in found.values() for layer in stage]
     assert sorted(layers) == sorted(layer.name for layer in model.layers if layer.weights)
-    assert sorted(layer.name for layer in found[-1].layers) == sorted(heads)
+    assert sorted(layer.name for layer in found["head"]) == sorted(heads)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
 
 import keras
 import numpy as np
 
 import kerascnn
 from kerascnn.applications import registry
-from kerascnn.complexity import Report, analyze_by_name
+from kerascnn.complexity import Report, analysis, analyze_by_name
 from kerascnn.layers import ClassLabels
 
 # Pixels per side that each network accepts; the others take 16.
@@ -57,6 +57,13 @@ DISTINCT = (
 # Networks without batch normalization need pixels in their own scale.
 PIXEL_SCALE = dict.fromkeys(("alexnet", "alexnetv2", "zfnet", "vgg11", "vgg13", "vgg16", "vgg16c", "vgg19"), 60.0)
 
+# The names that Keras gives to layers without a name.
+AUTOMATIC = {
+    *("conv2d", "dense", "batch_normalization", "activation", "add", "concatenate", "max_pooling2d"),
+    *("average_pooling2d", "global_average_pooling2d", "zero_padding2d", "flatten", "input_layer"),
+    *("local_response_normalization", "subsampled_identity"),
+}
+
 # A slim network has no more filters and units per layer.
 FILTERS = 16
 
@@ -68,14 +75,7 @@ def as_trained(name: str) -> dict[str, bool]:
 
 def without_values(build, *arguments, **named):
     """What `build` returns, with weights that have no values: drawing them takes most of the time of building."""
-
-    def work():
-        with keras.StatelessScope(initialize_variables=False):
-            return build(*arguments, **named)
-
-    # Keras' list of variables that wait for their values is a thread's own, and ends with it.
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(work).result()
+    return analysis.without_values(functools.partial(build, *arguments, **named))
 
 
 @functools.cache
@@ -93,6 +93,19 @@ def slim(model: keras.Model) -> keras.Model:
         return layer.__class__.from_config(config)
 
     return keras.models.clone_model(model, clone_function=clone)
+
+
+def unnamed(model: keras.Model) -> list[str]:
+    """The layers whose names Keras made, or that share a name with another."""
+    names = Counter(layer.name for layer in model.layers)
+    return [name for name, count in names.items() if name.rstrip("0123456789_") in AUTOMATIC or count > 1]
+
+
+def kinds(model: keras.Model) -> set[tuple[str, ...]]:
+    """The operations of a network's layers, apart from their width."""
+    settings = ("kernel_size", "pool_size", "strides", "padding", "groups", "activation", "use_bias", "size", "axis")
+    configs = ((type(layer).__name__, layer.get_config()) for layer in model.layers)
+    return {(kind, *(str(config.get(setting)) for setting in settings)) for kind, config in configs}
 
 
 @functools.cache

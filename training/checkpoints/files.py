@@ -41,19 +41,13 @@ class Snapshot(NamedTuple):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything that a training needs to continue as if it had not stopped.
+    """Everything that a training needs to continue as if it had not stopped."""
 
-    Attributes:
-        position: where it continues.
-        history: one row of metrics per completed epoch.
-        events: see `Snapshot`.
-        variables: the values of all variables of the "model" (with dropout's seeds), of the "optimizer" (with loss
-            scale and averages) and of the epoch's "metrics".
-    """
-
-    position: Position
-    history: list[dict[str, float]]
-    events: dict[str, int]
+    position: Position  # where it continues
+    history: list[dict[str, float]]  # one row of metrics per completed epoch
+    events: dict[str, int]  # see `Snapshot`
+    # The values of all variables of the "model" (with dropout's seeds), of the "optimizer" (with loss scale and
+    # averages) and of the epoch's "metrics".
     variables: dict[str, list[np.ndarray]]
 
     def restore(self, model: keras.Model) -> None:

@@ -17,22 +17,17 @@ from kerascnn.training.recipe.fields import FineTuning
 
 
 class PlanRow(NamedTuple):
-    """When and how fast a stage of a network is trained.
+    """When and how fast a stage of a network is trained."""
 
-    Attributes:
-        stage, first, last: its name, and its first and its last layer with weights.
-        layers, parameters: the number of its layers with weights, and of their parameters without moving statistics.
-        frozen: how many of the parameters are never trained.
-        from_epoch: the first epoch that trains the others, counted from 1; None if there are none.
-    """
-
+    # stage, first, last: its name, and its first and its last layer with weights.
     stage: str
     first: str
     last: str
+    # layers, parameters: the number of its layers with weights, and of their parameters without moving statistics.
     layers: int
     parameters: int
-    frozen: int
-    from_epoch: int | None
+    frozen: int  # how many of the parameters are never trained
+    from_epoch: int | None  # the first epoch that trains the others, counted from 1; None if there are none
     lr_multiplier: float
 
 
@@ -128,7 +123,7 @@ def all_trainable(model: keras.Model) -> Iterator[None]:
 def _stages(model: keras.Model, tuning: FineTuning) -> list[_Stage]:
     """The stages from the top down; without a classifier the last stage is treated as one."""
     found = []
-    for depth, (name, layers) in enumerate((one.name, one.layers) for one in reversed(stages(model))):
+    for depth, (name, layers) in enumerate(reversed(stages(model).items())):
         keep_norms = tuning.freeze_batch_norm and name != HEAD
         kept = (layer for layer in layers if not (tuning.frozen and re.search(tuning.frozen, layer.name)))
         trained = tuple(one for one in kept if not (keep_norms and isinstance(one, keras.layers.BatchNormalization)))

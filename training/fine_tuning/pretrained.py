@@ -27,25 +27,16 @@ HEADS = "aux_heads"  # The builder's argument that pretrained weights do not det
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The weights that a training starts from, resolved once.
+    """The weights that a training starts from, resolved once."""
 
-    Attributes:
-        source: where they are, and the arguments of the network's builder that they imply.
-        mean: subtracted from the pixels that they were trained on: a number, one per channel or one per pixel.
-        std: the divisor of these pixels, one number or three; None if the file does not hold it.
-        image_size: height and width in pixels, see `Recipe`; None if unknown.
-        channels: of the images; None if unknown.
-        crop_fraction: see `Pixels`; None if unknown.
-        bgr: whether the first convolution takes blue, green, red.
-    """
-
-    source: WeightSource
-    mean: np.ndarray
+    source: WeightSource  # where they are, and the arguments of the network's builder that they imply
+    mean: np.ndarray  # subtracted from the pixels that they were trained on: a number, one per channel or one per pixel
+    # The divisor of these pixels, one number or three; None if the file does not hold it.
     std: float | list[float] | None
-    image_size: Size | None = None
-    channels: int | None = None
-    crop_fraction: float | None = None
-    bgr: bool = False
+    image_size: Size | None = None  # height and width in pixels, see `Recipe`; None if unknown
+    channels: int | None = None  # of the images; None if unknown
+    crop_fraction: float | None = None  # see `Pixels`; None if unknown
+    bgr: bool = False  # whether the first convolution takes blue, green, red
 
     def complete(self, recipe: Recipe) -> Recipe:
         """The recipe with the builder's arguments, the image size and channels and the pixel scaling of the weights.
@@ -88,7 +79,7 @@ class Pretrained:
         from kerascnn.layers import Preprocessing
 
         weight_files.check(self.source.network, self.source)
-        head = [layer.name for stage in stages(model) if stage.name == HEAD for layer in stage.layers]
+        head = [layer.name for layer in stages(model).get(HEAD, ())]
         layers = [layer for layer in model.layers if not isinstance(layer, Preprocessing)]
         weight_files.load(self.source.network, layers, self.source, new=head)
         if self.bgr:

@@ -24,20 +24,15 @@ EXAMPLES = "{min: 0.001, max: 0.1, sampling: log} or {values: [A, B, C]}"
 
 @dataclass(frozen=True)
 class SearchRange:
-    """Numbers from `min` to `max`, both included.
+    """Numbers from `min` to `max`, both included."""
 
-    Attributes:
-        min, max: the bounds.
-        sampling: "linear", or "log" for equal probability per factor; `min` is then above 0.
-        step: the distance, or with "log" the factor, between neighboring values; None for all numbers.
-        integer: whether the field takes whole numbers only.
-    """
-
+    # min, max: the bounds.
     min: float
     max: float
-    sampling: str = "linear"
+    sampling: str = "linear"  # "linear", or "log" for equal probability per factor; `min` is then above 0
+    # The distance, or with "log" the factor, between neighboring values; None for all numbers.
     step: float | None = None
-    integer: bool = False
+    integer: bool = False  # whether the field takes whole numbers only
 
     def boundary_values(self) -> tuple[float, float]:
         """The bounds of a range, or all options of a choice."""

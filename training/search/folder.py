@@ -42,15 +42,10 @@ class Objective:
 
 @dataclass(frozen=True)
 class TrialLimits:
-    """Time limits of a trial; a trial that exceeds one hangs.
+    """Time limits of a trial; a trial that exceeds one hangs."""
 
-    Attributes:
-        seconds: for the whole trial; None for no limit.
-        seconds_per_step: between two steps; startup and compilation count as one.
-    """
-
-    seconds: float | None = None
-    seconds_per_step: float = 1800.0
+    seconds: float | None = None  # for the whole trial; None for no limit
+    seconds_per_step: float = 1800.0  # between two steps; startup and compilation count as one
 
     def __post_init__(self):
         for name, value in vars(self).items():

@@ -16,20 +16,9 @@ from keras_tuner.engine.trial import TrialStatus
 
 from kerascnn.errors import InputError
 from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.search import trial_process
 from kerascnn.training.search.folder import DONE, FAILED, STOPPED, Journal, Objective, SearchConfig, TrialRecord
-from kerascnn.training.search.trial_process import (
-    INVALID,
-    MEMORY,
-    METRICS,
-    NOT_FINITE,
-    PROGRAM,
-    STOP,
-    TRIAL_CONFIG,
-    TrialExit,
-    read_curve,
-    read_images,
-    run_process,
-)
+from kerascnn.training.search.trial_process import MEMORY, METRICS, STOP, TrialExit, read_curve
 
 MAX_HALVINGS = 2  # How often a trial that runs out of memory is repeated with half the batch size
 IDLE_SECONDS = 1.0  # Hyperband waits for trials of other workers
@@ -62,7 +51,7 @@ class TrialRunner:
         try:
             recipe = self._recipe(record, previous)
         except InputError as error:
-            return self._end(record, TrialExit(INVALID, str(error)))
+            return self._end(record, TrialExit(trial_process.INVALID, str(error)))
         folder = self.journal.trial_folder(record.number, values)
         folder.mkdir(parents=True, exist_ok=True)
         if previous and not (folder / "run").exists():
@@ -105,7 +94,7 @@ class TrialRunner:
             "epochs": record.epochs,
             "parent": parent,
         }
-        (folder / TRIAL_CONFIG).write_text(json.dumps(trial_config, indent=1))
+        (folder / trial_process.TRIAL_CONFIG).write_text(json.dumps(trial_config, indent=1))
         checked = 0
 
         def poll() -> bool:
@@ -119,10 +108,12 @@ class TrialRunner:
 
         started = time.monotonic()
         try:
-            return run_process([*(config.program or PROGRAM), str(folder)], folder, config.limits, poll)
+            return trial_process.run_process(
+                [*(config.program or trial_process.PROGRAM), str(folder)], folder, config.limits, poll
+            )
         finally:
             record.seconds += time.monotonic() - started
-            record.images += read_images(folder)
+            record.images += trial_process.read_images(folder)
             record.curve = read_curve(folder)
             self.journal.write(record)
 
@@ -142,7 +133,7 @@ class TrialRunner:
             name = self.config.objective.name
             score = record.curve[-1].get(name, math.nan) if record.curve else math.nan
             if not ending.reason and not math.isfinite(score):
-                ending = TrialExit(NOT_FINITE, f"{name} is {score} after the last epoch")
+                ending = TrialExit(trial_process.NOT_FINITE, f"{name} is {score} after the last epoch")
             if ending.reason:
                 record.status, record.reason, record.detail = FAILED, ending.reason, ending.detail
             else:

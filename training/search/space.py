@@ -31,19 +31,12 @@ Condition = tuple[str, Any]  # A parameter's name and the option that it must ha
 
 @dataclass(frozen=True)
 class Parameter:
-    """A field that is searched.
+    """A field that is searched."""
 
-    Attributes:
-        name: the oracle's name: the field's, unless several branches of a choice search the same field.
-        field: of the recipe, or "model.<argument>" of the network's builder.
-        domain: the values that it may take.
-        conditions: what other parameters must be for this one to apply.
-    """
-
-    name: str
-    field: str
-    domain: Domain
-    conditions: tuple[Condition, ...] = ()
+    name: str  # the oracle's name: the field's, unless several branches of a choice search the same field
+    field: str  # of the recipe, or "model.<argument>" of the network's builder
+    domain: Domain  # the values that it may take
+    conditions: tuple[Condition, ...] = ()  # what other parameters must be for this one to apply
 
     def applies(self, options: dict[str, Any]) -> bool:
         """Whether the conditions hold, given the options of other parameters."""

@@ -62,19 +62,13 @@ RESNET = {
 
 
 class KerasLayout(NamedTuple):
-    """How keras.applications stores a network.
+    """How keras.applications stores a network."""
 
-    Attributes:
-        names: our layer names by keras.applications', with numbers in braces; None if layers are matched by order.
-        epsilon: of its batch normalization.
-        biases: whether convolutions before batch normalization have biases.
-        variant: the variant that keras.applications has.
-    """
-
+    # Our layer names by keras.applications', with numbers in braces; None if layers are matched by order.
     names: dict[str, str] | None
-    epsilon: float | None = None
-    biases: bool = False
-    variant: ArchitectureVariant = ArchitectureVariant()
+    epsilon: float | None = None  # of its batch normalization
+    biases: bool = False  # whether convolutions before batch normalization have biases
+    variant: ArchitectureVariant = ArchitectureVariant()  # the variant that keras.applications has
 
 
 BOTTLENECKS = ArchitectureVariant(

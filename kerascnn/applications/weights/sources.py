@@ -22,25 +22,18 @@ from kerascnn.files.progress import shown_bytes
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Weights for a network, which may still have to be downloaded.
+    """Weights for a network, which may still have to be downloaded."""
 
-    Attributes:
-        network: the builder's name.
-        location: the path of a file, or a URL.
-        public: the public weights; None for a file of the user's own.
-        arguments: the builder's arguments of the weights' variant, as far as they are known. A user's own tensors in
-            torchvision's layout have those that all of torchvision's weights for the network share.
-        preprocessing: how the weights' pixels are scaled; one of `preprocessing.MODES`. A user's own tensors in
-            torchvision's layout are taken to be scaled as torchvision's, other files as in the paper.
-        builder: the name of the builder of the weights' variant, as far as it is known.
-    """
-
-    network: str
-    location: str
-    public: PublicWeights | None
+    network: str  # the builder's name
+    location: str  # the path of a file, or a URL
+    public: PublicWeights | None  # the public weights; None for a file of the user's own
+    # The builder's arguments of the weights' variant, as far as they are known. A user's own tensors in torchvision's
+    # layout have those that all of torchvision's weights for the network share.
     arguments: Mapping[str, Any]
+    # How the weights' pixels are scaled; one of `preprocessing.MODES`. A user's own tensors in torchvision's layout are
+    # taken to be scaled as torchvision's, other files as in the paper.
     preprocessing: str
-    builder: str
+    builder: str  # the name of the builder of the weights' variant, as far as it is known
 
     def file(self) -> Path:
         """Returns the local file; downloads it into Keras' folder of weights if it is not there.

@@ -25,19 +25,12 @@ class TensorFileError(Exception):
 
 
 class Storage(NamedTuple):
-    """A sequence of values in a PyTorch file, of which tensors are views.
+    """A sequence of values in a PyTorch file, of which tensors are views."""
 
-    Attributes:
-        dtype: NumPy's and PyTorch's name of the type.
-        item_size: bytes per value.
-        key: its name in the file.
-        size: number of values.
-    """
-
-    dtype: str
-    item_size: int
-    key: str
-    size: int
+    dtype: str  # NumPy's and PyTorch's name of the type
+    item_size: int  # bytes per value
+    key: str  # its name in the file
+    size: int  # number of values
 
     @property
     def length(self) -> int:

@@ -38,21 +38,14 @@ COUNTER = "num_batches_tracked"
 
 
 class TorchLayout(NamedTuple):
-    """How torchvision stores a network.
+    """How torchvision stores a network."""
 
-    Attributes:
-        names: torchvision's module names by our layer names; a table may have more than one network needs.
-        top: the prefix of the modules that `include_top=False` leaves out.
-        auxiliary: the prefixes of auxiliary heads' modules.
-        flattened: dense layers after flattening, with the number of channels that were flattened.
-        variant: the variant that torchvision has.
-    """
-
-    names: dict[str, str]
-    top: str = "fc."
-    auxiliary: tuple[str, ...] = ()
+    names: dict[str, str]  # torchvision's module names by our layer names; a table may have more than one network needs
+    top: str = "fc."  # the prefix of the modules that `include_top=False` leaves out
+    auxiliary: tuple[str, ...] = ()  # the prefixes of auxiliary heads' modules
+    # Dense layers after flattening, with the number of channels that were flattened.
     flattened: Mapping[str, int] = MappingProxyType({})
-    variant: ArchitectureVariant = ArchitectureVariant()
+    variant: ArchitectureVariant = ArchitectureVariant()  # the variant that torchvision has
 
 
 PROJECTION = {"conv3_1_shortcut.strides": (2, 2)}

@@ -12,17 +12,12 @@ from kerascnn.errors import InputError
 
 
 class ArchitectureVariant(NamedTuple):
-    """One of the networks that a builder can make.
+    """One of the networks that a builder can make."""
 
-    Attributes:
-        arguments: the builder's arguments for this variant.
-        checks: values that only this variant has, by layer and attribute, such as "conv4.kernel_size".
-        builder: the name of the builder that makes this variant; None for the network's own.
-    """
-
-    arguments: Mapping[str, Any] = MappingProxyType({})
+    arguments: Mapping[str, Any] = MappingProxyType({})  # the builder's arguments for this variant
+    # Values that only this variant has, by layer and attribute, such as "conv4.kernel_size".
     checks: Mapping[str, Any] = MappingProxyType({})
-    builder: str | None = None
+    builder: str | None = None  # the name of the builder that makes this variant; None for the network's own
 
     def check(self, publisher: str, network: str, layers: Sequence[keras.layers.Layer]) -> None:
         """Raises InputError where these layers of the builder `network` are not this variant, `publisher`'s."""

@@ -50,19 +50,12 @@ INVALID_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EEXIST)
 
 @dataclass(frozen=True)
 class UnpackLimits:
-    """Limits on the unpacked contents of an archive, counted as the bytes come out.
+    """Limits on the unpacked contents of an archive, counted as the bytes come out."""
 
-    Attributes:
-        total: bytes.
-        ratio: unpacked bytes per packed byte; about 1 for photographs, over 1000 for bombs.
-        ratio_from: bytes up to which the ratio does not matter.
-        entries: files.
-    """
-
-    total: int = 10**12
-    ratio: float = 250.0
-    ratio_from: int = 256 << 20
-    entries: int = 10**7
+    total: int = 10**12  # bytes
+    ratio: float = 250.0  # unpacked bytes per packed byte; about 1 for photographs, over 1000 for bombs
+    ratio_from: int = 256 << 20  # bytes up to which the ratio does not matter
+    entries: int = 10**7  # files
 
 
 def archive_stem(path: Path) -> str | None:

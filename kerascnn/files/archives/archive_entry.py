@@ -11,17 +11,12 @@ CHUNK = 1 << 18
 
 @dataclass(frozen=True)
 class ArchiveEntry:
-    """A file in an archive; folders are no entries.
+    """A file in an archive; folders are no entries."""
 
-    Attributes:
-        name: as in the archive; any text.
-        problem: why it cannot be unpacked, as a phrase; None if it can.
-        contents: its bytes in chunks, to be read before the next entry; may raise `DamagedEntryError` or
-            `DamagedArchiveError` at any chunk.
-    """
-
-    name: str
-    problem: str | None = None
+    name: str  # as in the archive; any text
+    problem: str | None = None  # why it cannot be unpacked, as a phrase; None if it can
+    # Its bytes in chunks, to be read before the next entry; may raise `DamagedEntryError` or `DamagedArchiveError` at
+    # any chunk.
     contents: Iterable[bytes] = ()
 
 

@@ -86,8 +86,8 @@ def BNInception(
         weights: there are no public weights; None, a URL or a file.
 
     Returns:
-        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
-        Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
+        A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Weights are
+        initialized after He et al. (2015, "Delving Deep"); there is no dropout.
 
     Raises:
         InputError: images too small, an unknown option or dtype, a weight file that does not fit.

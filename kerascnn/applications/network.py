@@ -57,7 +57,7 @@ class CommonArguments(NamedTuple):
 
 
 class Network:
-    """A network that is being built.
+    """A network that is being built; InputError for weights that do not fit, an unknown pooling, or no classes.
 
     Args:
         builder: the name of its public function, such as "ResNet50".
@@ -66,9 +66,6 @@ class Network:
 
     Attributes:
         weights: the `WeightSource`; None for random weights.
-
-    Raises:
-        InputError: the weights do not exist, cannot be read or need other options; an unknown pooling; no classes.
     """
 
     def __init__(self, builder: str, common: CommonArguments, **options: Any) -> None:

@@ -81,11 +81,7 @@ FROM_OUTPUT = (
 
 
 def cost_of(layer: keras.layers.Layer, inputs: tuple[FeatureMap, ...], output: FeatureMap) -> LayerCost:
-    """The cost of the call of `layer` that computes `output` from `inputs`.
-
-    Raises:
-        InputError: the kind of layer is unknown.
-    """
+    """The cost of the call of `layer` that computes `output` from `inputs`; InputError for an unknown kind of layer."""
     for kind in type(layer).__mro__:
         if kind in COSTS:
             cost = COSTS[kind]

@@ -160,16 +160,7 @@ class Study:
             ],
             "confusion": scores.confusion().tolist(),
             "rows": [
-                {
-                    "model": row.name,
-                    "models": [str(model) for model in row.models],
-                    "formats": list(row.kinds),
-                    "crops": row.protocol,
-                    "views": row.views,
-                    "seconds": row.seconds,
-                    **_errors(row),
-                    "calibration_error": calibration(row.scores).error,
-                }
+                {**_measured(row), **_errors(row), "calibration_error": calibration(row.scores).error}
                 for row in self.rows
             ],
             "models_and_crops": [
@@ -197,19 +188,14 @@ class Study:
             **label_metrics(scores),
             "class_names": list(scores.class_names),
             "classes": [metrics._asdict() for metrics in by_label(scores)],
-            "rows": [
-                {
-                    "model": row.name,
-                    "models": [str(model) for model in row.models],
-                    "formats": list(row.kinds),
-                    "crops": row.protocol,
-                    "views": row.views,
-                    "seconds": row.seconds,
-                    **summary(row.scores)._asdict(),
-                }
-                for row in self.rows
-            ],
+            "rows": [{**_measured(row), **summary(row.scores)._asdict()} for row in self.rows],
         }
+
+
+def _measured(row: Measurement) -> dict[str, Any]:
+    models, formats = list(map(str, row.models)), list(row.kinds)
+    values = {"model": row.name, "models": models, "formats": formats, "crops": row.protocol}
+    return {**values, "views": row.views, "seconds": row.seconds}
 
 
 def _errors(row: Measurement) -> dict[str, Any]:

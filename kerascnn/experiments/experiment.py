@@ -14,42 +14,25 @@ ErrorMetric = Literal["training error", "top-1 error"]
 
 @dataclass(frozen=True)
 class Arm:
-    """One of the trainings that an experiment compares.
+    """One of the trainings that an experiment compares."""
 
-    Attributes:
-        name: in tables, plots and folders.
-        model: the network; empty if the scale names one for all arms.
-        settings: the arm's difference from the others, for `Recipe.with_settings`.
-        learning_rate_times: a factor on the recipe's learning rate.
-        published: the paper's result, as text.
-    """
-
-    name: str
-    model: str = ""
-    settings: tuple[str, ...] = ()
-    learning_rate_times: float = 1.0
-    published: str = "–"
+    name: str  # in tables, plots and folders
+    model: str = ""  # the network; empty if the scale names one for all arms
+    settings: tuple[str, ...] = ()  # the arm's difference from the others, for `Recipe.with_settings`
+    learning_rate_times: float = 1.0  # a factor on the recipe's learning rate
+    published: str = "–"  # the paper's result, as text
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The size of an experiment.
+    """The size of an experiment."""
 
-    Attributes:
-        recipe: of all arms; empty for the paper's recipe of each arm's network.
-        model: the network of arms that name none.
-        settings: changes of the recipe.
-        data: the default source of images; None if the user must name one.
-        limit: the maximal number of images.
-        seeds: every arm is trained with each.
-    """
-
-    recipe: str = ""
-    model: str = ""
-    settings: tuple[str, ...] = ()
-    data: str | None = None
-    limit: int | None = None
-    seeds: tuple[int, ...] = (0,)
+    recipe: str = ""  # of all arms; empty for the paper's recipe of each arm's network
+    model: str = ""  # the network of arms that name none
+    settings: tuple[str, ...] = ()  # changes of the recipe
+    data: str | None = None  # the default source of images; None if the user must name one
+    limit: int | None = None  # the maximal number of images
+    seeds: tuple[int, ...] = (0,)  # every arm is trained with each
 
 
 @dataclass(frozen=True)
@@ -64,31 +47,20 @@ class Claim:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment of a paper.
+    """An experiment of a paper."""
 
-    Attributes:
-        about: the question, in one line.
-        paper: authors, title, year, and the section of the results.
-        published_on: the data and protocol of the published results.
-        arms: in the order of training.
-        small, full: the two scales.
-        claims: the paper's claims about two arms.
-        small_cannot: what the small scale cannot show, and why; empty if there is nothing.
-        measure: the kind of table: "errors" by arm; "folding" of batch normalization into the layers before it;
-            "crops", errors by the number of models and crops.
-        notes: further statements of the paper, and differences of this experiment.
-    """
-
-    about: str
-    paper: str
-    published_on: str
-    arms: tuple[Arm, ...]
+    about: str  # the question, in one line
+    paper: str  # authors, title, year, and the section of the results
+    published_on: str  # the data and protocol of the published results
+    arms: tuple[Arm, ...]  # in the order of training
     small: Scale
     full: Scale
-    small_cannot: str = ""
-    claims: tuple[Claim, ...] = ()
+    small_cannot: str = ""  # what the small scale cannot show, and why; empty if there is nothing
+    claims: tuple[Claim, ...] = ()  # the paper's claims about two arms
+    # The kind of table: "errors" by arm; "folding" of batch normalization into the layers before it; "crops", errors by
+    # the number of models and crops.
     measure: Literal["errors", "folding", "crops"] = "errors"
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # further statements of the paper, and differences of this experiment
 
     def scale(self, name: str) -> Scale:
         """The scale called "small" or "full"; raises InputError for other names."""

@@ -24,15 +24,8 @@ class LocalWorkers:
     """Processes that train together, each with a TF_CONFIG that lists them all.
 
     The chief's standard output is passed on unchanged. All other output goes to standard error, with the worker's
-    number before each line.
-
-    Args:
-        command: run by every worker.
-        count: the number of workers.
-
-    Attributes:
-        first_failed: the number of the first worker that failed.
-        stop_requested: whether Ctrl-C or SIGTERM was passed on to the workers.
+    number before each line. `first_failed` is the number of the first worker that failed; `stop_requested` says whether
+    Ctrl-C or SIGTERM was passed on to the workers.
 
     Example:
         >>> LocalWorkers([sys.executable, "-m", "kerascnn", "train"], 2).wait()

@@ -94,16 +94,13 @@ def weights_of(network: str) -> list[PublicWeights]:
 
 
 def select_weights(network: str, name: str, given: Mapping[str, Any], include_top: bool = True) -> PublicWeights:
-    """Selects the file that a name of public weights stands for.
+    """Selects the file that one of `NAMES` stands for; InputError if there is none, or none for the arguments.
 
     Args:
         network: the builder's name.
-        name: one of `NAMES`.
+        name: of the weights.
         given: the builder's own arguments that the caller passes; the first file that matches them is selected.
         include_top: whether the classifier is needed; if not, a file without it is preferred.
-
-    Raises:
-        InputError: nothing is published for the network, under that name, or for these arguments.
 
     Example:
         >>> select_weights("VGG16", "imagenet", {"batch_norm": True}).file

@@ -36,11 +36,7 @@ class WeightSource:
     builder: str  # the name of the builder of the weights' variant, as far as it is known
 
     def file(self) -> Path:
-        """Returns the local file; downloads it into Keras' folder of weights if it is not there.
-
-        Raises:
-            InputError: it cannot be downloaded, or there is no such file.
-        """
+        """The local file, downloaded into Keras' folder of weights if need be; InputError if there is none."""
         if not is_url(self.location):
             path = Path(self.location)
             if not path.is_file():
@@ -67,18 +63,11 @@ def source_of(
     include_top: bool = True,
     classes: int = public_weights.CLASSES,
 ) -> WeightSource:
-    """Resolves a builder's `weights`; nothing is downloaded yet.
+    """Resolves the `weights` of a builder, named `network`; nothing is downloaded yet.
 
-    A URL or path that ends in the file name of public weights for the network is taken for them.
-
-    Args:
-        network: the builder's name.
-        weights: "imagenet", "keras", "torchvision", an http(s) URL, or a path.
-        given: the builder's own arguments that the caller passes.
-        include_top, classes: the builder's.
-
-    Raises:
-        InputError: there are no public weights of that name, or not for these arguments or classes.
+    A URL or path that ends in the file name of public weights for the network is taken for them. `given` are the
+    builder's own arguments that the caller passes; InputError if there are no public weights of that name, or not for
+    these arguments or classes.
 
     Example:
         >>> source_of("ResNet50", "torchvision").arguments["stride_in"]

@@ -37,13 +37,9 @@ Read = Callable[[int], bytes]
 
 
 def tar_entries(read: Read) -> Iterator[ArchiveEntry]:
-    """Yields every entry that is no folder.
+    """Yields every entry that is no folder; DamagedArchiveError if a header is damaged, or the end mark is missing.
 
-    Args:
-        read: gives at most so many of the next unpacked bytes, none at the end; it is read to the end.
-
-    Raises:
-        DamagedArchiveError: a header is damaged, or the end mark is missing.
+    `read` gives at most so many of the next unpacked bytes, none at the end; it is read to the end.
     """
     extended: dict[bytes, bytes] = {}
     while any(block := _read_exactly(read, BLOCK)):

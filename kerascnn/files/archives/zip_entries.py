@@ -62,11 +62,8 @@ class _DirectoryRecord:
 class ZipReader:
     """Reads the entries of a .zip file, as the directory at its end lists them.
 
-    Attributes:
-        declared_size: sum of the entries' unpacked sizes by the directory, in bytes.
-
-    Raises:
-        DamagedArchiveError: the directory is missing or damaged, or entries overlap.
+    `declared_size` is the sum of the entries' unpacked sizes by the directory, in bytes. DamagedArchiveError if the
+    directory is missing or damaged, or entries overlap.
     """
 
     def __init__(self, path: Path):

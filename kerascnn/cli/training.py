@@ -388,8 +388,11 @@ def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: De
         lines.append(f"batches of {resolved.batch_size}: there are no more training images")
     if data.multi_label:
         lines.append("any number of classes per image: sigmoid, binary cross-entropy, best epoch by mAP")
-    if resolved.class_weights == "balanced" and not data.multi_label:
-        weights = sorted(zip(data.class_weights(), data.class_names, strict=True))
+    if resolved.class_weights == "balanced":
+        # Of multi-label data, those of the images with the class are last.
+        weights = sorted(
+            zip(data.class_weights().reshape(-1, len(data.class_names))[-1], data.class_names, strict=True)
+        )
         (least, frequent), (greatest, rare) = weights[0], weights[-1]
         lines.append(f"class weights from {least:.2f} ({frequent}) to {greatest:.2f} ({rare})")
     if recipe.augmentation.flip and not resolved.augmentation.flip:

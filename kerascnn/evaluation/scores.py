@@ -156,7 +156,8 @@ def evaluate(
     if metadata.multi_label != images.multi_label:
         kinds = ["any number of classes per image" if multi else "one class per image" for multi in (True, False)]
         theirs, ours = kinds if metadata.multi_label else reversed(kinds)
-        raise InputError(f"the model predicts {theirs}, but {images.source} has {ours}.")
+        hint = "; --labels several reads a table as multi-label" if metadata.multi_label else ""
+        raise InputError(f"the model predicts {theirs}, but {images.source} has {ours}{hint}.")
     images = known_images(images, metadata, unknown)
     classes = match_classes(images.class_names, metadata.class_names, images.source)
     examples = images.examples

@@ -109,7 +109,7 @@ class Ingested:
                 name: {split: counts[split][label] for split in counts} for label, name in enumerate(data.class_names)
             },
             "imbalance": data.imbalance(),
-            "class_weights": dict(zip(data.class_names, map(float, data.class_weights()), strict=True)),
+            "class_weights": dict(zip(data.class_names, data.class_weights().T.tolist(), strict=True)),
             "files": {"found": len(self.files), **{status: self.count(status) for status in STATUSES}},
             "effort": self.effort and vars(self.effort),
             "formats": self.format_counts(),

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerascnn.cli.arguments import EXPORT_DISAGREES, Subcommands, add_data_options, run_path, share, some_of
-from kerascnn.cli.datasets import load
+from kerascnn.cli.datasets import load, load_all
 from kerascnn.cli.loading import data_of, model_file, print_json, start_tensorflow
 from kerascnn.native_output import jpeg_damage_discarded
 
 if TYPE_CHECKING:
-    from kerascnn.data import DataSet
+    from kerascnn.data import DataSet, LabeledImages
     from kerascnn.export import Export
     from kerascnn.training import RunFolder
 
@@ -62,15 +62,22 @@ def add_subcommands(subcommands: Subcommands) -> None:
 
 @jpeg_damage_discarded()
 def _run_export(options: argparse.Namespace) -> int:
-    source = data_of(options, options.model)
+    source, limit, data_options = data_of(options, options.model)
     model = model_file(options.model)
     start_tensorflow()
     from kerascnn.cli.tables import verification_table
     from kerascnn.data import DataOptions
+    from kerascnn.data.ingestion.sources import normalized
+    from kerascnn.evaluation.trained_on import was_trained_on
     from kerascnn.export import Tolerance
     from kerascnn.training import RunFolder
 
-    data = load(*source, options.to or Path("saved_models"))
+    output = options.to or Path("saved_models")
+    if was_trained_on(options.model, normalized(source)) is False:
+        # None of its images was trained on, so the files are run on all of them.
+        data: DataSet | LabeledImages = load_all(source, data_options, output=output)
+    else:
+        data = load(source, limit, data_options, output)
     run = RunFolder.around(model)
     name = run.read_recipe()[0].model if run else model.stem
     target = options.to or Path("saved_models") / f"{name}-{data.name}"
@@ -86,7 +93,9 @@ def _run_export(options: argparse.Namespace) -> int:
     return export_status(exported)
 
 
-def export_with_progress(model: Path, data: DataSet, target: Path, run: RunFolder | None, **options: Any) -> Export:
+def export_with_progress(
+    model: Path, data: DataSet | LabeledImages, target: Path, run: RunFolder | None, **options: Any
+) -> Export:
     """Exports with a progress bar, and describes the model by its run's recipe."""
     from kerascnn.console import track
     from kerascnn.export import export

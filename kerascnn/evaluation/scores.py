@@ -195,8 +195,11 @@ def known_images(images: LabeledImages, metadata: ModelMetadata, unknown: Unknow
         raise InputError(f"images of unknown classes count as 'error' or are left out by 'skip', not '{unknown}'.")
     found = match_classes(images.class_names, metadata.class_names, images.source).unknown
     if len(found) == len(images.class_names):
-        theirs, ours = first_of(metadata.class_names), first_of(images.class_names)
-        raise InputError(f"the model knows none of the classes of {images.source}: {ours}; it knows {theirs}.")
+        ours, theirs = (first_of([f"'{name}'" for name in some.class_names]) for some in (images, metadata))
+        count = len(metadata.class_names)
+        raise InputError(
+            f"none of the classes of {images.source}, {ours}, is one of the model's {count} classes: {theirs}."
+        )
     if unknown == "error":
         return images
     return images.of_classes([name for name in images.class_names if name not in found])

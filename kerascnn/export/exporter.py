@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from kerascnn.data.dataset import DataSet, limited
+from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import (
     LABELS_FILE,
@@ -67,13 +68,13 @@ class Export:
 
 def export(
     model: keras.Model | str | Path,
-    data: DataSet,
+    data: DataSet | LabeledImages,
     folder: str | Path,
     *,
     formats: Sequence[str] = DEFAULT_FORMATS,
     quantize: str | Sequence[str] = UNQUANTIZED,
     quantizer: str = QUANTIZERS[0],
-    calibration: DataSet | None = None,
+    calibration: DataSet | LabeledImages | None = None,
     pixels: str | None = None,
     origin: dict[str, Any] | None = None,
     author: str | None = None,
@@ -88,14 +89,16 @@ def export(
 
     Args:
         model: a Keras classifier, or its `.keras` file.
-        data: provides the validation images.
+        data: provides the images that the files are run on: the validation images of a data set, or any others, such as
+            `kerascnn.data.load_labeled(source)`. Images of classes that the model does not know are left out.
         folder: the export's folder; its name is the exported model's name.
         formats: of "savedmodel", "tflite", "keras", a file of Keras' own layers that opens without kerascnn, and, with
             the extra `onnx`, "onnx".
         quantize: one or more of "none", "float16", "dynamic", "int8" and "int16x8" (see `write_tflite`), one `.tflite`
             file each: "none" writes NAME.tflite, the others NAME-QUANTIZATION.tflite.
         quantizer: "tensorflow", or "litert" with the extra of that name.
-        calibration: provides the training images that calibrate "int8" and "int16x8"; by default `data`.
+        calibration: provides the images that calibrate "int8" and "int16x8", of a data set those for training; by
+            default `data`.
         pixels: the input type of `.tflite` files, see `kerascnn.export.tflite.pixel_type`; by default uint8 for
             quantized files, else float32.
         origin: the contents of the run's recipe.yaml, for the model card and the metadata of `.tflite` files.
@@ -166,9 +169,10 @@ def export(
         return Export(folder, verification)
 
 
-def _calibration_images(data: DataSet, metadata: ModelMetadata) -> Iterator[np.ndarray]:
-    """Evaluation views of some training images, balanced by class."""
-    if (count := len(data.training)) < MIN_CALIBRATION_IMAGES:
+def _calibration_images(data: DataSet | LabeledImages, metadata: ModelMetadata) -> Iterator[np.ndarray]:
+    """Evaluation views of some images, of a data set those for training, balanced by class."""
+    examples, kind = (data.training, "training images") if isinstance(data, DataSet) else (data.examples, "images")
+    if (count := len(examples)) < MIN_CALIBRATION_IMAGES:
         needed = f"calibration needs at least {MIN_CALIBRATION_IMAGES}"
-        raise InputError(f"{data.source} has {count} training images; {needed}.")
-    return views(limited(data.training, CALIBRATION_IMAGES), metadata)
+        raise InputError(f"{data.source} has {count} {kind}; {needed}.")
+    return views(limited(examples, CALIBRATION_IMAGES), metadata)

@@ -8,6 +8,7 @@ from typing import Any
 
 from kerascnn.applications import registry
 from kerascnn.data.dataset import DataSet
+from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.evaluation.metrics import error_rate
 from kerascnn.evaluation.predictors import (
     UNQUANTIZED,
@@ -45,7 +46,7 @@ def model_card(
     verification: Verification,
     exported: Sequence[Predictor],
     origin: dict[str, Any] | None,
-    data: DataSet,
+    data: DataSet | LabeledImages,
 ) -> str:
     """Formats a Markdown page: the model, its measurements, and how to run it.
 
@@ -55,7 +56,7 @@ def model_card(
         verification: the measurements.
         exported: the files; the first `.tflite` file is the example, if there is one.
         origin: the contents of the run's recipe.yaml, or None if the model comes from elsewhere.
-        data: whose validation images were measured.
+        data: was measured, as for `export`.
     """
     import jinja2
 
@@ -82,6 +83,7 @@ def model_card(
         color=COLORS[metadata.channels],
         crop_fraction=metadata.crop_fraction,
         data=data.source.rpartition("/")[2],
+        images="validation images" if isinstance(data, DataSet) else "images",
         held_out=origin is not None and origin["data"]["source"] == data.source,
         accuracies=[format_accuracy(result) for result in results],
         phone=phone,

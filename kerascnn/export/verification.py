@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from kerascnn.data.dataset import DataSet
+from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.evaluation.predictors import UNQUANTIZED, Predictor, RoundedInputPredictor
-from kerascnn.evaluation.scores import MultiLabelScores, Scores, evaluate, views
+from kerascnn.evaluation.scores import MultiLabelScores, Scores, evaluate, known_images, labeled_images, views
 from kerascnn.export.memory import peak_memory
 from kerascnn.export.operations import operations_of
 from kerascnn.export.tflite import CALIBRATED
@@ -161,18 +162,18 @@ def verify(
     trained: Predictor,
     exact: Predictor,
     exported: Sequence[Predictor],
-    data: DataSet,
+    data: DataSet | LabeledImages,
     *,
     tolerance: Tolerance = Tolerance(),
     track: Track = untracked,
 ) -> Verification:
-    """Runs the trained model and each exported file on all validation images.
+    """Runs the trained model and each exported file on all images of the data that count.
 
     Args:
         trained: the model as it was trained.
         exact: the same network in float32 in Keras; it gets rounded pixels where a file takes integers only.
         exported: the files, opened from where they were written.
-        data: provides the validation images.
+        data: provides the images, as for `export`.
         tolerance: the accepted differences.
         track: shows progress over an iterable of known length.
 
@@ -180,13 +181,14 @@ def verify(
         >>> verify(trained, exact, [open_predictor("resnet20-digits.tflite")], data).failures
         []
     """
-    image = next(views(data.validation.take(np.arange(1)), trained.metadata))
+    images = known_images(labeled_images(data), trained.metadata, "skip")
+    image = next(views(images.examples.take(np.arange(1)), trained.metadata))
     references, results, trained_scores = {}, [], None
     for predictor in (trained, *exported):
-        scores = evaluate(predictor, data, track=track)
+        scores = evaluate(predictor, images, track=track)
         integers = predictor.pixel_type != "float32"
         if integers not in references:
-            references[integers] = evaluate(RoundedInputPredictor(exact) if integers else exact, data, track=track)
+            references[integers] = evaluate(RoundedInputPredictor(exact) if integers else exact, images, track=track)
         reference = references[integers]
         trained_scores = trained_scores or scores
         results.append(

@@ -82,7 +82,7 @@ def test_unknown_classes_count_as_errors_or_are_left_out():
 
 @pytest.mark.parametrize("unknown", ["error", "skip"])
 def test_a_model_that_knows_none_of_the_classes(unknown):
-    with mentioning(InputError, "none of the classes", "reds", "x, y", "a, b, c"):
+    with mentioning(InputError, "none of the classes", "reds", "'x', 'y'", "3 classes", "'a', 'b', 'c'"):
         evaluate(KerasPredictor(pixel_model(["a", "b", "c"])), reds([0, 1], [0, 1], ("x", "y")), unknown=unknown)
 
 

@@ -7,12 +7,14 @@ import keras
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 import kerascnn.export.exporter as exporter
 from kerascnn import InputError, data
 from kerascnn.applications import GoogLeNet
 from kerascnn.evaluation import KerasPredictor, open_predictor
 from kerascnn.evaluation.predictors import ModelMetadata
+from kerascnn.evaluation.trained_on import was_trained_on
 from kerascnn.export import Tolerance, deployable, export
 from kerascnn.export.operations import operations_of
 from kerascnn.export.tflite import write_tflite
@@ -124,6 +126,31 @@ def test_tflite_uses_builtin_operations_and_lists_its_labels(digits_export):
     operations = {operation["op_name"] for operation in interpreter._get_ops_details()} - {"DELEGATE"}
     assert "CONV_2D" in operations
     assert not any(name.startswith(("Flex", "CUSTOM")) for name in operations)
+
+
+@pytest.mark.slow
+def test_an_exported_file_knows_its_training_data_without_naming_them(digits_export, digits_run, command):
+    origin = yaml.safe_load(digits_run.folder.recipe_file.read_text())
+    assert origin["data"]["source"] == "digits"
+    for name in ("resnet20-digits.tflite", "saved_model"):
+        assert was_trained_on(digits_export.folder / name, "digits") is True
+        assert was_trained_on(digits_export.folder / name, "holdout") is False
+    assert was_trained_on(digits_export.folder.parent, "digits") is None
+    shown = command("evaluate", digits_export.folder / "resnet20-digits.tflite", "--data", "digits", "--limit", 200)
+    assert shown.status == 0
+    names(shown.err, "scored: 40 validation images of 200", "trained on these data")
+
+
+@pytest.mark.slow
+def test_an_export_for_other_data_is_run_on_all_of_them(digits_run, few_digits, command, tmp_path):
+    # Of one class: enough to compare files with, though not to train.
+    (tmp_path / "holdout" / "3").mkdir(parents=True)
+    for number in np.flatnonzero(few_digits.training.labels == 3)[:5]:
+        Image.fromarray(few_digits.training.images[number]).save(tmp_path / "holdout" / "3" / f"{number}.png")
+    arguments = ("--data", tmp_path / "holdout", "--formats", "tflite", "--to", tmp_path / "digits", "--json")
+    ended = command("export", digits_run.folder.path, *arguments)
+    assert ended.status == 0, ended.err
+    assert [row["images"] for row in json.loads(ended.out)["results"]] == [5, 5]
 
 
 @pytest.mark.slow

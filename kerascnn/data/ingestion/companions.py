@@ -115,9 +115,10 @@ def _same_names(tree: FileTree) -> dict[str, str]:
             continue
         # Classes of numbered files are common; two folders of which one has other kinds of files are none.
         differ = not _kinds(images[0]) & _kinds(images[1])
-        if _are_numbers(shared) and not (differ and len(tree.folders) == 2):
-            continue
+        counted = _are_numbers(shared) and not (differ and len(tree.folders) == 2)
         named = [folder for folder in (one, other) if names_images(folder)]
+        if counted and not named:
+            continue
         if len(named) != 1:
             raise UndecidedError(
                 f"has folders '{one}' and '{other}', whose files have the same names: they may be classes, or show the "

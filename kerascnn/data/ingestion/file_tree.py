@@ -18,6 +18,9 @@ IMAGE_SUFFIXES = (
     *(".avif", ".heic", ".heif", ".hif"),
 )
 
+# Looked at first, since there may be millions.
+COMMON_SUFFIXES = (*IMAGE_SUFFIXES, *map(str.upper, IMAGE_SUFFIXES))
+
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".tzst", ".rar", ".7z")
 
 # Files that are no images, though they may be beside them.
@@ -130,6 +133,8 @@ class FileTree:
 
 def may_be_image(path: str) -> bool:
     """Whether a file's suffix is not that of another kind of file."""
+    if path.endswith(COMMON_SUFFIXES):
+        return True
     stem, suffix = os.path.splitext(path)
     return suffix.lower() not in OTHER_SUFFIXES and (bool(suffix) or os.path.basename(stem).lower() not in OTHER_NAMES)
 

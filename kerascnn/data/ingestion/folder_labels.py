@@ -26,6 +26,8 @@ CLASS_LAST = re.compile(r"\d+[\s_-]+([^.\d]*[^.\d\s_(-])\.\w+$")
 MAX_NAMED = 3
 # The share of files that must be named for a class.
 MOST = 0.8
+# Files of a folder that are looked at to find classes in their names, at most.
+SAMPLE = 1000
 
 
 def first_folders(tree: FileTree, options: DataOptions) -> Reading | None:
@@ -128,11 +130,12 @@ def _check_levels(inner: dict[str, FileTree]) -> None:
 
 def _check_file_names(inner: dict[str, FileTree]) -> None:
     """Refuses folders in all of which most files are named for the same classes."""
-    named = [_classes_in_names(one.images)[1] for one in inner.values()]
+    samples = [one.images[:: len(one.images) // SAMPLE + 1] for one in inner.values()]
+    named = [_classes_in_names(images)[1] for images in samples]
     shared = {name for name in set.intersection(*map(set, named)) if len(name) > 2}
     most = all(
-        sum(len(paths) for name, paths in classes.items() if name in shared) >= MOST * len(one.images)
-        for classes, one in zip(named, inner.values(), strict=True)
+        sum(len(paths) for name, paths in classes.items() if name in shared) >= MOST * len(images)
+        for classes, images in zip(named, samples, strict=True)
     )
     if len(inner) > 1 and len(shared) > 1 and most:
         raise UndecidedError(

@@ -37,7 +37,9 @@ class Parser(argparse.ArgumentParser):
         for word in unknown:
             if word.startswith("--"):
                 name = word.partition("=")[0]
-                raise InputError(f"'{self.prog}' has no option {name}; {closest(name, self._option_string_actions)}")
+                raise InputError(
+                    f"'{self.prog}' has no option {name}; {closest(name, re.findall(r'--[a-z][a-z0-9-]*', self.format_usage()))}"
+                )
         return parsed, unknown
 
     def error(self, message: str) -> NoReturn:

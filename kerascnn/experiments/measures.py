@@ -102,8 +102,8 @@ def _claim_result(claim: Claim, runs: Sequence[ArmRun], scores: dict[int, Scores
 
 def folding(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:
     """Differences between the probabilities of each network before and after folding."""
-    from kerascnn.export.deployable import deployable, in_float32
     from kerascnn.export.folding import foldable
+    from kerascnn.export.inference_network import deployable, in_float32
 
     rows, values = [], []
     for run in runs:

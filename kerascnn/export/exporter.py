@@ -31,7 +31,7 @@ from kerascnn.evaluation.predictors import (
 from kerascnn.evaluation.scores import views
 from kerascnn.evaluation.trained_on import TRAINED_ON
 from kerascnn.export.atomic_folder import publish, staging
-from kerascnn.export.deployable import deployable, in_float32
+from kerascnn.export.inference_network import deployable, in_float32
 from kerascnn.export.keras_file import write_keras
 from kerascnn.export.metadata import ModelDescription
 from kerascnn.export.model_card import format_training, model_card

@@ -8,7 +8,7 @@ import tensorflow as tf
 from kerascnn.applications import ResNet1202
 from kerascnn.applications.deep import functional
 from kerascnn.evaluation import TFLitePredictor
-from kerascnn.export.deployable import deployable
+from kerascnn.export.inference_network import deployable
 from kerascnn.export.tflite import write_tflite
 from kerascnn.layers import ClassLabels, Preprocessing
 from support import bounds

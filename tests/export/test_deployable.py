@@ -6,7 +6,7 @@ import pytest
 
 import kerascnn
 from kerascnn.applications import registry
-from kerascnn.export.deployable import deployable
+from kerascnn.export.inference_network import deployable
 from kerascnn.layers import LocalResponseNormalization
 
 # With all their filters; test_every_format.py has every network with a few.

@@ -10,7 +10,7 @@ import pytest
 
 from kerascnn import InputError
 from kerascnn.applications import ResNet20, ResNet32, cifar_resnet
-from kerascnn.export.deployable import deployable
+from kerascnn.export.inference_network import deployable
 from kerascnn.training import Recipe, RunConfig, RunFolder, finetune, resolved, train
 from kerascnn.training.assembly import assemble, build
 from kerascnn.training.fine_tuning.pretrained import find_weights, resolve_pretrained, with_weights

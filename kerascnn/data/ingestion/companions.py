@@ -113,11 +113,11 @@ def _same_names(tree: FileTree) -> dict[str, str]:
         shared = names[0] & names[1]
         if len(shared) < max(2, SAME * min(map(len, names))):
             continue
-        # Classes of numbered files are common; two folders of which one has other kinds of files are none.
-        differ = not _kinds(images[0]) & _kinds(images[1])
-        counted = _are_numbers(shared) and not (differ and len(tree.folders) == 2)
+        # Classes of numbered files are common; two folders of which one has other kinds of files, or is named for
+        # images, are none.
         named = [folder for folder in (one, other) if names_images(folder)]
-        if counted and not named:
+        differ = bool(named) or not _kinds(images[0]) & _kinds(images[1])
+        if _are_numbers(shared) and not (differ and len(tree.folders) == 2):
             continue
         if len(named) != 1:
             raise UndecidedError(

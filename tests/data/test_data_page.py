@@ -203,6 +203,88 @@ def _(tmp_path):
     return said(tmp_path)
 
 
+# Tables.
+
+
+def listed(titles: str, pattern: str, count: int = 6) -> str:
+    """A table of rows like "im{n}.jpg,{kind}"; n counts from 0, kind is cat or dog, sex changes every second row."""
+    values = ({"n": n, "kind": ("cat", "dog")[n % 2], "not": n % 2, "sex": "mf"[n // 2 % 2]} for n in range(count))
+    return "\n".join([titles, *(pattern.format(**value, is_=1 - value["not"]) for value in values)])
+
+
+def table_row(have: str, *patterns: str, **tables: str) -> None:
+    """Registers a case: a folder of these files, see `lay_out`, by default six images, and tables by their paths."""
+
+    def case(tmp_path):
+        lay_out(tmp_path, *(patterns or ("im{0..5}.jpg",)))
+        return said(write_text(tmp_path, **tables))
+
+    row(have)(case)
+
+
+FILE_AND_LABEL = listed("file,label", "im{n}.jpg,{kind}")
+
+table_row(
+    "HAM10000's `lesion_id,image_id,dx,dx_type,age,sex,localization`, in any order",
+    **{"labels.csv": listed("lesion_id,image_id,dx,dx_type,age,sex", "L{sex},im{n},{kind},{sex} test,5{n},{sex}")},
+)
+table_row("one column per class: `image,MEL,NV`", **{"labels.csv": listed("image,MEL,NV", "im{n},{is_}.0,{not}.0")})
+table_row(
+    "sizes and the like beside classes: `fname,width,height,quality,kind`",
+    **{"labels.csv": listed("fname,width,height,quality,kind", "im{n}.jpg,640,48{n},{not},{kind}")},
+)
+table_row("number and name of a class: `label`, `label_name`",
+          **{"labels.csv": listed("file,label,label_name", "im{n}.jpg,{not},{kind}")})  # fmt: skip
+table_row("two columns that may be the classes: `species`, `breed`",
+          **{"labels.csv": listed("file,species,breed", "im{n}.jpg,{sex},{kind}")})  # fmt: skip
+table_row("a label of one value, as in a template", **{"labels.csv": listed("file,label", "im{n}.jpg,0")})
+table_row(
+    "paths of another machine: `/kaggle/input/ds/s1/im0.jpg`",
+    "s{1,2}/im{0..5}.jpg",
+    **{"labels.csv": listed("path,label", "/kaggle/input/ds/s1/im{n}.jpg,{kind}")},
+)
+table_row(
+    "other suffixes, cases and zeros: `7.jpg` for `000007.PNG`",
+    "00000{0..5}.PNG",
+    **{"labels.csv": listed("file,label", "{n}.jpg,{kind}")},
+)
+table_row("a table whose files are not there", "s{1,2}/{0..5}.jpg", **{"labels.csv": FILE_AND_LABEL})
+table_row("a table some of whose files are there", "im{0..3}.jpg", **{"labels.csv": FILE_AND_LABEL})
+table_row("names of two files each", "{a,b}/im{0..5}.jpg", **{"labels.csv": FILE_AND_LABEL})
+table_row("a last row such as `Total: 6 images`", **{"labels.csv": f"{FILE_AND_LABEL}\nTotal: 6 images"})
+table_row("a table in a folder such as `meta/`", "images/im{0..5}.jpg", **{"meta/labels.csv": FILE_AND_LABEL})
+table_row(
+    "`train.csv` and `val.csv` with the same titles",
+    "im{0..5}.jpg",
+    "new{0..5}.jpg",
+    **{"train.csv": FILE_AND_LABEL, "val.csv": FILE_AND_LABEL.replace("im", "new")},
+)
+table_row("two tables that contradict each other",
+          **{"a.csv": FILE_AND_LABEL, "b.csv": FILE_AND_LABEL.replace("im0.jpg,cat", "im0.jpg,dog")})  # fmt: skip
+table_row("two tables with other titles",
+          **{"a.csv": FILE_AND_LABEL, "b.csv": listed("file,species", "im{n}.jpg,{sex}")})  # fmt: skip
+table_row("an image that a table has in two classes", **{"labels.csv": f"{FILE_AND_LABEL}\nim0.jpg,dog"})
+table_row(
+    "folders of classes and a table of facts: `file,sex`",
+    "{cat,dog}/{0..5}.jpg",
+    **{"facts.csv": listed("file,sex", "cat/{n}.jpg,{sex}") + "\n" + listed("", "dog/{n}.jpg,{sex}")},
+)
+table_row(
+    "a table for `test/` alone, and folders of classes in `train/`",
+    "train/{cat,dog}/{0..5}.jpg",
+    "test/im{0..5}.jpg",
+    **{"test.csv": FILE_AND_LABEL},
+)
+table_row("folders of classes and a spreadsheet", "{cat,dog}/{0..5}.jpg", **{"labels.xlsx": ""})
+
+
+@row('a spreadsheet\'s "Unicode text"')
+def _(tmp_path):
+    lay_out(tmp_path, "im{0..5}.jpg")
+    (tmp_path / "labels.txt").write_bytes(FILE_AND_LABEL.replace(",", "\t").encode("utf-16"))
+    return said(tmp_path)
+
+
 # The table of rows and cases.
 
 

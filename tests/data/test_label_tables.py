@@ -315,7 +315,7 @@ def test_lists_without_titles(tmp_path):
 
 def test_rows_of_many_widths_are_refused(tmp_path):
     rows = "".join(f"im{row}.jpg,{'cat, indoor' if row % 2 else 'dog'}\n" for row in ROWS)
-    with mentioning(InputError, "labels.csv", "2 columns", "6 of other widths", "quotes"):
+    with mentioning(InputError, "labels.csv", "2 columns", "6 of more", "quotes"):
         read(lay_out(tmp_path, *IMAGES, labels="file,tags\n" + rows))
 
 
@@ -494,7 +494,7 @@ def test_spreadsheets_and_annotations_of_single_images(tmp_path):
 def test_rows_of_a_beginning_are_those_of_the_whole(tmp_path):
     lay_out(tmp_path, long="file,class\n" + "".join(f"{'x' * 40}ü{row}.jpg,{row % 3}\n" for row in range(9000)))
     whole, head = read_rows(tmp_path / "long.csv"), read_rows(tmp_path / "long.csv", head=True)
-    assert len(whole.rows) == 9001 and not whole.others
+    assert len(whole.rows) == 9001 and not (whole.narrow or whole.wide)
     assert head.rows == whole.rows[: len(head.rows)] and len(head.rows) >= 200
 
 

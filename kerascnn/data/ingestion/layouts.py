@@ -172,7 +172,7 @@ def _with_other_splits(tree: FileTree, table: Reading, options: DataOptions) -> 
     for item in table.labeled:
         rows[item.path.removeprefix(tree.base).partition("/")[0]].append(item)
     others = [name for name in splits if name not in rows]
-    if not others or not rows.keys() <= splits.keys():
+    if not others or not rows.keys() <= splits.keys() or TRAINING not in splits.values():
         return table
     known = {folded(name) for item in table.labeled for name in item.classes}
     found = {}

@@ -24,8 +24,8 @@ TEMPLATE_WORDS = {"submission", "template"}
 # Words of the names of tables that name files for certain.
 LABEL_WORDS = {"label", "truth", "groundtruth"}
 
-# Rows of other widths; more are a mistake in the table, such as classes with a comma.
-MOST_OTHER_ROWS = 0.1
+# Shares of rows that are no rows, such as sums at the end, and of rows with a separator in a cell.
+MOST_NARROW, MOST_WIDE = 0.1, 0.01
 
 
 class UnusedTableError(Exception):
@@ -89,11 +89,11 @@ def read_table(tree: FileTree, path: str, index: FileIndex, options: DataOptions
     chosen = _file_column(titles, body, find, options, name)
     if path.lower().endswith(".txt") and not (chosen.is_sure and len(sample) > 1):
         raise UnusedTableError("it is no table of files")
-    rows, others = _read(tree, name)
-    if others > MOST_OTHER_ROWS * len(rows):
+    rows, narrow, wide = _read(tree, name)
+    if narrow > max(2, MOST_NARROW * len(rows)) or wide > MOST_WIDE * len(rows):
         raise InputError(
-            f"{name} has {len(rows):,} rows of {len(titles)} columns and {others:,} of other widths; put cells that "
-            "have a separator in them in quotes."
+            f"{name} has {len(rows):,} rows of {len(titles)} columns, and {wide or narrow:,} of "
+            f"{'more' if wide else 'fewer'}; put cells that have a separator in them in quotes."
         )
     columns = zip(*rows[len(sample) - len(body) :], strict=True)
     # Cells that repeat are stored once.
@@ -102,7 +102,7 @@ def read_table(tree: FileTree, path: str, index: FileIndex, options: DataOptions
     if split_column is not None:
         splits = tuple(SPLIT_NAMES.get(cell.lower()) for cell in columns[split_column])
     matches = tuple(index.find(cell, folder, of) for cell, of in zip(columns[chosen.column], splits, strict=True))
-    return Table(name, titles, columns, chosen.column, matches, splits, split_column, others, chosen.is_sure)
+    return Table(name, titles, columns, chosen.column, matches, splits, split_column, narrow + wide, chosen.is_sure)
 
 
 def split_of(text: str) -> str | None:

@@ -27,10 +27,11 @@ _FILE_THEN_MORE = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))
 
 
 class Rows(NamedTuple):
-    """A table's rows, all of the commonest width, and the number of rows of other widths."""
+    """A table's rows, all of the commonest width, and the numbers of rows of fewer and of more cells."""
 
     rows: list[list[str]]
-    others: int = 0
+    narrow: int = 0
+    wide: int = 0
 
 
 def read_rows(path: Path, *, head: bool = False) -> Rows:
@@ -130,4 +131,5 @@ def _even(rows: list[list[str]]) -> Rows:
             row = row + [""] * (width - len(row))
         if len(row) == width:
             even.append(row)
-    return Rows(even, len(body) - len(even))
+    wide = sum(len(row) > width and any(row[width:]) for row in body)
+    return Rows(even, len(body) - len(even) - wide, wide)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kerascnn.data import DataOptions, DataSet, Ingested, LabeledImages
+    from kerascnn.data.ingestion.checking import Effort
     from kerascnn.data.ingestion.image_check import FileRecord
 
 # Before a training, and by `kerascnn ingest`.
@@ -54,6 +55,8 @@ def add_subcommands(subcommands: Subcommands) -> None:
     text = "files that cannot be read as images: skip (default), end with an error, or move to a quarantine"
     add("--on-bad", choices=("skip", "fail", "move"), default="skip", help=text)
     add("--sha256", metavar="HEX", help="the archive's expected SHA-256")
+    text = "check the I-th of N parts, on each of N machines; the last one puts them together"
+    add("--shard", metavar="I/N", help=text)
     add_source_options(parser)
     text = "write the images as TFRecord shards with an index to this folder"
     add("--tfrecord", type=Path, metavar="FOLDER", help=text)
@@ -63,6 +66,8 @@ def _run_ingest(options: argparse.Namespace) -> int:
     from kerascnn.console import output, track, track_bytes
     from kerascnn.data import ingest, write_records
 
+    if options.shard:
+        return _run_ingest_part(options)
     given = {name: getattr(options, name) for name in ("to", "on_bad", "sha256")}
     found = ingest(options.source, **given, options=data_options(options), track=track, track_bytes=track_bytes)
     records = write_records(found.data, options.tfrecord, track=track) if options.tfrecord else None
@@ -71,6 +76,35 @@ def _run_ingest(options: argparse.Namespace) -> int:
     else:
         _print_report(output(), found, records)
     _warn_of_output_inside(found.folder, options.tfrecord)
+    return 0
+
+
+def _run_ingest_part(options: argparse.Namespace) -> int:
+    from kerascnn.console import output, print_text, track, track_bytes
+    from kerascnn.data import ingest_part
+    from kerascnn.errors import InputError
+
+    for name in ("--on-bad", "--tfrecord"):
+        if getattr(options, name.strip("-").replace("-", "_")) not in (None, "skip"):
+            raise InputError(f"{name} is for whole sources; leave it out with --shard.")
+    found = ingest_part(
+        options.source,
+        options.shard,
+        to=options.to,
+        sha256=options.sha256,
+        options=data_options(options),
+        track=track,
+        track_bytes=track_bytes,
+    )
+    if options.json:
+        print_json(found.to_dict())
+        return 0
+    state = (
+        f"missing: {', '.join(found.missing)}; manifest: {found.manifest}" if found.missing else "all parts are there"
+    )
+    print_text(output(), f"part {found.part}; {state}", *_checked(found.effort))
+    if found.whole:
+        _print_report(output(), found.whole)
     return 0
 
 
@@ -164,12 +198,19 @@ def _files(found: Ingested) -> Iterator[str]:
         yield f"{count} are read with warnings: {_join_counts(found.warning_counts())}"
     if test_images := found.files.counts("split", read).get("test", 0):
         yield f"{test_images} test images are not used in training"
-    if (effort := found.effort) and effort.checked:
-        speed = effort.checked / max(effort.seconds, 1e-9)
-        yield f"{effort.checked:,} files checked in {effort.seconds:.1f} s, {speed:,.0f} per second"
+    if found.missing_parts:
+        yield f"parts {', '.join(found.missing_parts)} of several machines are missing; their files were checked here"
+    if effort := found.effort:
+        yield from _checked(effort)
     if found.manifest:
         size = f"{effort.manifest_bytes / 1e6:.1f} MB, read in {effort.manifest_seconds:.1f} s"
         yield f"manifest: {found.manifest} ({size})"
+
+
+def _checked(effort: Effort) -> Iterator[str]:
+    if effort.checked:
+        speed = effort.checked / max(effort.seconds, 1e-9)
+        yield f"{effort.checked:,} files checked in {effort.seconds:.1f} s, {speed:,.0f} per second"
 
 
 def _join_counts(counts: Mapping[str, int]) -> str:

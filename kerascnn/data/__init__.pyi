@@ -10,7 +10,13 @@ from .dataset import (
 )
 from .ingestion.data_options import DataOptions as DataOptions
 from .ingestion.folder import Ingested as Ingested
-from .ingestion.ingest import ingest as ingest, load as load, load_labeled as load_labeled
+from .ingestion.ingest import (
+    IngestedPart as IngestedPart,
+    ingest as ingest,
+    ingest_part as ingest_part,
+    load as load,
+    load_labeled as load_labeled,
+)
 from .labeled_images import LabeledImages as LabeledImages
 from .pipeline.tfrecords import load_records as load_records, write_records as write_records
 from .table_data import from_table as from_table

@@ -12,6 +12,7 @@ from kerascnn.data.ingestion import manifest
 from kerascnn.data.ingestion.file_table import FileTable
 from kerascnn.data.ingestion.image_check import FileRecord, check_images
 from kerascnn.data.ingestion.manifest import Journal, SourceRecord
+from kerascnn.data.ingestion.part_manifests import read_parts
 from kerascnn.errors import InputError
 from kerascnn.files.progress import Track
 
@@ -36,6 +37,8 @@ class Effort:
 class Check:
     """The check of one manifest's files: reads what is known of them, and writes the manifest at the end.
 
+    The manifests of parts that other machines checked are known too; when all are there, the manifest replaces them.
+
     Args:
         path: of the manifest.
         source_record: its first line.
@@ -46,13 +49,20 @@ class Check:
         self.effort = Effort()
         self._path, self._source_record, self._root = path, source_record, root
         start = time.perf_counter()
+        # Before the manifest: another machine that merges them removes them when it has written that.
+        self.parts = read_parts(path, source_record)
         self.earlier = manifest.read_manifest(path)
         self.effort.manifest_seconds = time.perf_counter() - start
 
     def records(self, paths: Sequence[str], track: Track, others: Sequence[FileTable] = ()) -> Iterator[FileRecord]:
         """One record per path, in order; `others` are more records that are known."""
         journal = self._journal()
-        known = [*([journal.files] if journal else []), *others, *([self.earlier.files] * self.earlier.is_current)]
+        known = [
+            *([journal.files] if journal else []),
+            *self.parts.tables,
+            *others,
+            *([self.earlier.files] * self.earlier.is_current),
+        ]
         finders = [files.finder() for files in known if len(files)]
         start = time.perf_counter()
         with journal or nullcontext():
@@ -76,9 +86,15 @@ class Check:
             if not self._in_cache:
                 raise
             return None
-        manifest.journal_path(self._path).unlink(missing_ok=True)
+        self.remove_journal()
+        for part in () if self.parts.missing else self.parts.paths:
+            part.unlink(missing_ok=True)
         self.effort.manifest_bytes = self._path.stat().st_size
         return self._path
+
+    def remove_journal(self) -> None:
+        """Removes the journal, when a manifest has its records."""
+        manifest.journal_path(self._path).unlink(missing_ok=True)
 
     @property
     def _in_cache(self) -> bool:

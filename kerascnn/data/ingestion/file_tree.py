@@ -38,7 +38,7 @@ OTHER_NAMES = {"readme", "license", "licence", "copying", "notice", "authors", "
 AFTER_SLASH = "0"
 
 # Files that this package writes next to images.
-OWN_FILES = re.compile(r"kerascnn-(manifest\.jsonl|quarantine)|\.kerascnn-.*")
+OWN_FILES = re.compile(r"kerascnn-(manifest(-\d+-of-\d+)?\.jsonl|quarantine)|\.kerascnn-.*")
 
 # Files that phones and programs store beside an image of the same name, by suffix.
 COMPANIONS = {

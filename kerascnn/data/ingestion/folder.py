@@ -29,7 +29,9 @@ from kerascnn.data.ingestion.image_check import (
 )
 from kerascnn.data.ingestion.known_classes import folders_of_classes
 from kerascnn.data.ingestion.layouts import FolderLayout, recognize_layout
+from kerascnn.data.ingestion.manifest import read_manifest
 from kerascnn.data.ingestion.near_duplicates import near_duplicates
+from kerascnn.data.ingestion.part_manifests import Part, write_part
 from kerascnn.data.ingestion.sources import ResolvedSource
 from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION, Duplicates, find_duplicates, split_by_content
 from kerascnn.data.labeled_images import LabeledImages, Split
@@ -51,6 +53,7 @@ class Ingested:
         duplicates: files with equal contents.
         folder: of the images.
         manifest: its path; None if none could be written.
+        missing_parts: of several machines' part manifests, such as "2/5"; their files were checked here.
         moved: the number of files moved to `quarantine`.
         quarantine: the folder of moved files; None if none were.
     """
@@ -63,6 +66,7 @@ class Ingested:
     duplicates: Duplicates = field(default_factory=Duplicates)
     folder: Path | None = None
     manifest: Path | None = None
+    missing_parts: tuple[str, ...] = ()
     moved: int = 0
     quarantine: Path | None = None
 
@@ -123,6 +127,7 @@ class Ingested:
                 if status == READ and warnings
             ],
             "duplicates": {name: list(groups) for name, groups in vars(self.duplicates).items()},
+            "missing_parts": list(self.missing_parts),
             "moved_to": str(self.quarantine) if self.moved else None,
         }
 
@@ -157,11 +162,10 @@ def ingest_layout(
 ) -> Ingested:
     """As `ingest_folder`, for files whose classes are known."""
     check = Check(source.manifest, source.source_record, source.root)
-    checked, rejected = _check(source, layout, check, track)
-    near = near_duplicates(checked.column("perceptual_hash"))
+    files = _check(source, layout, check, track)
+    near = near_duplicates(files.column("perceptual_hash"))
     if options.chooses_validation or all(item.split is None for item in layout.labeled):
-        checked = split_by_content(checked, options, near)
-    files = _with_others(checked, layout, rejected)
+        files = split_by_content(files, options, near)
     manifest_path = check.write(files)
     bad = _with_status(files, UNREADABLE, REJECTED)
     if on_bad == "fail" and bad:
@@ -175,12 +179,31 @@ def ingest_layout(
         files=files,
         effort=check.effort,
         listed=_problems(files) == _problems(check.earlier.files),
-        duplicates=_duplicates(checked, near, validation),
+        duplicates=_duplicates(files, near, validation),
         folder=source.root,
         manifest=manifest_path,
+        missing_parts=tuple(map(str, check.parts.missing)),
         moved=moved,
         quarantine=source.quarantine if moved else None,
     )
+
+
+def check_part(source: ResolvedSource, part: Part, track: Track, options: DataOptions) -> tuple[Path, Effort]:
+    """Checks the files of one part of a folder, and writes the part's manifest; returns its path and the effort."""
+    layout = recognize_layout(source.root, source.source, options)
+    check = Check(part.manifest(source.manifest), source.source_record, source.root)
+    whole = read_manifest(source.manifest)
+    paths = sorted({item.path for item in layout.labeled if part.holds(item.path)})
+    files = FileTable(check.records(paths, track, [whole.files] * whole.is_current))
+    path = write_part(
+        source.manifest,
+        part,
+        source.source_record,
+        (replace(file, class_name=None, split=None, group=None) for file in files),
+    )
+    check.remove_journal()
+    check.effort.manifest_bytes = path.stat().st_size
+    return path, check.effort
 
 
 def label_folder(
@@ -190,8 +213,7 @@ def label_folder(
     layout = None if options.to_dict() else folders_of_classes(source.root, class_names)
     layout = layout or recognize_layout(source.root, source.source, options)
     check = Check(source.manifest, source.source_record, source.root)
-    checked, rejected = _check(source, layout, check, track)
-    files = _with_others(checked, layout, rejected)
+    files = _check(source, layout, check, track)
     check.write(files)
     readable = _readable(source, files)
     class_names = _class_names(files, readable)
@@ -202,23 +224,21 @@ def label_folder(
         examples=_examples(source.root, files, readable, class_names),
         layout=layout.description,
         skipped=tuple(SkippedFile(file.path, file.reason) for file in _with_status(files, UNREADABLE, REJECTED)),
-        files=checked,
+        files=files,
         workspace=source.workspace,
     )
 
 
-def _duplicates(checked: FileTable, near: list[list[int]], validation: LabeledImages | None) -> Duplicates:
+def _duplicates(files: FileTable, near: list[list[int]], validation: LabeledImages | None) -> Duplicates:
     if validation is None:
-        return find_duplicates(checked, near)
+        return find_duplicates(files, near)
     others = (replace(file, path=f"{validation.source}/{file.path}", split=VALIDATION) for file in validation.files)
-    compared = FileTable(itertools.chain(checked, others))
+    compared = FileTable(itertools.chain(files, others))
     return find_duplicates(compared, near_duplicates(compared.column("perceptual_hash")))
 
 
-def _check(
-    source: ResolvedSource, layout: FolderLayout, check: Check, track: Track
-) -> tuple[FileTable, Sequence[FileRecord]]:
-    """One record per labeled file, with the split of the source, if any; and the files that were not unpacked."""
+def _check(source: ResolvedSource, layout: FolderLayout, check: Check, track: Track) -> FileTable:
+    """One record per labeled file, with the split of the source, if any; then those of all other files."""
     files, rejected = FileTable(), source.rejected
     if rejected is None:
         rejected = _with_status(check.earlier.files, REJECTED)
@@ -226,12 +246,6 @@ def _check(
     for item, file in zip(layout.labeled, records, strict=True):
         split = item.split if file.status == READ else None
         files.append(replace(file, class_name=item.class_name, split=split, group=item.group))
-    return files, rejected
-
-
-def _with_others(checked: FileTable, layout: FolderLayout, rejected: Sequence[FileRecord]) -> FileTable:
-    """The labeled files and all others."""
-    files = FileTable(checked)
     for status in (UNREADABLE, CONTRADICTORY, IGNORED):
         files.extend(FileRecord(item.path, status=status, reason=item.reason) for item in getattr(layout, status))
     files.extend(rejected)

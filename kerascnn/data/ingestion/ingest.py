@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kerascnn.data.builtin_datasets import load_named
 from kerascnn.data.dataset import MADE_IN_PYTHON, DataSet, shortened
+from kerascnn.data.ingestion.checking import Effort
 from kerascnn.data.ingestion.data_options import OPTIONS, DataOptions
-from kerascnn.data.ingestion.folder import Ingested, ingest_folder, label_folder
+from kerascnn.data.ingestion.folder import Ingested, check_part, ingest_folder, label_folder
+from kerascnn.data.ingestion.part_manifests import Part, read_parts
 from kerascnn.data.ingestion.sources import resolve_source
 from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.data.pipeline.tfrecords import load_records
@@ -102,6 +104,68 @@ def ingest(
     if on_bad == "move" and resolved.quarantine is None:
         raise InputError(f"{source} is unpacked to a temporary folder; give the folder for moved files with --to.")
     return ingest_folder(resolved, on_bad, track, options, validation)
+
+
+@dataclass(frozen=True)
+class IngestedPart:
+    """A part of a source after its check.
+
+    Attributes:
+        part: such as "2/5".
+        manifest: of the part.
+        effort: what the check took.
+        missing: the parts that no machine has checked yet.
+        whole: the source after ingestion, when all parts are there.
+    """
+
+    part: str
+    manifest: Path
+    effort: Effort
+    missing: tuple[str, ...]
+    whole: Ingested | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that `kerascnn ingest --shard --json` prints."""
+        values = {**vars(self), "manifest": str(self.manifest), "effort": vars(self.effort)}
+        return values | {"missing": list(self.missing), "whole": self.whole and self.whole.to_dict()}
+
+
+def ingest_part(
+    source: str | Path,
+    part: str,
+    *,
+    to: str | Path | None = None,
+    sha256: str | None = None,
+    options: DataOptions = DataOptions(),
+    track: Track = untracked,
+    track_bytes: ByteTrack = untracked_bytes,
+) -> IngestedPart:
+    """Checks one part of a source's files, so that several machines share the work.
+
+    Each writes the manifest of its part beside that of the whole source. The machine that finishes last finds all of
+    them and ingests the whole source, which reads no file again; the result is that of `ingest`.
+
+    Args:
+        source, to, sha256, options, track, track_bytes: as for `ingest`. `to` should be on storage that all machines
+            share; otherwise copy the part manifests into one folder, and give it to `ingest`.
+        part: "2/5" for the second of five parts.
+
+    Raises:
+        InputError: there is nothing, or the manifest of another part is damaged or of another source.
+
+    Example:
+        >>> ingest_part("/shared/photos", "2/5", to="/shared/checked").missing
+        ('1/5', '4/5')
+    """
+    wanted = Part.parse(part)
+    if _load_without_files(source, DataOptions(), track):
+        raise InputError(f"{source} has no files to be checked; leave out --shard.")
+    validation = _load_validation(source, options, track)
+    resolved = resolve_source(str(source), Path(to) if to else None, sha256, track_bytes)
+    path, effort = check_part(resolved, wanted, track, options)
+    missing = read_parts(resolved.manifest, resolved.source_record).missing
+    whole = None if missing else ingest_folder(resolved, "skip", track, options, validation)
+    return IngestedPart(str(wanted), path, effort, tuple(map(str, missing)), whole)
 
 
 def load_labeled(

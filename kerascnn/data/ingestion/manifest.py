@@ -10,7 +10,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TextIO
 
 from kerascnn.data.ingestion.file_table import FileTable
 from kerascnn.data.ingestion.image_check import STATUSES, FileRecord
@@ -25,6 +25,9 @@ RULES = 2
 
 # Characters; a longer line is no record.
 MAX_LINE = 1_000_000
+
+# Bytes of a journal that a killed process loses at most.
+JOURNAL_BUFFER = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,26 @@ def read_manifest(path: Path) -> Manifest:
     """Reads a manifest; an empty one if there is none, or another file."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            head = json.loads(file.readline(MAX_LINE))
-            source_record = SourceRecord(**{field.name: str(head[field.name]) for field in fields(SourceRecord)})
+            head, source_record = _read_head(file)
             lines = iter(partial(file.readline, MAX_LINE), "")
             files = FileTable(record for line in lines if (record := parse_record(line)))
         return Manifest(source_record, files, head.get("checked_with") == checked_with())
     except (OSError, ValueError, TypeError, KeyError):
         return Manifest()
+
+
+def read_source_record(path: Path) -> SourceRecord | None:
+    """The source of a manifest's images; None if there is none, or another file."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return _read_head(file)[1]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _read_head(file: TextIO) -> tuple[dict[str, Any], SourceRecord]:
+    head = json.loads(file.readline(MAX_LINE))
+    return head, SourceRecord(**{field.name: str(head[field.name]) for field in fields(SourceRecord)})
 
 
 def write_manifest(path: Path, source_record: SourceRecord, files: Iterable[FileRecord]) -> None:
@@ -109,7 +125,7 @@ class Journal:
         self.files = earlier.files if fits else FileTable()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "ab" if fits else "wb", buffering=1 << 14)  # noqa: SIM115
+            self._file = open(path, "ab" if fits else "wb", buffering=JOURNAL_BUFFER)  # noqa: SIM115
             # Ends the line that a killed process left unfinished.
             self._file.write(b"\n" if fits else _head(source_record))
         except OSError as error:
@@ -141,9 +157,9 @@ def format_record(record: FileRecord) -> bytes:
     return (json.dumps(given, separators=(",", ":")) + "\n").encode()
 
 
-def parse_record(line: str) -> FileRecord | None:
+def parse_record(line: str | bytes) -> FileRecord | None:
     """The record of a line; None if it is damaged or no file can have such values."""
-    with suppress(ValueError, TypeError, RecursionError):
+    with suppress(ValueError, TypeError, AttributeError, RecursionError):
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(line).items()}
         record = FileRecord(**values)
         if all(_FITS[name](value) for name, value in values.items()) and record.path and record.status in STATUSES:

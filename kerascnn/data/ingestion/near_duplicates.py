@@ -78,10 +78,12 @@ def near_duplicates(hashes: Sequence[str]) -> list[list[int]]:
     group_of = np.arange(len(distinct))
     group_of[list(first_of)] = list(first_of.values())
     group_of = group_of[number_of.reshape(-1)]
-    order = np.argsort(group_of, kind="stable")
-    groups = np.split(indices[order], np.flatnonzero(np.diff(group_of[order])) + 1)
-    largest = max(MAX_SIZE, MAX_SHARE * len(hashes))
-    return sorted(group.tolist() for group in groups if 1 < len(group) <= largest)
+    sizes = np.bincount(group_of, minlength=1)
+    chosen = np.flatnonzero((sizes[group_of] > 1) & (sizes[group_of] <= max(MAX_SIZE, MAX_SHARE * len(hashes))))
+    groups = defaultdict(list)
+    for index in chosen.tolist():
+        groups[group_of[index]].append(int(indices[index]))
+    return list(groups.values())
 
 
 def _close_pairs(words: np.ndarray) -> Iterator[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import tempfile
@@ -102,7 +103,7 @@ def _slug(name: str) -> str:
 
 
 def _resolve_folder(folder: Path, to: Path | None) -> ResolvedSource:
-    earlier = manifest.read_manifest(folder / manifest.NAME).source_record
+    earlier = manifest.read_source_record(folder / manifest.NAME)
     if earlier and to is None and (folder / earlier.folder).is_dir():
         return _with_manifest_in(folder, earlier)
     record = SourceRecord(str(folder), _slug(folder.name), str(folder))
@@ -150,10 +151,7 @@ def _unpack(
     to = to.expanduser().resolve()
     root, resolved = to / IMAGES, _with_manifest_in(to, record)
     if root.exists():
-        earlier = manifest.read_manifest(resolved.manifest).source_record
-        if earlier is None or (earlier.source, earlier.identity) != (record.source, record.identity):
-            found = f"the images of {earlier.source}" if earlier else "images of an unknown source"
-            raise InputError(f"{root} holds {found}; remove it or give another --to.")
+        _require_same_source(resolved, record)
         return resolved
     archive = get_archive()
     # Unpacked to a temporary folder and renamed, so that an interrupted unpacking never looks complete.
@@ -167,9 +165,21 @@ def _unpack(
         manifest.write_manifest(resolved.manifest, record, _unpacked(archive, unfinished, track_bytes))
         unfinished.chmod(0o755)
         unfinished.rename(root)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        # Another machine that shares the folder was faster.
+        _require_same_source(resolved, record)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return resolved
+
+
+def _require_same_source(resolved: ResolvedSource, record: SourceRecord) -> None:
+    earlier = manifest.read_source_record(resolved.manifest)
+    if earlier is None or (earlier.source, earlier.identity) != (record.source, record.identity):
+        found = f"the images of {earlier.source}" if earlier else "images of an unknown source"
+        raise InputError(f"{resolved.root} holds {found}; remove it or give another --to.")
 
 
 def _unpacked(archive: Path, folder: Path, track_bytes: ByteTrack) -> tuple[FileRecord, ...]:

@@ -228,10 +228,9 @@ def find_duplicates(files: FileTable, near: Iterable[Sequence[int]] = ()) -> Dup
     """Finds the readable files that have equal contents, or are in groups of near-duplicates, given as indices."""
     rows = files.rows(status=READ)
     prefixes = files.prefixes("sha256")[rows]
-    order = np.argsort(prefixes, kind="stable")
-    alike = np.split(rows[order], np.flatnonzero(np.diff(prefixes[order])) + 1)
+    _, number_of, counts = np.unique(prefixes, return_inverse=True, return_counts=True)
     by_digest = defaultdict(list)
-    for row in sorted(row for group in alike if len(group) > 1 for row in group):
+    for row in rows[counts[number_of] > 1]:
         by_digest[files.column("sha256")[row]].append(files[row])
     groups = [group for group in by_digest.values() if len(group) > 1]
     near_groups = _differing(([files[index] for index in group] for group in near), "sha256")

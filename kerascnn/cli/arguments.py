@@ -37,9 +37,8 @@ class Parser(argparse.ArgumentParser):
         for word in unknown:
             if word.startswith("--"):
                 name = word.partition("=")[0]
-                raise InputError(
-                    f"'{self.prog}' has no option {name}; {closest(name, re.findall(r'--[a-z][a-z0-9-]*', self.format_usage()))}"
-                )
+                known = re.findall("--[a-z][a-z0-9-]*", self.format_usage())
+                raise InputError(f"'{self.prog}' has no option {name}; {closest(name, known)}")
         return parsed, unknown
 
     def error(self, message: str) -> NoReturn:

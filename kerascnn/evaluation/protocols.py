@@ -88,7 +88,7 @@ class Protocol:
         size = ImageSize.of(metadata.image_size).shorter
         for side in self.shorter_sides:
             if side < size:
-                raise InputError(f"a shorter side of {side} pixels is less than the network's input's, {size}.")
+                raise InputError(f"a shorter side of {side} pixels is less than that of the network's input, {size}.")
         if self.shorter_sides:
             return self.shorter_sides
         if self.name in PAPER_SIDES:

@@ -18,7 +18,7 @@ from support.messages import names
 from support.tiny_training import tiny_networks
 
 SIZE = (24, 40)
-FILES = ("saved_model", "oblong.onnx", "oblong.tflite", "oblong-int8.tflite")
+FILES = ("saved_model", "oblong.keras", "oblong.onnx", "oblong.tflite", "oblong-int8.tflite")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def run(stripes, tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(run, stripes, tmp_path_factory):
     folder, quantize = tmp_path_factory.mktemp("exported") / "oblong", ["none", "int8"]
-    options = {"formats": ("savedmodel", "tflite", "onnx"), "quantize": quantize}
+    options = {"formats": ("savedmodel", "tflite", "onnx", "keras"), "quantize": quantize}
     return export(run.folder.model_file, data.load(stripes), folder, **options)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,8 +70,7 @@ def data_of(options: argparse.Namespace, *models: Path) -> tuple[str, int | None
             f"{sources[found]} and {sources[others[0]]} were trained on different images; use --data SOURCE."
         )
     source, limit, of_run = found
-    values = {name: value for name, value in vars(given).items() if value not in (None, ())}
-    return source, options.limit or limit, replace(of_run, **values)
+    return source, options.limit or limit, of_run.updated(given)
 
 
 def print_message(*lines: str) -> None:

@@ -247,8 +247,9 @@ def _check_folds(options: argparse.Namespace) -> None:
 
 def _train_folds(devices: Devices, options: argparse.Namespace) -> int:
     """Trains each fold in turn, or takes its completed run, and prints the table of all."""
-    from kerascnn import data, training
+    from kerascnn import training
     from kerascnn.cli.tables import folds_table
+    from kerascnn.data.ingestion.ingest import load as load_silently
     from kerascnn.experiments.folds import train_folds
 
     if devices.workers > 1:
@@ -262,7 +263,7 @@ def _train_folds(devices: Devices, options: argparse.Namespace) -> int:
         print_json(resolved.to_dict()) if options.json else print(resolved.to_yaml(), end="")
         return 0
     _report_choices(recipe, resolved, first, devices)
-    others = (data.load(options.data, limit=options.limit, options=one) for one in of_fold[1:])
+    others = (load_silently(options.data, limit=options.limit, options=one) for one in of_fold[1:])
     folder = options.out / "runs" / f"{recipe.model}-{first.name}-{parts}-folds"
     more = {"limit": options.limit, "devices": devices, "run_config": _run_config(options, training.RunConfig())}
     callbacks = partial(progress_callbacks, data=first, as_json=options.json)

@@ -67,7 +67,8 @@ def from_table(
     root = root.resolve()
     titles = {"file": file, "split": split, "group": group}
     cells = {role: _cells(columns, title, role, name) for role, title in titles.items() if title is not None}
-    options = DataOptions(validation_fraction=validation_fraction, fold=fold, labels=labels)
+    shares = {"validation_fraction": validation_fraction, "fold": fold}
+    options = DataOptions(group_column=group, labels=labels, **shares)
     label_titles = [label] if isinstance(label, str) else list(label)
     found = _labels(columns, label_titles, name, options)
     layout = _layout(cells, found, root, name, options)

@@ -1,6 +1,8 @@
 """What is held out: a share, a fold, another source, whole groups, and images that look the same."""
 
 import io
+import json
+import re
 import shutil
 
 import numpy as np
@@ -14,6 +16,7 @@ from kerascnn.data.ingestion.image_check import FileRecord
 from kerascnn.data.ingestion.near_duplicates import near_duplicates, perceptual_hash
 from kerascnn.data.ingestion.splits import TEST, VALIDATION, split_by_content
 from support.messages import mentioning, names
+from support.pages import Page, run_line
 
 
 def landscape(seed, size=96):
@@ -293,3 +296,82 @@ def test_options_are_read_back():
     assert DataOptions().to_dict() == {}
     with mentioning(InputError, "'folds'", "fold"):
         DataOptions.from_dict({"folds": [2, 5]})
+
+
+def clinic(folder, patients, splits=None):
+    """A folder of images with a table of their classes, patients and splits."""
+    lay_out(folder, len(patients) // 2, seed=5)
+    files = [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(len(patients) // 2)]
+    rows = [f"{file},{file[:3]},{patient}" for file, patient in zip(files, patients, strict=True)]
+    if splits:
+        rows = [f"{row},{split}" for row, split in zip(rows, splits, strict=True)]
+    head = "file,class,patient,split" if splits else "file,class,patient"
+    (folder / "labels.csv").write_text("\n".join([head, *rows]))
+    return folder
+
+
+def test_groups_of_a_table(tmp_path):
+    patients = [f"p{number % 7}" for number in range(30)]
+    found = data.ingest(clinic(tmp_path, patients), options=DataOptions(group_column="patient", fold=(1, 3)))
+    sides = {}
+    for file in found.files:
+        if file.status == "read":
+            sides.setdefault(file.group, set()).add(file.split)
+    assert set(sides) == {f"p{number}" for number in range(7)} and all(len(side) == 1 for side in sides.values())
+    names(found.layout, "fold 1 of 3 held out", "7 groups from column 'patient'")
+
+
+def test_groups_that_the_sources_split_divides_are_an_error(tmp_path):
+    splits = ["train"] * 10 + ["val"] * 2 + ["train"] * 10 + ["val"] * 2
+    folder = clinic(tmp_path, ["p1", *(f"q{number}" for number in range(22)), "p1"], splits)
+    with mentioning(InputError, "'p1'", "'patient'", "training and validation", "--fold"):
+        data.load(folder, options=DataOptions(group_column="patient"))
+    loaded = data.load(folder, options=DataOptions(group_column="patient", fold=(1, 2)))
+    names(loaded.layout, "fold 1 of 2 held out, instead of the source's own validation images")
+
+
+def test_the_choice_is_part_of_the_layout(pets, tmp_path):
+    own = lay_out(tmp_path, 3, seed=9)
+    layout = data.load(pets, options=DataOptions(validation_source=str(own))).layout
+    names(layout, f"validation images from {own}")
+    names(data.load(pets, options=DataOptions(validation_fraction=0.125)).layout, "12.5 % held out")
+
+
+def test_later_options_replace_the_choice_of_validation_images():
+    before = DataOptions(label_column="dx", fold=(2, 5), leave_out=("masks",))
+    assert before.updated(DataOptions()) == before
+    assert before.updated(DataOptions(validation_fraction=0.1)) == DataOptions(
+        label_column="dx", validation_fraction=0.1, leave_out=("masks",)
+    )
+    assert before.updated(DataOptions(label_column="kind")).fold == (2, 5)
+
+
+def test_the_commands_of_the_page(command, pets, tmp_path, monkeypatch):
+    lay_out(tmp_path / "held-out", 4, seed=2)
+    clinic(tmp_path / "clinic", [f"p{number % 9}" for number in range(30)])
+    shutil.copytree(pets, tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    lines = [line for line in Page("docs/data.md").lines() if re.search("--(val|fold|group)", line)]
+    assert len(lines) == 5
+    said = [run_line(command, line, "--print-recipe", "--model", "resnet20").err for line in lines]
+    for text, parts in zip(
+        said, ("from held-out/", "10 % held out", "fold 2 of 5", "fold 1 of 5", "9 groups"), strict=True
+    ):
+        assert parts in text
+    assert "classes have no validation images" not in said[0]
+    reported = json.loads(command("ingest", "clinic", "--group-column", "patient", "--json").out)
+    assert "'patient'" in reported["layout"]
+
+
+def test_the_functions_of_the_page(pets, tmp_path):
+    chance = np.random.default_rng(0)
+    images, labels = chance.integers(0, 256, (20, 4, 4, 3)).astype(np.uint8), np.arange(20) % 2
+    paths = [f"{name}/{number}.png" for number in range(10) for name in ("cat", "dog")]
+    frame = {"image_id": paths, "dx": ["cat", "dog"] * 10, "patient": [number // 4 for number in range(20)]}
+    dataset = type("Dataset", (list,), {"element_spec": (), "cardinality": list.__len__})(
+        zip(images, labels, strict=True)
+    )
+    given = {"x_train": images, "y_train": labels, "x_val": images[:4], "y_val": labels[:4]}
+    given |= {"patients": np.arange(20) // 2, "frame": frame, "tf_dataset": dataset}
+    made = Page("docs/data.md").run(given, replace={'folder="clinic"': f"folder={str(pets)!r}"})
+    assert made["loaded"].class_names == ("cat", "dog")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from kerascnn.errors import InputError, closest
@@ -101,6 +101,16 @@ class DataOptions:
         """The columns that must be in a table, by the option that names them."""
         names = ("label_column", "file_column", "group_column")
         return {OPTIONS[name]: value for name in names if (value := getattr(self, name)) is not None}
+
+    def updated(self, other: Self) -> Self:
+        """What the other options give, and these where they give nothing; of validation images one choice remains.
+
+        Example:
+            >>> DataOptions(label_column="dx", fold=(2, 5)).updated(DataOptions(validation_fraction=0.1)).to_dict()
+            {'label_column': 'dx', 'validation_fraction': 0.1}
+        """
+        before = replace(self, **dict.fromkeys(VALIDATION_FIELDS)) if other.chooses_validation else self
+        return replace(before, **{name: value for name, value in vars(other).items() if value not in (None, ())})
 
     def to_dict(self) -> dict[str, Any]:
         """The values that are given, as YAML or JSON holds them."""

@@ -33,7 +33,16 @@ from kerascnn.data.ingestion.manifest import read_manifest
 from kerascnn.data.ingestion.near_duplicates import near_duplicates
 from kerascnn.data.ingestion.part_manifests import Part, write_part
 from kerascnn.data.ingestion.sources import ResolvedSource
-from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION, Duplicates, find_duplicates, split_by_content
+from kerascnn.data.ingestion.splits import (
+    TEST,
+    TRAINING,
+    VALIDATION,
+    Duplicates,
+    check_groups,
+    describe_held_out,
+    find_duplicates,
+    split_by_content,
+)
 from kerascnn.data.labeled_images import LabeledImages, Split
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
@@ -166,6 +175,10 @@ def ingest_layout(
     near = near_duplicates(files.column("perceptual_hash"))
     if options.chooses_validation or all(item.split is None for item in layout.labeled):
         files = split_by_content(files, options, near)
+    if options.group_column:
+        check_groups(files, options.group_column)
+    had_validation = any(item.split == VALIDATION for item in layout.labeled)
+    description = layout.description + describe_held_out(files, options, had_validation)
     manifest_path = check.write(files)
     bad = _with_status(files, UNREADABLE, REJECTED)
     if on_bad == "fail" and bad:
@@ -174,8 +187,8 @@ def ingest_layout(
         )
     moved = _quarantine(source, [file for file in bad if file.status == UNREADABLE]) if on_bad == "move" else 0
     return Ingested(
-        data=_data_set(source, files, bad, layout.description, options, validation),
-        layout=layout.description,
+        data=_data_set(source, files, bad, description, options, validation),
+        layout=description,
         files=files,
         effort=check.effort,
         listed=_problems(files) == _problems(check.earlier.files),

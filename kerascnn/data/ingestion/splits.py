@@ -81,6 +81,45 @@ def split_by_content(
     return files.with_column("split", splits)
 
 
+def check_groups(files: FileTable, column: str) -> None:
+    """Raises InputError if images of one group are in several splits, which the source then has of its own."""
+    splits, values = files.distinct("split")
+    groups, names = files.distinct("group")
+    pairs = np.unique(np.stack([groups, splits])[:, files.rows(status=READ)], axis=1).T.tolist()
+    split_of: dict[int, int] = {}
+    for group, split in pairs:
+        first = split_of.setdefault(group, split)
+        if first != split and names[group] is not None:
+            both = {values[first], values[split]}
+            advice = "--val-fraction or --fold splits them anew" if TEST not in both else "leave out one of the two"
+            where = " and ".join(sorted(both))
+            raise InputError(f"'{names[group]}' of column '{column}' is in the source's {where} images; {advice}.")
+
+
+def describe_held_out(files: FileTable, options: DataOptions, had_validation: bool) -> str:
+    """What the options say about the split, as the end of a layout's description.
+
+    `had_validation` is whether the source has validation images of its own.
+    """
+    parts = []
+    if options.validation_source:
+        parts.append(f"validation images from {options.validation_source}")
+    elif options.fold:
+        parts.append("fold {} of {} held out".format(*options.fold))
+    elif options.validation_fraction:
+        parts.append(f"{100 * options.validation_fraction:g} % held out by their contents")
+    if had_validation and parts:
+        parts[0] += ", instead of the source's own validation images"
+    if options.group_column:
+        numbers, groups = files.distinct("group")
+        numbers = numbers[files.rows(status=READ)]
+        without = sum(np.count_nonzero(numbers == number) for number, group in enumerate(groups) if group is None)
+        none = f", {without} images have none" if without else ""
+        count = sum(group is not None for group in groups)
+        parts.append(f"{count} groups from column '{options.group_column}', each in one split{none}")
+    return "".join(f"; {part}" for part in parts)
+
+
 def split_arrays(
     examples: ArrayExamples, options: DataOptions, groups: Sequence[str] | None = None
 ) -> tuple[ArrayExamples, ArrayExamples]:

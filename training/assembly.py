@@ -169,7 +169,7 @@ def compile_for(
         loss=losses[MAIN] if single else losses,
         loss_weights=None if single else weights,
         metrics=measured[MAIN] if single else measured,
-        jit_compile=choose_xla().jit_compile,
+        jit_compile=choose_xla()[0],
     )
     model.optimizer.build(model.trainable_variables)
     if recipe.optimizer.max_filter_rms:

@@ -379,7 +379,8 @@ def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: De
     lines = [f"{resolved.model} at {size} pixels{order}{color}, seed {resolved.seed}"]
     lines.append(f"precision {resolved.precision}: {choose_precision(recipe.precision).reason}")
     with devices.scope():
-        lines.append(str(choose_xla()))
+        use, reason = choose_xla()
+        lines.append(f"XLA {'on' if use else 'off'}: {reason}")
     lines.append(format_learning_rate(resolved))
     if resolved.fine_tuning.weights:
         lines.append(f"begins with {resolved.fine_tuning.weights}; pixels {format_pixels(resolved)}")

@@ -3,10 +3,10 @@
 Importing it imports neither Keras nor TensorFlow, because `kerascnn train` starts workers without them.
 """
 
-from kerascnn.training.strategy.choosing import XlaChoice, choose_devices, choose_xla
+from kerascnn.training.strategy.choosing import choose_devices, choose_xla
 from kerascnn.training.strategy.cluster import Cluster, find_cluster
 from kerascnn.training.strategy.devices import Devices, WorkerLostError
 from kerascnn.training.strategy.replicas import prepare, synchronize
 
-__all__ = ["Cluster", "Devices", "WorkerLostError", "XlaChoice", "choose_devices", "choose_xla", "find_cluster"]
+__all__ = ["Cluster", "Devices", "WorkerLostError", "choose_devices", "choose_xla", "find_cluster"]
 __all__ += ["prepare", "synchronize"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from kerascnn.errors import InputError
@@ -133,23 +132,15 @@ def _multi_worker(cluster: Cluster, gpus: int) -> tf.distribute.Strategy:
     return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
 
-@dataclass(frozen=True)
-class XlaChoice:
-    """A value for the argument `jit_compile` of Keras' `compile`, and the reason."""
+def choose_xla() -> tuple[bool | Literal["auto"], str]:
+    """The value for `jit_compile` of Keras' `compile`, and the reason; depends on the strategy in scope.
 
-    jit_compile: bool | Literal["auto"]
-    reason: str
-
-    def __str__(self) -> str:
-        return f"XLA {'on' if self.jit_compile else 'off'}: {self.reason}"
-
-
-def choose_xla() -> XlaChoice:
-    """Uses XLA on one GPU, but not on CPUs and not on several devices; depends on the strategy in scope."""
+    XLA is used on one GPU, but not on CPUs and not on several devices.
+    """
     import tensorflow as tf
 
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-        return XlaChoice(False, "Keras does not compile training steps for several devices")
+        return False, "Keras does not compile training steps for several devices"
     if tf.config.get_visible_devices("GPU"):
-        return XlaChoice("auto", "there is one GPU, and Keras compiles the steps if all layers allow it")
-    return XlaChoice(False, "on a CPU it halves the speed of training")
+        return "auto", "there is one GPU, and Keras compiles the steps if all layers allow it"
+    return False, "on a CPU it halves the speed of training"

@@ -109,11 +109,12 @@ def test_shares():
 
 def test_xla(machine, monkeypatch):
     machine(0)
-    names(choose_xla(), "XLA off", "CPU")
+    use, reason = choose_xla()
+    assert use is False and "CPU" in reason
     machine(1)
-    assert choose_xla().jit_compile == "auto"
+    assert choose_xla()[0] == "auto"
     monkeypatch.setattr(tf.distribute, "get_strategy", lambda: SimpleNamespace(num_replicas_in_sync=2))
-    assert choose_xla().jit_compile is False
+    assert choose_xla()[0] is False
 
 
 @pytest.mark.parametrize(

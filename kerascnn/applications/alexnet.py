@@ -88,7 +88,7 @@ def AlexNet(
     """AlexNet (Krizhevsky et al., 2012, section 3.5): five convolutions, three dense layers.
 
     Args:
-        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        include_top, weights, …, dtype, and errors: see `kerascnn.applications.network.CommonArguments`.
         weights: there are no public weights; None, a URL or a file.
         groups: 2 splits conv2, conv4 and conv5 in two, as the paper's two GPUs did.
         norm: "lrn" (local response normalization, section 3.3), "batch" or None, after conv1 and conv2.
@@ -98,9 +98,6 @@ def AlexNet(
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Initial
         weights are Gaussian with standard deviation 0.01; initial biases are 1 in conv2, conv4, conv5, fc6 and fc7, and
         else 0 (section 5). Dropout is 50 % after fc6 and fc7 (section 4.2).
-
-    Raises:
-        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
 
     Example:
         >>> model = kerascnn.applications.AlexNet(groups=2, pool_first=False)  # the paper's
@@ -129,15 +126,12 @@ def AlexNetV2(
     """AlexNet as of 2014 (Krizhevsky, "One weird trick", section 5): not split over GPUs, and without normalization.
 
     Args:
-        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        include_top, weights, …, dtype, and errors: see `kerascnn.applications.network.CommonArguments`.
         weights: None, "torchvision" (56.522 % top-1), a URL or a file.
 
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Initial
         weights and dropout are those of `AlexNet`.
-
-    Raises:
-        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
 
     Example:
         >>> model = kerascnn.applications.AlexNetV2(classes=10)

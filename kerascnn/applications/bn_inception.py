@@ -82,15 +82,12 @@ def BNInception(
     """BN-Inception (Ioffe and Szegedy, 2015, figure 5): ten Inception modules, batch normalization throughout.
 
     Args:
-        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        include_top, weights, …, dtype, and errors: see `kerascnn.applications.network.CommonArguments`.
         weights: there are no public weights; None, a URL or a file.
 
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Weights are
         initialized after He et al. (2015, "Delving Deep"); there is no dropout.
-
-    Raises:
-        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
 
     Example:
         >>> model = kerascnn.applications.BNInception(classes=10)

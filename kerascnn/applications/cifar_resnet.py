@@ -61,7 +61,7 @@ def ResNet20(
     """ResNet-20 for 32 x 32 images (He et al., 2015, section 4.2, n = 3).
 
     Args:
-        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        include_top, weights, …, dtype, and errors: see `kerascnn.applications.network.CommonArguments`.
         weights: there are no public weights; None, a URL or a file.
         shortcut: "A" (no parameters, the paper's choice on CIFAR), "B" (projections where dimensions change) or "C"
             (projections only).
@@ -69,9 +69,6 @@ def ResNet20(
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Weights are
         initialized after He et al. (2015, "Delving Deep"); there is no dropout.
-
-    Raises:
-        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
 
     Example:
         >>> model = kerascnn.applications.ResNet20()

@@ -92,7 +92,7 @@ def GoogLeNet(
     """GoogLeNet (Szegedy et al., 2014, table 1): 22 layers with weights, nine Inception modules.
 
     Args:
-        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        include_top, weights, …, dtype, and errors: see `kerascnn.applications.network.CommonArguments`.
         weights: None, "torchvision" (69.778 % top-1), a URL or a file. torchvision's weights are of another network:
             with them, `GoogLeNetTorchvision` is returned. batch_norm=False and module="naive" do not fit them.
         aux_heads: whether to add the two auxiliary classifiers on 4a and 4d, for training; the outputs are
@@ -105,9 +105,6 @@ def GoogLeNet(
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities, or
         to a dict of three of them. Weights are initialized after He et al. (2015, "Delving Deep"); dropout is 40 %
         before the classifier and 70 % in the auxiliary heads.
-
-    Raises:
-        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
 
     Example:
         >>> model = kerascnn.applications.GoogLeNet(classes=2, aux_heads=True)

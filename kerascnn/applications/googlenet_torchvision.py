@@ -44,7 +44,7 @@ def GoogLeNetTorchvision(
     """torchvision's GoogLeNet, for its public weights; `GoogLeNet(weights="torchvision")` returns it too.
 
     Args:
-        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        include_top, weights, …, dtype, and errors: see `kerascnn.applications.network.CommonArguments`.
         weights: None, "torchvision" (69.778 % top-1), a URL or a file.
         aux_heads: whether to add the two auxiliary classifiers on 4a and 4d; the outputs are then a dict of `main`,
             `aux_4a` and `aux_4d`. The public weights were published with auxiliary heads that nobody had trained.
@@ -53,9 +53,6 @@ def GoogLeNetTorchvision(
         A `keras.Model` from images, scaled to [-1, 1], to (batch, classes) float32 probabilities, or to the dict of
         three such. Weights are initialized after He et al. (2015, "Delving Deep"); dropout is 20 % before the
         classifier and 70 % in the auxiliary heads.
-
-    Raises:
-        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
 
     Example:
         >>> model = kerascnn.applications.GoogLeNetTorchvision(weights="torchvision")

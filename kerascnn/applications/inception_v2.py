@@ -47,7 +47,7 @@ def InceptionV2(
     """Inception v2 (Szegedy et al., 2015, "Rethinking", table 3); with all options, the Inception v3 of table 1.
 
     Args:
-        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        include_top, weights, …, dtype, and errors: see `kerascnn.applications.network.CommonArguments`.
         weights: there are no public weights; None, a URL or a file.
         factorized_7x7: whether the first convolution, of 7 x 7, is replaced by three of 3 x 3, as in table 1.
         aux_heads: whether to add the auxiliary classifier on the last 17 x 17 module, for training; the outputs are
@@ -58,9 +58,6 @@ def InceptionV2(
         A `keras.Model` from images, scaled to [-1, 1], to (batch, classes) float32 probabilities, or to a dict of
         two of them. Weights are initialized after He et al. (2015, "Delving Deep"), the auxiliary head's last two
         layers with a standard deviation of 0.01 and 0.001; there is no dropout.
-
-    Raises:
-        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
 
     Example:
         >>> model = kerascnn.applications.InceptionV2(classes=10, factorized_7x7=True)

@@ -194,7 +194,7 @@ def InceptionV3(
     """Inception v3 (Szegedy et al., 2015, "Rethinking", section 6), as it was released.
 
     Args:
-        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        include_top, weights, …, dtype, and errors: see `kerascnn.applications.network.CommonArguments`.
         weights: None, "keras" (77.9 % top-1, variant="released", no auxiliary head), "torchvision" (77.294 % top-1,
             variant="torchvision"), a URL or a file; the public weights need stem="released".
         aux_heads: whether to add the batch-normalized auxiliary classifier on the last 17 x 17 module, for training;
@@ -208,9 +208,6 @@ def InceptionV3(
         A `keras.Model` from images, scaled to [-1, 1], to (batch, classes) float32 probabilities, or to a dict of
         two of them. Weights are initialized after He et al. (2015, "Delving Deep"), the auxiliary head's last two
         layers with a standard deviation of 0.01 and 0.001; the released variant has no dropout.
-
-    Raises:
-        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
 
     Example:
         >>> model = kerascnn.applications.InceptionV3(classes=10, aux_heads=True)

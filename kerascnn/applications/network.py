@@ -38,6 +38,9 @@ class CommonArguments(NamedTuple):
         classifier_activation: the activation of each classifier; None gives logits.
         name: the model's name.
         dtype: a dtype or a precision policy such as "mixed_bfloat16"; None for Keras' global policy.
+
+    Raises:
+        InputError: by all networks, for images too small, an unknown option or dtype, weights that do not fit.
     """
 
     include_top: bool

@@ -64,16 +64,13 @@ def ResNet18(
     """ResNet-18 (He et al., 2015, table 1), made of basic blocks.
 
     Args:
-        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        include_top, weights, …, dtype, and errors: see `kerascnn.applications.network.CommonArguments`.
         weights: None, "torchvision" (69.758 % top-1), a URL or a file.
         shortcut: "A" (zeros for new channels), "B" (projections where dimensions change) or "C" (projections only).
 
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
         Weights are initialized after He et al. (2015, "Delving Deep"); there is no dropout.
-
-    Raises:
-        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
 
     Example:
         >>> model = kerascnn.applications.ResNet18(classes=10)
@@ -96,10 +93,7 @@ def ResNet34(
 ) -> keras.Model:
     """ResNet-34 (He et al., 2015, table 1), made of basic blocks.
 
-    As `ResNet18`, but for the public weights.
-
-    Args:
-        weights: None, "torchvision" (73.314 % top-1), a URL or a file.
+    As `ResNet18`, but for the public weights: `weights` is None, "torchvision" (73.314 % top-1), a URL or a file.
 
     Example:
         >>> model = kerascnn.applications.ResNet34(classes=10)
@@ -153,11 +147,8 @@ def ResNet101(
 ) -> keras.Model:
     """ResNet-101 (He et al., 2015, table 1), made of bottlenecks.
 
-    As `ResNet50`, but for the public weights.
-
-    Args:
-        weights: None, "keras" (76.4 % top-1, with stride_in="1x1"), "torchvision" (77.374 % top-1, with
-            stride_in="3x3"), a URL or a file.
+    As `ResNet50`, but for the public weights: `weights` is None, "keras" (76.4 % top-1, with stride_in="1x1"),
+    "torchvision" (77.374 % top-1, with stride_in="3x3"), a URL or a file.
 
     Example:
         >>> model = kerascnn.applications.ResNet101(classes=10)
@@ -181,11 +172,8 @@ def ResNet152(
 ) -> keras.Model:
     """ResNet-152 (He et al., 2015, table 1), made of bottlenecks.
 
-    As `ResNet50`, but for the public weights.
-
-    Args:
-        weights: None, "keras" (76.6 % top-1, with stride_in="1x1"), "torchvision" (78.312 % top-1, with
-            stride_in="3x3"), a URL or a file.
+    As `ResNet50`, but for the public weights: `weights` is None, "keras" (76.6 % top-1, with stride_in="1x1"),
+    "torchvision" (78.312 % top-1, with stride_in="3x3"), a URL or a file.
 
     Example:
         >>> model = kerascnn.applications.ResNet152(classes=10)

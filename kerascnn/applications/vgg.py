@@ -66,7 +66,7 @@ def VGG11(
     """VGG-11 (Simonyan and Zisserman, 2014, table 1, column A).
 
     Args:
-        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        include_top, weights, …, dtype, and errors: see `kerascnn.applications.network.CommonArguments`.
         weights: None, "torchvision", without (69.02 % top-1) or with batch normalization (70.37 % top-1), a URL
             or a file.
         batch_norm: whether batch normalization follows each convolution; None for what the weights need, or else
@@ -75,9 +75,6 @@ def VGG11(
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities.
         Weights are initialized after Glorot and Bengio (2010); dropout is 50 % after both dense layers of 4096.
-
-    Raises:
-        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
 
     Example:
         >>> model = kerascnn.applications.VGG11(classes=10)
@@ -100,11 +97,8 @@ def VGG13(
 ) -> keras.Model:
     """VGG-13 (Simonyan and Zisserman, 2014, table 1, column B).
 
-    As `VGG11`, but for the public weights.
-
-    Args:
-        weights: None, "torchvision", without (69.928 % top-1) or with batch normalization (71.586 % top-1), a URL
-            or a file.
+    As `VGG11`, but for the public weights: `weights` is None, "torchvision", without (69.928 % top-1) or with batch
+    normalization (71.586 % top-1), a URL or a file.
 
     Example:
         >>> model = kerascnn.applications.VGG13(classes=10)
@@ -127,11 +121,8 @@ def VGG16(
 ) -> keras.Model:
     """VGG-16 (Simonyan and Zisserman, 2014, table 1, column D).
 
-    As `VGG11`, but for the public weights.
-
-    Args:
-        weights: None, "keras" (71.3 % top-1), "torchvision", without (71.592 % top-1) or with
-            batch normalization (73.36 % top-1), a URL or a file.
+    As `VGG11`, but for the public weights: `weights` is None, "keras" (71.3 % top-1), "torchvision", without (71.592 %
+    top-1) or with batch normalization (73.36 % top-1), a URL or a file.
 
     Example:
         >>> model = kerascnn.applications.VGG16(classes=10)
@@ -154,10 +145,7 @@ def VGG16C(
 ) -> keras.Model:
     """VGG-16C (Simonyan and Zisserman, 2014, table 1, column C).
 
-    As `VGG11`, but for the public weights.
-
-    Args:
-        weights: there are no public weights; None, a URL or a file.
+    As `VGG11`, but there are no public weights.
 
     Example:
         >>> model = kerascnn.applications.VGG16C(classes=10)
@@ -180,11 +168,8 @@ def VGG19(
 ) -> keras.Model:
     """VGG-19 (Simonyan and Zisserman, 2014, table 1, column E).
 
-    As `VGG11`, but for the public weights.
-
-    Args:
-        weights: None, "keras" (71.3 % top-1), "torchvision", without (72.376 % top-1) or with
-            batch normalization (74.218 % top-1), a URL or a file.
+    As `VGG11`, but for the public weights: `weights` is None, "keras" (71.3 % top-1), "torchvision", without (72.376 %
+    top-1) or with batch normalization (74.218 % top-1), a URL or a file.
 
     Example:
         >>> model = kerascnn.applications.VGG19(classes=10)

@@ -58,7 +58,7 @@ def ZFNet(
     """ZFNet (Zeiler and Fergus, 2013, figure 3): five convolutions, three dense layers.
 
     Args:
-        include_top, weights, …, dtype: see `kerascnn.applications.network.CommonArguments`.
+        include_top, weights, …, dtype, and errors: see `kerascnn.applications.network.CommonArguments`.
         weights: there are no public weights; None, a URL or a file.
         width: "wide" (512, 1024, 512 filters in conv3 to conv5, section 5.1) or "base" (384, 384, 256, figure 3).
 
@@ -66,9 +66,6 @@ def ZFNet(
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Initial
         weights are Gaussian with standard deviation 0.01, initial biases 0; dropout is 50 % after fc6 and fc7 (section
         3.1).
-
-    Raises:
-        InputError: images too small, an unknown option or dtype, a weight file that does not fit.
 
     Example:
         >>> model = kerascnn.applications.ZFNet(width="base", classes=10)

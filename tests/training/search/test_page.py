@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kerascnn.training import Recipe, Space
-from kerascnn.training.search import cluster, runner
+from kerascnn.training.search import cluster, trial_process
 from kerascnn.training.search.cluster import ClusterMember, this_member
 from support.messages import mentioning
 from support.pages import Page, run_line
@@ -26,7 +26,7 @@ def commands(page):
 @pytest.fixture
 def fake_program(monkeypatch, fake, swift):
     """Runs every trial with the fake program."""
-    monkeypatch.setattr(runner, "PROGRAM", (sys.executable, fake.__file__))
+    monkeypatch.setattr(trial_process, "PROGRAM", (sys.executable, fake.__file__))
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ SIZES = (224, 160, 128, 96, 64)
 # On a CPU, the largest size is chosen with which the training takes no longer than this.
 CPU_SECONDS = 300
 
-# From so many images on, and so many of each class, ResNet-50 is better than ResNet-18 from scratch; on a GPU only.
+# From so many images on, and so many of each class, a deeper network has something to learn; on a GPU only.
 DEEP_IMAGES, DEEP_IMAGES_PER_CLASS = 20_000, 100
 
 # Multiply-adds per second in a training: of a core with bfloat16 instructions, measured with ResNet-18 on photographs

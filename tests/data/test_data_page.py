@@ -7,10 +7,14 @@ and a new case a row.
 
 import inspect
 import re
+import shutil
 from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
+from PIL import Image
 
+from kerascnn import InputError, data
 from support import published_data
 from support.folders import lay_out, said, write_text
 from support.pages import Page
@@ -283,6 +287,100 @@ def _(tmp_path):
     lay_out(tmp_path, "im{0..5}.jpg")
     (tmp_path / "labels.txt").write_bytes(FILE_AND_LABEL.replace(",", "\t").encode("utf-16"))
     return said(tmp_path)
+
+
+# A trained model and new images.
+
+
+@pytest.fixture
+def holdout(photographs, tmp_path):
+    """Six photographs of lying stripes and four of standing ones, turned so that no training image is like them."""
+    for kind, other, count in (("lying", "standing", 6), ("standing", "lying", 4)):
+        (tmp_path / "holdout" / kind).mkdir(parents=True)
+        for number in range(count):
+            with Image.open(photographs / other / f"{number}.jpg") as image:
+                image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "holdout" / kind / f"new{number}.jpg")
+    return tmp_path / "holdout"
+
+
+@pytest.fixture
+def evaluated(tiny_stripes_run, command):
+    """What `kerascnn evaluate` says about the run on a source, or on its own data."""
+
+    def run(*arguments):
+        ended = command("evaluate", tiny_stripes_run.folder.path, *arguments)
+        return f"refused: {ended.err}" if ended.status == 2 else ended.err + " ".join(ended.out.split())
+
+    return run
+
+
+@row("new images of the model's classes, for `evaluate RUN --data`")
+def _(evaluated, holdout):
+    return evaluated("--data", holdout)
+
+
+@row("the same, of one class")
+def _(evaluated, holdout):
+    shutil.rmtree(holdout / "standing")
+    return evaluated("--data", holdout)
+
+
+@row("its images alone: `holdout/lying/1.jpg`, given as `holdout/lying`")
+def _(evaluated, holdout):
+    return evaluated("--data", holdout / "lying")
+
+
+@row("copies of training images among them")
+def _(evaluated, holdout, photographs):
+    for path in data.load(photographs).training.paths[:2]:
+        shutil.copy(path, holdout / "lying")
+    return evaluated("--data", holdout)
+
+
+@row("a class among them that the model does not know")
+def _(evaluated, holdout):
+    shutil.copytree(holdout / "standing", holdout / "flying")
+    return evaluated("--data", holdout)
+
+
+@row("other upper and lower case in a class name than the model's")
+def _(evaluated, holdout):
+    (holdout / "lying").rename(holdout / "Lying")
+    return evaluated("--data", holdout)
+
+
+@row("only classes that the model does not know")
+def _(evaluated, holdout):
+    for name in ("lying", "standing"):
+        (holdout / name).rename(holdout / f"{name}-cat")
+    return evaluated("--data", holdout)
+
+
+@row("the run's own data, for `evaluate RUN`")
+def _(evaluated):
+    return evaluated()
+
+
+def choice_of(command, monkeypatch, *arguments):
+    """What `kerascnn train` says before it trains."""
+    monkeypatch.setattr("kerascnn.training.train", Mock(side_effect=InputError("enough")))
+    return command("train", *arguments).err
+
+
+@row("photographs, for `train` without `--model`")
+def _(command, monkeypatch, photographs):
+    return choice_of(command, monkeypatch, "--data", photographs)
+
+
+@row("small images, for `train` without `--model`")
+def _(command, monkeypatch):
+    return choice_of(command, monkeypatch, "--limit", 100)
+
+
+@row("a model that has learned next to nothing")
+def _(evaluated):
+    # A network of a few weights, trained for two epochs on forty images; half of them are of each class.
+    return evaluated("--split", "all")
 
 
 # The table of rows and cases.

@@ -4,6 +4,7 @@ import re
 import shutil
 
 import pytest
+from PIL import Image
 
 from kerascnn.cli.evaluating import CROPS
 from support.pages import Page, run_line
@@ -21,6 +22,14 @@ def few_photographs(photographs, folder):
         shutil.copy(photographs / "standing" / f"{number}.jpg", folder)
 
 
+def holdout(folder):
+    """Images of a class that a model of digits knows, and of one that it does not."""
+    for name in ("3", "letter"):
+        (folder / name).mkdir(parents=True)
+        for number in range(3):
+            Image.new("RGB", (32, 32), (40 * number, 0, len(name))).save(folder / name / f"{number}.png")
+
+
 @pytest.mark.slow
 def test_commands(tiny_digits_run, photographs, command, tmp_path, monkeypatch):
     from kerascnn.export import deployable
@@ -34,6 +43,7 @@ def test_commands(tiny_digits_run, photographs, command, tmp_path, monkeypatch):
     write_tflite(deployable(tiny_digits_run.model), file)
     shutil.copy(photographs / "lying" / "1.jpg", tmp_path / "cat.jpg")
     few_photographs(photographs, tmp_path / "holiday")
+    holdout(tmp_path / "holdout")
     for line in PAGE.lines():
         # Replaces the page's layers by the one convolution of the tiny network.
         line = line.replace("'conv3_*'", "'conv1*'")
@@ -48,6 +58,7 @@ def test_code(tiny_digits_run, few_digits, photographs, tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path)
     shutil.copy(tiny_digits_run.folder.model_file, tmp_path)
     few_photographs(photographs, tmp_path / "holiday")
+    holdout(tmp_path / "holdout")
     shutil.copytree(tiny_digits_run.folder.path, tmp_path / "runs" / "resnet20-digits-1")
     shutil.copy(photographs / "lying" / "1.jpg", tmp_path / "cat.jpg")
     PAGE.run(block=0)

@@ -6,9 +6,13 @@ and a new case a row.
 """
 
 import inspect
+import itertools
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -34,9 +38,21 @@ def row(have: str):
     return register
 
 
+def each(root: Path, *makers: Callable[[Path], Path]) -> str:
+    """What is said of several folders, line by line: all of them are read, or all are refused."""
+    lines = [said(make(root / f"{number}")) for number, make in enumerate(makers)]
+    assert len({line.startswith("refused: ") for line in lines}) == 1, lines
+    return "\n".join(lines)
+
+
 def folder_row(have: str, *patterns: str) -> None:
-    """Registers a case: a folder of these files, see `lay_out`."""
-    row(have)(lambda tmp_path: said(lay_out(tmp_path, *patterns)))
+    """Registers a case: a folder of these files, see `lay_out`; " or " divides several folders."""
+    folders = [list(files) for is_or, files in itertools.groupby(patterns, "or".__eq__) if not is_or]
+    row(have)(lambda tmp_path: each(tmp_path, *(partial(_laid_out, patterns=files) for files in folders)))
+
+
+def _laid_out(root: Path, patterns: list[str]) -> Path:
+    return lay_out(root, *patterns)
 
 
 def rows() -> dict[str, str]:
@@ -53,12 +69,21 @@ def rows() -> dict[str, str]:
 
 folder_row("a folder with one subfolder per class: `cat/1.jpg`, `dog/1.jpg`", "{cat,dog}/{1..3}.jpg")
 folder_row(
-    "images named for their class: `cat.1.jpg`, `great_dane_12.jpg`, `12_cat.jpg`", "{cat.,great_dane_}{1..3}.jpg"
+    "images named for their class: `cat.1.jpg`, `great_dane_12.jpg`, `12_cat.jpg`",
+    "{cat.,great_dane_}{1..3}.jpg",
+    "or",
+    "{1..3}_{cat,dog}.jpg",
 )
 folder_row("images called `IMG_1.jpg` without labels", "IMG_{1..3}.jpg")
 folder_row(
     "`train/`, `val/` and `test/` with a subfolder per class",
     "{train,val,test}/{cat,dog}/{1..3}.jpg",
+    "or",
+    "{Training,Test_set}/{cat,dog}/{1..3}.jpg",
+    "or",
+    "images_{train,val}/{cat,dog}/{1..3}.jpg",
+    "or",
+    "{cars_train,cars_test}/{cat,dog}/{1..3}.jpg",
 )
 folder_row("`train/` and `test/` alone", "{train,test}/{cat,dog}/{1..3}.jpg")
 folder_row("a folder per class, with `train/` and `test/` in each", "{cat,dog}/{train,test}/{1..3}.jpg")
@@ -79,6 +104,10 @@ folder_row(
     "photographs, and what `kerascnn` wrote beside them",
     "{cat,dog}/{1..3}.jpg",
     "runs/resnet20-photos/{recipe.yaml,model.keras,curves.png}",
+    "or",
+    "{cat,dog}/{1..3}.jpg",
+    "{a/search.yaml,a/trials/1/x.png,b/verification.json,b/model_card.md,b/x.png,c/report.html,c/metrics.json}",
+    "{d/filters.png,d/1.png,d/1/01-conv1.png,e/results.json,e/table.md,e/curves.png}",
 )
 folder_row(
     "images and annotations: `images/Pug_1.jpg`, `annotations/trimaps/Pug_1.png`",
@@ -89,6 +118,8 @@ folder_row("masks beside classes: `cat/`, `dog/`, `masks/`", "{cat,dog}/{1..3}.j
 folder_row(
     "masks in each class: `benign/1_mask.png`, `COVID/masks/1.png`",
     "{benign,malignant}/{1..3}{.png,_mask.png}",
+    "or",
+    "{COVID,Normal}/{images,masks}/{1..3}.png",
 )
 folder_row("`mask/` and `no_mask/` of photographs", "{mask,no_mask}/{1..3}.jpg")
 folder_row("`left/` and `right/` with the same file names", "{left,right}/IMG_{2031,2044,2100}.jpg")
@@ -96,7 +127,7 @@ folder_row(
     "PlantVillage's images in `color/`, `grayscale/` and `segmented/`",
     "{color,grayscale,segmented}/{Apple,Corn}/{1..3}.jpg",
 )
-folder_row("parts or dates: `part_1/`, `2023-05/`", "part_{1..3}/{1..3}.jpg")
+folder_row("parts or dates: `part_1/`, `2023-05/`", "part_{1..3}/{1..3}.jpg", "or", "2023-0{5..6}/{1..3}.jpg")
 folder_row(
     "two levels: `animals/cat/`, `vehicles/car/`", "{animals/cat,animals/dog,vehicles/car,vehicles/bus}/{1..3}.jpg"
 )
@@ -105,7 +136,17 @@ folder_row("a folder `images/` beside classes", "{cat,dog,images}/{1..3}.jpg")
 folder_row("more images beside the folders than in them", "{cat,dog}/1.jpg", "photo-{a,b,c,d}.jpg")
 folder_row("class names that differ in case: `Cat/` and `cat/`", "{Cat,cat,dog}/{1..3}.jpg")
 folder_row("class names with accents in two spellings of Unicode", "{caf\u00e9,cafe\u0301,dog}/{1..3}.jpg")
-folder_row("an archive of archives, or a folder of them", "{train,test1}.zip", "sampleSubmission.csv")
+
+
+@row("an archive of archives, or a folder of them")
+def _(tmp_path):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name in ("train.zip", "test1.zip"):
+            archive.writestr(name, b"PK")
+    with pytest.raises(InputError) as caught:
+        data.load(tmp_path / "all.zip")
+    folder = each(tmp_path / "folder", lambda root: lay_out(root, "{train,test1}.zip", "sampleSubmission.csv"))
+    return f"{folder}\nrefused: {caught.value}"
 
 
 # Tables, exports and published data.
@@ -121,17 +162,21 @@ def _(tmp_path):
 
 @row("a Roboflow export: folders, or flat images with a `_classes.csv` in each split")
 def _(tmp_path):
-    lay_out(tmp_path, "{train,valid,test}/README.txt")
-    for split in ("train", "valid", "test"):
-        lay_out(tmp_path / split, f"{split}{{0..3}}_jpg.rf.0a1b.jpg")
-        rows = "".join(f"{split}{n}_jpg.rf.0a1b.jpg, {n % 2}, {1 - n % 2}\n" for n in range(4))
-        write_text(tmp_path / split, **{"_classes.csv": f"filename, cat, dog\n{rows}"})
-    return said(tmp_path)
+    def flat(root):
+        for split in ("train", "valid", "test"):
+            lay_out(root / split, f"{split}{{0..3}}_jpg.rf.0a1b.jpg", "README.txt")
+            rows = "".join(f"{split}{n}_jpg.rf.0a1b.jpg, {n % 2}, {1 - n % 2}\n" for n in range(4))
+            write_text(root / split, **{"_classes.csv": f"filename, cat, dog\n{rows}"})
+        return root
+
+    return each(tmp_path, flat, lambda root: lay_out(root, "{train,valid,test}/{cat,dog}/{0..3}_jpg.rf.0a1b.jpg"))
 
 
 @row("a Label Studio export, JSON or CSV, with one choice per image")
 def _(tmp_path):
-    return said(published_data.label_studio(tmp_path))
+    rows = "".join(f"{n},1,{('cat', 'dog')[n % 2]},{n},/data/upload/1/0f3ab2c{n}-{n}.jpg,{n}.5\n" for n in range(4))
+    table = {"export": f"annotation_id,annotator,choice,id,image,lead_time\n{rows}"}
+    return each(tmp_path, published_data.label_studio, lambda root: lay_out(root, "{0..3}.jpg", **table))
 
 
 @row("the same with several choices of an image")
@@ -141,7 +186,7 @@ def _(tmp_path):
 
 @row("a FiftyOne export, as folders or with `labels.json`")
 def _(tmp_path):
-    return said(published_data.fiftyone(tmp_path))
+    return each(tmp_path, published_data.fiftyone, lambda root: lay_out(root, "{cat,dog,_unlabeled}/{1..3}.jpg"))
 
 
 @row("CUB-200-2011, as published")
@@ -186,25 +231,30 @@ def _(tmp_path):
 
 @row("ImageNet, as published, with `LOC_val_solution.csv` or its validation images in folders")
 def _(tmp_path):
-    return said(published_data.imagenet(tmp_path))
+    folders = "ILSVRC/Data/CLS-LOC/{train,val}/{n01440764,n01443537}/{1..3}.JPEG"
+    return each(tmp_path, published_data.imagenet, lambda root: lay_out(root, folders))
 
 
 @row("Places365, as published, with its lists or as folders")
 def _(tmp_path):
-    return said(published_data.places365(tmp_path))
+    folders = "places365_standard/{train,val}/{airfield,zen_garden}/{1..3}.jpg"
+    return each(tmp_path, published_data.places365, lambda root: lay_out(root, folders))
 
 
 @row("ImageNet or Tiny ImageNet without the labels of its validation images")
 def _(tmp_path):
-    published_data.imagenet(tmp_path)
-    (tmp_path / "LOC_val_solution.csv").unlink()
-    return said(tmp_path)
+    def without(name, make):
+        return lambda root: (make(root), next(root.rglob(name)).unlink())[0]
+
+    lists = {"LOC_val_solution.csv": published_data.imagenet, "val_annotations.txt": published_data.tiny_imagenet}
+    return each(tmp_path, *(without(name, make) for name, make in lists.items()))
 
 
 @row("EuroSAT, MNIST as folders, Intel's scenes and the like")
 def _(tmp_path):
-    lay_out(tmp_path, "{seg_train/seg_train,seg_test/seg_test}/{sea,forest}/{1..3}.jpg", "seg_pred/seg_pred/{1..3}.jpg")
-    return said(tmp_path)
+    scenes = "{seg_train/seg_train,seg_test/seg_test}/{sea,forest}/{1..3}.jpg", "seg_pred/seg_pred/{1..3}.jpg"
+    patterns = ["2750/{Forest/Forest,River/River}_{1..3}.jpg"], ["{training,testing}/{0..9}/{1..2}.png"], scenes
+    return each(tmp_path, *(partial(_laid_out, patterns=one) for one in patterns))
 
 
 # Tables.

@@ -44,7 +44,7 @@ def from_arrays(
     Args:
         images: (count, height, width, 3) RGB, or (count, height, width) or (count, height, width, 1) gray, as an array,
             a tensor or a list of equal images. Pixels are from 0 to 255, of any type; values of another range need
-            `scale`.
+            `scale`, and so do images that have 0 and 1 only.
         labels: (count,) numbers from 0, or texts; (count, classes) with one 1 per row, or any number of them for
             multi-label data, which a list of lists of texts gives too.
         class_names: in the order of the numbers; None for the texts in alphabetical order, or the numbers as texts.
@@ -52,7 +52,7 @@ def from_arrays(
             in a folder.
         validation_fraction, fold: the share that is held out, a fifth by default, or (k, n) for the k-th of n parts.
         groups: a value for each image, such as the patient; images with the same value are in one split.
-        scale: by which pixels are multiplied: 255 for pixels from 0 to 1. Only then may all of them be at most 1.
+        scale: by which pixels are multiplied: 255 for pixels from 0 to 1.
         name: short, for the names of folders.
         allows_horizontal_flip: whether a mirrored image still belongs to its class.
 
@@ -304,12 +304,13 @@ def _check_range(pixels: np.ndarray, scale: float | None, what: str) -> None:
         raise InputError(f"{what} have NaN or infinite pixels.")
     if scale is not None and not 0 < scale < np.inf:
         raise InputError(f"scale must be above 0, not {scale}.")
-    if scale is None and low >= 0 and high <= 1:
-        raise InputError(
-            f"{what} have pixels from {low:g} to {high:g}, and must have 0 to 255; multiply them by 255, or give "
-            "scale=255 (scale=1 for images that are this dark)."
-        )
     factor = scale or 1
+    if low >= 0 and high * factor <= 1:
+        times = f" times {factor:g}" if scale else ""
+        raise InputError(
+            f"{what} have pixels from {low:g} to {high:g}{times}, and must have 0 to 255; multiply them by 255, or "
+            "give scale=255."
+        )
     if low * factor < 0 or high * factor > 255.5:
         hint = "give them as they were before they were standardized" if low < 0 else f"give scale={255 / high:.6g}"
         times = f" times {factor:g}" if scale else ""

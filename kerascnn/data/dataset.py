@@ -137,6 +137,11 @@ class DataSet:
             _check_examples(examples, len(self.class_names), f"{self.source}: the {split}")
             if examples.labels.ndim == 2 and not examples.labels.any():
                 raise InputError(f"{self.source} has no {split} image with a class; a training needs some.")
+        splits = (self.training, self.validation)
+        if all(isinstance(split, ArrayExamples) and split.labels.ndim == 2 for split in splits) and all(
+            (split.labels.sum(axis=1) == 1).all() for split in splits
+        ):
+            raise InputError(f"{self.source}: the labels are one-hot; give numbers, labels.argmax(axis=1).")
         if self.test is not None:
             _check_examples(self.test, len(self.class_names), f"{self.source}: the test")
 
@@ -195,6 +200,10 @@ def _check_examples(examples: Examples, classes: int, what: str) -> None:
             raise InputError(
                 f"{what} images must be uint8 (count, height, width, 3 or 1) from 0 to 255, not {images.dtype} "
                 f"{images.shape}{advice}."
+            )
+        if images.max(initial=0) == 1:
+            raise InputError(
+                f"{what} images have pixels of 0 and 1 only, and must have 0 to 255; multiply them by 255."
             )
 
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from kerascnn import InputError, data
+from kerascnn.evaluation import KerasPredictor, evaluate
 from support.messages import mentioning
 
 CHANCE = np.random.default_rng(0)
@@ -108,7 +109,8 @@ def test_gray_images_have_one_channel():
     [
         (IMAGES / 255, ["0 to 1", "multiply", "scale=255"]),
         (np.float32(IMAGES) / 255, ["scale=255"]),
-        (IMAGES // 255, ["0 to 1", "scale=1"]),
+        (IMAGES // 255, ["0 to 1", "scale=255"]),
+        (IMAGES * 0, ["0 to 0", "scale=255"]),
         (IMAGES / 127.5 - 1, ["-1 to 1", "standardized"]),
         (IMAGES.astype(np.uint16) * 16, ["4080", "scale=0.0625"]),
         (np.where(IMAGES > 250, np.nan, IMAGES), ["NaN"]),
@@ -172,6 +174,7 @@ def test_labels_that_are_refused(labels, options, parts):
         (IMAGES, np.eye(2)[LABELS], ["float64 (40, 2)"]),
         (IMAGES, np.eye(3, dtype=np.uint8)[LABELS], ["3 columns", "2 classes"]),
         (IMAGES, LABELS.tolist(), ["list"]),
+        (IMAGES // 255, LABELS, ["0 and 1 only", "255"]),
         (IMAGES[1:], LABELS, ["39 images", "40 labels"]),
     ],
 )
@@ -183,6 +186,14 @@ def test_a_data_set_is_checked(images, labels, parts):
     for split in ("validation", "test"):
         with mentioning(InputError, split):
             data.DataSet("mine", "mine", ("a", "b"), **{"training": good, "validation": good, split: examples})
+
+
+def test_one_hot_bytes_are_no_tags():
+    one_hot = data.ArrayExamples(IMAGES, np.eye(2, dtype=np.uint8)[LABELS])
+    with mentioning(InputError, "one-hot", "argmax"):
+        data.DataSet("mine", "mine", ("a", "b"), one_hot, one_hot)
+    tags = data.ArrayExamples(IMAGES, np.ones((40, 2), np.uint8))
+    assert data.DataSet("mine", "mine", ("a", "b"), one_hot, tags).multi_label
 
 
 class Frame:
@@ -358,3 +369,31 @@ def test_data_made_in_python_are_not_loaded_by_their_name():
         data.load(loaded)
     with mentioning(InputError, "from_dataset"):
         data.from_arrays(SimpleNamespace(element_spec=()), LABELS)
+
+
+@pytest.mark.slow
+def test_the_metrics_of_a_training_are_those_of_the_separate_validation_images(tmp_path):
+    from kerascnn.training import Recipe, train
+    from support.tiny_training import tiny_networks
+
+    # 23 images are no whole number of batches, and all are of a class that has another share in training.
+    separate = CHANCE.integers(0, 256, (23, 6, 5, 3)).astype(np.uint8)
+    texts = ["dog"] * 20 + ["cat"] * 3
+    loaded = made(labels=np.where(LABELS, "dog", "cat"), validation=(separate, texts))
+    recipe = Recipe.for_model("resnet20").with_values(epochs=2, batch_size=8, image_size=16, precision="float32")
+    with tiny_networks():
+        run = train(recipe, loaded, runs=tmp_path)
+    probabilities = evaluate(KerasPredictor(run.model, run.folder.model_file), loaded).probabilities
+    labels = np.array([text == "dog" for text in texts], int)
+    last = run.folder.history()[-1]
+    assert last["val_top1"] == pytest.approx((probabilities.argmax(axis=1) == labels).mean())
+    assert last["val_loss"] == pytest.approx(-np.log(probabilities[np.arange(23), labels]).mean(), rel=1e-3)
+    for given, name in (
+        ((IMAGES, LABELS), "from_arrays"),
+        (Frame(f=[]), "from_table"),
+        (Dataset(pairs()), "from_dataset"),
+    ):
+        with mentioning(InputError, name):
+            train(recipe, given, runs=tmp_path)
+    with mentioning(InputError, "made in Python", "--data SOURCE"):
+        data.load(run.folder.read_recipe()[1])

@@ -36,7 +36,7 @@ if not os.path.isdir(os.path.join(_here, "training")):
 REGISTERED = (
     *("layers.batch_normalization", "layers.class_labels", "layers.local_response_normalization"),
     *("layers.preprocessing", "layers.subsampled_identity", "applications.deep"),
-    *("training.multi_label", "training.optimizers", "training.schedules"),
+    *("training.integer_labels", "training.multi_label", "training.optimizers", "training.schedules"),
 )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
 
 import keras
 import numpy as np
@@ -18,13 +20,15 @@ from kerascnn.layers import ClassLabels, Preprocessing
 from kerascnn.training.callbacks.weight_averaging import AveragedWeights
 from kerascnn.training.fine_tuning.gradual_unfreezing import GradualUnfreezing, lr_multipliers, plan
 from kerascnn.training.fine_tuning.pretrained import FROM_WEIGHTS, Pretrained, resolve_pretrained
+from kerascnn.training.integer_labels import IntegerCrossentropy
 from kerascnn.training.multi_label import MULTI_LABEL, THRESHOLD, LabelCrossentropy, f1_metrics, measure_map
 from kerascnn.training.optimizers import bound_filters, optimizer_for
 from kerascnn.training.recipe.recipe import Recipe
-from kerascnn.training.schedules import Plateau
+from kerascnn.training.schedules import EarlyStopping, Plateau
 from kerascnn.training.strategy import choose_xla, prepare, synchronize
 
 MEAN_SAMPLE = 2000  # Enough images for a mean that is exact to one gray level
+Labels = Literal["one-hot", "integer"]
 MAIN = "main"  # The output that is kept for inference
 
 
@@ -75,7 +79,8 @@ def build(recipe: Recipe, class_names: Sequence[str], network: keras.Model | Non
             arguments.setdefault("aux_heads", recipe.auxiliary_heads.use)
         if recipe.task == MULTI_LABEL:
             arguments.setdefault("classifier_activation", "sigmoid")
-        network = registry.create(recipe.model, input_tensor=scaled, classes=len(class_names), **arguments)
+        with _channels_last():
+            network = registry.create(recipe.model, input_tensor=scaled, classes=len(class_names), **arguments)
         outputs = network.output
     else:
         _check_network(network, shape, len(class_names), recipe.task)
@@ -84,6 +89,17 @@ def build(recipe: Recipe, class_names: Sequence[str], network: keras.Model | Non
     labels = ClassLabels(class_names, threshold, dtype="float32", name="labels")
     outputs = {**outputs, MAIN: labels(outputs[MAIN])} if isinstance(outputs, dict) else labels(outputs)
     return functional(pixels, outputs, name=network.name)
+
+
+@contextmanager
+def _channels_last() -> Iterator[None]:
+    """Builds for images with the channels last, as the pipeline makes them, whatever the user's keras.json says."""
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(before)
 
 
 def _check_network(network: keras.Model, shape: tuple[int, int, int], classes: int, task: str) -> None:
@@ -126,13 +142,18 @@ def _mean_image(recipe: Recipe, data: DataSet) -> np.ndarray:
 
 
 def compile_for(
-    model: keras.Model, recipe: Recipe, steps_per_epoch: int | None = None, *, metrics: Sequence[str] = ()
+    model: keras.Model,
+    recipe: Recipe,
+    steps_per_epoch: int | None = None,
+    *,
+    metrics: Sequence[str] = (),
+    labels: Labels = "one-hot",
 ) -> None:
     """Compiles any builder's model with the recipe's optimizer, losses and metrics, for Keras' own `fit`.
 
     Every classifier reports `top1` accuracy, and `top5` for more than five classes. Its outputs are probabilities, and
-    its loss has the recipe's weight. Labels are one-hot: one array for all classifiers, which `class_weight` works with
-    too, or a dict of one each. Use `callbacks_for` too: it returns what the recipe does at the end of an epoch. In the
+    its loss has the recipe's weight. Labels are one array for all classifiers, which `class_weight` works with too, or
+    a dict of one each. Use `callbacks_for` too: it returns what the recipe does at the end of an epoch. In the
     scope of a tf.distribute strategy, in which the model must have been created, the model is prepared for several
     devices (`kerascnn.training.strategy.prepare`).
 
@@ -144,9 +165,10 @@ def compile_for(
         recipe: the source of every number.
         steps_per_epoch: training images over batch size; None if the schedule counts steps or waits for a plateau.
         metrics: names of more Keras metrics for every classifier.
+        labels: "one-hot", (batch, classes); or "integer", (batch,) or (batch, 1), of single-label data.
 
     Raises:
-        InputError: the schedule counts epochs, and `steps_per_epoch` is None.
+        InputError: the schedule counts epochs, and `steps_per_epoch` is None; or integer labels for a multi-label task.
 
     Example:
         >>> model = kerascnn.applications.GoogLeNet(aux_heads=True)
@@ -157,11 +179,15 @@ def compile_for(
     single = not isinstance(model.output, dict)
     outputs = {MAIN: model.output} if single else model.output
     multi_label = recipe.task == MULTI_LABEL
-    loss = LabelCrossentropy if multi_label else keras.losses.CategoricalCrossentropy
+    if multi_label and labels == "integer":
+        raise InputError("multi-label data have multi-hot labels, not integers.")
+    one_hot = LabelCrossentropy if multi_label else keras.losses.CategoricalCrossentropy
+    loss = one_hot if labels == "one-hot" else IntegerCrossentropy
     losses = {head: loss(label_smoothing=recipe.label_smoothing) for head in outputs}
     weights = {head: 1.0 if head == MAIN else recipe.auxiliary_heads.weight for head in outputs}
     measured = {
-        head: [*(f1_metrics() if multi_label else _metrics(outputs[MAIN].shape[-1])), *metrics] for head in outputs
+        head: [*(f1_metrics() if multi_label else _metrics(outputs[MAIN].shape[-1], labels)), *metrics]
+        for head in outputs
     }
     multipliers = lr_multipliers(model, recipe.fine_tuning)
     model.compile(
@@ -214,12 +240,12 @@ def _share_labels(model: keras.Model) -> None:
 def callbacks_for(
     recipe: Recipe, batches: Iterable = (), accuracies: Sequence[float] = ()
 ) -> list[keras.callbacks.Callback]:
-    """The callbacks that `fit` needs to follow the recipe: weight averaging, reduction on a plateau, unfreezing.
+    """The callbacks that `fit` needs to follow the recipe: weight averaging, plateaus, early stopping, unfreezing.
 
     Args:
         recipe: which of them are needed.
         batches: training batches for `AveragedWeights`.
-        accuracies: of the epochs so far, for `Plateau`.
+        accuracies: of the epochs so far, for `Plateau` and `EarlyStopping`.
 
     Example:
         >>> model.fit(x, y, validation_data=validation, callbacks=callbacks_for(recipe, batches=[x[:256]]))
@@ -229,11 +255,16 @@ def callbacks_for(
         callbacks.append(AveragedWeights(batches))
     if recipe.schedule.name == "plateau":
         callbacks.append(Plateau(recipe, accuracies))
+    if recipe.early_stopping:
+        callbacks.append(EarlyStopping(recipe.early_stopping, accuracies))
     if recipe.fine_tuning.freezes:
         callbacks.append(GradualUnfreezing(recipe.fine_tuning))
     return callbacks
 
 
-def _metrics(classes: int) -> list[keras.metrics.Metric]:
-    top5 = [keras.metrics.TopKCategoricalAccuracy(5, name="top5")] if classes > 5 else []
-    return [keras.metrics.CategoricalAccuracy(name="top1"), *top5]
+def _metrics(classes: int, labels: Labels) -> list[keras.metrics.Metric]:
+    top1, top5 = {
+        "one-hot": (keras.metrics.CategoricalAccuracy, keras.metrics.TopKCategoricalAccuracy),
+        "integer": (keras.metrics.SparseCategoricalAccuracy, keras.metrics.SparseTopKCategoricalAccuracy),
+    }[labels]
+    return [top1(name="top1"), *([top5(5, name="top5")] if classes > 5 else [])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -135,15 +135,49 @@ class Plateau(keras.callbacks.Callback):
             self._set_rate()
 
     def on_epoch_end(self, epoch, logs=None):
-        name = next((name for name in MAIN_ACCURACY if name in (logs or {})), None)
-        if name is None:
-            raise InputError("the schedule 'plateau' needs the validation error; give fit validation data.")
-        self.errors.append(_error(logs[name]))
+        self.errors.append(_main_error(logs, "the schedule 'plateau'"))
         self._set_rate()
 
     def _set_rate(self) -> None:
         times = reductions(self.errors, self.schedule.patience, self.schedule.max_reductions)
         self.model.optimizer.learning_rate = self.peak * self.schedule.factor**times
+
+
+class EarlyStopping(keras.callbacks.Callback):
+    """Stops when the validation accuracy, or mAP, has had no new maximum for some epochs.
+
+    It depends on the accuracies so far and on nothing else, so that a resumed training stops after the same epoch.
+
+    Args:
+        patience: the number of epochs.
+        accuracies: as for `Plateau`.
+
+    Example:
+        >>> model.fit(x, y, validation_data=(x_val, y_val), callbacks=[EarlyStopping(5)])
+    """
+
+    def __init__(self, patience: int, accuracies: Sequence[float] = ()):
+        super().__init__()
+        self.patience, self.errors = patience, [_error(accuracy) for accuracy in accuracies]
+
+    def on_train_begin(self, logs=None):
+        self._stop_if_due()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.errors.append(_main_error(logs, "early stopping"))
+        self._stop_if_due()
+
+    def _stop_if_due(self) -> None:
+        if reductions(self.errors, self.patience, max_reductions=1):
+            self.model.stop_training = True
+
+
+def _main_error(logs: Mapping[str, float] | None, reader: str) -> np.float32:
+    """The main classifier's validation error, or 1 - mAP, after an epoch."""
+    name = next((name for name in MAIN_ACCURACY if name in (logs or {})), None)
+    if name is None:
+        raise InputError(f"{reader} needs the validation error; give fit validation data.")
+    return _error(logs[name])
 
 
 def _error(accuracy: float) -> np.float32:

@@ -14,6 +14,7 @@ import keras
 
 from kerascnn.applications import registry
 from kerascnn.applications.network import dtype_policy_scope
+from kerascnn.console import messages
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.ingestion.ingest import load
 from kerascnn.errors import InputError
@@ -25,8 +26,10 @@ from kerascnn.training.batches import Batches, batches_for, steps_per_epoch
 from kerascnn.training.callbacks.epoch_files import BestModels, HistoryFile
 from kerascnn.training.callbacks.event_files import cut_events
 from kerascnn.training.callbacks.nan_guard import NaNGuard, TrainingDivergedError, diverged_error
+from kerascnn.training.callbacks.progress_bar import LiveProgress
 from kerascnn.training.callbacks.tensorboard import logging_callbacks
 from kerascnn.training.callbacks.throughput import DataWaitTimer, ThroughputMonitor
+from kerascnn.training.callbacks.user_callbacks import check_callbacks
 from kerascnn.training.checkpoints.files import Checkpoint, Checkpoints, Position
 from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheckpointManager
 from kerascnn.training.fine_tuning.gradual_unfreezing import plan
@@ -114,7 +117,7 @@ def task_of(recipe: Recipe, data: DataSet) -> str:
 
 
 def train(
-    recipe: Recipe,
+    recipe: Recipe | str,
     data: DataSet | str | Path,
     *,
     model: keras.Model | None = None,
@@ -124,27 +127,29 @@ def train(
     run_config: RunConfig = RunConfig(),
     devices: Devices | None = None,
     profile: tuple[int, int] | None = None,
+    verbose: int = 1,
 ) -> Run:
     """Trains a network and writes a run folder.
 
     Args:
-        recipe: the network and its hyperparameters.
+        recipe: the network and its hyperparameters; or the name of a network, for its default recipe, or of a recipe.
         data: from `kerascnn.data.load`, or what that takes.
         model: replaces the recipe's network and keeps its weights and its precision. It maps scaled pixels to class
             probabilities, or to a dict of `main` and auxiliary ones. For several devices create it in
             `devices.scope()`.
         runs: the folder in which the run folder `<model>-<data>-<time>` is created.
         limit: the limit that `data` was loaded with, or is to be loaded with; recorded for `resume`.
-        callbacks: more Keras callbacks, such as `LiveProgress`.
+        callbacks: more Keras callbacks, such as `keras.callbacks.EarlyStopping`.
         run_config: checkpoint interval, number of best models, determinism and image cache.
         devices: to train on; None for `choose_devices()`.
         profile: the first and the last step to profile with TensorFlow, counted from 1.
+        verbose: 1 shows the progress on standard error, a line per epoch if that is no terminal; 0 shows nothing.
 
     Returns:
         The run: recipe.yaml, history.csv, tensorboard/, checkpoints/ and model.keras are in its folder.
 
     Raises:
-        InputError: the recipe does not fit the data or the network, or the disk is full.
+        InputError: the recipe does not fit the data, the network or a callback, or the disk is full.
         TrainingDivergedError: the loss is no longer finite.
         TrainingInterruptedError: after Ctrl-C or SIGTERM, once the current step is done; `resume` continues. A second
             Ctrl-C stops at once.
@@ -154,14 +159,16 @@ def train(
 
     Example:
         >>> data = kerascnn.data.load("digits")
-        >>> run = train(Recipe.for_model("resnet20"), data)
+        >>> run = train("resnet20", data)
         >>> run = train(Recipe.load("resnet50"), "photos", model=ResNet50(classes=12, shortcut="C"))
     """
+    recipe = named_recipe(recipe) if isinstance(recipe, str) else recipe
     devices = devices or choose_devices()
     if not isinstance(data, DataSet):
         with devices.chief_first():
             data = load(data, limit=limit)
     recipe, pretrained = _resolve(recipe, data, model)
+    callbacks = [*callbacks, *progress(recipe, data, verbose if devices.chief else 0)]
     devices.share(recipe.batch_size)
     training = _Training(recipe, data, callbacks, run_config, devices, profile)
     with devices.scope():
@@ -173,6 +180,18 @@ def train(
     folder = RunFolder.create(Path(runs), model.name if model else recipe.model, data.name)
     folder.write_recipe(recipe, data.source, limit, training.summary(new), run_config, data.options)
     return training.run(new, batches, folder, None)
+
+
+def named_recipe(name: str) -> Recipe:
+    """The default recipe of a network, or else the recipe of that name; InputError if there is none."""
+    return Recipe.for_model(registry.canonical(name)) if registry.is_known(name) else Recipe.load(name)
+
+
+def progress(recipe: Recipe, data: DataSet, verbose: int) -> list[keras.callbacks.Callback]:
+    """The callback that shows a training's progress on standard error, unless `verbose` is 0."""
+    if not verbose:
+        return []
+    return [LiveProgress(recipe.epochs, steps_per_epoch(recipe, data), recipe.batch_size, messages())]
 
 
 def finetune(
@@ -218,6 +237,7 @@ def resume(
     warn: Callable[[str], None] = warnings.warn,
     devices: Devices | None = None,
     profile: tuple[int, int] | None = None,
+    verbose: int = 1,
 ) -> Run:
     """Continues a run from its newest checkpoint; the result is that of an uninterrupted run.
 
@@ -233,6 +253,7 @@ def resume(
         warn: is called with a sentence about each damaged checkpoint.
         devices: as for `train`; they may differ from the run's. Every worker reads the folder.
         profile: as for `train`, counted from the first resumed step.
+        verbose: as for `train`.
 
     Raises:
         InputError: no checkpoint can be read, or the data differ from the run's.
@@ -241,6 +262,7 @@ def resume(
     devices = devices or choose_devices()
     folder.check_data(data)
     task_of(recipe, data)
+    callbacks = [*callbacks, *progress(recipe, data, verbose if devices.chief else 0)]
     training = _Training(recipe, data, callbacks, run_config or folder.read_run_config(), devices, profile)
     # The chief first: it removes partial files.
     with devices.chief_first():
@@ -287,6 +309,7 @@ class _Training:
         with dtype_policy_scope(self.recipe.precision):
             model = make()
         compile_for(model, self.recipe, steps_per_epoch(self.recipe, self.data))
+        check_callbacks(self.callbacks, self.recipe, heads=isinstance(model.output, dict))
         return model
 
     def summary(self, model: keras.Model) -> dict[str, Any]:

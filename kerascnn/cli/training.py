@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     from kerascnn.training.strategy import Devices
 
 
+# The options that may differ when a run is resumed.
+OF_RESUME = (
+    *("--resume", "--devices", "--workers", "--checkpoint-every", "--keep-best", "--cache", "--deterministic"),
+    *("--profile", "--json"),
+)
+
+
 def add_subcommands(subcommands: arguments.Subcommands) -> None:
     """Adds `recipes` and `train`."""
     subcommands.add("recipes", _run_recipes, "list the recipes", "kerascnn recipes", "kerascnn recipes --json")
@@ -89,6 +96,10 @@ def add_recipe_options(parser: arguments.Parser) -> None:
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the recipe; repeatable")
     arguments.add_image_options(parser, default="the paper's; without --model, chosen with the network")
     add("--epochs", type=arguments.positive, metavar="N", help="passes over the training images")
+    text = "stop when the validation accuracy has had no new maximum for N epochs (default: never)"
+    add("--early-stopping", type=arguments.positive, metavar="N", help=text)
+    text = "reduce the learning rate when the validation error has had no new minimum for N epochs"
+    add("--plateau", type=arguments.positive, metavar="N", help=text)
     add("--batch-size", type=arguments.positive, metavar="N", help="images per step")
     add("--seed", type=int, metavar="N", help="of everything random (default: 0)")
     text = "of the computation (default: auto); exports are always float32"
@@ -108,8 +119,11 @@ def recipe_of(options: argparse.Namespace, network: str = "resnet20", image_size
     recipe = Recipe.load(name) if name else Recipe.for_model(model or network).with_values(image_size=image_size)
     if options.weights:
         recipe = with_weights(recipe, options.weights, model)
-    fields = ("image_size", "channels", "epochs", "batch_size", "seed", "precision", "class_weights")
+    fields = ("image_size", "channels", "epochs", "early_stopping", "batch_size", "seed", "precision", "class_weights")
     recipe = recipe.with_values(model=model, **{field: getattr(options, field) for field in fields})
+    if options.plateau:
+        plateau = {"name": "plateau", "patience": options.plateau, "warmup_epochs": 0, "warmup_steps": 0}
+        recipe = recipe.with_values(schedule=plateau)
     recipe = recipe.with_settings(options.set)
     find_weights(recipe, f"the recipe '{name}'" if name else "the recipe")
     return recipe
@@ -144,10 +158,12 @@ def _run_recipes(options: argparse.Namespace) -> int:
 @jpeg_damage_discarded()
 def _run_train(options: argparse.Namespace) -> int:
     # Errors in names and values are reported before TensorFlow's seconds of start-up.
-    if not options.resume:
-        recipe_of(options)
     if options.folds:
         _check_folds(options)
+    if options.resume:
+        _check_resumed(options)
+    else:
+        recipe_of(options)
     if not options.print_recipe and _starts_workers(options):
         return _run_workers(options)
     start_tensorflow()
@@ -163,6 +179,17 @@ def _run_train(options: argparse.Namespace) -> int:
         if lost.folder:
             print(_resume_command(lost.folder, options), file=sys.stderr)
         return WORKER_LOST
+
+
+def _check_resumed(options: argparse.Namespace) -> None:
+    """Raises InputError for an option that a run was begun with and that resuming it cannot change."""
+    given = [word.partition("=")[0] for word in options.arguments if word.startswith("--")]
+    fixed = next((word for word in given if not any(option.startswith(word) for option in OF_RESUME)), None)
+    if fixed:
+        raise InputError(
+            f"--resume continues {options.resume} as it began, so {fixed} cannot be changed; leave it out, or begin a "
+            f"new training from its weights with --weights {options.resume}."
+        )
 
 
 def _starts_workers(options: argparse.Namespace) -> bool:
@@ -228,7 +255,9 @@ def _train(devices: Devices, options: argparse.Namespace) -> int:
     if devices.chief:
         _report_choices(recipe, resolved, data, devices)
     run_config = _run_config(options, training.RunConfig())
-    start = partial(training.train, recipe, data, runs=options.out / "runs", limit=options.limit, run_config=run_config)
+    start = partial(
+        training.train, recipe, data, runs=options.out / "runs", limit=options.limit, run_config=run_config, verbose=0
+    )
     return _finish(start, resolved, data, options, devices)
 
 
@@ -291,7 +320,7 @@ def _resume(devices: Devices, options: argparse.Namespace) -> int:
         data = load(source, limit, folder.read_data_options())
     options.out = Path(os.path.relpath(folder.path.resolve().parent.parent))
     run_config = _run_config(options, folder.read_run_config())
-    start = partial(training.resume, folder, recipe, data, run_config=run_config, warn=print_message)
+    start = partial(training.resume, folder, recipe, data, run_config=run_config, warn=print_message, verbose=0)
     return _finish(start, recipe, data, options, devices)
 
 

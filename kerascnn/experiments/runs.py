@@ -72,7 +72,9 @@ def run_arm(
     name = f"{arm.name}, seed {recipe.seed}"
     try:
         if not found:
-            run = train(recipe, data, runs=folder, limit=limit, callbacks=callbacks(wanted), **options).folder
+            run = train(
+                recipe, data, runs=folder, limit=limit, callbacks=callbacks(wanted), verbose=0, **options
+            ).folder
             return ArmRun(arm, wanted, run)
         run = found[0]
         before, now = run.read_recipe()[0].to_dict(), wanted.to_dict()

@@ -35,6 +35,8 @@ class Recipe:
         channels: of the images that the network takes: 3 for RGB, 1 for gray; None for those of the pretrained weights'
             images, else 3.
         epochs: passes over the training images.
+        early_stopping: stops when the validation accuracy, or mAP, has had no new maximum for so many epochs; 0 for
+            never.
         iterations: the length in steps of the optimizer instead; the last epoch is completed.
         batch_size: images per step, over all devices.
         seed: of initialization, order, augmentation and dropout.
@@ -63,6 +65,7 @@ class Recipe:
     image_size: Count | Annotated[tuple[Count, Count], Strict(False)] | None = None
     channels: Literal[1, 3] | None = None
     epochs: Count = 12
+    early_stopping: Annotated[int, Field(ge=0)] = 0
     iterations: Count | None = None
     batch_size: Count = 64
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
@@ -135,8 +138,25 @@ class Recipe:
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=120)
 
     def with_values(self, **values: Any) -> Recipe:
-        """A copy with some fields changed; None leaves a field unchanged."""
+        """A copy with some fields changed.
+
+        Args:
+            values: by the fields' names; a dict changes some fields of a group, None changes nothing.
+
+        Raises:
+            InputError: a field that is unknown or of the wrong type.
+
+        Example:
+            >>> Recipe.load("resnet50").with_values(epochs=30, optimizer={"learning_rate": 0.05})
+        """
         given = {name: value for name, value in values.items() if value is not None}
+        for name, value in given.items():
+            known = [one.name for one in dataclasses.fields(self)]
+            if name not in known:
+                raise InputError(f"a recipe has no field '{name}'; {closest(name, known)}")
+            if isinstance(value, dict):
+                changed = Recipe.from_dict(overlaid(self.to_dict(), {name: value}), "with_values")
+                given[name] = getattr(changed, name)
         if "epochs" in given:
             given.setdefault("iterations", None)
         return dataclasses.replace(self, **given)

@@ -48,7 +48,7 @@ def train_trial(folder: Path, config: dict[str, Any]) -> None:
     # A run without a checkpoint starts again.
     shutil.rmtree(folder / "run", ignore_errors=True)
     more = {"run_config": RunConfig(best=0, cache=config["cache"]), "devices": devices, "limit": config["limit"]}
-    train(recipe, data, runs=folder / "run", callbacks=callbacks, **more)
+    train(recipe, data, runs=folder / "run", callbacks=callbacks, verbose=0, **more)
 
 
 def hold_out(data: DataSet) -> DataSet:

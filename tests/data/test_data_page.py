@@ -427,6 +427,16 @@ def _(command, monkeypatch):
     return choice_of(command, monkeypatch, "--limit", 100)
 
 
+@row("images of any shape and color, for `--image-size 24x40 --channels 1`")
+def _(command, monkeypatch, photographs):
+    return choice_of(command, monkeypatch, "--data", photographs, "--image-size", "24x40", "--channels", 1)
+
+
+@row("another form of an image size, `--image-size 24,40`")
+def _(command):
+    return f"refused: {command('train', '--image-size', '24,40').err}"
+
+
 @row("a model that has learned next to nothing")
 def _(evaluated):
     # A network of a few weights, trained for two epochs on forty images; half of them are of each class.

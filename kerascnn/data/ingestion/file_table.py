@@ -72,10 +72,12 @@ class _Repeated:
         self._number_of: dict[Hashable, int] = {}
 
     def append(self, value: Hashable) -> None:
-        number = self._number_of.setdefault(value, len(self.values))
-        if number == len(self.values):
+        try:
+            self.numbers.append(self._number_of[value])
+        except KeyError:
+            self._number_of[value] = len(self.values)
+            self.numbers.append(len(self.values))
             self.values.append(value)
-        self.numbers.append(number)
 
     def __len__(self) -> int:
         return len(self.numbers)

@@ -252,13 +252,14 @@ def _duplicates(files: FileTable, near: list[list[int]], validation: LabeledImag
 
 def _check(source: ResolvedSource, layout: FolderLayout, check: Check, track: Track) -> FileTable:
     """One record per labeled file, with the split of the source, if any; then those of all other files."""
-    files, rejected = FileTable(), source.rejected
+    rejected = source.rejected
     if rejected is None:
         rejected = _with_status(check.earlier.files, REJECTED)
-    records = check.records([item.path for item in layout.labeled], track)
-    for item, file in zip(layout.labeled, records, strict=True):
-        split = item.split if file.status == READ else None
-        files.append(replace(file, class_name=item.class_name, split=split, group=item.group))
+    files, labeled = FileTable(check.records([item.path for item in layout.labeled], track)), layout.labeled
+    statuses = files.column("status")
+    splits = (item.split if status == READ else None for item, status in zip(labeled, statuses, strict=True))
+    files = files.with_column("class_name", (item.class_name for item in labeled)).with_column("split", splits)
+    files = files.with_column("group", (item.group for item in labeled))
     for status in (UNREADABLE, CONTRADICTORY, IGNORED):
         files.extend(FileRecord(item.path, status=status, reason=item.reason) for item in getattr(layout, status))
     files.extend(rejected)

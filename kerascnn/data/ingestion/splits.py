@@ -270,21 +270,22 @@ def find_duplicates(files: FileTable, near: Iterable[Sequence[int]] = ()) -> Dup
     _, number_of, counts = np.unique(prefixes, return_inverse=True, return_counts=True)
     by_digest = defaultdict(list)
     for row in rows[counts[number_of] > 1]:
-        by_digest[files.column("sha256")[row]].append(files[row])
+        by_digest[files.column("sha256")[row]].append(row)
     groups = [group for group in by_digest.values() if len(group) > 1]
-    near_groups = _differing(([files[index] for index in group] for group in near), "sha256")
+    near = _differing(files, near, "sha256")
 
-    def paths(found: Sequence[Sequence[FileRecord]]) -> tuple[tuple[str, ...], ...]:
-        return tuple(tuple(file.path for file in group) for group in found)
+    def paths(found: Iterable[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
+        return tuple(tuple(files.column("path")[row] for row in group) for group in found)
 
     return Duplicates(
-        paths(_differing(groups, "path")),
-        paths(_differing(groups, "split")),
-        paths(_differing(groups, "class_name")),
-        paths(near_groups),
-        paths(_differing(near_groups, "split")),
+        paths(groups),
+        paths(_differing(files, groups, "split")),
+        paths(_differing(files, groups, "class_name")),
+        paths(near),
+        paths(_differing(files, near, "split")),
     )
 
 
-def _differing(groups: Iterable[Sequence[FileRecord]], field: str) -> list[Sequence[FileRecord]]:
-    return [group for group in groups if len({getattr(file, field) for file in group}) > 1]
+def _differing(files: FileTable, groups: Iterable[Sequence[int]], field: str) -> list[Sequence[int]]:
+    values = files.column(field)
+    return [group for group in groups if len({values[row] for row in group}) > 1]

@@ -21,7 +21,14 @@ from kerascnn.training.callbacks.weight_averaging import AveragedWeights
 from kerascnn.training.fine_tuning.gradual_unfreezing import GradualUnfreezing, lr_multipliers, plan
 from kerascnn.training.fine_tuning.pretrained import FROM_WEIGHTS, Pretrained, resolve_pretrained
 from kerascnn.training.integer_labels import IntegerCrossentropy
-from kerascnn.training.multi_label import MULTI_LABEL, THRESHOLD, LabelCrossentropy, f1_metrics, measure_map
+from kerascnn.training.multi_label import (
+    MULTI_LABEL,
+    THRESHOLD,
+    LabelCrossentropy,
+    f1_metrics,
+    measure_map,
+    start_with_shares,
+)
 from kerascnn.training.optimizers import bound_filters, optimizer_for
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.schedules import EarlyStopping, Plateau
@@ -46,6 +53,8 @@ def assemble(
     if recipe.pixels.mean != "none":
         model.get_layer("preprocessing").set_mean(_mean(recipe, data, pretrained))
     _zero(model, recipe.initialization.zeros)
+    if recipe.task == MULTI_LABEL and network is None and recipe.class_weights == "none":
+        start_with_shares(model, data.counts(data.training) / len(data.training))
     if pretrained:
         pretrained.load_into(model)
         # Checks `fine_tuning.frozen` before anything is written.

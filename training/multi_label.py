@@ -16,14 +16,15 @@ LABELS, PROBABILITIES = "labels", "probabilities"
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class LabelCrossentropy(keras.losses.Loss):
-    """Binary cross-entropy, averaged over images and classes.
+    """Binary cross-entropy, summed over the classes and averaged over the images.
 
-    It is `keras.losses.BinaryCrossentropy`, which averages over the classes first and so cannot weight labels; here
-    sample weights may be (batch, classes). Smoothing moves each label to 0.5 by its fraction of the way.
+    `keras.losses.BinaryCrossentropy` averages over the classes: with 40 of them, the gradient of each is a fortieth of
+    what it is for softmax, for which recipes have their learning rates. Here sample weights may be (batch, classes).
+    Smoothing moves each label to 0.5 by its fraction of the way.
 
     Example:
         >>> LabelCrossentropy()(np.array([[1.0, 0.0]]), np.array([[0.5, 0.5]]))
-        0.6931472
+        1.3862944
     """
 
     def __init__(self, label_smoothing: float = 0.0, name: str = "label_crossentropy", **kwargs):
@@ -32,10 +33,23 @@ class LabelCrossentropy(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         smoothed = y_true * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
-        return keras.ops.binary_crossentropy(smoothed, y_pred)
+        # Keras averages over images and classes.
+        return keras.ops.binary_crossentropy(smoothed, y_pred) * y_pred.shape[-1]
 
     def get_config(self):
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+
+def start_with_shares(model: keras.Model, shares: np.ndarray) -> None:
+    """Sets the classifiers' biases so that a network begins with the share of the images that have each class.
+
+    Otherwise the first steps are spent on saying that most classes are absent, with the large gradients of all of them.
+    `shares` are (classes,), of the training images.
+    """
+    limited = np.clip(shares, 0.001, 0.999)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dense) and layer.units == len(shares) and layer.use_bias:
+            layer.bias.assign(np.log(limited / (1 - limited)))
 
 
 def f1_metrics() -> list[keras.metrics.Metric]:

@@ -184,6 +184,34 @@ def _(tmp_path):
     return said(published_data.label_studio(tmp_path, several=True))
 
 
+@row("the same with different choices of two people")
+def _(tmp_path):
+    return said(published_data.label_studio(tmp_path, others=True))
+
+
+TAGS = ("fog", "sea", "sun")
+COMBINATIONS = [[name for bit, name in enumerate(TAGS) if number >> bit & 1] for number in range(1, 8)]
+
+
+@row("tags in one cell: `train.csv` with `clear primary`, or commas or bars between them")
+def _(tmp_path):
+    rows = "".join(f"{number},{' '.join(COMBINATIONS[number % 7])}\n" for number in range(14))
+    return said(lay_out(tmp_path, "images/{0..13}.jpg", train=f"image,tags\n{rows}"))
+
+
+@row("a column of 0 and 1 for each tag")
+def _(tmp_path):
+    bits = [[str(int(name in names)) for name in TAGS] for names in COMBINATIONS]
+    rows = "".join(f"{number},{','.join(row)}\n" for number, row in enumerate(bits))
+    return said(lay_out(tmp_path, "images/{0..6}.jpg", train=f"image,{','.join(TAGS)}\n{rows}"))
+
+
+@row("one row per image and tag")
+def _(tmp_path):
+    rows = "".join(f"{number},{name}\n" for number, names in enumerate(COMBINATIONS) for name in names)
+    return said(lay_out(tmp_path, "images/{0..6}.jpg", train=f"image,label\n{rows}"))
+
+
 @row("a FiftyOne export, as folders or with `labels.json`")
 def _(tmp_path):
     return each(tmp_path, published_data.fiftyone, lambda root: lay_out(root, "{cat,dog,_unlabeled}/{1..3}.jpg"))

@@ -119,9 +119,25 @@ def test_label_studio_in_the_short_form(tmp_path):
     assert counts(tmp_path) == Counter({("cat", None): 2, ("dog", None): 2})
 
 
-def test_several_choices_are_refused(tmp_path):
-    with mentioning(InputError, "'cat', 'dog'", "one choice"):
-        recognize_layout(published_data.label_studio(tmp_path, several=True), "x")
+def test_several_choices_are_several_classes(tmp_path):
+    found = recognize_layout(published_data.label_studio(tmp_path, several=True), "x")
+    assert Counter(item.class_name for item in found.labeled) == {("cat", "dog"): 1, ("dog",): 2, ("cat",): 1}
+    names(found.description, "several classes per image")
+
+
+def test_several_labels_of_fiftyone_are_several_classes(tmp_path):
+    lay_out(tmp_path, "data/{1..3}.jpg")
+    labels = {"1": [0, 1], "2": [{"label": "dog"}], "3": []}
+    write_text(tmp_path, **{"labels.json": json.dumps({"classes": ["cat", "dog"], "labels": labels})})
+    found = recognize_layout(tmp_path, "x")
+    assert {item.path: item.class_name for item in found.labeled} == {
+        "data/1.jpg": ("cat", "dog"), "data/2.jpg": ("dog",), "data/3.jpg": (),
+    }  # fmt: skip
+
+
+def test_different_choices_of_two_people_are_refused(tmp_path):
+    with mentioning(InputError, "['cat']", "['fox']", "one annotation"):
+        recognize_layout(published_data.label_studio(tmp_path, others=True), "x")
 
 
 def test_a_json_of_something_else_labels_nothing(tmp_path):

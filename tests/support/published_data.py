@@ -180,7 +180,7 @@ def fiftyone(root: Path) -> Path:
     return write_text(root, **{"labels.json": json.dumps({"classes": ["cat", "dog"], "labels": files})})
 
 
-def label_studio(root: Path, several: bool = False) -> Path:
+def label_studio(root: Path, several: bool = False, others: bool = False) -> Path:
     """Label Studio's JSON export of an image classification, with the images as they were before the upload."""
     lay_out(root, *(f"images/{n}.jpg" for n in range(5)))
     tasks = []
@@ -188,5 +188,12 @@ def label_studio(root: Path, several: bool = False) -> Path:
         choices = ["cat", "dog"] if several and n == 0 else [("cat", "dog")[n % 2]]
         result = {"type": "choices", "value": {"choices": choices}, "from_name": "choice", "to_name": "image"}
         annotation = {"id": n, "was_cancelled": False, "result": [result], "completed_by": 1, "lead_time": 3.4}
-        tasks.append({"id": n, "annotations": [annotation], "data": {"image": f"/data/upload/1/0f3ab2c{n}-{n}.jpg"}})
+        other = {**annotation, "result": [{**result, "value": {"choices": ["fox"]}}], "completed_by": 2}
+        tasks.append(
+            {
+                "id": n,
+                "annotations": [annotation, *([other] if others else [])],
+                "data": {"image": f"/data/upload/1/0f3ab2c{n}-{n}.jpg"},
+            }
+        )
     return write_text(root, **{"project-1-at-2026-11-28.json": json.dumps(tasks)})

@@ -38,13 +38,13 @@ def test_average_precision_by_hand():
 def test_the_loss_is_binary_cross_entropy(smoothing):
     labels = np.array([[1.0, 0.0, 0.3], [0.0, 0.0, 1.0]], "float32")
     probabilities = np.array([[0.8, 0.4, 0.5], [0.1, 0.2, 0.9]], "float32")
-    expected = keras.losses.BinaryCrossentropy(label_smoothing=smoothing)(labels, probabilities)
+    mean = keras.losses.BinaryCrossentropy(label_smoothing=smoothing)(labels, probabilities)
     loss = LabelCrossentropy(smoothing)
-    np.testing.assert_allclose(loss(labels, probabilities), expected, rtol=1e-6)
-    # One weight per label: only the last label counts, twice, in the mean over six.
+    np.testing.assert_allclose(loss(labels, probabilities), 3 * mean, rtol=1e-6)
+    # One weight per label: only the last label counts, twice, in the mean over two images.
     weights = np.array([[0, 0, 0], [0, 0, 2]], "float32")
     target = 1 - smoothing / 2
-    by_hand = -2 * (target * np.log(0.9) + (1 - target) * np.log(0.1)) / 6
+    by_hand = -2 * (target * np.log(0.9) + (1 - target) * np.log(0.1)) / 2
     np.testing.assert_allclose(loss(labels, probabilities, weights), by_hand, rtol=1e-5)
     assert keras.losses.deserialize(keras.losses.serialize(loss)).label_smoothing == smoothing
 
@@ -61,6 +61,16 @@ def test_a_network_ends_in_sigmoids_and_keeps_its_threshold():
         assembly.build(RECIPE, ("fog", "sea", "sun"), ResNet20(classes=3, input_shape=(8, 8, 3)))
     own = ResNet20(classes=3, input_shape=(8, 8, 3), classifier_activation="sigmoid")
     assert assembly.build(RECIPE, ("fog", "sea", "sun"), own).output_shape == (None, 3)
+
+
+def test_a_network_begins_with_the_share_of_each_class():
+    labels = np.repeat([[1, 0, 1, 0], [1, 1, 0, 0]], [3, 1], axis=0).astype("uint8")
+    examples = data.ArrayExamples(np.zeros((4, 8, 8, 3), "uint8"), labels)
+    tags = data.DataSet("tags", "tags", tuple("abcd"), examples, examples)
+    biases = assembly.assemble(RECIPE, tags).get_layer("fc").bias
+    np.testing.assert_allclose(keras.ops.sigmoid(biases), [0.999, 0.25, 0.75, 0.001], rtol=1e-4)
+    balanced = assembly.assemble(replace(RECIPE, class_weights="balanced"), tags).get_layer("fc").bias
+    np.testing.assert_array_equal(balanced, np.zeros(4))
 
 
 @pytest.fixture(scope="module")

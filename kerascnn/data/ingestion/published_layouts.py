@@ -16,8 +16,8 @@ from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION
 from kerascnn.data.ingestion.tables import read_rows
 from kerascnn.files.archives.archive_entry import SkippedFile
 
-# A file, its class, and its split if the lists say it.
-Entry = tuple[str, str, str | None]
+# A file, its class, or a tuple of several, and its split if the lists say it.
+Entry = tuple[str, str | tuple[str, ...], str | None]
 
 # What Label Studio notes of a task besides its data and its choices.
 BOOKKEEPING = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"}
@@ -64,20 +64,22 @@ def _read(layout: PublishedLayout, tree: FileTree) -> Reading | None:
     if not entries:
         return None
     index = FileIndex(path for path in tree.images if path.startswith(layout.under or ""))
-    labeled, missing = [], []
+    labeled, missing, several = [], [], any(isinstance(label, tuple) for _, label, _ in entries)
     for file, label, split in entries:
         # Label Studio puts eight digits before the name of a file that is uploaded.
         path = index.find(file).path or index.find(re.sub(r"(^|/)[0-9a-f]{8}-", r"\1", file)).path
         if path is None:
             missing.append(SkippedFile(file, f"named in {layout.lists} and missing"))
         else:
-            labeled.append(LabeledFile(tree.base + path, class_name(label), split))
+            names = tuple(map(class_name, label if isinstance(label, tuple) else (label,)))
+            labeled.append(LabeledFile(tree.base + path, names if several else names[0], split))
     if not labeled:
         raise UndecidedError(
             f"looks like {layout.title}, but none of the {len(entries):,} files that {layout.lists} names is there, "
             f"for example {entries[0][0]}"
         )
-    return Reading(f"{layout.title}, by {layout.lists}", labeled, unreadable=tuple(missing))
+    how = f"{layout.title}, by {layout.lists}{', several classes per image' if several else ''}"
+    return Reading(how, labeled, unreadable=tuple(missing))
 
 
 def _lines(tree: FileTree, path: str) -> Iterator[list[str]]:
@@ -192,11 +194,15 @@ def _fiftyone(tree: FileTree) -> Iterator[Entry]:
     content = json.loads(tree.read("labels.json"))
     names = content.get("classes") or []
     for file, label in content["labels"].items():
-        label = label.get("label") if isinstance(label, dict) else label
         if isinstance(label, list):
-            raise UndecidedError("has labels.json with several labels per image; export one label per image")
-        if label is not None:
-            yield f"data/{file}", names[label] if isinstance(label, int) else label, None
+            yield f"data/{file}", tuple(_fiftyone_class(one, names) for one in label), None
+        elif (name := _fiftyone_class(label, names)) is not None:
+            yield f"data/{file}", name, None
+
+
+def _fiftyone_class(label: Any, names: list[str]) -> str | None:
+    label = label.get("label") if isinstance(label, dict) else label
+    return names[label] if isinstance(label, int) else label
 
 
 def _label_studio(tree: FileTree) -> Iterator[Entry]:
@@ -208,11 +214,14 @@ def _label_studio(tree: FileTree) -> Iterator[Entry]:
             values = {key: value for key, value in task.get("data", task).items() if key not in BOOKKEEPING}
             file = next((text for text in values.values() if isinstance(text, str) and FILE.search(text)), None)
             rest = [value for value in values.values() if value is not file]
-            choices = _choices(task["annotations"]) if "annotations" in task else _short_choices(rest)
+            choices = _choices(task["annotations"]) if "annotations" in task else {tuple(_short_choices(rest))} - {()}
             if len(choices) > 1:
-                raise UndecidedError(f"has {name} with the choices {choices} for {file}; export one choice per image")
-            if file and choices:
-                yield FILE.search(file)[1], choices[0], None
+                found = " and ".join(sorted(map(str, map(list, choices))))
+                raise UndecidedError(
+                    f"has {name} with different annotations of {file}, {found}; export one annotation per image"
+                )
+            for names in choices if file else ():
+                yield FILE.search(file)[1], names if len(names) > 1 else names[0], None
 
 
 def _tasks(tree: FileTree, name: str) -> list[dict[str, Any]]:
@@ -227,10 +236,11 @@ def _tasks(tree: FileTree, name: str) -> list[dict[str, Any]]:
     return tasks if all(isinstance(task, dict) for task in tasks) else []
 
 
-def _choices(annotations: list[dict[str, Any]]) -> list[str]:
-    """The different choices of a task's annotations."""
-    results = [result for one in annotations if not one.get("was_cancelled") for result in one["result"]]
-    return list(dict.fromkeys(text for result in results for text in result["value"].get("choices", ())))
+def _choices(annotations: list[dict[str, Any]]) -> set[tuple[str, ...]]:
+    """What the annotations of a task choose, each one or several texts; people may disagree."""
+    results = (one["result"] for one in annotations if not one.get("was_cancelled"))
+    chosen = ([text for result in made for text in result["value"].get("choices", ())] for made in results)
+    return {tuple(sorted(set(texts))) for texts in chosen if texts}
 
 
 def _short_choices(values: list[Any]) -> list[str]:

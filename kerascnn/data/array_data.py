@@ -290,7 +290,7 @@ def _read_pixels(images: Any, scale: float | None, what: str) -> np.ndarray:
 
 
 def _shape_sentence(shape: tuple[int, ...], what: str) -> str:
-    hint = ""
+    hint = "; of flat rows of pixels give images.reshape(-1, height, width)" if len(shape) == 2 else ""
     if len(shape) == 4 and shape[1] in (1, 3):
         hint = "; these look like channels first, give images.transpose(0, 2, 3, 1)"
     elif len(shape) == 4 and shape[3] in (2, 4):

@@ -122,8 +122,6 @@ class DataSet:
     validation_workspace: TemporaryDirectory | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self):
-        if self.median_size is None and isinstance(self.training, ArrayExamples):
-            object.__setattr__(self, "median_size", self.training.images.shape[1:3])
         if len(self.class_names) < 2:
             raise InputError(
                 f"{self.source} has only one class ('{self.class_names[0]}'); a classifier needs at least two."
@@ -133,7 +131,6 @@ class DataSet:
         for split, examples in (("training", self.training), ("validation", self.validation)):
             if len(examples) == 0:
                 raise InputError(f"{self.source} has no {split} images; it needs at least two per class.")
-
             _check_examples(examples, len(self.class_names), f"{self.source}: the {split}")
             if examples.labels.ndim == 2 and not examples.labels.any():
                 raise InputError(f"{self.source} has no {split} image with a class; a training needs some.")
@@ -144,6 +141,8 @@ class DataSet:
             raise InputError(f"{self.source}: the labels are one-hot; give numbers, labels.argmax(axis=1).")
         if self.test is not None:
             _check_examples(self.test, len(self.class_names), f"{self.source}: the test")
+        if self.median_size is None and isinstance(self.training, ArrayExamples):
+            object.__setattr__(self, "median_size", self.training.images.shape[1:3])
 
     @property
     def multi_label(self) -> bool:
@@ -195,7 +194,7 @@ def _check_examples(examples: Examples, classes: int, what: str) -> None:
         if len(value) != len(labels):
             raise InputError(f"{what} split has {len(value)} {name} and {len(labels)} labels.")
     if isinstance(examples, ArrayExamples):
-        images = examples.images
+        images = np.asarray(examples.images)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
             raise InputError(
                 f"{what} images must be uint8 (count, height, width, 3 or 1) from 0 to 255, not {images.dtype} "

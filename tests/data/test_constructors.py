@@ -117,6 +117,7 @@ def test_gray_images_have_one_channel():
         (IMAGES.transpose(0, 3, 1, 2), ["(40, 3, 6, 5)", "transpose(0, 2, 3, 1)"]),
         (np.concatenate([IMAGES, IMAGES[..., :1]], axis=3), ["(40, 6, 5, 4)", "transparency"]),
         (IMAGES[0, 0], ["shape", "(5, 3)"]),
+        (IMAGES.reshape(40, -1), ["(40, 90)", "reshape(-1, height, width)"]),
         (IMAGES[:0], ["shape", "(0, 6, 5, 3)"]),
         ([IMAGES[0], IMAGES[0, :3]], ["different shapes", "(6, 5, 3)", "(3, 5, 3)"]),
         (np.array(["a.jpg"] * 40), ["pixels", "from_table"]),

@@ -321,6 +321,23 @@ def test_groups_of_a_table(tmp_path):
     names(found.layout, "fold 1 of 3 held out", "7 groups from column 'patient'")
 
 
+def test_groups_of_another_table_than_that_of_the_classes(pets, tmp_path):
+    shutil.copytree(pets, tmp_path / "pets")
+    rows = [f"{name}/{number}.png,p{number // 5}" for name in ("cat", "dog") for number in range(20)]
+    (tmp_path / "pets" / "patients.csv").write_text("\n".join(["file,patient", *rows]))
+    found = data.ingest(tmp_path / "pets", options=DataOptions(group_column="patient", fold=(1, 2)))
+    names(found.layout, "one subfolder per class", "4 groups from column 'patient'")
+    out = {int(file.path[4:-4]) // 5 for file in found.files if file.split == VALIDATION}
+    assert len(out) == 2 and len(found.data.validation) == 20
+    with mentioning(InputError, "'patent'", "--group-column", "file, patient"):
+        data.load(tmp_path / "pets", options=DataOptions(group_column="patent"))
+    with mentioning(InputError, "'who'", "--group-column", "class, file, patient"):
+        data.load(clinic(tmp_path / "clinic", ["p"] * 8), options=DataOptions(group_column="who"))
+    (tmp_path / "pets" / "patients.csv").write_text("\n".join(["file,patient", *rows, "cat/1.png,p9"]))
+    with mentioning(InputError, "two values", "cat/1.png"):
+        data.load(tmp_path / "pets", options=DataOptions(group_column="patient"))
+
+
 def test_groups_that_the_sources_split_divides_are_an_error(tmp_path):
     splits = ["train"] * 10 + ["val"] * 2 + ["train"] * 10 + ["val"] * 2
     folder = clinic(tmp_path, ["p1", *(f"q{number}" for number in range(22)), "p1"], splits)

@@ -98,8 +98,8 @@ class DataOptions:
 
     @property
     def columns(self) -> dict[str, str]:
-        """The columns that must be in a table, by the option that names them."""
-        names = ("label_column", "file_column", "group_column")
+        """The columns of the table that labels the images, by the option that names them."""
+        names = ("label_column", "file_column")
         return {OPTIONS[name]: value for name in names if (value := getattr(self, name)) is not None}
 
     def updated(self, other: Self) -> Self:

@@ -18,6 +18,7 @@ from kerascnn.data.dataset import DataSet, FileExamples
 from kerascnn.data.ingestion.checking import Check, Effort
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_table import FileTable
+from kerascnn.data.ingestion.groups import with_groups
 from kerascnn.data.ingestion.image_check import (
     CONTRADICTORY,
     IGNORED,
@@ -158,6 +159,8 @@ def ingest_folder(
             f"{source.source} has validation images of its own; leave out --val-data, or give the folder of its "
             "training images as --data."
         )
+    if options.group_column:
+        layout = with_groups(layout, source.root, options.group_column)
     return ingest_layout(source, layout, on_bad, track, options, validation)
 
 

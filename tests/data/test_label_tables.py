@@ -3,6 +3,7 @@
 Files are empty: tables are read by names and cells alone. Every table has twelve rows, in three classes of four.
 """
 
+import random
 import re
 import time
 
@@ -10,9 +11,10 @@ import pytest
 
 from kerascnn import InputError
 from kerascnn.data import DataOptions
+from kerascnn.data.ingestion.column_titles import is_class_title
 from kerascnn.data.ingestion.file_index import FileIndex
 from kerascnn.data.ingestion.file_tree import FileTree, walk
-from kerascnn.data.ingestion.label_columns import is_class_title, tag_separator
+from kerascnn.data.ingestion.label_columns import tag_separator
 from kerascnn.data.ingestion.label_tables import read_label_tables
 from kerascnn.data.ingestion.layouts import recognize_layout
 from kerascnn.data.ingestion.tables import read_rows
@@ -147,6 +149,8 @@ def test_several_candidates_are_refused_and_named(tmp_path, header, named):
     ("header", "reason"),
     [
         ("file,width,height=width", "classes"),
+        ("file,partition=number", "classes"),
+        ("file,x_1=width,y_1=flag", "classes"),
         ("file,score", "classes"),
         ("file,label=one,sex=flag", "'label' has one value"),
         ("file,text", "classes"),
@@ -237,6 +241,27 @@ def test_names_of_several_files_are_never_guessed(tmp_path):
     index = FileIndex(["cat/images/1.jpg", "dog/images/2.jpg", "test/data/3.jpg"])
     assert [index.find(f"{path}.jpg").path for path in ("dog/images/1", "train/data/3", "test/images/1")] == [None] * 3
     assert index.find("/somewhere/images/1.jpg").path == "cat/images/1.jpg"
+
+
+def test_an_image_is_meant_and_not_its_mask(tmp_path):
+    lay_out(tmp_path, *(f"{folder}/im{row}.png" for folder in ("images", "masks") for row in ROWS))
+    found = read(lay_out(tmp_path, labels=table("id=stem,class")))
+    assert classes(found) == {f"images/im{row}.png": CLASSES[row % 3] for row in ROWS}
+
+
+def test_whole_numbers_with_a_point(tmp_path):
+    rows = "".join(f"im{row}.jpg,{float(row % 3)}\n" for row in ROWS)
+    assert set(classes(read(lay_out(tmp_path, *IMAGES, labels=f"file,label\n{rows}"))).values()) == {"0", "1", "2"}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_files_that_are_no_tables_are_ignored(tmp_path, seed):
+    draw = random.Random(seed)
+    junk = bytes(draw.choice((0, 10, 34, 44, draw.randrange(256))) for _ in range(draw.choice((0, 1, 7, 3000))))
+    lay_out(tmp_path, *IMAGES)
+    (tmp_path / "junk.csv").write_bytes(junk * draw.choice((1, 100)))
+    found = read(tmp_path)
+    assert not found.labeled and ignored(found).keys() == {"junk.csv"}
 
 
 def test_one_file_is_not_taken_for_two(tmp_path):
@@ -478,6 +503,12 @@ def test_folders_that_may_be_the_classes(tmp_path):
     with mentioning(InputError, "4 of the 12 images in 3 folders", "--layout"):
         read(tmp_path)
     assert len(read(tmp_path, layout="table").labeled) == 4
+    rows = "".join(f"{path},{name if row else 'dog'}\n" for row, (path, name) in enumerate(BY_CLASS.items()))
+    lay_out(tmp_path, labels="file,label\n" + rows)
+    with mentioning(InputError, "1 of 12 images", "'dog' for cat/im0.jpg", "--layout"):
+        read(tmp_path)
+    lay_out(tmp_path, labels=table("file,label=class"))
+    assert classes(read(tmp_path)) == {f"{name}/{path}": name for path, name in BY_CLASS.items()}
 
 
 def test_spreadsheets_and_annotations_of_single_images(tmp_path):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES
+from kerascnn.data.ingestion.folder_names import names_annotations
 from kerascnn.data.ingestion.splits import SPLIT_NAMES, TRAINING
 
 # Files of one name that are compared one by one; more are found by their folders.
@@ -154,14 +155,20 @@ def _common(parts: Sequence[str], path: str) -> int:
 
 
 def _distance(parts: Sequence[str], path: str, split: str | None) -> int:
-    """First the folders that differ, then whether the file is of another split, then how the names differ."""
+    """First the folders that differ, then whether the file is an annotation or of another split, then the names."""
     name, text = path.rpartition("/")[2], parts[-1]
     changes = 0
     if text != name:
         changes = 1 + (_fold(text) != _fold(name)) + (_stem(_fold(text)) != _stem(_fold(name)))
     splits = _splits(path.rpartition("/")[0])
     strange = split not in splits if split else bool(splits) and TRAINING not in splits
-    return 8 * (len(parts) - 1 - _common(parts, path)) + 4 * strange + changes
+    strange = 2 * _is_annotation(path.rpartition("/")[0]) + strange
+    return 16 * (len(parts) - 1 - _common(parts, path)) + 4 * strange + changes
+
+
+@cache
+def _is_annotation(folder: str) -> bool:
+    return any(map(names_annotations, folder.split("/")))
 
 
 @cache

@@ -8,93 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from kerascnn.data.ingestion.column_titles import (
+    NAME_WORDS,
+    NUMBERED_WORDS,
+    OTHER_WORDS,
+    TAG_WORDS,
+    is_class_title,
+    quoted,
+    words,
+)
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES
 from kerascnn.data.ingestion.splits import SPLIT_NAMES
 from kerascnn.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
-
-# Words of titles that name a class, in the singular.
-CLASS_WORDS = {
-    *("label", "class", "category", "target", "dx", "diagnosis", "species", "breed", "truth", "cls"),
-    *("klasse", "clase", "classe", "categoria", "etiqueta", "kategorie"),
-}
-WEAK_WORDS, TAG_WORDS = {"kind", "type", "y"}, {"tag", "keyword", "attribute"}
-# "image_type", "blood_type".
-NO_KINDS = {"image", "img", "data", "content", "media", "skin", "blood", "view", "acquisition"}
-NAME_WORDS = {
-    *("name", "id", "idx", "index", "code", "no", "nr", "num", "number", "int", "str", "text", "string", "encoded"),
-    *("true", "gt", "ground", "final", "human", "readable", "image", "img", "photo", "main", "primary", "list", "all"),
-}
-# What else tables say of an image or of a label.
-OTHER_WORDS = {
-    *(
-        "confidence",
-        "conf",
-        "score",
-        "prob",
-        "probability",
-        "weight",
-        "count",
-        "total",
-        "n",
-        "date",
-        "time",
-        "timestamp",
-    ),
-    *("source", "author", "annotator", "labeler", "labeller", "user", "url", "uri", "link", "width", "height"),
-    *(
-        "size",
-        "length",
-        "area",
-        "path",
-        "file",
-        "filename",
-        "filepath",
-        "dir",
-        "folder",
-        "mask",
-        "bbox",
-        "box",
-        "xmin",
-        "ymin",
-    ),
-    *(
-        "xmax",
-        "ymax",
-        "version",
-        "description",
-        "caption",
-        "comment",
-        "note",
-        "quality",
-        "verified",
-        "valid",
-        "checked",
-    ),
-    *("is", "has", "method", "agreement", "prediction", "predicted", "pred", "split", "set", "subset", "fold"),
-    *(
-        "mime",
-        "format",
-        "extension",
-        "ext",
-        "license",
-        "camera",
-        "device",
-        "age",
-        "year",
-        "month",
-        "day",
-        "lat",
-        "lon",
-        "x",
-    ),
-    *("latitude", "longitude", "patient", "lesion", "session", "hash", "md5", "channel", "mode", "dpi", "occluded"),
-}
-# Columns of numbers that are classes.
-NUMBERED_WORDS = {"level", "grade", "severity", "stage", "emotion", "expression", "digit", "disease", "finding"}
-KNOWN_WORDS = CLASS_WORDS | WEAK_WORDS | TAG_WORDS | NAME_WORDS | OTHER_WORDS | NUMBERED_WORDS
 
 _EMPTY = ("", "nan", "NaN")
 _BITS = {
@@ -231,36 +159,6 @@ def _ambiguous(titles: Sequence[str], hot: Labels, binary: Sequence[int], table:
     )
 
 
-def words(title: str) -> list[str]:
-    """The words of a title in the singular: "ClassName" and "class_names" are "class" and "name"."""
-    split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", title)
-    found = []
-    for word in re.findall(r"[^\W\d_]+|\d+", split.lower()):
-        found += _parted(word)
-    return found
-
-
-def _parted(word: str) -> list[str]:
-    """Two words that are written as one: "classid"."""
-    for known in (word, word.removesuffix("s"), word.removesuffix("es"), re.sub("ies$", "y", word)):
-        if known in KNOWN_WORDS:
-            return [known]
-    for known in CLASS_WORDS - {"dx"}:
-        for start, end in ((known, word[len(known) :]), (word[: -len(known)], known)):
-            if start + end == word and {start, end} - {known} <= NAME_WORDS | {"name", "names", "ids"}:
-                return [*_parted(start), *_parted(end)]
-    return [word]
-
-
-def is_class_title(title: str) -> bool:
-    """Whether a title says that its column holds classes, such as "dx", "Class Name" or "category_id"."""
-    found = set(words(title))
-    # "dx_type" is how a diagnosis was made.
-    if found & OTHER_WORDS or ("type" in found and found & {"dx", "diagnosis"}):
-        return False
-    return bool(found & (CLASS_WORDS | TAG_WORDS)) or (bool(found & WEAK_WORDS) and not found & NO_KINDS)
-
-
 def _without_derived(named: dict[int, str]) -> list[int]:
     """Leaves out what says more about another column, such as "dx_type" beside "dx"."""
     parts = {column: words(title) for column, title in named.items()}
@@ -370,14 +268,13 @@ def _labels(titles: Sequence[str], columns: Sequence[Sequence[str]], column: int
     separator = tag_separator(title, _values(cells))
     known = {cell: _classes(cell, separator) for cell in set(cells)}
     texts = {cell: "" if cell in _EMPTY else class_name(cell) for cell in known}
+    if all(re.fullmatch(r"\d+\.0+|", text) for text in texts.values()):
+        # Whole numbers, as a program writes them that has a column with gaps.
+        texts = {cell: text.partition(".")[0] for cell, text in texts.items()}
+        known = {cell: (text,) if text else () for cell, text in texts.items()}
     return Labels(
         quoted(title), (title.lower(),), [known[cell] for cell in cells], [texts[cell] for cell in cells], (column,)
     )
-
-
-def quoted(title: str) -> str:
-    """A column for messages: column 'dx', or column 2 of a table without titles."""
-    return title if re.fullmatch(r"column \d+", title) else f"column '{title}'"
 
 
 def _classes(cell: str, separator: str | None) -> tuple[str, ...]:

@@ -367,8 +367,9 @@ def _quoted(classes: Iterable[tuple[str, ...]]) -> str:
 def _check_folders(group: _Group, tree: FileTree) -> None:
     """Raises InputError if folders may be the classes: the table labels few of their images, or has no known title."""
     folders = {path: path.rpartition("/")[0] for path in group.classes}
+    _check_folders_of_classes(group, folders)
     count = len(set(folders.values()))
-    if count < 2 or any(split_of(name) for folder in folders.values() for name in folder.split("/")):
+    if count < 2 or any(split_of(name) for folder in set(folders.values()) for name in folder.split("/")):
         return
     inside = set(folders.values())
     images = sum(path.rpartition("/")[0] in inside and path.lower().endswith(IMAGE_SUFFIXES) for path in tree.files)
@@ -381,6 +382,20 @@ def _check_folders(group: _Group, tree: FileTree) -> None:
     else:
         return
     raise InputError(f"{group.name} {found}; choose with --layout table or --layout folders.")
+
+
+def _check_folders_of_classes(group: _Group, folders: dict[str, str]) -> None:
+    """Raises InputError if folders have the names of the classes, and some of their images are of another."""
+    known = {name for found in group.classes.values() for classes in found for name in classes}
+    named = {path: folder.rpartition("/")[2] for path, folder in folders.items()}
+    inside = {path: name for path, name in named.items() if name in known}
+    others = [path for path, name in inside.items() if group.classes[path] != {(name,)}]
+    if others and 2 * len(others) < len(inside):
+        path = others[0]
+        raise InputError(
+            f"{group.name} has other classes than the folders for {len(others):,} of {len(inside):,} images, for "
+            f"example {_quoted(group.classes[path])} for {path}; choose with --layout table or --layout folders."
+        )
 
 
 def _labeled(group: _Group, tree: FileTree, contradictory: Container[str]) -> list[LabeledFile]:

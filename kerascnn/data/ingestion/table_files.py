@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kerascnn.data.ingestion.column_titles import KNOWN_WORDS, NAME_WORDS, is_class_title, quoted, words
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_index import FileIndex, Match
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES, FileTree
-from kerascnn.data.ingestion.label_columns import KNOWN_WORDS, NAME_WORDS, is_class_title, quoted, words
 from kerascnn.data.ingestion.splits import SPLIT_NAMES
 from kerascnn.data.ingestion.tables import Rows, read_rows
 from kerascnn.errors import InputError
@@ -150,7 +150,7 @@ def _read(tree: FileTree, name: str, *, head: bool = False) -> Rows:
     except OSError as error:
         raise UnusedTableError(f"it cannot be read: {(error.strerror or str(error)).lower()}") from None
     if not found.rows:
-        raise UnusedTableError("it has no rows of two columns")
+        raise UnusedTableError("it has fewer than two columns")
     return found
 
 

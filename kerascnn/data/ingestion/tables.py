@@ -65,7 +65,10 @@ def read_rows(path: Path, *, head: bool = False) -> Rows:
         rows = map(_words, text.splitlines())
     else:
         rows = _cells(text, separator)
-    return _even(list(islice(rows, SAMPLE if head else None)))
+    try:
+        return _even(list(islice(rows, SAMPLE if head else None)))
+    except csv.Error:
+        return Rows([])
 
 
 def _decoded(raw: bytes) -> str:

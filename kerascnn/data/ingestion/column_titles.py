@@ -1,0 +1,71 @@
+"""What the titles of a table's columns say, by their words."""
+
+from __future__ import annotations
+
+import re
+
+# A column with one of these words holds classes, unless another word says otherwise; all in the singular.
+CLASS_WORDS = {
+    *("breed", "categoria", "category", "clase", "class", "classe", "cls", "diagnosis", "dx", "etiqueta"),
+    *("kategorie", "klasse", "label", "species", "target", "truth"),
+}
+TAG_WORDS = {"attribute", "keyword", "tag"}
+WEAK_WORDS = {"kind", "type"}
+# "image_type", "blood_type".
+NO_KINDS = {"acquisition", "blood", "content", "data", "image", "img", "media", "skin", "view"}
+# What goes with any other word.
+NAME_WORDS = {
+    *("all", "code", "encoded", "final", "ground", "gt", "human", "id", "idx", "image", "img", "index", "int"),
+    *("list", "main", "name", "no", "nr", "num", "number", "photo", "primary", "readable", "str", "string"),
+    *("text", "true"),
+}
+# What else tables say of an image or of a label.
+OTHER_WORDS = {
+    *("age", "agreement", "annotator", "area", "author", "bbox", "box", "camera", "caption", "channel", "checked"),
+    *("comment", "conf", "confidence", "count", "date", "day", "description", "device", "dir", "dpi", "ext"),
+    *("extension", "file", "filename", "filepath", "fold", "folder", "format", "has", "hash", "height", "is"),
+    *("labeler", "labeller", "lat", "latitude", "length", "lesion", "license", "link", "lon", "longitude", "mask"),
+    *("md5", "method", "mime", "mode", "month", "n", "note", "occluded", "partition", "path", "patient", "phase"),
+    *("pred", "predicted", "prediction", "prob", "probability", "quality", "score", "session", "set", "size"),
+    *("source", "split", "subset", "time", "timestamp", "total", "uri", "url", "usage", "user", "valid"),
+    *("verified", "version", "weight", "width", "x", "xmax", "xmin", "year", "ymax", "ymin"),
+}
+# Columns of numbers that are classes.
+NUMBERED_WORDS = {"digit", "disease", "emotion", "expression", "finding", "grade", "level", "severity", "stage"}
+KNOWN_WORDS = {"y"} | CLASS_WORDS | TAG_WORDS | WEAK_WORDS | NAME_WORDS | OTHER_WORDS | NUMBERED_WORDS
+
+
+def words(title: str) -> list[str]:
+    """The words of a title in the singular: "ClassName" and "class_names" are "class" and "name"."""
+    split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", title)
+    found = []
+    for word in re.findall(r"[^\W\d_]+|\d+", split.lower()):
+        found += _parted(word)
+    return found
+
+
+def _parted(word: str) -> list[str]:
+    """Two words that are written as one: "classid"."""
+    for known in (word, word.removesuffix("s"), word.removesuffix("es"), re.sub("ies$", "y", word)):
+        if known in KNOWN_WORDS:
+            return [known]
+    for known in CLASS_WORDS - {"dx"}:
+        for start, end in ((known, word[len(known) :]), (word[: -len(known)], known)):
+            if start + end == word and {start, end} - {known} <= NAME_WORDS | {"name", "names", "ids"}:
+                return [*_parted(start), *_parted(end)]
+    return [word]
+
+
+def is_class_title(title: str) -> bool:
+    """Whether a title says that its column holds classes, such as "dx", "Class Name" or "category_id"."""
+    found = set(words(title))
+    # "dx_type" is how a diagnosis was made.
+    if found & OTHER_WORDS or ("type" in found and found & {"dx", "diagnosis"}):
+        return False
+    weak = found & WEAK_WORDS and not found & NO_KINDS
+    return bool(found == {"y"} or found & (CLASS_WORDS | TAG_WORDS) or weak)
+
+
+def quoted(title: str) -> str:
+    """A column for messages: column 'dx', or column 2 of a table without titles."""
+    return title if re.fullmatch(r"column \d+", title) else f"column '{title}'"

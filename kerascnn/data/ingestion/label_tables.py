@@ -389,7 +389,7 @@ def _check_folders_of_classes(group: _Group, folders: dict[str, str]) -> None:
     known = {name for found in group.classes.values() for classes in found for name in classes}
     named = {path: folder.rpartition("/")[2] for path, folder in folders.items()}
     inside = {path: name for path, name in named.items() if name in known}
-    others = [path for path, name in inside.items() if group.classes[path] != {(name,)}]
+    others = [path for path, name in inside.items() if (name,) not in group.classes[path]]
     if others and 2 * len(others) < len(inside):
         path = others[0]
         raise InputError(

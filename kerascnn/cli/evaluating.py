@@ -88,7 +88,7 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     from kerascnn.evaluation.study import study
 
     protocols = _protocols(options)
-    images = load_images(options, options.models, *source)
+    images, trained = load_images(options, options.models, *source)
     if not images.allows_horizontal_flip and options.crops != ("1",):
         print(
             f"half of the crops are mirrored, and a mirrored image of {images.name} can belong to another class",
@@ -99,7 +99,11 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     report_classes(images, measured.result.scores, options.unknown)
     page = write_report(measured, options.report) if options.report else None
     if options.json:
-        print_json(measured.metrics() | {"layout": images.layout} | ({"report": str(page)} if page else {}))
+        print_json(
+            measured.metrics()
+            | {"layout": images.layout, "trained_images": trained}
+            | ({"report": str(page)} if page else {})
+        )
         return 0
     result = measured.result
     if len(measured.alone) == 1:
@@ -129,7 +133,7 @@ def _run_compare_runs(options: argparse.Namespace) -> int:
 
     folders = [RunFolder.open(run) for run in options.runs]
     [protocol] = _protocols(options)
-    images = load_images(options, options.runs, *data_of(options, *options.runs))
+    images, trained = load_images(options, options.runs, *data_of(options, *options.runs))
     comparison = compare_runs(folders, images, protocol, unknown=options.unknown, track=track)
     report_classes(images, comparison.runs[0].scores, options.unknown)
     if options.plot:
@@ -138,7 +142,7 @@ def _run_compare_runs(options: argparse.Namespace) -> int:
         except OSError as error:
             raise InputError(f"{options.plot} cannot be written: {error.strerror}.") from None
     if options.json:
-        print_json(comparison.metrics() | {"layout": images.layout})
+        print_json(comparison.metrics() | {"layout": images.layout, "trained_images": trained})
         return 0
     output().print(runs_table(comparison))
     if comparison.tests:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kerascnn.cli.arguments import Parser
 from kerascnn.cli.datasets import load_all, load_splits
@@ -28,13 +28,20 @@ def add_split_options(parser: Parser) -> None:
     parser.add_argument("--unknown", choices=("error", "skip"), default="error", help=text)
 
 
+class ScoredImages(NamedTuple):
+    """The images that are scored, and how many of them a model was trained on, as far as that is known."""
+
+    images: LabeledImages
+    trained: int
+
+
 def load_images(
     options: argparse.Namespace, models: Sequence[Path], source: str, limit: int | None, data_options: DataOptions
-) -> LabeledImages:
+) -> ScoredImages:
     """Loads the images of `--split`, with the values of `data_of`, and reports on standard error which they are."""
     from kerascnn.data.dataset import limited
     from kerascnn.data.ingestion.sources import normalized
-    from kerascnn.evaluation.trained_on import was_trained_on
+    from kerascnn.evaluation.trained_on import trained_images, was_trained_on
 
     trained = {model: was_trained_on(model, normalized(source)) for model in models}
     split = options.split and SPLITS[options.split]
@@ -53,8 +60,15 @@ def load_images(
     if limit and limit < count:
         images = replace(images, examples=limited(images.examples, limit), available=images.available or count)
     unclear = [model for model, answer in trained.items() if answer is None]
-    print_message(f"scored: {images}{_reason(options, own, unclear)}", *_warnings(images, models, own))
-    return images
+    print_message(f"scored: {images}{_reason(options, own, unclear)}")
+    if own:
+        among = len(found.data.training) if images.split in ("all", "training") else 0
+    else:
+        among = max(trained_images(model, images) for model in models)
+    if among:
+        these = "1 image is" if among == 1 else f"{among:,} images are"
+        print_message(f"{these} also in the data that the model was trained on: the errors are too low for new images")
+    return ScoredImages(images, among)
 
 
 def _class_names(model: Path, folder: Path) -> Sequence[str]:
@@ -76,17 +90,6 @@ def _reason(options: argparse.Namespace, own: bool, unclear: Sequence[Path]) -> 
     if unclear:
         return f"; nothing beside {unclear[0]} says what it was trained on: if on these data, use --split validation"
     return ", as the model was trained on other data; --split chooses some"
-
-
-def _warnings(images: LabeledImages, models: Sequence[Path], own: bool) -> Iterator[str]:
-    from kerascnn.evaluation.trained_on import trained_images
-
-    if own and images.split in ("all", "training"):
-        yield "images that the model was trained on are among them: the errors are too low for new images"
-    for model in () if own else models:
-        if count := trained_images(model, images):
-            these = "image is" if count == 1 else "images are"
-            yield f"{count} {these} also in the data that {model} was trained on: the errors are too low for new images"
 
 
 def report_classes(images: LabeledImages, scores: Scores, unknown: str) -> None:

@@ -131,7 +131,7 @@ def test_all_of_a_source_that_was_not_trained_on(measure, holdout):
     metrics, said = measure(holdout)
     assert (metrics["images"], metrics["available_images"], metrics["split"]) == (10, 10, "all")
     names(said, "scored: 10 images", "the model was trained on other data", "--split")
-    assert "also in the data" not in said
+    assert "also in the data" not in said and metrics["trained_images"] == 0
     assert metrics["majority_class"]["class"] == "lying" and metrics["majority_class"]["accuracy"] == 0.6
     # As the source would be split for a training.
     metrics, said = measure(holdout, "--split", "validation")
@@ -145,8 +145,8 @@ def test_the_own_data_are_held_out_as_in_the_training(measure, photographs):
     assert (metrics["images"], metrics["split"]) == (len(loaded.validation), "validation")
     names(said, f"scored: {len(loaded.validation)} validation images of 40", "trained on these data", "--split")
     metrics, said = measure(photographs, "--split", "all")
-    assert metrics["images"] == 40
-    names(said, "images that the model was trained on are among them")
+    assert (metrics["images"], metrics["trained_images"]) == (40, len(loaded.training))
+    names(said, f"{len(loaded.training)} images are also in the data", "too low for new images")
 
 
 def test_copies_of_training_images_are_noticed(measure, holdout, photographs):
@@ -154,7 +154,7 @@ def test_copies_of_training_images_are_noticed(measure, holdout, photographs):
         kind = path.split("/")[-2]
         shutil.copy(path, holdout / kind / f"copy{path.split('/')[-1]}")
     metrics, said = measure(holdout)
-    assert metrics["images"] == 13
+    assert (metrics["images"], metrics["trained_images"]) == (13, 3)
     names(said, "3 images are also in the data", "too low for new images")
 
 

@@ -99,6 +99,8 @@ def test_annotations_of_images_in_one_folder(tmp_path, annotations):
     "annotations",
     [
         "masks/{1..3}.png",
+        "{cat,dog}_masks/{1..3}.png",
+        "thumbnails/{cat,dog}_{1..3}.png",
         "labels/{cat,dog}/{1..3}.txt",
         "bounding_boxes/{cat,dog}/{1..3}.png",
         "{cat,dog}/masks/{1..3}.png",
@@ -143,7 +145,7 @@ OUTPUT_FILES = {
     "an export": "{verification.json,model_card.md,labels.txt,saved_model/x.png}",
     "an evaluation report": "{report.html,metrics.json,predictions.csv,x.png}",
     "an experiment": "{results.json,table.md,curves.png}",
-    "explanations": "{filters.png,cat.png,cat/01-conv1.png,dog.png,dog/02-conv2.png}",
+    "explanations": "{filters.png,1.png,1/01-conv1.png,1-2.png,1-2/02-conv2.png,10.png,10/01-conv1.png}",
 }
 
 

@@ -79,7 +79,7 @@ def _without_images(tree: FileTree) -> dict[str, str]:
 
 
 def _named_annotations(tree: FileTree) -> dict[str, str]:
-    named = [folder for folder in tree.folders if names_annotations(folder)]
+    named = [folder for folder in tree.folders if names_annotations(folder, tree.folders)]
     others = [folder for folder in tree.folders if folder not in named]
     top = [path for path in tree.top_files if may_be_image(path)]
     images = [*top, *(path for folder in others for path in tree.subtree(folder).images)]

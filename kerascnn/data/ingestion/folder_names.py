@@ -28,7 +28,7 @@ ANNOTATION_WORDS = {
     *("labels", "seg", "segs", "segmentation", "segmentations", "segmented", "groundtruth", "truth", "gt", "depth"),
     *("depths", "depthmap", "depthmaps", "xml", "xmls", "json", "jsons", "bbox", "bboxes", "bounding", "keypoints"),
     *("landmarks", "attributes", "metadata", "contours", "polygons", "heatmaps", "saliency", "mattes", "imagesets"),
-    *("annotated", "overlay", "overlays"),
+    *("annotated", "overlay", "overlays", "thumbnail", "thumbnails", "thumbs", "preview", "previews"),
 }
 # Words that go with them.
 WITH_ANNOTATION = {*FILLERS, "ground", "box", "boxes", "map", "maps", "meta", "parts", "edges", "normals", "alpha"}
@@ -84,10 +84,11 @@ def splits_of(names: Sequence[str]) -> dict[str, str]:
     return {name: split for name, (split, rest) in named.items() if not rest or len(others[rest]) > 1}
 
 
-def names_annotations(name: str) -> bool:
-    """Whether a folder is named for annotations: "masks", "trimaps", "SegmentationClass", "bounding_boxes"."""
+def names_annotations(name: str, beside: Sequence[str] = ()) -> bool:
+    """Whether a folder is named for annotations: "masks", "SegmentationClass", or "cat_masks" beside "cat"."""
     words = set(words_of(name))
-    return bool(words & ANNOTATION_WORDS) and words <= ANNOTATION_WORDS | WITH_ANNOTATION
+    rest = words - ANNOTATION_WORDS
+    return rest != words and (rest <= WITH_ANNOTATION or any(rest == set(words_of(other)) for other in beside))
 
 
 def names_images(name: str) -> bool:

@@ -245,10 +245,10 @@ def _check_splits(splits: dict[str, str], found: dict[str, Reading], others: Seq
             f"classes, --layout splits takes the images of '{name}' alone"
         )
     if TRAINING not in folders:
-        named = ", ".join(splits)
+        labeled = f"labels in {' and '.join(found)} alone" if found else "no labels in them"
         raise UndecidedError(
-            f"has folders for splits ({named}), and no labels for training images; give labels, such as a table or one "
-            "folder per class in each, or one of these folders alone"
+            f"has folders for splits ({', '.join(splits)}), and {labeled}; give labels for training images, such as a "
+            "table or one folder per class, or one of these folders alone"
         )
     for names in folders.values():
         if len(names) > 1:

@@ -60,9 +60,9 @@ def _above(folder: str) -> list[str]:
 def _is_output(tree: FileTree, output: Output) -> bool:
     if output.kind == "explanations":
         # Each image's feature maps are in a folder of its name.
-        images = [os.path.splitext(name)[0] for name in tree.top_files if name != output.file]
+        images = {os.path.splitext(name)[0] for name in tree.top_files if name != output.file}
         numbered = all(re.search(r"/\d\d-[^/]*\.png$", path) for path in tree.files if "/" in path)
-        return numbered and images == [name for name in tree.folders if name in images]
+        return numbered and images <= set(tree.folders)
     if output.kind == "quarantined files":
         with suppress(OSError):
             return '"moved_to"' in tree.read(output.file)[:100_000].partition("\n")[0]

@@ -1,8 +1,8 @@
 """Translates between keras.applications' weight files and the layers of this package.
 
 The published files, `…_weights_tf_dim_ordering_tf_kernels.h5` with and without top, and the files that
-keras.applications' models write hold the same layers. VGG and ResNet layers are matched by name with the tables below;
-InceptionV3's layers are numbered and are matched by order, which is the same here.
+keras.applications' models write hold the same layers. VGG and ResNet layers are matched by name with the tables in
+keras_names.yaml; InceptionV3's layers are numbered and are matched by order, which is the same here.
 
 Two differences of keras.applications' ResNets are absorbed into the moving statistics, so that inference is the same:
 their convolutions have biases, which batch normalization subtracts again as part of the mean (mean - bias), and their
@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import yaml
 
 from kerascnn.applications.weights.tensor_files import written_whole
 from kerascnn.applications.weights.variants import ArchitectureVariant
@@ -39,26 +40,7 @@ Stored = dict[str, list[np.ndarray]]
 KERNEL = ("kernel", "bias")
 NORMALIZATION = {4: ("gamma", "beta", "moving_mean", "moving_variance"), 3: ("beta", "moving_mean", "moving_variance")}
 
-# fmt: off
-VGG = {
-    # keras.applications                   this package
-    "block{stage}_conv{number}":           "conv{stage}_{number}",
-    "fc1":                                 "fc6",
-    "fc2":                                 "fc7",
-    "predictions":                         "fc8",
-}
-RESNET = {
-    # keras.applications                   this package
-    "conv1_conv":                          "conv1",
-    "conv1_bn":                            "conv1_bn",
-    "conv{stage}_block{block}_0_conv":     "conv{stage}_{block}_shortcut",
-    "conv{stage}_block{block}_0_bn":       "conv{stage}_{block}_shortcut_bn",
-    "conv{stage}_block{block}_{row}_conv": "conv{stage}_{block}_{row}",
-    "conv{stage}_block{block}_{row}_bn":   "conv{stage}_{block}_{row}_bn",
-    "predictions":                         "fc",
-    "probs":                               "fc",  # in files of 2019
-}
-# fmt: on
+VGG, RESNET = yaml.safe_load(Path(__file__).with_name("keras_names.yaml").read_text(encoding="utf-8")).values()
 
 
 class KerasLayout(NamedTuple):

@@ -1,9 +1,12 @@
-"""A data set of images of several formats."""
+"""A data set of images of several formats, and a machine without pillow-heif."""
+
+import builtins
 
 import pytest
 from PIL import Image
 
 from kerascnn import data
+from kerascnn.data.ingestion import image_formats
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +20,23 @@ def mixed(photographs, tmp_path_factory) -> data.DataSet:
         Image.open(path).rotate(20).save(folder / kind / "turned.webp", lossless=True)
         Image.open(path).convert("L").resize((50, 40)).save(folder / kind / "gray.png")
     return data.load(folder)
+
+
+@pytest.fixture
+def without_heif(monkeypatch):
+    """A machine on which pillow-heif is not installed."""
+    import_module = builtins.__import__
+
+    def refuse(name, *arguments, **options):
+        if name == "pillow_heif":
+            raise ImportError(name)
+        return import_module(name, *arguments, **options)
+
+    Image.init()
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    for table in (Image.OPEN, Image.EXTENSION):
+        monkeypatch.setattr(Image, "OPEN" if table is Image.OPEN else "EXTENSION", dict(table))
+    Image.OPEN.pop("HEIF", None)
+    image_formats._formats.cache_clear()
+    yield
+    image_formats._formats.cache_clear()

@@ -6,6 +6,7 @@ and a new case a row.
 """
 
 import inspect
+import io
 import itertools
 import re
 import shutil
@@ -469,6 +470,102 @@ def _(command):
 def _(evaluated):
     # A network of a few weights, trained for two epochs on forty images; half of them are of each class.
     return evaluated("--split", "all")
+
+
+# Image formats, unreadable files, and very many files.
+
+
+@pytest.fixture
+def ingested(command, tmp_path):
+    """A function that adds files to three photographs in each of two classes, and gives the report of `ingest`."""
+    folder = tmp_path / "photos"
+    for kind, number in itertools.product(("cat", "dog"), range(3)):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((16, 16), 50 + number).save(folder / kind / f"{kind}_{number}.png")
+
+    def report(*options, **files):
+        for name, contents in files.items():
+            (folder / "cat" / name).write_bytes(contents)
+        shown = command("ingest", folder, "--to", tmp_path / "stored", *options)
+        return f"refused: {shown.err}" if shown.status else shown.out
+
+    return report
+
+
+def encoded(form, mode="RGB"):
+    buffer = io.BytesIO()
+    color = Image.merge("RGB", [Image.effect_noise((16, 16), spread) for spread in (60, 80, 100)])
+    color.convert(mode if mode != "I;16" else "L").convert(mode).save(buffer, form)
+    return buffer.getvalue()
+
+
+@row("a phone's HEIC photographs, without the extra `heif`")
+def _(ingested, without_heif):
+    return ingested(**{"IMG_1.HEIC": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"})
+
+
+@row("AVIF, PNG of 16 bits, BMP with a palette, CMYK")
+def _(ingested):
+    forms = {"1.avif": ("AVIF", "RGB"), "2.png": ("PNG", "I;16"), "3.bmp": ("BMP", "P"), "4.jpg": ("JPEG", "CMYK")}
+    return ingested(**{name: encoded(*form) for name, form in forms.items()})
+
+
+@row("a camera's raw file among photographs")
+def _(ingested):
+    return ingested(**{"1.cr2": b"II*\0\x10\0\0\0CR\2\0" + bytes(64)})
+
+
+@row("JPEG XL, SVG, PDF, pointers of Git LFS")
+def _(ingested):
+    files = {
+        "1.jxl": b"\xff\x0a",
+        "2.svg": b"<svg>",
+        "3.pdf": b"%PDF-1.7",
+        "4.jpg": b"version https://git-lfs.github.com",
+    }
+    return ingested(**files)
+
+
+@row("a Live Photo: `IMG_1.mov` beside `IMG_1.jpg`")
+def _(ingested):
+    return ingested(**{"IMG_1.mov": b"\0\0\0\x14ftypqt  ", "IMG_1.jpg": encoded("JPEG")})
+
+
+@row("a file that a table has in two classes, beside files that cannot be read")
+def _(ingested, tmp_path):
+    rows = [f"{kind}/{kind}_{number}.png,{kind}" for kind in ("cat", "dog") for number in range(3)]
+    (tmp_path / "photos").mkdir(exist_ok=True)
+    (tmp_path / "photos" / "labels.csv").write_text(
+        "\n".join(["file,label", *rows, "cat/cat_1.png,dog", "cat/1.jpg,cat"])
+    )
+    return ingested(**{"1.jpg": b""})
+
+
+@row("files that cannot be read, for the second command")
+def _(ingested, tmp_path, capsys):
+    from kerascnn.cli import datasets
+
+    ingested(**{"1.jpg": b""})
+    datasets.load(str(tmp_path / "stored"), None, data.DataOptions())
+    return capsys.readouterr().err
+
+
+@row("very many files")
+def _(ingested):
+    return ingested(**{"1.jpg": encoded("JPEG")})
+
+
+@row("several machines, with `--shard 1/2` and `--shard 2/2`")
+def _(ingested):
+    return ingested("--shard", "1/2") + ingested("--shard", "2/2")
+
+
+@row("a part manifest that was copied in part")
+def _(ingested, tmp_path):
+    ingested("--shard", "1/2")
+    path = tmp_path / "stored" / "kerascnn-manifest-1-of-2.jsonl"
+    path.write_bytes(path.read_bytes()[:-30])
+    return ingested()
 
 
 # The table of rows and cases.

@@ -1,6 +1,5 @@
 """What phones and cameras write, read or named with a remedy: HEIC of every brand, AVIF, raw files, films."""
 
-import builtins
 import importlib.util
 import io
 import struct
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerascnn.data.ingestion import image_formats
 from kerascnn.data.ingestion.image_check import check_image
 from kerascnn.data.ingestion.image_formats import read_image
 from kerascnn.data.ingestion.other_files import kind_of
@@ -39,26 +37,6 @@ def box(major, *compatible, size=None):
 def check(tmp_path, name, contents):
     (tmp_path / name).write_bytes(contents)
     return check_image(tmp_path, name)
-
-
-@pytest.fixture
-def without_heif(monkeypatch):
-    """A machine on which pillow-heif is not installed."""
-    import_module = builtins.__import__
-
-    def refuse(name, *arguments, **options):
-        if name == "pillow_heif":
-            raise ImportError(name)
-        return import_module(name, *arguments, **options)
-
-    Image.init()
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    for table in (Image.OPEN, Image.EXTENSION):
-        monkeypatch.setattr(Image, "OPEN" if table is Image.OPEN else "EXTENSION", dict(table))
-    Image.OPEN.pop("HEIF", None)
-    image_formats._formats.cache_clear()
-    yield
-    image_formats._formats.cache_clear()
 
 
 @pytest.mark.parametrize("brand", HEIF_BRANDS)

@@ -318,7 +318,7 @@ def test_a_mistake_is_one_sentence(arguments, parts, command, tmp_path, monkeypa
 
 def test_a_class_count_that_does_not_fit(tiny_digits_run, photographs, command):
     outcome = command("evaluate", tiny_digits_run.folder.path, "--data", photographs)
-    refused(outcome, "none of the classes", "lying, standing", "0, 1, 2")
+    refused(outcome, "none of the classes", "'lying', 'standing'", "10 classes: '0', '1'")
 
 
 @pytest.fixture(scope="module")

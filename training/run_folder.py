@@ -10,7 +10,7 @@ import subprocess
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -142,6 +142,31 @@ class RunFolder:
                     f"{data.source} has {len(examples)} {split} images and had {before} when {self.path} was started; "
                     "a run can be resumed with the same images only."
                 )
+
+    def epoch_model(self, which: Literal["last", "best"]) -> tuple[Path, str]:
+        """The file of a finished run's last or best model, and a sentence about the choice.
+
+        The best epoch is the first of the highest validation accuracy, or mAP.
+
+        Raises:
+            InputError: the best model was not saved.
+        """
+        from kerascnn.training.schedules import MAIN_ACCURACY
+
+        history = self.history()
+        metric = next(name for name in MAIN_ACCURACY if name in history[0])
+        accuracies = [row[metric] for row in history]
+        best, last = accuracies.index(max(accuracies)) + 1, len(accuracies)
+        if best == last:
+            return self.model_file, f"exports epoch {last}, the last and the best ({accuracies[-1]:.2%})"
+        if which == "last":
+            hint = f"the best was epoch {best} ({max(accuracies):.2%}), which --export best exports"
+            return self.model_file, f"exports the last epoch, {last} ({accuracies[-1]:.2%}); {hint}"
+        file = self.checkpoints / f"best-epoch-{best:04d}.keras"
+        if not file.is_file():
+            raise InputError(f"{file} was not saved; --export best needs --keep-best of at least 1.")
+        why = "it was chosen on the same images, which makes its accuracy look better"
+        return file, f"exports epoch {best}, the best of {last} ({max(accuracies):.2%}); {why}"
 
     def history(self) -> list[dict[str, float]]:
         """The metrics of the run, one mapping per epoch."""

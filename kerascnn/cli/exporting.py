@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerascnn.cli.arguments import EXPORT_DISAGREES, Subcommands, add_data_options, run_path, share, some_of
 from kerascnn.cli.datasets import load, load_all
-from kerascnn.cli.loading import data_of, model_file, print_json, start_tensorflow
+from kerascnn.cli.loading import data_of, model_file, print_json, print_message, start_tensorflow
 from kerascnn.native_output import jpeg_damage_discarded
 
 if TYPE_CHECKING:
@@ -37,7 +37,12 @@ def add_subcommands(subcommands: Subcommands) -> None:
     export.add_argument("model", type=run_path, metavar="MODEL", help="run folder or .keras file")
     add_data_options(export, default=None, more=" (default: the training data of the run)")
     add = export.add_argument
-    add("--to", type=Path, metavar="FOLDER", help="target folder (default: saved_models/<model>-<data>)")
+    add(
+        "--to",
+        type=Path,
+        metavar="FOLDER",
+        help="target folder (default: saved_models/RUN, or saved_models/<file>-<data>)",
+    )
     default = ",".join(FORMATS[:2])
     text = f"of {', '.join(FORMATS)}, separated by commas (default: {default}); onnx needs kerascnn[onnx]"
     add("--formats", type=some_of(*FORMATS), default=FORMATS[:2], metavar="LIST", help=text)
@@ -79,18 +84,34 @@ def _run_export(options: argparse.Namespace) -> int:
     else:
         data = load(source, limit, data_options, output)
     run = RunFolder.around(model)
-    name = run.read_recipe()[0].model if run else model.stem
-    target = options.to or Path("saved_models") / f"{name}-{data.name}"
     names = ("formats", "quantize", "quantizer", "pixels", "author", "license", "threshold")
     given = {name: getattr(options, name) for name in names}
     calibration = load(options.calibrate, None, DataOptions()) if options.calibrate else None
     tolerance = Tolerance(max_mismatch_rate=options.max_mismatch_rate)
-    exported = export_with_progress(model, data, target, run, calibration=calibration, tolerance=tolerance, **given)
+    given |= {"calibration": calibration, "tolerance": tolerance}
+    if run and not options.to:
+        exported = export_run(model, data, run, output, **given)
+    else:
+        target = options.to or output / f"{model.stem}-{data.name}"
+        exported = export_with_progress(model, data, target, run, **given)
     if options.json:
         print_json({"layout": data.layout, **export_report(exported)})
     else:
         verification_table(exported)
     return export_status(exported)
+
+
+def export_run(model: Path, data: DataSet | LabeledImages, run: RunFolder, exports: Path, **options: Any) -> Export:
+    """Exports a run's model to the run's folder in `exports`, which links lead to, and prints these."""
+    from kerascnn.export.export_links import link_exports
+
+    name = f"{run.read_recipe()[0].model}-{data.name}"
+    exported = export_with_progress(model, data, exports / run.path.name, run, name=name, **options)
+    if exported.folder and exported.folder.name.startswith(f"{name}-"):
+        links = link_exports(exported.folder, name)
+        if links:
+            print_message(f"{' and '.join(map(str, links))} lead{'s' if len(links) == 1 else ''} to {exported.folder}")
+    return exported
 
 
 def export_with_progress(

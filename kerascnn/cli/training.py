@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from kerascnn.cli import arguments
 from kerascnn.cli.arguments import INTERRUPTED, NO_TRIAL_SUCCEEDED, WORKER_LOST
 from kerascnn.cli.datasets import load
-from kerascnn.cli.exporting import export_report, export_status, export_with_progress
+from kerascnn.cli.exporting import export_report, export_run, export_status
 from kerascnn.cli.loading import print_json, print_message, start_tensorflow
 from kerascnn.errors import InputError
 from kerascnn.image_shape import GRAY, ImageSize, Size
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 # The options that may differ when a run is resumed.
 OF_RESUME = (
     *("--resume", "--devices", "--workers", "--checkpoint-every", "--keep-best", "--cache", "--deterministic"),
-    *("--profile", "--json"),
+    *("--profile", "--export", "--json"),
 )
 
 
@@ -75,6 +75,8 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
     text = "train N times, each time with another of N parts held out; reports mean and standard deviation"
     add("--folds", type=arguments.positive, metavar="N", help=text)
     add("--out", type=Path, default=Path(), metavar="FOLDER", help="gets runs/ and saved_models/")
+    text = "the epoch whose model is exported: the last, or the one of the highest validation accuracy (default: last)"
+    add("--export", choices=("last", "best"), default="last", help=text)
     add("--resume", type=arguments.run_path, metavar="RUN", help="resume a stopped run from its newest checkpoint")
     text = "also write checkpoints within long epochs (default: 10; 0 is after every step)"
     add("--checkpoint-every", type=arguments.non_negative_number, metavar="MINUTES", help=text)
@@ -345,6 +347,7 @@ def _finish(
     from kerascnn.console import track
     from kerascnn.evaluation.metrics import majority_baseline
     from kerascnn.evaluation.multi_label import constant_baseline
+    from kerascnn.evaluation.predictors import load_keras
     from kerascnn.evaluation.run_report import report_run
 
     try:
@@ -356,12 +359,14 @@ def _finish(
         return INTERRUPTED
     if not devices.chief:
         return 0
-    predictor = evaluation.KerasPredictor(run.model, run.folder.model_file)
+    file, choice = run.folder.epoch_model(options.export)
+    model = run.model if file == run.folder.model_file else load_keras(file)
+    predictor = evaluation.KerasPredictor(model, file)
     scores = evaluation.evaluate(predictor, data, track=track)
     baseline = constant_baseline(scores) if data.multi_label else majority_baseline(scores)
     report_run(run.folder, scores, f"{recipe.model} on {data.name}", data.validation, predictor.metadata)
-    target = options.out / "saved_models" / f"{recipe.model}-{data.name}"
-    exported = export_with_progress(run.folder.model_file, data, target, run.folder)
+    print_message(choice)
+    exported = export_run(file, data, run.folder, options.out / "saved_models")
     if options.json:
         report = {"event": "report", "run": str(run.folder.path), "training_seconds": round(run.seconds, 1)}
         report |= {"layout": data.layout}

@@ -80,6 +80,7 @@ def export(
     author: str | None = None,
     license: str | None = None,
     threshold: float | None = None,
+    name: str | None = None,
     tolerance: Tolerance = Tolerance(),
     track: Track = untracked,
 ) -> Export:
@@ -91,7 +92,7 @@ def export(
         model: a Keras classifier, or its `.keras` file.
         data: provides the images that the files are run on: the validation images of a data set, or any others, such as
             `kerascnn.data.load_labeled(source)`. Images of classes that the model does not know are left out.
-        folder: the export's folder; its name is the exported model's name.
+        folder: the export's folder.
         formats: of "savedmodel", "tflite", "keras", a file of Keras' own layers that opens without kerascnn, and, with
             the extra `onnx`, "onnx".
         quantize: one or more of "none", "float16", "dynamic", "int8" and "int16x8" (see `write_tflite`), one `.tflite`
@@ -106,6 +107,7 @@ def export(
         license: the model's terms of use, for the same.
         threshold: of a multi-label model, the probability from which an image counts as having a class, for the files'
             metadata; None for the model's own.
+        name: of the exported model and its files; None for the folder's.
         tolerance: how far an exported file may differ from the model.
         track: shows progress over an iterable of known length.
 
@@ -129,7 +131,8 @@ def export(
     path = None if isinstance(model, keras.Model) else Path(model)
     model = load_keras(path) if path else model
     folder = Path(folder)
-    description = ModelDescription(folder.name, format_training(origin) if origin else None, author, license)
+    name = name or folder.name
+    description = ModelDescription(name, format_training(origin) if origin else None, author, license)
     metadata = model_metadata_of(model).with_threshold(threshold)
     with staging(folder) as staged:
         network = deployable(model)
@@ -141,13 +144,13 @@ def export(
             write_saved_model(network, staged / "saved_model")
             exported.append(SavedModelPredictor(staged / "saved_model"))
         if "keras" in formats:
-            write_keras(network, staged / f"{folder.name}.keras")
-            exported.append(KerasFilePredictor(staged / f"{folder.name}.keras"))
+            write_keras(network, staged / f"{name}.keras")
+            exported.append(KerasFilePredictor(staged / f"{name}.keras"))
         if "onnx" in formats:
-            write_onnx(network, staged / f"{folder.name}.onnx")
-            exported.append(OnnxPredictor(staged / f"{folder.name}.onnx"))
+            write_onnx(network, staged / f"{name}.onnx")
+            exported.append(OnnxPredictor(staged / f"{name}.onnx"))
         for quantization in quantizations if "tflite" in formats else []:
-            file = staged / f"{folder.name}{'' if quantization == UNQUANTIZED else f'-{quantization}'}.tflite"
+            file = staged / f"{name}{'' if quantization == UNQUANTIZED else f'-{quantization}'}.tflite"
             images = _calibration_images(calibration or data, metadata) if quantization in CALIBRATED else ()
             options = {"pixels": pixels, "description": description, "quantizer": quantizer}
             write_tflite(network, file, quantization, calibration=images, **options)

@@ -55,7 +55,7 @@ def expected(with_empty):
     return {f"image{number:02}": row.tolist() for number, row in enumerate(ROWS) if row.any() or with_empty}
 
 
-@pytest.mark.parametrize("separator", [" ", ",", ", ", "|", ";"])
+@pytest.mark.parametrize("separator", [" ", ",", ", ", "|", ";", "+", " / ", " & ", " and "])
 def test_joined_tags(folder, separator):
     loaded = data.load(folder(["image", "tags"], rows_of(lambda row: [joined(separator, row)])))
     assert (loaded.multi_label, loaded.class_names) == (True, TAGS)
@@ -68,13 +68,54 @@ def test_joined_tags(folder, separator):
     assert "5 without a class" in loaded.layout
 
 
-@pytest.mark.parametrize("write", [str, lambda bit: "1" if bit else "", lambda bit: bool(bit), lambda bit: 2 * bit - 1])
+@pytest.mark.parametrize(
+    "write", [str, lambda bit: "1" if bit else "", bool, lambda bit: 2 * bit - 1, lambda bit: "x" * bit]
+)
 def test_columns_of_zeros_and_ones(folder, write):
     loaded = data.load(folder(["image", *TAGS], rows_of(lambda row: [write(bit) for bit in row])))
     assert (loaded.multi_label, loaded.class_names) == (True, TAGS)
     assert "tags from 3 columns of 0 and 1 (fog, sea, sun) of train.csv: 3 tags, 1.5 per image" in loaded.layout
     assert "5 have none of them" in loaded.layout
     assert labels_by_name(loaded) == expected(with_empty=True)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("red apple", "green apple", "red pepper", "green pepper"),
+        ("golden retriever", "black swan", "poodle"),
+        ("Pepper, bell: healthy", "Pepper, bell: spots"),
+        ("T-shirt/top", "trousers", "ankle boot"),
+    ],
+)
+def test_names_of_several_words_are_one_class(folder, names):
+    rows = [[f"image{number:02}", names[number % len(names)]] for number in range(24)]
+    loaded = data.load(folder(["image", "label"], rows))
+    assert (loaded.multi_label, loaded.class_names) == (False, tuple(sorted(names)))
+
+
+def test_several_columns_of_names(folder):
+    rows = rows_of(lambda row: [*joined(" ", row).split(), "", ""][:2])
+    source = folder(["image", "tag1", "tag2"], [row for row in rows if row[1]])
+    with mentioning(InputError, "'tag1', 'tag2'", "--label-column 'tag1,tag2'"):
+        data.load(source)
+    loaded = data.load(source, options=DataOptions(label_column="tag1,tag2"))
+    assert loaded.class_names == TAGS
+    assert labels_by_name(loaded)["image03"] == [0, 1, 1]
+
+
+def test_uncertain_findings(folder):
+    """As CheXpert has them: titles with slashes, columns about the patient, -1 for uncertain and nothing for no."""
+    titles = ["Path", "Sex", "Age", "Frontal/Lateral", *TAGS]
+    bits = ("", "1.0", "0.0", "-1.0")
+    rows = [
+        [f"image{n:02}", "MF"[n % 2], 40 + n, ("Frontal", "Lateral")[n % 2], bits[n % 4], bits[n // 4 % 4], bits[n % 3]]
+        for n in range(48)
+    ]
+    loaded = data.load(folder(titles, rows))
+    assert "tags from 3 columns of 0 and 1 (fog, sea, sun), -1 as 0, of train.csv" in loaded.layout
+    found = labels_by_name(loaded)
+    assert [found[f"image{n:02}"] for n in (1, 3, 5)] == [[1, 0, 1], [0, 0, 0], [1, 1, 0]]
 
 
 def test_a_list_in_a_cell(folder):

@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     import numpy as np
 
 _EMPTY = ("", "nan", "NaN")
+# What separates classes in a cell.
+COMMAS, SIGNS, SPACES = r"[,;|]", r"\s*[+&/#]\s*|\s+(?:and|-|–)\s+", r"\s+"
+
 _BITS = {
     **dict.fromkeys(("0", "0.0", "false", "-1", "-1.0", "", "no", "n"), 0),
-    **dict.fromkeys(("1", "1.0", "true", "yes", "y"), 1),
+    **dict.fromkeys(("1", "1.0", "true", "yes", "y", "x", "✓", "✔"), 1),
 }
 # Dates, times, files.
 _STRANGE = re.compile(rf"\d+[-/.:]\d+|.*({'|'.join(map(re.escape, IMAGE_SUFFIXES))})$", re.IGNORECASE)
@@ -105,9 +108,11 @@ def find_labels(
             raise NoLabelsError(f"its column '{titles[explicit[0]]}' has one value only")
         return _labels(titles, columns, explicit[0])
     if explicit:
-        for column in explicit:
-            if not _is_binary(set(columns[column])):
-                raise NoLabelsError(f"its column '{titles[column]}' has other values than 0 and 1")
+        names = [column for column in explicit if not _is_binary(set(columns[column]))]
+        if len(names) == len(explicit):
+            return _joined(titles, columns, explicit)
+        if names:
+            raise NoLabelsError(f"its column '{titles[names[0]]}' has other values than 0 and 1")
         return _hot(titles, columns, explicit, f"{len(explicit)} columns of 0 and 1")
     free = [column for column in range(len(titles)) if column not in others]
     varying = {column: values for column in free if len(values := _values(columns[column])) > 1}
@@ -248,7 +253,7 @@ def _decided(
         kind = InputError if hot or is_class_title(titles[found[0]]) else SeveralColumnsError
         raise kind(
             f"{table} has several columns that may hold the classes: {', '.join(names)}; "
-            f"choose one with --label-column."
+            f"choose one with --label-column{_all_of(titles, found)}."
         )
     if not found:
         return hot
@@ -289,12 +294,12 @@ def _classes(cell: str, separator: str | None) -> tuple[str, ...]:
 def tag_separator(title: str, values: set[str]) -> str | None:
     """What separates several classes in one cell, as a regular expression; None if cells hold one class each.
 
-    Separated words are classes if they appear in several combinations, or alone: "cat indoor" and "dog indoor", and
-    not "golden retriever" and "black swan".
+    Separated words are classes if they appear in several combinations, or alone: "cat indoor", "dog indoor" and "dog",
+    and not "golden retriever" and "black swan".
     """
     if values and all(value[:1] + value[-1:] in ("[]", "{}", "()") for value in values):
-        return r"[,;|]"
-    for separator in (r"[,;|]", r"\s+"):
+        return COMMAS
+    for separator in (COMMAS, SIGNS, SPACES):
         split = [[part for part in re.split(separator, value.strip("[](){}")) if part.strip()] for value in values]
         joined = [parts for parts in split if len(parts) > 1]
         if not joined:
@@ -302,11 +307,30 @@ def tag_separator(title: str, values: set[str]) -> str | None:
         seen = Counter(part.strip() for parts in split for part in dict.fromkeys(parts))
         shared = sum(count > 1 for count in seen.values())
         alone = {parts[0].strip() for parts in split if len(parts) == 1}
-        if all(part.strip() in alone for parts in joined for part in parts):
+        if all(part.strip() in alone for parts in joined for part in parts) or TAG_WORDS & set(words(title)):
             return separator
-        if TAG_WORDS & set(words(title)) or shared > (0.5 if separator == r"\s+" else 0.2) * len(seen):
+        varies = len({len(parts) for parts in split}) > 1
+        # "red apple" and "green apple" are names of two words, "Pepper, bell" is one of two parts.
+        if (varies or separator != SPACES) and shared > (0.2 if separator == COMMAS and varies else 0.5) * len(seen):
             return separator
     return None
+
+
+def _joined(titles: Sequence[str], columns: Sequence[Sequence[str]], found: Sequence[int]) -> Labels:
+    """The classes in several columns of names, such as "tag1" and "tag2"; an image has all of its row."""
+    rows = zip(*(columns[column] for column in found), strict=True)
+    classes = [tuple(dict.fromkeys(class_name(cell) for cell in row if cell not in _EMPTY)) for row in rows]
+    phrase = f"columns {', '.join(repr(titles[column]) for column in found)}"
+    lower = tuple(titles[column].lower() for column in found)
+    return Labels(phrase, lower, classes, [" + ".join(names) for names in classes], tuple(found))
+
+
+def _all_of(titles: Sequence[str], found: Sequence[int]) -> str:
+    """How to take all columns, if only a number tells their titles apart."""
+    if len(found) < 2 or len({re.sub(r"[\W\d_]", "", titles[column].lower()) for column in found}) > 1:
+        return ""
+    several = ",".join(titles[column] for column in found)
+    return f", or, if an image has several classes, all with --label-column '{several}'"
 
 
 def _one_hot(

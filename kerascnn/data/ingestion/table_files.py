@@ -161,7 +161,9 @@ def _is_file(cell: str) -> bool:
 def _titled(rows: Sequence[list[str]], find: Callable[[str], str | None]) -> tuple[tuple[str, ...], list[list[str]]]:
     """The titles, and the rows below them; "column 1" and so on if the first row is one of the others."""
     first, body = rows[0], list(rows[1:])
-    plain = [cell for cell in first if not _is_file(cell) and "/" not in cell]
+    # "Frontal/Lateral" is a title, "train/cat/1" above others like it is not.
+    paths = [any("/" in row[column] for row in body if column < len(row)) for column in range(len(first))]
+    plain = [cell for cell, path in zip(first, paths, strict=True) if not _is_file(cell) and not ("/" in cell and path)]
     parts = [set(words(cell)) for cell in plain if not _is_number(cell)]
     known = any(found and found <= TITLE_WORDS for found in parts) or (
         any(found & TITLE_WORDS for found in parts) and not any(cell and find(cell) for cell in first)

@@ -27,8 +27,13 @@ class _LabeledExamples:
 
     def take(self, indices: Sequence[int]) -> Self:
         """The examples at `indices`, in that order."""
-        names = [item.name for item in fields(self) if item.name != "shards"]
-        return replace(self, **{name: getattr(self, name)[indices] for name in names})
+        return replace(self, **{name: values[indices] for name, values in columns_of(self).items()})
+
+
+def columns_of(examples: _LabeledExamples) -> dict[str, np.ndarray]:
+    """The arrays with one value per example, by their names."""
+    given = {item.name: getattr(examples, item.name) for item in fields(examples) if item.name != "shards"}
+    return {name: values for name, values in given.items() if values is not None}
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,13 @@ class FileExamples(_LabeledExamples):
         plain: bool (count,), whether TensorFlow's JPEG decoder reads the file directly; Pillow reads the others.
         labels: int (count,), indices into the data set's class names; uint8 (count, classes), 1 for each class of the
             image, in multi-label data.
+        groups: uint64 (count,), equal for images that must be in one split; None if there are no such images.
     """
 
     paths: np.ndarray
     plain: np.ndarray
     labels: np.ndarray
+    groups: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -189,8 +196,7 @@ def _check_examples(examples: Examples, classes: int, what: str) -> None:
         raise InputError(
             f"{what} labels are from {labels.min()} to {labels.max()}, and must be from 0 to {highest}{advice}."
         )
-    values = {item.name: getattr(examples, item.name) for item in fields(examples) if item.name != "shards"}
-    for name, value in values.items():
+    for name, value in columns_of(examples).items():
         if len(value) != len(labels):
             raise InputError(f"{what} split has {len(value)} {name} and {len(labels)} labels.")
     if isinstance(examples, ArrayExamples):

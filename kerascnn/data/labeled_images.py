@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from tempfile import TemporaryDirectory
 from typing import Literal, Self
 
 import numpy as np
 
-from kerascnn.data.dataset import DataSet, Examples, RecordExamples, class_counts
+from kerascnn.data.dataset import DataSet, Examples, RecordExamples, class_counts, columns_of
 from kerascnn.data.ingestion.file_table import FileTable
 from kerascnn.data.ingestion.image_check import READ
 from kerascnn.errors import InputError, first_of
@@ -151,6 +151,7 @@ def joined(splits: Sequence[Examples]) -> Examples:
     if isinstance(first, RecordExamples):
         starts = np.cumsum([0, *(len(split.shards) for split in splits[:-1])])
         splits = [replace(split, shard=split.shard + start) for split, start in zip(splits, starts, strict=True)]
-    return replace(
-        first, **{item.name: np.concatenate([getattr(split, item.name) for split in splits]) for item in fields(first)}
-    )
+    shards = [{"shards": split.shards} if isinstance(split, RecordExamples) else {} for split in splits]
+    columns = [columns_of(split) | more for split, more in zip(splits, shards, strict=True)]
+    names = [name for name in columns[0] if all(name in arrays for arrays in columns)]
+    return type(first)(**{name: np.concatenate([arrays[name] for arrays in columns]) for name in names})

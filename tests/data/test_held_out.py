@@ -321,6 +321,21 @@ def test_groups_of_a_table(tmp_path):
     names(found.layout, "fold 1 of 3 held out", "7 groups from column 'patient'")
 
 
+def test_a_search_holds_out_whole_groups(tmp_path):
+    from kerascnn.training.search.trial_training import hold_out
+
+    # Patients of 1 to 9 images, most of one class.
+    patients = [f"p{int((8 * number) ** 0.5)}" for number in range(80)]
+    loaded = data.load(clinic(tmp_path, patients), options=DataOptions(group_column="patient"))
+    searched = hold_out(loaded)
+    sides = [set(split.groups.tolist()) for split in (searched.training, searched.validation)]
+    assert not sides[0] & sides[1] and len(searched.training) + len(searched.validation) == len(loaded.training)
+    counts, all_counts = searched.counts(searched.validation), loaded.counts(loaded.training)
+    assert (counts >= 0.2 * all_counts).all() and (counts < all_counts).all()
+    # Of these images none is in a group.
+    assert data.load(lay_out(tmp_path / "plain", 10), options=DataOptions()).training.groups is None
+
+
 def test_groups_of_another_table_than_that_of_the_classes(pets, tmp_path):
     shutil.copytree(pets, tmp_path / "pets")
     rows = [f"{name}/{number}.png,p{number // 5}" for name in ("cat", "dog") for number in range(20)]

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,19 +56,44 @@ def hold_out(data: DataSet) -> DataSet:
     """The data with a fifth of the training images instead of the validation images.
 
     A search that used the validation images would overestimate the accuracy on them. The selection is random but the
-    same every time: a fifth of each class, at least one image and never all. Raises InputError if no class has two.
+    same every time: a fifth of each class, at least one image and never all, and of groups whole ones. Raises
+    InputError if no class has two.
     """
     chance = np.random.default_rng(0)
-    held = []
-    if data.multi_label:
+    held: Sequence[int] = []
+    groups = getattr(data.training, "groups", None)
+    if groups is not None:
+        held = _fifth_in_groups(data.training.labels, groups, chance)
+    elif data.multi_label:
         held = _fifth_of_every_class(data.training.labels, chance)
-    for label in () if data.multi_label else np.unique(data.training.labels):
-        members = chance.permutation(np.flatnonzero(data.training.labels == label))
-        held.extend(members[: min(max(1, round(HELD_OUT * len(members))), len(members) - 1)])
-    if not held:
-        raise InputError(f"{data.source} has one training image per class; a search needs two, to hold out one.")
+    else:
+        for label in np.unique(data.training.labels):
+            members = chance.permutation(np.flatnonzero(data.training.labels == label))
+            held.extend(members[: min(max(1, round(HELD_OUT * len(members))), len(members) - 1)])
+    if not len(held):
+        raise InputError(
+            f"{data.source} has one training image or group per class; a search needs two, to hold out one."
+        )
     rest = np.setdiff1d(np.arange(len(data.training)), held)
     return replace(data, training=data.training.take(rest), validation=data.training.take(np.sort(held)))
+
+
+def _fifth_in_groups(labels: np.ndarray, groups: np.ndarray, chance: np.random.Generator) -> np.ndarray:
+    """About a fifth of the images of each class, or a little more, in whole groups; one group of a class is left."""
+    of_class = [np.flatnonzero(column) for column in labels.T] if labels.ndim == 2 else []
+    of_class = of_class or [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    held: set[int] = set()
+    kept: set[int] = set()
+    for members in sorted(of_class, key=len):
+        found, counts = np.unique(groups[members], return_counts=True)
+        sizes = dict(zip(found.tolist(), counts.tolist(), strict=True))
+        done = sum(size for group, size in sizes.items() if group in held)
+        for group in chance.permutation(found).tolist()[:-1]:
+            if done < HELD_OUT * len(members) and group not in held and group not in kept:
+                held.add(group)
+                done += sizes[group]
+        kept.update([group for group in sizes if group not in held][:1])
+    return np.flatnonzero(np.isin(groups, np.array(sorted(held), groups.dtype)))
 
 
 def _fifth_of_every_class(labels: np.ndarray, chance: np.random.Generator) -> list[int]:

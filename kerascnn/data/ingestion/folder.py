@@ -42,6 +42,7 @@ from kerascnn.data.ingestion.splits import (
     check_groups,
     describe_held_out,
     find_duplicates,
+    groups_of,
     split_by_content,
 )
 from kerascnn.data.labeled_images import LabeledImages, Split
@@ -190,7 +191,7 @@ def ingest_layout(
         )
     moved = _quarantine(source, [file for file in bad if file.status == UNREADABLE]) if on_bad == "move" else 0
     return Ingested(
-        data=_data_set(source, files, bad, description, options, validation),
+        data=_data_set(source, files, bad, description, options, validation, groups_of(files, near)),
         layout=description,
         files=files,
         effort=check.effort,
@@ -316,6 +317,7 @@ def _data_set(
     layout: str,
     options: DataOptions,
     validation: LabeledImages | None,
+    groups: np.ndarray | None,
 ) -> DataSet:
     readable = _readable(source, files)
     rows = {split: files.rows(status=READ, split=split) for split in (TRAINING, VALIDATION, TEST)}
@@ -324,6 +326,8 @@ def _data_set(
         if not isinstance(name, tuple) and name not in class_names:
             raise InputError(f"{source.source} has a class '{name}' without readable training images.")
     splits = {split: _examples(source.root, files, chosen, class_names) for split, chosen in rows.items()}
+    if groups is not None:
+        splits[TRAINING] = replace(splits[TRAINING], groups=groups[rows[TRAINING]])
     if validation:
         splits[VALIDATION] = validation.labeled_for(class_names)
     return DataSet(

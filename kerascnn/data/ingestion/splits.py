@@ -81,6 +81,16 @@ def split_by_content(
     return files.with_column("split", splits)
 
 
+def groups_of(files: FileTable, near: Sequence[Sequence[int]]) -> np.ndarray | None:
+    """For each file the hash, uint64, of what must be in one split with it; None without groups and near-duplicates."""
+    if not near and files.distinct("group")[1] in ([None], []):
+        return None
+    rows = files.rows(status=READ)
+    units = np.zeros(len(files), np.uint64)
+    units[rows] = _units(files, rows, near, *_memberships(files, rows))
+    return units
+
+
 def check_groups(files: FileTable, column: str) -> None:
     """Raises InputError if images of one group are in several splits, which the source then has of its own."""
     splits, values = files.distinct("split")

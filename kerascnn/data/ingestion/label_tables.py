@@ -1,26 +1,21 @@
-"""Labels from tables: which tables of a folder label its images, and what contradicts them."""
+"""Labels from tables: which tables of a folder label its images, and how."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_index import FileIndex
-from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES, FileTree
-from kerascnn.data.ingestion.label_columns import (
-    Labels,
-    NoLabelsError,
-    SeveralColumnsError,
-    class_name,
-    find_labels,
-)
+from kerascnn.data.ingestion.file_tree import FileTree
+from kerascnn.data.ingestion.joined_tables import JoinedTables, join_tables
+from kerascnn.data.ingestion.label_columns import NoLabelsError, SeveralColumnsError, class_name
 from kerascnn.data.ingestion.splits import SPLIT_NAMES, TEST, TRAINING, VALIDATION
-from kerascnn.data.ingestion.table_files import Table, UnusedTableError, column_of, columns_of, read_table, split_of
+from kerascnn.data.ingestion.table_checks import check_folders, check_found, contradictions
+from kerascnn.data.ingestion.table_files import Table, UnusedTableError, columns_of, read_table, split_of
 from kerascnn.data.ingestion.tables import TABLE_SUFFIXES
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
@@ -36,11 +31,6 @@ UNREAD = {
     ".parquet": "a table that is not read; save it as .csv to use it",
     **dict.fromkeys((".csv.gz", ".csv.zip", ".tsv.gz"), "a compressed table; unpack it to use it"),
 }
-
-# A table with fewer of its files is not taken without being asked for.
-FOUND = 0.5
-# If more files have several classes, these are no mistakes.
-MOST_CONTRADICTIONS = 0.25
 
 
 class LabeledFile(NamedTuple):
@@ -84,69 +74,8 @@ class TableLabels:
     ignored: tuple[SkippedFile, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Tables of the same titles, whose rows are read as those of one table.
-
-    Attributes:
-        rows: those whose files are found, as a table and its row.
-        unfound: what the other rows name, with the reason.
-        labels: of these rows, or of all if no file is found.
-        is_multi_label: whether a file may have several classes.
-        group_column: None if there is none.
-    """
-
-    tables: tuple[Table, ...]
-    rows: list[tuple[Table, int]]
-    unfound: dict[str, str]
-    labels: Labels
-    is_multi_label: bool
-    group_column: int | None
-
-    @cached_property
-    def name(self) -> str:
-        names = [table.name for table in self.tables]
-        return " and ".join(names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more tables"])
-
-    @cached_property
-    def named(self) -> int:
-        """The number of files that are named."""
-        named = (zip(table.files, table.splits, strict=True) for table in self.tables)
-        return sum(len({(cell, split) for cell, split in pairs if cell}) for pairs in named)
-
-    @cached_property
-    def classes(self) -> dict[str, set[tuple[str, ...]]]:
-        """The classes of each file that is found."""
-        found = defaultdict(set)
-        for (table, row), classes in zip(self.rows, self.labels.classes, strict=True):
-            if classes:
-                found[table.matches[row].path].add(classes)
-        return dict(found)
-
-    @cached_property
-    def found(self) -> int:
-        """The number of files that are found."""
-        return len({table.matches[row].path for table, row in self.rows})
-
-    def check_found(self) -> None:
-        """Raises InputError if most files are not there."""
-        if self.found and self.found >= FOUND * self.named:
-            return
-        name, reason = next(iter(self.unfound.items()))
-        example = name if reason == "missing" else f"{name}, which {reason}"
-        ways = [
-            "correct the names",
-            *(["leave folders out with --leave-out"] if reason != "missing" else []),
-            *(["take those that are found with --file-column"] if self.found else []),
-        ]
-        raise InputError(
-            f"{self.name} names {self.named:,} files, {self.found:,} found, for example {example}; "
-            f"{', '.join(ways)}, or move the table out of the folder."
-        )
-
-
 def read_label_tables(tree: FileTree, options: DataOptions = DataOptions()) -> TableLabels | None:
-    """Reads the tables of a folder and of its next two levels of subfolders.
+    """Reads the tables of a folder and of its next three levels of subfolders.
 
     Tables are joined if they have the same titles. Submission templates, tables without classes and tables that name
     no files are ignored.
@@ -173,7 +102,7 @@ def read_label_tables(tree: FileTree, options: DataOptions = DataOptions()) -> T
     groups, undecided = [], []
     for tables in by_titles.values():
         try:
-            groups.append(_group(tables, options, ignored))
+            groups.append(join_tables(_varied(tables, ignored), options))
         except NoLabelsError as reason:
             ignored += [SkippedFile(table.name, str(reason)) for table in tables]
         except SeveralColumnsError as error:
@@ -215,41 +144,14 @@ def _check_columns(options: DataOptions, by_titles: Iterable[Sequence[str]], ign
         raise InputError(f"{ignored[0].path} does not label images: {ignored[0].reason}.")
 
 
-def _group(tables: list[Table], options: DataOptions, ignored: list[SkippedFile]) -> _Group:
-    """The labels of tables with the same titles; those that say nothing are ignored."""
-    titles = tables[0].titles
+def _varied(tables: list[Table], ignored: list[SkippedFile]) -> list[Table]:
+    """The tables in which a column besides that of the files varies, or all if none does: one table per class."""
     varied = [table for table in tables if _varies(table)]
-    if len(tables) > 1 and varied:
-        same = [table for table in tables if table not in varied]
-        ignored += [SkippedFile(table.name, "all its rows have the same values") for table in same]
-        tables = varied
-    label = columns_of(titles, options.label_column)
-    if options.label_column is not None and not label:
-        raise NoLabelsError(f"it has no column '{options.label_column}'")
-    closest = {}
-    for table in tables:
-        for match in table.matches:
-            closest[match.path] = min(closest.get(match.path, match.distance), match.distance)
-    rows, unfound = [], {}
-    for table in tables:
-        for row, match in enumerate(table.matches):
-            if match.path is not None and match.distance == closest[match.path]:
-                rows.append((table, row))
-            elif table.files[row]:
-                unfound[table.files[row]] = f"may be {' or '.join(match.rivals[:2])}" if match.rivals else "missing"
-    used = rows or [(table, row) for table in tables for row in range(len(table.matches))]
-    columns = [[table.columns[column][row] for table, row in used] for column in range(len(titles))]
-    group = column_of(titles, options.group_column)
-    others = {tables[0].file_column, group, *(table.split_column for table in tables)} - {None}
-    try:
-        labels = find_labels(titles, columns, others, label, tables[0].name)
-    except InputError:
-        if rows:
-            raise
-        labels = Labels("several columns", (), [], [])
-    several = options.labels == "several" or (options.labels is None and labels.is_multi_label)
-    labels = labels.as_one() if options.labels == "one" else labels
-    return _Group(tuple(tables), rows, unfound, labels, several, group)
+    if not varied:
+        return tables
+    same = [table for table in tables if table not in varied]
+    ignored += [SkippedFile(table.name, "all its rows have the same values") for table in same]
+    return varied
 
 
 def _varies(table: Table) -> bool:
@@ -258,14 +160,14 @@ def _varies(table: Table) -> bool:
     return len(table.matches) < 2 or any(len(set(cells)) > 1 for cells in others)
 
 
-def _chosen(groups: list[_Group], options: DataOptions, ignored: list[SkippedFile]) -> _Group | None:
+def _chosen(groups: list[JoinedTables], options: DataOptions, ignored: list[SkippedFile]) -> JoinedTables | None:
     """The tables that label the images; None if no table names files that are here."""
-    found = [group for group in groups if group.rows]
+    found = [group for group in groups if group.paths]
     for group in groups:
-        if not group.rows:
+        if not group.paths:
             sure = group.labels.is_named or any(table.is_sure for table in group.tables)
             if sure and not found:
-                group.check_found()
+                check_found(group)
             ignored += [SkippedFile(table.name, f"none of its {group.named:,} files is here") for table in group.tables]
     found = _without(found, ignored, _is_test_only, "names images for testing only")
     found = _without(found, ignored, lambda group: not group.labels.is_named, "no title says that it has classes")
@@ -277,13 +179,13 @@ def _chosen(groups: list[_Group], options: DataOptions, ignored: list[SkippedFil
             raise InputError(f"{first} and {second} both label images; {advice}move one of them out of the folder.")
         ignored += [SkippedFile(table.name, f"says the same as {found[0].name}") for table in other.tables]
     if found and options.file_column is None:
-        found[0].check_found()
+        check_found(found[0])
     return found[0] if found else None
 
 
 def _without(
-    groups: list[_Group], ignored: list[SkippedFile], is_weak: Callable[[_Group], bool], reason: str
-) -> list[_Group]:
+    groups: list[JoinedTables], ignored: list[SkippedFile], is_weak: Callable[[JoinedTables], bool], reason: str
+) -> list[JoinedTables]:
     """The groups that are not weak, or all if all are."""
     strong = [group for group in groups if not is_weak(group)]
     if not strong:
@@ -292,16 +194,16 @@ def _without(
     return strong
 
 
-def _is_test_only(group: _Group) -> bool:
+def _is_test_only(group: JoinedTables) -> bool:
     folders = {path.rpartition("/")[0] for path in group.classes}
     return all(TEST in {SPLIT_NAMES.get(name.lower()) for name in folder.split("/")} for folder in folders)
 
 
-def _table_labels(group: _Group, tree: FileTree, options: DataOptions, ignored: list[SkippedFile]) -> TableLabels:
+def _table_labels(group: JoinedTables, tree: FileTree, options: DataOptions, ignored: list[SkippedFile]) -> TableLabels:
     """The labels of the chosen tables, without contradictions."""
-    contradictory = _contradictions(group)
+    contradictory = contradictions(group)
     if not (options.layout or options.label_column or options.file_column):
-        _check_folders(group, tree)
+        check_folders(group, tree)
     items = _labeled(group, tree, contradictory)
     others = sum(table.others for table in group.tables)
     without, keeps = group.found - len(group.classes), group.is_multi_label and group.labels.is_hot
@@ -337,77 +239,13 @@ def recognized(columns: str, table: str, items: Sequence[LabeledFile], found: st
     )
 
 
-def _contradictions(group: _Group) -> dict[str, str]:
-    """The files in two classes, with the reasons; InputError for several classes per image, and between tables."""
-    several = {path: sorted(classes) for path, classes in group.classes.items() if len(classes) > 1}
-    if group.is_multi_label:
-        return {}
-    if len(several) > MOST_CONTRADICTIONS * len(group.classes):
-        path, classes = next(
-            (path, {*chain(*found)}) for path, found in group.classes.items() if len({*chain(*found)}) > 1
-        )
-        raise InputError(
-            f"{group.name} has several classes per image in its {group.labels.columns}, such as "
-            f"{' and '.join(sorted(classes)[:3])} of {path}; if its images have all of these, add --labels several."
-        )
-    where = defaultdict(set)
-    for table, row in group.rows if several else ():
-        where[table.matches[row].path].add(table.name)
-    for path, classes in several.items():
-        if len(where[path]) > 1:
-            tables = " and ".join(sorted(where[path]))
-            raise InputError(f"{tables} contradict each other: {path} is {_quoted(classes)}.")
-    return {path: f"in two classes, {_quoted(classes)}, in {min(where[path])}" for path, classes in several.items()}
-
-
-def _quoted(classes: Iterable[tuple[str, ...]]) -> str:
-    return " and ".join(f"'{name}'" for (name,) in classes)
-
-
-def _check_folders(group: _Group, tree: FileTree) -> None:
-    """Raises InputError if folders may be the classes: the table labels few of their images, or has no known title."""
-    folders = {path: path.rpartition("/")[0] for path in group.classes}
-    _check_folders_of_classes(group, folders)
-    count = len(set(folders.values()))
-    if count < 2 or any(split_of(name) for folder in set(folders.values()) for name in folder.split("/")):
-        return
-    inside = set(folders.values())
-    images = sum(path.rpartition("/")[0] in inside and path.lower().endswith(IMAGE_SUFFIXES) for path in tree.files)
-    pairs = {(folder, *sorted(group.classes[path])) for path, folder in folders.items()}
-    agree = len(pairs) == count == len({classes for _, *classes in pairs for classes in classes})
-    if len(folders) < FOUND * images:
-        found = f"labels {len(folders):,} of the {images:,} images in {count:,} folders"
-    elif not group.labels.is_named and not agree:
-        found = f"may have the classes in {group.labels.columns}, or the {count:,} folders are the classes"
-    else:
-        return
-    raise InputError(f"{group.name} {found}; choose with --layout table or --layout folders.")
-
-
-def _check_folders_of_classes(group: _Group, folders: dict[str, str]) -> None:
-    """Raises InputError if folders have the names of the classes, and some of their images are of another."""
-    known = {name for found in group.classes.values() for classes in found for name in classes}
-    named = {path: folder.rpartition("/")[2] for path, folder in folders.items()}
-    inside = {path: name for path, name in named.items() if name in known}
-    others = [path for path, name in inside.items() if (name,) not in group.classes[path]]
-    if others and 2 * len(others) < len(inside):
-        path = others[0]
-        raise InputError(
-            f"{group.name} has other classes than the folders for {len(others):,} of {len(inside):,} images, for "
-            f"example {_quoted(group.classes[path])} for {path}; choose with --layout table or --layout folders."
-        )
-
-
-def _labeled(group: _Group, tree: FileTree, contradictory: Container[str]) -> list[LabeledFile]:
+def _labeled(group: JoinedTables, tree: FileTree, contradictory: Container[str]) -> list[LabeledFile]:
     """One item per file, with the split of its row, its table or its folder."""
     items: dict[str, LabeledFile] = {}
-    for (table, row), classes in zip(group.rows, group.labels.classes, strict=True):
-        path = table.matches[row].path
+    rows = zip(group.paths, group.splits, group.groups, group.labels.classes, strict=True)
+    for path, split, together, classes in rows:
         if path in contradictory or not (classes or (group.is_multi_label and group.labels.is_hot)):
             continue
-        split, together = table.splits[row], None
-        if group.group_column is not None:
-            together = table.columns[group.group_column][row] or None
         known = items.get(path)
         if known and known.split and split and known.split != split:
             raise InputError(f"{path} is in the {known.split} and in the {split} split of {group.name}.")

@@ -30,7 +30,7 @@ class HyperModel(keras_tuner.HyperModel):
         recipe: of any network of the registry.
         data: the training and validation images.
         space: the search space; None for `Space.for_recipe`.
-        metrics: Keras' names of additional metrics.
+        metrics: Keras' names of additional metrics; None for "accuracy", or of multi-label data none.
 
     Raises:
         InputError: the values of a trial contradict each other.
@@ -43,11 +43,10 @@ class HyperModel(keras_tuner.HyperModel):
         >>> print(hypermodel.recipe_of(tuner.get_best_hyperparameters()[0]).to_yaml())
     """
 
-    def __init__(
-        self, recipe: Recipe, data: DataSet, space: Space | None = None, metrics: Sequence[str] = ("accuracy",)
-    ):
+    def __init__(self, recipe: Recipe, data: DataSet, space: Space | None = None, metrics: Sequence[str] | None = None):
         super().__init__(name=recipe.model)
-        self.base, self.data, self.metrics = recipe, data, tuple(metrics)
+        default = () if data.multi_label else ("accuracy",)
+        self.base, self.data, self.metrics = recipe, data, default if metrics is None else tuple(metrics)
         self.space = space or Space.for_recipe(recipe)
 
     def recipe_of(self, hp: keras_tuner.HyperParameters) -> Recipe:

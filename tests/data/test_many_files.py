@@ -174,6 +174,25 @@ def test_an_unchanged_manifest_is_not_written_again(photos, tmp_path, monkeypatc
     data.ingest(photos, to=tmp_path / "stored")
 
 
+def test_a_folder_that_cannot_be_written(photos, tmp_path, monkeypatch):
+    """A second start needs to write nothing; a full disk is one sentence."""
+    store = tmp_path / "stored"
+    first = data.ingest(photos, to=store)
+
+    really_open = open
+
+    def full(path, mode="r", *rest, **options):
+        if mode[0] in "wa":
+            raise OSError(28, "No space left on device")
+        return really_open(path, mode, *rest, **options)
+
+    monkeypatch.setattr("builtins.open", full)
+    assert data.ingest(photos, to=store).files == first.files
+    os.utime(photos / "cat" / "cat 1.png", ns=(1, 1))
+    with mentioning(InputError, store, "No space left on device"):
+        data.ingest(photos, to=store)
+
+
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "archive"])
 def test_parts_of_several_machines_make_the_whole(photos, tmp_path, monkeypatch, packed, command):
     source = photos

@@ -50,6 +50,9 @@ def test_every_brand_is_recognized_by_its_bytes(tmp_path, without_heif, brand):
 def test_avif_needs_no_extra(tmp_path, without_heif):
     entry = check(tmp_path, "1.avif", saved("AVIF"))
     assert (entry.status, entry.format, entry.width, entry.height, entry.warnings) == ("read", "AVIF", 64, 48, ())
+    sequence = saved("AVIF", save_all=True, append_images=[red_above_blue().rotate(180)])
+    assert b"ftypavis" in sequence[:12]
+    assert check(tmp_path, "2.avif", sequence).warnings == ("first frame of an animation",)
     for brands in (("avif",), ("avis",), ("mif1", "avif")):
         reason = check(tmp_path, "1.avif", box(*brands)).reason
         assert "AVIF" in reason and "Pillow" in reason and "heif" not in reason

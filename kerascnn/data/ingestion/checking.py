@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,21 +55,24 @@ class Check:
 
     def records(self, paths: Sequence[str], track: Track, others: Sequence[FileTable] = ()) -> Iterator[FileRecord]:
         """One record per path, in order; `others` are more records that are known."""
-        journal = self._journal()
+        journal = Journal(self._path, self._source_record)
         known = [
-            *([journal.files] if journal else []),
+            journal.files,
             *self.parts.tables,
             *others,
             *([self.earlier.files] * self.earlier.is_current),
         ]
         finders = [files.finder() for files in known if len(files)]
         start = time.perf_counter()
-        with journal or nullcontext():
+        with journal:
 
             def checked(record: FileRecord) -> None:
                 self.effort.checked += 1
-                if journal:
+                try:
                     journal.append(record)
+                except InputError:
+                    if not self._in_cache:
+                        raise
 
             yield from check_images(self._root, paths, _first_found(finders), checked, track)
         self.effort.seconds = time.perf_counter() - start
@@ -100,14 +102,6 @@ class Check:
     def _in_cache(self) -> bool:
         """Whether the user gave no folder: a cache that cannot be written costs time only."""
         return not self._path.name.startswith(manifest.STEM)
-
-    def _journal(self) -> Journal | None:
-        try:
-            return Journal(self._path, self._source_record)
-        except InputError:
-            if not self._in_cache:
-                raise
-            return None
 
 
 def _first_found(finders: list[Callable[[str], FileRecord | None]]) -> Callable[[str], FileRecord | None]:

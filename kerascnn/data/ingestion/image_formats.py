@@ -78,7 +78,7 @@ def open_image(contents: bytes):
     except Image.UnidentifiedImageError:
         kind = kind_of(contents)
         if kind == NEEDS_HEIF and "HEIF" in _formats():
-            kind = "a damaged HEIC or HEIF image"
+            kind = "an HEIC or HEIF image that is damaged, or a sequence without a still image"
         raise UnreadableImageError(kind) from None
     # Pillow's plugins raise nearly anything on damaged files.
     except Exception as error:

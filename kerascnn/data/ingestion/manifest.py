@@ -10,7 +10,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TextIO
+from typing import Any, BinaryIO, NamedTuple, Self, TextIO
 
 from kerascnn.data.ingestion.file_table import FileTable
 from kerascnn.data.ingestion.image_check import STATUSES, FileRecord
@@ -110,36 +110,38 @@ class Journal:
         manifest_path: path of the manifest.
         source_record: of the source; a journal of another source or of other rules is begun anew.
 
-    Raises:
-        InputError: the folder cannot be written.
-
     Example:
         >>> with Journal(path, source_record) as journal:
         ...     journal.append(FileRecord("cat/1.jpg"))
     """
 
     def __init__(self, manifest_path: Path, source_record: SourceRecord):
-        path = journal_path(manifest_path)
-        earlier = read_manifest(path)
-        fits = earlier.is_current and earlier.source_record == source_record
-        self.files = earlier.files if fits else FileTable()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "ab" if fits else "wb", buffering=JOURNAL_BUFFER)  # noqa: SIM115
-            # Ends the line that a killed process left unfinished.
-            self._file.write(b"\n" if fits else _head(source_record))
-        except OSError as error:
-            raise InputError(f"the manifest {manifest_path} cannot be written: {error.strerror}.") from None
+        self._path, self._source_record = journal_path(manifest_path), source_record
+        earlier = read_manifest(self._path)
+        self._goes_on = earlier.is_current and earlier.source_record == source_record
+        self.files = earlier.files if self._goes_on else FileTable()
+        self._file: BinaryIO | None = None
 
     def append(self, record: FileRecord) -> None:
-        """Adds the record of a file that was read."""
-        self._file.write(format_record(record))
+        """Adds the record of a file that was read; InputError if the folder cannot be written."""
+        try:
+            if self._file is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = open(self._path, "ab" if self._goes_on else "wb", buffering=JOURNAL_BUFFER)  # noqa: SIM115
+                # Ends the line that a killed process left unfinished.
+                self._file.write(b"\n" if self._goes_on else _head(self._source_record))
+            self._file.write(format_record(record))
+        except OSError as error:
+            raise InputError(f"the journal {self._path} cannot be written: {error.strerror}.") from None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        # Where the disk is full, the manifest cannot be written either, which is an error.
+        with suppress(OSError):
+            if self._file:
+                self._file.close()
 
 
 def journal_path(manifest_path: Path) -> Path:

@@ -70,7 +70,7 @@ def remove(root, name):
             "LOC_val_solution.csv",
             ["LOC_val_solution.csv", "4 validation images", "--leave-out"],
         ),
-        ("flowers_102", "setid.mat", ["no labels"]),
+        ("flowers_102", "imagelabels.mat", ["no labels"]),
         ("fiftyone", "labels.json", ["no labels"]),
     ],
 )
@@ -82,6 +82,8 @@ def test_what_is_missing(tmp_path, skeleton, lacks, parts):
 def test_without_their_lists_folders_and_names_say_the_classes(tmp_path):
     dogs = remove(published_data.stanford_dogs(tmp_path / "dogs"), "train_list.mat")
     assert counts(dogs) == Counter({("n02085620-Chihuahua", None): 3, ("n02085782-Japanese_spaniel", None): 3})
+    flowers = remove(published_data.flowers_102(tmp_path / "flowers"), "setid.mat")
+    assert counts(flowers) == Counter({("77", None): 4, ("3", None): 4})
     pets = remove(published_data.oxford_pets(tmp_path / "pets"), "trainval.txt")
     assert counts(pets) == Counter({("Abyssinian", None): 4, ("american_bulldog", None): 4})
     names(said(pets), "annotations")

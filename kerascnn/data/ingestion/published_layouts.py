@@ -107,10 +107,11 @@ def _cub(tree: FileTree) -> Iterator[Entry]:
 
 def _flowers(tree: FileTree) -> Iterator[Entry]:
     labels = _matlab(tree, "imagelabels.mat")["labels"].ravel()
-    sets = _matlab(tree, "setid.mat")
-    for key, split in (("trnid", TRAINING), ("valid", VALIDATION), ("tstid", TEST)):
-        for number in sets[key].ravel():
-            yield f"image_{number:05}.jpg", f"{labels[number - 1]}", split
+    sets = _matlab(tree, "setid.mat") if "setid.mat" in tree.top_files else {}
+    keys = (("trnid", TRAINING), ("valid", VALIDATION), ("tstid", TEST)) if sets else ()
+    splits = {number: split for key, split in keys for number in sets[key].ravel()}
+    for number, label in enumerate(labels, 1):
+        yield f"image_{number:05}.jpg", str(label), splits.get(number)
 
 
 def _stanford_dogs(tree: FileTree) -> Iterator[Entry]:
@@ -255,7 +256,7 @@ PUBLISHED = (
     PublishedLayout("CUB-200-2011", "images.txt, image_class_labels.txt and classes.txt",
                     ("images.txt", "image_class_labels.txt", "classes.txt", "images/"), ("images/",), _cub),
     PublishedLayout("Oxford Flowers-102", "imagelabels.mat and setid.mat",
-                    ("imagelabels.mat", "setid.mat", "jpg/"), ("jpg/",), _flowers),
+                    ("imagelabels.mat", "jpg/"), ("jpg/",), _flowers),
     PublishedLayout("Food-101", "meta/train.txt and meta/test.txt",
                     ("images/", "meta/train.txt", "meta/test.txt"), ("images/",), _food),
     PublishedLayout("Stanford Dogs", "train_list.mat and test_list.mat",

@@ -10,6 +10,7 @@ pixels, and their last layer, `ClassLabels`, has the class names.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -197,14 +198,7 @@ def imagenet_class_names() -> tuple[str, ...]:
 
 def of_family(name: str) -> tuple[Callable[..., Any], Callable[..., list[list[Prediction]]]]:
     """`preprocess_input` and `decode_predictions` of the module of the network `name`."""
-
-    def preprocess(x: Any, data_format: str | None = None, *, weights: str | None = None) -> Any:
-        return preprocess_input(name, x, data_format, weights=weights)
-
-    def decode(predictions: Any, top: int = 5, class_names: Sequence[str] | None = None) -> list[list[Prediction]]:
-        return decode_predictions(name, predictions, top, class_names)
-
-    for function, general in ((preprocess, preprocess_input), (decode, decode_predictions)):
-        function.__name__ = function.__qualname__ = general.__name__
-        function.__doc__ = f"`kerascnn.applications.{general.__name__}` with the name {name!r}."
+    preprocess, decode = functools.partial(preprocess_input, name), functools.partial(decode_predictions, name)
+    for function in (preprocess, decode):
+        function.__doc__ = f"`kerascnn.applications.{function.func.__name__}` with the name {name!r}."
     return preprocess, decode

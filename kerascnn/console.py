@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -19,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 # Narrow, so that tables fit a terminal, and easy to paste.
@@ -42,11 +43,51 @@ def print_text(console: Console, *lines: str) -> None:
         console.print(line.encode("utf-8", "replace").decode(), highlight=False, markup=False, soft_wrap=True)
 
 
-def table(*columns: str, text_columns: int = 1, padding: tuple[int, ...] = (0, 1, 0, 0), **options: Any) -> Table:
-    """A table whose first columns are text and whose others are numbers."""
-    made = Table(*columns, box=BOX, padding=padding, caption_justify="left", **options)
+class FittingTable(Table):
+    """A table that leaves out columns where it is wider than the terminal; numbers are never cut.
+
+    `optional` are the headers of these columns, the first to go first.
+    """
+
+    def __init__(self, *headers: str, optional: Sequence[str] = (), **options: Any):
+        super().__init__(*headers, **options)
+        self.optional, self.options = optional, options
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        columns = list(self.columns)
+        for header in self.optional:
+            # The least width breaks texts between words, and numbers nowhere.
+            least = Measurement.get(console, options.update(width=1000), self._of(columns, space="_")).minimum
+            if least <= options.max_width:
+                break
+            columns = [column for column in columns if column.header != header]
+        yield self._of(columns)
+
+    def _of(self, columns: Sequence[Column], space: str = " ") -> Table:
+        """A table of some columns; `space` takes the place of spaces in those whose lines are not broken."""
+        made = Table(**self.options | {"title": self.title, "caption": self.caption})
+        texts = []
+        for column in columns:
+            old = " " if column.no_wrap else space
+            header, *cells = (str(text).replace(old, space) for text in (column.header, *column.cells))
+            made.add_column(header, justify=column.justify, no_wrap=column.no_wrap, overflow=column.overflow)
+            texts.append(cells)
+        for row, *cells in zip(self.rows, *texts, strict=True):
+            made.add_row(*cells, end_section=row.end_section)
+        return made
+
+
+def table(
+    *columns: str,
+    text_columns: int = 1,
+    padding: tuple[int, ...] = (0, 1, 0, 0),
+    optional: Sequence[str] = (),
+    **options: Any,
+) -> Table:
+    """A table whose first columns are text and whose others are numbers; see `FittingTable` for `optional`."""
+    made = FittingTable(*columns, optional=optional, box=BOX, padding=padding, caption_justify="left", **options)
     for column in made.columns[text_columns:]:
-        column.justify = "right"
+        column.justify, column.no_wrap = "right", True
     return made
 
 

@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from kerascnn import InputError
 from kerascnn.applications import list_models
+from kerascnn.console import table
 from kerascnn.terminal_encoding import accept_every_character, encodes_everything
 from support.forking import forking
 from support.messages import names, refused
@@ -228,7 +230,7 @@ def test_export_again(trained, command, tmp_path):
 def test_export_of_a_quantized_file_alone(trained, photographs, command, tmp_path):
     outcome = command(
         "export", trained.run, "--to", tmp_path / "phone", "--formats", "tflite", "--quantize", "float16",
-        "--calibrate", photographs, "--max-mismatch-rate", 1,
+        "--calibrate", photographs, "--max-mismatch-rate", 1, "--verbose",
     )  # fmt: skip
     assert outcome.status == 0
     assert {entry.name for entry in (tmp_path / "phone").iterdir()} == {
@@ -381,3 +383,17 @@ def test_train_takes_class_weights_and_a_cache(command, monkeypatch):
     assert "class weights from " in ended.err
     for option in ("--class-weights", "--cache"):
         assert command("train", option, "some").status == 2
+
+
+@pytest.mark.parametrize(("width", "left"), [(100, 4), (48, 3), (36, 2), (12, 2)])
+def test_narrow_tables_leave_out_columns_and_cut_no_numbers(width, left):
+    shown = table("name of the row", "error", "seconds", "bytes", optional=("bytes", "seconds"))
+    shown.add_row("the first one", "12.345 % (11 to 13)", "1234.5678", "123456789")
+    console = Console(file=io.StringIO(), width=width)
+    console.print(shown)
+    printed = console.file.getvalue()
+    numbers = ["12.345 % (11 to 13)", "1234.5678", "123456789"]
+    if width > 30:
+        assert [number in printed for number in numbers] == [True, left > 2, left > 3]
+        assert "…" not in printed and max(map(len, printed.splitlines())) <= width
+    assert "123456789" not in printed or left > 3

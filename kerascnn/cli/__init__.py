@@ -9,6 +9,7 @@ import argparse
 import os
 import signal
 import sys
+import time
 
 import kerascnn
 from kerascnn.cli import (
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     accept_every_character()
     try:
-        options = _parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
+        options = _parser().parse_args(arguments, argparse.Namespace(arguments=arguments, started=time.monotonic()))
         # Schedulers stop a job with SIGTERM, which is handled like Ctrl-C.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         status = options.run(options)

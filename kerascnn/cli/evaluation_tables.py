@@ -41,7 +41,7 @@ def scores_table(scores: Scores, title: str) -> Table:
     caption = f"95 % confidence intervals in brackets; expected calibration error {calibration(scores).error:.2%}"
     caption += f"\n{baseline}" if (baseline := majority_baseline(scores)) else ""
     columns = ("class", "images", "top-1 error", "precision", "F1")
-    table = console.table(*columns, title=title, caption=caption)
+    table = console.table(*columns, title=title, caption=caption, optional=("F1", "precision"))
     for row in by_class(scores):
         error = None if row.recall is None else 1 - row.recall
         table.add_row(row.name, str(row.images), *(_percent(value) for value in (error, row.precision, row.f1)))
@@ -62,7 +62,7 @@ def measurements_table(study: Study) -> Table:
     titles = ("mAP", "micro F1", "macro F1") if study.multi_label else [f"top-{k} error" for k in ranks]
     intervals = "" if study.multi_label else "95 % confidence intervals in brackets\n"
     table = console.table(
-        "model", "format", "crops", *titles, "s", text_columns=3,
+        "model", "format", "crops", *titles, "s", text_columns=3, optional=("s", "format"),
         title=f"{study.images.name}, {study.images.counted}", caption=f"{intervals}{study.baseline or ''}".rstrip(),
     )  # fmt: skip
     for number, row in enumerate(study.rows):
@@ -93,6 +93,7 @@ def runs_table(comparison: Comparison) -> Table:
     table = console.table(
         "run", "network", "epochs", "seed", "training loss", "training error", "validation loss", "top-1 error",
         text_columns=2,
+        optional=("training error", "training loss", "validation loss", "seed"),
         title=f"{comparison.images.name}, {comparison.images.counted}, {comparison.protocol}",
         caption="after the last epoch; 95 % confidence intervals in brackets",
     )  # fmt: skip

@@ -62,6 +62,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
         "allowed share of predictions of a quantized file that differ from the float32 network "
         "(default: 0.005 float16, 0.01 int16x8, 0.03 dynamic and int8)"
     )
+    add("--verbose", action="store_true", help="also explain the table's columns, and list the files' operations")
     add("--max-mismatch-rate", type=share, metavar="RATE", help=text)
 
 
@@ -97,7 +98,7 @@ def _run_export(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"layout": data.layout, **export_report(exported)})
     else:
-        verification_table(exported)
+        verification_table(exported, options.verbose)
     return export_status(exported)
 
 

@@ -51,7 +51,8 @@ def _run_models(options: argparse.Namespace) -> int:
         print_json([{"name": name, **entry.to_dict()} for name, entry in registry.REGISTRY.items()])
         return 0
     columns = ("model", "paper", "input", "parameters", "top-1 error", "top-5 error", "measured with")
-    networks = table(*columns, text_columns=2, padding=(0, 1))
+    optional = ("measured with", "parameters", "input")
+    networks = table(*columns, text_columns=2, padding=(0, 1), optional=optional)
     networks.columns[0].no_wrap, networks.columns[6].justify = True, "left"
     for name, entry in registry.REGISTRY.items():
         error = entry.errors[0] if entry.errors else None

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
 
 
+# Columns that a narrow terminal does without, the first to go first.
+OPTIONAL = ("mean |Δ|", "1 core", "RAM", "max |Δ|")
+
 # By the title of the accuracy: what it is, and what is compared.
 LEGENDS = {
     "top-1": "top-1: accuracy on {} validation images; agreement: same predictions",
@@ -60,11 +63,11 @@ def folds_table(folds: Folds) -> None:
     print_text(output(), *lines)
 
 
-def verification_table(exported: Export) -> None:
-    """Prints the measurements of an export, the tolerance, and the export's folder."""
+def verification_table(exported: Export, verbose: bool) -> None:
+    """Prints the measurements of an export and its folder; if verbose, also what the columns mean, and operations."""
     results, tolerance = exported.verification.results, exported.verification.tolerance
     accuracy = "mAP" if results[0].multi_label else "top-1"
-    measured = table("", accuracy, "agreement", "max |Δ|", "mean |Δ|", "MB", "RAM", "ms", "1 core")
+    measured = table("", accuracy, "agreement", "max |Δ|", "mean |Δ|", "MB", "RAM", "ms", "1 core", optional=OPTIONAL)
     for result in results:
         agreement = f"{result.accuracy:.2%}", f"{result.agreement}/{result.predictions}"
         differences = f"{result.max_difference:.1e}", f"{result.mean_difference:.1e}"
@@ -76,15 +79,16 @@ def verification_table(exported: Export) -> None:
         )
         measured.add_row(result.format, *agreement, *differences, *costs)
     output().print(measured)
-    lines = [
-        f"{LEGENDS[accuracy].format(results[0].images)} as the trained model",
-        f"max |Δ|: largest difference of a probability from the float32 network (limit: {tolerance.max_difference:g})",
-        f"mean |Δ|: mean difference from the trained model (limit: {tolerance.max_mean_difference:g})",
-        "MB: file size; RAM: peak memory in MB; ms: median latency per image on all CPU cores, and on 1 core",
-    ]
+    limits = f"limits {tolerance.max_difference:g} and {tolerance.max_mean_difference:g}"
+    lines = [f"{LEGENDS[accuracy].format(results[0].images)} as the trained model"]
+    if verbose:
+        lines += [
+            f"max |Δ|: largest difference of a probability from the network in float32, mean |Δ| from the model; {limits}",
+            "MB: file size; RAM: peak memory in MB; ms: median latency per image on all CPU cores, and on 1 core",
+        ]
     for result in results:
         name = result.format
-        if result.operations:
+        if result.operations and verbose:
             lines.append(f"{name} uses " + ", ".join(f"{key} {count}" for key, count in result.operations.items()))
         if result.float_fallback_ops:
             lines.append(f"{name}: operations in float32: {', '.join(result.float_fallback_ops)}")

@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 # The options that may differ when a run is resumed.
 OF_RESUME = (
     *("--resume", "--devices", "--workers", "--checkpoint-every", "--keep-best", "--cache", "--deterministic"),
-    *("--profile", "--export", "--json"),
+    *("--profile", "--export", "--verbose", "--json"),
 )
 
 
@@ -75,6 +76,7 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
     text = "train N times, each time with another of N parts held out; reports mean and standard deviation"
     add("--folds", type=arguments.positive, metavar="N", help=text)
     add("--out", type=Path, default=Path(), metavar="FOLDER", help="gets runs/ and saved_models/")
+    add("--verbose", action="store_true", help="also explain the export's table, and list the files' operations")
     text = "the epoch whose model is exported: the last, or the one of the highest validation accuracy (default: last)"
     add("--export", choices=("last", "best"), default="last", help=text)
     add("--resume", type=arguments.run_path, metavar="RUN", help="resume a stopped run from its newest checkpoint")
@@ -365,7 +367,7 @@ def _finish(
     scores = evaluation.evaluate(predictor, data, track=track)
     baseline = constant_baseline(scores) if data.multi_label else majority_baseline(scores)
     report_run(run.folder, scores, f"{recipe.model} on {data.name}", data.validation, predictor.metadata)
-    print_message(choice)
+    print_message(f"{choice}; verifying every file on {len(data.validation)} images")
     exported = export_run(file, data, run.folder, options.out / "saved_models")
     if options.json:
         report = {"event": "report", "run": str(run.folder.path), "training_seconds": round(run.seconds, 1)}
@@ -380,7 +382,8 @@ def _finish(
         print_message(f"trained in {run.seconds:.0f} s; run folder {run.folder.path}; {watch}")
         if baseline:
             print_message(f"validation: {baseline}")
-        verification_table(exported)
+        verification_table(exported, options.verbose)
+        print_message(f"{time.monotonic() - options.started:.0f} s in all")
     return export_status(exported)
 
 

@@ -39,7 +39,12 @@ def description(report: Report, numbers: list[PublishedNumber], console: Console
 
 def _layers_table(report: Report, wide: bool) -> Table:
     texts = ["layer", "kind"] if wide else ["layer"]
-    layers = _table([*texts, "output", *COSTS, "RF", "jump", "offset"], len(texts), wrapped="layer")
+    layers = _table(
+        [*texts, "output", *COSTS, "RF", "jump", "offset"],
+        len(texts),
+        wrapped="layer",
+        optional=("offset", "jump", "saved"),
+    )
     for row in report.rows:
         names = [row.name, row.kind][: len(texts)]
         layers.add_row(*names, format_shape(row.output_shape), *_short(row), *format_field(row))
@@ -52,7 +57,9 @@ def _layers_table(report: Report, wide: bool) -> Table:
 
 
 def _stages_table(report: Report) -> Table:
-    stages = _table(["stage", "output", *(header for cost in COSTS for header in (cost, "%"))], wrapped="stage")
+    stages = _table(
+        ["stage", "output", *(header for cost in COSTS for header in (cost, "%"))], wrapped="stage", optional=("%",)
+    )
     for stage in report.stages:
         shares = (f"{100 * stage.shares[key]:.1f}" for key in QUANTITIES)
         cells = [cell for pair in zip(_short(stage.sums), shares, strict=True) for cell in pair]
@@ -65,7 +72,7 @@ def _stages_table(report: Report) -> Table:
 def comparison(reports: dict[str, Report], numbers: list[PublishedNumber]) -> RenderableType:
     """One row per network, by name, and published error, then explanations of the numbers that deviate."""
     headers = ("model", "param.", "MACs", "published", "forward", "saved", "top-1", "top-5")
-    networks = _table(headers)
+    networks = _table(headers, optional=("error measured with", "saved", "forward"))
     networks.add_column("error measured with")
     for name, report in reports.items():
         model, totals = info(name), report.totals
@@ -103,10 +110,14 @@ def _short(sums: Totals) -> list[str]:
 
 
 def _table(
-    columns: Sequence[str], text_columns: int = 1, wrapped: str = "", padding: tuple[int, ...] = (0, 0)
+    columns: Sequence[str],
+    text_columns: int = 1,
+    wrapped: str = "",
+    padding: tuple[int, ...] = (0, 0),
+    optional: Sequence[str] = (),
 ) -> Table:
     """A table whose lines are not broken but in the column `wrapped`."""
-    made = table(*columns, text_columns=text_columns, padding=padding)
+    made = table(*columns, text_columns=text_columns, padding=padding, optional=optional)
     for column in made.columns:
         column.no_wrap, column.overflow = column.header != wrapped, "fold" if column.header == wrapped else "ellipsis"
     return made

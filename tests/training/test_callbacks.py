@@ -208,7 +208,14 @@ def test_one_live_line(terminal, monkeypatch):
         for step in range(10):
             time.sleep(0.006)
             live.on_train_batch_end(step, {"loss": 0.5})
-        metrics = {"loss": 0.5, "top1": 0.5, "val_loss": 0.5, "val_top1": 0.5, "images_per_second": 100.0}
+        metrics = {
+            "loss": 0.5,
+            "top1": 0.5,
+            "val_loss": 0.5,
+            "val_top1": 0.5,
+            "images_per_second": 100.0,
+            "seconds": 0.5,
+        }
         live.on_epoch_end(epoch, metrics)
     live.on_train_end()
     written = console.file.getvalue()

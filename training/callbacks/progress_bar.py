@@ -64,7 +64,8 @@ class LiveProgress(keras.callbacks.Callback):
             after += f"  val micro F1 {logs[f'val_{head}microf1']:.2%}"
         self.console.print(
             f"epoch {epoch + 1:>3}/{self.epochs}  loss {logs['loss']:.4f}  {before}  "
-            f"val loss {logs['val_loss']:.4f}  {after}  {logs['images_per_second']:.0f} images/s",
+            f"val loss {logs['val_loss']:.4f}  {after}  "
+            f"{logs['images_per_second']:.0f} images/s  {logs['seconds']:.1f} s",
             highlight=False,
             soft_wrap=True,
         )

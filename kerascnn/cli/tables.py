@@ -83,7 +83,7 @@ def verification_table(exported: Export, verbose: bool) -> None:
     lines = [f"{LEGENDS[accuracy].format(results[0].images)} as the trained model"]
     if verbose:
         lines += [
-            f"max |Δ|: largest difference of a probability from the network in float32, mean |Δ| from the model; {limits}",
+            f"max |Δ|: largest difference of a probability from the float32 network, mean |Δ| from the model; {limits}",
             "MB: file size; RAM: peak memory in MB; ms: median latency per image on all CPU cores, and on 1 core",
         ]
     for result in results:

@@ -90,19 +90,23 @@ def read_table(tree: FileTree, path: str, index: FileIndex, options: DataOptions
     if path.lower().endswith(".txt") and not (chosen.is_sure and len(sample) > 1):
         raise UnusedTableError("it is no table of files")
     rows, narrow, wide = _read(tree, name)
-    if narrow > max(2, MOST_NARROW * len(rows)) or wide > MOST_WIDE * len(rows):
-        raise InputError(
-            f"{name} has {len(rows):,} rows of {len(titles)} columns, and {wide or narrow:,} of "
-            f"{'more' if wide else 'fewer'}; put cells that have a separator in them in quotes."
-        )
-    columns = zip(*rows[len(sample) - len(body) :], strict=True)
-    # Cells that repeat are stored once.
-    columns = tuple(tuple(map(known.setdefault, cells, cells)) for cells in columns if (known := {}) is not None)
+    _check_widths(name, len(titles), len(rows), narrow, wide)
+    columns = tuple(zip(*rows[len(sample) - len(body) :], strict=True))
+    del rows
     split_column, splits = _split_column(name, titles, columns), (split,) * len(columns[0])
     if split_column is not None:
         splits = tuple(SPLIT_NAMES.get(cell.lower()) for cell in columns[split_column])
     matches = tuple(index.find(cell, folder, of) for cell, of in zip(columns[chosen.column], splits, strict=True))
     return Table(name, titles, columns, chosen.column, matches, splits, split_column, narrow + wide, chosen.is_sure)
+
+
+def _check_widths(name: str, width: int, count: int, narrow: int, wide: int) -> None:
+    """Raises InputError if many rows have another width: a mistake, such as classes with a comma."""
+    if narrow > max(2, MOST_NARROW * count) or wide > MOST_WIDE * count:
+        raise InputError(
+            f"{name} has {count:,} rows of {width} columns, and {wide or narrow:,} of "
+            f"{'more' if wide else 'fewer'}; put cells that have a separator in them in quotes."
+        )
 
 
 def split_of(text: str) -> str | None:

@@ -7,6 +7,7 @@ import csv
 import io
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,9 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 # Bytes and rows that decide the separator, and what the columns are.
 HEAD = 1 << 17
 SAMPLE = 500
+
+# Different cells that are remembered.
+MOST_SHARED = 100_000
 
 _SEPARATORS = "\t,;|"
 _BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -66,7 +70,7 @@ def read_rows(path: Path, *, head: bool = False) -> Rows:
     else:
         rows = _cells(text, separator)
     try:
-        return _even(list(islice(rows, SAMPLE if head else None)))
+        return _even(list(_shared(islice(rows, SAMPLE if head else None))))
     except csv.Error:
         return Rows([])
 
@@ -100,7 +104,7 @@ def _regularity(lines: list[str], separator: str) -> tuple[float, int]:
     return count / max(len(lines), 1), width
 
 
-def _cells(text: str, separator: str):
+def _cells(text: str, separator: str) -> Iterator[list[str]]:
     """Rows of cells; if quotes are not balanced, they are part of the cells."""
     quotes = csv.QUOTE_NONE if text.count('"') % 2 else csv.QUOTE_MINIMAL
     # Spaces before a quote are left out; a tab is no space where it separates.
@@ -110,6 +114,15 @@ def _cells(text: str, separator: str):
         cells = [cell.strip() for cell in row]
         if any(cells):
             yield cells
+
+
+def _shared(rows: Iterable[list[str]]) -> Iterator[list[str]]:
+    """The rows with equal cells stored once, as far as they are near each other or many."""
+    known: dict[str, str] = {}
+    for row in rows:
+        if len(known) > MOST_SHARED:
+            known.clear()
+        yield [known.setdefault(cell, cell) for cell in row]
 
 
 def _words(line: str) -> list[str]:

@@ -210,6 +210,7 @@ def test_names_of_several_words_are_one_class():
         ("a/{row:06}.jpg", "{row}"),
         ("a/{row:06}.jpg", "{row}.0"),
         ("{row}.png", "{row:05}.jpg"),
+        ("im{row}.png", "im{row}.dcm"),
         ("a/b/im{row}.jpg", "https://example.org/files/im{row}.jpg?size=2"),
         ("a/im {row}.jpg", "./a//im {row}.jpg"),
         # Files for testing have the same names.
@@ -247,6 +248,14 @@ def test_an_image_is_meant_and_not_its_mask(tmp_path):
     lay_out(tmp_path, *(f"{folder}/im{row}.png" for folder in ("images", "masks") for row in ROWS))
     found = read(lay_out(tmp_path, labels=table("id=stem,class")))
     assert classes(found) == {f"images/im{row}.png": CLASSES[row % 3] for row in ROWS}
+
+
+@pytest.mark.parametrize(
+    "bits", [("0.00", "1.00"), ("0.000e+00", "1.000e+00"), ("False", "TRUE"), ("no", "Yes"), ("-1", "1")]
+)
+def test_zeros_and_ones_in_any_notation(tmp_path, bits):
+    rows = "".join(f"im{row}.jpg,{','.join(bits[row % 3 == kind] for kind in range(3))}\n" for row in ROWS)
+    assert classes(read(lay_out(tmp_path, *IMAGES, labels=f"file,cat,dog,fox\n{rows}"))) == BY_CLASS
 
 
 def test_whole_numbers_with_a_point(tmp_path):

@@ -17,7 +17,8 @@ from kerascnn.data.ingestion.splits import SPLIT_NAMES, TRAINING
 # Files of one name that are compared one by one; more are found by their folders.
 FEW = 8
 
-_SUFFIXES = frozenset(IMAGE_SUFFIXES)
+# Images are often converted after a table was written.
+_SUFFIXES = frozenset((*IMAGE_SUFFIXES, ".dcm", ".dicom", ".heic", ".heif", ".avif", ".jp2", ".jfif", ".ppm", ".npy"))
 _ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 

@@ -28,10 +28,7 @@ _EMPTY = ("", "nan", "NaN")
 # What separates classes in a cell.
 COMMAS, SIGNS, SPACES = r"[,;|]", r"\s*[+&/#]\s*|\s+(?:and|-|–)\s+", r"\s+"
 
-_BITS = {
-    **dict.fromkeys(("0", "0.0", "false", "-1", "-1.0", "", "no", "n"), 0),
-    **dict.fromkeys(("1", "1.0", "true", "yes", "y", "x", "✓", "✔"), 1),
-}
+_BITS = {**dict.fromkeys(("", "false", "no", "n"), 0), **dict.fromkeys(("true", "yes", "y", "x", "✓", "✔"), 1)}
 # Dates, times, files.
 _STRANGE = re.compile(rf"\d+[-/.:]\d+|.*({'|'.join(map(re.escape, IMAGE_SUFFIXES))})$", re.IGNORECASE)
 # Words per class name in the longest usual case; captions have more.
@@ -186,8 +183,16 @@ def _repeats(cells: Sequence[str], values: set[str], files: float = 1) -> bool:
     return filled > len(values) and filled >= files * len(values)
 
 
+def _bit(text: str) -> int | None:
+    """0 or 1, written in any way, with -1 as 0; None for anything else."""
+    if (known := _BITS.get(text.lower())) is not None:
+        return known
+    return {-1.0: 0, 0.0: 0, 1.0: 1}.get(float(text)) if _is_number(text) else None
+
+
 def _is_binary(values: set[str]) -> bool:
-    return {value.lower() for value in values} <= _BITS.keys()
+    # The first one decides for columns of many numbers.
+    return all(_bit(value) is not None for value in values)
 
 
 def _is_number(text: str) -> bool:
@@ -358,7 +363,7 @@ def _one_hot(
 def _bits(cells: Sequence[str]) -> np.ndarray:
     import numpy as np
 
-    known = {cell: _BITS[cell.lower()] for cell in set(cells)}
+    known = {cell: _bit(cell) for cell in set(cells)}
     return np.fromiter(map(known.__getitem__, cells), np.int8, len(cells))
 
 
@@ -373,7 +378,8 @@ def _hot(titles: Sequence[str], columns: Sequence[Sequence[str]], found: Sequenc
         classes.append(known[row])
     texts = {names: " + ".join(names) for names in known.values()}
     phrase = f"{phrase} ({_listed(names)})"
-    if any({"-1", "-1.0"} & (values := set(columns[column])) and {"0", "0.0"} & values for column in found):
+    numbers = [{float(cell) for cell in set(columns[column]) if _is_number(cell)} for column in found]
+    if any({-1.0, 0.0} <= values for values in numbers):
         phrase += ", -1 as 0,"
     lower = tuple(name.lower() for name in names)
     return Labels(phrase, lower, classes, [texts[names] for names in classes], tuple(found), is_hot=True)

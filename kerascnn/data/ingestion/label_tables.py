@@ -90,7 +90,7 @@ def read_label_tables(tree: FileTree, options: DataOptions = DataOptions()) -> T
     paths, ignored = _table_paths(tree)
     if not paths:
         return TableLabels(ignored=tuple(ignored)) if ignored else None
-    index = FileIndex(path for path in tree.files if not path.lower().endswith(TABLE_SUFFIXES))
+    index = FileIndex(tree.images)
     by_titles: dict[tuple[str, ...], list[Table]] = defaultdict(list)
     for path in paths:
         try:

@@ -90,7 +90,9 @@ def read_table(tree: FileTree, path: str, index: FileIndex, options: DataOptions
     if path.lower().endswith(".txt") and not (chosen.is_sure and len(sample) > 1):
         raise UnusedTableError("it is no table of files")
     rows, narrow, wide = _read(tree, name)
-    _check_widths(name, len(titles), len(rows), narrow, wide)
+    _check_widths(name, len(rows[0]), len(rows), narrow, wide)
+    if len(rows[0]) != len(titles):
+        raise InputError(f"{name} has {len(titles)} columns in its first rows, and {len(rows[0])} in most; correct it.")
     columns = tuple(zip(*rows[len(sample) - len(body) :], strict=True))
     del rows
     split_column, splits = _split_column(name, titles, columns), (split,) * len(columns[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING
 
@@ -105,9 +106,10 @@ def _summary(search: Search) -> list[str]:
     config = search.config
     data = f" --data {config.data}" if config.data != "digits" else ""
     limit = f" --limit {config.limit}" if config.limit else ""
+    chosen = "".join(f" {shlex.quote(word)}" for word in config.options.to_command_line())
     return [
         *lines,
         f"the best network has {cost['parameters']:,} parameters and {cost['macs']:,} multiply-adds per image",
-        f"train it on all training images: kerascnn train --recipe {search.folder.best_file}{data}{limit}",
+        f"train it on all training images: kerascnn train --recipe {search.folder.best_file}{data}{limit}{chosen}",
         f"view the trials: tensorboard --logdir {search.folder.tensorboard}",
     ]

@@ -160,6 +160,9 @@ def ingest_folder(
             f"{source.source} has validation images of its own; leave out --val-data, or give the folder of its "
             "training images as --data."
         )
+    if validation:
+        # By its full path, with which it is found from any folder.
+        options = replace(options, validation_source=validation.source)
     if options.group_column:
         layout = with_groups(layout, source.root, options.group_column)
     return ingest_layout(source, layout, on_bad, track, options, validation)

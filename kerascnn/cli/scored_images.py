@@ -24,7 +24,7 @@ def add_split_options(parser: Parser) -> None:
     """Adds `--split` and `--unknown`."""
     text = "images to score (default: all of data that no MODEL was trained on; else the test images, or validation)"
     parser.add_argument("--split", choices=SPLITS, help=text)
-    text = "images of classes that the model does not know: count as errors (default), or leave out"
+    text = "images, or labels, of classes that the model does not know: count as errors (default), or leave out"
     parser.add_argument("--unknown", choices=("error", "skip"), default="error", help=text)
 
 
@@ -112,4 +112,6 @@ def report_classes(images: LabeledImages, scores: Scores, unknown: str) -> None:
         total = sum(counts[name] for name in found.unknown)
         effect = "count as errors; --unknown skip leaves them out" if unknown == "error" else "are left out"
         kinds = f"{len(found.unknown)} {'class' if len(found.unknown) == 1 else 'classes'}"
-        print_message(f"{kinds} that the model does not know, {named}: {total:,} images {effect}")
+        # A multi-label image stays, without the class.
+        unit = "labels" if images.multi_label else "images"
+        print_message(f"{kinds} that the model does not know, {named}: {total:,} {unit} {effect}")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from kerascnn.data import DataOptions, DataSet, Ingested, LabeledImages
     from kerascnn.data.ingestion.checking import Effort
+    from kerascnn.data.ingestion.file_table import FileTable
     from kerascnn.data.ingestion.image_check import FileRecord
 
 # Before a training, and by `kerascnn ingest`.
@@ -142,7 +143,9 @@ def load_all(
     shown_bytes.set(track_bytes)
     images = load_labeled(source, options=options, class_names=class_names, track=track)
     layout = [f"recognized: {images.layout}"] if images.layout else []
-    skipped = _listed_files(images.skipped, "skipped, not readable as images:", MAX_LISTED_FILES)
+    # `kerascnn ingest` takes two classes or more.
+    listed = images.listed and len(images.class_names) > 1
+    skipped = _skipped_files(images.files, listed, images.source, options)
     count, classes = len(images.examples), len(images.class_names)
     found = f"{count} images of {classes} {'class' if classes == 1 else 'classes'}"
     print_text(messages(), f"{images.name}: {found} ({first_of(images.class_names)})", *layout, *skipped)
@@ -166,7 +169,7 @@ def _print_summary(console: Console, found: Ingested, used: DataSet) -> None:
     names = used.class_names
     images = f"{len(used.training)} training and {len(used.validation)} validation images"
     layout = [f"recognized: {found.layout}"] if found.files else []
-    skipped = _skipped_count(found) if found.listed else _skipped_files(found, MAX_LISTED_FILES)
+    skipped = _skipped_files(found.files, found.listed, found.data.source, found.data.options)
     lines = (*layout, *skipped, *_data_problems(found))
     print_text(console, f"{used.name}: {images} of {len(names)} classes ({first_of(names)})", *lines)
 
@@ -185,7 +188,7 @@ def _print_report(console: Console, found: Ingested, records: Path | None = None
     classes.add_row("all", str(len(data.training)), str(len(data.validation)))
     console.print(classes)
     written = [f"written as TFRecord shards to {records}"] if records else []
-    skipped, ignored = _skipped_files(found, MAX_REPORTED_FILES), _ignored_files(found)
+    skipped, ignored = _list_skipped(found.files, MAX_REPORTED_FILES), _ignored_files(found)
     print_text(console, *_files(found), *skipped, *ignored, *_data_problems(found), *written)
 
 
@@ -217,18 +220,21 @@ def _join_counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def _skipped_files(found: Ingested, limit: int) -> Iterator[str]:
-    for status, title in SKIPPED.items():
-        yield from _listed_files(found.with_status(status), f"{title}:", limit)
-
-
-def _skipped_count(found: Ingested) -> Iterator[str]:
-    """One line for files that were listed before, with the command that lists them again."""
-    counts = {title: len(files) for status, title in SKIPPED.items() if (files := found.with_status(status))}
+def _skipped_files(files: FileTable, listed: bool, source: str, options: DataOptions) -> Iterator[str]:
+    """The files that are not used; of those that were `listed` before one line, with the command that lists them."""
+    if not listed:
+        yield from _list_skipped(files, MAX_LISTED_FILES)
+        return
+    counts = {title: len(rows) for status, title in SKIPPED.items() if len(rows := files.rows(status=status))}
     if counts:
-        command = shlex.join(["kerascnn", "ingest", found.data.source, *found.data.options.to_command_line()])
+        command = shlex.join(["kerascnn", "ingest", source, *options.to_command_line()])
         parts = (f"{count} {'file' if count == 1 else 'files'} {title}" for title, count in counts.items())
         yield f"{'; '.join(parts)}; listed by: {command}"
+
+
+def _list_skipped(files: FileTable, limit: int) -> Iterator[str]:
+    for status, title in SKIPPED.items():
+        yield from _listed_files(files.with_status(status), f"{title}:", limit)
 
 
 def _ignored_files(found: Ingested) -> Iterator[str]:

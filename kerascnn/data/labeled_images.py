@@ -28,6 +28,7 @@ class LabeledImages:
         class_names: in the order of the labels.
         examples: the images.
         files: one record per file; none for sources without files.
+        listed: as of an `Ingested`.
         workspace: keeps a temporary folder alive.
         split: "all", "training", "validation" or "test": which of the source's images these are.
         available: the number of labeled images in the source; None if these are all.
@@ -41,6 +42,7 @@ class LabeledImages:
     layout: str = ""
     skipped: tuple[SkippedFile, ...] = ()
     files: FileTable = field(default_factory=FileTable, repr=False)
+    listed: bool = False
     workspace: TemporaryDirectory | None = field(default=None, repr=False, compare=False)
     split: Split = "all"
     available: int | None = None

@@ -394,6 +394,9 @@ def test_unreadable_files_are_listed_once(photos, command, capsys):
     listed = command("ingest", photos).out
     names(listed, "2 files skipped, not readable as images:", "cat/empty.jpg: 0 bytes", "dog/page.jpg: ")
     assert len(json.loads(command("ingest", photos, "--json").out)["unreadable"]) == 2
+    # So are those of images that are given for an evaluation.
+    datasets.load_all(str(photos), data.DataOptions())
+    names(capsys.readouterr().err, f"2 files skipped, not readable as images; listed by: kerascnn ingest {photos}\n")
     # Another one is news.
     (photos / "dog" / "cut.jpg").write_bytes(b"")
     names(shown(), "3 files skipped", "dog/cut.jpg", "cat/empty.jpg")

@@ -180,6 +180,10 @@ class FileTable(Sequence[FileRecord]):
             chosen &= numbers == (known.index(value) if value in known else -1)
         return np.flatnonzero(chosen)
 
+    def with_status(self, *statuses: str) -> list[FileRecord]:
+        """The files with one of the statuses, in the order of these."""
+        return [self[row] for status in statuses for row in self.rows(status=status)]
+
     def counts(self, name: str, rows: np.ndarray) -> dict[Any, int]:
         """How many of the rows have each value in a field such as "format", the most frequent first."""
         numbers, values = self.distinct(name)

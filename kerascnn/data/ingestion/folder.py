@@ -83,7 +83,7 @@ class Ingested:
 
     def with_status(self, status: str) -> list[FileRecord]:
         """The files with a status: "read", "unreadable", "contradictory", "rejected" or "ignored"."""
-        return [self.files[row] for row in self.files.rows(status=status)]
+        return self.files.with_status(status)
 
     def count(self, status: str) -> int:
         """The number of files with a status."""
@@ -187,7 +187,7 @@ def ingest_layout(
     had_validation = any(item.split == VALIDATION for item in layout.labeled)
     description = layout.description + describe_held_out(files, options, had_validation)
     manifest_path = check.write(files)
-    bad = _with_status(files, UNREADABLE, REJECTED)
+    bad = files.with_status(UNREADABLE, REJECTED)
     if on_bad == "fail" and bad:
         raise InputError(
             f"{source.source} has {len(bad)} files that cannot be read; the first is {bad[0].path}: {bad[0].reason}."
@@ -243,8 +243,9 @@ def label_folder(
         class_names=class_names,
         examples=_examples(source.root, files, readable, class_names),
         layout=layout.description,
-        skipped=tuple(SkippedFile(file.path, file.reason) for file in _with_status(files, UNREADABLE, REJECTED)),
+        skipped=tuple(SkippedFile(file.path, file.reason) for file in files.with_status(UNREADABLE, REJECTED)),
         files=files,
+        listed=_problems(files) == _problems(check.earlier.files),
         workspace=source.workspace,
     )
 
@@ -261,7 +262,7 @@ def _check(source: ResolvedSource, layout: FolderLayout, check: Check, track: Tr
     """One record per labeled file, with the split of the source, if any; then those of all other files."""
     rejected = source.rejected
     if rejected is None:
-        rejected = _with_status(check.earlier.files, REJECTED)
+        rejected = check.earlier.files.with_status(REJECTED)
     files, labeled = FileTable(check.records([item.path for item in layout.labeled], track)), layout.labeled
     statuses = files.column("status")
     splits = (item.split if status == READ else None for item, status in zip(labeled, statuses, strict=True))
@@ -273,12 +274,8 @@ def _check(source: ResolvedSource, layout: FolderLayout, check: Check, track: Tr
     return files
 
 
-def _with_status(files: FileTable, *statuses: str) -> list[FileRecord]:
-    return [files[row] for status in statuses for row in files.rows(status=status)]
-
-
 def _problems(files: FileTable) -> set[tuple[str, str]]:
-    return {(file.path, file.status) for file in _with_status(files, UNREADABLE, CONTRADICTORY, REJECTED)}
+    return {(file.path, file.status) for file in files.with_status(UNREADABLE, CONTRADICTORY, REJECTED)}
 
 
 def _quarantine(source: ResolvedSource, files: Sequence[FileRecord]) -> int:

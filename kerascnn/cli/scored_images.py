@@ -67,7 +67,10 @@ def load_images(
         among = max(trained_images(model, images) for model in models)
     if among:
         these = "1 image is" if among == 1 else f"{among:,} images are"
-        print_message(f"{these} also in the data that the model was trained on: the errors are too low for new images")
+        other = "" if own else ", or look the same as one there"
+        print_message(
+            f"{these} also in the data that the model was trained on{other}: errors are too low for new images"
+        )
     return ScoredImages(images, among)
 
 
@@ -89,7 +92,7 @@ def _reason(options: argparse.Namespace, own: bool, unclear: Sequence[Path]) -> 
         return ", as the model was trained on these data; --split chooses others"
     if unclear:
         return f"; nothing beside {unclear[0]} says what it was trained on: if on these data, use --split validation"
-    return ", as the model was trained on other data; --split chooses some"
+    return ", all of them, as the model was trained on another source; --split chooses some"
 
 
 def report_classes(images: LabeledImages, scores: Scores, unknown: str) -> None:

@@ -10,11 +10,15 @@ import numpy as np
 
 from kerascnn.data.ingestion.image_check import READ
 from kerascnn.data.ingestion.manifest import read_manifest
+from kerascnn.data.ingestion.near_duplicates import near_duplicates
 from kerascnn.data.ingestion.sources import known_manifest
 from kerascnn.data.ingestion.splits import TEST, VALIDATION
 from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.files.cache_folder import short_hash
 from kerascnn.training import RunFolder
+
+# Training images with which the looks of others are compared: of 100,000 it takes seconds.
+MAX_COMPARED = 100_000
 
 # In the file `verification.json` of an export.
 TRAINED_ON = "trained_on"
@@ -37,9 +41,10 @@ def was_trained_on(model: Path, source: str) -> bool | None:
 
 
 def trained_images(model: Path, images: LabeledImages) -> int:
-    """The number of images whose contents are also in the data of the model's run, outside its validation and test.
+    """The number of images that are also in the data of the model's run, outside its validation and test.
 
-    It compares the first 64 bits of the SHA-256 of the files, which manifests hold; without manifests it is 0.
+    Images are the same if their files are, by the first 64 bits of the SHA-256, or if they look the same
+    (`kerascnn.data.ingestion.near_duplicates`). Manifests hold both; without manifests it is 0.
     """
     run = RunFolder.around(model)
     path = known_manifest(run.read_recipe()[1]) if run else None
@@ -49,5 +54,11 @@ def trained_images(model: Path, images: LabeledImages) -> int:
     held_out = np.concatenate([files.rows(split=split) for split in (VALIDATION, TEST)])
     trained = np.setdiff1d(files.rows(status=READ), held_out)
     scored = images.files.rows(status=READ, **({} if images.split == "all" else {"split": images.split}))
-    digests = images.files.prefixes("sha256")[scored]
-    return int(np.isin(digests, files.prefixes("sha256")[trained]).sum())
+    same = np.isin(images.files.prefixes("sha256")[scored], files.prefixes("sha256")[trained])
+    if len(trained) <= MAX_COMPARED:
+        hashes = [files.column("perceptual_hash")[row] for row in trained]
+        hashes += [images.files.column("perceptual_hash")[row] for row in scored]
+        for group in map(np.array, near_duplicates(hashes)):
+            if (group < len(trained)).any():
+                same[group[group >= len(trained)] - len(trained)] = True
+    return int(same.sum())

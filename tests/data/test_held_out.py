@@ -15,17 +15,9 @@ from kerascnn.data.ingestion.file_table import FileTable
 from kerascnn.data.ingestion.image_check import FileRecord
 from kerascnn.data.ingestion.near_duplicates import near_duplicates, perceptual_hash
 from kerascnn.data.ingestion.splits import TEST, VALIDATION, split_by_content
+from support.images import landscape
 from support.messages import mentioning, names
 from support.pages import Page, run_line
-
-
-def landscape(seed, size=96):
-    """A random image whose amplitudes fall with the frequency, as those of photographs do."""
-    chance = np.random.default_rng(seed)
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
-    frequency[0, 0] = 1
-    waves = np.real(np.fft.ifft2(np.exp(2j * np.pi * chance.random((size, size))) / frequency**1.2))
-    return Image.fromarray(np.uint8(255 * (waves - waves.min()) / np.ptp(waves))).convert("RGB")
 
 
 def lay_out(folder, count, seed=0, classes=("cat", "dog")):

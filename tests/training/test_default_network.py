@@ -100,3 +100,13 @@ def test_train_prints_its_choice_and_how_to_choose(arguments, chosen, printed, p
         names(ended.err, printed, "--model and --image-size")
     else:
         assert "chosen, because" not in ended.err
+
+
+def test_a_search_is_for_the_chosen_network(photographs, command, monkeypatch):
+    def make_search_config(recipe, *others, **more):
+        raise InputError(f"{recipe.model} at {recipe.image_size}")
+
+    monkeypatch.setattr("kerascnn.training.search.tuner.make_search_config", make_search_config)
+    ended = command("tune", "--data", photographs)
+    refused(ended, "resnet18 at 64")
+    names(ended.err, "resnet18 is chosen, because", "--model and --image-size")

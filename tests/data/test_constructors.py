@@ -1,5 +1,7 @@
 """Data sets from arrays, tables and tf.data.Dataset: what is converted, and what is refused."""
 
+import itertools
+import re
 import warnings
 from types import SimpleNamespace
 
@@ -10,6 +12,7 @@ from PIL import Image
 from kerascnn import InputError, data
 from kerascnn.evaluation import KerasPredictor, evaluate
 from support.messages import mentioning
+from support.pages import Page
 
 CHANCE = np.random.default_rng(0)
 IMAGES = CHANCE.integers(0, 256, (40, 6, 5, 3)).astype(np.uint8)
@@ -398,3 +401,79 @@ def test_the_metrics_of_a_training_are_those_of_the_separate_validation_images(t
             train(recipe, given, runs=tmp_path)
     with mentioning(InputError, "made in Python", "--data SOURCE"):
         data.load(run.folder.read_recipe()[1])
+
+
+TABLE = Page("docs/data.md").text.split("| what you have in memory |")[1].splitlines()[2:]
+ROWS = dict([cell.strip() for cell in line.strip("|").split(" | ")] for line in itertools.takewhile(str.strip, TABLE))
+
+
+def direct(images, labels):
+    examples = data.ArrayExamples(images, labels)
+    return data.DataSet("mine", "mine", ("a", "b"), examples, examples)
+
+
+def of_frame(folder, files=FILES, kinds=KINDS):
+    return data.from_table(Frame(f=files, dx=kinds), file="f", label="dx", folder=folder)
+
+
+CASES = {
+    "labels as numbers from 0, in": lambda photos: data.from_arrays(IMAGES, LABELS[:, None].tolist()),
+    "labels as texts": lambda photos: data.from_arrays(IMAGES, ["cat", "dog"] * 20),
+    "labels from 1": lambda photos: data.from_arrays(IMAGES, LABELS + 1),
+    "labels beyond": lambda photos: data.from_arrays(IMAGES, LABELS * 5, class_names=("a", "b")),
+    "labels of 1.5 or NaN": lambda photos: (refused(LABELS + 0.5), refused(np.where(LABELS, np.nan, 0))),
+    "a class without": lambda photos: data.from_arrays(IMAGES, LABELS * 2),
+    "one-hot labels": lambda photos: data.from_arrays(IMAGES, np.eye(2)[LABELS]),
+    "probabilities": lambda photos: data.from_arrays(IMAGES, np.eye(2)[LABELS] * 0.8 + 0.1),
+    "rows with several 1": lambda photos: data.from_arrays(IMAGES, np.stack([LABELS, LABELS | 1], axis=1)),
+    "more labels": lambda photos: data.from_arrays(IMAGES[:30], LABELS),
+    "pixels from 0 to 255": lambda photos: data.from_arrays(IMAGES * 0.7, LABELS),
+    "pixels from 0 to 1": lambda photos: data.from_arrays(IMAGES / 255, LABELS),
+    "standardized": lambda photos: data.from_arrays(IMAGES / 127.5 - 1, LABELS),
+    "pixels of 16 bits": lambda photos: data.from_arrays(IMAGES * np.uint16(257), LABELS),
+    "pixels of NaN": lambda photos: data.from_arrays(np.where(IMAGES > 250, np.nan, IMAGES), LABELS),
+    "gray images": lambda photos: data.from_arrays(IMAGES[..., 0], LABELS),
+    "channels first": lambda photos: data.from_arrays(IMAGES.transpose(0, 3, 1, 2), LABELS),
+    "an alpha channel": lambda photos: data.from_arrays(np.repeat(IMAGES[..., :1], 4, axis=3), LABELS),
+    "flat rows": lambda photos: data.from_arrays(IMAGES.reshape(40, -1), LABELS),
+    "images of several sizes": lambda photos: data.from_arrays([IMAGES[0], IMAGES[0, :3]], LABELS[:2]),
+    "`(x, y)`": lambda photos: data.load((IMAGES, LABELS)),
+    "a DataFrame for": lambda photos: data.load(Frame(f=FILES)),
+    "a `tf.data.Dataset` for `training.train`": lambda photos: data.load(Dataset(pairs())),
+    "a DataFrame, a mapping": lambda photos: of_frame(photos),
+    "a table whose files": lambda photos: of_frame(photos, files=[f"x{name}" for name in FILES]),
+    "two rows of a table": lambda photos: of_frame(photos, files=["001"] * 20),
+    "a column with another value": lambda photos: of_frame(photos, kinds=[f"k{number}" for number in range(20)]),
+    "a `tf.data.Dataset` for `from_dataset`": lambda photos: data.from_dataset(Dataset(pairs())),
+    "one that never ends": lambda photos: data.from_dataset(Dataset(pairs(), size=-1)),
+    "one with sample weights": lambda photos: data.from_dataset(Dataset([(*pair, 1.0) for pair in pairs()])),
+    "a `DataSet` with labels": lambda photos: direct(IMAGES, LABELS + 1),
+    "a `DataSet` of floats": lambda photos: direct(IMAGES / 255, LABELS),
+}
+
+
+def refused(labels):
+    with pytest.raises(InputError) as caught:
+        data.from_arrays(IMAGES, labels)
+    return str(caught.value)
+
+
+def test_every_row_of_the_page_has_a_case():
+    assert len(ROWS) == len(CASES) and all(any(row.startswith(start) for start in CASES) for row in ROWS)
+
+
+@pytest.mark.parametrize("start", CASES)
+def test_what_the_page_says_happens(start, photos):
+    [happens] = [text for row, text in ROWS.items() if row.startswith(start)]
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            outcome = CASES[start](photos)
+            result = "refused " + " ".join(outcome) if isinstance(outcome, tuple) else "read"
+        except InputError as error:
+            result = f"refused {error}"
+    said = " ".join([result, *(str(warning.message) for warning in warned)])
+    assert happens.split()[0].strip(",;:") == result.split()[0]
+    for text in re.findall("`([^`]+)`", happens):
+        assert text in said or (text == "class_names" and "texts" in start), said
+    assert ("warning" in happens) == bool(warned)

@@ -22,6 +22,7 @@ from PIL import Image
 from kerascnn import InputError, data
 from support import published_data
 from support.folders import lay_out, said, write_text
+from support.images import clinic, landscapes
 from support.pages import Page
 
 TITLE = "## What you have, and what happens"
@@ -548,6 +549,39 @@ def _(ingested, tmp_path, capsys):
     ingested(**{"1.jpg": b""})
     datasets.load(str(tmp_path / "stored"), None, data.DataOptions())
     return capsys.readouterr().err
+
+
+@row("resized or recompressed copies of images")
+def _(command, tmp_path):
+    folder = landscapes(tmp_path / "photos", 5)
+    for number in range(3):
+        image = Image.open(folder / "cat" / f"{number}.png")
+        image.resize((80, 80)).save(folder / "cat" / f"small-{number}.jpg", quality=80)
+    return command("ingest", folder).out
+
+
+@row("several images of a patient, for `--group-column patient`")
+def _(command, tmp_path):
+    return command("ingest", clinic(tmp_path, [f"p{n % 7}" for n in range(20)]), "--group-column", "patient").out
+
+
+@row("a patient in `train` and in `val` of a table, for `--group-column patient`")
+def _(command, tmp_path):
+    folder = clinic(tmp_path, ["p1", "p2", "p1", "p3"] * 2, ["train", "train", "val", "val"] * 2)
+    return "refused: " + command("ingest", folder, "--group-column", "patient").err
+
+
+@row("validation images in another folder, for `--val-data`")
+def _(command, tmp_path):
+    other = landscapes(tmp_path / "other", 2, seed=1)
+    return command("ingest", landscapes(tmp_path / "photos", 5), "--val-data", other).out
+
+
+@row("a source with its own split, for `--fold 2/5`")
+def _(command, tmp_path):
+    for seed, split in enumerate(("train", "val")):
+        landscapes(tmp_path / "photos" / split, 5, seed)
+    return command("ingest", tmp_path / "photos", "--fold", "2/5").out
 
 
 @row("very many files")

@@ -15,17 +15,9 @@ from kerascnn.data.ingestion.file_table import FileTable
 from kerascnn.data.ingestion.image_check import FileRecord
 from kerascnn.data.ingestion.near_duplicates import near_duplicates, perceptual_hash
 from kerascnn.data.ingestion.splits import TEST, VALIDATION, split_by_content
-from support.images import landscape
+from support.images import clinic, landscape, landscapes
 from support.messages import mentioning, names
 from support.pages import Page, run_line
-
-
-def lay_out(folder, count, seed=0, classes=("cat", "dog")):
-    for place, name in enumerate(classes):
-        (folder / name).mkdir(parents=True)
-        for number in range(count):
-            landscape(1000 * seed + 100 * place + number, 40).save(folder / name / f"{number}.png")
-    return folder
 
 
 def entries(count, class_name="a", groups=None):
@@ -48,7 +40,7 @@ def held(files, near=(), **options):
 
 @pytest.fixture(scope="module")
 def pets(tmp_path_factory):
-    return lay_out(tmp_path_factory.mktemp("pets"), 20)
+    return landscapes(tmp_path_factory.mktemp("pets"), 20)
 
 
 def test_a_share_of_the_images():
@@ -191,14 +183,14 @@ def test_near_duplicates_are_kept_together_and_reported(pets, tmp_path):
             for number in range(20)
         )
     # In splits that came so they are reported.
-    lay_out(tmp_path / "set" / "train", 3)
-    lay_out(tmp_path / "set" / "val", 3, seed=1)
+    landscapes(tmp_path / "set" / "train", 3)
+    landscapes(tmp_path / "set" / "val", 3, seed=1)
     jpeg(Image.open(tmp_path / "set/train/cat/0.png"), 70).save(tmp_path / "set/val/cat/copy.jpg", quality=70)
     assert data.ingest(tmp_path / "set").duplicates.near_across_splits == (("train/cat/0.png", "val/cat/copy.jpg"),)
 
 
 def test_validation_images_of_another_source(pets, tmp_path, monkeypatch):
-    held_out = lay_out(tmp_path / "held", 4, seed=2, classes=("dog",))
+    held_out = landscapes(tmp_path / "held", 4, seed=2, classes=("dog",))
     shutil.copy(pets / "dog" / "0.png", held_out / "dog" / "copy.png")
     found = data.ingest(pets, options=DataOptions(validation_source=str(held_out)))
     assert len(found.data.training) == 40 and found.data.validation.labels.tolist() == [1] * 5
@@ -214,20 +206,20 @@ def test_validation_images_of_another_source(pets, tmp_path, monkeypatch):
 
 
 def test_sources_that_do_not_fit_are_refused(pets, tmp_path):
-    other = lay_out(tmp_path / "other", 2, classes=("bird", "cat"))
+    other = landscapes(tmp_path / "other", 2, classes=("bird", "cat"))
     with mentioning(InputError, "bird", "cat, dog"):
         data.load(pets, options=DataOptions(validation_source=str(other)))
     with mentioning(InputError, "--val-data", "--data", "validated"):
         data.load(pets, options=DataOptions(validation_source=str(pets)))
     for split in ("train", "val"):
-        lay_out(tmp_path / "split" / split, 2)
+        landscapes(tmp_path / "split" / split, 2)
     with mentioning(InputError, "validation images of its own", "--val-data"):
         data.load(tmp_path / "split", options=DataOptions(validation_source=str(pets)))
 
 
 def test_a_share_or_a_fold_replaces_the_sources_own_split(tmp_path):
     for seed, split in enumerate(("train", "val", "test")):
-        lay_out(tmp_path / split, 6, seed)
+        landscapes(tmp_path / split, 6, seed)
     own = data.load(tmp_path)
     folds = [data.load(tmp_path, options=DataOptions(fold=(part, 3))) for part in (1, 2, 3)]
     pooled = {*own.training.paths, *own.validation.paths}
@@ -260,9 +252,9 @@ def test_records_keep_their_split(digits, tmp_path):
 
 def test_all_images_of_a_source(pets, tmp_path):
     for seed, split in enumerate(("train", "val", "test")):
-        lay_out(tmp_path / "set" / split, 3, seed)
+        landscapes(tmp_path / "set" / split, 3, seed)
     assert len(data.load_labeled(tmp_path / "set").examples) == 18
-    one = data.load_labeled(lay_out(tmp_path / "one", 2, classes=("cat",)))
+    one = data.load_labeled(landscapes(tmp_path / "one", 2, classes=("cat",)))
     assert one.class_names == ("cat",) and len(one.examples) == 2
     assert one.labeled_for(("bird", "cat")).labels.tolist() == [1, 1]
 
@@ -292,18 +284,6 @@ def test_options_are_read_back():
         DataOptions.from_dict({"folds": [2, 5]})
 
 
-def clinic(folder, patients, splits=None):
-    """A folder of images with a table of their classes, patients and splits."""
-    lay_out(folder, len(patients) // 2, seed=5)
-    files = [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(len(patients) // 2)]
-    rows = [f"{file},{file[:3]},{patient}" for file, patient in zip(files, patients, strict=True)]
-    if splits:
-        rows = [f"{row},{split}" for row, split in zip(rows, splits, strict=True)]
-    head = "file,class,patient,split" if splits else "file,class,patient"
-    (folder / "labels.csv").write_text("\n".join([head, *rows]))
-    return folder
-
-
 def test_groups_of_a_table(tmp_path):
     patients = [f"p{number % 7}" for number in range(30)]
     found = data.ingest(clinic(tmp_path, patients), options=DataOptions(group_column="patient", fold=(1, 3)))
@@ -327,7 +307,7 @@ def test_a_search_holds_out_whole_groups(tmp_path):
     counts, all_counts = searched.counts(searched.validation), loaded.counts(loaded.training)
     assert (counts >= 0.2 * all_counts).all() and (counts < all_counts).all()
     # Of these images none is in a group.
-    assert data.load(lay_out(tmp_path / "plain", 10), options=DataOptions()).training.groups is None
+    assert data.load(landscapes(tmp_path / "plain", 10), options=DataOptions()).training.groups is None
 
 
 def test_groups_of_another_table_than_that_of_the_classes(pets, tmp_path):
@@ -357,7 +337,7 @@ def test_groups_that_the_sources_split_divides_are_an_error(tmp_path):
 
 
 def test_the_choice_is_part_of_the_layout(pets, tmp_path):
-    own = lay_out(tmp_path, 3, seed=9)
+    own = landscapes(tmp_path, 3, seed=9)
     layout = data.load(pets, options=DataOptions(validation_source=str(own))).layout
     names(layout, f"validation images from {own}")
     names(data.load(pets, options=DataOptions(validation_fraction=0.125)).layout, "12.5 % held out")
@@ -373,7 +353,7 @@ def test_later_options_replace_the_choice_of_validation_images():
 
 
 def test_the_commands_of_the_page(command, pets, tmp_path, monkeypatch):
-    lay_out(tmp_path / "held-out", 4, seed=2)
+    landscapes(tmp_path / "held-out", 4, seed=2)
     clinic(tmp_path / "clinic", [f"p{number % 9}" for number in range(30)])
     shutil.copytree(pets, tmp_path / "photos")
     monkeypatch.chdir(tmp_path)

@@ -103,7 +103,7 @@ def _labels(columns: Mapping[str, Any], titles: list[str], name: str, options: D
         found = find_labels(titles, cells, set(), range(len(titles)), name)
     except NoLabelsError as reason:
         raise InputError(f"{name} has {'at most one class' if len(titles) == 1 else 'no classes'}: {reason}.") from None
-    found = found.as_one() if options.labels == "one" else found
+    found = found.of_number(options.labels, name)
     if len(titles) == 1 and not found.is_multi_label:
         _check_classes(cells[0], titles[0], name)
     return found

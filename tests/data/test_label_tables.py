@@ -195,8 +195,20 @@ def test_columns_of_several_classes_are_read_and_rows_refused(tmp_path):
 
 
 def test_names_of_several_words_are_one_class():
-    assert tag_separator("label", {"golden retriever", "labrador retriever", "german shepherd", "poodle"}) is None
-    assert tag_separator("label", {"tench, Tinca tinca", "goldfish, Carassius auratus", "great white shark"}) is None
+    dogs = {"golden retriever", "labrador retriever", "german shepherd", "poodle"}
+    assert tag_separator("label", dogs) == (None, True)
+    fish = {"tench, Tinca tinca", "goldfish, Carassius auratus", "great white shark"}
+    assert tag_separator("label", fish) == (None, True)
+
+
+def test_words_that_may_be_classes_need_a_word_of_the_user(tmp_path):
+    cells = ("tomato healthy", "tomato late blight", "potato healthy", "potato late blight")
+    rows = "".join(f"im{row}.jpg,{cells[row % 4]}\n" for row in ROWS)
+    lay_out(tmp_path, *IMAGES, labels=f"file,label\n{rows}")
+    with mentioning(InputError, "labels.csv", "column 'label'", "tomato healthy", "--labels one", "--labels several"):
+        read(tmp_path)
+    assert set(classes(read(tmp_path, labels="one")).values()) == set(cells)
+    assert classes(read(tmp_path, labels="several"))["im1.jpg"] == ("tomato", "late", "blight")
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def join_tables(tables: Sequence[Table], options: DataOptions) -> JoinedTables:
     columns = [[table.columns[column][row] for table, row in used] for column in range(len(titles))]
     others = {tables[0].file_column, group, *(table.split_column for table in tables)} - {None}
     try:
-        labels = find_labels(titles, columns, others, label, tables[0].name)
+        labels = find_labels(titles, columns, others, label, tables[0].name).of_number(options.labels, tables[0].name)
     except InputError:
         if rows:
             raise
@@ -106,6 +106,6 @@ def join_tables(tables: Sequence[Table], options: DataOptions) -> JoinedTables:
         splits=[table.splits[row] for table, row in rows],
         groups=[None if group is None else table.columns[group][row] or None for table, row in rows],
         unfound=unfound,
-        labels=labels.as_one() if options.labels == "one" else labels,
+        labels=labels,
         is_multi_label=options.labels == "several" or (options.labels is None and labels.is_multi_label),
     )

@@ -47,6 +47,7 @@ class Labels:
         columns_found: the numbers of these columns.
         is_named: whether the title says that it is a class, or the user does.
         is_hot: whether there is a column for each class, so that a row without classes says that it has none.
+        is_sure: whether several classes of a row may not be the words of one.
     """
 
     columns: str
@@ -56,15 +57,28 @@ class Labels:
     columns_found: tuple[int, ...] = ()
     is_named: bool = True
     is_hot: bool = False
+    is_sure: bool = True
 
     @property
     def is_multi_label(self) -> bool:
         """Whether a row has several classes."""
         return any(len(classes) > 1 for classes in self.classes)
 
-    def as_one(self) -> Labels:
-        """The same with each combination of classes as one class."""
-        return replace(self, classes=[(text,) if text else () for text in self.texts])
+    def of_number(self, number: str | None, table: str) -> Labels:
+        """The same; with each combination of classes as one class if `number` is "one".
+
+        Raises:
+            InputError: `number` is None, and several classes of a row may be the words of one.
+        """
+        if number == "one":
+            return replace(self, classes=[(text,) if text else () for text in self.texts])
+        if number is None and not self.is_sure:
+            text = next(text for text, classes in zip(self.texts, self.classes, strict=True) if len(classes) > 1)
+            raise InputError(
+                f"{table} has one class of several words or several classes in its {self.columns}, such as '{text}'; "
+                "choose with --labels one or --labels several."
+            )
+        return self
 
 
 class NoLabelsError(Exception):
@@ -275,16 +289,15 @@ def _decided(
 
 def _labels(titles: Sequence[str], columns: Sequence[Sequence[str]], column: int) -> Labels:
     title, cells = titles[column], columns[column]
-    separator = tag_separator(title, _values(cells))
+    separator, is_sure = tag_separator(title, _values(cells))
     known = {cell: _classes(cell, separator) for cell in set(cells)}
     texts = {cell: "" if cell in _EMPTY else class_name(cell) for cell in known}
     if all(re.fullmatch(r"\d+\.0+|", text) for text in texts.values()):
         # Whole numbers, as a program writes them that has a column with gaps.
         texts = {cell: text.partition(".")[0] for cell, text in texts.items()}
         known = {cell: (text,) if text else () for cell, text in texts.items()}
-    return Labels(
-        quoted(title), (title.lower(),), [known[cell] for cell in cells], [texts[cell] for cell in cells], (column,)
-    )
+    classes, one = [known[cell] for cell in cells], [texts[cell] for cell in cells]
+    return Labels(quoted(title), (title.lower(),), classes, one, (column,), is_sure=is_sure)
 
 
 def _classes(cell: str, separator: str | None) -> tuple[str, ...]:
@@ -296,14 +309,16 @@ def _classes(cell: str, separator: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for part in parts if (name := class_name(part.strip(" '\"")))))
 
 
-def tag_separator(title: str, values: set[str]) -> str | None:
-    """What separates several classes in one cell, as a regular expression; None if cells hold one class each.
+def tag_separator(title: str, values: set[str]) -> tuple[str | None, bool]:
+    """What separates several classes in one cell, as a regular expression, and whether this is sure.
+
+    It is None if cells hold one class each.
 
     Separated words are classes if they appear in several combinations, or alone: "cat indoor", "dog indoor" and "dog",
     and not "golden retriever" and "black swan".
     """
     if values and all(value[:1] + value[-1:] in ("[]", "{}", "()") for value in values):
-        return COMMAS
+        return COMMAS, True
     for separator in (COMMAS, SIGNS, SPACES):
         split = [[part for part in re.split(separator, value.strip("[](){}")) if part.strip()] for value in values]
         joined = [parts for parts in split if len(parts) > 1]
@@ -312,13 +327,15 @@ def tag_separator(title: str, values: set[str]) -> str | None:
         seen = Counter(part.strip() for parts in split for part in dict.fromkeys(parts))
         shared = sum(count > 1 for count in seen.values())
         alone = {parts[0].strip() for parts in split if len(parts) == 1}
-        if all(part.strip() in alone for parts in joined for part in parts) or TAG_WORDS & set(words(title)):
-            return separator
+        parts = {part.strip() for parts in joined for part in parts}
+        if parts <= alone or all(map(str.isdecimal, parts)) or TAG_WORDS & set(words(title)):
+            return separator, True
         varies = len({len(parts) for parts in split}) > 1
         # "red apple" and "green apple" are names of two words, "Pepper, bell" is one of two parts.
         if (varies or separator != SPACES) and shared > (0.2 if separator == COMMAS and varies else 0.5) * len(seen):
-            return separator
-    return None
+            # "Tomato healthy", "Tomato late blight".
+            return separator, separator != SPACES
+    return None, True
 
 
 def _joined(titles: Sequence[str], columns: Sequence[Sequence[str]], found: Sequence[int]) -> Labels:

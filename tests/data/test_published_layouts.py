@@ -110,6 +110,31 @@ def test_other_forms_of_the_images_are_no_classes(tmp_path, forms):
     names(said(tmp_path), f"in {forms[0]}", "left out", forms[1], "other forms")
 
 
+def samples(*labels):
+    """FiftyOne's own format: one sample per file, with the labels of its fields."""
+    rows = [
+        {"filepath": f"data/{n}.jpg", "tags": []}
+        | {field: {"_cls": "Classification", "label": label} for field, label in one.items()}
+        for n, one in enumerate(labels)
+    ]
+    return {"samples.json": json.dumps({"samples": rows}), "metadata.json": "{}"}
+
+
+def test_fiftyones_samples(tmp_path):
+    lay_out(tmp_path, "data/{0..2}.jpg")
+    truth = [{"ground_truth": "cat", "model": "dog"}, {"ground_truth": "dog", "model": "dog"}, {}]
+    assert counts(write_text(tmp_path, **samples(*truth))) == Counter({("cat", None): 1, ("dog", None): 1})
+    names(said(write_text(tmp_path, **samples({"first": "cat", "second": "dog"}))), "refused", "one field")
+
+
+def test_files_that_are_missing_are_counted(tmp_path):
+    root = published_data.food_101(tmp_path)
+    next(root.rglob("101.jpg")).unlink()
+    layout = recognize_layout(root, "x")
+    names(layout.description, "7 of 8 files found")
+    assert [item.path for item in layout.unreadable] == ["apple_pie/101.jpg"]
+
+
 def test_label_studio_in_the_short_form(tmp_path):
     lay_out(tmp_path, *(f"{n}.jpg" for n in range(4)))
     tasks = [

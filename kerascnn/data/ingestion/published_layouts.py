@@ -79,6 +79,7 @@ def _read(layout: PublishedLayout, tree: FileTree) -> Reading | None:
             f"for example {entries[0][0]}"
         )
     how = f"{layout.title}, by {layout.lists}{', several classes per image' if several else ''}"
+    how += f", {len(labeled):,} of {len(entries):,} files found" if missing else ""
     return Reading(how, labeled, unreadable=tuple(missing))
 
 
@@ -116,19 +117,19 @@ def _flowers(tree: FileTree) -> Iterator[Entry]:
 
 def _stanford_dogs(tree: FileTree) -> Iterator[Entry]:
     for name, split in (("train", TRAINING), ("test", TEST)):
-        for (file,) in _matlab(tree, _one(tree, f"*{name}_list.mat"))["file_list"].reshape(-1, 1):
-            yield str(file[0]), str(file[0]).split("/")[0], split
+        for cell in _matlab(tree, _one(tree, f"*{name}_list.mat"))["file_list"].ravel():
+            yield _text(cell), _text(cell).split("/")[0], split
 
 
 def _stanford_cars(tree: FileTree) -> Iterator[Entry]:
-    names = [str(name[0]) for name in _matlab(tree, _one(tree, "*cars_meta.mat"))["class_names"].ravel()]
+    names = [_text(name) for name in _matlab(tree, _one(tree, "*cars_meta.mat"))["class_names"].ravel()]
     for folder, list_name, split in (
         ("cars_train", "cars_train_annos.mat", TRAINING),
         ("cars_test", "cars_test_annos_withlabels.mat", TEST),
     ):
         if file := _one(tree, f"*{list_name}"):
             for row in _matlab(tree, file)["annotations"].ravel():
-                yield f"{folder}/{row['fname'][0]}", names[int(row["class"].item()) - 1], split
+                yield f"{folder}/{_text(row['fname'])}", names[int(row["class"].item()) - 1], split
 
 
 def _matlab(tree: FileTree, path: str) -> dict[str, Any]:
@@ -138,6 +139,13 @@ def _matlab(tree: FileTree, path: str) -> dict[str, Any]:
         return loadmat(tree.root / (tree.base + path))
     except NotImplementedError as error:
         raise ValueError(str(error)) from None
+
+
+def _text(cell: Any) -> str:
+    """The text in a cell of a MATLAB array, which may be in arrays of one element."""
+    while not isinstance(cell, str):
+        cell = cell[0]
+    return cell.strip()
 
 
 def _food(tree: FileTree) -> Iterator[Entry]:
@@ -206,6 +214,19 @@ def _fiftyone_class(label: Any, names: list[str]) -> str | None:
     return names[label] if isinstance(label, int) else label
 
 
+def _fiftyone_samples(tree: FileTree) -> Iterator[Entry]:
+    for sample in json.loads(tree.read("samples.json"))["samples"]:
+        labels = {
+            field: value["label"]
+            for field, value in sample.items()
+            if isinstance(value, dict) and value.get("_cls") == "Classification"
+        }
+        if len(set(labels.values())) > 1 and "ground_truth" not in labels:
+            raise UndecidedError(f"has samples.json with the labels {labels} of an image; export one field of labels")
+        if labels:
+            yield sample["filepath"], labels.get("ground_truth", next(iter(labels.values()))), None
+
+
 def _label_studio(tree: FileTree) -> Iterator[Entry]:
     for name in tree.top_files:
         for task in _tasks(tree, name) if name.lower().endswith(".json") else ():
@@ -272,5 +293,6 @@ PUBLISHED = (
     PublishedLayout("Places365", "places365_train_*.txt, places365_val.txt and categories_places365.txt",
                     ("*categories_places365.txt", "*places365_train_*.txt"), (), _places),
     PublishedLayout("a FiftyOne export", "labels.json", ("labels.json", "data/"), ("data/",), _fiftyone),
+    PublishedLayout("a FiftyOne export", "samples.json", ("samples.json", "data/"), ("data/",), _fiftyone_samples),
     PublishedLayout("a Label Studio export", "a .json of tasks", ("*.json",), (), _label_studio),
 )  # fmt: skip

@@ -144,7 +144,8 @@ def no_such_split(source: str, split: str, counts: Mapping[str, int]) -> InputEr
     """The error that a source has no images of a split, with the number of images of those that it has."""
     splits = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
     has = f"its splits are {splits}" if splits else "it is not split"
-    return InputError(f"{source} has no {split} images; {has}; all of them are the split 'all'.")
+    hint = "; test images validate where there are no others" if split == "test" and "validation" in counts else ""
+    return InputError(f"{source} has no {split} images; {has}, and 'all' are all of them{hint}.")
 
 
 def joined(splits: Sequence[Examples]) -> Examples:

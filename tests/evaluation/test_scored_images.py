@@ -98,7 +98,7 @@ def test_splits_of_a_data_set():
     assert LabeledImages.of(whole).counted == "12 images"
     assert evaluate(KerasPredictor(pixel_model(["a", "b"])), LabeledImages.of(whole, "test")).accuracy() == 0.5
     without = data.DataSet("pets", "pets", ("a", "b"), parts["training"], parts["validation"])
-    with mentioning(InputError, "no test images", "training (6)", "validation (4)"):
+    with mentioning(InputError, "no test images", "training (6)", "validation (4)", "where there are no others"):
         LabeledImages.of(without, "test")
 
 

@@ -47,6 +47,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
         "kerascnn ingest pets.zip --to pets && kerascnn train --data pets",
         "kerascnn ingest https://example.org/flowers.tar.gz --to flowers --sha256 6a6d3c…",
         "kerascnn ingest photos/ --on-bad move --json",
+        "kerascnn ingest /shared/photos --to /shared/checked --shard 2/3",
         "kerascnn ingest photos/ --tfrecord shards && kerascnn train --data shards",
     )
     add = parser.add_argument

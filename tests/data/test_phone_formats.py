@@ -170,6 +170,7 @@ def test_raw_files_are_named(tmp_path, contents):
         (b"%PDF-1.7", "PDF"),
         (b"8BPS\0\1", "editor"),
         (b"\x76\x2f\x31\x01", "not supported"),
+        (saved("TGA"), "not supported"),
         (bytes(128) + b"DICM", "not supported"),
         (box("qt  "), "video"),
         (box("mp42", "isom"), "video"),

@@ -7,6 +7,7 @@ import re
 HEIF_BRANDS = {"heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs", "mif1", "mif2", "msf1"}
 AVIF_BRANDS = {"avif", "avis"}
 NEEDS_HEIF = "an HEIC or HEIF image, for which pip install 'kerascnn[heif]' adds the decoder"
+UNSUPPORTED = "an image of a format that is not supported; convert it to PNG"
 RAW = "a camera's raw file; develop it to JPEG"
 
 # By the first bytes; those of TIFF come after the raw files that begin like it.
@@ -14,9 +15,7 @@ IMAGES = {
     rb"\xff\x0a|\0\0\0\x0cJXL ": "a JPEG XL image; convert it to JPEG, as djxl does without loss",
     rb"II\xbc": "a JPEG XR image; convert it to PNG",
     rb"8BPS|gimp xcf": "an image editor's document; export it as PNG",
-    rb"DDS |icns|\x76\x2f\x31\x01|#\?RADIANCE|SIMPLE  =|.{128}DICM|PF\s|P7\s|\x93NUMPY|BPG\xfb|FLIF": (
-        "an image of a format that is not supported; convert it to PNG"
-    ),
+    rb"DDS |icns|\x76\x2f\x31\x01|#\?RADIANCE|SIMPLE  =|.{128}DICM|PF\s|P7\s|\x93NUMPY|BPG\xfb|FLIF": (UNSUPPORTED),
     rb"FUJIFILMCCD-RAW|II(RO|RS|U\0)|MMOR|FOVb|II\x1a\0\0\0HEAP|\0MRM|II\*\0.{4}CR": RAW,
     rb"II[*+]\0|MM\0[*+]": "a TIFF image of a kind that Pillow does not read, such as a raw file; make it a JPEG",
     rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!doctype svg[^>]*>\s*)?<svg": (
@@ -69,4 +68,6 @@ def kind_of(contents: bytes) -> str:
         return "a JPEG XL image; convert it to JPEG"
     if found:
         return "not an image but a video"
+    if contents.endswith(b"TRUEVISION-XFILE.\0"):
+        return UNSUPPORTED
     return next((kind for signature, kind in KINDS if signature.match(contents[:4096])), "not an image")

@@ -225,6 +225,23 @@ def test_every_format_predicts_the_same_classes(exported):
     assert labels[0] == b"green" and len(labels) == 3
 
 
+def test_mediapipe_returns_the_classes_above_the_threshold(exported):
+    import mediapipe
+    from mediapipe.tasks.python import vision
+
+    file = exported[0] / "planet-0.3.tflite"
+    base = mediapipe.tasks.BaseOptions(model_asset_path=str(file))
+    with vision.ImageClassifier.create_from_options(vision.ImageClassifierOptions(base_options=base)) as classifier:
+        for names in (["red"], ["green", "blue"], []):
+            pixels = np.ascontiguousarray(image_of(names, 500))
+            image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)
+            [head] = classifier.classify(image).classifications
+            [expected] = open_predictor(file).probabilities(pixels[None].astype("float32"))
+            found = {category.category_name for category in head.categories}
+            assert found == {name for name, share in zip(COLORS, expected, strict=True) if share >= 0.3}
+            assert set(names) <= found and len(found) < 3
+
+
 def test_features_and_heatmaps(run):
     model = load(run.path)
     pixels = np.asarray(image_of(["red"], 300))

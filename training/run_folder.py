@@ -100,7 +100,7 @@ class RunFolder:
         """Writes the resolved recipe, the run's other arguments, and the versions."""
         values = {
             "recipe": recipe.to_dict(),
-            "data": {"source": source, "limit": limit, "options": options.to_dict()},
+            "data": {"source": source, "limit": limit, **({"options": given} if (given := options.to_dict()) else {})},
             "run_config": asdict(run_config),
             "facts": summary,
             "versions": versions(),

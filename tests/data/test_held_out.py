@@ -205,6 +205,14 @@ def test_validation_images_of_another_source(pets, tmp_path, monkeypatch):
     assert loaded.options.validation_source == archive
 
 
+def test_folders_that_are_left_out_are_of_the_training_images_alone(pets, tmp_path):
+    shutil.copytree(pets, tmp_path / "pets")
+    shutil.copytree(pets / "cat", tmp_path / "pets" / "spare")
+    other = landscapes(tmp_path / "other", 2, seed=1)
+    options = DataOptions(leave_out=("spare",), layout="folders", validation_source=str(other))
+    assert len(data.load(tmp_path / "pets", options=options).validation) == 4
+
+
 def test_sources_that_do_not_fit_are_refused(pets, tmp_path):
     other = landscapes(tmp_path / "other", 2, classes=("bird", "cat"))
     with mentioning(InputError, "bird", "cat, dog"):

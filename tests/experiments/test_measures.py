@@ -135,7 +135,7 @@ def test_two_copies_and_their_crops(two, few_digits):
 def test_an_arm_that_diverged_is_not_trained_again(few_digits, digits_recipe, tmp_path, monkeypatch):
     trainings = []
 
-    def diverging(recipe, data, *, runs, limit, callbacks):
+    def diverging(recipe, data, *, runs, limit, callbacks, **options):
         trainings.append(recipe)
         folder = RunFolder.create(runs, recipe.model, data.name)
         folder.write_recipe(resolved(recipe, data), data.source, limit, {"steps_per_epoch": 20}, RunConfig())

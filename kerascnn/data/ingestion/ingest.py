@@ -234,4 +234,6 @@ def _load_validation(source: str | Path, options: DataOptions, track: Track) -> 
         return None
     if Path(other).expanduser().resolve() == Path(source).expanduser().resolve():
         raise InputError(f"--val-data and --data are both {other}; a model would be validated with what it trained on.")
-    return load_labeled(other, options=replace(options, group_column=None), track=track)
+    # Columns and the meaning of labels are those of both; folders are of `source` alone.
+    options = replace(options, group_column=None, layout=None, leave_out=())
+    return load_labeled(other, options=options, track=track)

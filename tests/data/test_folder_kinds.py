@@ -57,6 +57,12 @@ def test_split_folders_are_never_classes(tmp_path, folders):
     assert classes(tmp_path) == {"cat", "dog"}
 
 
+def test_splits_within_classes(tmp_path):
+    lay_out(tmp_path, "{cat,dog}/{train,val}/{1..3}.jpg", "cat/notes/x.txt")
+    splits = {item.path.split("/")[1]: item.split for item in recognize_layout(tmp_path, "x").labeled}
+    assert splits == {"train": "training", "val": "validation"} and classes(tmp_path) == {"cat", "dog"}
+
+
 def test_a_class_of_training_only_is_said(tmp_path):
     lay_out(tmp_path, f"train/{PHOTOS}", "train/bird/{1..3}.jpg", f"val/{PHOTOS}")
     names(said(tmp_path), "1 of the classes not in val", "3 classes")

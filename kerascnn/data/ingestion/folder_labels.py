@@ -59,7 +59,7 @@ def class_folders(tree: FileTree, options: DataOptions) -> Reading | None:
         labeled = [
             LabeledFile(tree.base + path, class_name(path.split("/")[0]), splits[path.split("/")[1]])
             for path in tree.files
-            if path.count("/") > 1
+            if path.count("/") > 1 and path.split("/")[1] in splits
         ]
         return Reading(f"one subfolder per class, with {_quoted(sorted(splits))} in each", labeled)
     left_out = _annotations_within(inner)

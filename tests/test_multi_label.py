@@ -157,12 +157,11 @@ def test_tensorboard_has_the_metrics(run):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     found = {}
-    for folder in ("validation", "train", ""):
-        events = EventAccumulator(str(run.tensorboard / folder)).Reload()
+    for folder in ("validation", "train"):
+        events = EventAccumulator(str(run.path / folder)).Reload()
         found[folder] = set(events.Tags()["tensors"])
-    assert {"mAP", "micro F1", "macro F1", "loss"} <= found["validation"]
-    assert {"micro F1", "macro F1"} <= found["train"]
-    assert {"result/mAP", "result/micro F1", "result/macro F1", "result/loss"} <= found[""]
+    assert {"epoch/mAP", "epoch/micro F1", "epoch/macro F1", "epoch/loss"} <= found["validation"]
+    assert {"epoch/micro F1", "epoch/macro F1"} <= found["train"]
 
 
 def test_predict_prints_the_classes_above_the_threshold(run, tmp_path, command):

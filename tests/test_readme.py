@@ -138,7 +138,7 @@ def check_tensorboard(line, folder):
         while not (tags := json.load(urllib.request.urlopen(f"{address[0]}data/plugin/scalars/tags"))):
             assert time.time() < deadline
             time.sleep(0.1)
-        assert any("main/loss" in names for names in tags.values())
+        assert any("epoch/loss" in names for names in tags.values())
     finally:
         server.terminate()
         server.wait(30)

@@ -47,10 +47,6 @@ class RunFolder:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
-    @property
-    def tensorboard(self) -> Path:
-        return self.path / "tensorboard"
-
     @staticmethod
     def create(runs: Path, model: str, data: str) -> RunFolder:
         """Creates a folder in `runs`, with a number if another run started in the same second.

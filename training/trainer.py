@@ -146,7 +146,8 @@ def train(
         verbose: 1 shows the progress on standard error, a line per epoch if that is no terminal; 0 shows nothing.
 
     Returns:
-        The run: recipe.yaml, history.csv, tensorboard/, checkpoints/ and model.keras are in its folder.
+        The run: recipe.yaml, history.csv, checkpoints/, model.keras and TensorBoard's train/ and validation/ are in its
+        folder.
 
     Raises:
         InputError: the recipe does not fit the data, the network or a callback, or the disk is full.
@@ -284,7 +285,7 @@ def _newest_checkpoint(folder: RunFolder, warn: Callable[[str], None], devices: 
     if checkpoint is None and folder.history():
         raise InputError(f"{folder.path} has no checkpoint to resume from.")
     if devices.chief:
-        cut_events(folder.tensorboard, checkpoint.events if checkpoint else {})
+        cut_events(folder.path, checkpoint.events if checkpoint else {})
     return checkpoint
 
 
@@ -342,7 +343,7 @@ class _Training:
         if devices.chief:
             best = BestModels(folder.checkpoints, self.run_config.best, accuracies)
             callbacks = [monitor, best, *callbacks, history]
-            callbacks += logging_callbacks(folder.tensorboard, recipe, batches, position, self.profile)
+            callbacks += logging_callbacks(folder.path, recipe, batches, position, self.profile)
         callbacks += self.callbacks
 
         def report(before: Position, loss: float | None) -> TrainingDivergedError:

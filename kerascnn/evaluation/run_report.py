@@ -41,12 +41,12 @@ def report_run(
         worst = worst_mistakes(scores)
         texts = captions(scores, worst)
     plot.savefig(folder.path / f"{name.replace(' ', '_')}.png")
-    events = EventFile(folder.tensorboard / "validation")
-    events.image(name, pixels_of(plot), step=len(history))
+    events = EventFile(folder.path / "validation")
+    events.image(f"images/{name}", pixels_of(plot), step=len(history))
     if len(worst):
         images = np.concatenate(list(views(examples.take(worst), metadata)))
         mistakes = gallery_figure(images, texts, f"{title}, most wrong first")
-        events.image("most wrong predictions", pixels_of(mistakes), step=len(history))
+        events.image("images/most wrong predictions", pixels_of(mistakes), step=len(history))
     events.close()
 
 

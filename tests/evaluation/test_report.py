@@ -115,9 +115,9 @@ def test_a_model_that_is_always_correct(few_digits, tiny_digits_run, tmp_path):
     words = " ".join(report_of(few_digits, scores, tmp_path).words)
     assert "Most wrong" in words and "Most confused" not in words
     folder = RunFolder(shutil.copytree(tiny_digits_run.folder.path, tmp_path / "run"))
-    shutil.rmtree(folder.tensorboard / "validation")
+    shutil.rmtree(folder.path / "validation")
     report_run(folder, scores, "a title", few_digits.validation, KerasPredictor(tiny_digits_run.model).metadata)
-    [events] = (folder.tensorboard / "validation").iterdir()
+    [events] = (folder.path / "validation").iterdir()
     assert b"confusion matrix" in events.read_bytes() and b"most wrong predictions" not in events.read_bytes()
 
 

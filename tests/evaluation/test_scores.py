@@ -140,6 +140,6 @@ def test_plots_of_a_run(run, request, photographs, few_digits, tmp_path):
         assert min(pixels.shape) > 300
         # A plot is neither blank nor black.
         assert np.mean(pixels < 200) > 0.001 and np.mean(pixels > 200) > 0.1 and np.mean(pixels < 10) < 0.5
-    written = list((folder.tensorboard / "validation").iterdir())
+    written = list((folder.path / "validation").iterdir())
     for image in (b"confusion matrix", b"most wrong predictions"):
         assert any(image in file.read_bytes() for file in written)

@@ -19,12 +19,12 @@ def curves(folder: RunFolder) -> dict[tuple[str, str], list[tuple[int, float]]]:
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
     found: dict[tuple[str, str], list[tuple[int, float]]] = {}
-    for file in sorted(folder.tensorboard.rglob("*tfevents*")):
+    for file in sorted(folder.path.rglob("*tfevents*")):
         for event in EventFileLoader(str(file)).Load():
             for value in event.summary.value:
                 array = tf.make_ndarray(value.tensor)
                 if array.ndim == 0 and array.dtype.kind == "f" and value.tag.split("/")[-1] not in OF_THE_MACHINE:
-                    name = (file.parent.relative_to(folder.tensorboard).as_posix(), value.tag)
+                    name = (file.parent.relative_to(folder.path).as_posix(), value.tag)
                     found.setdefault(name, []).append((event.step, float(array)))
     return {name: sorted(points) for name, points in found.items()}
 

@@ -62,20 +62,20 @@ def test_gradient_norms_are_those_of_the_step(how, tmp_path):
     model.fit(IMAGES, LABELS, batch_size=8, callbacks=[GradientNormLogger(tmp_path, steps_per_epoch=1)], verbose=0)
     moved = [(weight.numpy() - old) / 0.5 for weight, old in zip(model.trainable_variables, before, strict=True)]
     norms = [float(np.linalg.norm(one)) for one in moved]
-    found = tensors(tmp_path / "steps")
-    total = found["training step/gradient norm"][1]
+    found = tensors(tmp_path / "train")
+    total = found["steps/gradient norm"][1]
     if how == "clipped":
         assert math.hypot(*norms) == pytest.approx(0.01, rel=1e-3)
         assert total > 0.02
         norms = [norm * total / 0.01 for norm in norms]
     assert total == pytest.approx(math.hypot(*norms), rel=1e-3)
-    assert found["weight gradient norms/conv"][1] == pytest.approx(norms[0], rel=1e-3)
-    assert found["weight gradient norms/fc"][1] == pytest.approx(norms[2], rel=1e-3)
-    assert found["training step/learning rate"][1] == 0.5
+    assert found["steps of layers/gradient norm of conv"][1] == pytest.approx(norms[0], rel=1e-3)
+    assert found["steps of layers/gradient norm of fc"][1] == pytest.approx(norms[2], rel=1e-3)
+    assert found["steps/learning rate"][1] == 0.5
     if how == "scaled":
-        assert found["training step/loss scale"][1] == 1024
+        assert found["steps/loss scale"][1] == 1024
     else:
-        assert "training step/loss scale" not in found
+        assert "steps/loss scale" not in found
 
 
 def test_ten_points_per_epoch(tmp_path):
@@ -84,18 +84,18 @@ def test_ten_points_per_epoch(tmp_path):
     model.fit(
         images, labels, batch_size=1, epochs=2, callbacks=[GradientNormLogger(tmp_path, steps_per_epoch=32)], verbose=0
     )
-    found = tensors(tmp_path / "steps")
-    assert sorted(found["training step/gradient norm"]) == list(range(4, 65, 4))
-    assert sorted(found["training step/weight norm"]) == [32, 64]
+    found = tensors(tmp_path / "train")
+    assert sorted(found["steps/gradient norm"]) == list(range(4, 65, 4))
+    assert sorted(found["steps/weight norm"]) == [32, 64]
     # The last record of each epoch.
-    assert sorted(found["weight gradient norms/fc"]) == [32, 64]
+    assert sorted(found["steps of layers/gradient norm of fc"]) == [32, 64]
 
 
 def test_weights_in_the_events_are_the_model_s(digits_run):
-    found = tensors(digits_run.folder.tensorboard / "steps")
+    found = tensors(digits_run.folder.path / "train")
     weights = [weight.numpy() for weight in digits_run.model.trainable_variables]
     steps = 160 // digits_run.recipe.batch_size * digits_run.recipe.epochs
-    assert found["training step/weight norm"][steps] == pytest.approx(
+    assert found["steps/weight norm"][steps] == pytest.approx(
         math.sqrt(sum(float(np.square(weight).sum()) for weight in weights)), rel=1e-5
     )
     kernel = digits_run.model.get_layer("conv1").kernel.numpy()
@@ -104,14 +104,14 @@ def test_weights_in_the_events_are_the_model_s(digits_run):
 
 
 def test_recipe_and_architecture_as_text(digits_run):
-    found = tensors(digits_run.folder.tensorboard / "train")
+    found = tensors(digits_run.folder.path / "train")
     assert digits_run.recipe.to_yaml() in found["recipe"][0].item().decode()
     table = found["architecture"][0].item().decode()
     assert "| conv4_3_2 | Conv2D | 8x8x64 | 36,864 |" in table
 
 
 def test_hyperparameters_and_results(digits_run):
-    accumulator = events(digits_run.folder.tensorboard)
+    accumulator = events(digits_run.folder.path)
 
     def content(tag):
         return accumulator.SummaryMetadata(tag).plugin_data.content
@@ -123,8 +123,9 @@ def test_hyperparameters_and_results(digits_run):
     experiment = metadata.parse_experiment_plugin_data(content(metadata.EXPERIMENT_TAG))
     assert {info.name for info in experiment.hparam_infos} == set(start.hparams)
     last = digits_run.folder.history()[-1]
-    found = tensors(digits_run.folder.tensorboard)
+    found = tensors(digits_run.folder.path / "validation")
     for metric, figure in zip(experiment.metric_infos, ("val_top1", "val_top5", "val_loss"), strict=True):
+        assert metric.name.group == "validation"
         assert found[metric.name.tag][digits_run.recipe.epochs] == pytest.approx(last[figure])
 
 

@@ -12,18 +12,19 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import kerascnn
 from kerascnn import InputError, data
+from kerascnn.data import DataOptions
 from kerascnn.training import Recipe, RunFolder, resolved, train
 from kerascnn.training.callbacks.tensorboard import image_grid, tag
 from support import tiny_training
 from support.messages import mentioning
 from support.runs import assert_same_weights
 
-CURVES = {"loss", "top-1 accuracy"}
+CURVES = {"epoch/loss", "epoch/top-1 accuracy"}
 
 
 def events(folder, split):
     """Every summary of a split: the curves, and the tags of images."""
-    accumulator = EventAccumulator(str(folder.tensorboard / split), size_guidance={"tensors": 0})
+    accumulator = EventAccumulator(str(folder.path / split), size_guidance={"tensors": 0})
     accumulator.Reload()
     curves = {}
     images = {}
@@ -45,7 +46,9 @@ def test_run_folder(digits_run):
         "history.csv",
         "model.keras",
         "checkpoints",
-        "tensorboard",
+        "train",
+        "validation",
+        *(file.name for file in folder.path.glob("*.tfevents.*")),
     }
     accuracies = [row["val_top1"] for row in folder.history()]
     best = f"best-epoch-{1 + accuracies.index(max(accuracies)):04d}.keras"
@@ -56,7 +59,7 @@ def test_recipe_file_is_complete(digits_run):
     written = yaml.safe_load(digits_run.folder.recipe_file.read_text())
     assert written["recipe"]["image_size"] == 32
     assert written["recipe"]["augmentation"]["flip"] is False
-    assert written["data"] == {"source": "digits", "limit": 200}
+    assert written["data"] == {"source": "digits", "limit": 200, "options": DataOptions().to_dict()}
     assert written["facts"]["classes"] == list("0123456789")
     assert written["facts"]["training_images"] == 160
     assert written["facts"]["trainable_parameters"] == 269_722
@@ -78,40 +81,45 @@ def test_history(digits_run):
 def test_curves_of_a_single_classifier(digits_run):
     training, _, _ = events(digits_run.folder, "train")
     validation, _, _ = events(digits_run.folder, "validation")
-    machine = {"images_per_second", "seconds", "waiting_share", "memory_gigabytes"}
-    assert set(training) == CURVES | {"top-5 accuracy", "learning_rate"} | machine
-    assert set(validation) == CURVES | {"top-5 accuracy"}
+    machine = {f"machine/{name}" for name in ("images_per_second", "seconds", "waiting_share", "memory_gigabytes")}
+    per_epoch = {name for name in training if not name.startswith("steps")}
+    assert per_epoch == CURVES | {"epoch/top-5 accuracy", "optimizer/learning_rate"} | machine
+    assert set(validation) == CURVES | {"epoch/top-5 accuracy"}
+    # The group that TensorBoard opens is the first.
+    assert min(training).startswith("epoch/")
     rows = digits_run.folder.history()
     for number, row in enumerate(rows):
-        assert training["loss"][number + 1] == pytest.approx(row["loss"])
-        assert validation["top-1 accuracy"][number + 1] == pytest.approx(row["val_top1"])
-        assert training["images_per_second"][number + 1] == pytest.approx(row["images_per_second"], rel=1e-5)
+        assert training["epoch/loss"][number + 1] == pytest.approx(row["loss"])
+        assert validation["epoch/top-1 accuracy"][number + 1] == pytest.approx(row["val_top1"])
+        assert training["machine/images_per_second"][number + 1] == pytest.approx(row["images_per_second"], rel=1e-5)
     # After the last step of a cosine the learning rate is zero.
-    assert training["learning_rate"][3] == pytest.approx(0, abs=1e-6)
+    assert training["optimizer/learning_rate"][3] == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.slow
 def test_curves_of_every_classifier(googlenet_run):
-    heads = {f"{head}/{curve}" for head in ("main", "aux_4a", "aux_4d") for curve in CURVES}
+    heads = CURVES | {f"heads/{head} {curve}" for head in ("aux_4a", "aux_4d") for curve in ("loss", "top-1 accuracy")}
     for split in ("train", "validation"):
         curves, _, _ = events(googlenet_run.folder, split)
         assert heads < set(curves)
         assert not any("top-5" in name for name in curves)
-        for step, loss in curves["loss"].items():
-            parts = [curves[f"{head}/loss"][step] for head in ("main", "aux_4a", "aux_4d")]
+        for step, loss in curves["heads/sum of all losses"].items():
+            parts = [curves[name][step] for name in ("epoch/loss", "heads/aux_4a loss", "heads/aux_4d loss")]
             assert loss == pytest.approx(parts[0] + 0.3 * (parts[1] + parts[2]), rel=1e-4)
 
 
 @pytest.mark.slow
 def test_images_and_graph(googlenet_run):
     _, images, accumulator = events(googlenet_run.folder, "train")
-    width, height, png = images["augmented training images"]
+    width, height, png = images["images/augmented training images"]
     assert (int(width), int(height)) == (6 * 72, 72)
     grid = tf.io.decode_png(png).numpy()
     assert grid.shape == (72, 432, 3)
     assert grid.std() > 10
-    names = {node.name for node in accumulator.Graph().node}
-    assert any("inception_4a_3x3_reduce" in name for name in names)
+    nodes = {node.name: node for node in accumulator.Graph().node}
+    assert {"conv1", "inception_4a_3x3_reduce", "labels"} < set(nodes) and nodes["conv1"].op == "Conv2D"
+    assert list(nodes["conv1"].input) == ["preprocessing"]
+    assert all(name in nodes for node in nodes.values() for name in node.input)
 
 
 def test_the_model_is_complete(digits_run, few_digits):
@@ -176,13 +184,14 @@ def test_folders_of_one_second_get_numbers(tmp_path, monkeypatch):
 
 
 def test_tags():
-    assert tag("loss") == "loss"
-    assert tag("top1") == "top-1 accuracy"
-    assert tag("main_loss") == "main/loss"
-    assert tag("aux_4d_top5") == "aux_4d/top-5 accuracy"
-    assert tag("aux_top1") == "aux/top-1 accuracy"
-    assert tag("aux_loss") == "aux/loss"
-    assert tag("images_per_second") == "images_per_second"
+    assert tag("loss") == "epoch/loss"
+    assert tag("loss", {"loss", "main_loss"}) == "heads/sum of all losses"
+    assert tag("top1") == tag("main_top1") == "epoch/top-1 accuracy"
+    assert tag("main_loss") == "epoch/loss"
+    assert tag("aux_4d_top5") == "heads/aux_4d top-5 accuracy"
+    assert tag("aux_top1") == "heads/aux top-1 accuracy"
+    assert tag("images_per_second") == "machine/images_per_second"
+    assert tag("learning_rate") == "optimizer/learning_rate"
 
 
 def test_image_grid_keeps_the_order():

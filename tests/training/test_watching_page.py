@@ -23,7 +23,7 @@ def test_commands(command, tmp_path, monkeypatch):
                 command, line, "--image-size", 16, "--precision", "float32", *fewer, statuses=(0, 1)
             )  # fmt: skip
     profiled, lines = sorted(Path("runs").iterdir())
-    assert len(list(profiled.glob("tensorboard/plugins/profile/*/*.xplane.pb"))) == 1
+    assert len(list(profiled.glob("plugins/profile/*/*.xplane.pb"))) == 1
     *epochs, report = [json.loads(line) for line in outcome.out.splitlines()]
     assert [(line["event"], line["epoch"], line["epochs"]) for line in epochs] == [("epoch", 1, 2), ("epoch", 2, 2)]
     assert (report["event"], Path(report["run"]).name) == ("report", lines.name)
@@ -35,5 +35,5 @@ def test_commands(command, tmp_path, monkeypatch):
 def test_code(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     PAGE.run()
-    assert list(Path("logs/steps").iterdir())
+    assert list(Path("logs/train").iterdir())
     assert list(Path("logs").glob("plugins/profile/*/*.xplane.pb"))

@@ -67,12 +67,12 @@ class EventFile:
         self._add(0, graph_def=definition)
 
     def hparams(
-        self, values: Mapping[str, bool | float | str], metrics: Mapping[str, str], first: Sequence[str]
+        self, values: Mapping[str, bool | float | str], metrics: Mapping[tuple[str, str], str], first: Sequence[str]
     ) -> None:
         """Writes a row of the HParams table; the file must be in the row's own folder.
 
-        `values` are from `flatten`, `metrics` the titles of the metrics that rows are compared by, by their tags;
-        `first` names the values that TensorBoard shows at first.
+        `values` are from `flatten`, `metrics` the titles of the metrics that rows are compared by, by their subfolder
+        and tag; `first` names the values that TensorBoard shows at first.
         """
         from tensorboard.plugins.hparams import api_pb2, summary
 
@@ -82,7 +82,10 @@ class EventFile:
             for name, value in values.items()
         ]
         name = api_pb2.MetricName
-        infos = [api_pb2.MetricInfo(name=name(tag=tag), display_name=title) for tag, title in metrics.items()]
+        infos = [
+            api_pb2.MetricInfo(name=name(group=group, tag=tag), display_name=title)
+            for (group, tag), title in metrics.items()
+        ]
         self._plugin_summary(summary.experiment_pb(columns, infos))
         self._plugin_summary(summary.session_start_pb(values))
 

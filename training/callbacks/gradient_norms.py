@@ -23,8 +23,8 @@ class GradientNormLogger(keras.callbacks.Callback):
 
     Ten times per epoch the training step itself records the learning rate and the gradients' norms, summed over all
     devices and before they are clipped; at other steps it computes nothing extra. The last record of an epoch is
-    written layer by layer, with histograms of the layers' weights. The run's TensorBoard `folder` gets the subfolder
-    `steps`; `steps_done` is the number of steps before this training.
+    written layer by layer, with histograms of the layers' weights. They are in the subfolder `train` of the run's
+    `folder`; `steps_done` is the number of steps before this training.
     """
 
     def __init__(self, folder: Path, steps_per_epoch: int, steps_done: int = 0):
@@ -33,7 +33,7 @@ class GradientNormLogger(keras.callbacks.Callback):
         self.every = math.ceil(steps_per_epoch / POINTS_PER_EPOCH)
 
     def on_train_begin(self, logs=None):
-        self._events = EventFile(self.folder / "steps")
+        self._events = EventFile(self.folder / "train")
         self._variables = list(self.model.trainable_variables)
         self._recorder = _StepRecorder(self.model)
 
@@ -49,7 +49,7 @@ class GradientNormLogger(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         weights = [keras.ops.convert_to_numpy(variable).ravel() for variable in self._variables]
         norm = math.sqrt(sum(float(np.dot(values, values)) for values in weights))
-        self._events.scalar("training step/weight norm", norm, self.steps_done)
+        self._events.scalar("steps/weight norm", norm, self.steps_done)
         for number, layer in self._layers():
             sample = weights[number][:: math.ceil(weights[number].size / SAMPLE)]
             self._events.histogram(f"weights/{layer}", sample[np.isfinite(sample)], self.steps_done)
@@ -79,10 +79,10 @@ class GradientNormLogger(keras.callbacks.Callback):
         if scale is not None:
             values["loss scale"] = scale
         for name, value in values.items():
-            self._events.scalar(f"training step/{name}", value, self.steps_done)
+            self._events.scalar(f"steps/{name}", value, self.steps_done)
         if record and -self.steps_done % self.steps_per_epoch < self.every:
             for number, layer in self._layers():
-                self._events.scalar(f"weight gradient norms/{layer}", record[1 + number], self.steps_done)
+                self._events.scalar(f"steps of layers/gradient norm of {layer}", record[1 + number], self.steps_done)
 
 
 class _StepRecorder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 
 import keras
@@ -10,6 +11,7 @@ import numpy as np
 from kerascnn.complexity import analyze
 from kerascnn.errors import InputError
 from kerascnn.image_shape import RGB
+from kerascnn.keras_internals import nodes_in_order
 from kerascnn.training.batches import Batches
 from kerascnn.training.callbacks.event_files import EventFile, flatten
 from kerascnn.training.callbacks.gradient_norms import GradientNormLogger
@@ -18,28 +20,21 @@ from kerascnn.training.checkpoints.files import Position
 from kerascnn.training.multi_label import MULTI_LABEL
 from kerascnn.training.recipe.recipe import Recipe
 
-# Titles of Keras' metrics.
+# Titles of Keras' metrics, which come first, and of what else is measured once per epoch, with its group.
 TITLES = {
+    "loss": "loss",
     "top1": "top-1 accuracy",
     "top5": "top-5 accuracy",
     "map": "mAP",
     "microf1": "micro F1",
     "macrof1": "macro F1",
 }
-HEADS = ("main", "aux")  # The first parts of the classifiers' names: main, aux, aux_4a
+MACHINE = ("images_per_second", "memory_gigabytes", "seconds", "waiting_share")
+MAIN, HEADS = "main", ("main", "aux")  # The first parts of the classifiers' names: main, aux, aux_4a
 
-# Tags of the metrics that runs are compared by, and their names in Keras' logs.
-RESULTS = {
-    "result/top-1 accuracy": ("val_main_top1", "val_top1"),
-    "result/top-5 accuracy": ("val_main_top5", "val_top5"),
-    "result/loss": ("val_main_loss", "val_loss"),
-}
-MULTI_LABEL_RESULTS = {
-    "result/mAP": ("val_main_map", "val_map"),
-    "result/micro F1": ("val_main_microf1", "val_microf1"),
-    "result/macro F1": ("val_main_macrof1", "val_macrof1"),
-    "result/loss": RESULTS["result/loss"],
-}
+# The validation's metrics that runs are compared by.
+RESULTS = ("epoch/top-1 accuracy", "epoch/top-5 accuracy", "epoch/loss")
+MULTI_LABEL_RESULTS = ("epoch/mAP", "epoch/micro F1", "epoch/macro F1", "epoch/loss")
 
 # The HParams table shows few columns at first: those that are declared to differ.
 FIRST_COLUMNS = ("model", "image_size", "batch_size", "epochs", "optimizer.learning_rate")
@@ -61,9 +56,9 @@ def logging_callbacks(
 class TensorBoard(keras.callbacks.Callback):
     """Writes a run's curves, recipe, table of layers, graph and a grid of augmented training images.
 
-    Training and validation curves have one point per epoch and a common tag, so that TensorBoard draws them in one
-    chart; curves of several classifiers are grouped by the classifier's name. The recipe's values and the newest
-    metrics are one row of the HParams table. `folder` gets the subfolders `train` and `validation`.
+    `folder` gets the subfolders `train` and `validation`, as with Keras' own callback: their curves have one point per
+    epoch and a common tag, so that TensorBoard draws them in one chart. The recipe's values and the newest validation
+    metrics are one row of the HParams table.
 
     `images` are float32 (count, height, width, channels) in [0, 255], a batch as the network sees it; none for a
     resumed run, whose images, recipe and network are written already.
@@ -79,22 +74,19 @@ class TensorBoard(keras.callbacks.Callback):
         if not len(self.images):
             return
         values = flatten({name: value for name, value in self.recipe.to_dict().items() if name != "about"})
-        titles = {tag: f"validation {tag.removeprefix('result/')}" for tag in self.results}
+        titles = {("validation", tag): f"validation {tag.partition('/')[2]}" for tag in self.results}
         self._files[""].hparams(values, titles, FIRST_COLUMNS)
         train = self._files["train"]
         train.text("recipe", f"```yaml\n{self.recipe.to_yaml()}```")
         train.text("architecture", _layer_table(self.model))
-        train.image("augmented training images", image_grid(self.images), step=0)
-        train.graph(_graph(self.model))
+        train.image("images/augmented training images", image_grid(self.images), step=0)
+        train.graph(layer_graph(self.model))
         self.flush()
 
     def on_epoch_end(self, epoch, logs=None):
         for name, value in logs.items():
             split = "validation" if name.startswith("val_") else "train"
-            self._files[split].scalar(tag(name.removeprefix("val_")), value, step=epoch + 1)
-        for result, names in self.results.items():
-            for name in [name for name in names if name in logs][:1]:
-                self._files[""].scalar(result, logs[name], epoch + 1)
+            self._files[split].scalar(tag(name.removeprefix("val_"), logs), value, step=epoch + 1)
         self.flush()
 
     def on_train_end(self, logs=None):
@@ -111,12 +103,24 @@ class TensorBoard(keras.callbacks.Callback):
             file.close()
 
 
-def tag(name: str) -> str:
-    """TensorBoard's tag for one of Keras' metrics: "aux_4a/top-1 accuracy" for "aux_4a_top1"."""
+def tag(name: str, logs: Container[str] = ()) -> str:
+    """TensorBoard's tag for one of Keras' metrics: the main classifier's are in the group that is shown first.
+
+    `logs` are the names of all metrics: with auxiliary classifiers, "loss" is the sum of all losses.
+
+    Example:
+        >>> tag("main_top1"), tag("aux_4a_top1"), tag("seconds")
+        ('epoch/top-1 accuracy', 'heads/aux_4a top-1 accuracy', 'machine/seconds')
+    """
     head, _, metric = name.rpartition("_")
-    if head.partition("_")[0] not in HEADS:
-        return TITLES.get(name, name)
-    return f"{head}/{TITLES.get(metric, metric)}"
+    if head.partition("_")[0] in HEADS:
+        title = TITLES.get(metric, metric)
+        return f"epoch/{title}" if head == MAIN else f"heads/{head} {title}"
+    if name == "loss" and f"{MAIN}_loss" in logs:
+        return "heads/sum of all losses"
+    if name in TITLES:
+        return f"epoch/{TITLES[name]}"
+    return f"{'machine' if name in MACHINE else 'optimizer'}/{name}"
 
 
 def image_grid(images: np.ndarray) -> np.ndarray:
@@ -136,9 +140,17 @@ def _layer_table(model: keras.Model) -> str:
         return str(error)
 
 
-def _graph(model: keras.Model) -> bytes:
-    import tensorflow as tf
+def layer_graph(model: keras.Model) -> bytes:
+    """The layers and what they take, as a `GraphDef`: of a network, not of the operations that compute it."""
+    from tensorboard.compat.proto.graph_pb2 import GraphDef
 
-    forward = tf.function(lambda pixels: model(pixels, training=False))
-    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
-    return forward.get_concrete_function(signature).graph.as_graph_def().SerializeToString()
+    graph, names = GraphDef(), {}
+    for number, node in enumerate(nodes_in_order(model)):
+        layer = node.operation
+        # A layer that is called again has a node for every call.
+        name = layer.name if layer.name not in names.values() else f"{layer.name}_call_{number}"
+        names |= {id(tensor): name for tensor in node.outputs}
+        made = graph.node.add(name=name, op=type(layer).__name__)
+        made.input.extend(names[id(tensor)] for tensor in node.input_tensors)
+        made.attr["output_shape"].s = str(node.outputs[0].shape).encode()
+    return graph.SerializeToString()

@@ -34,7 +34,7 @@ class CheckpointManager:
         run_config: RunConfig,
         checkpoint: Checkpoint | None,
     ):
-        self.checkpoints, self.events = Checkpoints(folder.checkpoints), folder.tensorboard
+        self.checkpoints, self.events = Checkpoints(folder.checkpoints), folder.path
         self.model, self.history, self.callbacks, self.nan_guard = model, history, callbacks, nan_guard
         self.seconds = 60 * run_config.checkpoint_minutes
         self.saved = checkpoint.position if checkpoint else Position()

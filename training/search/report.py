@@ -99,12 +99,12 @@ def write_hparams(search: Search, images: Sequence[Path]) -> None:
 
     folder, objective = search.folder.tensorboard, search.config.objective.name
     shutil.rmtree(folder, ignore_errors=True)
-    titles = {objective: objective, **{f"spent/{name}": name for name in SPENT}}
+    titles = {("", objective): objective, **{("", f"spent/{name}"): name for name in SPENT}}
     fields = [parameter.field for parameter in search.config.space.parameters]
     for record in search.records:
         if record.score is None:
             continue
-        events = EventFile(folder / f"{record.number:04d}")
+        events = EventFile(folder / f"trial {record.number}")
         # Fields that do not apply to this trial have a cell, too.
         events.hparams({**dict.fromkeys(fields, "–"), **flatten(record.fields)}, titles, first=fields)
         for metrics in record.curve:

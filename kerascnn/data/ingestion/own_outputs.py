@@ -19,7 +19,7 @@ class Output(NamedTuple):
 
 
 OUTPUTS = (
-    Output("a run", "recipe.yaml", ("model.keras", "history.csv", "checkpoints", "tensorboard")),
+    Output("a run", "recipe.yaml", ("model.keras", "history.csv", "checkpoints")),
     Output("a search", "search.yaml", ("trials", "tensorboard", "best.yaml", "report.json", "oracle.json")),
     Output("an export", "verification.json", ("model_card.md",)),
     Output("an evaluation report", "metrics.json", ("report.html", "predictions.csv")),

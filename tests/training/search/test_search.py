@@ -205,7 +205,7 @@ def test_the_files_of_a_search(config_of, begin, warned, monkeypatch):
     assert len(lines) == 11 and "optimizer.learning_rate" in lines[0]
     columns, rows = hparams(folder)
     assert columns == {"optimizer.learning_rate", "model.shortcut"}
-    best = f"{found.best.number:04d}"
+    best = f"trial {found.best.number}"
     assert rows[best]["optimizer.learning_rate"] == found.best.fields["optimizer.learning_rate"]
     assert len(rows) == 10
 

@@ -117,8 +117,9 @@ class LabeledImages:
             >>> load_labeled("photos").of_split("test").counted
             '12 test images of 60'
         """
-        count, kind = len(self.examples), "images" if self.split == "all" else f"{self.split} images"
-        return f"{count:,} {kind}" if self.available is None else f"{count:,} {kind} of {self.available:,}"
+        count, kind = len(self.examples), "" if self.split == "all" else f"{self.split} "
+        counted = f"{count:,} {kind}{'image' if count == 1 else 'images'}"
+        return counted if self.available is None else f"{counted} of {self.available:,}"
 
     def __str__(self) -> str:
         return f"{self.counted} in {self.source}"

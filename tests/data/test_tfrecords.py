@@ -40,6 +40,17 @@ def test_the_same_data_set_comes_back(mixed, records):
     ]
 
 
+def test_test_images_come_back_too(tmp_path):
+    examples = data.ArrayExamples(np.arange(4 * 48, dtype=np.uint8).reshape(4, 4, 4, 3), np.array([0, 1, 0, 1]))
+    splits = {"training": examples, "validation": examples.take([0, 1]), "test": examples.take([3])}
+    whole = data.DataSet("some", "some", ("a", "b"), **splits)
+    loaded = load_records(write_records(whole, tmp_path / "records"))
+    assert {split: getattr(loaded, split).labels.tolist() for split in splits} == {
+        "training": [0, 1, 0, 1], "validation": [0, 1], "test": [1],
+    }  # fmt: skip
+    assert data.LabeledImages.of(loaded, "test").counted == "1 test image of 7"
+
+
 def test_jpeg_files_keep_their_bytes_and_others_their_pixels(mixed, records):
     loaded = load_records(records)
     kept = []

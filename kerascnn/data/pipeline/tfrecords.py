@@ -1,8 +1,8 @@
 """Large data sets in a few files: TFRecord shards, and an index with the offset of every record.
 
-A folder of records holds `training-00000-of-00008.tfrecord` and so on, the same for the validation split, and
-`index.json`. A record is a `tf.train.Example` with the features that TensorFlow's tools expect: `image/encoded` (the
-bytes of an image file), `image/format` ("JPEG" or "PNG"), `image/class/label` (an int, from 0), `image/class/text`
+A folder of records holds `training-00000-of-00008.tfrecord` and so on, the same for the validation and the test split,
+and `index.json`. A record is a `tf.train.Example` with the features that TensorFlow's tools expect: `image/encoded`
+(the bytes of an image file), `image/format` ("JPEG" or "PNG"), `image/class/label` (an int, from 0), `image/class/text`
 and `image/filename`; multi-label data have one label and one text for each class of the image. JPEG files that
 TensorFlow reads directly keep their bytes; others become PNG, upright, RGB or gray.
 
@@ -35,6 +35,7 @@ INDEX = "index.json"
 FORMAT = "kerascnn records"
 VERSION = 1
 SPLITS = ("training", "validation")
+TEST = "test"  # A split that a data set need not have
 
 # Bytes of a TFRecord around its contents: length and checksum before, a checksum after.
 HEADER, FOOTER = 12, 4
@@ -69,7 +70,8 @@ def write_records(data: DataSet, folder: Path, *, shards: int | None = None, tra
     folder = Path(folder)
     if shards is not None and shards < 1:
         raise InputError(f"shards must be at least 1, not {shards}.")
-    if any(isinstance(getattr(data, split), RecordExamples) for split in SPLITS):
+    splits = SPLITS if data.test is None else (*SPLITS, TEST)
+    if any(isinstance(getattr(data, split), RecordExamples) for split in splits):
         raise InputError("records cannot be written from records; copy the folder.")
     try:
         if (folder / INDEX).exists():
@@ -89,7 +91,7 @@ def write_records(data: DataSet, folder: Path, *, shards: int | None = None, tra
             **({"multi_label": True} if data.multi_label else {}),
             "allows_horizontal_flip": data.allows_horizontal_flip,
             "median_size": data.median_size,
-            "splits": {split: _write_split(data, split, folder, shards, track) for split in SPLITS},
+            "splits": {split: _write_split(data, split, folder, shards, track) for split in splits},
         }
         with atomic_write(folder / INDEX) as file:
             file.write(json.dumps(index, separators=(",", ":")).encode())
@@ -180,8 +182,9 @@ def load_records(folder: Path, *, verify: bool = False, track: Track = untracked
     index = _read_index(folder)
     try:
         classes, multi_label = tuple(index["class_names"]), bool(index.get("multi_label"))
-        splits = {split: _examples(folder, index["splits"][split], len(classes), multi_label) for split in SPLITS}
-        shards = [shard for split in SPLITS for shard in index["splits"][split]]
+        names = (*SPLITS, TEST) if TEST in index["splits"] else SPLITS
+        splits = {split: _examples(folder, index["splits"][split], len(classes), multi_label) for split in names}
+        shards = [shard for split in names for shard in index["splits"][split]]
         for shard in track(shards, len(shards), "Checking shards"):
             _check_shard(folder / shard["file"], shard, verify)
         given = {"allows_horizontal_flip": bool(index["allows_horizontal_flip"])}

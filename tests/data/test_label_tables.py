@@ -275,6 +275,10 @@ def test_whole_numbers_with_a_point(tmp_path):
     assert set(classes(read(lay_out(tmp_path, *IMAGES, labels=f"file,label\n{rows}"))).values()) == {"0", "1", "2"}
 
 
+def test_titles_alone_are_no_table(tmp_path):
+    assert ignored(read(lay_out(tmp_path, *IMAGES, labels="file,label\n"))) == {"labels.csv": "it has titles only"}
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_files_that_are_no_tables_are_ignored(tmp_path, seed):
     draw = random.Random(seed)
@@ -376,6 +380,7 @@ def test_templates_are_ignored(tmp_path):
         "sampleSubmission": head + "".join(f"te{row},0\n" for row in ROWS),
         "test": head + "".join(f"te{row},cat\n" for row in ROWS),
         "example": "id,cat,dog,fox\n" + "".join(f"te{row},.333,.333,.333\n" for row in ROWS),
+        "random": head + "".join(f"te{row},{CLASSES[row % 2]}\n" for row in ROWS),
         "to_fill_in": "id,cat,dog\n" + "".join(f"te{row},{row % 2},{1 - row % 2}\n" for row in ROWS),
     }
     for name, text in templates.items():
@@ -465,6 +470,14 @@ def test_tables_for_some_of_the_split_folders(tmp_path):
         path.rename(tmp_path / "train" / path.name)
     with mentioning(InputError, "data has labels in a table for the images in test alone", "--leave-out train"):
         recognize_layout(tmp_path, "data")
+
+
+def test_a_table_for_testing_beside_folders_of_classes(tmp_path):
+    lay_out(tmp_path, *(f"{BY_CLASS[path]}/a{path}" for path in IMAGES), *(f"test/{path}" for path in IMAGES))
+    layout = recognize_layout(lay_out(tmp_path, test=table("file,class")), "data")
+    by_folder = {item.path.split("/")[0]: item.split for item in layout.labeled}
+    assert by_folder == {**dict.fromkeys(CLASSES, "training"), "test": "validation"}
+    names(layout.description, "test.csv", "12 of 12", "in the folders of classes and test")
 
 
 def test_errors_say_why_a_table_is_not_used(tmp_path):

@@ -13,7 +13,7 @@ from kerascnn.data.ingestion.file_index import FileIndex
 from kerascnn.data.ingestion.file_tree import FileTree
 from kerascnn.data.ingestion.joined_tables import JoinedTables, join_tables
 from kerascnn.data.ingestion.label_columns import NoLabelsError, SeveralColumnsError, class_name
-from kerascnn.data.ingestion.splits import SPLIT_NAMES, TEST, TRAINING, VALIDATION
+from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION
 from kerascnn.data.ingestion.table_checks import check_folders, check_found, contradictions
 from kerascnn.data.ingestion.table_files import Table, UnusedTableError, columns_of, read_table, split_of
 from kerascnn.data.ingestion.tables import TABLE_SUFFIXES
@@ -102,7 +102,7 @@ def read_label_tables(tree: FileTree, options: DataOptions = DataOptions()) -> T
     groups, undecided = [], []
     for tables in by_titles.values():
         try:
-            groups.append(join_tables(_varied(tables, ignored), options))
+            groups.append(join_tables(_used(tables, ignored), options))
         except NoLabelsError as reason:
             ignored += [SkippedFile(table.name, str(reason)) for table in tables]
         except SeveralColumnsError as error:
@@ -144,14 +144,19 @@ def _check_columns(options: DataOptions, by_titles: Iterable[Sequence[str]], ign
         raise InputError(f"{ignored[0].path} does not label images: {ignored[0].reason}.")
 
 
-def _varied(tables: list[Table], ignored: list[SkippedFile]) -> list[Table]:
-    """The tables in which a column besides that of the files varies, or all if none does: one table per class."""
-    varied = [table for table in tables if _varies(table)]
-    if not varied:
-        return tables
-    same = [table for table in tables if table not in varied]
-    ignored += [SkippedFile(table.name, "all its rows have the same values") for table in same]
-    return varied
+def _used(tables: list[Table], ignored: list[SkippedFile]) -> list[Table]:
+    """Tables of the same titles without templates: tables in which nothing varies, or that name test images only.
+
+    If nothing varies in any, there is one table per class. Tables that are named for the test split are meant.
+    """
+    varied = [table for table in tables if _varies(table)] or tables
+    tests = [table for table in varied if _are_for_testing(match.path for match in table.matches)]
+    used = [table for table in varied if table not in tests or any(table.splits)] or varied
+    for table in tables:
+        if table not in used:
+            reason = "names images for testing only" if table in varied else "all its rows have the same values"
+            ignored.append(SkippedFile(table.name, reason))
+    return used
 
 
 def _varies(table: Table) -> bool:
@@ -169,7 +174,7 @@ def _chosen(groups: list[JoinedTables], options: DataOptions, ignored: list[Skip
             if sure and not found:
                 check_found(group)
             ignored += [SkippedFile(table.name, f"none of its {group.named:,} files is here") for table in group.tables]
-    found = _without(found, ignored, _is_test_only, "names images for testing only")
+    found = _without(found, ignored, lambda group: _are_for_testing(group.paths), "names images for testing only")
     found = _without(found, ignored, lambda group: not group.labels.is_named, "no title says that it has classes")
     found.sort(key=lambda group: len(group.classes), reverse=True)
     for other in found[1:]:
@@ -194,9 +199,9 @@ def _without(
     return strong
 
 
-def _is_test_only(group: JoinedTables) -> bool:
-    folders = {path.rpartition("/")[0] for path in group.classes}
-    return all(TEST in {SPLIT_NAMES.get(name.lower()) for name in folder.split("/")} for folder in folders)
+def _are_for_testing(paths: Iterable[str | None]) -> bool:
+    folders = {path.rpartition("/")[0] for path in paths if path is not None}
+    return bool(folders) and all(split_of(folder) == TEST for folder in folders)
 
 
 def _table_labels(group: JoinedTables, tree: FileTree, options: DataOptions, ignored: list[SkippedFile]) -> TableLabels:

@@ -172,8 +172,12 @@ def _with_other_splits(tree: FileTree, table: Reading, options: DataOptions) -> 
     for item in table.labeled:
         rows[item.path.removeprefix(tree.base).partition("/")[0]].append(item)
     others = [name for name in splits if name not in rows]
-    if not others or not rows.keys() <= splits.keys() or TRAINING not in splits.values():
+    if not rows.keys() <= splits.keys():
         return table
+    parts = {name: Reading(table.how, items, from_table=True) for name, items in rows.items()}
+    if TRAINING not in splits.values():
+        beside = _beside_classes(tree, parts, splits, options)
+        return table._replace(how=f"{table.how}; {beside.how}", labeled=beside.labeled) if beside else table
     known = {folded(name) for item in table.labeled for name in item.classes}
     found = {}
     for name in others:
@@ -189,7 +193,7 @@ def _with_other_splits(tree: FileTree, table: Reading, options: DataOptions) -> 
     if not found:
         return table
     how = "; ".join((table.how, *(reading.how for reading in found.values())))
-    found |= {name: Reading(table.how, items, from_table=True) for name, items in rows.items()}
+    found |= parts
     for name in _without_known_classes(found, splits):
         del found[name]
     return table._replace(how=how, labeled=_joined(tree, found, splits, {}).labeled)

@@ -86,6 +86,8 @@ def read_table(tree: FileTree, path: str, index: FileIndex, options: DataOptions
 
     sample = _read(tree, name, head=True).rows
     titles, body = _titled(sample, find)
+    if not body:
+        raise UnusedTableError("it has titles only")
     chosen = _file_column(titles, body, find, options, name)
     if path.lower().endswith(".txt") and not (chosen.is_sure and len(sample) > 1):
         raise UnusedTableError("it is no table of files")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -178,16 +179,24 @@ def _read_labels(values: Any, class_names: Sequence[str] | None, what: str) -> _
     lists = isinstance(values, list | tuple) and all(isinstance(row, list | tuple | set) for row in values)
     if lists and any(values) and all(isinstance(text, str) for row in values for text in row):
         return _from_lists(values, _read_names(class_names), what)
-    labels = np.asarray(values)
-    if labels.dtype == object and all(isinstance(value, str | bytes) for value in labels.ravel()):
-        labels = labels.astype(str)
+    try:
+        labels = np.asarray(values)
+    except ValueError:
+        raise InputError(f"{what} have rows of different lengths; give one column per class, of 0 and 1.") from None
+    values = labels.ravel().tolist() if labels.dtype.kind in "OS" else []
+    if values and all(isinstance(value, str | bytes) for value in values):
+        texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
+        labels = np.array(texts).reshape(labels.shape)
+    elif values:
+        with contextlib.suppress(TypeError, ValueError):
+            labels = labels.astype(float)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim not in (1, 2) or not len(labels):
         raise InputError(f"{what} must have the shape (count,) or (count, classes), not {labels.shape}.")
     names = _read_names(class_names)
-    if labels.dtype.kind in "US" and labels.ndim == 1:
-        return _from_texts(labels.astype(str), names, what)
+    if labels.dtype.kind == "U" and labels.ndim == 1:
+        return _from_texts(labels, names, what)
     if labels.dtype.kind not in "biuf":
         raise InputError(f"{what} must be numbers or texts, not {labels.dtype}.")
     if not np.isfinite(labels).all():

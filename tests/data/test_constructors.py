@@ -59,8 +59,15 @@ def test_validation_is_taken_as_it_is():
 
 @pytest.mark.parametrize(
     "labels",
-    [LABELS[:, None], LABELS.astype(float), LABELS.astype(np.uint8), LABELS.astype(bool), LABELS.tolist()],
-    ids=["column", "float", "uint8", "bool", "list"],
+    [
+        LABELS[:, None],
+        LABELS.astype(object),
+        LABELS.astype(float),
+        LABELS.astype(np.uint8),
+        LABELS.astype(bool),
+        LABELS.tolist(),
+    ],
+    ids=["column", "object", "float", "uint8", "bool", "list"],
 )
 def test_forms_of_numbers(labels):
     assert pixels_of(made(labels=labels)) == pixels_of(made())
@@ -71,6 +78,9 @@ def test_texts_are_classes():
     for labels in (texts, texts.tolist(), texts.astype(object), texts.astype("S")):
         loaded = made(labels=labels)
         assert loaded.class_names == ("cat", "dog") and pixels_of(loaded) == pixels_of(made())
+    accents = np.array(["chat", "h\u00e9ron"])[LABELS]
+    for labels in (accents, np.char.encode(accents, "utf-8"), np.char.encode(accents, "utf-8").astype(object)):
+        assert made(labels=labels).class_names == ("chat", "h\u00e9ron")
     # The order that is given counts, and so do classes that only some images have.
     assert made(labels=texts, class_names=["dog", "cat"]).class_names == ("dog", "cat")
     loaded = made(IMAGES[:30], texts[:30], validation=(IMAGES[31::2], texts[31::2]))
@@ -150,6 +160,7 @@ def test_pixels_that_are_refused(images, parts):
         (np.zeros((40, 2, 2)), {}, ["shape", "(40, 2, 2)"]),
         ([{"class": 1}] * 40, {}, ["numbers or texts"]),
         ([None, "cat"] * 20, {}, ["numbers or texts"]),
+        ([[0], [0, 1]] * 20, {}, ["different lengths", "one column per class"]),
         (["cat", "dgo"] * 20, {"class_names": ("cat", "dog")}, ["'dgo'", "dog?"]),
         (["cat", " "] * 20, {}, ["' '"]),
         ([f"image {number}" for number in range(40)], {}, ["40 different", "no classes"]),

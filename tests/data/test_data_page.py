@@ -1,6 +1,6 @@
 """Every row of the table "What you have, and what happens" of docs/data.md, executed.
 
-A case makes what is in a row's first cell and returns what the user is told. Whatever is `code` in the row's second
+A case makes what is in a row's first cell and returns what the user reads. Whatever is `code` in the row's second
 cell must be in that text, and "refused" is in both or in none. A case may use fixtures. A new row needs a case here,
 and a new case a row.
 """
@@ -612,8 +612,8 @@ def test_every_row_has_a_case_and_every_case_a_row():
 @pytest.mark.parametrize("have", CASES)
 def test_what_happens(have, request):
     happens, case = rows()[have], CASES[have]
-    told = case(**{name: request.getfixturevalue(name) for name in inspect.signature(case).parameters})
-    missing = [text for text in re.findall(r"`([^`]+)`", happens) if text not in told]
-    assert not missing, f"{told}\nlacks {missing}"
+    shown = case(**{name: request.getfixturevalue(name) for name in inspect.signature(case).parameters})
+    missing = [text for text in re.findall(r"`([^`]+)`", happens) if text not in shown]
+    assert not missing, f"{shown}\nlacks {missing}"
     assert "`" in happens
-    assert ("refused" in happens) == ("refused: " in told), told
+    assert ("refused" in happens) == ("refused: " in shown), shown

@@ -45,7 +45,7 @@ def write_text(root: Path, **texts: str) -> Path:
 
 
 def said(root: Path, **options: object) -> str:
-    """What a user is told of a folder: the line of evidence, or "refused: " and the error."""
+    """What a user reads about a folder: the line of evidence, or "refused: " and the error."""
     try:
         return recognize_layout(root, "data", DataOptions(**options)).description
     except InputError as error:

@@ -62,7 +62,7 @@ class TableLabels:
     Attributes:
         description: the evidence in a phrase; "" if no table labels images.
         labeled: the files with one class.
-        unreadable: files that a table names, and that are not there or not to be told from others.
+        unreadable: files that a table names, and that are not there or not to be distinguished from others.
         contradictory: files in two classes, of which they can have one only.
         ignored: tables that are not used.
     """

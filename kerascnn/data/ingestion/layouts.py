@@ -67,7 +67,7 @@ def recognize_layout(root: Path, source: str, options: DataOptions = DataOptions
     try:
         tree = _without(replace(whole, ignored=()), options.leave_out)
         tree = without_files_beside(without_own_outputs(tree))
-        found = _as_told(tree, options) if options.layout or options.columns else _search(tree, options, RECOGNIZERS)
+        found = _as_named(tree, options) if options.layout or options.columns else _search(tree, options, RECOGNIZERS)
         if found is None or not found.labeled:
             raise UndecidedError(_no_labels(tree, options))
         if options.labels is None and len({item.is_multi_label for item in found.labeled}) > 1:
@@ -90,7 +90,7 @@ def _without(tree: FileTree, names: Sequence[str]) -> FileTree:
     return tree.without(found)
 
 
-def _as_told(tree: FileTree, options: DataOptions) -> Reading | None:
+def _as_named(tree: FileTree, options: DataOptions) -> Reading | None:
     """The labels by the layout, or from the columns, that the user names."""
     recognize = {
         "published": lambda tree, options: _published(tree),

@@ -277,6 +277,8 @@ def test_whole_numbers_with_a_point(tmp_path):
 
 def test_titles_alone_are_no_table(tmp_path):
     assert ignored(read(lay_out(tmp_path, *IMAGES, labels="file,label\n"))) == {"labels.csv": "it has titles only"}
+    nothing = "file,label\n" + "".join(f",{CLASSES[row % 3]}\n" for row in ROWS)
+    assert ignored(read(lay_out(tmp_path, labels=nothing))).keys() == {"labels.csv"}
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -19,7 +19,7 @@ MOST_CONTRADICTIONS = 0.25
 
 def check_found(joined: JoinedTables) -> None:
     """Raises InputError if most files are not there."""
-    if joined.found and joined.found >= FOUND * joined.named:
+    if not joined.unfound or (joined.found and joined.found >= FOUND * joined.named):
         return
     name, reason = next(iter(joined.unfound.items()))
     example = name if reason == "missing" else f"{name}, which {reason}"

@@ -213,7 +213,7 @@ def _file_column(
         raise UnusedTableError("it has no rows")
     hits = [{cell: path for cell in set(cells) if cell and (path := find(cell))} for cells in columns]
     shown = [2 * sum(map(_is_file, cells)) >= len(cells) for cells in columns]
-    said = [_says_file(title) for title in titles]
+    said = [_says_file(title) if any(cells) else 0 for title, cells in zip(titles, columns, strict=True)]
     best = max(range(len(columns)), key=lambda column: (len(set(hits[column].values())), shown[column], said[column]))
     if hits[best]:
         rivals = [column for column in range(len(columns)) if _is_rival(columns, hits, column, best)]

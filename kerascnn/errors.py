@@ -42,3 +42,9 @@ def first_of(names: Sequence[str], most: int = 10) -> str:
         'cat, dog, …'
     """
     return ", ".join([*names[:most], *("…" for _ in names[most : most + 1])])
+
+
+def one_line(error: Exception) -> str:
+    """An error's message on one line, at most 200 characters, ending in a period."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words[:200].rstrip(".") + "."

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kerascnn.errors import InputError, closest
+from kerascnn.evaluation.model_options import INPUT_SCALINGS, ModelOptions, read_labels
 from kerascnn.image_shape import COLORS, ImageSize, Size
 
 if TYPE_CHECKING:
@@ -189,6 +190,22 @@ def add_image_options(parser: Parser, default: str) -> None:
     parser.add_argument("--channels", type=channel_count, metavar="{1,3}", help=text)
 
 
+def add_model_options(parser: Parser) -> None:
+    """Adds what a Keras model or SavedModel of another program does not say about itself."""
+    add = parser.add_argument_group("models of other programs").add_argument
+    text = "class names, one per line or as a JSON list, in the order of the outputs; of one sigmoid: of 0, then of 1"
+    add("--labels", type=Path, metavar="FILE", help=text)
+    text = "of a model that takes any size: one number, or HEIGHTxWIDTH"
+    add("--image-size", type=image_size, metavar="PIXELS", help=text)
+    text = "what the model takes: pixels in [0, 255], [0, 1] or [-1, 1], or as keras.applications' torch or caffe"
+    add("--scaling", choices=INPUT_SCALINGS, help=f"{text} (default: none)")
+
+
+def model_options(options: argparse.Namespace) -> ModelOptions:
+    """The values of the options of `add_model_options`; raises InputError if the file of labels is none."""
+    return ModelOptions(options.labels and read_labels(options.labels), options.image_size, options.scaling)
+
+
 def add_data_options(parser: Parser, default: str | None, more: str) -> None:
     """Adds `--data`, with `more` at the end of its help, `--limit`, and the options of `add_source_options`."""
     parser.add_argument("--data", default=default, metavar="SOURCE", help=f"{SOURCES}{more}")
@@ -207,7 +224,7 @@ def add_source_options(parser: Parser) -> None:
     add("--letter-case", choices=("merge", "keep"), help=text)
     add("--label-column", metavar="TITLE", help="the column of classes in a table (default: recognized)")
     text = "classes of an image in a table: one, where several are one combination, or several (default: recognized)"
-    add("--labels", choices=("one", "several"), help=text)
+    add("--labels-per-image", choices=("one", "several"), help=text)
     add("--file-column", metavar="TITLE", help="the column of files in a table (default: recognized)")
     text = "a column of a table, such as patient: images with the same value are never in two splits"
     add("--group-column", metavar="TITLE", help=text)
@@ -238,5 +255,5 @@ def data_options(options: argparse.Namespace) -> DataOptions:
         layout=options.layout,
         leave_out=tuple(options.leave_out),
         letter_case=options.letter_case,
-        labels=options.labels,
+        labels=options.labels_per_image,
     )

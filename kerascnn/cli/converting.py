@@ -69,7 +69,7 @@ def _load_network(source: Path, name: str | None, layout: str, size: Size | None
     """The name and the model of a .keras file, or of a file of weights."""
     from kerascnn.applications import registry
     from kerascnn.applications.weights import conversion
-    from kerascnn.evaluation.predictors import load_keras
+    from kerascnn.evaluation.keras_models import load_keras
 
     if source.suffix == ".keras":
         if size:

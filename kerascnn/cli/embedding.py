@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerascnn.cli.arguments import Subcommands, positive
-from kerascnn.cli.image_paths import add_model_and_images, open_images
+from kerascnn.cli.image_paths import add_model_and_images, open_images, open_model
 from kerascnn.cli.loading import print_json
 from kerascnn.errors import InputError
 
@@ -29,7 +29,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
         "kerascnn embed runs/resnet50-pets-20261120-101500 pets/ --to features.npz",
         "kerascnn embed saved_models/resnet50-pets holiday/ cat.jpg --neighbors similar.png --of cat.jpg --nearest 8",
     )
-    add_model_and_images(embed, "run folder, .keras or SavedModel")
+    add_model_and_images(embed, "run folder, .keras, .h5 or SavedModel")
     text = "file for the NumPy arrays 'features' and 'paths' (default: features.npz)"
     embed.add_argument("--to", type=Path, default=Path("features.npz"), metavar="FILE", help=text)
     embed.add_argument("--neighbors", type=Path, metavar="FILE", help="draw images with their most similar ones (.png)")
@@ -44,10 +44,9 @@ def _run_embed(options: argparse.Namespace) -> int:
     _check(options)
     images = open_images(options.images, "Embedding")
     _rows(images.paths, options.of)
-    from kerascnn.evaluation import load
     from kerascnn.evaluation.embedding import embed_images
 
-    predictor = load(options.model).predictor
+    predictor = open_model(options)
     embedding = embed_images(predictor, images.readable)
     embedding.save(options.to)
     neighbors = _draw_neighbors(embedding, predictor, options) if options.neighbors else None

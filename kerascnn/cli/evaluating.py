@@ -7,7 +7,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from kerascnn.cli.arguments import Parser, Subcommands, add_data_options, run_path, share, some_of
+from kerascnn.cli.arguments import (
+    Parser,
+    Subcommands,
+    add_data_options,
+    add_model_options,
+    model_options,
+    run_path,
+    share,
+    some_of,
+)
 from kerascnn.cli.loading import data_of, print_json, start_tensorflow
 from kerascnn.cli.scored_images import add_split_options, load_images, report_classes
 from kerascnn.errors import InputError
@@ -32,11 +41,12 @@ def add_subcommands(subcommands: Subcommands) -> None:
         "kerascnn evaluate saved_models/googlenet-pets/googlenet-pets.tflite --data pets.zip",
         "kerascnn evaluate runs/googlenet-* --crops 1,10,144 --report reports/googlenet",
     )
-    text = "run folder, .keras, SavedModel, .tflite or .onnx"
+    text = "run folder, .keras, .h5, SavedModel, .tflite or .onnx"
     evaluate.add_argument("models", type=run_path, nargs="+", metavar="MODEL", help=text)
     _add_options(evaluate)
     text = "of multi-label models, from which probability an image counts as having a class (default: the models' own)"
     evaluate.add_argument("--threshold", type=share, metavar="P", help=text)
+    add_model_options(evaluate)
     text = "write report.html, metrics.json, predictions.csv"
     evaluate.add_argument("--report", type=Path, metavar="FOLDER", help=text)
     compare = subcommands.add(
@@ -48,6 +58,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
     )
     compare.add_argument("runs", type=run_path, nargs="+", metavar="RUN", help="run folders written by kerascnn train")
     _add_options(compare)
+    compare.set_defaults(labels=None, image_size=None, scaling=None)
     compare.add_argument("--plot", type=Path, metavar="FILE", help="plot the runs' curves (.png, .svg or .pdf)")
 
 
@@ -80,7 +91,7 @@ def _protocols(options: argparse.Namespace) -> list[Protocol | Literal["recipe"]
 
 @jpeg_damage_discarded()
 def _run_evaluate(options: argparse.Namespace) -> int:
-    source = data_of(options, *options.models)
+    source, said = data_of(options, *options.models), model_options(options)
     start_tensorflow()
     from kerascnn.cli.evaluation_tables import labels_table, measurements_table, models_and_crops_table, scores_table
     from kerascnn.console import output, track
@@ -95,7 +106,7 @@ def _run_evaluate(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     found = {"unknown": options.unknown, "threshold": options.threshold}
-    measured = study(options.models, images, protocols, **found, track=track)
+    measured = study(options.models, images, protocols, **found, options=said, track=track)
     report_classes(images, measured.result.scores, options.unknown)
     page = write_report(measured, options.report) if options.report else None
     if options.json:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from kerascnn.cli.arguments import Subcommands, positive
-from kerascnn.cli.image_paths import add_model_and_images, open_images
+from kerascnn.cli.image_paths import add_model_and_images, open_images, open_model
 from kerascnn.cli.loading import print_json
 
 
@@ -19,7 +19,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
         "kerascnn explain runs/googlenet-pets-20261120-101500 cat.jpg dog.webp",
         "kerascnn explain model.keras holiday/ --to explained --top 1 --layers 'inception_4*'",
     )
-    add_model_and_images(explain, "run folder or .keras file")
+    add_model_and_images(explain, "run folder, .keras or .h5 file")
     text = "folder for the written images (default: explanations)"
     explain.add_argument("--to", type=Path, default=Path("explanations"), metavar="FOLDER", help=text)
     explain.add_argument("--top", type=positive, default=3, metavar="K", help="number of classes (default: 3)")
@@ -29,10 +29,9 @@ def add_subcommands(subcommands: Subcommands) -> None:
 
 def _run_explain(options: argparse.Namespace) -> int:
     images = open_images(options.images, "Explaining")
-    from kerascnn.evaluation import load
     from kerascnn.evaluation.explanation import Explainer, unique_name, write_explanation, write_filters
 
-    explainer = Explainer(load(options.model).predictor)
+    explainer = Explainer(open_model(options))
     filters = write_filters(explainer, options.to)
     used = {filters.stem}
     explanations = [

@@ -7,7 +7,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerascnn.cli.arguments import EXPORT_DISAGREES, Subcommands, add_data_options, run_path, share, some_of
+from kerascnn.cli.arguments import (
+    EXPORT_DISAGREES,
+    Subcommands,
+    add_data_options,
+    add_model_options,
+    model_options,
+    run_path,
+    share,
+    some_of,
+)
 from kerascnn.cli.datasets import load, load_all
 from kerascnn.cli.loading import data_of, model_file, print_json, print_message, start_tensorflow
 from kerascnn.native_output import jpeg_damage_discarded
@@ -31,10 +40,10 @@ def add_subcommands(subcommands: Subcommands) -> None:
         _run_export,
         "export a trained model to SavedModel, TFLite and ONNX and verify the files",
         "kerascnn export runs/resnet20-digits-20261120-101500",
-        "kerascnn export model.keras --data photos/ --to exported/mine",
+        "kerascnn export model.h5 --data photos/ --labels labels.txt --scaling unit --to exported/mine",
         "kerascnn export runs/googlenet-pets-20261120-101500 --formats tflite --quantize none,float16,int8",
     )
-    export.add_argument("model", type=run_path, metavar="MODEL", help="run folder or .keras file")
+    export.add_argument("model", type=run_path, metavar="MODEL", help="run folder, .keras or .h5 file")
     add_data_options(export, default=None, more=" (default: the training data of the run)")
     add = export.add_argument
     add(
@@ -64,12 +73,13 @@ def add_subcommands(subcommands: Subcommands) -> None:
     )
     add("--verbose", action="store_true", help="also explain the table's columns, and list the files' operations")
     add("--max-mismatch-rate", type=share, metavar="RATE", help=text)
+    add_model_options(export)
 
 
 @jpeg_damage_discarded()
 def _run_export(options: argparse.Namespace) -> int:
     source, limit, data_options = data_of(options, options.model)
-    model = model_file(options.model)
+    model, said = model_file(options.model), model_options(options)
     start_tensorflow()
     from kerascnn.cli.tables import verification_table
     from kerascnn.data import DataOptions
@@ -89,7 +99,7 @@ def _run_export(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in names}
     calibration = load(options.calibrate, None, DataOptions()) if options.calibrate else None
     tolerance = Tolerance(max_mismatch_rate=options.max_mismatch_rate)
-    given |= {"calibration": calibration, "tolerance": tolerance}
+    given |= {"calibration": calibration, "tolerance": tolerance, **vars(said)}
     if run and not options.to:
         exported = export_run(model, data, run, output, **given)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,11 +10,12 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerascnn.cli.arguments import IMAGES_SKIPPED, Parser, run_path
+from kerascnn.cli.arguments import IMAGES_SKIPPED, Parser, add_model_options, model_options, run_path
 from kerascnn.cli.loading import start_tensorflow
 from kerascnn.errors import InputError
 
 if TYPE_CHECKING:
+    from kerascnn.evaluation import Predictor
     from kerascnn.evaluation.prediction import LoadedImage
 
 # The argument that stands for standard input.
@@ -26,6 +28,15 @@ def add_model_and_images(parser: Parser, formats: str) -> None:
     parser.add_argument("model", type=run_path, metavar="MODEL", help=text)
     text = "image files, folders, quoted globs, URLs, or - for standard input; exit status 1 if one cannot be read"
     parser.add_argument("images", nargs="+", metavar="IMAGE", help=text)
+    add_model_options(parser)
+
+
+def open_model(options: argparse.Namespace) -> Predictor:
+    """Opens MODEL with what the options say about it."""
+    from kerascnn.evaluation import load
+
+    said = model_options(options)
+    return load(options.model, class_names=said.class_names, image_size=said.image_size, scaling=said.scaling).predictor
 
 
 @dataclass(frozen=True)

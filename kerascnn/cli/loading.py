@@ -38,6 +38,8 @@ def start_tensorflow() -> None:
 def model_file(path: Path, known: str = "a .keras file or a run folder") -> Path:
     """The file of a model or of its run folder; raises InputError if it is missing."""
     file = path / "model.keras" if path.is_dir() else path
+    if (path / "saved_model.pb").is_file():
+        raise InputError(f"{path} is a SavedModel; give the Keras model that it was made from.")
     if not file.is_file():
         raise InputError(f"there is no model at {path}; give {known}.")
     return file

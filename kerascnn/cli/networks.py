@@ -76,7 +76,7 @@ def _run_describe(options: argparse.Namespace) -> int:
     start_tensorflow()
     from kerascnn.complexity import analyze, analyze_by_name, published, tables
     from kerascnn.console import output
-    from kerascnn.evaluation.predictors import load_keras
+    from kerascnn.evaluation.keras_models import load_keras
     from kerascnn.layers import channels_first
 
     arguments: dict[str, Any] = {"classes": options.classes} if options.classes else {}

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
 from kerascnn.cli.arguments import Subcommands, positive, share
-from kerascnn.cli.image_paths import add_model_and_images, open_images
+from kerascnn.cli.image_paths import add_model_and_images, open_images, open_model
 from kerascnn.terminal_encoding import encodes_everything
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
         "kerascnn predict saved_models/googlenet-pets holiday/ --top 1 --csv > holiday.csv",
         "kerascnn predict resnet50 https://example.org/cat.jpg",
     )
-    add_model_and_images(predict, "run folder, .keras, SavedModel, .tflite or .onnx")
+    add_model_and_images(predict, "run folder, .keras, .h5, SavedModel, .tflite or .onnx")
     text = "number of classes (default: 5; of a multi-label model, all from the threshold on)"
     predict.add_argument("--top", type=positive, metavar="K", help=text)
     text = "of a multi-label model, the least probability of a class (default: the model's own)"
@@ -46,10 +46,9 @@ def _run_predict(options: argparse.Namespace) -> int:
     # A progress bar redirects printed text, which is wanted on a terminal only.
     out = None if sys.stdout.isatty() else sys.stdout
     images = open_images(options.images, "Predicting")
-    from kerascnn.evaluation import load
     from kerascnn.evaluation.prediction import predictions
 
-    predicted = predictions(load(options.model).predictor, images.readable, options.top, options.threshold)
+    predicted = predictions(open_model(options), images.readable, options.top, options.threshold)
     write = _write_json if options.json else _write_csv if options.csv else _write_tables
     write(predicted, out)
     return images.status()

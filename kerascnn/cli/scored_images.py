@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kerascnn.cli.arguments import Parser
+from kerascnn.cli.arguments import Parser, model_options
 from kerascnn.cli.datasets import load_all, load_splits
 from kerascnn.cli.loading import print_message
 
 if TYPE_CHECKING:
     from kerascnn.data import DataOptions, LabeledImages
-    from kerascnn.evaluation import Scores
+    from kerascnn.evaluation import ModelOptions, Scores
 
 # The values of `--split`, as the splits are called in Python.
 SPLITS = {"all": "all", "train": "training", "validation": "validation", "test": "test"}
@@ -51,7 +51,7 @@ def load_images(
         split = split or ("test" if found.data.test is not None else "validation")
         images = found.labeled(split)
     else:
-        images = load_all(source, data_options, _class_names(models[0], Path(source)), output)
+        images = load_all(source, data_options, _class_names(models[0], Path(source), model_options(options)), output)
         if split and split != "all" and images.splits:
             images = images.of_split(split)
         elif split and split != "all":
@@ -74,7 +74,7 @@ def load_images(
     return ScoredImages(images, among)
 
 
-def _class_names(model: Path, folder: Path) -> Sequence[str]:
+def _class_names(model: Path, folder: Path, said: ModelOptions) -> Sequence[str]:
     """The model's classes, if the folder may be that of one class; else nothing, because a model takes time to load."""
     from kerascnn.evaluation import open_predictor
     from kerascnn.training import RunFolder
@@ -82,7 +82,7 @@ def _class_names(model: Path, folder: Path) -> Sequence[str]:
     if not folder.is_dir() or sum(entry.is_dir() for entry in folder.iterdir()) > 1:
         return ()
     run = RunFolder.around(model)
-    return run.read_recipe()[3]["classes"] if run else open_predictor(model).metadata.class_names
+    return run.read_recipe()[3]["classes"] if run else open_predictor(model, said).metadata.class_names
 
 
 def _reason(options: argparse.Namespace, own: bool, unclear: Sequence[Path]) -> str:

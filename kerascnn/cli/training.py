@@ -347,9 +347,9 @@ def _finish(
     from kerascnn import evaluation, training
     from kerascnn.cli.tables import verification_table
     from kerascnn.console import track
+    from kerascnn.evaluation.keras_models import load_keras
     from kerascnn.evaluation.metrics import majority_baseline
     from kerascnn.evaluation.multi_label import constant_baseline
-    from kerascnn.evaluation.predictors import load_keras
     from kerascnn.evaluation.run_report import report_run
 
     try:

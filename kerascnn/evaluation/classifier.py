@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from kerascnn.errors import InputError, closest
 from kerascnn.evaluation.embedding import Embedding, embed_images
 from kerascnn.evaluation.image_inputs import images_of
+from kerascnn.evaluation.model_options import ModelOptions
 from kerascnn.evaluation.prediction import ImagePrediction, predictions
 from kerascnn.evaluation.predictors import KerasPredictor, Predictor, open_predictor
 from kerascnn.image_shape import GRAY
@@ -23,21 +24,33 @@ if TYPE_CHECKING:
 
     from kerascnn.evaluation.explanation import ImageHeatmaps
     from kerascnn.evaluation.image_inputs import ImageInput
+    from kerascnn.image_shape import Size
 
 # Of the publishers' evaluation: 224 of 256 pixels.
 CROP_FRACTION = 0.875
 
 
-def load(model: str | Path | keras.Model) -> Classifier:
+def load(
+    model: str | Path | keras.Model,
+    *,
+    class_names: Sequence[str] | None = None,
+    image_size: Size | None = None,
+    scaling: str | None = None,
+) -> Classifier:
     """Opens a trained model of any format.
 
+    What has to be assumed of a model of another program is printed on standard error.
+
     Args:
-        model: a run or export folder, a name of a run such as "runs/last" or "resnet18-pets@best", a `.keras`,
+        model: a run or export folder, a name of a run such as "runs/last" or "resnet18-pets@best", a `.keras`, `.h5`,
             `.tflite` or `.onnx` file, a SavedModel folder, a Keras model, or the name of a network, for its public
             ImageNet weights, which are downloaded once.
+        class_names, image_size, scaling: of a model of another program that does not say so itself, see
+            `kerascnn.evaluation.ModelOptions`.
 
     Raises:
-        InputError: there is nothing of that name, it is no classifier, or the network has no public weights.
+        InputError: there is nothing of that name, it is no classifier, or the network has no public weights; or the
+            model says something else about itself.
 
     Example:
         >>> model = load("saved_models/resnet18-pets/resnet18-pets.tflite")
@@ -47,34 +60,26 @@ def load(model: str | Path | keras.Model) -> Classifier:
     """
     from kerascnn.applications import registry
 
+    options = ModelOptions(None if class_names is None else tuple(class_names), image_size, scaling)
     if not isinstance(model, str | Path):
-        return Classifier(KerasPredictor(model))
+        return Classifier(KerasPredictor(model, options=options))
     path, name = find_run(Path(model).expanduser()), str(model)
     if path.exists() or path.suffix or len(path.parts) > 1:
-        return Classifier(open_predictor(path))
+        return Classifier(open_predictor(path, options))
     if not registry.is_known(name):
         hint = closest(name, registry.list_models())
         raise InputError(f"there is no model at {name}, and no network of that name; {hint}")
-    return Classifier(KerasPredictor(_public_model(name)))
+    return Classifier(KerasPredictor(_public_model(name), options=options))
 
 
 def _public_model(name: str) -> keras.Model:
     """A network with its public weights between the scaling of their pixels and the names of ImageNet's classes."""
-    import keras
-
     from kerascnn.applications import preprocessing, registry
-    from kerascnn.applications.deep import functional
-    from kerascnn.layers import ClassLabels, Preprocessing
+    from kerascnn.evaluation.keras_models import with_labels, with_scaling
 
     network = registry.create(name, weights="imagenet")
-    scaling = preprocessing.SCALINGS[network.preprocessing_mode]
-    pixels = keras.Input(network.input_shape[1:], name="pixels")
-    scale = Preprocessing((3,), list(scaling.std), CROP_FRACTION, name="preprocessing")
-    x = scale(pixels)
-    scale.set_mean(scaling.mean)
-    probabilities = network(keras.ops.flip(x, axis=-1) if scaling.reverse else x)
-    labels = ClassLabels(preprocessing.imagenet_class_names(), dtype="float32", name="labels")
-    return functional(pixels, labels(probabilities), name=network.name)
+    scaled = with_scaling(network, preprocessing.SCALINGS[network.preprocessing_mode], CROP_FRACTION)
+    return with_labels(scaled, scaled.outputs[0], preprocessing.imagenet_class_names())
 
 
 @dataclass(frozen=True, repr=False)

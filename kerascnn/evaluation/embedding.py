@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from kerascnn.data.pipeline.pipeline import views_of
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, one_line
 from kerascnn.evaluation.image_inputs import images_of, raise_error
 from kerascnn.evaluation.plots import gallery_figure
 from kerascnn.evaluation.prediction import LoadedImage, view_batches
-from kerascnn.evaluation.predictors import KerasPredictor, Predictor, SavedModelPredictor, one_line
+from kerascnn.evaluation.predictors import KerasPredictor, Predictor, SavedModelPredictor
 from kerascnn.files.atomic import atomic_write
 
 if TYPE_CHECKING:

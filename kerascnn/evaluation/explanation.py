@@ -25,7 +25,7 @@ from kerascnn.errors import InputError, closest
 from kerascnn.evaluation.feature_maps import feature_maps, flatten_model, last_map, last_of_every_size, logits_of
 from kerascnn.evaluation.plots import gallery_figure, pixels_of, sheet_figure
 from kerascnn.evaluation.prediction import LoadedImage
-from kerascnn.evaluation.predictors import KerasPredictor, Predictor
+from kerascnn.evaluation.predictors import KerasPredictor, OtherSavedModelPredictor, Predictor
 from kerascnn.image_shape import COLORS, RGB
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Explainer:
     """
 
     def __init__(self, predictor: Predictor):
-        if not isinstance(predictor, KerasPredictor):
+        if not isinstance(predictor, KerasPredictor) or isinstance(predictor, OtherSavedModelPredictor):
             hint = "give the run folder or the .keras file that it was made from"
             raise InputError(f"{predictor.path} is a {predictor.kind} file, which gives no gradients; {hint}.")
         self.predictor = predictor

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 from typing import NamedTuple
 
 import keras
@@ -22,6 +24,9 @@ PASS_THROUGH = (
     keras.layers.ZeroPadding2D,
 )
 
+# The layer that makes two probabilities of one.
+TWO_CLASSES = "two_classes"
+
 PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
 
 
@@ -33,21 +38,54 @@ class FeatureMap(NamedTuple):
 
 
 def flatten_model(model: keras.Model) -> keras.Model:
-    """The model with nested models replaced by their layers; the model itself if there are none."""
-    while any(_is_nested(layer) for layer in model.layers):
-        copy = keras.models.clone_model(model)
+    """The model with nested models replaced by copies of their layers; the model itself if there are none.
+
+    A nested model without a graph, such as a subclassed one, is traced. One that calls functions of TensorFlow instead
+    of Keras cannot be traced and stays a layer.
+
+    Args:
+        model: a functional model with one input; it is not changed.
+    """
+    opaque: set[str] = set()
+
+    def call(layer: keras.Operation, *arguments, **named):
+        if isinstance(layer, keras.Model) and layer.name not in opaque:
+            if "training" in inspect.signature(layer.call).parameters:
+                named = {**named, "training": False}
+            try:
+                return layer.call(*arguments, **named)
+            except (ValueError, TypeError, AttributeError, NotImplementedError):
+                opaque.add(layer.name)
+        return layer(*arguments, **named)
+
+    while any(isinstance(layer, keras.Model) and layer.name not in opaque for layer in model.layers):
+        copy = keras.models.clone_model(model, clone_function=_copied, recursive=True)
         copy.set_weights(model.get_weights())
-        model = keras.models.clone_model(
-            copy,
-            input_tensors=keras.Input(model.inputs[0].shape[1:], name="pixels"),
-            clone_function=lambda layer: layer,
-            call_function=lambda layer, *args, **kwargs: (layer.call if _is_nested(layer) else layer)(*args, **kwargs),
-        )
+        _rename_twins(copy)
+        pixels = keras.Input(model.inputs[0].shape[1:], name="pixels")
+        model = keras.models.clone_model(copy, pixels, clone_function=lambda layer: layer, call_function=call)
     return model
 
 
-def _is_nested(layer: keras.Operation) -> bool:
-    return isinstance(layer, keras.Model) and bool(getattr(layer, "inputs", None))
+def _copied(layer: keras.Operation) -> keras.Operation:
+    """A copy without weights; the layer itself if its class does not say how it was made."""
+    try:
+        return type(layer).from_config(layer.get_config())
+    except Exception:
+        return layer
+
+
+def _rename_twins(model: keras.Model, taken: set[str] | None = None) -> None:
+    """Gives layers of nested models other names if another layer has the same."""
+    taken = {"pixels"} if taken is None else taken
+    for layer in getattr(model, "operations", model.layers):
+        if isinstance(layer, keras.Model):
+            _rename_twins(layer, taken)
+        elif not isinstance(layer, keras.layers.InputLayer):
+            free = (f"{layer.name}_{number}" for number in itertools.count(2))
+            if layer.name in taken:
+                layer.name = next(name for name in free if name not in taken)
+            taken.add(layer.name)
 
 
 def logits_of(probabilities: keras.KerasTensor) -> keras.KerasTensor:
@@ -58,6 +96,9 @@ def logits_of(probabilities: keras.KerasTensor) -> keras.KerasTensor:
     tensor = probabilities
     while True:
         layer, inputs = _layer_and_inputs(tensor)
+        if layer.name == TWO_CLASSES:
+            logit = logits_of(inputs[-1])
+            return keras.layers.Concatenate(dtype="float32")([keras.layers.Rescaling(-1.0)(logit), logit])
         if isinstance(layer, keras.layers.Dense) and layer.activation in PROBABILITIES:
             dtype, name = layer.dtype_policy, f"{layer.name}_logits"
             linear = keras.layers.Dense(layer.units, use_bias=layer.use_bias, dtype=dtype, name=name)
@@ -80,6 +121,7 @@ def classifier_input(model: keras.Model) -> keras.KerasTensor | None:
     tensor = model.outputs[0]
     while True:
         layer, inputs = _layer_and_inputs(tensor)
+        inputs = inputs[-1:] if layer.name == TWO_CLASSES else inputs
         if len(inputs) != 1:
             return None
         if isinstance(layer, keras.layers.Dense):

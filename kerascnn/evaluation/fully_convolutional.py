@@ -13,8 +13,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from kerascnn.errors import InputError
-from kerascnn.evaluation.predictors import one_line
+from kerascnn.errors import InputError, one_line
+from kerascnn.evaluation.feature_maps import flatten_model
 from kerascnn.layers import Preprocessing
 
 # Layers that give the same for a feature map as for a vector.
@@ -51,7 +51,7 @@ def fully_convolutional(model: keras.Model) -> keras.Model:
     """
     try:
         return keras.models.clone_model(
-            model,
+            flatten_model(model),
             input_tensors=keras.Input((None, None, model.input_shape[3]), name="pixels"),
             clone_function=lambda layer: layer,
             call_function=_Converter().call,

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascnn.cores import cores
-from kerascnn.errors import InputError
-from kerascnn.image_shape import COLORS, RGB, ImageSize, Size
+from kerascnn.errors import InputError, one_line
+from kerascnn.evaluation.model_options import NO_OPTIONS, ModelOptions, numbered_classes
+from kerascnn.image_shape import RGB, ImageSize, Size
 from kerascnn.native_output import discarded_stderr
 from kerascnn.training.run_names import find_run
 
@@ -29,10 +30,9 @@ METADATA_FILE, LABELS_FILE = "kerascnn.json", "labels.txt"
 # `ModelMetadata.quantization` of a model that computes in float32.
 UNQUANTIZED = "none"
 
-# The name of the output to use when a network has several classifiers.
-MAIN = "main"
-
 BATCH = 64
+
+KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
 @dataclass(frozen=True)
@@ -167,27 +167,36 @@ def predict_in_batches(predict: Callable[[np.ndarray], np.ndarray], images: np.n
 
 
 class KerasPredictor(Predictor):
-    """A Keras model in this process. If the model has several classifiers, the main one is used.
+    """A Keras model of any origin in this process. If the model has several classifiers, the main one is used.
 
     Args:
         model: the classifier.
         path: its file, if it has one.
         metadata: None for those in the model's layers.
+        options: what a model of another program does not say about itself.
 
     Attributes:
         network: the model from its input to that classifier.
 
     Raises:
-        InputError: the model does not map RGB or gray images of one size to class probabilities.
+        InputError: the model does not map RGB or gray images of one size to classes.
     """
 
     kind = "Keras"
 
-    def __init__(self, model: keras.Model, path: Path | None = None, metadata: ModelMetadata | None = None):
+    def __init__(
+        self,
+        model: keras.Model,
+        path: Path | None = None,
+        metadata: ModelMetadata | None = None,
+        options: ModelOptions = NO_OPTIONS,
+    ):
         import tensorflow as tf
 
         from kerascnn.applications.deep import functional
+        from kerascnn.evaluation.keras_models import as_classifier, main_output
 
+        model = as_classifier(model, options) if metadata is None else model
         self.path = path
         self.metadata = metadata or model_metadata_of(model)
         self.network = main = functional(model.inputs[0], main_output(model), name=model.name)
@@ -211,6 +220,8 @@ class KerasFilePredictor(KerasPredictor):
     kind = "Keras file"
 
     def __init__(self, path: Path):
+        from kerascnn.evaluation.keras_models import load_keras
+
         model = load_keras(path)
         with zipfile.ZipFile(path) as archive:
             files = [archive.read(name).decode() for name in (METADATA_FILE, LABELS_FILE)]
@@ -260,6 +271,21 @@ class SavedModelPredictor(Predictor):
         return predict_in_batches(
             lambda batch: self._serve(tf.constant(batch, tf.float32))["probabilities"].numpy(), images
         )
+
+
+class OtherSavedModelPredictor(KerasPredictor):
+    """A SavedModel folder of another program: its signature `serving_default`, of one input and one output.
+
+    Raises:
+        InputError: the folder is damaged, has no such signature, or is no classifier of images.
+    """
+
+    kind = "SavedModel"
+
+    def __init__(self, path: Path, options: ModelOptions = NO_OPTIONS):
+        from kerascnn.evaluation.keras_models import load_saved_model
+
+        super().__init__(load_saved_model(path), path, options=options)
 
 
 class TFLitePredictor(Predictor):
@@ -362,15 +388,16 @@ def run(interpreter: Interpreter, image: np.ndarray) -> np.ndarray:
     return (values.astype(np.float32) - zero_point) * np.float32(scale)
 
 
-def open_predictor(path: str | Path) -> Predictor:
+def open_predictor(path: str | Path, options: ModelOptions = NO_OPTIONS) -> Predictor:
     """Opens a trained model in any format.
 
     Args:
-        path: a `.keras`, `.tflite` or `.onnx` file, a SavedModel folder, a run or export folder, or a name of a run
-            such as "runs/last" or "resnet20-digits@best".
+        path: a `.keras`, `.h5`, `.tflite` or `.onnx` file, a SavedModel folder, a run or export folder, or a name of a
+            run such as "runs/last" or "resnet20-digits@best".
+        options: what a Keras model or SavedModel of another program does not say about itself.
 
     Raises:
-        InputError: the path does not exist, or holds no model.
+        InputError: the path does not exist, or holds no model, or the options are not the model's.
 
     Example:
         >>> open_predictor("saved_models/resnet20-digits/resnet20-digits.tflite").metadata.class_names
@@ -389,24 +416,27 @@ def open_predictor(path: str | Path) -> Predictor:
     ):
         # The shortest name is that of the unquantized file.
         path = files[0]
-    if (path / "saved_model.pb").is_file():
-        return SavedModelPredictor(path)
-    if path.suffix in (".tflite", ".onnx"):
-        return (TFLitePredictor if path.suffix == ".tflite" else OnnxPredictor)(path)
-    if path.suffix == ".keras":
-        exported = zipfile.is_zipfile(path) and METADATA_FILE in zipfile.ZipFile(path).namelist()
-        return KerasFilePredictor(path) if exported else KerasPredictor(load_keras(path), path)
-    raise InputError(
-        f"{path} is not a model; give a .keras file, a SavedModel folder, a .tflite or .onnx file or a run folder."
-    )
+    saved_model = (path / "saved_model.pb").is_file()
+    if saved_model and not (path / "assets" / METADATA_FILE).exists():
+        return OtherSavedModelPredictor(path, options)
+    if path.suffix in KERAS_SUFFIXES and not _has_metadata(path):
+        from kerascnn.evaluation.keras_models import load_keras
+
+        return KerasPredictor(load_keras(path), path, options=options)
+    kinds = {".tflite": TFLitePredictor, ".onnx": OnnxPredictor, ".keras": KerasFilePredictor}
+    kind = SavedModelPredictor if saved_model else kinds.get(path.suffix)
+    if kind is None:
+        raise InputError(
+            f"{path} is not a model; give a .keras or .h5 file, a SavedModel folder, a .tflite or .onnx file or a run "
+            "folder."
+        )
+    predictor = kind(path)
+    options.check(path, predictor.metadata.class_names, predictor.metadata.image_size)
+    return predictor
 
 
-def main_output(model: keras.Model) -> keras.KerasTensor | None:
-    """The output of a model's only or main classifier; None if that is ambiguous."""
-    outputs = getattr(model, "outputs", None) or []
-    if len(outputs) == 1:
-        return outputs[0]
-    return model.output.get(MAIN) if outputs and isinstance(model.output, dict) else None
+def _has_metadata(path: Path) -> bool:
+    return zipfile.is_zipfile(path) and METADATA_FILE in zipfile.ZipFile(path).namelist()
 
 
 def model_metadata_of(model: keras.Model) -> ModelMetadata:
@@ -417,35 +447,13 @@ def model_metadata_of(model: keras.Model) -> ModelMetadata:
     Raises:
         InputError: the model does not map RGB or gray images of one size to classes.
     """
-    from kerascnn.layers import ClassLabels, Preprocessing
+    from kerascnn.evaluation.keras_models import graph_of, labels_of
+    from kerascnn.layers import Preprocessing
 
-    output = main_output(model)
-    shape = model.inputs[0].shape if output is not None else ()
-    takes_images = len(shape) == 4 and shape[3] in COLORS and None not in shape[1:3]
-    if not takes_images or len(model.inputs) != 1 or len(output.shape) != 2:
-        raise InputError(f"the model '{model.name}' does not map RGB or gray images of one size to classes.")
-    labels = next((layer for layer in model.layers if isinstance(layer, ClassLabels)), None)
+    graph = graph_of(model)
+    shape, classes = graph.inputs[0].shape, graph.output_shape[1]
+    labels = labels_of(graph)
     names, threshold = (labels.class_names, labels.threshold) if labels else (None, None)
-    fraction = next((layer.crop_fraction for layer in model.layers if isinstance(layer, Preprocessing)), 1.0)
-    names = names or tuple(f"class {number}" for number in range(output.shape[-1]))
+    fraction = next((layer.crop_fraction for layer in graph.layers if isinstance(layer, Preprocessing)), 1.0)
+    names = names or numbered_classes(classes)
     return ModelMetadata(names, ImageSize(*shape[1:3]).plain, fraction, channels=shape[3], threshold=threshold)
-
-
-def load_keras(path: Path) -> keras.Model:
-    """Loads a Keras model from its file.
-
-    Raises:
-        InputError: the file is not a Keras model.
-    """
-    import keras
-
-    try:
-        return keras.saving.load_model(path)
-    except Exception as error:
-        raise InputError(f"{path} is not a Keras model: {one_line(error)}") from None
-
-
-def one_line(error: Exception) -> str:
-    """An error's message on one line, at most 200 characters, ending in a period."""
-    words = " ".join(str(error).split()) or type(error).__name__
-    return words[:200].rstrip(".") + "."

@@ -15,6 +15,7 @@ from kerascnn.data.pipeline.pipeline import evaluation_batches
 from kerascnn.errors import InputError, first_of
 from kerascnn.evaluation.class_matching import match_classes
 from kerascnn.evaluation.crops import BATCH, crop_batches, whole_images
+from kerascnn.evaluation.model_options import numbered_classes
 from kerascnn.evaluation.predictors import KerasPredictor, ModelMetadata, Predictor
 from kerascnn.evaluation.protocols import CENTER_CROP, Protocol
 from kerascnn.files.progress import Track, untracked
@@ -156,7 +157,7 @@ def evaluate(
     if metadata.multi_label != images.multi_label:
         kinds = ["any number of classes per image" if multi else "one class per image" for multi in (True, False)]
         theirs, ours = kinds if metadata.multi_label else reversed(kinds)
-        hint = "; --labels several reads a table as multi-label" if metadata.multi_label else ""
+        hint = "; --labels-per-image several reads a table as multi-label" if metadata.multi_label else ""
         raise InputError(f"the model predicts {theirs}, but {images.source} has {ours}{hint}.")
     images = known_images(images, metadata, unknown)
     classes = match_classes(images.class_names, metadata.class_names, images.source)
@@ -197,6 +198,11 @@ def known_images(images: LabeledImages, metadata: ModelMetadata, unknown: Unknow
     if len(found) == len(images.class_names):
         ours, theirs = (first_of([f"'{name}'" for name in some.class_names]) for some in (images, metadata))
         count = len(metadata.class_names)
+        if metadata.class_names == numbered_classes(count):
+            raise InputError(
+                f"the model has no class names, so the classes of {images.source} ({ours}) cannot be matched to its "
+                f"{count} outputs; give --labels FILE, in Python class_names=, in the order of the outputs."
+            )
         raise InputError(
             f"none of the classes of {images.source}, {ours}, is one of the model's {count} classes: {theirs}."
         )

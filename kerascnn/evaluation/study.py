@@ -25,6 +25,7 @@ from kerascnn.evaluation.metrics import (
     none_for_nan,
     top_error,
 )
+from kerascnn.evaluation.model_options import NO_OPTIONS, ModelOptions
 from kerascnn.evaluation.multi_label import ConstantBaseline, by_label, constant_baseline, label_metrics, summary
 from kerascnn.evaluation.predictors import ModelMetadata, open_predictor
 from kerascnn.evaluation.protocols import Protocol, protocol_of
@@ -231,6 +232,7 @@ def study(
     *,
     threshold: float | None = None,
     unknown: Unknown = "error",
+    options: ModelOptions = NO_OPTIONS,
     track: Track = untracked,
 ) -> Study:
     """Measures models alone and together.
@@ -242,6 +244,7 @@ def study(
         threshold: of multi-label models, the probability from which an image counts as having a class; None for the
             models' own.
         unknown: as for `evaluate`.
+        options: what models of other programs do not say about themselves.
         track: shows progress.
 
     Raises:
@@ -255,7 +258,7 @@ def study(
     alone, given = [], labeled_images(data)
     images = given
     for model in map(Path, models):
-        predictor = open_predictor(model)
+        predictor = open_predictor(model, options)
         predictor.metadata = predictor.metadata.with_threshold(threshold)
         images = known_images(images, predictor.metadata, unknown)
         for wanted in protocols:

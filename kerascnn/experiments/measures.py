@@ -10,8 +10,8 @@ import numpy as np
 
 from kerascnn.data.dataset import DataSet
 from kerascnn.evaluation import KerasPredictor, Protocol, evaluate, open_predictor
+from kerascnn.evaluation.keras_models import load_keras
 from kerascnn.evaluation.metrics import mcnemar, top_error
-from kerascnn.evaluation.predictors import load_keras
 from kerascnn.evaluation.scores import Scores
 from kerascnn.evaluation.study import study
 from kerascnn.experiments.experiment import Claim, Experiment

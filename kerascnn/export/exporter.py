@@ -14,6 +14,8 @@ import numpy as np
 from kerascnn.data.dataset import DataSet, limited
 from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.errors import InputError
+from kerascnn.evaluation.keras_models import as_classifier, load_keras
+from kerascnn.evaluation.model_options import ModelOptions
 from kerascnn.evaluation.predictors import (
     LABELS_FILE,
     UNQUANTIZED,
@@ -25,7 +27,6 @@ from kerascnn.evaluation.predictors import (
     SavedModelPredictor,
     TFLitePredictor,
     check_onnx_packages,
-    load_keras,
     model_metadata_of,
 )
 from kerascnn.evaluation.scores import views
@@ -41,6 +42,7 @@ from kerascnn.export.tflite import CALIBRATED, QUANTIZERS, check_choice, check_o
 from kerascnn.export.verification import Tolerance, Verification, verify
 from kerascnn.files.cache_folder import short_hash
 from kerascnn.files.progress import Track, untracked
+from kerascnn.image_shape import Size
 from kerascnn.layers import ClassLabels
 
 FORMATS = ("savedmodel", "tflite", "onnx", "keras")
@@ -81,6 +83,9 @@ def export(
     license: str | None = None,
     threshold: float | None = None,
     name: str | None = None,
+    class_names: Sequence[str] | None = None,
+    image_size: Size | None = None,
+    scaling: str | None = None,
     tolerance: Tolerance = Tolerance(),
     track: Track = untracked,
 ) -> Export:
@@ -89,7 +94,7 @@ def export(
     The folder appears, or replaces an earlier export, only after everything is written and verified.
 
     Args:
-        model: a Keras classifier, or its `.keras` file.
+        model: a Keras classifier of any origin, or its `.keras` or `.h5` file.
         data: provides the images that the files are run on: the validation images of a data set, or any others, such as
             `kerascnn.data.load_labeled(source)`. Images of classes that the model does not know are left out.
         folder: the export's folder.
@@ -108,13 +113,16 @@ def export(
         threshold: of a multi-label model, the probability from which an image counts as having a class, for the files'
             metadata; None for the model's own.
         name: of the exported model and its files; None for the folder's.
+        class_names, image_size, scaling: of a model of another program that does not say so itself, see
+            `kerascnn.evaluation.ModelOptions`.
         tolerance: how far an exported file may differ from the model.
         track: shows progress over an iterable of known length.
 
     Raises:
-        InputError: the model is no image classifier or does not fit the data, a threshold is given for a model of one
-            class per image, the folder cannot be written, there are too few calibration images, a format, quantization,
-            pixel type or quantizer is unknown, or the packages of ONNX or of LiteRT's quantizer are not installed.
+        InputError: the model is no image classifier or does not fit the data or what is said of it, a threshold is
+            given for a model of one class per image, the folder cannot be written, there are too few calibration
+            images, a converter fails, a format, quantization, pixel type or quantizer is unknown, or the packages of
+            ONNX or of LiteRT's quantizer are not installed.
 
     Example:
         >>> export("runs/mine/model.keras", data, "saved_models/mine", quantize=["none", "int8"]).verification.failures
@@ -129,7 +137,8 @@ def export(
     if "onnx" in formats:
         check_onnx_packages()
     path = None if isinstance(model, keras.Model) else Path(model)
-    model = load_keras(path) if path else model
+    options = ModelOptions(None if class_names is None else tuple(class_names), image_size, scaling)
+    model = as_classifier(load_keras(path) if path else model, options)
     folder = Path(folder)
     name = name or folder.name
     description = ModelDescription(name, format_training(origin) if origin else None, author, license)
@@ -152,8 +161,8 @@ def export(
         for quantization in quantizations if "tflite" in formats else []:
             file = staged / f"{name}{'' if quantization == UNQUANTIZED else f'-{quantization}'}.tflite"
             images = _calibration_images(calibration or data, metadata) if quantization in CALIBRATED else ()
-            options = {"pixels": pixels, "description": description, "quantizer": quantizer}
-            write_tflite(network, file, quantization, calibration=images, **options)
+            given = {"pixels": pixels, "description": description, "quantizer": quantizer}
+            write_tflite(network, file, quantization, calibration=images, **given)
             exported.append(TFLitePredictor(file))
         trained, exact = KerasPredictor(model, path), KerasPredictor(in_float32(model))
         for predictor in (trained, exact):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import keras
 
-from kerascnn.applications.deep import functional
-from kerascnn.evaluation.predictors import main_output, model_metadata_of
+from kerascnn.errors import InputError
+from kerascnn.evaluation.feature_maps import flatten_model
+from kerascnn.evaluation.keras_models import graph_of
 from kerascnn.export.folding import foldable, folded_weights
+from kerascnn.keras_internals import all_layers
 
 # Layers that do nothing in inference.
 TRAINING_ONLY = (
@@ -14,26 +16,31 @@ TRAINING_ONLY = (
     keras.layers.AlphaDropout,
     keras.layers.GaussianDropout,
     keras.layers.GaussianNoise,
+    *(getattr(keras.layers, name) for name in ("AugMix", "CutMix", "MixUp", "RandAugment")),
+    # Random augmentation. RandomCrop alone changes the size of images, also in inference.
+    *(getattr(keras.layers, name) for name in dir(keras.layers) if name.startswith("Random") and name != "RandomCrop"),
 )
 
 
 def deployable(model: keras.Model) -> keras.Model:
     """Returns the network that is exported: the model's function in inference, in few layers and in float32.
 
-    Auxiliary classifiers and dropout are removed. Batch normalization is folded into the convolution or dense layer
-    before it wherever that is exact (see `kerascnn.export.folding`).
+    Auxiliary classifiers, dropout and random augmentation are removed, nested models are replaced by their layers.
+    Batch normalization is folded into the convolution or dense layer before it wherever that is exact (see
+    `kerascnn.export.folding`). TensorFlow's own converter takes the result, also where it fails on the model itself,
+    such as one of mixed precision or with augmentation.
 
     Args:
-        model: a classifier of square RGB images, with one output or a dict with the key `main`; it is not changed.
+        model: a classifier of RGB or gray images of one size, with one output or a dict with the key `main`; it is not
+            changed.
 
     Raises:
-        InputError: the model is no such classifier.
+        InputError: the model is no such classifier, or a layer computes in 16 bits and cannot be rebuilt.
 
     Example:
-        >>> deployable(googlenet_with_heads).output_names
-        ['labels']
+        >>> tf.lite.TFLiteConverter.from_keras_model(deployable(model)).convert()
     """
-    main = _main_classifier(model)
+    main = flatten_model(graph_of(model))
     return _rebuild(main, foldable(main))
 
 
@@ -43,13 +50,7 @@ def in_float32(model: keras.Model) -> keras.Model:
     A mixed-precision model is rebuilt layer by layer, because TensorFlow's TFLite converter takes no float16 graph;
     its weights are float32 already and are copied. Arguments and errors are those of `deployable`.
     """
-    return _rebuild(_main_classifier(model), {})
-
-
-def _main_classifier(model: keras.Model) -> keras.Model:
-    # Raises if the model is no classifier of square images.
-    model_metadata_of(model)
-    return functional(model.inputs[0], main_output(model), name=model.name)
+    return _rebuild(flatten_model(graph_of(model)), {})
 
 
 def _rebuild(model: keras.Model, folds: dict[str, str]) -> keras.Model:
@@ -59,12 +60,16 @@ def _rebuild(model: keras.Model, folds: dict[str, str]) -> keras.Model:
     removed = set(folds) | {layer.name for layer in model.layers if isinstance(layer, TRAINING_ONLY)}
 
     def clone(layer: keras.Operation) -> keras.Operation:
-        config = layer.get_config()
-        if isinstance(layer, keras.Layer):
-            config["dtype"] = "float32"
-        if layer.name in normalizations:
-            config["use_bias"] = True
-        return layer.__class__.from_config(config)
+        try:
+            config = layer.get_config()
+            if isinstance(layer, keras.Layer):
+                config["dtype"] = "float32"
+            if layer.name in normalizations:
+                config["use_bias"] = True
+            return layer.__class__.from_config(config)
+        except Exception:
+            # A layer whose class does not say how it was made takes part itself.
+            return layer
 
     def call(layer: keras.Operation, *args, **kwargs):
         return args[0] if layer.name in removed else layer(*args, **kwargs)
@@ -75,4 +80,7 @@ def _rebuild(model: keras.Model, folds: dict[str, str]) -> keras.Model:
             layer.set_weights(folded_weights(originals[layer.name], normalizations[layer.name]))
         elif layer.weights:
             layer.set_weights(originals[layer.name].get_weights())
+    if half := next((layer for layer in all_layers(copy) if layer.compute_dtype in ("float16", "bfloat16")), None):
+        kind = type(half).__name__
+        raise InputError(f"the layer '{half.name}' ({kind}) computes in {half.compute_dtype} and has no float32 form.")
     return copy

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 
 from kerascnn.applications.deep import functional
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, one_line
 from kerascnn.evaluation.predictors import check_onnx_packages, model_metadata_of
 from kerascnn.native_output import discarded_stderr
 
@@ -28,7 +28,7 @@ def write_onnx(model: keras.Model, path: Path) -> None:
         path: the file.
 
     Raises:
-        InputError: the ONNX packages are not installed, or the network is too large for one file.
+        InputError: the ONNX packages are not installed, the network is too large for one file, or the converter fails.
 
     Example:
         >>> write_onnx(deployable(model), Path("model.onnx"))
@@ -49,7 +49,10 @@ def write_onnx(model: keras.Model, path: Path) -> None:
         tf.config.run_functions_eagerly(True)
         # Keras patches the converter for NumPy 2 and looks up a deprecated name.
         warnings.filterwarnings("ignore", message="In the future `np.object`", category=FutureWarning)
-        named.export(str(path), format="onnx", verbose=False, input_signature=[pixels])
+        try:
+            named.export(str(path), format="onnx", verbose=False, input_signature=[pixels])
+        except Exception as error:
+            raise InputError(f"the model '{model.name}' cannot be converted to ONNX: {one_line(error)}") from None
     written = onnx.load(path)
     onnx.helper.set_model_props(written, metadata.to_files())
     onnx.save(written, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import zipfile
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, one_line
 from kerascnn.evaluation.predictors import UNQUANTIZED, model_metadata_of
 from kerascnn.export.integer_quantization import ConvertedNetwork, quantize_int8
 from kerascnn.export.litert_quantizer import quantize_with_litert
@@ -97,7 +98,7 @@ def write_tflite(
 
     Raises:
         InputError: the quantization, pixel type or quantizer is unknown, the quantizer is not installed, or there are
-            no calibration images or they have another size.
+            no calibration images or they have another size; or the converter fails.
 
     Example:
         >>> write_tflite(deployable(model), Path("model-float16.tflite"), "float16")
@@ -105,7 +106,15 @@ def write_tflite(
     check_options(quantization, pixels, quantizer)
     metadata = model_metadata_of(model)
     with discarded_stderr():
-        converted = _convert(model, quantization, calibration, pixel_type(quantization, pixels), quantizer)
+        try:
+            converted = _convert(model, quantization, calibration, pixel_type(quantization, pixels), quantizer)
+        except InputError:
+            raise
+        except Exception as error:
+            # The converter's message begins with advice for other programs, and names the operations later.
+            operations = re.search(r"(TF Select|Custom) ops: (.+)", str(error))
+            reason = f"TFLite lacks {operations[2]}." if operations else one_line(error)
+            raise InputError(f"the model '{model.name}' cannot be converted to TFLite: {reason}") from None
     metadata = replace(
         metadata,
         quantization=quantization,

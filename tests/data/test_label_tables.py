@@ -190,7 +190,7 @@ def test_columns_of_several_classes_are_read_and_rows_refused(tmp_path):
     names(found.description, "tags from 3 columns of 0 and 1 (cat, dog, big)")
     assert classes(found)["im3.jpg"] == ("cat", "big")
     lay_out(tmp_path, labels=table("file,label=class") + "".join(table("file,label=other").splitlines(True)[1:]))
-    with mentioning(InputError, "several classes per image", "im1.jpg", "--labels several"):
+    with mentioning(InputError, "several classes per image", "im1.jpg", "--labels-per-image several"):
         read(tmp_path)
 
 

@@ -62,7 +62,7 @@ def test_joined_tags(folder, separator):
     assert loaded.layout.startswith(
         "tags from column 'tags' of train.csv: 3 tags, 1.7 per image, 40 of 40 images found"
     )
-    assert "--labels one" in loaded.layout
+    assert "--labels-per-image one" in loaded.layout
     # An empty cell does not say that an image has no tags.
     assert labels_by_name(loaded) == expected(with_empty=False)
     assert "5 without a class" in loaded.layout
@@ -136,7 +136,7 @@ def test_combinations_are_classes_where_the_user_says_so(folder):
 def test_several_rows_per_image_need_a_word_of_the_user(folder):
     rows = [[f"image{n:02}", name] for n, row in enumerate(ROWS) for name in joined(" ", row).split()]
     source = folder(["image", "label"], rows)
-    with mentioning(InputError, "train.csv", "several classes per image", "--labels several"):
+    with mentioning(InputError, "train.csv", "several classes per image", "--labels-per-image several"):
         data.load(source)
     assert labels_by_name(data.load(source, options=DataOptions(labels="several"))) == expected(with_empty=False)
 
@@ -161,7 +161,7 @@ def test_one_class_in_every_row_stays_single_label(folder):
     source = folder(["image", "tags"], rows)
     assert not data.load(source).multi_label
     assert data.load(source, options=DataOptions(labels="several")).multi_label
-    with mentioning(InputError, "--labels", "one", "several", "'many'"):
+    with mentioning(InputError, "--labels-per-image", "one", "several", "'many'"):
         DataOptions(labels="many")
 
 

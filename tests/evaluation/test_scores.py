@@ -113,7 +113,8 @@ def test_the_main_classifier_predicts(tiny_stripes_run, photographs):
         ("model.keras", b"no zip", ["model.keras", "Keras model"]),
         ("model.tflite", b"no flatbuffer", ["model.tflite", "TFLite file"]),
         ("saved_model.pb", b"\0", ["SavedModel"]),
-        ("model.h5", b"", ["model.h5", ".keras file"]),
+        ("model.h5", b"", ["model.h5", "Keras model"]),
+        ("model.pt", b"", ["model.pt", ".keras or .h5 file"]),
     ],
 )
 def test_files_that_are_not_models(tmp_path, name, contents, parts):

@@ -10,7 +10,7 @@ from kerascnn.errors import InputError, closest
 
 MAX_FRACTION = 0.9
 
-# Classes per image, as --labels names it.
+# Classes per image, as --labels-per-image names it.
 LABELS = ("one", "several")
 
 # How images are labeled, as --layout names it, and where the class is.
@@ -75,7 +75,7 @@ class DataOptions:
         if self.letter_case not in (None, "merge", "keep"):
             raise InputError(f"--letter-case must be merge or keep, not '{self.letter_case}'.")
         if self.labels not in (None, *LABELS):
-            raise InputError(f"--labels must be {' or '.join(LABELS)}, not '{self.labels}'.")
+            raise InputError(f"--labels-per-image must be {' or '.join(LABELS)}, not '{self.labels}'.")
         fraction = self.validation_fraction
         if fraction is not None and not 0 < fraction <= MAX_FRACTION:
             raise InputError(f"--val-fraction must be above 0 and at most {MAX_FRACTION}, not {fraction}.")
@@ -143,7 +143,7 @@ VALIDATION_FIELDS = ("validation_source", "validation_fraction", "fold")
 # The options of the command line, by which errors name the fields.
 OPTIONS = {
     "label_column": "--label-column",
-    "labels": "--labels",
+    "labels": "--labels-per-image",
     "file_column": "--file-column",
     "group_column": "--group-column",
     "validation_source": "--val-data",

@@ -232,16 +232,15 @@ def recognized(columns: str, table: str, items: Sequence[LabeledFile], found: st
 
     Example:
         >>> recognized("column 'tags'", "train.csv", [LabeledFile("a.jpg", ("fog", "sea"))], "1 of 1")
-        "tags from column 'tags' of train.csv: 2 tags, 2.0 per image, 1 of 1 images found (--labels one ... a class)"
+        "tags from column 'tags' of train.csv: 2 tags, 2.0 per image, 1 of 1 images found (--labels-per-image ..."
     """
     if not any(item.is_multi_label for item in items):
         count = len({item.class_name for item in items})
         return f"classes from {columns} of {table}: {count:,} classes, {found} images found"
     tags = Counter(chain.from_iterable(item.classes for item in items))
     counts = f"{len(tags):,} tags, {tags.total() / len(items):.1f} per image"
-    return (
-        f"tags from {columns} of {table}: {counts}, {found} images found (--labels one makes each combination a class)"
-    )
+    return f"tags from {columns} of {table}: {counts}, {found} images found "
+        "(--labels-per-image one makes each combination a class)"
 
 
 def _labeled(group: JoinedTables, tree: FileTree, contradictory: Container[str]) -> list[LabeledFile]:

@@ -48,7 +48,7 @@ def contradictions(joined: JoinedTables) -> dict[str, str]:
         raise InputError(
             f"{joined.name} has several classes per image in its {joined.labels.columns}, such as "
             f"{' and '.join(sorted({*chain(*classes)})[:3])} of {path}; if its images have all of these, add "
-            "--labels several."
+            "--labels-per-image several."
         )
     where = defaultdict(set)
     for path, table in zip(joined.paths, joined.origins, strict=True):

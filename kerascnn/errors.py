@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -46,5 +47,6 @@ def first_of(names: Sequence[str], most: int = 10) -> str:
 
 def one_line(error: Exception) -> str:
     """An error's message on one line, at most 200 characters, ending in a period."""
-    words = " ".join(str(error).split()) or type(error).__name__
+    # Without the codes for bold letters that Keras writes.
+    words = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split()) or type(error).__name__
     return words[:200].rstrip(".") + "."

@@ -171,8 +171,8 @@ def as_classifier(model: keras.Model, options: ModelOptions = NO_OPTIONS) -> ker
         graph = with_scaling(graph, SCALING_OF[options.scaling])
     elif options.scaling is None and not _scales_pixels(flat):
         _say(
-            f"assumed: '{model.name}' takes {COLORS[graph.inputs[0].shape[3]]} pixels from 0 to 255, as no layer of it "
-            f"scales them; otherwise give --scaling, in Python scaling= ({', '.join(INPUT_SCALINGS)})"
+            f"assumed: '{model.name}' takes {COLORS[graph.inputs[0].shape[3]]} pixels from 0 to 255, as no layer "
+            f"that scales them was found; otherwise give --scaling, in Python scaling= ({', '.join(INPUT_SCALINGS)})"
         )
     output, threshold = _probabilities(graph, _last_activation(flat))
     names = options.class_names

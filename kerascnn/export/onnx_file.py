@@ -51,8 +51,10 @@ def write_onnx(model: keras.Model, path: Path) -> None:
         warnings.filterwarnings("ignore", message="In the future `np.object`", category=FutureWarning)
         try:
             named.export(str(path), format="onnx", verbose=False, input_signature=[pixels])
+            written = onnx.load(path)
+            # The converter writes operations that ONNX lacks under TensorFlow's names.
+            onnx.checker.check_model(written)
         except Exception as error:
             raise InputError(f"the model '{model.name}' cannot be converted to ONNX: {one_line(error)}") from None
-    written = onnx.load(path)
     onnx.helper.set_model_props(written, metadata.to_files())
     onnx.save(written, path)

@@ -205,7 +205,14 @@ def test_words_that_may_be_classes_need_a_word_of_the_user(tmp_path):
     cells = ("tomato healthy", "tomato late blight", "potato healthy", "potato late blight")
     rows = "".join(f"im{row}.jpg,{cells[row % 4]}\n" for row in ROWS)
     lay_out(tmp_path, *IMAGES, labels=f"file,label\n{rows}")
-    with mentioning(InputError, "labels.csv", "column 'label'", "tomato healthy", "--labels one", "--labels several"):
+    with mentioning(
+        InputError,
+        "labels.csv",
+        "column 'label'",
+        "tomato healthy",
+        "--labels-per-image one",
+        "--labels-per-image several",
+    ):
         read(tmp_path)
     assert set(classes(read(tmp_path, labels="one")).values()) == set(cells)
     assert classes(read(tmp_path, labels="several"))["im1.jpg"] == ("tomato", "late", "blight")

@@ -76,7 +76,7 @@ class Labels:
             text = next(text for text, classes in zip(self.texts, self.classes, strict=True) if len(classes) > 1)
             raise InputError(
                 f"{table} has one class of several words or several classes in its {self.columns}, such as '{text}'; "
-                "choose with --labels one or --labels several."
+                "choose with --labels-per-image one or --labels-per-image several."
             )
         return self
 

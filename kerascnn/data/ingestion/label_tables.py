@@ -239,8 +239,8 @@ def recognized(columns: str, table: str, items: Sequence[LabeledFile], found: st
         return f"classes from {columns} of {table}: {count:,} classes, {found} images found"
     tags = Counter(chain.from_iterable(item.classes for item in items))
     counts = f"{len(tags):,} tags, {tags.total() / len(items):.1f} per image"
-    return f"tags from {columns} of {table}: {counts}, {found} images found "
-        "(--labels-per-image one makes each combination a class)"
+    shown = f"tags from {columns} of {table}: {counts}, {found} images found"
+    return f"{shown} (--labels-per-image one makes each combination a class)"
 
 
 def _labeled(group: JoinedTables, tree: FileTree, contradictory: Container[str]) -> list[LabeledFile]:

@@ -35,6 +35,7 @@ def model_file(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("imports", ["import kerascnn, keras", "import keras, kerascnn"])
 def test_load_model_knows_our_classes(model_file, imports):
     program = f"{imports}\nmodel = keras.models.load_model({str(model_file)!r})\nprint(model.layers[-1].class_names)"

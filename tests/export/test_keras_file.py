@@ -43,6 +43,7 @@ def trained(name, mean="channel", channels=3):
     return deployable(model)
 
 
+@pytest.mark.slow
 def test_keras_alone_opens_every_kind_of_network(tmp_path):
     models = {name: trained(name) for name in KINDS}
     models |= {"mean image": trained("resnet20", "pixel"), "gray": trained("resnet20", "middle", channels=1)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -41,17 +42,58 @@ class LocalResponseNormalization(keras.layers.Layer):
             raise ValueError(f"LocalResponseNormalization needs an odd size, not {size}.")
         self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
         self.data_format = data_format or keras.config.image_data_format()
+        self.axis = 1 if self.data_format == "channels_first" else 3
 
-    def call(self, inputs):
+    def build(self, input_shape):
+        channels = np.arange(input_shape[self.axis])
+        # A product with this matrix sums the window around each channel.
+        self.band = (np.abs(channels[:, None] - channels) <= self.size // 2).astype("float32")
+
+    def call(self, inputs, training=None):
         # float16 loses alpha * x**2 and overflows beyond x = 255.
         x = keras.ops.cast(inputs, "float32")
-        axis = 1 if self.data_format == "channels_first" else 3
+        return keras.ops.cast(self._in_training(x) if training else self._in_inference(x), inputs.dtype)
+
+    def _in_inference(self, x):
+        """The formula in operations that TFLite has and that keep its integers out."""
         padding = [(0, 0)] * 4
-        padding[axis] = (self.size // 2, self.size // 2)
+        padding[self.axis] = (self.size // 2, self.size // 2)
         squares = keras.ops.pad(keras.ops.square(x), padding)
-        windows = [slice(first, first + x.shape[axis]) for first in range(self.size)]
-        total = sum(squares[..., window] if axis == 3 else squares[:, window] for window in windows)
-        return keras.ops.cast(x * (self.k + self.alpha * total) ** -self.beta, inputs.dtype)
+        windows = [slice(first, first + x.shape[self.axis]) for first in range(self.size)]
+        total = sum(squares[..., window] if self.axis == 3 else squares[:, window] for window in windows)
+        return x * (self.k + self.alpha * total) ** -self.beta
+
+    def _in_training(self, x):
+        """The same with the windows' sums as matrix products and with their gradient, in a quarter of the time."""
+
+        @keras.ops.custom_gradient
+        def normalize(x):
+            base = self.k + self.alpha * self._window_sums(keras.ops.square(x))
+            scale = self._power(base)
+            outputs = x * scale
+
+            def gradient(*arguments, upstream=None):
+                given = arguments[0] if upstream is None else upstream
+                neighbors = self._window_sums(given * outputs / base)
+                return given * scale - (2.0 * self.alpha * self.beta) * x * neighbors
+
+            return outputs, gradient
+
+        return normalize(x)
+
+    def _power(self, base):
+        """base ** -beta; two roots are faster than a power."""
+        if self.beta != 0.75:
+            return base**-self.beta
+        root = keras.ops.rsqrt(base)
+        return root * keras.ops.sqrt(root)
+
+    def _window_sums(self, values):
+        shape = keras.ops.shape(values)
+        if self.axis == 3:
+            return keras.ops.reshape(keras.ops.matmul(keras.ops.reshape(values, (-1, shape[3])), self.band), shape)
+        flat = keras.ops.reshape(values, (shape[0], shape[1], -1))
+        return keras.ops.reshape(keras.ops.matmul(self.band, flat), shape)
 
     def compute_output_shape(self, input_shape):
         return input_shape

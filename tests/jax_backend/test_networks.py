@@ -59,7 +59,9 @@ def test_batch_normalization_is_the_parent():
 
 def test_local_response_normalization_by_hand():
     pixel = np.arange(1.0, 8.0, dtype="float32").reshape(1, 1, 1, 7)
-    found = np.asarray(layers.LocalResponseNormalization(size=3, k=1.0, alpha=0.5, beta=1.0)(pixel))
+    layer = layers.LocalResponseNormalization(size=3, k=1.0, alpha=0.5, beta=1.0)
+    found = np.asarray(layer(pixel))
+    np.testing.assert_allclose(layer(pixel, training=True), found, rtol=1e-6)
     # The fourth channel is 4, between 3 and 5.
     np.testing.assert_allclose(found[0, 0, 0, 3], 4 / (1 + 0.5 * (9 + 16 + 25)), rtol=1e-6)
     np.testing.assert_allclose(found[0, 0, 0, 0], 1 / (1 + 0.5 * (1 + 4)), rtol=1e-6)

@@ -64,6 +64,28 @@ def test_local_response_normalization_becomes_builtin_operations_of_tflite():
     np.testing.assert_allclose(result, layer(x), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("arguments", [{}, {"size": 3, "k": 1.0, "alpha": 0.02, "beta": 0.5}, {"size": 1}])
+def test_local_response_normalization_in_training_has_tensorflows_values_and_gradient(arguments, data_format):
+    layer = LocalResponseNormalization(**arguments, data_format=data_format)
+    x, given = tf.constant(maps(2, 3, 4, 9)), maps(2, 3, 4, 9)[::-1]
+    order = (0, 3, 1, 2) if data_format == "channels_first" else (0, 1, 2, 3)
+    window = {"depth_radius": layer.size // 2, "bias": layer.k, "alpha": layer.alpha, "beta": layer.beta}
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        expected = tf.reduce_sum(tf.nn.lrn(x, **window) * given)
+        measured = tf.reduce_sum(layer(tf.transpose(x, order), training=True) * tf.transpose(given, order))
+    np.testing.assert_allclose(measured, expected, rtol=1e-5)
+    np.testing.assert_allclose(tape.gradient(measured, x), tape.gradient(expected, x), rtol=1e-4, atol=1e-6)
+
+
+def test_local_response_normalization_in_training_keeps_the_compute_type():
+    layer = LocalResponseNormalization(dtype="mixed_float16")
+    result = layer(np.full((1, 1, 1, 5), 3000, "float16"), training=True)
+    assert keras.backend.standardize_dtype(result.dtype) == "float16"
+    np.testing.assert_allclose(np.asarray(result)[0, 0, 0, 2], 3000 / (2 + 1e-4 * 5 * 9e6) ** 0.75, rtol=1e-3)
+
+
 @pytest.mark.parametrize("size", [0, 4])
 def test_local_response_normalization_needs_an_odd_size(size):
     with mentioning(ValueError, "odd", size):

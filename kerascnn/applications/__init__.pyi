@@ -1,5 +1,13 @@
 # The public names, for editors, type checkers and lazy_loader. `X as X` marks a name as public: ruff needs it.
-from . import registry as registry
+from . import (
+    imagenet_utils as imagenet_utils,
+    inception_v3 as inception_v3,
+    registry as registry,
+    resnet as resnet,
+    resnet50 as resnet50,
+    vgg16 as vgg16,
+    vgg19 as vgg19,
+)
 from .alexnet import AlexNet as AlexNet, AlexNetV2 as AlexNetV2
 from .bn_inception import BNInception as BNInception
 from .cifar_resnet import (

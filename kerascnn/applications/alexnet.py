@@ -189,7 +189,7 @@ def dense_layers(x: keras.KerasTensor, network: Network, bias: Any = "ones") -> 
             4096, activation="relu", kernel_initializer=INITIALIZER, bias_initializer=bias, name=name
         )
         x = keras.layers.Dropout(0.5, name=f"{name}_dropout")(dense(x))
-    return network.classifier(x, INITIALIZER, logits="fc8")
+    return network.classifier(x, INITIALIZER)
 
 
 preprocess_input, decode_predictions = preprocessing.of_family("alexnet")

@@ -142,7 +142,7 @@ def _layers(
             outputs[f"aux_{row.name}"] = auxiliary_head(x, network, f"aux_{row.name}", batch_norm)
         if row.name in POOL_AFTER:
             x = max_pool(strides=2, name=f"pool{row.name[0]}")(x)
-    main = network.head(x, INITIALIZER, dropout=0.4, predictions="main")
+    main = network.head(x, INITIALIZER, dropout=0.4)
     return {"main": main, **outputs} if heads else main
 
 
@@ -188,7 +188,7 @@ def auxiliary_classifier(x: keras.KerasTensor, network: Network, name: str) -> k
     """The layers of an auxiliary head after its first dense layer."""
     x = keras.layers.Activation("relu", name=f"{name}_fc1_relu")(x)
     x = keras.layers.Dropout(0.7, name=f"{name}_dropout")(x)
-    return network.classifier(x, INITIALIZER, logits=f"{name}_fc2", predictions=name)
+    return network.classifier(x, INITIALIZER, name=f"{name}_fc2")
 
 
 preprocess_input, decode_predictions = preprocessing.of_family("googlenet")

@@ -72,7 +72,7 @@ def GoogLeNetTorchvision(
                 outputs[f"aux_{row.name}"] = auxiliary_head(x, network, f"aux_{row.name}")
             if row.name in googlenet.POOL_AFTER:
                 x = max_pool(x, f"pool{row.name[0]}")
-        main = network.head(x, googlenet.INITIALIZER, dropout=0.2, predictions="main")
+        main = network.head(x, googlenet.INITIALIZER, dropout=0.2)
         return network.model({"main": main, **outputs} if heads else main)
 
 

@@ -184,7 +184,7 @@ def InceptionV3(
     pooling: Pooling | None = None,
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
-    name: str = "inceptionv3",
+    name: str = "inception_v3",
     *,
     dtype: str | keras.DTypePolicy | None = None,
     aux_heads: bool = False,
@@ -274,7 +274,7 @@ def modules_and_heads(
         x = MODULES[type(row)](x, row, name, layers)
         if name == last_17 and head_unit is not None and network.include_top:
             outputs["aux"] = auxiliary_head(x, network, head_unit)
-    main = network.head(x, INITIALIZER, dropout=layers.dropout, predictions="main")
+    main = network.head(x, INITIALIZER, dropout=layers.dropout)
     return {"main": main, **outputs} if outputs else main
 
 
@@ -370,7 +370,7 @@ def auxiliary_head(x: keras.KerasTensor, network: Network, unit: Unit) -> keras.
     x = unit(x, 768, kernel, padding="valid", kernel_initializer=initializer, name="aux_conv2")  # 1 x 1 x 768
     x = keras.layers.GlobalAveragePooling2D(name="aux_avg_pool")(x)
     initializer = keras.initializers.TruncatedNormal(stddev=0.001)
-    return network.classifier(x, initializer, logits="aux_fc", predictions="aux")
+    return network.classifier(x, initializer, name="aux_fc")
 
 
 preprocess_input, decode_predictions = preprocessing.of_family("inceptionv3")

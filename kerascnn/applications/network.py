@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+import numbers
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -25,18 +26,20 @@ class CommonArguments(NamedTuple):
 
     Attributes:
         include_top: whether the network ends in its classifier.
-        weights: None for random weights; "imagenet", "keras" or "torchvision" for public weights, which are downloaded
-            once (`kerascnn.applications.list_weights` lists them) and set the options that they need; or the URL or
-            path of a file: `.weights.h5` or `.keras` of this network, an HDF5 file of keras.applications, or
-            `.safetensors`, `.pth` or `.pt` with torchvision's tensors. "imagenet" is the first public file that fits
-            the other arguments.
+        weights: None for random weights; "imagenet", "keras", "torchvision", "torchvision-v2" or a name of timm's such
+            as "timm/resnet50.a1_in1k" for public weights, which are downloaded once (`list_weights` lists them) and set
+            the options that they need; or the URL or path of a file: `.weights.h5` or `.keras` of this network, an HDF5
+            file of keras.applications, or `.safetensors`, `.pth`, `.pt` or `.th` with PyTorch's tensors. "imagenet" is
+            the first public file that fits the other arguments.
         input_tensor: a Keras tensor of images to build on; `input_shape` is then ignored.
         input_shape: (height, width, channels), or the channels first where that is Keras' image data format. None for
-            the paper's size and three channels. A size may be None where nothing is flattened.
+            three channels, of the paper's size with the top and of any size without it. A size may be None where
+            nothing is flattened.
         pooling: without the top, None (feature maps), "avg" or "max".
         classes: the number of classes.
-        classifier_activation: the activation of each classifier; None gives logits.
-        name: the model's name.
+        classifier_activation: the activation of each classifier, a name or a function; None gives logits. Pretrained
+            classifiers have None or "softmax".
+        name: the model's name; None for one of Keras'.
         dtype: a dtype or a precision policy such as "mixed_bfloat16"; None for Keras' global policy.
 
     Raises:
@@ -72,7 +75,7 @@ class Network:
     """
 
     def __init__(self, builder: str, common: CommonArguments, **options: Any) -> None:
-        self.builder, self.common = builder, common
+        self.builder = builder
         self.include_top = common.include_top
         self._stated = {name: value for name, value in options.items() if value is not None}
         self.weights = None
@@ -81,8 +84,27 @@ class Network:
             self.weights = source_of(builder, common.weights, given=self._stated, include_top=top, classes=classes)
             weight_files.check(builder, self.weights)
         check_option(builder, "pooling", common.pooling, (None, *get_args(Pooling)))
-        if common.classes < 1:
-            raise InputError(f"{builder} needs at least 1 class, not classes={common.classes}.")
+        if not isinstance(common.classes, numbers.Integral) or common.classes < 1:
+            raise InputError(f"{builder} needs a whole number of classes, at least 1, not classes={common.classes!r}.")
+        # Keras takes no integers of NumPy.
+        self.common = common._replace(classes=int(common.classes))
+        if common.include_top:
+            self._check_activation()
+        if self.weights:
+            self.weights = weight_files.with_batch_norm(self.weights, self._stated)
+
+    def _check_activation(self) -> None:
+        """As keras.applications: a pretrained classifier was trained with a softmax."""
+        activation = self.common.classifier_activation
+        try:
+            known = keras.activations.get(activation)
+        except ValueError:
+            raise InputError(f"{self.builder}: Keras has no classifier_activation={activation!r}.") from None
+        if self.weights and known not in (keras.activations.linear, keras.activations.softmax):
+            raise InputError(
+                f"{self.builder} takes classifier_activation=None or 'softmax' with pretrained weights, not "
+                f"{activation!r}: build it with weights=None, or with include_top=False."
+            )
 
     def option(self, name: str, allowed: Collection[Any]) -> Any:
         """The value of an option: the stated one, or what the weights need, or the paper's.
@@ -104,6 +126,11 @@ class Network:
         tensor = self.common.input_tensor
         if tensor is None:
             tensor = keras.Input(self._input_shape(), name="pixels")
+        elif not isinstance(tensor, keras.KerasTensor):
+            raise InputError(
+                f"{self.builder} takes a Keras tensor as input_tensor, such as keras.Input((224, 224, 3)), not "
+                f"a {type(tensor).__name__}."
+            )
         shape = tuple(tensor.shape[1:])
         if len(shape) != 3:
             raise InputError(f"{self.builder} takes images of three dimensions, not {shape}.")
@@ -118,12 +145,14 @@ class Network:
         return tensor
 
     def _input_shape(self) -> tuple[int | None, ...]:
-        if self.common.input_shape is None:
-            size = registry.info(self.builder).input_size
+        shape = self.common.input_shape
+        if shape is None:
+            size = registry.info(self.builder).input_size if self.include_top else None
             return (3, size, size) if channels_first() else (size, size, 3)
-        if len(self.common.input_shape) != 3:
-            raise InputError(f"{self.builder} takes an input_shape of three numbers, not {self.common.input_shape}.")
-        return tuple(self.common.input_shape)
+        numbers_only = isinstance(shape, Sequence) and all(one is None or _is_positive(one) for one in shape)
+        if not numbers_only or len(shape) != 3:
+            raise InputError(f"{self.builder} takes an input_shape of three numbers, not {shape!r}.")
+        return tuple(shape)
 
     def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """The output of a network without its top: feature maps, or their average or maximum."""
@@ -133,23 +162,20 @@ class Network:
             return keras.layers.GlobalMaxPooling2D(name="max_pool")(x)
         return x
 
-    def head(
-        self, x: keras.KerasTensor, initializer: Any, *, dropout: float = 0.0, predictions: str = "predictions"
-    ) -> keras.KerasTensor:
+    def head(self, x: keras.KerasTensor, initializer: Any, *, dropout: float = 0.0) -> keras.KerasTensor:
         """Global average pool, dropout and classifier; the features where the network has no top."""
         if not self.include_top:
             return self.features(x)
         x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
         if dropout:
             x = keras.layers.Dropout(dropout, name="dropout")(x)
-        return self.classifier(x, initializer, predictions=predictions)
+        return self.classifier(x, initializer)
 
-    def classifier(
-        self, x: keras.KerasTensor, initializer: Any, *, logits: str = "fc", predictions: str = "predictions"
-    ) -> keras.KerasTensor:
-        """A dense layer named `logits` and its activation, in float32 under every precision policy."""
-        x = keras.layers.Dense(self.common.classes, kernel_initializer=initializer, name=logits)(x)
-        return keras.layers.Activation(self.common.classifier_activation, dtype="float32", name=predictions)(x)
+    def classifier(self, x: keras.KerasTensor, initializer: Any, name: str = "predictions") -> keras.KerasTensor:
+        """A dense layer with the classifiers' activation, in float32 under every precision policy."""
+        activation = self.common.classifier_activation
+        options = {"kernel_initializer": initializer, "dtype": "float32", "name": name}
+        return keras.layers.Dense(self.common.classes, activation, **options)(x)
 
     def model(self, outputs: Outputs) -> keras.Model:
         """The model from its inputs to `outputs`, with its weights; `preprocessing_mode` is how they scale pixels."""
@@ -161,6 +187,10 @@ class Network:
             weight_files.load(self.builder, [layer for layer in model.layers if layer not in before], self.weights)
         model.preprocessing_mode = (self.weights or registry.info(self.builder)).preprocessing
         return model
+
+
+def _is_positive(size: Any) -> bool:
+    return isinstance(size, numbers.Integral) and size > 0
 
 
 @contextlib.contextmanager
@@ -182,7 +212,7 @@ def check_option(builder: str, name: str, value: Any, allowed: Collection[Any]) 
         >>> check_option("ResNet18", "shortcut", "D", ("A", "B", "C"))
         InputError: ResNet18 takes shortcut='A', 'B' or 'C', not 'D'.
     """
-    if value not in allowed:
+    if value not in tuple(allowed):
         *others, last = map(repr, allowed)
         raise InputError(f"{builder} takes {name}={', '.join(others)} or {last}, not {value!r}.")
 
@@ -193,7 +223,7 @@ def dtype_policy_scope(dtype: str | keras.DTypePolicy | None) -> Iterator[None]:
     before = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy(before if dtype is None else dtype)
-    except ValueError:
+    except (ValueError, TypeError):
         raise InputError(
             f"dtype must be a dtype or a precision policy such as 'mixed_bfloat16', not {dtype!r}."
         ) from None

@@ -82,34 +82,40 @@ def preprocess_input(
     Args:
         name: one of `list_models()`, or a model that a builder returned, for the scale of its weights.
         x: RGB pixels in [0, 255], integers or floats, (height, width, 3) or (batch, height, width, 3), or with the
-            channels first; an array, which is not changed, or a tensor of the backend.
+            channels first; an array, which is not changed, a tensor of the backend, or lists. There may be more
+            dimensions, as for videos, and other channels where all channels have the same scale.
         data_format: "channels_last" or "channels_first"; None for Keras' image data format.
-        weights: with a name, "imagenet", "keras" or "torchvision" for the scale of those weights; None for the
-            paper's. All weights of one publisher need the same scale.
+        weights: with a name, a name of public weights such as "imagenet", for their scale; None for the paper's. All
+            weights of one publisher need the same scale.
 
     Returns:
         An array or a tensor, like `x`; of its floating-point type, or of Keras' where `x` has integers.
 
     Raises:
         InputError: there is no such network, data format or public weights, the model was not returned by a builder,
-            or `x` does not have images with three channels.
+            or the channels of `x` are not red, green and blue.
 
     Example:
         >>> images = preprocess_input("vgg16", pixels)
         >>> images = preprocess_input(VGG16(weights="torchvision"), pixels)
     """
-    mode = _mode(name, weights)
-    name = getattr(name, "name", name)
+    return scaled(x, _mode(name, weights), data_format, getattr(name, "name", name))
+
+
+def scaled(x: Any, mode: str, data_format: str | None, name: str) -> Any:
+    """Pixels in the scale of one of `MODES`, see `preprocess_input`; `name` is what takes them, for the errors."""
     data_format = data_format or keras.config.image_data_format()
     if data_format not in DATA_FORMATS:
         raise InputError(f"data_format must be 'channels_last' or 'channels_first', not {data_format!r}.")
-    axis = -1 if data_format == "channels_last" else -3
-    if len(x.shape) not in (3, 4) or x.shape[axis] != 3:
+    x = x if hasattr(x, "shape") else np.asarray(x)
+    last, rank = data_format == "channels_last", len(x.shape)
+    axis = -1 if last else 0 if rank == 3 else 1
+    if mode != "symmetric" and (rank < 3 or x.shape[axis] != 3):
         raise InputError(f"{name} takes RGB images with the {data_format.replace('_', ' ')}, not {tuple(x.shape)}.")
     x = _floating(x)
     if mode in KERAS_MODES:
         return keras.applications.imagenet_utils.preprocess_input(x, data_format, KERAS_MODES[mode])
-    mean = np.reshape(CHANNEL_MEANS[mode], (3,) + (1,) * (-1 - axis))
+    mean = np.reshape(CHANNEL_MEANS[mode], (3,) + (1,) * (0 if last else rank - 1 - axis))
     if isinstance(x, np.ndarray):
         return x - mean.astype(x.dtype)
     return x - keras.ops.convert_to_tensor(mean, x.dtype)
@@ -126,8 +132,8 @@ def _mode(name: str | keras.Model, weights: str | None) -> str:
     entry = registry.info(name)
     if weights is None:
         return entry.preprocessing
-    if weights not in public_weights.NAMES:
-        names = ", ".join(map(repr, public_weights.NAMES))
+    if not public_weights.is_name(weights):
+        names = ", ".join(map(repr, public_weights.names_of(entry.builder)))
         raise InputError(f"weights must be one of {names}, whose scale is known, not {weights!r}.")
     return public_weights.select_weights(entry.builder, weights, {}).preprocessing
 
@@ -139,13 +145,13 @@ def _floating(x: Any) -> Any:
 
 
 def decode_predictions(
-    name: str, predictions: Any, top: int = 5, class_names: Sequence[str] | None = None
+    name: str, preds: Any, top: int = 5, class_names: Sequence[str] | None = None
 ) -> list[list[Prediction]]:
     """The most probable classes of each image, the most probable first.
 
     Args:
         name: one of `list_models()`.
-        predictions: (batch, classes) probabilities, an array or a tensor.
+        preds: (batch, classes) probabilities, an array, a tensor or lists.
         top: how many classes; all where there are fewer.
         class_names: the names of the network's classes; None for those of the paper's data set, ImageNet or CIFAR-10.
             Keras downloads ImageNet's names when they are first needed, and caches them.
@@ -164,18 +170,19 @@ def decode_predictions(
     classes = IMAGENET_CLASSES if imagenet else len(names)
     if top < 1:
         raise InputError(f"top must be at least 1, not {top}.")
-    if len(predictions.shape) != 2 or predictions.shape[1] != classes:
+    preds = preds if hasattr(preds, "shape") else np.asarray(preds)
+    if len(preds.shape) != 2 or preds.shape[1] != classes:
         raise InputError(
             f"{entry.builder}'s predictions of {classes} classes are of shape (images, {classes}), "
-            f"not {tuple(predictions.shape)}."
+            f"not {tuple(preds.shape)}."
         )
-    predictions = keras.ops.convert_to_numpy(predictions)
+    preds = keras.ops.convert_to_numpy(preds)
     if imagenet:
-        return _imagenet_names(predictions, top)
-    best = np.argsort(-predictions, axis=1, kind="stable")[:, :top]
+        return _imagenet_names(preds, top)
+    best = np.argsort(-preds, axis=1, kind="stable")[:, :top]
     return [
         [Prediction(str(label), names[label], float(scores[label])) for label in labels]
-        for labels, scores in zip(best, predictions, strict=True)
+        for labels, scores in zip(best, preds, strict=True)
     ]
 
 
@@ -201,4 +208,5 @@ def of_family(name: str) -> tuple[Callable[..., Any], Callable[..., list[list[Pr
     preprocess, decode = functools.partial(preprocess_input, name), functools.partial(decode_predictions, name)
     for function in (preprocess, decode):
         function.__doc__ = f"`kerascnn.applications.{function.func.__name__}` with the name {name!r}."
+        function.__name__ = function.func.__name__
     return preprocess, decode

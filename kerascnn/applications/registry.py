@@ -160,8 +160,8 @@ def list_weights(name: str) -> list[PublicWeights]:
     InputError if there is no such network.
 
     Example:
-        >>> [(file.name, file.top1) for file in list_weights("resnet50") if file.include_top]
-        [('keras', 74.9), ('torchvision', 76.13)]
+        >>> [(file.name, file.top1) for file in list_weights("resnet50") if file.include_top][:3]
+        [('keras', 74.9), ('torchvision', 76.13), ('torchvision-v2', 80.858)]
     """
     return public.weights_of(info(name).builder)
 

@@ -65,7 +65,7 @@ def ResNet18(
 
     Args:
         include_top, weights, …, dtype, and errors: see `kerascnn.applications.network.CommonArguments`.
-        weights: None, "torchvision" (69.758 % top-1), a URL or a file.
+        weights: None, "torchvision" (69.758 % top-1), "timm/resnet18.a1_in1k" (71.504 % top-1), a URL or a file.
         shortcut: "A" (zeros for new channels), "B" (projections where dimensions change) or "C" (projections only).
 
     Returns:
@@ -93,7 +93,8 @@ def ResNet34(
 ) -> keras.Model:
     """ResNet-34 (He et al., 2015, table 1), made of basic blocks.
 
-    As `ResNet18`, but for the public weights: `weights` is None, "torchvision" (73.314 % top-1), a URL or a file.
+    As `ResNet18`, but for the public weights: `weights` is None, "torchvision" (73.314 % top-1),
+    "timm/resnet34.a1_in1k" (76.42 % top-1), a URL or a file.
 
     Example:
         >>> model = kerascnn.applications.ResNet34(classes=10)
@@ -120,8 +121,8 @@ def ResNet50(
     As `ResNet18`, but for the public weights and the stride.
 
     Args:
-        weights: None, "keras" (74.9 % top-1, with stride_in="1x1"), "torchvision" (76.13 % top-1, with
-            stride_in="3x3"), a URL or a file.
+        weights: None, "keras" (74.9 % top-1, with stride_in="1x1"), or, with stride_in="3x3", "torchvision" (76.13 %
+            top-1), "torchvision-v2" (80.858 % top-1) or "timm/resnet50.a1_in1k" (80.382 % top-1), a URL or a file.
         stride_in: the convolution of a bottleneck that has the stride, "1x1" (the paper's) or "3x3"; None for what the
             weights need, or else "1x1".
 
@@ -148,7 +149,8 @@ def ResNet101(
     """ResNet-101 (He et al., 2015, table 1), made of bottlenecks.
 
     As `ResNet50`, but for the public weights: `weights` is None, "keras" (76.4 % top-1, with stride_in="1x1"),
-    "torchvision" (77.374 % top-1, with stride_in="3x3"), a URL or a file.
+    or, with stride_in="3x3", "torchvision" (77.374 % top-1), "torchvision-v2" (81.886 % top-1) or
+    "timm/resnet101.a1h_in1k" (81.95 % top-1), a URL or a file.
 
     Example:
         >>> model = kerascnn.applications.ResNet101(classes=10)
@@ -173,7 +175,8 @@ def ResNet152(
     """ResNet-152 (He et al., 2015, table 1), made of bottlenecks.
 
     As `ResNet50`, but for the public weights: `weights` is None, "keras" (76.6 % top-1, with stride_in="1x1"),
-    "torchvision" (78.312 % top-1, with stride_in="3x3"), a URL or a file.
+    or, with stride_in="3x3", "torchvision" (78.312 % top-1), "torchvision-v2" (82.284 % top-1) or
+    "timm/resnet152.a1h_in1k" (82.818 % top-1), a URL or a file.
 
     Example:
         >>> model = kerascnn.applications.ResNet152(classes=10)

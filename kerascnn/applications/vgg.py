@@ -199,7 +199,7 @@ def _dense_layers(x: keras.KerasTensor, network: Network) -> keras.KerasTensor:
     for name in ("fc6", "fc7"):
         x = keras.layers.Dense(4096, activation="relu", kernel_initializer=INITIALIZER, name=name)(x)
         x = keras.layers.Dropout(0.5, name=f"{name}_dropout")(x)
-    return network.classifier(x, INITIALIZER, logits="fc8")
+    return network.classifier(x, INITIALIZER)
 
 
 preprocess_input, decode_predictions = preprocessing.of_family("vgg16")

@@ -15,7 +15,15 @@ from kerascnn.image_shape import RGB, ImageSize
 
 def add_subcommands(subcommands: Subcommands) -> None:
     """Adds `models`, `describe` and `compare`."""
-    subcommands.add("models", _run_models, "list the networks", "kerascnn models", "kerascnn models --json")
+    models = subcommands.add(
+        "models",
+        _run_models,
+        "list the networks",
+        "kerascnn models",
+        "kerascnn models --weights",
+        "kerascnn models --json",
+    )
+    models.add_argument("--weights", action="store_true", help="list the public weights of the networks instead")
     describe = subcommands.add(
         "describe",
         _run_describe,
@@ -47,6 +55,8 @@ def _run_models(options: argparse.Namespace) -> int:
     from kerascnn.applications import registry
     from kerascnn.console import output, table
 
+    if options.weights:
+        return _list_weights(options)
     if options.json:
         print_json([{"name": name, **entry.to_dict()} for name, entry in registry.REGISTRY.items()])
         return 0
@@ -61,6 +71,30 @@ def _run_models(options: argparse.Namespace) -> int:
         how = f"{entry.data}{', ' if error.protocol else ''}{error.protocol}" if error else ""
         networks.add_row(name, f"{entry.paper.partition(',')[0]} {entry.year}", f"{entry.input_size}", *texts, how)
     output().print(networks)
+    return 0
+
+
+def _list_weights(options: argparse.Namespace) -> int:
+    from kerascnn.applications import registry
+    from kerascnn.applications.weights.public import WEIGHTS
+    from kerascnn.console import output, table
+
+    if options.json:
+        print_json([file.to_dict() for file in WEIGHTS])
+        return 0
+    listed = table("model", "weights", "top-1", "top-5", "pixels", "crop", text_columns=2, padding=(0, 1))
+    origins: dict[str, list[str]] = {}
+    # The files without the classifier belong to those with it.
+    for file in (file for file in WEIGHTS if file.include_top):
+        name = registry.canonical(file.network)
+        normalized = " (batch_norm)" if file.arguments.get("batch_norm") else ""
+        numbers = (f"{file.top1:g} %", f"{file.top5:g} %", f"{file.input_size}", f"{100 * file.crop_fraction:.4g} %")
+        listed.add_row(name, f"{file.name}{normalized}", *numbers)
+        origin = f"license {file.license}; resampling {file.resampling}; source {file.source}"
+        origins.setdefault(f"{file.name.partition('/')[0]}: {origin}", []).append(name)
+    output().print(listed)
+    for origin, names in origins.items():
+        output().print(f"{', '.join(dict.fromkeys(names))} of {origin}", highlight=False)
     return 0
 
 

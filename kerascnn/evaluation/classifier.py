@@ -26,13 +26,11 @@ if TYPE_CHECKING:
     from kerascnn.evaluation.image_inputs import ImageInput
     from kerascnn.image_shape import Size
 
-# Of the publishers' evaluation: 224 of 256 pixels.
-CROP_FRACTION = 0.875
-
 
 def load(
     model: str | Path | keras.Model,
     *,
+    weights: str | None = None,
     class_names: Sequence[str] | None = None,
     image_size: Size | None = None,
     scaling: str | None = None,
@@ -44,13 +42,15 @@ def load(
     Args:
         model: a run or export folder, a name of a run such as "runs/last" or "resnet18-pets@best", a `.keras`, `.h5`,
             `.tflite` or `.onnx` file, a SavedModel folder, a Keras model, or the name of a network, for its public
-            ImageNet weights, which are downloaded once.
+            ImageNet weights, which are downloaded once, or of timm's weights such as "timm/resnet50.a1_in1k".
+        weights: of a network, which of its public weights, see `kerascnn.applications.list_weights`; None for the
+            first. Images are cropped as in their publisher's evaluation.
         class_names, image_size, scaling: of a model of another program that does not say so itself, see
             `kerascnn.evaluation.ModelOptions`.
 
     Raises:
-        InputError: there is nothing of that name, it is no classifier, or the network has no public weights; or the
-            model says something else about itself.
+        InputError: there is nothing of that name, it is no classifier, the network has no such public weights, or
+            weights are given for something else; or the model says something else about itself.
 
     Example:
         >>> model = load("saved_models/resnet18-pets/resnet18-pets.tflite")
@@ -59,26 +59,33 @@ def load(
         cat.jpg  Cat         97.12%
     """
     from kerascnn.applications import registry
+    from kerascnn.applications.weights import public
 
     options = ModelOptions(None if class_names is None else tuple(class_names), image_size, scaling)
+    if weights is not None and not registry.is_known(str(model)):
+        raise InputError(f"weights={weights!r} is for the name of a network; {model} has its own weights.")
     if not isinstance(model, str | Path):
         return Classifier(KerasPredictor(model, options=options))
     path, name = find_run(Path(model).expanduser()), str(model)
-    if path.exists() or path.suffix or len(path.parts) > 1:
+    if name.startswith(public.HUB) and public.is_name(name):
+        name, weights = public.network_of(name), name
+    elif path.exists() or path.suffix or len(path.parts) > 1:
         return Classifier(open_predictor(path, options))
     if not registry.is_known(name):
         hint = closest(name, registry.list_models())
         raise InputError(f"there is no model at {name}, and no network of that name; {hint}")
-    return Classifier(KerasPredictor(_public_model(name), options=options))
+    return Classifier(KerasPredictor(_public_model(name, weights or public.ANY), options=options))
 
 
-def _public_model(name: str) -> keras.Model:
+def _public_model(name: str, weights: str) -> keras.Model:
     """A network with its public weights between the scaling of their pixels and the names of ImageNet's classes."""
     from kerascnn.applications import preprocessing, registry
+    from kerascnn.applications.weights.public import select_weights
     from kerascnn.evaluation.keras_models import with_labels, with_scaling
 
-    network = registry.create(name, weights="imagenet")
-    scaled = with_scaling(network, preprocessing.SCALINGS[network.preprocessing_mode], CROP_FRACTION)
+    crop_fraction = select_weights(registry.info(name).builder, weights, {}).crop_fraction
+    network = registry.create(name, weights=weights)
+    scaled = with_scaling(network, preprocessing.SCALINGS[network.preprocessing_mode], crop_fraction)
     return with_labels(scaled, scaled.outputs[0], preprocessing.imagenet_class_names())
 
 

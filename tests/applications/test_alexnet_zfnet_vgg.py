@@ -25,7 +25,7 @@ def test_alexnet_agrees_with_its_table():
     assert model.get_layer("conv1").count_params() == 34_944
     expected = [(55, 55, 96), (27, 27, 96), (27, 27, 256), (13, 13, 256), (13, 13, 384), (13, 13, 384), (13, 13, 256)]
     assert shapes(model, "conv1", "norm1", "conv2", "norm2", "conv3", "conv4", "conv5") == expected
-    assert shapes(model, "pool3", "fc6", "fc7", "fc8") == [(6, 6, 256), (4096,), (4096,), (1000,)]
+    assert shapes(model, "pool3", "fc6", "fc7", "predictions") == [(6, 6, 256), (4096,), (4096,), (1000,)]
     names = order(model)
     assert names.index("conv1_relu") < names.index("pool1") < names.index("norm1") < names.index("conv2")
 
@@ -64,10 +64,10 @@ def test_alexnet_of_2014():
 
 
 def test_zfnet_agrees_with_its_figure():
-    model = without_values(ZFNet, width="base", include_top=False)
+    model = without_values(ZFNet, width="base", include_top=False, input_shape=(224, 224, 3))
     expected = [(110, 110, 96), (55, 55, 96), (26, 26, 256), (13, 13, 256), (13, 13, 384), (13, 13, 256), (6, 6, 256)]
     assert shapes(model, "conv1", "pool1", "conv2", "pool2", "conv4", "conv5", "pool3") == expected
-    wide = without_values(ZFNet, include_top=False)
+    wide = without_values(ZFNet, include_top=False, input_shape=(224, 224, 3))
     assert shapes(wide, "conv3", "conv4", "conv5", "pool3") == [
         (13, 13, 512),
         (13, 13, 1024),

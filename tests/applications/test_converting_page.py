@@ -12,9 +12,11 @@ PAGE = Page("docs/converting.md")
 
 
 def test_tables_of_names():
-    tables = re.findall(r"^\| (\w+) \| torchvision's \|\n\|---\|---\|\n((?:\|.*\|\n)+)", PAGE.text, re.MULTILINE)
+    tables = re.findall(
+        r"^\| (\w+) \| (?:torchvision|akamaster)'s \|\n\|---\|---\|\n((?:\|.*\|\n)+)", PAGE.text, re.MULTILINE
+    )
     assert [network for network, _ in tables] == [
-        *("AlexNetV2", "VGG16", "VGG16_BN", "ResNet50", "GoogLeNet", "InceptionV3"),
+        *("AlexNetV2", "VGG16", "VGG16_BN", "ResNet50", "GoogLeNet", "InceptionV3", "ResNet20"),
     ]
     for network, rows in tables:
         for ours, theirs in re.findall(r"\| `(\S+)` \| `(\S+)` \|", rows):

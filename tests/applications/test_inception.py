@@ -24,7 +24,7 @@ TABLE = {
     "mixed9": (8, 8, 1280),
     **dict.fromkeys(("mixed10", "mixed11"), (8, 8, 2048)),
     "avg_pool": (2048,),
-    "main": (1000,),
+    "predictions": (1000,),
 }
 RELEASED = {
     **STEM,
@@ -37,9 +37,9 @@ RELEASED = {
     "mixed8": (8, 8, 1280),
     **dict.fromkeys(("mixed9", "mixed10"), (8, 8, 2048)),
     "avg_pool": (2048,),
-    "main": (1000,),
+    "predictions": (1000,),
 }
-HEAD = {"aux_pool": (5, 5, 768), "aux_conv1": (5, 5, 128), "aux_conv2": (1, 1, 768), "aux": (1000,)}
+HEAD = {"aux_pool": (5, 5, 768), "aux_conv1": (5, 5, 128), "aux_conv2": (1, 1, 768), "aux_fc": (1000,)}
 
 # Three values of batch normalization (no scale) for each of the head's 128 + 768 filters, against one bias each.
 HEAD_KERNELS = 768 * 128 + 5 * 5 * 128 * 768 + 768 * 1000 + 1000

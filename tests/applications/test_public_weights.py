@@ -1,10 +1,13 @@
 """The list of public weights, compared with the publishers, and their download from a server on this machine."""
 
 import dataclasses
+import functools
 import hashlib
 import importlib
 import inspect
 import re
+import sys
+import types
 from pathlib import Path
 
 import keras
@@ -19,6 +22,8 @@ from kerascnn.applications.weights.public import WEIGHTS, select_weights
 from kerascnn.applications.weights.sources import source_of
 from kerascnn.applications.weights.torch_layouts import to_torch
 from kerascnn.files.checksums import Checksum
+from kerascnn.training.fine_tuning.pretrained import find_weights, with_weights
+from kerascnn.training.recipe.recipe import Recipe
 from support.messages import mentioning
 from support.networks import without_values
 
@@ -91,7 +96,9 @@ def test_every_entry(file):
     assert file.input_size == registry.info(file.network).input_size
     assert 50 < file.top1 < file.top5 < 100
     assert public_weights.find_by_file_name(file.network, file.file) is file
-    assert f"({file.top1:g} % top-1" in " ".join(registry.builder(file.network).__doc__.split())
+    documentation = " ".join(registry.builder(file.network).__doc__.split())
+    # The best of timm's, or the first, stands for all.
+    assert f"({file.top1:g} % top-1" in documentation or (file.on_hub and '"timm/' in documentation)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +111,11 @@ def test_every_entry(file):
         ("VGG11", "imagenet", {"batch_norm": True}, True, "vgg11_bn-6002323d.pth"),
         ("ResNet50", "imagenet", {}, True, "resnet50_weights_tf_dim_ordering_tf_kernels.h5"),
         ("ResNet50", "imagenet", {"stride_in": "3x3"}, True, "resnet50-0676ba61.pth"),
+        ("ResNet50", "torchvision-v2", {}, True, "resnet50-11ad3fa6.pth"),
+        ("ResNet101", "torchvision-v2", {}, False, "resnet101-cd907fc2.pth"),
+        ("ResNet152", "torchvision-v2", {"stride_in": "3x3"}, True, "resnet152-f82ba261.pth"),
+        ("ResNet18", "timm/resnet18.a1_in1k", {}, True, "resnet18.a1_in1k.safetensors"),
+        ("ResNet152", "timm/resnet152.a1h_in1k", {}, True, "resnet152.a1h_in1k.safetensors"),
         ("InceptionV3", "imagenet", {"aux_heads": True}, True, "inception_v3_google-0cc3c7bd.pth"),
         ("InceptionV3", "imagenet", {"aux_heads": False}, True, "inception_v3_weights_tf_dim_ordering_tf_kernels.h5"),
         ("GoogLeNet", "imagenet", {"aux_heads": True}, True, "googlenet-1378be20.pth"),
@@ -127,6 +139,16 @@ def test_which_file_a_name_stands_for(network, name, given, include_top, file):
         ("GoogLeNet", {"weights": "imagenet", "batch_norm": False}, ("batch_norm=True",)),
         ("VGG16", {"weights": "imagenet", "classes": 10}, ("1000 classes", "classes=10", "include_top")),
         ("VGG16", {"weights": "imagnet"}, ("'imagnet'", "no such file", "'imagenet'")),
+        ("VGG16", {"weights": "torchvision-v2"}, ("'torchvision-v2'", "'keras', 'torchvision'")),
+        ("ResNet18", {"weights": "torchvision-v2"}, ("'torchvision-v2'", "'torchvision', 'timm/resnet18.a1_in1k'")),
+        ("ResNet50", {"weights": "timm/resnet18.a1_in1k"}, ("'timm/resnet18.a1_in1k'", "'timm/resnet50.a1_in1k'")),
+        ("ResNet50", {"weights": "timm/resnet50.b9_in1k"}, ("'timm/resnet50.b9_in1k'", "'timm/resnet50.a1h_in1k'")),
+        (
+            "ResNet50",
+            {"weights": "timm/resnet50.a1_in1k", "stride_in": "1x1"},
+            ("'timm/resnet50.a1_in1k'", "stride_in='1x1'", "stride_in='3x3'"),
+        ),
+        ("ResNet50", {"weights": "torchvision-v2", "classes": 10}, ("1000 classes", "classes=10")),
     ],
 )
 def test_rejected(network, arguments, parts):
@@ -140,6 +162,8 @@ def test_weights_are_listed_and_typed():
         ("keras", True),
         ("keras", False),
         ("torchvision", True),
+        ("torchvision-v2", True),
+        *((f"timm/resnet50.{recipe}_in1k", True) for recipe in ("a1", "a1h", "a2", "a3")),
     ]
     assert applications.list_weights("plain20") == []
     assert isinstance(files[0], applications.PublicWeights)
@@ -173,7 +197,7 @@ def published(file_server, home, tensor_file, monkeypatch):
     digits = hashlib.sha256(contents).hexdigest()[:8]
     file = f"resnet18-{digits}.safetensors"
     file_server.files[file] = contents
-    [entry] = applications.list_weights("resnet18")
+    entry = select_weights("ResNet18", "torchvision", {})
     entry = dataclasses.replace(entry, url=file_server.url(file), checksum=Checksum("sha256", digits))
     monkeypatch.setattr(public_weights, "WEIGHTS", (entry,))
     return file_server
@@ -223,6 +247,95 @@ def test_a_url_and_a_path(file_server, home, resnet18, tensor_file):
         applications.ResNet34(weights=tensor_file, include_top=False)
 
 
+def test_what_is_published_with_them():
+    """torchvision's own table of `IMAGENET1K_V2`, and timm's results at 224 pixels."""
+    v2 = {file.network: file for file in WEIGHTS if file.name == "torchvision-v2"}
+    assert {network: (file.top1, file.top5, file.checksum.digits) for network, file in v2.items()} == {
+        "ResNet50": (80.858, 95.434, "11ad3fa6"),
+        "ResNet101": (81.886, 95.780, "cd907fc2"),
+        "ResNet152": (82.284, 96.002, "f82ba261"),
+    }
+    assert {round(file.input_size / file.crop_fraction) for file in v2.values()} == {232}
+    timm = {file.name: file for file in WEIGHTS if file.on_hub}
+    best = timm["timm/resnet50.a1_in1k"]
+    assert best.url == "https://huggingface.co/timm/resnet50.a1_in1k/resolve/main/model.safetensors"
+    assert (best.top1, best.crop_fraction, best.license) == (80.382, 0.95, "Apache 2.0 (timm)")
+    assert "95 % of the shorter side, at 224 pixels, resampling bicubic" in best.protocol
+    assert {file.network for file in timm.values()} == {f"ResNet{depth}" for depth in (18, 34, 50, 101, 152)}
+    assert all(
+        file.checksum is None and file.name == f"timm/{file.file.removesuffix('.safetensors')}"
+        for file in timm.values()
+    )
+    # The publishers' other evaluations are at 256 pixels, and 342 for 299.
+    others = {round(file.input_size / file.crop_fraction) for file in WEIGHTS if file.name in ("keras", "torchvision")}
+    assert others == {256, 342}
+
+
+@pytest.fixture
+def hub(monkeypatch, tensor_file):
+    """A stand-in for huggingface_hub, which is given what to answer with."""
+    module, errors = types.ModuleType("huggingface_hub"), types.ModuleType("huggingface_hub.errors")
+    errors.HfHubHTTPError = type("HfHubHTTPError", (OSError,), {})
+    module.errors, module.answer, module.asked = errors, str(tensor_file), []
+
+    def hf_hub_download(repository, file):
+        module.asked.append((repository, file))
+        if isinstance(module.answer, Exception):
+            raise module.answer
+        return module.answer
+
+    module.hf_hub_download = hf_hub_download
+    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
+    monkeypatch.setitem(sys.modules, "huggingface_hub.errors", errors)
+    return module
+
+
+def test_weights_of_the_hub(hub, home, resnet18, tensor_file, monkeypatch):
+    name = "timm/resnet18.a1_in1k"
+    model = applications.ResNet18(weights=name)
+    assert_same(model, resnet18)
+    assert model.preprocessing_mode == "torch"
+    assert hub.asked == [(name, "model.safetensors")]
+    hub.answer = FileNotFoundError("no connection.\nand more")
+    with mentioning(InputError, "no connection", "resnet18.a1_in1k.safetensors", home):
+        applications.ResNet18(weights=name)
+    # A file that was put there by hand.
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "resnet18.a1_in1k.safetensors").write_bytes(tensor_file.read_bytes())
+    hub.asked.clear()
+    assert_same(applications.ResNet18(weights=name, include_top=False), resnet18)
+    assert hub.asked == []
+
+
+def test_weights_of_the_hub_without_its_package(file_server, home, resnet18, tensor_file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    file_server.files["model.safetensors"] = tensor_file.read_bytes()
+    entry = select_weights("ResNet18", "timm/resnet18.a1_in1k", {})
+    entry = dataclasses.replace(entry, url=file_server.url("model.safetensors"))
+    monkeypatch.setattr(public_weights, "WEIGHTS", (entry,))
+    for _ in range(2):
+        assert_same(applications.ResNet18(weights="timm/resnet18.a1_in1k", include_top=False), resnet18)
+    assert file_server.asked == ["model.safetensors"]
+    assert (home / "resnet18.a1_in1k.safetensors").is_file()
+
+
+def test_without_the_classifier_what_is_there_is_taken(home):
+    """The smaller file, unless only the whole one has been downloaded before."""
+    whole, small = "vgg16_weights_tf_dim_ordering_tf_kernels.h5", "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    chosen = functools.partial(source_of, "VGG16", "imagenet")
+    home.mkdir(parents=True)
+    assert (chosen(include_top=False).public.file, chosen().public.file) == (small, whole)
+    (home / whole).touch()
+    assert chosen(include_top=False).public.file == whole
+    (home / small).touch()
+    assert (chosen(include_top=False).public.file, chosen().public.file) == (small, whole)
+    # A fine-tuning has a new classifier.
+    recipe = Recipe.load("finetune").with_values(model="vgg16")
+    assert find_weights(with_weights(recipe, "imagenet")).public.file == small
+    assert find_weights(with_weights(recipe.with_values(model="resnet50"), "timm/resnet50.a1_in1k")).public.on_hub
+    assert find_weights(with_weights(recipe.with_values(model="resnet50"), "torchvision-v2")).preprocessing == "torch"
+
+
 def test_without_a_network(published, home):
     [file] = published.files
     published.shutdown()
@@ -235,6 +348,8 @@ def test_without_a_network(published, home):
     ("network", "arguments", "layer", "attribute", "value"),
     [
         ("ResNet50", {"weights": "torchvision"}, "conv3_1_2", "strides", (2, 2)),
+        ("ResNet50", {"weights": "torchvision-v2"}, "conv3_1_2", "strides", (2, 2)),
+        ("ResNet101", {"weights": "timm/resnet101.a1h_in1k"}, "conv3_1_2", "strides", (2, 2)),
         ("ResNet50", {"weights": "imagenet"}, "conv3_1_1", "strides", (2, 2)),
         ("ResNet50", {"weights": "imagenet", "stride_in": "3x3"}, "conv3_1_2", "strides", (2, 2)),
         ("ResNet50", {"weights": Path("resnet50-0676ba61.pth")}, "conv3_1_2", "strides", (2, 2)),
@@ -260,9 +375,9 @@ def test_models_without_a_preprocessing_mode():
 def test_a_new_head_on_published_tensors(resnet18, tensor_file):
     """Another number of classes, and gray images: the first convolution sees the three channels as one."""
     model = applications.ResNet18(classes=3, input_shape=(64, 64, 1))
-    before = [np.array(weight) for weight in model.get_layer("fc").weights]
-    weight_files.load("ResNet18", model.layers, tensor_file, new=["fc", "predictions"])
-    for weight, old in zip(model.get_layer("fc").weights, before, strict=True):
+    before = [np.array(weight) for weight in model.get_layer("predictions").weights]
+    weight_files.load("ResNet18", model.layers, tensor_file, new=["predictions"])
+    for weight, old in zip(model.get_layer("predictions").weights, before, strict=True):
         np.testing.assert_array_equal(weight, old)
     theirs = np.asarray(resnet18.get_layer("conv1").kernel)
     np.testing.assert_allclose(model.get_layer("conv1").kernel[:, :, 0], theirs.sum(2), atol=1e-6)

@@ -57,11 +57,15 @@ HEAD_LAYERS = ("conv", "fc1", "fc2")
 @pytest.mark.parametrize(
     ("name", "named", "heads"),
     [
-        ("resnet18", "C1 C2 C3 C4 C5 head", ["fc"]),
-        ("vgg11", "C0 C1 C2 C3 C4 dense head", ["fc8"]),
-        ("alexnet", "C2 C3 C4 dense head", ["fc8"]),
-        ("googlenet", "C1 C2 C3 C4 C5 head", ["fc", *(f"aux_4{x}_{layer}" for x in "ad" for layer in HEAD_LAYERS)]),
-        ("resnet20", "C0 C1 C2 head", ["fc"]),
+        ("resnet18", "C1 C2 C3 C4 C5 head", ["predictions"]),
+        ("vgg11", "C0 C1 C2 C3 C4 dense head", ["predictions"]),
+        ("alexnet", "C2 C3 C4 dense head", ["predictions"]),
+        (
+            "googlenet",
+            "C1 C2 C3 C4 C5 head",
+            ["predictions", *(f"aux_4{x}_{layer}" for x in "ad" for layer in HEAD_LAYERS)],
+        ),
+        ("resnet20", "C0 C1 C2 head", ["predictions"]),
     ],
 )
 def test_every_layer_belongs_to_one_stage(name, named, heads):

@@ -113,7 +113,7 @@ def test_positions(alexnet):
         row, column, channel, unit = generator.integers((3, 3, 256, 4096))
         # PyTorch flattens channels, rows, columns; Keras rows, columns, channels.
         assert flattened[unit, (channel * 3 + row) * 3 + column] == dense[(row * 3 + column) * 256 + channel, unit]
-    np.testing.assert_array_equal(tensors["classifier.6.weight"], np.asarray(model.get_layer("fc8").kernel).T)
+    np.testing.assert_array_equal(tensors["classifier.6.weight"], np.asarray(model.get_layer("predictions").kernel).T)
 
 
 def test_half_precision_becomes_single(alexnet):

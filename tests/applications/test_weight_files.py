@@ -140,7 +140,7 @@ def test_a_published_resnet_may_call_its_classifier_probs(resnet50_peer, resnet5
     probs = keras.layers.Dense(7, name="probs")
     peer = keras.Model(resnet50_peer.input, probs(classifier.input))
     weight_files.load("ResNet50", resnet50.layers, published_file(peer))
-    np.testing.assert_array_equal(resnet50.get_layer("fc").kernel, probs.kernel)
+    np.testing.assert_array_equal(resnet50.get_layer("predictions").kernel, probs.kernel)
 
 
 def test_biases_and_epsilon_are_absorbed(resnet50_peer, resnet50, published_file):
@@ -178,19 +178,23 @@ def rejection(load, *arguments, **named) -> str:
 def test_files_that_do_not_fit(resnet50_files):
     path = resnet50_files / "model.h5"
     for file in (path, resnet50_files / "peer.weights.h5"):
-        names(rejection(fitted, ResNet50, file, classes=9), "'fc'", "7 classes", "classes=9")
+        names(rejection(fitted, ResNet50, file, classes=9), "'predictions'", "7 classes", "classes=9")
     names(rejection(fitted, ResNet101, path, **SMALL), "no 'conv4_7_1'")
     names(rejection(fitted, ResNet50, path, shortcut="A", **SMALL), "'conv2_1_shortcut'", "no counterpart")
     names(rejection(fitted, ResNet50, path, shortcut="C", **SMALL), "no 'conv2_2_shortcut'")
     names(rejection(fitted, VGG16, path, **SMALL), "this VGG16", "'conv1_conv'", "no counterpart")
     names(rejection(fitted, ResNet20, path), "this ResNet20", "no 'conv1'")
-    names(rejection(fitted, ResNet50, resnet50_files / "notop.weights.h5", **SMALL), "no 'fc'", "include_top=False")
+    names(
+        rejection(fitted, ResNet50, resnet50_files / "notop.weights.h5", **SMALL),
+        "no 'predictions'",
+        "include_top=False",
+    )
 
 
 def test_own_files_that_do_not_fit(resnet20, tmp_path):
     path = tmp_path / "resnet20.weights.h5"
     resnet20.save_weights(path)
-    names(rejection(ResNet20, weights=path, classes=7), "'fc'", "10 classes", "classes=7")
+    names(rejection(ResNet20, weights=path, classes=7), "'predictions'", "10 classes", "classes=7")
     names(rejection(fitted, ResNet32, path), "no 'conv2_4_1'")
     names(rejection(fitted, GoogLeNet, path), "(3, 3, 3, 16)", "(7, 7, 3, 16) and (16,)")
     names(rejection(fitted, VGG16, path, **SMALL), "'conv1_bn'", "no counterpart")
@@ -222,7 +226,7 @@ def test_inception_files(slim_peer, published_file, tmp_path):
     names(rejection(fitted, InceptionV3, path, aux_heads=True, **arguments), "no 'aux_conv1'")
     paper = rejection(fitted, InceptionV3, path, stem="paper", **arguments)
     names(paper, "(1, 1, 16, 16)", "(3, 3, 16, 16)")
-    names(rejection(fitted, InceptionV3, path, classes=9), "'fc'", "7 classes", "classes=9")
+    names(rejection(fitted, InceptionV3, path, classes=9), "'predictions'", "7 classes", "classes=9")
 
 
 def test_two_networks_in_a_file_are_rejected(tmp_path):

@@ -23,8 +23,10 @@ def test_the_table_is_what_there_is():
             f"{file.top1:g}",
             f"{file.top5:g}",
             str(file.input_size),
+            f"{100 * file.crop_fraction:.4g} %",
+            file.resampling,
             file.preprocessing,
-            str(file.checksum),
+            str(file.checksum or "none"),
             ", ".join(f"`{name}={value!r}`" for name, value in file.arguments.items()),
         )
         for file in WEIGHTS

@@ -239,7 +239,7 @@ def test_layers_of_branches_and_heads_follow_each_other():
     names = [row.name for row in report_of("googlenet", aux_heads=True).rows]
     head = names.index("inception_4a") + 1
     after = names.index("inception_4b_1x1")
-    assert names[head] == "aux_4a_pool" and names[after - 1] == "aux_4a"
+    assert names[head] == "aux_4a_pool" and names[after - 1] == "aux_4a_fc2"
     assert all(name.startswith("aux_4a") for name in names[head:after])
     branch = names.index("inception_3a_5x5_reduce")
     assert names[branch + 2] == "inception_3a_5x5"

@@ -184,14 +184,29 @@ def test_a_model_in_memory_and_what_is_no_model(models, tmp_path):
     for name, reason in (("resnet51", "no network of that name; .*resnet50"), (tmp_path / "missing.keras", "no model")):
         with pytest.raises(InputError, match=reason):
             kerascnn.load(name)
+    for arguments, reason in (
+        ((models / "colors.keras", "keras"), "weights='keras' is for the name of a network"),
+        (("resnet50", "imagnet"), "ResNet50 has no public weights 'imagnet'; it has 'imagenet', 'keras'"),
+        (("timm/resnet50.a9_in1k",), "no public weights 'timm/resnet50.a9_in1k'; did you mean timm/resnet50.a"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            kerascnn.load(arguments[0], weights=next(iter(arguments[1:]), None))
 
 
-@pytest.mark.parametrize("mode", ["caffe", "torch"])
-def test_public_weights_by_the_name_of_a_network(mode, monkeypatch, images):
+@pytest.mark.parametrize(
+    ("asked", "mode", "crop_fraction"),
+    [
+        (("resnet50",), "caffe", 0.875),
+        (("resnet50", "torchvision"), "torch", 0.875),
+        (("resnet50", "torchvision-v2"), "torch", 224 / 232),
+        (("timm/resnet50.a1_in1k",), "torch", 0.95),
+    ],
+)
+def test_public_weights_by_the_name_of_a_network(asked, mode, crop_fraction, monkeypatch, images):
     """A stand-in for the network shows what it gets: the mean of each color, in the scale of its weights."""
 
     def create(name, weights):
-        assert (name, weights) == ("resnet50", "imagenet")
+        assert name in ("resnet50", "ResNet50") and weights == (asked[-1] if asked != ("resnet50",) else "imagenet")
         pixels = keras.Input((8, 8, 3))
         x = keras.layers.GlobalAveragePooling2D()(pixels)
         model = keras.Model(pixels, keras.layers.ZeroPadding1D((0, 997))(keras.layers.Reshape((3, 1))(x)))
@@ -201,7 +216,8 @@ def test_public_weights_by_the_name_of_a_network(mode, monkeypatch, images):
 
     monkeypatch.setattr(registry, "create", create)
     monkeypatch.setattr(preprocessing, "imagenet_class_names", lambda: tuple(f"name {n}" for n in range(1000)))
-    model = kerascnn.load("resnet50")
+    model = kerascnn.load(asked[0], weights=next(iter(asked[1:]), None))
+    assert model.predictor.network.get_layer("preprocessing").crop_fraction == pytest.approx(crop_fraction, abs=1e-4)
     pixels = np.full((1, 8, 8, 3), COLORS["green"], "float32")
     [values] = model.predictor.probabilities(pixels)[:, :3]
     expected = {

@@ -90,7 +90,7 @@ def test_a_mean_image_is_resized():
 def test_probabilities_are_averaged_over_positions_mirror_images_and_scales():
     model = classifier("resnet20", 32)
     # Untrained, its probabilities would be near 0 or 1.
-    model.get_layer("fc").kernel.assign(0.01 * model.get_layer("fc").kernel)
+    model.get_layer("predictions").kernel.assign(0.01 * model.get_layer("predictions").kernel)
     images = random_images(20, 32, 32).astype(np.uint8)
     examples = data.ArrayExamples(images, np.arange(20) % 5)
     loaded = data.DataSet("noise", "noise", tuple("abcde"), examples, examples)

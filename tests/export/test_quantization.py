@@ -52,7 +52,7 @@ def network(recognized):
         if layer.name.endswith("_2_bn"):
             layer.gamma.assign(0.1 * layer.gamma)
     resnet(images, training=True)
-    fc = resnet.get_layer("fc")
+    fc = resnet.get_layer("predictions")
     features = np.asarray(keras.Model(pixels, fc.input)(images))
     mean, spread = features.mean(axis=0), features - features.mean(axis=0)
     ridge = 0.03 * np.mean(spread**2) * len(spread) * np.eye(64)

@@ -100,7 +100,7 @@ def test_pixels_of_both_types(answers, digits_run, few_digits):
 def test_features_are_what_the_classifier_sees(answers, digits_run):
     features = answers["features_features"]
     assert features.shape == (3, 64)
-    kernel, bias = digits_run.model.get_layer("fc").get_weights()
+    kernel, bias = digits_run.model.get_layer("predictions").get_weights()
     scores = np.exp(features @ kernel + bias)
     probabilities = scores / scores.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(probabilities, answers["serve_probabilities"], atol=1e-5)

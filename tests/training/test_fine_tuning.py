@@ -77,17 +77,17 @@ def test_all_weights_but_the_classifiers_are_loaded(kind, digits_run, few):
     assert (recipe.model, recipe.image_size, recipe.pixels.std) == ("resnet20", 32, 64.0)
     ours = weights_of(assemble(recipe, few))
     theirs = weights_of(keras.saving.load_model(folder.model_file if kind == "run" else weights[kind], compile=False))
-    assert ours["fc/kernel"].shape == (64, 3)
+    assert ours["predictions/kernel"].shape == (64, 3)
     for path in ours:
-        if not path.startswith("fc/"):
+        if not path.startswith("predictions/"):
             np.testing.assert_array_equal(ours[path], theirs[path], err_msg=path)
 
 
 def test_a_new_classifier_even_for_as_many_classes(digits_run, few_digits):
     recipe = resolved(with_weights(Recipe.load("finetune"), str(digits_run.folder.path)), few_digits)
     model = assemble(recipe, few_digits)
-    assert not np.any(np.asarray(model.get_layer("fc").bias))
-    assert np.any(np.asarray(digits_run.model.get_layer("fc").bias))
+    assert not np.any(np.asarray(model.get_layer("predictions").bias))
+    assert np.any(np.asarray(digits_run.model.get_layer("predictions").bias))
 
 
 def test_a_mean_image_of_another_size_counts_as_its_channels(digits_run, few):

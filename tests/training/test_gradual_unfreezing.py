@@ -46,7 +46,7 @@ def test_the_plan_from_the_top_down():
         row = rows[name]
         assert (row.layers, row.frozen) == (2 * layers, 2 * filters * layers)
         assert row.parameters - row.frozen == kernels
-    assert (rows["head"].parameters, rows["head"].frozen, rows["head"].first) == (7 * 65, 0, "fc")
+    assert (rows["head"].parameters, rows["head"].frozen, rows["head"].first) == (7 * 65, 0, "predictions")
     assert (rows["C2"].first, rows["C2"].last) == ("conv4_1_1", "conv4_3_2_bn")
 
 
@@ -71,7 +71,10 @@ def test_the_classifiers_normalization_is_trained():
 
 @pytest.mark.parametrize(
     ("pattern", "parts"),
-    [("conv9", ("'conv9'", "resnet20", "conv1, conv3_1_1, ")), ("fc", ("'fc'", "resnet20", "classifier"))],
+    [
+        ("conv9", ("'conv9'", "resnet20", "conv1, conv3_1_1, ")),
+        ("predictions", ("'predictions'", "resnet20", "classifier")),
+    ],
 )
 def test_patterns_that_freeze_nothing_or_all(pattern, parts):
     with mentioning(InputError, "fine_tuning.frozen", *parts):
@@ -211,7 +214,7 @@ def test_weights_without_gradients_stay():
 def test_learning_rates_of_a_network():
     model = ResNet20(classes=3)
     factors = dict(zip([one.path for one in model.trainable_variables], lr_multipliers(model, GRADUAL), strict=True))
-    assert (factors["fc/kernel"], factors["conv4_1_1/kernel"], factors["conv1_bn/gamma"]) == (1.0, 0.5, 0.125)
+    assert (factors["predictions/kernel"], factors["conv4_1_1/kernel"], factors["conv1_bn/gamma"]) == (1.0, 0.5, 0.125)
     assert lr_multipliers(model, FineTuning()) == []
 
 

@@ -67,9 +67,9 @@ def test_a_network_begins_with_the_share_of_each_class():
     labels = np.repeat([[1, 0, 1, 0], [1, 1, 0, 0]], [3, 1], axis=0).astype("uint8")
     examples = data.ArrayExamples(np.zeros((4, 8, 8, 3), "uint8"), labels)
     tags = data.DataSet("tags", "tags", tuple("abcd"), examples, examples)
-    biases = assembly.assemble(RECIPE, tags).get_layer("fc").bias
+    biases = assembly.assemble(RECIPE, tags).get_layer("predictions").bias
     np.testing.assert_allclose(keras.ops.sigmoid(biases), [0.999, 0.25, 0.75, 0.001], rtol=1e-4)
-    balanced = assembly.assemble(replace(RECIPE, class_weights="balanced"), tags).get_layer("fc").bias
+    balanced = assembly.assemble(replace(RECIPE, class_weights="balanced"), tags).get_layer("predictions").bias
     np.testing.assert_array_equal(balanced, np.zeros(4))
 
 

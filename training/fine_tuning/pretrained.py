@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascnn.applications import registry
+from kerascnn.applications.weights.public import is_name
 from kerascnn.applications.weights.sources import WeightSource, source_of
 from kerascnn.errors import InputError
 from kerascnn.image_shape import GRAY, ImageSize, Size
@@ -125,9 +126,11 @@ def find_weights(recipe: Recipe, name: str = "this recipe") -> WeightSource | No
         if not path.is_file():
             raise InputError(f"{weights} holds no {path.name}; give the folder of a run that has finished, or a file.")
         weights = str(path)
-    elif not path.is_file() and (path.suffix or len(path.parts) > 1) and "://" not in weights:
+    elif not (path.is_file() or "://" in weights or is_name(weights)) and (path.suffix or len(path.parts) > 1):
         raise InputError(f"there are no weights at {weights}.")
-    return source_of(registry.info(recipe.model).builder, weights, given=_without_heads(recipe.model_arguments))
+    given = _without_heads(recipe.model_arguments)
+    # The classifier is new.
+    return source_of(registry.info(recipe.model).builder, weights, given=given, include_top=False)
 
 
 def resolve_pretrained(recipe: Recipe) -> Pretrained | None:
@@ -137,11 +140,13 @@ def resolve_pretrained(recipe: Recipe) -> Pretrained | None:
     `find_weights`, or if the file is damaged or cannot be downloaded.
     """
     from kerascnn.applications.preprocessing import SCALINGS
+    from kerascnn.applications.weights.load import with_batch_norm
     from kerascnn.applications.weights.tensor_files import is_tensor_file
 
     source = find_weights(recipe)
     if source is None:
         return None
+    source = with_batch_norm(source, recipe.model_arguments)
     if not source.public and not is_tensor_file(source.location):
         trained = _read_trained(source)
         if trained:

@@ -27,9 +27,9 @@ from kerascnn.layers import channels_first
 SUFFIXES = {".weights.h5": "kerascnn", ".keras": "kerascnn", ".safetensors": "torchvision", ".h5": "keras"}
 LAYOUTS = ("torchvision", "keras", "kerascnn")
 
-# Names of the first convolution and of the last dense layer in the networks of this package.
+# Names of the first convolution and of the classifier in the networks of this package.
 FIRST = ("conv1", "conv1_1")
-LAST = ("fc8", "fc")
+LAST = "predictions"
 
 
 def layout_of(path: Path, layout: str | None = None) -> str:
@@ -54,8 +54,8 @@ def build_for_weights(name: str, path: Path, *, target: str, image_size: Size | 
 
     Args:
         name: one of `list_models()`.
-        path: a `.weights.h5` file of this package, an `.h5` file of keras.applications, or a `.safetensors`, `.pth` or
-            `.pt` file with torchvision's tensors; InputError if it cannot be read, or holds other weights.
+        path: a `.weights.h5` file of this package, an `.h5` file of keras.applications, or a `.safetensors`, `.pth`,
+            `.pt` or `.th` file with PyTorch's tensors; InputError if it cannot be read, or holds other weights.
         target: the layout to convert to; it determines the variant of a file of this package.
         image_size: height and width in pixels, one number for both or (height, width); None for the paper's.
 
@@ -109,9 +109,8 @@ def _arguments_of_tensors(entry: registry.NetworkInfo, tensors: Mapping[str, np.
     """The builder's arguments for a file of tensors, and the images' channels."""
     batch_norm = any(name.endswith("running_mean") for name in tensors)
     layout = torch_layouts.find_layout(entry.builder, batch_norm)
-    first, last = (
-        next(f"{layout.names[one]}.weight" for one in names if one in layout.names) for names in (FIRST, LAST)
-    )
+    first = next(f"{layout.names[one]}.weight" for one in FIRST if one in layout.names)
+    last = f"{layout.names[LAST]}.weight"
     if first not in tensors or tensors[first].ndim != 4:
         raise InputError(f"it has no tensor '{first}' of a convolution.")
     classes = len(tensors[last]) if last in tensors else None
@@ -142,6 +141,6 @@ def _arguments(
     arguments = {"builder": entry.builder, **variant.arguments}
     if entry.aux_heads:
         arguments["aux_heads"] = heads
-    if entry.module in ("vgg", "googlenet"):
+    if entry.module in weight_files.OPTIONAL_NORMALIZATION:
         arguments["batch_norm"] = batch_norm
     return arguments | ({"include_top": False} if classes is None else {"classes": classes})

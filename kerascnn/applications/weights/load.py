@@ -1,11 +1,11 @@
-"""Loads weight files of this package, of keras.applications and of torchvision.
+"""Loads weight files of this package, of keras.applications and of PyTorch.
 
 Layers are matched by name:
 
 - `.weights.h5` and `.keras` files of Keras 3, and Keras' legacy HDF5 files, of the same network. Of a trained model,
   which adds preprocessing and class names, only the network's layers are used.
 - Files that keras.applications publishes, and those that its models write (`keras_layouts` translates layer names).
-- Files of tensors as torchvision publishes them and its models write them, .safetensors, .pth and .pt (`tensor_files`
+- Files of tensors as torchvision, timm and akamaster publish them, .safetensors, .pth, .pt and .th (`tensor_files`
   reads them without PyTorch, `torch_layouts` translates them).
 
 A network without top or auxiliary heads ignores theirs. A first convolution over RGB is adapted to images of other
@@ -19,12 +19,15 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
+from kerascnn.applications import registry
 from kerascnn.applications.weights.keras_layouts import AUXILIARY, Stored, from_keras
 from kerascnn.applications.weights.sources import WeightSource, source_of
 from kerascnn.applications.weights.tensor_files import TENSOR_FILES, is_tensor_file, read_tensors
@@ -43,12 +46,29 @@ PREPROCESSING = "preprocessing"
 
 RGB = 3
 
+# The modules of networks with and without batch normalization.
+OPTIONAL_NORMALIZATION = ("vgg", "googlenet")
+
 
 def check(network: str, weights: str | Path | WeightSource) -> None:
     """Checks before a network is built that its weights are a weight file; those to download are not checked."""
     source = _source(network, weights)
     if not is_url(source.location) and not is_tensor_file(path := source.file()):
         _open_hdf5(path).close()
+
+
+def with_batch_norm(source: WeightSource, given: Mapping[str, Any]) -> WeightSource:
+    """The source, with the argument `batch_norm` that a user's own file needs, unless it is `given`.
+
+    The file is downloaded if need be; InputError if it cannot be read.
+    """
+    has_option = registry.info(source.builder).module in OPTIONAL_NORMALIZATION
+    if source.public or given.get("batch_norm") is not None or not has_option:
+        return source
+    path = source.file()
+    names = read_tensors(path) if is_tensor_file(path) else read(path)
+    found = any(name.endswith(("running_mean", "_bn")) for name in names)
+    return replace(source, arguments={**source.arguments, "batch_norm": found})
 
 
 def load(

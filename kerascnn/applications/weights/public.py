@@ -1,9 +1,9 @@
 """The public weights of the networks here, which public.yaml lists: where they are, how their pixels are scaled.
 
 keras.applications publishes files whose MD5 is in its program; torchvision's file names contain the first eight digits
-of the SHA-256. No more is published, so no more is checked. Accuracies are the publishers', for one center crop of
-ImageNet's validation images. Neither publisher states that its weights are free of ImageNet's terms; torchvision leaves
-that question to the users.
+of the SHA-256; timm, on the Hugging Face hub, publishes neither. No more is published, so no more is checked.
+Accuracies are the publishers', for one center crop of ImageNet's validation images. No publisher states that its
+weights are free of ImageNet's terms; torchvision leaves that question to the users.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, closest
 from kerascnn.files.checksums import Checksum
 
 KERAS = "keras"
 TORCHVISION = "torchvision"
-# The first weights that match, from either publisher.
+# The first weights that match, from any publisher.
 ANY = "imagenet"
-NAMES = (ANY, KERAS, TORCHVISION)
+# The beginning of the names of timm's weights, which are their repositories on the Hugging Face hub.
+HUB = "timm/"
 
 CLASSES = 1000
 
@@ -34,13 +35,16 @@ class PublicWeights:
     """A file of weights that was published for a network.
 
     Attributes:
-        name: the publisher, and the value of the builder's `weights`: "keras" or "torchvision".
+        name: the value of the builder's `weights`: "keras", "torchvision", "torchvision-v2", or a repository of the
+            Hugging Face hub such as "timm/resnet50.a1_in1k".
         network: the builder's name.
         url: of the file.
-        checksum: as far as it is published.
+        checksum: as far as it is published; None if it is not.
         license: of the weights, or of the publisher's library.
         preprocessing: how the network's pixels are scaled; one of `preprocessing.MODES`.
         input_size: height and width in pixels.
+        crop_fraction: the side of the publisher's center crop, as a share of the image's shorter side.
+        resampling: of the publisher's evaluation: "bilinear", "bicubic" or "not known".
         top1, top5: published accuracies in percent.
         source: publisher of the accuracies.
         include_top: whether the file has the classifier.
@@ -51,10 +55,12 @@ class PublicWeights:
     name: str
     network: str
     url: str
-    checksum: Checksum
+    checksum: Checksum | None
     license: str
     preprocessing: str
     input_size: int
+    crop_fraction: float
+    resampling: str
     top1: float
     top5: float
     source: str
@@ -64,8 +70,24 @@ class PublicWeights:
 
     @property
     def file(self) -> str:
-        """The file's name."""
-        return urlsplit(self.url).path.rpartition("/")[2]
+        """The file's name; on the hub, all files have one name, and this is the repository's."""
+        return f"{self.name.removeprefix(HUB)}.safetensors" if self.on_hub else Path(urlsplit(self.url).path).name
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether `name` is a repository of the Hugging Face hub."""
+        return self.name.startswith(HUB)
+
+    @property
+    def protocol(self) -> str:
+        """How the accuracies were measured."""
+        share = f"{100 * self.crop_fraction:.4g} % of the shorter side"
+        return f"1 crop, {share}, at {self.input_size} pixels, resampling {self.resampling}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Values for JSON."""
+        values = {**vars(self), "checksum": self.checksum and str(self.checksum), "arguments": dict(self.arguments)}
+        return {**values, "protocol": self.protocol}
 
     def matches(self, given: Mapping[str, Any]) -> bool:
         """Whether the given builder arguments do not contradict `arguments`."""
@@ -79,13 +101,35 @@ def _read() -> Iterator[PublicWeights]:
             row = {**publisher, **row}
             file, (top1, top5), arguments = row.pop("file"), row.pop("accuracy"), row.pop("arguments", {})
             md5 = [Checksum("md5", digits) for digits in row.pop("md5", ())]
+            sha256 = None if name.startswith(HUB) else Checksum("sha256", file[-8:])
+            row |= {"name": name.format(file=file), "top1": top1, "top5": top5}
             # The second file is without the classifier.
-            for suffix, checksum in zip(("", "_notop"), md5 or [Checksum("sha256", file[-8:])], strict=False):
+            for suffix, checksum in zip(("", "_notop"), md5 or [sha256], strict=False):
                 row |= {"url": url.format(file=file, suffix=suffix), "checksum": checksum, "include_top": not suffix}
-                yield PublicWeights(name, top1=top1, top5=top5, arguments=MappingProxyType(arguments), **row)
+                yield PublicWeights(arguments=MappingProxyType(arguments), **row)
 
 
 WEIGHTS = tuple(_read())
+NAMES = (ANY, *dict.fromkeys(file.name for file in WEIGHTS))
+
+
+def is_name(weights: Any) -> bool:
+    """Whether a builder's `weights` are a name of public weights, known or not, rather than a file."""
+    text = str(weights)
+    return text in NAMES or (text.startswith(HUB) and not Path(text).exists())
+
+
+def network_of(name: str) -> str:
+    """The network of a repository of the hub; InputError for an unknown one."""
+    networks = {file.name: file.network for file in WEIGHTS if file.on_hub}
+    if name not in networks:
+        raise InputError(f"there are no public weights '{name}'; {closest(name, networks)}")
+    return networks[name]
+
+
+def names_of(network: str) -> list[str]:
+    """The names of a network's public weights, `"imagenet"` first."""
+    return [ANY, *dict.fromkeys(file.name for file in weights_of(network))]
 
 
 def weights_of(network: str) -> list[PublicWeights]:
@@ -94,7 +138,7 @@ def weights_of(network: str) -> list[PublicWeights]:
 
 
 def select_weights(network: str, name: str, given: Mapping[str, Any], include_top: bool = True) -> PublicWeights:
-    """Selects the file that one of `NAMES` stands for; InputError if there is none, or none for the arguments.
+    """Selects the file that a name stands for; InputError if there is none, or none for the arguments.
 
     Args:
         network: the builder's name.
@@ -112,7 +156,7 @@ def select_weights(network: str, name: str, given: Mapping[str, Any], include_to
         raise InputError(f"{network} has no public weights, unlike {_listed(networks)}; train it, or give a file.")
     named = [file for file in public if name in (ANY, file.name)]
     if not named:
-        raise InputError(f"{network} has no public weights '{name}'; it has '{public[0].name}', also as '{ANY}'.")
+        raise InputError(f"{network} has no public weights '{name}'; it has {', '.join(map(repr, names_of(network)))}.")
     matching = [file for file in named if file.matches(given)]
     if not matching:
         keys = [key for key, value in given.items() if any(not file.matches({key: value}) for file in named)]

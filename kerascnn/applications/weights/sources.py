@@ -27,10 +27,10 @@ class WeightSource:
     network: str  # the builder's name
     location: str  # the path of a file, or a URL
     public: PublicWeights | None  # the public weights; None for a file of the user's own
-    # The builder's arguments of the weights' variant, as far as they are known. A user's own tensors in torchvision's
+    # The builder's arguments of the weights' variant, as far as they are known. A user's own tensors in PyTorch's
     # layout have those that all of torchvision's weights for the network share.
     arguments: Mapping[str, Any]
-    # How the weights' pixels are scaled; one of `preprocessing.MODES`. A user's own tensors in torchvision's layout are
+    # How the weights' pixels are scaled; one of `preprocessing.MODES`. A user's own tensors in PyTorch's layout are
     # taken to be scaled as torchvision's, other files as in the paper.
     preprocessing: str
     builder: str  # the name of the builder of the weights' variant, as far as it is known
@@ -40,19 +40,41 @@ class WeightSource:
         if not is_url(self.location):
             path = Path(self.location)
             if not path.is_file():
+                names = ", ".join(map(repr, public_weights.names_of(self.network)))
                 raise InputError(
-                    f"{self.network} has no weights '{self.location}', and there is no such file; give one of "
-                    f"{', '.join(map(repr, public_weights.NAMES))}, a URL, or the path of a file."
+                    f"{self.network} has no weights '{self.location}', and there is no such file; give one of {names}, "
+                    "a URL, or the path of a file."
                 )
             return path
         if self.public:
             path = keras_models() / self.public.file
+            if self.public.on_hub and not path.is_file() and (found := _from_hub(self.public, path)):
+                return found
         else:
             # Files from several URLs can have the same name.
             name = safe_file_name(Path(urlsplit(self.location).path).name or "weights")
             path = keras_models() / f"kerascnn-{short_hash(self.location)}" / name
         checksum = self.public.checksum if self.public else None
         return cached_download(self.location, path, checksum, track=shown_bytes.get())
+
+
+def _from_hub(public: PublicWeights, path: Path) -> Path | None:
+    """The file in the hub's own cache, downloaded once; None without the package huggingface_hub.
+
+    `path` is where to put the file by hand.
+    """
+    try:
+        from huggingface_hub import errors, hf_hub_download
+    except ImportError:
+        return None
+    try:
+        return Path(hf_hub_download(public.name, "model.safetensors"))
+    except (OSError, ValueError, errors.HfHubHTTPError) as error:
+        reason = str(error).strip().partition("\n")[0].removesuffix(".")
+        raise InputError(
+            f"{public.url} cannot be downloaded: {reason}; get the file elsewhere and put it as {path.name} into "
+            f"{path.parent}."
+        ) from None
 
 
 def source_of(
@@ -66,15 +88,18 @@ def source_of(
     """Resolves the `weights` of a builder, named `network`; nothing is downloaded yet.
 
     A URL or path that ends in the file name of public weights for the network is taken for them. `given` are the
-    builder's own arguments that the caller passes; InputError if there are no public weights of that name, or not for
-    these arguments or classes.
+    builder's own arguments that the caller passes. Without the classifier (`include_top`), a file without it is
+    preferred, except if only the whole file has been downloaded before. InputError if there are no public weights of
+    that name, or not for these arguments or classes.
 
     Example:
         >>> source_of("ResNet50", "torchvision").arguments["stride_in"]
         '3x3'
     """
-    if weights in public_weights.NAMES:
-        public = public_weights.select_weights(network, weights, given, include_top)
+    if public_weights.is_name(weights):
+        public, whole = (public_weights.select_weights(network, weights, given, top) for top in (include_top, True))
+        if (keras_models() / whole.file).is_file() and not (keras_models() / public.file).is_file():
+            public = whole
         if include_top and classes != public_weights.CLASSES:
             raise InputError(
                 f"{network}'s public weights have {public_weights.CLASSES} classes, not classes={classes}: leave "
@@ -91,6 +116,8 @@ def source_of(
         similar = [file for file in published if file.name == public_weights.TORCHVISION]
     arguments = similar[0].arguments.items() if similar else ()
     shared = {key: value for key, value in arguments if all(one.arguments.get(key) == value for one in similar)}
-    preprocessing = similar[0].preprocessing if similar else registry.info(network).preprocessing
+    # akamaster's CIFAR ResNets have torchvision's scale.
+    own = "torch" if is_tensor_file(location) else registry.info(network).preprocessing
+    preprocessing = similar[0].preprocessing if similar else own
     builder = next((file.builder for file in similar if file.builder), None)
     return WeightSource(network, location, public, {} if builder else shared, preprocessing, builder or network)

@@ -1,4 +1,4 @@
-"""Reads and writes files of named tensors: .safetensors, and PyTorch's .pth and .pt without PyTorch.
+"""Reads and writes files of named tensors: .safetensors, and PyTorch's .pth, .pt and .th without PyTorch.
 
 Reading never runs code from a file. A .safetensors file holds a table and numbers; a PyTorch file holds pickles, of
 which only the construction of tensors is run (`tensor_pickles`). `torch.save` has written two formats that are in use:
@@ -25,7 +25,7 @@ from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_path
 from kerascnn.files.disk_space import format_os_error
 
-TORCH = (".pth", ".pt")
+TORCH = (".pth", ".pt", ".th", ".pth.tar")
 TENSOR_FILES = (".safetensors", *TORCH)
 
 # The prefix of names in networks that PyTorch trained with DataParallel.
@@ -67,8 +67,8 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     tensors.
 
     Args:
-        path: a .safetensors file, or a .pth or .pt file that `torch.save` wrote: a zip archive or, before PyTorch 1.6,
-            several pickles. Tar archives from before 2017 are not read.
+        path: a .safetensors file, or a .pth, .pt, .th or .pth.tar file that `torch.save` wrote: a zip archive
+            or, before PyTorch 1.6, several pickles. Tar archives from before 2017 are not read.
 
     Example:
         >>> read_tensors("resnet18-f37072fd.pth")["conv1.weight"].shape
@@ -80,7 +80,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     if not is_tensor_file(path):
         raise InputError(f"{path} is no file of tensors: its name must end in one of {', '.join(TENSOR_FILES)}.")
     try:
-        tensors = _read_torch(path) if path.suffix.lower() in TORCH else _read_safetensors(path)
+        tensors = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_torch(path)
     except TensorFileError as error:
         raise InputError(f"{path} cannot be read as a file of tensors: {error}.") from None
     except OSError as error:
@@ -216,7 +216,8 @@ def _missing(storage: Storage) -> TensorFileError:
 
 def _tensors(value: Any) -> dict[str, Tensor]:
     """The named tensors of a state dict, or of the state dict in a checkpoint."""
-    candidates = [value, *(value.get(name) for name in NESTED)] if isinstance(value, dict) else []
+    # A checkpoint may also hold its accuracy as a tensor.
+    candidates = [*(value.get(name) for name in NESTED), value] if isinstance(value, dict) else []
     for candidate in candidates:
         if isinstance(candidate, dict):
             tensors = {name: one for name, one in candidate.items() if isinstance(one, Tensor) and type(name) is str}

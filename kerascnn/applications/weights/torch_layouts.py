@@ -1,4 +1,4 @@
-"""Translates between PyTorch's layout of weights and ours, for the networks that torchvision has.
+"""Translates between PyTorch's layout of weights and ours, for the networks that have public files of it.
 
 | layer             | PyTorch's tensor                         | the array here                              |
 |-------------------|------------------------------------------|---------------------------------------------|
@@ -12,8 +12,9 @@
 |                   | `num_batches_tracked`                    | none; nothing is computed from it           |
 
 Both take channels in the order red, green, blue. Both have the same epsilon, 1e-5, and 1e-3 in GoogLeNet and Inception
-v3. Names are in `torchvision_names`. Dense layers after flattening fit only the image size at which they were trained:
-about 224 pixels for torchvision's AlexNet and VGG.
+v3. Names are those of torchvision (`torchvision_names`), and for CIFAR's ResNets akamaster's (`cifar_layout`). Dense
+layers after flattening fit only the image size at which they were trained: about 224 pixels for torchvision's AlexNet
+and VGG.
 
 Some of torchvision's networks differ from the papers'; the `variant` of a layout has the builder's arguments with which
 ours computes the same function.
@@ -28,7 +29,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from kerascnn.applications.weights import torchvision_names
+from kerascnn.applications.weights import cifar_layout, torchvision_names
 from kerascnn.applications.weights.keras_layouts import Stored
 from kerascnn.applications.weights.variants import ArchitectureVariant
 from kerascnn.errors import InputError
@@ -38,14 +39,25 @@ COUNTER = "num_batches_tracked"
 
 
 class TorchLayout(NamedTuple):
-    """How torchvision stores a network."""
+    """How torchvision, or another publisher, stores a network."""
 
-    names: dict[str, str]  # torchvision's module names by our layer names; a table may have more than one network needs
+    names: dict[str, str]  # PyTorch's module names by our layer names; a table may have more than one network needs
     top: str = "fc."  # the prefix of the modules that `include_top=False` leaves out
     auxiliary: tuple[str, ...] = ()  # the prefixes of auxiliary heads' modules
     # Dense layers after flattening, with the number of channels that were flattened.
     flattened: Mapping[str, int] = MappingProxyType({})
-    variant: ArchitectureVariant = ArchitectureVariant()  # the variant that torchvision has
+    variant: ArchitectureVariant = ArchitectureVariant()  # the variant that the publisher has
+    publisher: str = "torchvision"
+    # Where the channels that a layer takes or gives are in another order: the number there of each channel here.
+    inputs: Mapping[str, np.ndarray] = MappingProxyType({})
+    outputs: Mapping[str, np.ndarray] = MappingProxyType({})
+
+    def ordered(self, layer: str, array: np.ndarray, *, there: bool = False) -> np.ndarray:
+        """A layer's array with its channels in the order here, or in the order `there`."""
+        for axis, orders in ((-2, self.inputs), (-1, self.outputs)):
+            if layer in orders and array.ndim >= -axis:
+                array = array.take(np.argsort(orders[layer]) if there else orders[layer], axis)
+        return array
 
 
 PROJECTION = {"conv3_1_shortcut.strides": (2, 2)}
@@ -61,6 +73,13 @@ GOOGLENET = TorchLayout(
 INCEPTION_V3 = ArchitectureVariant(
     {"variant": "torchvision", "stem": "released"}, {"conv1_bn.scale": True, "conv4.kernel_size": (1, 1)}
 )
+CIFAR_RESNET = TorchLayout(
+    cifar_layout.NAMES,
+    "linear.",
+    variant=ArchitectureVariant({"shortcut": "A"}, {"conv3_1_shortcut.kernel_size": None}),
+    publisher="akamaster",
+    **dict(zip(("inputs", "outputs"), cifar_layout.layer_orders(), strict=True)),
+)
 
 LAYOUTS = {
     "AlexNetV2": TorchLayout(torchvision_names.ALEXNET, top="classifier.", flattened={"fc6": 256}),
@@ -73,14 +92,15 @@ LAYOUTS = {
     "InceptionV3": TorchLayout(torchvision_names.INCEPTION_V3, auxiliary=("AuxLogits.",), variant=INCEPTION_V3),
     **dict.fromkeys(("ResNet18", "ResNet34"), RESNET),
     **dict.fromkeys(("ResNet50", "ResNet101", "ResNet152"), BOTTLENECKS),
+    **dict.fromkeys((f"ResNet{depth}" for depth in (20, 32, 44, 56, 110, 1202)), CIFAR_RESNET),
 }
 
 
 def from_torch(network: str, tensors: dict[str, np.ndarray], layers: Sequence[keras.layers.Layer]) -> Stored:
-    """Translates a torchvision network's tensors into our layers' arrays, in float32 and in `layer.weights`' order.
+    """Translates a PyTorch network's tensors into our layers' arrays, in float32 and in `layer.weights`' order.
 
-    A network without top or auxiliary heads ignores theirs; everything else must match exactly. InputError if
-    torchvision has no such network or another variant of it, or a tensor is missing, left over or of the wrong shape.
+    A network without top or auxiliary heads ignores theirs; everything else must match exactly. InputError if there is
+    no layout of this network or of another variant, or a tensor is missing, left over or of the wrong shape.
 
     Args:
         network: the builder's name, such as "ResNet50"; "VGG16" with and without batch normalization.
@@ -106,7 +126,8 @@ def from_torch(network: str, tensors: dict[str, np.ndarray], layers: Sequence[ke
                 if is_dense and found[1:] == needed[1:] and len(found) == len(needed):
                     raise InputError(f"its '{name}' has {found[0]} classes, not classes={needed[0]}.")
                 raise InputError(f"its tensor '{name}' has shape {found}, but {needed} is needed.")
-            stored[layer.name].append(_to_array(tensors[name].astype("float32", copy=False), channels))
+            array = _to_array(tensors[name].astype("float32", copy=False), channels)
+            stored[layer.name].append(layout.ordered(layer.name, array))
             left_over.discard(name)
     has_top = any(isinstance(layer, keras.layers.Dense) for layer in layers)
     ignored = layout.auxiliary if has_top else (*layout.auxiliary, layout.top)
@@ -117,21 +138,22 @@ def from_torch(network: str, tensors: dict[str, np.ndarray], layers: Sequence[ke
 
 
 def to_torch(network: str, layers: Sequence[keras.layers.Layer]) -> dict[str, np.ndarray]:
-    """Translates the weights of a builder's layers into the state dict of torchvision's network.
+    """Translates the weights of a builder's layers into the state dict of the publisher's network.
 
-    Tensors are in PyTorch's layout in float32; the counters of batch normalization are 0. InputError if torchvision has
-    no such network, another variant of it, or no counterpart of a layer.
+    Tensors are in PyTorch's layout in float32; the counters of batch normalization are 0. InputError if no publisher
+    has such a network, or has another variant of it, or no counterpart of a layer.
 
     Example:
         >>> to_torch("ResNet50", ResNet50(stride_in="3x3").layers)["conv1.weight"].shape
         (64, 3, 7, 7)
     """
     tensors = {}
-    for name, weight, flattened in _torch_tensors(network, layers):
+    layout = layout_of(network, [layer for layer in layers if layer.weights])
+    for layer, name, weight in _torch_tensors(layout, layers):
         tensors[name] = np.zeros((), "int64")
         if weight is not None:
-            array = keras.ops.convert_to_numpy(weight).astype("float32")
-            tensors[name] = np.ascontiguousarray(_to_tensor(array, flattened))
+            array = layout.ordered(layer, keras.ops.convert_to_numpy(weight).astype("float32"), there=True)
+            tensors[name] = np.ascontiguousarray(_to_tensor(array, layout.flattened.get(layer)))
     return tensors
 
 
@@ -142,12 +164,12 @@ def tensor_shapes(network: str, layers: Sequence[keras.layers.Layer]) -> dict[st
         >>> tensor_shapes("ResNet50", ResNet50(stride_in="3x3").layers)["conv1.weight"]
         (64, 3, 7, 7)
     """
-    rows = _torch_tensors(network, layers)
-    return {name: () if weight is None else _torch_shape(tuple(weight.shape)) for name, weight, _ in rows}
+    rows = _torch_tensors(layout_of(network, [layer for layer in layers if layer.weights]), layers)
+    return {name: () if weight is None else _torch_shape(tuple(weight.shape)) for _, name, weight in rows}
 
 
 def find_layout(network: str, batch_norm: bool) -> TorchLayout:
-    """How torchvision stores a builder's network; InputError if it has none.
+    """How PyTorch's files store a builder's network; InputError if there are none.
 
     `batch_norm` says whether the network has batch normalization, which VGG has in torchvision's `_bn` networks only.
 
@@ -157,31 +179,29 @@ def find_layout(network: str, batch_norm: bool) -> TorchLayout:
     """
     if network not in LAYOUTS:
         known = ", ".join(name for name in LAYOUTS if not name.endswith("_BN"))
-        raise InputError(f"torchvision has no {network}; of the networks here it has {known}.")
+        raise InputError(f"neither torchvision nor akamaster has {network}; of the networks here they have {known}.")
     return LAYOUTS.get(f"{network}_BN" if batch_norm else network, LAYOUTS[network])
 
 
 def layout_of(network: str, layers: Sequence[keras.layers.Layer]) -> TorchLayout:
-    """How torchvision stores the network of these layers, which must have weights; InputError as `to_torch`."""
+    """How PyTorch's files store the network of these layers, which must have weights; InputError as `to_torch`."""
     layout = find_layout(network, any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers))
-    layout.variant.check("torchvision", network, layers)
+    layout.variant.check(layout.publisher, network, layers)
     for layer in layers:
         if layer.name not in layout.names:
-            raise InputError(f"torchvision's {network} has no counterpart of the layer '{layer.name}'.")
+            raise InputError(f"{layout.publisher}'s {network} has no counterpart of the layer '{layer.name}'.")
     return layout
 
 
 def _torch_tensors(
-    network: str, layers: Sequence[keras.layers.Layer]
-) -> Iterator[tuple[str, keras.Variable | None, int | None]]:
-    """Each tensor's name, weight (None for a counter), and flattened channels."""
-    layers = [layer for layer in layers if layer.weights]
-    layout = layout_of(network, layers)
+    layout: TorchLayout, layers: Sequence[keras.layers.Layer]
+) -> Iterator[tuple[str, str, keras.Variable | None]]:
+    """Each tensor's layer, name and weight (None for a counter)."""
     for layer in layers:
-        for name, weight in _counterparts(layout, layer):
-            yield name, weight, layout.flattened.get(layer.name)
-        if isinstance(layer, keras.layers.BatchNormalization):
-            yield f"{layout.names[layer.name]}.{COUNTER}", None, None
+        if layer.weights:
+            yield from ((layer.name, *pair) for pair in _counterparts(layout, layer))
+        if layer.weights and isinstance(layer, keras.layers.BatchNormalization):
+            yield layer.name, f"{layout.names[layer.name]}.{COUNTER}", None
 
 
 def _counterparts(layout: TorchLayout, layer: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:

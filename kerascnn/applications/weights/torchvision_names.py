@@ -19,7 +19,7 @@ VGG_STAGES = {"VGG11": (1, 1, 2, 2, 2), "VGG13": (2, 2, 2, 2, 2), "VGG16": (2, 2
 STAGES, BLOCKS, CONVOLUTIONS = range(1, 5), range(36), (1, 2, 3)
 # fmt: off
 RESNET = {
-    "conv1": "conv1", "conv1_bn": "bn1", "fc": "fc",
+    "conv1": "conv1", "conv1_bn": "bn1", "predictions": "fc",
     **{f"conv{s + 1}_{b + 1}_{c}":    f"layer{s}.{b}.conv{c}" for s in STAGES for b in BLOCKS for c in CONVOLUTIONS},
     **{f"conv{s + 1}_{b + 1}_{c}_bn": f"layer{s}.{b}.bn{c}"   for s in STAGES for b in BLOCKS for c in CONVOLUTIONS},
     # Shortcut B: a projection where dimensions change.

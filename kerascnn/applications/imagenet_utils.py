@@ -1,0 +1,32 @@
+"""`preprocess_input` by the modes of keras.applications, and `decode_predictions` for ImageNet, as in its module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerascnn.applications.preprocessing import KERAS_MODES, of_family, scaled
+from kerascnn.errors import InputError
+
+_, decode_predictions = of_family("resnet50")
+
+__all__ = ["decode_predictions", "preprocess_input"]
+
+
+def preprocess_input(x: Any, data_format: str | None = None, mode: str = "caffe") -> Any:
+    """Scales pixels as `kerascnn.applications.preprocess_input` does, by a mode.
+
+    Args:
+        x, data_format: see there.
+        mode: "caffe" (blue, green, red, minus their means), "tf" (to [-1, 1]) or "torch" (to [0, 1], minus the means,
+            divided by the standard deviations).
+
+    Raises:
+        InputError: there is no such mode, or as there.
+
+    Example:
+        >>> images = preprocess_input(pixels, mode="tf")
+    """
+    found = next((ours for ours, theirs in KERAS_MODES.items() if theirs == mode), None)
+    if found is None:
+        raise InputError(f"mode must be 'caffe', 'tf' or 'torch', not {mode!r}.")
+    return scaled(x, found, data_format, "preprocess_input")

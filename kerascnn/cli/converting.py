@@ -29,7 +29,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
         "kerascnn convert vgg16.weights.h5 --model vgg16 --to vgg16.h5 --layout keras",
     )
     add = convert.add_argument
-    text = "run folder, .keras or .weights.h5 file; keras.applications' .h5; torchvision's .safetensors, .pth or .pt"
+    text = "run folder, .keras or .weights.h5 file; keras.applications' .h5; PyTorch's .safetensors, .pth, .pt or .th"
     add("file", type=Path, metavar="FILE", help=text)
     text = "new file: .safetensors (torchvision), .h5 (keras), .weights.h5 or .keras (kerascnn)"
     add("--to", type=Path, required=True, metavar="FILE", help=text)

@@ -34,7 +34,7 @@ from kerascnn.files.progress import ByteTrack, untracked_bytes
 CHUNK = 1 << 18
 
 # Of files that have an archive's signature and need no archive's suffix.
-OTHER_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".npz", ".keras", ".pth", ".pt")
+OTHER_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".npz", ".keras", ".pth", ".pt", ".th")
 
 MAX_REDIRECTS = 10
 REDIRECTS = (301, 302, 303, 307, 308)

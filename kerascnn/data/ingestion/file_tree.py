@@ -28,7 +28,7 @@ OTHER_SUFFIXES = {
     *ARCHIVE_SUFFIXES,
     *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xml", ".yaml", ".yml", ".toml", ".md", ".rst", ".log"),
     *(".mat", ".npy", ".npz", ".pkl", ".h5", ".hdf5", ".parquet", ".db", ".sqlite", ".tfrecord", ".record", ".xls"),
-    *(".xlsx", ".doc", ".docx", ".pdf", ".html", ".htm", ".py", ".ipynb", ".m", ".sh", ".keras", ".pt", ".pth"),
+    *(".xlsx", ".doc", ".docx", ".pdf", ".html", ".htm", ".py", ".ipynb", ".m", ".sh", ".keras", ".pt", ".pth", ".th"),
     *(".tflite", ".onnx", ".pb", ".ini", ".cfg", ".names", ".data", ".lst", ".wav", ".mp3", ".mp4", ".avi", ".mov"),
 }
 

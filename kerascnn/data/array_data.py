@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -179,6 +179,9 @@ def _read_labels(values: Any, class_names: Sequence[str] | None, what: str) -> _
     lists = isinstance(values, list | tuple) and all(isinstance(row, list | tuple | set) for row in values)
     if lists and any(values) and all(isinstance(text, str) for row in values for text in row):
         return _from_lists(values, _read_names(class_names), what)
+    if isinstance(values, list | tuple) and {str, float} <= {*map(type, values)}:
+        # NumPy makes the class "nan" of a missing one.
+        raise InputError(f"{what} are texts and numbers; leave out images without a label.")
     try:
         labels = np.asarray(values)
     except ValueError:
@@ -207,8 +210,8 @@ def _read_labels(values: Any, class_names: Sequence[str] | None, what: str) -> _
 def _read_names(class_names: Sequence[str] | None) -> tuple[str, ...] | None:
     if class_names is None:
         return None
-    if isinstance(class_names, str) or len({*class_names}) < len(class_names):
-        raise InputError(f"class_names must be different names, not {class_names!r}.")
+    if isinstance(class_names, str | Mapping | Set) or len({*class_names}) < len(class_names):
+        raise InputError(f"class_names must be different names in the order of their numbers, not {class_names!r}.")
     return tuple(map(str, class_names))
 
 

@@ -13,7 +13,13 @@ from kerascnn.data.ingestion.file_index import FileIndex
 from kerascnn.data.ingestion.file_tree import walk
 from kerascnn.data.ingestion.folder import ingest_layout
 from kerascnn.data.ingestion.label_columns import Labels, NoLabelsError, find_labels
-from kerascnn.data.ingestion.label_tables import LabeledFile, class_name, complete_splits, recognized
+from kerascnn.data.ingestion.label_tables import (
+    LabeledFile,
+    class_name,
+    complete_splits,
+    recognized,
+    splits_are_missing,
+)
 from kerascnn.data.ingestion.layouts import FolderLayout
 from kerascnn.data.ingestion.sources import source_in_place
 from kerascnn.data.ingestion.splits import SPLIT_NAMES
@@ -69,8 +75,13 @@ def from_table(
     cells = {role: _cells(columns, title, role, name) for role, title in titles.items() if title is not None}
     shares = {"validation_fraction": validation_fraction, "fold": fold}
     options = DataOptions(group_column=group, labels=labels, **shares)
-    label_titles = [label] if isinstance(label, str) else list(label)
+    label_titles = [str(title) for title in ([label] if isinstance(label, str | int) else label)]
     found = _labels(columns, label_titles, name, options)
+    for role, column in cells.items():
+        if len(column) != len(found.classes):
+            raise InputError(
+                f"the columns of {name} for {role} and label have {len(column)} and {len(found.classes)} rows."
+            )
     layout = _layout(cells, found, root, name, options)
     file_or_folder, stem = (place / name, Path(name).stem) if place.name or name != "table" else (root, root.name)
     source = source_in_place(f"{file_or_folder}{MADE_IN_PYTHON}", stem, root)
@@ -90,6 +101,9 @@ def _columns(table: Any) -> tuple[Mapping[str, Any] | Any, str, Path]:
         titles, *body = rows
         return dict(zip(titles, zip(*body, strict=True), strict=True)), path.name, path.parent
     if hasattr(table, "columns"):
+        titles = [*map(str, table.columns)]
+        if twice := [title for title in titles if titles.count(title) > 1]:
+            raise InputError(f"table has several columns '{twice[0]}'; rename them.")
         return {str(title): table[title] for title in table.columns}, "table", Path()
     if isinstance(table, Mapping):
         return {str(title): values for title, values in table.items()}, "table", Path()
@@ -111,7 +125,7 @@ def _labels(columns: Mapping[str, Any], titles: list[str], name: str, options: D
 
 def _cells(columns: Mapping[str, Any], title: str, role: str, name: str) -> list[str]:
     titles = list(columns)
-    column = column_of(titles, title)
+    column = column_of(titles, str(title))
     if column is None:
         raise InputError(f"{name} has no column '{title}' for {role}; {closest(title, titles)}")
     return [_text(value) for value in columns[titles[column]]]
@@ -163,6 +177,7 @@ def _layout(
             f"{name} names {len(missing)} files, 0 found in {root}, for example '{example}' is not; give their folder "
             "as folder=."
         )
+    splits_are_missing(items, name)
     evidence = recognized(labels.columns, name, list(items.values()), f"{len(items)} of {len(items) + len(missing)}")
     unreadable = tuple(SkippedFile(*pair) for pair in missing.items())
     return FolderLayout(evidence, tuple(complete_splits(list(items.values()), options)), unreadable=unreadable)

@@ -154,6 +154,8 @@ def test_pixels_that_are_refused(images, parts):
         (LABELS, {"class_names": ("a", "b", "c")}, ["1 of 3 classes", "(c)"]),
         (LABELS + 0.5, {}, ["whole numbers", "0.5"]),
         (np.where(LABELS, np.nan, 0), {}, ["NaN"]),
+        (["a", float("nan")] * 20, {}, ["texts and numbers", "without a label"]),
+        (LABELS, {"class_names": {0: "a", 1: "b"}}, ["in the order of their numbers"]),
         (np.eye(2)[LABELS] * 0.8 + 0.1, {}, ["probabilities", "argmax"]),
         (np.eye(2)[LABELS], {"class_names": ("a", "b", "c")}, ["2 columns", "3 classes"]),
         (LABELS[:20], {}, ["40 images", "20 labels"]),
@@ -292,6 +294,8 @@ def test_cells_as_pandas_gives_them(photos):
         ({"f": [f"x{name}.jpg" for name in FILES]}, {}, ["20 files", "0 found", "'x000.jpg'", "folder="]),
         ({"dx": [0.5 + number for number in range(20)]}, {}, ["'dx'", "20 different values", "no classes"]),
         ({"part": ["train", "later"] * 10}, {"split": "part"}, ["'later'", "train"]),
+        ({"part": ["train", None] * 10}, {"split": "part"}, ["10 of the 20 images", "no split"]),
+        ({"f": FILES[1:]}, {}, ["19 and 20 rows"]),
         ({"f": ["001"] * 20}, {}, ["two rows that differ", "001"]),
         ({"dx": ["nv"] * 20}, {}, ["one class"]),
     ],
@@ -300,6 +304,11 @@ def test_tables_that_are_refused(photos, columns, options, parts):
     frame = Frame(**({"f": FILES, "dx": KINDS} | columns))
     with mentioning(InputError, *parts):
         data.from_table(frame, **({"file": "f", "label": "dx", "folder": photos} | options))
+
+
+def test_titles_of_numbers(photos):
+    loaded = data.from_table({0: FILES, 1: KINDS}, file=0, label=1, folder=photos)
+    assert len(loaded.training) + len(loaded.validation) == 20
 
 
 def test_no_table(photos):

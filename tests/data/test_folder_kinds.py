@@ -243,3 +243,33 @@ def test_an_archive_of_archives(tmp_path):
     with mentioning(InputError, "all.zip", "archives", "pets/train.zip", "pets/test.tar.gz", "unpack"):
         data.load(tmp_path / "all.zip")
     names(said(lay_out(tmp_path / "more", PHOTOS, "rest.zip")), "rest.zip (an archive, which is not unpacked)")
+
+
+@pytest.mark.parametrize(
+    ("files", "parts"),
+    [
+        (["HAM_images_part_{1..2}/ISIC_{3..6}.jpg", "HAM_segmentations_x/ISIC_{3..6}_segmentation.png"], ["parts"]),
+        (["part_{1..3}/a{1..3}.jpg", "extra/b{1..3}.jpg"], ["'part_1'", "dates or parts"]),
+        (["{yes,no}/Y{1..4}.jpg", "brain_dataset/{yes,no}/X{5..9}.jpg"], ["'brain_dataset'", "like those beside it"]),
+        (["{cat,dog}/{a,b}.jpg", "more/{cat,dog,fox}/{c,d,e}.jpg"], ["'more'", "--leave-out more"]),
+        (["pool/p{1..6}.jpg", "sorted/{cat,dog}/q{1..4}.jpg"], ["'pool', 'sorted'", "--layout inner-folders"]),
+    ],
+)
+def test_folders_beside_classes_that_are_none(tmp_path, files, parts):
+    names(said(lay_out(tmp_path, *files)), "refused", *parts)
+
+
+def test_a_series_of_cars_is_a_class(tmp_path):
+    lay_out(tmp_path, "{BMW 3 series,BMW 5 series,Audi A4,Audi A6,Saab 900}/{1..3}.jpg")
+    assert len(classes(tmp_path)) == 5
+
+
+def test_lists_of_splits_that_are_not_used_are_named(tmp_path):
+    lay_out(tmp_path, "{cat,dog}/{1..4}.jpg")
+    (tmp_path / "train.txt").write_text("cat/1\ndog/1\n", encoding="utf-8")
+    names(said(tmp_path), "left out: train.txt")
+
+
+def test_annotations_named_for_their_images(tmp_path):
+    lay_out(tmp_path, "{cat,dog}/IM_{1..4}.jpg", "outlines/IM_{1..4}_mask.png")
+    names(said(tmp_path), "2 classes", "outlines (annotations of the images beside it)")

@@ -583,3 +583,56 @@ def test_time_grows_with_the_rows_only(tmp_path):
 
     few = min(seconds(2_000), seconds(2_000))
     assert seconds(16_000) < 8 * 3 * few
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        # Programs write no title above the names of rows.
+        (
+            "a.txt",
+            "12\ncat dog fox\n" + "".join(f"im{n}.jpg {n % 3 == 0:d} {n % 3 == 1:d} {n % 3 == 2:d}\n" for n in ROWS),
+        ),
+        ("a.csv", "file,label,age\n" + "".join(f"{n + 1},im{n}.jpg,{CLASSES[n % 3]},{n}\n" for n in ROWS)),
+        ("a.txt", '"file" "label"\n' + "".join(f'"{n + 1}" "im{n}.jpg" "{CLASSES[n % 3]}"\n' for n in ROWS)),
+        # A remark without a title.
+        ("a.csv", "file,label\n" + "".join(f"im{n}.jpg,{CLASSES[n % 3]},seen\n" for n in ROWS)),
+        # Files put together.
+        ("a.csv", "file,label\n" + "file,label\n".join(f"im{n}.jpg,{CLASSES[n % 3]}\n" for n in ROWS)),
+        ("a.tab", "file\tlabel\n" + "".join(f"im{n}.jpg\t{CLASSES[n % 3]}\n" for n in ROWS)),
+        ("a.csv", "file,label\n" + "".join(f"im%{ord(str(n)[0]):x}{str(n)[1:]}.jpg,{CLASSES[n % 3]}\n" for n in ROWS)),
+        (
+            "a.csv",
+            "file,label\n" + "".join(f"im{n}.jpg,{CLASSES[n % 3]}\n" for n in ROWS) + "im12.jpg,N/A\nim13.jpg,null\n",
+        ),
+    ],
+)
+def test_tables_as_programs_write_them(tmp_path, name, text):
+    lay_out(tmp_path, "im{0..13}.jpg")
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    found = read(tmp_path)
+    assert {item.path: item.class_name for item in found.labeled} == {f"im{n}.jpg": CLASSES[n % 3] for n in ROWS}
+    assert not found.unreadable
+
+
+@pytest.mark.parametrize(
+    ("header", "parts"),
+    [
+        ("file,age,sex=how,malignant=flag", ["'sex'", "'malignant'", "--label-column"]),
+        ("file,site=other,has_polyp=flag", ["'site'"]),
+    ],
+)
+def test_a_column_of_0_and_1_beside_one_of_names(tmp_path, header, parts):
+    lay_out(tmp_path, "im{0..11}.jpg", labels=table(header))
+    try:
+        message = read(tmp_path).description
+    except InputError as error:
+        message = str(error)
+    names(message, *parts)
+
+
+def test_measured_values_are_no_classes(tmp_path):
+    lay_out(tmp_path, "im{0..11}.jpg", labels="file,target\n" + "".join(f"im{n}.jpg,{n % 3 + 0.5}\n" for n in ROWS))
+    with mentioning(InputError, "'target' has numbers with fractions", "--label-column"):
+        recognize_layout(tmp_path, "data")
+    assert len(read(tmp_path, label_column="target").labeled) == len(ROWS)

@@ -41,7 +41,7 @@ def without_companions(tree: FileTree) -> FileTree:
     Raises:
         UndecidedError: a folder may be a class, or annotations, or the same images as in another one.
     """
-    for find in (_without_images, _named_annotations, _same_names):
+    for find in (_without_images, _named_annotations, _files_of_annotations, _same_names):
         tree = tree.without(find(tree))
     return tree
 
@@ -97,6 +97,18 @@ def _named_annotations(tree: FileTree) -> dict[str, str]:
                 "takes it for annotations, --layout folders for a class"
             )
         found[folder] = f"annotations of {', '.join(others[:3]) or 'the images beside it'}"
+    return found
+
+
+def _files_of_annotations(tree: FileTree) -> dict[str, str]:
+    """Folders whose files are named for annotations of images beside them: "1_segmentation.png" for "1.jpg"."""
+    stems = {_stem(path).rpartition("/")[2].lower() for path in tree.images}
+    found = {}
+    for folder in tree.folders:
+        own = tree.subtree(folder).images
+        matches = (ANNOTATION_FILE.fullmatch(_stem(path).rpartition("/")[2].lower()) for path in own)
+        if sum(bool(match) and match[1] in stems for match in matches) >= SAME * len(own):
+            found[folder] = "annotations of the images beside it"
     return found
 
 

@@ -96,7 +96,8 @@ class FileIndex:
         found = [found] if isinstance(found, str) else found
         ranked = [(_distance(parts, path, split), path) for path in found if self._is_possible(parts, own, path)]
         if not ranked:
-            return Match()
+            # "my%20cat.jpg", as an address of the Web has it.
+            return self.find(plain, folder, split) if "%" in text and (plain := unquote(text)) != text else Match()
         least = min(ranked)[0]
         best = [path for distance, path in ranked if distance == least]
         return Match(best[0], least) if len(best) == 1 else Match(rivals=tuple(sorted(best)))

@@ -26,7 +26,22 @@ ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz
 # Files that are no images, though they may be beside them.
 OTHER_SUFFIXES = {
     *ARCHIVE_SUFFIXES,
-    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xml", ".yaml", ".yml", ".toml", ".md", ".rst", ".log"),
+    *(
+        ".txt",
+        ".csv",
+        ".tsv",
+        ".tab",
+        ".json",
+        ".jsonl",
+        ".ndjson",
+        ".xml",
+        ".yaml",
+        ".yml",
+        ".toml",
+        ".md",
+        ".rst",
+        ".log",
+    ),
     *(".mat", ".npy", ".npz", ".pkl", ".h5", ".hdf5", ".parquet", ".db", ".sqlite", ".tfrecord", ".record", ".xls"),
     *(".xlsx", ".doc", ".docx", ".pdf", ".html", ".htm", ".py", ".ipynb", ".m", ".sh", ".keras", ".pt", ".pth", ".th"),
     *(".tflite", ".onnx", ".pb", ".ini", ".cfg", ".names", ".data", ".lst", ".wav", ".mp3", ".mp4", ".avi", ".mov"),

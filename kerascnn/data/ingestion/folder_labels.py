@@ -53,6 +53,7 @@ def class_folders(tree: FileTree, options: DataOptions) -> Reading | None:
         return None
     inner = {name: tree.subtree(name) for name in names}
     _check_names(names)
+    _check_repeated(inner)
     _check_images_outside(tree, inner)
     splits = splits_of(sorted({folder for one in inner.values() for folder in one.folders}))
     if splits and all(path.split("/")[0] in splits for one in inner.values() for path in one.images):
@@ -102,6 +103,17 @@ def _check_names(names: Sequence[str]) -> None:
         )
 
 
+def _check_repeated(inner: dict[str, FileTree]) -> None:
+    """Refuses a folder that has folders like those beside it: it holds more images of these classes."""
+    for name, one in inner.items():
+        again = sorted(set(one.folders) & (inner.keys() - {name}))
+        if again and 2 * len(again) >= len(one.folders) and not one.top_files:
+            raise UndecidedError(
+                f"has a folder '{name}' with folders {_quoted(again)} in it, like those beside it; --leave-out {name} "
+                "leaves it out, --layout inner-folders takes the folder of each image for its class"
+            )
+
+
 def _check_images_outside(tree: FileTree, inner: dict[str, FileTree]) -> None:
     outside = sum(map(may_be_image, tree.top_files))
     inside = sum(len(one.images) for one in inner.values())
@@ -115,11 +127,11 @@ def _check_images_outside(tree: FileTree, inner: dict[str, FileTree]) -> None:
 def _check_levels(inner: dict[str, FileTree]) -> None:
     """Refuses two levels of folders that may both be classes."""
     below = [one.folders for one in inner.values()]
-    images_above = any(may_be_image(path) for one in inner.values() for path in one.top_files)
-    if images_above or len(inner) < 2 or 2 * sum(len(folders) > 1 for folders in below) <= len(below):
+    nested = [one for one in inner.values() if len(one.folders) > 1 and not any(map(may_be_image, one.top_files))]
+    if len(inner) < 2 or 2 * len(nested) < len(inner):
         return
     several = [set(folders) for folders in below if len(folders) > 1]
-    same = len(set.intersection(*several)) > len(set.union(*several)) / 2
+    same = len(several) > 1 and len(set.intersection(*several)) > len(set.union(*several)) / 2
     seen = sorted(set.union(*several))
     raise UndecidedError(
         f"has the folders {_quoted(list(inner))} with {'the same folders' if same else 'folders'} {_quoted(seen)} in "

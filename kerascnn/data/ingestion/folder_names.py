@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION
@@ -19,7 +19,20 @@ IMAGE_WORDS = {"image", "images", "img", "imgs", "jpg", "jpeg", "jpegs", "png", 
 FILLERS = {
     *IMAGE_WORDS,
     *("set", "sets", "data", "dataset", "datasets", "folder", "dir", "split", "files", "file", "class", "object"),
-    *("standard", "challenge", "large", "small", "full", "sample", "samples", "subset", "raw", "resized", "cropped"),
+    *(
+        "standard",
+        "challenge",
+        "large",
+        "small",
+        "mini",
+        "full",
+        "sample",
+        "samples",
+        "subset",
+        "raw",
+        "resized",
+        "cropped",
+    ),
     *("the", "of", "and", "for", "all"),
 }
 
@@ -104,9 +117,9 @@ def names_nothing(name: str) -> bool:
 
 
 def name_parts(names: Sequence[str]) -> bool:
-    """Whether folders beside each other are named for dates, or for parts of one collection: "part_1", "part_2"."""
+    """Whether most folders are named for dates, or for parts of one collection: "part_1", "part_2"."""
     if all(DATE.fullmatch(name) for name in names):
         return True
-    words = {tuple(words_of(name)) for name in names}
-    numbered = all(re.search(r"\d", name) for name in names)
-    return numbered and len(words) == 1 and bool(PART_WORDS & {*next(iter(words))[-1:]})
+    words = Counter(tuple(words_of(name)) for name in names if re.search(r"\d", name))
+    common, count = words.most_common(1)[0] if words else ((), 0)
+    return 1 < count > len(names) / 2 and bool(PART_WORDS & {*common[-1:]})

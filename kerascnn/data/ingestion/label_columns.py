@@ -24,7 +24,7 @@ from kerascnn.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-_EMPTY = ("", "nan", "NaN")
+_EMPTY = ("", "nan", "NaN", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL")
 # What separates classes in a cell.
 COMMAS, SIGNS, SPACES = r"[,;|]", r"\s*[+&/#]\s*|\s+(?:and|-|–)\s+", r"\s+"
 
@@ -130,7 +130,12 @@ def find_labels(
     named = _without_derived({column: titles[column] for column in free if is_class_title(titles[column])})
     if any(words(title) == ["x"] for title in titles):
         named = [column for column in named if words(titles[column]) != ["y"]]
-    repeated = [column for column in named if column in varying and _repeats(columns[column], varying[column])]
+    quantities = {column for column in named if column in varying and _is_quantity(varying[column])}
+    repeated = [
+        column
+        for column in named
+        if column in varying and column not in quantities and _repeats(columns[column], varying[column])
+    ]
     if len({tuple(codes(columns[column])) for column in repeated if _is_binary(varying[column])}) > 1:
         # "class_0", "class_1": one column per class.
         repeated = [column for column in repeated if not _is_binary(varying[column])]
@@ -143,6 +148,7 @@ def find_labels(
         return _decided(titles, columns, repeated, varying, table, hot)
     if named:
         reason = "has one value only" if named[0] not in varying else "has another value in every row"
+        reason = "has numbers with fractions, which --label-column takes for classes" if quantities else reason
         raise NoLabelsError(f"its column '{titles[named[0]]}' {reason}")
     if len(binary) > 1:
         hot = _hot(titles, columns, binary, f"{len(binary)} columns of 0 and 1")
@@ -217,6 +223,11 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def _is_quantity(values: set[str]) -> bool:
+    """Whether the values are numbers with fractions, as a measurement has them."""
+    return all(map(_is_number, values)) and any(not float(value).is_integer() for value in values)
+
+
 def _is_count(values: set[str]) -> bool:
     """Whether the values are yes and no, or number the classes from 0 or 1 on with few gaps."""
     if _is_binary(values) or not all(map(_is_number, values)):
@@ -235,6 +246,8 @@ def _plausible(titles: Sequence[str], columns: Sequence[Sequence[str]], varying:
     known = {column: set(words(titles[column])) for column in possible}
     possible = [column for column in possible if not known[column] & OTHER_WORDS - {"is", "has"}]
     texts = [column for column in possible if _is_name(varying[column])]
+    # "malignant" beside "sex" may be the classes as well.
+    texts += [column for column in possible if texts and _is_binary(varying[column])]
     numbered = [column for column in possible if len(varying) == 1 or known[column] & NUMBERED_WORDS]
     return texts or [column for column in numbered if _is_count(varying[column])]
 

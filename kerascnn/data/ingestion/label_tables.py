@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from kerascnn.data.ingestion.file_index import FileIndex
 from kerascnn.data.ingestion.file_tree import FileTree
 from kerascnn.data.ingestion.joined_tables import JoinedTables, join_tables
 from kerascnn.data.ingestion.label_columns import NoLabelsError, SeveralColumnsError, class_name
-from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION
+from kerascnn.data.ingestion.splits import SPLIT_NAMES, TEST, TRAINING, VALIDATION
 from kerascnn.data.ingestion.table_checks import check_folders, check_found, contradictions
 from kerascnn.data.ingestion.table_files import Table, UnusedTableError, columns_of, read_table, split_of
 from kerascnn.data.ingestion.tables import TABLE_SUFFIXES
@@ -97,7 +97,8 @@ def read_label_tables(tree: FileTree, options: DataOptions = DataOptions()) -> T
             table = read_table(tree, path, index, options)
             by_titles[tuple(title.lower() for title in table.titles)].append(table)
         except UnusedTableError as reason:
-            if not path.lower().endswith(".txt"):
+            # Most .txt files are no tables; the list of a split was meant to be used.
+            if not path.lower().endswith(".txt") or path.rpartition("/")[2][:-4].lower() in SPLIT_NAMES:
                 ignored.append(SkippedFile(tree.base + path, str(reason)))
     groups, undecided = [], []
     for tables in by_titles.values():
@@ -256,17 +257,26 @@ def _labeled(group: JoinedTables, tree: FileTree, contradictory: Container[str])
         before = known.class_name if known and group.is_multi_label else ()
         name = tuple(dict.fromkeys([*before, *classes])) if group.is_multi_label else classes[0]
         items[path] = LabeledFile(tree.base + path, name, split or (known and known.split), together)
-    apart = [path for path, item in items.items() if item.split is None]
-    if 0 < len(apart) < len(items):
-        raise InputError(
-            f"{len(apart):,} of the {len(items):,} images of {group.name} are in no split, for example {apart[0]}; "
-            "give a split to every image, or to none."
-        )
-    if apart:
+    if splits_are_missing(items, group.name):
         by_folder = {folder: split_of(folder) for folder in {path.rpartition("/")[0] for path in items}}
         if len(set(by_folder.values())) > 1 and all(by_folder.values()):
             return [item._replace(split=by_folder[path.rpartition("/")[0]]) for path, item in items.items()]
     return list(items.values())
+
+
+def splits_are_missing(items: Mapping[str, LabeledFile], name: str) -> bool:
+    """Whether no image of a table has a split.
+
+    Raises:
+        InputError: some images have one, and others have none.
+    """
+    apart = [path for path, item in items.items() if item.split is None]
+    if 0 < len(apart) < len(items):
+        raise InputError(
+            f"{len(apart):,} of the {len(items):,} images of {name} are in no split, for example {apart[0]}; "
+            "give a split to every image, or to none."
+        )
+    return bool(apart)
 
 
 def complete_splits(items: list[LabeledFile], options: DataOptions) -> list[LabeledFile]:

@@ -71,7 +71,9 @@ def resolve_source(source: str, to: Path | None, sha256: str | None, track_bytes
     if stem is None:
         with path.open("rb") as file:
             if archive_suffix(file.read(HEAD)) is None:
-                raise InputError(f"{path} is neither a folder nor a .zip or .tar of one.")
+                raise InputError(
+                    f"{path} is neither a folder nor a .zip or .tar of one; give the folder of the images."
+                )
         stem = path.stem
     if sha256 and (found := Checksum.of(path).digits) != sha256.strip().lower():
         raise InputError(f"{path} has the SHA-256 {found}, not {sha256}.")

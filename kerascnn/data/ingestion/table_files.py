@@ -95,7 +95,8 @@ def read_table(tree: FileTree, path: str, index: FileIndex, options: DataOptions
     _check_widths(name, len(rows[0]), len(rows), narrow, wide)
     if len(rows[0]) != len(titles):
         raise InputError(f"{name} has {len(titles)} columns in its first rows, and {len(rows[0])} in most; correct it.")
-    columns = tuple(zip(*rows[len(sample) - len(body) :], strict=True))
+    # Files that were put together have their titles in between.
+    columns = tuple(zip(*(row for row in rows[len(sample) - len(body) :] if tuple(row) != titles), strict=True))
     del rows
     split_column, splits = _split_column(name, titles, columns), (split,) * len(columns[0])
     if split_column is not None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 
 # Bytes and rows that decide the separator, and what the columns are.
 HEAD = 1 << 17
@@ -28,6 +28,11 @@ _BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_
 
 # "images/cat 1.jpg 0": the file's name may have spaces.
 _FILE_THEN_MORE = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}))\s+(\S.*)", re.IGNORECASE)
+
+
+# Titles above files.
+_FILE_TITLE = re.compile(r"file|name|image|img|path|id", re.IGNORECASE)
+_WORD = re.compile(r'"([^"]*)"|(\S+)')
 
 
 class Rows(NamedTuple):
@@ -127,7 +132,9 @@ def _shared(rows: Iterable[list[str]]) -> Iterator[list[str]]:
 
 def _words(line: str) -> list[str]:
     match = _FILE_THEN_MORE.fullmatch(line.strip())
-    return [match[1], *match[2].split()] if match else line.split()
+    if match:
+        return [match[1], *match[2].split()]
+    return [quoted or word for quoted, word in _WORD.findall(line)] if line.count('"') % 2 == 0 else line.split()
 
 
 def _even(rows: list[list[str]]) -> Rows:
@@ -139,6 +146,7 @@ def _even(rows: list[list[str]]) -> Rows:
         body.insert(0, [rows[0][0].lstrip("# "), *rows[0][1:]])
     if width < 2:
         return Rows([])
+    _align_titles(body, width)
     even = []
     for row in body:
         if len(row) > width and not any(row[width:]):
@@ -149,3 +157,17 @@ def _even(rows: list[list[str]]) -> Rows:
             even.append(row)
     wide = sum(len(row) > width and any(row[width:]) for row in body)
     return Rows(even, len(body) - len(even) - wide, wide)
+
+
+def _align_titles(body: list[list[str]], width: int) -> None:
+    """Begins a first row that is one cell short with an empty title: programs write none above the rows' names."""
+    first = next((number for number, row in enumerate(body[:-1]) if len(row) > 1), len(body))
+    if first >= len(body) or len(body[first]) != width - 1 or any(map(_is_image, body[first])):
+        return
+    below = next((column for column, cell in enumerate(body[first + 1]) if _is_image(cell)), width)
+    if below >= width - 1 or not _FILE_TITLE.search(body[first][below]):
+        body[first] = ["", *body[first]]
+
+
+def _is_image(cell: str) -> bool:
+    return cell.lower().endswith(IMAGE_SUFFIXES)

@@ -77,12 +77,14 @@ def _run_models(options: argparse.Namespace) -> int:
 def _list_weights(options: argparse.Namespace) -> int:
     from kerascnn.applications import registry
     from kerascnn.applications.weights.public import WEIGHTS
-    from kerascnn.console import output, table
+    from kerascnn.console import output, print_text, table
 
     if options.json:
         print_json([file.to_dict() for file in WEIGHTS])
         return 0
-    listed = table("model", "weights", "top-1", "top-5", "pixels", "crop", text_columns=2, padding=(0, 1))
+    columns = ("model", "weights", "top-1", "top-5", "pixels", "crop")
+    listed = table(*columns, text_columns=2, padding=(0, 1), optional=("pixels", "crop", "top-5"))
+    listed.columns[0].no_wrap = listed.columns[1].no_wrap = True
     origins: dict[str, list[str]] = {}
     # The files without the classifier belong to those with it.
     for file in (file for file in WEIGHTS if file.include_top):
@@ -93,8 +95,7 @@ def _list_weights(options: argparse.Namespace) -> int:
         origin = f"license {file.license}; resampling {file.resampling}; source {file.source}"
         origins.setdefault(f"{file.name.partition('/')[0]}: {origin}", []).append(name)
     output().print(listed)
-    for origin, names in origins.items():
-        output().print(f"{', '.join(dict.fromkeys(names))} of {origin}", highlight=False)
+    print_text(output(), *(f"{', '.join(dict.fromkeys(names))} of {origin}" for origin, names in origins.items()))
     return 0
 
 

@@ -27,7 +27,8 @@ LEGENDS = {
 def plan_table(rows: list[PlanRow]) -> Table:
     """The stages of a fine-tuning: from which epoch each is trained, and its learning rate."""
     plan = table("stage", "layers", "", "parameters", "frozen", "epoch", "learning rate")
-    plan.columns[2].justify = "left"
+    plan.columns[0].no_wrap = True
+    plan.columns[2].justify, plan.columns[2].no_wrap = "left", False
     for row in rows:
         layers = row.first if row.layers == 1 else f"{row.first} … {row.last}"
         frozen = f"{row.frozen:,}" if row.frozen else "–"

@@ -103,3 +103,14 @@ def test_other_networks_are_rejected(tensors, tmp_path):
     assert without_values(ResNet20, weights=path, include_top=False, pooling="avg").output.shape == (None, 64)
     assert source_of("ResNet20", path).preprocessing == "torch"
     assert isinstance(ResNet20(weights=path).layers[-1], keras.layers.Dense)
+
+
+def test_the_command_converts_both_ways(tensors, command, tmp_path, torch_names):
+    write_safetensors(tmp_path / "resnet20.safetensors", tensors)
+    convert = ("convert", tmp_path / "resnet20.safetensors", "--model", "resnet20", "--to", tmp_path / "resnet20.keras")
+    assert command(*convert).status == 0
+    outcome = command("convert", tmp_path / "resnet20.keras", "--to", tmp_path / "back.safetensors")
+    assert outcome.status == 0, outcome.err
+    back = read_tensors(tmp_path / "back.safetensors")
+    assert set(back) == set(tensors)
+    assert all(np.array_equal(back[name], array) for name, array in tensors.items())

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import importlib
 import inspect
+import json
 import re
 import sys
 import types
@@ -269,6 +270,22 @@ def test_what_is_published_with_them():
     # The publishers' other evaluations are at 256 pixels, and 342 for 299.
     others = {round(file.input_size / file.crop_fraction) for file in WEIGHTS if file.name in ("keras", "torchvision")}
     assert others == {256, 342}
+
+
+def test_the_command_lists_them(command, monkeypatch):
+    for width in (60, 80, 120):
+        monkeypatch.setenv("COLUMNS", f"{width}")
+        outcome = command("models", "--weights")
+        assert outcome.status == 0 and max(map(len, outcome.out.splitlines()[:20])) <= width
+        assert re.search(r"resnet152 +timm/resnet152.a1h_in1k +82.818 %", outcome.out)
+    assert re.search(r"resnet50 +torchvision-v2 +80.858 % +95.434 % +224 +96.55 %", outcome.out)
+    assert re.search(r"vgg16 +torchvision \(batch_norm\) +73.36 %", outcome.out)
+    origins = " ".join(outcome.out.split())
+    assert "of timm: license Apache 2.0 (timm); resampling bicubic; source github.com/huggingface" in origins
+    assert all(file.license in origins and file.source in origins for file in WEIGHTS)
+    listed = json.loads(command("models", "--weights", "--json").out)
+    assert [(one["name"], one["url"]) for one in listed] == [(file.name, file.url) for file in WEIGHTS]
+    assert {"license", "source", "top1", "protocol", "crop_fraction", "checksum"} < set(listed[0])
 
 
 @pytest.fixture

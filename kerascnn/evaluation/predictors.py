@@ -419,7 +419,7 @@ def open_predictor(path: str | Path, options: ModelOptions = NO_OPTIONS) -> Pred
     saved_model = (path / "saved_model.pb").is_file()
     if saved_model and not (path / "assets" / METADATA_FILE).exists():
         return OtherSavedModelPredictor(path, options)
-    if path.suffix in KERAS_SUFFIXES and not _has_metadata(path):
+    if path.suffix in KERAS_SUFFIXES and not has_metadata(path):
         from kerascnn.evaluation.keras_models import load_keras
 
         return KerasPredictor(load_keras(path), path, options=options)
@@ -435,7 +435,8 @@ def open_predictor(path: str | Path, options: ModelOptions = NO_OPTIONS) -> Pred
     return predictor
 
 
-def _has_metadata(path: Path) -> bool:
+def has_metadata(path: Path) -> bool:
+    """Whether a file holds a `ModelMetadata`, as exported ones do."""
     return zipfile.is_zipfile(path) and METADATA_FILE in zipfile.ZipFile(path).namelist()
 
 

@@ -27,6 +27,7 @@ from kerascnn.evaluation.predictors import (
     SavedModelPredictor,
     TFLitePredictor,
     check_onnx_packages,
+    has_metadata,
     model_metadata_of,
 )
 from kerascnn.evaluation.scores import views
@@ -137,6 +138,8 @@ def export(
     if "onnx" in formats:
         check_onnx_packages()
     path = None if isinstance(model, keras.Model) else Path(model)
+    if path and has_metadata(path):
+        raise InputError(f"{path} is an exported file; give the run folder or the file that it was made from.")
     options = ModelOptions(None if class_names is None else tuple(class_names), image_size, scaling)
     model = as_classifier(load_keras(path) if path else model, options)
     folder = Path(folder)

@@ -10,6 +10,8 @@ from kerascnn.evaluation.keras_models import graph_of
 from kerascnn.export.folding import foldable, folded_weights
 from kerascnn.keras_internals import all_layers
 
+HALF_PRECISION = ("float16", "bfloat16")
+
 # Layers that do nothing in inference.
 TRAINING_ONLY = (
     keras.layers.Dropout,
@@ -62,7 +64,8 @@ def _rebuild(model: keras.Model, folds: dict[str, str]) -> keras.Model:
     def clone(layer: keras.Operation) -> keras.Operation:
         try:
             config = layer.get_config()
-            if isinstance(layer, keras.Layer):
+            # An operation has a type only if it casts.
+            if isinstance(layer, keras.Layer) or config.get("dtype") in HALF_PRECISION:
                 config["dtype"] = "float32"
             if layer.name in normalizations:
                 config["use_bias"] = True
@@ -80,7 +83,7 @@ def _rebuild(model: keras.Model, folds: dict[str, str]) -> keras.Model:
             layer.set_weights(folded_weights(originals[layer.name], normalizations[layer.name]))
         elif layer.weights:
             layer.set_weights(originals[layer.name].get_weights())
-    if half := next((layer for layer in all_layers(copy) if layer.compute_dtype in ("float16", "bfloat16")), None):
+    if half := next((layer for layer in all_layers(copy) if layer.compute_dtype in HALF_PRECISION), None):
         kind = type(half).__name__
         raise InputError(f"the layer '{half.name}' ({kind}) computes in {half.compute_dtype} and has no float32 form.")
     return copy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 
@@ -12,6 +13,9 @@ from kerascnn.applications.deep import functional
 from kerascnn.errors import InputError, one_line
 from kerascnn.evaluation.predictors import check_onnx_packages, model_metadata_of
 from kerascnn.native_output import discarded_stderr
+
+if TYPE_CHECKING:
+    import onnx
 
 # The limit of one Protocol Buffers file.
 MAX_BYTES = 2**31 - 1
@@ -52,9 +56,30 @@ def write_onnx(model: keras.Model, path: Path) -> None:
         try:
             named.export(str(path), format="onnx", verbose=False, input_signature=[pixels])
             written = onnx.load(path)
+            _embed_constants(written, named)
             # The converter writes operations that ONNX lacks under TensorFlow's names.
             onnx.checker.check_model(written)
         except Exception as error:
             raise InputError(f"the model '{model.name}' cannot be converted to ONNX: {one_line(error)}") from None
     onnx.helper.set_model_props(written, metadata.to_files())
     onnx.save(written, path)
+
+
+def _embed_constants(written: onnx.ModelProto, model: keras.Model) -> None:
+    """Turns inputs of the file that are constants of the network, such as a mean, into constants.
+
+    TensorFlow traces a tensor that is no variable as an input of the function, and the converter keeps it as one.
+    """
+    import onnx
+    import tensorflow as tf
+
+    if len(written.graph.input) == 1:
+        return
+    pixels = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name="pixels")
+    traced = tf.function(lambda pixels: model(pixels, training=False)).get_concrete_function(pixels)
+    for value, placeholder in traced.graph.captures:
+        for constant in [one for one in written.graph.input if one.name == placeholder.name]:
+            written.graph.initializer.append(onnx.numpy_helper.from_array(value.numpy(), constant.name))
+            written.graph.input.remove(constant)
+    if others := [one.name for one in written.graph.input if one.name != "pixels"]:
+        raise ValueError(f"it would need {', '.join(others)} besides pixels.")

@@ -54,7 +54,13 @@ def load_keras(path: Path) -> keras.Model:
                 f"{path} has the class {missing[1] or missing[2]}, which Keras does not know; import its code, "
                 "load the model in Python and hand it over there."
             ) from None
-        raise InputError(f"{path} is not a Keras model: {one_line(error)}") from None
+        if "`Lambda` layer" in str(error):
+            raise InputError(
+                f"{path} has a Lambda layer, that is code; if you trust it, load the model in Python with "
+                "safe_mode=False and hand it over there."
+            ) from None
+        reason = "it holds only weights." if "No model config" in str(error) else one_line(error)
+        raise InputError(f"{path} is not a Keras model: {reason}") from None
 
 
 def load_saved_model(path: Path) -> keras.Model:
@@ -72,8 +78,10 @@ def load_saved_model(path: Path) -> keras.Model:
         cast = pixels if spec.dtype == tf.float32 else keras.ops.cast(pixels, spec.dtype.name)
         [output] = keras.tree.flatten(layer(cast))
     except Exception as error:
+        reasons = {"Available endpoints": "it has no such signature.", "values to unpack": "it has more tensors."}
+        reason = next((reason for part, reason in reasons.items() if part in str(error)), one_line(error))
         raise InputError(
-            f"{path} is not a SavedModel whose signature serving_default maps one tensor to one: {one_line(error)}"
+            f"{path} is not a SavedModel whose signature serving_default maps one tensor to one: {reason}"
         ) from None
     return functional(pixels, output, name=path.name)
 

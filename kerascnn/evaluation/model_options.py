@@ -24,7 +24,9 @@ def read_labels(path: Path) -> tuple[str, ...]:
         text = path.read_text(encoding="utf-8-sig").strip()
         names = json.loads(text) if text.startswith(("[", "{")) else text.splitlines()
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as class names: {one_line(error)}") from None
+        raise InputError(
+            f"{path} cannot be read as class names: {getattr(error, 'strerror', None) or one_line(error)}"
+        ) from None
     if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names) or not names:
         raise InputError(f"{path} must have one class name per line, or be a JSON list of names.")
     names = tuple(name.strip() for name in names)

@@ -335,6 +335,22 @@ def test_code_that_is_missing_is_named(tmp_path):
         keras.saving.register_keras_serializable("tests")(Subclassed)
 
 
+def test_files_that_cannot_be_opened_as_models(tmp_path):
+    import tensorflow as tf
+
+    head().save_weights(tmp_path / "only.weights.h5")
+    head(layers.Lambda(lambda x: x / 255)).save(tmp_path / "code.keras")
+    module = tf.Module()
+    pixels = tf.TensorSpec((None, 8, 8, 3), tf.float32)
+    module.add = tf.function(lambda a, b: {"sum": a + b}, input_signature=[pixels, pixels])
+    tf.saved_model.save(tf.Module(), str(tmp_path / "none"))
+    tf.saved_model.save(module, str(tmp_path / "two"), signatures={"serving_default": module.add})
+    parts = {"only.weights.h5": "only weights", "code.keras": "safe_mode", "none": "no such", "two": "more tensors"}
+    for name, part in parts.items():
+        with mentioning(InputError, name, part):
+            kerascnn.load(tmp_path / name)
+
+
 @pytest.mark.parametrize("write", [write_tflite, write_onnx])
 def test_a_converter_that_fails_says_so_in_a_sentence(write, tmp_path):
     model = head(layers.Lambda(lambda x: keras.ops.cast(keras.ops.linalg.svd(x, False, False), "float32")[..., None]))

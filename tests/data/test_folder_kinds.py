@@ -259,6 +259,23 @@ def test_folders_beside_classes_that_are_none(tmp_path, files, parts):
     names(said(lay_out(tmp_path, *files)), "refused", *parts)
 
 
+@pytest.mark.parametrize(
+    ("files", "parts"),
+    [
+        (["{cat,cat - Copy,dog}/{a,b,c}.jpg"], ["2 classes", "cat - Copy (a copy of cat)"]),
+        (["{cat,cat (2),dog}/{1..4}.jpg"], ["2 classes", "cat (2) (a copy of cat)"]),
+        (["{cat,dog}/{1..4}.jpg", "cat copy/x{1..3}.jpg"], ["refused", "'cat copy'", "other files"]),
+        (["{Cherry,Cherry 1,Cherry 2}/{1..4}.jpg"], ["3 classes"]),
+        (["{cat,dog,New folder}/{1..3}.jpg"], ["refused", "--leave-out 'New folder'", "--layout folders"]),
+        (["{cat,dog,dataset}/{1..3}.jpg"], ["refused", "'dataset'", "images of any class"]),
+        (["{small,large,full}/{1..3}.jpg"], ["3 classes"]),
+        (["{cat,dog,unsorted}/{1..3}.jpg"], ["2 classes", "unsorted (images without a label)"]),
+    ],
+)
+def test_folders_that_programs_and_people_make(tmp_path, files, parts):
+    names(said(lay_out(tmp_path, *files)), *parts)
+
+
 def test_a_series_of_cars_is_a_class(tmp_path):
     lay_out(tmp_path, "{BMW 3 series,BMW 5 series,Audi A4,Audi A6,Saab 900}/{1..3}.jpg")
     assert len(classes(tmp_path)) == 5

@@ -61,6 +61,11 @@ def test_folds_are_equal_parts_of_every_class_and_hold_out_every_image_once():
     assert held(found[::-1], fold=(2, 5)) == folds[1]
 
 
+def test_more_folds_than_images_are_refused():
+    with mentioning(InputError, "3 folds at most", "not into 4"):
+        held(entries(3), fold=(1, 4))
+
+
 def test_small_classes_are_not_all_in_the_first_fold_and_keep_a_training_image():
     found = [file for number in range(200) for file in entries(1 + number % 2, "x" * (number + 1))]
     sizes = [len(held(found, fold=(part, 4))) for part in range(1, 5)]

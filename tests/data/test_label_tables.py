@@ -636,3 +636,39 @@ def test_measured_values_are_no_classes(tmp_path):
     with mentioning(InputError, "'target' has numbers with fractions", "--label-column"):
         recognize_layout(tmp_path, "data")
     assert len(read(tmp_path, label_column="target").labeled) == len(ROWS)
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ("Boeing 737", "A330", "Cessna Citation X"),
+        ("707-320", "747-200", "A330-200"),
+        ("pug", "great dane", "fox of two"),
+    ],
+)
+def test_classes_of_several_words_in_lists_without_separators(tmp_path, kinds):
+    lay_out(tmp_path, "images/00{10..21}.jpg")
+    (tmp_path / "family_train.txt").write_text("".join(f"00{n + 10} {kinds[n % 3]}\n" for n in ROWS), encoding="utf-8")
+    assert {item.class_name for item in read(tmp_path).labeled} == {*kinds}
+
+
+@pytest.mark.parametrize(
+    ("other", "parts"),
+    [
+        ("my_predictions", ["12 of 12", "my_predictions.csv (predictions and no labels)"]),
+        ("preds-resnet", ["12 of 12", "preds-resnet.csv (predictions and no labels)"]),
+        ("labels (copy)", ["12 of 12 images found"]),
+    ],
+)
+def test_tables_beside_that_of_the_labels(tmp_path, other, parts):
+    text = table("file,class", ROWS)
+    lay_out(tmp_path, "im{0..11}.jpg", labels=text, **{other: text})
+    names(recognize_layout(tmp_path, "data").description, *parts)
+
+
+def test_a_table_for_training_beside_validation_images_without_labels(tmp_path):
+    lay_out(tmp_path, "train/im{0..11}.jpg", "valid/x{0..3}.jpg", **{"train/_classes": table("file,cat,dog,fox")})
+    with mentioning(InputError, "none for those in valid", "--leave-out valid"):
+        recognize_layout(tmp_path, "data")
+    assert len(recognize_layout(tmp_path, "data", DataOptions(leave_out=("valid",))).labeled) == len(ROWS)
+    assert len(recognize_layout(tmp_path, "data", DataOptions(validation_fraction=0.2)).labeled) == len(ROWS)

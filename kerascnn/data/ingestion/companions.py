@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from itertools import combinations
+from shlex import quote
 
 from kerascnn.data.ingestion.file_tree import FileTree, may_be_image
 from kerascnn.data.ingestion.folder_names import NO_CLASS, names_annotations, names_images, splits_of
@@ -26,6 +27,9 @@ FORMS = (
 ANNOTATION_FILE = re.compile(
     r"(.+)[ _-](?:mask|seg|segmentation|trimap|gt|groundtruth|label|labels|annotation|depth|bbox)(?:[ _-]?\d+)?"
 )
+
+# What systems add to the name of a copied folder: "cat - Copy (2)", "cat copy", "cat (1)".
+COPY = re.compile(r"(.+?)(?:(?: - | |_)copy(?: ?\(?\d+\)?)?| ?\(\d+\))", re.IGNORECASE)
 
 # The share of a folder's files that must be those of another one.
 SAME = 0.9
@@ -56,6 +60,14 @@ def without_other_forms(tree: FileTree) -> FileTree:
     splits = splits_of(tree.folders)
     for folder in tree.folders:
         inner = tree.subtree(folder)
+        if (named := COPY.fullmatch(folder)) and named[1] in tree.folders:
+            names = set(tree.subtree(named[1]).files)
+            if len(names & set(inner.files)) < SAME * len(inner.files):
+                raise UndecidedError(
+                    f"has a folder '{folder}', which is named for a copy of '{named[1]}' and has other files; rename "
+                    f"it, or leave it out with --leave-out {quote(folder)}"
+                )
+            found[folder] = f"a copy of {named[1]}"
         if folder not in splits and set(inner.folders) & set(tree.folders) and _is_copy(inner, tree):
             found[folder] = "a copy of the folders beside it"
     return tree.without(found)
@@ -93,8 +105,8 @@ def _named_annotations(tree: FileTree) -> dict[str, str]:
         same = len(shared) >= SAME * len(names) and not _are_numbers(shared)
         if not (top or same or not _kinds(own) & _kinds(images) or any(map(names_images, others))):
             raise UndecidedError(
-                f"has a folder '{folder}', which is named for annotations and may be a class; --leave-out {folder} "
-                "takes it for annotations, --layout folders for a class"
+                f"has a folder '{folder}', which is named for annotations and may be a class; --leave-out "
+                f"{quote(folder)} takes it for annotations, --layout folders for a class"
             )
         found[folder] = f"annotations of {', '.join(others[:3]) or 'the images beside it'}"
     return found
@@ -134,7 +146,7 @@ def _same_names(tree: FileTree) -> dict[str, str]:
         if len(named) != 1:
             raise UndecidedError(
                 f"has folders '{one}' and '{other}', whose files have the same names: they may be classes, or show the "
-                f"same things twice; --layout folders takes them for classes, --leave-out {other} leaves one out"
+                f"same things twice; --layout folders takes them for classes, --leave-out {quote(other)} leaves one out"
             )
         found[other if named == [one] else one] = f"files with the same names as in {named[0]}"
     return found

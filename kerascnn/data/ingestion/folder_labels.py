@@ -6,10 +6,17 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from shlex import quote
 
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_tree import FileTree, may_be_image
-from kerascnn.data.ingestion.folder_names import name_parts, names_annotations, names_images, names_nothing, splits_of
+from kerascnn.data.ingestion.folder_names import (
+    name_parts,
+    names_annotations,
+    names_container,
+    names_nothing,
+    splits_of,
+)
 from kerascnn.data.ingestion.label_tables import LabeledFile, class_name
 from kerascnn.data.ingestion.reading import Reading, UndecidedError
 
@@ -95,11 +102,12 @@ def _check_names(names: Sequence[str]) -> None:
             f"has the folders {_quoted(names)}, which look like dates or parts of a collection and not like classes; "
             "--layout folders takes them for classes, --layout inner-folders or names looks inside them"
         )
-    images = [name for name in names if names_images(name)]
+    images = [name for name in names if names_container(name)]
     if images and len(names) > 1:
         raise UndecidedError(
             f"has a folder '{images[0]}' beside {_quoted([name for name in names if name not in images])}, which may "
-            f"hold images of any class; --leave-out {images[0]} leaves it out, --layout folders takes it for a class"
+            f"hold images of any class; --leave-out {quote(images[0])} leaves it out, --layout folders takes it for "
+            "a class"
         )
 
 
@@ -109,8 +117,8 @@ def _check_repeated(inner: dict[str, FileTree]) -> None:
         again = sorted(set(one.folders) & (inner.keys() - {name}))
         if again and 2 * len(again) >= len(one.folders) and not one.top_files:
             raise UndecidedError(
-                f"has a folder '{name}' with folders {_quoted(again)} in it, like those beside it; --leave-out {name} "
-                "leaves it out, --layout inner-folders takes the folder of each image for its class"
+                f"has a folder '{name}' with folders {_quoted(again)} in it, like those beside it; --leave-out "
+                f"{quote(name)} leaves it out, --layout inner-folders takes the folder of each image for its class"
             )
 
 
@@ -136,7 +144,7 @@ def _check_levels(inner: dict[str, FileTree]) -> None:
     raise UndecidedError(
         f"has the folders {_quoted(list(inner))} with {'the same folders' if same else 'folders'} {_quoted(seen)} in "
         "them; --layout folders takes the outer ones for classes, --layout inner-folders the inner ones"
-        + (f", and --leave-out {list(inner)[-1]} leaves one out" if same else "")
+        + (f", and --leave-out {quote(list(inner)[-1])} leaves one out" if same else "")
     )
 
 

@@ -36,6 +36,8 @@ FILLERS = {
     *("the", "of", "and", "for", "all"),
 }
 
+CONTAINER_WORDS = {"folder", "dir", "dataset", "datasets", "data", "files"}
+
 ANNOTATION_WORDS = {
     *("annotation", "annotations", "annots", "annot", "anno", "annos", "mask", "masks", "trimap", "trimaps", "label"),
     *("labels", "seg", "segs", "segmentation", "segmentations", "segmented", "groundtruth", "truth", "gt", "depth"),
@@ -60,6 +62,7 @@ NO_CLASS = {
     "_unlabeled": "images without a label",
     "unlabeled": "images without a label",
     "unlabelled": "images without a label",
+    "unsorted": "images without a label",
     "background_google": "images of no category",
     "257.clutter": "images of no category",
 }
@@ -108,6 +111,12 @@ def names_images(name: str) -> bool:
     """Whether a folder is named for images as such: "images", "JPEGImages"."""
     words = set(words_of(name))
     return bool(words & IMAGE_WORDS) and words <= IMAGE_WORDS | FILLERS
+
+
+def names_container(name: str) -> bool:
+    """Whether a folder is named for images, or as a folder as such: "images", "New folder", "dataset"."""
+    words = set(words_of(name))
+    return names_images(name) or (bool(words & CONTAINER_WORDS) and words <= FILLERS | {"new", "untitled"})
 
 
 def names_nothing(name: str) -> bool:

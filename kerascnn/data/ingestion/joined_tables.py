@@ -45,8 +45,12 @@ class JoinedTables:
     @cached_property
     def named(self) -> int:
         """The number of files that are named."""
-        named = (zip(table.files, table.splits, strict=True) for table in self.tables)
-        return sum(len({(cell, split) for cell, split in pairs if cell}) for pairs in named)
+        found = set()
+        for table in self.tables:
+            # Tables beside each other mean the same files.
+            folder = table.name.rpartition("/")[0]
+            found |= {(folder, cell, split) for cell, split in zip(table.files, table.splits, strict=True) if cell}
+        return len(found)
 
     @cached_property
     def found(self) -> int:

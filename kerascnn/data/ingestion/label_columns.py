@@ -30,7 +30,7 @@ COMMAS, SIGNS, SPACES = r"[,;|]", r"\s*[+&/#]\s*|\s+(?:and|-|–)\s+", r"\s+"
 
 _BITS = {**dict.fromkeys(("", "false", "no", "n"), 0), **dict.fromkeys(("true", "yes", "y", "x", "✓", "✔"), 1)}
 # Dates, times, files.
-_STRANGE = re.compile(rf"\d+[-/.:]\d+|.*({'|'.join(map(re.escape, IMAGE_SUFFIXES))})$", re.IGNORECASE)
+_STRANGE = re.compile(rf"\d+[-/.:]\d{{1,2}}(?!\d)|.*({'|'.join(map(re.escape, IMAGE_SUFFIXES))})$", re.IGNORECASE)
 # Words per class name in the longest usual case; captions have more.
 LONG = 6
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 from kerascnn.data.ingestion.class_names import folded, without_twins
 from kerascnn.data.ingestion.companions import NO_IMAGES, without_companions, without_files_beside, without_other_forms
@@ -63,7 +64,7 @@ def recognize_layout(root: Path, source: str, options: DataOptions = DataOptions
     Raises:
         InputError: `source` has no labels, more than one way to read them, or evidence against the only one.
     """
-    whole = walk(root)
+    tree = whole = walk(root)
     try:
         tree = _without(replace(whole, ignored=()), options.leave_out)
         tree = without_files_beside(without_own_outputs(tree))
@@ -75,7 +76,7 @@ def recognize_layout(root: Path, source: str, options: DataOptions = DataOptions
             return recognize_layout(root, source, replace(options, labels="several"))
         labeled, twins = without_twins(_with_validation(found.labeled, options), options.letter_case)
     except UndecidedError as error:
-        raise InputError(f"{source} {error}{_unused_tables(whole, options)}.") from None
+        raise InputError(f"{source} {error}{_unused_tables(tree, options)}.") from None
     return _layout(whole, found._replace(labeled=labeled), twins)
 
 
@@ -85,7 +86,7 @@ def _without(tree: FileTree, names: Sequence[str]) -> FileTree:
     for name in (name.strip("/") for name in names):
         paths = [path[:-1] for path in tree.all_folders if f"/{path}".endswith(f"/{name}/")]
         if not paths:
-            raise UndecidedError(f"has no folder '{name}'; correct or leave out --leave-out {name}")
+            raise UndecidedError(f"has no folder '{name}'; correct or leave out --leave-out {quote(name)}")
         found |= dict.fromkeys(paths, "as --leave-out says")
     return tree.without(found)
 
@@ -188,7 +189,14 @@ def _with_other_splits(tree: FileTree, table: Reading, options: DataOptions) -> 
     if lacking and TRAINING not in {splits[name] for name in rows}:
         raise UndecidedError(
             f"has labels in a table for the images in {_listed(list(rows))} alone, and none for those in {lacking[0]}; "
-            f"add them, or leave the images out with --leave-out {lacking[0]}"
+            f"add them, or leave the images out with --leave-out {quote(lacking[0])}"
+        )
+    used = {splits[name] for name in (*rows, *found)}
+    unlabeled = [name for name in others if splits[name] == VALIDATION and tree.subtree(name).images]
+    if unlabeled and VALIDATION not in used and not options.chooses_validation:
+        raise UndecidedError(
+            f"has labels in a table for the images in {_listed(list(rows))}, and none for those in {unlabeled[0]}; "
+            f"add them, or leave the images out with --leave-out {quote(unlabeled[0])}"
         )
     if not found:
         return table
@@ -230,7 +238,7 @@ def _beside_classes(
         if (name not in found and split == VALIDATION) or not own <= known:
             raise UndecidedError(
                 f"has a folder '{name}', which is named for a split, beside folders of classes such as "
-                f"'{min(known)}'; --leave-out {name} leaves it out, --layout folders takes it for a class"
+                f"'{min(known)}'; --leave-out {quote(name)} leaves it out, --layout folders takes it for a class"
             )
     left_out = {name: "images without labels" for name in splits if name not in found}
     return _joined(tree, {CLASSES: classes, **found}, {CLASSES: TRAINING, **splits}, left_out)
@@ -257,12 +265,12 @@ def _check_splits(splits: dict[str, str], found: dict[str, Reading], others: Seq
     for names in folders.values():
         if len(names) > 1:
             named = " and ".join(f"'{name}'" for name in names)
-            raise UndecidedError(f"has {named} for the same split; leave one out with --leave-out {names[0]}")
+            raise UndecidedError(f"has {named} for the same split; leave one out with --leave-out {quote(names[0])}")
     for name, split in splits.items():
         if split == VALIDATION and name not in found and VALIDATION not in folders:
             raise UndecidedError(
                 f"has labels in {folders[TRAINING][0]}, and none for the images in {name}; add them, or leave the "
-                f"images out with --leave-out {name}"
+                f"images out with --leave-out {quote(name)}"
             )
 
 
@@ -277,7 +285,7 @@ def _without_known_classes(found: dict[str, Reading], splits: dict[str, str]) ->
         if splits[name] == VALIDATION:
             raise UndecidedError(
                 f"has none of the classes of training in {name}: {_listed(sorted(classes[name]))} instead of "
-                f"{_listed(sorted(trained))}; --leave-out {name} leaves it out"
+                f"{_listed(sorted(trained))}; --leave-out {quote(name)} leaves it out"
             )
     return others
 

@@ -65,6 +65,10 @@ def split_by_content(
     if options.validation_source:
         held_out = units[:0]
     elif options.fold:
+        if options.fold[1] > len(np.unique(units)):
+            raise InputError(
+                f"the images can be divided into {len(np.unique(units))} folds at most, not into {options.fold[1]}."
+            )
         held_out = _fold(members, *options.fold)
     else:
         held_out = _lowest(members, options.validation_fraction or VALIDATION_SHARE)

@@ -21,6 +21,7 @@ SPLIT_WORDS = {"split", "set", "subset", "partition"}
 ID_WORDS = {"id", "name", "key", "uuid", "uid", "identifier"}
 TITLE_WORDS = KNOWN_WORDS | FILE_WORDS | ID_WORDS
 TEMPLATE_WORDS = {"submission", "template"}
+PREDICTION_WORDS = {"pred", "predicted", "prediction"}
 # Words of the names of tables that name files for certain.
 LABEL_WORDS = {"label", "truth", "groundtruth"}
 
@@ -77,8 +78,9 @@ def read_table(tree: FileTree, path: str, index: FileIndex, options: DataOptions
         InputError: several columns name files, or many rows have another width.
     """
     name, folder = tree.base + path, path[: path.rfind("/") + 1]
-    if TEMPLATE_WORDS & set(words(name.rpartition("/")[2])):
-        raise UnusedTableError("a template of a submission")
+    named = set(words(name.rpartition("/")[2]))
+    if found := named & (TEMPLATE_WORDS | PREDICTION_WORDS):
+        raise UnusedTableError("a template of a submission" if found & TEMPLATE_WORDS else "predictions and no labels")
     split = split_of(path.rpartition("/")[2].rpartition(".")[0]) or split_of(path.rpartition("/")[0])
 
     def find(cell: str) -> str | None:

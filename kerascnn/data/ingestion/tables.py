@@ -20,6 +20,9 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 HEAD = 1 << 17
 SAMPLE = 500
 
+# Lines that must have one number of words.
+MOST_EVEN = 0.8
+
 # Different cells that are remembered.
 MOST_SHARED = 100_000
 
@@ -71,7 +74,7 @@ def read_rows(path: Path, *, head: bool = False) -> Rows:
     regular = {separator: _regularity(sample, separator) for separator in _SEPARATORS}
     separator = max(regular, key=regular.__getitem__)
     if path.suffix.lower() == ".txt" and regular[separator][0] < 0.9:
-        rows = map(_words, text.splitlines())
+        rows = _rows_of_words(text.splitlines(), sample)
     else:
         rows = _cells(text, separator)
     try:
@@ -128,6 +131,18 @@ def _shared(rows: Iterable[list[str]]) -> Iterator[list[str]]:
         if len(known) > MOST_SHARED:
             known.clear()
         yield [known.setdefault(cell, cell) for cell in row]
+
+
+def _rows_of_words(lines: list[str], sample: list[str]) -> Iterator[list[str]]:
+    """Rows whose cells are words; the file and the rest of the line if they have no common number of words."""
+    widths = Counter(len(_words(line)) for line in sample)
+    is_even = max(widths.values(), default=0) >= MOST_EVEN * len(sample)
+    return map(_words if is_even else _file_and_rest, lines)
+
+
+def _file_and_rest(line: str) -> list[str]:
+    first, *rest = _words(line) or [""]
+    return [first, " ".join(rest)] if rest else []
 
 
 def _words(line: str) -> list[str]:

@@ -96,6 +96,8 @@ def _columns(table: Any) -> tuple[Mapping[str, Any] | Any, str, Path]:
             rows = read_rows(path).rows
         except OSError as error:
             raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+        except UnicodeError as error:
+            raise InputError(f"{path} is {error}.") from None
         if len(rows) < 2:
             raise InputError(f"{path} is no table with titles and rows below them.")
         titles, *body = rows

@@ -672,3 +672,31 @@ def test_a_table_for_training_beside_validation_images_without_labels(tmp_path):
         recognize_layout(tmp_path, "data")
     assert len(recognize_layout(tmp_path, "data", DataOptions(leave_out=("valid",))).labeled) == len(ROWS)
     assert len(recognize_layout(tmp_path, "data", DataOptions(validation_fraction=0.2)).labeled) == len(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "kinds"),
+    [("gbk", "猫狗"), ("cp1251", ("кошка", "пёс")), ("shift_jis", "猫犬"), ("euc-kr", ("고양이", "개"))],
+)
+def test_encodings_that_are_not_known_are_not_guessed(tmp_path, encoding, kinds):
+    lay_out(tmp_path, "im{0..11}.jpg")
+    text = "file,label\n" + "".join(f"im{n}.jpg,{kinds[n % 2]}\n" for n in ROWS)
+    (tmp_path / "labels.csv").write_bytes(text.encode(encoding))
+    with mentioning(InputError, "labels.csv is not used", "save it as UTF-8"):
+        recognize_layout(tmp_path, "data")
+
+
+@pytest.mark.parametrize(
+    "kinds", [("Käse", "Brötchen"), ("pâté", "crème brûlée"), ("coração", "mañana"), ("façade", "œuf")]
+)
+def test_western_european_tables(tmp_path, kinds):
+    lay_out(tmp_path, "im{0..11}.jpg")
+    text = "file,label\n" + "".join(f"im{n}.jpg,{kinds[n % 2]}\n" for n in ROWS)
+    (tmp_path / "labels.csv").write_bytes(text.encode("cp1252"))
+    assert {item.class_name for item in read(tmp_path, labels="one").labeled} == {*kinds}
+
+
+@pytest.mark.parametrize("title", ["split", "subset", "is_valid", "is_test"])
+def test_a_column_of_splits_that_names_none_is_named(tmp_path, title):
+    lay_out(tmp_path, "im{0..11}.jpg", labels=table(f"file,class,{title}=flag"))
+    names(read(tmp_path).description, f"column '{title}' is no split", "0, 1")

@@ -15,7 +15,7 @@ from kerascnn.data.ingestion.joined_tables import JoinedTables, join_tables
 from kerascnn.data.ingestion.label_columns import NoLabelsError, SeveralColumnsError, class_name
 from kerascnn.data.ingestion.splits import SPLIT_NAMES, TEST, TRAINING, VALIDATION
 from kerascnn.data.ingestion.table_checks import check_folders, check_found, contradictions
-from kerascnn.data.ingestion.table_files import Table, UnusedTableError, columns_of, read_table, split_of
+from kerascnn.data.ingestion.table_files import Table, UnusedTableError, columns_of, read_table, split_of, unused_splits
 from kerascnn.data.ingestion.tables import TABLE_SUFFIXES
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
@@ -218,6 +218,7 @@ def _table_labels(group: JoinedTables, tree: FileTree, options: DataOptions, ign
         *([f"{without:,} {'have none of them' if keeps else 'without a class'}"] if without else []),
         *([f"{len(contradictory):,} in two classes left out"] if contradictory else []),
         *([f"{others:,} of another width left out"] if others else []),
+        *unused_splits(group.tables[0]),
     ]
     return TableLabels(
         "; ".join(parts),

@@ -137,6 +137,20 @@ def _split_column(name: str, titles: Sequence[str], columns: Sequence[Sequence[s
     return None
 
 
+def unused_splits(table: Table) -> list[str]:
+    """What to say of columns named for splits whose values name none, such as 0, 1 and 2."""
+    found = []
+    for column, title in enumerate(table.titles):
+        known = set(words(title))
+        is_named = bool(known) and known <= SPLIT_WORDS or ("is" in known and SPLIT_NAMES.keys() & known)
+        if is_named and column != table.split_column:
+            values = sorted(set(table.columns[column]))
+            found.append(
+                f"{quoted(title)} is no split, as its values are {', '.join(values[:3])}, not train, val or test"
+            )
+    return found
+
+
 def column_of(titles: Sequence[str], title: str | None) -> int | None:
     """The column of a title, in any case, or of a number if the columns have no titles; None if there is none."""
     if title is None:
@@ -160,6 +174,8 @@ def _read(tree: FileTree, name: str, *, head: bool = False) -> Rows:
         found = read_rows(tree.root / name, head=head)
     except OSError as error:
         raise UnusedTableError(f"it cannot be read: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeError as error:
+        raise UnusedTableError(f"it is {error}") from None
     if not found.rows:
         raise UnusedTableError("it has fewer than two columns")
     return found

@@ -35,6 +35,7 @@ _FILE_THEN_MORE = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))
 
 # Titles above files.
 _FILE_TITLE = re.compile(r"file|name|image|img|path|id", re.IGNORECASE)
+_STRANGE = re.compile(r"[^\x00-\x7f]{3}|[^\x00-\x7f][¡-¿×÷]")
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
 
 
@@ -59,6 +60,7 @@ def read_rows(path: Path, *, head: bool = False) -> Rows:
 
     Raises:
         OSError: the file cannot be read.
+        UnicodeError: it is in another encoding, as the message says.
 
     Example:
         >>> read_rows(Path("images.txt")).rows[0]
@@ -96,10 +98,13 @@ def _decoded(raw: bytes) -> str:
     for name in names:
         try:
             # Incremental: the last character of a beginning may be cut.
-            return codecs.getincrementaldecoder(name)().decode(raw[len(found) :])
+            text = codecs.getincrementaldecoder(name)().decode(raw[len(found) :])
+            # Every text of bytes can be read as Western European; one that is has single letters with accents.
+            if name != "cp1252" or not _STRANGE.search(text):
+                return text
         except UnicodeDecodeError:
             continue
-    return raw.decode("latin-1")
+    raise UnicodeError("neither UTF-8, UTF-16 nor Western European; save it as UTF-8")
 
 
 def _regularity(lines: list[str], separator: str) -> tuple[float, int]:

@@ -188,5 +188,42 @@ def test_urls_globs_and_standard_input(models, images, command, monkeypatch):
     refused(command("predict", models / "colors.tflite", "-"), "-", "not an image")
 
 
+OWN_OUTPUTS = [
+    ("run", "a run", ["recipe.yaml", "history.csv", "curves.png"]),
+    ("exported", "an export", ["verification.json", "model_card.md", "card.png"]),
+    ("report", "an evaluation report", ["metrics.json", "report.html", "roc.png"]),
+    ("maps", "explanations", ["filters.png", "cat.png", "cat/01-conv1.png"]),
+]
+
+
+@pytest.mark.parametrize(("folder", "kind", "files"), OWN_OUTPUTS)
+def test_own_outputs_among_images_are_left_out(models, images, command, folder, kind, files):
+    for file in files:
+        written = images / "a" / folder / file
+        written.parent.mkdir(parents=True, exist_ok=True)
+        if file.endswith(".png"):
+            Image.new("RGB", (8, 8)).save(written)
+        else:
+            written.touch()
+    for given, found in [
+        (images, EXPECTED),
+        (f"{images}/**/*.*[gGp]", EXPECTED),
+        (f"{images}/a/*/*.png", ["a/b/1.png"]),
+    ]:
+        outcome = command("predict", models / "colors.tflite", given, "--json")
+        assert [item["image"] for item in json.loads(outcome.out)] == [f"{images}/{name}" for name in found]
+        assert (outcome.status, outcome.err.count("\n")) == (0, 1)
+        names(outcome.err, f"{images}/a/{folder} ", kind)
+    # One that is named is read, if it is a file.
+    assert command("predict", models / "colors.tflite", images / "a" / folder / files[-1]).status == 0
+    refused(command("predict", models / "colors.tflite", images / "a" / folder), images / "a" / folder)
+    (images / "a" / "2.JPG").rename(images / "2.JPG")
+    (images / "a" / "b" / "1.png").rename(images / "1.png")
+    assert "except" in command("predict", models / "colors.tflite", images / "a").err
+    refused(
+        command("predict", models / "colors.tflite", f"{images}/a/*/*.png"), f"{images}/a/*/*.png", "kerascnn wrote"
+    )
+
+
 def test_a_name_that_is_neither_a_model_nor_a_network(images, command):
     refused(command("predict", "resnet51", images), "resnet51", "resnet50")

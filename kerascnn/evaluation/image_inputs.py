@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascnn.data.ingestion.image_formats import UnreadableImageError, decode_image, upright_rgb
+from kerascnn.data.ingestion.own_outputs import own_output
 from kerascnn.errors import InputError
-from kerascnn.evaluation.prediction import LoadedImage, image_files, read_images
+from kerascnn.evaluation.prediction import LoadedImage, image_files, read_images, report_left_out
 from kerascnn.files.download import download, is_url
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def images_of(x: ImageInput, skip: Callable[[InputError], object] = raise_error)
 def locations_at(location: str | Path, skip: Callable[[InputError], object] = raise_error) -> list[Path | str]:
     """The image files of a path, a folder or a glob; a URL is itself.
 
+    What this package wrote below a folder, or where a glob searches, is left out, which is said on standard error.
     `skip` is called for what is below a folder and cannot be opened. Raises InputError if there is nothing.
     """
     if is_url(str(location)):
@@ -64,8 +66,13 @@ def locations_at(location: str | Path, skip: Callable[[InputError], object] = ra
     if path.exists() or not glob.has_magic(str(path)):
         return image_files([path], skip)
     paths = [Path(found) for found in sorted(glob.glob(str(path), recursive=True))]
+    start = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
+    folders = sorted({folder for found in paths for folder in found.parents if start in folder.parents})
+    own = {folder: f"{kind} that kerascnn wrote" for folder in folders if (kind := own_output(folder))}
+    report_left_out(own)
+    paths = [found for found in paths if not own.keys() & set(found.parents)]
     if not paths:
-        raise InputError(f"no file matches {location}.")
+        raise InputError(f"no file matches {location}{', except in what kerascnn wrote' if own else ''}.")
     return image_files(paths, skip)
 
 

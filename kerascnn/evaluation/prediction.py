@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from kerascnn.console import messages, print_text
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES, walk
 from kerascnn.data.ingestion.image_formats import read_image
+from kerascnn.data.ingestion.own_outputs import own_output, without_own_outputs
 from kerascnn.data.pipeline.pipeline import views_of
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import ModelMetadata, Predictor
@@ -81,7 +84,10 @@ def image_files(paths: Sequence[Path], skip: Callable[[InputError], object]) -> 
         skip: called with the reason when something below a folder cannot be opened and is skipped.
 
     Raises:
-        InputError: a path does not exist, a folder has no images, or it is a run folder, whose images are plots.
+        InputError: a path does not exist, a folder has no images, or it is an output of this package, such as a run
+            folder, whose images are plots.
+
+    Such outputs below a folder are left out, which is said on standard error.
 
     Example:
         >>> image_files([Path("holiday"), Path("cat.webp")], print)
@@ -92,18 +98,28 @@ def image_files(paths: Sequence[Path], skip: Callable[[InputError], object]) -> 
         if RunFolder(path).recipe_file.is_file():
             raise InputError(f"{path} is a run folder, not a folder of images; give one model, and then images.")
         if path.is_dir():
-            tree = walk(path)
+            if kind := own_output(path):
+                raise InputError(f"{path} is no folder of images, but {kind} that kerascnn wrote.")
+            tree = without_own_outputs(replace(walk(path), ignored=()))
+            report_left_out({path / item.path: item.reason for item in tree.ignored})
             for item in tree.unreadable:
                 skip(InputError(f"{path / item.path} cannot be read: {item.reason}."))
             below = [path / name for name in tree.files if name.lower().endswith(IMAGE_SUFFIXES)]
             if not below:
-                raise InputError(f"{path} has no images, that is no files named *{', *'.join(IMAGE_SUFFIXES)}.")
+                but = " except in what kerascnn wrote" if tree.ignored else ""
+                raise InputError(f"{path} has no images{but}, that is no files named *{', *'.join(IMAGE_SUFFIXES)}.")
             found += below
         elif path.exists():
             found.append(path)
         else:
             raise InputError(f"there is no file {path}.")
     return found
+
+
+def report_left_out(folders: Mapping[Path, str]) -> None:
+    """Says on standard error which folders are not read, and why."""
+    if folders:
+        print_text(messages(), f"left out: {', '.join(f'{folder} ({why})' for folder, why in folders.items())}")
 
 
 def read_images(paths: Iterable[Path], skip: Callable[[InputError], object]) -> Iterator[LoadedImage]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
-from kerascnn.data.ingestion.file_tree import FileTree
+from kerascnn.data.ingestion.file_tree import FileTree, walk
 
 
 class Output(NamedTuple):
@@ -49,6 +50,12 @@ def without_own_outputs(tree: FileTree) -> FileTree:
         empty = [up for up in (*_above(folder), folder) if not rest.subtree(up).images]
         whole[empty[0]] = kind
     return tree.without({folder: f"{kind} that kerascnn wrote" for folder, kind in whole.items()})
+
+
+def own_output(folder: Path) -> str | None:
+    """The kind of output of this package that a folder is, such as "a run"; None if it is none."""
+    found = (output for output in OUTPUTS if (folder / output.file).is_file())
+    return next((output.kind for output in found if _is_output(walk(folder), output)), None)
 
 
 def _above(folder: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import re
 from collections.abc import Iterable, Sequence
 
@@ -13,6 +14,18 @@ class InputError(ValueError):
     The command line prints it and ends with status 2; everything else that is raised is a fault of the
     program and keeps its traceback.
     """
+
+
+def check_installed(user: str, package: str, extra: str) -> None:
+    """Raises InputError if an optional package, which comes with one of our extras, is not installed.
+
+    Example:
+        >>> check_installed("ONNX", "onnxruntime", "onnx")
+    """
+    # Without an origin it is a mere folder of that name, such as the one that wandb writes.
+    if getattr(importlib.util.find_spec(package), "origin", None) is None:
+        name = package.replace("_", "-")
+        raise InputError(f"{user} needs the package {name}, which is not installed: pip install 'kerascnn[{extra}]'.")
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 from .assembly import callbacks_for as callbacks_for, compile_for as compile_for
 from .batches import steps_per_epoch as steps_per_epoch
+from .callbacks.loggers import MLflowLogger as MLflowLogger, WandbLogger as WandbLogger
 from .callbacks.nan_guard import TrainingDivergedError as TrainingDivergedError
 from .callbacks.weight_averaging import AveragedWeights as AveragedWeights
 from .checkpoints.files import Checkpoints as Checkpoints

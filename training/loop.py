@@ -99,27 +99,24 @@ class Loop:
         iterator = self.waiting.on(iter(batches))
         rows = self.checkpoint.history[-1:] if self.checkpoint else []
         logs = {name: value for row in rows for name, value in row.items() if name != "epoch"}
-        self._calls.on_train_begin()
         try:
+            self._calls.on_train_begin()
             while self.position.epochs < self.epochs and not self.model.stop_training:
                 logs = self._epoch(iterator)
         except BaseException as error:
             try:
                 if isinstance(error, KeyboardInterrupt) and not self.stop.insisted:
-                    self._call("put_back")
+                    for callback in self._calls.callbacks:
+                        getattr(callback, "put_back", lambda: None)()
                     self.checkpoint_manager.save(self.position, self._steps_done)
             finally:
-                # The first error is the one to report.
-                with contextlib.suppress(Exception):
-                    self._call("close")
+                for callback in self._calls.callbacks:
+                    # The first error is the one to report.
+                    with contextlib.suppress(Exception):
+                        getattr(callback, "close", lambda: None)()
             raise
         self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
         self._calls.on_train_end(logs)
-
-    def _call(self, method: str) -> None:
-        for callback in self._calls.callbacks:
-            if hasattr(callback, method):
-                getattr(callback, method)()
 
     def _epoch(self, iterator: Any) -> dict[str, float]:
         """Trains the rest of the current epoch, and validates."""

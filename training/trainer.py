@@ -25,6 +25,7 @@ from kerascnn.training.assembly import assemble, build, callbacks_for, compile_f
 from kerascnn.training.batches import Batches, batches_for, steps_per_epoch
 from kerascnn.training.callbacks.epoch_files import BestModels, HistoryFile
 from kerascnn.training.callbacks.event_files import cut_events
+from kerascnn.training.callbacks.loggers import with_run
 from kerascnn.training.callbacks.nan_guard import NaNGuard, TrainingDivergedError, diverged_error
 from kerascnn.training.callbacks.progress_bar import LiveProgress
 from kerascnn.training.callbacks.tensorboard import logging_callbacks
@@ -139,7 +140,7 @@ def train(
             `devices.scope()`.
         runs: the folder in which the run folder `<model>-<data>-<time>` is created.
         limit: the limit that `data` was loaded with, or is to be loaded with; recorded for `resume`.
-        callbacks: more Keras callbacks, such as `keras.callbacks.EarlyStopping`.
+        callbacks: more Keras callbacks, such as `keras.callbacks.EarlyStopping`, `WandbLogger` or `MLflowLogger`.
         run_config: checkpoint interval, number of best models, determinism and image cache.
         devices: to train on; None for `choose_devices()`.
         profile: the first and the last step to profile with TensorFlow, counted from 1.
@@ -344,7 +345,7 @@ class _Training:
             best = BestModels(folder.checkpoints, self.run_config.best, accuracies)
             callbacks = [monitor, best, *callbacks, history]
             callbacks += logging_callbacks(folder.path, recipe, batches, position, self.profile)
-        callbacks += self.callbacks
+        callbacks += with_run(self.callbacks, folder.path, recipe, devices.chief)
 
         def report(before: Position, loss: float | None) -> TrainingDivergedError:
             return diverged_error(before, loss, recipe, self.data, folder.path / "not_finite.txt", manager.newest)

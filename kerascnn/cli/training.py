@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from kerascnn.cli.arguments import INTERRUPTED, NO_TRIAL_SUCCEEDED, WORKER_LOST
 from kerascnn.cli.datasets import load
 from kerascnn.cli.exporting import export_report, export_run, export_status
 from kerascnn.cli.loading import print_json, print_message, start_tensorflow
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, check_installed
 from kerascnn.image_shape import GRAY, ImageSize, Size
 from kerascnn.native_output import discarded_stderr, jpeg_damage_discarded
 from kerascnn.training.strategy import choose_devices, find_cluster
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # The options that may differ when a run is resumed.
 OF_RESUME = (
     *("--resume", "--devices", "--workers", "--checkpoint-every", "--keep-best", "--cache", "--deterministic"),
-    *("--profile", "--export", "--verbose", "--json"),
+    *("--profile", "--log", "--export", "--verbose", "--json"),
 )
 
 
@@ -73,6 +73,8 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
     add("--workers", type=arguments.positive, metavar="N", help=text)
     text = "run TensorFlow's profiler over steps A to B, counted from 1"
     add("--profile", type=arguments.step_range, metavar="A:B", help=text)
+    text = "also log the recipe and every epoch to wandb (Weights & Biases) or mlflow; both separated by a comma"
+    add("--log", action="extend", type=arguments.some_of("wandb", "mlflow"), default=[], metavar="SERVICE", help=text)
     text = "train N times, each time with another of N parts held out; reports mean and standard deviation"
     add("--folds", type=arguments.positive, metavar="N", help=text)
     add("--out", type=Path, default=Path(), metavar="FOLDER", help="gets runs/ and saved_models/")
@@ -162,6 +164,8 @@ def _run_recipes(options: argparse.Namespace) -> int:
 @jpeg_damage_discarded()
 def _run_train(options: argparse.Namespace) -> int:
     # Errors in names and values are reported before TensorFlow's seconds of start-up.
+    for service in options.log:
+        check_installed(f"--log {service}", service, service)
     if options.folds:
         _check_folds(options)
     if options.resume:
@@ -299,7 +303,7 @@ def _train_folds(devices: Devices, options: argparse.Namespace) -> int:
     others = (load_silently(options.data, limit=options.limit, options=one) for one in of_fold[1:])
     folder = options.out / "runs" / f"{recipe.model}-{first.name}-{parts}-folds"
     more = {"limit": options.limit, "devices": devices, "run_config": _run_config(options, training.RunConfig())}
-    callbacks = partial(progress_callbacks, data=first, as_json=options.json)
+    callbacks = partial(progress_callbacks, data=first, as_json=options.json, services=options.log)
     try:
         folds = train_folds(
             recipe, itertools.chain([first], others), folder, callbacks=callbacks, report=print_message, **more
@@ -337,7 +341,8 @@ def _run_config(options: argparse.Namespace, before: RunConfig) -> RunConfig:
 def _resume_command(folder: RunFolder, options: argparse.Namespace) -> str:
     workers = f" --workers {options.workers}" if options.workers else ""
     devices = f" --devices {options.devices}" if options.devices != "auto" else ""
-    return f"Resume with: kerascnn train --resume {folder.path}{workers}{devices}"
+    log = f" --log {','.join(options.log)}" if options.log else ""
+    return f"Resume with: kerascnn train --resume {folder.path}{workers}{devices}{log}"
 
 
 def _finish(
@@ -353,7 +358,7 @@ def _finish(
     from kerascnn.evaluation.run_report import report_run
 
     try:
-        callbacks = progress_callbacks(recipe, data, options.json) if devices.chief else []
+        callbacks = progress_callbacks(recipe, data, options.json, options.log) if devices.chief else []
         run = start(callbacks=callbacks, devices=devices, profile=options.profile)
     except training.TrainingInterruptedError as stopped:
         if devices.chief:
@@ -387,11 +392,14 @@ def _finish(
     return export_status(exported)
 
 
-def progress_callbacks(recipe: Recipe, data: DataSet, as_json: bool = False) -> list[Callback]:
-    """The callbacks that show a training's progress."""
+def progress_callbacks(
+    recipe: Recipe, data: DataSet, as_json: bool = False, services: Sequence[str] = ()
+) -> list[Callback]:
+    """The callbacks that show a training's progress, here and at the services of `--log`."""
     from kerascnn.cli.tables import plan_table
     from kerascnn.console import messages
     from kerascnn.training import steps_per_epoch
+    from kerascnn.training.callbacks.loggers import LOGGERS
     from kerascnn.training.callbacks.progress_bar import JsonLines, LiveProgress, PlanReporter
 
     def report_plan(rows: list[PlanRow]) -> None:
@@ -402,7 +410,8 @@ def progress_callbacks(recipe: Recipe, data: DataSet, as_json: bool = False) -> 
 
     live = LiveProgress(recipe.epochs, steps_per_epoch(recipe, data), recipe.batch_size, messages())
     plan = [PlanReporter(recipe.fine_tuning, report_plan)] if recipe.fine_tuning.weights else []
-    return [*plan, JsonLines(recipe.epochs) if as_json else live]
+    loggers = [LOGGERS[service]() for service in dict.fromkeys(services)]
+    return [*loggers, *plan, JsonLines(recipe.epochs) if as_json else live]
 
 
 def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: Devices) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import zipfile
 from abc import ABC, abstractmethod
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascnn.cores import cores
-from kerascnn.errors import InputError, one_line
+from kerascnn.errors import InputError, check_installed, one_line
 from kerascnn.evaluation.model_options import NO_OPTIONS, ModelOptions, numbered_classes
 from kerascnn.image_shape import RGB, ImageSize, Size
 from kerascnn.native_output import discarded_stderr
@@ -367,8 +366,7 @@ class OnnxPredictor(Predictor):
 def check_onnx_packages() -> None:
     """Raises InputError if one of the packages for ONNX is not installed."""
     for package in ("onnx", "onnxruntime", "tf2onnx"):
-        if importlib.util.find_spec(package) is None:
-            raise InputError(f"ONNX needs the package {package}, which is not installed: pip install 'kerascnn[onnx]'.")
+        check_installed("ONNX", package, "onnx")
 
 
 def run(interpreter: Interpreter, image: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import zipfile
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from kerascnn.errors import InputError, one_line
+from kerascnn.errors import InputError, check_installed, one_line
 from kerascnn.evaluation.predictors import UNQUANTIZED, model_metadata_of
 from kerascnn.export.integer_quantization import ConvertedNetwork, quantize_int8
 from kerascnn.export.litert_quantizer import quantize_with_litert
@@ -42,11 +41,8 @@ def check_options(quantization: str, pixels: str | None, quantizer: str) -> None
     check_choice("quantization", quantization, QUANTIZATIONS)
     check_choice("type of pixels", pixels, (None, *PIXEL_TYPES))
     check_choice("quantizer", quantizer, QUANTIZERS)
-    if quantizer == "litert" and importlib.util.find_spec("ai_edge_quantizer") is None:
-        raise InputError(
-            "the quantizer 'litert' needs the package ai-edge-quantizer, which is not installed: "
-            "pip install 'kerascnn[litert]'."
-        )
+    if quantizer == "litert":
+        check_installed("the quantizer 'litert'", "ai_edge_quantizer", "litert")
 
 
 def pixel_type(quantization: str, pixels: str | None = None) -> str:

@@ -73,9 +73,8 @@ class TensorBoard(keras.callbacks.Callback):
         self._files = {split: EventFile(self.folder / split) for split in ("train", "validation", "")}
         if not len(self.images):
             return
-        values = flatten({name: value for name, value in self.recipe.to_dict().items() if name != "about"})
         titles = {("validation", tag): f"validation {tag.partition('/')[2]}" for tag in self.results}
-        self._files[""].hparams(values, titles, FIRST_COLUMNS)
+        self._files[""].hparams(hyperparameters(self.recipe), titles, FIRST_COLUMNS)
         train = self._files["train"]
         train.text("recipe", f"```yaml\n{self.recipe.to_yaml()}```")
         train.text("architecture", _layer_table(self.model))
@@ -85,8 +84,8 @@ class TensorBoard(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         for name, value in logs.items():
-            split = "validation" if name.startswith("val_") else "train"
-            self._files[split].scalar(tag(name.removeprefix("val_"), logs), value, step=epoch + 1)
+            split, title = curve(name, logs)
+            self._files[split].scalar(title, value, step=epoch + 1)
         self.flush()
 
     def on_train_end(self, logs=None):
@@ -101,6 +100,16 @@ class TensorBoard(keras.callbacks.Callback):
         # Otherwise an interrupted run could lose its last values.
         for file in self._files.values():
             file.close()
+
+
+def hyperparameters(recipe: Recipe) -> dict[str, bool | float | str]:
+    """Every value of a recipe by its name for `--set`."""
+    return flatten({name: value for name, value in recipe.to_dict().items() if name != "about"})
+
+
+def curve(name: str, logs: Container[str] = ()) -> tuple[str, str]:
+    """The split and the tag of one of Keras' metrics: "val_top1" is ("validation", "epoch/top-1 accuracy")."""
+    return "validation" if name.startswith("val_") else "train", tag(name.removeprefix("val_"), logs)
 
 
 def tag(name: str, logs: Container[str] = ()) -> str:

@@ -57,7 +57,7 @@ class RunLogger(keras.callbacks.Callback):
         try:
             identifier = self.begin(file.read_text().strip() if file.is_file() else None)
         except Exception as error:
-            raise InputError(f"{self.name} cannot begin a run: {one_line(error).rstrip('.')}.") from error
+            raise InputError(f"{self.name} cannot begin a run: {one_line(error)}") from error
         self.begun = True
         file.write_text(f"{identifier}\n")
 

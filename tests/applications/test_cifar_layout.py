@@ -1,6 +1,5 @@
 """The CIFAR ResNets' public PyTorch layout: akamaster's network in NumPy computes the same from the same tensors."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -93,16 +92,14 @@ def test_a_checkpoint_named_th(tensors, tmp_path, torch_names):
 def test_other_networks_are_rejected(tensors, tmp_path):
     path = tmp_path / "resnet20.safetensors"
     write_safetensors(path, tensors)
-    for shortcut in "BC":
-        with mentioning(InputError, "akamaster's ResNet20", "shortcut='A'"):
-            ResNet20(weights=path, shortcut=shortcut)
+    with mentioning(InputError, "akamaster's ResNet20", "shortcut='A'"):
+        ResNet20(weights=path, shortcut="B")
     with mentioning(InputError, path, "ResNet32", "'layer1.3.conv1.weight'"):
         ResNet32(weights=path)
     with mentioning(InputError, path, "10 classes", "classes=7"):
         ResNet20(weights=path, classes=7)
     assert without_values(ResNet20, weights=path, include_top=False, pooling="avg").output.shape == (None, 64)
     assert source_of("ResNet20", path).preprocessing == "torch"
-    assert isinstance(ResNet20(weights=path).layers[-1], keras.layers.Dense)
 
 
 def test_the_command_converts_both_ways(tensors, command, tmp_path, torch_names):

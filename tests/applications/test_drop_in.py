@@ -15,7 +15,6 @@ from kerascnn.applications import (
     InceptionV3,
     ResNet18,
     ResNet20,
-    ResNet50,
     create,
     imagenet_utils,
     preprocess_input,
@@ -48,7 +47,7 @@ def shape_in(data_format, height, width, channels):
 
 
 # The others have the layers of these.
-@pytest.mark.parametrize(("name", "channels", "module"), [MODELS[0], MODELS[2], MODELS[-1]])
+@pytest.mark.parametrize(("name", "channels", "module"), [MODELS[0], MODELS[2]])
 def test_features(name, channels, module, image_data_format):
     """Its tests of variable and other channels, other sizes, an input tensor, and pooling."""
     app = getattr(importlib.import_module(f"kerascnn.applications.{module}"), name)
@@ -82,6 +81,7 @@ def test_the_classifier(name, channels, module):
         assert isinstance(last, keras.layers.Dense) and last.activation is expected.activation
         assert [weight.shape for weight in last.weights] == [weight.shape for weight in expected.weights]
         assert (model.input_shape, model.output_shape) == (peer.input_shape, peer.output_shape)
+    assert channels == model.layers[-1].kernel.shape[0] or module.startswith("vgg")
     if name == "VGG16":
         again = without_values(keras.saving.deserialize_keras_object, keras.saving.serialize_keras_object(model))
         assert len(again.weights) == len(model.weights)
@@ -159,16 +159,18 @@ def weight_file(tmp_path):
 
 
 def test_pretrained_classifiers_have_a_softmax_or_logits(weight_file):
-    for activation in (None, "linear", "softmax", keras.activations.softmax):
+    for activation in (None, keras.activations.softmax):
         ResNet20(weights=weight_file, classifier_activation=activation)
-    for activation in ("sigmoid", "relu", keras.activations.tanh):
+    for activation in ("sigmoid", keras.activations.tanh):
         with mentioning(InputError, "ResNet20", "classifier_activation", "None or 'softmax'", "include_top=False"):
             ResNet20(weights=weight_file, classifier_activation=activation)
         with mentioning(InputError, "classifier_activation"):
             create("resnet50", weights="imagenet", classifier_activation=activation)
-        # Without the classifier, its activation does not matter; without weights, any will do.
-        ResNet20(weights=weight_file, include_top=False, classifier_activation=activation)
-        assert without_values(ResNet50, classifier_activation=activation).layers[-1].activation is not None
+        # Without weights, any will do.
+        last = without_values(ResNet20, classifier_activation=activation).layers[-1]
+        assert last.activation is keras.activations.get(activation)
+    # Without the classifier, its activation does not matter.
+    ResNet20(weights=weight_file, include_top=False, classifier_activation="sigmoid")
     with mentioning(InputError, "ResNet20", "classifier_activation='softmx'"):
         ResNet20(classifier_activation="softmx")
 
@@ -223,16 +225,18 @@ def test_a_vgg_is_built_as_its_file_is(tmp_path, monkeypatch):
     shape = {"input_shape": (32, 32, 3), "include_top": False}
     for batch_norm in (True, False):
         model = VGG11(batch_norm=batch_norm, **shape)
-        files = [tmp_path / "mine.safetensors", tmp_path / "mine.weights.h5"]
+        # Normalization in a file of layers is found too.
+        files = [tmp_path / "mine.safetensors", *[tmp_path / "mine.weights.h5"] * batch_norm]
         write_safetensors(files[0], to_torch("VGG11", model.layers))
-        model.save_weights(files[1])
+        if batch_norm:
+            model.save_weights(files[1])
         for file in files:
             again = VGG11(weights=file, **shape)
             assert [layer.name for layer in again.layers] == [layer.name for layer in model.layers]
             for one, other in zip(again.weights, model.weights, strict=True):
                 np.testing.assert_array_equal(one, other)
-        with mentioning(InputError, "mine.safetensors", "VGG11"):
-            VGG11(weights=files[0], batch_norm=not batch_norm, **shape)
+    with mentioning(InputError, "mine.safetensors", "VGG11"):
+        VGG11(weights=files[0], batch_norm=True, **shape)
     monkeypatch.setattr(weight_files, "read_tensors", lambda path: pytest.fail("nothing is read if it is given"))
     source = weight_files.source_of("VGG11", files[0])
     assert weight_files.with_batch_norm(source, {"batch_norm": False}) is source

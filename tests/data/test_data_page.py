@@ -134,7 +134,12 @@ folder_row(
     "two levels: `animals/cat/`, `vehicles/car/`", "{animals/cat,animals/dog,vehicles/car,vehicles/bus}/{1..3}.jpg"
 )
 folder_row("folders with the same folders: `alice/cat/`, `bob/cat/`", "{alice,bob}/{cat,dog}/{1..3}.jpg")
-folder_row("a folder `images/` beside classes", "{cat,dog,images}/{1..3}.jpg")
+folder_row("a folder `images/` or `New folder/` beside classes", "{cat,dog,images}/{1..3}.jpg", "or",
+           "{cat,dog,New folder}/{1..3}.jpg")  # fmt: skip
+folder_row("a copy of a class: `cat - Copy/` beside `cat/`", "{cat,cat - Copy,dog}/{1..3}.jpg")
+folder_row("the same with other images in it", "{cat,dog}/{1..3}.jpg", "cat - Copy/{4..6}.jpg")
+folder_row("more images of the classes in a folder beside them: `cat/`, `dog/`, `more/cat/`",
+           "{cat,dog}/{1..3}.jpg", "more/cat/{4..6}.jpg")  # fmt: skip
 folder_row("more images beside the folders than in them", "{cat,dog}/1.jpg", "photo-{a,b,c,d}.jpg")
 folder_row("class names that differ in case: `Cat/` and `cat/`", "{Cat,cat,dog}/{1..3}.jpg")
 folder_row("class names with accents in two spellings of Unicode", "{caf\u00e9,cafe\u0301,dog}/{1..3}.jpg")
@@ -321,6 +326,29 @@ table_row("number and name of a class: `label`, `label_name`",
           **{"labels.csv": listed("file,label,label_name", "im{n}.jpg,{not},{kind}")})  # fmt: skip
 table_row("two columns that may be the classes: `species`, `breed`",
           **{"labels.csv": listed("file,species,breed", "im{n}.jpg,{sex},{kind}")})  # fmt: skip
+table_row(
+    "a diagnosis of 0 and 1 beside other facts: `file,sex,malignant`",
+    **{"labels.csv": "file,sex,malignant\n" + "".join(f"im{n}.jpg,{'mf'[n // 3]},{n % 2}\n" for n in range(6))},
+)
+table_row("a measured value as label: 0.5, 1.5, 2.5",
+          **{"labels.csv": "file,label\n" + "".join(f"im{n}.jpg,{n % 3}.5\n" for n in range(6))})  # fmt: skip
+table_row("predictions beside labels: `predictions.csv`",
+          **{"labels.csv": FILE_AND_LABEL, "predictions.csv": FILE_AND_LABEL})  # fmt: skip
+table_row(
+    "a column of splits with other values: `split` of 0, 1 and 2",
+    **{"labels.csv": "file,label,split\n" + "".join(f"im{n}.jpg,{'ab'[n % 2]},{n // 2}\n" for n in range(6))},
+)
+
+
+@row("a table in Chinese that is not in UTF-8")
+def _(tmp_path):
+    lay_out(tmp_path, "im{0..5}.jpg")
+    (tmp_path / "labels.csv").write_bytes(
+        FILE_AND_LABEL.replace("cat", "\u732b").replace("dog", "\u72d7").encode("gbk")
+    )
+    return said(tmp_path)
+
+
 table_row("a label of one value, as in a template", **{"labels.csv": listed("file,label", "im{n}.jpg,0")})
 table_row(
     "paths of another machine: `/kaggle/input/ds/s1/im0.jpg`",

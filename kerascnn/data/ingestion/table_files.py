@@ -142,7 +142,7 @@ def unused_splits(table: Table) -> list[str]:
     found = []
     for column, title in enumerate(table.titles):
         known = set(words(title))
-        is_named = bool(known) and known <= SPLIT_WORDS or ("is" in known and SPLIT_NAMES.keys() & known)
+        is_named = (bool(known) and known <= SPLIT_WORDS) or ("is" in known and SPLIT_NAMES.keys() & known)
         if is_named and column != table.split_column:
             values = sorted(set(table.columns[column]))
             found.append(

@@ -12,7 +12,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import kerascnn
 from kerascnn import InputError, data
-from kerascnn.data import DataOptions
 from kerascnn.training import Recipe, RunFolder, resolved, train
 from kerascnn.training.callbacks.tensorboard import image_grid, tag
 from support import tiny_training
@@ -59,7 +58,7 @@ def test_recipe_file_is_complete(digits_run):
     written = yaml.safe_load(digits_run.folder.recipe_file.read_text())
     assert written["recipe"]["image_size"] == 32
     assert written["recipe"]["augmentation"]["flip"] is False
-    assert written["data"] == {"source": "digits", "limit": 200, "options": DataOptions().to_dict()}
+    assert written["data"] == {"source": "digits", "limit": 200}
     assert written["facts"]["classes"] == list("0123456789")
     assert written["facts"]["training_images"] == 160
     assert written["facts"]["trainable_parameters"] == 269_722

@@ -25,8 +25,11 @@ STEPS = 6
 WORKERS_EPOCHS = 3
 
 
-def network(name, *, input_tensor, classes, aux_heads=False, dropout=0.3, classifier_activation="softmax"):
+def network(
+    name, *, input_tensor, classes, aux_heads=False, dropout=0.3, classifier_activation="softmax", batch_norm=True
+):
     """A convolution with batch normalization, dropout, and one or two classifiers."""
+    assert batch_norm
     x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False, name="conv1")(input_tensor)
     x = keras.layers.ReLU(name="relu1")(BatchNormalization(name="conv1_bn")(x))
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)

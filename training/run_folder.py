@@ -142,7 +142,7 @@ class RunFolder:
     def epoch_model(self, which: Literal["last", "best"]) -> tuple[Path, str]:
         """The file of a finished run's last or best model, and a sentence about the choice.
 
-        The best epoch is the first of the highest validation accuracy, or mAP.
+        The best epoch is the first of the highest validation accuracy, or mAP; the last one, if it is as good.
 
         Raises:
             InputError: the best model was not saved.
@@ -153,7 +153,7 @@ class RunFolder:
         metric = next(name for name in MAIN_ACCURACY if name in history[0])
         accuracies = [row[metric] for row in history]
         best, last = accuracies.index(max(accuracies)) + 1, len(accuracies)
-        if best == last:
+        if accuracies[-1] == max(accuracies):
             return self.model_file, f"exports epoch {last}, the last and the best ({accuracies[-1]:.2%})"
         if which == "last":
             hint = f"the best was epoch {best} ({max(accuracies):.2%}), which --export best exports"

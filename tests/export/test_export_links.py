@@ -75,5 +75,5 @@ def test_the_exported_epoch(tmp_path):
 
 @pytest.mark.parametrize("which", ["last", "best"])
 def test_the_last_epoch_is_the_best(tmp_path, which):
-    run = run_of(tmp_path / "run", 0.5, 0.9)
+    run = run_of(tmp_path / "run", 0.9, 0.9)
     assert run.epoch_model(which) == (run.model_file, "exports epoch 2, the last and the best (90.00%)")

@@ -26,6 +26,7 @@ from kerascnn.data.ingestion.own_outputs import without_own_outputs
 from kerascnn.data.ingestion.published_layouts import read_published
 from kerascnn.data.ingestion.reading import Reading, UndecidedError
 from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION
+from kerascnn.data.ingestion.tables import TABLE_SUFFIXES
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
 
@@ -347,7 +348,7 @@ def _layout(whole: FileTree, found: Reading, twins: str) -> FolderLayout:
     known = {item.path for item in (*found.labeled, *found.unreadable, *found.contradictory, *found.ignored)}
     left_out = tuple(f"{item.path}/" for item in found.ignored)
     rest = [path for path in whole.files if path not in known and not (left_out and path.startswith(left_out))]
-    others = tuple(SkippedFile(path, _why_ignored(path)) for path in rest)
+    others = tuple(SkippedFile(path, _why_ignored(path, found.from_table)) for path in rest)
     archives = [item for item in others if item.reason == AN_ARCHIVE]
     ignored = (*whole.ignored, *found.ignored, *others)
     parts = (
@@ -370,15 +371,18 @@ def _is_worth_a_word(item: SkippedFile, how: str) -> bool:
     return item.reason != NO_IMAGES and f" {item.path}: " not in how
 
 
-def _why_ignored(path: str) -> str:
-    return AN_ARCHIVE if path.lower().endswith(ARCHIVE_SUFFIXES) else "has no class"
+def _why_ignored(path: str, from_table: bool) -> str:
+    if path.lower().endswith(ARCHIVE_SUFFIXES):
+        return AN_ARCHIVE
+    return "a table with labels" if from_table and path.lower().endswith(TABLE_SUFFIXES) else "has no class"
 
 
 def _evidence(found: Reading, others: Sequence[str]) -> str:
     """Where the classes are, and how many images have one."""
     images = sum(may_be_image(item.path) for item in found.labeled)
     classes = len({name for item in found.labeled for name in item.classes})
-    text = f"{found.how}: {classes:,} classes, {images:,} of {images + len(others):,} images"
+    kinds = "class" if classes == 1 else "classes"
+    text = f"{found.how}: {classes:,} {kinds}, {images:,} of {images + len(others):,} images"
     if found.from_table:
         # It counts the files that the table names.
         text = found.how

@@ -21,6 +21,8 @@ from support.messages import mentioning
 from support.pages import Page, arguments_of, run_line
 from support.tiny_training import tiny_networks
 
+pytestmark = pytest.mark.slow
+
 COLORS = ("blue", "green", "red")
 CHANNELS = {"red": 0, "green": 1, "blue": 2}
 

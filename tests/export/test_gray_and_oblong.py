@@ -17,6 +17,8 @@ from kerascnn.export.exporter import export
 from support.messages import names
 from support.tiny_training import tiny_networks
 
+pytestmark = pytest.mark.slow
+
 SIZE = (24, 40)
 FILES = ("saved_model", "oblong.keras", "oblong.onnx", "oblong.tflite", "oblong-int8.tflite")
 

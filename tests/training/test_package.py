@@ -23,6 +23,7 @@ def test_every_name_of_the_stub_exists(package):
         _ = module.nothing
 
 
+@pytest.mark.slow
 def test_modules_have_one_name():
     """In a checkout the folder `training` is next to the package; nothing imports it as `training`."""
     program = (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import keras
 
@@ -59,7 +60,7 @@ def flatten_model(model: keras.Model) -> keras.Model:
         return layer(*arguments, **named)
 
     while any(isinstance(layer, keras.Model) and layer.name not in opaque for layer in model.layers):
-        copy = keras.models.clone_model(model, clone_function=_copied, recursive=True)
+        copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
         copy.set_weights(model.get_weights())
         _rename_twins(copy)
         pixels = keras.Input(model.inputs[0].shape[1:], name="pixels")
@@ -67,11 +68,14 @@ def flatten_model(model: keras.Model) -> keras.Model:
     return model
 
 
-def _copied(layer: keras.Operation) -> keras.Operation:
-    """A copy without weights; the layer itself if its class does not say how it was made."""
+def copied(
+    layer: keras.Operation, change: Callable[[dict[str, Any]], dict[str, Any]] = lambda config: config
+) -> keras.Operation:
+    """A copy without weights and with a changed config; the layer itself if its class does not say how it was made."""
     try:
-        return type(layer).from_config(layer.get_config())
-    except Exception:
+        return type(layer).from_config(change(layer.get_config()))
+    # What Keras raises for a class without its own `get_config`, and for the code of a `Lambda` layer.
+    except (NotImplementedError, TypeError, ValueError):
         return layer
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import keras
 
 from kerascnn.errors import InputError
-from kerascnn.evaluation.feature_maps import flatten_model
+from kerascnn.evaluation.feature_maps import copied, flatten_model
 from kerascnn.evaluation.keras_models import graph_of
 from kerascnn.export.folding import foldable, folded_weights
 from kerascnn.keras_internals import all_layers
@@ -58,26 +61,24 @@ def in_float32(model: keras.Model) -> keras.Model:
 def _rebuild(model: keras.Model, folds: dict[str, str]) -> keras.Model:
     """Copies a model in float32 without training-only layers and without the batch normalizations in `folds`."""
     originals = {layer.name: layer for layer in model.layers}
+
+    def change(config: dict[str, Any], is_layer: bool) -> dict[str, Any]:
+        # An operation has a type only if it casts.
+        single = {"dtype": "float32"} if is_layer or config.get("dtype") in HALF_PRECISION else {}
+        return {**config, **single, **({"use_bias": True} if config.get("name") in folds.values() else {})}
+
+    copies = {
+        id(layer): copied(layer, partial(change, is_layer=isinstance(layer, keras.Layer))) for layer in model.operations
+    }
+    # A layer that takes part itself, because it cannot be copied, keeps its weights.
+    folds = {name: before for name, before in folds.items() if copies[id(originals[before])] is not originals[before]}
     normalizations = {before: originals[name] for name, before in folds.items()}
     removed = set(folds) | {layer.name for layer in model.layers if isinstance(layer, TRAINING_ONLY)}
-
-    def clone(layer: keras.Operation) -> keras.Operation:
-        try:
-            config = layer.get_config()
-            # An operation has a type only if it casts.
-            if isinstance(layer, keras.Layer) or config.get("dtype") in HALF_PRECISION:
-                config["dtype"] = "float32"
-            if layer.name in normalizations:
-                config["use_bias"] = True
-            return layer.__class__.from_config(config)
-        except Exception:
-            # A layer whose class does not say how it was made takes part itself.
-            return layer
 
     def call(layer: keras.Operation, *args, **kwargs):
         return args[0] if layer.name in removed else layer(*args, **kwargs)
 
-    copy = keras.models.clone_model(model, clone_function=clone, call_function=call)
+    copy = keras.models.clone_model(model, clone_function=lambda layer: copies[id(layer)], call_function=call)
     for layer in copy.layers:
         if layer.name in normalizations:
             layer.set_weights(folded_weights(originals[layer.name], normalizations[layer.name]))

@@ -97,6 +97,24 @@ def test_folds_exactly_what_can_be_folded(randomize):
     np.testing.assert_allclose(small(images), model(images), atol=1e-5)
 
 
+def test_a_layer_that_cannot_be_copied_takes_part_itself_and_is_not_changed():
+    class Mine(keras.layers.Conv2D):
+        def __init__(self, own, **arguments):
+            super().__init__(**arguments)
+            self.own = own
+
+    pixels = keras.Input((6, 6, 3))
+    x = Mine(object(), filters=4, kernel_size=3, use_bias=False, name="conv")(pixels)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.BatchNormalization(name="bn")(x))
+    model = keras.Model(pixels, keras.layers.Dense(2, "softmax")(x))
+    model.get_layer("bn").set_weights([np.full(4, 2.0), np.ones(4), np.full(4, 0.1), np.full(4, 3.0)])
+    before, images = model.get_weights(), np.random.default_rng(0).uniform(0, 255, (2, 6, 6, 3)).astype("float32")
+    flat = deployable(model)
+    assert flat.get_layer("bn") is not None
+    np.testing.assert_allclose(flat(images), model(images), atol=1e-6)
+    assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
+
+
 def test_other_normalizations_stay():
     pixels = keras.Input((16, 16, 3), name="pixels")
     model = kerascnn.applications.AlexNetV2(input_tensor=keras.layers.UpSampling2D(4, name="large")(pixels), classes=2)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from pathlib import Path
+
+from kerascnn.evaluation.trained_on import TRAINED_ON
 
 BEST = "-best"
 
@@ -12,8 +15,9 @@ BEST = "-best"
 def link_exports(folder: Path, name: str) -> list[Path]:
     """Makes the links `name`, to an export just published, and `name-best`, to the most accurate one of that name.
 
-    Of equal accuracies the newest counts as the best. A folder or file of such a name stays, and so does everything
-    where the file system has no links.
+    Exports of models that were trained on other data are not compared: "net-pets-small" is no "net-pets". Of equal
+    accuracies the newest counts as the best. A folder or file of such a name stays, and so does everything where the
+    file system has no links.
 
     Args:
         folder: of the export, next to those of other runs, whose names begin with `name`.
@@ -22,23 +26,23 @@ def link_exports(folder: Path, name: str) -> list[Path]:
     Returns:
         The links that lead to `folder`.
     """
-    accuracies = {file.parent: _accuracy(file) for file in folder.parent.glob(f"{name}-*/verification.json")}
-    others = {path: accuracy for path, accuracy in accuracies.items() if not path.is_symlink() and path != folder}
-    links = {folder.with_name(name): folder}
-    if all(accuracy <= accuracies[folder] for accuracy in others.values()):
-        links[folder.with_name(name + BEST)] = folder
-    else:
-        links[folder.with_name(name + BEST)] = max(others, key=lambda path: (others[path], path.name))
+    files = folder.parent.glob(f"{glob.escape(name)}-*/verification.json")
+    verified = {file.parent: _verified(file) for file in files if not file.parent.is_symlink()}
+    data, _ = verified[folder]
+    accuracies = {path: accuracy for path, (source, accuracy) in verified.items() if source == data}
+    best = max(accuracies, key=lambda path: (accuracies[path], path == folder, path.name))
+    links = {folder.with_name(name): folder, folder.with_name(name + BEST): best}
     made = [link for link, target in links.items() if _link(link, target)]
     return [link for link in made if links[link] == folder]
 
 
-def _accuracy(file: Path) -> float:
-    """The accuracy, or mAP, of the trained model; -1 for a file that cannot be read."""
+def _verified(file: Path) -> tuple[str | None, float]:
+    """The digest of the training data, and the trained model's accuracy or mAP; -1 for a file that cannot be read."""
     try:
-        return float(json.loads(file.read_text(encoding="utf-8"))["results"][0]["accuracy"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return -1.0
+        values = json.loads(file.read_text(encoding="utf-8"))
+        return values.get(TRAINED_ON), float(values["results"][0]["accuracy"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None, -1.0
 
 
 def _link(link: Path, target: Path) -> bool:

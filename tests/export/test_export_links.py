@@ -10,10 +10,10 @@ from kerascnn.training import RunFolder
 from support.messages import mentioning
 
 
-def published(folder, run, accuracy):
-    path = folder / f"net-data-{run}"
+def published(folder, run, accuracy, name="net-data", trained_on="digest"):
+    path = folder / f"{name}-{run}"
     path.mkdir(parents=True, exist_ok=True)
-    (path / "verification.json").write_text(json.dumps({"results": [{"accuracy": accuracy}]}))
+    (path / "verification.json").write_text(json.dumps({"results": [{"accuracy": accuracy}], "trained_on": trained_on}))
     return path
 
 
@@ -34,6 +34,16 @@ def test_the_newest_and_the_best(tmp_path):
     published(tmp_path, "3", 0.1)
     link_exports(equal, "net-data")
     assert targets(tmp_path)["net-data-best"] == "net-data-1"
+
+
+def test_exports_of_other_data_are_not_compared(tmp_path):
+    published(tmp_path, "small-1", 0.99, trained_on="another")
+    link_exports(published(tmp_path, "1", 0.9), "net-data")
+    assert targets(tmp_path) == {"net-data": "net-data-1", "net-data-best": "net-data-1"}
+
+
+def test_a_name_that_looks_like_a_pattern(tmp_path):
+    assert len(link_exports(published(tmp_path, "1", 0.9, "net-data[1]"), "net-data[1]")) == 2
 
 
 def test_other_folders_stay(tmp_path):

@@ -65,8 +65,10 @@ def write_report(study: Study, folder: str | Path) -> Path:
         # The files are replaced together, so that a report never mixes two studies.
         with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as unfinished:
             new = Path(unfinished)
-            (new / PAGE_FILE).write_text(_page(study, metrics), encoding="utf-8")
-            (new / METRICS_FILE).write_text(json.dumps(metrics, indent=2, ensure_ascii=False), encoding="utf-8")
+            texts = {PAGE_FILE: _page(study, metrics), METRICS_FILE: json.dumps(metrics, indent=2, ensure_ascii=False)}
+            for name, text in texts.items():
+                # Names of files can be no UTF-8.
+                (new / name).write_text(text, encoding="utf-8", errors="backslashreplace")
             _write_predictions(study, new / PREDICTIONS_FILE)
             for file in (PAGE_FILE, METRICS_FILE, PREDICTIONS_FILE):
                 shutil.move(new / file, folder / file)
@@ -87,7 +89,8 @@ def render_page(**values: Any) -> str:
 def _page(study: Study, metrics: dict) -> str:
     result, classes = study.result, len(metrics["class_names"])
     sections = [
-        *(_label_sections if study.multi_label else _error_sections)(study, metrics),
+        (_labels_section if study.multi_label else _errors_section)(study, metrics),
+        *_models_and_crops_sections(study),
         *_curve_sections(study),
         *(_label_class_sections if study.multi_label else _class_sections)(study, metrics),
         _most_wrong_section(study),
@@ -120,7 +123,7 @@ def _with_interval(row: dict, k: int) -> str:
     return f"{row[f'top{k}_error']:.2%} ({low:.2%} to {high:.2%})"
 
 
-def _error_sections(study: Study, metrics: dict) -> list[dict]:
+def _errors_section(study: Study, metrics: dict) -> dict:
     rows = [
         (
             study.short_name(measured), ", ".join(dict.fromkeys(row["formats"])), row["crops"], row["views"],
@@ -130,12 +133,10 @@ def _error_sections(study: Study, metrics: dict) -> list[dict]:
     ]  # fmt: skip
     errors = (f"top-{k} error" for k in study.ranks)
     head = ("model", "format", "crops", "views", *errors, "calibration error", "seconds")
-    sections = [_table("Errors", head, rows, 3)]
-    head, rows = study.models_and_crops()
-    return [*sections, _table("Models and crops", head, rows, 2)] if len(rows) > 1 else sections
+    return _table("Errors", head, rows, 3)
 
 
-def _label_sections(study: Study, metrics: dict) -> list[dict]:
+def _labels_section(study: Study, metrics: dict) -> dict:
     names = ("map", "micro_precision", "micro_recall", "micro_f1", "macro_f1")
     rows = [
         (
@@ -145,9 +146,12 @@ def _label_sections(study: Study, metrics: dict) -> list[dict]:
         for measured, row in zip(study.rows, metrics["rows"], strict=True)
     ]  # fmt: skip
     head = ("model", "format", "crops", "views", "mAP", "precision", "recall", "micro F1", "macro F1", "seconds")
-    sections = [_table(f"Labels at the threshold {metrics['threshold']:g}", head, rows, 3)]
+    return _table(f"Labels at the threshold {metrics['threshold']:g}", head, rows, 3)
+
+
+def _models_and_crops_sections(study: Study) -> list[dict]:
     head, rows = study.models_and_crops()
-    return [*sections, _table("Models and crops", head, rows, 2)] if len(rows) > 1 else sections
+    return [_table("Models and crops", head, rows, 2)] if len(rows) > 1 else []
 
 
 def _label_class_sections(study: Study, metrics: dict) -> list[dict]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from html.parser import HTMLParser
 
@@ -107,6 +108,21 @@ def test_image_names_are_class_and_file(tmp_path, photographs):
         names = [row["image"] for row in csv.DictReader(file)]
     assert {name.split("/")[0] for name in names} == {"lying", "standing"}
     assert len(set(names)) == count
+
+
+def test_names_of_files_that_are_no_utf8(photographs, tmp_path):
+    for path in photographs.rglob("*.jpg"):
+        folder = tmp_path / "photographs" / path.parent.name
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, os.fsencode(folder) + b"/\xe9" + os.fsencode(path.name))
+    loaded = data.load(tmp_path / "photographs")
+    count = len(loaded.validation)
+    wrong = np.eye(2, dtype="float32")[1 - loaded.validation.labels]
+    reader = report_of(
+        loaded, Scores(loaded.class_names, loaded.validation.labels, wrong, np.full((count, 2), 90)), tmp_path
+    )
+    assert "\\udce9" in " ".join(reader.words)
+    assert (tmp_path / "report" / "predictions.csv").read_bytes().count(b"\xe9") == count
 
 
 def test_a_model_that_is_always_correct(few_digits, tiny_digits_run, tmp_path):

@@ -42,9 +42,9 @@ def by_label(scores: MultiLabelScores) -> list[LabelMetrics]:
         scores.labels, scores.predictions, average=None, zero_division=np.nan
     )
     predicted = scores.predictions.sum(axis=0)
+    metrics = np.stack([found, precision, recall, f1], axis=1)
     return [
-        LabelMetrics(name, int(images[column]), int(predicted[column]), *none_for_nan([row[column] for row in rows]))
-        for rows in [(found, precision, recall, f1)]
+        LabelMetrics(name, int(images[column]), int(predicted[column]), *none_for_nan(metrics[column]))
         for column, name in enumerate(scores.class_names)
     ]
 

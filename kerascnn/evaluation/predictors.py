@@ -221,10 +221,7 @@ class KerasFilePredictor(KerasPredictor):
     def __init__(self, path: Path):
         from kerascnn.evaluation.keras_models import load_keras
 
-        model = load_keras(path)
-        with zipfile.ZipFile(path) as archive:
-            files = [archive.read(name).decode() for name in (METADATA_FILE, LABELS_FILE)]
-        super().__init__(model, path, ModelMetadata.from_files(*files))
+        super().__init__(load_keras(path), path, _metadata_inside(path))
 
 
 class RoundedInputPredictor(Predictor):
@@ -301,9 +298,7 @@ class TFLitePredictor(Predictor):
 
         self.path = path
         try:
-            with zipfile.ZipFile(path) as archive:
-                files = [archive.read(name).decode() for name in (METADATA_FILE, LABELS_FILE)]
-            self.metadata = ModelMetadata.from_files(*files)
+            self.metadata = _metadata_inside(path)
             with discarded_stderr():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=threads or cores())
                 self._interpreter.allocate_tensors()
@@ -435,7 +430,16 @@ def open_predictor(path: str | Path, options: ModelOptions = NO_OPTIONS) -> Pred
 
 def has_metadata(path: Path) -> bool:
     """Whether a file holds a `ModelMetadata`, as exported ones do."""
-    return zipfile.is_zipfile(path) and METADATA_FILE in zipfile.ZipFile(path).namelist()
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return METADATA_FILE in archive.namelist()
+
+
+def _metadata_inside(path: Path) -> ModelMetadata:
+    """Reads the metadata of a file that is also a zip archive."""
+    with zipfile.ZipFile(path) as archive:
+        return ModelMetadata.from_files(*(archive.read(name).decode() for name in (METADATA_FILE, LABELS_FILE)))
 
 
 def model_metadata_of(model: keras.Model) -> ModelMetadata:

@@ -42,7 +42,7 @@ class Measurement:
         kinds: the format of each, see `Predictor.kind`.
         protocol: as shown in a table.
         views: forward passes per image, over all models.
-        scores: on the validation images.
+        scores: on the images of the study.
         seconds: duration of the measurement.
     """
 
@@ -141,10 +141,7 @@ class Study:
         columns = calibrated.images.tolist(), *map(none_for_nan, (calibrated.confidence, calibrated.accuracy))
         bins = zip(itertools.pairwise(calibrated.edges.tolist()), *columns, strict=True)
         return {
-            "model": self.result.name,
-            **self._images(),
-            "crops": self.result.protocol,
-            "images": len(scores.labels),
+            **self._measured_images(),
             **_errors(self.result),
             "majority_class": self.baseline and self.baseline.to_dict(),
             "calibration_error": calibrated.error,
@@ -170,22 +167,22 @@ class Study:
             ],
         }
 
-    def _images(self) -> dict[str, Any]:
-        """Which images count, of how many, and the classes that the model does not know."""
+    def _measured_images(self) -> dict[str, Any]:
+        """What is measured: the model, which images count, of how many, and the classes that it does not know."""
         return {
+            "model": self.result.name,
             "data": self.images.source,
             "split": self.images.split,
             "available_images": self.images.available or len(self.images.examples),
             "unknown_classes": list(self.result.scores.unknown),
             "left_out": self.left_out,
+            "crops": self.result.protocol,
+            "images": len(self.result.scores.labels),
         }
 
     def _multi_label_metrics(self, scores: MultiLabelScores) -> dict[str, Any]:
         return {
-            "model": self.result.name,
-            **self._images(),
-            "crops": self.result.protocol,
-            "images": len(scores.labels),
+            **self._measured_images(),
             **label_metrics(scores),
             "class_names": list(scores.class_names),
             "classes": [metrics._asdict() for metrics in by_label(scores)],

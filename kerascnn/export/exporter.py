@@ -14,7 +14,7 @@ import numpy as np
 from kerascnn.data.dataset import DataSet, limited
 from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.errors import InputError
-from kerascnn.evaluation.keras_models import as_classifier, load_keras
+from kerascnn.evaluation.keras_models import as_classifier, labels_of, load_keras
 from kerascnn.evaluation.model_options import ModelOptions
 from kerascnn.evaluation.predictors import (
     LABELS_FILE,
@@ -44,7 +44,6 @@ from kerascnn.export.verification import Tolerance, Verification, verify
 from kerascnn.files.cache_folder import short_hash
 from kerascnn.files.progress import Track, untracked
 from kerascnn.image_shape import Size
-from kerascnn.layers import ClassLabels
 
 FORMATS = ("savedmodel", "tflite", "onnx", "keras")
 # The formats that need no extra packages.
@@ -90,7 +89,7 @@ def export(
     tolerance: Tolerance = Tolerance(),
     track: Track = untracked,
 ) -> Export:
-    """Exports a model as SavedModel, TFLite and ONNX, and verifies every file on all validation images.
+    """Exports a model in one or several formats, and verifies every file on all images of the data that count.
 
     The folder appears, or replaces an earlier export, only after everything is written and verified.
 
@@ -148,9 +147,7 @@ def export(
     metadata = model_metadata_of(model).with_threshold(threshold)
     with staging(folder) as staged:
         network = deployable(model)
-        for layer in network.layers:
-            if isinstance(layer, ClassLabels):
-                layer.threshold = metadata.threshold
+        labels_of(network).threshold = metadata.threshold
         exported: list[Predictor] = []
         if "savedmodel" in formats:
             write_saved_model(network, staged / "saved_model")

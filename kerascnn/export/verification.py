@@ -1,4 +1,4 @@
-"""Verification of an export: every file runs in its own runtime on the validation images, next to the model."""
+"""Verification of an export: every file runs in its own runtime on the same images as the model."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class FormatResult:
     Attributes:
         format: "Keras", "SavedModel", "TFLite", "TFLite int8", …
         quantization: "none", or the file's quantization.
-        accuracy: top-1 accuracy on the validation images, 0 to 1; of a multi-label model the mAP.
+        accuracy: top-1 accuracy, 0 to 1; of a multi-label model the mAP.
         agreement: number of predictions that are the trained model's.
         images: number of images.
         mismatches: number of predictions that are not those of the network in float32.

@@ -175,6 +175,17 @@ def photographs(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture
+def holdout(photographs, tmp_path):
+    """Ten photographs that `tiny_stripes_run` was not trained on, six lying and four standing: rotated copies."""
+    for kind, other, count in (("lying", "standing", 6), ("standing", "lying", 4)):
+        (tmp_path / "holdout" / kind).mkdir(parents=True)
+        for number in range(count):
+            with Image.open(photographs / other / f"{number}.jpg") as image:
+                image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "holdout" / kind / f"new{number}.jpg")
+    return tmp_path / "holdout"
+
+
 @pytest.fixture(scope="session")
 def digits() -> data.DataSet:
     return data.load("digits")

@@ -1,4 +1,4 @@
-"""A data set of images of several formats, and a machine without pillow-heif."""
+"""A data set of images of several formats, what is decoded, and a machine without pillow-heif."""
 
 import builtins
 
@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from kerascnn import data
-from kerascnn.data.ingestion import image_formats
+from kerascnn.data.ingestion import image_check, image_formats
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +20,16 @@ def mixed(photographs, tmp_path_factory) -> data.DataSet:
         Image.open(path).rotate(20).save(folder / kind / "turned.webp", lossless=True)
         Image.open(path).convert("L").resize((50, 40)).save(folder / kind / "gray.png")
     return data.load(folder)
+
+
+@pytest.fixture
+def decoded(monkeypatch) -> list[str]:
+    """The paths that are decoded in this process."""
+    seen, decode = [], image_check._decode
+    monkeypatch.setattr(
+        image_check, "_decode", lambda record, contents: seen.append(record.path) or decode(record, contents)
+    )
+    return seen
 
 
 @pytest.fixture

@@ -401,17 +401,6 @@ def _(tmp_path):
 
 
 @pytest.fixture
-def holdout(photographs, tmp_path):
-    """Six photographs of lying stripes and four of standing ones, turned so that no training image is like them."""
-    for kind, other, count in (("lying", "standing", 6), ("standing", "lying", 4)):
-        (tmp_path / "holdout" / kind).mkdir(parents=True)
-        for number in range(count):
-            with Image.open(photographs / other / f"{number}.jpg") as image:
-                image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "holdout" / kind / f"new{number}.jpg")
-    return tmp_path / "holdout"
-
-
-@pytest.fixture
 def evaluated(tiny_stripes_run, command):
     """What `kerascnn evaluate` says about the run on a source, or on its own data."""
 

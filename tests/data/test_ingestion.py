@@ -52,15 +52,6 @@ def files_below(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def checks(monkeypatch):
-    """Paths that are decoded from here on."""
-    seen, look = [], image_check._decode
-    monkeypatch.setattr(
-        image_check, "_decode", lambda entry, contents: seen.append(entry.path) or look(entry, contents)
-    )
-    return seen
-
-
 def test_every_file_is_accounted_for(photos):
     found = data.ingest(photos)
     assert {entry.path for entry in found.files} == files_below(photos)
@@ -81,16 +72,16 @@ def test_nothing_is_written_to_the_users_folder(photos, cache):
     assert found.manifest.is_relative_to(cache)
 
 
-def test_a_second_start_reads_only_changed_files(photos, monkeypatch):
+def test_a_second_start_reads_only_changed_files(photos, decoded):
     first = data.ingest(photos)
-    seen = checks(monkeypatch)
+    decoded.clear()
     assert data.ingest(photos).files == first.files
-    assert seen == []
+    assert decoded == []
     (photos / "cat" / "0.jpg").write_bytes(b"changed")
     fill(photos, count=1, first=50)
     (photos / "dog" / "1.jpg").unlink()
     again = data.ingest(photos)
-    assert sorted(seen) == ["cat/0.jpg", "cat/50.jpg", "dog/50.jpg"]
+    assert sorted(decoded) == ["cat/0.jpg", "cat/50.jpg", "dog/50.jpg"]
     assert {entry.path for entry in again.files} == files_below(photos)
 
 
@@ -140,7 +131,7 @@ def test_a_manifest_is_written_atomically(photos, tmp_path):
     assert os.listdir(path.parent) == [manifest.NAME]
 
 
-def test_an_interrupted_check_stores_its_results(photos, monkeypatch):
+def test_an_interrupted_check_stores_its_results(photos, decoded):
     def broken_off(items, total, description):
         for number, item in enumerate(items):
             if number == 5:
@@ -149,9 +140,9 @@ def test_an_interrupted_check_stores_its_results(photos, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         data.ingest(photos, track=broken_off)
-    seen = checks(monkeypatch)
+    decoded.clear()
     found = data.ingest(photos)
-    assert len(seen) == len(found.with_status("read") + found.with_status("unreadable")) - 5
+    assert len(decoded) == len(found.with_status("read") + found.with_status("unreadable")) - 5
 
 
 def test_on_bad_fail(photos):
@@ -198,31 +189,31 @@ def test_on_bad_move_leaves_files_outside_the_folder(photos, tmp_path):
     assert found.moved == 0 and all(file.exists() for file in outside)
 
 
-def test_an_archive_is_unpacked_once(photos, tmp_path, monkeypatch):
+def test_an_archive_is_unpacked_once(photos, tmp_path, monkeypatch, decoded):
     archive = packed(photos, tmp_path / "pets.zip")
     first = data.ingest(archive, to=tmp_path / "pets", sha256=hashlib.sha256(archive.read_bytes()).hexdigest().upper())
     assert first.data.name == "pets"
     assert first.data.source == str(tmp_path / "pets")
     assert {entry.path for entry in first.files} == files_below(tmp_path / "pets" / "images")
-    seen = checks(monkeypatch)
+    decoded.clear()
     monkeypatch.setattr("kerascnn.data.ingestion.sources.unpack", lambda *_: pytest.fail("unpacked again"))
     for source in (archive, tmp_path / "pets"):
         again = data.ingest(source, **({"to": tmp_path / "pets"} if source == archive else {}))
         assert (again.files, again.data.name, again.data.source) == (first.files, "pets", first.data.source)
-    assert seen == []
+    assert decoded == []
     other = packed(fill(tmp_path / "others"), tmp_path / "others.zip")
     with mentioning(InputError, tmp_path / "pets" / "images", archive, "remove"):
         data.ingest(other, to=tmp_path / "pets")
 
 
-def test_an_archive_without_to_leaves_only_a_cached_manifest(photos, tmp_path, monkeypatch):
+def test_an_archive_without_to_leaves_only_a_cached_manifest(photos, tmp_path, decoded):
     archive = packed(photos, tmp_path / "pets.zip")
     before = files_below(tmp_path)
     data.ingest(archive)
     assert files_below(tmp_path) == before
-    seen = checks(monkeypatch)
+    decoded.clear()
     data.load(archive)
-    assert seen == []
+    assert decoded == []
     with mentioning(InputError, archive, "temporary", "--to"):
         data.ingest(archive, on_bad="move")
 

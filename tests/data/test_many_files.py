@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from kerascnn import InputError, data
-from kerascnn.data.ingestion import image_check, manifest
+from kerascnn.data.ingestion import manifest
 from kerascnn.data.ingestion.file_table import FileTable
 from kerascnn.data.ingestion.image_check import FileRecord
 from kerascnn.data.ingestion.part_manifests import Part
@@ -42,15 +42,6 @@ def fill(folder, count=20):
 @pytest.fixture
 def photos(tmp_path):
     return fill(tmp_path / "photos")
-
-
-def decoded(monkeypatch):
-    """The paths that are decoded from here on."""
-    seen, decode = [], image_check._decode
-    monkeypatch.setattr(
-        image_check, "_decode", lambda record, contents: seen.append(record.path) or decode(record, contents)
-    )
-    return seen
 
 
 def record(number):
@@ -137,7 +128,7 @@ data.ingest(sys.argv[1], to=sys.argv[2])
 """
 
 
-def test_a_killed_check_goes_on_where_it_was(photos, tmp_path, monkeypatch):
+def test_a_killed_check_goes_on_where_it_was(photos, tmp_path, decoded):
     whole = data.ingest(photos, to=tmp_path / "whole")
     store = tmp_path / "stored"
     with subprocess.Popen([sys.executable, "-c", PROGRAM, photos, store], stdout=subprocess.PIPE, text=True) as check:
@@ -152,10 +143,10 @@ def test_a_killed_check_goes_on_where_it_was(photos, tmp_path, monkeypatch):
     # A line that was cut is not read, and the next one is not glued to it.
     with journal.open("a") as file:
         file.write('{"path": "cat/1.p')
-    seen = decoded(monkeypatch)
+    decoded.clear()
     again = data.ingest(photos, to=store)
-    assert sorted(seen) == sorted({file.path for file in whole.files} - set(kept))
-    assert again.files == whole.files and again.effort.checked == len(seen)
+    assert sorted(decoded) == sorted({file.path for file in whole.files} - set(kept))
+    assert again.files == whole.files and again.effort.checked == len(decoded)
     assert os.listdir(store) == [manifest.NAME]
 
 
@@ -194,7 +185,7 @@ def test_a_folder_that_cannot_be_written(photos, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "archive"])
-def test_parts_of_several_machines_make_the_whole(photos, tmp_path, monkeypatch, packed, command):
+def test_parts_of_several_machines_make_the_whole(photos, tmp_path, decoded, packed, command):
     source = photos
     if packed:
         files = {str(file.relative_to(tmp_path)): file.read_bytes() for file in sorted(photos.rglob("*.png"))}
@@ -220,30 +211,30 @@ def test_parts_of_several_machines_make_the_whole(photos, tmp_path, monkeypatch,
         whole = data.ingest(source, to=tmp_path / "whole")
     assert whole.effort.checked == 42 and merged[1:] == whole.manifest.read_text().splitlines()[1:]
     assert set(os.listdir(shared)) == {manifest.NAME, *(["images"] if packed else [])}
-    seen = decoded(monkeypatch)
-    assert len(data.ingest(source, to=shared).files) == len(merged) - 1 and seen == []
+    decoded.clear()
+    assert len(data.ingest(source, to=shared).files) == len(merged) - 1 and decoded == []
 
 
-def test_part_manifests_can_be_copied_together(photos, tmp_path, monkeypatch):
+def test_part_manifests_can_be_copied_together(photos, tmp_path, decoded):
     """Machines without shared storage."""
     for part in PARTS:
         checked = data.ingest_part(photos, part, to=tmp_path / f"machine {part[0]}")
         assert set(checked.missing) == set(PARTS) - {part}
         (tmp_path / "all").mkdir(exist_ok=True)
         shutil.copy(checked.manifest, tmp_path / "all")
-    seen = decoded(monkeypatch)
+    decoded.clear()
     found = data.ingest(photos, to=tmp_path / "all")
-    assert seen == [] and found.missing_parts == ()
+    assert decoded == [] and found.missing_parts == ()
     assert found.files == data.ingest(photos, to=tmp_path / "whole").files
     assert os.listdir(tmp_path / "all") == [manifest.NAME]
 
 
-def test_missing_parts_are_named(photos, tmp_path, monkeypatch, command):
+def test_missing_parts_are_named(photos, tmp_path, decoded, command):
     data.ingest_part(photos, "2/3", to=tmp_path / "stored")
-    seen = decoded(monkeypatch)
+    decoded.clear()
     shown = command("ingest", photos, "--to", tmp_path / "stored").out
     names(shown, "parts 1/3, 3/3", "missing")
-    assert seen and all(not Part(2, 3).holds(path) for path in seen)
+    assert decoded and all(not Part(2, 3).holds(path) for path in decoded)
     # It stays until the others are there.
     assert (tmp_path / "stored" / "kerascnn-manifest-2-of-3.jsonl").exists()
 

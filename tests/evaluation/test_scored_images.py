@@ -106,17 +106,6 @@ SIZES = {"training": 6, "validation": 4, "test": 2}
 
 
 @pytest.fixture
-def holdout(photographs, tmp_path):
-    """Ten photographs that `tiny_stripes_run` was not trained on, six lying and four standing: rotated copies."""
-    for kind, other, count in (("lying", "standing", 6), ("standing", "lying", 4)):
-        (tmp_path / "holdout" / kind).mkdir(parents=True)
-        for number in range(count):
-            with Image.open(photographs / other / f"{number}.jpg") as image:
-                image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "holdout" / kind / f"new{number}.jpg")
-    return tmp_path / "holdout"
-
-
-@pytest.fixture
 def measure(tiny_stripes_run, command):
     """Evaluates the run on a source; returns the metrics and what was said."""
 

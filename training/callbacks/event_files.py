@@ -18,7 +18,7 @@ class EventFile:
     """One event file, written by a thread of its own; TensorBoard shows its folder as one "run".
 
     Example:
-        >>> events = EventFile(Path("runs/mine/tensorboard/train"))
+        >>> events = EventFile(Path("runs/mine/train"))
         >>> events.scalar("loss", 0.5, step=1)
         >>> events.close()
     """

@@ -147,10 +147,10 @@ class RunFolder:
         Raises:
             InputError: the best model was not saved.
         """
-        from kerascnn.training.schedules import MAIN_ACCURACY
+        from kerascnn.training.schedules import main_accuracy
 
         history = self.history()
-        metric = next(name for name in MAIN_ACCURACY if name in history[0])
+        metric = main_accuracy(history[0])
         accuracies = [row[metric] for row in history]
         best, last = accuracies.index(max(accuracies)) + 1, len(accuracies)
         if accuracies[-1] == max(accuracies):

@@ -16,8 +16,8 @@ def find_run(name: str | Path) -> Path:
 
     Args:
         name: a path, which stays as it is if it exists; `FOLDER/last` or `FOLDER/best`, the newest run in a folder or
-            the one of the highest validation accuracy; or `NAME@last` or `NAME@best`, the same among the runs whose
-            names begin with NAME, in `runs` if NAME has no folder.
+            the finished one of the highest validation accuracy; or `NAME@last` or `NAME@best`, the same among the runs
+            whose names begin with NAME, in `runs` if NAME has no folder.
 
     Raises:
         InputError: there is no such run.
@@ -40,7 +40,7 @@ def find_run(name: str | Path) -> Path:
         return max(found, key=lambda run: (run.recipe_file.stat().st_mtime_ns, run.path.name)).path
     trained = {run.path: best for run in found if (best := _best_accuracy(run)) is not None}
     if not trained:
-        raise InputError(f"none of the runs in {folder} has been validated, so that none is the best.")
+        raise InputError(f"none of the runs in {folder} has finished, so that none is the best.")
     return max(trained, key=lambda path: (trained[path], path.name))
 
 
@@ -51,8 +51,8 @@ def _belongs(name: str, beginning: str) -> bool:
 
 def _best_accuracy(run: RunFolder) -> float | None:
     # Keras, which takes seconds, is not imported for other names.
-    from kerascnn.training.schedules import MAIN_ACCURACY
+    from kerascnn.training.schedules import main_accuracy
 
-    history = run.history()
-    metric = next((metric for metric in MAIN_ACCURACY if history and metric in history[0]), None)
-    return max(row[metric] for row in history) if metric and run.model_file.is_file() else None
+    history = run.history() if run.model_file.is_file() else []
+    metric = main_accuracy(history[0]) if history else None
+    return max(row[metric] for row in history) if metric else None

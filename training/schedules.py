@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 
 # What is greater for a better model: the top-1 accuracy, or of multi-label data the mAP.
 MAIN_ACCURACY = ("val_main_top1", "val_top1", "val_main_map", "val_map")
+
+
+def main_accuracy(names: Container[str]) -> str | None:
+    """Which of these names of metrics is the main classifier's validation accuracy, or mAP; None if none is.
+
+    Example:
+        >>> main_accuracy(["val_loss", "val_top1", "val_top5"])
+        'val_top1'
+    """
+    return next((name for name in MAIN_ACCURACY if name in names), None)
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -174,7 +184,7 @@ class EarlyStopping(keras.callbacks.Callback):
 
 def _main_error(logs: Mapping[str, float] | None, reader: str) -> np.float32:
     """The main classifier's validation error, or 1 - mAP, after an epoch."""
-    name = next((name for name in MAIN_ACCURACY if name in (logs or {})), None)
+    name = main_accuracy(logs or {})
     if name is None:
         raise InputError(f"{reader} needs the validation error; give fit validation data.")
     return _error(logs[name])

@@ -42,7 +42,7 @@ from kerascnn.training.recipe.fields import FineTuning
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.run_config import RunConfig
 from kerascnn.training.run_folder import RunFolder
-from kerascnn.training.schedules import MAIN_ACCURACY
+from kerascnn.training.schedules import main_accuracy
 from kerascnn.training.strategy import Devices, WorkerLostError, choose_devices
 
 
@@ -336,7 +336,7 @@ class _Training:
         """Trains a compiled model to the end, from a checkpoint if there is one."""
         recipe, devices = self.recipe, self.devices
         position, rows = (checkpoint.position, checkpoint.history) if checkpoint else (None, [])
-        accuracies = [next(row[name] for name in MAIN_ACCURACY if name in row) for row in rows]
+        accuracies = [row[main_accuracy(row)] for row in rows]
         timer = DataWaitTimer()
         monitor = ThroughputMonitor(recipe.batch_size, timer)
         history = HistoryFile(folder.history_file, rows)

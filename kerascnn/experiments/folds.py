@@ -13,7 +13,7 @@ from kerascnn.errors import InputError
 from kerascnn.experiments.experiment import Arm
 from kerascnn.experiments.runs import ArmRun, run_arm
 from kerascnn.training import Recipe, RunFolder
-from kerascnn.training.schedules import MAIN_ACCURACY
+from kerascnn.training.schedules import main_accuracy
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ class Folds:
     @property
     def main_metric(self) -> str:
         """The name of the accuracy, or of multi-label data of the mean average precision."""
-        known = self.summary()
-        return next((name for name in MAIN_ACCURACY if name in known), "val_loss")
+        return main_accuracy(self.summary()) or "val_loss"
 
     def summary(self) -> dict[str, tuple[float, float]]:
         """The mean and the standard deviation (of a sample, n - 1) of each metric over the folds that did not diverge.
@@ -66,6 +65,7 @@ class Folds:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that `kerascnn train --folds --json` prints at the end."""
+        summary = self.summary()
         return {
             "folds": [
                 {
@@ -79,8 +79,8 @@ class Folds:
                 }
                 for fold in self.runs
             ],
-            "mean": {name: mean for name, (mean, _) in self.summary().items()},
-            "standard_deviation": {name: deviation for name, (_, deviation) in self.summary().items()},
+            "mean": {name: mean for name, (mean, _) in summary.items()},
+            "standard_deviation": {name: deviation for name, (_, deviation) in summary.items()},
         }
 
 

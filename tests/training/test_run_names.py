@@ -63,10 +63,10 @@ def test_names_of_nothing(name):
         find_run(name)
 
 
-def test_no_validated_run_is_the_best(runs):
+def test_no_unfinished_run_is_the_best(runs):
     for file in runs.glob("*/model.keras"):
         file.unlink()
-    with pytest.raises(InputError, match="validated"):
+    with pytest.raises(InputError, match="has finished"):
         find_run("runs/best")
 
 

@@ -11,7 +11,7 @@ import keras
 
 from kerascnn.files.atomic import atomic_path, atomic_write
 from kerascnn.training.fine_tuning.gradual_unfreezing import all_trainable
-from kerascnn.training.schedules import MAIN_ACCURACY
+from kerascnn.training.schedules import main_accuracy
 
 
 class HistoryFile(keras.callbacks.Callback):
@@ -52,11 +52,10 @@ class BestModels(keras.callbacks.Callback):
         self.folder, self.count, self.accuracies = folder, count, list(accuracies)
 
     def on_test_end(self, logs=None):
-        names = (name.removeprefix("val_") for name in MAIN_ACCURACY)
-        name = next((name for name in names if name in (logs or {})), None)
+        name = main_accuracy([f"val_{name}" for name in logs or {}])
         if name is None:
             return
-        self.accuracies.append(logs[name])
+        self.accuracies.append(logs[name.removeprefix("val_")])
         best = sorted(range(len(self.accuracies)), key=lambda epoch: -self.accuracies[epoch])[: self.count]
         files = {epoch: self.folder / f"best-epoch-{epoch + 1:04d}.keras" for epoch in best}
         newest = files.get(len(self.accuracies) - 1)

@@ -103,7 +103,7 @@ def choose_network(
         return NetworkChoice(FEW_PIXELS, image_size, f"{ImageSize.of(image_size)} pixels are few")
     many = machine.gpus and images >= max(DEEP_IMAGES, DEEP_IMAGES_PER_CLASS * classes)
     model = MANY_PHOTOGRAPHS if many else PHOTOGRAPHS
-    sizes = [image_size] if image_size else [size for size in SIZES if size <= max(*SIZES[-1:], min(median_size))]
+    sizes = [image_size] if image_size else [size for size in SIZES if size <= max(SIZES[-1], min(median_size))]
     times = {size: _seconds(model, size, images * epochs, machine) for size in sizes}
     size = next((size for size in sizes if machine.gpus or times[size] <= CPU_SECONDS), sizes[-1])
     length = "1 epoch of {} takes" if epochs == 1 else f"{epochs} epochs of {{}} take"

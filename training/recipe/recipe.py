@@ -150,8 +150,8 @@ class Recipe:
             >>> Recipe.load("resnet50").with_values(epochs=30, optimizer={"learning_rate": 0.05})
         """
         given = {name: value for name, value in values.items() if value is not None}
+        known = [one.name for one in dataclasses.fields(self)]
         for name, value in given.items():
-            known = [one.name for one in dataclasses.fields(self)]
             if name not in known:
                 raise InputError(f"a recipe has no field '{name}'; {closest(name, known)}")
             if isinstance(value, dict):

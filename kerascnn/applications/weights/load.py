@@ -34,6 +34,7 @@ from kerascnn.applications.weights.tensor_files import TENSOR_FILES, is_tensor_f
 from kerascnn.applications.weights.torch_layouts import from_torch, layout_of
 from kerascnn.errors import InputError
 from kerascnn.files.download import is_url
+from kerascnn.image_shape import RGB
 
 # The weights inside a .keras archive.
 WEIGHTS_IN_ARCHIVE = "model.weights.h5"
@@ -43,8 +44,6 @@ DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, zip
 
 # The name of the first layer of trained models.
 PREPROCESSING = "preprocessing"
-
-RGB = 3
 
 # The modules of networks with and without batch normalization.
 OPTIONAL_NORMALIZATION = ("vgg", "googlenet")

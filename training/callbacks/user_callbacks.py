@@ -14,7 +14,7 @@ CHANGE_THE_LEARNING_RATE = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.L
 
 
 def check_callbacks(callbacks: Sequence[keras.callbacks.Callback], recipe: Recipe, heads: bool) -> None:
-    """Raises InputError if a callback changes a scheduled learning rate, or monitors a metric that does not exist.
+    """Raises InputError if a callback changes a scheduled learning rate, or monitors Keras' "accuracy".
 
     Args:
         callbacks: the user's.

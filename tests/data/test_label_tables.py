@@ -520,9 +520,9 @@ def test_an_image_of_two_classes_is_a_contradiction(tmp_path):
 
 def test_options_that_fit_no_table(tmp_path):
     lay_out(tmp_path, *IMAGES, labels=table("file,class,width"))
-    for options in ({"label_column": "clas"}, {"file_column": "clas"}):
-        with mentioning(InputError, "'clas'", *("file, class, width" if "label_column" in options else ()), "column"):
-            read(tmp_path, **options)
+    for name in ("label", "file"):
+        with mentioning(InputError, "'clas'", f"--{name}-column", "file, class, width"):
+            read(tmp_path, **{f"{name}_column": "clas"})
     assert len(read(tmp_path, label_column="width").labeled) == 12
 
 
@@ -616,19 +616,16 @@ def test_tables_as_programs_write_them(tmp_path, name, text):
 
 
 @pytest.mark.parametrize(
-    ("header", "parts"),
+    ("header", "columns"),
     [
-        ("file,age,sex=how,malignant=flag", ["'sex'", "'malignant'", "--label-column"]),
-        ("file,site=other,has_polyp=flag", ["'site'"]),
+        ("file,age,sex=how,malignant=flag", ["'sex'", "'malignant'"]),
+        ("file,site=other,has_polyp=flag", ["'site'", "'has_polyp'"]),
     ],
 )
-def test_a_column_of_0_and_1_beside_one_of_names(tmp_path, header, parts):
+def test_a_column_of_0_and_1_beside_one_of_names(tmp_path, header, columns):
     lay_out(tmp_path, "im{0..11}.jpg", labels=table(header))
-    try:
-        message = read(tmp_path).description
-    except InputError as error:
-        message = str(error)
-    names(message, *parts)
+    with mentioning(InputError, *columns, "--label-column"):
+        read(tmp_path)
 
 
 def test_measured_values_are_no_classes(tmp_path):

@@ -139,8 +139,10 @@ def _check_columns(options: DataOptions, by_titles: Iterable[Sequence[str]], ign
     """Raises InputError if a column that the user names is in no table."""
     for option, title in options.columns.items():
         if not any(columns_of(titles, title) for titles in by_titles):
-            known = " or ".join(", ".join(titles) for titles in by_titles) or "none that names files"
-            raise InputError(f"no table has the column '{title}' of {option}; the columns are {known}.")
+            known = " or ".join(", ".join(titles) for titles in by_titles)
+            unused = "; ".join(f"{table.path}: {table.reason}" for table in ignored[:3]) or "no table names files"
+            found = f"the columns are {known}" if known else unused
+            raise InputError(f"no table has the column '{title}' of {option}; {found}.")
     if options.columns and ignored:
         raise InputError(f"{ignored[0].path} does not label images: {ignored[0].reason}.")
 

@@ -225,7 +225,7 @@ def _file_column(
     if options.file_column is not None:
         column = column_of(titles, options.file_column)
         if column is None:
-            raise UnusedTableError(f"it has no column '{options.file_column}'")
+            raise UnusedTableError(f"it has no column '{options.file_column}', but {', '.join(titles)}")
         return _FileColumn(column, True)
     columns = [tuple(cells) for cells in zip(*rows, strict=True)]
     if not columns:

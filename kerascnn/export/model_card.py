@@ -8,6 +8,7 @@ from typing import Any
 
 from kerascnn.applications import registry
 from kerascnn.data.dataset import DataSet
+from kerascnn.data.ingestion.splits import TEST, VALIDATION
 from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.evaluation.metrics import error_rate
 from kerascnn.evaluation.predictors import (
@@ -19,6 +20,7 @@ from kerascnn.evaluation.predictors import (
     SavedModelPredictor,
     TFLitePredictor,
 )
+from kerascnn.evaluation.scores import labeled_images
 from kerascnn.export.metadata import ModelDescription
 from kerascnn.export.verification import FormatResult, Verification
 from kerascnn.image_shape import COLORS, ImageSize
@@ -61,6 +63,8 @@ def model_card(
     import jinja2
 
     results, tolerance = verification.results, verification.tolerance
+    split = labeled_images(data).split
+    own_data = origin is not None and origin["data"]["source"] == data.source
     size = ImageSize.of(metadata.image_size)
     kinds = {
         "tflite": TFLitePredictor,
@@ -83,8 +87,9 @@ def model_card(
         color=COLORS[metadata.channels],
         crop_fraction=metadata.crop_fraction,
         data=data.source.rpartition("/")[2],
-        images="validation images" if isinstance(data, DataSet) else "images",
-        held_out=origin is not None and origin["data"]["source"] == data.source,
+        images="images" if split == "all" else f"{split} images",
+        own_data=own_data,
+        held_out=own_data and split in (VALIDATION, TEST),
         accuracies=[format_accuracy(result) for result in results],
         phone=phone,
         ranges={name: kind["range"] for name, kind in PIXEL_TYPES.items()},

@@ -1,10 +1,14 @@
 """What the model card says to somebody who has the export folder alone."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
+import yaml
 
 from kerascnn import data
+from kerascnn.data import LabeledImages
 from kerascnn.export import Tolerance, export
 from kerascnn.export.model_card import PIXEL_TYPES
 from kerascnn.layers import ClassLabels, Preprocessing
@@ -19,7 +23,7 @@ def classifier(channels):
     return keras.Model(pixels, ClassLabels(["cat", "dog"], name="labels")(x), name="tiny")
 
 
-def card_of(folder, channels=3, origin=None, quantize="none", pixels=None):
+def card_of(folder, channels=3, quantize="none", pixels=None):
     generator = np.random.default_rng(0)
     examples = data.ArrayExamples(
         generator.integers(0, 256, (20, 24, 40, channels)).astype("uint8"), generator.integers(0, 2, 20)
@@ -48,6 +52,22 @@ def test_what_is_not_known_is_not_claimed(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("split", "images", "said"),
+    [
+        ("validation", "validation images of", "none of them was used for training"),
+        ("test", "test images of", "none of them was used for training"),
+        ("training", "training images of", "was trained on images among them"),
+        ("all", "images of", "was trained on images among them"),
+    ],
+)
+def test_which_images_of_the_own_data(split, images, said, tiny_digits_run, few_digits, tmp_path):
+    origin = yaml.safe_load(tiny_digits_run.folder.recipe_file.read_text())
+    some = replace(LabeledImages.of(few_digits), split=split)
+    exported = export(tiny_digits_run.model, some, tmp_path / "mine", formats=["keras"], origin=origin)
+    names((exported.folder / "model_card.md").read_text(), f"{len(some.examples)} {images}", said)
+
+
+@pytest.mark.parametrize(
     ("pixels", "channels", "kotlin", "swift"),
     [
         ("uint8", 3, "for (value in listOf(red, green, blue)) pixels.put(value.toByte())", "UInt8(color)"),
@@ -56,6 +76,6 @@ def test_what_is_not_known_is_not_claimed(tmp_path):
     ],
 )
 def test_code_fits_the_type_of_pixels(tmp_path, pixels, channels, kotlin, swift):
-    card = card_of(tmp_path / "phone", channels, quantize="int8", pixels=pixels)[1]
+    card = card_of(tmp_path / "phone", channels, "int8", pixels)[1]
     names(card, kotlin, swift, PIXEL_TYPES[pixels]["range"], f"{channels} * HEIGHT * WIDTH")
     assert ("MediaPipe's image classifier opens these files" in card) == (pixels == "uint8" and channels == 3)

@@ -99,8 +99,8 @@ class ModelMetadata:
     @staticmethod
     def from_files(metadata: str, labels: str) -> ModelMetadata:
         """Parses the contents of these files."""
-        values = json.loads(metadata)
-        values["float_fallback_layers"] = tuple(values.get("float_fallback_layers", ()))
+        values = {"float_fallback_layers": (), **json.loads(metadata)}
+        values["float_fallback_layers"] = tuple(values["float_fallback_layers"])
         values["image_size"] = ImageSize.of(values["image_size"]).plain
         return ModelMetadata(class_names=tuple(labels.splitlines()), **values)
 
@@ -221,7 +221,7 @@ class KerasFilePredictor(KerasPredictor):
     def __init__(self, path: Path):
         from kerascnn.evaluation.keras_models import load_keras
 
-        super().__init__(load_keras(path), path, _metadata_inside(path))
+        super().__init__(load_keras(path), path, _metadata_inside(path, "Keras"))
 
 
 class RoundedInputPredictor(Predictor):
@@ -297,15 +297,13 @@ class TFLitePredictor(Predictor):
         from ai_edge_litert.interpreter import Interpreter
 
         self.path = path
+        self.metadata = _metadata_inside(path, self.kind)
         try:
-            self.metadata = _metadata_inside(path)
             with discarded_stderr():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=threads or cores())
                 self._interpreter.allocate_tensors()
-        except Exception as error:
-            incomplete = isinstance(error, zipfile.BadZipFile | KeyError)
-            reason = f"it is incomplete, or lacks {LABELS_FILE} or {METADATA_FILE}." if incomplete else one_line(error)
-            raise InputError(f"{path} is not a TFLite file of kerascnn: {reason}") from None
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"{path} is not a TFLite file of kerascnn: {one_line(error)}") from None
         if self.metadata.quantization != UNQUANTIZED:
             self.kind = f"{self.kind} {self.metadata.quantization}"
         tensors = [*self._interpreter.get_input_details(), *self._interpreter.get_output_details()]
@@ -436,10 +434,16 @@ def has_metadata(path: Path) -> bool:
         return METADATA_FILE in archive.namelist()
 
 
-def _metadata_inside(path: Path) -> ModelMetadata:
-    """Reads the metadata of a file that is also a zip archive."""
-    with zipfile.ZipFile(path) as archive:
-        return ModelMetadata.from_files(*(archive.read(name).decode() for name in (METADATA_FILE, LABELS_FILE)))
+def _metadata_inside(path: Path, kind: str) -> ModelMetadata:
+    """Reads the metadata of a file that is also a zip archive; raises InputError if it is none or lacks them."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return ModelMetadata.from_files(*(archive.read(name).decode() for name in (METADATA_FILE, LABELS_FILE)))
+    except (zipfile.BadZipFile, KeyError):
+        reason = f"it is incomplete, or lacks {LABELS_FILE} or {METADATA_FILE}."
+    except (OSError, ValueError, TypeError) as error:
+        reason = one_line(error)
+    raise InputError(f"{path} is not a {kind} file of kerascnn: {reason}")
 
 
 def model_metadata_of(model: keras.Model) -> ModelMetadata:

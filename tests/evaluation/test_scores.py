@@ -1,6 +1,7 @@
 """Scores, plots and predictors."""
 
 import shutil
+import zipfile
 from functools import partial
 
 import keras
@@ -10,8 +11,9 @@ from PIL import Image
 
 from kerascnn import InputError, data
 from kerascnn.evaluation import KerasPredictor, Scores, evaluate, open_predictor
-from kerascnn.evaluation.predictors import ModelMetadata
+from kerascnn.evaluation.predictors import METADATA_FILE, ModelMetadata
 from kerascnn.evaluation.run_report import report_run
+from kerascnn.export.keras_file import write_keras
 from kerascnn.export.saved_model import write_saved_model
 from kerascnn.export.tflite import write_tflite
 from kerascnn.training import RunFolder
@@ -124,6 +126,28 @@ def test_files_that_are_not_models(tmp_path, name, contents, parts):
     assert "\n" not in str(raised.value)
     with mentioning(InputError, "no model", tmp_path / "missing.keras"):
         open_predictor(tmp_path / "missing.keras")
+
+
+@pytest.mark.parametrize("write", [write_keras, write_tflite])
+@pytest.mark.parametrize("metadata", ["{", "[]", '{"image_size": 8, "of another version": 1}'])
+def test_exported_files_with_other_metadata(tmp_path, write, metadata):
+    path = tmp_path / f"model.{write.__name__.removeprefix('write_')}"
+    write(pixel_model(["a", "b", "c"]), path)
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr(METADATA_FILE, metadata)
+    with mentioning(InputError, path, "file of kerascnn"):
+        open_predictor(path)
+
+
+@pytest.mark.parametrize("network", [b"", b"no flatbuffer", bytes(64), b"\x1c\0\0\0TFL3" + bytes(64)])
+def test_tflite_files_with_a_damaged_network(tmp_path, network):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(network)
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, text in ModelMetadata(("a", "b"), 8, 1.0).to_files().items():
+            archive.writestr(name, text)
+    with mentioning(InputError, path, "TFLite file of kerascnn"):
+        open_predictor(path)
 
 
 @pytest.mark.parametrize("run", ["tiny_digits_run", "tiny_stripes_run"])

@@ -122,8 +122,8 @@ def test_overlay():
     image = np.full((4, 4, 3), 100.0)
     np.testing.assert_array_equal(overlay(image, np.zeros((2, 2))), image)
     # The color map inferno ends in a light yellow.
-    expected = 40 + 0.6 * np.array([252.0, 254.6, 164.5])
-    np.testing.assert_allclose(overlay(image, np.array([[7.0]]))[0, 0], expected, atol=0.55)
+    expected = 40 + 0.6 * 255 * np.array([0.988362, 0.998364, 0.644924])
+    np.testing.assert_allclose(overlay(image, np.array([[7.0]]))[0, 0], expected, atol=0.501)
 
 
 def test_filters_are_scaled_one_by_one():

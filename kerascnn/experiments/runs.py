@@ -90,7 +90,7 @@ def run_arm(
             report(f"{name}: is trained already.")
             return ArmRun(arm, wanted, run)
         report(f"{name}: resumes.")
-        resumed = resume(run, wanted, data, callbacks=callbacks(wanted), warn=report, **options)
+        resumed = resume(run, wanted, data, callbacks=callbacks(wanted), warn=report, verbose=0, **options)
         return ArmRun(arm, wanted, resumed.folder)
     except TrainingDivergedError as diverged:
         [run] = [RunFolder(path.parent) for path in folder.glob("*/recipe.yaml")]

@@ -156,6 +156,18 @@ def test_an_arm_of_another_recipe_is_rejected(two, few_digits, digits_recipe):
         run_arm(ONE, digits_recipe.with_values(epochs=9, batch_size=16), few_digits, path)
 
 
+def test_a_resumed_arm_shows_only_the_progress_that_it_is_given(two, few_digits, digits_recipe, capsys):
+    folder = two[0].folder
+    # As an interruption before the first checkpoint leaves it.
+    folder.model_file.unlink()
+    folder.history_file.unlink()
+    shutil.rmtree(folder.checkpoints)
+    with tiny_networks():
+        run_arm(ONE, digits_recipe, few_digits, folder.path.parent, report=str)
+    assert len(folder.history()) == digits_recipe.epochs
+    assert capsys.readouterr().err == ""
+
+
 @pytest.fixture
 def tiny_experiment(command):
     """Runs the command line, with tiny networks."""

@@ -44,7 +44,7 @@ def train_trial(folder: Path, config: dict[str, Any]) -> None:
     runs = sorted(folder.glob("run/*/recipe.yaml"))
     if runs and list(runs[0].parent.glob("checkpoints/*.npz")):
         run = RunFolder.open(runs[0].parent)
-        resume(run, run.read_recipe()[0], data, callbacks=callbacks, devices=devices, warn=print)
+        resume(run, run.read_recipe()[0], data, callbacks=callbacks, devices=devices, warn=print, verbose=0)
         return
     # A run without a checkpoint starts again.
     shutil.rmtree(folder / "run", ignore_errors=True)

@@ -12,14 +12,8 @@ from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_index import FileIndex
 from kerascnn.data.ingestion.file_tree import walk
 from kerascnn.data.ingestion.folder import ingest_layout
-from kerascnn.data.ingestion.label_columns import Labels, NoLabelsError, find_labels
-from kerascnn.data.ingestion.label_tables import (
-    LabeledFile,
-    class_name,
-    complete_splits,
-    recognized,
-    splits_are_missing,
-)
+from kerascnn.data.ingestion.label_columns import Labels, NoLabelsError, class_name, find_labels
+from kerascnn.data.ingestion.label_tables import LabeledFile, complete_splits, recognized, splits_are_missing
 from kerascnn.data.ingestion.layouts import FolderLayout
 from kerascnn.data.ingestion.sources import source_in_place
 from kerascnn.data.ingestion.splits import SPLIT_NAMES

@@ -112,6 +112,14 @@ def test_hostile_lines_are_no_records(change):
         assert manifest.parse_record(line) is None
 
 
+@pytest.mark.parametrize("text", ["", "5\n", '"text"\n', "{}\n", "[" * 100_000])
+def test_a_hostile_file_is_no_manifest(tmp_path, text):
+    path = tmp_path / manifest.NAME
+    path.write_text(text)
+    assert manifest.read_source_record(path) is None
+    assert manifest.read_manifest(path).source_record is None
+
+
 PROGRAM = """
 import sys, time
 from kerascnn import data

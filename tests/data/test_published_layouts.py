@@ -170,5 +170,7 @@ def test_different_choices_of_two_people_are_refused(tmp_path):
 def test_a_json_of_something_else_labels_nothing(tmp_path):
     lay_out(tmp_path, *(f"{kind}/{n}.jpg" for kind in ("cat", "dog") for n in range(2)))
     captions = [{"id": 1, "file_name": "cat/1.jpg", "caption": "a cat"}]
-    write_text(tmp_path, **{"captions.json": json.dumps(captions), "notes.json": "{not json"})
+    write_text(
+        tmp_path, **{"captions.json": json.dumps(captions), "notes.json": "{not json", "deep.json": "[" * 100_000}
+    )
     assert {name for name, _ in counts(tmp_path)} == {"cat", "dog"}

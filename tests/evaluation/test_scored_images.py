@@ -185,6 +185,12 @@ def test_a_source_of_one_class(at, measure, holdout, tmp_path):
     assert load_labeled(tmp_path / at, class_names=("Lying", "Standing")).class_names == ("lying",)
 
 
+def test_what_cannot_be_opened_beside_images_of_one_class(holdout):
+    (holdout / "lying" / "gone.jpg").symlink_to("nowhere.jpg")
+    loaded = load_labeled(holdout / "lying", class_names=("lying", "standing"))
+    assert (len(loaded.examples), [file.path for file in loaded.skipped]) == (6, ["gone.jpg"])
+
+
 def test_unknown_classes_are_named(measure, holdout, command, tiny_stripes_run):
     shutil.copytree(holdout / "standing", holdout / "flying")
     (holdout / "lying").rename(holdout / "Lying")

@@ -230,7 +230,7 @@ def label_folder(
     source: ResolvedSource, track: Track, options: DataOptions, class_names: Collection[str] = ()
 ) -> LabeledImages:
     """Recognizes and checks all images of a folder, without a split; see `kerascnn.data.load_labeled`."""
-    layout = None if options.to_dict() else folders_of_classes(source.root, class_names)
+    layout = folders_of_classes(source.root, class_names) if class_names and not options.to_dict() else None
     layout = layout or recognize_layout(source.root, source.source, options)
     check = Check(source.manifest, source.source_record, source.root)
     files = _check(source, layout, check, track)

@@ -17,12 +17,13 @@ from kerascnn.data.ingestion.folder_names import (
     names_nothing,
     splits_of,
 )
-from kerascnn.data.ingestion.label_tables import LabeledFile, class_name
+from kerascnn.data.ingestion.label_columns import class_name
+from kerascnn.data.ingestion.label_tables import LabeledFile
 from kerascnn.data.ingestion.reading import Reading, UndecidedError
 
 # Names that cameras, programs and collectors give to files.
 NO_CLASSES = {
-    *("img", "image", "dsc", "dscn", "dscf", "pxl", "mvi", "p", "photo", "image", "pic", "foto", "screenshot"),
+    *("img", "image", "dsc", "dscn", "dscf", "pxl", "mvi", "p", "photo", "pic", "foto", "screenshot"),
     *("frame", "scan", "file", "untitled", "download", "wp", "gopr", "dji", "whatsapp image"),
     *("copy", "renamed", "new", "old", "original", "crop", "cropped", "resized", "aug", "augmented", "rotated", "flip"),
     *("flickr", "google", "bing", "yahoo", "baidu", "pinterest", "unsplash", "pixabay", "pexels", "istock", "getty"),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from kerascnn.data.ingestion.class_names import folded
 from kerascnn.data.ingestion.file_tree import walk
-from kerascnn.data.ingestion.label_tables import LabeledFile, class_name
+from kerascnn.data.ingestion.label_columns import class_name
+from kerascnn.data.ingestion.label_tables import LabeledFile
 from kerascnn.data.ingestion.layouts import FolderLayout
 
 
@@ -26,9 +27,11 @@ def folders_of_classes(root: Path, class_names: Collection[str]) -> FolderLayout
     folders = {folded(class_name(name)) for name in tree.folders or [root.name]}
     if tree.other_files or not folders <= known or (tree.folders and tree.top_files):
         return None
-    if not tree.folders:
+    if tree.folders:
+        how = "folders named like classes of the model"
+        labeled = tuple(LabeledFile(path, class_name(path.split("/", 1)[0])) for path in tree.files)
+    else:
         name = class_name(root.name)
+        how = f"all images are of the class '{name}', as their folder is named"
         labeled = tuple(LabeledFile(path, name) for path in tree.files)
-        return FolderLayout(f"all images are of the class '{name}', as their folder is named", labeled, tree.ignored)
-    labeled = tuple(LabeledFile(path, class_name(path.split("/", 1)[0])) for path in tree.files)
-    return FolderLayout("folders named like classes of the model", labeled, tree.ignored, tree.unreadable)
+    return FolderLayout(how, labeled, tree.ignored, tree.unreadable)

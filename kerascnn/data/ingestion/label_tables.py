@@ -12,15 +12,13 @@ from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_index import FileIndex
 from kerascnn.data.ingestion.file_tree import FileTree
 from kerascnn.data.ingestion.joined_tables import JoinedTables, join_tables
-from kerascnn.data.ingestion.label_columns import NoLabelsError, SeveralColumnsError, class_name
+from kerascnn.data.ingestion.label_columns import NoLabelsError, SeveralColumnsError
 from kerascnn.data.ingestion.splits import SPLIT_NAMES, TEST, TRAINING, VALIDATION
 from kerascnn.data.ingestion.table_checks import check_folders, check_found, contradictions
 from kerascnn.data.ingestion.table_files import Table, UnusedTableError, columns_of, read_table, split_of, unused_splits
 from kerascnn.data.ingestion.tables import TABLE_SUFFIXES
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
-
-__all__ = ["LabeledFile", "TableLabels", "class_name", "complete_splits", "read_label_tables"]
 
 # Tables in a folder; more are files that belong to single images.
 MOST_TABLES = 50

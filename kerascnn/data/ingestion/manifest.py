@@ -72,7 +72,7 @@ def read_manifest(path: Path) -> Manifest:
             lines = iter(partial(file.readline, MAX_LINE), "")
             files = FileTable(record for line in lines if (record := parse_record(line)))
         return Manifest(source_record, files, head.get("checked_with") == checked_with())
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return Manifest()
 
 
@@ -81,7 +81,7 @@ def read_source_record(path: Path) -> SourceRecord | None:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return _read_head(file)[1]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from kerascnn.data.ingestion.file_index import FileIndex
 from kerascnn.data.ingestion.file_tree import FileTree
-from kerascnn.data.ingestion.label_tables import LabeledFile, class_name
+from kerascnn.data.ingestion.label_columns import class_name
+from kerascnn.data.ingestion.label_tables import LabeledFile
 from kerascnn.data.ingestion.reading import Reading, UndecidedError
 from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION
 from kerascnn.data.ingestion.tables import read_rows
@@ -59,7 +60,7 @@ def read_published(tree: FileTree) -> Reading | None:
 def _read(layout: PublishedLayout, tree: FileTree) -> Reading | None:
     try:
         entries = list(layout.entries(tree))
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise UndecidedError(f"looks like {layout.title}, but {layout.lists} cannot be read: {error!r}") from None
     if not entries:
         return None
@@ -253,7 +254,7 @@ def _tasks(tree: FileTree, name: str) -> list[dict[str, Any]]:
             return []
     try:
         tasks = json.loads(tree.read(name))
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return tasks if all(isinstance(task, dict) for task in tasks) else []
 

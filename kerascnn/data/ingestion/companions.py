@@ -131,16 +131,16 @@ def _same_names(tree: FileTree) -> dict[str, str]:
     if not 2 <= len(flat) <= MAX_COMPARED:
         return {}
     found = {}
+    images = {folder: tree.subtree(folder).images for folder in flat}
+    names = {folder: set(map(_name, paths)) for folder, paths in images.items()}
     for one, other in combinations(flat, 2):
-        images = [tree.subtree(folder).images for folder in (one, other)]
-        names = [set(map(_name, paths)) for paths in images]
-        shared = names[0] & names[1]
-        if len(shared) < max(2, SAME * min(map(len, names))):
+        shared = names[one] & names[other]
+        if len(shared) < max(2, SAME * min(len(names[one]), len(names[other]))):
             continue
         # Classes of numbered files are common; two folders of which one has other kinds of files, or is named for
         # images, are none.
         named = [folder for folder in (one, other) if names_images(folder)]
-        differ = bool(named) or not _kinds(images[0]) & _kinds(images[1])
+        differ = bool(named) or not _kinds(images[one]) & _kinds(images[other])
         if _are_numbers(shared) and not (differ and len(tree.folders) == 2):
             continue
         if len(named) != 1:

@@ -95,7 +95,7 @@ def _without(tree: FileTree, names: Sequence[str]) -> FileTree:
 def _as_named(tree: FileTree, options: DataOptions) -> Reading | None:
     """The labels by the layout, or from the columns, that the user names."""
     recognize = {
-        "published": lambda tree, options: _published(tree),
+        "published": lambda tree, options: read_published(tree),
         "table": _tables,
         "splits": _split_folders,
         "folders": first_folders,
@@ -346,7 +346,8 @@ def _no_labels(tree: FileTree, options: DataOptions) -> str:
 def _layout(whole: FileTree, found: Reading, twins: str) -> FolderLayout:
     """The result, with every file accounted for."""
     known = {item.path for item in (*found.labeled, *found.unreadable, *found.contradictory, *found.ignored)}
-    left_out = tuple(f"{item.path}/" for item in found.ignored)
+    files = set(whole.files)
+    left_out = tuple(f"{item.path}/" for item in found.ignored if item.path not in files)
     rest = [path for path in whole.files if path not in known and not (left_out and path.startswith(left_out))]
     others = tuple(SkippedFile(path, _why_ignored(path, found.from_table)) for path in rest)
     archives = [item for item in others if item.reason == AN_ARCHIVE]

@@ -102,7 +102,7 @@ def join_tables(tables: Sequence[Table], options: DataOptions) -> JoinedTables:
     except InputError:
         if rows:
             raise
-        labels = Labels("several columns", (), [], [])
+        labels = Labels("several columns", [], [])
     return JoinedTables(
         tables=tuple(tables),
         origins=[table for table, _ in rows],

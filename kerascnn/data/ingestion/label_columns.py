@@ -6,7 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from kerascnn.data.ingestion.column_titles import (
     NAME_WORDS,
@@ -20,9 +21,6 @@ from kerascnn.data.ingestion.column_titles import (
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES
 from kerascnn.data.ingestion.splits import SPLIT_NAMES
 from kerascnn.errors import InputError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 _EMPTY = ("", "nan", "NaN", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL")
 # What separates classes in a cell.
@@ -41,7 +39,6 @@ class Labels:
 
     Attributes:
         columns: what holds them, as a phrase such as "column 'dx'".
-        titles: of these columns, in lower case.
         classes: per row; none of a row without, several of a row of several classes.
         texts: per row, the one class that it has if several are one combination; "" of a row without.
         columns_found: the numbers of these columns.
@@ -51,7 +48,6 @@ class Labels:
     """
 
     columns: str
-    titles: tuple[str, ...]
     classes: list[tuple[str, ...]]
     texts: list[str]
     columns_found: tuple[int, ...] = ()
@@ -310,7 +306,7 @@ def _labels(titles: Sequence[str], columns: Sequence[Sequence[str]], column: int
         texts = {cell: text.partition(".")[0] for cell, text in texts.items()}
         known = {cell: (text,) if text else () for cell, text in texts.items()}
     classes, one = [known[cell] for cell in cells], [texts[cell] for cell in cells]
-    return Labels(quoted(title), (title.lower(),), classes, one, (column,), is_sure=is_sure)
+    return Labels(quoted(title), classes, one, (column,), is_sure=is_sure)
 
 
 def _classes(cell: str, separator: str | None) -> tuple[str, ...]:
@@ -356,8 +352,7 @@ def _joined(titles: Sequence[str], columns: Sequence[Sequence[str]], found: Sequ
     rows = zip(*(columns[column] for column in found), strict=True)
     classes = [tuple(dict.fromkeys(class_name(cell) for cell in row if cell not in _EMPTY)) for row in rows]
     phrase = f"columns {', '.join(repr(titles[column]) for column in found)}"
-    lower = tuple(titles[column].lower() for column in found)
-    return Labels(phrase, lower, classes, [" + ".join(names) for names in classes], tuple(found))
+    return Labels(phrase, classes, [" + ".join(names) for names in classes], tuple(found))
 
 
 def _all_of(titles: Sequence[str], found: Sequence[int]) -> str:
@@ -372,8 +367,6 @@ def _one_hot(
     titles: Sequence[str], columns: Sequence[Sequence[str]], free: Sequence[int], has_others: bool
 ) -> Labels | None:
     """The longest run of neighboring columns with exactly one 1 per row, in two columns at least."""
-    import numpy as np
-
     flags = SPLIT_NAMES.keys() | (OTHER_WORDS if has_others else set())
     bits = [column for column in free if _is_binary(set(columns[column])) and not flags & set(words(titles[column]))]
     if len(bits) < 2:
@@ -391,8 +384,6 @@ def _one_hot(
 
 
 def _bits(cells: Sequence[str]) -> np.ndarray:
-    import numpy as np
-
     known = {cell: _bit(cell) for cell in set(cells)}
     return np.fromiter(map(known.__getitem__, cells), np.int8, len(cells))
 
@@ -411,8 +402,7 @@ def _hot(titles: Sequence[str], columns: Sequence[Sequence[str]], found: Sequenc
     numbers = [{float(cell) for cell in set(columns[column]) if _is_number(cell)} for column in found]
     if any({-1.0, 0.0} <= values for values in numbers):
         phrase += ", -1 as 0,"
-    lower = tuple(name.lower() for name in names)
-    return Labels(phrase, lower, classes, [texts[names] for names in classes], tuple(found), is_hot=True)
+    return Labels(phrase, classes, [texts[names] for names in classes], tuple(found), is_hot=True)
 
 
 def _listed(names: Sequence[str]) -> str:

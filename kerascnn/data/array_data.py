@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
@@ -13,11 +12,11 @@ import numpy as np
 from kerascnn.data.dataset import MADE_IN_PYTHON, ArrayExamples, DataSet, class_counts
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.splits import split_arrays
+from kerascnn.data.pipeline.cache import memory_for_images
 from kerascnn.errors import InputError, closest
 
-# Images that are converted at a time, and the share of the machine's memory that they may take together.
+# Images that are converted at a time.
 PORTION = 1024
-MEMORY_SHARE = 0.5
 
 SEVERAL = "images have several classes: multi-label data"
 
@@ -336,7 +335,7 @@ def _collect(dataset: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
     if int(dataset.cardinality()) == -1:
         raise InputError(f"{what} never ends; give it without repeat().")
     images, labels, size = [], [], 0
-    room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE
+    room = memory_for_images()
     for element in dataset:
         image, label = (np.asarray(part) for part in _pair(element, what))
         in_batches = image.ndim == 4

@@ -18,7 +18,7 @@ import numpy as np
 from kerascnn.data.dataset import ArrayExamples, DataSet
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.folder import ingest_folder
-from kerascnn.data.ingestion.sources import resolve_source
+from kerascnn.data.ingestion.sources import resolve_source, slug
 from kerascnn.data.ingestion.splits import split_arrays
 from kerascnn.data.labeled_images import joined
 from kerascnn.errors import InputError, closest
@@ -178,7 +178,7 @@ def _load_tfds(source: str, name: str, options: DataOptions) -> DataSet:
     data = ingest_folder(resolved, "skip", untracked, options).data
     return replace(
         data,
-        name=re.sub(r"[^A-Za-z0-9._]+", "-", name),
+        name=slug(name),
         source=source,
         class_names=tuple(features[label].names[int(number)] for number in data.class_names),
         allows_horizontal_flip=re.split("[/:]", name)[0] not in CHARACTERS,

@@ -20,7 +20,7 @@ def without_twins(labeled: Sequence[LabeledFile], letter_case: str | None) -> tu
         UndecidedError: names differ in case alone, and `letter_case` is None.
     """
     counts = Counter(name for item in labeled for name in item.classes)
-    new_names = {name: unicodedata.normalize("NFC", name) for name in counts}
+    new_names = {name: composed(name) for name in counts}
     twins = defaultdict(Counter)
     for name, count in counts.items():
         twins[folded(name)][new_names[name]] += count

@@ -79,7 +79,7 @@ def resolve_source(source: str, to: Path | None, sha256: str | None, track_bytes
         raise InputError(f"{path} has the SHA-256 {found}, not {sha256}.")
     status = path.stat()
     identity = f"{status.st_size} bytes of {status.st_mtime_ns}"
-    return _unpack(SourceRecord(str(path.resolve()), _slug(stem), IMAGES, identity), to, lambda: path, track_bytes)
+    return _unpack(SourceRecord(str(path.resolve()), slug(stem), IMAGES, identity), to, lambda: path, track_bytes)
 
 
 def normalized(source: str) -> str:
@@ -99,7 +99,7 @@ def known_manifest(source: str) -> Path | None:
     return next((file for file in (Path(source) / manifest.NAME, *cached) if file.is_file()), None)
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     """The name without characters that are special in paths or shells."""
     return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.") or "data"
 
@@ -108,7 +108,7 @@ def _resolve_folder(folder: Path, to: Path | None) -> ResolvedSource:
     earlier = manifest.read_source_record(folder / manifest.NAME)
     if earlier and to is None and (folder / earlier.folder).is_dir():
         return _with_manifest_in(folder, earlier)
-    record = SourceRecord(str(folder), _slug(folder.name), str(folder))
+    record = SourceRecord(str(folder), slug(folder.name), str(folder))
     if to is not None:
         return _with_manifest_in(to.expanduser().resolve(), record)
     # Nothing is written to the user's folder unless --to says so.
@@ -118,7 +118,7 @@ def _resolve_folder(folder: Path, to: Path | None) -> ResolvedSource:
 
 def source_in_place(source: str, name: str, folder: Path) -> ResolvedSource:
     """Images in a folder that only this program can name; nothing is written there."""
-    record = SourceRecord(source, _slug(name), str(folder))
+    record = SourceRecord(source, slug(name), str(folder))
     return ResolvedSource(source, folder, record, _cached_manifest(record), None)
 
 
@@ -133,7 +133,7 @@ def _with_manifest_in(to: Path, record: SourceRecord) -> ResolvedSource:
 def _resolve_url(url: str, to: Path | None, sha256: str | None, track_bytes: ByteTrack) -> ResolvedSource:
     stem = archive_stem(Path(urllib.parse.urlsplit(url).path))
     folder = (to.expanduser() / "download") if to else cache_folder() / "downloads" / short_hash(url)
-    record = SourceRecord(url, _slug(stem or "data"), IMAGES)
+    record = SourceRecord(url, slug(stem or "data"), IMAGES)
     resolved = _unpack(record, to, lambda: download(url, folder, sha256=sha256, track=track_bytes), track_bytes)
     if to:
         # The images are unpacked; the archive is not needed.

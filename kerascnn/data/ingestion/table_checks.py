@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import chain
 
-from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES, FileTree
+from kerascnn.data.ingestion.file_tree import FileTree
 from kerascnn.data.ingestion.joined_tables import Classes, JoinedTables
 from kerascnn.data.ingestion.table_files import split_of
+from kerascnn.data.ingestion.tables import is_image
 from kerascnn.errors import InputError
 
 # A table with a smaller share of its files, or of the images in its folders, is not taken without being asked for.
@@ -72,7 +73,7 @@ def check_folders(joined: JoinedTables, tree: FileTree) -> None:
     count = len(inside)
     if count < 2 or any(split_of(name) for folder in inside for name in folder.split("/")):
         return
-    images = sum(path.rpartition("/")[0] in inside and path.lower().endswith(IMAGE_SUFFIXES) for path in tree.files)
+    images = sum(path.rpartition("/")[0] in inside and is_image(path) for path in tree.files)
     pairs = {(folder, joined.classes[path]) for path, folder in folders.items()}
     agree = len(pairs) == count == len({classes for _, classes in pairs})
     if len(folders) < FOUND * images:

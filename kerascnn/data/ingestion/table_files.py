@@ -10,9 +10,9 @@ from typing import NamedTuple
 from kerascnn.data.ingestion.column_titles import KNOWN_WORDS, NAME_WORDS, is_class_title, quoted, words
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_index import FileIndex, Match
-from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES, FileTree
+from kerascnn.data.ingestion.file_tree import FileTree
 from kerascnn.data.ingestion.splits import SPLIT_NAMES
-from kerascnn.data.ingestion.tables import Rows, read_rows
+from kerascnn.data.ingestion.tables import Rows, is_image, read_rows
 from kerascnn.errors import InputError
 
 # Words of titles of the files' column, and of those that identify rows.
@@ -181,16 +181,12 @@ def _read(tree: FileTree, name: str, *, head: bool = False) -> Rows:
     return found
 
 
-def _is_file(cell: str) -> bool:
-    return cell.lower().endswith(IMAGE_SUFFIXES)
-
-
 def _titled(rows: Sequence[list[str]], find: Callable[[str], str | None]) -> tuple[tuple[str, ...], list[list[str]]]:
     """The titles, and the rows below them; "column 1" and so on if the first row is one of the others."""
     first, body = rows[0], list(rows[1:])
     # "Frontal/Lateral" is a title, "train/cat/1" above others like it is not.
     paths = [any("/" in row[column] for row in body if column < len(row)) for column in range(len(first))]
-    plain = [cell for cell, path in zip(first, paths, strict=True) if not _is_file(cell) and not ("/" in cell and path)]
+    plain = [cell for cell, path in zip(first, paths, strict=True) if not is_image(cell) and not ("/" in cell and path)]
     parts = [set(words(cell)) for cell in plain if not _is_number(cell)]
     known = any(found and found <= TITLE_WORDS for found in parts) or (
         any(found & TITLE_WORDS for found in parts) and not any(cell and find(cell) for cell in first)
@@ -207,7 +203,7 @@ def _differs(first: Sequence[str], body: Sequence[Sequence[str]], find: Callable
     columns = list(zip(*body, strict=True))
     if any(cell in cells or _is_number(cell) for cell, cells in zip(first, columns, strict=True)):
         return False
-    return any(2 * sum(_is_file(cell) or bool(find(cell)) for cell in cells) > len(cells) for cells in columns)
+    return any(2 * sum(is_image(cell) or bool(find(cell)) for cell in cells) > len(cells) for cells in columns)
 
 
 def _is_number(text: str) -> bool:
@@ -231,7 +227,7 @@ def _file_column(
     if not columns:
         raise UnusedTableError("it has no rows")
     hits = [{cell: path for cell in set(cells) if cell and (path := find(cell))} for cells in columns]
-    shown = [2 * sum(map(_is_file, cells)) >= len(cells) for cells in columns]
+    shown = [2 * sum(map(is_image, cells)) >= len(cells) for cells in columns]
     said = [_says_file(title) if any(cells) else 0 for title, cells in zip(titles, columns, strict=True)]
     best = max(range(len(columns)), key=lambda column: (len(set(hits[column].values())), shown[column], said[column]))
     if hits[best]:

@@ -182,12 +182,13 @@ def _even(rows: list[list[str]]) -> Rows:
 def _align_titles(body: list[list[str]], width: int) -> None:
     """Begins a first row that is one cell short with an empty title: programs write none above the rows' names."""
     first = next((number for number, row in enumerate(body[:-1]) if len(row) > 1), len(body))
-    if first >= len(body) or len(body[first]) != width - 1 or any(map(_is_image, body[first])):
+    if first >= len(body) or len(body[first]) != width - 1 or any(map(is_image, body[first])):
         return
-    below = next((column for column, cell in enumerate(body[first + 1]) if _is_image(cell)), width)
+    below = next((column for column, cell in enumerate(body[first + 1]) if is_image(cell)), width)
     if below >= width - 1 or not _FILE_TITLE.search(body[first][below]):
         body[first] = ["", *body[first]]
 
 
-def _is_image(cell: str) -> bool:
+def is_image(cell: str) -> bool:
+    """Whether a cell is the name of an image file."""
     return cell.lower().endswith(IMAGE_SUFFIXES)

@@ -24,7 +24,7 @@ from kerascnn.lazy_tensorflow import tf
 
 Cache = Literal["none", "memory", "disk"]
 
-# The share of the machine's memory that cached images may take.
+# The share of the machine's memory that images may take.
 MEMORY_SHARE = 0.5
 
 # Of tensors in memory, in bytes; kernels crash on others.
@@ -66,6 +66,11 @@ def images_folder(data: DataSet) -> Path:
     return cache_folder() / "images"
 
 
+def memory_for_images() -> int:
+    """The bytes of memory that images may take."""
+    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
+
+
 def _images(examples: Examples, read: Read):
     """The decoded images in order, as arrays."""
     numbers = tf.data.Dataset.range(len(examples))
@@ -74,7 +79,7 @@ def _images(examples: Examples, read: Read):
 
 
 def _in_memory(examples: Examples, read: Read) -> tuple[np.ndarray, np.ndarray]:
-    room = int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
+    room = memory_for_images()
     # Aligned for TensorFlow's kernels; the array takes no memory until it is written to.
     pixels = np.empty(room + ALIGNMENT, np.uint8)
     pixels = pixels[-pixels.ctypes.data % ALIGNMENT :][:room]

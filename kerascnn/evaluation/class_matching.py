@@ -62,7 +62,8 @@ def match_classes(data_names: Sequence[str], model_names: Sequence[str], source:
     _check_twins(found, source)
     unknown = tuple(name for name in data_names if name not in found)
     names = (*model_names, *unknown)
-    numbers = np.array([names.index(found.get(name, name)) for name in data_names], int)
+    number_of = {name: number for number, name in enumerate(names)}
+    numbers = np.array([number_of[found.get(name, name)] for name in data_names], int)
     respelled = tuple(pair for pair in found.items() if composed(pair[0]) != composed(pair[1]))
     return MatchedClasses(names, numbers, unknown, respelled)
 

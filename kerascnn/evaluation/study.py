@@ -245,7 +245,8 @@ def study(
         track: shows progress.
 
     Raises:
-        InputError: a path is not a model, or knows other classes than the first, or none of the data's.
+        InputError: a path is not a model, or knows other classes than the first, or none of the data's, or gives
+            probabilities that are not finite, as after a training that diverged.
 
     Example:
         >>> both = study(["a.keras", "b.tflite"], pets, [Protocol("10 crops")])
@@ -263,6 +264,10 @@ def study(
             started = time.perf_counter()
             scores = evaluate(predictor, images, protocol=protocol, track=track)
             seconds = time.perf_counter() - started
+            if wrong := np.count_nonzero(~np.isfinite(scores.probabilities).all(axis=1)):
+                raise InputError(
+                    f"{model} gives probabilities that are not finite for {wrong} of {len(scores.labels)} images."
+                )
             views = protocol.views(predictor.metadata)
             alone.append(Measurement((model,), (predictor.kind,), str(protocol), views, scores, seconds))
     by_protocol = [alone[number :: len(protocols)] for number in range(len(protocols))]

@@ -73,6 +73,12 @@ def test_models_that_cannot_be_averaged(grays, tmp_path):
         study([lone], grays, ["recipe"])
 
 
+def test_a_model_that_diverged(grays, tmp_path):
+    diverged = gray_model(tmp_path / "diverged.keras", 8, ("light", "dark"), float("nan"))
+    with mentioning(InputError, "diverged.keras", "not finite", "4 of 4 images"):
+        study([diverged], grays, [Protocol("1 crop")])
+
+
 def test_the_protocol_of_the_recipe(tiny_digits_run, few_digits):
     [row] = study([tiny_digits_run.folder.path], few_digits, ["recipe"]).alone
     assert (row.protocol, row.views) == ("1 crop", 1)

@@ -57,10 +57,10 @@ def without_other_forms(tree: FileTree) -> FileTree:
     for first, *others in FORMS:
         if first in lower:
             found |= {lower[other]: f"other forms of {lower[first]}" for other in others if other in lower}
-    splits = splits_of(tree.folders)
+    splits, folders = splits_of(tree.folders), set(tree.folders)
     for folder in tree.folders:
         inner = tree.subtree(folder)
-        if (named := COPY.fullmatch(folder)) and named[1] in tree.folders:
+        if (named := COPY.fullmatch(folder)) and named[1] in folders:
             names = set(tree.subtree(named[1]).files)
             if len(names & set(inner.files)) < SAME * len(inner.files):
                 raise UndecidedError(
@@ -68,7 +68,7 @@ def without_other_forms(tree: FileTree) -> FileTree:
                     f"it, or leave it out with --leave-out {quote(folder)}"
                 )
             found[folder] = f"a copy of {named[1]}"
-        if folder not in splits and set(inner.folders) & set(tree.folders) and _is_copy(inner, tree):
+        if folder not in splits and folders.intersection(inner.folders) and _is_copy(inner, tree):
             found[folder] = "a copy of the folders beside it"
     return tree.without(found)
 
@@ -140,8 +140,8 @@ def _same_names(tree: FileTree) -> dict[str, str]:
         # Classes of numbered files are common; two folders of which one has other kinds of files, or is named for
         # images, are none.
         named = [folder for folder in (one, other) if names_images(folder)]
-        differ = bool(named) or not _kinds(images[one]) & _kinds(images[other])
-        if _are_numbers(shared) and not (differ and len(tree.folders) == 2):
+        is_pair = len(tree.folders) == 2 and (named or not _kinds(images[one]) & _kinds(images[other]))
+        if not is_pair and _are_numbers(shared):
             continue
         if len(named) != 1:
             raise UndecidedError(

@@ -322,8 +322,9 @@ def _data_set(
     readable = _readable(source, files)
     rows = {split: files.rows(status=READ, split=split) for split in (TRAINING, VALIDATION, TEST)}
     class_names = _class_names(files, rows[TRAINING])
+    trained = set(class_names)
     for name in files.counts("class_name", rows[VALIDATION]):
-        if not isinstance(name, tuple) and name not in class_names:
+        if not isinstance(name, tuple) and name not in trained:
             raise InputError(f"{source.source} has a class '{name}' without readable training images.")
     splits = {split: _examples(source.root, files, chosen, class_names) for split, chosen in rows.items()}
     if groups is not None:

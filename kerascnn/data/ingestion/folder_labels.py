@@ -115,7 +115,7 @@ def _check_names(names: Sequence[str]) -> None:
 def _check_repeated(inner: dict[str, FileTree]) -> None:
     """Refuses a folder that has folders like those beside it: it holds more images of these classes."""
     for name, one in inner.items():
-        again = sorted(set(one.folders) & (inner.keys() - {name}))
+        again = sorted((inner.keys() & one.folders) - {name})
         if again and 2 * len(again) >= len(one.folders) and not one.top_files:
             raise UndecidedError(
                 f"has a folder '{name}' with folders {_quoted(again)} in it, like those beside it; --leave-out "

@@ -174,5 +174,10 @@ def test_files_that_are_no_data_sets(tmp_path, name, contents, parts):
     (tmp_path / name).write_bytes(contents)
     with mentioning(InputError, tmp_path / name, *parts):
         data.load(tmp_path / name)
-    with mentioning(InputError, "no data", tmp_path / "missing"):
-        data.load(tmp_path / "missing")
+
+
+def test_sources_that_are_missing(tmp_path):
+    # No user has this name.
+    for source in (tmp_path / "missing", "~no user/photos"):
+        with mentioning(InputError, "no data", source):
+            data.load(source)

@@ -207,7 +207,7 @@ def _load_without_files(source: Any, options: DataOptions, track: Track) -> Inge
     if name.endswith(MADE_IN_PYTHON):
         raise InputError(f"the data are {name}, and cannot be loaded again by that; use --data SOURCE, or Python.")
     built_in = name == "digits" or name.startswith(("keras:", "tfds:"))
-    if not built_in and not any(Path(name).expanduser().glob("*.tfrecord")):
+    if not built_in and not any(Path(os.path.expanduser(name)).glob("*.tfrecord")):
         return None
     useless = [OPTIONS[field] for field in options.to_dict() if not built_in or field not in SHARES]
     if useless:
@@ -215,7 +215,7 @@ def _load_without_files(source: Any, options: DataOptions, track: Track) -> Inge
         raise InputError(f"{name} has no folders and no tables{split}; leave out {useless[0]}.")
     if built_in:
         return Ingested(replace(load_named(name, options), options=options), "a built-in data set")
-    return Ingested(load_records(Path(name).expanduser(), track=track), "TFRecord shards")
+    return Ingested(load_records(Path(os.path.expanduser(name)), track=track), "TFRecord shards")
 
 
 def _constructor(data: Any) -> str:
@@ -232,7 +232,7 @@ def _load_validation(source: str | Path, options: DataOptions, track: Track) -> 
     other = options.validation_source
     if other is None:
         return None
-    if Path(other).expanduser().resolve() == Path(source).expanduser().resolve():
+    if Path(os.path.expanduser(other)).resolve() == Path(os.path.expanduser(source)).resolve():
         raise InputError(f"--val-data and --data are both {other}; a model would be validated with what it trained on.")
     # Columns and the meaning of labels are those of both; folders are of `source` alone.
     options = replace(options, group_column=None, layout=None, leave_out=())

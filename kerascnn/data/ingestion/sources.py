@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shutil
 import tempfile
@@ -57,7 +58,7 @@ def resolve_source(source: str, to: Path | None, sha256: str | None, track_bytes
     """
     if is_url(source):
         return _resolve_url(source, to, sha256, track_bytes)
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     if path.is_dir():
         if sha256:
             raise InputError(f"a SHA-256 is of one file, and {path} is a folder; leave it out.")
@@ -89,7 +90,7 @@ def normalized(source: str) -> str:
         >>> normalized("photos")
         '/home/ada/photos'
     """
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     return str(path.resolve()) if not is_url(source) and path.exists() else source
 
 

@@ -70,6 +70,8 @@ class DataOptions:
             raise InputError(
                 f"{' and '.join(self.validation_options)} both choose the validation images; leave out one of them."
             )
+        if isinstance(self.leave_out, str):
+            raise InputError(f"leave_out must be several names, such as ('{self.leave_out}',), not a text.")
         if self.layout not in (None, *LAYOUTS):
             raise InputError(f"there is no layout '{self.layout}'; {closest(str(self.layout), LAYOUTS)}")
         if self.letter_case not in (None, "merge", "keep"):
@@ -80,10 +82,10 @@ class DataOptions:
         if fraction is not None and not 0 < fraction <= MAX_FRACTION:
             raise InputError(f"--val-fraction must be above 0 and at most {MAX_FRACTION}, not {fraction}.")
         if self.fold is not None:
-            part, parts = self.fold
-            if not 1 <= part <= parts or parts < 2:
+            numbers = isinstance(self.fold, tuple) and [type(one) for one in self.fold] == [int, int]
+            if not numbers or not 1 <= self.fold[0] <= self.fold[1] or self.fold[1] < 2:
                 raise InputError(
-                    f"--fold must be a part and a number of at least 2 parts, such as 2/5, not {part}/{parts}."
+                    f"--fold must be a part and a number of at least 2 parts, such as 2/5 or (2, 5), not {self.fold!r}."
                 )
 
     @property

@@ -82,10 +82,12 @@ class DataOptions:
         if fraction is not None and not 0 < fraction <= MAX_FRACTION:
             raise InputError(f"--val-fraction must be above 0 and at most {MAX_FRACTION}, not {fraction}.")
         if self.fold is not None:
-            numbers = isinstance(self.fold, tuple) and [type(one) for one in self.fold] == [int, int]
-            if not numbers or not 1 <= self.fold[0] <= self.fold[1] or self.fold[1] < 2:
+            if not isinstance(self.fold, tuple) or [type(one) for one in self.fold] != [int, int]:
+                raise InputError(f"fold must be two whole numbers, such as (2, 5), not {self.fold!r}.")
+            part, parts = self.fold
+            if not 1 <= part <= parts or parts < 2:
                 raise InputError(
-                    f"--fold must be a part and a number of at least 2 parts, such as 2/5 or (2, 5), not {self.fold!r}."
+                    f"--fold must be a part and a number of at least 2 parts, such as 2/5, not {part}/{parts}."
                 )
 
     @property

@@ -1,0 +1,126 @@
+"""Predictions of batches in memory, beside keras.applications', PyTorch's and ONNX Runtime's, in float32."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.part import Contestant, Measure, Options, Part, Row, chosen
+from benchmarks.timing import rate
+
+# kerascnn's name, keras.applications', the image size.
+NETWORKS = {"resnet50": ("ResNet50", 224), "inceptionv3": ("InceptionV3", 299), "vgg16": ("VGG16", 224)}
+BATCHES = (32, 1)
+
+
+def rows(options: Options) -> Iterator[Row]:
+    """Every network and batch, as `model.predict` and as a SavedModel."""
+    for name in chosen(options.networks, NETWORKS, "network"):
+        keras_name, size = NETWORKS[name]
+        for batch in options.batches or BATCHES:
+            common = {"batch": batch, "size": options.image_size or size, "seconds": options.seconds}
+            ours = common | {"network": name}
+            torch = [
+                Contestant(
+                    f"PyTorch, {how}", torch_forward, ours | {"compiled": compiled}, ("torch", "torchvision"), 1.0
+                )
+                for how, compiled in (("eager", False), ("compiled", True))
+            ]
+            peers = (
+                Contestant("keras.applications, predict", keras_predict, common | {"network": keras_name}, (), 1.2),
+                *torch,
+                Contestant("ONNX Runtime", onnx_session, ours, ("onnxruntime", "tf2onnx"), 0.9),
+            )
+            for how, first in (("predict", kerascnn_predict), ("SavedModel", saved_model)):
+                yield Row(f"{name}, {how}, batch {batch}", "images/s", (Contestant("kerascnn", first, ours), *peers))
+
+
+def images_of(batch: int, size: int):
+    import numpy as np
+
+    return np.random.default_rng(0).uniform(0, 255, (batch, size, size, 3)).astype("float32")
+
+
+def trained_network(network: str, size: int):
+    """A network between preprocessing and labels, as a training leaves it."""
+    import keras
+
+    from kerascnn import applications
+    from kerascnn.layers import ClassLabels, Preprocessing
+
+    pixels = keras.Input((size, size, 3), name="pixels")
+    scaled = Preprocessing((3,), 60.0, 0.875, name="preprocessing")(pixels)
+    model = applications.create(network, input_tensor=scaled)
+    names = [f"class {number}" for number in range(model.output.shape[-1])]
+    return keras.Model(pixels, ClassLabels(names, name="labels")(model.output), name=network)
+
+
+def kerascnn_predict(network: str, size: int, batch: int, seconds: float) -> Measure:
+    from kerascnn.export import deployable
+
+    return _predict(deployable(trained_network(network, size)), size, batch, seconds)
+
+
+def keras_predict(network: str, size: int, batch: int, seconds: float) -> Measure:
+    import keras
+
+    model = getattr(keras.applications, network)(weights=None, input_shape=(size, size, 3))
+    return _predict(model, size, batch, seconds)
+
+
+def _predict(model, size: int, batch: int, seconds: float) -> Measure:
+    images = images_of(batch, size)
+    return rate(lambda: model.predict(images, batch_size=batch, verbose=0), batch, seconds)
+
+
+def saved_model(network: str, size: int, batch: int, seconds: float) -> Measure:
+    import tensorflow as tf
+
+    from kerascnn.export import deployable
+    from kerascnn.export.saved_model import write_saved_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_saved_model(deployable(trained_network(network, size)), Path(folder) / "model")
+        serve = tf.saved_model.load(str(Path(folder) / "model")).signatures["serve"]
+    images = tf.constant(images_of(batch, size))
+    return rate(lambda: serve(pixels=images)["probabilities"].numpy(), batch, seconds)
+
+
+def torch_forward(network: str, size: int, batch: int, compiled: bool, seconds: float) -> Measure:
+    import torch
+
+    from benchmarks import torch_networks
+    from kerascnn.cores import cores
+
+    torch.set_num_threads(cores())
+    model = torch_networks.create(network, 1000).to(memory_format=torch.channels_last).eval()
+    forward = torch.compile(model) if compiled else model
+    images = torch.from_numpy(images_of(batch, size)).permute(0, 3, 1, 2)
+
+    def step():
+        with torch.inference_mode():
+            return forward(images)
+
+    return rate(step, batch, seconds)
+
+
+def onnx_session(network: str, size: int, batch: int, seconds: float) -> Measure:
+    import onnxruntime
+
+    from kerascnn.export import deployable
+    from kerascnn.export.onnx_file import write_onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        write_onnx(deployable(trained_network(network, size)), path)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    images, name = images_of(batch, size), session.get_inputs()[0].name
+    return rate(lambda: session.run(None, {name: images}), batch, seconds)
+
+
+PART = Part(
+    "batches of 32 and 1 beside keras.applications, PyTorch and ONNX Runtime",
+    ("networks", "batches", "image_size", "seconds"),
+    rows,
+)

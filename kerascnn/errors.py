@@ -1,11 +1,12 @@
-"""The exception that means "the caller can put this right"."""
+"""The exception that means "the caller can put this right", and what its sentences are made of."""
 
 from __future__ import annotations
 
 import difflib
 import importlib.util
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -63,3 +64,30 @@ def one_line(error: Exception) -> str:
     # Without the codes for bold letters that Keras writes.
     words = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split()) or type(error).__name__
     return words[:200].rstrip(".") + "."
+
+
+@contextmanager
+def refused(sentence: str, reason_of: Callable[[Exception], str] = one_line) -> Iterator[None]:
+    """Turns what a library raises inside the block into InputError: `sentence`, a colon and the reason.
+
+    It is for readers and converters of users' files and models, which raise exceptions of any type.
+
+    Example:
+        >>> with refused(f"{path} is not a Keras model"):
+        ...     model = keras.saving.load_model(path)
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{sentence}: {reason_of(error)}") from None
+
+
+@contextmanager
+def writing(target: object) -> Iterator[None]:
+    """Turns an OSError inside the block into InputError: `target`, a file or folder, cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error.strerror or error}.") from None

@@ -17,8 +17,8 @@ import yaml
 import kerascnn
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.ingestion.data_options import DataOptions
-from kerascnn.errors import InputError
-from kerascnn.files.atomic import atomic_write
+from kerascnn.errors import InputError, writing
+from kerascnn.files.atomic import atomic_text
 from kerascnn.training.recipe.files import read_yaml
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.recipe.validation import validated
@@ -55,14 +55,12 @@ class RunFolder:
             InputError: the folder cannot be written.
         """
         stem = f"{model}-{data}-{time.strftime('%Y%m%d-%H%M%S')}"
-        try:
+        with writing(runs):
             runs.mkdir(parents=True, exist_ok=True)
             for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
                 with contextlib.suppress(FileExistsError):
                     (runs / f"{stem}{suffix}").mkdir()
                     return RunFolder(runs / f"{stem}{suffix}")
-        except OSError as error:
-            raise InputError(f"{runs} cannot be written: {error.strerror}.") from None
         raise InputError(f"{runs} holds too many runs named {stem}.")
 
     @staticmethod
@@ -102,8 +100,7 @@ class RunFolder:
             "versions": versions(),
             "commit": commit(),
         }
-        with atomic_write(self.recipe_file) as file:
-            file.write(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
+        atomic_text(self.recipe_file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
     def read_recipe(self) -> tuple[Recipe, str, int | None, dict[str, Any]]:
         """Reads recipe, data source, limit, and the numbers of images, steps and parameters ("facts" in the file).

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kerascnn.cli.arguments import Subcommands, positive
 from kerascnn.cli.image_paths import add_model_and_images, open_images, open_model
 from kerascnn.cli.loading import print_json
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, writing
 
 if TYPE_CHECKING:
     from kerascnn.evaluation import Embedding, Predictor
@@ -93,11 +93,9 @@ def _draw_neighbors(embedding: Embedding, predictor: Predictor, options: argpars
     legend = f"each row: an image, then the nearest of {count} by the cosine of {dimensions} features"
     fraction = predictor.metadata.crop_fraction
     figure = neighbors_figure(embedding, rows, f"{options.model.name}\n{legend}", k, fraction)
-    try:
+    with writing(options.neighbors):
         options.neighbors.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(options.neighbors)
-    except OSError as error:
-        raise InputError(f"{options.neighbors} cannot be written: {error.strerror}.") from None
     of = []
     for row in rows:
         nearest = [{"image": str(one.path), "similarity": one.similarity} for one in embedding.nearest(row, k)]

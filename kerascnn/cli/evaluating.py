@@ -19,7 +19,7 @@ from kerascnn.cli.arguments import (
 )
 from kerascnn.cli.loading import data_of, print_json, start_tensorflow
 from kerascnn.cli.scored_images import add_split_options, load_images, report_classes
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, writing
 from kerascnn.native_output import jpeg_damage_discarded
 
 if TYPE_CHECKING:
@@ -148,10 +148,8 @@ def _run_compare_runs(options: argparse.Namespace) -> int:
     comparison = compare_runs(folders, images, protocol, unknown=options.unknown, track=track)
     report_classes(images, comparison.runs[0].scores, options.unknown)
     if options.plot:
-        try:
+        with writing(options.plot):
             runs_figure(comparison.histories(), images.name).savefig(options.plot)
-        except OSError as error:
-            raise InputError(f"{options.plot} cannot be written: {error.strerror}.") from None
     if options.json:
         print_json(comparison.metrics() | {"layout": images.layout, "trained_images": trained})
         return 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from kerascnn.data.pipeline.pipeline import views_of
-from kerascnn.errors import InputError, one_line
+from kerascnn.errors import InputError, refused, writing
 from kerascnn.evaluation.image_inputs import images_of, raise_error
 from kerascnn.evaluation.plots import gallery_figure
 from kerascnn.evaluation.prediction import LoadedImage, view_batches
@@ -94,11 +94,8 @@ class Embedding:
         path = Path(path)
         if path.suffix != ".npz":
             raise InputError(f"features are written to a file named *.npz, not {path}.")
-        try:
-            with atomic_write(path) as file:
-                np.savez(file, features=self.features, paths=np.array([str(one) for one in self.paths], np.str_))
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror or error}.") from None
+        with writing(path), atomic_write(path) as file:
+            np.savez(file, features=self.features, paths=np.array([str(one) for one in self.paths], np.str_))
 
     @staticmethod
     def load(path: str | Path) -> Embedding:
@@ -107,11 +104,8 @@ class Embedding:
         Raises:
             InputError: the file is not such a file.
         """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                features, paths = stored["features"], stored["paths"]
-        except Exception as error:
-            raise InputError(f"{path} is not a file of features: {one_line(error)}") from None
+        with refused(f"{path} is not a file of features"), np.load(path, allow_pickle=False) as stored:
+            features, paths = stored["features"], stored["paths"]
         if features.ndim != 2 or paths.shape != features.shape[:1]:
             shapes = f"features {features.shape} for paths {paths.shape}"
             raise InputError(f"{path} is not a file of features: it has {shapes}.")

@@ -21,7 +21,7 @@ import numpy as np
 
 from kerascnn.applications.deep import functional
 from kerascnn.data.pipeline.pipeline import views_of
-from kerascnn.errors import InputError, closest
+from kerascnn.errors import InputError, closest, writing
 from kerascnn.evaluation.feature_maps import feature_maps, flatten_model, last_map, last_of_every_size, logits_of
 from kerascnn.evaluation.plots import gallery_figure, pixels_of, sheet_figure
 from kerascnn.evaluation.prediction import LoadedImage
@@ -332,9 +332,7 @@ def unique_name(image: Path | str, used: set[str]) -> str:
 def _save(pixels: np.ndarray, path: Path) -> Path:
     from PIL import Image
 
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from None
     return path

@@ -13,7 +13,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from kerascnn.errors import InputError, one_line
+from kerascnn.errors import InputError, refused
 from kerascnn.evaluation.feature_maps import flatten_model
 from kerascnn.layers import Preprocessing
 
@@ -49,17 +49,13 @@ def fully_convolutional(model: keras.Model) -> keras.Model:
         >>> fully_convolutional(network)(keras.ops.zeros((1, 256, 384, 3))).shape
         TensorShape([1, 2, 6, 1000])
     """
-    try:
+    with refused(f"{model.name} cannot be evaluated densely"):
         return keras.models.clone_model(
             flatten_model(model),
             input_tensors=keras.Input((None, None, model.input_shape[3]), name="pixels"),
             clone_function=lambda layer: layer,
             call_function=_Converter().call,
         )
-    except InputError:
-        raise
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{model.name} cannot be evaluated densely: {one_line(error)}") from None
 
 
 class _Converter:

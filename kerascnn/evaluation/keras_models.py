@@ -11,7 +11,7 @@ import numpy as np
 from kerascnn.applications.deep import functional
 from kerascnn.applications.preprocessing import SCALINGS, Scaling
 from kerascnn.console import messages, print_text
-from kerascnn.errors import InputError, first_of, one_line
+from kerascnn.errors import InputError, first_of, one_line, refused
 from kerascnn.evaluation.feature_maps import TWO_CLASSES, flatten_model
 from kerascnn.evaluation.model_options import INPUT_SCALINGS, NO_OPTIONS, ModelOptions, numbered_classes
 from kerascnn.image_shape import COLORS, RGB, ImageSize, Size
@@ -46,21 +46,17 @@ def load_keras(path: Path) -> keras.Model:
     Raises:
         InputError: the file is not a Keras model, or needs code that is not there.
     """
-    try:
+    with refused(f"{path} cannot be opened as a Keras model", _why_not_keras):
         return keras.saving.load_model(path, compile=False)
-    except Exception as error:
-        if missing := re.search(r"Could not locate class '(\w+)'|Unknown layer: '?(\w+)", str(error)):
-            raise InputError(
-                f"{path} has the class {missing[1] or missing[2]}, which Keras does not know; import its code, "
-                "load the model in Python and hand it over there."
-            ) from None
-        if "`Lambda` layer" in str(error):
-            raise InputError(
-                f"{path} has a Lambda layer, that is code; if you trust it, load the model in Python with "
-                "safe_mode=False and hand it over there."
-            ) from None
-        reason = "it holds only weights." if "No model config" in str(error) else one_line(error)
-        raise InputError(f"{path} is not a Keras model: {reason}") from None
+
+
+def _why_not_keras(error: Exception) -> str:
+    there = "load the model in Python and hand it over there."
+    if missing := re.search(r"Could not locate class '(\w+)'|Unknown layer: '?(\w+)", str(error)):
+        return f"it has the class {missing[1] or missing[2]}, which Keras does not know; import its code, {there}"
+    if "`Lambda` layer" in str(error):
+        return f"it has a Lambda layer, that is code; if you trust it and set safe_mode=False, {there}"
+    return "it holds only weights." if "No model config" in str(error) else one_line(error)
 
 
 def load_saved_model(path: Path) -> keras.Model:
@@ -71,18 +67,16 @@ def load_saved_model(path: Path) -> keras.Model:
     """
     import tensorflow as tf
 
-    try:
+    def reason_of(error: Exception) -> str:
+        reasons = {"Available endpoints": "it has no such signature.", "values to unpack": "it has more tensors."}
+        return next((reason for part, reason in reasons.items() if part in str(error)), one_line(error))
+
+    with refused(f"{path} is not a SavedModel whose signature serving_default maps one tensor to one", reason_of):
         layer = keras.layers.TFSMLayer(str(path), call_endpoint="serving_default", name="saved_model")
         [spec] = layer.call_endpoint_fn.structured_input_signature[1].values()
         pixels = keras.Input(tuple(spec.shape)[1:], dtype="float32", name="pixels")
         cast = pixels if spec.dtype == tf.float32 else keras.ops.cast(pixels, spec.dtype.name)
         [output] = keras.tree.flatten(layer(cast))
-    except Exception as error:
-        reasons = {"Available endpoints": "it has no such signature.", "values to unpack": "it has more tensors."}
-        reason = next((reason for part, reason in reasons.items() if part in str(error)), one_line(error))
-        raise InputError(
-            f"{path} is not a SavedModel whose signature serving_default maps one tensor to one: {reason}"
-        ) from None
     return functional(pixels, output, name=path.name)
 
 
@@ -127,10 +121,8 @@ def graph_of(model: keras.Model, image_size: Size | None = None) -> keras.Model:
     fixed = getattr(model, "inputs", None) and tuple(model.inputs[0].shape) == (None, *size, channels)
     if not fixed:
         pixels = keras.Input((*size, channels), name="pixels")
-        try:
+        with refused(f"the model '{model.name}' cannot be called with images"):
             model = functional(pixels, model(pixels), name=model.name)
-        except Exception as error:
-            raise InputError(f"the model '{model.name}' cannot be called with images: {one_line(error)}") from None
     output = main_output(model)
     if output is None or len(output.shape) != 2 or output.shape[1] is None:
         raise _not_a_classifier(model)
@@ -261,10 +253,8 @@ def _values(graph: keras.Model) -> np.ndarray:
     shaded = np.linspace(0, 255, height * width * channels).reshape(height, width, channels)
     noise = np.random.default_rng(0).uniform(0, 255, shaded.shape)
     images = np.stack([np.zeros(shaded.shape), np.full(shaded.shape, 255.0), shaded, noise]).astype(np.float32)
-    try:
+    with refused(f"the model '{graph.name}' cannot be run on images"):
         outputs = graph(images, training=False)
-    except Exception as error:
-        raise InputError(f"the model '{graph.name}' cannot be run on images: {one_line(error)}") from None
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(outputs, "float32")), np.float64)
 
 

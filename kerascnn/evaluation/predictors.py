@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascnn.cores import cores
-from kerascnn.errors import InputError, check_installed, one_line
+from kerascnn.errors import InputError, check_installed, one_line, refused
 from kerascnn.evaluation.model_options import NO_OPTIONS, ModelOptions, numbered_classes
 from kerascnn.image_shape import RGB, ImageSize, Size
 from kerascnn.native_output import discarded_stderr
@@ -251,15 +251,13 @@ class SavedModelPredictor(Predictor):
         import tensorflow as tf
 
         self.path = path
-        try:
+        with refused(f"{path} is not a SavedModel of kerascnn"):
             # The functions work as long as the loaded module lives.
             self._module = tf.saved_model.load(str(path))
             self.signatures = self._module.signatures
             self._serve = self.signatures["serve"]
             files = [(path / "assets" / name).read_text(encoding="utf-8") for name in (METADATA_FILE, LABELS_FILE)]
             self.metadata = ModelMetadata.from_files(*files)
-        except Exception as error:
-            raise InputError(f"{path} is not a SavedModel of kerascnn: {one_line(error)}") from None
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         import tensorflow as tf
@@ -298,12 +296,9 @@ class TFLitePredictor(Predictor):
 
         self.path = path
         self.metadata = _metadata_inside(path, self.kind)
-        try:
-            with discarded_stderr():
-                self._interpreter = Interpreter(model_path=str(path), num_threads=threads or cores())
-                self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise InputError(f"{path} is not a TFLite file of kerascnn: {one_line(error)}") from None
+        with refused(f"{path} is not a TFLite file of kerascnn"), discarded_stderr():
+            self._interpreter = Interpreter(model_path=str(path), num_threads=threads or cores())
+            self._interpreter.allocate_tensors()
         if self.metadata.quantization != UNQUANTIZED:
             self.kind = f"{self.kind} {self.metadata.quantization}"
         tensors = [*self._interpreter.get_input_details(), *self._interpreter.get_output_details()]
@@ -341,12 +336,10 @@ class OnnxPredictor(Predictor):
         options.intra_op_num_threads = threads or cores()
         # Log errors only.
         options.log_severity_level = 3
-        try:
+        with refused(f"{path} is not an ONNX file of kerascnn"):
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
             stored = self._session.get_modelmeta().custom_metadata_map
             self.metadata = ModelMetadata.from_files(stored[METADATA_FILE], stored[LABELS_FILE])
-        except Exception as error:
-            raise InputError(f"{path} is not an ONNX file of kerascnn: {one_line(error)}") from None
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         images = images.astype(np.float32, copy=False)
@@ -436,14 +429,13 @@ def has_metadata(path: Path) -> bool:
 
 def _metadata_inside(path: Path, kind: str) -> ModelMetadata:
     """Reads the metadata of a file that is also a zip archive; raises InputError if it is none or lacks them."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return ModelMetadata.from_files(*(archive.read(name).decode() for name in (METADATA_FILE, LABELS_FILE)))
-    except (zipfile.BadZipFile, KeyError):
-        reason = f"it is incomplete, or lacks {LABELS_FILE} or {METADATA_FILE}."
-    except (OSError, ValueError, TypeError) as error:
-        reason = one_line(error)
-    raise InputError(f"{path} is not a {kind} file of kerascnn: {reason}")
+
+    def reason_of(error: Exception) -> str:
+        incomplete = isinstance(error, zipfile.BadZipFile | KeyError)
+        return f"it is incomplete, or lacks {LABELS_FILE} or {METADATA_FILE}." if incomplete else one_line(error)
+
+    with refused(f"{path} is not a {kind} file of kerascnn", reason_of), zipfile.ZipFile(path) as archive:
+        return ModelMetadata.from_files(*(archive.read(name).decode() for name in (METADATA_FILE, LABELS_FILE)))
 
 
 def model_metadata_of(model: keras.Model) -> ModelMetadata:

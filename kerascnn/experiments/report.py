@@ -11,7 +11,7 @@ from typing import Any
 
 from kerascnn.complexity.report import markdown_table
 from kerascnn.data.dataset import DataSet
-from kerascnn.errors import InputError
+from kerascnn.errors import writing
 from kerascnn.evaluation.plots import runs_figure
 from kerascnn.experiments.experiment import Experiment
 from kerascnn.experiments.measures import Measured
@@ -86,12 +86,10 @@ class Outcome:
 def write_outcome(outcome: Outcome, folder: Path) -> None:
     """Writes results.json, table.md and curves.png; raises InputError if the folder cannot be written."""
     histories = {name: history for name, history in outcome.histories().items() if history}
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(outcome.to_dict(), indent=2, ensure_ascii=False)
         (folder / "results.json").write_text(text, encoding="utf-8")
         (folder / "table.md").write_text(outcome.to_markdown(), encoding="utf-8")
         if histories:
             runs_figure(histories, f"{outcome.name}, {outcome.data.name}").savefig(folder / "curves.png")
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}.") from None

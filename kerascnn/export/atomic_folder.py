@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, writing
 
 # Constants of Linux' renameat2: paths as usual, exchange the two.
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
@@ -24,13 +24,11 @@ def staging(folder: Path) -> Iterator[Path]:
     Raises:
         InputError: `folder` is a file, or nothing can be written next to it.
     """
-    try:
+    with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder} is a file; an export is a folder.")
         staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}.") from None
     try:
         yield staged
     finally:

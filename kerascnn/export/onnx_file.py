@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from kerascnn.applications.deep import functional
-from kerascnn.errors import InputError, one_line
+from kerascnn.errors import InputError, refused
 from kerascnn.evaluation.predictors import check_onnx_packages, model_metadata_of
 from kerascnn.native_output import discarded_stderr
 
@@ -47,20 +47,18 @@ def write_onnx(model: keras.Model, path: Path) -> None:
         raise InputError(f"the weights are {weights} bytes; an ONNX file holds {MAX_BYTES} at most.")
     named = functional(model.inputs[0], {"probabilities": model.outputs[0]}, name=model.name)
     pixels = keras.InputSpec(shape=(None, *metadata.image_shape), dtype="float32", name="pixels")
-    with discarded_stderr(), warnings.catch_warnings(), contextlib.ExitStack() as stack:
+    failed = refused(f"the model '{model.name}' cannot be converted to ONNX")
+    with failed, discarded_stderr(), warnings.catch_warnings(), contextlib.ExitStack() as stack:
         # Traces inner functions in place: the converter cannot read the one that Keras makes of a grouped convolution.
         stack.callback(tf.config.run_functions_eagerly, tf.config.functions_run_eagerly())
         tf.config.run_functions_eagerly(True)
         # Keras patches the converter for NumPy 2 and looks up a deprecated name.
         warnings.filterwarnings("ignore", message="In the future `np.object`", category=FutureWarning)
-        try:
-            named.export(str(path), format="onnx", verbose=False, input_signature=[pixels])
-            written = onnx.load(path)
-            _embed_constants(written, named)
-            # The converter writes operations that ONNX lacks under TensorFlow's names.
-            onnx.checker.check_model(written)
-        except Exception as error:
-            raise InputError(f"the model '{model.name}' cannot be converted to ONNX: {one_line(error)}") from None
+        named.export(str(path), format="onnx", verbose=False, input_signature=[pixels])
+        written = onnx.load(path)
+        _embed_constants(written, named)
+        # The converter writes operations that ONNX lacks under TensorFlow's names.
+        onnx.checker.check_model(written)
     onnx.helper.set_model_props(written, metadata.to_files())
     onnx.save(written, path)
 

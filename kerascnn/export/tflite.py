@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from kerascnn.errors import InputError, check_installed, one_line
+from kerascnn.errors import InputError, check_installed, one_line, refused
 from kerascnn.evaluation.predictors import UNQUANTIZED, model_metadata_of
 from kerascnn.export.integer_quantization import ConvertedNetwork, quantize_int8
 from kerascnn.export.litert_quantizer import quantize_with_litert
@@ -101,16 +101,8 @@ def write_tflite(
     """
     check_options(quantization, pixels, quantizer)
     metadata = model_metadata_of(model)
-    with discarded_stderr():
-        try:
-            converted = _convert(model, quantization, calibration, pixel_type(quantization, pixels), quantizer)
-        except InputError:
-            raise
-        except Exception as error:
-            # The converter's message begins with advice for other programs, and names the operations later.
-            operations = re.search(r"(TF Select|Custom) ops: (.+)", str(error))
-            reason = f"TFLite lacks {operations[2]}." if operations else one_line(error)
-            raise InputError(f"the model '{model.name}' cannot be converted to TFLite: {reason}") from None
+    with refused(f"the model '{model.name}' cannot be converted to TFLite", _why_not_tflite), discarded_stderr():
+        converted = _convert(model, quantization, calibration, pixel_type(quantization, pixels), quantizer)
     metadata = replace(
         metadata,
         quantization=quantization,
@@ -123,6 +115,12 @@ def write_tflite(
     with zipfile.ZipFile(path, "a") as extras:
         for name, text in metadata.to_files().items():
             extras.writestr(name, text)
+
+
+def _why_not_tflite(error: Exception) -> str:
+    # The converter's message begins with advice for other programs, and names the operations later.
+    operations = re.search(r"(TF Select|Custom) ops: (.+)", str(error))
+    return f"TFLite lacks {operations[2]}." if operations else one_line(error)
 
 
 def _convert(

@@ -39,6 +39,12 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     _sync_folder(path.parent)
 
 
+def atomic_text(path: Path, text: str) -> None:
+    """Writes a whole text file, in UTF-8, as `atomic_write` does."""
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """As `atomic_write`, for code that writes by file name: yields a name in the same folder, of the same suffix."""

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from kerascnn.console import messages, print_text
-from kerascnn.errors import InputError, check_installed, one_line
+from kerascnn.errors import check_installed, one_line, refused
 from kerascnn.training.callbacks.tensorboard import curve, hyperparameters
 from kerascnn.training.recipe.recipe import Recipe
 
@@ -54,10 +54,8 @@ class RunLogger(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         file = self.folder / f"{self.name}-run.txt"
         self.stopped = False
-        try:
+        with refused(f"{self.name} cannot begin a run"):
             identifier = self.begin(file.read_text().strip() if file.is_file() else None)
-        except Exception as error:
-            raise InputError(f"{self.name} cannot begin a run: {one_line(error)}") from error
         self.begun = True
         file.write_text(f"{identifier}\n")
 

@@ -7,16 +7,17 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic_core import to_jsonable_python
 
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.pipeline.cache import Cache
-from kerascnn.errors import InputError
-from kerascnn.files.atomic import atomic_write
+from kerascnn.errors import InputError, writing
+from kerascnn.files.atomic import atomic_text
 from kerascnn.training.recipe.files import read_yaml
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.search.space import Space
@@ -105,10 +106,8 @@ class SearchFolder:
         folder = SearchFolder(searches / stem)
         if folder.config_file.exists():
             raise InputError(f"{folder.path} contains a search already; continue it with --resume {folder.path}.")
-        try:
+        with writing(searches):
             folder.write_config(config)
-        except OSError as error:
-            raise InputError(f"{searches} cannot be written: {error.strerror}.") from None
         return folder
 
     @staticmethod
@@ -120,14 +119,9 @@ class SearchFolder:
         return folder
 
     def write_config(self, config: SearchConfig) -> None:
-        values = {**vars(config), "recipe": config.recipe.to_dict(), "space": config.space.source}
-        values |= {
-            "objective": asdict(config.objective),
-            "limits": asdict(config.limits),
-            "options": config.options.to_dict(),
-        }
-        with atomic_write(self.config_file) as file:
-            file.write(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
+        options = {"space": config.space.source, "options": config.options.to_dict()}
+        values = {**to_jsonable_python(replace(config, space=None)), **options}
+        atomic_text(self.config_file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> SearchConfig:
         """Reads the settings; raises InputError if the file is damaged."""
@@ -204,8 +198,8 @@ class Journal:
         return self.folder / f"{number:04d}-{values_key(values)}"
 
     def write(self, record: TrialRecord) -> None:
-        with atomic_write(self.trial_folder(record.number, record.values) / "trial.json") as file:
-            file.write(json.dumps(asdict(record), indent=1).encode())
+        file = self.trial_folder(record.number, record.values) / "trial.json"
+        atomic_text(file, json.dumps(asdict(record), indent=1))
 
     def records(self) -> list[TrialRecord]:
         """All readable records, by number."""

@@ -20,7 +20,7 @@ from keras_tuner.src.distribute.oracle_chief import OracleServicer
 from keras_tuner.src.distribute.oracle_client import OracleClient
 
 from kerascnn.errors import InputError
-from kerascnn.files.atomic import atomic_write
+from kerascnn.files.atomic import atomic_text
 from kerascnn.training.search.folder import SearchConfig
 
 VERIFIED_VERSION = "1.4.8"
@@ -111,8 +111,7 @@ class PersistentOracle(keras_tuner.Oracle):
         current, previous = self._files()
         if current.exists():
             current.replace(previous)
-        with atomic_write(current) as file:
-            file.write(json.dumps({"digest": _digest(state), "state": state}).encode())
+        atomic_text(current, json.dumps({"digest": _digest(state), "state": state}))
 
     def restore(self, warn: Callable[[str], None]) -> None:
         """Reads the newest intact state; its ongoing trials are assigned again."""

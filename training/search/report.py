@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerascnn.files.atomic import atomic_write
+from kerascnn.files.atomic import atomic_text
 from kerascnn.training.callbacks.event_files import EventFile, flatten
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.search.domains import SearchRange, label
@@ -75,15 +75,15 @@ def finish(folder: SearchFolder, config: SearchConfig, journal: Journal, complet
     """
     search = Search(folder, config, journal.ranked(config.objective))
     report = search.report
-    _write(folder.path / "report.json", json.dumps(report, indent=1))
+    atomic_text(folder.path / "report.json", json.dumps(report, indent=1))
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, list(dict.fromkeys(name for row in report["trials"] for name in row)))
     writer.writeheader()
     writer.writerows(report["trials"])
-    _write(folder.path / "trials.csv", table.getvalue())
+    atomic_text(folder.path / "trials.csv", table.getvalue())
     if search.best:
         head = f"# the best of {len(search.records)} trials: {config.objective.name} {search.best.score:.4f}\n"
-        _write(folder.best_file, head + search.recipe.to_yaml())
+        atomic_text(folder.best_file, head + search.recipe.to_yaml())
         write_hparams(search, draw(folder.path, config, search.records, report["importance"]))
     if complete:
         journal.remove_checkpoints(config.objective)
@@ -232,8 +232,3 @@ def _row(record: TrialRecord) -> dict[str, Any]:
     size = {"epochs": len(record.curve), "batch_size": record.recipe.get("batch_size")}
     spent = {"seconds": round(record.seconds, 1), "images": record.images}
     return {"trial": record.number, **outcome, **size, **spent, **record.fields}
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_write(path) as file:
-        file.write(text.encode())

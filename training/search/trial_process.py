@@ -23,7 +23,7 @@ TRIAL_CONFIG, METRICS, HEARTBEAT, STOP = "trial_config.json", "metrics.jsonl", "
 OUTCOME = "outcome.json"
 MEMORY, NOT_FINITE, CRASH, HANG, INVALID = "memory", "not finite", "crash", "hang", "invalid"  # Why a trial failed
 # The command that runs a trial; the trial's folder follows.
-PROGRAM = (sys.executable, "-m", "kerascnn.training.search.trial_program")
+PROGRAM = (sys.executable, "-m", "kerascnn.training.search.trial_training")
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 30.0  # A process that is asked to stop finishes its step and writes a checkpoint
 INTERRUPTED = 130  # The exit status of a trial that was asked to stop and has written a checkpoint
@@ -31,7 +31,8 @@ INTERRUPTED = 130  # The exit status of a trial that was asked to stop and has w
 KERASTUNER_VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 CLUSTER_VARIABLES = ("TF_CONFIG", "SLURM_PROCID", *KERASTUNER_VARIABLES)
 # Messages of libraries that abort instead of raising an exception.
-OUT_OF_MEMORY = ("bad_alloc", "out of memory", "out_of_memory", "resource_exhausted", "cannot allocate memory")
+OUT_OF_MEMORY = ("bad_alloc", "out of memory", "out_of_memory", "cannot allocate memory")
+OUT_OF_MEMORY += ("resource_exhausted", "resourceexhausted")
 PR_SET_PDEATHSIG = 1  # Linux' request to be killed when the parent process is gone
 
 

@@ -1,12 +1,17 @@
-"""A trial's training: its data, its devices, and a callback that reports to the search."""
+"""The program that trains one trial, in the folder that its argument names.
+
+It reads `trial_config.json`, trains or resumes, and writes each epoch's metrics to `metrics.jsonl` and the reason of a
+failure to `outcome.json`.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import sys
 import time
-from collections.abc import Sequence
+import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,23 +22,48 @@ import numpy as np
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.ingest import load
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, one_line
+from kerascnn.training.callbacks.nan_guard import TrainingDivergedError
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.run_config import RunConfig
 from kerascnn.training.run_folder import RunFolder
-from kerascnn.training.search.trial_process import HEARTBEAT, METRICS, is_finished, read_curve
+from kerascnn.training.search import trial_process
+from kerascnn.training.search.trial_process import CRASH, HEARTBEAT, INVALID, MEMORY, METRICS, NOT_FINITE
 from kerascnn.training.strategy import choose_devices
-from kerascnn.training.trainer import resume, train
+from kerascnn.training.trainer import TrainingInterruptedError, resume, train
 
 HELD_OUT = 0.2  # The fraction of the training images that trials are compared on
 SECONDS_BETWEEN_HEARTBEATS = 1.0
+
+
+def main(folder: Path) -> int:
+    """Trains the trial of a folder; returns 0, or `INTERRUPTED`."""
+    config = json.loads((folder / trial_process.TRIAL_CONFIG).read_text())
+    trial_process.exit_with_parent(config["parent"])
+    reason, detail = None, ""
+    try:
+        train_trial(folder, config)
+    except TrainingInterruptedError:
+        return trial_process.INTERRUPTED
+    except TrainingDivergedError as error:
+        reason, detail = NOT_FINITE, str(error)
+    except InputError as error:
+        reason, detail = INVALID, str(error)
+    except Exception as error:
+        traceback.print_exc()
+        detail = f"{type(error).__name__}: {one_line(error)}"
+        message = f"{type(error).__name__}: {error}".lower()
+        memory = isinstance(error, MemoryError) or any(phrase in message for phrase in trial_process.OUT_OF_MEMORY)
+        reason = MEMORY if memory else CRASH
+    (folder / trial_process.OUTCOME).write_text(json.dumps({"reason": reason, "detail": detail}))
+    return 0
 
 
 def train_trial(folder: Path, config: dict[str, Any]) -> None:
     """Trains the trial of `folder`, or resumes it from its newest checkpoint; `config` is its `trial_config.json`."""
     import tensorflow as tf
 
-    if is_finished(folder, len(read_curve(folder)), config["epochs"]):
+    if trial_process.is_finished(folder, len(trial_process.read_curve(folder)), config["epochs"]):
         # It was killed between its last epoch and its outcome.
         return
     one = "gpu:0" if tf.config.list_physical_devices("GPU") else "cpu"
@@ -56,61 +86,43 @@ def hold_out(data: DataSet) -> DataSet:
     """The data with a fifth of the training images instead of the validation images.
 
     A search that used the validation images would overestimate the accuracy on them. The selection is random but the
-    same every time: a fifth of each class, at least one image and never all, and of groups whole ones. Raises
-    InputError if no class has two.
+    same every time: about a fifth of each class (of multi-label data, of the images without one, too), at least one
+    image and never all, and of groups whole ones. Raises InputError if no class has two.
     """
-    chance = np.random.default_rng(0)
-    held: Sequence[int] = []
-    groups = getattr(data.training, "groups", None)
-    if groups is not None:
-        held = _fifth_in_groups(data.training.labels, groups, chance)
-    elif data.multi_label:
-        held = _fifth_of_every_class(data.training.labels, chance)
+    labels, groups = data.training.labels, getattr(data.training, "groups", None)
+    groups = np.arange(len(labels)) if groups is None else groups
+    if labels.ndim == 2:
+        of_class = map(np.flatnonzero, np.column_stack([labels, ~labels.any(axis=1)]).T)
     else:
-        for label in np.unique(data.training.labels):
-            members = chance.permutation(np.flatnonzero(data.training.labels == label))
-            held.extend(members[: min(max(1, round(HELD_OUT * len(members))), len(members) - 1)])
-    if not len(held):
+        of_class = (np.flatnonzero(labels == label) for label in np.unique(labels))
+    away = np.isin(groups, _fifth_of_every_class([groups[members] for members in of_class], groups.dtype))
+    if not away.any():
         raise InputError(
             f"{data.source} has one training image or group per class; a search needs two, to hold out one."
         )
-    rest = np.setdiff1d(np.arange(len(data.training)), held)
-    return replace(data, training=data.training.take(rest), validation=data.training.take(np.sort(held)))
+    parts = (data.training.take(np.flatnonzero(part)) for part in (~away, away))
+    return replace(data, **dict(zip(("training", "validation"), parts, strict=True)))
 
 
-def _fifth_in_groups(labels: np.ndarray, groups: np.ndarray, chance: np.random.Generator) -> np.ndarray:
-    """About a fifth of the images of each class, or a little more, in whole groups; one group of a class is left."""
-    of_class = [np.flatnonzero(column) for column in labels.T] if labels.ndim == 2 else []
-    of_class = of_class or [np.flatnonzero(labels == label) for label in np.unique(labels)]
+def _fifth_of_every_class(of_class: list[np.ndarray], dtype: np.dtype) -> np.ndarray:
+    """Groups with about a fifth of each class, given the group of each image of the classes.
+
+    Rare classes choose first. One group of each class is kept, so that no other class takes the last.
+    """
+    chance = np.random.default_rng(0)
     held: set[int] = set()
     kept: set[int] = set()
     for members in sorted(of_class, key=len):
-        found, counts = np.unique(groups[members], return_counts=True)
+        found, counts = np.unique(members, return_counts=True)
         sizes = dict(zip(found.tolist(), counts.tolist(), strict=True))
-        done = sum(size for group, size in sizes.items() if group in held)
+        wanted = max(1, round(HELD_OUT * len(members)))
+        done = sum(sizes[group] for group in held.intersection(sizes))
         for group in chance.permutation(found).tolist()[:-1]:
-            if done < HELD_OUT * len(members) and group not in held and group not in kept:
+            if done < wanted and group not in held and group not in kept:
                 held.add(group)
                 done += sizes[group]
         kept.update([group for group in sizes if group not in held][:1])
-    return np.flatnonzero(np.isin(groups, np.array(sorted(held), groups.dtype)))
-
-
-def _fifth_of_every_class(labels: np.ndarray, chance: np.random.Generator) -> list[int]:
-    """About a fifth of the images with each class, uint8 (images, classes), and of those without; never all of one.
-
-    Rare classes choose first. One image of each class is kept, so that no other class takes the last.
-    """
-    labels = np.column_stack([labels, ~labels.any(axis=1)])
-    held: set[int] = set()
-    kept: set[int] = set()
-    for column in np.argsort(labels.sum(axis=0), kind="stable"):
-        members = chance.permutation(np.flatnonzero(labels[:, column])).tolist()
-        wanted = min(max(1, round(HELD_OUT * len(members))), len(members) - 1)
-        free = [number for number in members if number not in held and number not in kept]
-        held.update(free[: max(0, wanted - len(held.intersection(members)))])
-        kept.update([number for number in members if number not in held][:1])
-    return sorted(held)
+    return np.array(sorted(held), dtype)
 
 
 class TrialReporter(keras.callbacks.Callback):
@@ -131,7 +143,7 @@ class TrialReporter(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         with (self.folder / METRICS).open("a") as file:
             file.write(json.dumps({"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}) + "\n")
-        self.model.stop_training |= is_finished(self.folder, epoch + 1, self.epochs)
+        self.model.stop_training |= trial_process.is_finished(self.folder, epoch + 1, self.epochs)
 
     def on_train_end(self, logs=None):
         self._written = 0.0
@@ -144,3 +156,7 @@ class TrialReporter(keras.callbacks.Callback):
         if time.monotonic() - self._written > SECONDS_BETWEEN_HEARTBEATS:
             self._written = time.monotonic()
             (self.folder / HEARTBEAT).write_text(str(self.images))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

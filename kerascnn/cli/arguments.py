@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from kerascnn.errors import InputError, closest
 from kerascnn.evaluation.model_options import INPUT_SCALINGS, ModelOptions, read_labels
-from kerascnn.image_shape import COLORS, ImageSize, Size
+from kerascnn.image_shape import GRAY, RGB, ImageSize
 
 if TYPE_CHECKING:
     from kerascnn.data import DataOptions
@@ -129,44 +129,42 @@ def weights_location(text: str) -> str:
     return text if "://" in text else str(run_path(text))
 
 
-def image_size(text: str) -> Size:
-    """Reads pixels for height and width, such as 224, or height x width, such as 240x320."""
-    found = re.fullmatch(r"(\d+)(?:[xX×](\d+))?", text)
-    height, width = (int(side) for side in (found[1], found[2] or found[1])) if found else (0, 0)
-    if not (height and width):
-        raise argparse.ArgumentTypeError(
-            f"must be at least 1 pixel, such as 224, or HEIGHTxWIDTH, such as 240x320, not '{text}'"
-        )
-    return ImageSize(height, width).plain
+def matching(pattern: str, description: str, value_of: Callable[..., Any]) -> Callable[[str], Any]:
+    """A type for `add_argument`: texts of a pattern, whose groups `value_of` takes; where it gives None, an error."""
+
+    def read(text: str) -> Any:
+        found = re.fullmatch(pattern, text)
+        value = value_of(*found.groups()) if found else None
+        if value is None:
+            raise argparse.ArgumentTypeError(f"must be {description}, not '{text}'")
+        return value
+
+    return read
 
 
-def channel_count(text: str) -> int:
-    """Reads the channels of images: 1 or 3."""
-    if text not in map(str, COLORS):
-        raise argparse.ArgumentTypeError(f"must be 3 (RGB) or 1 (gray), not '{text}'")
-    return int(text)
-
-
-def step_range(text: str) -> tuple[int, int]:
-    """Reads a first and a last step, such as 10:20."""
-    first, _, last = text.partition(":")
-    if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
-        raise argparse.ArgumentTypeError(f"must be the first and the last step, such as 10:20, not '{text}'")
-    return int(first), int(last)
-
-
-def duration(text: str) -> float:
-    """Reads a duration such as 2h, 90m or 1h30m, in seconds.
-
-    Example:
-        >>> duration("1h30m")
-        5400.0
-    """
-    parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
-    hours, minutes, seconds = (int(part or 0) for part in parts.groups()) if parts else (0, 0, 0)
-    if not hours + minutes + seconds:
-        raise argparse.ArgumentTypeError(f"must be a duration such as 2h, 90m or 1h30m, not '{text}'")
-    return 3600.0 * hours + 60 * minutes + seconds
+# Of images, 224 or (240, 320).
+image_size = matching(
+    r"0*([1-9]\d*)(?:[xX×]0*([1-9]\d*))?",
+    "at least 1 pixel, such as 224, or HEIGHTxWIDTH, such as 240x320",
+    lambda height, width: ImageSize(int(height), int(width or height)).plain,
+)
+channel_count = matching(f"({GRAY}|{RGB})", "3 (RGB) or 1 (gray)", int)
+step_range = matching(
+    r"(\d+):(\d+)",
+    "the first and the last step, such as 10:20",
+    lambda first, last: (int(first), int(last)) if 1 <= int(first) <= int(last) else None,
+)
+# In seconds.
+duration = matching(
+    r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?",
+    "a duration such as 2h, 90m or 1h30m",
+    lambda hours, minutes, seconds: 3600.0 * int(hours or 0) + 60 * int(minutes or 0) + int(seconds or 0) or None,
+)
+fold = matching(
+    r"(\d+)/(\d+)",
+    "a part and the number of parts, such as 2/5",
+    lambda part, parts: (int(part), int(parts)),
+)
 
 
 def some_of(*known: str) -> Callable[[str], tuple[str, ...]]:
@@ -231,14 +229,7 @@ def add_source_options(parser: Parser) -> None:
     text = "another source, whose images are all for validation (default: the source's own, or a fifth)"
     add("--val-data", metavar="SOURCE", help=text)
     add("--val-fraction", type=float, metavar="SHARE", help="hold out this share of the images, such as 0.1")
-    add("--fold", type=_fold, metavar="K/N", help="hold out the K-th of N parts of the images, such as 2/5")
-
-
-def _fold(text: str) -> tuple[int, int]:
-    part, _, parts = text.partition("/")
-    if not (part.isdecimal() and parts.isdecimal()):
-        raise argparse.ArgumentTypeError(f"must be a part and the number of parts, such as 2/5, not '{text}'")
-    return int(part), int(parts)
+    add("--fold", type=fold, metavar="K/N", help="hold out the K-th of N parts of the images, such as 2/5")
 
 
 def data_options(options: argparse.Namespace) -> DataOptions:

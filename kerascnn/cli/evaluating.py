@@ -12,6 +12,7 @@ from kerascnn.cli.arguments import (
     Subcommands,
     add_data_options,
     add_model_options,
+    matching,
     model_options,
     run_path,
     share,
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
 # The values of `--crops` and their protocols.
 CROPS = {"1": "1 crop", "10": "10 crops", "12": "12 crops", "144": "144 crops", "dense": "dense", "recipe": "recipe"}
+lengths = matching(
+    r"([1-9]\d*(?:,[1-9]\d*)*)",
+    "whole numbers of pixels with commas between them",
+    lambda text: tuple(map(int, text.split(","))),
+)
 PLOTS = (".png", ".svg", ".pdf")
 
 
@@ -68,17 +74,7 @@ def _add_options(parser: Parser) -> None:
     text = f"some of {','.join(CROPS)}: the views to average over; 'recipe' is the recipe's (default: 1, the center)"
     parser.add_argument("--crops", type=some_of(*CROPS), default=("1",), metavar="CROPS", help=text)
     text = "shorter sides that replace the protocol's"
-    parser.add_argument("--scales", type=_lengths, default=(), metavar="PIXELS,...", help=text)
-
-
-def _lengths(text: str) -> tuple[int, ...]:
-    try:
-        lengths = tuple(int(word) for word in text.split(","))
-    except ValueError:
-        lengths = (0,)
-    if min(lengths) < 1:
-        raise argparse.ArgumentTypeError(f"must be whole numbers of pixels with commas between them, not '{text}'")
-    return lengths
+    parser.add_argument("--scales", type=lengths, default=(), metavar="PIXELS,...", help=text)
 
 
 def _protocols(options: argparse.Namespace) -> list[Protocol | Literal["recipe"]]:

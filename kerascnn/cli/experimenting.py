@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerascnn.cli.arguments import INTERRUPTED, Subcommands, add_data_options, data_options
+from kerascnn.cli.arguments import INTERRUPTED, Subcommands, add_data_options, data_options, matching
 from kerascnn.cli.datasets import load
 from kerascnn.cli.loading import print_json, print_message, start_tensorflow
 from kerascnn.cli.training import progress_callbacks
@@ -37,17 +37,20 @@ def add_subcommands(subcommands: Subcommands) -> None:
     text = "small (default): minutes on a CPU; full: the paper's recipes, for GPUs"
     add("--scale", choices=("small", "full"), default="small", help=text)
     add_data_options(experiment, default=None, more=" (default: CIFAR-10, if the experiment is on such images)")
-    add("--seeds", type=_seeds, metavar="N,...", help="train every arm with each seed (default: mostly 0)")
+    add(
+        "--seeds",
+        type=matching(r"(\d+(?:,\d+)*)", "different whole numbers separated by commas", _seeds),
+        metavar="N,...",
+        help="train every arm with each seed (default: mostly 0)",
+    )
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of all recipes; repeatable")
     text = "gets NAME-SCALE/ (default: experiments)"
     add("--out", type=Path, default=Path("experiments"), metavar="FOLDER", help=text)
 
 
-def _seeds(text: str) -> tuple[int, ...]:
-    words = text.split(",")
-    if not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
-        raise argparse.ArgumentTypeError(f"must be different whole numbers separated by commas, not '{text}'")
-    return tuple(map(int, words))
+def _seeds(text: str) -> tuple[int, ...] | None:
+    numbers = tuple(map(int, text.split(",")))
+    return numbers if len(set(numbers)) == len(numbers) else None
 
 
 def _run_experiment(options: argparse.Namespace) -> int:

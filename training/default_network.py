@@ -52,17 +52,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class NetworkChoice:
-    """A network and an image size.
+    """A network and an image size."""
 
-    Attributes:
-        model: a name of `kerascnn.applications.list_models()`.
-        image_size: height and width in pixels.
-        reason: why, as a phrase.
-    """
-
-    model: str
-    image_size: Size
-    reason: str
+    model: str  # a name of `kerascnn.applications.list_models()`
+    image_size: Size  # height and width in pixels
+    reason: str  # why, as a phrase
 
 
 def choose_network(

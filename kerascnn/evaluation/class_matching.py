@@ -13,18 +13,12 @@ from kerascnn.errors import InputError
 
 
 class MatchedClasses(NamedTuple):
-    """The classes of data as numbers of a model's classes.
+    """The classes of data as numbers of a model's classes."""
 
-    Attributes:
-        class_names: the model's, then the unknown ones.
-        numbers: int, for each class of the data its index into `class_names`.
-        unknown: the classes of the data that the model does not know.
-        respelled: pairs of a name in the data and the model's name for it, where only upper and lower case differ.
-    """
-
-    class_names: tuple[str, ...]
-    numbers: np.ndarray
-    unknown: tuple[str, ...] = ()
+    class_names: tuple[str, ...]  # the model's, then the unknown ones
+    numbers: np.ndarray  # int, for each class of the data its index into `class_names`
+    unknown: tuple[str, ...] = ()  # the classes of the data that the model does not know
+    # Pairs of a name in the data and the model's name for it, where only upper and lower case differ.
     respelled: tuple[tuple[str, str], ...] = ()
 
 

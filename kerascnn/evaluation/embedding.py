@@ -31,17 +31,11 @@ CAPTION_LENGTH = 26
 
 
 class Neighbor(NamedTuple):
-    """An image similar to another.
+    """An image similar to another."""
 
-    Attributes:
-        index: its row among the features.
-        path: its file.
-        similarity: cosine similarity of the two feature vectors, from -1 to 1.
-    """
-
-    index: int
-    path: Path
-    similarity: float
+    index: int  # its row among the features
+    path: Path  # its file
+    similarity: float  # cosine similarity of the two feature vectors, from -1 to 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,29 +41,18 @@ CHANNELS_SHOWN = 64
 
 
 class ClassHeatmap(NamedTuple):
-    """Grad-CAM of one class.
-
-    Attributes:
-        label: the class.
-        probability: from 0 to 1.
-        heat: float32 (rows, columns), at least 0, in units of the class's logit.
-    """
+    """Grad-CAM of one class."""
 
     label: str
-    probability: float
-    heat: np.ndarray
+    probability: float  # from 0 to 1
+    heat: np.ndarray  # float32 (rows, columns), at least 0, in units of the class's logit
 
 
 class Activation(NamedTuple):
-    """A layer's output for one image.
-
-    Attributes:
-        layer: its name.
-        maps: float32 (rows, columns, channels).
-    """
+    """A layer's output for one image."""
 
     layer: str
-    maps: np.ndarray
+    maps: np.ndarray  # float32 (rows, columns, channels)
 
 
 class Explainer:
@@ -168,19 +157,12 @@ class Explainer:
 
 
 class ImageHeatmaps(NamedTuple):
-    """Grad-CAM of an image.
+    """Grad-CAM of an image."""
 
-    Attributes:
-        image: its file; a name if it has none.
-        view: float32 (height, width, channels) in [0, 255], the network's view.
-        layer: the layer whose feature map is weighted.
-        classes: the most probable classes, in descending order.
-    """
-
-    image: Path | str
-    view: np.ndarray
-    layer: str
-    classes: list[ClassHeatmap]
+    image: Path | str  # its file; a name if it has none
+    view: np.ndarray  # float32 (height, width, channels) in [0, 255], the network's view
+    layer: str  # the layer whose feature map is weighted
+    classes: list[ClassHeatmap]  # the most probable classes, in descending order
 
     def figure(self) -> Figure:
         """Draws the view, and each class's heatmap over it."""
@@ -197,19 +179,12 @@ def heatmaps(explainer: Explainer, image: LoadedImage, top: int = 3) -> ImageHea
 
 
 class Explanation(NamedTuple):
-    """The files that explain one image.
+    """The files that explain one image."""
 
-    Attributes:
-        image: the explained file.
-        classes: its most probable classes, in descending order.
-        grad_cam: the file with the network's view and each class's heatmap over it.
-        activations: one file per layer, by the layer's name.
-    """
-
-    image: Path | str
-    classes: list[ClassHeatmap]
-    grad_cam: Path
-    activations: dict[str, Path]
+    image: Path | str  # the explained file
+    classes: list[ClassHeatmap]  # its most probable classes, in descending order
+    grad_cam: Path  # the file with the network's view and each class's heatmap over it
+    activations: dict[str, Path]  # one file per layer, by the layer's name
 
 
 def write_filters(explainer: Explainer, folder: Path) -> Path:

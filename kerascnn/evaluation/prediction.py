@@ -29,27 +29,17 @@ TOP = 5
 
 
 class LoadedImage(NamedTuple):
-    """An image and its pixels, (height, width, 3) in [0, 255].
+    """An image and its pixels, (height, width, 3) in [0, 255]."""
 
-    Attributes:
-        path: its file; a name if it has none.
-        pixels: uint8 if they are from a file.
-    """
-
-    path: Path | str
-    pixels: np.ndarray
+    path: Path | str  # its file; a name if it has none
+    pixels: np.ndarray  # uint8 if they are from a file
 
 
 class ImagePrediction(NamedTuple):
-    """The most probable classes of an image with their probabilities, in descending order; maybe none if multi-label.
+    """The most probable classes of an image, in descending order; of a multi-label model maybe none."""
 
-    Attributes:
-        path: the image's file; a name if it has none.
-        top: pairs of a class and its probability.
-    """
-
-    path: Path | str
-    top: list[tuple[str, float]]
+    path: Path | str  # the image's file; a name if it has none
+    top: list[tuple[str, float]]  # pairs of a class and its probability
 
     def to_dict(self) -> dict[str, Any]:
         """What `kerascnn predict --json` prints for the image."""

@@ -36,27 +36,20 @@ KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """Class names and input format of a model.
+    """Class names and input format of a model."""
 
-    Attributes:
-        class_names: in the order of the probabilities.
-        image_size: height and width of the input in pixels: one number for both, or (height, width).
-        crop_fraction: how an image is cropped to that size, see `kerascnn.data.augment.augmentation.evaluation_view`.
-        quantization: "none", or the kind of quantization, see `kerascnn.export.tflite.write_tflite`.
-        quantizer: the library that quantized the model, "tensorflow" or "litert"; None if unquantized or unknown.
-        float_fallback_layers: layers of an integer model that stay in float32 because integers would harm them.
-        channels: of the input: 3 for RGB, 1 for gray.
-        threshold: of a multi-label model, the probability from which an image counts as having a class; None if an
-            image has one class.
-    """
-
-    class_names: tuple[str, ...]
-    image_size: Size
+    class_names: tuple[str, ...]  # in the order of the probabilities
+    image_size: Size  # height and width of the input in pixels: one number for both, or (height, width)
+    # How an image is cropped to that size, see `kerascnn.data.augment.augmentation.evaluation_view`.
     crop_fraction: float
-    quantization: str = UNQUANTIZED
+    quantization: str = UNQUANTIZED  # "none", or the kind of quantization, see `kerascnn.export.tflite.write_tflite`
+    # The library that quantized the model, "tensorflow" or "litert"; None if unquantized or unknown.
     quantizer: str | None = None
+    # Layers of an integer model that stay in float32 because integers would harm them.
     float_fallback_layers: tuple[str, ...] = ()
-    channels: int = RGB
+    channels: int = RGB  # of the input: 3 for RGB, 1 for gray
+    # Of a multi-label model, the probability from which an image counts as having a class; None if an image has one
+    # class.
     threshold: float | None = None
 
     @property

@@ -24,15 +24,12 @@ class CropLayout(NamedTuple):
     """The crops of an image at one scale. Each is also mirrored.
 
     For a network whose images are not square, rectangles of its proportions take the place of the squares.
-
-    Attributes:
-        squares: positions of the squares along the side that is longer than they are, from 0 (start) to 1 (end). The
-            corners and the center of each square are crops.
-        resized_square: whether each square, resized to the input size, is a crop too.
     """
 
+    # Positions of the squares along the side that is longer than they are, from 0 (start) to 1 (end). The corners and
+    # the center of each square are crops.
     squares: tuple[float, ...]
-    resized_square: bool
+    resized_square: bool  # whether each square, resized to the input size, is a crop too
 
     @property
     def crops(self) -> int:

@@ -37,14 +37,10 @@ COMPARED_IMAGES = 16
 
 
 class ConvertedNetwork(NamedTuple):
-    """A network as a `.tflite` file.
+    """A network as a `.tflite` file."""
 
-    Attributes:
-        content: the bytes of the file.
-        float_fallback_layers: layers that stay in float32 because integers would harm them, in the network's order.
-    """
-
-    content: bytes
+    content: bytes  # the bytes of the file
+    # Layers that stay in float32 because integers would harm them, in the network's order.
     float_fallback_layers: tuple[str, ...] = ()
 
 

@@ -43,19 +43,12 @@ NORMALIZATION_OPTIONS, SCORE_THRESHOLDING_OPTIONS = Scalar("Uint8", 1), Scalar("
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """Describes an exported model for the model card and the metadata.
+    """Describes an exported model for the model card and the metadata."""
 
-    Attributes:
-        name: of the model.
-        description: a sentence or two, or None.
-        author: who made it, or None.
-        license: the terms of use, or None.
-    """
-
-    name: str
-    description: str | None = None
-    author: str | None = None
-    license: str | None = None
+    name: str  # of the model
+    description: str | None = None  # a sentence or two, or None
+    author: str | None = None  # who made it, or None
+    license: str | None = None  # the terms of use, or None
 
 
 def tflite_metadata(description: ModelDescription, metadata: ModelMetadata) -> bytes:

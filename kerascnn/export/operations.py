@@ -11,17 +11,12 @@ CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
 
 
 class Operations(NamedTuple):
-    """The operations of a `.tflite` or `.onnx` file.
+    """The operations of a `.tflite` or `.onnx` file."""
 
-    Attributes:
-        counts: number of uses of each operation, by its name in the format.
-        custom_ops: operations that are not built into every interpreter: TensorFlow's own ("Flex…") and custom ones.
-        float_ops: operations of a `.tflite` file with a float32 result.
-    """
-
-    counts: dict[str, int]
+    counts: dict[str, int]  # number of uses of each operation, by its name in the format
+    # Operations that are not built into every interpreter: TensorFlow's own ("Flex…") and custom ones.
     custom_ops: tuple[str, ...]
-    float_ops: tuple[str, ...]
+    float_ops: tuple[str, ...]  # operations of a `.tflite` file with a float32 result
 
 
 def operations_of(path: Path) -> Operations:

@@ -17,17 +17,11 @@ EXAMPLE = '{"cluster": {"worker": ["a.example:2222", "b.example:2222"]}, "task":
 
 @dataclass(frozen=True)
 class Cluster:
-    """The workers of a training, and the number of this process.
+    """The workers of a training, and the number of this process."""
 
-    Attributes:
-        addresses: "host:port" of every worker; the first is the chief.
-        worker: the index of this process in `addresses`.
-        source: "TF_CONFIG" or "Slurm".
-    """
-
-    addresses: tuple[str, ...]
-    worker: int
-    source: str
+    addresses: tuple[str, ...]  # "host:port" of every worker; the first is the chief
+    worker: int  # the index of this process in `addresses`
+    source: str  # "TF_CONFIG" or "Slurm"
 
     @property
     def local_index_and_count(self) -> tuple[int, int]:

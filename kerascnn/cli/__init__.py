@@ -15,13 +15,11 @@ import kerascnn
 from kerascnn.cli import (
     converting,
     datasets,
-    embedding,
     evaluating,
     experimenting,
-    explaining,
     exporting,
+    image_commands,
     networks,
-    predicting,
     training,
     tuning,
 )
@@ -62,7 +60,7 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"kerascnn {kerascnn.__version__}")
     subcommands = Subcommands(parser)
     models = (networks, datasets, training, tuning, evaluating, exporting)
-    for group in (*models, predicting, explaining, embedding, experimenting, converting):
+    for group in (*models, image_commands, experimenting, converting):
         group.add_subcommands(subcommands)
     subcommands.add_completion()
     return parser

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerascnn.cli.arguments import Subcommands, image_size
-from kerascnn.cli.loading import model_file, print_json, print_message, start_tensorflow
+from kerascnn.cli.loading import model_file, print_message, print_result, start_tensorflow
 from kerascnn.errors import InputError
 from kerascnn.image_shape import Size
 
@@ -53,10 +53,8 @@ def _run_convert(options: argparse.Namespace) -> int:
     name, model = _load_network(source, name, layout, options.image_size)
     network = registry.info(name).builder
     count = conversion.write(network, model, options.to, layout)
-    if options.json:
-        print_json({"file": str(options.to), "model": name, "layout": layout, "values": count})
-    else:
-        print(f"{options.to}: {count:,} values of {network} in the layout of {layout}")
+    values = {"file": str(options.to), "model": name, "layout": layout, "values": count}
+    print_result(options, values, f"{options.to}: {count:,} values of {network} in the layout of {layout}")
     names = {layer.name for layer in model.layers}
     if layout != "kerascnn" and PREPROCESSING in names:
         print_message("left out, because the layout cannot store them: pixel scaling and class names")

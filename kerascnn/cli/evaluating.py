@@ -18,7 +18,7 @@ from kerascnn.cli.arguments import (
     share,
     some_of,
 )
-from kerascnn.cli.loading import data_of, print_json, start_tensorflow
+from kerascnn.cli.loading import data_of, print_result, start_tensorflow
 from kerascnn.cli.scored_images import add_split_options, load_images, report_classes
 from kerascnn.errors import InputError, writing
 from kerascnn.native_output import jpeg_damage_discarded
@@ -90,7 +90,7 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     source, said = data_of(options, *options.models), model_options(options)
     start_tensorflow()
     from kerascnn.cli.evaluation_tables import labels_table, measurements_table, models_and_crops_table, scores_table
-    from kerascnn.console import output, track
+    from kerascnn.console import track
     from kerascnn.evaluation.report import write_report
     from kerascnn.evaluation.study import study
 
@@ -105,24 +105,17 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     measured = study(options.models, images, protocols, **found, options=said, track=track)
     report_classes(images, measured.result.scores, options.unknown)
     page = write_report(measured, options.report) if options.report else None
-    if options.json:
-        print_json(
-            measured.metrics()
-            | {"layout": images.layout, "trained_images": trained}
-            | ({"report": str(page)} if page else {})
-        )
-        return 0
+    values = measured.metrics() | {"layout": images.layout, "trained_images": trained}
     result = measured.result
     if len(measured.alone) == 1:
         title = f"{result.kinds[0]} on {images.name}, {measured.images.counted}, {result.protocol}"
-        output().print((labels_table if measured.multi_label else scores_table)(result.scores, title))
+        tables = [(labels_table if measured.multi_label else scores_table)(result.scores, title)]
     else:
-        output().print(measurements_table(measured))
-        if len(measured.by_models_and_views()) > 1:
-            output().print(models_and_crops_table(measured))
+        several = len(measured.by_models_and_views()) > 1
+        tables = [measurements_table(measured), *([models_and_crops_table(measured)] if several else [])]
     if page:
-        print(f"report: {page}")
-    return 0
+        return print_result(options, {**values, "report": str(page)}, *tables, f"report: {page}")
+    return print_result(options, values, *tables)
 
 
 @jpeg_damage_discarded()
@@ -133,7 +126,7 @@ def _run_compare_runs(options: argparse.Namespace) -> int:
         raise InputError(f"--plot must name a file of {', '.join(PLOTS)}, not {options.plot}.")
     start_tensorflow()
     from kerascnn.cli.evaluation_tables import mcnemar_table, runs_table
-    from kerascnn.console import output, track
+    from kerascnn.console import track
     from kerascnn.evaluation.plots import runs_figure
     from kerascnn.evaluation.runs import compare_runs
     from kerascnn.training import RunFolder
@@ -146,12 +139,7 @@ def _run_compare_runs(options: argparse.Namespace) -> int:
     if options.plot:
         with writing(options.plot):
             runs_figure(comparison.histories(), images.name).savefig(options.plot)
-    if options.json:
-        print_json(comparison.metrics() | {"layout": images.layout, "trained_images": trained})
-        return 0
-    output().print(runs_table(comparison))
-    if comparison.tests:
-        output().print(mcnemar_table(comparison))
-    if options.plot:
-        print(f"curves: {options.plot}")
-    return 0
+    values = comparison.metrics() | {"layout": images.layout, "trained_images": trained}
+    tests = [mcnemar_table(comparison)] if comparison.tests else []
+    plots = [f"curves: {options.plot}"] if options.plot else []
+    return print_result(options, values, runs_table(comparison), *tests, *plots)

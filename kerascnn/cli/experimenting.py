@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kerascnn.cli.arguments import INTERRUPTED, Subcommands, add_data_options, data_options, matching
 from kerascnn.cli.datasets import load
-from kerascnn.cli.loading import print_json, print_message, start_tensorflow
+from kerascnn.cli.loading import print_message, print_result, start_tensorflow
 from kerascnn.cli.training import progress_callbacks
 from kerascnn.errors import InputError
 from kerascnn.native_output import jpeg_damage_discarded
@@ -68,29 +68,23 @@ def _run_experiment(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from kerascnn.console import output, table
+    from kerascnn.console import table
     from kerascnn.experiments import EXPERIMENTS
 
-    if options.json:
-        listed = []
-        for name, experiment in EXPERIMENTS.items():
-            about = {field: getattr(experiment, field) for field in ("about", "paper", "published_on")}
-            arms = [{"name": arm.name, "published": arm.published} for arm in experiment.arms]
-            listed.append({"name": name, **about, "arms": arms})
-        print_json(listed)
-        return 0
-    shown = table("experiment", "question", "arms", "paper", text_columns=4)
+    listed, shown = [], table("experiment", "question", "arms", "paper", text_columns=4)
     shown.columns[0].no_wrap = True
     for name, experiment in EXPERIMENTS.items():
+        about = {field: getattr(experiment, field) for field in ("about", "paper", "published_on")}
+        arms = [{"name": arm.name, "published": arm.published} for arm in experiment.arms]
+        listed.append({"name": name, **about, "arms": arms})
         shown.add_row(name, experiment.about, ", ".join(arm.name for arm in experiment.arms), experiment.paper)
-    output().print(shown)
-    return 0
+    return print_result(options, listed, shown)
 
 
 @jpeg_damage_discarded()
 def _run(experiment: Experiment, scale: Scale, source: str, options: argparse.Namespace) -> int:
     start_tensorflow()
-    from kerascnn.console import output, print_text, table, track
+    from kerascnn.console import table, track
     from kerascnn.experiments.experiment import recipe_of
     from kerascnn.experiments.measures import measure
     from kerascnn.experiments.report import Outcome, write_outcome
@@ -114,12 +108,8 @@ def _run(experiment: Experiment, scale: Scale, source: str, options: argparse.Na
         return INTERRUPTED
     outcome = Outcome(options.name, options.scale, experiment, data, runs, measure(experiment, runs, data, track))
     write_outcome(outcome, folder)
-    if options.json:
-        print_json({**outcome.to_dict(), "folder": str(folder), "layout": data.layout})
-        return 0
     shown = table(*outcome.measured.head, title=f"{options.name}, {options.scale} scale, {data.name}")
     for row in outcome.measured.rows:
         shown.add_row(*row)
-    output().print(shown)
-    print_text(output(), *outcome.sentences(), f"table, curves and results: {folder}")
-    return 0
+    values = {**outcome.to_dict(), "folder": str(folder), "layout": data.layout}
+    return print_result(options, values, shown, *outcome.sentences(), f"table, curves and results: {folder}")

@@ -13,6 +13,8 @@ from kerascnn.errors import InputError
 from kerascnn.terminal_encoding import encodes_everything
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from kerascnn.data import DataOptions
 
 # Keras imports these if they are installed, which takes a fifth of the start, and no subcommand uses those parts of it.
@@ -80,6 +82,18 @@ def print_message(*lines: str) -> None:
     from kerascnn.console import messages, print_text
 
     print_text(messages(), *lines)
+
+
+def print_result(options: argparse.Namespace, values: Any, *shown: Table | str) -> int:
+    """Prints a subcommand's result: with `--json` its values, else tables and lines; returns the exit status 0."""
+    if options.json:
+        print_json(values)
+        return 0
+    from kerascnn.console import output, print_text
+
+    for one in shown:
+        print_text(output(), one) if isinstance(one, str) else output().print(one)
+    return 0
 
 
 def print_json(value: Any, indent: int | None = 2) -> None:

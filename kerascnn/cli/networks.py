@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kerascnn.cli.arguments import Subcommands, add_image_options, positive
-from kerascnn.cli.loading import model_file, print_json, start_tensorflow
+from kerascnn.cli.loading import model_file, print_json, print_result, start_tensorflow
 from kerascnn.errors import InputError
 from kerascnn.image_shape import RGB, ImageSize
 
@@ -53,13 +53,10 @@ def add_subcommands(subcommands: Subcommands) -> None:
 
 def _run_models(options: argparse.Namespace) -> int:
     from kerascnn.applications import registry
-    from kerascnn.console import output, table
+    from kerascnn.console import table
 
     if options.weights:
         return _list_weights(options)
-    if options.json:
-        print_json([{"name": name, **entry.to_dict()} for name, entry in registry.REGISTRY.items()])
-        return 0
     columns = ("model", "paper", "input", "parameters", "top-1 error", "top-5 error", "measured with")
     optional = ("measured with", "parameters", "input")
     networks = table(*columns, text_columns=2, padding=(0, 1), optional=optional)
@@ -70,18 +67,15 @@ def _run_models(options: argparse.Namespace) -> int:
         texts = ("–" if number is None else f"{number:g}{unit}" for number, unit in numbers)
         how = f"{entry.data}{', ' if error.protocol else ''}{error.protocol}" if error else ""
         networks.add_row(name, f"{entry.paper.partition(',')[0]} {entry.year}", f"{entry.input_size}", *texts, how)
-    output().print(networks)
-    return 0
+    values = [{"name": name, **entry.to_dict()} for name, entry in registry.REGISTRY.items()]
+    return print_result(options, values, networks)
 
 
 def _list_weights(options: argparse.Namespace) -> int:
     from kerascnn.applications import registry
     from kerascnn.applications.weights.public import WEIGHTS
-    from kerascnn.console import output, print_text, table
+    from kerascnn.console import table
 
-    if options.json:
-        print_json([file.to_dict() for file in WEIGHTS])
-        return 0
     columns = ("model", "weights", "top-1", "top-5", "pixels", "crop")
     listed = table(*columns, text_columns=2, padding=(0, 1), optional=("pixels", "crop", "top-5"))
     listed.columns[0].no_wrap = listed.columns[1].no_wrap = True
@@ -94,9 +88,8 @@ def _list_weights(options: argparse.Namespace) -> int:
         listed.add_row(name, f"{file.name}{normalized}", *numbers)
         origin = f"license {file.license}; resampling {file.resampling}; source {file.source}"
         origins.setdefault(f"{file.name.partition('/')[0]}: {origin}", []).append(name)
-    output().print(listed)
-    print_text(output(), *(f"{', '.join(dict.fromkeys(names))} of {origin}" for origin, names in origins.items()))
-    return 0
+    lines = (f"{', '.join(dict.fromkeys(names))} of {origin}" for origin, names in origins.items())
+    return print_result(options, [file.to_dict() for file in WEIGHTS], listed, *lines)
 
 
 def _run_describe(options: argparse.Namespace) -> int:
@@ -141,20 +134,17 @@ def _run_compare(options: argparse.Namespace) -> int:
         diagram.check(options.plot, names)
     start_tensorflow()
     from kerascnn.complexity import analyze_by_name, published, tables
-    from kerascnn.console import output, track
+    from kerascnn.console import track
 
     reports = {name: analyze_by_name(name) for name in track(names, len(names), "analyzing")}
     found = (number for name in names for number in published.published_numbers(name, reports[name]))
     numbers = [number for number in found if number.subject in names]
-    if options.json:
-        rows = []
-        for name, info in ((name, registry.info(name)) for name in names):
-            published_here = [number.to_dict() for number in numbers if number.subject == name]
-            errors = {"data": info.data, "errors": [error._asdict() for error in info.errors]}
-            rows.append({"name": name, **reports[name].totals.to_dict(), "published": published_here, **errors})
-        print_json(rows)
-    else:
-        output().print(tables.comparison(reports, numbers))
+    rows = []
+    for name, info in ((name, registry.info(name)) for name in names):
+        published_here = [number.to_dict() for number in numbers if number.subject == name]
+        errors = {"data": info.data, "errors": [error._asdict() for error in info.errors]}
+        rows.append({"name": name, **reports[name].totals.to_dict(), "published": published_here, **errors})
+    print_result(options, rows, tables.comparison(reports, numbers))
     if options.plot:
         print(*diagram.draw(reports, options.plot), f"plot: {options.plot}", sep="\n", file=sys.stderr)
     return 0

@@ -19,7 +19,7 @@ from kerascnn.cli import arguments
 from kerascnn.cli.arguments import INTERRUPTED, NO_TRIAL_SUCCEEDED, WORKER_LOST
 from kerascnn.cli.datasets import load
 from kerascnn.cli.exporting import export_report, export_run, export_status
-from kerascnn.cli.loading import print_json, print_message, start_tensorflow
+from kerascnn.cli.loading import print_json, print_message, print_result, start_tensorflow
 from kerascnn.errors import InputError, check_installed
 from kerascnn.image_shape import GRAY, ImageSize, Size
 from kerascnn.native_output import discarded_stderr, jpeg_damage_discarded
@@ -151,14 +151,11 @@ def recipe_for(options: argparse.Namespace, data: DataSet, machine: Machine) -> 
 
 def _run_recipes(options: argparse.Namespace) -> int:
     from kerascnn.cli.recipe_tables import recipes_table
-    from kerascnn.console import output
     from kerascnn.training import recipes
 
-    if options.json:
-        print_json([{"name": name, **recipe.to_dict()} for name, recipe in recipes().items()])
-    else:
-        output().print(recipes_table(recipes()))
-    return 0
+    found = recipes()
+    values = [{"name": name, **recipe.to_dict()} for name, recipe in found.items()]
+    return print_result(options, values, recipes_table(found))
 
 
 @jpeg_damage_discarded()

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerascnn.cli import arguments
-from kerascnn.cli.arguments import INTERRUPTED, NO_TRIAL_SUCCEEDED, WORKER_LOST, duration, positive
+from kerascnn.cli.arguments import INTERRUPTED, NO_TRIAL_SUCCEEDED, WORKER_LOST, duration, positive, some_of
 from kerascnn.cli.datasets import load
 from kerascnn.cli.loading import print_json, start_tensorflow
 from kerascnn.cli.training import add_recipe_options, recipe_for, recipe_of
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, check_installed
 
 if TYPE_CHECKING:
     from kerascnn.training.search import TrialRecord
@@ -59,6 +59,8 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
     add("--devices", default="one", metavar="DEVICES", help=text)
     text = "run N trials in parallel on this machine, one GPU each; for several machines see docs/tuning.md"
     add("--workers", type=positive, metavar="N", help=text)
+    text = "also log every trial as a run of its own to wandb (Weights & Biases) or mlflow"
+    add("--log", action="extend", type=some_of("wandb", "mlflow"), default=[], metavar="SERVICE", help=text)
     text = "as for train; all trials share the disk cache"
     add("--cache", choices=("none", "memory", "disk"), default="none", help=text)
     add("--out", type=Path, default=Path(), metavar="FOLDER", help="the folder for searches/")
@@ -69,6 +71,8 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
 
 def _run_tune(options: argparse.Namespace) -> int:
     # Errors in names and values are reported before TensorFlow's seconds of startup.
+    for service in options.log:
+        check_installed(f"--log {service}", service, service)
     if not options.resume:
         recipe_of(options)
     start_tensorflow()
@@ -104,7 +108,7 @@ def _create(options: argparse.Namespace) -> SearchFolder:
     data = load(options.data, options.limit, arguments.data_options(options), options.out / "searches")
     recipe = recipe_for(options, data, Machine.of(options.devices))
     space = Space.load(options.space, recipe) if options.space else Space.for_recipe(recipe)
-    names = ("tuner", "objective", "warm_start", "max_trials", "budget", "limit", "devices", "cache")
+    names = ("tuner", "objective", "warm_start", "max_trials", "budget", "limit", "devices", "cache", "log")
     given = {name: getattr(options, name) for name in names}
     given |= {"median_rule": not options.no_median_rule, "limits": TrialLimits(options.trial_limit)}
     config = make_search_config(recipe, data, space, seed=recipe.seed, **given)

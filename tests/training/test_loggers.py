@@ -12,6 +12,7 @@ from kerascnn import InputError
 from kerascnn.training import MLflowLogger, Recipe, TrainingInterruptedError, WandbLogger, resume, train
 from kerascnn.training.callbacks.loggers import with_run
 from kerascnn.training.callbacks.progress_bar import LiveProgress
+from kerascnn.training.search import trial_training
 from support.messages import mentioning, names, refused
 
 
@@ -135,6 +136,7 @@ def test_a_package_that_is_not_installed(name, logger, command, tmp_path, monkey
     with mentioning(InputError, logger.__name__, needed):
         logger()
     refused(command("train", "--log", name, "--out", tmp_path), f"--log {name}", needed)
+    refused(command("tune", "--log", name, "--out", tmp_path), f"--log {name}", needed)
     # Their own folders of files are no packages.
     stand_in(monkeypatch, name)
     sys.modules[name].__spec__ = ModuleSpec(name, None)
@@ -153,3 +155,15 @@ def test_services_of_the_command_line(services, command, tmp_path, monkeypatch):
     monkeypatch.setattr("kerascnn.training.train", begun)
     refused(command("train", "--limit", 40, "--log", "wandb,mlflow", "--log", "mlflow", "--out", tmp_path), "enough")
     assert found == [WandbLogger, MLflowLogger, LiveProgress]
+
+
+def test_every_trial_of_a_search_logs(services, tmp_path, monkeypatch):
+    found = []
+
+    def begun(*arguments, callbacks, **options):
+        found.extend(type(callback) for callback in callbacks)
+
+    monkeypatch.setattr(trial_training, "train", begun)
+    config = {"data": "digits", "limit": 40, "options": {}, "epochs": 1, "devices": "cpu", "cache": "none"}
+    trial_training.train_trial(tmp_path, {**config, "recipe": RECIPE.to_dict(), "log": ["wandb", "mlflow"]})
+    assert found == [trial_training.TrialReporter, WandbLogger, MLflowLogger]

@@ -60,7 +60,8 @@ class SearchConfig:
 
     Attributes:
         recipe, space, data, limit, objective, options, tuner, max_trials, budget, seed, median_rule, limits, devices,
-            cache, program: as for `tune`, with every default filled in.
+            cache, log, program: as for `tune`, with every default filled in.
+        layout: how the data were recognized.
         classes: the number of classes.
         epochs: the length of a full trial, unless the space searches it.
         initial_values: the oracle's values for the first trials.
@@ -84,6 +85,8 @@ class SearchConfig:
     cache: Cache = "none"
     initial_values: list[dict[str, Any]] = field(default_factory=list)
     program: list[str] | None = None
+    log: list[str] = field(default_factory=list)
+    layout: str = ""
 
     def budget_timer(self) -> Callable[[], bool]:
         """Starts the budget; the returned function says whether it is used up."""

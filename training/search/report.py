@@ -54,6 +54,7 @@ class Search:
         """Plain values: the best trial, its network's size, the cost of the search, and every trial."""
         return {
             "search": str(self.folder.path),
+            "layout": self.config.layout,
             "objective": self.config.objective.name,
             "best": _row(self.best) if self.best else None,
             "cost": dry_build(self.recipe, self.config.classes)._asdict() if self.best else None,

@@ -85,7 +85,7 @@ class TrialRunner:
 
     def _attempt(self, folder: Path, recipe: Recipe, record: TrialRecord) -> TrialExit:
         config = self.config
-        trial_config = {name: getattr(config, name) for name in ("data", "limit", "cache", "devices")}
+        trial_config = {name: getattr(config, name) for name in ("data", "limit", "cache", "devices", "log")}
         # With a launcher the trial's parent is another process.
         parent = None if config.program else os.getpid()
         trial_config |= {

@@ -23,6 +23,7 @@ from kerascnn.data.dataset import DataSet
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.ingest import load
 from kerascnn.errors import InputError, one_line
+from kerascnn.training.callbacks.loggers import LOGGERS
 from kerascnn.training.callbacks.nan_guard import TrainingDivergedError
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.run_config import RunConfig
@@ -70,7 +71,8 @@ def train_trial(folder: Path, config: dict[str, Any]) -> None:
     devices = choose_devices(one if config["devices"] == "one" else config["devices"])
     data = hold_out(load(config["data"], limit=config["limit"], options=DataOptions.from_dict(config["options"])))
     recipe = Recipe.from_dict(config["recipe"], "the trial")
-    callbacks = [TrialReporter(folder, config["epochs"], min(recipe.batch_size, len(data.training)))]
+    reporter = TrialReporter(folder, config["epochs"], min(recipe.batch_size, len(data.training)))
+    callbacks = [reporter, *(LOGGERS[service]() for service in config["log"])]
     runs = sorted(folder.glob("run/*/recipe.yaml"))
     if runs and list(runs[0].parent.glob("checkpoints/*.npz")):
         run = RunFolder.open(runs[0].parent)

@@ -27,7 +27,7 @@ DEFAULT_TRIALS = 20  # Without `max_trials` and `budget`, for tuners that never 
 WARM_START_TRIALS = 5  # How many trials of an earlier search a warm start repeats
 # Arguments of `tune` for `make_search_config`.
 SETTINGS = ("objective", "warm_start", "tuner", "max_trials", "budget", "limit", "seed")
-SETTINGS += ("median_rule", "limits", "devices", "cache")
+SETTINGS += ("median_rule", "limits", "devices", "cache", "log")
 
 
 def tune(
@@ -46,6 +46,7 @@ def tune(
     limits: TrialLimits = TrialLimits(),
     devices: str = "one",
     cache: Cache = "none",
+    log: Sequence[str] = (),
     warm_start: Sequence[str | Path] = (),
     searches: str | Path = "searches",
     name: str | None = None,
@@ -75,6 +76,7 @@ def tune(
         limits: time limits of a trial.
         devices: per trial: "one" for a GPU, or the CPU if there is none; or as for `choose_devices`.
         cache: of decoded images, as for `RunConfig`.
+        log: services that every trial logs to as a run of its own: "wandb", "mlflow".
         warm_start: folders of earlier searches, whose best trials are repeated first.
         searches, name: the folder that contains the search's folder, and its name.
         program: the command that runs a trial, such as a launcher; the trial's folder follows.
@@ -159,11 +161,13 @@ def make_search_config(
     if settings["max_trials"] is None and settings["budget"] is None and tuner in ("random", "bayesian"):
         settings["max_trials"] = DEFAULT_TRIALS
     settings["median_rule"] &= tuner != "hyperband"
+    settings["log"] = list(settings["log"])
     return SearchConfig(
         recipe,
         space,
         data.source,
         options=data.options,
+        layout=data.layout,
         classes=classes,
         objective=objective_for(replace(recipe, task=task_of(recipe, data)), classes, objective),
         epochs=resolved(recipe, hold_out(data)).epochs,

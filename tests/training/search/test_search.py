@@ -186,7 +186,7 @@ def test_a_poor_trial_is_stopped_early(config_of, begin, warned, fake):
 
 @pytest.mark.slow
 def test_the_files_of_a_search(config_of, begin, warned, monkeypatch):
-    config = config_of(SPACE, tuner="random", max_trials=10)
+    config = config_of(SPACE, tuner="random", max_trials=10, layout="one subfolder per class")
     folder = begin(config)
     monkeypatch.setattr(search_report, "draw", DRAW)
     found = run_search(folder, warned.append, nothing)
@@ -194,6 +194,7 @@ def test_the_files_of_a_search(config_of, begin, warned, monkeypatch):
     scores = [trial["score"] for trial in report["trials"]]
     assert scores == sorted(scores, reverse=True) and len(scores) == 10
     assert report["best"] == report["trials"][0]
+    assert report["layout"] == "one subfolder per class"
     assert report["spent"]["images"] == sum(10 * 4 for _ in range(10))
     # The learning rate alone decides.
     assert report["importance"]["optimizer.learning_rate"] > 0.8

@@ -89,12 +89,7 @@ def format_learning_rate(recipe: Recipe) -> str:
 
 
 def format_pixels(recipe: Recipe) -> str:
-    """How a resolved recipe scales pixels.
-
-    Example:
-        >>> format_pixels(Recipe.load("inceptionv3"))
-        'minus the middle of their range, divided by 127.5'
-    """
+    """How a resolved recipe scales pixels: "minus 0, divided by 255"."""
     means = {"weights": "the mean image of the weights", "pixel": "a mean image", "channel": "the channel means"}
     means |= {"middle": "the middle of their range", "none": "0"}
     mean, std = (

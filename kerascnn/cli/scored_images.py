@@ -96,12 +96,9 @@ def _reason(options: argparse.Namespace, own: bool, unclear: Sequence[Path]) -> 
 
 
 def report_classes(images: LabeledImages, scores: Scores, unknown: str) -> None:
-    """Says on standard error which classes the model does not know, and which it spells in another way.
+    """Says on standard error which classes of the images the model does not know, or spells in another way.
 
-    Args:
-        images: as they were loaded.
-        scores: of the images that count.
-        unknown: the value of `--unknown`.
+    `scores` are of the images that count, `unknown` is the value of `--unknown`.
     """
     from kerascnn.errors import first_of
     from kerascnn.evaluation.class_matching import match_classes

@@ -42,12 +42,7 @@ def format_trial(record: TrialRecord, config: SearchConfig) -> str:
 
 
 def format_values(record: TrialRecord) -> str:
-    """The searched fields, by the last part of their names.
-
-    Example:
-        >>> format_values(record)
-        'learning_rate 0.0308, momentum 0.8'
-    """
+    """The searched fields by the last part of their names: "learning_rate 0.0308, momentum 0.8"."""
     texts = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in record.fields.items()}
     return ", ".join(f"{name.rpartition('.')[2]} {text}" for name, text in texts.items())
 

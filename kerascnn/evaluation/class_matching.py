@@ -23,18 +23,11 @@ class MatchedClasses(NamedTuple):
 
 
 def match_classes(data_names: Sequence[str], model_names: Sequence[str], source: str) -> MatchedClasses:
-    """Finds the model's class for every class of the data.
+    """Finds the model's class for every class of the data of a source.
 
     An equal name comes first, then one that differs in how its accents are encoded (NFC or NFD, as macOS and Linux do
-    in names of folders), then one that differs in upper and lower case too.
-
-    Args:
-        data_names: the classes of the data.
-        model_names: the model's, in the order of its outputs.
-        source: of the data, for errors.
-
-    Raises:
-        InputError: two classes of the data are the same class of the model, or a class may be two of the model's.
+    in names of folders), then one that differs in upper and lower case too. InputError if two classes of the data are
+    the same class of the model, or one may be two of the model's.
 
     Example:
         >>> match_classes(["bird", "cat"], ["Cat", "Dog"], "holdout")

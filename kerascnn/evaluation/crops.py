@@ -88,16 +88,9 @@ def crop_batches(
 ) -> tf.data.Dataset:
     """The crops of all images, in order, in full batches across images. Each image is read and decoded once.
 
-    Args:
-        examples: the images to read.
-        name: a protocol, not "dense".
-        sides: lengths in pixels, see `crops`.
-        size: height and width of the crops in pixels.
-        channels: of the crops: 3 for RGB, 1 for gray.
-
-    Returns:
-        Triples of float32 (batch, height, width, channels) in [0, 255], int64 (batch,) image numbers, and int32 (batch,
-        2) heights and widths of those images.
+    `name`, `sides` and `size` are as for `crops`, without "dense"; `channels` are 3 for RGB, 1 for gray. Yields triples
+    of float32 (batch, height, width, channels) in [0, 255], int64 (batch,) image numbers, and int32 (batch, 2) heights
+    and widths of those images.
     """
     import tensorflow as tf
 
@@ -114,14 +107,10 @@ def crop_batches(
 
 
 def whole_images(examples: Examples, sides: tuple[int, ...], size: Size, channels: int = RGB) -> tf.data.Dataset:
-    """All images whole, in order, each at every scale with its mirror image.
+    """All images whole, in order, each at every scale with its mirror image; arguments are as for `crop_batches`.
 
-    Args:
-        examples, sides, size, channels: as for `crop_batches`; only the proportions of `size` matter.
-
-    Returns:
-        Triples of float32 (2, height, width, channels) in [0, 255], the image's number, and its height and width in the
-        file.
+    Only the proportions of `size` matter. Yields triples of float32 (2, height, width, channels) in [0, 255], the
+    image's number, and its height and width in the file.
     """
     import tensorflow as tf
 

@@ -172,17 +172,10 @@ def _feature_function(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray
 def neighbors_figure(
     embedding: Embedding, indices: Sequence[int], title: str, k: int = 5, crop_fraction: float = 1.0
 ) -> Figure:
-    """Draws one row per image: the image, then its most similar images with their similarities.
+    """Draws one row per image: the image, then its `k` most similar images with their similarities.
 
-    Args:
-        embedding: of at least two images; their files are read again.
-        indices: rows of the images whose neighbors are drawn.
-        title: of the figure.
-        k: the maximal number of neighbors.
-        crop_fraction: see `kerascnn.evaluation.predictors.ModelMetadata`.
-
-    Raises:
-        InputError: an image no longer exists.
+    `indices` are the rows of an embedding of at least two images, whose files are read again and cropped as by
+    `ModelMetadata.crop_fraction`. InputError if an image no longer exists.
 
     Example:
         >>> neighbors_figure(Embedding.load("features.npz"), range(6), "pets").savefig("neighbors.png")

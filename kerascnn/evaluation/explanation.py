@@ -56,14 +56,7 @@ class Activation(NamedTuple):
 
 
 class Explainer:
-    """Computes explanations of a Keras model's main classifier.
-
-    Args:
-        predictor: from `open_predictor`.
-
-    Attributes:
-        predictor: the same.
-        layer: name of the layer whose feature map Grad-CAM weighs.
+    """Computes explanations of the main classifier of a Keras model, given its predictor; `layer` is Grad-CAM's.
 
     Raises:
         InputError: the model's format gives no gradients, or the model has no convolution.
@@ -91,14 +84,11 @@ class Explainer:
         self._gradient_model = functional(self._pixels, [last.tensor, logits, probabilities])
 
     def grad_cam(self, view: np.ndarray, top: int = 3) -> list[ClassHeatmap]:
-        """Grad-CAM of the most probable classes, in descending order.
+        """Grad-CAM of the `top` most probable classes, in descending order.
 
         Each channel of the last feature map is weighted by the gradient of the class's logit with respect to it,
         averaged over all positions. The heatmap is the positive part of the weighted sum (equations 1 and 2).
-
-        Args:
-            view: float32 (height, width, channels) in [0, 255], the network's view of an image.
-            top: the maximal number of classes.
+        `view` is float32 (height, width, channels) in [0, 255], the network's view of an image.
         """
         import tensorflow as tf
 
@@ -120,14 +110,10 @@ class Explainer:
         return found
 
     def activations(self, view: np.ndarray, layers: str | None = None) -> list[Activation]:
-        """Feature maps of an image, in the order of the graph.
+        """Feature maps of an image, in the order of the graph; `view` is as for `grad_cam`.
 
-        Args:
-            view: as for `grad_cam`.
-            layers: a pattern of layer names such as "inception_4*"; None for the last feature map of every size.
-
-        Raises:
-            InputError: no layer with a feature map has such a name.
+        `layers` is a pattern of layer names such as "inception_4*", None for the last feature map of every size.
+        InputError if no layer with a feature map has such a name.
         """
         if layers is None:
             chosen = last_of_every_size(self._maps)
@@ -146,8 +132,7 @@ class Explainer:
     def filters(self) -> np.ndarray:
         """The kernels of the first convolution, float32 (rows, columns, 3 or 1, filters).
 
-        Raises:
-            InputError: the first convolution's input is neither RGB nor gray, or it has no plain kernel.
+        InputError if its input is neither RGB nor gray, or it has no plain kernel.
         """
         first = self._maps[0].layer
         kernel = getattr(first, "kernel", None)
@@ -188,11 +173,7 @@ class Explanation(NamedTuple):
 
 
 def write_filters(explainer: Explainer, folder: Path) -> Path:
-    """Writes the first layer's filters to filters.png in `folder`.
-
-    Raises:
-        InputError: there are none, or the folder cannot be written.
-    """
+    """Writes the first layer's filters to filters.png in `folder`; InputError if there are none, or that fails."""
     filters = explainer.filters()
     rows, columns, _, count = filters.shape
     title = f"{count} filters of the first layer, {rows} × {columns}\ngray: zero; each scaled by its greatest weight"
@@ -204,16 +185,8 @@ def write_explanation(
 ) -> Explanation:
     """Writes Grad-CAM to `name`.png and one image per layer to `name`/, in `folder`, which is created if missing.
 
-    Args:
-        explainer: of the network.
-        image: a file and its pixels.
-        folder: of the written files.
-        name: of the written files.
-        top: number of classes.
-        layers: as for `Explainer.activations`.
-
-    Raises:
-        InputError: no layer has such a name, or the folder cannot be written.
+    `top` is the number of classes, `layers` as for `Explainer.activations`. InputError if no layer has such a name, or
+    the folder cannot be written.
 
     Example:
         >>> write_explanation(explainer, LoadedImage(path, read_image(path)), Path("explanations"), "cat").grad_cam
@@ -235,12 +208,8 @@ def write_explanation(
 def overlay(view: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """Draws a heatmap from dark to light yellow over an image; where the heat is 0 the image is unchanged.
 
-    Args:
-        view: float (height, width, 3) in [0, 255].
-        heat: (rows, columns), at least 0, in any unit; its greatest value becomes light yellow.
-
-    Returns:
-        uint8 (height, width, 3).
+    `view` is float (height, width, 3) in [0, 255]. `heat`, (rows, columns), is at least 0; its greatest value becomes
+    light yellow. Returns uint8 (height, width, 3).
     """
     import matplotlib
     from PIL import Image

@@ -39,13 +39,10 @@ class FeatureMap(NamedTuple):
 
 
 def flatten_model(model: keras.Model) -> keras.Model:
-    """The model with nested models replaced by copies of their layers; the model itself if there are none.
+    """A functional model of one input with nested models replaced by copies of their layers; itself if there are none.
 
     A nested model without a graph, such as a subclassed one, is traced. One that calls functions of TensorFlow instead
     of Keras cannot be traced and stays a layer.
-
-    Args:
-        model: a functional model with one input; it is not changed.
     """
     opaque: set[str] = set()
 
@@ -139,11 +136,7 @@ def _layer_and_inputs(tensor: keras.KerasTensor) -> tuple[keras.Operation, list[
 
 
 def feature_maps(pixels: keras.KerasTensor, outputs: keras.KerasTensor) -> list[FeatureMap]:
-    """The feature maps from the first convolution on, in the order of the graph.
-
-    Raises:
-        InputError: the network has no convolution, or no convolution's output has more than one position.
-    """
+    """The feature maps from the first convolution on, in the order of the graph; InputError if there are none."""
     found, convolved = [], False
     for node in nodes_in_order(functional(pixels, outputs)):
         layer, tensor = node.operation, node.outputs[0]

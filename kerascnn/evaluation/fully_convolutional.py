@@ -27,22 +27,15 @@ GLOBAL_POOLINGS = {
 
 
 def fully_convolutional(model: keras.Model) -> keras.Model:
-    """The same network for images of its input size or larger.
+    """A functional model with one output, from images to (batch, classes), for images of its input size or larger.
 
     A dense layer after a flattened 7 x 7 feature map becomes a 7 x 7 convolution, one after another dense layer a
     1 x 1 convolution. Global pooling becomes pooling with stride 1 and the window that it has at the input size. If
     the network subtracts a mean image, that is resized to the larger image.
 
-    Args:
-        model: a functional model with one output, from images (batch, height, width, channels) to (batch, classes).
-
-    Returns:
-        A new model with copies of the weights, from float32 (batch, height, width, channels) in [0, 255] to
-        (batch, rows, columns, classes). At the input size, rows = columns = 1, and the output equals the model's
-        except for the order of summation.
-
-    Raises:
-        InputError: a layer cannot be converted.
+    The new model has copies of the weights. It maps float32 (batch, height, width, channels) in [0, 255] to
+    (batch, rows, columns, classes). At the input size, rows = columns = 1, and the output equals the model's except for
+    the order of summation. InputError if a layer cannot be converted.
 
     Example:
         >>> network = kerascnn.applications.VGG16()

@@ -128,11 +128,7 @@ def _is_pil(x: Any) -> bool:
 
 
 def pixels_of_array(array: np.ndarray) -> np.ndarray:
-    """The images of an array that `images_of` takes, (count, height, width, 3), in [0, 255].
-
-    Raises:
-        InputError: the shape, the type or the values are not those of images.
-    """
+    """The images of an array for `images_of`, (count, height, width, 3), in [0, 255]; InputError if it has none."""
     shape = array.shape
     if array.ndim == 2:
         array = array[..., None]

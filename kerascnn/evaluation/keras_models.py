@@ -43,8 +43,7 @@ THRESHOLD = 0.5
 def load_keras(path: Path) -> keras.Model:
     """Loads a Keras model from its `.keras` or `.h5` file, without its optimizer and losses.
 
-    Raises:
-        InputError: the file is not a Keras model, or needs code that is not there.
+    InputError if the file is not a Keras model, or needs code that is not there.
     """
     with refused(f"{path} cannot be opened as a Keras model", _why_not_keras):
         return keras.saving.load_model(path, compile=False)
@@ -60,11 +59,7 @@ def _why_not_keras(error: Exception) -> str:
 
 
 def load_saved_model(path: Path) -> keras.Model:
-    """A SavedModel of any program as one layer, without its class names.
-
-    Raises:
-        InputError: it cannot be loaded, or has no serving signature.
-    """
+    """A SavedModel of any program as one layer, without class names; InputError if it has no serving signature."""
     import tensorflow as tf
 
     def reason_of(error: Exception) -> str:
@@ -96,16 +91,10 @@ def labels_of(model: keras.Model) -> ClassLabels | None:
 
 
 def graph_of(model: keras.Model, image_size: Size | None = None) -> keras.Model:
-    """A model's main classifier as a functional model of images of one size.
+    """The main classifier of a model that maps RGB or gray images to a value per class, for images of one size.
 
-    A model without a graph, such as a subclassed one, becomes a layer of the result.
-
-    Args:
-        model: maps RGB or gray images to one value per class.
-        image_size: None for the model's own.
-
-    Raises:
-        InputError: the model is no such classifier, or has no image size, or another one.
+    A model without a graph, such as a subclassed one, becomes a layer of the result. `image_size` is None for the
+    model's own; InputError if it has none or another one, or if the model is no such classifier.
     """
     shape = _input_shape(model)
     several = len(getattr(model, "inputs", None) or ()) > 1
@@ -146,17 +135,13 @@ def _input_shape(model: keras.Model) -> tuple[int | None, ...]:
 def as_classifier(model: keras.Model, options: ModelOptions = NO_OPTIONS) -> keras.Model:
     """A model that maps pixels in [0, 255] to the probabilities of named classes; the given one if it does.
 
-    What has to be assumed is printed on standard error. Logits get a softmax, and a single value, the probability or
-    logit of the second class, becomes two probabilities. If each of several classes has a sigmoid, the model is
-    multi-label.
-
-    Args:
-        model: any Keras model with one input, images, and one output or one called "main", a value per class.
-        options: what the model does not say about itself.
+    What has to be assumed, where the options say nothing, is printed on standard error. Logits get a softmax, and a
+    single value, the probability or logit of the second class, becomes two probabilities. If each of several classes
+    has a sigmoid, the model is multi-label.
 
     Raises:
-        InputError: the model is no such classifier, its outputs are neither probabilities nor logits, or an option
-            does not fit.
+        InputError: the model does not map one image to one output, or one called "main", a value per class; its
+            outputs are neither probabilities nor logits; or an option does not fit.
 
     Example:
         >>> as_classifier(keras.Sequential([..., keras.layers.Dense(1, "sigmoid")])).output_shape

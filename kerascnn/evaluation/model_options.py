@@ -15,11 +15,7 @@ INPUT_SCALINGS = ("none", "unit", "symmetric", "torch", "caffe")
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Reads class names from a file: one per line, or a JSON list.
-
-    Raises:
-        InputError: the file cannot be read, or a name is empty or occurs twice.
-    """
+    """Reads class names from a file: one per line, or a JSON list; InputError if one is empty or occurs twice."""
     try:
         text = path.read_text(encoding="utf-8-sig").strip()
         names = json.loads(text) if text.startswith(("[", "{")) else text.splitlines()

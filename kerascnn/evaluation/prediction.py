@@ -66,18 +66,11 @@ def predictions_table(images: Iterable[ImagePrediction]) -> Table:
 
 
 def image_files(paths: Sequence[Path], skip: Callable[[InputError], object]) -> list[Path]:
-    """Lists image files.
+    """Lists image files of any name, and below folders, sorted, those with an image's suffix that are not hidden.
 
-    Args:
-        paths: files of any name, and folders. A folder gives all files below it with an image's suffix, sorted by
-            path, except hidden ones.
-        skip: called with the reason when something below a folder cannot be opened and is skipped.
-
-    Raises:
-        InputError: a path does not exist, a folder has no images, or it is an output of this package, such as a run
-            folder, whose images are plots.
-
-    Such outputs below a folder are left out, which is said on standard error.
+    Outputs of this package below a folder are left out, which is said on standard error; `skip` is called with the
+    reason when something else there cannot be opened. InputError if a path does not exist, a folder has no images, or
+    is such an output, as a run folder, whose images are plots.
 
     Example:
         >>> image_files([Path("holiday"), Path("cat.webp")], print)
@@ -135,17 +128,11 @@ def view_batches(metadata: ModelMetadata, images: Iterable[LoadedImage]) -> Iter
 def predictions(
     predictor: Predictor, images: Iterable[LoadedImage], top: int | None = None, threshold: float | None = None
 ) -> Iterator[ImagePrediction]:
-    """Predicts the labels of images, in their order, in batches.
+    """Predicts the labels of images from `read_images`, in their order, in batches.
 
-    Args:
-        predictor: from `open_predictor`.
-        images: from `read_images`.
-        top: number of classes per image; None for 5, or of a multi-label model for all from the threshold on. Classes
-            of equal probability stay in the model's order.
-        threshold: of a multi-label model, the least probability of a class; None for the model's own.
-
-    Raises:
-        InputError: a threshold for a model of one class per image.
+    `top` is the number of classes per image; None for 5, or of a multi-label model for all from the threshold on.
+    Classes of equal probability stay in the model's order. `threshold` is the least probability of a class of a
+    multi-label model, None for its own; InputError if an image has one class.
 
     Example:
         >>> next(predictions(open_predictor("pets.tflite"), read_images([Path("cat.jpg")], print), top=1)).top

@@ -70,8 +70,7 @@ class ModelMetadata:
     def with_threshold(self, threshold: float | None) -> ModelMetadata:
         """The same with another threshold, from 0 to 1; None keeps the model's.
 
-        Raises:
-            InputError: the model predicts one class per image, or the threshold is not from 0 to 1.
+        InputError if the model predicts one class per image, or the threshold is not from 0 to 1.
         """
         if threshold is None:
             return self
@@ -203,11 +202,7 @@ class KerasPredictor(Predictor):
 
 
 class KerasFilePredictor(KerasPredictor):
-    """An exported `.keras` file of Keras' own layers, which holds its metadata as files.
-
-    Raises:
-        InputError: the file is damaged, or no classifier of images.
-    """
+    """An exported `.keras` file of Keras' own layers, which holds its metadata as files; InputError if damaged."""
 
     kind = "Keras file"
 
@@ -263,8 +258,7 @@ class SavedModelPredictor(Predictor):
 class OtherSavedModelPredictor(KerasPredictor):
     """A SavedModel folder of another program: its signature `serving_default`, of one input and one output.
 
-    Raises:
-        InputError: the folder is damaged, has no such signature, or is no classifier of images.
+    InputError if the folder is damaged, has no such signature, or is no classifier of images.
     """
 
     kind = "SavedModel"
@@ -314,8 +308,7 @@ class TFLitePredictor(Predictor):
 class OnnxPredictor(Predictor):
     """An `.onnx` file written by `kerascnn export`, run by ONNX Runtime.
 
-    Raises:
-        InputError: the packages for ONNX are not installed, the file is damaged, or another program wrote it.
+    InputError if the packages for ONNX are not installed, the file is damaged, or another program wrote it.
     """
 
     kind = "ONNX"
@@ -432,12 +425,9 @@ def _metadata_inside(path: Path, kind: str) -> ModelMetadata:
 
 
 def model_metadata_of(model: keras.Model) -> ModelMetadata:
-    """Reads a Keras model's metadata from its layers.
+    """Reads a Keras model's metadata from its layers; a model without class names gets "class 0", "class 1", …
 
-    A model without class names gets "class 0", "class 1", …
-
-    Raises:
-        InputError: the model does not map RGB or gray images of one size to classes.
+    InputError if the model does not map RGB or gray images of one size to classes.
     """
     from kerascnn.evaluation.keras_models import graph_of, labels_of
     from kerascnn.layers import Preprocessing

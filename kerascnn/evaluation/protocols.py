@@ -109,12 +109,7 @@ CENTER_CROP = Protocol("1 crop")
 
 
 def protocol_of(recipe: Recipe, metadata: ModelMetadata) -> Protocol:
-    """The protocol of a recipe's paper; shorter sides are in proportion to the network's input size.
-
-    Args:
-        recipe: of the model's training.
-        metadata: of the model.
-    """
+    """The protocol of a recipe's paper for a model; shorter sides are in proportion to the network's input size."""
     from kerascnn.applications import registry
 
     paper_size = registry.info(recipe.model).input_size

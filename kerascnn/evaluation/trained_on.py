@@ -25,12 +25,7 @@ TRAINED_ON = "trained_on"
 
 
 def was_trained_on(model: Path, source: str) -> bool | None:
-    """Whether a model was trained on a source; None if nothing beside its file says so.
-
-    Args:
-        model: as for `open_predictor`.
-        source: `DataSet.source` or `LabeledImages.source`.
-    """
+    """Whether a model, as for `open_predictor`, was trained on a `LabeledImages.source`; None if nothing says so."""
     if run := RunFolder.around(model):
         return run.read_recipe()[1] == source
     for folder in (model, model.parent):

@@ -54,17 +54,14 @@ def run_arm(
     report: Callable[[str], Any] = print,
     **options: Any,
 ) -> ArmRun:
-    """Trains an arm, or resumes its training, or returns its completed run.
+    """Trains an arm by its recipe, or resumes its training, or returns its completed run.
 
-    Args:
-        arm, recipe: from an experiment, and from `recipe_of`.
-        data, limit: the images, and the limit with which they were loaded.
-        folder: of the arm's run folder; InputError if it holds a run of another recipe.
-        callbacks: returns the callbacks that show progress.
-        report: is called with a sentence about an earlier run.
-        options: `run_config` and `devices`, as for `train`.
+    `limit` is the one that the images were loaded with. `folder` is that of the arm's run folder. `callbacks` returns
+    those that show progress, `report` is called with a sentence about an earlier run, and `options` are `run_config`
+    and `devices`, as for `train`.
 
     Raises:
+        InputError: the folder holds a run of another recipe.
         TrainingInterruptedError: the training was stopped; a second call resumes it.
     """
     wanted = resolved(recipe, data)

@@ -21,8 +21,7 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2
 def staging(folder: Path) -> Iterator[Path]:
     """Yields a temporary folder next to `folder`, so that publishing is a rename; removes it if not published.
 
-    Raises:
-        InputError: `folder` is a file, or nothing can be written next to it.
+    InputError if `folder` is a file, or nothing can be written next to it.
     """
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)

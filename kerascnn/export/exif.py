@@ -15,12 +15,7 @@ FLIPPED_HORIZONTALLY, FLIPPED_VERTICALLY = (2, 3, 6, 7), (3, 4, 7, 8)
 
 
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Returns an image upright.
-
-    Args:
-        image: (height, width, channels).
-        orientation: int, 1 to 8, of EXIF 2.3, section 4.6.4.
-    """
+    """Turns an image, (height, width, channels), by its orientation, int, 1 to 8 (EXIF 2.3, section 4.6.4)."""
     import tensorflow as tf
 
     image = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
@@ -30,13 +25,7 @@ def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def exif_orientation(contents: tf.Tensor) -> tf.Tensor:
-    """Reads the EXIF orientation of a JPEG file: int64, 1 to 8; 1 (upright) if there is none.
-
-    Files of other formats and files with damaged EXIF data count as upright.
-
-    Args:
-        contents: string (), the whole file.
-    """
+    """The EXIF orientation of a file's contents, string (): int64, 1 to 8; 1 (upright) if it is no JPEG or has none."""
     import tensorflow as tf
 
     file = tf.cast(tf.io.decode_raw(contents, tf.uint8), tf.int64)

@@ -15,16 +15,10 @@ BEST = "-best"
 def link_exports(folder: Path, name: str) -> list[Path]:
     """Makes the links `name`, to an export just published, and `name-best`, to the most accurate one of that name.
 
-    Exports of models that were trained on other data are not compared: "net-pets-small" is no "net-pets". Of equal
-    accuracies the newest counts as the best. A folder or file of such a name stays, and so does everything where the
-    file system has no links.
-
-    Args:
-        folder: of the export, next to those of other runs, whose names begin with `name`.
-        name: of the network and the data.
-
-    Returns:
-        The links that lead to `folder`.
+    `name` is of the network and the data; the folders of their exports begin with it. Exports of models that were
+    trained on other data are not compared: "net-pets-small" is no "net-pets". Of equal accuracies the newest counts as
+    the best. A folder or file of such a name stays, and so does everything where the file system has no links. Returns
+    the links that lead to `folder`.
     """
     files = folder.parent.glob(f"{glob.escape(name)}-*/verification.json")
     verified = {file.parent: _verified(file) for file in files if not file.parent.is_symlink()}

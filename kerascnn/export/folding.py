@@ -49,12 +49,9 @@ def foldable(model: keras.Model) -> dict[str, str]:
 
 
 def folded_weights(layer: keras.Layer, normalization: keras.layers.BatchNormalization) -> list[np.ndarray]:
-    """Returns kernel and bias of one layer that computes `layer` and then `normalization` in inference.
+    """Kernel and bias of one layer that computes a pair of `foldable`, first `layer` and then `normalization`.
 
     Computed in float64, so that only the last rounding to float32 is lost.
-
-    Args:
-        layer, normalization: a pair found by `foldable`.
     """
     kernel = _float64(layer.kernel)
     gamma = _float64(normalization.gamma) if normalization.scale else 1.0

@@ -53,12 +53,9 @@ def quantize_int8(
 ) -> ConvertedNetwork:
     """Quantizes a network to 8 bits with one scale per channel of the weights.
 
-    Args:
-        converter: the network's converter, with its optimizations set.
-        samples: calibration images, each float32 (1, height, width, channels) in a list of its own.
-        expected: float32 (count, classes), the network's output for them.
-        layers: the names of the network's layers, in order.
-        types: types of input and output.
+    The converter has its optimizations set. `samples` are calibration images, each float32 (1, height, width, channels)
+    in a list of its own; `expected` is the network's output for them, float32 (count, classes); `layers` are the names
+    of the network's layers, in order; `types` those of input and output.
     """
     converter.representative_dataset = lambda: iter(samples)
     ranges = calibrated(converter)
@@ -88,17 +85,11 @@ def quantize_int8(
 
 
 def noisy_tensors(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> list[str]:
-    """Finds the tensors with too much quantization noise.
+    """The names, in the float32 network, of the tensors with too much quantization noise.
 
     The noise of each channel is compared with the channel's variation, so that a channel with large values does not
-    hide the others. Channels that hardly vary are left out.
-
-    Args:
-        content: a `.tflite` file that computes each layer in integers and in float32 from the same input.
-        samples: calibration images, as in `quantize_int8`.
-
-    Returns:
-        Their names in the float32 network.
+    hide the others. Channels that hardly vary are left out. `content` is a `.tflite` file that computes each layer in
+    integers and in float32 from the same input; `samples` are as in `quantize_int8`.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -125,14 +116,10 @@ def noisy_tensors(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> li
 
 
 def layer_of(tensor: str, layers: Collection[str]) -> str:
-    """Returns the layer that computes a tensor of a `.tflite` file.
+    """The layer that computes a tensor of a `.tflite` file: the last one in its name, which has the weights.
 
-    Args:
-        tensor: its name, the paths of fused operations: "resnet20_1/conv1_relu_1/Relu;resnet20_1/conv1_1/BiasAdd;…".
-        layers: the names of the network's layers.
-
-    Returns:
-        The last layer in the name, which is the one with the weights; `tensor` itself if there is none.
+    The name is made of the paths of fused operations: "resnet20_1/conv1_relu_1/Relu;resnet20_1/conv1_1/BiasAdd;…". It
+    is returned itself if it has none of the network's layers.
     """
     found = tensor
     for part in re.split("[;/]", tensor):

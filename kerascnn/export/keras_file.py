@@ -21,19 +21,12 @@ from kerascnn.layers import (
 
 
 def write_keras(model: keras.Model, path: Path) -> None:
-    """Writes a network of Keras' own layers and operations, for `keras.models.load_model`.
+    """Writes a result of `deployable` as a `.keras` file of Keras' own layers, for `keras.models.load_model`.
 
     Class names, image size and crop are in labels.txt and kerascnn.json inside the file, which is a zip archive.
 
-    Args:
-        model: a result of `deployable`.
-        path: the file, named *.keras.
-
     Raises:
         InputError: the model has other layers that Keras lacks, or is too deep for Keras to build without kerascnn.
-
-    Example:
-        >>> write_keras(deployable(model), Path("pets.keras"))
     """
     stock_model(model).save(path)
     with zipfile.ZipFile(path, "a") as archive:

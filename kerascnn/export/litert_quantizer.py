@@ -24,16 +24,10 @@ ACTIVATION_BITS = {"int8": 8, "int16x8": 16}
 def quantize_with_litert(
     content: bytes, quantization: str, samples: Sequence[Sequence[np.ndarray]], pixels: str
 ) -> bytes:
-    """Quantizes a network with one scale per channel of the weights.
+    """Quantizes the `.tflite` file of a float32 network with one scale per channel of the weights.
 
-    Args:
-        content: the `.tflite` file of the network in float32.
-        quantization: "float16", "dynamic", "int8" or "int16x8".
-        samples: calibration images for the latter two, each (1, height, width, channels) in a list of its own.
-        pixels: the input type for "int8": "uint8", "int8" or "float32"; otherwise the network's input type stays.
-
-    Returns:
-        The bytes of a `.tflite` file.
+    `samples` are calibration images for "int8" and "int16x8", each (1, height, width, channels) in a list of its own.
+    `pixels` is the input type for "int8": "uint8", "int8" or "float32"; otherwise the network's stays.
     """
     from ai_edge_quantizer.calibrator import Calibrator
     from ai_edge_quantizer.quantizer import Quantizer

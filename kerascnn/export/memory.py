@@ -46,16 +46,10 @@ session.run(None, {"pixels": np.zeros((1, *pixels.shape[1:]), np.float32)})""",
 
 
 def peak_memory(path: Path) -> int | None:
-    """Measures the resident memory that opening a file and running it on one image adds to a process, at its peak.
+    """The bytes of resident memory that opening a file and running it on one image adds to a process, at its peak.
 
-    The file runs on one core in a process of its own.
-
-    Args:
-        path: a `.tflite` or `.onnx` file.
-
-    Returns:
-        Bytes; None for other formats, whose memory TensorFlow's own hides, and outside Linux, because only Linux lets
-        a process reset its peak.
+    The file runs on one core in a process of its own. None for formats other than `.tflite` and `.onnx`, whose memory
+    TensorFlow's own hides, and outside Linux, because only Linux lets a process reset its peak.
 
     Example:
         >>> peak_memory(Path("resnet20-digits.tflite"))

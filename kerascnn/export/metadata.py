@@ -57,10 +57,6 @@ def tflite_metadata(description: ModelDescription, metadata: ModelMetadata) -> b
     The normalization has mean 0 and standard deviation 1, because the network scales pixels itself. The labels are in
     the associated file labels.txt. Of a multi-label model, readers leave out classes below the threshold.
 
-    Args:
-        description: name, description, author and license.
-        metadata: class names, image size, channels and threshold.
-
     Example:
         >>> tflite_metadata(ModelDescription("googlenet-pets"), metadata)[4:8]
         b'M001'
@@ -99,12 +95,10 @@ def tflite_metadata(description: ModelDescription, metadata: ModelMetadata) -> b
 
 
 def build_flatbuffer(root: dict[int, Any], identifier: bytes) -> bytes:
-    """Builds a FlatBuffer.
+    """Builds a FlatBuffer of a schema, given the root table and the identifier, four bytes.
 
-    Args:
-        root: the root table: values by the field's number in the schema. A value is a `Scalar`, a string, another
-            table, a list of tables or a list of floats; None is left out.
-        identifier: of the schema, four bytes.
+    A table has values by the field's number in the schema: a `Scalar`, a string, another table, a list of tables or a
+    list of floats; None is left out.
 
     Example:
         >>> build_flatbuffer({0: "googlenet", 3: [{0: "first"}, {0: "second"}]}, b"M001")[4:8]
@@ -116,17 +110,11 @@ def build_flatbuffer(root: dict[int, Any], identifier: bytes) -> bytes:
 
 
 def with_metadata(network: bytes, metadata: bytes) -> tuple[bytes, bytes]:
-    """Adds metadata to a `.tflite` file.
+    """Adds metadata, a FlatBuffer, to a `.tflite` file that a converter made without such metadata.
 
     References in a FlatBuffer point forwards, so a new root in front can refer to everything that the old root refers
-    to. The bytes of the network do not change, and weights keep their 16-byte alignment.
-
-    Args:
-        network: the file as a converter made it, without such metadata.
-        metadata: a FlatBuffer.
-
-    Returns:
-        The new part and the network, to be written one after the other; both are multiples of 16 bytes long.
+    to. The bytes of the network do not change, and weights keep their 16-byte alignment. Returns the new part and the
+    network, to be written one after the other; both are multiples of 16 bytes long.
     """
     from ai_edge_litert import schema_py_generated as schema
 

@@ -52,13 +52,8 @@ def model_card(
 ) -> str:
     """Formats a Markdown page: the model, its measurements, and how to run it.
 
-    Args:
-        description: name, author and license of the exported model.
-        metadata: its classes and input.
-        verification: the measurements.
-        exported: the files; the first `.tflite` file is the example, if there is one.
-        origin: the contents of the run's recipe.yaml, or None if the model comes from elsewhere.
-        data: was measured, as for `export`.
+    The first of the `.tflite` files among `exported`, if there is one, is the example. `origin` is the contents of the
+    run's recipe.yaml, None if the model comes from elsewhere; `data` were measured, as for `export`.
     """
     import jinja2
 
@@ -123,11 +118,7 @@ def format_accuracy(result: FormatResult) -> str:
 
 
 def format_training(origin: dict[str, Any]) -> str:
-    """Formats a sentence about network, data and training.
-
-    Args:
-        origin: the contents of a run's recipe.yaml.
-    """
+    """A sentence about network, data and training, from the contents of a run's recipe.yaml."""
     recipe = Recipe.from_dict(origin["recipe"], "the run's recipe")
     entry = registry.info(recipe.model)
     return (

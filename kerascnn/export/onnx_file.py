@@ -22,20 +22,13 @@ MAX_BYTES = 2**31 - 1
 
 
 def write_onnx(model: keras.Model, path: Path) -> None:
-    """Writes a float32 `.onnx` file with Keras' own export.
+    """Writes a result of `deployable` as a float32 `.onnx` file with Keras' own export.
 
     It maps `pixels`, float32 (any, height, width, channels) in [0, 255], to `probabilities`, float32 (any, classes).
     Its metadata `labels.txt` and `kerascnn.json` hold the class names, the image size and the crop.
 
-    Args:
-        model: a result of `deployable`.
-        path: the file.
-
     Raises:
         InputError: the ONNX packages are not installed, the network is too large for one file, or the converter fails.
-
-    Example:
-        >>> write_onnx(deployable(model), Path("model.onnx"))
     """
     check_onnx_packages()
     import onnx

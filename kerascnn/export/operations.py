@@ -20,12 +20,7 @@ class Operations(NamedTuple):
 
 
 def operations_of(path: Path) -> Operations:
-    """Reads the operations of a `.tflite` or `.onnx` file.
-
-    Example:
-        >>> operations_of(Path("resnet20-digits.tflite")).counts["CONV_2D"]
-        19
-    """
+    """Reads the operations of a `.tflite` or `.onnx` file."""
     nodes = _onnx_nodes(path) if path.suffix == ".onnx" else _tflite_nodes(path)
     counts = Counter(name for name, _, _ in nodes)
     custom = {name for name, is_custom, _ in nodes if is_custom}

@@ -46,14 +46,9 @@ def check_options(quantization: str, pixels: str | None, quantizer: str) -> None
 
 
 def pixel_type(quantization: str, pixels: str | None = None) -> str:
-    """Returns the input type of a file.
+    """The input type of a file: `pixels`, or by default uint8 if quantized, because images on phones have 8-bit pixels.
 
-    By default quantized files take uint8, because images on phones have 8-bit pixels; "none", the reference for the
-    others, takes float32.
-
-    Args:
-        quantization: one of `QUANTIZATIONS`.
-        pixels: "uint8" or "float32"; "int8", which affects the quantization "int8" only; None for the default.
+    "none", the reference for the others, takes float32. "int8" affects the quantization "int8" only.
     """
     if pixels is None or (pixels == "int8" and quantization != "int8"):
         return "float32" if quantization == UNQUANTIZED else "uint8"

@@ -15,13 +15,7 @@ PATTERN = "*.tfevents.*"
 
 
 class EventFile:
-    """One event file, written by a thread of its own; TensorBoard shows its folder as one "run".
-
-    Example:
-        >>> events = EventFile(Path("runs/mine/train"))
-        >>> events.scalar("loss", 0.5, step=1)
-        >>> events.close()
-    """
+    """One event file, written by a thread of its own; TensorBoard shows its folder as one "run"."""
 
     def __init__(self, folder: Path):
         from tensorboard.summary.writer.event_file_writer import EventFileWriter

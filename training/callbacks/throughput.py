@@ -13,12 +13,7 @@ import keras
 
 
 class DataWaitTimer:
-    """Counts the `seconds` in which a training waits for its next batch.
-
-    Example:
-        >>> timer = DataWaitTimer()
-        >>> model.train_function(timer.on(iter(batches)))
-    """
+    """Counts the `seconds` in which a training waits for its next batch."""
 
     def __init__(self):
         self.seconds = 0.0

@@ -14,12 +14,9 @@ CHANGE_THE_LEARNING_RATE = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.L
 
 
 def check_callbacks(callbacks: Sequence[keras.callbacks.Callback], recipe: Recipe, heads: bool) -> None:
-    """Raises InputError if a callback changes a scheduled learning rate, or monitors Keras' "accuracy".
+    """Raises InputError if a user's callback changes a scheduled learning rate, or monitors Keras' "accuracy".
 
-    Args:
-        callbacks: the user's.
-        recipe: of the training, resolved.
-        heads: whether the network has several classifiers, whose metrics have their names in front.
+    With several classifiers, `heads`, the names of metrics have those of the classifiers in front.
     """
     schedule = recipe.schedule
     fixed = schedule.name == "constant" and not schedule.warmup_epochs and not schedule.warmup_steps

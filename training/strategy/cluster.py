@@ -36,11 +36,6 @@ def find_cluster() -> Cluster | None:
 
     A task of type "chief" in TF_CONFIG comes before those of type "worker". InputError if TF_CONFIG cannot be read, or
     names other types of tasks.
-
-    Example:
-        >>> os.environ["TF_CONFIG"] = '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}'
-        >>> find_cluster()
-        Cluster(addresses=('a:1', 'b:1'), worker=1, source='TF_CONFIG')
     """
     if os.environ.get("TF_CONFIG"):
         found = _from_tf_config(os.environ["TF_CONFIG"])

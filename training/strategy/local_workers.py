@@ -26,10 +26,6 @@ class LocalWorkers:
     The chief's standard output is passed on unchanged. All other output goes to standard error, with the worker's
     number before each line. `first_failed` is the number of the first worker that failed; `stop_requested` says whether
     Ctrl-C or SIGTERM was passed on to the workers.
-
-    Example:
-        >>> LocalWorkers([sys.executable, "-m", "kerascnn", "train"], 2).wait()
-        [0, 0]
     """
 
     def __init__(self, command: Sequence[str], count: int):

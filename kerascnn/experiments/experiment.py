@@ -1,13 +1,16 @@
-"""The definition of an experiment, as data."""
+"""The experiments of the papers, as data that experiments.yaml lists."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, closest
+from kerascnn.training.recipe.files import read_yaml
 from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.recipe.validation import validated
 
 ErrorMetric = Literal["training error", "top-1 error"]
 
@@ -67,6 +70,22 @@ class Experiment:
         if name not in ("small", "full"):
             raise InputError(f"an experiment has the scales 'small' and 'full', not '{name}'.")
         return self.small if name == "small" else self.full
+
+
+FILE = Path(__file__).with_name("experiments.yaml")
+EXPERIMENTS = {name: validated(Experiment, values, name) for name, values in read_yaml(FILE).items()}
+
+
+def find(name: str) -> Experiment:
+    """The experiment called `name`; raises InputError if there is none.
+
+    Example:
+        >>> find("depth").arms[0].name
+        'ResNet-20'
+    """
+    if name not in EXPERIMENTS:
+        raise InputError(f"there is no experiment '{name}'; {closest(name, EXPERIMENTS)}")
+    return EXPERIMENTS[name]
 
 
 def recipe_of(arm: Arm, scale: Scale, seed: int, settings: Iterable[str] = ()) -> Recipe:

@@ -14,8 +14,7 @@ from kerascnn.data.dataset import DataSet
 from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.evaluation.predictors import UNQUANTIZED, Predictor, RoundedInputPredictor
 from kerascnn.evaluation.scores import MultiLabelScores, Scores, evaluate, known_images, labeled_images, views
-from kerascnn.export.memory import peak_memory
-from kerascnn.export.operations import operations_of
+from kerascnn.export.file_measurements import operations_of, peak_memory
 from kerascnn.export.tflite import CALIBRATED
 from kerascnn.files.progress import Track, untracked
 

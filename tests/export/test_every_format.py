@@ -10,8 +10,8 @@ import kerascnn
 from kerascnn.applications import registry
 from kerascnn.evaluation import open_predictor
 from kerascnn.export import deployable
+from kerascnn.export.file_measurements import operations_of
 from kerascnn.export.onnx_file import write_onnx
-from kerascnn.export.operations import operations_of
 from kerascnn.export.saved_model import write_saved_model
 from kerascnn.export.tflite import write_tflite
 from kerascnn.layers import Preprocessing

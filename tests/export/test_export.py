@@ -16,7 +16,7 @@ from kerascnn.evaluation import KerasPredictor, open_predictor
 from kerascnn.evaluation.predictors import ModelMetadata
 from kerascnn.evaluation.trained_on import was_trained_on
 from kerascnn.export import Tolerance, deployable, export
-from kerascnn.export.operations import operations_of
+from kerascnn.export.file_measurements import operations_of
 from kerascnn.export.tflite import write_tflite
 from kerascnn.layers import ClassLabels, Preprocessing
 from support.messages import mentioning, names

@@ -8,8 +8,8 @@ import pytest
 
 from kerascnn.evaluation import open_predictor
 from kerascnn.export import Tolerance, deployable, export
+from kerascnn.export.file_measurements import operations_of
 from kerascnn.export.integer_quantization import layer_of
-from kerascnn.export.operations import operations_of
 from kerascnn.export.tflite import write_tflite
 
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerascnn.export.memory import peak_memory
+from kerascnn.export.file_measurements import peak_memory
 from kerascnn.export.tflite import write_tflite
 
 MEGABYTE = 1e6

@@ -11,7 +11,7 @@ from kerascnn import InputError
 from kerascnn.evaluation import open_predictor
 from kerascnn.evaluation.predictors import ModelMetadata
 from kerascnn.export import deployable, export
-from kerascnn.export.operations import operations_of
+from kerascnn.export.file_measurements import operations_of
 from support.messages import mentioning
 
 needs_onnx = pytest.mark.skipif(importlib.util.find_spec("tf2onnx") is None, reason="the extra `onnx` is not installed")

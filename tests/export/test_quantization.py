@@ -14,7 +14,7 @@ from kerascnn.data.dataset import ArrayExamples
 from kerascnn.evaluation import TFLitePredictor
 from kerascnn.evaluation.scores import views
 from kerascnn.export import FormatResult, Tolerance, Verification, deployable, export
-from kerascnn.export.operations import operations_of
+from kerascnn.export.file_measurements import operations_of
 from kerascnn.export.tflite import QUANTIZATIONS, QUANTIZERS, write_tflite
 from kerascnn.layers import ClassLabels, LocalResponseNormalization, Preprocessing
 from support.messages import mentioning, names

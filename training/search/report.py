@@ -18,9 +18,8 @@ import numpy as np
 from kerascnn.files.atomic import atomic_text
 from kerascnn.training.callbacks.event_files import EventFile, flatten
 from kerascnn.training.recipe.recipe import Recipe
-from kerascnn.training.search.domains import SearchRange, label
 from kerascnn.training.search.folder import Journal, Objective, SearchConfig, SearchFolder, TrialRecord
-from kerascnn.training.search.space import Parameter, Space
+from kerascnn.training.search.space import Parameter, SearchRange, Space, label
 from kerascnn.training.search.validation import dry_build
 
 if TYPE_CHECKING:

@@ -15,9 +15,8 @@ from kerascnn.errors import InputError, closest
 from kerascnn.training.assembly import MAIN
 from kerascnn.training.multi_label import MULTI_LABEL
 from kerascnn.training.recipe.recipe import Recipe
-from kerascnn.training.search.domains import label
 from kerascnn.training.search.folder import Objective
-from kerascnn.training.search.space import Space
+from kerascnn.training.search.space import Space, label
 
 SAMPLES = 32  # Random combinations: with 32, a value that is valid in one case of ten is hardly missed
 METRIC_ALIASES = {"accuracy": "top1"}  # Keras' usual name of the metric that is top1 here

@@ -9,8 +9,7 @@ import yaml
 from kerascnn.applications import registry
 from kerascnn.errors import InputError
 from kerascnn.training import Recipe
-from kerascnn.training.search.domains import SearchChoice, SearchRange, parse_domain
-from kerascnn.training.search.space import Space, value_in
+from kerascnn.training.search.space import SearchChoice, SearchRange, Space, parse_domain, value_in
 from support.messages import mentioning
 
 RESNET = Recipe.for_model("resnet20")

@@ -20,7 +20,7 @@ from kerascnn.cli.arguments import (
 )
 from kerascnn.cli.loading import data_of, print_result, start_tensorflow
 from kerascnn.cli.scored_images import add_split_options, load_images, report_classes
-from kerascnn.errors import InputError, writing
+from kerascnn.errors import InputError
 from kerascnn.native_output import jpeg_damage_discarded
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _run_compare_runs(options: argparse.Namespace) -> int:
     start_tensorflow()
     from kerascnn.cli.evaluation_tables import mcnemar_table, runs_table
     from kerascnn.console import track
-    from kerascnn.evaluation.plots import runs_figure
+    from kerascnn.evaluation.plots import runs_figure, save_figure
     from kerascnn.evaluation.runs import compare_runs
     from kerascnn.training import RunFolder
 
@@ -137,8 +137,7 @@ def _run_compare_runs(options: argparse.Namespace) -> int:
     comparison = compare_runs(folders, images, protocol, unknown=options.unknown, track=track)
     report_classes(images, comparison.runs[0].scores, options.unknown)
     if options.plot:
-        with writing(options.plot):
-            runs_figure(comparison.histories(), images.name).savefig(options.plot)
+        save_figure(runs_figure(comparison.histories(), images.name), options.plot)
     values = comparison.metrics() | {"layout": images.layout, "trained_images": trained}
     tests = [mcnemar_table(comparison)] if comparison.tests else []
     plots = [f"curves: {options.plot}"] if options.plot else []

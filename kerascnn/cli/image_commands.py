@@ -25,7 +25,7 @@ from kerascnn.cli.arguments import (
     share,
 )
 from kerascnn.cli.loading import print_result, start_tensorflow
-from kerascnn.errors import InputError, writing
+from kerascnn.errors import InputError
 from kerascnn.terminal_encoding import encodes_everything
 
 if TYPE_CHECKING:
@@ -259,6 +259,7 @@ def _rows(paths: Sequence[Path], wanted: Sequence[Path]) -> list[int]:
 
 def _draw_neighbors(embedding: Embedding, predictor: Predictor, options: argparse.Namespace) -> dict[str, Any]:
     from kerascnn.evaluation.embedding import neighbors_figure
+    from kerascnn.evaluation.plots import save_figure
 
     count, dimensions = embedding.features.shape
     if count == 1:
@@ -268,9 +269,7 @@ def _draw_neighbors(embedding: Embedding, predictor: Predictor, options: argpars
     legend = f"each row: an image, then the nearest of {count} by the cosine of {dimensions} features"
     fraction = predictor.metadata.crop_fraction
     figure = neighbors_figure(embedding, rows, f"{options.model.name}\n{legend}", k, fraction)
-    with writing(options.neighbors):
-        options.neighbors.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(options.neighbors)
+    save_figure(figure, options.neighbors)
     of = []
     for row in rows:
         nearest = [{"image": str(one.path), "similarity": one.similarity} for one in embedding.nearest(row, k)]

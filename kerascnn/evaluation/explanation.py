@@ -21,9 +21,9 @@ import numpy as np
 
 from kerascnn.applications.deep import functional
 from kerascnn.data.pipeline.pipeline import views_of
-from kerascnn.errors import InputError, closest, writing
+from kerascnn.errors import InputError, closest
 from kerascnn.evaluation.feature_maps import feature_maps, flatten_model, last_map, last_of_every_size, logits_of
-from kerascnn.evaluation.plots import gallery_figure, pixels_of, sheet_figure
+from kerascnn.evaluation.plots import gallery_figure, save_figure, sheet_figure
 from kerascnn.evaluation.prediction import LoadedImage
 from kerascnn.evaluation.predictors import KerasPredictor, OtherSavedModelPredictor, Predictor
 from kerascnn.image_shape import COLORS, RGB
@@ -177,7 +177,7 @@ def write_filters(explainer: Explainer, folder: Path) -> Path:
     filters = explainer.filters()
     rows, columns, _, count = filters.shape
     title = f"{count} filters of the first layer, {rows} × {columns}\ngray: zero; each scaled by its greatest weight"
-    return _save(pixels_of(sheet_figure(tiles(filter_tiles(filters)), title)), folder / "filters.png")
+    return save_figure(sheet_figure(tiles(filter_tiles(filters)), title), folder / "filters.png")
 
 
 def write_explanation(
@@ -201,8 +201,8 @@ def write_explanation(
         rows, columns, channels = one.maps.shape
         shown = f"{min(channels, CHANNELS_SHOWN)} of {channels} channels" if channels > CHANNELS_SHOWN else "channels"
         title = f"{one.layer}, {rows} × {columns}\n{shown} by greatest mean; black: least value, white: greatest"
-        files[one.layer] = _save(pixels_of(sheet_figure(tiles(channel_tiles(one)), title)), folder / name / file)
-    return Explanation(image.path, found.classes, _save(pixels_of(found.figure()), folder / f"{name}.png"), files)
+        files[one.layer] = save_figure(sheet_figure(tiles(channel_tiles(one)), title), folder / name / file)
+    return Explanation(image.path, found.classes, save_figure(found.figure(), folder / f"{name}.png"), files)
 
 
 def overlay(view: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -271,12 +271,3 @@ def unique_name(image: Path | str, used: set[str]) -> str:
         name = f"{Path(image).stem}-{next(numbers)}"
     used.add(name)
     return name
-
-
-def _save(pixels: np.ndarray, path: Path) -> Path:
-    from PIL import Image
-
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
-    return path

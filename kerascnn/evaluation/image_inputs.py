@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count, takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -95,12 +95,14 @@ class _Reader:
     unnamed: Iterator[int] = field(default_factory=lambda: count(1))
 
     def read(self, x: ImageInput) -> Iterator[LoadedImage]:
+        from PIL.Image import Image
+
         if isinstance(x, str | Path):
             for location in locations_at(x, self.skip):
                 yield from self._at(location)
         elif isinstance(x, bytes | bytearray | memoryview):
             yield from decoded(bytes(x), f"bytes {next(self.unnamed)}", self.skip)
-        elif _is_pil(x):
+        elif isinstance(x, Image):
             name = getattr(x, "filename", "") or f"image {next(self.unnamed)}"
             yield from _opened(name, lambda: upright_rgb(x), self.skip)
         elif hasattr(x, "__array__"):
@@ -119,12 +121,6 @@ class _Reader:
         with TemporaryDirectory(prefix="kerascnn-") as folder:
             for image in read_images([download(location, Path(folder))], self.skip):
                 yield image._replace(path=location)
-
-
-def _is_pil(x: Any) -> bool:
-    from PIL import Image
-
-    return isinstance(x, Image.Image)
 
 
 def pixels_of_array(array: np.ndarray) -> np.ndarray:

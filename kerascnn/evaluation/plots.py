@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from kerascnn.errors import writing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -276,6 +279,14 @@ def png_of(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Writes a figure to a file, whose folder is created if missing; InputError if it cannot be written."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
+    return path
 
 
 def pixels_of(figure: Figure) -> np.ndarray:

@@ -111,6 +111,7 @@ class Predictor(ABC):
     path: Path | None
     metadata: ModelMetadata
     pixel_type = "float32"
+    has_own_threads = False
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Predicts images of the network's size.
@@ -142,7 +143,7 @@ class Predictor(ABC):
 
     def on_one_thread(self) -> Predictor | None:
         """The same model on one CPU core; None if threads cannot be set per model, as in TensorFlow."""
-        return None
+        return type(self)(self.path, threads=1) if self.has_own_threads else None
 
     def size_in_bytes(self) -> int | None:
         """Size of the file, or of all files in the folder."""
@@ -277,6 +278,7 @@ class TFLitePredictor(Predictor):
     """
 
     kind = "TFLite"
+    has_own_threads = True
 
     def __init__(self, path: Path, threads: int | None = None):
         from ai_edge_litert.interpreter import Interpreter
@@ -301,9 +303,6 @@ class TFLitePredictor(Predictor):
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         return np.concatenate([run(self._interpreter, image[None]) for image in images])
 
-    def on_one_thread(self) -> TFLitePredictor:
-        return TFLitePredictor(self.path, threads=1)
-
 
 class OnnxPredictor(Predictor):
     """An `.onnx` file written by `kerascnn export`, run by ONNX Runtime.
@@ -312,6 +311,7 @@ class OnnxPredictor(Predictor):
     """
 
     kind = "ONNX"
+    has_own_threads = True
 
     def __init__(self, path: Path, threads: int | None = None):
         check_onnx_packages()
@@ -330,9 +330,6 @@ class OnnxPredictor(Predictor):
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         images = images.astype(np.float32, copy=False)
         return predict_in_batches(lambda batch: self._session.run(["probabilities"], {"pixels": batch})[0], images)
-
-    def on_one_thread(self) -> OnnxPredictor:
-        return OnnxPredictor(self.path, threads=1)
 
 
 def check_onnx_packages() -> None:

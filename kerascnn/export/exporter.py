@@ -45,6 +45,12 @@ from kerascnn.files.cache_folder import short_hash
 from kerascnn.files.progress import Track, untracked
 from kerascnn.image_shape import Size
 
+# How each format but TFLite is written and opened, and under which name.
+WRITERS = {
+    "savedmodel": (write_saved_model, SavedModelPredictor, "saved_model"),
+    "keras": (write_keras, KerasFilePredictor, "{}.keras"),
+    "onnx": (write_onnx, OnnxPredictor, "{}.onnx"),
+}
 FORMATS = ("savedmodel", "tflite", "onnx", "keras")
 # The formats that need no extra packages.
 DEFAULT_FORMATS = FORMATS[:2]
@@ -149,15 +155,10 @@ def export(
         network = deployable(model)
         labels_of(network).threshold = metadata.threshold
         exported: list[Predictor] = []
-        if "savedmodel" in formats:
-            write_saved_model(network, staged / "saved_model")
-            exported.append(SavedModelPredictor(staged / "saved_model"))
-        if "keras" in formats:
-            write_keras(network, staged / f"{name}.keras")
-            exported.append(KerasFilePredictor(staged / f"{name}.keras"))
-        if "onnx" in formats:
-            write_onnx(network, staged / f"{name}.onnx")
-            exported.append(OnnxPredictor(staged / f"{name}.onnx"))
+        for kind in (kind for kind in WRITERS if kind in formats):
+            write, predictor, file = WRITERS[kind]
+            write(network, staged / file.format(name))
+            exported.append(predictor(staged / file.format(name)))
         for quantization in quantizations if "tflite" in formats else []:
             file = staged / f"{name}{'' if quantization == UNQUANTIZED else f'-{quantization}'}.tflite"
             images = _calibration_images(calibration or data, metadata) if quantization in CALIBRATED else ()

@@ -28,7 +28,7 @@ from kerascnn.training import Recipe
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 # Of a `.tflite` file's input: the values, bytes per value, and how Kotlin and Swift write the value `v` from 0 to 255.
-PIXEL_TYPES = {
+INPUT_FORMS = {
     "uint8": {"range": "0 to 255", "bytes": 1, "kotlin": "put({}.toByte())", "swift": "UInt8", "value": "{}"},
     "float32": {"range": "0 to 255", "bytes": 4, "kotlin": "putFloat({}.toFloat())", "swift": "Float32", "value": "{}"},
     "int8": {
@@ -87,8 +87,8 @@ def model_card(
         held_out=own_data and split in (VALIDATION, TEST),
         accuracies=[format_accuracy(result) for result in results],
         phone=phone,
-        ranges={name: kind["range"] for name, kind in PIXEL_TYPES.items()},
-        pixel=PIXEL_TYPES[phone[0].pixel_type] if phone else None,
+        ranges={name: kind["range"] for name, kind in INPUT_FORMS.items()},
+        pixel=INPUT_FORMS[phone[0].pixel_type] if phone else None,
         results=results,
         tolerance=tolerance,
         allowed=[

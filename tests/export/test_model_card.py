@@ -10,7 +10,7 @@ import yaml
 from kerascnn import data
 from kerascnn.data import LabeledImages
 from kerascnn.export import Tolerance, export
-from kerascnn.export.model_card import PIXEL_TYPES
+from kerascnn.export.model_card import INPUT_FORMS
 from kerascnn.layers import ClassLabels, Preprocessing
 from support.messages import names
 
@@ -77,5 +77,5 @@ def test_which_images_of_the_own_data(split, images, said, tiny_digits_run, few_
 )
 def test_code_fits_the_type_of_pixels(tmp_path, pixels, channels, kotlin, swift):
     card = card_of(tmp_path / "phone", channels, "int8", pixels)[1]
-    names(card, kotlin, swift, PIXEL_TYPES[pixels]["range"], f"{channels} * HEIGHT * WIDTH")
+    names(card, kotlin, swift, INPUT_FORMS[pixels]["range"], f"{channels} * HEIGHT * WIDTH")
     assert ("MediaPipe's image classifier opens these files" in card) == (pixels == "uint8" and channels == 3)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,7 +103,8 @@ class Predictor(ABC):
         kind: "Keras", "SavedModel", "ONNX" or "TFLite" with its quantization.
         path: the file or folder of the model, or None.
         metadata: class names, input size, crop.
-        pixel_type: the input's data type: "float32", or for some `.tflite` files "uint8" or "int8".
+        pixel_type: the input's data type: "float32", or for some `.tflite` files "uint8" or "int8"; for these, images
+            are rounded.
     """
 
     kind: str
@@ -133,13 +133,14 @@ class Predictor(ABC):
                 f"{self.path or 'the model'} takes numbers of shape (count, {', '.join(map(str, shape))}), not "
                 f"{images.dtype} {images.shape}; kerascnn.load takes images of any size."
             )
-        if not len(images):
-            return np.zeros((0, len(self.metadata.class_names)), np.float32)
-        return self._probabilities(images)
+        if self.pixel_type != "float32":
+            images = np.round(images)
+        batches = [self._probabilities(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+        return np.concatenate(batches) if batches else np.zeros((0, len(self.metadata.class_names)), np.float32)
 
     @abstractmethod
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
-        """As `probabilities`, of at least one image whose shape has been checked."""
+        """As `probabilities`, of one to 64 images whose shape has been checked."""
 
     def on_one_thread(self) -> Predictor | None:
         """The same model on one CPU core; None if threads cannot be set per model, as in TensorFlow."""
@@ -151,11 +152,6 @@ class Predictor(ABC):
             return None
         files = [file for file in self.path.rglob("*") if file.is_file()] if self.path.is_dir() else [self.path]
         return sum(file.stat().st_size for file in files)
-
-
-def predict_in_batches(predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
-    """Applies `predict` to batches of at most 64 images and joins the results."""
-    return np.concatenate([predict(images[start : start + BATCH]) for start in range(0, len(images), BATCH)])
 
 
 class KerasPredictor(Predictor):
@@ -199,7 +195,7 @@ class KerasPredictor(Predictor):
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         import tensorflow as tf
 
-        return predict_in_batches(lambda batch: self._call(tf.constant(batch, tf.float32)).numpy(), images)
+        return self._call(tf.constant(images, tf.float32)).numpy()
 
 
 class KerasFilePredictor(KerasPredictor):
@@ -211,17 +207,6 @@ class KerasFilePredictor(KerasPredictor):
         from kerascnn.evaluation.keras_models import load_keras
 
         super().__init__(load_keras(path), path, _metadata_inside(path, "Keras"))
-
-
-class RoundedInputPredictor(Predictor):
-    """A predictor whose input is rounded to whole numbers first, like that of a model with integer input."""
-
-    def __init__(self, predictor: Predictor):
-        self.kind, self.path, self.metadata = predictor.kind, predictor.path, predictor.metadata
-        self._predictor = predictor
-
-    def _probabilities(self, images: np.ndarray) -> np.ndarray:
-        return self._predictor.probabilities(np.round(images))
 
 
 class SavedModelPredictor(Predictor):
@@ -251,9 +236,7 @@ class SavedModelPredictor(Predictor):
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         import tensorflow as tf
 
-        return predict_in_batches(
-            lambda batch: self._serve(tf.constant(batch, tf.float32))["probabilities"].numpy(), images
-        )
+        return self._serve(tf.constant(images, tf.float32))["probabilities"].numpy()
 
 
 class OtherSavedModelPredictor(KerasPredictor):
@@ -328,8 +311,7 @@ class OnnxPredictor(Predictor):
             self.metadata = ModelMetadata.from_files(stored[METADATA_FILE], stored[LABELS_FILE])
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
-        images = images.astype(np.float32, copy=False)
-        return predict_in_batches(lambda batch: self._session.run(["probabilities"], {"pixels": batch})[0], images)
+        return self._session.run(["probabilities"], {"pixels": images.astype(np.float32, copy=False)})[0]
 
 
 def check_onnx_packages() -> None:

@@ -18,20 +18,14 @@ from kerascnn.training.schedules import main_accuracy
 
 @dataclass(frozen=True)
 class FoldRun:
-    """A trained fold.
+    """A trained fold."""
 
-    Attributes:
-        number: from 1.
-        run: of the training.
-        training_images, validation_images: their numbers.
-        most_frequent: the share of the validation images that are of the most frequent class of the training images;
-            None for multi-label data.
-    """
-
-    number: int
+    number: int  # from 1
     run: ArmRun
     training_images: int
     validation_images: int
+    # The share of the validation images that are of the most frequent class of the training images; None for
+    # multi-label data.
     most_frequent: float | None
 
     def metrics(self) -> dict[str, float]:

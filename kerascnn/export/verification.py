@@ -12,7 +12,7 @@ import numpy as np
 
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.labeled_images import LabeledImages
-from kerascnn.evaluation.predictors import UNQUANTIZED, Predictor, RoundedInputPredictor
+from kerascnn.evaluation.predictors import UNQUANTIZED, Predictor
 from kerascnn.evaluation.scores import MultiLabelScores, Scores, evaluate, known_images, labeled_images, views
 from kerascnn.export.file_measurements import operations_of, peak_memory
 from kerascnn.export.tflite import CALIBRATED
@@ -185,10 +185,11 @@ def verify(
     references, results, trained_scores = {}, [], None
     for predictor in (trained, *exported):
         scores = evaluate(predictor, images, track=track)
-        integers = predictor.pixel_type != "float32"
-        if integers not in references:
-            references[integers] = evaluate(RoundedInputPredictor(exact) if integers else exact, images, track=track)
-        reference = references[integers]
+        # A file that takes integers is compared with the network on rounded pixels.
+        exact.pixel_type = "float32" if predictor.pixel_type == "float32" else "uint8"
+        if exact.pixel_type not in references:
+            references[exact.pixel_type] = evaluate(exact, images, track=track)
+        reference = references[exact.pixel_type]
         trained_scores = trained_scores or scores
         results.append(
             FormatResult(

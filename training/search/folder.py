@@ -56,26 +56,17 @@ class TrialLimits:
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """The settings of a search.
-
-    Attributes:
-        recipe, space, data, limit, objective, options, tuner, max_trials, budget, seed, median_rule, limits, devices,
-            cache, log, program: as for `tune`, with every default filled in.
-        layout: how the data were recognized.
-        classes: the number of classes.
-        epochs: the length of a full trial, unless the space searches it.
-        initial_values: the oracle's values for the first trials.
-    """
+    """The settings of a search: those of `tune`, with every default filled in, and what follows from them."""
 
     recipe: Recipe
     space: Space
     data: str
     limit: int | None
-    classes: int
+    classes: int  # their number
     objective: Objective
     options: DataOptions = DataOptions()
     tuner: str = "hyperband"
-    epochs: int = 1
+    epochs: int = 1  # of a full trial, unless the space searches them
     max_trials: int | None = None
     budget: float | None = None
     seed: int = 0
@@ -83,10 +74,10 @@ class SearchConfig:
     limits: TrialLimits = field(default_factory=TrialLimits)
     devices: str = "one"
     cache: Cache = "none"
-    initial_values: list[dict[str, Any]] = field(default_factory=list)
+    initial_values: list[dict[str, Any]] = field(default_factory=list)  # the oracle's, for the first trials
     program: list[str] | None = None
     log: list[str] = field(default_factory=list)
-    layout: str = ""
+    layout: str = ""  # how the data were recognized
 
     def budget_timer(self) -> Callable[[], bool]:
         """Starts the budget; the returned function says whether it is used up."""

@@ -38,18 +38,13 @@ class PersistentOracle(keras_tuner.Oracle):
 
     keras-tuner writes its state in place, with one file per trial next to it; a process that is killed while writing
     leaves a search that cannot be opened.
-
-    Attributes:
-        folder, initial: of `oracle.json` and `oracle.previous.json`; values of the first trials.
-        accepts, closed: whether values are valid for a recipe; whether no more trials start.
-        timeout: seconds without a heartbeat after which a worker is stale.
     """
 
-    folder: Path
-    accepts: Callable[[dict[str, Any]], bool]
-    initial: list[dict[str, Any]]
-    timeout = HEARTBEAT_TIMEOUT
-    closed = False
+    folder: Path  # of `oracle.json` and `oracle.previous.json`
+    accepts: Callable[[dict[str, Any]], bool]  # whether values are valid for a recipe
+    initial: list[dict[str, Any]]  # values of the first trials
+    timeout = HEARTBEAT_TIMEOUT  # seconds without a heartbeat after which a worker is stale
+    closed = False  # whether no more trials start
     _ending = False
 
     def __init__(self, *args: Any, **kwargs: Any):

@@ -28,20 +28,13 @@ class WorkerLostError(RuntimeError):
 
 @dataclass(frozen=True)
 class Devices:
-    """The devices of a training.
+    """The devices of a training."""
 
-    Attributes:
-        name: an argument for `choose_devices`.
-        reason: why these were chosen.
-        strategy: the tf.distribute strategy; its replicas are the devices of all workers.
-        worker, workers: the number of this process, and of all processes.
-    """
-
-    name: str
-    reason: str
-    strategy: tf.distribute.Strategy
-    worker: int = 0
-    workers: int = 1
+    name: str  # an argument for `choose_devices`
+    reason: str  # why these were chosen
+    strategy: tf.distribute.Strategy  # its replicas are the devices of all workers
+    worker: int = 0  # the number of this process
+    workers: int = 1  # the number of all processes
 
     def __str__(self) -> str:
         number = f"worker {self.worker} of {self.workers}, each on " if self.workers > 1 else "devices "

@@ -9,6 +9,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
+import lazy_loader
 import wrapt
 
 __version__ = "0.1.0"
@@ -56,16 +57,5 @@ if TYPE_CHECKING:
     from kerascnn.errors import InputError
     from kerascnn.evaluation.classifier import load
 
-
-def __getattr__(name: str):
-    if name == "InputError":
-        return importlib.import_module("kerascnn.errors").InputError
-    if name == "load":
-        return importlib.import_module("kerascnn.evaluation.classifier").load
-    if name in __all__:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+_functions = {"errors": ["InputError"], "evaluation.classifier": ["load"]}
+__getattr__, __dir__, _ = lazy_loader.attach(__name__, {*__all__} - {"InputError", "__version__", "load"}, _functions)

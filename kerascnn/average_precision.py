@@ -8,12 +8,8 @@ import numpy as np
 def average_precisions(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """The average precision of every class: the mean precision over its images, each at the rank of that image.
 
-    Args:
-        labels: (images, classes), 0 or 1.
-        probabilities: (images, classes).
-
-    Returns:
-        float (classes,), from 0 to 1; nan for a class without images, or if a probability is not finite.
+    Labels, 0 or 1, and probabilities are (images, classes). Returns float (classes,), from 0 to 1; nan for a class
+    without images, or if a probability is not finite.
 
     Example:
         >>> average_precisions(np.array([[1], [0], [1]]), np.array([[0.9], [0.8], [0.7]]))

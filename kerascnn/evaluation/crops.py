@@ -22,20 +22,14 @@ CROPS_IN_FLIGHT = 256
 
 
 def crops(image: tf.Tensor, side: int, size: Size, name: ProtocolName) -> tf.Tensor:
-    """The crops of an image at one scale.
+    """The crops at one scale of an image, uint8 or float (height, width, channels) in [0, 255]; not of "dense".
 
     They come square by square in the order of `CropLayout.squares`. Each square gives top left, top right, bottom
     left, bottom right, center, and the resized square if the protocol has it. All mirror images follow in that order.
-    If `size` is not square, squares are rectangles of its proportions.
+    If `size` is not square, squares are rectangles of its proportions. The image is resized to cover them; `side` is
+    the length of their shorter side in pixels, and at least that of `size`.
 
-    Args:
-        image: uint8 or float (height, width, channels) in [0, 255].
-        side: the length of the squares' shorter side in pixels; the image is resized to cover them.
-        size: height and width of the crops in pixels, the shorter at most `side`.
-        name: any protocol except "dense".
-
-    Returns:
-        float32 (crops, height, width, channels) in [0, 255].
+    Returns float32 (crops, height, width, channels) in [0, 255].
 
     Example:
         >>> crops(tf.zeros((300, 400, 3)), 256, 224, "10 crops").shape

@@ -259,13 +259,7 @@ def tiles(images: np.ndarray) -> np.ndarray:
 
 
 def unique_name(image: Path | str, used: set[str]) -> str:
-    """The file's name without its suffix, with a number if that is in `used`; adds the result to `used`.
-
-    Example:
-        >>> used = set()
-        >>> unique_name(Path("a/cat.jpg"), used), unique_name(Path("b/cat.png"), used)
-        ('cat', 'cat-2')
-    """
+    """The file's name without its suffix, with a number if that is in `used`; adds the result to `used`."""
     name, numbers = Path(image).stem, itertools.count(2)
     while name in used:
         name = f"{Path(image).stem}-{next(numbers)}"

@@ -89,13 +89,8 @@ def train_folds(
 ) -> Folds:
     """Trains on each fold in turn; a fold that is trained already is not trained again, and a stopped one is resumed.
 
-    Args:
-        recipe: of all trainings.
-        folds: data sets that were loaded with `DataOptions(fold=(k, n))`, from k = 1 on.
-        folder: gets a folder for each fold, with the run folder in it.
-        limit: with which the folds were loaded.
-        report: is called with a sentence about an earlier run.
-        options: `callbacks`, `run_config` and `devices`, as for `run_arm`.
+    `folds` are data sets that were loaded with `DataOptions(fold=(k, n))`, from k = 1 on, and with `limit`. `folder`
+    gets a folder for each, with the run folder in it. For `report` and `options` see `run_arm`.
 
     Raises:
         InputError: the folder has a run of another recipe or of other images.

@@ -18,13 +18,10 @@ LINEAR_LAYERS = (keras.layers.Dense, keras.layers.Conv2D, keras.layers.Depthwise
 
 
 def foldable(model: keras.Model) -> dict[str, str]:
-    """Finds the batch normalizations of a functional model that can be folded into the layer before them.
+    """The batch normalizations of a functional model that can be folded, and the layers before them, by name.
 
     That layer is a convolution or dense layer without activation that is called once. Only the batch normalization
     reads its output, and both have the same channel axis.
-
-    Returns:
-        The name of the layer before, by the name of the batch normalization.
 
     Example:
         >>> foldable(kerascnn.applications.ResNet20())["conv1_bn"]

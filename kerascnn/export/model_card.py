@@ -104,12 +104,7 @@ def model_card(
 
 
 def format_accuracy(result: FormatResult) -> str:
-    """A format's mAP, or its top-1 accuracy with its 95 % confidence interval (Wilson, 1927).
-
-    Example:
-        >>> format_accuracy(verification.results[0])
-        '95.00 % (88.82 to 97.85)'
-    """
+    """A format's mAP, or its top-1 accuracy with its 95 % interval (Wilson, 1927): "95.00 % (88.82 to 97.85)"."""
     if result.multi_label:
         return f"{result.accuracy:.2%}".replace("%", " %")
     wrong = error_rate(round((1 - result.accuracy) * result.images), result.images)

@@ -110,12 +110,7 @@ class EventFile:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, bool | float | str]:
-    """Nested values by their names for `--set`; lists and None become text.
-
-    Example:
-        >>> flatten({"optimizer": {"learning_rate": 0.1, "clip_norm": None}})
-        {'optimizer.learning_rate': 0.1, 'optimizer.clip_norm': 'none'}
-    """
+    """Nested values by their names for `--set`, such as "optimizer.learning_rate"; lists and None become text."""
     found: dict[str, bool | float | str] = {}
     for name, value in values.items():
         if isinstance(value, dict):

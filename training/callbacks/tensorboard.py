@@ -115,11 +115,7 @@ def curve(name: str, logs: Container[str] = ()) -> tuple[str, str]:
 def tag(name: str, logs: Container[str] = ()) -> str:
     """TensorBoard's tag for one of Keras' metrics: the main classifier's are in the group that is shown first.
 
-    `logs` are the names of all metrics: with auxiliary classifiers, "loss" is the sum of all losses.
-
-    Example:
-        >>> tag("main_top1"), tag("aux_4a_top1"), tag("seconds")
-        ('epoch/top-1 accuracy', 'heads/aux_4a top-1 accuracy', 'machine/seconds')
+    `logs` are the names of all metrics: with auxiliary classifiers, "loss" is the sum of all losses, not the main one.
     """
     head, _, metric = name.rpartition("_")
     if head.partition("_")[0] in HEADS:

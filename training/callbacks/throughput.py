@@ -83,9 +83,6 @@ class Profiler(keras.callbacks.Callback):
     """Records the time of every operation in some steps, for TensorBoard's Profile tab, in `folder`/plugins/profile.
 
     `steps` are the first and the last step to record, counted from 1 at the start of this process' training.
-
-    Example:
-        >>> model.fit(batches, callbacks=[Profiler(Path("logs"), (10, 20))])
     """
 
     def __init__(self, folder: Path, steps: tuple[int, int]):

@@ -46,9 +46,7 @@ def read_recipe(path: Path, dependents: tuple[Path, ...] = ()) -> Values:
     """Reads a recipe's file, merged into the recipe that its field `base` names.
 
     `base` is a recipe of the package, or a path relative to this file's folder; `dependents` build on this file.
-
-    Raises:
-        InputError: a file cannot be read, a base is unknown, or files build on each other in a circle.
+    InputError if a file cannot be read, a base is unknown, or files build on each other in a circle.
     """
     if path in dependents:
         raise InputError(f"{path} builds on itself: {' -> '.join(file.name for file in (*dependents, path))}.")

@@ -29,16 +29,8 @@ def prepare(model: keras.Model) -> None:
     averaged over the devices after every step; each device normalizes its share of the batch with the share's own
     statistics, unless the layer is `synchronized`. Dropout differs between devices. On one device nothing changes.
 
-    The model's class and its files stay the same. Call it again after every `compile`.
-
-    Args:
-        model: compiled in the scope of its strategy.
-
-    Example:
-        >>> with strategy.scope():
-        ...     model = ResNet20(classes=10)
-        ...     compile_for(model, recipe, steps_per_epoch=100)  # calls prepare
-        >>> model.fit(strategy.experimental_distribute_dataset(batches), steps_per_epoch=100)
+    The model is compiled in the scope of its strategy. Its class and its files stay the same. Call it again after every
+    `compile`.
     """
     import keras
 

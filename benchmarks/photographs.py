@@ -1,4 +1,4 @@
-"""The photographs that every contestant gets: those that our ingestion takes for good, in a folder per class."""
+"""The images that every contestant gets: those that our ingestion takes for good, in a folder per class."""
 
 from __future__ import annotations
 
@@ -6,32 +6,56 @@ import atexit
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kerascnn.data import DataSet, FileExamples
+
+
+def temporary_folder() -> Path:
+    """A folder that this process removes."""
+    folder = Path(tempfile.mkdtemp(prefix="kerascnn-benchmark-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def clean_copy(source: str, most: int | None = None) -> Path:
-    """Copies at most `most` training images of a folder or an archive to a folder that this process removes."""
+    """Copies plain JPEG files of a folder or an archive to training/ and validation/ of a temporary folder.
+
+    Args:
+        source: as `kerascnn train --data` takes it.
+        most: training images; None for all.
+    """
     import numpy as np
 
     from kerascnn import data
 
-    folder = Path(tempfile.mkdtemp(prefix="kerascnn-benchmark-"))
-    atexit.register(shutil.rmtree, folder)
-    loaded = data.load(source)
-    plain = loaded.training.take(np.flatnonzero(loaded.training.plain))
-    chosen = plain.take(np.random.default_rng(0).permutation(len(plain))[:most])
-    for number, (path, label) in enumerate(zip(chosen.paths, chosen.labels, strict=True)):
-        target = folder / loaded.class_names[label] / f"{number:05d}.jpg"
-        target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(path, target)
+    folder, loaded = temporary_folder(), data.load(source)
+    for split in ("training", "validation"):
+        examples = getattr(loaded, split)
+        plain = examples.take(np.flatnonzero(examples.plain))
+        chosen = plain.take(np.random.default_rng(0).permutation(len(plain))[:most])
+        for number, (path, label) in enumerate(zip(chosen.paths, chosen.labels, strict=True)):
+            target = folder / split / loaded.class_names[label] / f"{number:05d}.jpg"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
     return folder
 
 
-def examples_of(folder: Path):
-    """The images of such a folder as kerascnn's examples, and the class names."""
+def data_set_of(folder: Path) -> DataSet:
+    """Such a folder as kerascnn's data set."""
+    from kerascnn.data import DataSet
+
+    classes = tuple(sorted(entry.name for entry in (folder / "training").iterdir()))
+    splits = (_examples(folder / split, classes) for split in ("training", "validation"))
+    return DataSet("images", str(folder), classes, *splits)
+
+
+def _examples(folder: Path, classes: tuple[str, ...]) -> FileExamples:
     import numpy as np
 
     from kerascnn.data import FileExamples
 
-    files, classes = sorted(folder.glob("*/*.jpg")), sorted(entry.name for entry in folder.iterdir())
+    files = sorted(folder.glob("*/*.jpg"))
     labels = np.array([classes.index(file.parent.name) for file in files])
-    return FileExamples(np.array([str(file) for file in files], object), np.ones(len(files), bool), labels), classes
+    return FileExamples(np.array([str(file) for file in files], object), np.ones(len(files), bool), labels)

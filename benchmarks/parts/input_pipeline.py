@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from benchmarks.part import Contestant, Measure, Options, Part, Row
-from benchmarks.photographs import clean_copy, examples_of
+from benchmarks.photographs import clean_copy, data_set_of
 
 SIZE, RESIZED_SIDE = 224, 256
 
@@ -31,10 +31,10 @@ def ours(source: str, images: int | None, batch: int) -> Measure:
     from kerascnn.data import Augmentation
     from kerascnn.data.pipeline.pipeline import training_batches
 
-    examples, classes = examples_of(clean_copy(source, images))
+    photographs = data_set_of(clean_copy(source, images))
     batches = training_batches(
-        examples,
-        classes=len(classes),
+        photographs.training,
+        classes=len(photographs.class_names),
         size=SIZE,
         crop_fraction=SIZE / RESIZED_SIDE,
         augmentation=Augmentation(resize_range=(RESIZED_SIDE, RESIZED_SIDE), flip=True),
@@ -49,7 +49,7 @@ def of_keras(source: str, images: int | None, batch: int) -> Measure:
     import keras
     import tensorflow as tf
 
-    folder = clean_copy(source, images)
+    folder = clean_copy(source, images) / "training"
     layers = keras.Sequential([keras.layers.RandomCrop(SIZE, SIZE), keras.layers.RandomFlip("horizontal")])
     loaded = keras.utils.image_dataset_from_directory(
         folder, label_mode="categorical", image_size=(RESIZED_SIDE, RESIZED_SIDE), batch_size=batch, verbose=False
@@ -70,7 +70,7 @@ def of_torch(source: str, images: int | None, batch: int) -> Measure:
             transforms.ToTensor(),
         ]
     )
-    folder = datasets.ImageFolder(clean_copy(source, images), view)
+    folder = datasets.ImageFolder(clean_copy(source, images) / "training", view)
     repeated = torch.utils.data.ConcatDataset([folder] * 4)
     loader = torch.utils.data.DataLoader(repeated, batch, shuffle=True, num_workers=2, persistent_workers=True)
     return _speed(loader)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.part import Contestant, Measure, Options, Part, Row
+from benchmarks.photographs import temporary_folder
 
 KERASCNN = ("-m", "kerascnn")
 FIRST_STEP = """
@@ -47,8 +45,7 @@ def command(words: list[str]) -> Measure:
 
 def predict_command() -> Measure:
     """`kerascnn predict` of a file of noise; the model is made by another process, whose memory does not count."""
-    folder = Path(tempfile.mkdtemp(prefix="kerascnn-benchmark-"))
-    atexit.register(shutil.rmtree, folder)
+    folder = temporary_folder()
     subprocess.run([sys.executable, "-m", __name__, str(folder)], check=True)
     model, image = folder / "model.tflite", folder / "image.jpg"
     return command([*KERASCNN, "predict", str(model), str(image)])

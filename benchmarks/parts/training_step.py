@@ -107,22 +107,34 @@ def batch_of(batch: int, size: int, classes: int):
 
 
 def kerascnn_step(
-    network: str, arguments: dict, policy: str, size: int, batch: int, classes: int, seconds: float
+    network: str,
+    policy: str,
+    size: int,
+    batch: int,
+    classes: int,
+    seconds: float,
+    arguments: dict[str, Any] | None = None,
+    devices: int = 1,
 ) -> Prepared:
+    """Images a second, over so many devices of the processor."""
     import keras
     import tensorflow as tf
 
     from kerascnn import applications
     from kerascnn.complexity import analyze
     from kerascnn.training import Recipe, compile_for
+    from kerascnn.training.strategy import choose_devices
 
+    chosen_devices = choose_devices(f"cpu:{devices}")
     keras.config.set_dtype_policy(policy)
-    model = applications.create(network, input_shape=(size, size, 3), classes=classes, **arguments)
     optimizer = {"name": "sgd", "learning_rate": 1e-3, "base_batch_size": None, "momentum": 0.9, "weight_decay": 0.0}
     recipe = Recipe.for_model(network).with_values(batch_size=batch, optimizer=optimizer, schedule={"name": "constant"})
-    compile_for(model, recipe, steps_per_epoch=1)
+    with chosen_devices.scope():
+        model = applications.create(network, input_shape=(size, size, 3), classes=classes, **(arguments or {}))
+        compile_for(model, recipe, steps_per_epoch=1)
     images, labels = batch_of(batch, size, classes)
     batches = tf.data.Dataset.from_tensors((images, keras.utils.to_categorical(labels, classes)))
+    batches = chosen_devices.training(batches.cache().repeat().prefetch(2), batch)
     return Prepared(_keras_rate(model, batches, batch, seconds), analyze(model).totals.macs)
 
 
@@ -136,12 +148,13 @@ def keras_step(
     model = getattr(keras.applications, network)(weights=None, input_shape=(size, size, 3), classes=classes)
     optimizer = keras.optimizers.SGD(1e-3, momentum=0.9)
     model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=jit_compile)
-    return _keras_rate(model, tf.data.Dataset.from_tensors(batch_of(batch, size, classes)), batch, seconds)
+    batches = tf.data.Dataset.from_tensors(batch_of(batch, size, classes)).cache().repeat().prefetch(2)
+    return _keras_rate(model, batches, batch, seconds)
 
 
 def _keras_rate(model, batches, batch: int, seconds: float) -> Measure:
     model.make_train_function()
-    iterator = iter(batches.cache().repeat().prefetch(2))
+    iterator = iter(batches)
     return rate(lambda: float(model.train_function(iterator)["loss"]), batch, seconds)
 
 

@@ -120,7 +120,7 @@ def test_only_some_libraries(run):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["training-stop"], "there is no part 'training-stop' here; did you mean training-step?"),
+        (["training-stop"], "there is no part 'training-stop' here; did you mean training-step"),
         (["training-step", "--networks", "resnet5O"], "there is no network 'resnet5O' here; did you mean resnet50"),
         (["start", "--networks", "resnet50"], "--networks has no effect on start"),
         (["start", "--rounds", "0"], "--rounds must be at least 1, not 0"),

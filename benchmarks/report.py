@@ -6,11 +6,11 @@ of the way that is best for it.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from benchmarks.parts import PARTS
 from benchmarks.results import Result, latest
 
 BEGIN, END = "<!-- generated from results.csv -->", "<!-- end of the generated part -->"
@@ -33,24 +33,18 @@ def generated(results: Sequence[Result]) -> str:
     Example:
         >>> print(generated(read(RESULTS)))
     """
-    sections = []
-    for part, lines in itertools.groupby(sorted(latest(results), key=lambda one: _order(results)[one.part]), _part):
-        lines = list(lines)
-        rows = [list(row) for _, row in itertools.groupby((one for one in lines if one.x < 0), lambda one: one.row)]
+    sections, by_part = [], {}
+    for one in latest(results):
+        by_part.setdefault(one.part, []).append(one)
+    for part, lines in by_part.items():
+        rows = list(_by_row(one for one in lines if one.x < 0).values())
         curves = _curves(lines)
-        sections += [f"\n## {part}\n", _machines(lines), ""]
+        sentence = f"`python -m benchmarks {part}`: {PARTS[part].sentence}." if part in PARTS else ""
+        sections += [f"\n## {part}\n", sentence, _machines(lines), ""]
         sections += [_table(rows, _peaks(lines))] if rows else []
         sections += [_curve_table(curves), f"\n![How costs grow]({PLOT})"] if curves else []
         sections += _missed(rows) + _failures(lines)
     return "\n".join(sections)
-
-
-def _part(result: Result) -> str:
-    return result.part
-
-
-def _order(results: Sequence[Result]) -> dict[str, int]:
-    return {part: place for place, part in enumerate(dict.fromkeys(one.part for one in results))}
 
 
 def _machines(lines: Sequence[Result]) -> str:
@@ -158,10 +152,14 @@ def _failures(lines: Iterable[Result]) -> list[str]:
 
 def _curves(lines: Iterable[Result]) -> dict[str, list[Result]]:
     """The places of every curve, by x."""
-    curves: dict[str, list[Result]] = {}
-    for one in sorted((one for one in lines if one.x >= 0 and not one.failure), key=lambda one: one.x):
-        curves.setdefault(one.row, []).append(one)
-    return curves
+    return _by_row(sorted((one for one in lines if one.x >= 0 and not one.failure), key=lambda one: one.x))
+
+
+def _by_row(lines: Iterable[Result]) -> dict[str, list[Result]]:
+    rows: dict[str, list[Result]] = {}
+    for one in lines:
+        rows.setdefault(one.row, []).append(one)
+    return rows
 
 
 def exponent(curve: Sequence[Result]) -> float:

@@ -2,7 +2,8 @@
 
 All train with SGD with momentum, without weight decay and auxiliary heads, so that they compute the same. PyTorch's
 networks are torchvision's in channels_last, with autocast for bfloat16; torchvision's GoogLeNet is the one with batch
-normalization, also beside the paper's. Ours is what `kerascnn train` runs: `compile_for` and its train function.
+normalization, also beside the paper's. Ours is what `kerascnn train` runs: `compile_for` and its train function, with
+deterministic kernels.
 """
 
 from __future__ import annotations
@@ -126,6 +127,9 @@ def kerascnn_step(
     from kerascnn.training.strategy import choose_devices
 
     chosen_devices = choose_devices(f"cpu:{devices}")
+    # As `train` computes on a processor; other libraries are left as they are.
+    keras.utils.set_random_seed(0)
+    tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(policy)
     optimizer = {"name": "sgd", "learning_rate": 1e-3, "base_batch_size": None, "momentum": 0.9, "weight_decay": 0.0}
     recipe = Recipe.for_model(network).with_values(batch_size=batch, optimizer=optimizer, schedule={"name": "constant"})

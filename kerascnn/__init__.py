@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import lazy_loader
-import wrapt
 
 __version__ = "0.1.0"
 __all__ = [
@@ -41,15 +41,42 @@ REGISTERED = (
 )
 
 
-@wrapt.when_imported("keras")
-def _register_classes(_) -> None:
+def _register_classes() -> None:
     """Makes `keras.models.load_model` know our classes, which register themselves when their modules are imported.
 
-    It runs when Keras is imported, at once if that was before. If one of our modules imports Keras, that module is only
-    half there: these modules take no names from modules that import Keras.
+    If one of our modules imports Keras, that module is only half there: these modules take no names from modules that
+    import Keras.
     """
     for module in REGISTERED:
         importlib.import_module(f"{__name__}.{module}")
+
+
+class _KerasFinder:
+    """Has `_register_classes` called when Keras has been imported, whoever imports it: a finder of `sys.meta_path`."""
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        """Finds Keras as the finders after this one do."""
+        if name != "keras":
+            return None
+        others = sys.meta_path[sys.meta_path.index(cls) + 1 :]
+        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
+        if spec:
+            spec.loader.exec_module = lambda module: cls._execute(spec.loader, module)
+        return spec
+
+    @staticmethod
+    def _execute(loader, module) -> None:
+        # The loader is again as it was found.
+        del loader.exec_module
+        loader.exec_module(module)
+        _register_classes()
+
+
+if "keras" in sys.modules:
+    _register_classes()
+else:
+    sys.meta_path.insert(0, _KerasFinder)
 
 
 if TYPE_CHECKING:

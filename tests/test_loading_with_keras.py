@@ -44,6 +44,29 @@ def test_load_model_knows_our_classes(model_file, imports):
     assert ended.stdout.strip() == "('cat', 'dog')"
 
 
+def test_classes_are_registered_once_keras_is_complete(tmp_path):
+    """Also if it was only looked for before, fails at first, or another finder comes before ours."""
+    (tmp_path / "keras.py").write_text("import sys\nif sys.fail: raise ImportError('half')\ncomplete = True")
+    program = """
+import importlib.util, sys
+sys.path.insert(0, sys.argv[1])
+import kerascnn
+kerascnn._register_classes = lambda: print("registered:", sys.modules["keras"].complete)
+sys.meta_path.insert(0, type("Other", (), {"find_spec": staticmethod(lambda *names: None)}))
+importlib.util.find_spec("keras")
+sys.fail = True
+try:
+    import keras
+except ImportError as error:
+    print(error)
+sys.fail = False
+import keras, keras
+print(type(keras.__loader__).__name__, *vars(keras.__loader__))
+"""
+    ended = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, timeout=60)
+    assert ended.stdout.splitlines() == ["half", "registered: True", "SourceFileLoader name path"], ended.stderr
+
+
 def test_import_starts_neither_keras_nor_tensorflow():
     program = "import kerascnn, sys; sys.exit(bool({'keras', 'tensorflow'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from kerascnn.data import DataOptions
 
-# Keras imports these if they are installed, which takes a fifth of the start, and no subcommand uses those parts of it.
-NOT_NEEDED = ("matplotlib.pyplot", "sklearn")
+# Keras imports these if they are installed, which takes a quarter of the start; no subcommand uses those parts of it.
+NOT_NEEDED = ("cv2", "matplotlib", "pandas", "sklearn")
 
 
 def start_tensorflow() -> None:

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from rich.console import Console
 
 from kerascnn import InputError
 from kerascnn.evaluation import open_predictor, prediction
+from kerascnn.export.onnx_file import write_onnx
 from kerascnn.export.saved_model import write_saved_model
 from kerascnn.export.tflite import write_tflite
 from kerascnn.layers import ClassLabels, Preprocessing
@@ -65,6 +68,27 @@ def test_a_folder_with_every_format(models, images, command, file):
     for item in predicted:
         # JPEG changes pure green.
         assert [entry["probability"] for entry in item["top"]] == pytest.approx([OWN, OTHER, OTHER], abs=3e-3)
+
+
+@pytest.mark.slow
+def test_exported_files_are_run_without_tensorflow(models, images):
+    """What `kerascnn predict` does in a process of its own imports nothing that takes seconds."""
+    write_onnx(keras.models.load_model(models / "colors.keras"), models / "colors.onnx")
+    program = """
+import contextlib, sys
+from kerascnn.cli import main
+for model in sys.argv[2:]:
+    with contextlib.suppress(SystemExit):
+        main(["predict", model, sys.argv[1], "--csv", "--top", "1"])
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+    files = [images, models / "colors.tflite", models / "colors.onnx"]
+    ended = subprocess.run([sys.executable, "-c", program, *files], capture_output=True, text=True, timeout=60)
+    *rows, imported = ended.stdout.splitlines()
+    assert [row.split(",")[2] for row in rows] == ["label", *EXPECTED.values()] * 2, ended.stderr
+    assert {"ai_edge_litert", "onnxruntime", "numpy", "PIL"} < set(imported.split())
+    heavy = {"tensorflow", "keras", "jax", "torch", "sklearn", "scipy", "pandas", "matplotlib", "pydantic"}
+    assert not heavy & set(imported.split())
 
 
 def test_predictions_are_in_the_order_of_the_arguments(models, images, command):

@@ -10,19 +10,21 @@ import subprocess
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
 import kerascnn
-from kerascnn.data.dataset import DataSet
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.errors import InputError, writing
 from kerascnn.files.atomic import atomic_text
 from kerascnn.training.recipe.files import read_yaml
-from kerascnn.training.recipe.recipe import Recipe
-from kerascnn.training.recipe.validation import validated
-from kerascnn.training.run_config import RunConfig
+
+# Names of runs are looked up at every start: recipes and pydantic wait until one is read.
+if TYPE_CHECKING:
+    from kerascnn.data.dataset import DataSet
+    from kerascnn.training.recipe.recipe import Recipe
+    from kerascnn.training.run_config import RunConfig
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ class RunFolder:
         Raises:
             InputError: the file is damaged.
         """
+        from kerascnn.training.recipe.recipe import Recipe
+
         values = read_yaml(self.recipe_file)
         try:
             recipe = Recipe.from_dict(values["recipe"], str(self.recipe_file))
@@ -121,6 +125,9 @@ class RunFolder:
 
     def read_run_config(self) -> RunConfig:
         """Reads the run's settings; raises InputError if the file is damaged."""
+        from kerascnn.training.recipe.validation import validated
+        from kerascnn.training.run_config import RunConfig
+
         return validated(RunConfig, read_yaml(self.recipe_file).get("run_config", {}), str(self.recipe_file))
 
     def check_data(self, data: DataSet) -> None:

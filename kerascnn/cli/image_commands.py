@@ -94,6 +94,11 @@ def _add_model_and_images(parser: Parser, formats: str) -> None:
 
 
 def _open_model(options: argparse.Namespace) -> Predictor:
+    """Opens MODEL with what the options say about it; starts TensorFlow if the model needs it."""
+    from kerascnn.evaluation.predictors import LIGHT_SUFFIXES, find_model
+
+    if find_model(options.model).suffix not in LIGHT_SUFFIXES:
+        start_tensorflow()
     from kerascnn.evaluation import load
 
     return load(options.model, **vars(model_options(options))).predictor
@@ -118,7 +123,7 @@ class _Images:
 def _open_images(locations: Sequence[str], activity: str) -> _Images:
     """Opens the images of the command line, with a progress bar that names the activity.
 
-    The first image is read at once: without one, InputError is raised before TensorFlow and a model are loaded.
+    The first image is read at once: without one, InputError is raised before a model is loaded.
     """
     from kerascnn.console import track
     from kerascnn.evaluation.image_inputs import locations_at
@@ -138,7 +143,6 @@ def _open_images(locations: Sequence[str], activity: str) -> _Images:
     first = next(images, None)
     if first is None:
         raise InputError(f"none of the {len(files)} files is an image.") if several else skipped.pop()
-    start_tensorflow()
     return _Images(files, chain([first], images), skipped)
 
 
@@ -193,9 +197,10 @@ def _write_tables(predicted: Iterable[ImagePrediction], out: TextIO | None) -> N
 
 def _run_explain(options: argparse.Namespace) -> int:
     images = _open_images(options.images, "Explaining")
+    predictor = _open_model(options)
     from kerascnn.evaluation.explanation import Explainer, unique_name, write_explanation, write_filters
 
-    explainer = Explainer(_open_model(options))
+    explainer = Explainer(predictor)
     filters = write_filters(explainer, options.to)
     used = {filters.stem}
     explanations = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from kerascnn.data.pipeline.pipeline import views_of
+from kerascnn.data.pipeline.view_arrays import views_of
 from kerascnn.errors import InputError, refused, writing
 from kerascnn.evaluation.image_inputs import images_of, raise_error
 from kerascnn.evaluation.plots import gallery_figure

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 from kerascnn.applications.deep import functional
-from kerascnn.data.pipeline.pipeline import views_of
+from kerascnn.data.pipeline.view_arrays import views_of
 from kerascnn.errors import InputError, closest
 from kerascnn.evaluation.feature_maps import feature_maps, flatten_model, last_map, last_of_every_size, logits_of
 from kerascnn.evaluation.plots import gallery_figure, save_figure, sheet_figure

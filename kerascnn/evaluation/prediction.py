@@ -14,7 +14,7 @@ from kerascnn.console import messages, print_text
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES, walk
 from kerascnn.data.ingestion.image_formats import read_image
 from kerascnn.data.ingestion.own_outputs import own_output, without_own_outputs
-from kerascnn.data.pipeline.pipeline import views_of
+from kerascnn.data.pipeline.view_arrays import views_of
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import ModelMetadata, Predictor
 from kerascnn.training.run_folder import RunFolder

@@ -32,6 +32,9 @@ BATCH = 64
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
+# The files that run without TensorFlow.
+LIGHT_SUFFIXES = (".tflite", ".onnx")
+
 
 @dataclass(frozen=True)
 class ModelMetadata:
@@ -58,7 +61,7 @@ class ModelMetadata:
 
     @property
     def views(self) -> dict[str, Any]:
-        """The arguments of `kerascnn.data.pipeline.pipeline.views_of` that prepare images for the model."""
+        """The arguments of `kerascnn.data.pipeline.view_arrays.views_of` that prepare images for the model."""
         return {"size": self.image_size, "crop_fraction": self.crop_fraction, "channels": self.channels}
 
     @property
@@ -337,6 +340,18 @@ def run(interpreter: Interpreter, image: np.ndarray) -> np.ndarray:
     return (values.astype(np.float32) - zero_point) * np.float32(scale)
 
 
+def find_model(path: str | Path) -> Path:
+    """The file or SavedModel folder that `open_predictor` opens at a path, which may not exist."""
+    path = find_run(path)
+    if (path / "model.keras").is_file():
+        return path / "model.keras"
+    if (path / "saved_model").is_dir():
+        return path / "saved_model"
+    files = (file for suffix in ("tflite", "onnx", "keras") for file in path.glob(f"*.{suffix}"))
+    # The shortest name is that of the unquantized file.
+    return min(files, key=lambda file: len(file.stem), default=path)
+
+
 def open_predictor(path: str | Path, options: ModelOptions = NO_OPTIONS) -> Predictor:
     """Opens a trained model in any format.
 
@@ -352,19 +367,9 @@ def open_predictor(path: str | Path, options: ModelOptions = NO_OPTIONS) -> Pred
         >>> open_predictor("saved_models/resnet20-digits/resnet20-digits.tflite").metadata.class_names
         ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
     """
-    path = find_run(path)
+    path = find_model(path)
     if not path.exists():
         raise InputError(f"there is no model at {path}.")
-    if (path / "model.keras").is_file():
-        path = path / "model.keras"
-    elif (path / "saved_model").is_dir():
-        path = path / "saved_model"
-    elif files := sorted(
-        (file for suffix in ("tflite", "onnx", "keras") for file in path.glob(f"*.{suffix}")),
-        key=lambda file: len(file.stem),
-    ):
-        # The shortest name is that of the unquantized file.
-        path = files[0]
     saved_model = (path / "saved_model.pb").is_file()
     if saved_model and not (path / "assets" / METADATA_FILE).exists():
         return OtherSavedModelPredictor(path, options)

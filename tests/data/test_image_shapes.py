@@ -17,7 +17,8 @@ from kerascnn.data.ingestion.image_formats import read_image
 from kerascnn.data.pipeline.cache import cached_reader
 from kerascnn.data.pipeline.channels import with_channels
 from kerascnn.data.pipeline.decode import Reduction, reader, whole
-from kerascnn.data.pipeline.pipeline import training_batches, views_of
+from kerascnn.data.pipeline.pipeline import training_batches
+from kerascnn.data.pipeline.view_arrays import views_of
 from kerascnn.errors import InputError
 from kerascnn.evaluation.crops import crops
 from kerascnn.image_shape import ImageSize

@@ -16,7 +16,8 @@ from kerascnn.data.augment.crops import CropWindow
 from kerascnn.data.dataset import ArrayExamples, FileExamples
 from kerascnn.data.ingestion.image_formats import read_image
 from kerascnn.data.pipeline.decode import reader, whole
-from kerascnn.data.pipeline.pipeline import evaluation_batches, training_batches, views_of
+from kerascnn.data.pipeline.pipeline import evaluation_batches, training_batches
+from kerascnn.data.pipeline.view_arrays import views_of
 from kerascnn.errors import InputError
 from support.messages import mentioning
 from support.views import training_view

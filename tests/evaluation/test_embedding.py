@@ -10,7 +10,7 @@ from PIL import Image
 
 from kerascnn import InputError
 from kerascnn.data.ingestion.image_formats import read_image
-from kerascnn.data.pipeline.pipeline import views_of
+from kerascnn.data.pipeline.view_arrays import views_of
 from kerascnn.evaluation import Embedding, KerasPredictor, embed, open_predictor, prediction
 from kerascnn.evaluation.embedding import neighbors_figure
 from kerascnn.export import deployable

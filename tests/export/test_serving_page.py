@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from kerascnn.data.ingestion.image_formats import decode_image
-from kerascnn.data.pipeline.pipeline import views_of
+from kerascnn.data.pipeline.view_arrays import views_of
 from kerascnn.export import deployable
 from kerascnn.export.saved_model import write_saved_model
 from support.pages import Page

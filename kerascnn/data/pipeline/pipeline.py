@@ -17,7 +17,6 @@ from kerascnn.data.augment.augmentation import (
 from kerascnn.data.augment.mixup import mixed
 from kerascnn.data.dataset import Examples
 from kerascnn.data.pipeline.cache import Cache, cached_reader
-from kerascnn.data.pipeline.channels import with_channels
 from kerascnn.data.pipeline.decode import whole
 from kerascnn.errors import InputError
 from kerascnn.image_shape import RGB, ImageSize, Size
@@ -183,15 +182,6 @@ def batch_numbers(count: int, batch_size: int, seed: int, epoch: int, step: int)
     """
     positions = range(step * batch_size, (step + 1) * batch_size)
     return np.array([int(_index(position, epoch, seed, count)) for position in positions])
-
-
-def views_of(images: list[np.ndarray], size: Size, crop_fraction: float, channels: int = RGB) -> np.ndarray:
-    """The evaluation views of uint8 images of any size, gray or RGB: float32 (count, height, width, channels).
-
-    See `evaluation_view` and `with_channels`.
-    """
-    pixels = (with_channels(tf.constant(image), channels) for image in images)
-    return np.stack([evaluation_view(image, size, crop_fraction).numpy() for image in pixels])
 
 
 def _index(position, epoch, seed: int, count: int) -> tf.Tensor:

@@ -18,9 +18,13 @@ import numpy as np
 from kerascnn.cores import cores
 from kerascnn.evaluation.predictors import run
 from kerascnn.keras_internals import calibrated, quantized
+from kerascnn.layers.local_response_normalization import LocalResponseNormalization
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+# TensorFlow gives the factor of local response normalization the steps of its product, a hundred times too wide for it.
+FLOAT_LAYERS = (LocalResponseNormalization,)
 
 # The layers are compared if a probability of a calibration image differs by more than this from the float32 network.
 MAX_DIFFERENCE = 0.1
@@ -49,13 +53,15 @@ def quantize_int8(
     samples: Sequence[Sequence[np.ndarray]],
     expected: np.ndarray,
     layers: Collection[str],
+    float_layers: Collection[str],
     types: tuple[tf.DType, tf.DType],
 ) -> ConvertedNetwork:
     """Quantizes a network to 8 bits with one scale per channel of the weights.
 
     The converter has its optimizations set. `samples` are calibration images, each float32 (1, height, width, channels)
     in a list of its own; `expected` is the network's output for them, float32 (count, classes); `layers` are the names
-    of the network's layers, in order; `types` those of input and output.
+    of the network's layers, in order; `float_layers` those that stay in float32 in any case; `types` are those of input
+    and output.
     """
     converter.representative_dataset = lambda: iter(samples)
     ranges = calibrated(converter)
@@ -64,11 +70,16 @@ def quantize_int8(
         input_type, output_type = types
         return quantized(ranges, input_data_type=input_type, output_data_type=output_type, denylisted_nodes=floats)
 
-    integers = quantize([])
+    def result(content: bytes, floats: list[str]) -> ConvertedNetwork:
+        found = {layer_of(name, layers) for name in floats}
+        return ConvertedNetwork(content, tuple(layer for layer in layers if layer in found))
+
+    always = [name for name in _tensor_names(ranges) if layer_of(name, layers) in float_layers]
+    integers = quantize(always)
     differences = np.abs(_outputs(integers, samples) - expected)
     if differences.max() <= MAX_DIFFERENCE:
-        return ConvertedNetwork(integers)
-    floats: list[str] = []
+        return result(integers, always)
+    floats = list(always)
     some = samples[:: max(1, len(samples) // COMPARED_IMAGES)]
     # A layer that reads a tensor that is now float32 may be the next that cannot be quantized.
     while True:
@@ -79,9 +90,8 @@ def quantize_int8(
         floats += noisy
     mixed = quantize(floats)
     if np.abs(_outputs(mixed, samples) - expected).mean() >= differences.mean():
-        return ConvertedNetwork(integers)
-    found = {layer_of(name, layers) for name in floats}
-    return ConvertedNetwork(mixed, tuple(layer for layer in layers if layer in found))
+        return result(integers, always)
+    return result(mixed, floats)
 
 
 def noisy_tensors(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> list[str]:
@@ -144,6 +154,13 @@ def _relative_noise(moments: np.ndarray) -> float:
     if not varying.any():
         return 0.0
     return float(np.sqrt(np.mean(np.minimum(1.0, (errors / count)[varying] / variances[varying]))))
+
+
+def _tensor_names(content: bytes) -> list[str]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+    return [graph.Tensors(number).Name().decode() for number in range(graph.TensorsLength())]
 
 
 def _compared_tensors(content: bytes) -> list[tuple[str, int, int]]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from kerascnn.errors import InputError, check_installed, one_line, refused
 from kerascnn.evaluation.predictors import UNQUANTIZED, model_metadata_of
-from kerascnn.export.integer_quantization import ConvertedNetwork, quantize_int8
+from kerascnn.export.integer_quantization import FLOAT_LAYERS, ConvertedNetwork, quantize_int8
 from kerascnn.export.litert_quantizer import quantize_with_litert
 from kerascnn.export.metadata import ModelDescription, tflite_metadata, with_metadata
 from kerascnn.native_output import discarded_stderr
@@ -78,7 +78,7 @@ def write_tflite(
             weights in 8 bits with one scale per channel, and computes with 8-bit activations whose ranges are found at
             run time. "int8" is 8 bits throughout with calibrated ranges, except for layers that integers would harm
             (see `kerascnn.export.integer_quantization`). "int16x8" has 16-bit activations. Operations without an
-            integer kernel (powers of local response normalization) stay in float32.
+            integer kernel, such as squares, stay in float32, in "int8" all of local response normalization.
         calibration: for "int8" and "int16x8", float32 (count, height, width, channels) batches in [0, 255].
         pixels: the input type, see `pixel_type`. With "uint8" and "float32" the file takes pixels as they are and
             returns float32 probabilities. With "int8" it takes pixels - 128 and returns probabilities * 256 - 128 in
@@ -154,7 +154,8 @@ def _convert(
     if quantization == "int8":
         types = tf.dtypes.as_dtype(pixels), tf.int8 if pixels == "int8" else tf.float32
         expected = np.concatenate([network(image)["probabilities"] for [image] in samples])
-        return quantize_int8(converter, samples, expected, [layer.name for layer in model.layers], types)
+        floats = [layer.name for layer in model.layers if isinstance(layer, FLOAT_LAYERS)]
+        return quantize_int8(converter, samples, expected, [layer.name for layer in model.layers], floats, types)
     if quantization == "int16x8":
         converter.representative_dataset = lambda: iter(samples)
     return ConvertedNetwork(converter.convert())

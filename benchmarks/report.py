@@ -135,14 +135,19 @@ def _markdown(header: Sequence[str], body: Iterable[Sequence[str]]) -> str:
 
 
 def _missed(rows: Iterable[Sequence[Result]]) -> list[str]:
-    """A sentence with every wish that was not reached."""
-    missed = []
+    """Sentences with every wish that was not reached, and where a library's best way takes less memory than ours."""
+    slower, larger = [], []
     for row in rows:
         for library in _others([row]):
-            best = best_of(row, library)
-            if best and best.wanted and best.ratio < best.wanted:
-                missed.append(f"{best.row} beside {library} {_times(best.ratio)} of {_times(best.wanted)}")
-    return [f"\nNot reached: {'; '.join(missed)}."] if missed else []
+            ours, best = _ours(row), best_of(row, library)
+            if not ours or not best or not best.wanted:
+                continue
+            if best.ratio < best.wanted:
+                slower.append(f"{best.row} beside {library} {_times(best.ratio)} of {_times(best.wanted)}")
+            if best.peak_megabytes < ours.peak_megabytes:
+                larger.append(f"{best.row} beside {library} {_times(best.peak_megabytes / ours.peak_megabytes)}")
+    named = ("Not reached", slower), ("Less memory than ours", larger)
+    return [f"\n{what}: {'; '.join(those)}." for what, those in named if those]
 
 
 def _failures(lines: Iterable[Result]) -> list[str]:

@@ -17,7 +17,7 @@ def rows(options: Options) -> Iterator[Row]:
     network = (options.networks or ["googlenet"])[0]
     for protocol in PROTOCOLS:
         common = {"network": network, "protocol": protocol, "size": options.image_size or 224}
-        common |= {"images": options.images or 8, "seconds": options.seconds}
+        common |= {"images": max(2, options.images or 8), "seconds": options.seconds}
         passes = Contestant("forward passes", forward_passes, common)
         yield Row(f"{network}, {protocol}", "crops/s", (Contestant("kerascnn", evaluation, common), passes))
 

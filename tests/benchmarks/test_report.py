@@ -53,6 +53,10 @@ def test_the_best_way_of_a_library_is_compared():
     assert cells[7:11] == ["25 (25–25)", "0.80 (0.70–0.90)", "1.20", "1.50"]
     assert cells[11] == "2.00"
     assert "Not reached: net, float32 beside PyTorch 1.11 of 1.20; net, float32 beside Keras 0.80 of 1.20." in text
+    assert "Less memory" not in text
+    assert "Less memory than ours: net, float32 beside Keras 0.50." in generated(
+        [line(peak_megabytes=6000), peer("Keras", 1.0, 2.0)]
+    )
     assert "Example CPU (avx512f), 2 cores; Python 3.11; 2026-11-28; commit abc." in text
 
 

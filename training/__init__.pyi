@@ -6,6 +6,7 @@ from .callbacks.weight_averaging import AveragedWeights as AveragedWeights
 from .checkpoints.files import Checkpoints as Checkpoints
 from .default_network import Machine as Machine, choose_network as choose_network
 from .fine_tuning.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
+from .fine_tuning.probe import ProbeResult as ProbeResult
 from .precision import choose_precision as choose_precision
 from .recipe.fields import (
     About as About,
@@ -33,6 +34,7 @@ from .trainer import (
     Run as Run,
     TrainingInterruptedError as TrainingInterruptedError,
     finetune as finetune,
+    linear_probe as linear_probe,
     resolved as resolved,
     resume as resume,
     train as train,

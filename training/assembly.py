@@ -11,7 +11,9 @@ import keras
 import numpy as np
 
 from kerascnn.applications import registry
+from kerascnn.applications.cutting import cut
 from kerascnn.applications.deep import functional
+from kerascnn.applications.network import dtype_policy_scope
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.pipeline.pipeline import evaluation_batches
 from kerascnn.errors import InputError
@@ -20,6 +22,7 @@ from kerascnn.layers import ClassLabels, Preprocessing
 from kerascnn.training.callbacks.weight_averaging import AveragedWeights
 from kerascnn.training.fine_tuning.gradual_unfreezing import GradualUnfreezing, lr_multipliers, plan
 from kerascnn.training.fine_tuning.pretrained import FROM_WEIGHTS, Pretrained, resolve_pretrained
+from kerascnn.training.fine_tuning.probe import ProbeResult, linear_probe
 from kerascnn.training.integer_labels import IntegerCrossentropy
 from kerascnn.training.multi_label import (
     MULTI_LABEL,
@@ -30,6 +33,7 @@ from kerascnn.training.multi_label import (
     start_with_shares,
 )
 from kerascnn.training.optimizers import bound_filters, optimizer_for
+from kerascnn.training.recipe.fields import BEST, WHOLE
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.schedules import EarlyStopping, Plateau
 from kerascnn.training.strategy import choose_xla, prepare, synchronize
@@ -49,17 +53,47 @@ def assemble(
     does not fit the image size, an argument, the number of classes or the pretrained weights.
     """
     pretrained = pretrained or resolve_pretrained(recipe)
-    model = build(recipe, data.class_names, network)
-    if recipe.pixels.mean != "none":
-        model.get_layer("preprocessing").set_mean(_mean(recipe, data, pretrained))
-    _zero(model, recipe.initialization.zeros)
+    model = _cut(_whole(recipe, data, network, pretrained), recipe.fine_tuning.cut)
     if recipe.task == MULTI_LABEL and network is None and recipe.class_weights == "none":
         start_with_shares(model, data.counts(data.training) / len(data.training))
     if pretrained:
-        pretrained.load_into(model)
         # Checks `fine_tuning.frozen` before anything is written.
         plan(model, recipe.fine_tuning)
+        if recipe.fine_tuning.probe:
+            probe_of(recipe, data, pretrained).install(model)
     return model
+
+
+def probe_of(recipe: Recipe, data: DataSet, pretrained: Pretrained) -> ProbeResult:
+    """The linear probe of a recipe with everything but the cut resolved; computed once and then read from the cache.
+
+    The network is built if its features are not in the cache. InputError as for `linear_probe`.
+    """
+
+    def whole() -> keras.Model:
+        with dtype_policy_scope(recipe.precision):
+            return _whole(recipe, data, None, pretrained)
+
+    return linear_probe(recipe, data, pretrained, whole)
+
+
+def _whole(recipe: Recipe, data: DataSet, network: keras.Model | None, pretrained: Pretrained | None) -> keras.Model:
+    """The model of `assemble` before it is cut and probed: as far up as the pretrained weights go."""
+    model = _built(recipe, data.class_names, network)
+    if recipe.pixels.mean != "none":
+        model.get_layer("preprocessing").set_mean(_mean(recipe, data, pretrained))
+    _zero(model, recipe.initialization.zeros)
+    if pretrained:
+        model = _cut(model, pretrained.cut)
+        pretrained.load_into(model)
+    return model
+
+
+def _cut(model: keras.Model, place: str) -> keras.Model:
+    """The model, cut unless the place is "none"; InputError if it is "auto", which only a resolved recipe replaces."""
+    if place == BEST:
+        raise InputError("fine_tuning.cut 'auto' is for pretrained weights, whose features are compared.")
+    return model if place == WHOLE else cut(model, place)
 
 
 def _mean(recipe: Recipe, data: DataSet, pretrained: Pretrained | None) -> np.ndarray | list[float] | float:
@@ -76,6 +110,10 @@ def _mean(recipe: Recipe, data: DataSet, pretrained: Pretrained | None) -> np.nd
 
 def build(recipe: Recipe, class_names: Sequence[str], network: keras.Model | None = None) -> keras.Model:
     """Builds the model of `assemble` without data and pretrained weights, to load weights into; errors are the same."""
+    return _cut(_built(recipe, class_names, network), recipe.fine_tuning.cut)
+
+
+def _built(recipe: Recipe, class_names: Sequence[str], network: keras.Model | None) -> keras.Model:
     shape = recipe.image_shape
     # In a resolved recipe a mean of pretrained weights that is no image is stated as numbers.
     mean = "channel" if isinstance(recipe.pixels.mean, list) else recipe.pixels.mean

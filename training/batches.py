@@ -54,7 +54,8 @@ def batches_for(
     augmented = {**views, "augmentation": recipe.augmentation, "seed": recipe.seed}
     shares = {"batch_size": devices.share(recipe.batch_size), "worker": devices.worker, "workers": devices.workers}
     shares |= {"cache": cache, "cache_folder": images_folder(data)}
-    start = position or Position()
+    # A probe takes no steps in the first epoch.
+    start = position or Position(int(recipe.fine_tuning.probe))
     training = training_batches(
         data.training,
         epochs=range(start.epochs, recipe.epochs),
@@ -62,7 +63,8 @@ def batches_for(
         class_weights=data.class_weights() if recipe.class_weights == "balanced" else None,
         **(augmented | shares),
     )
-    images = np.zeros((0, 1, 1, 3)) if position else next(iter(training))[0].numpy()[:GRID_IMAGES]
+    first = [] if position else training.take(1)
+    images = np.concatenate([np.zeros((0, *recipe.image_shape)), *(batch[0][:GRID_IMAGES] for batch in first)])
     validation = evaluation_batches(data.validation, **views, **shares)
     # The same in every epoch and on every worker, so that a resumed training computes the same averages.
     statistics = training_batches(data.training, epochs=range(1), batch_size=recipe.batch_size, **augmented)

@@ -15,6 +15,7 @@ from kerascnn.training.batches import Batches
 from kerascnn.training.callbacks.throughput import DataWaitTimer
 from kerascnn.training.checkpoints.files import Checkpoint, Position, Snapshot
 from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheckpointManager
+from kerascnn.training.fine_tuning.probe import ProbeResult
 from kerascnn.training.strategy import Devices
 
 STEPS_BETWEEN_AGREEMENTS = 10  # How often several workers agree whether to stop or to write a checkpoint
@@ -65,6 +66,7 @@ class Loop:
         model, batches: a compiled model, restored to `checkpoint`, and the batches from there on.
         epochs, callbacks, checkpoint_manager, stop, devices: the training's.
         checkpoint, waiting: where to resume, None for the start; measures the time without a batch.
+        probe: of a training that begins with one, which is then the first epoch.
     """
 
     model: keras.Model
@@ -76,6 +78,7 @@ class Loop:
     checkpoint: Checkpoint | None
     devices: Devices
     waiting: DataWaitTimer
+    probe: ProbeResult | None = None
 
     def __post_init__(self):
         self.position = self.checkpoint.position if self.checkpoint else Position()
@@ -125,13 +128,15 @@ class Loop:
         if first and self.checkpoint:
             self.checkpoint.restore_metrics(self.model)
         self._calls.on_epoch_begin(epoch)
-        for step in range(first, self.batches.steps):
-            self._step(epoch, step, iterator)
-            if self.model.stop_training:
-                break
+        logs = {}
+        if self.probe and epoch == 0:
+            self.probe.measure(self.model)
+            logs = {"seconds": self.probe.seconds, "images_per_second": self.probe.images_per_second}
+        else:
+            self._steps(epoch, first, iterator)
         self.checkpoint_manager.nan_guard.check()
         self._steps_done = self.checkpoint_manager.snapshot()
-        logs = {name: float(value) for name, value in self.model.get_metrics_result().items()}
+        logs |= {name: float(value) for name, value in self.model.get_metrics_result().items()}
         measured = self.model.evaluate(self.batches.validation, callbacks=self._calls, return_dict=True, verbose=0)
         logs |= {f"val_{name}": value for name, value in measured.items()}
         self._calls.on_epoch_end(epoch, logs)
@@ -140,6 +145,12 @@ class Loop:
         if any(self.devices.any(self.stop.requested)):
             raise KeyboardInterrupt
         return logs
+
+    def _steps(self, epoch: int, first: int, iterator: Any) -> None:
+        for step in range(first, self.batches.steps):
+            self._step(epoch, step, iterator)
+            if self.model.stop_training:
+                break
 
     def _step(self, epoch: int, step: int, iterator: Any) -> None:
         self._calls.on_train_batch_begin(step)

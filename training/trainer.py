@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import tempfile
 import warnings
@@ -21,7 +22,7 @@ from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_path
 from kerascnn.files.disk_space import format_disk_error
 from kerascnn.image_shape import RGB, ImageSize
-from kerascnn.training.assembly import assemble, build, callbacks_for, compile_for
+from kerascnn.training.assembly import assemble, build, callbacks_for, compile_for, probe_of
 from kerascnn.training.batches import Batches, batches_for, steps_per_epoch
 from kerascnn.training.callbacks.epoch_files import BestModels, HistoryFile
 from kerascnn.training.callbacks.event_files import cut_events
@@ -35,10 +36,11 @@ from kerascnn.training.checkpoints.files import Checkpoint, Checkpoints, Positio
 from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheckpointManager
 from kerascnn.training.fine_tuning.gradual_unfreezing import plan
 from kerascnn.training.fine_tuning.pretrained import Pretrained, resolve_pretrained, with_weights
+from kerascnn.training.fine_tuning.probe import ProbeResult
 from kerascnn.training.loop import Loop, StopRequest
 from kerascnn.training.multi_label import MULTI_LABEL, SINGLE_LABEL
 from kerascnn.training.precision import choose_precision
-from kerascnn.training.recipe.fields import FineTuning
+from kerascnn.training.recipe.fields import BEST, FineTuning
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.run_config import RunConfig
 from kerascnn.training.run_folder import RunFolder
@@ -79,11 +81,27 @@ def resolved(recipe: Recipe, data: DataSet, model: keras.Model | None = None) ->
         data: to be trained on.
         model: as for `train`.
 
+    The place of a cut "auto" is chosen by a linear probe, which is computed once and then read from the cache.
+
     Raises:
         InputError: the pretrained weights cannot be read or are missing, or the caller's own network is to be
             fine-tuned.
     """
     return _resolve(recipe, data, model)[0]
+
+
+def linear_probe(recipe: Recipe, data: DataSet) -> ProbeResult | None:
+    """The linear probe of a resolved recipe, see `kerascnn.training.fine_tuning.probe`; None if it has none.
+
+    It is computed once and then read from the cache. InputError as for `train`.
+
+    Example:
+        >>> recipe = resolved(with_weights(Recipe.load("probe"), "imagenet", "resnet50"), data)
+        >>> linear_probe(recipe, data).chosen.accuracy
+        0.947
+    """
+    pretrained = resolve_pretrained(recipe) if recipe.fine_tuning.probe else None
+    return probe_of(recipe, data, pretrained) if pretrained else None
 
 
 def _resolve(recipe: Recipe, data: DataSet, model: keras.Model | None) -> tuple[Recipe, Pretrained | None]:
@@ -92,7 +110,9 @@ def _resolve(recipe: Recipe, data: DataSet, model: keras.Model | None) -> tuple[
     pretrained = resolve_pretrained(recipe)
     recipe = pretrained.complete(recipe) if pretrained else recipe
     batch_size = min(recipe.batch_size, len(data.training))
-    epochs = math.ceil(recipe.iterations / (len(data.training) // batch_size)) if recipe.iterations else recipe.epochs
+    epochs = recipe.epochs
+    if recipe.iterations:
+        epochs = math.ceil(recipe.iterations / (len(data.training) // batch_size)) + recipe.fine_tuning.probe
     size = ImageSize(*model.input_shape[1:3]).plain if model else None
     channels = recipe.channels or (model.input_shape[3] if model else RGB)
     recipe = replace(
@@ -106,6 +126,9 @@ def _resolve(recipe: Recipe, data: DataSet, model: keras.Model | None) -> tuple[
         precision=choose_precision(recipe.precision).policy,
         augmentation=replace(recipe.augmentation, flip=recipe.augmentation.flip and data.allows_horizontal_flip),
     )
+    if recipe.fine_tuning.cut == BEST and pretrained:
+        place = probe_of(recipe, data, pretrained).chosen.place
+        recipe = replace(recipe, fine_tuning=replace(recipe.fine_tuning, cut=place))
     return recipe, pretrained
 
 
@@ -169,7 +192,8 @@ def train(
     if not isinstance(data, DataSet):
         with devices.chief_first():
             data = load(data, limit=limit)
-    recipe, pretrained = _resolve(recipe, data, model)
+    with devices.chief_first():
+        recipe, pretrained = _resolve(recipe, data, model)
     callbacks = [*callbacks, *progress(recipe, data, verbose if devices.chief else 0)]
     devices.share(recipe.batch_size)
     training = _Training(recipe, data, callbacks, run_config, devices, profile)
@@ -324,9 +348,15 @@ class _Training:
             "steps_per_epoch": steps_per_epoch(recipe, data),
             "trainable_parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
         }
+        if recipe.fine_tuning.probe:
+            summary["probe"] = self.probe.to_dict()
         if recipe.fine_tuning.weights:
             summary["fine_tuning"] = [row._asdict() for row in plan(model, recipe.fine_tuning)]
         return summary
+
+    @functools.cached_property
+    def probe(self) -> ProbeResult | None:
+        return linear_probe(self.recipe, self.data)
 
     def batches(self, model: keras.Model, checkpoint: Checkpoint | None) -> Batches:
         position = checkpoint.position if checkpoint else None
@@ -338,6 +368,7 @@ class _Training:
         position, rows = (checkpoint.position, checkpoint.history) if checkpoint else (None, [])
         accuracies = [row[main_accuracy(row)] for row in rows]
         timer = DataWaitTimer()
+        probe = None if checkpoint else self.probe
         monitor = ThroughputMonitor(recipe.batch_size, timer)
         history = HistoryFile(folder.history_file, rows)
         callbacks = callbacks_for(recipe, batches.statistics, accuracies)
@@ -356,7 +387,7 @@ class _Training:
             manager = CheckpointManager(folder, model, history, callbacks, guard, self.run_config, checkpoint)
         try:
             with StopRequest(callbacks) as stop, devices.detecting_lost_workers():
-                Loop(model, batches, recipe.epochs, callbacks, manager, stop, checkpoint, devices, timer).run()
+                Loop(model, batches, recipe.epochs, callbacks, manager, stop, checkpoint, devices, timer, probe).run()
             if stop.requested:
                 raise KeyboardInterrupt
             if devices.chief:

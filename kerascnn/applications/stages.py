@@ -42,7 +42,7 @@ def features(model: keras.Model, levels: Sequence[str] = PYRAMID) -> keras.Model
         >>> pyramid.output["C5"].shape
         (None, 16, 16, 2048)
     """
-    nodes = _nodes(model)
+    nodes = main_nodes(model)
     maps = _last_maps(nodes)
     for level in levels:
         if level not in maps:
@@ -60,7 +60,7 @@ def stages(model: keras.Model) -> dict[str, tuple[keras.layers.Layer, ...]]:
         >>> list(stages(VGG16()))
         ['C0', 'C1', 'C2', 'C3', 'C4', 'dense', 'head']
     """
-    nodes = _nodes(model)
+    nodes = main_nodes(model)
     maps = _last_maps(nodes)
     found = {name: [] for name in (*maps, DENSE, HEAD)}
     main = [(index, node.operation) for index, node in enumerate(nodes) if _is_trained(node.operation)]
@@ -77,16 +77,16 @@ def _is_trained(layer: keras.Operation) -> bool:
     return bool(getattr(layer, "weights", ())) and not isinstance(layer, Preprocessing)
 
 
-def _nodes(model: keras.Model) -> list:
+def main_nodes(model: keras.Model) -> list:
     """Keras' nodes from the input to the main output, each after its inputs."""
     output = model.output.get("main") if isinstance(model.output, dict) else model.output
     return nodes_in_order(functional(model.inputs[0], model.output if output is None else output))
 
 
-def _last_maps(nodes: list) -> dict[str, int]:
-    """The index of the node with the last map of every resolution, the largest first.
+def whole_maps(nodes: list) -> list[tuple[int, str]]:
+    """The index and the stage ("C4") of each node whose map all later layers depend on, in the order of the graph.
 
-    All later layers depend on a map where no earlier output is used after it.
+    No earlier output is used after such a map, so the network can be cut there.
     """
     producer: dict[int, int] = {}
     strides: list[int] = []
@@ -97,16 +97,21 @@ def _last_maps(nodes: list) -> dict[str, int]:
             last_use[one] = index
         strides.append(max((strides[one] for one in inputs), default=1) * _stride(node.operation))
         producer.update((id(tensor), index) for tensor in node.outputs)
-    found: dict[str, int] = {}
+    found = []
     used_until = 0
     for index, (node, stride) in enumerate(zip(nodes, strides, strict=True)):
         tensor = node.outputs[0]
         # A zero padding belongs to the layer after it.
         whole = len(tensor.shape) == 4 and not isinstance(node.operation, keras.layers.ZeroPadding2D)
         if whole and used_until <= index and math.log2(stride).is_integer():
-            found[f"C{round(math.log2(stride))}"] = index
+            found.append((index, f"C{round(math.log2(stride))}"))
         used_until = max(used_until, last_use[index])
     return found
+
+
+def _last_maps(nodes: list) -> dict[str, int]:
+    """The index of the node with the last map of every resolution, the largest first."""
+    return {stage: index for index, stage in whole_maps(nodes)}
 
 
 def _stride(operation: keras.Operation) -> int:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from kerascnn.experiments.folds import Folds
     from kerascnn.export import Export
+    from kerascnn.training import ProbeResult
     from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
 
 
@@ -36,6 +37,22 @@ def plan_table(rows: list[PlanRow]) -> Table:
         epoch = str(row.from_epoch or "–")
         plan.add_row(row.stage, str(row.layers), layers, f"{row.parameters:,}", frozen, epoch, rate)
     return plan
+
+
+def probe_table(probe: ProbeResult, multi_label: bool) -> Table:
+    """The places where a network can be cut: what their features are worth, and what the network then costs."""
+    accuracy = "mAP" if multi_label else "accuracy"
+    shown = table("cut", "stage", accuracy, "±", "width", "ms/image", "MB", text_columns=2)
+    for row in probe.stages:
+        mark = " *" if row == probe.chosen else ""
+        numbers = f"{row.accuracy:.1%}", f"{row.standard_error:.1%}", f"{row.width:,}"
+        shown.add_row(f"{row.place}{mark}", row.stage, *numbers, f"{row.milliseconds:.1f}", f"{row.megabytes:.1f}")
+    shown.caption = (
+        f"* where this training cuts the network; choose with --cut\n{accuracy} of a linear probe, cross-validated on "
+        f"training images, ± its standard error\n"
+        f"{probe.seconds:.0f} s, {probe.images_per_second:.0f} images/s"
+    )
+    return shown
 
 
 def folds_table(folds: Folds) -> None:

@@ -54,6 +54,7 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
         "kerascnn train --data scans/ --image-size 240x320 --channels 1",
         "kerascnn train --model resnet50 --weights imagenet --data photos/",
         "kerascnn train --weights runs/resnet50-photos-20261120-101500 --data others/ --epochs 8",
+        "kerascnn train --model inceptionv3 --weights imagenet --data photos/ --recipe probe --cut auto",
         "kerascnn train --data photos/ --class-weights balanced --cache memory",
         "kerascnn train --recipe cifar_resnet --set optimizer.learning_rate=0.05 --set epochs=3",
         "kerascnn train --model resnet50 --recipe resnet50 --print-recipe",
@@ -99,6 +100,8 @@ def add_recipe_options(parser: arguments.Parser) -> None:
     add("--weights", type=arguments.weights_location, metavar="RUN|FILE|NAME", help=text)
     text = "see 'kerascnn recipes', or a YAML file (default: the model's for few images; with --weights, finetune)"
     add("--recipe", metavar="NAME|FILE", help=text)
+    text = "end the network at a stage (C4) or a layer, or where a probe is the most accurate (auto), or not (none)"
+    add("--cut", metavar="STAGE|auto", help=text)
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the recipe; repeatable")
     arguments.add_image_options(parser, default="the paper's; without --model, chosen with the network")
     add("--epochs", type=arguments.positive, metavar="N", help="passes over the training images")
@@ -130,6 +133,8 @@ def recipe_of(options: argparse.Namespace, network: str = "resnet20", image_size
     if options.plateau:
         plateau = {"name": "plateau", "patience": options.plateau, "warmup_epochs": 0, "warmup_steps": 0}
         recipe = recipe.with_values(schedule=plateau)
+    if options.cut:
+        recipe = recipe.with_values(fine_tuning={"cut": options.cut})
     recipe = recipe.with_settings(options.set)
     find_weights(recipe, f"the recipe '{name}'" if name else "the recipe")
     return recipe
@@ -249,16 +254,18 @@ def _train(devices: Devices, options: argparse.Namespace) -> int:
         data = load(options.data, options.limit, arguments.data_options(options), options.out / "runs")
     machine = training.Machine.of(devices.name, devices.replicas, devices.workers)
     recipe = recipe_for(options, data, machine)
-    resolved = training.resolved(recipe, data)
+    with devices.chief_first():
+        resolved = training.resolved(recipe, data)
     if options.print_recipe:
         print_json(resolved.to_dict()) if options.json else print(resolved.to_yaml(), end="")
         return 0
     devices.share(resolved.batch_size)
-    steps = resolved.epochs * training.steps_per_epoch(resolved, data)
+    steps = (resolved.epochs - resolved.fine_tuning.probe) * training.steps_per_epoch(resolved, data)
     if options.profile and options.profile[0] > steps:
         raise InputError(f"--profile begins with step {options.profile[0]}, but the training has {steps} steps.")
     if devices.chief:
         _report_choices(recipe, resolved, data, devices)
+        _report_probe(resolved, data, options.json)
     run_config = _run_config(options, training.RunConfig())
     start = partial(
         training.train, recipe, data, runs=options.out / "runs", limit=options.limit, run_config=run_config, verbose=0
@@ -406,9 +413,25 @@ def progress_callbacks(
             messages().print(plan_table(rows))
 
     live = LiveProgress(recipe.epochs, steps_per_epoch(recipe, data), recipe.batch_size, messages())
-    plan = [PlanReporter(recipe.fine_tuning, report_plan)] if recipe.fine_tuning.weights else []
+    tuned = recipe.fine_tuning.weights and recipe.epochs > recipe.fine_tuning.probe
+    plan = [PlanReporter(recipe.fine_tuning, report_plan)] if tuned else []
     loggers = [LOGGERS[service]() for service in dict.fromkeys(services)]
     return [*loggers, *plan, JsonLines(recipe.epochs) if as_json else live]
+
+
+def _report_probe(recipe: Recipe, data: DataSet, as_json: bool) -> None:
+    """Prints the table of the places where the network can be cut, if the recipe has a probe."""
+    from kerascnn.cli.tables import probe_table
+    from kerascnn.console import messages
+    from kerascnn.training import linear_probe
+
+    result = linear_probe(recipe, data)
+    if result is None:
+        return
+    if as_json:
+        print_json({"event": "probe", **result.to_dict()}, indent=None)
+    else:
+        messages().print(probe_table(result, data.multi_label))
 
 
 def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: Devices) -> None:

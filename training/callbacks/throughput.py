@@ -61,10 +61,11 @@ class ThroughputMonitor(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self._stop_timer()
-        self.training_seconds += time.perf_counter() - self._started
+        # A probe has measured its own time.
+        logs.setdefault("seconds", self._seconds)
+        logs.setdefault("images_per_second", self._steps * self.batch_size / self._seconds)
+        self.training_seconds += time.perf_counter() - self._started + (0 if self._steps else logs["seconds"])
         logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        logs["seconds"] = self._seconds
-        logs["images_per_second"] = self._steps * self.batch_size / self._seconds
         if self.waiting:
             logs["waiting_share"] = self._waited / self._seconds
         logs["memory_gigabytes"] = memory_bytes() / 1e9

@@ -16,6 +16,7 @@ from kerascnn.applications.weights.public import is_name
 from kerascnn.applications.weights.sources import WeightSource, source_of
 from kerascnn.errors import InputError
 from kerascnn.image_shape import GRAY, ImageSize, Size
+from kerascnn.training.recipe.fields import WHOLE
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.run_folder import RunFolder
 
@@ -37,6 +38,7 @@ class Pretrained:
     image_size: Size | None = None  # height and width in pixels, see `Recipe`; None if unknown
     channels: int | None = None  # of the images; None if unknown
     crop_fraction: float | None = None  # see `Pixels`; None if unknown
+    cut: str = WHOLE  # where the network was cut that they are of, see `FineTuning`
     bgr: bool = False  # whether the first convolution takes blue, green, red
 
     def complete(self, recipe: Recipe) -> Recipe:
@@ -54,7 +56,9 @@ class Pretrained:
         size, channels = recipe.image_size or self.image_size, recipe.channels or self.channels
         if self.channels == GRAY != channels:
             raise InputError(f"{recipe.fine_tuning.weights} was trained on gray images; channels must be 1, not 3.")
-        recipe = replace(recipe, model_arguments=arguments, image_size=size, channels=channels)
+        tuning = recipe.fine_tuning
+        tuning = replace(tuning, cut=self.cut if tuning.cut == WHOLE else tuning.cut)
+        recipe = replace(recipe, model_arguments=arguments, image_size=size, channels=channels, fine_tuning=tuning)
         if recipe.pixels.mean != FROM_WEIGHTS:
             return recipe
         if self.std is None:
@@ -175,7 +179,15 @@ def _read_trained(source: WeightSource) -> Pretrained | None:
     shapes = [layer["config"].get("batch_shape") for layer in layers if layer["class_name"] == "InputLayer"]
     [mean] = weight_files.read(path)[weight_files.PREPROCESSING]
     size, channels = (ImageSize(*shapes[0][1:3]).plain, shapes[0][3]) if shapes else (None, None)
-    return Pretrained(source, mean, scaling["std"], size, channels, scaling["crop_fraction"])
+    return Pretrained(source, mean, scaling["std"], size, channels, scaling["crop_fraction"], _place_of_cut(layers))
+
+
+def _place_of_cut(layers: list[dict[str, Any]]) -> str:
+    """The layer below the pooling that a cut has put in; "none" if there is no such pooling."""
+    from kerascnn.applications.cutting import POOL
+
+    pooling = next((layer for layer in layers if layer["config"].get("name") == f"{POOL}_mean"), None)
+    return pooling["inbound_nodes"][0]["args"][0]["config"]["keras_history"][0] if pooling else WHOLE
 
 
 def _layers(config: Any) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,7 @@ from kerascnn.image_shape import GRAY
 from kerascnn.training.recipe.validation import Fraction, checked_dataclass
 
 PerChannel = Annotated[list[float], Field(min_length=3, max_length=3)]
+WHOLE, BEST = "none", "auto"  # Of `FineTuning.cut`: the whole network, and the place of the most accurate probe
 PositivePerChannel = Annotated[list[PositiveFloat], Field(min_length=3, max_length=3)]
 
 
@@ -188,7 +189,11 @@ class FineTuning:
     Attributes:
         weights: a run folder, a file, or a name that the network's builder takes, such as "imagenet"; empty to train
             from scratch.
-        head_epochs: for how many epochs only the classifier is trained.
+        cut: where the network is cut and gets a new classifier behind global average pooling: "none"; a stage ("C4") or
+            the name of a layer; "auto" for the place whose probe is the most accurate, which a training records.
+        probe: whether the first epoch is a linear probe: the classifier is fitted to features that are computed once,
+            and takes no steps (`kerascnn.training.fine_tuning.probe`).
+        head_epochs: for how many epochs only the classifier is trained, the probe's among them.
         stage_epochs: the number of epochs from one stage's unfreezing to the next; 0 unfreezes all stages at once.
         layer_lr_decay: each stage's learning rate over that of the stage above; the classifier uses the full rate.
         frozen: a regular expression; layers whose name it matches are never trained. `^conv[12]` freezes the first two
@@ -197,6 +202,8 @@ class FineTuning:
     """
 
     weights: str = ""
+    cut: str = WHOLE
+    probe: bool = False
     head_epochs: NonNegativeInt = 0
     stage_epochs: NonNegativeInt = 0
     layer_lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -211,8 +218,15 @@ class FineTuning:
 
     @property
     def freezes(self) -> bool:
-        """Whether any layer is frozen in any epoch."""
-        return bool(self.head_epochs or self.stage_epochs or self.frozen or self.freeze_batch_norm)
+        """Whether any layer is frozen in any epoch, or probed, which needs pretrained weights."""
+        return bool(
+            self.probe
+            or self.cut == BEST
+            or self.head_epochs
+            or self.stage_epochs
+            or self.frozen
+            or self.freeze_batch_norm
+        )
 
 
 @checked_dataclass("auxiliary_heads")

@@ -182,8 +182,8 @@ class Recipe:
         return self.optimizer.peak(self.batch_size)
 
     def steps(self, steps_per_epoch: int) -> int:
-        """The length in steps of the optimizer."""
-        return self.iterations or self.epochs * steps_per_epoch
+        """The length in steps of the optimizer; a probe takes none in the first epoch."""
+        return self.iterations or max(self.epochs - self.fine_tuning.probe, 1) * steps_per_epoch
 
 
 def recipes() -> dict[str, Recipe]:

@@ -71,7 +71,8 @@ class HyperModel(keras_tuner.HyperModel):
         recipe = resolved(self.recipe_of(hp), self.data)
         kwargs.setdefault("epochs", recipe.epochs)
         kwargs.setdefault("verbose", 0)
-        start = kwargs.get("initial_epoch", 0)
+        kwargs.setdefault("initial_epoch", int(recipe.fine_tuning.probe))
+        start = kwargs["initial_epoch"]
         batches = batches_for(model, recipe, self.data, Position(start) if start else None, choose_devices())
         kwargs["callbacks"] = [*callbacks_for(recipe, batches.statistics), *kwargs.get("callbacks", ())]
         if args or "x" in kwargs:

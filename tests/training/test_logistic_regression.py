@@ -1,0 +1,95 @@
+"""The classifier of a probe: the same as scikit-learn's, cross-validated without leaks, calibrated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit, softmax
+from sklearn.linear_model import LogisticRegression
+
+from kerascnn.training.fine_tuning.logistic_regression import Problem, cross_validated, fit_head
+
+
+def clusters(images: int, width: int, classes: int, distance: float, seed: int = 0):
+    """Features of one normal distribution per class, of different scales and offsets, and their labels."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(images) % classes
+    centers = distance * rng.normal(size=(classes, width))
+    scales = rng.uniform(0.1, 20, width)
+    return ((centers[labels] + rng.normal(size=(images, width))) * scales + 5).astype(np.float32), labels
+
+
+@pytest.mark.parametrize(("images", "width"), [(300, 20), (60, 200)])
+def test_a_classifier_is_scikit_learns(images, width):
+    """Of fewer images than features, too, which are fitted in another basis."""
+    features, labels = clusters(images, width, 3, 0.2)
+    head = fit_head(Problem(features, labels, 3), penalty=0.01)
+    scaled = (features - features.mean(axis=0)) / features.std(axis=0)
+    theirs = LogisticRegression(C=0.01, tol=1e-8, max_iter=5000).fit(scaled, labels).predict_proba(scaled)
+    np.testing.assert_allclose(softmax(features @ head.kernel + head.bias, axis=1), theirs, atol=2e-3)
+
+
+def test_of_many_labels_each_is_scikit_learns():
+    features, first = clusters(200, 10, 2, 0.3)
+    labels = np.stack([first, np.arange(200) % 5 == 0], axis=1).astype(np.uint8)
+    head = fit_head(Problem(features, labels, 2), penalty=0.05)
+    scaled = (features - features.mean(axis=0)) / features.std(axis=0)
+    for column, probabilities in enumerate(expit(features @ head.kernel + head.bias).T):
+        theirs = LogisticRegression(C=0.05, tol=1e-8, max_iter=5000).fit(scaled, labels[:, column])
+        np.testing.assert_allclose(probabilities, theirs.predict_proba(scaled)[:, 1], atol=2e-3)
+
+
+def test_weights_count_as_repeated_images():
+    features, labels = clusters(90, 5, 3, 0.5)
+    weights = np.where(labels == 0, 2.0, 1.0)[:, None]
+    rows = np.concatenate([np.arange(90), np.flatnonzero(labels == 0)])
+    # The same scaling for both: it is of the images, not of their weights.
+    features = np.concatenate([features, features[labels > 0][:0]])
+    features = (features - features[rows].mean(axis=0)) / features[rows].std(axis=0)
+    repeated = fit_head(Problem(features[rows].astype(np.float32), labels[rows], 3), penalty=0.1)
+    weighted = fit_head(Problem(features.astype(np.float32), labels, 3, weights=weights), penalty=0.1)
+    outputs = [softmax(features @ head.kernel + head.bias, axis=1) for head in (repeated, weighted)]
+    np.testing.assert_allclose(*outputs, atol=0.03)
+    unweighted = fit_head(Problem(features.astype(np.float32), labels, 3), penalty=0.1)
+    assert outputs[1][:, 0].mean() > softmax(features @ unweighted.kernel + unweighted.bias, axis=1)[:, 0].mean() + 0.03
+
+
+def test_cross_validation_expects_what_new_images_show():
+    features, labels = clusters(2000, 30, 2, 0.15)
+    found = cross_validated(Problem(features[:400], labels[:400], 2))
+    head = fit_head(Problem(features[:400], labels[:400], 2), found.penalty, found.temperature)
+    probabilities = softmax(features[400:] @ head.kernel + head.bias, axis=1)
+    accuracy = (probabilities.argmax(axis=1) == labels[400:]).mean()
+    assert found.standard_error == pytest.approx(np.sqrt(found.accuracy * (1 - found.accuracy) / 400))
+    assert abs(found.accuracy - accuracy) < 3 * found.standard_error
+    # Calibrated: the mean probability of the predicted class is the share of right predictions.
+    assert abs(probabilities.max(axis=1).mean() - accuracy) < 0.03
+
+
+def test_images_of_a_group_are_held_out_together():
+    """Noise that is the same for all images of a group tells its label to whoever knows the others."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 4)
+    labels, features = rng.integers(0, 2, 40)[groups], rng.normal(size=(40, 300))[groups].astype(np.float32)
+    assert cross_validated(Problem(features, labels, 2)).accuracy == 1
+    assert cross_validated(Problem(features, labels, 2, groups)).accuracy < 0.8
+    tags = np.eye(2, dtype=np.uint8)[labels]
+    assert cross_validated(Problem(features, tags, 2)).accuracy == 1
+    assert cross_validated(Problem(features, tags, 2, groups)).accuracy < 0.8
+
+
+def test_few_images():
+    """A class of one image, a class of none, a feature that is always the same, and images too few to hold out."""
+    features, labels = clusters(21, 6, 2, 3.0)
+    labels[0] = 2
+    features[:, 0] = 7
+    problem = Problem(features, labels, 4)
+    found = cross_validated(problem)
+    assert found.images == 21
+    assert found.accuracy >= 0.9
+    head = fit_head(problem, found.penalty)
+    assert not head.kernel[0].any()
+    assert np.isfinite(head.kernel).all()
+    outputs = softmax(features @ head.kernel + head.bias, axis=1)
+    assert outputs[:, 3].max() < 0.05
+    assert np.isnan(cross_validated(Problem(features[:2], labels[1:3], 2)).accuracy)

@@ -1,0 +1,178 @@
+"""The linear probe: where the network is cut, what is computed once, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerascnn import data
+from kerascnn.applications import Plain20, cifar_resnet
+from kerascnn.evaluation.keras_models import load_keras
+from kerascnn.training import Recipe, RunConfig, RunFolder, finetune, linear_probe, resolved, resume, train
+from kerascnn.training.fine_tuning import features as feature_files
+from kerascnn.training.fine_tuning.pretrained import with_weights
+from support.messages import mentioning, names, refused
+
+SIZE = 16
+SETTINGS = [f"image_size={SIZE}", "precision=float32", "batch_size=8", "pixels.mean=middle", "pixels.std=64"]
+SETTINGS.append("augmentation={}")
+
+
+def colored(seed: int, count: int, classes: int = 2):
+    """Images of noise, redder from class to class, and their classes."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    images = rng.integers(0, 120, (count, SIZE, SIZE, 3))
+    images[..., 0] += (100 * labels // (classes - 1))[:, None, None]
+    return images.astype(np.uint8), labels
+
+
+@pytest.fixture(scope="module")
+def red():
+    return data.from_arrays(*colored(0, 40), validation=colored(1, 16), class_names=("gray", "red"))
+
+
+@pytest.fixture(scope="module")
+def blind(tmp_path_factory):
+    """The weights of a Plain20 of two convolutions a stage, whose last stage lets nothing through."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(cifar_resnet.BLOCKS_OF_DEPTH, 20, 1)
+        keras.utils.set_random_seed(0)
+        model = Plain20(input_shape=(SIZE, SIZE, 3), classes=3)
+        model.get_layer("conv4_1_2_bn").gamma.assign(np.zeros(64))
+        file = tmp_path_factory.mktemp("blind") / "blind.weights.h5"
+        model.save_weights(file)
+        yield file
+
+
+@pytest.fixture(scope="module")
+def recipe(blind):
+    return with_weights(Recipe.load("probe").with_settings(SETTINGS), str(blind), "plain20")
+
+
+@pytest.fixture(scope="module")
+def probed(recipe, red, tmp_path_factory):
+    return train(recipe, red, runs=tmp_path_factory.mktemp("probe"), run_config=RunConfig(best=0), verbose=0)
+
+
+def test_a_probe_is_a_run(probed, red):
+    """Cut below the stage that lets nothing through, it knows the images without a step."""
+    [row] = probed.folder.history()
+    assert row["top1"] == row["val_top1"] == 1
+    assert 0 < row["loss"] < 0.1
+    assert row["seconds"] > 0
+    assert row["images_per_second"] > 0
+    assert probed.recipe.fine_tuning.cut == "conv3_1_2_relu"
+    assert probed.model.get_layer("predictions").kernel.shape == (64, 2)
+    assert probed.model.optimizer.iterations == 0
+    stored, *_, facts = probed.folder.read_recipe()
+    assert stored == probed.recipe
+    assert facts["probe"]["cut"] == "conv3_1_2_relu"
+    images, labels = colored(1, 16)
+    model = load_keras(probed.folder.model_file)
+    assert (model.predict(images.astype(np.float32), verbose=0).argmax(axis=1) == labels).all()
+
+
+def test_the_table_has_a_row_per_place(probed, red):
+    probe = linear_probe(probed.recipe, red)
+    *cuts, whole = probe.stages
+    assert [(stage.place, stage.stage, stage.width) for stage in cuts] == [
+        ("conv1_relu", "C0", 32), ("conv2_1_1_relu", "C0", 32), ("conv2_1_2_relu", "C0", 32),
+        ("conv3_1_1_relu", "C1", 64), ("conv3_1_2_relu", "C1", 64), ("conv4_1_1_relu", "C2", 128),
+        ("conv4_1_2_relu", "C2", 128),
+    ]  # fmt: skip
+    assert (whole.place, whole.stage, whole.width) == ("none", "C2", 64)
+    assert probe.chosen.accuracy == max(stage.accuracy for stage in probe.stages) == 1
+    # The whole network guesses; its standard error is that of a share of 40 images.
+    assert whole.accuracy <= 0.6
+    assert whole.standard_error == pytest.approx(np.sqrt(whole.accuracy * (1 - whole.accuracy) / 40))
+    for one, other in zip(probe.stages[:-1], probe.stages[1:], strict=True):
+        assert one.milliseconds <= other.milliseconds
+        assert one.megabytes < other.megabytes or other is whole
+    # conv1 with its normalization, and two classes: 16 x 27 + 4 x 16 + 33 x 2 numbers.
+    assert probe.stages[0].megabytes == pytest.approx(4 * 562 / 1e6)
+    assert json.loads(json.dumps(probe.to_dict()))["stages"][-1]["place"] == "none"
+
+
+def test_features_are_computed_once(recipe, red, probed, monkeypatch, tmp_path):
+    """Of another seed, another cut and a fine-tuning, the features are the same; of other images, they are not."""
+    monkeypatch.setattr(feature_files, "compute_features", None)
+    for settings in (["seed=1"], ["fine_tuning.cut=C0"], ["fine_tuning.cut=none"]):
+        changed = recipe.with_settings(settings)
+        assert linear_probe(resolved(changed, red), red).images_per_second > 0
+    with pytest.raises(TypeError):
+        resolved(recipe, replace(red, training=red.training.take(range(38))))
+    with pytest.raises(TypeError):
+        resolved(recipe.with_settings(["pixels.std=65"]), red)
+
+
+def test_a_cut_network_trains_on_and_is_resumed(probed, red, tmp_path):
+    """Its run is as good a source of weights as any; a run without a checkpoint begins with its probe again."""
+    tuning = ["epochs=2", "fine_tuning.head_epochs=1", "fine_tuning.stage_epochs=0", *SETTINGS[1:3]]
+    recipe = Recipe.load("finetune").with_settings(tuning)
+    run = finetune(probed.folder.path, red, recipe=recipe, runs=tmp_path, run_config=RunConfig(best=0), verbose=0)
+    assert run.recipe.fine_tuning.cut == "conv3_1_2_relu"
+    assert [row["val_top1"] for row in run.folder.history()] == [1, 1]
+    # Five steps of 40 images, in the second epoch alone.
+    assert run.model.optimizer.iterations == 5
+    for checkpoint in run.folder.checkpoints.glob("epoch-0002*"):
+        checkpoint.unlink()
+    again = resume(RunFolder.open(run.folder.path), run.recipe, red, verbose=0)
+    for ours, theirs in zip(again.model.weights, run.model.weights, strict=True):
+        np.testing.assert_array_equal(*map(np.asarray, (ours, theirs)))
+
+
+def test_weights_of_labels_and_of_classes(recipe, blind):
+    """Multi-label data have a sigmoid each; with balanced weights a rare class is as probable as the other."""
+    images, labels = colored(0, 60, 3)
+    tags = np.stack([labels > 0, labels > 1, labels < 0], axis=1).astype(np.uint8)
+    made = data.from_arrays(images, tags[:, :2], validation=(images, tags[:, :2]), class_names=("red", "very red"))
+    wanted = resolved(recipe, made)
+    probe = linear_probe(wanted, made)
+    assert probe.chosen.accuracy > 0.99
+    assert ((probe.predicted > 0.5) == tags[:, :2]).mean() > 0.98
+    images, labels = images[labels < 2], labels[labels < 2]
+    few = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:5]])
+    rare = data.from_arrays(images[few], labels[few], validation=(images, labels))
+    for weights, mean in (("none", 0.2), ("balanced", 0.5)):
+        cut = resolved(recipe.with_settings([f"class_weights={weights}", "fine_tuning.cut=none"]), rare)
+        # From the whole network, which sees nothing, come the shares of the classes.
+        assert linear_probe(cut, rare).predicted[:, 1].mean() == pytest.approx(mean, abs=0.03)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("photos") / "photos"
+    for number, (image, label) in enumerate(zip(*colored(2, 40), strict=True)):
+        (place / f"class{label}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place / f"class{label}" / f"{number}.png")
+    return place
+
+
+def test_the_command(command, folder, blind, tmp_path):
+    """A cut network is exported smaller, and the table says how much."""
+    asked = ["train", "--data", folder, "--model", "plain20", "--weights", blind, "--recipe", "probe"]
+    asked += [f"--set={setting}" for setting in SETTINGS]
+    sizes = {}
+    for cut, place in (("auto", "conv3_1_2_relu *"), ("none", "none *"), ("C0", "conv2_1_2_relu *")):
+        done = command(*asked, "--cut", cut, "--out", tmp_path / cut)
+        assert done.status == 0, done.err
+        names(done.err, place, "ms/image", "MB", "cross-validated", "images/s")
+        assert max(map(len, done.err.split("none")[0].splitlines()[-8:])) <= 80
+        [exported] = (tmp_path / cut).rglob("*.tflite")
+        sizes[cut] = exported.stat().st_size
+    names(command(*asked, "--cut", "auto", "--json", "--out", tmp_path / "json").out, '"event": "probe"', '"megabytes"')
+    assert sizes["C0"] < sizes["auto"] < sizes["none"]
+
+
+def test_mistakes(command, folder, blind, recipe, red):
+    asked = ["train", "--data", folder, "--recipe", "probe"]
+    refused(command(*asked), "--weights", "imagenet")
+    refused(command("train", "--data", folder, "--model", "plain20", "--cut", "auto"), "weights")
+    with mentioning(ValueError, "C9", "conv4_1_2_relu"):
+        train(recipe.with_settings(["fine_tuning.cut=C9"]), red, verbose=0)

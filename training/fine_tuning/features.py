@@ -1,0 +1,193 @@
+"""Features of a frozen network's blocks: their pooled maps, computed in one pass over the images and cached on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import kerascnn
+from kerascnn.applications.cutting import Place, last_features, places, pooled
+from kerascnn.applications.deep import functional
+from kerascnn.applications.stages import DENSE
+from kerascnn.console import messages, print_text, track
+from kerascnn.data.dataset import ArrayExamples, DataSet, Examples, FileExamples
+from kerascnn.data.pipeline.pipeline import evaluation_batches
+from kerascnn.errors import InputError
+from kerascnn.files.atomic import atomic_write
+from kerascnn.files.cache_folder import cache_folder
+from kerascnn.files.checksums import Checksum
+from kerascnn.training.recipe.fields import WHOLE
+from kerascnn.training.recipe.recipe import Recipe
+
+BATCH = 32  # Images per step: the number of threads matters more to the speed
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of some images, by the names of the places where they were taken, from the image on.
+
+    The last ones, named "none", are what the classifier of the whole network gets.
+
+    Attributes:
+        values: float32 (images, width).
+        stages: the stage of each place: "C4".
+        milliseconds: an image's time from the pixels to the place, its decoding included, measured in the pass.
+        parameters: of the layers up to the place.
+        seconds: of the pass.
+    """
+
+    values: dict[str, np.ndarray]
+    stages: dict[str, str]
+    milliseconds: dict[str, float]
+    parameters: dict[str, int]
+    seconds: float
+
+
+def features_key(recipe: Recipe, weights: Path, examples: Examples) -> str:
+    """A name for the features: it changes with the weights' file, the network, the scaling and size of the images.
+
+    And with the images themselves, wherever they are: an archive is unpacked into another folder every time.
+    """
+    network = (recipe.model, recipe.model_arguments, recipe.image_shape, recipe.precision, recipe.pixels)
+    described = json.dumps([kerascnn.__version__, *network], default=lambda one: vars(one), sort_keys=True)
+    return hashlib.sha256(f"{described} {Checksum.of(weights)} {_contents(examples)}".encode()).hexdigest()[:32]
+
+
+def cached_features(
+    key: str, model: Callable[[], keras.Model], recipe: Recipe, data: DataSet, examples: Examples, more: str = ""
+) -> Features:
+    """The features of `examples` from the cache, or from the model that is made if they are not there.
+
+    The cost is shown on standard error before the pass, from its first batches, and its progress on a terminal. `more`
+    is a place besides the network's own, whose key must be another one. InputError if the features cannot be stored.
+    """
+    file = cache_folder() / "features" / f"{key}.npz"
+    if file.is_file():
+        return _load(file)
+    found = compute_features(model(), recipe, data, examples, more)
+    facts = {"stages": found.stages, "milliseconds": found.milliseconds, "parameters": found.parameters}
+    try:
+        with atomic_write(file) as stream:
+            np.savez(stream, facts=json.dumps(facts | {"seconds": found.seconds}), **found.values)
+    except OSError as error:
+        raise InputError(f"the features cannot be cached in {file.parent}: {error.strerror or error}.") from None
+    return found
+
+
+def _load(file: Path) -> Features:
+    with np.load(file) as stored:
+        facts = json.loads(str(stored["facts"]))
+        return Features({name: stored[name] for name in facts["stages"]}, **facts)
+
+
+def compute_features(model: keras.Model, recipe: Recipe, data: DataSet, examples: Examples, more: str = "") -> Features:
+    """Passes the evaluation views of all images once through the network, one block after the other."""
+    blocks = _blocks(model, more)
+    *size, channels = recipe.image_shape
+    view = {"size": size, "channels": channels, "crop_fraction": recipe.pixels.crop_fraction}
+    batches = evaluation_batches(examples, classes=len(data.class_names), batch_size=BATCH, **view)
+    count, seconds = len(examples), np.zeros(1 + len(blocks))
+    rows: list[list[np.ndarray]] = []
+    started = time.perf_counter()
+    for number, images in enumerate(_timed(batches, count, seconds)):
+        if number == 0:
+            # The first call of a block traces it.
+            _pass(blocks, images, np.zeros(len(blocks)))
+            first = time.perf_counter()
+        rows.append(_pass(blocks, images, seconds[1:]))
+        if number == 0 and count > BATCH:
+            cost = (time.perf_counter() - first) * count / len(images)
+            print_text(messages(), f"probe: {count} images x 1 pass of {model.name} ≈ {cost:.0f} s")
+    values = {block.name: np.concatenate(parts) for block, parts in zip(blocks, zip(*rows, strict=True), strict=True)}
+    return Features(
+        values,
+        {block.name: block.stage for block in blocks},
+        dict(zip(values, map(float, 1000 * seconds.cumsum()[1:] / count), strict=True)),
+        dict(zip(values, map(int, np.cumsum([block.parameters for block in blocks])), strict=True)),
+        time.perf_counter() - started,
+    )
+
+
+def _timed(batches, count: int, seconds: np.ndarray) -> Iterator:
+    """The images of the batches; adds the time without one to the first of the seconds."""
+    steps = -(-count // BATCH)
+    iterator = iter(track(batches, steps, "features"))
+    for _ in range(steps):
+        started = time.perf_counter()
+        images, *_ = next(iterator)
+        seconds[0] += time.perf_counter() - started
+        yield images
+    next(iterator, None)  # Ends the progress bar.
+
+
+def _pass(blocks: list[_Block], maps, seconds: np.ndarray) -> list[np.ndarray]:
+    rows = []
+    for number, block in enumerate(blocks):
+        started = time.perf_counter()
+        maps, pooled = block.call(maps)
+        rows.append(pooled.numpy())
+        seconds[number] += time.perf_counter() - started
+    return rows
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The layers between two places as a compiled function, from a map to the next one and its features."""
+
+    name: str
+    stage: str
+    parameters: int
+    call: Callable
+
+
+def _blocks(model: keras.Model, more: str) -> list[_Block]:
+    import tensorflow as tf
+
+    found, begin = [], model.inputs[0]
+    for name, stage, end in [*places(model, more), Place(WHOLE, "", last_features(model))]:
+        layers = functional(begin, end) if end is not begin else None
+        pool = _pool(name, end)
+
+        def call(maps, layers=layers, pool=pool):
+            maps = layers(maps, training=False) if layers else maps
+            return maps, pool(maps)
+
+        has_dense = layers and any(isinstance(layer, keras.layers.Dense) for layer in layers.layers)
+        stage = stage or (DENSE if has_dense else found[-1].stage)
+        signature = [tf.TensorSpec((None, *begin.shape[1:]), begin.dtype)]
+        parameters = layers.count_params() if layers else 0
+        found.append(_Block(name, stage, parameters, tf.function(call, input_signature=signature)))
+        begin = end
+    return found
+
+
+def _pool(name: str, maps: keras.KerasTensor) -> Callable:
+    """From a place's map to its features: of the whole network the mean, as its classifier gets it."""
+    if len(maps.shape) == 2:
+        return keras.layers.Identity(dtype="float32")
+    if name == WHOLE:
+        return keras.layers.GlobalAveragePooling2D(dtype="float32")
+    return functional(maps, pooled(maps))
+
+
+def _contents(examples: Examples) -> str:
+    """A digest of the images, in their order."""
+    digest = hashlib.sha256()
+    if isinstance(examples, ArrayExamples):
+        digest.update(f"{examples.images.shape}".encode() + np.ascontiguousarray(examples.images).tobytes())
+    elif isinstance(examples, FileExamples):
+        for path in examples.paths:
+            digest.update(bytes.fromhex(Checksum.of(Path(path)).digits))
+    else:
+        for path in examples.shards:
+            status = Path(path).stat()
+            digest.update(f"{path} {status.st_size} {status.st_mtime_ns} ".encode())
+        digest.update(examples.shard.astype(np.int64).tobytes() + examples.offset.astype(np.int64).tobytes())
+    return digest.hexdigest()

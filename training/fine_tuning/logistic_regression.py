@@ -1,0 +1,234 @@
+"""A classifier fitted to features: logistic regression whose penalty is chosen by cross-validation, calibrated."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import expit, log_softmax, softmax
+
+from kerascnn.average_precision import mean_average_precision
+
+FOLDS = 5
+# The inverse strengths of the L2 penalty that are tried, scikit-learn's C, for features of deviation 1.
+PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+DEFAULT_PENALTY = 1e-3  # Where no image can be held out
+COMPARED_IMAGES = 2000  # Cross-validation uses so many images at most: its standard error is then 1 % or less
+STEPS = 500  # Of L-BFGS, which needs fewer
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Features and labels to be fitted.
+
+    Attributes:
+        features: float32 (images, width).
+        labels: int (images,); of multi-label data 0 or 1 (images, classes).
+        classes: their number.
+        groups: equal for images that are held out together; None if there are none.
+        weights: float32 (images, 1) of the images in the loss, or (images, classes) of each label.
+        seed: of the division into folds.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    classes: int
+    groups: np.ndarray | None = None
+    weights: np.ndarray | float = 1.0
+    seed: int = 0
+
+    @property
+    def multi_label(self) -> bool:
+        return self.labels.ndim == 2
+
+    @property
+    def targets(self) -> np.ndarray:
+        """float32 (images, classes), one-hot or multi-hot."""
+        return (self.labels if self.multi_label else np.eye(self.classes)[self.labels]).astype(np.float32)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """(images, classes): the softmax of the logits, or of multi-label data their sigmoid."""
+        return expit(logits) if self.multi_label else softmax(logits, axis=1)
+
+    def loss(self, logits: np.ndarray) -> float:
+        """The mean cross-entropy of an image."""
+        targets, logits = self.targets, logits.astype(float)
+        if self.multi_label:
+            terms = np.logaddexp(0, logits) - targets * logits
+        else:
+            terms = -targets * log_softmax(logits, axis=1)
+        return float((self.weights * terms).sum(axis=1).mean())
+
+    def accuracy(self, logits: np.ndarray) -> float:
+        """The share of images that are classified right; of multi-label data the mAP."""
+        if self.multi_label:
+            return mean_average_precision(self.labels > 0, self.probabilities(logits))
+        return float((logits.argmax(axis=1) == self.labels).mean())
+
+    def take(self, rows: np.ndarray) -> Problem:
+        """The images at `rows`."""
+        groups = None if self.groups is None else self.groups[rows]
+        weights = self.weights[rows] if np.ndim(self.weights) else self.weights
+        return Problem(self.features[rows], self.labels[rows], self.classes, groups, weights, self.seed)
+
+    def folds(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Rows to fit and rows held out, by class where there is one, groups together; none if it is impossible."""
+        from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+        kinds = (KFold, GroupKFold) if self.multi_label else (StratifiedKFold, StratifiedGroupKFold)
+        kind = kinds[self.groups is not None]
+        fewest = len(self.labels) if self.multi_label else np.bincount(self.labels).max()
+        parts = min(FOLDS, fewest, len(self.labels) if self.groups is None else len(np.unique(self.groups)))
+        if parts < 2:
+            return []
+        with warnings.catch_warnings():
+            # Some class has fewer images than there are folds.
+            warnings.simplefilter("ignore")
+            made = kind(parts, shuffle=True, random_state=self.seed).split(self.features, self.labels, self.groups)
+            return [(fitted, tested) for fitted, tested in made if len(fitted) and len(tested)]
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """What cross-validation says of features.
+
+    Attributes:
+        penalty: the best C, the inverse strength of the L2 penalty.
+        temperature: that logits are divided by, so that held-out images have the probabilities that they should.
+        accuracy: the share of held-out images that are classified right, of multi-label data the mAP; nan where no
+            image can be held out.
+        standard_error: of the accuracy.
+        images: how many were used.
+    """
+
+    penalty: float = DEFAULT_PENALTY
+    temperature: float = 1.0
+    accuracy: float = float("nan")
+    standard_error: float = float("nan")
+    images: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """The weights of a dense layer for features as they are: its softmax, or sigmoid, is calibrated.
+
+    Attributes:
+        kernel, bias: float32 (width, classes) and (classes,).
+    """
+
+    kernel: np.ndarray = field(repr=False)
+    bias: np.ndarray = field(repr=False)
+
+
+def cross_validated(problem: Problem) -> CrossValidated:
+    """Chooses the penalty with the least held-out loss, from the strongest on.
+
+    Of more than 2,000 images a random part is used.
+
+    Example:
+        >>> cross_validated(Problem(features, labels, classes=2)).accuracy
+        0.825
+    """
+    if len(problem.labels) > COMPARED_IMAGES:
+        rows = np.random.default_rng(problem.seed).choice(len(problem.labels), COMPARED_IMAGES, replace=False)
+        problem = problem.take(np.sort(rows))
+    folds = problem.folds()
+    if not folds:
+        return CrossValidated()
+    scaled = _Scaled(problem)
+    best, chosen, logits = (np.inf, DEFAULT_PENALTY), 1.0, np.zeros(problem.targets.shape)
+    starts: list[np.ndarray | None] = [None] * len(folds)
+    worse = 0
+    for penalty in PENALTIES:
+        held_out = np.empty(problem.targets.shape)
+        for number, (fitted, tested) in enumerate(folds):
+            starts[number] = scaled.solve(fitted, penalty, starts[number])
+            held_out[tested] = scaled.logits(tested, starts[number])
+        temperature = _temperature(problem, held_out)
+        loss = problem.loss(held_out / temperature)
+        worse = worse + 1 if loss >= best[0] else 0
+        if not worse:
+            best, chosen, logits = (loss, penalty), temperature, held_out / temperature
+        if worse == 2:
+            break
+    accuracy = problem.accuracy(logits)
+    return CrossValidated(best[1], chosen, accuracy, _standard_error(problem, logits, folds), len(problem.labels))
+
+
+def fit_head(problem: Problem, penalty: float, temperature: float = 1.0) -> Head:
+    """Fits all images to convergence, with a penalty and a temperature that `cross_validated` has chosen.
+
+    Each feature is scaled to mean 0 and deviation 1 before, and the scaling is folded into the result.
+
+    Example:
+        >>> problem = Problem(features, labels, classes=2)
+        >>> head = fit_head(problem, penalty=1e-3)
+        >>> (features @ head.kernel + head.bias).argmax(axis=1)
+    """
+    scaled = _Scaled(problem)
+    kernel, bias = scaled.unscaled(scaled.solve(np.arange(len(problem.labels)), penalty))
+    return Head(*(np.float32(one / temperature) for one in (kernel, bias)))
+
+
+class _Scaled:
+    """A problem with features of mean 0 and deviation 1, in as many dimensions as there are images if that is fewer."""
+
+    def __init__(self, problem: Problem):
+        features = problem.features
+        self.mean, deviation = features.mean(axis=0, dtype=float), features.std(axis=0, dtype=float)
+        # Features that are always the same say nothing.
+        self.scale = np.where(
+            deviation > 1e-6 * np.abs(features).max(initial=1e-30), 1 / np.maximum(deviation, 1e-30), 0
+        )
+        self.values = ((features - self.mean) * self.scale).astype(np.float32)
+        self.basis: np.ndarray | None = None
+        images, width = features.shape
+        if width > 2 * images:
+            # Solutions are sums of the images, and a rotation changes neither them nor their penalty.
+            self.values, sizes, basis = np.linalg.svd(self.values, full_matrices=False)
+            self.values, self.basis = self.values * sizes, basis.T
+        self.problem, self.targets = problem, problem.targets
+
+    def solve(self, rows: np.ndarray, penalty: float, start: np.ndarray | None = None) -> np.ndarray:
+        """The coefficients, (dimensions + 1, classes) with the bias last, that fit some images, by L-BFGS."""
+        part = self.problem.take(rows)
+        values, targets = self.values[rows], self.targets[rows]
+        shape = values.shape[1] + 1, targets.shape[1]
+
+        def loss_and_gradient(flat):
+            coefficients = flat.reshape(shape)
+            logits = values @ coefficients[:-1].astype(np.float32) + coefficients[-1].astype(np.float32)
+            errors = (part.probabilities(logits) - targets) * part.weights
+            gradient = np.vstack([values.T @ errors, errors.sum(axis=0)]) * penalty
+            gradient[:-1] += coefficients[:-1]
+            loss = penalty * len(rows) * part.loss(logits) + 0.5 * (coefficients[:-1] ** 2).sum()
+            return loss, gradient.astype(float).ravel()
+
+        first = np.zeros(shape) if start is None else start
+        options = {"maxiter": STEPS, "ftol": 1e-8, "gtol": 1e-6}
+        return minimize(loss_and_gradient, first.ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(shape)
+
+    def logits(self, rows: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+        return self.values[rows] @ coefficients[:-1] + coefficients[-1]
+
+    def unscaled(self, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Kernel and bias for the features as they are."""
+        kernel = coefficients[:-1] if self.basis is None else self.basis @ coefficients[:-1]
+        kernel = kernel * self.scale[:, None]
+        return kernel, coefficients[-1] - self.mean @ kernel
+
+
+def _temperature(problem: Problem, logits: np.ndarray) -> float:
+    found = minimize_scalar(lambda power: problem.loss(logits / np.exp(power)), bounds=(-6, 3), method="bounded")
+    return float(np.exp(found.x))
+
+
+def _standard_error(problem: Problem, logits: np.ndarray, folds: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    if not problem.multi_label:
+        accuracy = problem.accuracy(logits)
+        return float(np.sqrt(accuracy * (1 - accuracy) / len(logits)))
+    parts = [problem.take(tested).accuracy(logits[tested]) for _, tested in folds]
+    return float(np.nanstd(parts, ddof=1) / np.sqrt(len(parts)))

@@ -1,0 +1,222 @@
+"""The linear probe: a classifier fitted to the features of a frozen network, at every place where it can be cut.
+
+Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution", 2022: fine-tuning from
+a fitted classifier is better than from a random one, whose gradients distort the features first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import keras
+import numpy as np
+
+from kerascnn.applications.cutting import classifier_of, place_named
+from kerascnn.data.dataset import DataSet, Examples
+from kerascnn.errors import InputError
+from kerascnn.files.atomic import atomic_write
+from kerascnn.files.cache_folder import cache_folder, short_hash
+from kerascnn.training.fine_tuning.features import Features, cached_features, features_key
+from kerascnn.training.fine_tuning.logistic_regression import (
+    Head,
+    Problem,
+    cross_validated,
+    fit_head,
+)
+from kerascnn.training.fine_tuning.pretrained import Pretrained
+from kerascnn.training.recipe.fields import BEST, WHOLE
+from kerascnn.training.recipe.recipe import Recipe
+
+FLOAT_BYTES = 4
+
+
+class StageProbe(NamedTuple):
+    """A place where a network can be cut, and what its features are worth.
+
+    Attributes:
+        place: its layer's name, a value of `--cut`; "none" for the whole network.
+        stage: "C4", for a stride of 16.
+        width: the number of features.
+        accuracy, standard_error: cross-validated on the training images; the mAP of multi-label data.
+        penalty, temperature: see `CrossValidated`.
+        milliseconds: an image's time in the network cut there, its decoding included, as measured in the pass.
+        megabytes: of its weights in float32, with the new classifier.
+    """
+
+    place: str
+    stage: str
+    width: int
+    accuracy: float
+    standard_error: float
+    penalty: float
+    temperature: float
+    milliseconds: float
+    megabytes: float
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """A fitted classifier, and the table of the places to cut.
+
+    Attributes:
+        stages: from the image to the whole network, which is last.
+        chosen: the one that the classifier is of.
+        head: its weights.
+        targets, predicted: float32 (images, classes), the labels of the training images and their probabilities.
+        seconds: of the pass, if it was not cached, and of the fits.
+        images_per_second: of the pass.
+    """
+
+    stages: tuple[StageProbe, ...]
+    chosen: StageProbe
+    head: Head
+    targets: np.ndarray
+    predicted: np.ndarray
+    seconds: float
+    images_per_second: float
+
+    def install(self, model: keras.Model) -> None:
+        """Puts the classifier into an assembled model that is cut at the chosen place."""
+        classifier_of(model).set_weights([self.head.kernel, self.head.bias])
+
+    def measure(self, model: keras.Model) -> None:
+        """Updates a compiled model's loss and metrics with the training images, as an epoch of steps would."""
+        loss = model.compute_loss(y=self.targets, y_pred=self.predicted)
+        for metric in model.metrics[:1]:
+            # The loss, which Keras averages over the steps.
+            metric.update_state(loss)
+        model.compute_metrics(None, self.targets, self.predicted)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table and the choice, for JSON and YAML."""
+        return {
+            "stages": [stage._asdict() for stage in self.stages],
+            "cut": self.chosen.place,
+            "seconds": self.seconds,
+            "images_per_second": self.images_per_second,
+        }
+
+
+def linear_probe(
+    recipe: Recipe, data: DataSet, pretrained: Pretrained, whole: Callable[[], keras.Model]
+) -> ProbeResult:
+    """Fits a classifier to every place's features, and the one of the recipe's cut to convergence.
+
+    The features, and then the result, are cached on disk. Several views of an image are not needed: the features of
+    flips and crops made no probe better (docs/finetuning.md).
+
+    Args:
+        recipe: with the image size, the scaling of pixels and the precision resolved.
+        data: whose training images are used, and no others.
+        pretrained: the weights of the network.
+        whole: makes the assembled network with these weights, if the features are not cached.
+
+    Raises:
+        InputError: the network cannot be cut there, or a feature is not finite.
+    """
+    cut, examples = recipe.fine_tuning.cut, data.training
+    key = features_key(recipe, pretrained.source.file(), examples)
+    features = cached_features(key, whole, recipe, data, examples)
+    if cut not in (BEST, WHOLE) and _match(features, cut) is None:
+        place_named(whole(), cut)  # Raises InputError
+        key += f"-{cut}"
+        features = cached_features(key, whole, recipe, data, examples, cut)
+    weights = data.class_weights() if recipe.class_weights == "balanced" else None
+
+    def problem(name: str) -> Problem:
+        return _problem(features.values[name], data, weights, recipe.seed)
+
+    digest = hashlib.sha256(f"{key} {recipe.class_weights} {recipe.seed} {len(data.class_names)}".encode())
+    for array in (examples.labels, _groups(examples)):
+        digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+    stages, seconds = _compared(digest.hexdigest()[:32], features, problem)
+    chosen = _choose(stages, features, cut)
+    return _fitted(digest.hexdigest()[:32], stages, chosen, problem, features.seconds + seconds, features)
+
+
+def _compared(key: str, features: Features, problem: Callable[[str], Problem]) -> tuple[tuple[StageProbe, ...], float]:
+    """The table of the places, from the cache or by cross-validation, and the seconds that this took."""
+    file = cache_folder() / "features" / f"{key}.json"
+    if file.is_file():
+        stored = json.loads(file.read_text())
+        return tuple(StageProbe(**stage) for stage in stored["stages"]), stored["seconds"]
+    started = time.perf_counter()
+    stages = []
+    for name, values in features.values.items():
+        if not np.isfinite(values).all():
+            raise InputError(f"the features of '{name}' are not finite; use --precision float32.")
+        wanted = problem(name)
+        found, width = cross_validated(wanted), values.shape[1]
+        size = FLOAT_BYTES * (features.parameters[name] + (width + 1) * wanted.classes) / 1e6
+        scores = found.accuracy, found.standard_error, found.penalty, found.temperature
+        stages.append(StageProbe(name, features.stages[name], width, *scores, features.milliseconds[name], size))
+    seconds = time.perf_counter() - started
+    with _writing(file) as stream:
+        stream.write(json.dumps({"stages": [stage._asdict() for stage in stages], "seconds": seconds}).encode())
+    return tuple(stages), seconds
+
+
+def _fitted(
+    key: str,
+    stages: tuple[StageProbe, ...],
+    chosen: StageProbe,
+    problem: Callable[[str], Problem],
+    seconds: float,
+    features: Features,
+) -> ProbeResult:
+    """The classifier of the chosen place, from the cache or fitted to all training images."""
+    file = cache_folder() / "features" / f"{key}-{short_hash(chosen.place)}.npz"
+    if not file.is_file():
+        started = time.perf_counter()
+        wanted = problem(chosen.place)
+        head = fit_head(wanted, chosen.penalty, chosen.temperature)
+        predicted = wanted.probabilities(wanted.features @ head.kernel + head.bias).astype(np.float32)
+        took = time.perf_counter() - started
+        with _writing(file) as stream:
+            np.savez(stream, kernel=head.kernel, bias=head.bias, predicted=predicted, seconds=took)
+    with np.load(file) as stored:
+        head, predicted, took = Head(stored["kernel"], stored["bias"]), stored["predicted"], float(stored["seconds"])
+    speed = len(predicted) / features.seconds
+    return ProbeResult(stages, chosen, head, problem(chosen.place).targets, predicted, seconds + took, speed)
+
+
+@contextlib.contextmanager
+def _writing(file: Path) -> Iterator[BinaryIO]:
+    try:
+        with atomic_write(file) as stream:
+            yield stream
+    except OSError as error:
+        raise InputError(f"the probe cannot be cached in {file.parent}: {error.strerror or error}.") from None
+
+
+def _choose(stages: tuple[StageProbe, ...], features: Features, cut: str) -> StageProbe:
+    """The stage of the recipe's cut; "auto" is the most accurate one, of equal ones the fastest."""
+    if cut == BEST:
+        return max(stages, key=lambda stage: (np.nan_to_num(stage.accuracy), -stage.milliseconds))
+    return next(stage for stage in stages if stage.place == _match(features, cut))
+
+
+def _match(features: Features, cut: str) -> str | None:
+    """The place of a cut among those that have features, see `place_named`; None if it is not among them."""
+    if cut in features.stages:
+        return cut
+    return next((name for name, stage in reversed(features.stages.items()) if stage == cut.upper()), None)
+
+
+def _problem(features: np.ndarray, data: DataSet, class_weights: np.ndarray | None, seed: int) -> Problem:
+    """The training images' features and labels, with the weights of their classes if they have any."""
+    labels, weights = data.training.labels, 1.0
+    if class_weights is not None:
+        weights = np.where(labels > 0, *class_weights[::-1]) if data.multi_label else class_weights[labels][:, None]
+    return Problem(features, labels, len(data.class_names), _groups(data.training), weights, seed)
+
+
+def _groups(examples: Examples) -> np.ndarray | None:
+    return getattr(examples, "groups", None)

@@ -22,7 +22,7 @@ from .recipe.fields import (
 from .recipe.recipe import Recipe as Recipe, recipes as recipes
 from .run_config import RunConfig as RunConfig
 from .run_folder import RunFolder as RunFolder
-from .schedules import Plateau as Plateau
+from .schedules import EarlyStopping as EarlyStopping, Plateau as Plateau
 from .search import (
     HyperModel as HyperModel,
     Search as Search,

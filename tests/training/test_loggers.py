@@ -112,6 +112,26 @@ def test_a_service_that_cannot_be_reached(services, network, few_digits, tmp_pat
     names(capsys.readouterr().err, "mlflow", "goes on", "no server")
 
 
+@pytest.mark.parametrize(
+    ("logger", "call", "ended"),
+    [
+        (WandbLogger, "define_metric", ("wandb.finish", {"exit_code": 1})),
+        (MLflowLogger, "log_params", ("end_run", {0: "FAILED"})),
+    ],
+)
+def test_a_run_that_begins_half_way_is_ended(logger, call, ended, services, tmp_path, monkeypatch):
+    def fails(*arguments, **options):
+        raise ValueError("the parameters are of another run")
+
+    monkeypatch.setattr(sys.modules["wandb"].init() if logger is WandbLogger else sys.modules["mlflow"], call, fails)
+    [prepared] = with_run([logger()], tmp_path, RECIPE, chief=True)
+    with mentioning(InputError, f"{logger.name} cannot begin a run: the parameters are of another run."):
+        prepared.on_train_begin()
+    prepared.close()
+    assert services[-1] == ended and [called for called, _ in services].count(ended[0]) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_that_is_active_is_left_open(services, tmp_path, monkeypatch):
     monkeypatch.setattr("wandb.run", sys.modules["wandb"].init())
     services.clear()

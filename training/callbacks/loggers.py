@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from kerascnn.console import messages, print_text
-from kerascnn.errors import check_installed, one_line, refused
+from kerascnn.errors import InputError, check_installed, one_line, refused
 from kerascnn.training.callbacks.tensorboard import curve, hyperparameters
 from kerascnn.training.recipe.recipe import Recipe
 
@@ -19,7 +19,8 @@ class RunLogger(keras.callbacks.Callback):
     """Logs a training's recipe and the metrics of its epochs, under TensorBoard's names, to a tracking service.
 
     The service's run is named as the run folder, which keeps its identifier in a file: a resumed training continues
-    it. A service that fails once a training has begun does not stop it. Subclasses have `begin`, `log` and `finish`.
+    it. A service that fails once a training has begun does not stop it. Subclasses have `begin`, `describe`, `log` and
+    `finish`.
 
     Args:
         options: more arguments of `wandb.init`, or of `mlflow.start_run`.
@@ -43,6 +44,10 @@ class RunLogger(keras.callbacks.Callback):
         """Begins a run, or continues the one with an earlier identifier; returns the identifier."""
         raise NotImplementedError
 
+    def describe(self) -> None:
+        """Logs the recipe in the run that has begun."""
+        raise NotImplementedError
+
     def log(self, values: dict[str, float], epoch: int) -> None:
         """Logs the metrics of an epoch, counted from 1."""
         raise NotImplementedError
@@ -54,9 +59,14 @@ class RunLogger(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         file = self.folder / f"{self.name}-run.txt"
         self.stopped = False
-        with refused(f"{self.name} cannot begin a run"):
-            identifier = self.begin(file.read_text().strip() if file.is_file() else None)
-        self.begun = True
+        try:
+            with refused(f"{self.name} cannot begin a run"):
+                identifier = self.begin(file.read_text().strip() if file.is_file() else None)
+                self.begun = True
+                self.describe()
+        except InputError:
+            self._end("FAILED")
+            raise
         file.write_text(f"{identifier}\n")
 
     def on_epoch_end(self, epoch, logs=None):
@@ -108,10 +118,12 @@ class WandbLogger(RunLogger):
             self.run = wandb.init(**{**options, **self.options})
         else:
             self.run = wandb.run
+        return self.run.id
+
+    def describe(self) -> None:
         self.run.config.update(self.values, allow_val_change=True)
         for split in ("train", "validation"):
             self.run.define_metric(f"{split}/*", step_metric="epoch")
-        return self.run.id
 
     def log(self, values: dict[str, float], epoch: int) -> None:
         self.run.log({"epoch": epoch, **values})
@@ -137,9 +149,12 @@ class MLflowLogger(RunLogger):
         import mlflow
 
         named = {"run_id": earlier} if earlier else {"run_name": self.folder.name}
-        run = mlflow.start_run(**{"nested": True, **named, **self.options})
+        return mlflow.start_run(**{"nested": True, **named, **self.options}).info.run_id
+
+    def describe(self) -> None:
+        import mlflow
+
         mlflow.log_params(self.values)
-        return run.info.run_id
 
     def log(self, values: dict[str, float], epoch: int) -> None:
         import mlflow

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count, takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from kerascnn.files.download import download, is_url
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    ImageInput = str | Path | bytes | Image | np.ndarray | Iterable["ImageInput"]
+    ImageInput = str | os.PathLike | bytes | IO[bytes] | Image | np.ndarray | Iterable["ImageInput"]
 
 FORMS = (
     "a path, a folder, a glob, a URL, bytes, a PIL image, an array (height, width, 3) or (count, height, width, 3), "
@@ -39,9 +40,10 @@ def images_of(x: ImageInput, skip: Callable[[InputError], object] = raise_error)
 
     Args:
         x: a path of an image; a folder, for the images below it; a glob, also with `**`; an http or https URL; a file's
-            bytes; a `PIL.Image.Image`; an array or tensor (height, width), (height, width, channels) or (count, height,
-            width, channels) of 1 (gray), 3 (RGB) or 4 (RGBA) channels, with integers or floats in [0, 255]; or an
-            iterable of these, such as a list, or a generator of a camera's frames.
+            bytes, or a file opened for reading them; a `PIL.Image.Image`; an array or tensor (height, width), (height,
+            width, channels) or (count, height, width, channels) of 1 (gray), 3 (RGB) or 4 (RGBA) channels, with
+            integers or floats in [0, 255]; or an iterable of these, such as a list, a column of paths, or a generator
+            of a camera's frames.
         skip: called with the reason when a file cannot be read and is skipped; by default that error is raised.
 
     Raises:
@@ -97,22 +99,31 @@ class _Reader:
     def read(self, x: ImageInput) -> Iterator[LoadedImage]:
         from PIL.Image import Image
 
-        if isinstance(x, str | Path):
-            for location in locations_at(x, self.skip):
+        if isinstance(x, str | os.PathLike):
+            for location in locations_at(os.fspath(x), self.skip):
                 yield from self._at(location)
         elif isinstance(x, bytes | bytearray | memoryview):
             yield from decoded(bytes(x), f"bytes {next(self.unnamed)}", self.skip)
         elif isinstance(x, Image):
             name = getattr(x, "filename", "") or f"image {next(self.unnamed)}"
             yield from _opened(name, lambda: upright_rgb(x), self.skip)
+        elif hasattr(x, "read"):
+            yield from self.read(x.read())
         elif hasattr(x, "__array__"):
-            for image in pixels_of_array(np.asarray(x)):
-                yield LoadedImage(f"array {next(self.unnamed)}", image)
+            yield from self._of_array(np.asarray(x))
         elif isinstance(x, Iterable) and not isinstance(x, Mapping):
             for item in x:
                 yield from self.read(item)
         else:
             raise InputError(f"{type(x).__name__} is not an image; give {FORMS}.")
+
+    def _of_array(self, array: np.ndarray) -> Iterator[LoadedImage]:
+        # A column of a table, such as one of paths, or images of several sizes.
+        if array.ndim == 1 and array.dtype.kind in "OU":
+            yield from self.read(array.tolist())
+            return
+        for image in pixels_of_array(array):
+            yield LoadedImage(f"array {next(self.unnamed)}", image)
 
     def _at(self, location: Path | str) -> Iterator[LoadedImage]:
         if isinstance(location, Path):

@@ -1,6 +1,8 @@
 """One line in Python: `kerascnn.load` of every format, and images in every form, against mean colors."""
 
+import io
 import json
+import os
 
 import keras
 import numpy as np
@@ -70,6 +72,10 @@ FORMS = {
     "folder": lambda path: path.parent,
     "glob": lambda path: f"{path.parents[1]}/**/1.*",
     "bytes": lambda path: path.read_bytes(),
+    "open file": lambda path: io.BytesIO(path.read_bytes()),
+    "directory entry": lambda path: next(os.scandir(path.parent)),
+    "column of paths": lambda path: np.array([str(path)]),
+    "column of objects": lambda path: np.array([path], object),
     "PIL image": Image.open,
     "array": read_image,
     "image of the network's size": lambda path: read_image(path)[:8, :8],

@@ -12,6 +12,8 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.graph.keras_util import keras_model_to_graph_def
+from tensorboard.plugins.graph.metadata import PLUGIN_NAME_KERAS_MODEL
 from tensorboard.plugins.hparams import metadata
 
 from kerascnn.evaluation import Scores
@@ -20,7 +22,7 @@ from kerascnn.training.callbacks import progress_bar as progress
 from kerascnn.training.callbacks.event_files import EventFile
 from kerascnn.training.callbacks.gradient_norms import GradientNormLogger
 from kerascnn.training.callbacks.progress_bar import JsonLines, LiveProgress
-from kerascnn.training.callbacks.tensorboard import TensorBoard
+from kerascnn.training.callbacks.tensorboard import TensorBoard, conceptual_graph
 from kerascnn.training.callbacks.throughput import DataWaitTimer, Profiler, ThroughputMonitor
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 6, 6, 3)).astype("float32")
@@ -139,6 +141,27 @@ def test_a_model_that_cannot_be_analyzed_is_logged_nevertheless(tmp_path, digits
     model.compile("sgd", "categorical_crossentropy", jit_compile=False)
     model.fit(IMAGES, LABELS, callbacks=[TensorBoard(tmp_path, digits_recipe, IMAGES)], verbose=0)
     assert "odd" in tensors(tmp_path / "train")["architecture"][0].item().decode()
+
+
+def test_the_conceptual_graph_has_a_box_for_every_stage(tmp_path):
+    pixels, twice = keras.Input((6, 6, 3), name="pixels"), keras.layers.ReLU(name="relu")
+    x = twice(keras.layers.Conv2D(3, 3, padding="same", name="conv2_1_1", dtype="mixed_bfloat16")(pixels))
+    x = keras.layers.Add(name="conv2_1")([twice(x), pixels])
+    file = EventFile(tmp_path)
+    file.graph(conceptual_graph(keras.Model(pixels, x)))
+    file.close()
+    accumulator = events(tmp_path)
+    assert accumulator.SummaryMetadata("keras").plugin_data.plugin_name == PLUGIN_NAME_KERAS_MODEL
+    [stored] = accumulator.Tensors("keras")
+    # As TensorBoard reads it.
+    nodes = keras_model_to_graph_def(json.loads(tf.make_ndarray(stored.tensor_proto)[0])).node
+    assert {node.name: (node.attr["keras_class"].s, list(node.input)) for node in nodes} == {
+        "pixels": (b"InputLayer", []),
+        "conv2/conv2_1_1": (b"Conv2D", ["pixels"]),
+        "relu": (b"ReLU", ["conv2/conv2_1_1"]),
+        "relu_call_3": (b"ReLU", ["relu"]),
+        "conv2/conv2_1": (b"Add", ["relu_call_3", "pixels"]),
+    }
 
 
 def test_waiting_counts_the_pipeline_s_time_only():

@@ -56,9 +56,16 @@ class EventFile:
 
         self._add(step, summary=histogram_pb(tag, values))
 
-    def graph(self, definition: bytes) -> None:
-        """Writes a graph, as TensorFlow serializes its `GraphDef`."""
-        self._add(0, graph_def=definition)
+    def graph(self, model: str) -> None:
+        """Writes a conceptual graph: the layers of a Keras model, in its JSON."""
+        from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+        from tensorboard.plugins.graph.metadata import PLUGIN_NAME_KERAS_MODEL
+        from tensorboard.util.tensor_util import make_tensor_proto
+
+        plugin = SummaryMetadata.PluginData(plugin_name=PLUGIN_NAME_KERAS_MODEL)
+        summary = Summary()
+        summary.value.add(tag="keras", metadata=SummaryMetadata(plugin_data=plugin), tensor=make_tensor_proto(model))
+        self._add(0, summary=summary)
 
     def hparams(
         self, values: Mapping[str, bool | float | str], metrics: Mapping[tuple[str, str], str], first: Sequence[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Container
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 
 from kerascnn.complexity import analyze
+from kerascnn.complexity.report import stage_of
 from kerascnn.errors import InputError
 from kerascnn.image_shape import RGB
 from kerascnn.keras_internals import nodes_in_order
@@ -79,7 +81,7 @@ class TensorBoard(keras.callbacks.Callback):
         train.text("recipe", f"```yaml\n{self.recipe.to_yaml()}```")
         train.text("architecture", _layer_table(self.model))
         train.image("images/augmented training images", image_grid(self.images), step=0)
-        train.graph(layer_graph(self.model))
+        train.graph(conceptual_graph(self.model))
         self.flush()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -145,17 +147,19 @@ def _layer_table(model: keras.Model) -> str:
         return str(error)
 
 
-def layer_graph(model: keras.Model) -> bytes:
-    """The layers and what they take, as a `GraphDef`: of a network, not of the operations that compute it."""
-    from tensorboard.compat.proto.graph_pb2 import GraphDef
+def conceptual_graph(model: keras.Model) -> str:
+    """The layers and what they take, a box for each stage, in the JSON of Keras' models that TensorBoard reads.
 
-    graph, names = GraphDef(), {}
+    Of that JSON it has what TensorBoard draws; nested boxes are named as folders.
+    """
+    layers, names = [], {}
     for number, node in enumerate(nodes_in_order(model)):
         layer = node.operation
+        name = layer.name if (stage := stage_of(layer.name)) == layer.name else f"{stage}/{layer.name}"
         # A layer that is called again has a node for every call.
-        name = layer.name if layer.name not in names.values() else f"{layer.name}_call_{number}"
+        name = f"{name}_call_{number}" if name in names.values() else name
+        inputs = [{"config": {"keras_history": (names[id(tensor)], 0, 0)}} for tensor in node.input_tensors]
         names |= {id(tensor): name for tensor in node.outputs}
-        made = graph.node.add(name=name, op=type(layer).__name__)
-        made.input.extend(names[id(tensor)] for tensor in node.input_tensors)
-        made.attr["output_shape"].s = str(node.outputs[0].shape).encode()
-    return graph.SerializeToString()
+        config = {"name": name, "dtype": node.outputs[0].dtype}
+        layers.append({"class_name": type(layer).__name__, "config": config, "inbound_nodes": [{"args": [inputs]}]})
+    return json.dumps({"config": {"name": "", "layers": layers}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -44,9 +45,9 @@ def print_text(console: Console, *lines: str) -> None:
 
 
 class FittingTable(Table):
-    """A table that leaves out columns where it is wider than the terminal; numbers are never cut.
+    """A table that, where it is wider than the terminal, stacks the words of headers, then leaves out columns.
 
-    `optional` are the headers of these columns, the first to go first.
+    Numbers are never cut. `optional` are the headers of the columns that may be left out, the first to go first.
     """
 
     def __init__(self, *headers: str, optional: Sequence[str] = (), **options: Any):
@@ -54,22 +55,29 @@ class FittingTable(Table):
         self.optional, self.options = optional, options
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        columns = list(self.columns)
-        for header in self.optional:
+        def too_wide() -> bool:
             # The least width breaks texts between words, and numbers nowhere.
-            least = Measurement.get(console, options.update(width=1000), self._of(columns, space="_")).minimum
-            if least <= options.max_width:
-                break
-            columns = [column for column in columns if column.header != header]
-        yield self._of(columns)
+            measured = Measurement.get(console, options.update(width=1000), self._of(columns, stacked, space="_"))
+            return measured.minimum > options.max_width
 
-    def _of(self, columns: Sequence[Column], space: str = " ") -> Table:
+        columns, stacked = list(self.columns), False
+        stacked = too_wide()
+        for header in self.optional:
+            if too_wide():
+                columns = [column for column in columns if column.header != header]
+        yield self._of(columns, stacked)
+
+    def _of(self, columns: Sequence[Column], stacked: bool, space: str = " ") -> Table:
         """A table of some columns; `space` takes the place of spaces in those whose lines are not broken."""
         made = Table(**self.options | {"title": self.title, "caption": self.caption})
         texts = []
         for column in columns:
             old = " " if column.no_wrap else space
-            header, *cells = (str(text).replace(old, space) for text in (column.header, *column.cells))
+            cells, header = [str(text).replace(old, space) for text in column.cells], str(column.header)
+            if stacked and column.no_wrap:
+                width = max(map(len, (*cells, *header.split())), default=1)
+                header = textwrap.fill(header, width, break_on_hyphens=False)
+            header = header.replace(old, space)
             made.add_column(header, justify=column.justify, no_wrap=column.no_wrap, overflow=column.overflow)
             texts.append(cells)
         for row, *cells in zip(self.rows, *texts, strict=True):
@@ -86,8 +94,10 @@ def table(
 ) -> Table:
     """A table whose first columns are text and whose others are numbers; see `FittingTable` for `optional`."""
     made = FittingTable(*columns, optional=optional, box=BOX, padding=padding, caption_justify="left", **options)
-    for column in made.columns[text_columns:]:
-        column.justify, column.no_wrap = "right", True
+    for number, column in enumerate(made.columns):
+        # Long words of texts go on in the next line.
+        column.overflow = "fold" if number < text_columns else "ellipsis"
+        column.justify, column.no_wrap = ("left", False) if number < text_columns else ("right", True)
     return made
 
 

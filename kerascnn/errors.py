@@ -36,7 +36,7 @@ def closest(name: str, known: Iterable[str]) -> str:
         >>> closest("resnet2O", ["resnet20", "googlenet"])
         'did you mean resnet20?'
     """
-    known = sorted(known)
+    known = sorted(set(known))
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.6)
     # Of equally close names, prefer those with the same first letters.
     near.sort(key=lambda candidate: -_common_start(candidate, name.lower()))

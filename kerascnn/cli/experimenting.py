@@ -108,7 +108,8 @@ def _run(experiment: Experiment, scale: Scale, source: str, options: argparse.Na
         return INTERRUPTED
     outcome = Outcome(options.name, options.scale, experiment, data, runs, measure(experiment, runs, data, track))
     write_outcome(outcome, folder)
-    shown = table(*outcome.measured.head, title=f"{options.name}, {options.scale} scale, {data.name}")
+    title = f"{options.name}, {options.scale} scale, {data.name}"
+    shown = table(*outcome.measured.head, title=title, optional=("s", "training loss", "layers", "training accuracy"))
     for row in outcome.measured.rows:
         shown.add_row(*row)
     values = {**outcome.to_dict(), "folder": str(folder), "layout": data.layout}

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 def recipes_table(recipes: dict[str, Recipe]) -> Table:
     """The recipes with their networks, sources and main numbers."""
     columns = ("recipe", "for", "source", "length", "batch", "learning rate")
-    table = console.table(*columns, text_columns=3, padding=(0, 1))
-    table.columns[0].no_wrap, table.columns[1].overflow, table.columns[5].justify = True, "fold", "left"
+    table = console.table(*columns, text_columns=3, optional=("source", "batch", "for"))
+    table.columns[0].no_wrap = True
+    table.columns[5].justify, table.columns[5].no_wrap = "left", False
     kind = None
     for name, recipe in recipes.items():
         if kind not in (None, recipe.about.kind):

@@ -77,9 +77,7 @@ def print_report(search: Search) -> None:
     console = output()
     columns = ("trial", search.config.objective.name, "epochs", "s", "values")
     trials = table(*columns, text_columns=0, padding=(0, 1))
-    trials.columns[4].justify = "left"
-    for column in trials.columns[:4]:
-        column.no_wrap = True
+    trials.columns[4].justify, trials.columns[4].no_wrap = "left", False
     for record in search.records[:MAX_ROWS]:
         failed = record.score is None
         score = "–" if failed else f"{record.score:.4f}"

@@ -57,8 +57,11 @@ def probe_table(probe: ProbeResult, multi_label: bool) -> Table:
 
 def folds_table(folds: Folds) -> None:
     """Prints the accuracy of each fold, and the mean and the standard deviation over all."""
+    from kerascnn.training.callbacks.tensorboard import TITLES
+
     name, summary = folds.main_metric, folds.summary()
-    shown = table("fold", "training images", "validation images", name.removeprefix("val_"), "loss")
+    title = TITLES[name.rpartition("_")[2]]
+    shown = table("fold", "training images", "validation images", title, "loss")
     loss = "val_main_loss" if "val_main_loss" in summary else "val_loss"
     for fold in folds.runs:
         values = fold.metrics()
@@ -71,9 +74,7 @@ def folds_table(folds: Folds) -> None:
         shown.add_row("standard deviation", "", "", f"{deviation:.2%}", f"{loss_deviation:.4f}")
     output().print(shown)
     done, where = sum(not fold.run.diverged for fold in folds.runs), folds.runs[0].run.folder.path.parent.parent
-    lines = [
-        f"{name.removeprefix('val_')}: of the last epoch on the held-out images, {done} of {len(folds.runs)} folds"
-    ]
+    lines = [f"{title}: of the last epoch on the held-out images, {done} of {len(folds.runs)} folds"]
     shares = [fold.most_frequent for fold in folds.runs if fold.most_frequent is not None]
     if shares:
         lines.append(f"always saying the most frequent class is correct for {sum(shares) / len(shares):.2%}")

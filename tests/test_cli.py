@@ -200,12 +200,12 @@ def test_evaluate_reads_the_data_from_the_run(trained, command):
     measured = json.loads(outcome.out)
     verification = json.loads((export / "verification.json").read_text())
     assert measured["images"] == verification["results"][0]["images"]
-    assert measured["top1_error"] == pytest.approx(1 - verification["results"][0]["accuracy"])
+    assert measured["top1_accuracy"] == pytest.approx(verification["results"][0]["accuracy"])
     lite = export / "resnet20-stripes.tflite"
     assert command("evaluate", lite).status == 2
     again = command("evaluate", lite, "--data", measured["data"], "--limit", 30)
     assert again.status == 0
-    assert f"{measured['top1_error']:.2%}" in again.out
+    assert f"{measured['top1_accuracy']:.2%}" in again.out
 
 
 @pytest.mark.slow
@@ -217,7 +217,7 @@ def test_an_ensemble_of_every_format(trained, command):
     assert [row["formats"] for row in alone] == [["Keras"], ["SavedModel"], ["TFLite"]]
     assert together["formats"] == ["Keras", "SavedModel", "TFLite"]
     # They are the same network, so their average is too.
-    assert {row["top1_error"] for row in (*alone, together)} == {alone[0]["top1_error"]}
+    assert {row["top1_accuracy"] for row in (*alone, together)} == {alone[0]["top1_accuracy"]}
 
 
 @pytest.mark.slow

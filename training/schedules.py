@@ -107,23 +107,23 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int | None) -> LearningRateSc
     return RisingWarmUp(peak, warmup, without_warm_up())
 
 
-def reductions(errors: Iterable[float], patience: int, max_reductions: int) -> int:
-    """How often the validation errors, one per epoch, have had no new minimum for `patience` epochs, as in `Schedule`.
+def reductions(accuracies: Iterable[float], patience: int, max_reductions: int) -> int:
+    """How often the validation accuracies, one per epoch, had no new maximum for `patience` epochs, as in `Schedule`.
 
-    Each reduction restarts the count of epochs; the minimum remains.
+    Each reduction restarts the count of epochs; the maximum remains.
     """
-    best, waited, count = float("inf"), 0, 0
-    for error in errors:
-        best, waited = (error, 0) if error < best else (best, waited + 1)
+    best, waited, count = -float("inf"), 0, 0
+    for accuracy in accuracies:
+        best, waited = (accuracy, 0) if accuracy > best else (best, waited + 1)
         if waited == patience:
             count, waited = min(count + 1, max_reductions), 0
     return count
 
 
 class Plateau(keras.callbacks.Callback):
-    """Reduces the learning rate when the top-1 validation error, or 1 - mAP, has stopped decreasing.
+    """Reduces the learning rate when the top-1 validation accuracy, or mAP, has stopped increasing.
 
-    The learning rate depends on the errors so far and on nothing else. A resumed training passes them in from its
+    The learning rate depends on the accuracies so far and on nothing else. A resumed training passes them in from its
     history.
 
     Args:
@@ -137,19 +137,19 @@ class Plateau(keras.callbacks.Callback):
     def __init__(self, recipe: Recipe, accuracies: Sequence[float] = ()):
         super().__init__()
         self.schedule, self.peak = recipe.schedule, recipe.peak_learning_rate
-        self.errors = [_error(accuracy) for accuracy in accuracies]
+        self.accuracies = list(map(np.float32, accuracies))
 
     def on_train_begin(self, logs=None):
         # A checkpoint may have been written before or after the learning rate was changed.
-        if self.errors:
+        if self.accuracies:
             self._set_rate()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.errors.append(_main_error(logs, "the schedule 'plateau'"))
+        self.accuracies.append(_main_accuracy(logs, "the schedule 'plateau'"))
         self._set_rate()
 
     def _set_rate(self) -> None:
-        times = reductions(self.errors, self.schedule.patience, self.schedule.max_reductions)
+        times = reductions(self.accuracies, self.schedule.patience, self.schedule.max_reductions)
         self.model.optimizer.learning_rate = self.peak * self.schedule.factor**times
 
 
@@ -168,28 +168,24 @@ class EarlyStopping(keras.callbacks.Callback):
 
     def __init__(self, patience: int, accuracies: Sequence[float] = ()):
         super().__init__()
-        self.patience, self.errors = patience, [_error(accuracy) for accuracy in accuracies]
+        self.patience, self.accuracies = patience, list(map(np.float32, accuracies))
 
     def on_train_begin(self, logs=None):
         self._stop_if_due()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.errors.append(_main_error(logs, "early stopping"))
+        self.accuracies.append(_main_accuracy(logs, "early stopping"))
         self._stop_if_due()
 
     def _stop_if_due(self) -> None:
-        if reductions(self.errors, self.patience, max_reductions=1):
+        if reductions(self.accuracies, self.patience, max_reductions=1):
             self.model.stop_training = True
 
 
-def _main_error(logs: Mapping[str, float] | None, reader: str) -> np.float32:
-    """The main classifier's validation error, or 1 - mAP, after an epoch."""
+def _main_accuracy(logs: Mapping[str, float] | None, reader: str) -> np.float32:
+    """The main classifier's validation accuracy, or mAP, after an epoch."""
     name = main_accuracy(logs or {})
     if name is None:
-        raise InputError(f"{reader} needs the validation error; give fit validation data.")
-    return _error(logs[name])
-
-
-def _error(accuracy: float) -> np.float32:
+        raise InputError(f"{reader} needs the validation accuracy; give fit validation data.")
     # The text in the history file rounds to the value that Keras computed in float32.
-    return np.float32(1) - np.float32(accuracy)
+    return np.float32(logs[name])

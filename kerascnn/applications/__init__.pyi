@@ -30,7 +30,7 @@ from .preprocessing import decode_predictions as decode_predictions, preprocess_
 from .registry import (
     REGISTRY as REGISTRY,
     NetworkInfo as NetworkInfo,
-    PublishedError as PublishedError,
+    PublishedAccuracy as PublishedAccuracy,
     create as create,
     info as info,
     list_models as list_models,

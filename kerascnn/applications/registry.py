@@ -30,8 +30,8 @@ TORCHVISION = "torchvision's public weights"
 PAPER_OPTIONS = {"batch_norm": False, "stride_in": "1x1", "variant": "released"}
 
 
-class PublishedError(NamedTuple):
-    """An error rate as it was published.
+class PublishedAccuracy(NamedTuple):
+    """An accuracy as it was published, or 100 - the error where errors were.
 
     Attributes:
         top1, top5: in percent; None where it is not given.
@@ -43,12 +43,6 @@ class PublishedError(NamedTuple):
     top5: float | None
     protocol: str
     source: str = PAPER
-
-    def __str__(self) -> str:
-        rates = {"top-1": self.top1, "top-5": self.top5}
-        return ", ".join(f"{name} {rate:g} %" for name, rate in rates.items() if rate is not None) + (
-            f" ({self.protocol})" if self.protocol else ""
-        )
 
 
 @dataclass(frozen=True)
@@ -64,8 +58,8 @@ class NetworkInfo:
         preprocessing: what `preprocess_input` does; one of `preprocessing.MODES`.
         published_parameters: in millions, as the paper prints it; None where it does not.
         published_macs: multiply-adds of one image in units of 1e9, as published; None where they are not.
-        errors: as published; tables show the first.
-        data: the data set of the errors.
+        accuracies: as published; tables show the first.
+        data: the data set of the accuracies.
         classes: the classes of that data set, the builder's default.
         aux_heads: whether the builder takes `aux_heads`, and training uses them.
     """
@@ -78,7 +72,7 @@ class NetworkInfo:
     preprocessing: str
     published_parameters: float | None = None
     published_macs: float | None = None
-    errors: tuple[PublishedError, ...] = ()
+    accuracies: tuple[PublishedAccuracy, ...] = ()
     data: str = "ImageNet"
     classes: int = 1000
     aux_heads: bool = False
@@ -90,16 +84,20 @@ class NetworkInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Values for JSON."""
-        return {**asdict(self), "year": self.year, "errors": [error._asdict() for error in self.errors]}
+        return {**asdict(self), "year": self.year, "accuracies": [one._asdict() for one in self.accuracies]}
 
 
 def _read() -> dict[str, NetworkInfo]:
-    """The networks, with the errors of torchvision's first public weights after the others."""
+    """The networks, with the accuracies of torchvision's first public weights after the others."""
     entries = yaml.safe_load(Path(__file__).with_name("networks.yaml").read_text(encoding="utf-8"))
     for entry in entries.values():
         files = [file for file in public.weights_of(entry["builder"]) if file.name == public.TORCHVISION]
-        errors = [(round(100 - one.top1, 3), round(100 - one.top5, 3), "1 crop", TORCHVISION) for one in files[:1]]
-        entry["errors"] = tuple(PublishedError(*row) for row in (*entry.get("errors", ()), *errors))
+        papers = [
+            PublishedAccuracy(*(error and round(100 - error, 3) for error in (top1, top5)), *how)
+            for top1, top5, *how in entry.pop("errors", ())
+        ]
+        own = [PublishedAccuracy(file.top1, file.top5, "1 crop", TORCHVISION) for file in files[:1]]
+        entry["accuracies"] = (*papers, *own)
     return {name: NetworkInfo(**entry) for name, entry in entries.items()}
 
 

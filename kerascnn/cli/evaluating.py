@@ -1,4 +1,4 @@
-"""`kerascnn evaluate` and `compare-runs`: measures errors, and tests whether one model is better than another."""
+"""`kerascnn evaluate` and `compare-runs`: measures accuracies, and tests whether one model is better than another."""
 
 from __future__ import annotations
 

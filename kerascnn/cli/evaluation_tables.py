@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kerascnn import console
-from kerascnn.evaluation.metrics import by_class, by_size, calibration, majority_baseline, top_error
+from kerascnn.evaluation.metrics import by_class, by_size, calibration, majority_baseline, top_accuracy
 from kerascnn.evaluation.multi_label import best_threshold, by_label, summary
 
 if TYPE_CHECKING:
@@ -37,29 +37,28 @@ def labels_table(scores: MultiLabelScores, title: str) -> Table:
 
 
 def scores_table(scores: Scores, title: str) -> Table:
-    """Errors of each class, by size, and over all classes."""
+    """Accuracies of each class, by size, and over all classes."""
     caption = f"95 % confidence intervals in brackets; expected calibration error {calibration(scores).error:.2%}"
     caption += f"\n{baseline}" if (baseline := majority_baseline(scores)) else ""
-    columns = ("class", "images", "top-1 error", "precision", "F1")
+    columns = ("class", "images", "top-1 accuracy", "precision", "F1")
     table = console.table(*columns, title=title, caption=caption, optional=("F1", "precision"))
     for row in by_class(scores):
-        error = None if row.recall is None else 1 - row.recall
-        table.add_row(row.name, str(row.images), *(_percent(value) for value in (error, row.precision, row.f1)))
+        table.add_row(row.name, str(row.images), *map(_percent, (row.recall, row.precision, row.f1)))
     sizes = by_size(scores)
     if len(sizes) > 1:
         table.add_section()
-        for group, error in sizes.items():
-            table.add_row(f"all, shorter side {group}", str(error.images), str(error), "", "")
+        for group, accuracy in sizes.items():
+            table.add_row(f"all, shorter side {group}", str(accuracy.images), str(accuracy), "", "")
     table.add_section()
     for name, k in (("all", 1), ("all, top-5", 5))[: 2 if len(scores.known_names) > 5 else 1]:
-        table.add_row(name, str(len(scores.labels)), str(top_error(scores, k)), "", "")
+        table.add_row(name, str(len(scores.labels)), str(top_accuracy(scores, k)), "", "")
     return table
 
 
 def measurements_table(study: Study) -> Table:
     """One row for every model by every protocol, and for all models together."""
     ranks = study.ranks
-    titles = ("mAP", "micro F1", "macro F1") if study.multi_label else [f"top-{k} error" for k in ranks]
+    titles = ("mAP", "micro F1", "macro F1") if study.multi_label else [f"top-{k} accuracy" for k in ranks]
     intervals = "" if study.multi_label else "95 % confidence intervals in brackets\n"
     table = console.table(
         "model", "format", "crops", *titles, "s", text_columns=3, optional=("s", "format"),
@@ -70,18 +69,18 @@ def measurements_table(study: Study) -> Table:
             table.add_section()
         if study.multi_label:
             found = summary(row.scores)
-            errors = list(map(_percent, (found.map, found.micro_f1, found.macro_f1)))
+            values = list(map(_percent, (found.map, found.micro_f1, found.macro_f1)))
         else:
-            errors = [str(top_error(row.scores, k)) for k in ranks]
+            values = [str(top_accuracy(row.scores, k)) for k in ranks]
         formats = ", ".join(dict.fromkeys(row.kinds))
-        table.add_row(study.short_name(row), formats, row.protocol, *errors, f"{row.seconds:.1f}")
+        table.add_row(study.short_name(row), formats, row.protocol, *values, f"{row.seconds:.1f}")
     return table
 
 
 def models_and_crops_table(study: Study) -> Table:
-    """Errors by the number of models and of crops."""
+    """Accuracies by the number of models and of crops."""
     head, rows = study.models_and_crops()
-    table = console.table(*head, text_columns=0)
+    table = console.table(*head, text_columns=0, optional=("views",))
     table.columns[1].justify = "left"
     for row in rows:
         table.add_row(*row)
@@ -91,16 +90,16 @@ def models_and_crops_table(study: Study) -> Table:
 def runs_table(comparison: Comparison) -> Table:
     """One row per run."""
     table = console.table(
-        "run", "network", "epochs", "seed", "training loss", "training error", "validation loss", "top-1 error",
+        "run", "network", "epochs", "seed", "training loss", "training accuracy", "validation loss", "top-1 accuracy",
         text_columns=2,
-        optional=("training error", "training loss", "validation loss", "seed"),
+        optional=("training accuracy", "training loss", "validation loss", "seed"),
         title=f"{comparison.images.name}, {comparison.images.counted}, {comparison.protocol}",
         caption="after the last epoch; 95 % confidence intervals in brackets",
     )  # fmt: skip
     for run in comparison.runs:
         table.add_row(
             comparison.short_names[run.name], run.recipe.model, str(len(run.history)), str(run.recipe.seed),
-            f"{run.last('loss'):.4f}", _percent(1 - run.last("top1")), f"{run.last('val_loss'):.4f}", str(run.error),
+            f"{run.last('loss'):.4f}", _percent(run.last("top1")), f"{run.last('val_loss'):.4f}", str(run.accuracy),
         )  # fmt: skip
     return table
 
@@ -111,7 +110,7 @@ def mcnemar_table(comparison: Comparison) -> Table:
     caption = f"{len(comparison.tests)} pairs: of equally good pairs, one in twenty is reported as different"
     caption = caption if len(comparison.tests) > 1 else None
     table = console.table(*columns, text_columns=2, title="McNemar's exact test", caption=caption)
-    table.columns[5].justify = "left"
+    table.columns[5].justify, table.columns[5].no_wrap = "left", False
     for first, second, test in comparison.tests:
         conclusion = "no difference shown" if test.better == "neither" else f"the {test.better} is better"
         names = comparison.short_names[first], comparison.short_names[second]

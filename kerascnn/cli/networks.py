@@ -57,15 +57,15 @@ def _run_models(options: argparse.Namespace) -> int:
 
     if options.weights:
         return _list_weights(options)
-    columns = ("model", "paper", "input", "parameters", "top-1 error", "top-5 error", "measured with")
+    columns = ("model", "paper", "input", "parameters", "top-1 accuracy", "top-5 accuracy", "measured with")
     optional = ("measured with", "parameters", "input")
     networks = table(*columns, text_columns=2, padding=(0, 1), optional=optional)
     networks.columns[0].no_wrap, networks.columns[6].justify = True, "left"
     for name, entry in registry.REGISTRY.items():
-        error = entry.errors[0] if entry.errors else None
-        numbers = ((entry.published_parameters, "M"), (error and error.top1, " %"), (error and error.top5, " %"))
+        first = entry.accuracies[0] if entry.accuracies else None
+        numbers = ((entry.published_parameters, "M"), (first and first.top1, " %"), (first and first.top5, " %"))
         texts = ("–" if number is None else f"{number:g}{unit}" for number, unit in numbers)
-        how = f"{entry.data}{', ' if error.protocol else ''}{error.protocol}" if error else ""
+        how = f"{entry.data}{', ' if first.protocol else ''}{first.protocol}" if first else ""
         networks.add_row(name, f"{entry.paper.partition(',')[0]} {entry.year}", f"{entry.input_size}", *texts, how)
     values = [{"name": name, **entry.to_dict()} for name, entry in registry.REGISTRY.items()]
     return print_result(options, values, networks)
@@ -142,8 +142,8 @@ def _run_compare(options: argparse.Namespace) -> int:
     rows = []
     for name, info in ((name, registry.info(name)) for name in names):
         published_here = [number.to_dict() for number in numbers if number.subject == name]
-        errors = {"data": info.data, "errors": [error._asdict() for error in info.errors]}
-        rows.append({"name": name, **reports[name].totals.to_dict(), "published": published_here, **errors})
+        accuracies = {"data": info.data, "accuracies": [one._asdict() for one in info.accuracies]}
+        rows.append({"name": name, **reports[name].totals.to_dict(), "published": published_here, **accuracies})
     print_result(options, rows, tables.comparison(reports, numbers))
     if options.plot:
         print(*diagram.draw(reports, options.plot), f"plot: {options.plot}", sep="\n", file=sys.stderr)

@@ -24,7 +24,7 @@ def add_split_options(parser: Parser) -> None:
     """Adds `--split` and `--unknown`."""
     text = "images to score (default: all of data that no MODEL was trained on; else the test images, or validation)"
     parser.add_argument("--split", choices=SPLITS, help=text)
-    text = "images, or labels, of classes that the model does not know: count as errors (default), or leave out"
+    text = "images, or labels, of classes that the model does not know: count as wrong (default), or leave out"
     parser.add_argument("--unknown", choices=("error", "skip"), default="error", help=text)
 
 
@@ -69,7 +69,7 @@ def load_images(
         these = "1 image is" if among == 1 else f"{among:,} images are"
         other = "" if own else ", or look the same as one there"
         print_message(
-            f"{these} also in the data that the model was trained on{other}: errors are too low for new images"
+            f"{these} also in the data that the model was trained on{other}: accuracies are too high for new images"
         )
     return ScoredImages(images, among)
 
@@ -110,7 +110,7 @@ def report_classes(images: LabeledImages, scores: Scores, unknown: str) -> None:
         counts = dict(zip(images.class_names, images.counts().tolist(), strict=True))
         named = first_of([f"'{name}' ({counts[name]:,})" for name in found.unknown])
         total = sum(counts[name] for name in found.unknown)
-        effect = "count as errors; --unknown skip leaves them out" if unknown == "error" else "are left out"
+        effect = "count as wrong; --unknown skip leaves them out" if unknown == "error" else "are left out"
         kinds = f"{len(found.unknown)} {'class' if len(found.unknown) == 1 else 'classes'}"
         # A multi-label image stays, without the class.
         unit = "labels" if images.multi_label else "images"

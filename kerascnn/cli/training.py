@@ -107,7 +107,7 @@ def add_recipe_options(parser: arguments.Parser) -> None:
     add("--epochs", type=arguments.positive, metavar="N", help="passes over the training images")
     text = "stop when the validation accuracy has had no new maximum for N epochs (default: never)"
     add("--early-stopping", type=arguments.positive, metavar="N", help=text)
-    text = "reduce the learning rate when the validation error has had no new minimum for N epochs"
+    text = "reduce the learning rate when the validation accuracy has had no new maximum for N epochs"
     add("--plateau", type=arguments.positive, metavar="N", help=text)
     add("--batch-size", type=arguments.positive, metavar="N", help="images per step")
     add("--seed", type=int, metavar="N", help="of everything random (default: 0)")

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kerascnn.applications.registry import TORCHVISION, PublishedError, info
+from kerascnn.applications.registry import TORCHVISION, PublishedAccuracy, info
 from kerascnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,27 +61,27 @@ def check(path: Path, names: list[str]) -> None:
     if len(first_on) > 1:
         found = " and ".join(f"{name} on {data}" for data, name in first_on.items())
         raise InputError(f"a plot compares accuracies on the same data, not {found}.")
-    if not any(error.top1 is not None for name in names for error in info(name).errors):
-        raise InputError(f"no top-1 error of {', '.join(names)} is published, so there is nothing to plot.")
+    if not any(one.top1 is not None for name in names for one in info(name).accuracies):
+        raise InputError(f"no top-1 accuracy of {', '.join(names)} is published, so there is nothing to plot.")
 
 
-def series_of(error: PublishedError) -> str:
-    """How and by whom an error was measured; errors of one series are comparable."""
-    protocol = error.protocol.partition(",")[0] or "test set"
-    return f"{protocol}, {TORCHVISION if error.source == TORCHVISION else 'in the papers'}"
+def series_of(accuracy: PublishedAccuracy) -> str:
+    """How and by whom an accuracy was measured; accuracies of one series are comparable."""
+    protocol = accuracy.protocol.partition(",")[0] or "test set"
+    return f"{protocol}, {TORCHVISION if accuracy.source == TORCHVISION else 'in the papers'}"
 
 
 def discs_of(reports: dict[str, Report]) -> list[Disc]:
-    """One disc per network and series, for the first top-1 error in the registry."""
+    """One disc per network and series, for the first top-1 accuracy in the registry."""
     largest = max(report.totals.trainable for report in reports.values())
     discs: dict[tuple[str, str], Disc] = {}
     for name, report in reports.items():
         macs, parameters = report.totals.macs, report.totals.trainable
         radius = LARGEST_RADIUS * (parameters / largest) ** 0.5
-        for error in info(name).errors:
-            if error.top1 is not None:
-                series, note = series_of(error), error.protocol.partition(",")[2].strip()
-                disc = Disc(name, macs / 1e9, 100 - error.top1, parameters / 1e6, series, note, radius)
+        for accuracy in info(name).accuracies:
+            if accuracy.top1 is not None:
+                series, note = series_of(accuracy), accuracy.protocol.partition(",")[2].strip()
+                disc = Disc(name, macs / 1e9, accuracy.top1, parameters / 1e6, series, note, radius)
                 discs.setdefault((name, series), disc)
     return list(discs.values())
 
@@ -119,7 +119,7 @@ def draw(reports: dict[str, Report], path: Path) -> list[str]:
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}.") from None
     missing = [name for name in reports if name not in highest]
-    notes = [f"not plotted, because no top-1 error is published: {', '.join(missing)}"] if missing else []
+    notes = [f"not plotted, because no top-1 accuracy is published: {', '.join(missing)}"] if missing else []
     return notes + [f"{disc.name}, {disc.series}: {disc.note}" for disc in discs if disc.note]
 
 

@@ -27,7 +27,7 @@ TABLES: dict[str, dict[str, tuple[float, float]]] = _DATA["tables"]
 REASONS = {
     (subject, quantity): reason for subject, reasons in _DATA["reasons"].items() for quantity, reason in reasons.items()
 }
-# Public weights of another variant than the one here, whose error is shown all the same.
+# Public weights of another variant than the one here, whose accuracy is shown all the same.
 VARIANTS: dict[str, str] = _DATA["variants"]
 
 

@@ -70,23 +70,24 @@ def _stages_table(report: Report) -> Table:
 
 
 def comparison(reports: dict[str, Report], numbers: list[PublishedNumber]) -> RenderableType:
-    """One row per network, by name, and published error, then explanations of the numbers that deviate."""
+    """One row per network, by name, and published accuracy, then explanations of the numbers that deviate."""
     headers = ("model", "param.", "MACs", "published", "forward", "saved", "top-1", "top-5")
-    networks = _table(headers, optional=("error measured with", "saved", "forward"))
-    networks.add_column("error measured with")
+    networks = _table(headers, optional=("accuracy measured with", "saved", "forward"))
+    networks.add_column("accuracy measured with")
     for name, report in reports.items():
         model, totals = info(name), report.totals
         _, macs, forward, saved = _short(totals)
         macs_published = "–" if model.published_macs is None else f"{model.published_macs:g}G"
         costs = [name, short(totals.trainable), macs, macs_published, forward, saved]
-        for error in model.errors or [None]:
-            rates = ["–" if rate is None else f"{rate:.2f}" for rate in (error and error.top1, error and error.top5)]
-            how = [model.data, error.protocol, error.source] if error else [model.data, "no error published"]
+        for one in model.accuracies or [None]:
+            rates = ["–" if rate is None else f"{rate:.2f}" for rate in (one and one.top1, one and one.top5)]
+            how = [model.data, one.protocol, one.source] if one else [model.data, "no accuracy published"]
             networks.add_row(*costs, *rates, ", ".join(filter(None, how)))
             costs = [""] * len(costs)
     networks.caption = (
         "for one image; trainable parameters; MACs as computed and as published; forward, saved: bytes of activations "
-        "in inference, and saved for the backward pass; errors in %, as published"
+        "in inference, and saved for the backward pass; top-1 and top-5 accuracies in %, as published"
+        " (100 - the error, where errors are"
     )
     variants = dict.fromkeys(VARIANTS[name] for name in reports if name in VARIANTS)
     notes = [*explanations(numbers), *(f"{variant}." for variant in variants)]

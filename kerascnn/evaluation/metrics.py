@@ -1,4 +1,4 @@
-"""Metrics of scores: error rates, metrics per class and image size, calibration, confusions, McNemar's test."""
+"""Metrics of scores: accuracies, metrics per class and image size, calibration, confusions, McNemar's test."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ CALIBRATION_BINS = 15
 SIZE_BOUNDS = (64, 128, 256, 512)
 
 
-class ErrorRate(NamedTuple):
-    """An error rate.
+class Accuracy(NamedTuple):
+    """An accuracy with its confidence interval.
 
     Attributes:
-        wrong, images: its numerator and denominator.
+        correct, images: its numerator and denominator.
         low, high: its 95 % Wilson score interval (Wilson, 1927).
     """
 
-    wrong: int
+    correct: int
     images: int
     low: float
     high: float
 
     @property
-    def rate(self) -> float:
+    def share(self) -> float:
         """From 0 to 1."""
-        return self.wrong / self.images
+        return self.correct / self.images
 
     def __str__(self) -> str:
-        return f"{self.rate:.2%} ({self.low:.2%} to {self.high:.2%})"
+        return f"{self.share:.2%} ({self.low:.2%} to {self.high:.2%})"
 
 
-def error_rate(wrong: int, images: int) -> ErrorRate:
-    """An error rate from counts.
+def accuracy_of(correct: int, images: int) -> Accuracy:
+    """An accuracy from counts.
 
     Example:
-        >>> str(error_rate(5, 100))
-        '5.00% (2.15% to 11.18%)'
+        >>> str(accuracy_of(95, 100))
+        '95.00% (88.82% to 97.85%)'
     """
     from scipy.stats import binomtest
 
-    interval = binomtest(wrong, images).proportion_ci(CONFIDENCE, method="wilson")
-    return ErrorRate(wrong, images, float(interval.low), float(interval.high))
+    interval = binomtest(correct, images).proportion_ci(CONFIDENCE, method="wilson")
+    return Accuracy(correct, images, float(interval.low), float(interval.high))
 
 
-def top_error(scores: Scores, k: int = 1) -> ErrorRate:
-    """Share of images whose class is not among the k most probable ones."""
-    return error_rate(len(scores.labels) - scores.correct(k), len(scores.labels))
+def top_accuracy(scores: Scores, k: int = 1) -> Accuracy:
+    """Share of images whose class is among the k most probable ones, with its confidence interval."""
+    return accuracy_of(scores.correct(k), len(scores.labels))
 
 
 class ClassMetrics(NamedTuple):
@@ -133,21 +133,21 @@ def calibration(scores: Scores) -> Calibration:
     return Calibration(count.bin_edges, count.statistic[0].astype(int), *mean.statistic, error)
 
 
-def by_size(scores: Scores) -> dict[str, ErrorRate]:
-    """The top-1 error by the images' shorter side in pixels, for every group that has images.
+def by_size(scores: Scores) -> dict[str, Accuracy]:
+    """The top-1 accuracy by the images' shorter side in pixels, for every group that has images.
 
     Example:
-        >>> {group: error.images for group, error in by_size(scores).items()}
+        >>> {group: accuracy.images for group, accuracy in by_size(scores).items()}
         {'128 to 255': 3, '256 to 511': 150, '512 and more': 9}
     """
     if scores.sizes is None:
         return {}
-    wrong = scores.predictions != scores.labels
+    correct = scores.predictions == scores.labels
     groups = np.digitize(scores.sizes.min(axis=1), SIZE_BOUNDS)
     ranges = (f"{first} to {after - 1}" for first, after in itertools.pairwise(SIZE_BOUNDS))
     names = [f"below {SIZE_BOUNDS[0]}", *ranges, f"{SIZE_BOUNDS[-1]} and more"]
-    members = ((names[group], wrong[groups == group]) for group in np.unique(groups))
-    return {name: error_rate(int(of_group.sum()), len(of_group)) for name, of_group in members}
+    members = ((names[group], correct[groups == group]) for group in np.unique(groups))
+    return {name: accuracy_of(int(of_group.sum()), len(of_group)) for name, of_group in members}
 
 
 class Confusion(NamedTuple):
@@ -235,13 +235,13 @@ class MajorityBaseline(NamedTuple):
     Attributes:
         name: of that class.
         correct: the number of its images.
-        model: the model's error.
+        model: the model's accuracy.
         test: McNemar's, of the model (first) and that prediction on the same images.
     """
 
     name: str
     correct: int
-    model: ErrorRate
+    model: Accuracy
     test: McNemar
 
     @property
@@ -256,11 +256,10 @@ class MajorityBaseline(NamedTuple):
 
     def __str__(self) -> str:
         always = f"always saying '{self.name}' is correct for {self.accuracy:.2%}"
-        accuracy, high, low = (1 - value for value in (self.model.rate, self.model.low, self.model.high))
-        correct = f"correct for {accuracy:.2%} ({low:.2%} to {high:.2%}) of {self.model.images} images"
+        correct = f"correct for {self.model} of {self.model.images} images"
         if self.beaten:
             return f"{correct}; {always}"
-        if self.model.images - self.model.wrong <= self.correct:
+        if self.model.correct <= self.correct:
             return f"{correct}, which is no better than the most frequent class: {always}"
         return (
             f"{correct}, which is not shown to be better than the most frequent class (p = {self.test.p:.2f}): {always}"
@@ -285,4 +284,4 @@ def majority_baseline(scores: Scores) -> MajorityBaseline | None:
     constant = np.zeros_like(scores.probabilities)
     constant[:, most] = 1
     test = mcnemar(scores, replace(scores, probabilities=constant))
-    return MajorityBaseline(scores.class_names[most], int(counts[most]), top_error(scores), test)
+    return MajorityBaseline(scores.class_names[most], int(counts[most]), top_accuracy(scores), test)

@@ -58,23 +58,24 @@ class _Line(NamedTuple):
 SPLITS = (("", "--", "training"), ("val_", "-", "validation"))
 
 
-def curves_figure(history: list[dict[str, float]], title: str) -> Figure:
-    """Plots loss and top-1 error by epoch, for training and validation, of every classifier of the network.
+def curves_figure(history: list[dict[str, float]], title: str, columns: int = 2) -> Figure:
+    """Plots loss and top-1 accuracy by epoch, for training and validation, of every classifier of the network.
 
-    Of multi-label models, 1 - micro F1 takes the place of the error. The main classifier's least validation error is
-    marked.
+    Of multi-label models, micro F1 takes the place of the accuracy. The main classifier's greatest validation accuracy
+    is marked.
 
     Args:
         history: one mapping of Keras' logs per epoch.
         title: of the figure.
+        columns: 2 for loss and accuracy side by side, 1 for one below the other.
     """
     lines = [
         _Line(history, split, head, style, f"C{number}", f"{head} {name}".strip())
         for number, head in enumerate(heads(history[0]))
         for split, style, name in SPLITS
     ]
-    figure = _history_figure(lines, 4)
-    _mark_best(figure, lines[1], "best: {error:.3g} % in epoch {epoch}")
+    figure = _history_figure(lines, 8 // columns, columns)
+    _mark_best(figure, lines[1], "best: {accuracy:.2f} % in epoch {epoch}")
     for axes in figure.axes:
         axes.legend(frameon=False)
     figure.suptitle(title)
@@ -82,9 +83,9 @@ def curves_figure(history: list[dict[str, float]], title: str) -> Figure:
 
 
 def runs_figure(histories: dict[str, list[dict[str, float]]], title: str) -> Figure:
-    """Plots loss and top-1 error by epoch of several runs' main classifiers; training dashed, validation solid.
+    """Plots loss and top-1 accuracy by epoch of several runs' main classifiers; training dashed, validation solid.
 
-    The epoch of each run's least validation error is marked.
+    The epoch of each run's greatest validation accuracy is marked.
 
     Args:
         histories: each run's history, see `curves_figure`, by its name.
@@ -96,39 +97,40 @@ def runs_figure(histories: dict[str, list[dict[str, float]]], title: str) -> Fig
         for number, (name, history) in enumerate(histories.items())
         for split, style, _ in SPLITS
     ]
-    figure = _history_figure(lines, 4 + LEGEND_LINE * len(histories))
+    figure = _history_figure(lines, 4 + LEGEND_LINE * len(histories), 2)
     # Names of runs are long. Next to the curves they would leave no space for them.
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", frameon=False)
     for line in lines[1::2]:
         _mark_best(figure, line, "_best")
-    figure.suptitle(f"{title} (dashed: training, solid: validation, star: least validation error)")
+    figure.suptitle(f"{title} (dashed: training, solid: validation, star: greatest validation accuracy)")
     return figure
 
 
-def _history_figure(lines: list[_Line], height: float) -> Figure:
-    """Loss and top-1 error by epoch."""
+def _history_figure(lines: list[_Line], height: float, columns: int) -> Figure:
+    """Loss and top-1 accuracy by epoch."""
     from matplotlib.ticker import MaxNLocator
 
-    figure = _figure(10, height)
-    losses, errors = figure.subplots(1, 2)
+    figure = _figure(5 * columns, height)
+    losses, accuracies = figure.subplots(2 // columns, columns)
     for line in lines:
         epochs = [row["epoch"] + 1 for row in line.history]
         # A line of one point would not be seen.
         look = {"color": line.color, "label": line.label, "marker": "o" if len(epochs) == 1 else ""}
         losses.plot(epochs, line.values("loss"), line.style, **look)
-        errors.plot(epochs, _errors(line), line.style, **look)
+        accuracies.plot(epochs, _accuracies(line), line.style, **look)
     losses.set(ylabel="loss")
-    errors.set(ylabel="top-1 error (%)" if _error_metric(lines[0].history[0]) == "top1" else "100 - micro F1 (%)")
+    of_one_label = _accuracy_metric(lines[0].history[0]) == "top1"
+    accuracies.set(ylabel="top-1 accuracy (%)" if of_one_label else "micro F1 (%)")
+    _fit_scale(losses)
     for axes in figure.axes:
-        _fit_scale(axes)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
     return figure
 
 
-def _errors(line: _Line) -> list[float]:
-    return [100 * (1 - value) for value in line.values(_error_metric(line.history[0]))]
+def _accuracies(line: _Line) -> list[float]:
+    return [100 * value for value in line.values(_accuracy_metric(line.history[0]))]
 
 
 def _fit_scale(axes: Axes) -> None:
@@ -146,25 +148,25 @@ def _fit_scale(axes: Axes) -> None:
 
 
 def _mark_best(figure: Figure, line: _Line, label: str) -> None:
-    """A star on the validation errors at the least one; of equal epochs the first."""
-    errors = _errors(line)
-    if not np.isfinite(errors).any():
+    """A star on the validation accuracies at the greatest one; of equal epochs the first."""
+    accuracies = _accuracies(line)
+    if not np.isfinite(accuracies).any():
         return
-    best = int(np.nanargmin(errors))
-    epoch, error = int(line.history[best]["epoch"]) + 1, errors[best]
-    text = label.format(error=error, epoch=epoch)
-    figure.axes[1].plot([epoch], [error], "*", color=line.color, markersize=11, label=text)
+    best = int(np.nanargmax(accuracies))
+    epoch, accuracy = int(line.history[best]["epoch"]) + 1, accuracies[best]
+    text = label.format(accuracy=accuracy, epoch=epoch)
+    figure.axes[1].plot([epoch], [accuracy], "*", color=line.color, markersize=11, label=text)
 
 
 def heads(row: dict[str, float]) -> list[str]:
     """The classifiers in an epoch's logs, the main one first; [""] if there is only one."""
-    suffix = f"_{_error_metric(row)}"
+    suffix = f"_{_accuracy_metric(row)}"
     heads = [name.removesuffix(suffix) for name in row if name.endswith(suffix) and not name.startswith("val_")]
     return sorted(heads, key=lambda head: head != "main") or [""]
 
 
-def _error_metric(row: dict[str, float]) -> str:
-    """The metric in an epoch's logs whose distance from 1 is the error."""
+def _accuracy_metric(row: dict[str, float]) -> str:
+    """The metric in an epoch's logs that counts as its accuracy."""
     return "microf1" if any(name.endswith("microf1") for name in row) else "top1"
 
 
@@ -196,7 +198,8 @@ def confusion_figure(matrix: np.ndarray, class_names: tuple[str, ...], title: st
     image = axes.imshow(shares, cmap=COLORS, vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
     if classes <= MAX_LABELED_CLASSES:
-        axes.set_xticks(range(classes), class_names, rotation=45, ha="right", parse_math=False)
+        turned = {"rotation": 45, "ha": "right"} if max(map(len, class_names)) > 3 else {}
+        axes.set_xticks(range(classes), class_names, parse_math=False, **turned)
         axes.set_yticks(range(classes), class_names, parse_math=False)
     if classes <= MAX_NUMBERED_CLASSES:
         for (row, column), count in np.ndenumerate(matrix):

@@ -28,6 +28,9 @@ PAGE_FILE, METRICS_FILE, PREDICTIONS_FILE = "report.html", "metrics.json", "pred
 # A longer table would be unreadable; metrics.json has all classes.
 MAX_CLASSES_SHOWN = 100
 
+# A matrix of more classes can be read on a narrow screen only if it is wider than the screen.
+MAX_UNSCROLLED_CLASSES = 4
+
 # Longer side of an image in the gallery, in pixels.
 THUMBNAIL = 160
 
@@ -89,7 +92,7 @@ def render_page(**values: Any) -> str:
 def _page(study: Study, metrics: dict) -> str:
     result, classes = study.result, len(metrics["class_names"])
     sections = [
-        (_labels_section if study.multi_label else _errors_section)(study, metrics),
+        (_labels_section if study.multi_label else _accuracy_section)(study, metrics),
         *_models_and_crops_sections(study),
         *_curve_sections(study),
         *(_label_class_sections if study.multi_label else _class_sections)(study, metrics),
@@ -120,10 +123,10 @@ def _percent(share: float | None) -> str:
 
 def _with_interval(row: dict, k: int) -> str:
     low, high = row[f"top{k}_interval"]
-    return f"{row[f'top{k}_error']:.2%} ({low:.2%} to {high:.2%})"
+    return f"{row[f'top{k}_accuracy']:.2%} ({low:.2%} to {high:.2%})"
 
 
-def _errors_section(study: Study, metrics: dict) -> dict:
+def _accuracy_section(study: Study, metrics: dict) -> dict:
     rows = [
         (
             study.short_name(measured), ", ".join(dict.fromkeys(row["formats"])), row["crops"], row["views"],
@@ -131,9 +134,9 @@ def _errors_section(study: Study, metrics: dict) -> dict:
         )
         for measured, row in zip(study.rows, metrics["rows"], strict=True)
     ]  # fmt: skip
-    errors = (f"top-{k} error" for k in study.ranks)
-    head = ("model", "format", "crops", "views", *errors, "calibration error", "seconds")
-    return _table("Errors", head, rows, 3)
+    titles = (f"top-{k} accuracy" for k in study.ranks)
+    head = ("model", "format", "crops", "views", *titles, "calibration error", "seconds")
+    return _table("Accuracy", head, rows, 3)
 
 
 def _labels_section(study: Study, metrics: dict) -> dict:
@@ -174,8 +177,11 @@ def _curve_sections(study: Study) -> list[dict]:
 
     folders = dict.fromkeys(folder for row in study.alone for folder in (row.models[0], row.models[0].parent))
     return [
-        {"heading": f"Training of {run.path.name}"}
-        | _image(curves_figure(history, run.path.name), "loss and top-1 error by epoch")
+        {
+            "heading": f"Training of {run.path.name}",
+            **_image(curves_figure(history, run.path.name), "loss and accuracy by epoch"),
+            "narrow": _data_url("png", png_of(curves_figure(history, run.path.name, columns=1))),
+        }
         for run in map(RunFolder, folders)
         if run.recipe_file.is_file() and run.history_file.is_file() and (history := run.history())
     ]
@@ -190,14 +196,14 @@ def _class_sections(study: Study, metrics: dict) -> list[dict]:
         for row in metrics["classes"]
     ]
     sections = [_table("Classes", head, rows if len(rows) <= MAX_CLASSES_SHOWN else [])]
-    sections[0] |= _image(matrix, "confusion matrix")
+    sections[0] |= {**_image(matrix, "confusion matrix"), "scrolled": len(rows) > MAX_UNSCROLLED_CLASSES}
     rows = [(*list(row.values())[:3], _percent(row["share"])) for row in metrics["most_confused"]]
     if rows:
         head = ("true class", "predicted", "images", "share of the class")
         sections.append(_table("Most confused", head, rows, 2))
     rows = [(group, row["images"], _with_interval(row, 1)) for group, row in metrics["sizes"].items()]
     if rows:
-        sections.append(_table("By the images' shorter side", ("pixels", "images", "top-1 error"), rows))
+        sections.append(_table("By the images' shorter side", ("pixels", "images", "top-1 accuracy"), rows))
     paragraph = (
         f"Expected calibration error {metrics['calibration_error']:.2%}: the average distance between confidence and "
         "accuracy."

@@ -1,4 +1,4 @@
-"""Compares runs: errors of their models on the same images, and tests of every pair."""
+"""Compares runs: accuracies of their models on the same images, and tests of every pair."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.errors import InputError
-from kerascnn.evaluation.metrics import ErrorRate, McNemar, mcnemar, top_error
+from kerascnn.evaluation.metrics import Accuracy, McNemar, mcnemar, top_accuracy
 from kerascnn.evaluation.plots import heads
 from kerascnn.evaluation.protocols import Protocol
 from kerascnn.evaluation.scores import Scores, Unknown
@@ -42,9 +42,9 @@ class MeasuredRun:
         return str(self.folder.path)
 
     @property
-    def error(self) -> ErrorRate:
-        """The top-1 error."""
-        return top_error(self.scores)
+    def accuracy(self) -> Accuracy:
+        """The top-1 accuracy."""
+        return top_accuracy(self.scores)
 
     def last(self, metric: str) -> float:
         return last_metric(self.history, metric)
@@ -118,11 +118,11 @@ class Comparison:
                     "seed": run.recipe.seed,
                     "epochs": len(run.history),
                     "training_loss": run.last("loss"),
-                    "training_top1_error": 1 - run.last("top1"),
+                    "training_top1_accuracy": run.last("top1"),
                     "validation_loss": run.last("val_loss"),
-                    "top1_error": run.error.rate,
-                    "top1_interval": [run.error.low, run.error.high],
-                    "top5_error": top_error(run.scores, 5).rate,
+                    "top1_accuracy": run.accuracy.share,
+                    "top1_interval": [run.accuracy.low, run.accuracy.high],
+                    "top5_accuracy": run.scores.accuracy(5),
                 }
                 for run in self.runs
             ],
@@ -159,8 +159,8 @@ def compare_runs(
     """
     if data.multi_label:
         raise InputError(
-            f"runs are compared by their top-1 errors, and {data.source} is multi-label; 'kerascnn evaluate RUN RUN' "
-            "compares their mAP."
+            f"runs are compared by their top-1 accuracies, and {data.source} is multi-label; "
+            "'kerascnn evaluate RUN RUN' compares their mAP."
         )
     recipes = [folder.read_recipe()[0] for folder in folders]
     measured = study([folder.path for folder in folders], data, [protocol], unknown=unknown, track=track)

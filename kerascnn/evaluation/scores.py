@@ -45,7 +45,7 @@ class Scores(_OfKnownClasses):
         labels: int (count,), the true classes.
         probabilities: float32 (count, classes); 0 for classes that the model does not know.
         sizes: int32 (count, 2), the images' heights and widths in pixels, or None.
-        unknown: the classes that the model does not know; all their images count as errors.
+        unknown: the classes that the model does not know; all their images count as wrong.
     """
 
     class_names: tuple[str, ...]

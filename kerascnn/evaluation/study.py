@@ -23,7 +23,7 @@ from kerascnn.evaluation.metrics import (
     majority_baseline,
     most_confused,
     none_for_nan,
-    top_error,
+    top_accuracy,
 )
 from kerascnn.evaluation.model_options import NO_OPTIONS, ModelOptions
 from kerascnn.evaluation.multi_label import ConstantBaseline, by_label, constant_baseline, label_metrics, summary
@@ -92,7 +92,7 @@ class Study:
 
     @property
     def ranks(self) -> tuple[int, ...]:
-        """The k of the reported top-k errors. With five classes, the correct one is always among the first five."""
+        """The k of the reported top-k accuracies. With five classes, the correct one is always among the first five."""
         return (1, 5) if len(self.result.scores.known_names) > 5 else (1,)
 
     @property
@@ -107,10 +107,10 @@ class Study:
         return isinstance(self.result.scores, MultiLabelScores)
 
     def measures(self, row: Measurement) -> dict[str, float]:
-        """What the tables of several models and crops compare: the top-k errors, or the mAP, by their titles."""
+        """What the tables of several models and crops compare: the top-k accuracies, or the mAP, by their titles."""
         if isinstance(row.scores, MultiLabelScores):
             return {"mAP": row.scores.mean_average_precision()}
-        return {f"top-{k} error": top_error(row.scores, k).rate for k in self.ranks}
+        return {f"top-{k} accuracy": row.scores.accuracy(k) for k in self.ranks}
 
     def by_models_and_views(self) -> list[Measurement]:
         """The rows of a table of models and crops: the first model alone, the first two together, …"""
@@ -118,7 +118,7 @@ class Study:
         return first + sorted(self.together, key=lambda row: len(row.models))
 
     def models_and_crops(self) -> tuple[list[str], list[list[str]]]:
-        """Head and rows of a table of errors by models and crops, as in table 3 of Szegedy et al. (2014)."""
+        """Head and rows of a table of accuracies by models and crops, as in table 3 of Szegedy et al. (2014)."""
         head, rows, first = ["models", "crops", "views"], [], self.measures(self.by_models_and_views()[0])
         for title in first:
             head += [title, "vs. the first"]
@@ -132,7 +132,7 @@ class Study:
     def metrics(self) -> dict[str, Any]:
         """All metrics of `result`, one row per measurement, and the table of models and crops, for JSON.
 
-        Every `top5_error` is 0 if there are five classes or fewer. Multi-label models have mAP and F1 instead.
+        Every `top5_accuracy` is 1 if there are five classes or fewer. Multi-label models have mAP and F1 instead.
         """
         scores = self.result.scores
         if isinstance(scores, MultiLabelScores):
@@ -142,14 +142,14 @@ class Study:
         bins = zip(itertools.pairwise(calibrated.edges.tolist()), *columns, strict=True)
         return {
             **self._measured_images(),
-            **_errors(self.result),
+            **_accuracies(self.result),
             "majority_class": self.baseline and self.baseline.to_dict(),
             "calibration_error": calibrated.error,
             "class_names": list(scores.class_names),
             "classes": [metrics._asdict() for metrics in by_class(scores)],
             "sizes": {
-                group: {"images": error.images, "top1_error": error.rate, "top1_interval": [error.low, error.high]}
-                for group, error in by_size(scores).items()
+                group: {"images": one.images, "top1_accuracy": one.share, "top1_interval": [one.low, one.high]}
+                for group, one in by_size(scores).items()
             },
             "most_confused": [confusion._asdict() for confusion in most_confused(scores)],
             "calibration": [
@@ -158,11 +158,11 @@ class Study:
             ],
             "confusion": scores.confusion().tolist(),
             "rows": [
-                {**_measured(row), **_errors(row), "calibration_error": calibration(row.scores).error}
+                {**_measured(row), **_accuracies(row), "calibration_error": calibration(row.scores).error}
                 for row in self.rows
             ],
             "models_and_crops": [
-                {"models": len(row.models), "crops": row.protocol, "views": row.views, **_errors(row)}
+                {"models": len(row.models), "crops": row.protocol, "views": row.views, **_accuracies(row)}
                 for row in self.by_models_and_views()
             ],
         }
@@ -196,11 +196,11 @@ def _measured(row: Measurement) -> dict[str, Any]:
     return {**values, "views": row.views, "seconds": row.seconds}
 
 
-def _errors(row: Measurement) -> dict[str, Any]:
+def _accuracies(row: Measurement) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for k in (1, 5):
-        error = top_error(row.scores, k)
-        values |= {f"top{k}_error": error.rate, f"top{k}_interval": [error.low, error.high]}
+        accuracy = top_accuracy(row.scores, k)
+        values |= {f"top{k}_accuracy": accuracy.share, f"top{k}_interval": [accuracy.low, accuracy.high]}
     return values
 
 

@@ -12,7 +12,7 @@ from kerascnn.training.recipe.files import read_yaml
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.recipe.validation import validated
 
-ErrorMetric = Literal["training error", "top-1 error"]
+AccuracyMetric = Literal["training accuracy", "top-1 accuracy"]
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Scale:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper: the arm `better` has a smaller final error than the arm `worse`."""
+    """A claim of the paper: the arm `better` has a greater final accuracy than the arm `worse`."""
 
     text: str
     better: str
     worse: str
-    metric: ErrorMetric = "top-1 error"
+    metric: AccuracyMetric = "top-1 accuracy"
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class Experiment:
     full: Scale
     small_cannot: str = ""  # what the small scale cannot show, and why; empty if there is nothing
     claims: tuple[Claim, ...] = ()  # the paper's claims about two arms
-    # The kind of table: "errors" by arm; "folding" of batch normalization into the layers before it; "crops", errors by
-    # the number of models and crops.
-    measure: Literal["errors", "folding", "crops"] = "errors"
+    # The kind of table: "accuracies" by arm; "folding" of batch normalization into the layers before it; "crops",
+    # accuracies by the number of models and crops.
+    measure: Literal["accuracies", "folding", "crops"] = "accuracies"
     notes: tuple[str, ...] = ()  # further statements of the paper, and differences of this experiment
 
     def scale(self, name: str) -> Scale:

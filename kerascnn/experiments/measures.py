@@ -11,15 +11,15 @@ import numpy as np
 from kerascnn.data.dataset import DataSet
 from kerascnn.evaluation import KerasPredictor, Protocol, evaluate, open_predictor
 from kerascnn.evaluation.keras_models import load_keras
-from kerascnn.evaluation.metrics import mcnemar, top_error
+from kerascnn.evaluation.metrics import mcnemar, top_accuracy
 from kerascnn.evaluation.scores import Scores
 from kerascnn.evaluation.study import study
 from kerascnn.experiments.experiment import Claim, Experiment
 from kerascnn.experiments.runs import ArmRun
 from kerascnn.files.progress import Track
 
-# Table 3 of GoogLeNet's paper: top-5 errors in percent by models and crops.
-PUBLISHED_CROPS = {(1, 1): 10.07, (1, 10): 9.15, (1, 144): 7.89, (7, 1): 8.09, (7, 10): 7.62, (7, 144): 6.67}
+# Top-5 accuracies in percent by models and crops: 100 - the errors of table 3 of GoogLeNet's paper.
+PUBLISHED_CROPS = {(1, 1): 89.93, (1, 10): 90.85, (1, 144): 92.11, (7, 1): 91.91, (7, 10): 92.38, (7, 144): 93.33}
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ def measure(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track
 
     Example:
         >>> measure(EXPERIMENTS["depth"], runs, cifar, untracked).claim_results
-        ['ResNet-110 has a lower error than ResNet-20: confirmed (31.20% and 36.80%, p = 0.012).']
+        ['ResNet-110 has a higher accuracy than ResNet-20: confirmed (68.80% and 63.20%, p = 0.012).']
     """
-    table = {"errors": errors, "folding": folding, "crops": crops}[experiment.measure]
+    table = {"accuracies": accuracies, "folding": folding, "crops": crops}[experiment.measure]
     return table(experiment, runs, data, track)
 
 
-def errors(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:
-    """Losses and errors after the last epoch, one row per arm, averaged over seeds."""
+def accuracies(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:
+    """Losses and accuracies after the last epoch, one row per arm, averaged over seeds."""
     scores = {id(run): evaluate(open_predictor(run.folder.path), data, track=track) for run in runs if not run.diverged}
     rows, values = [], []
     for arm in experiment.arms:
@@ -53,12 +53,12 @@ def errors(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track:
         values += measured
         cells = ["diverged"] * 3
         if not any(run.diverged for run in arm_runs):
-            forms = {"training_loss": ".3f", "training_error": ".2%", "top1_error": ".2%"}
+            forms = {"training_loss": ".3f", "training_accuracy": ".2%", "top1_accuracy": ".2%"}
             cells = [_mean_and_deviation([one[name] for one in measured], form) for name, form in forms.items()]
             if len(arm_runs) == 1:
-                cells[2] = str(top_error(scores[id(arm_runs[0])]))
+                cells[2] = str(top_accuracy(scores[id(arm_runs[0])]))
         rows.append((arm.name, arm.published, *cells, f"{np.mean([one['seconds'] for one in measured]):.0f}"))
-    head = ("arm", "published", "training loss", "training error", "top-1 error", "s")
+    head = ("arm", "published", "training loss", "training accuracy", "top-1 accuracy", "s")
     return Measured(head, rows, values, [_claim_result(claim, runs, scores) for claim in experiment.claims])
 
 
@@ -66,11 +66,11 @@ def _run_values(run: ArmRun, scores: Scores | None) -> dict[str, Any]:
     run_of = {"arm": run.arm.name, "seed": run.recipe.seed, "published": run.arm.published, "run": str(run.folder.path)}
     if scores is None:
         return {**run_of, "diverged": run.diverged, "seconds": run.seconds}
-    error = top_error(scores)
+    accuracy = top_accuracy(scores)
     return {
-        **run_of, "steps": run.steps, "training_loss": run.last("loss"), "training_error": 1 - run.last("top1"),
-        "top1_error": error.rate, "top1_interval": [error.low, error.high], "top5_error": top_error(scores, 5).rate,
-        "seconds": run.seconds,
+        **run_of, "steps": run.steps, "training_loss": run.last("loss"), "training_accuracy": run.last("top1"),
+        "top1_accuracy": accuracy.share, "top1_interval": [accuracy.low, accuracy.high],
+        "top5_accuracy": scores.accuracy(5), "seconds": run.seconds,
     }  # fmt: skip
 
 
@@ -81,23 +81,23 @@ def _mean_and_deviation(values: list[float], form: str) -> str:
 
 
 def _claim_result(claim: Claim, runs: Sequence[ArmRun], scores: dict[int, Scores]) -> str:
-    """A sentence about a claim; with one seed, errors on test images are compared by McNemar's test."""
+    """A sentence about a claim; with one seed, accuracies on test images are compared by McNemar's test."""
     better, worse = ([run for run in runs if run.arm.name == name] for name in (claim.better, claim.worse))
     if any(run.diverged for run in better):
         return f"{claim.text}: not measured, {claim.better} diverged."
     if any(run.diverged for run in worse):
         return f"{claim.text}: confirmed, {claim.worse} diverged."
 
-    def error(run: ArmRun) -> float:
-        return 1 - run.last("top1") if claim.metric == "training error" else top_error(scores[id(run)]).rate
+    def accuracy(run: ArmRun) -> float:
+        return run.last("top1") if claim.metric == "training accuracy" else scores[id(run)].accuracy()
 
-    low, high = (float(np.mean([error(run) for run in arm_runs])) for arm_runs in (better, worse))
-    if claim.metric == "top-1 error" and len(better) == len(worse) == 1:
+    high, low = (float(np.mean([accuracy(run) for run in arm_runs])) for arm_runs in (better, worse))
+    if claim.metric == "top-1 accuracy" and len(better) == len(worse) == 1:
         test = mcnemar(scores[id(better[0])], scores[id(worse[0])])
-        result = "confirmed" if low < high else "contradicted"
+        result = "confirmed" if high > low else "contradicted"
         result = "no significant difference" if test.better == "neither" else result
-        return f"{claim.text}: {result} ({low:.2%} and {high:.2%}, p = {test.p:.2g})."
-    return f"{claim.text}: {'true' if low < high else 'not true'} of these runs ({low:.2%} and {high:.2%})."
+        return f"{claim.text}: {result} ({high:.2%} and {low:.2%}, p = {test.p:.2g})."
+    return f"{claim.text}: {'true' if high > low else 'not true'} of these runs ({high:.2%} and {low:.2%})."
 
 
 def folding(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:
@@ -116,34 +116,34 @@ def folding(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track
             "layers_before": len(original.layers), "layers_after": len(folded.layers), "images": len(before.labels),
             "same_class": int(np.count_nonzero(before.predictions == after.predictions)),
             "largest_difference": float(np.abs(before.probabilities - after.probabilities).max()),
-            "top1_error": top_error(before).rate, "top1_error_folded": top_error(after).rate,
+            "top1_accuracy": before.accuracy(), "top1_accuracy_folded": after.accuracy(),
         }  # fmt: skip
         values.append(value)
         cells = (
             "{arm}", "{batch_normalizations}", "{layers_before} → {layers_after}", "{same_class} of {images}",
-            "{largest_difference:.1e}", "{top1_error:.2%}", "{top1_error_folded:.2%}",
+            "{largest_difference:.1e}", "{top1_accuracy:.2%}", "{top1_accuracy_folded:.2%}",
         )  # fmt: skip
         rows.append(tuple(cell.format(**value) for cell in cells))
-    head = ("arm", "folded", "layers", "same class", "max Δp", "top-1 error", "folded's")
+    head = ("arm", "folded", "layers", "same class", "max Δp", "top-1 accuracy", "folded's")
     return Measured(head, rows, values)
 
 
 def crops(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:
-    """Errors by the number of models and of crops."""
+    """Accuracies by the number of models and of crops."""
     protocols = [Protocol("1 crop"), Protocol("10 crops"), Protocol("144 crops")]
     measured = study([run.folder.path for run in runs if not run.diverged], data, protocols, track=track)
     rows, values = [], []
     for row in measured.by_models_and_views():
         models = len(row.models)
         published = PUBLISHED_CROPS.get((models, row.views // models))
-        top1, top5 = top_error(row.scores), top_error(row.scores, 5)
+        top1, top5 = top_accuracy(row.scores), top_accuracy(row.scores, 5)
         values.append(
             {
-                "models": models, "crops": row.protocol, "views": row.views, "published_top5_error": published,
-                "top1_error": top1.rate, "top5_error": top5.rate, "top1_interval": [top1.low, top1.high],
+                "models": models, "crops": row.protocol, "views": row.views, "published_top5_accuracy": published,
+                "top1_accuracy": top1.share, "top5_accuracy": top5.share, "top1_interval": [top1.low, top1.high],
                 "top5_interval": [top5.low, top5.high], "seconds": row.seconds,
             }
         )  # fmt: skip
         name = f"{models} model{'s' if models > 1 else ''}, {row.protocol}"
-        rows.append((name, "–" if published is None else f"{published}", f"{top1.rate:.2%}", str(top5)))
-    return Measured(("models and crops", "published", "top-1 error", "top-5 error"), rows, values)
+        rows.append((name, "–" if published is None else f"{published}", f"{top1.share:.2%}", str(top5)))
+    return Measured(("models and crops", "published", "top-1 accuracy", "top-5 accuracy"), rows, values)

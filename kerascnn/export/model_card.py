@@ -10,7 +10,7 @@ from kerascnn.applications import registry
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.ingestion.splits import TEST, VALIDATION
 from kerascnn.data.labeled_images import LabeledImages
-from kerascnn.evaluation.metrics import error_rate
+from kerascnn.evaluation.metrics import accuracy_of
 from kerascnn.evaluation.predictors import (
     UNQUANTIZED,
     KerasFilePredictor,
@@ -107,9 +107,8 @@ def format_accuracy(result: FormatResult) -> str:
     """A format's mAP, or its top-1 accuracy with its 95 % interval (Wilson, 1927): "95.00 % (88.82 to 97.85)"."""
     if result.multi_label:
         return f"{result.accuracy:.2%}".replace("%", " %")
-    wrong = error_rate(round((1 - result.accuracy) * result.images), result.images)
-    low, high = 100 * (1 - wrong.high), 100 * (1 - wrong.low)
-    return f"{100 * result.accuracy:.2f} % ({low:.2f} to {high:.2f})"
+    found = accuracy_of(round(result.accuracy * result.images), result.images)
+    return f"{100 * found.share:.2f} % ({100 * found.low:.2f} to {100 * found.high:.2f})"
 
 
 def format_training(origin: dict[str, Any]) -> str:

@@ -272,5 +272,5 @@ def test_torchvisions_googlenet_is_found_but_is_not_a_papers_network():
     entry = registry.info("GoogLeNet_Torchvision")
     assert registry.canonical("googlenet-torchvision") == "googlenettorchvision" not in registry.list_models()
     assert entry.preprocessing == "symmetric" and entry.aux_heads
-    [error] = entry.errors
-    assert error == registry.info("googlenet").errors[-1] and error.source == registry.TORCHVISION
+    [accuracy] = entry.accuracies
+    assert accuracy == registry.info("googlenet").accuracies[-1] and accuracy.source == registry.TORCHVISION

@@ -102,9 +102,9 @@ def test_compare(width, columns, command):
 def test_compare_as_json(command):
     resnet20, plain20 = json.loads(command("compare", "resnet20", "plain20", "--json").out)
     assert resnet20["name"] == "resnet20" and resnet20["trainable"] == 269_722
-    assert resnet20["errors"] == [{"top1": 8.75, "top5": None, "protocol": "", "source": "paper"}]
+    assert resnet20["accuracies"] == [{"top1": 91.25, "top5": None, "protocol": "", "source": "paper"}]
     assert [number["agrees"] for number in resnet20["published"]] == [True]
-    assert plain20["macs"] == resnet20["macs"] and plain20["published"] == plain20["errors"] == []
+    assert plain20["macs"] == resnet20["macs"] and plain20["published"] == plain20["accuracies"] == []
 
 
 @pytest.mark.parametrize(("ending", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("PDF", b"%PDF")])
@@ -113,7 +113,7 @@ def test_plot(ending, begins, command, tmp_path):
     shown = command("compare", "resnet18", "resnet34", "zfnet", "--plot", file)
     assert shown.status == 0
     assert file.read_bytes().startswith(begins)
-    assert re.search("top-1 error.*zfnet", shown.err)
+    assert re.search("top-1 accuracy.*zfnet", shown.err)
     assert re.search("resnet18, 10 crops.*shortcuts A", shown.err)
     assert str(file) in shown.err
 
@@ -129,7 +129,7 @@ def test_the_plot_shows_names_and_protocols(command, tmp_path):
         assert series in words
 
 
-def test_discs_take_the_first_error_of_each_protocol():
+def test_discs_take_the_first_accuracy_of_each_protocol():
     discs = discs_of({name: report_of(name) for name in ("resnet34", "googlenet")})
     found = {(disc.name, disc.series): disc.accuracy for disc in discs}
     assert found == pytest.approx(
@@ -165,7 +165,7 @@ def test_discs_take_the_first_error_of_each_protocol():
         (["compare", "resnet18", "--plot", "{tmp}/no/a.png"], ("no folder", "{tmp}/no ")),
         (["compare", "resnet18", "--plot", "{tmp}/folder.png"], ("folder.png", "written")),
         (["compare", "resnet18", "resnet20", "--plot", "{tmp}/a.png"], ("resnet18 on ImageNet", "resnet20 on CIFAR")),
-        (["compare", "zfnet", "--plot", "{tmp}/a.png"], ("top-1 error", "zfnet")),
+        (["compare", "zfnet", "--plot", "{tmp}/a.png"], ("top-1 accuracy", "zfnet")),
     ],
 )
 def test_an_error_is_one_sentence(arguments, parts, command, tmp_path):

@@ -139,7 +139,7 @@ def test_thousands_of_layers():
 
 
 def test_labels_of_all_networks_overlap_nothing(tmp_path, monkeypatch):
-    """In the plot of their errors; this test is in this file because the tests above compute the reports."""
+    """In the plot of their accuracies; this test is in this file because the tests above compute the reports."""
     names = [name for name in registry.list_models() if registry.info(name).data == "ImageNet"]
     reports = {name: report_of(name) for name in names}
     placed = {}

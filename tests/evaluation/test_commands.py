@@ -36,7 +36,7 @@ def test_several_models_and_crops(tiny_digits_run, command, tmp_path, monkeypatc
     metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
     alone, _, same, _, together, _ = metrics["rows"]
     # The average of two copies of a model equals that model.
-    assert alone["top1_error"] == same["top1_error"] == together["top1_error"]
+    assert alone["top1_accuracy"] == same["top1_accuracy"] == together["top1_accuracy"]
     assert (together["views"], metrics["rows"][-1]["views"]) == (2, 20)
 
 
@@ -60,7 +60,7 @@ def test_compare_runs(tiny_digits_run, command, tmp_path, recwarn):
     metrics = json.loads(outcome.out)
     history = tiny_digits_run.folder.history()
     assert metrics["runs"][0]["training_loss"] == history[-1]["loss"]
-    assert metrics["runs"][0]["top1_error"] == pytest.approx(1 - history[-1]["val_top1"])
+    assert metrics["runs"][0]["top1_accuracy"] == pytest.approx(history[-1]["val_top1"])
     [test] = metrics["tests"]
     assert (test["only_first"], test["only_second"], test["p"]) == (0, 0, 1.0)
 

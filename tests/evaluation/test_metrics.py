@@ -8,15 +8,15 @@ import pytest
 from kerascnn import InputError
 from kerascnn.evaluation import Scores
 from kerascnn.evaluation.metrics import (
+    accuracy_of,
     by_class,
     by_size,
     calibration,
-    error_rate,
     majority_baseline,
     mcnemar,
     most_confused,
     most_wrong,
-    top_error,
+    top_accuracy,
 )
 from support.messages import mentioning, names
 
@@ -31,18 +31,18 @@ def scores_with(labels, predictions, confidences=None, classes="abc", sizes=None
     return Scores(tuple(classes), np.array(labels), probabilities, sizes)
 
 
-@pytest.mark.parametrize(("wrong", "images"), [(5, 100), (0, 360), (3, 3), (1, 2)])
-def test_wilson_intervals(wrong, images):
+@pytest.mark.parametrize(("correct", "images"), [(5, 100), (0, 360), (3, 3), (1, 2)])
+def test_wilson_intervals(correct, images):
     """The interval's ends solve |p - rate| = z sqrt(p (1 - p) / n)."""
-    error = error_rate(wrong, images)
-    for end in (error.low, error.high):
-        assert abs(end - error.rate) == pytest.approx(1.959964 * math.sqrt(end * (1 - end) / images), abs=1e-6)
-    assert 0 <= error.low <= error.rate <= error.high <= 1
+    accuracy = accuracy_of(correct, images)
+    for end in (accuracy.low, accuracy.high):
+        assert abs(end - accuracy.share) == pytest.approx(1.959964 * math.sqrt(end * (1 - end) / images), abs=1e-6)
+    assert 0 <= accuracy.low <= accuracy.share <= accuracy.high <= 1
 
 
-def test_format_of_an_error_rate():
-    assert str(error_rate(5, 100)) == "5.00% (2.15% to 11.18%)"
-    assert top_error(scores_with([0, 0, 1, 2], [0, 1, 1, 1]))[:2] == (2, 4)
+def test_format_of_an_accuracy():
+    assert str(accuracy_of(5, 100)) == "5.00% (2.15% to 11.18%)"
+    assert top_accuracy(scores_with([0, 0, 1, 2], [0, 1, 1, 2]))[:2] == (3, 4)
 
 
 def test_classes():
@@ -73,9 +73,9 @@ def test_a_confident_correct_model_is_calibrated():
 
 def test_sizes():
     sizes = np.array([(63, 900), (64, 64), (300, 127), (512, 512), (5000, 4000)])
-    errors = by_size(scores_with([0] * 5, [0, 1, 0, 1, 1], sizes=sizes))
-    assert {group: error[:2] for group, error in errors.items()} == {
-        "below 64": (0, 1), "64 to 127": (1, 2), "512 and more": (2, 2),
+    accuracies = by_size(scores_with([0] * 5, [0, 1, 0, 1, 1], sizes=sizes))
+    assert {group: accuracy[:2] for group, accuracy in accuracies.items()} == {
+        "below 64": (1, 1), "64 to 127": (1, 2), "512 and more": (0, 2),
     }  # fmt: skip
     assert by_size(scores_with([0], [0])) == {}
 

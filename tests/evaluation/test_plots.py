@@ -6,11 +6,11 @@ import pytest
 from kerascnn.evaluation.plots import confusion_figure, curves_figure, pixels_of, runs_figure, sheet_figure
 
 
-def history(errors, losses=None):
-    losses = losses or errors
+def history(accuracies, losses=None):
+    losses = losses or accuracies
     return [
-        {"epoch": epoch, "loss": loss, "top1": 1 - error, "val_loss": loss, "val_top1": 1 - error}
-        for epoch, (error, loss) in enumerate(zip(errors, losses, strict=True))
+        {"epoch": epoch, "loss": loss, "top1": accuracy, "val_loss": loss, "val_top1": accuracy}
+        for epoch, (accuracy, loss) in enumerate(zip(accuracies, losses, strict=True))
     ]
 
 
@@ -34,10 +34,10 @@ def test_one_point_has_a_marker(epochs, marker):
 
 
 def test_the_best_epoch_is_marked():
-    errors = curves_figure(history([0.5, 0.25, 0.125, 0.125, 0.3]), "a run").axes[1]
-    star = lines_of(errors)["best: 12.5 % in epoch 3"]
-    assert (list(star.get_xdata()), list(star.get_ydata())) == ([3], [12.5])
-    lines = runs_figure({"a": history([0.5, 0.2]), "b": history([0.1, 0.3])}, "runs").axes[1].lines
+    accuracies = curves_figure(history([0.5, 0.75, 0.875, 0.875, 0.7]), "a run").axes[1]
+    star = lines_of(accuracies)["best: 87.50 % in epoch 3"]
+    assert (list(star.get_xdata()), list(star.get_ydata())) == ([3], [87.5])
+    lines = runs_figure({"a": history([0.5, 0.8]), "b": history([0.9, 0.7])}, "runs").axes[1].lines
     assert [list(line.get_xdata()) for line in lines if line.get_marker() == "*"] == [[2], [1]]
 
 

@@ -73,7 +73,7 @@ def test_the_page_is_complete_and_needs_no_other_file(report):
     # Curves of one run, confusion matrix, reliability, most wrong.
     assert len(reader.sources) == 3 + min(wrong, 24)
     words = " ".join(reader.words)
-    for expected in ("Errors", "Models and crops", "Training of", "Most confused", "below 64", "Calibration"):
+    for expected in ("Accuracy", "Models and crops", "Training of", "Most confused", "below 64", "Calibration"):
         assert expected in words
     assert f"{1 - measured.result.scores.accuracy():.2%}" in words
     assert not {"script", "link", "iframe"} & set(reader.tags)
@@ -83,7 +83,7 @@ def test_json_and_csv_agree_with_the_scores(report):
     measured, _, folder = report
     metrics = json.loads((folder / "metrics.json").read_text())
     scores = measured.result.scores
-    assert metrics["top1_error"] == 1 - scores.correct() / len(scores.labels)
+    assert metrics["top1_accuracy"] == scores.correct() / len(scores.labels)
     assert np.sum(metrics["confusion"]) == metrics["images"] == len(scores.labels)
     assert metrics["crops"] == "10 crops" and metrics["model"] == "ensemble of 2"
     assert [row["views"] for row in metrics["models_and_crops"]] == [1, 10, 2, 20]

@@ -61,7 +61,7 @@ def reds(values, labels, class_names, **more):
     return LabeledImages("reds", "reds", class_names, data.ArrayExamples(images, np.array(labels)), **more)
 
 
-def test_unknown_classes_count_as_errors_or_are_left_out():
+def test_unknown_classes_count_as_wrong_or_are_left_out():
     # The model knows a, b, c. Of three images of a and b, two are correct; two more are of the unknown x.
     images = reds([0, 1, 0, 2, 2], [0, 1, 1, 2, 2], ("a", "b", "x"))
     predictor = KerasPredictor(pixel_model(["a", "b", "c"]))
@@ -136,7 +136,7 @@ def test_the_own_data_are_held_out_as_in_the_training(measure, photographs):
     names(said, f"scored: {len(loaded.validation)} validation images of 40", "trained on these data", "--split")
     metrics, said = measure(photographs, "--split", "all")
     assert (metrics["images"], metrics["trained_images"]) == (40, len(loaded.training))
-    names(said, f"{len(loaded.training)} images are also in the data", "errors are too low")
+    names(said, f"{len(loaded.training)} images are also in the data", "accuracies are too high")
 
 
 def test_copies_of_training_images_are_noticed(measure, holdout, photographs):
@@ -144,7 +144,7 @@ def test_copies_of_training_images_are_noticed(measure, holdout, photographs):
         shutil.copy(path, holdout / path.split("/")[-2] / f"copy{number}.jpg")
     metrics, said = measure(holdout)
     assert (metrics["images"], metrics["trained_images"]) == (13, 3)
-    names(said, "3 images are also in the data", "errors are too low")
+    names(said, "3 images are also in the data", "accuracies are too high")
 
 
 def test_images_that_look_like_training_images_are_noticed(tiny_stripes_run, tmp_path):
@@ -196,7 +196,7 @@ def test_unknown_classes_are_named(measure, holdout, command, tiny_stripes_run):
     (holdout / "lying").rename(holdout / "Lying")
     metrics, said = measure(holdout)
     assert (metrics["images"], metrics["unknown_classes"], metrics["left_out"]) == (14, ["flying"], {})
-    names(said, "1 class that the model does not know, 'flying' (4)", "4 images count as errors", "--unknown skip")
+    names(said, "1 class that the model does not know, 'flying' (4)", "4 images count as wrong", "--unknown skip")
     names(said, "'Lying' is the model's 'lying'")
     metrics, said = measure(holdout, "--unknown", "skip")
     assert (metrics["images"], metrics["unknown_classes"], metrics["left_out"]) == (10, [], {"flying": 4})

@@ -88,8 +88,8 @@ def test_full_scale_is_that_of_the_papers():
 @pytest.mark.parametrize("name", ["depth", "degradation"])
 def test_published_results_are_the_registrys(name):
     for arm in find(name).arms:
-        errors = registry.info(arm.model).errors
-        assert arm.published.split()[0] == (f"{errors[0].top1:.2f}" if errors else "–")
+        accuracies = registry.info(arm.model).accuracies
+        assert arm.published.split()[0] == (f"{accuracies[0].top1:.2f}" if accuracies else "–")
 
 
 def test_the_list(command):

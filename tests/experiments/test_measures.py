@@ -75,30 +75,30 @@ def test_a_difference_confirms_or_contradicts_a_claim(two, few_digits, monkeypat
     monkeypatch.setattr(measures, "evaluate", evaluated)
     claims = (Claim("true", "one", "other"), Claim("false", "other", "one"))
     first, second = measure(experiment(claims=claims, arms=(ONE, OTHER)), two[:2], few_digits, untracked).claim_results
-    assert first.startswith("true: confirmed (0.00% and 100.00%")
-    assert second.startswith("false: contradicted (100.00% and 0.00%")
+    assert first.startswith("true: confirmed (100.00% and 0.00%")
+    assert second.startswith("false: contradicted (0.00% and 100.00%")
 
 
 def test_copies_do_not_differ(two, few_digits, tiny_digits_run, tmp_path):
     claims = (
         Claim("one is better", "one", "other"),
-        Claim("one trains better", "one", "other", "training error"),
+        Claim("one trains better", "one", "other", "training accuracy"),
         Claim("the other does not diverge", "other", "lost"),
         Claim("the third is best", "lost", "one"),
     )
     asked = experiment(claims=claims, small_cannot="anything")
     measured = measure(asked, two, few_digits, untracked)
     history = tiny_digits_run.folder.history()
-    error = 1 - history[-1]["val_top1"]
-    training = f"{1 - history[-1]['top1']:.2%}"
+    accuracy = history[-1]["val_top1"]
+    training = f"{history[-1]['top1']:.2%}"
     assert measured.claim_results == [
-        f"one is better: no significant difference ({error:.2%} and {error:.2%}, p = 1).",
+        f"one is better: no significant difference ({accuracy:.2%} and {accuracy:.2%}, p = 1).",
         f"one trains better: not true of these runs ({training} and {training}).",
         "the other does not diverge: confirmed, lost diverged.",
         "the third is best: not measured, lost diverged.",
     ]
     assert [row[:2] for row in measured.rows] == [("one", "8.75"), ("other", "–"), ("lost", "diverged")]
-    assert measured.values[0]["top1_error"] == pytest.approx(error)
+    assert measured.values[0]["top1_accuracy"] == pytest.approx(accuracy)
     assert measured.values[0]["steps"] == 3 * 20 and measured.values[2]["diverged"] == "the loss is nan"
     outcome = Outcome("copies", "small", asked, few_digits, two, measured)
     write_outcome(outcome, tmp_path / "left")
@@ -127,9 +127,9 @@ def test_two_copies_and_their_crops(two, few_digits):
     assert [(row["models"], row["views"]) for row in measured.values] == [
         (1, 1), (1, 10), (1, 144), (2, 2), (2, 20), (2, 288),
     ]  # fmt: skip
-    assert [row["published_top5_error"] for row in measured.values] == [10.07, 9.15, 7.89, None, None, None]
+    assert [row["published_top5_accuracy"] for row in measured.values] == [89.93, 90.85, 92.11, None, None, None]
     alone, together = measured.values[:3], measured.values[3:]
-    assert [row["top1_error"] for row in alone] == [row["top1_error"] for row in together]
+    assert [row["top1_accuracy"] for row in alone] == [row["top1_accuracy"] for row in together]
 
 
 def test_an_arm_that_diverged_is_not_trained_again(few_digits, digits_recipe, tmp_path, monkeypatch):

@@ -77,21 +77,21 @@ def test_learning_rates_scale_with_the_batch_size():
 
 
 @pytest.mark.parametrize(
-    ("errors", "patience", "expected"),
+    ("accuracies", "patience", "expected"),
     [
         ([], 2, 0),
-        ([0.9, 0.8, 0.7, 0.6], 2, 0),
+        ([0.1, 0.2, 0.3, 0.4], 2, 0),
         # A best value that is reached again is no progress.
         ([0.5, 0.5, 0.5], 2, 1),
-        ([0.5, 0.6, 0.4, 0.6, 0.6], 2, 1),
+        ([0.5, 0.4, 0.6, 0.4, 0.4], 2, 1),
         # After a reduction the waiting begins anew, against the same best value.
-        ([0.5, 0.6, 0.6, 0.6], 2, 1),
-        ([0.5] + [0.6] * 4, 2, 2),
-        ([0.5] + [0.6] * 40, 2, 3),
+        ([0.5, 0.4, 0.4, 0.4], 2, 1),
+        ([0.5] + [0.4] * 4, 2, 2),
+        ([0.5] + [0.4] * 40, 2, 3),
     ],
 )
-def test_reductions_on_plateaus_are_counted(errors, patience, expected):
-    assert reductions(errors, patience, max_reductions=3) == expected
+def test_reductions_on_plateaus_are_counted(accuracies, patience, expected):
+    assert reductions(accuracies, patience, max_reductions=3) == expected
 
 
 def test_a_plateau_reduces_the_learning_rate_in_training():

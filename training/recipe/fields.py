@@ -93,8 +93,8 @@ class Schedule:
 
     Attributes:
         name: "constant"; "cosine", to zero at the end; "steps", times `factor` at each milestone; "exponential", times
-            `factor` after every `every`; "plateau", times `factor` when the top-1 validation error (of multi-label data
-            1 - mAP) has not decreased for `patience` epochs, at most `max_reductions` times.
+            `factor` after every `every`; "plateau", times `factor` when the top-1 validation accuracy (of multi-label
+            data mAP) has not increased for `patience` epochs, at most `max_reductions` times.
         factor: of "steps", "exponential" and "plateau".
         milestones: when "steps" reduces, in `unit`.
         every: the interval of "exponential", in `unit`.

@@ -25,7 +25,7 @@ def add_split_options(parser: Parser) -> None:
     text = "images to score (default: all of data that no MODEL was trained on; else the test images, or validation)"
     parser.add_argument("--split", choices=SPLITS, help=text)
     text = "images, or labels, of classes that the model does not know: count as wrong (default), or leave out"
-    parser.add_argument("--unknown", choices=("error", "skip"), default="error", help=text)
+    parser.add_argument("--unknown", choices=("wrong", "skip"), default="wrong", help=text)
 
 
 class ScoredImages(NamedTuple):
@@ -110,7 +110,7 @@ def report_classes(images: LabeledImages, scores: Scores, unknown: str) -> None:
         counts = dict(zip(images.class_names, images.counts().tolist(), strict=True))
         named = first_of([f"'{name}' ({counts[name]:,})" for name in found.unknown])
         total = sum(counts[name] for name in found.unknown)
-        effect = "count as wrong; --unknown skip leaves them out" if unknown == "error" else "are left out"
+        effect = "count as wrong; --unknown skip leaves them out" if unknown == "wrong" else "are left out"
         kinds = f"{len(found.unknown)} {'class' if len(found.unknown) == 1 else 'classes'}"
         # A multi-label image stays, without the class.
         unit = "labels" if images.multi_label else "images"

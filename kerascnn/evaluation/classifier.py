@@ -66,7 +66,7 @@ def load(
         raise InputError(f"weights={weights!r} is for the name of a network; {model} has its own weights.")
     if not isinstance(model, str | Path):
         return Classifier(KerasPredictor(model, options=options))
-    path, name = find_run(Path(model).expanduser()), str(model)
+    path, name = find_run(Path(model).expanduser()), Path(model).as_posix()
     if name.startswith(public.HUB) and public.is_name(name):
         name, weights = public.network_of(name), name
     elif path.exists() or path.suffix or len(path.parts) > 1:

@@ -138,7 +138,7 @@ def compare_runs(
     data: DataSet | LabeledImages,
     protocol: Protocol | Literal["recipe"],
     *,
-    unknown: Unknown = "error",
+    unknown: Unknown = "wrong",
     track: Track = untracked,
 ) -> Comparison:
     """Measures the models of runs on the same images.

@@ -21,7 +21,7 @@ from kerascnn.evaluation.protocols import CENTER_CROP, Protocol
 from kerascnn.files.progress import Track, untracked
 
 # What becomes of images of classes that a model does not know.
-Unknown = Literal["error", "skip"]
+Unknown = Literal["wrong", "skip"]
 
 
 class _OfKnownClasses:
@@ -128,7 +128,7 @@ def evaluate(
     predictor: Predictor,
     data: DataSet | LabeledImages,
     *,
-    unknown: Unknown = "error",
+    unknown: Unknown = "wrong",
     protocol: Protocol = CENTER_CROP,
     track: Track = untracked,
 ) -> Scores | MultiLabelScores:
@@ -138,7 +138,7 @@ def evaluate(
         predictor: from `open_predictor`.
         data: a data set, of which the validation images are used; or any images: `kerascnn.data.load_labeled(source)`
             for all of a source, `LabeledImages.of(data, "test")` for a split. Classes are matched by name.
-        unknown: what becomes of images of classes that the model does not know: "error" counts them as errors; "skip"
+        unknown: what becomes of images of classes that the model does not know: "wrong" counts them as wrong; "skip"
             leaves them out.
         protocol: the views of an image to average probabilities over.
         track: shows progress over an iterable of known length.
@@ -193,7 +193,7 @@ def known_images(images: LabeledImages, metadata: ModelMetadata, unknown: Unknow
         InputError: the model knows none of the classes, or `unknown` is another word.
     """
     if unknown not in get_args(Unknown):
-        raise InputError(f"images of unknown classes count as 'error' or are left out by 'skip', not '{unknown}'.")
+        raise InputError(f"images of unknown classes count as 'wrong' or are left out by 'skip', not '{unknown}'.")
     found = match_classes(images.class_names, metadata.class_names, images.source).unknown
     if len(found) == len(images.class_names):
         ours, theirs = (first_of([f"'{name}'" for name in some.class_names]) for some in (images, metadata))
@@ -206,7 +206,7 @@ def known_images(images: LabeledImages, metadata: ModelMetadata, unknown: Unknow
         raise InputError(
             f"none of the classes of {images.source}, {ours}, is one of the model's {count} classes: {theirs}."
         )
-    if unknown == "error":
+    if unknown == "wrong":
         return images
     return images.of_classes([name for name in images.class_names if name not in found])
 

@@ -228,7 +228,7 @@ def study(
     protocols: Sequence[Protocol | Literal["recipe"]],
     *,
     threshold: float | None = None,
-    unknown: Unknown = "error",
+    unknown: Unknown = "wrong",
     options: ModelOptions = NO_OPTIONS,
     track: Track = untracked,
 ) -> Study:

@@ -208,7 +208,7 @@ def test_a_model_in_memory_and_what_is_no_model(models, tmp_path):
         (("timm/resnet50.a1_in1k",), "torch", 0.95),
     ],
 )
-def test_public_weights_by_the_name_of_a_network(asked, mode, crop_fraction, monkeypatch, images):
+def test_public_weights_by_the_name_of_a_network(asked, mode, crop_fraction, monkeypatch, images, command):
     """A stand-in for the network shows what it gets: the mean of each color, in the scale of its weights."""
 
     def create(name, weights):
@@ -232,3 +232,6 @@ def test_public_weights_by_the_name_of_a_network(asked, mode, crop_fraction, mon
     }
     np.testing.assert_allclose(values, expected[mode], atol=2e-3)
     assert model.class_names[999] == "name 999"
+    if len(asked) == 1:
+        printed = command("predict", *asked, images / "2.png", "--top", 1, "--json")
+        assert [[one["label"] for one in image["top"]] for image in json.loads(printed.out)] == [["name 1"]]

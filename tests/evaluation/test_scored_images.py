@@ -79,11 +79,11 @@ def test_unknown_classes_count_as_wrong_or_are_left_out():
     left = evaluate(predictor, images, unknown="skip")
     assert (left.class_names, left.unknown, len(left.labels)) == (("a", "b", "c"), (), 3)
     assert left.correct() == 2
-    with mentioning(InputError, "'error'", "'skip'", "'drop'"):
+    with mentioning(InputError, "'wrong'", "'skip'", "'drop'"):
         evaluate(predictor, images, unknown="drop")
 
 
-@pytest.mark.parametrize("unknown", ["error", "skip"])
+@pytest.mark.parametrize("unknown", ["wrong", "skip"])
 def test_a_model_that_knows_none_of_the_classes(unknown):
     with mentioning(InputError, "none of the classes", "reds", "'x', 'y'", "3 classes", "'a', 'b', 'c'"):
         evaluate(KerasPredictor(pixel_model(["a", "b", "c"])), reds([0, 1], [0, 1], ("x", "y")), unknown=unknown)

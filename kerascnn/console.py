@@ -27,6 +27,9 @@ from rich.text import Text
 # Narrow, so that tables fit a terminal, and easy to paste.
 BOX = SIMPLE_HEAD
 
+# Longer words of a text may go on in the next line.
+LEAST_TEXT = 14
+
 
 def output() -> Console:
     """The console for results."""
@@ -56,8 +59,7 @@ class FittingTable(Table):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         def too_wide() -> bool:
-            # The least width breaks texts between words, and numbers nowhere.
-            measured = Measurement.get(console, options.update(width=1000), self._of(columns, stacked, space="_"))
+            measured = Measurement.get(console, options.update(width=1000), self._of(columns, stacked, narrowest=True))
             return measured.minimum > options.max_width
 
         columns, stacked = list(self.columns), False
@@ -67,17 +69,22 @@ class FittingTable(Table):
                 columns = [column for column in columns if column.header != header]
         yield self._of(columns, stacked)
 
-    def _of(self, columns: Sequence[Column], stacked: bool, space: str = " ") -> Table:
-        """A table of some columns; `space` takes the place of spaces in those whose lines are not broken."""
+    def _of(self, columns: Sequence[Column], stacked: bool, narrowest: bool = False) -> Table:
+        """A table of some columns; the `narrowest` is as wide as it must be, with texts broken and numbers whole."""
+
+        def shown(text: str, whole: bool) -> str:
+            if not narrowest:
+                return text
+            return text.replace(" ", "_") if whole else " ".join(word[:LEAST_TEXT] for word in text.split(" "))
+
         made = Table(**self.options | {"title": self.title, "caption": self.caption})
         texts = []
         for column in columns:
-            old = " " if column.no_wrap else space
-            cells, header = [str(text).replace(old, space) for text in column.cells], str(column.header)
+            cells, header = list(map(str, column.cells)), str(column.header)
             if stacked and column.no_wrap:
                 width = max(map(len, (*cells, *header.split())), default=1)
                 header = textwrap.fill(header, width, break_on_hyphens=False)
-            header = header.replace(old, space)
+            header, *cells = (shown(text, column.no_wrap) for text in (header, *cells))
             made.add_column(header, justify=column.justify, no_wrap=column.no_wrap, overflow=column.overflow)
             texts.append(cells)
         for row, *cells in zip(self.rows, *texts, strict=True):

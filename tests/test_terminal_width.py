@@ -38,7 +38,7 @@ RUNS = [f"runs/resnet20-photographs-20261128-14{number}716" for number in range(
 def scores(seed=0):
     random = np.random.default_rng(seed)
     probabilities = random.dirichlet(np.ones(12), 1234).astype("float32")
-    return Scores(CLASSES, random.integers(0, 12, 1234), probabilities, random.integers(30, 900, (1234, 2)))
+    return Scores(CLASSES, np.arange(1234) % 12, probabilities, random.integers(30, 900, (1234, 2)))
 
 
 def images():
@@ -136,12 +136,13 @@ def test_no_table_is_wider_and_nothing_is_cut(name, width, monkeypatch):
     PRINTED[name](shown)
     lines = [line for line in shown.file.getvalue().splitlines() if line.startswith(" ")]
     assert max(map(len, lines)) <= width and not [line for line in lines if "…" in line], "\n".join(lines)
+    if name == "tests":
+        [test] = comparison().tests
+        assert all(str(count) in shown.file.getvalue() for count in test.test[:2])
 
 
 @pytest.mark.parametrize("width", [60, 80])
-@pytest.mark.parametrize(
-    "arguments", [("models",), ("models", "--weights"), ("experiment",), ("compare", "vgg16", "resnet50")]
-)
+@pytest.mark.parametrize("arguments", ["models", "models --weights", "experiment", "compare vgg16 resnet50"])
 def test_lists(arguments, width, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", str(width))
     lines = [line for line in command(*arguments.split()).out.splitlines() if line.startswith(" ")]

@@ -61,7 +61,7 @@ def measurements_table(study: Study) -> Table:
     titles = ("mAP", "micro F1", "macro F1") if study.multi_label else [f"top-{k} accuracy" for k in ranks]
     intervals = "" if study.multi_label else "95 % confidence intervals in brackets\n"
     table = console.table(
-        "model", "format", "crops", *titles, "s", text_columns=3, optional=("s", "format"),
+        "model", "format", "crops", *titles, "s", text_columns=3, optional=("s", "format", "top-5 accuracy"),
         title=f"{study.images.name}, {study.images.counted}", caption=f"{intervals}{study.baseline or ''}".rstrip(),
     )  # fmt: skip
     for number, row in enumerate(study.rows):

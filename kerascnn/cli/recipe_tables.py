@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def recipes_table(recipes: dict[str, Recipe]) -> Table:
     """The recipes with their networks, sources and main numbers."""
     columns = ("recipe", "for", "source", "length", "batch", "learning rate")
-    table = console.table(*columns, text_columns=3, optional=("source", "batch", "for"))
+    table = console.table(*columns, text_columns=3, optional=("source", "for"))
     table.columns[0].no_wrap = True
     table.columns[5].justify, table.columns[5].no_wrap = "left", False
     kind = None
@@ -37,7 +37,7 @@ def format_networks(names: list[str]) -> str:
 
     Example:
         >>> format_networks(["resnet18", "resnet34", "zfnet"])
-        'resnet18/34, zfnet'
+        'resnet18, 34; zfnet'
     """
     if not names:
         return "every network"
@@ -46,10 +46,10 @@ def format_networks(names: list[str]) -> str:
         stem = name.rstrip("0123456789c")
         number = name.removeprefix(stem)
         if number and groups and re.split(r"\d", groups[-1])[0] == stem:
-            groups[-1] += f"/{number}"
+            groups[-1] += f", {number}"
         else:
             groups.append(name)
-    return ", ".join(groups)
+    return "; ".join(groups)
 
 
 def _format_source(recipe: Recipe) -> str:

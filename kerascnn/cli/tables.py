@@ -27,9 +27,10 @@ LEGENDS = {
 
 def plan_table(rows: list[PlanRow]) -> Table:
     """The stages of a fine-tuning: from which epoch each is trained, and its learning rate."""
-    plan = table("stage", "layers", "", "parameters", "frozen", "epoch", "learning rate")
+    columns = ("stage", "layers", "", "parameters", "frozen", "epoch", "learning rate")
+    plan = table(*columns, optional=("frozen", "layers"))
     plan.columns[0].no_wrap = True
-    plan.columns[2].justify, plan.columns[2].no_wrap = "left", False
+    plan.columns[2].justify, plan.columns[2].no_wrap, plan.columns[2].overflow = "left", False, "fold"
     for row in rows:
         layers = row.first if row.layers == 1 else f"{row.first} … {row.last}"
         frozen = f"{row.frozen:,}" if row.frozen else "–"

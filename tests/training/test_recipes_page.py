@@ -92,7 +92,7 @@ def test_the_learning_rate_is_printed_with_its_rule():
 
 
 def test_networks_are_joined():
-    assert format_networks(["resnet18", "resnet34", "vgg16", "vgg16c", "zfnet"]) == "resnet18/34, vgg16/16c, zfnet"
+    assert format_networks(["resnet18", "resnet34", "vgg16", "vgg16c", "zfnet"]) == "resnet18, 34; vgg16, 16c; zfnet"
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,8 @@ def test_compare(width, columns, command):
     assert shown.status == 0
     assert max(map(len, shown.out.splitlines())) <= width
     assert len(re.findall(r"^ googlenet ", shown.out, re.MULTILINE)) == 1
-    assert re.search(r"resnet34 +21.8M +3.66G +3.6G +27.4M +35.6M +24.52 +7.46", shown.out)
-    assert re.search(r"29.00 +9.20 +ImageNet, 1 crop", shown.out)
+    assert re.search(r"resnet34 +21.8M +3.66G +3.6G +27.4M +35.6M +75.48 +92.54", shown.out)
+    assert re.search(r"71.00 +90.80 +ImageNet, 1 crop", shown.out)
     for reason in ("resnet34 MACs: 3.6 ", "shortcuts A", "torchvision's GoogLeNet"):
         assert reason in shown.out
 

@@ -18,7 +18,7 @@ from kerascnn.evaluation.study import Measurement, Study, study
 from kerascnn.training import RunFolder
 from support.messages import mentioning
 
-VOID = {"meta", "img", "br"}
+VOID = {"meta", "img", "br", "source"}
 
 
 class Reader(HTMLParser):
@@ -30,7 +30,7 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
-        self.sources += [value for name, value in attributes if name in ("src", "href")]
+        self.sources += [value for name, value in attributes if name in ("src", "srcset", "href")]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -70,8 +70,8 @@ def test_the_page_is_complete_and_needs_no_other_file(report):
     assert all(source.startswith("data:image/") for source in reader.sources)
     wrong = len(measured.result.scores.labels) - measured.result.scores.correct()
     assert wrong > 0
-    # Curves of one run, confusion matrix, reliability, most wrong.
-    assert len(reader.sources) == 3 + min(wrong, 24)
+    # Curves of one run, for wide and for narrow screens, confusion matrix, reliability, most wrong.
+    assert len(reader.sources) == 4 + min(wrong, 24)
     words = " ".join(reader.words)
     for expected in ("Accuracy", "Models and crops", "Training of", "Most confused", "below 64", "Calibration"):
         assert expected in words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -57,15 +58,20 @@ class EventFile:
         self._add(step, summary=histogram_pb(tag, values))
 
     def graph(self, model: str) -> None:
-        """Writes a conceptual graph: the layers of a Keras model, in its JSON."""
+        """Writes a Keras model, in its JSON, as a conceptual graph, and as the graph that is shown first."""
         from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+        from tensorboard.plugins.graph.keras_util import keras_model_to_graph_def
         from tensorboard.plugins.graph.metadata import PLUGIN_NAME_KERAS_MODEL
         from tensorboard.util.tensor_util import make_tensor_proto
 
-        plugin = SummaryMetadata.PluginData(plugin_name=PLUGIN_NAME_KERAS_MODEL)
+        plugin = SummaryMetadata.PluginData(plugin_name=PLUGIN_NAME_KERAS_MODEL, content=b"1")
         summary = Summary()
         summary.value.add(tag="keras", metadata=SummaryMetadata(plugin_data=plugin), tensor=make_tensor_proto(model))
         self._add(0, summary=summary)
+        first = keras_model_to_graph_def(json.loads(model))
+        for node in first.node:
+            node.op = node.attr["keras_class"].s.decode()
+        self._add(0, graph_def=first.SerializeToString())
 
     def hparams(
         self, values: Mapping[str, bool | float | str], metrics: Mapping[tuple[str, str], str], first: Sequence[str]

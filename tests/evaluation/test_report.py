@@ -75,7 +75,7 @@ def test_the_page_is_complete_and_needs_no_other_file(report):
     words = " ".join(reader.words)
     for expected in ("Accuracy", "Models and crops", "Training of", "Most confused", "below 64", "Calibration"):
         assert expected in words
-    assert f"{1 - measured.result.scores.accuracy():.2%}" in words
+    assert f"{measured.result.scores.accuracy():.2%}" in words
     assert not {"script", "link", "iframe"} & set(reader.tags)
 
 

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ def load(
     if weights is not None and not registry.is_known(str(model)):
         raise InputError(f"weights={weights!r} is for the name of a network; {model} has its own weights.")
     if not isinstance(model, str | Path):
-        return Classifier(KerasPredictor(model, options=options))
+        return Classifier(KerasPredictor(_keras_model(model), options=options))
     path, name = find_run(Path(model).expanduser()), Path(model).as_posix()
     if name.startswith(public.HUB) and public.is_name(name):
         name, weights = public.network_of(name), name
@@ -75,6 +76,14 @@ def load(
         hint = closest(name, registry.list_models())
         raise InputError(f"there is no model at {name}, and no network of that name; {hint}")
     return Classifier(KerasPredictor(_public_model(name, weights or public.ANY), options=options))
+
+
+def _keras_model(model: object) -> keras.Model:
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise InputError(f"{type(model).__name__} is no model; give a path, a name, or a Keras model.")
+    return model
 
 
 def _public_model(name: str, weights: str) -> keras.Model:
@@ -185,9 +194,7 @@ class Classifier:
         self, x: ImageInput, top: int | None = None, threshold: float | None = None
     ) -> Iterator[ImagePrediction]:
         """As `predict`, one by one, for endless sources: images are read and predicted in batches of 32."""
-        if top is not None and top < 1:
-            raise InputError(f"top must be at least 1, not {top}.")
-        return predictions(self.predictor, images_of(x), top, threshold)
+        return predictions(self.predictor, images_of(x), None if top is None else _checked(top), threshold)
 
     def embed(self, x: ImageInput) -> Embedding:
         """The images' feature vectors, see `kerascnn.evaluation.embed`; errors are the same.
@@ -206,7 +213,7 @@ class Classifier:
             top: number of classes per image.
 
         Raises:
-            InputError: the model's format gives no gradients, or `x` is no image.
+            InputError: the model's format gives no gradients, `x` is no image, or `top` is less than 1.
 
         Example:
             >>> model.explain("cat.jpg")[0].figure().savefig("why.png")
@@ -214,4 +221,10 @@ class Classifier:
         from kerascnn.evaluation.explanation import Explainer, heatmaps
 
         explainer = Explainer(self.predictor)
-        return [heatmaps(explainer, image, top) for image in images_of(x)]
+        return [heatmaps(explainer, image, _checked(top)) for image in images_of(x)]
+
+
+def _checked(top: int) -> int:
+    if not isinstance(top, Integral) or top < 1:
+        raise InputError(f"top must be a whole number of at least 1, not {top!r}.")
+    return int(top)

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from itertools import count, takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from kerascnn.data.ingestion.image_formats import UnreadableImageError, decode_image, upright_rgb
 from kerascnn.data.ingestion.own_outputs import own_output
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, refused
 from kerascnn.evaluation.prediction import LoadedImage, image_files, read_images, report_left_out
 from kerascnn.files.download import download, is_url
 
@@ -64,6 +64,9 @@ def locations_at(location: str | Path, skip: Callable[[InputError], object] = ra
     """
     if is_url(str(location)):
         return [str(location)]
+    if not str(location).strip():
+        # As a path it would be the working directory.
+        raise InputError(f"an empty text is not an image; give {FORMS}.")
     path = Path(location).expanduser()
     if path.exists() or not glob.has_magic(str(path)):
         return image_files([path], skip)
@@ -110,7 +113,7 @@ class _Reader:
         elif hasattr(x, "read"):
             yield from self.read(x.read())
         elif hasattr(x, "__array__"):
-            yield from self._of_array(np.asarray(x))
+            yield from self._of_array(_as_array(x))
         elif isinstance(x, Iterable) and not isinstance(x, Mapping):
             for item in x:
                 yield from self.read(item)
@@ -132,6 +135,12 @@ class _Reader:
         with TemporaryDirectory(prefix="kerascnn-") as folder:
             for image in read_images([download(location, Path(folder))], self.skip):
                 yield image._replace(path=location)
+
+
+def _as_array(x: Any) -> np.ndarray:
+    # Keras' symbolic tensors have the method and no values.
+    with refused(f"{type(x).__name__} is not an image"):
+        return np.asarray(x)
 
 
 def pixels_of_array(array: np.ndarray) -> np.ndarray:

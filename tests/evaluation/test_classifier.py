@@ -18,6 +18,7 @@ from kerascnn.evaluation.image_inputs import images_of
 from kerascnn.export.saved_model import write_saved_model
 from kerascnn.export.tflite import write_tflite
 from kerascnn.layers import ClassLabels, Preprocessing
+from support.messages import mentioning
 from support.servers import FileServer, serving
 
 FORMATS = ("colors.keras", "colors", "colors.tflite")
@@ -149,6 +150,9 @@ REFUSED = {
     "number": (3.5, "float is not an image"),
     "nothing": (None, "NoneType is not an image"),
     "dictionary": ({"image": "cat.jpg"}, "dict is not an image"),
+    "empty text": ("", "empty text"),
+    "blank text": (" ", "empty text"),
+    "symbolic tensor": (keras.Input((8, 8, 3)), "KerasTensor is not an image"),
     "missing file": ("missing.jpg", "there is no file missing.jpg"),
     "glob of nothing": ("missing/*.jpg", r"no file matches missing/\*.jpg"),
     "damaged bytes": (b"not an image", "bytes 1 cannot be read"),
@@ -161,6 +165,19 @@ def test_what_is_no_image_is_one_sentence(model, case):
     for method in (model.predict, model.embed, model.explain):
         with pytest.raises(InputError, match=reason):
             method(x)
+
+
+@pytest.mark.parametrize("top", [0, -1, 2.5, "3"])
+def test_the_number_of_classes_is_whole(model, top):
+    for method in (model.predict, model.stream, model.explain):
+        with mentioning(InputError, "top", repr(top)):
+            method(np.zeros((8, 8, 3), "uint8"), top=top)
+
+
+@pytest.mark.parametrize("what", [5, None, ["resnet50"], b"resnet50"])
+def test_what_is_no_model_at_all(what):
+    with mentioning(InputError, type(what).__name__, "Keras model"):
+        kerascnn.load(what)
 
 
 def test_table_json_and_pandas(model, images, monkeypatch):

@@ -140,7 +140,8 @@ def feature_maps(pixels: keras.KerasTensor, outputs: keras.KerasTensor) -> list[
     found, convolved = [], False
     for node in nodes_in_order(functional(pixels, outputs)):
         layer, tensor = node.operation, node.outputs[0]
-        convolved = convolved or isinstance(layer, CONVOLUTIONS)
+        # A wrapper, such as spectral normalization, has the layer inside.
+        convolved = convolved or isinstance(getattr(layer, "layer", layer), CONVOLUTIONS)
         if convolved and len(tensor.shape) == 4 and tensor.shape[1] * tensor.shape[2] > 1:
             found.append(FeatureMap(layer, tensor))
     if not convolved:

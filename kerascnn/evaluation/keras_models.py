@@ -99,7 +99,7 @@ def graph_of(model: keras.Model, image_size: Size | None = None) -> keras.Model:
     shape = _input_shape(model)
     several = len(getattr(model, "inputs", None) or ()) > 1
     if several or len(shape) != 4 or shape[3] not in (*COLORS, None):
-        raise _not_a_classifier(model)
+        raise _not_a_classifier(model, "it has several inputs" if several else f"its input is {shape[1:]}")
     own = shape[1:3]
     if None in own and image_size is None:
         raise _not_a_classifier(model, "it takes any size; give one as --image-size PIXELS, in Python image_size=")
@@ -114,13 +114,13 @@ def graph_of(model: keras.Model, image_size: Size | None = None) -> keras.Model:
             model = functional(pixels, model(pixels), name=model.name)
     output = main_output(model)
     if output is None or len(output.shape) != 2 or output.shape[1] is None:
-        raise _not_a_classifier(model)
+        of = "it has several outputs" if output is None else f"its output is {output.shape[1:]}"
+        raise _not_a_classifier(model, of)
     return functional(model.inputs[0], output, name=model.name)
 
 
-def _not_a_classifier(model: keras.Model, reason: str = "") -> InputError:
-    more = f": {reason}" if reason else ""
-    return InputError(f"the model '{model.name}' does not map RGB or gray images of one size to classes{more}.")
+def _not_a_classifier(model: keras.Model, reason: str) -> InputError:
+    return InputError(f"the model '{model.name}' does not map RGB or gray images of one size to classes: {reason}.")
 
 
 def _input_shape(model: keras.Model) -> tuple[int | None, ...]:

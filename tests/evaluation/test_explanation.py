@@ -111,6 +111,12 @@ def test_a_network_with_auxiliary_heads(photographs):
     assert [one.maps.shape for one in explainer.activations(view, "inception_4*")][-1] == (5, 5, 832)
 
 
+def test_a_convolution_may_be_in_a_wrapper():
+    inside = keras.layers.SpectralNormalization(keras.layers.Conv2D(2, 3), name="normalized")
+    network = keras.Sequential([keras.Input((8, 8, 3)), inside, keras.layers.GlobalMaxPooling2D()])
+    assert [one.layer.name for one in feature_maps(network.inputs[0], network.outputs[0])] == ["normalized"]
+
+
 def test_a_network_without_convolution():
     pixels = keras.Input((4, 4, 3))
     model = keras.Model(pixels, keras.layers.Dense(2)(keras.layers.Flatten()(pixels)))

@@ -284,6 +284,12 @@ REFUSED = {
         {},
         "one size",
     ),
+    "channels first": (lambda: keras.Sequential([keras.Input((3, 16, 20)), layers.Flatten()]), {}, "(3, 16, 20)"),
+    "a class for every place": (
+        lambda: keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(2, 3)]),
+        {},
+        "(6, 6, 2)",
+    ),
     "no size": (lambda: head(size=(None, None)), {}, "--image-size"),
     "another size": (lambda: head(), {"image_size": 32}, "16 x 20, not 32 x 32"),
     "never built": (lambda: keras.Sequential([layers.Flatten(), layers.Dense(2)]), {}, "--image-size"),

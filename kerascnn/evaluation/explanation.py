@@ -23,7 +23,7 @@ from kerascnn.applications.deep import functional
 from kerascnn.data.pipeline.view_arrays import views_of
 from kerascnn.errors import InputError, closest
 from kerascnn.evaluation.feature_maps import feature_maps, flatten_model, last_map, last_of_every_size, logits_of
-from kerascnn.evaluation.plots import gallery_figure, save_figure, sheet_figure
+from kerascnn.evaluation.plots import COLOR_MAP, gallery_figure, save_figure, sheet_figure
 from kerascnn.evaluation.prediction import LoadedImage
 from kerascnn.evaluation.predictors import KerasPredictor, OtherSavedModelPredictor, Predictor
 from kerascnn.image_shape import COLORS, RGB
@@ -200,7 +200,7 @@ def write_explanation(
         file = f"{number:02}-{re.sub(r'[^-.0-9A-Za-z]', '_', one.layer)}.png"
         rows, columns, channels = one.maps.shape
         shown = f"{min(channels, CHANNELS_SHOWN)} of {channels} channels" if channels > CHANNELS_SHOWN else "channels"
-        title = f"{one.layer}, {rows} × {columns}\n{shown} by greatest mean; black: least value, white: greatest"
+        title = f"{one.layer}, {rows} × {columns}\n{shown} by greatest mean; blue: least value, yellow: greatest"
         files[one.layer] = save_figure(sheet_figure(tiles(channel_tiles(one)), title), folder / name / file)
     return Explanation(image.path, found.classes, save_figure(found.figure(), folder / f"{name}.png"), files)
 
@@ -234,11 +234,13 @@ def filter_tiles(filters: np.ndarray) -> np.ndarray:
 
 
 def channel_tiles(activation: Activation) -> np.ndarray:
-    """The channels of greatest mean as uint8 (channels, rows, columns, 3): least value black, greatest white."""
+    """The channels of greatest mean as uint8 (channels, rows, columns, 3), from blue, the least value, to yellow."""
+    import matplotlib
+
     order = np.argsort(-np.abs(activation.maps).mean(axis=(0, 1)), kind="stable")[:CHANNELS_SHOWN]
     channels = (activation.maps[..., channel] for channel in order)
-    gray = [np.round(255 * _divide_by_maximum(values - values.min())) for values in channels]
-    return np.repeat(np.stack(gray).astype(np.uint8)[..., None], 3, axis=-1)
+    shares = np.stack([_divide_by_maximum(values - values.min()) for values in channels])
+    return np.round(255 * matplotlib.colormaps[COLOR_MAP](shares)[..., :RGB]).astype(np.uint8)
 
 
 def _divide_by_maximum(values: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +24,7 @@ MAX_NUMBERED_CLASSES, MAX_LABELED_CLASSES = 20, 60
 DPI = 120
 
 # Perceptually uniform, and read in gray too.
-COLORS = "viridis"
+COLOR_MAP = "viridis"
 
 # Height of a line of the legend in inches.
 LEGEND_LINE = 0.21
@@ -114,8 +115,9 @@ def _history_figure(lines: list[_Line], height: float, columns: int) -> Figure:
     losses, accuracies = figure.subplots(2 // columns, columns)
     for line in lines:
         epochs = [row["epoch"] + 1 for row in line.history]
-        # A line of one point would not be seen.
+        # A line of one point would not be seen; a ring stands for a dashed line, a disc for a solid one.
         look = {"color": line.color, "label": line.label, "marker": "o" if len(epochs) == 1 else ""}
+        look["fillstyle"] = "full" if line.split else "none"
         losses.plot(epochs, line.values("loss"), line.style, **look)
         accuracies.plot(epochs, _accuracies(line), line.style, **look)
     losses.set(ylabel="loss")
@@ -195,7 +197,7 @@ def confusion_figure(matrix: np.ndarray, class_names: tuple[str, ...], title: st
     figure = _figure(side + 0.6, side)
     axes = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(shares, cmap=COLORS, vmin=0, vmax=1)
+    image = axes.imshow(shares, cmap=COLOR_MAP, vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
     if classes <= MAX_LABELED_CLASSES:
         turned = {"rotation": 45, "ha": "right"} if max(map(len, class_names)) > 3 else {}
@@ -245,7 +247,11 @@ def gallery_figure(
     """
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    figure = _figure(inches * columns + 0.4, (inches + 0.4) * rows + 0.5)
+    width = max(inches * columns + 0.4, 3.5)
+    captions = [_wrapped(caption, inches, fontsize=8) for caption in captions]
+    title = _wrapped(title, width, fontsize=12)
+    below = 0.15 * max(1 + caption.count("\n") for caption in captions) + 0.25
+    figure = _figure(width, (inches + below) * rows + 0.5 + 0.25 * title.count("\n"))
     all_axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in all_axes:
         axes.axis("off")
@@ -255,6 +261,12 @@ def gallery_figure(
         axes.set_title(caption, y=-0.05, va="top", fontsize=8, parse_math=False)
     figure.suptitle(title, parse_math=False)
     return figure
+
+
+def _wrapped(text: str, inches: float, fontsize: float) -> str:
+    """A text in lines of a width, also within words; a letter is about 0.6 times as wide as the font is high."""
+    letters = int(inches / (0.6 * fontsize / 72))
+    return "\n".join(textwrap.fill(line, letters) for line in text.split("\n"))
 
 
 def reliability_figure(calibration: Calibration, title: str) -> Figure:

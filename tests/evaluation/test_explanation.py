@@ -143,7 +143,9 @@ def test_filters_are_scaled_one_by_one():
 def test_the_strongest_channels_come_first():
     maps = np.stack([np.zeros((2, 2)), np.full((2, 2), 3.0), np.array([[4.0, 4.0], [4.0, 2.0]])], axis=-1)
     shown = channel_tiles(Activation("conv1", maps.astype("float32")))
-    assert shown[..., 0].tolist() == [[[255, 255], [255, 0]], [[0, 0], [0, 0]], [[0, 0], [0, 0]]]
+    # The ends of the color map viridis.
+    least, greatest = [68, 1, 84], [253, 231, 37]
+    assert shown.tolist() == [[[greatest] * 2, [greatest, least]], [[least] * 2] * 2, [[least] * 2] * 2]
 
 
 def test_tiles_form_a_square():

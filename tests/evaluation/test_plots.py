@@ -1,9 +1,18 @@
 """What the plots of runs and scores show."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from kerascnn.evaluation.plots import confusion_figure, curves_figure, pixels_of, runs_figure, sheet_figure
+from kerascnn.evaluation.plots import (
+    confusion_figure,
+    curves_figure,
+    gallery_figure,
+    pixels_of,
+    runs_figure,
+    sheet_figure,
+)
 
 
 def history(accuracies, losses=None):
@@ -30,7 +39,29 @@ def test_training_is_dashed_and_validation_solid_in_all_plots():
 @pytest.mark.parametrize(("epochs", "marker"), [(1, "o"), (2, "")])
 def test_one_point_has_a_marker(epochs, marker):
     for axes in curves_figure(history([0.5] * epochs), "a run").axes:
-        assert lines_of(axes)["validation"].get_marker() in (marker, marker or "None")
+        lines = lines_of(axes)
+        assert lines["validation"].get_marker() in (marker, marker or "None")
+        assert [lines[name].get_fillstyle() for name in ("training", "validation")] == ["none", "full"]
+
+
+def test_curves_below_each_other_for_narrow_screens():
+    upper, lower = curves_figure(history([0.5, 0.6]), "a run", columns=1).axes
+    assert upper.get_ylabel() == "loss" and lower.get_ylabel() == "top-1 accuracy (%)"
+    assert upper.get_subplotspec().rowspan.stop == lower.get_subplotspec().rowspan.start
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_titles_and_captions_of_a_gallery_stay_inside(count):
+    captions = [f"0.961  holiday/{'beach' * 9}/{number}.jpeg\nanother line" for number in range(count)]
+    figure = gallery_figure(np.zeros((count, 8, 8, 3)), captions, "a title that is wider than " + "one image " * 9)
+    figure.canvas.draw()
+    title = figure._suptitle.get_window_extent()
+    assert title.x0 >= 0 and title.x1 <= figure.bbox.x1 and title.y1 <= figure.bbox.y1
+    extents = [axes.title.get_window_extent() for axes in figure.axes if axes.get_title()]
+    assert len(extents) == count
+    for one, next_one in itertools.pairwise(extents[:6]):
+        assert one.x0 >= 0 and one.x1 < next_one.x0
+    assert min(extent.y0 for extent in extents) >= 0
 
 
 def test_the_best_epoch_is_marked():

@@ -264,8 +264,8 @@ def gallery_figure(
 
 
 def _wrapped(text: str, inches: float, fontsize: float) -> str:
-    """A text in lines of a width, also within words; a letter is about 0.6 times as wide as the font is high."""
-    letters = int(inches / (0.6 * fontsize / 72))
+    """A text in lines of a width, also within words; a letter is about 0.56 times as wide as the font is high."""
+    letters = int(inches / (0.56 * fontsize / 72))
     return "\n".join(textwrap.fill(line, letters) for line in text.split("\n"))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.part import Contestant, Measure, Options, Part, Row, chosen
+from benchmarks.photographs import temporary_folder
 from benchmarks.timing import rate
 
 # kerascnn's name, keras.applications', the image size.
@@ -15,7 +16,7 @@ BATCHES = (32, 1)
 
 
 def rows(options: Options) -> Iterator[Row]:
-    """Every network and batch, as `model.predict` and as a SavedModel."""
+    """Every network and batch, by Keras' `predict`, as a SavedModel, and by `kerascnn.load(…).predict`."""
     for name in chosen(options.networks, NETWORKS, "network"):
         keras_name, size = NETWORKS[name]
         for batch in options.batches or BATCHES:
@@ -32,7 +33,8 @@ def rows(options: Options) -> Iterator[Row]:
                 *torch,
                 Contestant("ONNX Runtime", onnx_session, ours, ("onnxruntime", "tf2onnx"), 0.9),
             )
-            for how, first in (("predict", kerascnn_predict), ("SavedModel", saved_model)):
+            forms = (("predict", kerascnn_predict), ("SavedModel", saved_model), ("kerascnn.load", loaded))
+            for how, first in forms:
                 yield Row(f"{name}, {how}, batch {batch}", "images/s", (Contestant("kerascnn", first, ours), *peers))
 
 
@@ -77,14 +79,26 @@ def _predict(model, size: int, batch: int, seconds: float) -> Measure:
 def saved_model(network: str, size: int, batch: int, seconds: float) -> Measure:
     import tensorflow as tf
 
+    model, images = tf.saved_model.load(_exported(network, size)), images_of(batch, size)
+    serve = model.signatures["serve"]
+    return rate(lambda: serve(pixels=tf.constant(images))["probabilities"].numpy(), batch, seconds)
+
+
+def loaded(network: str, size: int, batch: int, seconds: float) -> Measure:
+    """The same file behind `kerascnn.load`, which takes images of any size: they are resized and cropped, too."""
+    import kerascnn
+
+    model, images = kerascnn.load(_exported(network, size)), images_of(batch, size).astype("uint8")
+    return rate(lambda: model.predict(images), batch, seconds)
+
+
+def _exported(network: str, size: int) -> str:
     from kerascnn.export import deployable
     from kerascnn.export.saved_model import write_saved_model
 
-    with tempfile.TemporaryDirectory() as folder:
-        write_saved_model(deployable(trained_network(network, size)), Path(folder) / "model")
-        serve = tf.saved_model.load(str(Path(folder) / "model")).signatures["serve"]
-    images = tf.constant(images_of(batch, size))
-    return rate(lambda: serve(pixels=images)["probabilities"].numpy(), batch, seconds)
+    folder = temporary_folder() / "model"
+    write_saved_model(deployable(trained_network(network, size)), folder)
+    return str(folder)
 
 
 def torch_forward(network: str, size: int, batch: int, compiled: bool, seconds: float) -> Measure:

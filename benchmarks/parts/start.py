@@ -11,61 +11,84 @@ from pathlib import Path
 from benchmarks.part import Contestant, Measure, Options, Part, Row
 from benchmarks.photographs import temporary_folder
 
-KERASCNN = ("-m", "kerascnn")
-FIRST_STEP = """
-import kerascnn, numpy
-from kerascnn.training import Recipe, compile_for
-model = kerascnn.applications.ResNet20()
-compile_for(model, Recipe.for_model("resnet20"), 1)
-model.train_on_batch(numpy.zeros((64, 32, 32, 3), "float32"), numpy.eye(10, dtype="float32")[numpy.zeros(64, int)])
-"""
+KERASCNN = (sys.executable, "-m", "kerascnn")
+# A checkpoint after every step shows when the first is done.
+TRAIN = ("train", "--checkpoint-every", "0")
+RESNET50 = (*TRAIN, "--model", "resnet50", "--batch-size", "16", "--data")
 
 
 def rows(options: Options) -> Iterator[Row]:
     """One row per command."""
-    for name, prepare, arguments in (
-        ("kerascnn --help", command, {"words": [*KERASCNN, "--help"]}),
-        ("kerascnn predict, one image, .tflite", predict_command, {}),
-        ("the first training step of ResNet-20", command, {"words": ["-c", FIRST_STEP]}),
-    ):
-        yield Row(name, "s", (Contestant("kerascnn", prepare, arguments),))
+    measured = [
+        ("kerascnn --help (wanted: 0.1 s)", command, {"words": ["--help"]}),
+        *(
+            (f"kerascnn predict, one image, .{kind} (wanted: 1.5 s)", predict_command, {"kind": kind})
+            for kind in ("tflite", "onnx")
+        ),
+        ("kerascnn train to its first step (wanted: 12 s)", first_step, {"words": TRAIN}),
+    ]
+    if options.photographs:
+        words = [*RESNET50, str(options.photographs)]
+        measured.append(("the same, ResNet-50 on photographs", first_step, {"words": words}))
+    for name, prepare, arguments in measured:
+        packages = ("onnxruntime", "tf2onnx") if arguments.get("kind") == "onnx" else ()
+        yield Row(name, "s", (Contestant("kerascnn", prepare, arguments, packages),))
 
 
 def command(words: list[str]) -> Measure:
-    """Seconds that Python takes with these arguments, all of it."""
+    """Seconds of a subcommand, all of it."""
 
     def measure() -> float:
         start = time.perf_counter()
-        subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*KERASCNN, *words], check=True, stdout=subprocess.DEVNULL)
         return time.perf_counter() - start
 
     measure()
     return measure
 
 
-def predict_command() -> Measure:
+def predict_command(kind: str) -> Measure:
     """`kerascnn predict` of a file of noise; the model is made by another process, whose memory does not count."""
     folder = temporary_folder()
-    subprocess.run([sys.executable, "-m", __name__, str(folder)], check=True)
-    model, image = folder / "model.tflite", folder / "image.jpg"
-    return command([*KERASCNN, "predict", str(model), str(image)])
+    subprocess.run([sys.executable, "-m", __name__, str(folder), kind], check=True)
+    return command(["predict", str(folder / f"model.{kind}"), str(folder / "image.jpg")])
 
 
-def make_model(folder: Path) -> None:
+def first_step(words: list[str]) -> Measure:
+    """Seconds from the start of `kerascnn train` until its first step is done and written, which adds little."""
+
+    def measure() -> float:
+        folder, start = temporary_folder(), time.perf_counter()
+        with subprocess.Popen([*KERASCNN, *words, "--out", str(folder)], stderr=subprocess.DEVNULL) as started:
+            while not any(folder.glob("runs/*/checkpoints/epoch-0000-step-000001.npz")):
+                if started.poll() is not None:
+                    raise RuntimeError(f"kerascnn {' '.join(words)} ended with status {started.returncode}")
+                time.sleep(0.01)
+            seconds = time.perf_counter() - start
+            started.kill()
+        return seconds
+
+    measure()
+    return measure
+
+
+def make_model(folder: Path, kind: str) -> None:
     """Writes an untrained ResNet-20 and an image."""
     import numpy as np
     from PIL import Image
 
     from benchmarks.parts.inference import trained_network
     from kerascnn.export import deployable
+    from kerascnn.export.onnx_file import write_onnx
     from kerascnn.export.tflite import write_tflite
 
-    write_tflite(deployable(trained_network("resnet20", 32)), folder / "model.tflite")
+    write = {"tflite": write_tflite, "onnx": write_onnx}[kind]
+    write(deployable(trained_network("resnet20", 32)), folder / f"model.{kind}")
     pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "image.jpg")
 
 
-PART = Part("seconds from the start of a command", (), rows)
+PART = Part("seconds from the start of a command", ("photographs",), rows)
 
 if __name__ == "__main__":
-    make_model(Path(sys.argv[1]))
+    make_model(Path(sys.argv[1]), sys.argv[2])

@@ -22,19 +22,24 @@ def rows(options: Options) -> Iterator[Row]:
         for batch in options.batches or BATCHES:
             common = {"batch": batch, "size": options.image_size or size, "seconds": options.seconds}
             ours = common | {"network": name}
-            torch = [
+            keras = Contestant("keras.applications, predict", keras_predict, common | {"network": keras_name}, (), 1.2)
+            eager, compiled = (
                 Contestant(
-                    f"PyTorch, {how}", torch_forward, ours | {"compiled": compiled}, ("torch", "torchvision"), 1.0
+                    f"PyTorch, {how}",
+                    torch_forward,
+                    ours | {"compiled": how == "compiled"},
+                    ("torch", "torchvision"),
+                    1.0,
                 )
-                for how, compiled in (("eager", False), ("compiled", True))
-            ]
-            peers = (
-                Contestant("keras.applications, predict", keras_predict, common | {"network": keras_name}, (), 1.2),
-                *torch,
-                Contestant("ONNX Runtime", onnx_session, ours, ("onnxruntime", "tf2onnx"), 0.9),
+                for how in ("eager", "compiled")
             )
-            forms = (("predict", kerascnn_predict), ("SavedModel", saved_model), ("kerascnn.load", loaded))
-            for how, first in forms:
+            onnx = Contestant("ONNX Runtime", onnx_session, ours, ("onnxruntime", "tf2onnx"), 0.9)
+            # Those that take long to prepare are compared once.
+            for how, first, peers in (
+                ("SavedModel", saved_model, (keras, eager, compiled, onnx)),
+                ("predict", kerascnn_predict, (keras, eager)),
+                ("kerascnn.load", loaded, (keras, eager)),
+            ):
                 yield Row(f"{name}, {how}, batch {batch}", "images/s", (Contestant("kerascnn", first, ours), *peers))
 
 

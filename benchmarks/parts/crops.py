@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from benchmarks.exported import images_of, trained_network
 from benchmarks.part import Contestant, Measure, Options, Part, Row
-from benchmarks.parts.inference import images_of, trained_network
 from benchmarks.photographs import data_set_of, temporary_folder
 from benchmarks.timing import rate
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
+from benchmarks.exported import exported, images_of
 from benchmarks.part import Contestant, Measure, Options, Part, Row, chosen
-from benchmarks.photographs import temporary_folder
 from benchmarks.timing import rate
 
 # kerascnn's name, keras.applications', the image size.
@@ -43,30 +41,10 @@ def rows(options: Options) -> Iterator[Row]:
                 yield Row(f"{name}, {how}, batch {batch}", "images/s", (Contestant("kerascnn", first, ours), *peers))
 
 
-def images_of(batch: int, size: int):
-    import numpy as np
-
-    return np.random.default_rng(0).uniform(0, 255, (batch, size, size, 3)).astype("float32")
-
-
-def trained_network(network: str, size: int):
-    """A network between preprocessing and labels, as a training leaves it."""
+def kerascnn_predict(network: str, size: int, batch: int, seconds: float) -> Measure:
     import keras
 
-    from kerascnn import applications
-    from kerascnn.layers import ClassLabels, Preprocessing
-
-    pixels = keras.Input((size, size, 3), name="pixels")
-    scaled = Preprocessing((3,), 60.0, 0.875, name="preprocessing")(pixels)
-    model = applications.create(network, input_tensor=scaled)
-    names = [f"class {number}" for number in range(model.output.shape[-1])]
-    return keras.Model(pixels, ClassLabels(names, name="labels")(model.output), name=network)
-
-
-def kerascnn_predict(network: str, size: int, batch: int, seconds: float) -> Measure:
-    from kerascnn.export import deployable
-
-    return _predict(deployable(trained_network(network, size)), size, batch, seconds)
+    return _predict(keras.models.load_model(exported("keras", network, size)), size, batch, seconds)
 
 
 def keras_predict(network: str, size: int, batch: int, seconds: float) -> Measure:
@@ -84,7 +62,7 @@ def _predict(model, size: int, batch: int, seconds: float) -> Measure:
 def saved_model(network: str, size: int, batch: int, seconds: float) -> Measure:
     import tensorflow as tf
 
-    model, images = tf.saved_model.load(_exported(network, size)), images_of(batch, size)
+    model, images = tf.saved_model.load(str(exported("savedmodel", network, size))), images_of(batch, size)
     serve = model.signatures["serve"]
     return rate(lambda: serve(pixels=tf.constant(images))["probabilities"].numpy(), batch, seconds)
 
@@ -93,17 +71,8 @@ def loaded(network: str, size: int, batch: int, seconds: float) -> Measure:
     """The same file behind `kerascnn.load`, which takes images of any size: they are resized and cropped, too."""
     import kerascnn
 
-    model, images = kerascnn.load(_exported(network, size)), images_of(batch, size).astype("uint8")
+    model, images = kerascnn.load(exported("savedmodel", network, size)), images_of(batch, size).astype("uint8")
     return rate(lambda: model.predict(images), batch, seconds)
-
-
-def _exported(network: str, size: int) -> str:
-    from kerascnn.export import deployable
-    from kerascnn.export.saved_model import write_saved_model
-
-    folder = temporary_folder() / "model"
-    write_saved_model(deployable(trained_network(network, size)), folder)
-    return str(folder)
 
 
 def torch_forward(network: str, size: int, batch: int, compiled: bool, seconds: float) -> Measure:
@@ -127,13 +96,7 @@ def torch_forward(network: str, size: int, batch: int, compiled: bool, seconds: 
 def onnx_session(network: str, size: int, batch: int, seconds: float) -> Measure:
     import onnxruntime
 
-    from kerascnn.export import deployable
-    from kerascnn.export.onnx_file import write_onnx
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        write_onnx(deployable(trained_network(network, size)), path)
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(exported("onnx", network, size), providers=["CPUExecutionProvider"])
     images, name = images_of(batch, size), session.get_inputs()[0].name
     return rate(lambda: session.run(None, {name: images}), batch, seconds)
 

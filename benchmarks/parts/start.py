@@ -6,8 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
+from benchmarks.exported import exported
 from benchmarks.part import Contestant, Measure, Options, Part, Row
 from benchmarks.photographs import temporary_folder
 
@@ -48,10 +48,14 @@ def command(words: list[str]) -> Measure:
 
 
 def predict_command(kind: str) -> Measure:
-    """`kerascnn predict` of a file of noise; the model is made by another process, whose memory does not count."""
-    folder = temporary_folder()
-    subprocess.run([sys.executable, "-m", __name__, str(folder), kind], check=True)
-    return command(["predict", str(folder / f"model.{kind}"), str(folder / "image.jpg")])
+    """`kerascnn predict` of a file of noise."""
+    import numpy as np
+    from PIL import Image
+
+    image = temporary_folder() / "image.jpg"
+    pixels = np.random.default_rng(0).integers(0, 256, (375, 500, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(image)
+    return command(["predict", str(exported(kind, "resnet50", 224)), str(image)])
 
 
 def first_step(words: list[str]) -> Measure:
@@ -72,23 +76,4 @@ def first_step(words: list[str]) -> Measure:
     return measure
 
 
-def make_model(folder: Path, kind: str) -> None:
-    """Writes an untrained ResNet-20 and an image."""
-    import numpy as np
-    from PIL import Image
-
-    from benchmarks.parts.inference import trained_network
-    from kerascnn.export import deployable
-    from kerascnn.export.onnx_file import write_onnx
-    from kerascnn.export.tflite import write_tflite
-
-    write = {"tflite": write_tflite, "onnx": write_onnx}[kind]
-    write(deployable(trained_network("resnet20", 32)), folder / f"model.{kind}")
-    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(folder / "image.jpg")
-
-
 PART = Part("seconds from the start of a command", ("photographs",), rows)
-
-if __name__ == "__main__":
-    make_model(Path(sys.argv[1]), sys.argv[2])

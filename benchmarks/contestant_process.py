@@ -5,6 +5,7 @@ It answers in JSON, one line each: when it is ready, and after every round.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -29,7 +30,9 @@ class ContestantProcess:
     """A started contestant; a context that ends it."""
 
     def __init__(self, contestant: Contestant, limit: float):
-        self.contestant, self.limit, self.values, self.peak = contestant, limit, [], 0.0
+        self.contestant, self.limit, self.peak = contestant, limit, 0.0
+        self.values: list[float] = []
+        self.disturbances: list[float] = []
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed at the end of the context
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, contestant.to_json()],
@@ -56,11 +59,14 @@ class ContestantProcess:
         self.ready_seconds, self.macs, self.peak = answer["ready"], answer["macs"], answer["peak"]
 
     def measure(self) -> float:
-        """One round, and the peak memory in MB until its end; raises ContestantError."""
+        """One round; raises ContestantError. Notes memory, and what share of the processor others had."""
+        before, start = _busy_seconds(self._process.pid), time.perf_counter()
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         answer = self._answer()
         self.values.append(answer["value"])
+        all_busy, own = (b - a for a, b in zip(before, _busy_seconds(self._process.pid), strict=True))
+        self.disturbances.append(max(0.0, all_busy - own) / (time.perf_counter() - start) / (os.cpu_count() or 1))
         self.peak = max(self.peak, answer["peak"] + _workers_megabytes(self._process.pid))
         return answer["value"]
 
@@ -77,15 +83,38 @@ class ContestantProcess:
         raise ContestantError(f"ended with status {self._process.wait()}: {last}")
 
 
+def _with_workers(process: int) -> list[int]:
+    """A process and those that it started, and they, as far as they live."""
+    children = []
+    for listed in Path(f"/proc/{process}/task").glob("*/children"):
+        children += [int(child) for child in listed.read_text().split()]
+    return [process, *(one for child in children for one in _with_workers(child))]
+
+
 def _workers_megabytes(process: int) -> float:
-    """The memory of a process' children, where pages that several share count in parts."""
+    """The memory of a process' workers, where pages that several share count in parts."""
     kilobytes = 0
-    for children in Path(f"/proc/{process}/task").glob("*/children"):
-        for child in children.read_text().split():
-            rollup = Path(f"/proc/{child}/smaps_rollup").read_text().splitlines()
+    for worker in _with_workers(process)[1:]:
+        with contextlib.suppress(OSError):
+            rollup = Path(f"/proc/{worker}/smaps_rollup").read_text().splitlines()
             kilobytes += next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
-            kilobytes += 1024 * _workers_megabytes(int(child))
     return kilobytes / 1024
+
+
+def _busy_seconds(process: int) -> tuple[float, float]:
+    """Processor time since it was started: of everything on this machine, and of a process with its workers.
+
+    Zeros where there is no /proc.
+    """
+    ticks = own = 0
+    with contextlib.suppress(OSError):
+        times = [int(word) for word in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
+        ticks = sum(times) - times[3] - times[4]  # Without those that were idle or waited for disks
+        for one in _with_workers(process):
+            # User and system, its ended children's too, after the name in parentheses.
+            own += sum(map(int, Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()[11:15]))
+    frequency = os.sysconf("SC_CLK_TCK")
+    return ticks / frequency, own / frequency
 
 
 def _peak_megabytes() -> float:

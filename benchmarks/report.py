@@ -15,6 +15,7 @@ from benchmarks.results import Result, latest
 
 BEGIN, END = "<!-- generated from results.csv -->", "<!-- end of the generated part -->"
 PLOT = "growth.svg"
+DISTURBED = 0.05  # Share of the processor that other processes may have without being said
 
 
 def write(results: Sequence[Result], folder: Path) -> None:
@@ -150,9 +151,12 @@ def _missed(rows: Iterable[Sequence[Result]]) -> list[str]:
     return [f"\n{what}: {'; '.join(those)}." for what, those in named if those]
 
 
-def _failures(lines: Iterable[Result]) -> list[str]:
+def _failures(lines: Sequence[Result]) -> list[str]:
+    """Sentences with what has no value, and what was measured beside other work."""
     failed = [f"{one.row}, {one.contestant}: {one.failure}" for one in lines if one.failure]
-    return [f"\nWithout a value: {'; '.join(failed)}."] if failed else []
+    disturbed = [f"{one.row}, {one.contestant} {one.disturbed:.0%}" for one in lines if one.disturbed > DISTURBED]
+    named = ("Without a value", failed), ("Other processes had a share of the processor", disturbed)
+    return [f"\n{what}: {'; '.join(those)}." for what, those in named if those]
 
 
 def _curves(lines: Iterable[Result]) -> dict[str, list[Result]]:

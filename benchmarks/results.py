@@ -27,6 +27,7 @@ class Result:
         ratio, ratio_least, ratio_most: how many times better ours was, median and range; -1 of ours.
         wanted: the ratio that is wished for; 0 for none.
         rounds: how many there were.
+        disturbed: the share of the processor that other processes had, at the median of the rounds.
         ready_seconds: until the first round.
         peak_megabytes: of memory.
         macs: multiply-adds of an image; 0 if they were not said.
@@ -48,6 +49,7 @@ class Result:
     ratio_most: float
     wanted: float
     rounds: int
+    disturbed: float
     ready_seconds: float
     peak_megabytes: float
     macs: float
@@ -83,6 +85,7 @@ def result_of(part: str, row: Row, outcome: Outcome, machine: Machine) -> Result
         ratio_most=ratio_most,
         wanted=outcome.contestant.wanted,
         rounds=len(outcome.values),
+        disturbed=round(outcome.disturbed, 3),
         ready_seconds=float(f"{outcome.ready_seconds:.4g}"),
         peak_megabytes=round(outcome.peak_megabytes),
         macs=outcome.macs,

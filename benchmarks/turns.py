@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import statistics
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ class Outcome(NamedTuple):
     Attributes:
         values: one per round, in the row's unit; none if it failed.
         ratios: how many times better ours was in the same rounds; none of ours.
+        disturbed: the share of the processor that other processes had, at the median of the rounds.
         ready_seconds: from its start until its first round.
         peak_megabytes: the most memory until its last.
         macs: multiply-adds of an image, if it says them.
@@ -26,6 +28,7 @@ class Outcome(NamedTuple):
     contestant: Contestant
     values: list[float]
     ratios: list[float]
+    disturbed: float = 0.0
     ready_seconds: float = 0.0
     peak_megabytes: float = 0.0
     macs: float = 0.0
@@ -101,7 +104,8 @@ def _noting(failures: dict[ContestantProcess, str], process: ContestantProcess) 
 
 def _outcome(process: ContestantProcess, ratios: list[float]) -> Outcome:
     values = list(process.values)
-    return Outcome(process.contestant, values, ratios, process.ready_seconds, process.peak, process.macs)
+    disturbed = statistics.median(process.disturbances)
+    return Outcome(process.contestant, values, ratios, disturbed, process.ready_seconds, process.peak, process.macs)
 
 
 def _times_better(ours: float, theirs: float, unit: str) -> float:

@@ -13,7 +13,7 @@ from benchmarks.__main__ import OPTIONS, main
 from benchmarks.part import Contestant, Options, Part, Row
 from benchmarks.parts import PARTS
 from benchmarks.results import read
-from support.fake_contestants import counting, ending, failing_later, slow, unprepared
+from support.fake_contestants import busy, counting, ending, failing_later, slow, unprepared
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,6 +59,17 @@ def test_contestants_take_turns_in_processes_of_their_own(run, tmp_path):
     assert values["ours"] == (35, 10, 60, 6) and values["peer, eager"] == (10, 5, 20, 3)
     assert by_name["peer, eager"].wanted == 2.5
     assert all(line.peak_megabytes > 5 and line.macs == 1e9 and line.ready_seconds >= 0 for line in lines)
+
+
+def test_a_contestants_own_work_is_no_disturbance(run):
+    row = Row("row", "s", (Contestant("ours", busy, {"seconds": 0.3}),))
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        _, _, (beside_work,) = run([row], "--rounds", "1")
+    finally:
+        other.kill()
+    # Half of two cores; with its own work it would be all.
+    assert 0.1 < beside_work.disturbed < 0.99
 
 
 def test_less_is_better_of_seconds(run):

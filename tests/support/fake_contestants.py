@@ -36,5 +36,15 @@ def failing_later():
     return measure
 
 
+def busy(seconds):
+    def measure():
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            pass
+        return 1.0
+
+    return measure
+
+
 def slow():
     time.sleep(60)

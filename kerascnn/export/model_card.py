@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kerascnn.applications import registry
+from kerascnn.applications.weights import public
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.ingestion.splits import TEST, VALIDATION
 from kerascnn.data.labeled_images import LabeledImages
@@ -116,8 +117,19 @@ def format_training(origin: dict[str, Any]) -> str:
     recipe = Recipe.from_dict(origin["recipe"], "the run's recipe")
     entry = registry.info(recipe.model)
     return (
-        f"{entry.builder} ({entry.paper}), trained from scratch on {origin['data']['source'].rpartition('/')[2]}: "
+        f"{entry.builder} ({entry.paper}), {_beginning(recipe)} on {origin['data']['source'].rpartition('/')[2]}: "
         f"{origin['facts']['training_images']} training images, {recipe.epochs} epochs in batches of "
         f"{recipe.batch_size}, {recipe.optimizer.name} with a learning rate of {recipe.peak_learning_rate:g} "
         f"({recipe.schedule.name}), {recipe.precision}, seed {recipe.seed}."
     )
+
+
+def _beginning(recipe: Recipe) -> str:
+    """What a training began with; of public weights with the license, which holds for what is made of them too."""
+    weights = recipe.fine_tuning.weights
+    if not weights:
+        return "trained from scratch"
+    if not public.is_name(weights):
+        return f"fine-tuned from {Path(weights).name}"
+    file = public.select_weights(registry.info(recipe.model).builder, weights, recipe.model_arguments)
+    return f"fine-tuned from the public weights {weights} (license {file.license})"

@@ -10,8 +10,9 @@ import yaml
 from kerascnn import data
 from kerascnn.data import LabeledImages
 from kerascnn.export import Tolerance, export
-from kerascnn.export.model_card import INPUT_FORMS
+from kerascnn.export.model_card import INPUT_FORMS, format_training
 from kerascnn.layers import ClassLabels, Preprocessing
+from kerascnn.training import Recipe
 from support.messages import names
 
 
@@ -79,3 +80,18 @@ def test_code_fits_the_type_of_pixels(tmp_path, pixels, channels, kotlin, swift)
     card = card_of(tmp_path / "phone", channels, "int8", pixels)[1]
     names(card, kotlin, swift, INPUT_FORMS[pixels]["range"], f"{channels} * HEIGHT * WIDTH")
     assert ("MediaPipe's image classifier opens these files" in card) == (pixels == "uint8" and channels == 3)
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "said"),
+    [
+        ("resnet50", "", "trained from scratch on pets"),
+        ("resnet50", "imagenet", "fine-tuned from the public weights imagenet (license MIT (Kaiming He)) on pets"),
+        ("resnet18", "timm/resnet18.a1_in1k", "timm/resnet18.a1_in1k (license Apache 2.0 (timm)) on pets"),
+        ("resnet50", "/home/me/runs/resnet50-birds-20261128", "fine-tuned from resnet50-birds-20261128 on pets"),
+    ],
+)
+def test_what_a_training_began_with(model, weights, said):
+    recipe = Recipe.load("finetune").with_values(model=model, fine_tuning={"weights": weights})
+    origin = {"recipe": recipe.to_dict(), "data": {"source": "my/pets"}, "facts": {"training_images": 9}}
+    names(format_training(origin), "ResNet", said, "9 training images")

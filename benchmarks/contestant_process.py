@@ -17,22 +17,30 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.part import Contestant, prepare
+
+LEAST_SECONDS = 0.2  # Of a round whose disturbance is known: the system counts in hundredths of a second
 
 
 class ContestantError(RuntimeError):
     """A contestant ended, or took too long; the message says why."""
 
 
+class Round(NamedTuple):
+    """A measured value, and the share of the processor that others had meanwhile."""
+
+    value: float
+    disturbed: float
+
+
 class ContestantProcess:
-    """A started contestant; a context that ends it."""
+    """A started contestant with the rounds that count; a context that ends it."""
 
     def __init__(self, contestant: Contestant, limit: float):
         self.contestant, self.limit, self.peak = contestant, limit, 0.0
-        self.values: list[float] = []
-        self.disturbances: list[float] = []
+        self.rounds: list[Round] = []
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed at the end of the context
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, contestant.to_json()],
@@ -58,17 +66,17 @@ class ContestantProcess:
         answer = self._answer()
         self.ready_seconds, self.macs, self.peak = answer["ready"], answer["macs"], answer["peak"]
 
-    def measure(self) -> float:
-        """One round; raises ContestantError. Notes memory, and what share of the processor others had."""
+    def measure(self) -> Round:
+        """One round, which is not added to `rounds`; raises ContestantError."""
         before, start = _busy_seconds(self._process.pid), time.perf_counter()
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         answer = self._answer()
-        self.values.append(answer["value"])
         all_busy, own = (b - a for a, b in zip(before, _busy_seconds(self._process.pid), strict=True))
-        self.disturbances.append(max(0.0, all_busy - own) / (time.perf_counter() - start) / (os.cpu_count() or 1))
+        seconds = time.perf_counter() - start
+        disturbed = max(0.0, all_busy - own) / seconds / (os.cpu_count() or 1) if seconds > LEAST_SECONDS else 0.0
         self.peak = max(self.peak, answer["peak"] + _workers_megabytes(self._process.pid))
-        return answer["value"]
+        return Round(answer["value"], disturbed)
 
     def _answer(self) -> dict[str, Any]:
         if not select.select([self._process.stdout], [], [], self.limit)[0]:

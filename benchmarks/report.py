@@ -12,10 +12,10 @@ from pathlib import Path
 
 from benchmarks.parts import PARTS
 from benchmarks.results import Result, latest
+from benchmarks.turns import DISTURBED
 
 BEGIN, END = "<!-- generated from results.csv -->", "<!-- end of the generated part -->"
 PLOT = "growth.svg"
-DISTURBED = 0.05  # Share of the processor that other processes may have without being said
 
 
 def write(results: Sequence[Result], folder: Path) -> None:

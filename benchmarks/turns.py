@@ -1,4 +1,7 @@
-"""Who measures when: contestants in turn, one round each, the order reversed from round to round."""
+"""Who measures when: contestants in turn, one round each, the order reversed from round to round.
+
+A round in which other processes had more than a twentieth of the processor is repeated, as often as there are rounds.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ import statistics
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from benchmarks.contestant_process import ContestantError, ContestantProcess
+from benchmarks.contestant_process import ContestantError, ContestantProcess, Round
 from benchmarks.part import Contestant, Row
+
+DISTURBED = 0.05  # The share of the processor that others may have
 
 
 class Outcome(NamedTuple):
@@ -58,7 +63,7 @@ def outcomes(row: Row, rounds: int, together: int, limit: float, say: Callable[[
         try:
             ours.wait_until_ready()
             for start in range(0, max(len(others), 1), together - 1):
-                yield from _heat(ours, others[start : start + together - 1], row.unit, rounds, limit, say)
+                yield from _heat(ours, others[start : start + together - 1], row, rounds, limit, say)
             yield _outcome(ours, [])
         except ContestantError as error:
             yield Outcome(first, [], [], failure=str(error))
@@ -67,31 +72,56 @@ def outcomes(row: Row, rounds: int, together: int, limit: float, say: Callable[[
 def _heat(
     ours: ContestantProcess,
     heat: list[Contestant],
-    unit: str,
+    row: Row,
     rounds: int,
     limit: float,
     say: Callable[[str], None],
 ) -> Iterator[Outcome]:
     with contextlib.ExitStack() as started:
-        taking_part, failures, before = [ours], {}, len(ours.values)
+        taking_part, failures, before = [ours], {}, len(ours.rounds)
         for contestant in heat:
             process = started.enter_context(ContestantProcess(contestant, limit))
             with _noting(failures, process):
                 process.wait_until_ready()
                 taking_part.append(process)
-        for number in range(rounds):
-            for process in taking_part[:: 1 if number % 2 == 0 else -1]:
-                if process not in failures:
-                    with _noting(failures, process):
-                        say(f"  {process.contestant.name}: {process.measure():.4g} {unit}")
+        # Rounds of rows that limit them take long.
+        take_turns(taking_part, failures, rounds, rounds if row.rounds else 2 * rounds, row.unit, say)
         if ours in failures:
             raise ContestantError(failures[ours])
         for process in taking_part[1:]:
             if process not in failures:
-                pairs = zip(ours.values[before:], process.values, strict=True)
-                yield _outcome(process, [_times_better(*pair, unit) for pair in pairs])
+                pairs = zip(ours.rounds[before:], process.rounds, strict=True)
+                yield _outcome(process, [_times_better(one.value, other.value, row.unit) for one, other in pairs])
         for process, failure in failures.items():
             yield Outcome(process.contestant, [], [], failure=failure)
+
+
+def take_turns(
+    taking_part: list[ContestantProcess],
+    failures: dict[ContestantProcess, str],
+    rounds: int,
+    attempts: int,
+    unit: str,
+    say: Callable[[str], None],
+) -> None:
+    """Adds rounds to the processes: of at most so many attempts, those in which other work disturbed them least."""
+    found: list[dict[ContestantProcess, Round]] = []
+    while len(found) < attempts and sum(_most_disturbed(one) <= DISTURBED for one in found) < rounds:
+        measured: dict[ContestantProcess, Round] = {}
+        for process in taking_part[:: 1 if len(found) % 2 == 0 else -1]:
+            if process not in failures:
+                with _noting(failures, process):
+                    value, disturbed = measured[process] = process.measure()
+                    beside = f", others had {disturbed:.0%} of the processor" if disturbed > DISTURBED else ""
+                    say(f"  {process.contestant.name}: {value:.4g} {unit}{beside}")
+        found.append(measured)
+    for measured in sorted(found, key=_most_disturbed)[:rounds]:
+        for process, one in measured.items():
+            process.rounds.append(one)
+
+
+def _most_disturbed(measured: dict[ContestantProcess, Round]) -> float:
+    return max((one.disturbed for one in measured.values()), default=0.0)
 
 
 @contextlib.contextmanager
@@ -103,8 +133,8 @@ def _noting(failures: dict[ContestantProcess, str], process: ContestantProcess) 
 
 
 def _outcome(process: ContestantProcess, ratios: list[float]) -> Outcome:
-    values = list(process.values)
-    disturbed = statistics.median(process.disturbances)
+    values = [one.value for one in process.rounds]
+    disturbed = statistics.median(one.disturbed for one in process.rounds)
     return Outcome(process.contestant, values, ratios, disturbed, process.ready_seconds, process.peak, process.macs)
 
 

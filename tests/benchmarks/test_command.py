@@ -5,14 +5,18 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from benchmarks.__main__ import OPTIONS, main
+from benchmarks.contestant_process import Round
 from benchmarks.part import Contestant, Options, Part, Row
 from benchmarks.parts import PARTS
 from benchmarks.results import read
+from benchmarks.turns import take_turns
 from support.fake_contestants import busy, counting, ending, failing_later, slow, unprepared
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +35,13 @@ def run(tmp_path, monkeypatch, capsys):
         return status, capsys.readouterr().out, read(results)
 
     return of
+
+
+@dataclass(eq=False)
+class FakeProcess:
+    contestant: Contestant
+    measure: Callable[[], Round]
+    rounds: list[Round]
 
 
 def contestant(name, values, log="/dev/null", **more):
@@ -70,6 +81,22 @@ def test_a_contestants_own_work_is_no_disturbance(run):
         other.kill()
     # Half of two cores; with its own work it would be all.
     assert 0.1 < beside_work.disturbed < 0.99
+
+
+@pytest.mark.parametrize(
+    ("disturbances", "kept"),
+    [
+        ([0.0, 0.0], [0, 1]),
+        ([0.5, 0.0, 0.0], [1, 2]),
+        # No more than twice as many; the best are kept.
+        ([0.5, 0.4, 0.02, 0.3], [2, 3]),
+    ],
+)
+def test_disturbed_rounds_are_repeated(disturbances, kept):
+    rest = iter(Round(number, one) for number, one in enumerate(disturbances))
+    process = FakeProcess(contestant("ours", []), lambda: next(rest), [])
+    take_turns([process], {}, 2, 4, "s", lambda line: None)
+    assert sorted(one.value for one in process.rounds) == kept and next(rest, None) is None
 
 
 def test_less_is_better_of_seconds(run):

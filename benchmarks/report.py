@@ -7,7 +7,7 @@ of the way that is best for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.parts import PARTS
@@ -15,17 +15,21 @@ from benchmarks.results import Result, latest
 from benchmarks.turns import DISTURBED
 
 BEGIN, END = "<!-- generated from results.csv -->", "<!-- end of the generated part -->"
-PLOT = "growth.svg"
+PLOTS = "plots"  # A folder beside RESULTS.md, with a file per part
 
 
 def write(results: Sequence[Result], folder: Path) -> None:
-    """Replaces the generated part of RESULTS.md in a folder, and the plot beside it."""
+    """Replaces the generated part of RESULTS.md in a folder, and the plots beside it."""
     path = folder / "RESULTS.md"
     text = path.read_text(encoding="utf-8") if path.exists() else f"# Results\n\n{BEGIN}\n{END}\n"
     before, after = text.split(BEGIN)[0], text.split(END)[-1]
     path.write_text(f"{before}{BEGIN}\n{generated(results)}\n{END}{after}", encoding="utf-8")
-    if curves := _curves(latest(results)):
-        _plot(curves, folder / PLOT)
+    (folder / PLOTS).mkdir(exist_ok=True)
+    for part, lines in _by(lambda one: one.part, latest(results)).items():
+        if curves := _curves(lines):
+            _plot_curves(curves, folder / PLOTS / f"{part}.svg")
+        elif rows := _compared_rows(lines):
+            _plot_ratios(rows, folder / PLOTS / f"{part}.svg")
 
 
 def generated(results: Sequence[Result]) -> str:
@@ -34,16 +38,14 @@ def generated(results: Sequence[Result]) -> str:
     Example:
         >>> print(generated(read(RESULTS)))
     """
-    sections, by_part = [], {}
-    for one in latest(results):
-        by_part.setdefault(one.part, []).append(one)
-    for part, lines in by_part.items():
-        rows = list(_by_row(one for one in lines if one.x < 0).values())
-        curves = _curves(lines)
+    sections = []
+    for part, lines in _by(lambda one: one.part, latest(results)).items():
+        rows, curves = list(_rows(lines).values()), _curves(lines)
         sentence = f"`python -m benchmarks {part}`: {PARTS[part].sentence}." if part in PARTS else ""
         sections += [f"\n## {part}\n", sentence, _machines(lines), ""]
         sections += [_table(rows, _peaks(lines))] if rows else []
-        sections += [_curve_table(curves), f"\n![How costs grow]({PLOT})"] if curves else []
+        sections += [_curve_table(curves)] if curves else []
+        sections += [f"\n![{part}]({PLOTS}/{part}.svg)"] if curves or _compared_rows(lines) else []
         sections += _missed(rows) + _failures(lines)
     return "\n".join(sections)
 
@@ -159,16 +161,29 @@ def _failures(lines: Sequence[Result]) -> list[str]:
     return [f"\n{what}: {'; '.join(those)}." for what, those in named if those]
 
 
+def _by(key: Callable[[Result], str], lines: Iterable[Result]) -> dict[str, list[Result]]:
+    """Lines by part or row, in the order of the first of each."""
+    found: dict[str, list[Result]] = {}
+    for one in lines:
+        found.setdefault(key(one), []).append(one)
+    return found
+
+
+def _rows(lines: Iterable[Result]) -> dict[str, list[Result]]:
+    return _by(lambda one: one.row, (one for one in lines if one.x < 0))
+
+
+def _compared_rows(lines: Iterable[Result]) -> dict[str, list[Result]]:
+    """Rows with a library that ours should be faster than, without those others."""
+    wished = ([best_of(row, library) for library in _others([row])] for row in _rows(lines).values())
+    found = {one[0].row: [best for best in one if best.wanted] for one in wished if one}
+    return {name: row for name, row in found.items() if row}
+
+
 def _curves(lines: Iterable[Result]) -> dict[str, list[Result]]:
     """The places of every curve, by x."""
-    return _by_row(sorted((one for one in lines if one.x >= 0 and not one.failure), key=lambda one: one.x))
-
-
-def _by_row(lines: Iterable[Result]) -> dict[str, list[Result]]:
-    rows: dict[str, list[Result]] = {}
-    for one in lines:
-        rows.setdefault(one.row, []).append(one)
-    return rows
+    places = sorted((one for one in lines if one.x >= 0 and not one.failure), key=lambda one: one.x)
+    return _by(lambda one: one.row, places)
 
 
 def exponent(curve: Sequence[Result]) -> float:
@@ -195,24 +210,44 @@ def _curve_table(curves: dict[str, list[Result]]) -> str:
     return _markdown(["what grows", "place: cost", "unit", "exponent", "peak memory, GB"], body)
 
 
-def _plot(curves: dict[str, list[Result]], path: Path) -> None:
+def _pyplot():
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "benchmarks"
+    matplotlib.rcParams["svg.hashsalt"] = "benchmarks"  # The same file for the same results
     from matplotlib import pyplot
 
-    across = 3
+    return pyplot
+
+
+def _plot_curves(curves: dict[str, list[Result]], path: Path) -> None:
+    pyplot, across = _pyplot(), 3
     down = -(-len(curves) // across)
     figure, axes = pyplot.subplots(down, across, figsize=(4 * across, 3 * down), squeeze=False, layout="constrained")
-    for place in axes.flat:
+    for place in axes.flat[len(curves) :]:
         place.set_visible(False)
     for place, (name, curve) in zip(axes.flat, curves.items(), strict=False):
-        place.set_visible(True)
         x, y = [one.x for one in curve], [one.value for one in curve]
         place.loglog(x, y, "o-")
         # What linear growth from the last place would have been.
         place.loglog(x, [y[-1] * one / x[-1] for one in x], ":", color="gray")
         place.set(title=f"{name}: exponent {exponent(curve):.2f}", ylabel=curve[0].unit)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def _plot_ratios(rows: dict[str, list[Result]], path: Path) -> None:
+    """How many times faster ours is, with the range over the rounds and a stroke where it should be."""
+    pyplot, names = _pyplot(), list(rows)
+    figure, axes = pyplot.subplots(figsize=(8, 1.2 + 0.3 * len(names)), layout="constrained")
+    for library, best in _by(lambda one: one.library, (one for row in rows.values() for one in row)).items():
+        x, y = [one.ratio for one in best], [names.index(one.row) for one in best]
+        ranges = [one.ratio - one.ratio_least for one in best], [one.ratio_most - one.ratio for one in best]
+        bars = axes.errorbar(x, y, xerr=ranges, fmt="o", label=library)
+        axes.plot([one.wanted for one in best], y, "|", markersize=12, color=bars[0].get_color())
+    axes.axvline(1, color="gray", linewidth=1)
+    axes.set(yticks=range(len(names)), yticklabels=names, xlabel="times faster than; stroke: wanted")
+    axes.invert_yaxis()
+    axes.legend()
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)

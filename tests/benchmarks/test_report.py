@@ -79,16 +79,17 @@ def test_share_of_the_peak():
 
 @pytest.mark.parametrize(("unit", "sign"), [("s", 1), ("images/s", -1)])
 def test_exponent_of_a_power_law(unit, sign, tmp_path):
-    curve = [line(row="curve", x=x, unit=unit, value=3 * x ** (1.5 * sign)) for x in (1, 10, 100, 1000)]
+    curve = [line(part="growth", row="curve", x=x, unit=unit, value=3 * x ** (1.5 * sign)) for x in (1, 10, 100, 1000)]
     assert exponent(curve) == pytest.approx(1.5)
     write(curve, tmp_path)
-    assert "| curve | " in (tmp_path / "RESULTS.md").read_text() and (tmp_path / "growth.svg").exists()
+    assert "| curve | " in (tmp_path / "RESULTS.md").read_text() and (tmp_path / "plots/growth.svg").exists()
 
 
 def test_what_is_written_by_hand_stays(tmp_path):
     path = tmp_path / "RESULTS.md"
     path.write_text(f"# Results\n\nBefore.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
-    write([line()], tmp_path)
+    write([line(), peer("Keras", 10.0, 2.0)], tmp_path)
+    assert (tmp_path / "plots/training-step.svg").exists()
     text = path.read_text()
     assert text.startswith("# Results\n\nBefore.\n") and text.endswith("\n\nAfter.\n")
     assert "old" not in text and "| net, float32 |" in text

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.part import Contestant, prepare
+from kerascnn.cores import cores
 
 LEAST_SECONDS = 0.2  # Of a round whose disturbance is known: the system counts in hundredths of a second
 
@@ -74,7 +75,7 @@ class ContestantProcess:
         answer = self._answer()
         all_busy, own = (b - a for a, b in zip(before, _busy_seconds(self._process.pid), strict=True))
         seconds = time.perf_counter() - start
-        disturbed = max(0.0, all_busy - own) / seconds / (os.cpu_count() or 1) if seconds > LEAST_SECONDS else 0.0
+        disturbed = max(0.0, all_busy - own) / seconds / cores() if seconds > LEAST_SECONDS else 0.0
         self.peak = max(self.peak, answer["peak"] + _workers_megabytes(self._process.pid))
         return Round(answer["value"], disturbed)
 
@@ -110,14 +111,18 @@ def _workers_megabytes(process: int) -> float:
 
 
 def _busy_seconds(process: int) -> tuple[float, float]:
-    """Processor time since it was started: of everything on this machine, and of a process with its workers.
+    """Processor time since it was started: of everything on our cores, and of a process with its workers.
 
     Zeros where there is no /proc.
     """
     ticks = own = 0
     with contextlib.suppress(OSError):
-        times = [int(word) for word in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
-        ticks = sum(times) - times[3] - times[4]  # Without those that were idle or waited for disks
+        lines = Path("/proc/stat").read_text().splitlines()
+        ours = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+        for name, *times in map(str.split, lines):
+            if name in ours:
+                # All but those that were idle, waited for disks, or are counted twice.
+                ticks += sum(int(time) for place, time in enumerate(times[:8]) if place not in (3, 4))
         for one in _with_workers(process):
             # User and system, its ended children's too, after the name in parentheses.
             own += sum(map(int, Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()[11:15]))

@@ -100,6 +100,14 @@ def weight_index(optimizer: keras.Optimizer, weight: keras.Variable) -> int:
     return optimizer._get_variable_index(weight)
 
 
+def optimizer_state(optimizer: keras.Optimizer, weight: tf.Variable, *names: str) -> list[tf.Tensor]:
+    """The handles of a weight's own variables in the optimizer's lists of these names.
+
+    Of Adam and RMSprop these are private; the public `variables` has those of all weights in one list.
+    """
+    return [getattr(optimizer, name)[weight_index(optimizer, weight)].value.handle for name in names]
+
+
 def is_decayed(optimizer: keras.Optimizer, weight: keras.Variable) -> bool:
     """Whether `exclude_from_weight_decay` left the weight in, which has no public way to be read."""
     return optimizer._use_weight_decay(weight)
@@ -133,3 +141,17 @@ def quantized(calibrated_network: bytes, **options: Any) -> bytes:
     from tensorflow.lite.python.convert import mlir_quantize
 
     return mlir_quantize(calibrated_network, **options)
+
+
+def with_gradient(function: Callable[..., tf.Tensor], gradient: Callable[..., Any], *inputs: tf.Tensor) -> tf.Tensor:
+    """`function(*inputs)`, with the gradients `gradient(*inputs, upstream)` where gradients are asked for.
+
+    The public `tf.custom_gradient` adds an operation after the function's, which TensorFlow then does not fuse with
+    those that follow.
+    """
+    from tensorflow.python.eager import record
+
+    with record.stop_recording():
+        outputs = function(*inputs)
+    record.record_operation("Function", [outputs], inputs, lambda upstream: gradient(*inputs, upstream))
+    return outputs

@@ -226,11 +226,12 @@ def test_private_names_exist(model, distributed, resolver):
     missing = {name for owner, names in owners.items() for name in names if not hasattr(owner, name)}
     assert missing == set(), f"the names were seen with {TESTED_VERSIONS}; keras is {keras.__version__}"
     from tensorflow.lite.python import convert
+    from tensorflow.python.eager import record
 
-    assert callable(convert.mlir_quantize)
+    assert all(map(callable, (convert.mlir_quantize, record.stop_recording, record.record_operation)))
     tree = ast.parse(Path(keras_internals.__file__).read_text(encoding="utf-8"))
     used = {name.rpartition(".")[-1] for name in foreign_names(tree)}
-    assert used | OVERRIDDEN == set().union(*owners.values()) | {"convert"}
+    assert used | OVERRIDDEN == set().union(*owners.values()) | {"convert", "eager"}
 
 
 def test_importing_the_module_starts_no_backend():

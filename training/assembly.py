@@ -17,8 +17,8 @@ from kerascnn.applications.network import dtype_policy_scope
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.pipeline.pipeline import evaluation_batches
 from kerascnn.errors import InputError
-from kerascnn.keras_internals import compiled_loss, producing_node
-from kerascnn.layers import ClassLabels, Preprocessing
+from kerascnn.keras_internals import all_layers, compiled_loss, producing_node
+from kerascnn.layers import ClassLabels, Preprocessing, product_gradient
 from kerascnn.training.callbacks.weight_averaging import AveragedWeights
 from kerascnn.training.fine_tuning.gradual_unfreezing import GradualUnfreezing, lr_multipliers, plan
 from kerascnn.training.fine_tuning.pretrained import FROM_WEIGHTS, Pretrained, resolve_pretrained
@@ -237,6 +237,8 @@ def compile_for(
         for head in outputs
     }
     multipliers = lr_multipliers(model, recipe.fine_tuning)
+    for layer in all_layers(model):  # Those of a model from a file are plain.
+        product_gradient(layer)
     model.compile(
         optimizer=optimizer_for(recipe, model.trainable_variables, steps_per_epoch, multipliers),
         loss=losses[MAIN] if single else losses,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from kerascnn.keras_internals import all_layers, is_decayed, optimized_weights, weight_averages, weight_index
-from kerascnn.training import schedules
+from kerascnn.training import fused_updates, schedules
 
 if TYPE_CHECKING:
     from kerascnn.training.recipe.recipe import Recipe
@@ -65,25 +65,25 @@ class _RecipeRules:
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
-class SGD(_RecipeRules, keras.optimizers.SGD):
+class SGD(_RecipeRules, fused_updates.SGD):
     """SGD with AlexNet's rule (2012, section 5): v = momentum x v - learning rate x (gradient + l2 x weight)."""
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
-class RMSprop(_RecipeRules, keras.optimizers.RMSprop):
+class RMSprop(_RecipeRules, fused_updates.RMSprop):
     """RMSProp of gradient + l2 x weight; its mean square starts at 0, that of the Inceptions' program at 1."""
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
-class Adam(_RecipeRules, keras.optimizers.Adam):
+class Adam(_RecipeRules, fused_updates.Adam):
     """Adam of gradient + l2 x weight."""
 
 
-# Keras' class, the one with more rules, and the fields of `Optimizer` that both take.
+# The class, and the fields of `Optimizer` that it takes.
 CLASSES = {
-    "sgd": (keras.optimizers.SGD, SGD, ("momentum", "nesterov")),
-    "rmsprop": (keras.optimizers.RMSprop, RMSprop, ("momentum", "rho", "epsilon")),
-    "adam": (keras.optimizers.Adam, Adam, ("epsilon",)),
+    "sgd": (SGD, ("momentum", "nesterov")),
+    "rmsprop": (RMSprop, ("momentum", "rho", "epsilon")),
+    "adam": (Adam, ("epsilon",)),
 }
 
 
@@ -92,22 +92,21 @@ def optimizer_for(
 ) -> keras.Optimizer:
     """The recipe's optimizer for these weights, not yet built; arguments and errors as for `learning_rate`.
 
-    Keras' own classes are used, except for L2 weight decay, weight averages and a learning rate per layer, of which
-    `lr_multipliers` holds one factor per weight, or nothing if all are 1.
+    `lr_multipliers` are the factors of a learning rate per weight, or none if all are 1.
     """
     settings, ema = recipe.optimizer, recipe.averaging.decay
     l2 = settings.weight_decay if settings.weight_decay_form == "l2" else 0.0
-    keras_class, extended_class, names = CLASSES[settings.name]
-    arguments = {
-        "learning_rate": schedules.learning_rate(recipe, steps_per_epoch),
-        "weight_decay": None if l2 else settings.weight_decay or None,
-        "global_clipnorm": settings.clip_norm,
+    optimizer_class, names = CLASSES[settings.name]
+    optimizer = optimizer_class(
+        learning_rate=schedules.learning_rate(recipe, steps_per_epoch),
+        weight_decay=None if l2 else settings.weight_decay or None,
+        global_clipnorm=settings.clip_norm,
+        use_ema=bool(ema),
+        ema_momentum=ema,
+        l2=l2,
+        lr_multipliers=lr_multipliers,
         **{name: getattr(settings, name) for name in names},
-    }
-    if l2 or ema or lr_multipliers:
-        arguments |= {"l2": l2, "lr_multipliers": lr_multipliers, "use_ema": bool(ema), "ema_momentum": ema}
-        keras_class = extended_class
-    optimizer = keras_class(**arguments)
+    )
     if settings.weight_decay:
         excluded = [weight for weight in weights if weight.name in settings.weight_decay_exclude]
         optimizer.exclude_from_weight_decay(var_list=excluded)

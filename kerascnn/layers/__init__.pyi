@@ -9,4 +9,5 @@ from .conv_unit import (
 )
 from .local_response_normalization import LocalResponseNormalization as LocalResponseNormalization
 from .preprocessing import Preprocessing as Preprocessing
+from .product_gradient import product_gradient as product_gradient
 from .subsampled_identity import SubsampledIdentity as SubsampledIdentity

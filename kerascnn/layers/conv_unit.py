@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import keras
 
+from kerascnn.layers.product_gradient import product_gradient
+
 # He, Zhang, Ren and Sun, "Delving Deep into Rectifiers" (2015), section 2.2: zero-mean Gaussian, variance 2 / fan-in.
 # Keras' "he_normal" truncates the tails, which takes twice as long. A config, so that every layer gets a new seed.
 HE_NORMAL = {
@@ -62,7 +64,8 @@ def conv_unit(
             x = keras.layers.ZeroPadding2D(border, name=f"{name}_pad")(x)
         padding = "same" if strides == 1 else "valid"
     convolution.setdefault("use_bias", normalization is None)
-    x = keras.layers.Conv2D(filters, kernel_size, strides=strides, padding=padding, name=name, **convolution)(x)
+    layer = keras.layers.Conv2D(filters, kernel_size, strides=strides, padding=padding, name=name, **convolution)
+    x = product_gradient(layer)(x)
     if normalization is not None:
         x = normalization(axis=channel_axis(), name=f"{name}_bn")(x)
     if activation is not None:

@@ -1,12 +1,14 @@
 """The optimizers' updates against their formulas in NumPy."""
 
+import functools
 from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from kerascnn.training import Averaging, Recipe, Schedule
+from kerascnn.training import Averaging, Recipe, Schedule, fused_updates
 from kerascnn.training.assembly import compile_for
 
 GRADIENTS = [np.array([[3.0], [-4.0]], "float32"), np.array([[0.5], [0.25]], "float32")]
@@ -70,6 +72,44 @@ def test_gradients_are_clipped_before_weight_decay_is_added():
     changes = ["optimizer.weight_decay=0.5", "optimizer.clip_norm=1.0", "optimizer.momentum=0"]
     states, _ = trained(Recipe.load("alexnet").with_settings(changes))
     np.testing.assert_allclose(states[0][0], [[1 - 0.01 * (0.6 + 0.5)], [2 - 0.01 * (-0.8 + 1.0)]], rtol=1e-6)
+
+
+def apply(optimizer, gradient):
+    optimizer.apply([gradient])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "kernel"),
+    [
+        ("SGD", {"momentum": 0.9}, "ResourceApplyKerasMomentum"),
+        ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}, "ResourceApplyKerasMomentum"),
+        ("SGD", {"momentum": 0.9, "gradient_accumulation_steps": 2, "loss_scale_factor": 4.0}, None),
+        ("SGD", {}, None),
+        ("Adam", {"global_clipnorm": 0.1, "use_ema": True}, "ResourceApplyAdam"),
+        ("Adam", {"amsgrad": True}, None),
+        ("RMSprop", {"momentum": 0.9, "epsilon": 1e-3}, "ResourceApplyRMSProp"),
+        ("RMSprop", {"momentum": 0.9, "centered": True}, None),
+        ("RMSprop", {}, None),
+    ],
+)
+def test_updates_in_one_kernel_are_those_of_keras(name, arguments, kernel):
+    """Weights and all variables of the optimizers, after four steps."""
+    generator = np.random.default_rng(0)
+    start, gradients = generator.normal(size=(5, 3)), generator.normal(size=(4, 5, 3))
+    states = []
+    for module in (fused_updates, keras.optimizers):
+        optimizer = getattr(module, name)(0.1, **arguments)
+        weight = keras.Variable(start, dtype="float32")
+        optimizer.build([weight])
+        step = tf.function(functools.partial(apply, optimizer))
+        for gradient in tf.constant(gradients, "float32"):
+            step(gradient)
+        states.append([np.array(value) for value in (weight, *optimizer.variables)])
+        if kernel and module is fused_updates:
+            graph = step.get_concrete_function(tf.TensorSpec((5, 3))).graph
+            assert kernel in {operation.type for operation in graph.get_operations()}
+    for ours, theirs in zip(*states, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_averages_follow_the_weights():

@@ -20,8 +20,7 @@ def product_gradient(layer: keras.layers.Layer) -> keras.layers.Layer:
     filters, in which the larger number of channels comes last. Products are taken for 1 x 1 convolutions, and in
     bfloat16 for small maps. 1 x 1 convolutions with strides first drop pixels by an average pool of 1 x 1 windows, in a
     tenth of the time of slicing. Values and gradients are the same but for the order of sums. The layer's class,
-    weights and config stay Keras'. It computes as before where no gradient is asked for, on GPUs, on other backends,
-    and with a bias: TensorFlow sums its gradient in float32 only together with that of the filters.
+    weights and config stay Keras'. It computes as before where no gradient is asked for, on GPUs and on other backends.
 
     Args:
         layer: built or not.
@@ -35,26 +34,31 @@ def product_gradient(layer: keras.layers.Layer) -> keras.layers.Layer:
     if (
         keras.backend.backend() == "tensorflow"
         and type(layer) is keras.layers.Conv2D
-        and not layer.use_bias
         and layer.groups == 1
         and layer.dilation_rate == (1, 1)
         and layer.data_format == "channels_last"
         and layer.padding in ("valid", "same")
     ):
-        layer.convolution_op = functools.partial(_convolution, layer)
+        layer.call = functools.partial(_call, layer)
     return layer
 
 
-def _convolution(layer: keras.layers.Conv2D, inputs, kernel):
-    """What Keras' `Conv2D.convolution_op` returns."""
-    inputs, kernel = tf.convert_to_tensor(inputs), tf.convert_to_tensor(kernel)
+def _call(layer: keras.layers.Conv2D, inputs):
+    """What Keras' `Conv2D.call` returns."""
     if not _gains(layer, inputs) or tf.config.get_visible_devices("GPU"):
-        return type(layer).convolution_op(layer, inputs, kernel)
+        return keras.layers.Conv2D.call(layer, inputs)
     strides, padding = layer.strides, layer.padding.upper()
     if layer.kernel_size == (1, 1) and strides != (1, 1):
         inputs, strides = tf.nn.avg_pool2d(inputs, 1, strides, "VALID"), (1, 1)
-    convolution = functools.partial(tf.nn.conv2d, strides=strides, padding=padding)
-    return with_gradient(convolution, functools.partial(_gradients, strides, padding), inputs, kernel)
+
+    def convolution(inputs, kernel, bias=None):
+        outputs = tf.nn.conv2d(inputs, kernel, strides, padding)
+        return outputs if bias is None else tf.nn.bias_add(outputs, bias)
+
+    weights = [layer.kernel, layer.bias] if layer.use_bias else [layer.kernel]
+    gradients = functools.partial(_gradients, strides, padding)
+    outputs = with_gradient(convolution, gradients, *map(tf.convert_to_tensor, (inputs, *weights)))
+    return outputs if layer.activation is None else layer.activation(outputs)
 
 
 def _gains(layer: keras.layers.Conv2D, inputs) -> bool:
@@ -66,15 +70,23 @@ def _gains(layer: keras.layers.Conv2D, inputs) -> bool:
     return inputs.dtype == tf.bfloat16 and small and min(inputs.shape[-1], filters) >= MIN_CHANNELS
 
 
-def _gradients(strides, padding: str, inputs, kernel, upstream):
-    """The gradients by inputs and kernel."""
+def _gradients(strides, padding: str, inputs, kernel, *operands):
+    """The gradients by inputs, kernel and, if there is one, bias; the last operand is that by the outputs."""
+    *bias, upstream = operands
     by_inputs = tf.raw_ops.Conv2DBackpropInput(
         input_sizes=tf.shape(inputs), filter=kernel, out_backprop=upstream, strides=[1, *strides, 1], padding=padding
     )
-    size, length = kernel.shape[:2], upstream.shape[1:3]
+    by_kernel = tf.reshape(_by_kernel(strides, padding, inputs, kernel.shape[:2], upstream), kernel.shape)
+    # BiasAddGrad sums in bfloat16, which is wrong by a third after some thousand pixels; products sum in float32.
+    by_bias = [_product(tf.ones_like(upstream[..., :1]), upstream)[0] for _ in bias]
+    return [by_inputs, by_kernel, *by_bias]
+
+
+def _by_kernel(strides, padding: str, inputs, size, upstream):
+    """The gradients by each of the kernel's pixels, of which there are `size`."""
     if size == (1, 1):
-        return by_inputs, tf.reshape(_product(inputs, upstream), kernel.shape)
-    span = [(maps - 1) * step + 1 for maps, step in zip(length, strides, strict=True)]
+        return _product(inputs, upstream)
+    span = [(maps - 1) * step + 1 for maps, step in zip(upstream.shape[1:3], strides, strict=True)]
     if padding == "SAME":
         missing = [max(0, a + b - 1 - c) for a, b, c in zip(span, size, inputs.shape[1:3], strict=True)]
         inputs = tf.pad(inputs, [(0, 0), *((border // 2, border - border // 2) for border in missing), (0, 0)])
@@ -84,7 +96,7 @@ def _gradients(strides, padding: str, inputs, kernel, upstream):
             pixels = inputs[:, row : row + span[0], column : column + span[1]]
             pixels = pixels if strides == (1, 1) else tf.nn.avg_pool2d(pixels, 1, strides, "VALID")
             products.append(_product(pixels, upstream))
-    return by_inputs, tf.reshape(tf.stack(products), kernel.shape)
+    return tf.stack(products)
 
 
 def _product(before, after):

@@ -27,8 +27,10 @@ from kerascnn.evaluation.runs import Comparison, MeasuredRun
 from kerascnn.evaluation.scores import MultiLabelScores
 from kerascnn.evaluation.study import Measurement, Study
 from kerascnn.export.verification import FormatResult, Tolerance
-from kerascnn.training import Recipe, RunFolder, recipes
+from kerascnn.training import ProbeResult, Recipe, RunFolder, recipes
 from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
+from kerascnn.training.fine_tuning.logistic_regression import Head
+from kerascnn.training.fine_tuning.probe import StageProbe
 from kerascnn.training.search.folder import TrialRecord
 
 CLASSES = tuple(f"a class of a long name, number {number}" for number in range(12))
@@ -73,6 +75,12 @@ def plan():
     return [PlanRow(f"C{n}", first, first, 1, 12_345_678, 1_234_567, n, 0.316) for n, first in enumerate(names)]
 
 
+def probe():
+    stages = [StageProbe(name, "dense", 10_240, 0.98765, 0.01234, 0.1, 1e-3, 1.0, 1234.5, 528.1) for name in CLASSES]
+    head, labels = Head(np.zeros((2, 2)), np.zeros(2)), np.zeros((1234, 2))
+    return ProbeResult(tuple(stages), stages[0], head, labels, labels, 1234.5, 12.3)
+
+
 TABLES = {
     "recipes": lambda: recipes_table(recipes()),
     "scores": lambda: scores_table(scores(), "a title"),
@@ -81,7 +89,8 @@ TABLES = {
     "models and crops": lambda: models_and_crops_table(study()),
     "runs": lambda: runs_table(comparison()),
     "tests": lambda: mcnemar_table(comparison()),
-    "plan": lambda: tables.plan_table(plan()),
+    "probe": lambda: tables.probe_table(probe(), False),
+    "plan": lambda: tables.plan_table(plan(), 4),
     "predictions": lambda: predictions_table([ImagePrediction(f"holiday/{'beach' * 9}.jpeg", [(CLASSES[0], 0.5)])]),
 }
 

@@ -25,8 +25,8 @@ LEGENDS = {
 }
 
 
-def plan_table(rows: list[PlanRow]) -> Table:
-    """The stages of a fine-tuning: from which epoch each is trained, and its learning rate."""
+def plan_table(rows: list[PlanRow], epochs: int) -> Table:
+    """The stages of a fine-tuning of so many epochs: from which epoch each is trained, and its learning rate."""
     columns = ("stage", "layers", "", "parameters", "frozen", "epoch", "learning rate")
     plan = table(*columns, optional=("frozen", "layers"))
     plan.columns[0].no_wrap = True
@@ -35,8 +35,11 @@ def plan_table(rows: list[PlanRow]) -> Table:
         layers = row.first if row.layers == 1 else f"{row.first} … {row.last}"
         frozen = f"{row.frozen:,}" if row.frozen else "–"
         rate = f"x {row.lr_multiplier:.3g}" if row.from_epoch else "–"
-        epoch = str(row.from_epoch or "–")
+        epoch = "–" if row.from_epoch is None else "never" if row.from_epoch > epochs else str(row.from_epoch)
         plan.add_row(row.stage, str(row.layers), layers, f"{row.parameters:,}", frozen, epoch, rate)
+    if unreached := [row for row in rows if row.from_epoch and row.from_epoch > epochs]:
+        needed = max(row.from_epoch for row in unreached)
+        plan.caption = f"never: would begin after the last of {epochs} epochs; --epochs {needed} reaches all"
     return plan
 
 

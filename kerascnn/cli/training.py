@@ -145,12 +145,15 @@ def recipe_for(options: argparse.Namespace, data: DataSet, machine: Machine) -> 
     named = options.model or options.recipe or options.weights
     if named or any(setting.partition("=")[0].strip() == "model" for setting in options.set):
         return recipe_of(options)
+    from kerascnn.applications import registry
     from kerascnn.training.default_network import PHOTOGRAPHS, choose_network
 
     epochs, size = recipe_of(options, PHOTOGRAPHS).epochs, recipe_of(options).image_size
     images, classes = len(data.training), len(data.class_names)
     choice = choose_network(data.median_size, images, classes, machine, epochs=epochs, image_size=size)
     print_message(f"{choice.model} is chosen, because {choice.reason}; choose with --model and --image-size")
+    if registry.list_weights(choice.model):
+        print_message("it learns from these images alone; --weights imagenet begins with public weights")
     return recipe_of(options, choice.model, choice.image_size)
 
 
@@ -410,7 +413,7 @@ def progress_callbacks(
         if as_json:
             print_json({"event": "fine_tuning", "stages": [row._asdict() for row in rows]}, indent=None)
         else:
-            messages().print(plan_table(rows))
+            messages().print(plan_table(rows, recipe.epochs))
 
     live = LiveProgress(recipe.epochs, steps_per_epoch(recipe, data), recipe.batch_size, messages())
     tuned = recipe.fine_tuning.weights and recipe.epochs > recipe.fine_tuning.probe

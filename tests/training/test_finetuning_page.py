@@ -59,7 +59,7 @@ def test_the_plan_is_the_one_that_is_printed(monkeypatch):
 
     console = output()
     with console.capture() as captured:
-        console.print(plan_table(plan(ResNet20(classes=2), Recipe.load("finetune").fine_tuning)))
+        console.print(plan_table(plan(ResNet20(classes=2), Recipe.load("finetune").fine_tuning), 12))
     shown = re.search(r"^ *stage .*?(?=^```)", PAGE.text, re.MULTILINE | re.DOTALL)
     assert captured.get().split() == shown[0].split()
 

@@ -98,12 +98,11 @@ def compute_features(model: keras.Model, recipe: Recipe, data: DataSet, examples
     started = time.perf_counter()
     for number, images in enumerate(_timed(batches, count, seconds)):
         if number == 0:
-            # The first call of a block traces it.
+            # Blocks are compiled at their first call.
             _pass(blocks, images, np.zeros(len(blocks)))
-            first = time.perf_counter()
         rows.append(_pass(blocks, images, seconds[1:]))
-        if number == 0 and count > BATCH:
-            cost = (time.perf_counter() - first) * count / len(images)
+        if number == 1:
+            cost = seconds.sum() * count / (2 * BATCH)
             print_text(messages(), f"probe: {count} images x 1 pass of {model.name} ≈ {cost:.0f} s")
     values = {block.name: np.concatenate(parts) for block, parts in zip(blocks, zip(*rows, strict=True), strict=True)}
     return Features(
@@ -148,24 +147,26 @@ class _Block:
 
 
 def _blocks(model: keras.Model, more: str) -> list[_Block]:
-    import tensorflow as tf
-
     found, begin = [], model.inputs[0]
     for name, stage, end in [*places(model, more), Place(WHOLE, "", last_features(model))]:
         layers = functional(begin, end) if end is not begin else None
-        pool = _pool(name, end)
-
-        def call(maps, layers=layers, pool=pool):
-            maps = layers(maps, training=False) if layers else maps
-            return maps, pool(maps)
-
         has_dense = layers and any(isinstance(layer, keras.layers.Dense) for layer in layers.layers)
         stage = stage or (DENSE if has_dense else found[-1].stage)
-        signature = [tf.TensorSpec((None, *begin.shape[1:]), begin.dtype)]
-        parameters = layers.count_params() if layers else 0
-        found.append(_Block(name, stage, parameters, tf.function(call, input_signature=signature)))
+        call = _compiled(layers, _pool(name, end), begin)
+        found.append(_Block(name, stage, layers.count_params() if layers else 0, call))
         begin = end
     return found
+
+
+def _compiled(layers: keras.Model | None, pool: Callable, begin: keras.KerasTensor) -> Callable:
+    import tensorflow as tf
+
+    def call(maps):
+        maps = layers(maps, training=False) if layers else maps
+        return maps, pool(maps)
+
+    # Without `get_concrete_function`, TensorFlow would take the blocks for one function that it traces too often.
+    return tf.function(call).get_concrete_function(tf.TensorSpec((None, *begin.shape[1:]), begin.dtype))
 
 
 def _pool(name: str, maps: keras.KerasTensor) -> Callable:

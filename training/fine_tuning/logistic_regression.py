@@ -14,7 +14,7 @@ from kerascnn.average_precision import mean_average_precision
 
 FOLDS = 5
 # The inverse strengths of the L2 penalty that are tried, scikit-learn's C, for features of deviation 1.
-PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+PENALTIES = tuple(10.0**power for power in np.arange(-5, 0.5, 0.5))
 DEFAULT_PENALTY = 1e-3  # Where no image can be held out
 COMPARED_IMAGES = 2000  # Cross-validation uses so many images at most: its standard error is then 1 % or less
 STEPS = 500  # Of L-BFGS, which needs fewer
@@ -101,14 +101,14 @@ class CrossValidated:
         accuracy: the share of held-out images that are classified right, of multi-label data the mAP; nan where no
             image can be held out.
         standard_error: of the accuracy.
-        images: how many were used.
+        loss: the mean cross-entropy of a held-out image.
     """
 
     penalty: float = DEFAULT_PENALTY
     temperature: float = 1.0
     accuracy: float = float("nan")
     standard_error: float = float("nan")
-    images: int = 0
+    loss: float = float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,10 +152,10 @@ def cross_validated(problem: Problem) -> CrossValidated:
         worse = worse + 1 if loss >= best[0] else 0
         if not worse:
             best, chosen, logits = (loss, penalty), temperature, held_out / temperature
-        if worse == 2:
+        if worse == 3:
             break
     accuracy = problem.accuracy(logits)
-    return CrossValidated(best[1], chosen, accuracy, _standard_error(problem, logits, folds), len(problem.labels))
+    return CrossValidated(best[1], chosen, accuracy, _standard_error(problem, logits, folds), best[0])
 
 
 def fit_head(problem: Problem, penalty: float, temperature: float = 1.0) -> Head:
@@ -188,8 +188,12 @@ class _Scaled:
         images, width = features.shape
         if width > 2 * images:
             # Solutions are sums of the images, and a rotation changes neither them nor their penalty.
-            self.values, sizes, basis = np.linalg.svd(self.values, full_matrices=False)
-            self.values, self.basis = self.values * sizes, basis.T
+            squares, images_in_basis = np.linalg.eigh(self.values.astype(float) @ self.values.T)
+            kept = squares > 1e-9 * squares.max(initial=0)
+            sizes = np.sqrt(squares[kept])
+            rotated = images_in_basis[:, kept] * sizes
+            self.basis = self.values.T @ (images_in_basis[:, kept] / sizes)
+            self.values = rotated.astype(np.float32)
         self.problem, self.targets = problem, problem.targets
 
     def solve(self, rows: np.ndarray, penalty: float, start: np.ndarray | None = None) -> np.ndarray:

@@ -44,7 +44,7 @@ class StageProbe(NamedTuple):
         place: its layer's name, a value of `--cut`; "none" for the whole network.
         stage: "C4", for a stride of 16.
         width: the number of features.
-        accuracy, standard_error: cross-validated on the training images; the mAP of multi-label data.
+        accuracy, standard_error, loss: cross-validated on the training images; the mAP of multi-label data.
         penalty, temperature: see `CrossValidated`.
         milliseconds: an image's time in the network cut there, its decoding included, as measured in the pass.
         megabytes: of its weights in float32, with the new classifier.
@@ -55,6 +55,7 @@ class StageProbe(NamedTuple):
     width: int
     accuracy: float
     standard_error: float
+    loss: float
     penalty: float
     temperature: float
     milliseconds: float
@@ -109,8 +110,9 @@ def linear_probe(
 ) -> ProbeResult:
     """Fits a classifier to every place's features, and the one of the recipe's cut to convergence.
 
-    The features, and then the result, are cached on disk. Several views of an image are not needed: the features of
-    flips and crops made no probe better (docs/finetuning.md).
+    The features, and then the result, are cached on disk. An image is seen once, as in an evaluation: with its mirror
+    image too, twice the work, no place of an ImageNet network was more accurate by more than its standard error on 805
+    photographs of cats and dogs.
 
     Args:
         recipe: with the image size, the scaling of pixels and the precision resolved.
@@ -155,7 +157,7 @@ def _compared(key: str, features: Features, problem: Callable[[str], Problem]) -
         wanted = problem(name)
         found, width = cross_validated(wanted), values.shape[1]
         size = FLOAT_BYTES * (features.parameters[name] + (width + 1) * wanted.classes) / 1e6
-        scores = found.accuracy, found.standard_error, found.penalty, found.temperature
+        scores = found.accuracy, found.standard_error, found.loss, found.penalty, found.temperature
         stages.append(StageProbe(name, features.stages[name], width, *scores, features.milliseconds[name], size))
     seconds = time.perf_counter() - started
     with _writing(file) as stream:
@@ -197,9 +199,9 @@ def _writing(file: Path) -> Iterator[BinaryIO]:
 
 
 def _choose(stages: tuple[StageProbe, ...], features: Features, cut: str) -> StageProbe:
-    """The stage of the recipe's cut; "auto" is the most accurate one, of equal ones the fastest."""
+    """The stage of the recipe's cut; "auto" is the most accurate one, of equal ones that of the least loss."""
     if cut == BEST:
-        return max(stages, key=lambda stage: (np.nan_to_num(stage.accuracy), -stage.milliseconds))
+        return max(stages, key=lambda stage: (np.nan_to_num(stage.accuracy), -np.nan_to_num(stage.loss)))
     return next(stage for stage in stages if stage.place == _match(features, cut))
 
 

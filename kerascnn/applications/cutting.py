@@ -72,13 +72,12 @@ def place_named(model: keras.Model, name: str) -> Place:
         (None, 14, 14, 832)
     """
     nodes = main_nodes(model)
-    all_places = [_place(nodes, index, stage) for index, stage in whole_maps(nodes)]
-    for matches in (
-        lambda place: name.upper() == place.stage,
-        lambda place: name == place.name,
-        lambda place: place.name.startswith(f"{name}_"),
-    ):
-        if found := [place for place in all_places if matches(place)]:
+    others = [_place(nodes, index, stage) for index, stage in whole_maps(nodes)]
+    if found := [place for place in others if name.upper() == place.stage]:
+        return found[-1]
+    # A block has often the name of its convolution, whose map is not yet normalized.
+    for known in (places(model), others):
+        if found := [place for place in known if f"{place.name}_".startswith(f"{name}_")]:
             return found[-1]
     names = dict.fromkeys(word for place in places(model) for word in (place.name, place.stage))
     if any(layer.name == name for layer in model.layers):

@@ -62,7 +62,7 @@ def _format_source(recipe: Recipe) -> str:
 
 def format_length(recipe: Recipe) -> str:
     """The length in the recipe's own unit."""
-    return f"{recipe.iterations:,} steps" if recipe.iterations else f"{recipe.epochs} epochs"
+    return f"{recipe.iterations:,} steps" if recipe.iterations else f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}"
 
 
 def _format_schedule(recipe: Recipe) -> str:

@@ -54,7 +54,7 @@ def test_others_networks_have_places_too():
 
 @pytest.mark.parametrize(
     ("name", "layer"),
-    [("C4", "mixed7"), ("c3", "mixed2"), ("mixed5", "mixed5"), ("conv3", "conv3"), ("C5", "mixed10")],
+    [("C4", "mixed7"), ("c3", "mixed2"), ("mixed5", "mixed5"), ("conv3", "conv3_relu"), ("C5", "mixed10")],
 )
 def test_names(inception, name, layer):
     assert place_named(inception, name).name == layer

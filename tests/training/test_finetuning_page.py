@@ -43,11 +43,11 @@ def test_commands(tiny_network, command, folder, monkeypatch):
     # A network that has hardly learnt is near many ties.
     outcome = run_line(command, line, "--image-size", 16, "--json", statuses=(0, 1))
     assert "begins with runs/resnet20-digits-" in outcome.err
-    plan, *epochs, report = [json.loads(line) for line in outcome.out.splitlines()]
-    assert [plan["event"], report["event"]] == ["fine_tuning", "report"] and len(epochs) == 4
+    probe, plan, *epochs, report = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [probe["event"], plan["event"], report["event"]] == ["probe", "fine_tuning", "report"] and len(epochs) == 4
     stages = [(stage["stage"], stage["last"], stage["frozen"], stage["from_epoch"]) for stage in plan["stages"]]
     # 8 filters; their normalization keeps its scale and offset.
-    assert stages == [("head", "main_fc", 0, 1), ("C1", "conv1_bn", 16, 3)]
+    assert stages == [("head", "main_fc", 0, 1), ("C1", "conv1_bn", 16, 2)]
 
 
 def test_the_plan_is_the_one_that_is_printed(monkeypatch):

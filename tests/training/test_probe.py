@@ -119,7 +119,7 @@ def test_the_table_has_a_row_per_place(probed, red):
 def test_features_are_computed_once(recipe, red, probed, monkeypatch, tmp_path):
     """Of another seed, another cut and a fine-tuning, the features are the same; of other images, they are not."""
     monkeypatch.setattr(feature_files, "compute_features", None)
-    for settings in (["seed=1"], ["fine_tuning.cut=C0"], ["fine_tuning.cut=none"]):
+    for settings in (["seed=1"], ["fine_tuning.cut=C0"], ["fine_tuning.cut=conv2_1_1"], ["fine_tuning.cut=none"]):
         changed = recipe.with_settings(settings)
         assert linear_probe(resolved(changed, red), red).images_per_second > 0
     with pytest.raises(TypeError):
@@ -193,6 +193,14 @@ def test_mistakes(command, folder, blind, recipe, red):
     refused(command("train", "--data", folder, "--model", "plain20", "--cut", "auto"), "weights")
     with mentioning(ValueError, "C9", "conv4_1_2_relu"):
         train(recipe.with_settings(["fine_tuning.cut=C9"]), red, verbose=0)
+    with mentioning(ValueError, "--weights", "imagenet"):
+        train(Recipe.load("resnet_small").with_settings([*SETTINGS, "fine_tuning.cut=auto"]), red, verbose=0)
+
+
+def test_too_few_images_to_hold_any_out(recipe, red):
+    """Then the whole network is kept."""
+    two = replace(red, training=red.training.take(range(2)))
+    assert linear_probe(resolved(recipe, two), two).chosen.place == "none"
 
 
 def test_no_gradient_is_computed_below_the_lowest_trainable_stage(recipe, red):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ class Problem:
     def multi_label(self) -> bool:
         return self.labels.ndim == 2
 
-    @property
+    @functools.cached_property
     def targets(self) -> np.ndarray:
         """float32 (images, classes), one-hot or multi-hot."""
         return (self.labels if self.multi_label else np.eye(self.classes)[self.labels]).astype(np.float32)
@@ -55,12 +56,17 @@ class Problem:
 
     def loss(self, logits: np.ndarray) -> float:
         """The mean cross-entropy of an image."""
-        targets, logits = self.targets, logits.astype(float)
+        return self.loss_and_errors(logits)[0]
+
+    def loss_and_errors(self, logits: np.ndarray) -> tuple[float, np.ndarray]:
+        """The mean cross-entropy of an image, and its gradient by the logits times the number of images."""
         if self.multi_label:
-            terms = np.logaddexp(0, logits) - targets * logits
+            terms, predicted = np.logaddexp(0, logits) - self.targets * logits, expit(logits)
         else:
-            terms = -targets * log_softmax(logits, axis=1)
-        return float((self.weights * terms).sum(axis=1).mean())
+            logarithms = log_softmax(logits, axis=1)
+            terms, predicted = -self.targets * logarithms, np.exp(logarithms)
+        loss = (self.weights * terms).sum(dtype=float) / len(logits)
+        return float(loss), (predicted - self.targets) * self.weights
 
     def accuracy(self, logits: np.ndarray) -> float:
         """The share of images that are classified right; of multi-label data the mAP."""
@@ -152,7 +158,7 @@ def cross_validated(problem: Problem) -> CrossValidated:
         worse = worse + 1 if loss >= best[0] else 0
         if not worse:
             best, chosen, logits = (loss, penalty), temperature, held_out / temperature
-        if worse == 3:
+        if worse == 2:
             break
     accuracy = problem.accuracy(logits)
     return CrossValidated(best[1], chosen, accuracy, _standard_error(problem, logits, folds), best[0])
@@ -194,21 +200,21 @@ class _Scaled:
             rotated = images_in_basis[:, kept] * sizes
             self.basis = self.values.T @ (images_in_basis[:, kept] / sizes)
             self.values = rotated.astype(np.float32)
-        self.problem, self.targets = problem, problem.targets
+        self.problem = problem
 
     def solve(self, rows: np.ndarray, penalty: float, start: np.ndarray | None = None) -> np.ndarray:
         """The coefficients, (dimensions + 1, classes) with the bias last, that fit some images, by L-BFGS."""
         part = self.problem.take(rows)
-        values, targets = self.values[rows], self.targets[rows]
-        shape = values.shape[1] + 1, targets.shape[1]
+        values = self.values[rows]
+        shape = values.shape[1] + 1, part.targets.shape[1]
 
         def loss_and_gradient(flat):
             coefficients = flat.reshape(shape)
             logits = values @ coefficients[:-1].astype(np.float32) + coefficients[-1].astype(np.float32)
-            errors = (part.probabilities(logits) - targets) * part.weights
+            loss, errors = part.loss_and_errors(logits)
             gradient = np.vstack([values.T @ errors, errors.sum(axis=0)]) * penalty
             gradient[:-1] += coefficients[:-1]
-            loss = penalty * len(rows) * part.loss(logits) + 0.5 * (coefficients[:-1] ** 2).sum()
+            loss = penalty * len(rows) * loss + 0.5 * (coefficients[:-1] ** 2).sum()
             return loss, gradient.astype(float).ravel()
 
         first = np.zeros(shape) if start is None else start

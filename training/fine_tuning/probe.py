@@ -31,7 +31,7 @@ from kerascnn.training.fine_tuning.logistic_regression import (
     fit_head,
 )
 from kerascnn.training.fine_tuning.pretrained import Pretrained
-from kerascnn.training.recipe.fields import BEST, WHOLE
+from kerascnn.training.recipe.fields import BEST
 from kerascnn.training.recipe.recipe import Recipe
 
 FLOAT_BYTES = 4
@@ -96,9 +96,10 @@ class ProbeResult:
         model.compute_metrics(None, self.targets, self.predicted)
 
     def to_dict(self) -> dict[str, Any]:
-        """The table and the choice, for JSON and YAML."""
+        """The table and the choice, for JSON and YAML; null where no image could be held out."""
+        stages = [stage._asdict().items() for stage in self.stages]
         return {
-            "stages": [stage._asdict() for stage in self.stages],
+            "stages": [{name: None if value != value else value for name, value in stage} for stage in stages],
             "cut": self.chosen.place,
             "seconds": self.seconds,
             "images_per_second": self.images_per_second,
@@ -126,10 +127,12 @@ def linear_probe(
     cut, examples = recipe.fine_tuning.cut, data.training
     key = features_key(recipe, pretrained.source.file(), examples)
     features = cached_features(key, whole, recipe, data, examples)
-    if cut not in (BEST, WHOLE) and _match(features, cut) is None:
-        place_named(whole(), cut)  # Raises InputError
-        key += f"-{cut}"
-        features = cached_features(key, whole, recipe, data, examples, cut)
+    place = _match(features, cut)
+    if place is None:
+        place = place_named(whole(), cut).name
+        if place not in features.stages:
+            key += f"-{place}"
+            features = cached_features(key, whole, recipe, data, examples, place)
     weights = data.class_weights() if recipe.class_weights == "balanced" else None
 
     def problem(name: str) -> Problem:
@@ -139,7 +142,7 @@ def linear_probe(
     for array in (examples.labels, _groups(examples)):
         digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
     stages, seconds = _compared(digest.hexdigest()[:32], features, problem)
-    chosen = _choose(stages, features, cut)
+    chosen = _most_accurate(stages) if place == BEST else next(stage for stage in stages if stage.place == place)
     return _fitted(digest.hexdigest()[:32], stages, chosen, problem, features.seconds + seconds, features)
 
 
@@ -198,18 +201,20 @@ def _writing(file: Path) -> Iterator[BinaryIO]:
         raise InputError(f"the probe cannot be cached in {file.parent}: {error.strerror or error}.") from None
 
 
-def _choose(stages: tuple[StageProbe, ...], features: Features, cut: str) -> StageProbe:
-    """The stage of the recipe's cut; "auto" is the most accurate one, of equal ones that of the least loss."""
-    if cut == BEST:
-        return max(stages, key=lambda stage: (np.nan_to_num(stage.accuracy), -np.nan_to_num(stage.loss)))
-    return next(stage for stage in stages if stage.place == _match(features, cut))
+def _most_accurate(stages: tuple[StageProbe, ...]) -> StageProbe:
+    """Of equal accuracies, that of the least loss; the whole network where no image could be held out."""
+    if np.isnan(stages[-1].accuracy):
+        return stages[-1]
+    return max(stages, key=lambda stage: (stage.accuracy, -stage.loss))
 
 
 def _match(features: Features, cut: str) -> str | None:
-    """The place of a cut among those that have features, see `place_named`; None if it is not among them."""
-    if cut in features.stages:
+    """The place of a cut among those that have features, or "auto"; None if its name must be looked up."""
+    if cut == BEST or cut in features.stages:
         return cut
-    return next((name for name, stage in reversed(features.stages.items()) if stage == cut.upper()), None)
+    of_stage = [name for name, stage in features.stages.items() if stage == cut.upper()]
+    of_block = [name for name in features.stages if name.startswith(f"{cut}_")]
+    return next(reversed(of_stage or of_block), None)
 
 
 def _problem(features: np.ndarray, data: DataSet, class_weights: np.ndarray | None, seed: int) -> Problem:

@@ -77,8 +77,8 @@ def plan():
 
 def probe():
     stages = [StageProbe(name, "dense", 10_240, 0.98765, 0.01234, 0.1, 1e-3, 1.0, 1234.5, 528.1) for name in CLASSES]
-    head, labels = Head(np.zeros((2, 2)), np.zeros(2)), np.zeros((1234, 2))
-    return ProbeResult(tuple(stages), stages[0], head, labels, labels, 1234.5, 12.3)
+    head = Head(np.zeros((2, 2)), np.zeros(2))
+    return ProbeResult(tuple(stages), stages[0], head, np.zeros((1234, 2)), {}, 1234.5, 12.3)
 
 
 TABLES = {

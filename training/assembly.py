@@ -60,6 +60,10 @@ def assemble(
         # Checks `fine_tuning.frozen` before anything is written.
         plan(model, recipe.fine_tuning)
         if recipe.fine_tuning.probe:
+            if isinstance(model.output, dict):
+                raise InputError(
+                    "a probe fits the main classifier only; set auxiliary_heads.use=false, or fine_tuning.probe=false."
+                )
             probe_of(recipe, data, pretrained).install(model)
     return model
 

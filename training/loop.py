@@ -128,15 +128,16 @@ class Loop:
         if first and self.checkpoint:
             self.checkpoint.restore_metrics(self.model)
         self._calls.on_epoch_begin(epoch)
-        logs = {}
-        if self.probe and epoch == 0:
-            self.probe.measure(self.model)
-            logs = {"seconds": self.probe.seconds, "images_per_second": self.probe.images_per_second}
-        else:
+        probed = self.probe is not None and epoch == 0
+        if not probed:
             self._steps(epoch, first, iterator)
         self.checkpoint_manager.nan_guard.check()
         self._steps_done = self.checkpoint_manager.snapshot()
-        logs |= {name: float(value) for name, value in self.model.get_metrics_result().items()}
+        if self.probe and probed:
+            logs = {"seconds": self.probe.seconds, "images_per_second": self.probe.images_per_second}
+            logs |= self.probe.metrics
+        else:
+            logs = {name: float(value) for name, value in self.model.get_metrics_result().items()}
         measured = self.model.evaluate(self.batches.validation, callbacks=self._calls, return_dict=True, verbose=0)
         logs |= {f"val_{name}": value for name, value in measured.items()}
         self._calls.on_epoch_end(epoch, logs)

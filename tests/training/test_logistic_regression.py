@@ -66,6 +66,16 @@ def test_cross_validation_expects_what_new_images_show():
     assert abs(probabilities.max(axis=1).mean() - accuracy) < 0.03
 
 
+def test_what_is_always_right_is_not_certain():
+    """Forty images do not show that one of a hundred is not wrong."""
+    features, labels = clusters(40, 4, 2, 8.0)
+    problem = Problem(features, labels, 2)
+    found = cross_validated(problem)
+    head = fit_head(problem, found.penalty, found.temperature)
+    assert found.accuracy == 1
+    assert 0.9 < softmax(features @ head.kernel + head.bias, axis=1).max(axis=1).mean() < 0.995
+
+
 def test_images_of_a_group_are_held_out_together():
     """Noise that is the same for all images of a group tells its label to whoever knows the others."""
     rng = np.random.default_rng(0)

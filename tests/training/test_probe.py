@@ -14,6 +14,8 @@ from PIL import Image
 
 from kerascnn import data
 from kerascnn.applications import Plain20, cifar_resnet
+from kerascnn.cli.tables import plan_table
+from kerascnn.console import output
 from kerascnn.evaluation.keras_models import load_keras
 from kerascnn.training import (
     FineTuning,
@@ -30,6 +32,7 @@ from kerascnn.training import (
 )
 from kerascnn.training.assembly import assemble
 from kerascnn.training.fine_tuning import features as feature_files
+from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
 from kerascnn.training.fine_tuning.pretrained import with_weights
 from support.messages import mentioning, names, refused
 
@@ -128,6 +131,7 @@ def test_features_are_computed_once(recipe, red, probed, monkeypatch, tmp_path):
         resolved(recipe.with_settings(["pixels.std=65"]), red)
 
 
+@pytest.mark.slow
 def test_a_cut_network_trains_on_and_is_resumed(probed, red, tmp_path):
     """Its run is as good a source of weights as any; a run without a checkpoint begins with its probe again."""
     tuning = ["epochs=2", "fine_tuning.head_epochs=1", "fine_tuning.stage_epochs=0", *SETTINGS[1:3]]
@@ -148,7 +152,8 @@ def test_weights_of_labels_and_of_classes(recipe, blind):
     """Multi-label data have a sigmoid each; with balanced weights a rare class is as probable as the other."""
     images, labels = colored(0, 60, 3)
     tags = np.stack([labels > 0, labels > 1, labels < 0], axis=1).astype(np.uint8)
-    made = data.from_arrays(images, tags[:, :2], validation=(images, tags[:, :2]), class_names=("red", "very red"))
+    with pytest.warns(UserWarning, match="multi-label"):
+        made = data.from_arrays(images, tags[:, :2], validation=(images, tags[:, :2]), class_names=("red", "very red"))
     wanted = resolved(recipe, made)
     probe = linear_probe(wanted, made)
     assert probe.chosen.accuracy > 0.99
@@ -228,3 +233,14 @@ def computed(graph):
             needed.add(operation)
             waiting += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
     return Counter(operation.type for operation in needed)
+
+
+def test_stages_that_a_short_training_never_reaches_are_marked(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [PlanRow(f"C{stage}", "a", "b", 2, 100, 0, epoch, 1.0) for stage, epoch in ((5, 1), (4, 2), (3, 6))]
+    console = output()
+    with console.capture() as captured:
+        console.print(plan_table(rows, epochs=2))
+    marks = [line.split()[-3] for line in captured.get().splitlines() if line.strip().startswith("C")]
+    assert marks == ["1", "2", "never"]
+    assert "--epochs 6" in captured.get()

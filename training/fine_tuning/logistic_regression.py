@@ -5,17 +5,18 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax, softmax
 
 from kerascnn.average_precision import mean_average_precision
+from kerascnn.training.multi_label import THRESHOLD
 
 FOLDS = 5
 # The inverse strengths of the L2 penalty that are tried, scikit-learn's C, for features of deviation 1.
-PENALTIES = tuple(10.0**power for power in np.arange(-5, 0.5, 0.5))
+PENALTIES = tuple(10.0**power for power in np.arange(-4, 0.5, 0.5))
 DEFAULT_PENALTY = 1e-3  # Where no image can be held out
 COMPARED_IMAGES = 2000  # Cross-validation uses so many images at most: its standard error is then 1 % or less
 STEPS = 500  # Of L-BFGS, which needs fewer
@@ -50,6 +51,16 @@ class Problem:
         """float32 (images, classes), one-hot or multi-hot."""
         return (self.labels if self.multi_label else np.eye(self.classes)[self.labels]).astype(np.float32)
 
+    def doubted(self) -> Problem:
+        """The same with targets between 0 and 1, as if there were one more image of every class.
+
+        Held-out images that are all right would otherwise call for probabilities of exactly 0 and 1 (Platt, 1999).
+        """
+        count, other = len(self.labels), 1 / 2 if self.multi_label else 1 / self.classes
+        doubted = replace(self)
+        doubted.__dict__["targets"] = self.targets + (other - self.targets) / (1 + count * other)
+        return doubted
+
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """(images, classes): the softmax of the logits, or of multi-label data their sigmoid."""
         return expit(logits) if self.multi_label else softmax(logits, axis=1)
@@ -73,6 +84,19 @@ class Problem:
         if self.multi_label:
             return mean_average_precision(self.labels > 0, self.probabilities(logits))
         return float((logits.argmax(axis=1) == self.labels).mean())
+
+    def metrics(self, logits: np.ndarray) -> dict[str, float]:
+        """Loss and accuracies by their names in a history: top1 and top5, of multi-label data microf1 and macrof1."""
+        from sklearn.metrics import f1_score
+
+        if self.multi_label:
+            predicted = self.probabilities(logits) > THRESHOLD
+            kinds = ("micro", "macro")
+            found = {f"{kind}f1": f1_score(self.labels, predicted, average=kind, zero_division=0.0) for kind in kinds}
+        else:
+            ranks = (logits > np.take_along_axis(logits, self.labels[:, None], axis=1)).sum(axis=1)
+            found = {f"top{count}": (ranks < count).mean() for count in ((1, 5) if self.classes > 5 else (1,))}
+        return {"loss": self.loss(logits), **{name: float(value) for name, value in found.items()}}
 
     def take(self, rows: np.ndarray) -> Problem:
         """The images at `rows`."""
@@ -144,7 +168,7 @@ def cross_validated(problem: Problem) -> CrossValidated:
     folds = problem.folds()
     if not folds:
         return CrossValidated()
-    scaled = _Scaled(problem)
+    scaled, judged = _Scaled(problem), problem.doubted()
     best, chosen, logits = (np.inf, DEFAULT_PENALTY), 1.0, np.zeros(problem.targets.shape)
     starts: list[np.ndarray | None] = [None] * len(folds)
     worse = 0
@@ -153,12 +177,12 @@ def cross_validated(problem: Problem) -> CrossValidated:
         for number, (fitted, tested) in enumerate(folds):
             starts[number] = scaled.solve(fitted, penalty, starts[number])
             held_out[tested] = scaled.logits(tested, starts[number])
-        temperature = _temperature(problem, held_out)
-        loss = problem.loss(held_out / temperature)
+        temperature = _temperature(judged, held_out)
+        loss = judged.loss(held_out / temperature)
         worse = worse + 1 if loss >= best[0] else 0
         if not worse:
             best, chosen, logits = (loss, penalty), temperature, held_out / temperature
-        if worse == 2:
+        if worse == 4:
             break
     accuracy = problem.accuracy(logits)
     return CrossValidated(best[1], chosen, accuracy, _standard_error(problem, logits, folds), best[0])

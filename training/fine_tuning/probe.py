@@ -70,7 +70,8 @@ class ProbeResult:
         stages: from the image to the whole network, which is last.
         chosen: the one that the classifier is of.
         head: its weights.
-        targets, predicted: float32 (images, classes), the labels of the training images and their probabilities.
+        predicted: float32 (images, classes), the probabilities of the training images.
+        metrics: of the training images, by their names in the history.
         seconds: of the pass, if it was not cached, and of the fits.
         images_per_second: of the pass.
     """
@@ -78,22 +79,14 @@ class ProbeResult:
     stages: tuple[StageProbe, ...]
     chosen: StageProbe
     head: Head
-    targets: np.ndarray
     predicted: np.ndarray
+    metrics: dict[str, float]
     seconds: float
     images_per_second: float
 
     def install(self, model: keras.Model) -> None:
         """Puts the classifier into an assembled model that is cut at the chosen place."""
         classifier_of(model).set_weights([self.head.kernel, self.head.bias])
-
-    def measure(self, model: keras.Model) -> None:
-        """Updates a compiled model's loss and metrics with the training images, as an epoch of steps would."""
-        loss = model.compute_loss(y=self.targets, y_pred=self.predicted)
-        for metric in model.metrics[:1]:
-            # The loss, which Keras averages over the steps.
-            metric.update_state(loss)
-        model.compute_metrics(None, self.targets, self.predicted)
 
     def to_dict(self) -> dict[str, Any]:
         """The table and the choice, for JSON and YAML; null where no image could be held out."""
@@ -182,14 +175,16 @@ def _fitted(
         started = time.perf_counter()
         wanted = problem(chosen.place)
         head = fit_head(wanted, chosen.penalty, chosen.temperature)
-        predicted = wanted.probabilities(wanted.features @ head.kernel + head.bias).astype(np.float32)
-        took = time.perf_counter() - started
+        logits = wanted.features @ head.kernel + head.bias
+        metrics = json.dumps(wanted.metrics(logits) | {"seconds": time.perf_counter() - started})
+        predicted = wanted.probabilities(logits).astype(np.float32)
         with _writing(file) as stream:
-            np.savez(stream, kernel=head.kernel, bias=head.bias, predicted=predicted, seconds=took)
+            np.savez(stream, kernel=head.kernel, bias=head.bias, predicted=predicted, metrics=metrics)
     with np.load(file) as stored:
-        head, predicted, took = Head(stored["kernel"], stored["bias"]), stored["predicted"], float(stored["seconds"])
-    speed = len(predicted) / features.seconds
-    return ProbeResult(stages, chosen, head, problem(chosen.place).targets, predicted, seconds + took, speed)
+        head, predicted = Head(stored["kernel"], stored["bias"]), stored["predicted"]
+        metrics = json.loads(str(stored["metrics"]))
+    seconds += metrics.pop("seconds")
+    return ProbeResult(stages, chosen, head, predicted, metrics, seconds, len(predicted) / features.seconds)
 
 
 @contextlib.contextmanager

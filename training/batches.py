@@ -63,8 +63,8 @@ def batches_for(
         class_weights=data.class_weights() if recipe.class_weights == "balanced" else None,
         **(augmented | shares),
     )
-    first = [] if position else training.take(1)
-    images = np.concatenate([np.zeros((0, *recipe.image_shape)), *(batch[0][:GRID_IMAGES] for batch in first)])
+    seen = training if start.epochs < recipe.epochs else evaluation_batches(data.training, **views, **shares)
+    images = np.zeros((0, 1, 1, 3)) if position else next(iter(seen))[0].numpy()[:GRID_IMAGES]
     validation = evaluation_batches(data.validation, **views, **shares)
     # The same in every epoch and on every worker, so that a resumed training computes the same averages.
     statistics = training_batches(data.training, epochs=range(1), batch_size=recipe.batch_size, **augmented)

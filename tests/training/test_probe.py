@@ -93,6 +93,7 @@ def test_a_probe_is_a_run(probed, red):
     stored, *_, facts = probed.folder.read_recipe()
     assert stored == probed.recipe
     assert facts["probe"]["cut"] == place
+    assert list((probed.folder.path / "train").glob("events*"))
     images, labels = colored(1, 16)
     model = load_keras(probed.folder.model_file)
     assert (model.predict(images.astype(np.float32), verbose=0).argmax(axis=1) == labels).all()
@@ -200,6 +201,12 @@ def test_mistakes(command, folder, blind, recipe, red):
         train(recipe.with_settings(["fine_tuning.cut=C9"]), red, verbose=0)
     with mentioning(ValueError, "--weights", "imagenet"):
         train(Recipe.load("resnet_small").with_settings([*SETTINGS, "fine_tuning.cut=auto"]), red, verbose=0)
+
+
+def test_features_that_do_not_fit(recipe, red, monkeypatch):
+    monkeypatch.setattr(feature_files, "memory_for_images", lambda: 10_000)
+    with mentioning(ValueError, "40 images", "--limit"):
+        resolved(recipe.with_settings(["pixels.std=30"]), red)
 
 
 def test_too_few_images_to_hold_any_out(recipe, red):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from kerascnn.applications.deep import functional
 from kerascnn.applications.stages import DENSE
 from kerascnn.console import messages, print_text, track
 from kerascnn.data.dataset import ArrayExamples, DataSet, Examples, FileExamples
+from kerascnn.data.pipeline.cache import memory_for_images
 from kerascnn.data.pipeline.pipeline import evaluation_batches
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
@@ -36,14 +37,14 @@ class Features:
     The last ones, named "none", are what the classifier of the whole network gets.
 
     Attributes:
-        values: float32 (images, width).
+        values: float32 (images, width); from the cache, an array is read when it is asked for.
         stages: the stage of each place: "C4".
         milliseconds: an image's time from the pixels to the place, its decoding included, measured in the pass.
         parameters: of the layers up to the place.
         seconds: of the pass.
     """
 
-    values: dict[str, np.ndarray]
+    values: Mapping[str, np.ndarray]
     stages: dict[str, str]
     milliseconds: dict[str, float]
     parameters: dict[str, int]
@@ -82,9 +83,8 @@ def cached_features(
 
 
 def _load(file: Path) -> Features:
-    with np.load(file) as stored:
-        facts = json.loads(str(stored["facts"]))
-        return Features({name: stored[name] for name in facts["stages"]}, **facts)
+    stored = np.load(file)
+    return Features(stored, **json.loads(str(stored["facts"])))
 
 
 def compute_features(model: keras.Model, recipe: Recipe, data: DataSet, examples: Examples, more: str = "") -> Features:
@@ -101,6 +101,11 @@ def compute_features(model: keras.Model, recipe: Recipe, data: DataSet, examples
             # Blocks are compiled at their first call.
             _pass(blocks, images, np.zeros(len(blocks)))
         rows.append(_pass(blocks, images, seconds[1:]))
+        if (size := sum(one.nbytes for one in rows[0]) / len(rows[0][0]) * count) > memory_for_images():
+            raise InputError(
+                f"the features of {count} images take {size / 1e9:.0f} GB, more than half of the memory; give fewer "
+                "images with --limit, or no probe with --set fine_tuning.probe=false."
+            )
         if number == 1:
             cost = seconds.sum() * count / (2 * BATCH)
             print_text(messages(), f"probe: {count} images x 1 pass of {model.name} ≈ {cost:.0f} s")

@@ -147,11 +147,11 @@ def _compared(key: str, features: Features, problem: Callable[[str], Problem]) -
         return tuple(StageProbe(**stage) for stage in stored["stages"]), stored["seconds"]
     started = time.perf_counter()
     stages = []
-    for name, values in features.values.items():
-        if not np.isfinite(values).all():
-            raise InputError(f"the features of '{name}' are not finite; use --precision float32.")
+    for name in features.stages:
         wanted = problem(name)
-        found, width = cross_validated(wanted), values.shape[1]
+        if not np.isfinite(wanted.features).all():
+            raise InputError(f"the features of '{name}' are not finite; use --precision float32.")
+        found, width = cross_validated(wanted), wanted.features.shape[1]
         size = FLOAT_BYTES * (features.parameters[name] + (width + 1) * wanted.classes) / 1e6
         scores = found.accuracy, found.standard_error, found.loss, found.penalty, found.temperature
         stages.append(StageProbe(name, features.stages[name], width, *scores, features.milliseconds[name], size))

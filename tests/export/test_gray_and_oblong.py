@@ -53,8 +53,9 @@ def run(stripes, tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(run, stripes, tmp_path_factory):
     folder, quantize = tmp_path_factory.mktemp("exported") / "oblong", ["none", "int8"]
-    options = {"formats": ("savedmodel", "tflite", "onnx", "keras"), "quantize": quantize}
-    return export(run.folder.model_file, data.load(stripes), folder, **options)
+    # Of images that are not among those that calibrate, 8 bits may cut off what is greater.
+    options = {"calibration": data.load_labeled(stripes), "formats": ("savedmodel", "tflite", "onnx", "keras")}
+    return export(run.folder.model_file, data.load(stripes), folder, quantize=quantize, **options)
 
 
 def paths_of(stripes):
@@ -78,8 +79,8 @@ def test_the_run_says_what_it_takes(run):
 def test_every_file_predicts_as_the_run(file, run, exported, stripes):
     assert exported.verification.failures == []
     found, expected = (probabilities(path, stripes) for path in (exported.folder / file, run.folder.path))
-    # Of few calibration images, 8 bits are few as well.
-    np.testing.assert_allclose(found, expected, atol=0.25 if "int8" in file else 1e-5)
+    # An output of 8 bits has steps of 1/256, of which 0.7 are taken.
+    np.testing.assert_allclose(found, expected, atol=2 / 256 if "int8" in file else 1e-5)
     metadata = open_predictor(exported.folder / file).metadata
     assert (metadata.image_size, metadata.channels, metadata.image_shape) == (SIZE, 1, (24, 40, 1))
 

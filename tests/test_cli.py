@@ -44,6 +44,9 @@ def test_help_is_instant():
     [
         (("tain",), ("subcommand 'tain'", "did you mean train?")),
         (("train", "--epohcs", 3), ("'kerascnn train' has no option --epohcs", "--epochs")),
+        (("train", "--epohcs=3"), ("'kerascnn train' has no option --epohcs", "--epochs")),
+        (("predict", "--jsn"), ("'kerascnn predict' has no option --jsn", "--json")),
+        (("--versoin",), ("'kerascnn' has no option --versoin", "--version")),
         (("train", "--epohcs=3"), ("--epohcs;", "--epochs")),
         (("train", "--precision", "float3"), ("--precision 'float3'", "float32")),
         (("completion", "fish"), ("shell 'fish'", "bash", "zsh")),

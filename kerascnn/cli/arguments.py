@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -33,14 +35,15 @@ class Parser(argparse.ArgumentParser):
     output_formats: argparse.ArgumentParser
 
     def parse_known_args(self, args=None, namespace=None):
-        """Parses what it knows; an unknown option is an error of the subcommand, which knows similar ones."""
-        parsed, unknown = super().parse_known_args(args, namespace)
-        for word in unknown:
-            if word.startswith("--"):
-                name = word.partition("=")[0]
-                known = re.findall("--[a-z][a-z0-9-]*", self.format_usage())
+        """As argparse, but an unknown option is an error that names similar ones, whatever else is missing."""
+        words = sys.argv[1:] if args is None else args
+        # Behind the first word without a dash are the options of a subcommand.
+        own = words if " " in self.prog else itertools.takewhile(lambda word: word.startswith("-"), words)
+        known = ["--help", *re.findall("--[a-z][a-z0-9-]*", self.format_usage())]
+        for name in (word.partition("=")[0] for word in own if word.startswith("--")):
+            if not any(option.startswith(name) for option in known):
                 raise InputError(f"'{self.prog}' has no option {name}; {closest(name, known)}")
-        return parsed, unknown
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raises InputError, which ends the program with status 2."""

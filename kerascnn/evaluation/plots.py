@@ -150,11 +150,12 @@ def _fit_scale(axes: Axes) -> None:
 
 
 def _mark_best(figure: Figure, line: _Line, label: str) -> None:
-    """A star on the validation accuracies at the greatest one; of equal epochs the first."""
+    """A star on the validation accuracies at the epoch that `RunFolder.epoch_model` calls the best."""
     accuracies = _accuracies(line)
     if not np.isfinite(accuracies).any():
         return
     best = int(np.nanargmax(accuracies))
+    best = len(accuracies) - 1 if accuracies[-1] == accuracies[best] else best
     epoch, accuracy = int(line.history[best]["epoch"]) + 1, accuracies[best]
     text = label.format(accuracy=accuracy, epoch=epoch)
     figure.axes[1].plot([epoch], [accuracy], "*", color=line.color, markersize=11, label=text)

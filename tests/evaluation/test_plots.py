@@ -68,6 +68,8 @@ def test_the_best_epoch_is_marked():
     accuracies = curves_figure(history([0.5, 0.75, 0.875, 0.875, 0.7]), "a run").axes[1]
     star = lines_of(accuracies)["best: 87.50 % in epoch 3"]
     assert (list(star.get_xdata()), list(star.get_ydata())) == ([3], [87.5])
+    # The last one, if it is as good, as in the sentence about the export.
+    assert "best: 87.50 % in epoch 3" in lines_of(curves_figure(history([0.5, 0.875, 0.875]), "a run").axes[1])
     lines = runs_figure({"a": history([0.5, 0.8]), "b": history([0.9, 0.7])}, "runs").axes[1].lines
     assert [list(line.get_xdata()) for line in lines if line.get_marker() == "*"] == [[2], [1]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerascnn.applications.preprocessing import KERAS_MODES, of_family, scaled
+from kerascnn.applications.preprocessing import of_family, scaled
 from kerascnn.errors import InputError
 
 _, decode_predictions = of_family("resnet50")
@@ -26,7 +26,6 @@ def preprocess_input(x: Any, data_format: str | None = None, mode: str = "caffe"
     Example:
         >>> images = preprocess_input(pixels, mode="tf")
     """
-    found = next((ours for ours, theirs in KERAS_MODES.items() if theirs == mode), None)
-    if found is None:
+    if mode not in ("caffe", "tf", "torch"):
         raise InputError(f"mode must be 'caffe', 'tf' or 'torch', not {mode!r}.")
-    return scaled(x, found, data_format, "preprocess_input")
+    return scaled(x, "symmetric" if mode == "tf" else mode, data_format, "preprocess_input")

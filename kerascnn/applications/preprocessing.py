@@ -21,21 +21,6 @@ from kerascnn.applications import registry
 from kerascnn.applications.weights import public as public_weights
 from kerascnn.errors import InputError
 
-# Red, green and blue means in [0, 255]; they are subtracted.
-CHANNEL_MEANS = {
-    "mean": (123.675, 116.28, 103.53),  # ImageNet
-    "cifar": (125.3, 123.0, 113.9),  # CIFAR-10
-}
-
-# keras.applications' names of the other modes.
-KERAS_MODES = {
-    "caffe": "caffe",  # BGR minus 103.939, 116.779, 123.68
-    "symmetric": "tf",  # to [-1, 1]
-    "torch": "torch",  # [0, 1] minus ImageNet's channel means, divided by its channels' standard deviations
-}
-
-MODES = (*CHANNEL_MEANS, *KERAS_MODES)
-
 
 class Scaling(NamedTuple):
     """The scale of a mode for RGB pixels in [0, 255]: (pixels - mean) / std, per channel."""
@@ -47,11 +32,14 @@ class Scaling(NamedTuple):
 
 
 SCALINGS = {
-    **{mode: Scaling(mean, (1.0, 1.0, 1.0)) for mode, mean in CHANNEL_MEANS.items()},
+    "mean": Scaling((123.675, 116.28, 103.53), (1.0, 1.0, 1.0)),  # ImageNet's means
+    "cifar": Scaling((125.3, 123.0, 113.9), (1.0, 1.0, 1.0)),  # CIFAR-10's means
+    # The modes "caffe", "tf" and "torch" of keras.applications.
     "caffe": Scaling((123.68, 116.779, 103.939), (1.0, 1.0, 1.0), reverse=True),
     "symmetric": Scaling((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
     "torch": Scaling((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
 }
+MODES = tuple(SCALINGS)
 
 DATA_FORMATS = ("channels_last", "channels_first")
 
@@ -112,13 +100,17 @@ def scaled(x: Any, mode: str, data_format: str | None, name: str) -> Any:
     axis = -1 if last else 0 if rank == 3 else 1
     if mode != "symmetric" and (rank < 3 or x.shape[axis] != 3):
         raise InputError(f"{name} takes RGB images with the {data_format.replace('_', ' ')}, not {tuple(x.shape)}.")
-    x = _floating(x)
-    if mode in KERAS_MODES:
-        return keras.applications.imagenet_utils.preprocess_input(x, data_format, KERAS_MODES[mode])
-    mean = np.reshape(CHANNEL_MEANS[mode], (3,) + (1,) * (0 if last else rank - 1 - axis))
+    dtype, scaling = keras.backend.standardize_dtype(x.dtype), SCALINGS[mode]
+    dtype = dtype if "float" in dtype else keras.config.floatx()
+    x = np.array(x, dtype) if isinstance(x, np.ndarray) else keras.ops.cast(x, dtype)
+    if mode == "symmetric":
+        return (x - scaling.mean[0]) / scaling.std[0]
+    mean, std = (np.reshape(values, (3,) + (1,) * (0 if last else rank - 1 - axis)) for values in scaling[:2])
     if isinstance(x, np.ndarray):
-        return x - mean.astype(x.dtype)
-    return x - keras.ops.convert_to_tensor(mean, x.dtype)
+        x = (x - mean.astype(x.dtype)) / std.astype(x.dtype)
+        return np.flip(x, axis) if scaling.reverse else x
+    x = (x - keras.ops.convert_to_tensor(mean, x.dtype)) / keras.ops.convert_to_tensor(std, x.dtype)
+    return keras.ops.flip(x, axis) if scaling.reverse else x
 
 
 def _mode(name: str | keras.Model, weights: str | None) -> str:
@@ -136,12 +128,6 @@ def _mode(name: str | keras.Model, weights: str | None) -> str:
         names = ", ".join(map(repr, public_weights.names_of(entry.builder)))
         raise InputError(f"weights must be one of {names}, whose scale is known, not {weights!r}.")
     return public_weights.select_weights(entry.builder, weights, {}).preprocessing
-
-
-def _floating(x: Any) -> Any:
-    dtype = keras.backend.standardize_dtype(x.dtype)
-    dtype = dtype if "float" in dtype else keras.config.floatx()
-    return np.array(x, dtype) if isinstance(x, np.ndarray) else keras.ops.cast(x, dtype)
 
 
 def decode_predictions(

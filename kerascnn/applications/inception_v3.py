@@ -262,11 +262,7 @@ def modules_and_heads(
 ) -> Outputs:
     """The modules of `table`, applied to the stem's output `x`, and the classifiers.
 
-    Args:
-        head_unit: makes the convolutions of the auxiliary head; None for a network without it.
-
-    Returns:
-        Probabilities, a dict of them as `main` and `aux`, or feature maps.
+    `head_unit` makes the convolutions of the auxiliary head; None for a network without it.
     """
     last_17 = [name for name, row in table.items() if isinstance(row, InceptionB)][-1]
     outputs = {}

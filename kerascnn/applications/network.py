@@ -65,13 +65,8 @@ class CommonArguments(NamedTuple):
 class Network:
     """A network that is being built; InputError for weights that do not fit, an unknown pooling, or no classes.
 
-    Args:
-        builder: the name of its public function, such as "ResNet50".
-        common: the common arguments.
-        options: the arguments that weights may set; None where the caller states none.
-
-    Attributes:
-        weights: the `WeightSource`; None for random weights.
+    `builder` is the name of its public function, such as "ResNet50"; `options` are the arguments that weights may set,
+    None where the caller states none. The attribute `weights` is a `WeightSource`, None for random weights.
     """
 
     def __init__(self, builder: str, common: CommonArguments, **options: Any) -> None:
@@ -107,10 +102,7 @@ class Network:
             )
 
     def option(self, name: str, allowed: Collection[Any]) -> Any:
-        """The value of an option: the stated one, or what the weights need, or the paper's.
-
-        InputError if it is not one of `allowed`.
-        """
+        """An option's value: stated, or what the weights need, or the paper's; InputError if it is not `allowed`."""
         implied = self.weights.arguments if self.weights else {}
         value = {**registry.PAPER_OPTIONS, **implied, **self._stated}[name]
         check_option(self.builder, name, value, allowed)
@@ -119,9 +111,8 @@ class Network:
     def images(self, *, min_size: int, fixed_size: bool = False) -> keras.KerasTensor:
         """The input tensor of the network; InputError if its shape is not one of images, or too small.
 
-        Args:
-            min_size: the smallest height and width in pixels.
-            fixed_size: whether a size of None is an error, because a dense layer follows a flattening.
+        `min_size` is the smallest height and width in pixels. With `fixed_size`, because a dense layer follows a
+        flattening, a size of None is an error.
         """
         tensor = self.common.input_tensor
         if tensor is None:
@@ -149,8 +140,7 @@ class Network:
         if shape is None:
             size = registry.info(self.builder).input_size if self.include_top else None
             return (3, size, size) if channels_first() else (size, size, 3)
-        numbers_only = isinstance(shape, Sequence) and all(one is None or _is_positive(one) for one in shape)
-        if not numbers_only or len(shape) != 3:
+        if not isinstance(shape, Sequence) or len(shape) != 3 or not all(one is None or _is_size(one) for one in shape):
             raise InputError(f"{self.builder} takes an input_shape of three numbers, not {shape!r}.")
         return tuple(shape)
 
@@ -189,29 +179,19 @@ class Network:
         return model
 
 
-def _is_positive(size: Any) -> bool:
+def _is_size(size: Any) -> bool:
     return isinstance(size, numbers.Integral) and size > 0
 
 
 @contextlib.contextmanager
 def building(builder: str, common: CommonArguments, **options: Any) -> Iterator[Network]:
-    """A new `Network`, whose layers are made inside this context, under its dtype policy; its errors are theirs.
-
-    Example:
-        >>> with building("BNInception", common) as network:
-        ...     return network.model(layers(network.images(min_size=32)))
-    """
+    """A new `Network`, whose layers are made inside this context, under its dtype policy; its errors are theirs."""
     with dtype_policy_scope(common.dtype):
         yield Network(builder, common, **options)
 
 
 def check_option(builder: str, name: str, value: Any, allowed: Collection[Any]) -> None:
-    """Raises `InputError` where a value is not one of those allowed.
-
-    Example:
-        >>> check_option("ResNet18", "shortcut", "D", ("A", "B", "C"))
-        InputError: ResNet18 takes shortcut='A', 'B' or 'C', not 'D'.
-    """
+    """Raises InputError such as "ResNet18 takes shortcut='A', 'B' or 'C', not 'D'." """
     if value not in tuple(allowed):
         *others, last = map(repr, allowed)
         raise InputError(f"{builder} takes {name}={', '.join(others)} or {last}, not {value!r}.")

@@ -140,12 +140,7 @@ def is_known(name: str) -> bool:
 
 
 def canonical(name: str) -> str:
-    """The name of a network as in `list_models`; InputError if there is no such network.
-
-    Example:
-        >>> canonical("ResNet-20")
-        'resnet20'
-    """
+    """The name of a network as in `list_models`; InputError if there is no such network."""
     key = name.lower().replace("-", "").replace("_", "")
     if key not in REGISTRY and key not in PUBLISHED_VARIANTS:
         raise InputError(f"there is no model '{name}'; {closest(name, REGISTRY)}")

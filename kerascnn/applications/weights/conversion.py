@@ -37,10 +37,6 @@ def layout_of(path: Path, layout: str | None = None) -> str:
 
     `layout`, if given, is one of `LAYOUTS`, and must be the suffix's. InputError for an unknown suffix, or another
     layout's.
-
-    Example:
-        >>> layout_of(Path("mine.safetensors"))
-        'torchvision'
     """
     found = next((known for suffix, known in SUFFIXES.items() if path.name.endswith(suffix)), None)
     if found is None or layout not in (None, found):
@@ -50,17 +46,11 @@ def layout_of(path: Path, layout: str | None = None) -> str:
 
 
 def build_for_weights(name: str, path: Path, *, target: str, image_size: Size | None = None) -> keras.Model:
-    """Builds the network of a file of weights, and loads them.
+    """Builds the network `name` of a file of weights, and loads them; InputError if the file holds other weights.
 
-    Args:
-        name: one of `list_models()`.
-        path: a `.weights.h5` file of this package, an `.h5` file of keras.applications, or a `.safetensors`, `.pth`,
-            `.pt` or `.th` file with PyTorch's tensors; InputError if it cannot be read, or holds other weights.
-        target: the layout to convert to; it determines the variant of a file of this package.
-        image_size: height and width in pixels, one number for both or (height, width); None for the paper's.
-
-    Example:
-        >>> model = build_for_weights("resnet50", Path("resnet50.pth"), target="kerascnn")
+    The file is a `.weights.h5` file of this package, an `.h5` file of keras.applications, or a `.safetensors`, `.pth`,
+    `.pt` or `.th` file with PyTorch's tensors. `target` is the layout to convert to, which determines the variant of a
+    file of this package.
     """
     entry = registry.info(name)
     try:
@@ -86,10 +76,6 @@ def write(network: str, model: keras.Model, path: Path, layout: str) -> int:
     `network` is the builder's name, `layout` one of `LAYOUTS`; "kerascnn" writes Keras' own file of the whole model.
     The file is written completely or not at all. InputError if the layout has no such network or another variant of it,
     or the file cannot be written.
-
-    Example:
-        >>> write("ResNet18", ResNet18(), Path("mine.safetensors"), "torchvision")
-        11699112
     """
     layers = [layer for layer in model.layers if layer.weights and layer.name != weight_files.PREPROCESSING]
     if layout == "torchvision":

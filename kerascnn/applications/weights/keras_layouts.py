@@ -99,10 +99,6 @@ def to_keras(network: str, layers: Sequence[keras.layers.Layer]) -> Stored:
     Auxiliary heads, which keras.applications does not have, are left out. The arrays are in float32 by
     keras.applications' layer names, in its order. InputError if keras.applications has no such network, or another
     variant of it.
-
-    Example:
-        >>> list(to_keras("VGG16", VGG16().layers))[:2]
-        ['block1_conv1', 'block1_conv2']
     """
     layout = LAYOUTS.get(network)
     if layout is None:
@@ -129,9 +125,6 @@ def write_keras(path: Path, stored: Stored) -> None:
     """Writes the layers of `to_keras`, completely or not at all, for `weights=path` of keras.applications.
 
     InputError if the file cannot be written.
-
-    Example:
-        >>> write_keras(Path("vgg16.h5"), to_keras("VGG16", model.layers))
     """
     import h5py
 

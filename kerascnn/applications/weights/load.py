@@ -19,10 +19,10 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -30,11 +30,13 @@ import numpy as np
 from kerascnn.applications import registry
 from kerascnn.applications.weights.keras_layouts import AUXILIARY, Stored, from_keras
 from kerascnn.applications.weights.sources import WeightSource, source_of
-from kerascnn.applications.weights.tensor_files import TENSOR_FILES, is_tensor_file, read_tensors
+from kerascnn.applications.weights.tensor_files import TENSOR_FILES, is_tensor_file, read_tensors, tensor_names
 from kerascnn.applications.weights.torch_layouts import from_torch, layout_of
 from kerascnn.errors import InputError
 from kerascnn.files.download import is_url
 from kerascnn.image_shape import RGB
+
+Result = TypeVar("Result")
 
 # The weights inside a .keras archive.
 WEIGHTS_IN_ARCHIVE = "model.weights.h5"
@@ -65,7 +67,7 @@ def with_batch_norm(source: WeightSource, given: Mapping[str, Any]) -> WeightSou
     if source.public or given.get("batch_norm") is not None or not has_option:
         return source
     path = source.file()
-    names = read_tensors(path) if is_tensor_file(path) else read(path)
+    names = tensor_names(path) if is_tensor_file(path) else _read(path, lambda layers: [name for name, _ in layers])
     found = any(name.endswith(("running_mean", "_bn")) for name in names)
     return replace(source, arguments={**source.arguments, "batch_norm": found})
 
@@ -75,14 +77,8 @@ def load(
 ) -> None:
     """Loads weights into the layers of a network; InputError if the file cannot be read, or does not match them.
 
-    Args:
-        network: the builder's name, such as "VGG16".
-        layers: the network's layers, without those before it in the model.
-        weights: the path of a file, or any other value of the builder's `weights`.
-        new: names of layers that keep their weights, whatever the file has for them.
-
-    Example:
-        >>> load("ResNet20", model.layers, "resnet20.weights.h5")
+    `network` is the builder's name, `layers` are without those before the network in the model, `weights` the path of a
+    file, or any other value of the builder's `weights`. The layers named in `new` keep their weights.
     """
     layers = [layer for layer in layers if layer.weights]
     path = _source(network, weights).file()
@@ -98,17 +94,27 @@ def read(path: str | Path) -> Stored:
 
     InputError if the file is no such file, or is damaged.
     """
-    stored: Stored = {}
+
+    def arrays(layers: Iterable[tuple[str, Sequence[Any]]]) -> Stored:
+        stored: Stored = {}
+        for name, datasets in layers:
+            if name in stored:
+                raise InputError(f"{path} holds two layers '{name}', so layers cannot be matched by name.")
+            stored[name] = list(map(_array, datasets))
+        return stored
+
+    return _read(path, arrays)
+
+
+def _read(path: str | Path, use: Callable[[Iterable[tuple[str, Sequence[Any]]]], Result]) -> Result:
+    """What `use` makes of the layers' names and data sets in the file."""
     with _open_hdf5(path) as file:
         try:
-            for name, arrays in _stored_layers(file):
-                if stored.setdefault(name, arrays) is not arrays:
-                    raise InputError(f"{path} holds two layers '{name}', so layers cannot be matched by name.")
+            return use(_stored_layers(file))
         except InputError:
             raise
         except DAMAGED:
             raise _damaged(path) from None
-    return stored
 
 
 def adapt_channels(kernel: np.ndarray, channels: int) -> np.ndarray:
@@ -185,15 +191,14 @@ def _damaged(path: str | Path) -> InputError:
     )
 
 
-def _stored_layers(group) -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Names and arrays of the layers, of either layout."""
+def _stored_layers(group) -> Iterator[tuple[str, list[Any]]]:
+    """Names of the layers and data sets of their arrays, of either layout."""
     group = group.get("model_weights", group)
     if "layers" in group and not _strings(group, "layer_names"):
         yield from _keras3_layers(group["layers"])
     for layer in _strings(group, "layer_names"):
-        arrays = [np.array(group[layer][weight]) for weight in _strings(group[layer], "weight_names")]
-        if arrays:
-            yield layer, arrays
+        if weights := _strings(group[layer], "weight_names"):
+            yield layer, [group[layer][weight] for weight in weights]
 
 
 def _strings(group, attribute: str) -> list[str]:
@@ -203,13 +208,13 @@ def _strings(group, attribute: str) -> list[str]:
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
 
-def _keras3_layers(group) -> Iterator[tuple[str, list[np.ndarray]]]:
+def _keras3_layers(group) -> Iterator[tuple[str, list[Any]]]:
     """Groups are named after the layers' classes, with numbers; an attribute has the layer's name."""
     for key in sorted(group, key=_number):
         layer = group[key]
         variables = layer.get("vars", {})
         if len(variables):
-            yield variables.attrs.get("name", key), [_array(variables[number]) for number in sorted(variables, key=int)]
+            yield variables.attrs.get("name", key), [variables[number] for number in sorted(variables, key=int)]
         # A model inside the model.
         if "layers" in layer:
             yield from _keras3_layers(layer["layers"])

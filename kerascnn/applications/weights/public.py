@@ -138,13 +138,10 @@ def weights_of(network: str) -> list[PublicWeights]:
 
 
 def select_weights(network: str, name: str, given: Mapping[str, Any], include_top: bool = True) -> PublicWeights:
-    """Selects the file that a name stands for; InputError if there is none, or none for the arguments.
+    """Selects the file that a name of weights stands for; InputError if there is none, or none for the arguments.
 
-    Args:
-        network: the builder's name.
-        name: of the weights.
-        given: the builder's own arguments that the caller passes; the first file that matches them is selected.
-        include_top: whether the classifier is needed; if not, a file without it is preferred.
+    `network` is the builder's name. The first file that matches the builder's own arguments that are `given` is
+    selected. If the classifier is not needed, a file without it is preferred.
 
     Example:
         >>> select_weights("VGG16", "imagenet", {"batch_norm": True}).file

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from kerascnn.applications.weights.tensor_pickles import Storage, Tensor, Tensor
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_path
 from kerascnn.files.disk_space import format_os_error
+
+Result = TypeVar("Result")
 
 TORCH = (".pth", ".pt", ".th", ".pth.tar")
 TENSOR_FILES = (".safetensors", *TORCH)
@@ -69,33 +71,41 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     Args:
         path: a .safetensors file, or a .pth, .pt, .th or .pth.tar file that `torch.save` wrote: a zip archive
             or, before PyTorch 1.6, several pickles. Tar archives from before 2017 are not read.
-
-    Example:
-        >>> read_tensors("resnet18-f37072fd.pth")["conv1.weight"].shape
-        (64, 3, 7, 7)
     """
     import ml_dtypes  # noqa: F401, teaches NumPy bfloat16
 
-    path = Path(path)
+    tensors = _read(Path(path), lambda file: {name: file.get_tensor(name) for name in file.keys()}, _arrays)  # noqa: SIM118
+    prefix = PARALLEL_PREFIX if all(name.startswith(PARALLEL_PREFIX) for name in tensors) else ""
+    return {
+        name.removeprefix(prefix): array.astype("float32") if array.dtype.name in ("float16", "bfloat16") else array
+        for name, array in tensors.items()
+    }
+
+
+def tensor_names(path: str | Path) -> list[str]:
+    """The names of a file's tensors, as they are in the file, whose values are not read; errors as `read_tensors`."""
+    return list(_read(Path(path), lambda file: file.keys(), lambda tensors, *_: tensors))
+
+
+def _read(path: Path, of_safetensors: Callable[[Any], Result], of_torch: Callable[..., Result]) -> Result:
+    """What one of the functions makes of the open file; the second gets its tensors, which `_arrays` reads."""
     if not is_tensor_file(path):
         raise InputError(f"{path} is no file of tensors: its name must end in one of {', '.join(TENSOR_FILES)}.")
     try:
-        tensors = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_torch(path)
+        if path.suffix.lower() == ".safetensors":
+            return _read_safetensors(path, of_safetensors)
+        with path.open("rb") as file:
+            return _read_torch(file, of_torch)
     except TensorFileError as error:
         raise InputError(f"{path} cannot be read as a file of tensors: {error}.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {format_os_error(error)}.") from None
-    prefix = PARALLEL_PREFIX if all(name.startswith(PARALLEL_PREFIX) for name in tensors) else ""
-    return {name.removeprefix(prefix): _to_float32(array) for name, array in tensors.items()}
 
 
 def write_safetensors(path: str | Path, tensors: Mapping[str, np.ndarray]) -> None:
     """Writes at least one named array, of any memory layout, to a .safetensors file, completely or not at all.
 
     Missing folders are made, and an existing file is replaced; InputError if the file cannot be written.
-
-    Example:
-        >>> write_safetensors("head.safetensors", {"fc.weight": np.zeros((10, 512), "float32")})
     """
     from safetensors.numpy import save_file
 
@@ -116,38 +126,33 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise InputError(f"{path} cannot be written: {format_os_error(error)}.") from None
 
 
-def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+def _read_safetensors(path: Path, use: Callable[[Any], Result]) -> Result:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
         path.open("rb").close()
     try:
         with safe_open(path, framework="np") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+            return use(file)
     except SafetensorError:
         raise TensorFileError("it is not a whole .safetensors file") from None
     except (TypeError, KeyError):
         raise TensorFileError("it has numbers of a type that NumPy does not know") from None
 
 
-def _to_float32(array: np.ndarray) -> np.ndarray:
-    return array.astype("float32") if array.dtype.name in ("float16", "bfloat16") else array
-
-
-def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    with path.open("rb") as file:
-        start = file.read(512)
-        file.seek(0)
-        if start.startswith(b"PK"):
-            return _read_archive(file)
-        if start.startswith(LEGACY_START):
-            return _read_legacy(file)
+def _read_torch(file: BinaryIO, use: Callable[..., Result]) -> Result:
+    start = file.read(512)
+    file.seek(0)
+    if start.startswith(b"PK"):
+        return _read_archive(file, use)
+    if start.startswith(LEGACY_START):
+        return _read_legacy(file, use)
     if start[257:262] == b"ustar":
         raise TensorFileError("it is a tar archive from before 2017; save it again with a current PyTorch")
     raise TensorFileError("it is not a file that torch.save wrote, or it is damaged")
 
 
-def _read_archive(file: BinaryIO) -> dict[str, np.ndarray]:
+def _read_archive(file: BinaryIO, use: Callable[..., Result]) -> Result:
     size = os.fstat(file.fileno()).st_size
     try:
         with zipfile.ZipFile(file) as archive:
@@ -161,7 +166,7 @@ def _read_archive(file: BinaryIO) -> dict[str, np.ndarray]:
                     raise _missing(storage)
                 return archive.read(entry)
 
-            return _arrays(_tensors(value), read, size)
+            return use(_tensors(value), read, size)
     except DAMAGED:
         raise TensorFileError("it is not a whole archive that torch.save wrote") from None
 
@@ -183,7 +188,7 @@ def _checked_folder(archive: zipfile.ZipFile, size: int) -> str:
     return folder
 
 
-def _read_legacy(file: BinaryIO) -> dict[str, np.ndarray]:
+def _read_legacy(file: BinaryIO, use: Callable[..., Result]) -> Result:
     start = io.BytesIO(file.read(MAX_PICKLE_BYTES))
     (magic, _), (version, _), (system, _), (value, storages), (keys, _) = (unpickle(start) for _ in range(5))
     if magic != MAGIC_NUMBER or version != LEGACY_VERSION or not isinstance(system, dict):
@@ -207,7 +212,7 @@ def _read_legacy(file: BinaryIO) -> dict[str, np.ndarray]:
         file.seek(offsets[storage.key])
         return file.read(storage.length)
 
-    return _arrays(_tensors(value), read, size)
+    return use(_tensors(value), read, size)
 
 
 def _missing(storage: Storage) -> TensorFileError:

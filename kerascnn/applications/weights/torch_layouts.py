@@ -12,7 +12,7 @@
 |                   | `num_batches_tracked`                    | none; nothing is computed from it           |
 
 Both take channels in the order red, green, blue. Both have the same epsilon, 1e-5, and 1e-3 in GoogLeNet and Inception
-v3. Names are those of torchvision (`torchvision_names`), and for CIFAR's ResNets akamaster's (`cifar_layout`). Dense
+v3. Names are those of torchvision, and for CIFAR's ResNets akamaster's (`torch_names`). Dense
 layers after flattening fit only the image size at which they were trained: about 224 pixels for torchvision's AlexNet
 and VGG.
 
@@ -29,7 +29,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from kerascnn.applications.weights import cifar_layout, torchvision_names
+from kerascnn.applications.weights import torch_names
 from kerascnn.applications.weights.keras_layouts import Stored
 from kerascnn.applications.weights.variants import ArchitectureVariant
 from kerascnn.errors import InputError
@@ -61,11 +61,11 @@ class TorchLayout(NamedTuple):
 
 
 PROJECTION = {"conv3_1_shortcut.strides": (2, 2)}
-RESNET = TorchLayout(torchvision_names.RESNET, variant=ArchitectureVariant({"shortcut": "B"}, PROJECTION))
+RESNET = TorchLayout(torch_names.RESNET, variant=ArchitectureVariant({"shortcut": "B"}, PROJECTION))
 V1_5 = ArchitectureVariant({"shortcut": "B", "stride_in": "3x3"}, {"conv3_1_2.strides": (2, 2), **PROJECTION})
 BOTTLENECKS = RESNET._replace(variant=V1_5)
 GOOGLENET = TorchLayout(
-    torchvision_names.GOOGLENET,
+    torch_names.GOOGLENET,
     auxiliary=("aux1.", "aux2."),
     flattened={"aux_4a_fc1": 128, "aux_4d_fc1": 128},
     variant=ArchitectureVariant({}, {"inception_3a_5x5.kernel_size": (3, 3)}, "GoogLeNetTorchvision"),
@@ -74,22 +74,22 @@ INCEPTION_V3 = ArchitectureVariant(
     {"variant": "torchvision", "stem": "released"}, {"conv1_bn.scale": True, "conv4.kernel_size": (1, 1)}
 )
 CIFAR_RESNET = TorchLayout(
-    cifar_layout.NAMES,
+    torch_names.CIFAR,
     "linear.",
     variant=ArchitectureVariant({"shortcut": "A"}, {"conv3_1_shortcut.kernel_size": None}),
     publisher="akamaster",
-    **dict(zip(("inputs", "outputs"), cifar_layout.layer_orders(), strict=True)),
+    **dict(zip(("inputs", "outputs"), torch_names.layer_orders(), strict=True)),
 )
 
 LAYOUTS = {
-    "AlexNetV2": TorchLayout(torchvision_names.ALEXNET, top="classifier.", flattened={"fc6": 256}),
+    "AlexNetV2": TorchLayout(torch_names.ALEXNET, top="classifier.", flattened={"fc6": 256}),
     **{
-        f"{name}{end}": TorchLayout(torchvision_names.vgg(stages, bool(end)), "classifier.", flattened={"fc6": 512})
-        for name, stages in torchvision_names.VGG_STAGES.items()
+        f"{name}{end}": TorchLayout(torch_names.vgg(stages, bool(end)), "classifier.", flattened={"fc6": 512})
+        for name, stages in torch_names.VGG_STAGES.items()
         for end in ("", "_BN")
     },
     **dict.fromkeys(("GoogLeNet", "GoogLeNetTorchvision"), GOOGLENET),
-    "InceptionV3": TorchLayout(torchvision_names.INCEPTION_V3, auxiliary=("AuxLogits.",), variant=INCEPTION_V3),
+    "InceptionV3": TorchLayout(torch_names.INCEPTION_V3, auxiliary=("AuxLogits.",), variant=INCEPTION_V3),
     **dict.fromkeys(("ResNet18", "ResNet34"), RESNET),
     **dict.fromkeys(("ResNet50", "ResNet101", "ResNet152"), BOTTLENECKS),
     **dict.fromkeys((f"ResNet{depth}" for depth in (20, 32, 44, 56, 110, 1202)), CIFAR_RESNET),
@@ -100,15 +100,8 @@ def from_torch(network: str, tensors: dict[str, np.ndarray], layers: Sequence[ke
     """Translates a PyTorch network's tensors into our layers' arrays, in float32 and in `layer.weights`' order.
 
     A network without top or auxiliary heads ignores theirs; everything else must match exactly. InputError if there is
-    no layout of this network or of another variant, or a tensor is missing, left over or of the wrong shape.
-
-    Args:
-        network: the builder's name, such as "ResNet50"; "VGG16" with and without batch normalization.
-        tensors: the state dict, in PyTorch's layout.
-        layers: the layers that need weights.
-
-    Example:
-        >>> stored = from_torch("ResNet50", read_tensors("resnet50.pth"), model.layers)
+    no layout of this network, named by its builder, or of another variant, or a tensor is missing, left over or of the
+    wrong shape.
     """
     layers = [layer for layer in layers if layer.weights]
     layout = layout_of(network, layers)
@@ -142,10 +135,6 @@ def to_torch(network: str, layers: Sequence[keras.layers.Layer]) -> dict[str, np
 
     Tensors are in PyTorch's layout in float32; the counters of batch normalization are 0. InputError if no publisher
     has such a network, or has another variant of it, or no counterpart of a layer.
-
-    Example:
-        >>> to_torch("ResNet50", ResNet50(stride_in="3x3").layers)["conv1.weight"].shape
-        (64, 3, 7, 7)
     """
     tensors = {}
     layout = layout_of(network, [layer for layer in layers if layer.weights])
@@ -158,12 +147,7 @@ def to_torch(network: str, layers: Sequence[keras.layers.Layer]) -> dict[str, np
 
 
 def tensor_shapes(network: str, layers: Sequence[keras.layers.Layer]) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors of `to_torch`, with its errors, also for layers without values of weights.
-
-    Example:
-        >>> tensor_shapes("ResNet50", ResNet50(stride_in="3x3").layers)["conv1.weight"]
-        (64, 3, 7, 7)
-    """
+    """Names and shapes of the tensors of `to_torch`, with its errors, also for layers without values of weights."""
     rows = _torch_tensors(layout_of(network, [layer for layer in layers if layer.weights]), layers)
     return {name: () if weight is None else _torch_shape(tuple(weight.shape)) for _, name, weight in rows}
 
@@ -172,10 +156,6 @@ def find_layout(network: str, batch_norm: bool) -> TorchLayout:
     """How PyTorch's files store a builder's network; InputError if there are none.
 
     `batch_norm` says whether the network has batch normalization, which VGG has in torchvision's `_bn` networks only.
-
-    Example:
-        >>> find_layout("VGG16", batch_norm=True).names["conv1_2"]
-        'features.3'
     """
     if network not in LAYOUTS:
         known = ", ".join(name for name in LAYOUTS if not name.endswith("_BN"))

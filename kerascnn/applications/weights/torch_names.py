@@ -1,4 +1,4 @@
-"""torchvision's module names for the layers of this package; those that follow no rule are in torchvision_names.yaml.
+"""PyTorch's module names for the layers of this package; those that follow no rule are in torchvision_names.yaml.
 
 torchvision's files name each tensor after its module: `layer1.0.conv1.weight` is the kernel of the first convolution in
 the first block of the first stage, here `conv2_1_1`. `torch_layouts` translates the tensors.
@@ -6,10 +6,12 @@ the first block of the first stage, here `conv2_1_1`. `torch_layouts` translates
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 # Table 1 of the paper: number of convolutions before each pool.
@@ -38,7 +40,7 @@ def _names(table: dict[str, Any]) -> dict[str, str]:
     return convolutions | {f"{ours}_bn": f"{theirs}.bn" for ours, theirs in units.items()} | table["layers"]
 
 
-_TABLES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+_TABLES = yaml.safe_load(Path(__file__).with_name("torchvision_names.yaml").read_text(encoding="utf-8"))
 ALEXNET, VGG_DENSE, GOOGLENET, INCEPTION_V3 = map(_names, _TABLES.values())
 
 
@@ -46,10 +48,6 @@ def vgg(stages: Sequence[int], batch_norm: bool) -> dict[str, str]:
     """A VGG's names: indices in a sequence of convolutions, batch normalizations (if any), ReLUs and pools.
 
     `stages` are the numbers of convolutions before each pool.
-
-    Example:
-        >>> vgg((1, 1, 2, 2, 2), batch_norm=False)["conv2_1"]
-        'features.3'
     """
     names, index = {}, 0
     for stage, convolutions in enumerate(stages, start=1):
@@ -60,3 +58,36 @@ def vgg(stages: Sequence[int], batch_norm: bool) -> dict[str, str]:
             index += 3 if batch_norm else 2
         index += 1
     return names | VGG_DENSE
+
+
+# The CIFAR ResNets of github.com/akamaster/pytorch_resnet_cifar10. Their shortcut A has half of the zeros before the
+# old channels, and half after them; here all zeros follow. So the channels between the blocks are in another order, on
+# which no output depends.
+# Section 4.2 of the paper: the filters of the three stages.
+CIFAR_FILTERS = (16, 32, 64)
+CIFAR_BLOCKS = range(200)  # As many as ResNet-1202 has per stage.
+
+CIFAR = {"conv1": "conv1", "conv1_bn": "bn1", "predictions": "linear"}
+for _stage, _block, _number in itertools.product((1, 2, 3), CIFAR_BLOCKS, (1, 2)):
+    CIFAR[f"conv{_stage + 1}_{_block + 1}_{_number}"] = f"layer{_stage}.{_block}.conv{_number}"
+    CIFAR[f"conv{_stage + 1}_{_block + 1}_{_number}_bn"] = f"layer{_stage}.{_block}.bn{_number}"
+
+
+def _channel_orders() -> list[np.ndarray]:
+    """For each stage, the number of the channel there that is each channel here."""
+    orders = [np.arange(CIFAR_FILTERS[0])]
+    for before, filters in itertools.pairwise(CIFAR_FILTERS):
+        zeros = filters // 4
+        orders.append(np.concatenate([orders[-1] + zeros, np.arange(zeros), np.arange(zeros + before, filters)]))
+    return orders
+
+
+def layer_orders() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The orders of the channels that layers take, and of those that they give, by the layers' names."""
+    orders = _channel_orders()
+    inputs, outputs = {"predictions": orders[-1]}, {}
+    for stage, block in itertools.product(range(3), CIFAR_BLOCKS):
+        name = f"conv{stage + 2}_{block + 1}"
+        inputs[f"{name}_1"] = orders[stage if block else max(stage - 1, 0)]
+        outputs[f"{name}_2"] = outputs[f"{name}_2_bn"] = orders[stage]
+    return inputs, outputs

@@ -152,21 +152,18 @@ def _add_legends(axes: Axes, discs: list[Disc], series: list[str]) -> None:
 
     colors = [disc(9, color=f"C{number}", alpha=0.7, label=one) for number, one in enumerate(series)]
     largest = max(discs, key=lambda one: one.parameters)
+    # The largest of 1, 2, 5, 10, 20, 50, … and their tenths, hundredths, … that is no more than that.
+    ten = 10.0 ** math.floor(math.log10(largest.parameters))
+    rounded = max(ten * digit for digit in (1, 2, 5) if ten * digit <= largest.parameters)
     areas = []
     for part in LEGEND_PARTS:
-        millions = part * _round_down(largest.parameters)
+        millions = part * rounded
         diameter = 2 * largest.radius * (millions / largest.parameters) ** 0.5
         areas.append(disc(diameter, mfc="none", mec="0.4", label=f"{millions:g}M"))
     style = {"frameon": False, "labelspacing": 1.2, "borderpad": 1, "alignment": "left", "handletextpad": 1.5}
     figure = axes.figure
     figure.legend(handles=colors, loc="outside lower left", ncols=2, title="top-1 accuracy measured with", **style)
     figure.legend(handles=areas, loc="outside lower right", ncols=3, title="parameters", **style)
-
-
-def _round_down(number: float) -> float:
-    """The largest of 1, 2, 5, 10, 20, 50, … and their tenths, hundredths, … up to `number`."""
-    ten = 10.0 ** math.floor(math.log10(number))
-    return max(ten * digit for digit in (1, 2, 5) if ten * digit <= number)
 
 
 def label(axes: Axes, named: list[Disc], discs: list[Disc]) -> list[Annotation]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import numbers
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,16 @@ class InputError(ValueError):
     The command line prints it and ends with status 2; everything else that is raised is a fault of the
     program and keeps its traceback.
     """
+
+
+def is_real(value: object) -> bool:
+    """Whether a value is a number, which texts and truth values are not.
+
+    Example:
+        >>> is_real(0.2), is_real("0.2")
+        (True, False)
+    """
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def check_installed(user: str, package: str, extra: str) -> None:

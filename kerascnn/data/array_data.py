@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from kerascnn.data.dataset import MADE_IN_PYTHON, ArrayExamples, DataSet, class_
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.splits import split_arrays
 from kerascnn.data.pipeline.cache import memory_for_images
-from kerascnn.errors import InputError, closest
+from kerascnn.errors import InputError, closest, is_real
 
 # Images that are converted at a time.
 PORTION = 1024
@@ -71,11 +71,12 @@ def from_arrays(
         raise InputError("validation has the images that are held out; leave out validation_fraction, fold and groups.")
     options = DataOptions(validation_fraction=validation_fraction, fold=fold)
     read = _read_labels(labels, class_names, "labels")
-    examples = ArrayExamples(_read_pixels(images, scale, "images"), read.labels)
-    _check_lengths("images", len(examples.images), "labels", len(read.labels))
+    examples = _read_examples(images, read.labels, scale)
     if validation is None:
         if groups is not None:
-            _check_lengths("images", len(examples.images), "groups", len(groups))
+            if not hasattr(groups, "__len__"):
+                raise InputError(f"groups must be one value for each image, not {groups!r}.")
+            _check_lengths("images", len(examples), "groups", len(groups))
             groups = [str(group) for group in groups]
         training, held_out = split_arrays(examples, options, groups)
     else:
@@ -83,12 +84,13 @@ def from_arrays(
             raise InputError(f"validation must be a pair of images and labels, not {type(validation).__name__}.")
         theirs = _like(_read_labels(validation[1], read.class_names, "validation labels"), read)
         training = examples
-        held_out = ArrayExamples(_read_pixels(validation[0], scale, "validation images"), theirs.labels)
-        _check_lengths("validation images", len(held_out.images), "validation labels", len(theirs.labels))
+        held_out = _read_examples(validation[0], theirs.labels, scale, "validation ")
     _check_classes(training.labels, read)
-    for note in (read.note, *_notes(images, scale)):
-        if note:
-            warnings.warn(f"{name}: {note}.", stacklevel=2)
+    head = np.asarray(images[:PORTION])
+    if head.dtype.kind == "f" and np.abs(head * (scale or 1) - np.rint(head * (scale or 1))).max() > ROUNDING:
+        warnings.warn(f"{name}: pixels are rounded to whole numbers from 0 to 255.", stacklevel=2)
+    if read.note:
+        warnings.warn(f"{name}: {read.note}.", stacklevel=2)
     return DataSet(
         name,
         name + MADE_IN_PYTHON,
@@ -209,9 +211,11 @@ def _read_labels(values: Any, class_names: Sequence[str] | None, what: str) -> _
 def _read_names(class_names: Sequence[str] | None) -> tuple[str, ...] | None:
     if class_names is None:
         return None
-    if isinstance(class_names, str | Mapping | Set) or len({*class_names}) < len(class_names):
+    is_ordered = isinstance(class_names, Iterable) and not isinstance(class_names, str | Mapping | Set)
+    names = tuple(map(str, class_names)) if is_ordered else ()
+    if len({*names}) < len(names) or not is_ordered:
         raise InputError(f"class_names must be different names in the order of their numbers, not {class_names!r}.")
-    return tuple(map(str, class_names))
+    return names
 
 
 def _from_texts(labels: np.ndarray, names: tuple[str, ...] | None, what: str) -> _Labels:
@@ -268,10 +272,10 @@ def _check_lengths(one: str, count: int, other: str, others: int) -> None:
         raise InputError(f"there are {count} {one} and {others} {other}; there must be one for each.")
 
 
-def _notes(images: Any, scale: float | None) -> Iterator[str]:
-    pixels = np.asarray(images[:PORTION])
-    if pixels.dtype.kind == "f" and np.abs(pixels * (scale or 1) - np.rint(pixels * (scale or 1))).max() > ROUNDING:
-        yield "pixels are rounded to whole numbers from 0 to 255"
+def _read_examples(images: Any, labels: np.ndarray, scale: float | None, kind: str = "") -> ArrayExamples:
+    pixels = _read_pixels(images, scale, f"{kind}images")
+    _check_lengths(f"{kind}images", len(pixels), f"{kind}labels", len(labels))
+    return ArrayExamples(pixels, labels)
 
 
 def _read_pixels(images: Any, scale: float | None, what: str) -> np.ndarray:
@@ -313,19 +317,19 @@ def _check_range(pixels: np.ndarray, scale: float | None, what: str) -> None:
     low, high = float(pixels.min()), float(pixels.max())
     if not np.isfinite(low + high):
         raise InputError(f"{what} have NaN or infinite pixels.")
-    if scale is not None and not 0 < scale < np.inf:
-        raise InputError(f"scale must be above 0, not {scale}.")
+    if scale is not None and not (is_real(scale) and 0 < scale < np.inf):
+        raise InputError(f"scale must be a number above 0, not {scale!r}.")
     factor = scale or 1
-    if low >= 0 and high * factor <= 1:
-        times = f" times {factor:g}" if scale else ""
-        raise InputError(
-            f"{what} have pixels from {low:g} to {high:g}{times}, and must have 0 to 255; multiply them by 255, or "
-            "give scale=255."
-        )
-    if low * factor < 0 or high * factor > 255.5:
-        hint = "give them as they were before they were standardized" if low < 0 else f"give scale={255 / high:.6g}"
-        times = f" times {factor:g}" if scale else ""
-        raise InputError(f"{what} have pixels from {low:g} to {high:g}{times}, and must have 0 to 255; {hint}.")
+    if low < 0:
+        hint = "give them as they were before they were standardized"
+    elif high * factor <= 1:
+        hint = "multiply them by 255, or give scale=255"
+    elif high * factor > 255.5:
+        hint = f"give scale={255 / high:.6g}"
+    else:
+        return
+    times = f" times {factor:g}" if scale else ""
+    raise InputError(f"{what} have pixels from {low:g} to {high:g}{times}, and must have 0 to 255; {hint}.")
 
 
 def _collect(dataset: Any, what: str) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 
 from kerascnn.data.ingestion.data_options import DataOptions
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, is_real
 from kerascnn.files.archives.archive_entry import SkippedFile
 
 # The end of the `source` of data sets that cannot be loaded again by it.
@@ -213,12 +213,7 @@ def _check_examples(examples: Examples, classes: int, what: str) -> None:
 
 
 def class_counts(labels: np.ndarray, classes: int) -> np.ndarray:
-    """int (classes,), the images of each class, from labels as in `ArrayExamples`.
-
-    Example:
-        >>> class_counts(np.array([[1, 1, 0], [0, 1, 0]], np.uint8), 3)
-        array([1, 2, 0])
-    """
+    """int (classes,), the images of each class, from labels as in `ArrayExamples`."""
     return labels.sum(axis=0, dtype=int) if labels.ndim == 2 else np.bincount(labels, minlength=classes)
 
 
@@ -248,6 +243,8 @@ def shortened(data: DataSet, limit: int | None) -> DataSet:
     """
     if limit is None:
         return data
+    if not is_real(limit):
+        raise InputError(f"limit must be a number of images, not {limit!r}.")
     classes, total = len(data.class_names), len(data.training) + len(data.validation)
     validation = max(classes, round(limit * len(data.validation) / total))
     if limit - validation < classes:

@@ -88,15 +88,12 @@ class LabeledImages:
 
     def of_classes(self, class_names: Sequence[str]) -> Self:
         """The images of some classes; of multi-label data all images, with labels for these classes."""
-        numbers = np.array([self.class_names.index(name) for name in class_names], int)
-        labels = self.examples.labels
-        if labels.ndim == 2:
-            examples = replace(self.examples, labels=labels[:, numbers])
-        else:
-            kept = self.examples.take(np.flatnonzero(np.isin(labels, numbers)))
-            new = np.zeros(len(self.class_names), int)
-            new[numbers] = np.arange(len(numbers))
-            examples = replace(kept, labels=new[kept.labels])
+        number_of = {name: number for number, name in enumerate(class_names)}
+        numbers = np.array([number_of.get(name, -1) for name in self.class_names], int)
+        examples = self.examples
+        if examples.labels.ndim == 1:
+            examples = examples.take(np.flatnonzero(numbers[examples.labels] >= 0))
+        examples = replace(examples, labels=_relabeled(examples.labels, numbers, len(class_names)))
         available = len(self.examples) if self.available is None else self.available
         return replace(self, class_names=tuple(class_names), examples=examples, available=available)
 
@@ -132,13 +129,18 @@ class LabeledImages:
                 f"{self.source} has a class '{unknown[0]}' that the training images do not have; "
                 f"theirs are {first_of(class_names)}."
             )
-        numbers = np.array([class_names.index(name) for name in self.class_names], int)
-        labels = self.examples.labels
-        if labels.ndim == 1:
-            return replace(self.examples, labels=numbers[labels])
-        multi_hot = np.zeros((len(labels), len(class_names)), labels.dtype)
-        multi_hot[:, numbers] = labels
-        return replace(self.examples, labels=multi_hot)
+        number_of = {name: number for number, name in enumerate(class_names)}
+        numbers = np.array([number_of[name] for name in self.class_names], int)
+        return replace(self.examples, labels=_relabeled(self.examples.labels, numbers, len(class_names)))
+
+
+def _relabeled(labels: np.ndarray, numbers: np.ndarray, classes: int) -> np.ndarray:
+    """Labels with the new number of each class, or -1 for a class that is left out."""
+    if labels.ndim == 1:
+        return numbers[labels]
+    multi_hot = np.zeros((len(labels), classes), labels.dtype)
+    multi_hot[:, numbers[numbers >= 0]] = labels[:, numbers >= 0]
+    return multi_hot
 
 
 def no_such_split(source: str, split: str, counts: Mapping[str, int]) -> InputError:

@@ -112,6 +112,26 @@ def test_pixels_of_other_types():
         data.from_arrays(IMAGES * 0.7, LABELS)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scale": "255"}, {"scale": True}, {"scale": (255,)}, {"validation_fraction": "0.2"}, {"groups": 3},
+        {"class_names": 2}, {"fold": "1/2"},
+    ],
+)  # fmt: skip
+def test_values_of_another_type_are_refused(options):
+    [name] = options
+    with mentioning(InputError, name if name != "validation_fraction" else "--val-fraction", repr(options[name])):
+        made(**options)
+
+
+@pytest.mark.parametrize("options", [{"pad": "4"}, {"hue": None}, {"scale": 0.5}, {"resize_range": ("1", "2")}])
+def test_augmentations_of_another_type_are_refused(options):
+    [name] = options
+    with mentioning(InputError, f"augmentation.{name}", repr(options[name])):
+        data.Augmentation(**options)
+
+
 def test_gray_images_have_one_channel():
     for gray in (IMAGES[..., 0], IMAGES[..., :1]):
         assert made(gray).training.images.shape[1:] == (6, 5, 1)

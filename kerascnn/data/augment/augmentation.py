@@ -9,7 +9,7 @@ from kerascnn.data.augment import color, crops
 from kerascnn.data.augment.crops import CropWindow, Resize
 from kerascnn.data.augment.rand_augment import MAX_MAGNITUDE, rand_augment
 from kerascnn.data.pipeline.decode import Reduction
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, is_real
 from kerascnn.image_shape import ImageSize, Size
 from kerascnn.lazy_tensorflow import tf
 
@@ -78,12 +78,12 @@ class Augmentation:
             raise InputError(f"augmentation.resize must be 'bilinear' or 'antialias', not '{self.resize}'.")
         for name, greatest in MAXIMA.items():
             value = getattr(self, name)
-            if not 0 <= value <= greatest:
+            if not (is_real(value) and 0 <= value <= greatest):
                 bound = f"from 0 to {greatest:g}" if greatest < math.inf else "at least 0"
-                raise InputError(f"augmentation.{name} must be {bound}, not {value}.")
+                raise InputError(f"augmentation.{name} must be {bound}, not {value!r}.")
         for name, greatest in RANGE_MAXIMA.items():
             value = getattr(self, name)
-            if value is not None and not 0 < value[0] <= value[1] <= greatest:
+            if value is not None and not (_is_pair(value) and 0 < value[0] <= value[1] <= greatest):
                 bound = f", the greater at most {greatest:g}" if greatest < math.inf else ""
                 raise InputError(f"augmentation.{name} must be two numbers above 0 in order{bound}, not {value}.")
 
@@ -91,6 +91,10 @@ class Augmentation:
     def mixes(self) -> bool:
         """Whether labels are shares of several classes."""
         return bool(self.mixup or self.cutmix)
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, tuple | list) and len(value) == 2 and all(map(is_real, value))
 
 
 MAXIMA = {

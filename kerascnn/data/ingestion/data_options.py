@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
-from kerascnn.errors import InputError, closest
+from kerascnn.errors import InputError, closest, is_real
 
 MAX_FRACTION = 0.9
 
 # Classes per image, as --labels-per-image names it.
 LABELS = ("one", "several")
+LETTER_CASES = ("merge", "keep")
 
 # How images are labeled, as --layout names it, and where the class is.
 LAYOUTS = {
@@ -72,15 +73,16 @@ class DataOptions:
             )
         if isinstance(self.leave_out, str):
             raise InputError(f"leave_out must be several names, such as ('{self.leave_out}',), not a text.")
+        if not (isinstance(self.leave_out, tuple | list) and all(isinstance(name, str) for name in self.leave_out)):
+            raise InputError(f"leave_out must be names of folders, not {self.leave_out!r}.")
         if self.layout not in (None, *LAYOUTS):
             raise InputError(f"there is no layout '{self.layout}'; {closest(str(self.layout), LAYOUTS)}")
-        if self.letter_case not in (None, "merge", "keep"):
-            raise InputError(f"--letter-case must be merge or keep, not '{self.letter_case}'.")
-        if self.labels not in (None, *LABELS):
-            raise InputError(f"--labels-per-image must be {' or '.join(LABELS)}, not '{self.labels}'.")
+        for name, allowed in (("letter_case", LETTER_CASES), ("labels", LABELS)):
+            if getattr(self, name) not in (None, *allowed):
+                raise InputError(f"{OPTIONS[name]} must be {' or '.join(allowed)}, not '{getattr(self, name)}'.")
         fraction = self.validation_fraction
-        if fraction is not None and not 0 < fraction <= MAX_FRACTION:
-            raise InputError(f"--val-fraction must be above 0 and at most {MAX_FRACTION}, not {fraction}.")
+        if fraction is not None and not (is_real(fraction) and 0 < fraction <= MAX_FRACTION):
+            raise InputError(f"--val-fraction must be above 0 and at most {MAX_FRACTION}, not {fraction!r}.")
         if self.fold is not None:
             if not isinstance(self.fold, tuple) or [type(one) for one in self.fold] != [int, int]:
                 raise InputError(f"fold must be two whole numbers, such as (2, 5), not {self.fold!r}.")

@@ -70,24 +70,14 @@ HELD_OUT = ("validation", "test")
 def load_named(source: str, options: DataOptions = DataOptions()) -> DataSet:
     """A data set by its name; Keras or TensorFlow Datasets downloads it on first use and caches it.
 
-    Args:
-        source: "digits", which needs no network connection; "keras:" with cifar10, cifar100, mnist or fashion_mnist; or
-            "tfds:" with a name of TensorFlow Datasets, "tfds:oxford_flowers102" or "tfds:name/config:version", which
-            needs the extra `tfds`.
-        options: the share or the fold of the training images that is held out. Published validation or test images
-            then are the data set's test images; the digits have none.
+    The source is "digits", which needs no network connection; "keras:" with cifar10, cifar100, mnist or fashion_mnist;
+    or "tfds:" with a name of TensorFlow Datasets, "tfds:oxford_flowers102" or "tfds:name/config:version", which needs
+    the extra `tfds`. The data set has its own split: training, and the test images as validation (of TensorFlow
+    Datasets: the validation images if there are any; a fifth of the training images if there is neither). If the
+    options choose a share or a fold of the training images, published validation or test images are the data set's test
+    images; the digits have none. Grayscale images become RGB.
 
-    Returns:
-        The data set with its own split: training, and the test images as validation (of TensorFlow Datasets: the
-        validation images if there are any; a fifth of the training images if there is neither). Grayscale images
-        become RGB.
-
-    Raises:
-        InputError: the name is unknown, cannot be downloaded, or is not an image classification data set.
-
-    Example:
-        >>> load_named("keras:mnist").training.images.shape
-        (60000, 28, 28, 3)
+    InputError if the name is unknown, cannot be downloaded, or is not an image classification data set.
     """
     if source == "digits":
         digits = _load_digits()

@@ -12,9 +12,9 @@ from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_index import FileIndex
 from kerascnn.data.ingestion.file_tree import walk
 from kerascnn.data.ingestion.folder import ingest_layout
-from kerascnn.data.ingestion.label_columns import Labels, NoLabelsError, class_name, find_labels
-from kerascnn.data.ingestion.label_tables import LabeledFile, complete_splits, recognized, splits_are_missing
-from kerascnn.data.ingestion.layouts import FolderLayout
+from kerascnn.data.ingestion.label_columns import Columns, Labels, NoLabelsError, class_name, find_labels
+from kerascnn.data.ingestion.label_tables import complete_splits, recognized, splits_are_missing
+from kerascnn.data.ingestion.reading import LabeledFile, Reading
 from kerascnn.data.ingestion.sources import source_in_place
 from kerascnn.data.ingestion.splits import SPLIT_NAMES
 from kerascnn.data.ingestion.table_files import column_of
@@ -62,7 +62,7 @@ def from_table(
     """
     columns, name, place = _columns(table)
     root = Path(folder).expanduser() if folder is not None else place
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise InputError(f"there is no folder {root}; give the folder of the images as folder=.")
     root = root.resolve()
     titles = {"file": file, "split": split, "group": group}
@@ -110,7 +110,7 @@ def _labels(columns: Mapping[str, Any], titles: list[str], name: str, options: D
     """The classes of the rows, from one column or from one column for each class."""
     cells = [_cells(columns, title, "label", name) for title in titles]
     try:
-        found = find_labels(titles, cells, set(), range(len(titles)), name)
+        found = find_labels(Columns(name, titles, cells), set(), range(len(titles)))
     except NoLabelsError as reason:
         raise InputError(f"{name} has {'at most one class' if len(titles) == 1 else 'no classes'}: {reason}.") from None
     found = found.of_number(options.labels, name)
@@ -144,9 +144,7 @@ def _check_classes(labels: list[str], title: str, name: str) -> None:
         )
 
 
-def _layout(
-    cells: Mapping[str, list[str]], labels: Labels, root: Path, name: str, options: DataOptions
-) -> FolderLayout:
+def _layout(cells: Mapping[str, list[str]], labels: Labels, root: Path, name: str, options: DataOptions) -> Reading:
     """The files of the rows; those that are missing are unreadable."""
     several = options.labels == "several" or labels.is_multi_label
     tree = walk(root)
@@ -176,4 +174,4 @@ def _layout(
     splits_are_missing(items, name)
     evidence = recognized(labels.columns, name, list(items.values()), f"{len(items)} of {len(items) + len(missing)}")
     unreadable = tuple(SkippedFile(*pair) for pair in missing.items())
-    return FolderLayout(evidence, tuple(complete_splits(list(items.values()), options)), unreadable=unreadable)
+    return Reading(evidence, complete_splits(list(items.values()), options), unreadable=unreadable)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerascnn.data.ingestion.class_names import composed, folded
 from kerascnn.errors import InputError
+from kerascnn.files.file_names import composed, folded
 
 
 class MatchedClasses(NamedTuple):

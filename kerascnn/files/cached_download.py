@@ -32,10 +32,6 @@ def cached_download(
     records this. Without a published checksum, the file must stay the one that came first. If several processes want
     the file at once, one downloads it and the others wait. An interrupted download resumes; `track` and `retry` are
     those of `download`. InputError if the file cannot be downloaded or stored; it says where to put it by hand.
-
-    Example:
-        >>> cached_download("https://example.org/vgg16.h5", Path("models/vgg16.h5"), Checksum("md5", "6437…"))
-        PosixPath('models/vgg16.h5')
     """
     if _is_valid(path, checksum):
         return path

@@ -75,10 +75,6 @@ def download(
     not changed (by its ETag or date), and else starts again. The complete file is named by the server or the URL; an
     archive gets its suffix. InputError if the URL, of http or https, cannot be downloaded, or if its file contradicts
     its name or its `sha256` in hexadecimal.
-
-    Example:
-        >>> download("https://example.org/pets.zip", Path("downloads"))
-        PosixPath('downloads/pets.zip')
     """
     address = _request_url(url)
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):

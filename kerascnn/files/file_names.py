@@ -1,9 +1,10 @@
-"""File names from archives and servers, made safe for the file system and the terminal."""
+"""File names: compared, and made safe for the file system and the terminal."""
 
 from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from pathlib import PurePosixPath
 
 # Bytes; the limit of ext4, XFS and APFS, and in UTF-16 units of NTFS.
@@ -20,6 +21,16 @@ def decode_name(raw: bytes, fallback: str) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return raw.decode(fallback)
+
+
+def composed(name: str) -> str:
+    """The name with its accents in the composed form (NFC), as Linux and Windows write them in names of files."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def folded(name: str) -> str:
+    """The composed name without a difference of upper and lower case."""
+    return name.lower() if name.isascii() else composed(composed(name).casefold())
 
 
 def safe_file_name(name: str, tail: str = "", *, windows: bool = os.name == "nt") -> str:

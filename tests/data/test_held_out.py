@@ -11,7 +11,9 @@ from PIL import Image
 
 from kerascnn import InputError, data
 from kerascnn.data import DataOptions
+from kerascnn.data.ingestion import folder, layouts
 from kerascnn.data.ingestion.file_table import FileTable
+from kerascnn.data.ingestion.file_tree import walk
 from kerascnn.data.ingestion.image_check import FileRecord
 from kerascnn.data.ingestion.near_duplicates import near_duplicates, perceptual_hash
 from kerascnn.data.ingestion.splits import TEST, VALIDATION, split_by_content
@@ -323,12 +325,16 @@ def test_a_search_holds_out_whole_groups(tmp_path):
     assert data.load(landscapes(tmp_path / "plain", 10), options=DataOptions()).training.groups is None
 
 
-def test_groups_of_another_table_than_that_of_the_classes(pets, tmp_path):
+def test_groups_of_another_table_than_that_of_the_classes(pets, tmp_path, monkeypatch):
+    walked = []
+    for module in (folder, layouts):
+        monkeypatch.setattr(module, "walk", lambda root: walked.append(root) or walk(root))
     shutil.copytree(pets, tmp_path / "pets")
     rows = [f"{name}/{number}.png,p{number // 5}" for name in ("cat", "dog") for number in range(20)]
     (tmp_path / "pets" / "patients.csv").write_text("\n".join(["file,patient", *rows]))
     found = data.ingest(tmp_path / "pets", options=DataOptions(group_column="patient", fold=(1, 2)))
     names(found.layout, "one subfolder per class", "4 groups from column 'patient'")
+    assert len(walked) == 1
     out = {int(file.path[4:-4]) // 5 for file in found.files if file.split == VALIDATION}
     assert len(out) == 2 and len(found.data.validation) == 20
     with mentioning(InputError, "'patent'", "--group-column", "file, patient"):

@@ -18,7 +18,7 @@ from kerascnn import InputError, data
 from kerascnn.data.ingestion import manifest
 from kerascnn.data.ingestion.file_table import FileTable
 from kerascnn.data.ingestion.image_check import FileRecord
-from kerascnn.data.ingestion.part_manifests import Part
+from kerascnn.data.ingestion.manifest import Part
 from support.archives import zipped
 from support.messages import mentioning, names
 

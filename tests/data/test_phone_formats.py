@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from kerascnn.data.ingestion.image_check import check_image
-from kerascnn.data.ingestion.image_formats import read_image
-from kerascnn.data.ingestion.other_files import kind_of
+from kerascnn.data.ingestion.image_formats import kind_of, read_image
 
 with_heif = pytest.mark.skipif(importlib.util.find_spec("pillow_heif") is None, reason="needs the extra heif")
 HEIF_BRANDS = ("heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1")

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from kerascnn import InputError, data
+from kerascnn.data.ingestion import ingest
 from support.archives import tarred, zipped
 from support.messages import mentioning, names
 
@@ -181,3 +182,22 @@ def test_sources_that_are_missing(tmp_path):
     for source in (tmp_path / "missing", "~no user/photos"):
         with mentioning(InputError, "no data", source):
             data.load(source)
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "photos/" + "y" * 300, "photos/\0"])
+def test_paths_that_no_file_can_have(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for load in (data.ingest, data.load_labeled):
+        with mentioning(InputError, "there is no data at"):
+            load(path)
+    with mentioning(InputError, "no folder"):
+        data.from_table({"file": ["a"], "label": ["b"]}, file="file", label="label", folder=path)
+
+
+def test_data_sets_without_files_are_not_loaded_to_be_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(ingest, "load_named", lambda name, options: pytest.fail("loaded"))
+    for options in ({"to": tmp_path}, {"sha256": "0" * 64}):
+        with mentioning(InputError, "keras:cifar10", "--to and --sha256"):
+            data.ingest("keras:cifar10", **options)
+    with mentioning(InputError, "keras:cifar10", "--shard"):
+        data.ingest_part("keras:cifar10", "1/2")

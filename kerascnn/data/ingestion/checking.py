@@ -3,45 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kerascnn.data.ingestion import manifest
 from kerascnn.data.ingestion.file_table import FileTable
 from kerascnn.data.ingestion.image_check import FileRecord, check_images
-from kerascnn.data.ingestion.manifest import Journal, SourceRecord
-from kerascnn.data.ingestion.part_manifests import read_parts
+from kerascnn.data.ingestion.manifest import Journal, SourceRecord, read_parts
 from kerascnn.errors import InputError
 from kerascnn.files.progress import Track
 
 
 @dataclass
 class Effort:
-    """What the check of a source took.
+    """What the check of a source took."""
 
-    Attributes:
-        checked: files that were read, because no manifest had them as they are.
-        seconds: for all files, those of the manifest included.
-        manifest_bytes: size of the manifest that was written; 0 if none could be.
-        manifest_seconds: for reading the earlier manifest.
-    """
-
-    checked: int = 0
-    seconds: float = 0.0
-    manifest_bytes: int = 0
-    manifest_seconds: float = 0.0
+    checked: int = 0  # files that were read, because no manifest had them as they are
+    seconds: float = 0.0  # for all files, those of the manifest included
+    manifest_bytes: int = 0  # size of the manifest that was written; 0 if none could be
+    manifest_seconds: float = 0.0  # for reading the earlier manifest
 
 
 class Check:
     """The check of one manifest's files: reads what is known of them, and writes the manifest at the end.
 
     The manifests of parts that other machines checked are known too; when all are there, the manifest replaces them.
-
-    Args:
-        path: of the manifest.
-        source_record: its first line.
-        root: the folder of images.
+    `path` is that of the manifest, `source_record` its first line, and `root` the folder of images.
     """
 
     def __init__(self, path: Path, source_record: SourceRecord, root: Path):
@@ -55,26 +43,20 @@ class Check:
 
     def records(self, paths: Sequence[str], track: Track, others: Sequence[FileTable] = ()) -> Iterator[FileRecord]:
         """One record per path, in order; `others` are more records that are known."""
-        journal = Journal(self._path, self._source_record)
-        known = [
-            journal.files,
-            *self.parts.tables,
-            *others,
-            *([self.earlier.files] * self.earlier.is_current),
-        ]
+        journal = Journal(self._path, self._source_record, required=not self._in_cache)
+        known = [journal.files, *self.parts.tables, *others, *([self.earlier.files] * self.earlier.is_current)]
         finders = [files.finder() for files in known if len(files)]
         start = time.perf_counter()
+
+        def find(path: str) -> FileRecord | None:
+            return next((record for finder in finders if (record := finder(path))), None)
+
+        def checked(record: FileRecord) -> None:
+            self.effort.checked += 1
+            journal.append(record)
+
         with journal:
-
-            def checked(record: FileRecord) -> None:
-                self.effort.checked += 1
-                try:
-                    journal.append(record)
-                except InputError:
-                    if not self._in_cache:
-                        raise
-
-            yield from check_images(self._root, paths, _first_found(finders), checked, track)
+            yield from check_images(self._root, paths, find, checked, track)
         self.effort.seconds = time.perf_counter() - start
 
     def write(self, files: FileTable) -> Path | None:
@@ -102,7 +84,3 @@ class Check:
     def _in_cache(self) -> bool:
         """Whether the user gave no folder: a cache that cannot be written costs time only."""
         return not self._path.name.startswith(manifest.STEM)
-
-
-def _first_found(finders: list[Callable[[str], FileRecord | None]]) -> Callable[[str], FileRecord | None]:
-    return lambda path: next((record for find in finders if (record := find(path))), None)

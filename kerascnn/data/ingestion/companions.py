@@ -6,6 +6,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from itertools import combinations
 from shlex import quote
 
@@ -17,11 +18,7 @@ from kerascnn.files.archives.archive_entry import SkippedFile
 NO_IMAGES = "no images"
 
 # Folders that hold the images of the first one in another form.
-FORMS = (
-    ("color", "grayscale", "segmented"),
-    ("eurosat", "eurosatallbands"),
-    ("eurosat_rgb", "eurosat_ms"),
-)
+FORMS = (("color", "grayscale", "segmented"), ("eurosat", "eurosatallbands"), ("eurosat_rgb", "eurosat_ms"))
 
 # An annotation that lies beside its image: "benign (1)_mask.png", "cat_01_seg.png".
 ANNOTATION_FILE = re.compile(
@@ -42,10 +39,10 @@ MAX_COMPARED = 20
 def without_companions(tree: FileTree) -> FileTree:
     """The tree without folders at its top that are no classes.
 
-    Raises:
-        UndecidedError: a folder may be a class, or annotations, or the same images as in another one.
+    UndecidedError if a folder may be a class, or annotations, or the same images as in another one.
     """
-    for find in (_without_images, _named_annotations, _files_of_annotations, _same_names):
+    tree = tree.without({folder: NO_IMAGES for folder in tree.folders if not tree.subtree(folder).images})
+    for find in (_named_annotations, _files_of_annotations, _same_names):
         tree = tree.without(find(tree))
     return tree
 
@@ -68,26 +65,24 @@ def without_other_forms(tree: FileTree) -> FileTree:
                     f"it, or leave it out with --leave-out {quote(folder)}"
                 )
             found[folder] = f"a copy of {named[1]}"
-        if folder not in splits and folders.intersection(inner.folders) and _is_copy(inner, tree):
+        is_copy = len(set(inner.files) & set(tree.files)) >= SAME * len(inner.files)
+        if folder not in splits and folders.intersection(inner.folders) and is_copy:
             found[folder] = "a copy of the folders beside it"
     return tree.without(found)
 
 
 def without_files_beside(tree: FileTree) -> FileTree:
     """The tree without annotations in the folder of their image: "1.xml" and "1_mask.png" beside "1.jpg"."""
-    found = {path: match[1] for path in tree.images if (match := ANNOTATION_FILE.fullmatch(_stem(path).lower()))}
-    found |= {path: _stem(path).lower() for path in tree.other_files if "/" in path}
+    found = {path: stem for path in tree.images if (stem := _annotated(path))}
+    found |= {path: _stem(path) for path in tree.other_files if "/" in path}
     if not found:
         return tree
-    stems = {_stem(path).lower() for path in tree.images if path not in found}
+    stems = {_stem(path) for path in tree.images if path not in found}
     beside = {path for path, stem in found.items() if stem in stems}
     items = tuple(SkippedFile(tree.base + path, "an annotation beside its image") for path in sorted(beside))
-    files = tuple(path for path in tree.files if path not in beside)
-    return FileTree(tree.root, files, (*tree.ignored, *items), tree.unreadable, tree.base)
-
-
-def _without_images(tree: FileTree) -> dict[str, str]:
-    return {folder: NO_IMAGES for folder in tree.folders if not tree.subtree(folder).images}
+    return replace(
+        tree, files=tuple(path for path in tree.files if path not in beside), ignored=(*tree.ignored, *items)
+    )
 
 
 def _named_annotations(tree: FileTree) -> dict[str, str]:
@@ -114,12 +109,11 @@ def _named_annotations(tree: FileTree) -> dict[str, str]:
 
 def _files_of_annotations(tree: FileTree) -> dict[str, str]:
     """Folders whose files are named for annotations of images beside them: "1_segmentation.png" for "1.jpg"."""
-    stems = {_stem(path).rpartition("/")[2].lower() for path in tree.images}
+    stems = {os.path.basename(_stem(path)) for path in tree.images}
     found = {}
     for folder in tree.folders:
         own = tree.subtree(folder).images
-        matches = (ANNOTATION_FILE.fullmatch(_stem(path).rpartition("/")[2].lower()) for path in own)
-        if sum(bool(match) and match[1] in stems for match in matches) >= SAME * len(own):
+        if sum(os.path.basename(_annotated(path) or "") in stems for path in own) >= SAME * len(own):
             found[folder] = "annotations of the images beside it"
     return found
 
@@ -152,19 +146,20 @@ def _same_names(tree: FileTree) -> dict[str, str]:
     return found
 
 
-def _is_copy(inner: FileTree, tree: FileTree) -> bool:
-    return len(set(inner.files) & set(tree.files)) >= SAME * len(inner.files)
-
-
 def _stem(path: str) -> str:
-    return os.path.splitext(path)[0]
+    """A path without suffix, in lower case."""
+    return os.path.splitext(path)[0].lower()
+
+
+def _annotated(path: str) -> str | None:
+    """The stem of the image that a file is named for as an annotation."""
+    match = ANNOTATION_FILE.fullmatch(_stem(path))
+    return match and match[1]
 
 
 def _name(path: str) -> str:
     """A file's name without suffix and without what an annotation's name has more."""
-    stem = os.path.basename(_stem(path)).lower()
-    match = ANNOTATION_FILE.fullmatch(stem)
-    return match[1] if match else stem
+    return os.path.basename(_annotated(path) or _stem(path))
 
 
 def _kinds(images: Sequence[str]) -> set[str]:

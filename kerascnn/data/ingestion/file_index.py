@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from urllib.parse import unquote
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES
 from kerascnn.data.ingestion.folder_names import names_annotations
 from kerascnn.data.ingestion.splits import SPLIT_NAMES, TRAINING
+from kerascnn.files.file_names import folded
 
 # Files of one name that are compared one by one; more are found by their folders.
 FEW = 8
@@ -23,17 +23,11 @@ _ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
 class Match(NamedTuple):
-    """A file, or none, and what makes the match less than exact.
+    """A file, or none, and what makes the match less than exact."""
 
-    Attributes:
-        path: the file's path; None if there is none, or several that fit equally well.
-        distance: 0 for equal paths, and more the less they agree.
-        rivals: files that fit equally well.
-    """
-
-    path: str | None = None
-    distance: int = 0
-    rivals: tuple[str, ...] = ()
+    path: str | None = None  # the file's path; None if there is none, or several that fit equally well
+    distance: int = 0  # 0 for equal paths, and more the less they agree
+    rivals: tuple[str, ...] = ()  # files that fit equally well
 
 
 class FileIndex:
@@ -52,7 +46,7 @@ class FileIndex:
         self._groups: dict[str, str | list[str] | None] = {}
         self._add(self._paths, 1)
         folders = {path.rpartition("/")[0] for path in self._paths}
-        self._folders = {_fold(name) for folder in folders for name in folder.split("/")}
+        self._folders = {folded(name) for folder in folders for name in folder.split("/")}
 
     def _add(self, paths: Iterable[str], depth: int) -> None:
         groups: dict[str, str | list[str] | None] = {}
@@ -72,13 +66,10 @@ class FileIndex:
                 self._add(members, depth + 1)
 
     def find(self, text: str, folder: str = "", split: str | None = None) -> Match:
-        """The file that a cell means.
+        """The file that a cell means: a path, of this or another machine, a URL, a name or a name without suffix.
 
-        Args:
-            text: a path, of this or another machine, a URL, a name or a name without suffix.
-            folder: of the table, to which the path may be relative; "" or with a slash at its end.
-            split: of the table, whose folder decides between files of the same name; without it the training folder
-                does.
+        `folder` is that of the table, to which the path may be relative, "" or with a slash at its end. The folder of
+        the table's `split`, without one that of training, decides between files of the same name.
         """
         if text in self._paths and (not folder or folder + text not in self._paths):
             return Match(text)
@@ -109,7 +100,7 @@ class FileIndex:
             return True
         splits = _splits("/".join(parts[own:-1]))
         strange = splits and _splits(path.rpartition("/")[0]) - splits
-        return _fold(parts[different]) not in self._folders and not strange
+        return folded(parts[different]) not in self._folders and not strange
 
 
 def _parts(text: str, folder: str) -> list[str]:
@@ -129,11 +120,7 @@ def _parts(text: str, folder: str) -> list[str]:
 def _tail(parts: Sequence[str], depth: int) -> str:
     """The key of the last `depth` parts of a path; a path that has fewer begins with a slash."""
     folders = ("", *parts[:-1])[len(parts) + 1 - depth :] if depth <= len(parts) else ("", *parts[:-1])
-    return "/".join((*map(_fold, folders), _key(parts[-1]))) if folders else _key(parts[-1])
-
-
-def _fold(name: str) -> str:
-    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+    return "/".join((*map(folded, folders), _key(parts[-1]))) if folders else _key(parts[-1])
 
 
 def _stem(name: str) -> str:
@@ -142,7 +129,7 @@ def _stem(name: str) -> str:
 
 
 def _key(name: str) -> str:
-    stem = _stem(_fold(name))
+    stem = _stem(folded(name))
     return _ZEROS.sub("", stem) if "0" in stem else stem
 
 
@@ -150,7 +137,7 @@ def _common(parts: Sequence[str], path: str) -> int:
     """The number of folders next to the file that agree."""
     count = 0
     for one, other in zip(reversed(parts[:-1]), reversed(path.split("/")[:-1]), strict=False):
-        if _fold(one) != _fold(other):
+        if folded(one) != folded(other):
             break
         count += 1
     return count
@@ -161,7 +148,7 @@ def _distance(parts: Sequence[str], path: str, split: str | None) -> int:
     name, text = path.rpartition("/")[2], parts[-1]
     changes = 0
     if text != name:
-        changes = 1 + (_fold(text) != _fold(name)) + (_stem(_fold(text)) != _stem(_fold(name)))
+        changes = 1 + (folded(text) != folded(name)) + (_stem(folded(text)) != _stem(folded(name)))
     splits = _splits(path.rpartition("/")[0])
     strange = split not in splits if split else bool(splits) and TRAINING not in splits
     strange = 2 * _is_annotation(path.rpartition("/")[0]) + strange

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import starmap
 from operator import attrgetter
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,12 @@ NAMES = tuple(field.name for field in fields(FileRecord))
 _VALUES = attrgetter(*NAMES)
 
 
-class _Texts:
+class _Column:
+    def __iter__(self) -> Iterator[str]:
+        return map(self.__getitem__, range(len(self)))
+
+
+class _Texts(_Column):
     """Texts that differ from each other, one after the other in UTF-8; surrogates stand for undecodable bytes."""
 
     def __init__(self):
@@ -33,11 +38,8 @@ class _Texts:
     def __getitem__(self, row: int) -> str:
         return self._bytes[self._ends[row] : self._ends[row + 1]].decode("utf-8", "surrogatepass")
 
-    def __iter__(self) -> Iterator[str]:
-        return map(self.__getitem__, range(len(self)))
 
-
-class _Hexadecimal:
+class _Hexadecimal(_Column):
     """Texts of hexadecimal digits, empty or of one length."""
 
     def __init__(self, digits: int):
@@ -55,9 +57,6 @@ class _Hexadecimal:
 
     def __getitem__(self, row: int) -> str:
         return self._bytes[self._width * row : self._width * (row + 1)].hex() if self._present[row] else ""
-
-    def __iter__(self) -> Iterator[str]:
-        return map(self.__getitem__, range(len(self)))
 
     def prefixes(self) -> np.ndarray:
         bits = np.frombuffer(bytes(self._bytes), np.uint8).reshape(-1, self._width)[:, :8]
@@ -103,13 +102,7 @@ def _stored(column: Any) -> Any:
 
 
 class FileTable(Sequence[FileRecord]):
-    """A sequence of `FileRecord`s that are made when they are asked for.
-
-    Example:
-        >>> files = FileTable([FileRecord("cat/1.jpg", "cat"), FileRecord("dog/1.jpg", "dog")])
-        >>> files[1].class_name
-        'dog'
-    """
+    """A sequence of `FileRecord`s that are made when they are asked for."""
 
     def __init__(self, records: Iterable[FileRecord] = ()):
         self._columns = {name: _COLUMNS.get(name, _Repeated)() for name in NAMES}
@@ -132,11 +125,7 @@ class FileTable(Sequence[FileRecord]):
     def __iter__(self) -> Iterator[FileRecord]:
         return starmap(FileRecord, zip(*self._columns.values(), strict=True))
 
-    @overload
-    def __getitem__(self, row: int) -> FileRecord: ...
-    @overload
-    def __getitem__(self, row: slice) -> list[FileRecord]: ...
-    def __getitem__(self, row):
+    def __getitem__(self, row: Any) -> Any:
         if isinstance(row, slice):
             return [self[number] for number in range(len(self))[row]]
         row = range(len(self))[row]
@@ -156,11 +145,11 @@ class FileTable(Sequence[FileRecord]):
 
     def with_column(self, name: str, values: Iterable[Any]) -> FileTable:
         """The same records with other values in a field."""
-        table = FileTable()
-        table._columns |= self._columns | {name: _COLUMNS.get(name, _Repeated)()}
-        table._appends = [column.append for column in table._columns.values()]
+        table, column = FileTable(), _COLUMNS.get(name, _Repeated)()
         for value in values:
-            table._columns[name].append(value)
+            column.append(value)
+        table._columns |= self._columns | {name: column}
+        table._appends = [column.append for column in table._columns.values()]
         return table
 
     def distinct(self, name: str) -> tuple[np.ndarray, list[Any]]:

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,25 +26,11 @@ ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz
 # Files that are no images, though they may be beside them.
 OTHER_SUFFIXES = {
     *ARCHIVE_SUFFIXES,
-    *(
-        ".txt",
-        ".csv",
-        ".tsv",
-        ".tab",
-        ".json",
-        ".jsonl",
-        ".ndjson",
-        ".xml",
-        ".yaml",
-        ".yml",
-        ".toml",
-        ".md",
-        ".rst",
-        ".log",
-    ),
-    *(".mat", ".npy", ".npz", ".pkl", ".h5", ".hdf5", ".parquet", ".db", ".sqlite", ".tfrecord", ".record", ".xls"),
-    *(".xlsx", ".doc", ".docx", ".pdf", ".html", ".htm", ".py", ".ipynb", ".m", ".sh", ".keras", ".pt", ".pth", ".th"),
-    *(".tflite", ".onnx", ".pb", ".ini", ".cfg", ".names", ".data", ".lst", ".wav", ".mp3", ".mp4", ".avi", ".mov"),
+    *(".txt", ".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xml", ".yaml", ".yml", ".toml", ".md", ".rst"),
+    *(".log", ".mat", ".npy", ".npz", ".pkl", ".h5", ".hdf5", ".parquet", ".db", ".sqlite", ".tfrecord", ".record"),
+    *(".xls", ".xlsx", ".doc", ".docx", ".pdf", ".html", ".htm", ".py", ".ipynb", ".m", ".sh", ".keras", ".pt", ".pth"),
+    *(".th", ".tflite", ".onnx", ".pb", ".ini", ".cfg", ".names", ".data", ".lst", ".wav", ".mp3", ".mp4", ".avi"),
+    ".mov",
 }
 
 OTHER_NAMES = {"readme", "license", "licence", "copying", "notice", "authors", "changelog", "makefile"}
@@ -73,22 +59,14 @@ SYSTEM_FILES = {
 
 @dataclass(frozen=True)
 class FileTree:
-    """The files below a folder.
+    """The files below a folder."""
 
-    Attributes:
-        root: the folder that was searched.
-        files: paths below the folder `base`, sorted, with slashes.
-        ignored: what is no part of the data, by its path below `root`: hidden files, files of operating systems, and
-            folders that are left out.
-        unreadable: files and folders that cannot be opened, by their path below `root`.
-        base: "" or a folder below `root`, with a slash at its end.
-    """
-
-    root: Path
-    files: tuple[str, ...]
+    root: Path  # the folder that was searched
+    files: tuple[str, ...]  # paths below the folder `base`, sorted, with slashes
+    # What is no part of the data, by its path below `root`: hidden files, files of operating systems, what is left out.
     ignored: tuple[SkippedFile, ...] = ()
-    unreadable: tuple[SkippedFile, ...] = ()
-    base: str = ""
+    unreadable: tuple[SkippedFile, ...] = ()  # files and folders that cannot be opened, by their path below `root`
+    base: str = ""  # "" or a folder below `root`, with a slash at its end
 
     @cached_property
     def top_files(self) -> list[str]:
@@ -128,6 +106,10 @@ class FileTree:
         files = tuple(path.removeprefix(start) for path in self.files[first:end])
         return FileTree(self.root, files, base=self.base + start)
 
+    def only_folder(self) -> FileTree:
+        """The files in the only subfolder, with all that is ignored."""
+        return replace(self.subtree(self.folders[0]), ignored=self.ignored)
+
     def without(self, folders: Mapping[str, str]) -> FileTree:
         """The tree without some folders, by their path below `base`, each with the reason."""
         if not folders:
@@ -136,10 +118,6 @@ class FileTree:
         items = (SkippedFile(self.base + folder, reason) for folder, reason in folders.items())
         files = tuple(path for path in self.files if not path.startswith(starts))
         return replace(self, files=files, ignored=(*self.ignored, *items))
-
-    def ignoring(self, items: Iterable[SkippedFile]) -> FileTree:
-        """The tree with more files that are no part of the data."""
-        return replace(self, ignored=(*self.ignored, *items))
 
     def read(self, path: str) -> str:
         """The text of a file below `base`; unknown characters are replaced."""

@@ -18,21 +18,13 @@ from kerascnn.data.dataset import DataSet, FileExamples
 from kerascnn.data.ingestion.checking import Check, Effort
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_table import FileTable
-from kerascnn.data.ingestion.groups import with_groups
-from kerascnn.data.ingestion.image_check import (
-    CONTRADICTORY,
-    IGNORED,
-    READ,
-    REJECTED,
-    STATUSES,
-    UNREADABLE,
-    FileRecord,
-)
-from kerascnn.data.ingestion.known_classes import folders_of_classes
-from kerascnn.data.ingestion.layouts import FolderLayout, recognize_layout
-from kerascnn.data.ingestion.manifest import read_manifest
+from kerascnn.data.ingestion.file_tree import walk
+from kerascnn.data.ingestion.image_check import CONTRADICTORY, IGNORED, READ, REJECTED, STATUSES, UNREADABLE, FileRecord
+from kerascnn.data.ingestion.label_tables import with_groups
+from kerascnn.data.ingestion.layouts import recognize_files, recognize_layout
+from kerascnn.data.ingestion.manifest import Part, read_manifest, write_part
 from kerascnn.data.ingestion.near_duplicates import near_duplicates
-from kerascnn.data.ingestion.part_manifests import Part, write_part
+from kerascnn.data.ingestion.reading import Reading
 from kerascnn.data.ingestion.sources import ResolvedSource
 from kerascnn.data.ingestion.splits import (
     TEST,
@@ -144,17 +136,14 @@ class Ingested:
 
 
 def ingest_folder(
-    source: ResolvedSource,
-    on_bad: str,
-    track: Track,
-    options: DataOptions = DataOptions(),
-    validation: LabeledImages | None = None,
+    source: ResolvedSource, on_bad: str, track: Track, options: DataOptions, validation: LabeledImages | None = None
 ) -> Ingested:
     """Recognizes, checks and splits the images of a folder, and writes the manifest; see `ingest`.
 
     `validation` are the images of `options.validation_source`.
     """
-    layout = recognize_layout(source.root, source.source, options)
+    tree = walk(source.root)
+    layout = recognize_files(tree, source.source, options)
     if validation and any(item.split == VALIDATION for item in layout.labeled):
         raise InputError(
             f"{source.source} has validation images of its own; leave out --val-data, or give the folder of its "
@@ -164,13 +153,13 @@ def ingest_folder(
         # By its full path, with which it is found from any folder.
         options = replace(options, validation_source=validation.source)
     if options.group_column:
-        layout = with_groups(layout, source.root, options.group_column)
+        layout = with_groups(layout, tree, options.group_column)
     return ingest_layout(source, layout, on_bad, track, options, validation)
 
 
 def ingest_layout(
     source: ResolvedSource,
-    layout: FolderLayout,
+    layout: Reading,
     on_bad: str,
     track: Track,
     options: DataOptions,
@@ -215,12 +204,8 @@ def check_part(source: ResolvedSource, part: Part, track: Track, options: DataOp
     whole = read_manifest(source.manifest)
     paths = sorted({item.path for item in layout.labeled if part.holds(item.path)})
     files = FileTable(check.records(paths, track, [whole.files] * whole.is_current))
-    path = write_part(
-        source.manifest,
-        part,
-        source.source_record,
-        (replace(file, class_name=None, split=None, group=None) for file in files),
-    )
+    unlabeled = (replace(file, class_name=None, split=None, group=None) for file in files)
+    path = write_part(source.manifest, part, source.source_record, unlabeled)
     check.remove_journal()
     check.effort.manifest_bytes = path.stat().st_size
     return path, check.effort
@@ -230,8 +215,7 @@ def label_folder(
     source: ResolvedSource, track: Track, options: DataOptions, class_names: Collection[str] = ()
 ) -> LabeledImages:
     """Recognizes and checks all images of a folder, without a split; see `kerascnn.data.load_labeled`."""
-    layout = folders_of_classes(source.root, class_names) if class_names and not options.to_dict() else None
-    layout = layout or recognize_layout(source.root, source.source, options)
+    layout = recognize_layout(source.root, source.source, options, class_names)
     check = Check(source.manifest, source.source_record, source.root)
     files = _check(source, layout, check, track)
     check.write(files)
@@ -258,11 +242,9 @@ def _duplicates(files: FileTable, near: list[list[int]], validation: LabeledImag
     return find_duplicates(compared, near_duplicates(compared.column("perceptual_hash")))
 
 
-def _check(source: ResolvedSource, layout: FolderLayout, check: Check, track: Track) -> FileTable:
+def _check(source: ResolvedSource, layout: Reading, check: Check, track: Track) -> FileTable:
     """One record per labeled file, with the split of the source, if any; then those of all other files."""
-    rejected = source.rejected
-    if rejected is None:
-        rejected = check.earlier.files.with_status(REJECTED)
+    rejected = check.earlier.files.with_status(REJECTED) if source.rejected is None else source.rejected
     files, labeled = FileTable(check.records([item.path for item in layout.labeled], track)), layout.labeled
     statuses = files.column("status")
     splits = (item.split if status == READ else None for item, status in zip(labeled, statuses, strict=True))

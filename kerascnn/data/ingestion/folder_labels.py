@@ -1,11 +1,12 @@
-"""Classes from subfolders and from file names."""
+"""Classes from subfolders and from file names, and folders of classes that are known already."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from shlex import quote
 
 from kerascnn.data.ingestion.data_options import DataOptions
@@ -18,8 +19,8 @@ from kerascnn.data.ingestion.folder_names import (
     splits_of,
 )
 from kerascnn.data.ingestion.label_columns import class_name
-from kerascnn.data.ingestion.label_tables import LabeledFile
-from kerascnn.data.ingestion.reading import Reading, UndecidedError
+from kerascnn.data.ingestion.reading import LabeledFile, Reading, UndecidedError, quoted
+from kerascnn.files.file_names import folded
 
 # Names that cameras, programs and collectors give to files.
 NO_CLASSES = {
@@ -31,7 +32,6 @@ NO_CLASSES = {
 # "cat.0.jpg", "great_dane_12.jpg" and "Abyssinian (3).jpg"; or "12_cat.png".
 CLASS_FIRST = re.compile(r"([^.\d]*[^.\d\s_(-])[\s_(-]*(?:\.(?=.*\.)|\d)")
 CLASS_LAST = re.compile(r"\d+[\s_-]+([^.\d]*[^.\d\s_(-])\.\w+$")
-MAX_NAMED = 3
 # The share of files that must be named for a class.
 MOST = 0.8
 # Files of a folder that are looked at to find classes in their names, at most.
@@ -70,7 +70,7 @@ def class_folders(tree: FileTree, options: DataOptions) -> Reading | None:
             for path in tree.files
             if path.count("/") > 1 and path.split("/")[1] in splits
         ]
-        return Reading(f"one subfolder per class, with {_quoted(sorted(splits))} in each", labeled)
+        return Reading(f"one subfolder per class, with {quoted(sorted(splits))} in each", labeled)
     left_out = _annotations_within(inner)
     tree = tree.without(left_out)
     _check_levels({name: tree.subtree(name) for name in names})
@@ -79,7 +79,24 @@ def class_folders(tree: FileTree, options: DataOptions) -> Reading | None:
         "one subfolder per class",
         [LabeledFile(tree.base + path, class_name(names[0])) for path in tree.files if "/" in path],
     )
-    return found._replace(ignored=tree.ignored[len(tree.ignored) - len(left_out) :])
+    return replace(found, ignored=tree.ignored[len(tree.ignored) - len(left_out) :])
+
+
+def known_folders(tree: FileTree, class_names: Collection[str]) -> Reading | None:
+    """The labels of a folder that holds folders of known classes only, or is one; None if it is something else.
+
+    Upper and lower case do not matter.
+    """
+    names = {folded(class_name(name)) for name in tree.folders or [tree.root.name]}
+    if tree.other_files or not names <= {*map(folded, class_names)} or (tree.folders and tree.top_files):
+        return None
+    if tree.folders:
+        how = "folders named like classes of the model"
+        labeled = [LabeledFile(path, class_name(path.split("/", 1)[0])) for path in tree.files]
+    else:
+        how = f"all images are of the class '{class_name(tree.root.name)}', as their folder is named"
+        labeled = [LabeledFile(path, class_name(tree.root.name)) for path in tree.files]
+    return Reading(how, labeled, tree.ignored, tree.unreadable)
 
 
 def is_no_class(tree: FileTree, folder: str) -> bool:
@@ -100,13 +117,13 @@ def _annotations_within(inner: dict[str, FileTree]) -> dict[str, str]:
 def _check_names(names: Sequence[str]) -> None:
     if len(names) > 1 and name_parts(names):
         raise UndecidedError(
-            f"has the folders {_quoted(names)}, which look like dates or parts of a collection and not like classes; "
+            f"has the folders {quoted(names)}, which look like dates or parts of a collection and not like classes; "
             "--layout folders takes them for classes, --layout inner-folders or names looks inside them"
         )
     images = [name for name in names if names_container(name)]
     if images and len(names) > 1:
         raise UndecidedError(
-            f"has a folder '{images[0]}' beside {_quoted([name for name in names if name not in images])}, which may "
+            f"has a folder '{images[0]}' beside {quoted([name for name in names if name not in images])}, which may "
             f"hold images of any class; --leave-out {quote(images[0])} leaves it out, --layout folders takes it for "
             "a class"
         )
@@ -118,7 +135,7 @@ def _check_repeated(inner: dict[str, FileTree]) -> None:
         again = sorted((inner.keys() & one.folders) - {name})
         if again and 2 * len(again) >= len(one.folders) and not one.top_files:
             raise UndecidedError(
-                f"has a folder '{name}' with folders {_quoted(again)} in it, like those beside it; --leave-out "
+                f"has a folder '{name}' with folders {quoted(again)} in it, like those beside it; --leave-out "
                 f"{quote(name)} leaves it out, --layout inner-folders takes the folder of each image for its class"
             )
 
@@ -128,7 +145,7 @@ def _check_images_outside(tree: FileTree, inner: dict[str, FileTree]) -> None:
     inside = sum(len(one.images) for one in inner.values())
     if outside > inside:
         raise UndecidedError(
-            f"has {outside:,} images beside its folders {_quoted(tree.folders)} and {inside:,} in them; "
+            f"has {outside:,} images beside its folders {quoted(tree.folders)} and {inside:,} in them; "
             "--layout folders takes the folders for classes and leaves out the other images"
         )
 
@@ -143,7 +160,7 @@ def _check_levels(inner: dict[str, FileTree]) -> None:
     same = len(several) > 1 and len(set.intersection(*several)) > len(set.union(*several)) / 2
     seen = sorted(set.union(*several))
     raise UndecidedError(
-        f"has the folders {_quoted(list(inner))} with {'the same folders' if same else 'folders'} {_quoted(seen)} in "
+        f"has the folders {quoted(list(inner))} with {'the same folders' if same else 'folders'} {quoted(seen)} in "
         "them; --layout folders takes the outer ones for classes, --layout inner-folders the inner ones"
         + (f", and --leave-out {quote(list(inner)[-1])} leaves one out" if same else "")
     )
@@ -160,7 +177,7 @@ def _check_file_names(inner: dict[str, FileTree]) -> None:
     )
     if len(inner) > 1 and len(shared) > 1 and most:
         raise UndecidedError(
-            f"has the folders {_quoted(list(inner))}, with files named for {_quoted(sorted(shared))} in each; "
+            f"has the folders {quoted(list(inner))}, with files named for {quoted(sorted(shared))} in each; "
             "--layout folders takes the folders for classes, --layout names the file names"
         )
 
@@ -190,8 +207,3 @@ def _classes_in_names(images: Sequence[str]) -> tuple[str, dict[str, list[str]]]
         if 2 <= len(found) <= count / 2 and count >= MOST * len(images):
             return how, found
     return "", {}
-
-
-def _quoted(names: Sequence[str]) -> str:
-    more = [f"{len(names) - MAX_NAMED} more"] if len(names) > MAX_NAMED else []
-    return ", ".join([*(f"'{name}'" for name in names[:MAX_NAMED]), *more])

@@ -19,20 +19,8 @@ IMAGE_WORDS = {"image", "images", "img", "imgs", "jpg", "jpeg", "jpegs", "png", 
 FILLERS = {
     *IMAGE_WORDS,
     *("set", "sets", "data", "dataset", "datasets", "folder", "dir", "split", "files", "file", "class", "object"),
-    *(
-        "standard",
-        "challenge",
-        "large",
-        "small",
-        "mini",
-        "full",
-        "sample",
-        "samples",
-        "subset",
-        "raw",
-        "resized",
-        "cropped",
-    ),
+    *("standard", "challenge", "large", "small", "mini", "full", "sample", "samples", "subset", "raw", "resized"),
+    "cropped",
     *("the", "of", "and", "for", "all"),
 }
 
@@ -59,12 +47,8 @@ DATE = re.compile(r"(19|20)\d\d([-_. ]?\d\d){0,2}")
 
 # Folders of published data that hold images of no class, with what they hold.
 NO_CLASS = {
-    "_unlabeled": "images without a label",
-    "unlabeled": "images without a label",
-    "unlabelled": "images without a label",
-    "unsorted": "images without a label",
-    "background_google": "images of no category",
-    "257.clutter": "images of no category",
+    **dict.fromkeys(("_unlabeled", "unlabeled", "unlabelled", "unsorted"), "images without a label"),
+    **dict.fromkeys(("background_google", "257.clutter"), "images of no category"),
 }
 
 

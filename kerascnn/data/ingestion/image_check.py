@@ -54,40 +54,27 @@ READ, UNREADABLE, CONTRADICTORY, REJECTED, IGNORED = STATUSES = (
 
 @dataclass(frozen=True)
 class FileRecord:
-    """The facts known of a file: one line of the manifest.
+    """The facts known of a file: one line of the manifest."""
 
-    Attributes:
-        path: below the data's folder, with slashes; undecodable bytes as `os.fsdecode` has them.
-        class_name: None for ignored files; a tuple of the classes of a multi-label image, which may be empty.
-        split: "training", "validation" or "test"; None for files that are not read.
-        size, mtime_ns: in bytes, and the time of the last change in nanoseconds.
-        sha256: of the contents; empty if they could not be read.
-        format: Pillow's name of the image format.
-        width, height: in pixels, upright.
-        decoder: used in training, "tensorflow" or "pillow".
-        status: "read"; "unreadable"; "contradictory", in two classes; "rejected", in the archive but not unpacked;
-            "ignored", no image of any class.
-        reason: why it is not read.
-        warnings: unusual features of a file that is read.
-        perceptual_hash: see `near_duplicates.perceptual_hash`; empty for plain images.
-        group: of images that must be in one split; None without a column of groups.
-    """
-
-    path: str
+    path: str  # below the data's folder, with slashes; undecodable bytes as `os.fsdecode` has them
+    # None for ignored files; a tuple of the classes of a multi-label image, which may be empty.
     class_name: str | tuple[str, ...] | None = None
-    split: str | None = None
-    size: int = 0
-    mtime_ns: int = 0
-    sha256: str = ""
-    format: str | None = None
+    split: str | None = None  # "training", "validation" or "test"; None for files that are not read
+    size: int = 0  # in bytes
+    mtime_ns: int = 0  # the time of the last change
+    sha256: str = ""  # of the contents; empty if they could not be read
+    format: str | None = None  # Pillow's name of the image format
+    # width, height: in pixels, upright.
     width: int | None = None
     height: int | None = None
-    decoder: str | None = None
+    decoder: str | None = None  # used in training, "tensorflow" or "pillow"
+    # "read"; "unreadable"; "contradictory", in two classes; "rejected", in the archive but not unpacked; "ignored", no
+    # image of any class.
     status: str = READ
-    reason: str | None = None
-    warnings: tuple[str, ...] = ()
-    perceptual_hash: str = ""
-    group: str | None = None
+    reason: str | None = None  # why it is not read
+    warnings: tuple[str, ...] = ()  # unusual features of a file that is read
+    perceptual_hash: str = ""  # see `near_duplicates.perceptual_hash`; empty for plain images
+    group: str | None = None  # of images that must be in one split; None without a column of groups
 
     @property
     def classes(self) -> tuple[str, ...]:

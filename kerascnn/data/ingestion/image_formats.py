@@ -1,17 +1,15 @@
-"""Reads an image file of any supported format, upright and as RGB."""
+"""Reads an image file of any supported format, upright and as RGB; names what other files are, by their bytes."""
 
 from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Mapping
+import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from kerascnn.data.ingestion.other_files import NEEDS_HEIF, RAW, kind_of
 from kerascnn.errors import InputError
 
 # JPEG includes the stereo pairs and previews that Pillow calls MPO. Pillow also reads EPS, for which it would run
@@ -19,6 +17,48 @@ from kerascnn.errors import InputError
 FORMATS = {
     *("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM", "ICO", "PCX", "SGI", "QOI")
 }
+
+# By the brands of the ISO base media format; any others are films.
+NEEDS_HEIF = "an HEIC or HEIF image, for which pip install 'kerascnn[heif]' adds the decoder"
+UNSUPPORTED = "an image of a format that is not supported; convert it to PNG"
+RAW = "a camera's raw file; develop it to JPEG"
+BRANDS = {
+    **dict.fromkeys(("avif", "avis"), "an AVIF image that Pillow cannot read; it needs Pillow 11.3 or newer"),
+    **dict.fromkeys(("heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs"), NEEDS_HEIF),
+    **dict.fromkeys(("mif1", "mif2", "msf1"), NEEDS_HEIF),
+    "crx ": RAW,
+    "jxl ": "a JPEG XL image; convert it to JPEG",
+}
+
+# By the first bytes; those of TIFF come after the raw files that begin like it.
+IMAGES = {
+    rb"\xff\x0a|\0\0\0\x0cJXL ": "a JPEG XL image; convert it to JPEG, as djxl does without loss",
+    rb"II\xbc": "a JPEG XR image; convert it to PNG",
+    rb"8BPS|gimp xcf": "an image editor's document; export it as PNG",
+    rb"DDS |icns|\x76\x2f\x31\x01|#\?RADIANCE|SIMPLE  =|.{128}DICM|PF\s|P7\s|\x93NUMPY|BPG\xfb|FLIF": (UNSUPPORTED),
+    rb"FUJIFILMCCD-RAW|II(RO|RS|U\0)|MMOR|FOVb|II\x1a\0\0\0HEAP|\0MRM|II\*\0.{4}CR": RAW,
+    rb"II[*+]\0|MM\0[*+]": "a TIFF image of a kind that Pillow does not read, such as a raw file; make it a JPEG",
+    rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!doctype svg[^>]*>\s*)?<svg": (
+        "an SVG drawing; export it as PNG"
+    ),
+}
+NO_IMAGES = {
+    rb"%PDF": "a PDF document; export its pages as images",
+    rb"%!PS|\xc5\xd0\xd3\xc6": "a PostScript document",
+    rb"\xd0\xcf\x11\xe0": "an Office document or a thumbnail index",
+    rb"PK\x03\x04": "a zip archive",
+    rb"Rar!": "a RAR archive",
+    rb"7z\xbc\xaf": "a 7z archive",
+    rb"\x1f\x8b": "a gzip archive",
+    rb"\x1a\x45\xdf\xa3|RIFF.{4}AVI |.{4}(moov|mdat|wide|free)|\0\0\x01\xba": "a video",
+    rb"version https://git-lfs": "a pointer of Git LFS; fetch the image itself with git lfs pull",
+    rb"\0\x05\x16[\0\x07]": "file attributes of macOS",
+    rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head)": "a web page",
+    rb"(\xef\xbb\xbf)?\s*<\?xml": "an XML document",
+    rb"\s*\{\s*\"": "a JSON document",
+}
+OTHERS = {signature: f"not an image but {kind}" for signature, kind in NO_IMAGES.items()}
+KINDS = [(re.compile(signature, re.DOTALL | re.IGNORECASE), kind) for signature, kind in (IMAGES | OTHERS).items()]
 
 # TIFF's tags and values.
 SUBFILE, BITS, PHOTOMETRIC, SAMPLE_FORMAT, DNG = 254, 258, 262, 339, 50706
@@ -30,23 +70,11 @@ class UnreadableImageError(Exception):
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Reads an image file as upright RGB.
+    """Reads an image file as upright RGB: uint8 (height, width, 3) in [0, 255].
 
     Applies the EXIF orientation, lays transparency on white, takes the first frame of an animation, converts gray,
-    palette and CMYK to RGB, and keeps the upper 8 bits of gray with 10 to 16 bits.
-
-    Args:
-        path: a file in one of `FORMATS`; its suffix does not matter.
-
-    Returns:
-        uint8 (height, width, 3) in [0, 255].
-
-    Raises:
-        InputError: the file is missing, empty, truncated, not an image, or a decompression bomb.
-
-    Example:
-        >>> read_image("cat.webp").shape
-        (375, 500, 3)
+    palette and CMYK to RGB, and keeps the upper 8 bits of gray with 10 to 16 bits. The file is in one of `FORMATS`; its
+    suffix does not matter. InputError if it is missing, empty, truncated, not an image, or a decompression bomb.
     """
     try:
         return decode_image(Path(path).read_bytes())
@@ -66,8 +94,7 @@ def decode_image(contents: bytes) -> np.ndarray:
 def open_image(contents: bytes):
     """The `PIL.Image.Image` of a file's bytes; its pixels are not decoded yet.
 
-    Raises:
-        UnreadableImageError: no image begins like that, or it has more than 2 `PIL.Image.MAX_IMAGE_PIXELS` pixels.
+    UnreadableImageError if no image begins like that, or it has more than 2 `PIL.Image.MAX_IMAGE_PIXELS` pixels.
     """
     from PIL import Image
 
@@ -83,10 +110,12 @@ def open_image(contents: bytes):
     # Pillow's plugins raise nearly anything on damaged files.
     except Exception as error:
         raise UnreadableImageError(_phrase(error)) from None
-    if image.format == "TIFF" and _is_raw(image.tag_v2, contents):
-        image.close()
-        # Pillow would read the preview in it.
-        raise UnreadableImageError(RAW)
+    if image.format == "TIFF":
+        tags = image.tag_v2
+        # A camera's raw file: by the preview at its beginning, which Pillow would read, its version, or its signature.
+        if tags.get(SUBFILE) == REDUCED or DNG in tags or kind_of(contents) == RAW:
+            image.close()
+            raise UnreadableImageError(RAW)
     return image
 
 
@@ -103,9 +132,20 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in Image.OPEN if name in FORMATS)
 
 
-def _is_raw(tags: Mapping[int, Any], contents: bytes) -> bool:
-    """Whether a TIFF file is a camera's raw file: by its signature, its version, or the preview at its beginning."""
-    return tags.get(SUBFILE) == REDUCED or DNG in tags or kind_of(contents) == RAW
+def kind_of(contents: bytes) -> str:
+    """What a file that is no readable image is, with what to do about it; "not an image" if that is not known.
+
+    Example:
+        >>> kind_of(b"<html>404")
+        'not an image but a web page'
+    """
+    if contents[4:8] == b"ftyp":
+        end = min(max(int.from_bytes(contents[:4], "big"), 16), 256)
+        names = {contents[start : start + 4].decode("latin-1") for start in (8, *range(16, end, 4))}
+        return next((kind for name, kind in BRANDS.items() if name in names), "not an image but a video")
+    if contents.endswith(b"TRUEVISION-XFILE.\0"):
+        return UNSUPPORTED
+    return next((kind for signature, kind in KINDS if signature.match(contents[:4096])), "not an image")
 
 
 def upright_rgb(image) -> np.ndarray:

@@ -13,8 +13,8 @@ from kerascnn.data.dataset import MADE_IN_PYTHON, DataSet, shortened
 from kerascnn.data.ingestion.checking import Effort
 from kerascnn.data.ingestion.data_options import OPTIONS, DataOptions
 from kerascnn.data.ingestion.folder import Ingested, check_part, ingest_folder, label_folder
-from kerascnn.data.ingestion.part_manifests import Part, read_parts
-from kerascnn.data.ingestion.sources import resolve_source
+from kerascnn.data.ingestion.manifest import Part, read_parts
+from kerascnn.data.ingestion.sources import normalized, resolve_source
 from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.data.pipeline.tfrecords import load_records
 from kerascnn.errors import InputError, closest
@@ -94,11 +94,10 @@ def ingest(
     """
     if on_bad not in ON_BAD:
         raise InputError(f"there is no treatment '{on_bad}' of unreadable files; {closest(str(on_bad), ON_BAD)}")
-    without_files = _load_without_files(source, options, track)
-    if without_files and (to or sha256):
-        raise InputError(f"{source} has no files to be checked; leave out --to and --sha256.")
-    if without_files:
-        return without_files
+    if not _has_files(source, options):
+        if to or sha256:
+            raise InputError(f"{source} has no files to be checked; leave out --to and --sha256.")
+        return _load_without_files(str(source), options, track)
     validation = _load_validation(source, options, track)
     resolved = resolve_source(str(source), Path(to) if to else None, sha256, track_bytes)
     if on_bad == "move" and resolved.quarantine is None:
@@ -158,7 +157,7 @@ def ingest_part(
         ('1/5', '4/5')
     """
     wanted = Part.parse(part)
-    if _load_without_files(source, DataOptions(), track):
+    if not _has_files(source, DataOptions()):
         raise InputError(f"{source} has no files to be checked; leave out --shard.")
     validation = _load_validation(source, options, track)
     resolved = resolve_source(str(source), Path(to) if to else None, sha256, track_bytes)
@@ -192,28 +191,44 @@ def load_labeled(
         ('Cat',)
     """
     options = replace(options, validation_source=None, validation_fraction=None, fold=None)
-    if found := _load_without_files(source, options, track):
-        return LabeledImages.of(found.data)
+    if not _has_files(source, options):
+        return LabeledImages.of(_load_without_files(str(source), options, track).data)
     return label_folder(resolve_source(str(source), None, None, untracked_bytes), track, options, class_names)
 
 
-def _load_without_files(source: Any, options: DataOptions, track: Track) -> Ingested | None:
-    """A data set by its name, or of TFRecord shards; None for files, which are to be checked."""
+def _has_files(source: Any, options: DataOptions) -> bool:
+    """Whether a source has files to be checked; data sets by name and TFRecord shards have none.
+
+    InputError for data that are loaded already, and for options that a source without such files cannot follow.
+    """
+    if isinstance(source, DataSet):
+        raise InputError("the data are loaded already, and are to be loaded again here; give their source.")
     if not isinstance(source, str | os.PathLike):
-        if isinstance(source, DataSet):
-            raise InputError("the data are loaded already, and are to be loaded again here; give their source.")
         raise InputError(f"data of the type {type(source).__name__} are no source; write {_constructor(source)}.")
     name = str(source)
     if name.endswith(MADE_IN_PYTHON):
         raise InputError(f"the data are {name}, and cannot be loaded again by that; use --data SOURCE, or Python.")
-    built_in = name == "digits" or name.startswith(("keras:", "tfds:"))
-    if not built_in and not any(Path(os.path.expanduser(name)).glob("*.tfrecord")):
-        return None
-    useless = [OPTIONS[field] for field in options.to_dict() if not built_in or field not in SHARES]
+    if not _is_built_in(name) and not _has_shards(name):
+        return True
+    useless = [OPTIONS[field] for field in options.to_dict() if not _is_built_in(name) or field not in SHARES]
     if useless:
-        split = "" if built_in else ", and a fixed split"
+        split = "" if _is_built_in(name) else ", and a fixed split"
         raise InputError(f"{name} has no folders and no tables{split}; leave out {useless[0]}.")
-    if built_in:
+    return False
+
+
+def _is_built_in(name: str) -> bool:
+    return name == "digits" or name.startswith(("keras:", "tfds:"))
+
+
+def _has_shards(name: str) -> bool:
+    folder = os.path.expanduser(name)
+    return os.path.isdir(folder) and any(Path(folder).glob("*.tfrecord"))
+
+
+def _load_without_files(name: str, options: DataOptions, track: Track) -> Ingested:
+    """A data set by its name, or of TFRecord shards."""
+    if _is_built_in(name):
         return Ingested(replace(load_named(name, options), options=options), "a built-in data set")
     return Ingested(load_records(Path(os.path.expanduser(name)), track=track), "TFRecord shards")
 
@@ -232,7 +247,7 @@ def _load_validation(source: str | Path, options: DataOptions, track: Track) -> 
     other = options.validation_source
     if other is None:
         return None
-    if Path(os.path.expanduser(other)).resolve() == Path(os.path.expanduser(source)).resolve():
+    if normalized(other) == normalized(str(source)):
         raise InputError(f"--val-data and --data are both {other}; a model would be validated with what it trained on.")
     # Columns and the meaning of labels are those of both; folders are of `source` alone.
     options = replace(options, group_column=None, layout=None, leave_out=())

@@ -19,6 +19,7 @@ from kerascnn.data.ingestion.column_titles import (
     words,
 )
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES
+from kerascnn.data.ingestion.reading import listed
 from kerascnn.data.ingestion.splits import SPLIT_NAMES
 from kerascnn.errors import InputError
 
@@ -35,25 +36,15 @@ LONG = 6
 
 @dataclass(frozen=True)
 class Labels:
-    """The classes of a table's rows.
+    """The classes of a table's rows."""
 
-    Attributes:
-        columns: what holds them, as a phrase such as "column 'dx'".
-        classes: per row; none of a row without, several of a row of several classes.
-        texts: per row, the one class that it has if several are one combination; "" of a row without.
-        columns_found: the numbers of these columns.
-        is_named: whether the title says that it is a class, or the user does.
-        is_hot: whether there is a column for each class, so that a row without classes says that it has none.
-        is_sure: whether several classes of a row may not be the words of one.
-    """
-
-    columns: str
-    classes: list[tuple[str, ...]]
-    texts: list[str]
+    columns: str  # what holds them, as a phrase such as "column 'dx'"
+    classes: list[tuple[str, ...]]  # per row; none of a row without, several of a row of several classes
+    texts: list[str]  # per row, its one class if several are one combination; "" of a row without
     columns_found: tuple[int, ...] = ()
-    is_named: bool = True
-    is_hot: bool = False
-    is_sure: bool = True
+    is_named: bool = True  # whether the title says that it is a class, or the user does
+    is_hot: bool = False  # whether there is a column for each class, so that a row can say that it has none
+    is_sure: bool = True  # whether several classes of a row may not be the words of one
 
     @property
     def is_multi_label(self) -> bool:
@@ -63,8 +54,7 @@ class Labels:
     def of_number(self, number: str | None, table: str) -> Labels:
         """The same; with each combination of classes as one class if `number` is "one".
 
-        Raises:
-            InputError: `number` is None, and several classes of a row may be the words of one.
+        InputError if `number` is None, and several classes of a row may be the words of one.
         """
         if number == "one":
             return replace(self, classes=[(text,) if text else () for text in self.texts])
@@ -90,120 +80,123 @@ def class_name(text: str) -> str:
     return " ".join(text.encode("utf-8", "replace").decode().split())
 
 
-def find_labels(
-    titles: Sequence[str], columns: Sequence[Sequence[str]], others: set[int], explicit: Sequence[int], table: str
-) -> Labels:
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table, whose name is for messages."""
+
+    table: str
+    titles: Sequence[str]
+    cells: Sequence[Sequence[str]]
+
+    def words(self, column: int) -> set[str]:
+        """Those of the title."""
+        return set(words(self.titles[column]))
+
+    def values(self, column: int) -> set[str]:
+        """The different cells that are not empty."""
+        return set(self.cells[column]).difference(_EMPTY)
+
+    def is_binary(self, column: int) -> bool:
+        """Whether all cells are 0 or 1, or empty for 0."""
+        return _is_binary(set(self.cells[column]))
+
+    def codes(self, column: int) -> list[int]:
+        """See `_codes`."""
+        return _codes(self.cells[column])
+
+    def repeats(self, column: int, files: float = 1) -> bool:
+        """Whether the values have more than one file, or at least `files` on average."""
+        cells, count = self.cells[column], len(self.values(column))
+        filled = len(cells) - sum(map(cells.count, _EMPTY))
+        return filled > count and filled >= files * count
+
+
+def find_labels(columns: Columns, others: set[int], explicit: Sequence[int]) -> Labels:
     """Finds the classes of a table's rows.
 
-    Args:
-        titles: of the columns.
-        columns: their cells.
-        others: the columns that hold something else: files, splits, groups.
-        explicit: the columns that the user names: none, one, or one for each class.
-        table: its name, for messages.
-
-    Raises:
-        NoLabelsError: no column holds classes.
-        InputError: several columns may; `SeveralColumnsError` if none is named as such.
+    `others` are the columns that hold something else: files, splits, groups; `explicit` those that the user names:
+    none, one, or one for each class. NoLabelsError if no column holds classes, InputError if several columns may;
+    `SeveralColumnsError` if none is named as such.
 
     Example:
-        >>> find_labels(["image", "dx"], [["a", "b", "c"], ["nv", "bcc", "nv"]], {0}, [], "labels.csv").classes
+        >>> cells = [["a", "b", "c"], ["nv", "bcc", "nv"]]
+        >>> find_labels(Columns("labels.csv", ["image", "dx"], cells), {0}, []).classes
         [('nv',), ('bcc',), ('nv',)]
     """
-    if len(explicit) == 1:
-        if len(_values(columns[explicit[0]])) < 2:
-            raise NoLabelsError(f"its column '{titles[explicit[0]]}' has one value only")
-        return _labels(titles, columns, explicit[0])
     if explicit:
-        names = [column for column in explicit if not _is_binary(set(columns[column]))]
-        if len(names) == len(explicit):
-            return _joined(titles, columns, explicit)
-        if names:
-            raise NoLabelsError(f"its column '{titles[names[0]]}' has other values than 0 and 1")
-        return _hot(titles, columns, explicit, f"{len(explicit)} columns of 0 and 1")
-    free = [column for column in range(len(titles)) if column not in others]
-    varying = {column: values for column in free if len(values := _values(columns[column])) > 1}
-    named = _without_derived({column: titles[column] for column in free if is_class_title(titles[column])})
-    if any(words(title) == ["x"] for title in titles):
-        named = [column for column in named if words(titles[column]) != ["y"]]
-    quantities = {column for column in named if column in varying and _is_quantity(varying[column])}
+        return _chosen(columns, explicit)
+    free = [column for column in range(len(columns.titles)) if column not in others]
+    varying = {column: values for column in free if len(values := columns.values(column)) > 1}
+    named = _named(columns, free)
+    quantities = [column for column in named if column in varying and _is_quantity(varying[column])]
     repeated = [
-        column
-        for column in named
-        if column in varying and column not in quantities and _repeats(columns[column], varying[column])
+        column for column in named if column in varying and column not in quantities and columns.repeats(column)
     ]
-    if len({tuple(codes(columns[column])) for column in repeated if _is_binary(varying[column])}) > 1:
+    if len({tuple(columns.codes(column)) for column in repeated if _is_binary(varying[column])}) > 1:
         # "class_0", "class_1": one column per class.
-        repeated = [column for column in repeated if not _is_binary(varying[column])]
-        named = repeated
-    hot = _one_hot(titles, columns, [column for column in free if column not in repeated], bool(repeated))
-    binary = _flags(titles, columns, free)
+        named = repeated = [column for column in repeated if not _is_binary(varying[column])]
+    hot = _one_hot(columns, [column for column in free if column not in repeated], bool(repeated))
+    binary = [column for column in free if len(set(columns.cells[column])) > 1 and columns.is_binary(column)]
+    binary = [column for column in binary if not SPLIT_NAMES.keys() & columns.words(column)]
     if hot and not repeated and len(set(binary) - set(hot.columns_found)) >= len(hot.columns_found):
-        raise InputError(_ambiguous(titles, hot, binary, table))
+        raise InputError(_ambiguous(columns, hot, binary))
     if repeated or hot:
-        return _decided(titles, columns, repeated, varying, table, hot)
+        return _decided(columns, repeated, varying, hot)
     if named:
         reason = "has one value only" if named[0] not in varying else "has another value in every row"
         reason = "has numbers with fractions, which --label-column takes for classes" if quantities else reason
-        raise NoLabelsError(f"its column '{titles[named[0]]}' {reason}")
+        raise NoLabelsError(f"its column '{columns.titles[named[0]]}' {reason}")
     if len(binary) > 1:
-        hot = _hot(titles, columns, binary, f"{len(binary)} columns of 0 and 1")
+        hot = _hot(columns, binary)
         if not hot.is_multi_label and 2 * hot.classes.count(()) > len(hot.classes):
             raise NoLabelsError("its columns of 0 and 1 are empty in most rows")
         return hot
-    plausible = _plausible(titles, columns, varying)
+    plausible = _plausible(columns, varying)
     if not plausible:
         raise NoLabelsError("none of its columns holds classes" if varying else "all its rows have the same values")
-    return replace(_decided(titles, columns, plausible, varying, table, None), is_named=False)
+    return replace(_decided(columns, plausible, varying, None), is_named=False)
 
 
-def _flags(titles: Sequence[str], columns: Sequence[Sequence[str]], free: Sequence[int]) -> list[int]:
-    """The columns of 0 and 1, unless they are named for splits."""
-    return [
-        column
-        for column in free
-        if len(set(columns[column])) > 1
-        and _is_binary(set(columns[column]))
-        and not SPLIT_NAMES.keys() & set(words(titles[column]))
-    ]
+def _chosen(columns: Columns, found: Sequence[int]) -> Labels:
+    """The classes in the columns that the user names."""
+    names = [column for column in found if not columns.is_binary(column)]
+    if len(found) == 1:
+        if len(columns.values(found[0])) < 2:
+            raise NoLabelsError(f"its column '{columns.titles[found[0]]}' has one value only")
+        return _labels(columns, found[0])
+    if len(names) == len(found):
+        return _joined(columns, found)
+    if names:
+        raise NoLabelsError(f"its column '{columns.titles[names[0]]}' has other values than 0 and 1")
+    return _hot(columns, found)
 
 
-def _ambiguous(titles: Sequence[str], hot: Labels, binary: Sequence[int], table: str) -> str:
+def _named(columns: Columns, free: Sequence[int]) -> list[int]:
+    """The columns whose titles say that they hold classes, without what says more about one: "dx_type" beside "dx"."""
+    named = {column: columns.words(column) for column in free if is_class_title(columns.titles[column])}
+
+    def is_derived(own: set[str]) -> bool:
+        extra = [own - other for other in named.values() if own > other]
+        return any(not more <= NAME_WORDS and not any(map(str.isdigit, more)) for more in extra)
+
+    has_x = any(words(title) == ["x"] for title in columns.titles)
+    return [column for column, own in named.items() if not is_derived(own) and not (has_x and own == {"y"})]
+
+
+def _ambiguous(columns: Columns, hot: Labels, binary: Sequence[int]) -> str:
     """The sentence for columns of 0 and 1 of which only some have exactly one 1 in every row."""
-    one, several = (",".join(titles[column] for column in found) for found in (hot.columns_found, binary))
+    one, several = (",".join(columns.titles[column] for column in found) for found in (hot.columns_found, binary))
     return (
-        f"{table} has {len(binary)} columns of 0 and 1, and exactly one 1 per row in {len(hot.columns_found)} of them; "
-        f"choose the classes with --label-column '{one}', or all with --label-column '{several}'."
+        f"{columns.table} has {len(binary)} columns of 0 and 1, and exactly one 1 per row in {len(hot.columns_found)} "
+        f"of them; choose the classes with --label-column '{one}', or all with --label-column '{several}'."
     )
-
-
-def _without_derived(named: dict[int, str]) -> list[int]:
-    """Leaves out what says more about another column, such as "dx_type" beside "dx"."""
-    parts = {column: words(title) for column, title in named.items()}
-
-    def is_derived(column: int) -> bool:
-        own = set(parts[column])
-        extra = [own - set(other) for other in parts.values() if own > set(other)]
-        return any(not words <= NAME_WORDS and not any(map(str.isdigit, words)) for words in extra)
-
-    return [column for column in named if not is_derived(column)]
-
-
-def _values(cells: Sequence[str]) -> set[str]:
-    return set(cells).difference(_EMPTY)
-
-
-def _repeats(cells: Sequence[str], values: set[str], files: float = 1) -> bool:
-    """Whether the values have more than one file, or at least `files` on average."""
-    filled = len(cells) - sum(map(cells.count, _EMPTY))
-    return filled > len(values) and filled >= files * len(values)
 
 
 def _bit(text: str) -> int | None:
     """0 or 1, written in any way, with -1 as 0; None for anything else."""
     if (known := _BITS.get(text.lower())) is not None:
         return known
-    return {-1.0: 0, 0.0: 0, 1.0: 1}.get(float(text)) if _is_number(text) else None
+    return {-1.0: 0, 0.0: 0, 1.0: 1}.get(float(text)) if is_number(text) else None
 
 
 def _is_binary(values: set[str]) -> bool:
@@ -211,36 +204,32 @@ def _is_binary(values: set[str]) -> bool:
     return all(_bit(value) is not None for value in values)
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a cell is a number; "1_2" is none, though Python reads it."""
     try:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text
 
 
 def _is_quantity(values: set[str]) -> bool:
     """Whether the values are numbers with fractions, as a measurement has them."""
-    return all(map(_is_number, values)) and any(not float(value).is_integer() for value in values)
+    return all(map(is_number, values)) and any(not float(value).is_integer() for value in values)
 
 
 def _is_count(values: set[str]) -> bool:
     """Whether the values are yes and no, or number the classes from 0 or 1 on with few gaps."""
-    if _is_binary(values) or not all(map(_is_number, values)):
+    if _is_binary(values) or not all(map(is_number, values)) or _is_quantity(values):
         return _is_binary(values)
     numbers = sorted(map(float, values))
-    return (
-        numbers[0] in (0, 1)
-        and numbers[-1] - numbers[0] < 2 * len(numbers)
-        and all(number.is_integer() for number in numbers)
-    )
+    return numbers[0] in (0, 1) and numbers[-1] - numbers[0] < 2 * len(numbers)
 
 
-def _plausible(titles: Sequence[str], columns: Sequence[Sequence[str]], varying: dict[int, set[str]]) -> list[int]:
+def _plausible(columns: Columns, varying: dict[int, set[str]]) -> list[int]:
     """Columns of names that repeat; without any, the one column of numbers that number classes."""
-    possible = [column for column in varying if _repeats(columns[column], varying[column], 2)]
-    known = {column: set(words(titles[column])) for column in possible}
-    possible = [column for column in possible if not known[column] & OTHER_WORDS - {"is", "has"}]
+    known = {column: columns.words(column) for column in varying if columns.repeats(column, 2)}
+    possible = [column for column in known if not known[column] & OTHER_WORDS - {"is", "has"}]
     texts = [column for column in possible if _is_name(varying[column])]
     # "malignant" beside "sex" may be the classes as well.
     texts += [column for column in possible if texts and _is_binary(varying[column])]
@@ -250,37 +239,30 @@ def _plausible(titles: Sequence[str], columns: Sequence[Sequence[str]], varying:
 
 def _is_name(values: set[str]) -> bool:
     """Whether the values are names, and not numbers, dates, addresses, files or sentences."""
-    if all(map(_is_number, values)) or _is_binary(values):
+    if all(map(is_number, values)) or _is_binary(values):
         return False
     strange = sum("://" in value or bool(_STRANGE.match(value)) for value in values)
     long = sum(value.count(" ") >= LONG for value in values)
     return 2 * max(strange, long) < len(values)
 
 
-def codes(cells: Sequence[str]) -> list[int]:
+def _codes(cells: Sequence[object]) -> list[int]:
     """Numbers for the values in the order in which they appear: equal lists are equal partitions of the rows."""
-    numbers: dict[str, int] = {}
+    numbers: dict[object, int] = {}
     return [numbers.setdefault(cell, len(numbers)) for cell in cells]
 
 
-def _decided(
-    titles: Sequence[str],
-    columns: Sequence[Sequence[str]],
-    found: Sequence[int],
-    varying: dict[int, set[str]],
-    table: str,
-    hot: Labels | None,
-) -> Labels:
+def _decided(columns: Columns, found: Sequence[int], varying: dict[int, set[str]], hot: Labels | None) -> Labels:
     """The one partition of the rows that the columns have in common, by the most readable of its columns."""
-    partitions = {column: codes(columns[column]) for column in found}
+    titles, partitions = columns.titles, {column: columns.codes(column) for column in found}
     different = [column for column in found if partitions[column] != partitions[found[0]]]
-    hot_differs = hot and found and codes(["".join(row) for row in hot.classes]) != partitions[found[0]]
+    hot_differs = hot and found and _codes(["".join(row) for row in hot.classes]) != partitions[found[0]]
     if different or hot_differs:
         names = [f"'{titles[column]}'" for column in ([found[0], *different] if different else found[:1])]
         names += [f"its {hot.columns}"] if hot else []
         kind = InputError if hot or is_class_title(titles[found[0]]) else SeveralColumnsError
         raise kind(
-            f"{table} has several columns that may hold the classes: {', '.join(names)}; "
+            f"{columns.table} has several columns that may hold the classes: {', '.join(names)}; "
             f"choose one with --label-column{_all_of(titles, found)}."
         )
     if not found:
@@ -288,17 +270,17 @@ def _decided(
     # A column of numbers may have its names beside it under any title.
     first = found[0]
     count = {column: len(values) for column, values in varying.items()}
-    same = [c for c in varying if count[c] == count[first] and codes(columns[c]) == partitions[first]]
+    same = [c for c in varying if count[c] == count[first] and columns.codes(c) == partitions[first]]
 
     def unreadable(column: int) -> tuple[bool, bool, bool]:
-        return all(map(_is_number, varying[column])), column not in found, "name" not in words(titles[column])
+        return all(map(is_number, varying[column])), column not in found, "name" not in columns.words(column)
 
-    return _labels(titles, columns, min(same, key=unreadable))
+    return _labels(columns, min(same, key=unreadable))
 
 
-def _labels(titles: Sequence[str], columns: Sequence[Sequence[str]], column: int) -> Labels:
-    title, cells = titles[column], columns[column]
-    separator, is_sure = tag_separator(title, _values(cells))
+def _labels(columns: Columns, column: int) -> Labels:
+    title, cells = columns.titles[column], columns.cells[column]
+    separator, is_sure = tag_separator(title, columns.values(column))
     known = {cell: _classes(cell, separator) for cell in set(cells)}
     texts = {cell: "" if cell in _EMPTY else class_name(cell) for cell in known}
     if all(re.fullmatch(r"\d+\.0+|", text) for text in texts.values()):
@@ -347,11 +329,11 @@ def tag_separator(title: str, values: set[str]) -> tuple[str | None, bool]:
     return None, True
 
 
-def _joined(titles: Sequence[str], columns: Sequence[Sequence[str]], found: Sequence[int]) -> Labels:
+def _joined(columns: Columns, found: Sequence[int]) -> Labels:
     """The classes in several columns of names, such as "tag1" and "tag2"; an image has all of its row."""
-    rows = zip(*(columns[column] for column in found), strict=True)
+    rows = zip(*(columns.cells[column] for column in found), strict=True)
     classes = [tuple(dict.fromkeys(class_name(cell) for cell in row if cell not in _EMPTY)) for row in rows]
-    phrase = f"columns {', '.join(repr(titles[column]) for column in found)}"
+    phrase = f"columns {', '.join(repr(columns.titles[column]) for column in found)}"
     return Labels(phrase, classes, [" + ".join(names) for names in classes], tuple(found))
 
 
@@ -363,15 +345,13 @@ def _all_of(titles: Sequence[str], found: Sequence[int]) -> str:
     return f", or, if an image has several classes, all with --label-column '{several}'"
 
 
-def _one_hot(
-    titles: Sequence[str], columns: Sequence[Sequence[str]], free: Sequence[int], has_others: bool
-) -> Labels | None:
+def _one_hot(columns: Columns, free: Sequence[int], has_others: bool) -> Labels | None:
     """The longest run of neighboring columns with exactly one 1 per row, in two columns at least."""
     flags = SPLIT_NAMES.keys() | (OTHER_WORDS if has_others else set())
-    bits = [column for column in free if _is_binary(set(columns[column])) and not flags & set(words(titles[column]))]
+    bits = [column for column in free if columns.is_binary(column) and not flags & columns.words(column)]
     if len(bits) < 2:
         return None
-    values = np.array([_bits(columns[column]) for column in bits])
+    values = np.array([_bits(columns.cells[column]) for column in bits])
     sums = np.concatenate([np.zeros((1, values.shape[1]), np.int16), values.cumsum(axis=0, dtype=np.int16)])
     longest = []
     for start in range(len(bits)):
@@ -379,8 +359,8 @@ def _one_hot(
         if len(ends) and ends[-1] + 1 > len(longest):
             longest = bits[start : start + int(ends[-1]) + 1]
     # A class without a row has no images here.
-    longest = [column for column in longest if len(set(columns[column])) > 1]
-    return _hot(titles, columns, longest, f"{len(longest)} one-hot columns") if len(longest) > 1 else None
+    longest = [column for column in longest if len(set(columns.cells[column])) > 1]
+    return _hot(columns, longest, "one-hot columns") if len(longest) > 1 else None
 
 
 def _bits(cells: Sequence[str]) -> np.ndarray:
@@ -388,22 +368,14 @@ def _bits(cells: Sequence[str]) -> np.ndarray:
     return np.fromiter(map(known.__getitem__, cells), np.int8, len(cells))
 
 
-def _hot(titles: Sequence[str], columns: Sequence[Sequence[str]], found: Sequence[int], phrase: str) -> Labels:
-    names = [class_name(titles[column]) for column in found]
-    rows = zip(*(_bits(columns[column]).tolist() for column in found), strict=True)
-    known: dict[tuple[int, ...], tuple[str, ...]] = {}
-    classes = []
-    for row in rows:
-        if row not in known:
-            known[row] = tuple(name for name, bit in zip(names, row, strict=True) if bit)
-        classes.append(known[row])
+def _hot(columns: Columns, found: Sequence[int], kind: str = "columns of 0 and 1") -> Labels:
+    names = [class_name(columns.titles[column]) for column in found]
+    rows = list(zip(*(_bits(columns.cells[column]).tolist() for column in found), strict=True))
+    known = {row: tuple(name for name, bit in zip(names, row, strict=True) if bit) for row in set(rows)}
+    classes = [known[row] for row in rows]
     texts = {names: " + ".join(names) for names in known.values()}
-    phrase = f"{phrase} ({_listed(names)})"
-    numbers = [{float(cell) for cell in set(columns[column]) if _is_number(cell)} for column in found]
+    phrase = f"{len(found)} {kind} ({listed(names)})"
+    numbers = [{float(cell) for cell in set(columns.cells[column]) if is_number(cell)} for column in found]
     if any({-1.0, 0.0} <= values for values in numbers):
         phrase += ", -1 as 0,"
     return Labels(phrase, classes, [texts[names] for names in classes], tuple(found), is_hot=True)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names if len(names) <= 4 else [*names[:3], "…", names[-1]])

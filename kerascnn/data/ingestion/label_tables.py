@@ -1,21 +1,28 @@
-"""Labels from tables: which tables of a folder label its images, and how."""
+"""Labels from tables: which tables of a folder label its images, and how; and groups from any table."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import chain
-from typing import NamedTuple
 
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_index import FileIndex
 from kerascnn.data.ingestion.file_tree import FileTree
-from kerascnn.data.ingestion.joined_tables import JoinedTables, join_tables
+from kerascnn.data.ingestion.joined_tables import JoinedTables, check_folders, check_found, contradictions, join_tables
 from kerascnn.data.ingestion.label_columns import NoLabelsError, SeveralColumnsError
+from kerascnn.data.ingestion.reading import LabeledFile, Reading
 from kerascnn.data.ingestion.splits import SPLIT_NAMES, TEST, TRAINING, VALIDATION
-from kerascnn.data.ingestion.table_checks import check_folders, check_found, contradictions
-from kerascnn.data.ingestion.table_files import Table, UnusedTableError, columns_of, read_table, split_of, unused_splits
+from kerascnn.data.ingestion.table_files import (
+    Table,
+    UnusedTableError,
+    column_of,
+    columns_of,
+    read_table,
+    split_of,
+    unused_splits,
+)
 from kerascnn.data.ingestion.tables import TABLE_SUFFIXES
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
@@ -31,64 +38,17 @@ UNREAD = {
 }
 
 
-class LabeledFile(NamedTuple):
-    """A file, its class, its split if the source has splits, and its group if the user names a column of groups.
-
-    A multi-label file has a tuple of classes, which may be empty.
-    """
-
-    path: str
-    class_name: str | tuple[str, ...]
-    split: str | None = None
-    group: str | None = None
-
-    @property
-    def is_multi_label(self) -> bool:
-        """Whether it may have several classes."""
-        return isinstance(self.class_name, tuple)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Its class, or any number of classes if it is multi-label."""
-        return self.class_name if isinstance(self.class_name, tuple) else (self.class_name,)
-
-
-@dataclass(frozen=True)
-class TableLabels:
-    """What the tables of a folder say.
-
-    Attributes:
-        description: the evidence in a phrase; "" if no table labels images.
-        labeled: the files with one class.
-        unreadable: files that a table names, and that are not there or not to be distinguished from others.
-        contradictory: files in two classes, of which they can have one only.
-        ignored: tables that are not used.
-    """
-
-    description: str = ""
-    labeled: tuple[LabeledFile, ...] = ()
-    unreadable: tuple[SkippedFile, ...] = ()
-    contradictory: tuple[SkippedFile, ...] = ()
-    ignored: tuple[SkippedFile, ...] = ()
-
-
-def read_label_tables(tree: FileTree, options: DataOptions = DataOptions()) -> TableLabels | None:
+def read_label_tables(tree: FileTree, options: DataOptions = DataOptions()) -> Reading | None:
     """Reads the tables of a folder and of its next three levels of subfolders.
 
     Tables are joined if they have the same titles. Submission templates, tables without classes and tables that name
-    no files are ignored.
+    no files are ignored. Without any labels, the reading has no files; it is None if there are no tables.
 
-    Returns:
-        The labels, without any files if no table has some; None if there are no tables.
-
-    Raises:
-        InputError: the files that a table names are not there, several columns or tables may hold the classes, tables
-            contradict each other, images have several classes, or a column that the user names does not exist.
+    InputError if the files that a table names are not there, several columns or tables may hold the classes, tables
+    contradict each other, images have several classes, or a column that the user names does not exist.
     """
     paths, ignored = _table_paths(tree)
-    if not paths:
-        return TableLabels(ignored=tuple(ignored)) if ignored else None
-    index = FileIndex(tree.images)
+    index = FileIndex(tree.images if paths else ())
     by_titles: dict[tuple[str, ...], list[Table]] = defaultdict(list)
     for path in paths:
         try:
@@ -110,10 +70,11 @@ def read_label_tables(tree: FileTree, options: DataOptions = DataOptions()) -> T
     group = _chosen(groups, options, ignored)
     if undecided and not (group and group.labels.is_named):
         raise undecided[0]
-    if group is None:
+    if group:
+        return _labels(group, tree, options, ignored)
+    if paths:
         _check_columns(options, by_titles, ignored)
-        return TableLabels(ignored=tuple(ignored))
-    return _table_labels(group, tree, options, ignored)
+    return Reading(ignored=tuple(ignored)) if paths or ignored else None
 
 
 def _table_paths(tree: FileTree) -> tuple[list[str], list[SkippedFile]]:
@@ -205,7 +166,7 @@ def _are_for_testing(paths: Iterable[str | None]) -> bool:
     return bool(folders) and all(split_of(folder) == TEST for folder in folders)
 
 
-def _table_labels(group: JoinedTables, tree: FileTree, options: DataOptions, ignored: list[SkippedFile]) -> TableLabels:
+def _labels(group: JoinedTables, tree: FileTree, options: DataOptions, ignored: list[SkippedFile]) -> Reading:
     """The labels of the chosen tables, without contradictions."""
     contradictory = contradictions(group)
     if not (options.layout or options.label_column or options.file_column):
@@ -220,13 +181,10 @@ def _table_labels(group: JoinedTables, tree: FileTree, options: DataOptions, ign
         *([f"{others:,} of another width left out"] if others else []),
         *unused_splits(group.tables[0]),
     ]
-    return TableLabels(
-        "; ".join(parts),
-        tuple(complete_splits(items, options)),
-        tuple(SkippedFile(name, f"named in {group.name} and {reason}") for name, reason in group.unfound.items()),
-        tuple(SkippedFile(tree.base + path, reason) for path, reason in contradictory.items()),
-        tuple(ignored),
-    )
+    unfound = (SkippedFile(name, f"named in {group.name} and {reason}") for name, reason in group.unfound.items())
+    in_two = (SkippedFile(tree.base + path, reason) for path, reason in contradictory.items())
+    labeled = complete_splits(items, options)
+    return Reading("; ".join(parts), labeled, tuple(ignored), tuple(unfound), tuple(in_two), from_table=True)
 
 
 def recognized(columns: str, table: str, items: Sequence[LabeledFile], found: str) -> str:
@@ -236,10 +194,9 @@ def recognized(columns: str, table: str, items: Sequence[LabeledFile], found: st
         >>> recognized("column 'tags'", "train.csv", [LabeledFile("a.jpg", ("fog", "sea"))], "1 of 1")
         "tags from column 'tags' of train.csv: 2 tags, 2.0 per image, 1 of 1 images found (--labels-per-image ..."
     """
-    if not any(item.is_multi_label for item in items):
-        count = len({item.class_name for item in items})
-        return f"classes from {columns} of {table}: {count:,} classes, {found} images found"
     tags = Counter(chain.from_iterable(item.classes for item in items))
+    if not any(item.is_multi_label for item in items):
+        return f"classes from {columns} of {table}: {len(tags):,} classes, {found} images found"
     counts = f"{len(tags):,} tags, {tags.total() / len(items):.1f} per image"
     shown = f"tags from {columns} of {table}: {counts}, {found} images found"
     return f"{shown} (--labels-per-image one makes each combination a class)"
@@ -266,11 +223,7 @@ def _labeled(group: JoinedTables, tree: FileTree, contradictory: Container[str])
 
 
 def splits_are_missing(items: Mapping[str, LabeledFile], name: str) -> bool:
-    """Whether no image of a table has a split.
-
-    Raises:
-        InputError: some images have one, and others have none.
-    """
+    """Whether no image of a table has a split; InputError if some have one, and others have none."""
     apart = [path for path, item in items.items() if item.split is None]
     if 0 < len(apart) < len(items):
         raise InputError(
@@ -290,3 +243,30 @@ def complete_splits(items: list[LabeledFile], options: DataOptions) -> list[Labe
     if None in splits or {item.split for item in items} < {TRAINING, VALIDATION}:
         items = [item._replace(split=None) for item in items]
     return items
+
+
+def with_groups(layout: Reading, tree: FileTree, column: str) -> Reading:
+    """The layout with groups of images that must stay together, by a column of its own table or of any other.
+
+    InputError if no table has the column, or one has two values for an image.
+    """
+    if any(item.group is not None for item in layout.labeled):
+        return layout
+    paths = [path for path in tree.files if path.lower().endswith(TABLE_SUFFIXES)]
+    index = FileIndex({*tree.files}.difference(paths))
+    groups: dict[str, str] = {}
+    titles: set[str] = set()
+    for path in paths:
+        try:
+            table = read_table(tree, path, index, DataOptions())
+        except UnusedTableError:
+            continue
+        titles.update(table.titles)
+        place = column_of(table.titles, column)
+        for match, value in zip(table.matches, table.columns[place] if place is not None else (), strict=False):
+            if match.path and value and groups.setdefault(match.path, value) != value:
+                raise InputError(f"{path} has two values of '{column}' for {match.path}, and an image is in one group.")
+    if not any(item.path in groups for item in layout.labeled):
+        known = f"; the columns are {', '.join(sorted(titles))}" if titles else ""
+        raise InputError(f"no table of the images has values in a column '{column}' of --group-column{known}.")
+    return replace(layout, labeled=[item._replace(group=groups.get(item.path)) for item in layout.labeled])

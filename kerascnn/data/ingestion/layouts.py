@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from os.path import splitext
 from pathlib import Path
 from shlex import quote
 
-from kerascnn.data.ingestion.class_names import folded, without_twins
 from kerascnn.data.ingestion.companions import NO_IMAGES, without_companions, without_files_beside, without_other_forms
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_tree import ARCHIVE_SUFFIXES, FileTree, may_be_image, walk
@@ -19,66 +19,62 @@ from kerascnn.data.ingestion.folder_labels import (
     first_folders,
     inner_folders,
     is_no_class,
+    known_folders,
 )
 from kerascnn.data.ingestion.folder_names import splits_of
-from kerascnn.data.ingestion.label_tables import LabeledFile, read_label_tables
+from kerascnn.data.ingestion.label_tables import read_label_tables
 from kerascnn.data.ingestion.own_outputs import without_own_outputs
 from kerascnn.data.ingestion.published_layouts import read_published
-from kerascnn.data.ingestion.reading import Reading, UndecidedError
+from kerascnn.data.ingestion.reading import LabeledFile, Reading, UndecidedError, listed, quoted, without_twins
 from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION
 from kerascnn.data.ingestion.tables import TABLE_SUFFIXES
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
 
-MAX_LISTED = 4
+Recognizer = Callable[[FileTree, DataOptions], Reading | None]
+
 AN_ARCHIVE = "an archive, which is not unpacked"
 
 # The place of classes beside folders of splits.
 CLASSES = "the folders of classes"
 
 
-@dataclass(frozen=True)
-class FolderLayout:
-    """How a folder's images are labeled.
-
-    Attributes:
-        description: where the classes are, how many images have one, what is left out, and how to say otherwise.
-        labeled: the files to check.
-        ignored: files without a class, what is left out, and what operating systems leave behind.
-        unreadable: files that cannot be opened or are missing.
-        contradictory: files in two classes.
-    """
-
-    description: str
-    labeled: tuple[LabeledFile, ...]
-    ignored: tuple[SkippedFile, ...] = ()
-    unreadable: tuple[SkippedFile, ...] = ()
-    contradictory: tuple[SkippedFile, ...] = ()
+def recognize_layout(
+    root: Path, source: str, options: DataOptions = DataOptions(), known_classes: Collection[str] = ()
+) -> Reading:
+    """Recognizes how the images below a folder are labeled; see `recognize_files`."""
+    return recognize_files(walk(root), source, options, known_classes)
 
 
-def recognize_layout(root: Path, source: str, options: DataOptions = DataOptions()) -> FolderLayout:
-    """Recognizes how the images below a folder are labeled.
+def recognize_files(whole: FileTree, source: str, options: DataOptions, known_classes: Collection[str] = ()) -> Reading:
+    """Recognizes how the images among the files below a folder are labeled.
 
     Tried are, in this order, layouts of published data, tables, split folders, one subfolder per class, and file names.
-    If a folder has one subfolder and no images, its subfolder is searched.
+    If a folder has one subfolder and no images, its subfolder is searched. Without options, a folder of `known_classes`
+    only, such as those of a model, needs no other evidence.
 
-    Raises:
-        InputError: `source` has no labels, more than one way to read them, or evidence against the only one.
+    The description says where the classes are, how many images have one, what is left out, and how to say otherwise.
+    InputError if `source` has no labels, more than one way to read them, or evidence against the only one.
     """
-    tree = whole = walk(root)
+    tree = whole
+    if known_classes and not options.to_dict() and (found := known_folders(whole, known_classes)):
+        return found
     try:
         tree = _without(replace(whole, ignored=()), options.leave_out)
         tree = without_files_beside(without_own_outputs(tree))
-        found = _as_named(tree, options) if options.layout or options.columns else _search(tree, options, RECOGNIZERS)
+        if options.layout or options.columns:
+            found = _first_found(tree, options, NAMED[options.layout or "table"])
+        else:
+            found = _search(tree, options, RECOGNIZERS)
         if found is None or not found.labeled:
             raise UndecidedError(_no_labels(tree, options))
         if options.labels is None and len({item.is_multi_label for item in found.labeled}) > 1:
             # The tables of some splits have an image of several classes, those of others by chance none.
-            return recognize_layout(root, source, replace(options, labels="several"))
+            return recognize_files(whole, source, replace(options, labels="several"))
         labeled, twins = without_twins(_with_validation(found.labeled, options), options.letter_case)
     except UndecidedError as error:
         raise InputError(f"{source} {error}{_unused_tables(tree, options)}.") from None
-    return _layout(whole, found._replace(labeled=labeled), twins)
+    return _described(whole, replace(found, labeled=labeled), twins)
 
 
 def _without(tree: FileTree, names: Sequence[str]) -> FileTree:
@@ -92,49 +88,31 @@ def _without(tree: FileTree, names: Sequence[str]) -> FileTree:
     return tree.without(found)
 
 
-def _as_named(tree: FileTree, options: DataOptions) -> Reading | None:
-    """The labels by the layout, or from the columns, that the user names."""
-    recognize = {
-        "published": lambda tree, options: read_published(tree),
-        "table": _tables,
-        "splits": _split_folders,
-        "folders": first_folders,
-        "inner-folders": inner_folders,
-        "names": file_names,
-    }[options.layout or "table"]
-    while True:
-        found = recognize(tree, options)
-        if (found and found.labeled) or len(tree.folders) != 1:
-            return found and _located(found, tree)
-        tree = replace(tree.subtree(tree.folders[0]), ignored=tree.ignored)
+def _first_found(tree: FileTree, options: DataOptions, recognize: Recognizer) -> Reading | None:
+    """The labels in the folder, or in the only folder in it, and so on."""
+    found = recognize(tree, options)
+    if (found and found.labeled) or len(tree.folders) != 1:
+        return found and _located(found, tree)
+    return _first_found(tree.only_folder(), options, recognize)
 
 
-def _search(tree: FileTree, options: DataOptions, recognizers: Sequence) -> Reading | None:
+def _search(tree: FileTree, options: DataOptions, recognizers: Sequence[Recognizer]) -> Reading | None:
     """The labels of a folder, or of the only folder in it, by the first recognizer that finds some."""
     unused: list[SkippedFile] = []
     while True:
         tree = without_other_forms(tree)
-        if published := _published(tree):
+        if published := _first_found(tree, options, read_published):
             return published
-        if tables := _tables(tree, options):
+        if tables := read_label_tables(tree, options):
             if tables.labeled:
                 return _located(_with_other_splits(tree, tables, options), tree)
             unused += tables.ignored
         tree = without_companions(tree)
         if not _leads_on(tree):
             break
-        tree = replace(tree.subtree(tree.folders[0]), ignored=tree.ignored)
+        tree = tree.only_folder()
     found = next(filter(None, (recognize(tree, options) for recognize in recognizers)), None)
-    return found and _located(found, tree.ignoring(unused))
-
-
-def _published(tree: FileTree) -> Reading | None:
-    """The labels of published data, in the folder or in the only folders in it."""
-    while True:
-        found = read_published(tree)
-        if found or len(tree.folders) != 1:
-            return found and _located(found, tree)
-        tree = replace(tree.subtree(tree.folders[0]), ignored=tree.ignored)
+    return found and _located(found, replace(tree, ignored=(*tree.ignored, *unused)))
 
 
 def _leads_on(tree: FileTree) -> bool:
@@ -146,16 +124,8 @@ def _leads_on(tree: FileTree) -> bool:
 
 
 def _located(found: Reading, tree: FileTree) -> Reading:
-    where = f"{found.how}, in {tree.base.rstrip('/')}" if tree.base else found.how
-    return found._replace(how=where, ignored=(*tree.ignored, *found.ignored))
-
-
-def _tables(tree: FileTree, options: DataOptions) -> Reading | None:
-    """The labels in tables; without any labeled files, what keeps the tables from being used."""
-    found = read_label_tables(tree, options)
-    return found and Reading(
-        found.description, found.labeled, found.ignored, found.unreadable, found.contradictory, from_table=True
-    )
+    where = f"{found.description}, in {tree.base.rstrip('/')}" if tree.base else found.description
+    return replace(found, description=where, ignored=(*tree.ignored, *found.ignored))
 
 
 def _unused_tables(tree: FileTree, options: DataOptions) -> str:
@@ -176,36 +146,38 @@ def _with_other_splits(tree: FileTree, table: Reading, options: DataOptions) -> 
     others = [name for name in splits if name not in rows]
     if not rows.keys() <= splits.keys():
         return table
-    parts = {name: Reading(table.how, items, from_table=True) for name, items in rows.items()}
+    parts = {name: Reading(table.description, items, from_table=True) for name, items in rows.items()}
     if TRAINING not in splits.values():
         beside = _beside_classes(tree, parts, splits, options)
-        return table._replace(how=f"{table.how}; {beside.how}", labeled=beside.labeled) if beside else table
-    known = {folded(name) for item in table.labeled for name in item.classes}
+        how = beside and f"{table.description}; {beside.description}"
+        return replace(table, description=how, labeled=beside.labeled) if beside else table
     found = {}
     for name in others:
         own = _search(tree.subtree(name), options, WITHIN_SPLITS)
-        if own and (splits[name] == TRAINING or known >= {folded(one) for item in own.labeled for one in item.classes}):
+        if own and (splits[name] == TRAINING or table.classes >= own.classes):
             found[name] = own
+    where = f"a table for the images in {listed(list(rows))}"
     lacking = [name for name in others if splits[name] == TRAINING and name not in found]
     if lacking and TRAINING not in {splits[name] for name in rows}:
-        raise UndecidedError(
-            f"has labels in a table for the images in {_listed(list(rows))} alone, and none for those in {lacking[0]}; "
-            f"add them, or leave the images out with --leave-out {quote(lacking[0])}"
-        )
+        raise _unlabeled(f"{where} alone", lacking[0])
     used = {splits[name] for name in (*rows, *found)}
-    unlabeled = [name for name in others if splits[name] == VALIDATION and tree.subtree(name).images]
-    if unlabeled and VALIDATION not in used and not options.chooses_validation:
-        raise UndecidedError(
-            f"has labels in a table for the images in {_listed(list(rows))}, and none for those in {unlabeled[0]}; "
-            f"add them, or leave the images out with --leave-out {quote(unlabeled[0])}"
-        )
+    lacking = [name for name in others if splits[name] == VALIDATION and tree.subtree(name).images]
+    if lacking and VALIDATION not in used and not options.chooses_validation:
+        raise _unlabeled(where, lacking[0])
     if not found:
         return table
-    how = "; ".join((table.how, *(reading.how for reading in found.values())))
+    how = "; ".join((table.description, *(reading.description for reading in found.values())))
     found |= parts
     for name in _without_known_classes(found, splits):
         del found[name]
-    return table._replace(how=how, labeled=_joined(tree, found, splits, {}).labeled)
+    return replace(table, description=how, labeled=_joined(tree, found, splits, {}).labeled)
+
+
+def _unlabeled(labeled: str, name: str) -> UndecidedError:
+    return UndecidedError(
+        f"has labels in {labeled}, and none for the images in {name}; add them, or leave the images out with "
+        f"--leave-out {quote(name)}"
+    )
 
 
 def _split_folders(tree: FileTree, options: DataOptions) -> Reading | None:
@@ -233,13 +205,13 @@ def _beside_classes(
     classes = class_folders(tree.without(dict.fromkeys(splits, "")), options)
     if classes is None:
         return None
-    known = {name for item in classes.labeled for name in item.classes}
     for name, split in splits.items():
-        own = {one for item in found[name].labeled for one in item.classes} if name in found else set()
-        if (name not in found and split == VALIDATION) or not own <= known:
+        own = found[name].classes if name in found else set()
+        if (name not in found and split == VALIDATION) or not own <= classes.classes:
+            example = min(item.class_name for item in classes.labeled)
             raise UndecidedError(
-                f"has a folder '{name}', which is named for a split, beside folders of classes such as "
-                f"'{min(known)}'; --leave-out {quote(name)} leaves it out, --layout folders takes it for a class"
+                f"has a folder '{name}', which is named for a split, beside folders of classes such as '{example}'; "
+                f"--leave-out {quote(name)} leaves it out, --layout folders takes it for a class"
             )
     left_out = {name: "images without labels" for name in splits if name not in found}
     return _joined(tree, {CLASSES: classes, **found}, {CLASSES: TRAINING, **splits}, left_out)
@@ -251,11 +223,10 @@ def _check_splits(splits: dict[str, str], found: dict[str, Reading], others: Seq
     for name in found:
         folders[splits[name]].append(name)
     if others and set(splits.values()) == {TRAINING}:
-        named = ", ".join(f"'{name}'" for name in others[:MAX_LISTED])
         name = next(iter(splits))
         raise UndecidedError(
-            f"has a folder '{name}', which is named for a split, beside {named}; --layout folders takes them all for "
-            f"classes, --layout splits takes the images of '{name}' alone"
+            f"has a folder '{name}', which is named for a split, beside {quoted(others)}; --layout folders takes them "
+            f"all for classes, --layout splits takes the images of '{name}' alone"
         )
     if TRAINING not in folders:
         labeled = f"labels in {' and '.join(found)} alone" if found else "no labels in them"
@@ -267,26 +238,21 @@ def _check_splits(splits: dict[str, str], found: dict[str, Reading], others: Seq
         if len(names) > 1:
             named = " and ".join(f"'{name}'" for name in names)
             raise UndecidedError(f"has {named} for the same split; leave one out with --leave-out {quote(names[0])}")
-    for name, split in splits.items():
-        if split == VALIDATION and name not in found and VALIDATION not in folders:
-            raise UndecidedError(
-                f"has labels in {folders[TRAINING][0]}, and none for the images in {name}; add them, or leave the "
-                f"images out with --leave-out {quote(name)}"
-            )
+    lacking = [name for name, split in splits.items() if split == VALIDATION and name not in found]
+    if lacking and VALIDATION not in folders:
+        raise _unlabeled(folders[TRAINING][0], lacking[0])
 
 
 def _without_known_classes(found: dict[str, Reading], splits: dict[str, str]) -> list[str]:
     """The test folders that have none of the classes, as one with all its images in "unknown"."""
-    classes = {
-        name: {folded(one) for item in reading.labeled for one in item.classes} for name, reading in found.items()
-    }
+    classes = {name: reading.classes for name, reading in found.items()}
     trained = next(names for name, names in classes.items() if splits[name] == TRAINING)
     others = [name for name, names in classes.items() if not names & trained]
     for name in others:
         if splits[name] == VALIDATION:
             raise UndecidedError(
-                f"has none of the classes of training in {name}: {_listed(sorted(classes[name]))} instead of "
-                f"{_listed(sorted(trained))}; --leave-out {quote(name)} leaves it out"
+                f"has none of the classes of training in {name}: {listed(sorted(classes[name]))} instead of "
+                f"{listed(sorted(trained))}; --leave-out {quote(name)} leaves it out"
             )
     return others
 
@@ -295,11 +261,11 @@ def _joined(tree: FileTree, found: dict[str, Reading], splits: dict[str, str], l
     """The labels of all split folders as one."""
     order = sorted(found, key=lambda name: (TRAINING, VALIDATION, TEST).index(splits[name]))
     readings = [found[name] for name in order]
-    alone = len(found) == 1
-    labeled = [item._replace(split=None if alone else splits[name]) for name in order for item in found[name].labeled]
-    classes = {name: {folded(one) for item in found[name].labeled for one in item.classes} for name in order}
+    given = {name: None if len(found) == 1 else splits[name] for name in order}
+    labeled = [item._replace(split=given[name]) for name in order for item in found[name].labeled]
+    classes = {name: found[name].classes for name in order}
     everywhere = set.union(*classes.values())
-    hows = list(dict.fromkeys(reading.how for reading in readings))
+    hows = list(dict.fromkeys(reading.description for reading in readings))
     if readings[0].from_table:
         how = " and ".join(hows)
     else:
@@ -320,6 +286,16 @@ def _joined(tree: FileTree, found: dict[str, Reading], splits: dict[str, str], l
 WITHIN_SPLITS = (class_folders, file_names)
 RECOGNIZERS = (_split_folders, *WITHIN_SPLITS)
 
+# By the names of `--layout`.
+NAMED: dict[str, Recognizer] = {
+    "published": read_published,
+    "table": read_label_tables,
+    "splits": _split_folders,
+    "folders": first_folders,
+    "inner-folders": inner_folders,
+    "names": file_names,
+}
+
 
 def _with_validation(labeled: Sequence[LabeledFile], options: DataOptions) -> Sequence[LabeledFile]:
     """Test data replace missing validation data, unless the user chooses these."""
@@ -335,7 +311,7 @@ def _no_labels(tree: FileTree, options: DataOptions) -> str:
         return f"has no table of its files with a column '{title}'; correct or leave out {option}"
     archives = [path for path in tree.other_files if path.lower().endswith(ARCHIVE_SUFFIXES)]
     if archives and not tree.images:
-        return f"has no images but archives ({_listed(archives)}); unpack them, or give one of them"
+        return f"has no images but archives ({listed(archives)}); unpack them, or give one of them"
     found = f"has no labels for its {len(tree.files):,} files" if tree.files else "has no images"
     return (
         f"{found}; give a folder with one subfolder per class, files named like cat.1.jpg and dog.1.jpg, "
@@ -343,64 +319,45 @@ def _no_labels(tree: FileTree, options: DataOptions) -> str:
     )
 
 
-def _layout(whole: FileTree, found: Reading, twins: str) -> FolderLayout:
+def _described(whole: FileTree, found: Reading, twins: str) -> Reading:
     """The result, with every file accounted for."""
     known = {item.path for item in (*found.labeled, *found.unreadable, *found.contradictory, *found.ignored)}
     files = set(whole.files)
     left_out = tuple(f"{item.path}/" for item in found.ignored if item.path not in files)
     rest = [path for path in whole.files if path not in known and not (left_out and path.startswith(left_out))]
-    others = tuple(SkippedFile(path, _why_ignored(path, found.from_table)) for path in rest)
-    archives = [item for item in others if item.reason == AN_ARCHIVE]
-    ignored = (*whole.ignored, *found.ignored, *others)
+    kinds = dict.fromkeys(ARCHIVE_SUFFIXES, AN_ARCHIVE)
+    if found.from_table:
+        kinds |= dict.fromkeys(TABLE_SUFFIXES, "a table with labels")
+    others = [SkippedFile(path, kinds.get(splitext(path)[1].lower(), "has no class")) for path in rest]
+    reasons = defaultdict(list)
+    for item in dict.fromkeys((*found.ignored, *(item for item in others if item.reason == AN_ARCHIVE))):
+        # What is not worth a word, or is named in the line already.
+        if item.reason != NO_IMAGES and f" {item.path}: " not in found.description:
+            reasons[item.reason].append(item.path)
+    named = [f"{listed(paths)} ({reason})" for reason, paths in reasons.items()]
     parts = (
         _evidence(found, [path for path in rest if may_be_image(path)]),
-        _left_out([item for item in dict.fromkeys((*found.ignored, *archives)) if _is_worth_a_word(item, found.how)]),
+        f"left out: {', '.join(named)}" if named else "",
         twins,
         f"otherwise: {'--label-column, --file-column, ' if found.from_table else ''}--layout or --leave-out",
     )
-    return FolderLayout(
-        "; ".join(filter(None, parts)),
-        tuple(found.labeled),
-        tuple(sorted(dict.fromkeys(ignored), key=lambda item: item.path)),
-        (*whole.unreadable, *found.unreadable),
-        found.contradictory,
+    ignored = dict.fromkeys((*whole.ignored, *found.ignored, *others))
+    return replace(
+        found,
+        description="; ".join(filter(None, parts)),
+        ignored=tuple(sorted(ignored, key=lambda item: item.path)),
+        unreadable=(*whole.unreadable, *found.unreadable),
     )
 
 
-def _is_worth_a_word(item: SkippedFile, how: str) -> bool:
-    """Whether something that is left out is named in the line, and is not named there already."""
-    return item.reason != NO_IMAGES and f" {item.path}: " not in how
-
-
-def _why_ignored(path: str, from_table: bool) -> str:
-    if path.lower().endswith(ARCHIVE_SUFFIXES):
-        return AN_ARCHIVE
-    return "a table with labels" if from_table and path.lower().endswith(TABLE_SUFFIXES) else "has no class"
-
-
 def _evidence(found: Reading, others: Sequence[str]) -> str:
-    """Where the classes are, and how many images have one."""
-    images = sum(may_be_image(item.path) for item in found.labeled)
-    classes = len({name for item in found.labeled for name in item.classes})
-    kinds = "class" if classes == 1 else "classes"
-    text = f"{found.how}: {classes:,} {kinds}, {images:,} of {images + len(others):,} images"
-    if found.from_table:
-        # It counts the files that the table names.
-        text = found.how
+    """Where the classes are, and how many images have one; a table's evidence counts the files that it names."""
+    text = found.description
+    if not found.from_table:
+        images = sum(may_be_image(item.path) for item in found.labeled)
+        classes = len({name for item in found.labeled for name in item.classes})
+        kinds = "class" if classes == 1 else "classes"
+        text += f": {classes:,} {kinds}, {images:,} of {images + len(others):,} images"
     places = Counter(path.rpartition("/")[0] or "no folder" for path in others)
     named = [f"{count:,} in {place}" for place, count in places.most_common()]
-    return f"{text}; without a class: {_listed(named)}" if named else text
-
-
-def _left_out(items: Sequence[SkippedFile]) -> str:
-    """What is left out, by reason."""
-    reasons = defaultdict(list)
-    for item in items:
-        reasons[item.reason].append(item.path)
-    named = [f"{_listed(paths)} ({reason})" for reason, paths in reasons.items()]
-    return f"left out: {', '.join(named)}" if named else ""
-
-
-def _listed(texts: Sequence[str]) -> str:
-    more = [f"{len(texts) - MAX_LISTED:,} more"] if len(texts) > MAX_LISTED else []
-    return ", ".join([*texts[:MAX_LISTED], *more])
+    return f"{text}; without a class: {listed(named)}" if named else text

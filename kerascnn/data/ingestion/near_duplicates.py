@@ -42,12 +42,7 @@ COSINES, LOWEST = _transform()
 
 
 def perceptual_hash(image) -> str:
-    """The signs of a `PIL.Image.Image`'s 128 lowest frequencies, in hexadecimal; empty for a plain image.
-
-    Example:
-        >>> perceptual_hash(Image.open("cat.jpg"))
-        '5d1e0b9a7c43f2681490ae35cf7d1b26'
-    """
+    """The signs of a `PIL.Image.Image`'s 128 lowest frequencies, in hexadecimal; empty for a plain image."""
     from PIL import Image
 
     small = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=3.0)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_index import FileIndex
 from kerascnn.data.ingestion.file_tree import FileTree
 from kerascnn.data.ingestion.label_columns import class_name
-from kerascnn.data.ingestion.label_tables import LabeledFile
-from kerascnn.data.ingestion.reading import Reading, UndecidedError
+from kerascnn.data.ingestion.reading import LabeledFile, Reading, UndecidedError
 from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION
 from kerascnn.data.ingestion.tables import read_rows
 from kerascnn.files.archives.archive_entry import SkippedFile
@@ -28,24 +28,16 @@ FILE = re.compile(r"(?:.*\?d=|.*upload/\d+/)?(.+\.\w{3,4})$")
 
 
 class PublishedLayout(NamedTuple):
-    """A data set or an export.
-
-    Attributes:
-        title: its name.
-        lists: the files that say the classes, for messages.
-        needs: patterns of paths that must be there; folders end in a slash.
-        under: the folders that hold the images; empty for any.
-        entries: reads the lists; none if it is another data set after all.
-    """
+    """A data set or an export."""
 
     title: str
-    lists: str
-    needs: tuple[str, ...]
-    under: tuple[str, ...]
-    entries: Callable[[FileTree], Iterable[Entry]]
+    lists: str  # the files that say the classes, for messages
+    needs: tuple[str, ...]  # patterns of paths that must be there; folders end in a slash
+    under: tuple[str, ...]  # the folders that hold the images; empty for any
+    entries: Callable[[FileTree], Iterable[Entry]]  # reads the lists; none if it is another data set after all
 
 
-def read_published(tree: FileTree) -> Reading | None:
+def read_published(tree: FileTree, options: DataOptions) -> Reading | None:
     """Reads a folder that is laid out as one of `PUBLISHED`; None for any other.
 
     Raises:

@@ -20,6 +20,7 @@ from kerascnn.files.archives.archive import HEAD, archive_stem, archive_suffix, 
 from kerascnn.files.cache_folder import cache_folder, short_hash
 from kerascnn.files.checksums import Checksum
 from kerascnn.files.download import download, is_url
+from kerascnn.files.file_names import printable
 from kerascnn.files.progress import ByteTrack
 
 # In the folder that the user gives with --to.
@@ -29,53 +30,39 @@ QUARANTINE = "kerascnn-quarantine"
 
 @dataclass(frozen=True)
 class ResolvedSource:
-    """The folder of a source's images, and the paths of the files about them.
+    """The folder of a source's images, and the paths of the files about them."""
 
-    Attributes:
-        source: loads the same images again.
-        root: the folder of images.
-        source_record: the manifest's first line.
-        manifest: path of the manifest.
-        quarantine: the folder to which `--on-bad move` moves files; None for a temporary folder of images.
-        rejected: the files that were in the archive and not unpacked; None if the manifest has them.
-        workspace: keeps a temporary folder alive.
-    """
-
-    source: str
-    root: Path
-    source_record: SourceRecord
+    source: str  # loads the same images again
+    root: Path  # the folder of images
+    source_record: SourceRecord  # the manifest's first line
     manifest: Path
-    quarantine: Path | None
-    rejected: tuple[FileRecord, ...] | None = None
-    workspace: tempfile.TemporaryDirectory | None = None
+    quarantine: Path | None  # the folder to which `--on-bad move` moves files; None for a temporary folder of images
+    rejected: tuple[FileRecord, ...] | None = None  # files of the archive that were not unpacked, unless listed there
+    workspace: tempfile.TemporaryDirectory | None = None  # keeps a temporary folder alive
 
 
 def resolve_source(source: str, to: Path | None, sha256: str | None, track_bytes: ByteTrack) -> ResolvedSource:
     """Finds a source's images, and downloads and unpacks them if needed; see `kerascnn.data.ingest`.
 
-    Raises:
-        InputError: there is nothing, no archive and no folder, or another archive than `sha256` says.
+    InputError if there is nothing, no archive and no folder, or another archive than `sha256` says.
     """
     if is_url(source):
         return _resolve_url(source, to, sha256, track_bytes)
     path = Path(os.path.expanduser(source))
-    if path.is_dir():
+    # Not `path.exists()`, which fails where a path is too long.
+    if os.path.isdir(path):
         if sha256:
             raise InputError(f"a SHA-256 is of one file, and {path} is a folder; leave it out.")
         return _resolve_folder(path.resolve(), to)
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(
-            f"there is no data at {path}; give 'digits', a folder with one subfolder per class, or an archive or its "
-            "URL."
+            f"there is no data at {printable(str(path))}; give 'digits', a folder with one subfolder per class, or an "
+            "archive or its URL."
         )
-    stem = archive_stem(path)
-    if stem is None:
-        with path.open("rb") as file:
-            if archive_suffix(file.read(HEAD)) is None:
-                raise InputError(
-                    f"{path} is neither a folder nor a .zip or .tar of one; give the folder of the images."
-                )
-        stem = path.stem
+    stem = archive_stem(path) or path.stem
+    with path.open("rb") as file:
+        if archive_stem(path) is None and archive_suffix(file.read(HEAD)) is None:
+            raise InputError(f"{path} is neither a folder nor a .zip or .tar of one; give the folder of the images.")
     if sha256 and (found := Checksum.of(path).digits) != sha256.strip().lower():
         raise InputError(f"{path} has the SHA-256 {found}, not {sha256}.")
     status = path.stat()
@@ -84,20 +71,15 @@ def resolve_source(source: str, to: Path | None, sha256: str | None, track_bytes
 
 
 def normalized(source: str) -> str:
-    """The source as data sets have it: paths are absolute.
-
-    Example:
-        >>> normalized("photos")
-        '/home/ada/photos'
-    """
-    path = Path(os.path.expanduser(source))
-    return str(path.resolve()) if not is_url(source) and path.exists() else source
+    """The source as data sets have it: paths are absolute."""
+    path = os.path.expanduser(source)
+    return os.path.realpath(path) if not is_url(source) and os.path.exists(path) else source
 
 
 def known_manifest(source: str) -> Path | None:
     """The path of the manifest of a source that was ingested before, without unpacking it; None if there is none."""
     cached = (cache_folder() / "manifests").glob(f"*-{short_hash(source)}.jsonl")
-    return next((file for file in (Path(source) / manifest.NAME, *cached) if file.is_file()), None)
+    return next(filter(os.path.isfile, (Path(source) / manifest.NAME, *cached)), None)
 
 
 def slug(name: str) -> str:
@@ -153,7 +135,7 @@ def _unpack(
         return ResolvedSource(record.source, root, record, _cached_manifest(record), None, rejected, workspace)
     to = to.expanduser().resolve()
     root, resolved = to / IMAGES, _with_manifest_in(to, record)
-    if root.exists():
+    if os.path.exists(root):
         _require_same_source(resolved, record)
         return resolved
     archive = get_archive()

@@ -47,14 +47,8 @@ def split_by_content(
     A fold is the k-th of n parts of each class, in the order of the hashes: the parts of a class are of equal size, and
     an image can move to the next fold when others are added.
 
-    Args:
-        files: of which the readable ones get another split.
-        options: the share, the fold, or the source of the validation images.
-        near: groups of near-duplicates, as indices of `files`. One is held out as a whole, and so are images with the
-            same `group`.
-
-    Raises:
-        InputError: no image can be held out, because every class is one group.
+    `near` are groups of near-duplicates, as indices of `files`. One is held out as a whole, and so are images with the
+    same `group`. InputError if no image can be held out, because every class is one group.
     """
     splits = np.array(files.column("split"), dtype=object)
     chosen = files.rows(status=READ)
@@ -141,23 +135,15 @@ def split_arrays(
 
     `groups` has a name for each image; images of one group are in one split.
     """
-    records = FileTable(
-        FileRecord(
-            str(number), _class_of(label), sha256=hashlib.sha256(np.ascontiguousarray(image)).hexdigest(), group=group
-        )
-        for number, (image, label, group) in enumerate(
-            zip(examples.images, examples.labels.tolist(), groups or [None] * len(examples), strict=True)
-        )
-    )
+    records = FileTable()
+    rows = zip(examples.images, examples.labels.tolist(), groups or [None] * len(examples), strict=True)
+    for number, (image, label, group) in enumerate(rows):
+        # A multi-hot row as the numbers of its classes.
+        several = tuple(str(place) for place, bit in enumerate(label) if bit) if isinstance(label, list) else str(label)
+        digest = hashlib.sha256(np.ascontiguousarray(image)).hexdigest()
+        records.append(FileRecord(str(number), several, sha256=digest, group=group))
     held_out = np.array([split == VALIDATION for split in split_by_content(records, options).column("split")])
     return examples.take(np.flatnonzero(~held_out)), examples.take(np.flatnonzero(held_out))
-
-
-def _class_of(label: int | list[int]) -> str | tuple[str, ...]:
-    """A name for a label: an index, or a multi-hot row."""
-    if isinstance(label, list):
-        return tuple(str(column) for column, present in enumerate(label) if present)
-    return str(label)
 
 
 def _memberships(files: FileTable, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -260,21 +246,13 @@ def _fold(members: _Members, part: int, parts: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Groups of files with equal contents, or that look the same, each a tuple of paths.
+    """Groups of files with equal contents, or that look the same, each a tuple of paths."""
 
-    Attributes:
-        groups: all with equal contents.
-        across_splits: those in more than one split: images that are trained on and validated with.
-        across_classes: those in more than one class: images with contradictory labels.
-        near: groups of near-duplicates: images that look the same, and not all with equal contents.
-        near_across_splits: those in more than one split.
-    """
-
-    groups: tuple[tuple[str, ...], ...] = ()
-    across_splits: tuple[tuple[str, ...], ...] = ()
-    across_classes: tuple[tuple[str, ...], ...] = ()
-    near: tuple[tuple[str, ...], ...] = ()
-    near_across_splits: tuple[tuple[str, ...], ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()  # all with equal contents
+    across_splits: tuple[tuple[str, ...], ...] = ()  # those in several splits: images that are trained and validated
+    across_classes: tuple[tuple[str, ...], ...] = ()  # those in several classes: images with contradictory labels
+    near: tuple[tuple[str, ...], ...] = ()  # images that look the same, and not all with equal contents
+    near_across_splits: tuple[tuple[str, ...], ...] = ()  # those in several splits
 
 
 def find_duplicates(files: FileTable, near: Iterable[Sequence[int]] = ()) -> Duplicates:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from kerascnn.data.ingestion.column_titles import KNOWN_WORDS, NAME_WORDS, is_class_title, quoted, words
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.file_index import FileIndex, Match
 from kerascnn.data.ingestion.file_tree import FileTree
+from kerascnn.data.ingestion.label_columns import is_number
 from kerascnn.data.ingestion.splits import SPLIT_NAMES
 from kerascnn.data.ingestion.tables import Rows, is_image, read_rows
 from kerascnn.errors import InputError
@@ -35,29 +34,17 @@ class UnusedTableError(Exception):
 
 @dataclass(frozen=True)
 class Table:
-    """A table that names files.
+    """A table that names files."""
 
-    Attributes:
-        name: its path in the source.
-        titles: of its columns; "column 1" and so on if it has none.
-        columns: the cells.
-        file_column: names the files.
-        matches: the file of each row.
-        splits: of each row, which its column of splits says, or the name of the table or of its folder.
-        split_column: None if there is none.
-        others: the number of rows that are left out, because they have another width.
-        is_sure: whether titles or cells say that files are named, and not only identifiers.
-    """
-
-    name: str
-    titles: tuple[str, ...]
-    columns: tuple[tuple[str, ...], ...]
+    name: str  # its path in the source
+    titles: tuple[str, ...]  # "column 1" and so on if it has none
+    columns: tuple[tuple[str, ...], ...]  # the cells
     file_column: int
-    matches: tuple[Match, ...]
-    splits: tuple[str | None, ...]
+    matches: tuple[Match, ...]  # the file of each row
+    splits: tuple[str | None, ...]  # of each row, by its column of splits, or the name of the table or of its folder
     split_column: int | None
-    others: int
-    is_sure: bool
+    others: int  # the number of rows that are left out, because they have another width
+    is_sure: bool  # whether titles or cells say that files are named, and not only identifiers
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -65,17 +52,11 @@ class Table:
         return self.columns[self.file_column]
 
 
-class _FileColumn(NamedTuple):
-    column: int
-    is_sure: bool
-
-
 def read_table(tree: FileTree, path: str, index: FileIndex, options: DataOptions) -> Table:
     """Reads a table below a folder, and finds the files that it names.
 
-    Raises:
-        UnusedTableError: it names no files, is no table, or is a template to be filled in.
-        InputError: several columns name files, or many rows have another width.
+    UnusedTableError if it names no files, is no table, or is a template to be filled in; InputError if several columns
+    name files, or many rows have another width.
     """
     name, folder = tree.base + path, path[: path.rfind("/") + 1]
     named = set(words(name.rpartition("/")[2]))
@@ -90,11 +71,15 @@ def read_table(tree: FileTree, path: str, index: FileIndex, options: DataOptions
     titles, body = _titled(sample, find)
     if not body:
         raise UnusedTableError("it has titles only")
-    chosen = _file_column(titles, body, find, options, name)
-    if path.lower().endswith(".txt") and not (chosen.is_sure and len(sample) > 1):
+    column, is_sure = _file_column(titles, body, find, options, name)
+    if path.lower().endswith(".txt") and not (is_sure and len(sample) > 1):
         raise UnusedTableError("it is no table of files")
     rows, narrow, wide = _read(tree, name)
-    _check_widths(name, len(rows[0]), len(rows), narrow, wide)
+    if narrow > max(2, MOST_NARROW * len(rows)) or wide > MOST_WIDE * len(rows):
+        raise InputError(
+            f"{name} has {len(rows):,} rows of {len(rows[0])} columns, and {wide or narrow:,} of "
+            f"{'more' if wide else 'fewer'}; put cells that have a separator in them in quotes."
+        )
     if len(rows[0]) != len(titles):
         raise InputError(f"{name} has {len(titles)} columns in its first rows, and {len(rows[0])} in most; correct it.")
     # Files that were put together have their titles in between.
@@ -103,17 +88,8 @@ def read_table(tree: FileTree, path: str, index: FileIndex, options: DataOptions
     split_column, splits = _split_column(name, titles, columns), (split,) * len(columns[0])
     if split_column is not None:
         splits = tuple(SPLIT_NAMES.get(cell.lower()) for cell in columns[split_column])
-    matches = tuple(index.find(cell, folder, of) for cell, of in zip(columns[chosen.column], splits, strict=True))
-    return Table(name, titles, columns, chosen.column, matches, splits, split_column, narrow + wide, chosen.is_sure)
-
-
-def _check_widths(name: str, width: int, count: int, narrow: int, wide: int) -> None:
-    """Raises InputError if many rows have another width: a mistake, such as classes with a comma."""
-    if narrow > max(2, MOST_NARROW * count) or wide > MOST_WIDE * count:
-        raise InputError(
-            f"{name} has {count:,} rows of {width} columns, and {wide or narrow:,} of "
-            f"{'more' if wide else 'fewer'}; put cells that have a separator in them in quotes."
-        )
+    matches = tuple(index.find(cell, folder, of) for cell, of in zip(columns[column], splits, strict=True))
+    return Table(name, titles, columns, column, matches, splits, split_column, narrow + wide, is_sure)
 
 
 def split_of(text: str) -> str | None:
@@ -187,7 +163,7 @@ def _titled(rows: Sequence[list[str]], find: Callable[[str], str | None]) -> tup
     # "Frontal/Lateral" is a title, "train/cat/1" above others like it is not.
     paths = [any("/" in row[column] for row in body if column < len(row)) for column in range(len(first))]
     plain = [cell for cell, path in zip(first, paths, strict=True) if not is_image(cell) and not ("/" in cell and path)]
-    parts = [set(words(cell)) for cell in plain if not _is_number(cell)]
+    parts = [set(words(cell)) for cell in plain if not is_number(cell)]
     known = any(found and found <= TITLE_WORDS for found in parts) or (
         any(found & TITLE_WORDS for found in parts) and not any(cell and find(cell) for cell in first)
     )
@@ -201,13 +177,9 @@ def _differs(first: Sequence[str], body: Sequence[Sequence[str]], find: Callable
     if not body or any(cell and find(cell) for cell in first):
         return False
     columns = list(zip(*body, strict=True))
-    if any(cell in cells or _is_number(cell) for cell, cells in zip(first, columns, strict=True)):
+    if any(cell in cells or is_number(cell) for cell, cells in zip(first, columns, strict=True)):
         return False
     return any(2 * sum(is_image(cell) or bool(find(cell)) for cell in cells) > len(cells) for cells in columns)
-
-
-def _is_number(text: str) -> bool:
-    return bool(re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", text.strip().lower()))
 
 
 def _file_column(
@@ -216,13 +188,13 @@ def _file_column(
     find: Callable[[str], str | None],
     options: DataOptions,
     name: str,
-) -> _FileColumn:
-    """The column with the most different files that are there; without any, the one that looks like files."""
+) -> tuple[int, bool]:
+    """The column with the most different files that are there, or that looks like files; and whether it is sure."""
     if options.file_column is not None:
         column = column_of(titles, options.file_column)
         if column is None:
             raise UnusedTableError(f"it has no column '{options.file_column}', but {', '.join(titles)}")
-        return _FileColumn(column, True)
+        return column, True
     columns = [tuple(cells) for cells in zip(*rows, strict=True)]
     if not columns:
         raise UnusedTableError("it has no rows")
@@ -238,15 +210,15 @@ def _file_column(
         if len(equal) > 1:
             found = " and ".join(quoted(titles[column]) for column in equal)
             raise InputError(f"{name} names different files in {found}; choose one with --file-column.")
-        return _FileColumn(best, shown[best] or said[best] > 1 or 2 * len(hits[best]) > len(set(columns[best])))
+        return best, bool(shown[best] or said[best] > 1 or 2 * len(hits[best]) > len(set(columns[best])))
     best = max(range(len(columns)), key=lambda column: (shown[column], said[column]))
     has_classes = any(map(is_class_title, titles))
     unique = [column for column, cells in enumerate(columns) if len(set(cells)) == len(cells)]
     if not shown[best] and not said[best] and unique and LABEL_WORDS & set(words(name.rpartition("/")[2])):
-        return _FileColumn(unique[0], True)
+        return unique[0], True
     if not (shown[best] or (said[best] > 1 and not name.lower().endswith(".txt")) or (said[best] and has_classes)):
         raise UnusedTableError("it names no files that are here")
-    return _FileColumn(best, shown[best] or said[best] > 1)
+    return best, shown[best] or said[best] > 1
 
 
 def _says_file(title: str) -> int:

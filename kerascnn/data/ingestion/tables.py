@@ -54,17 +54,8 @@ def read_rows(path: Path, *, head: bool = False) -> Rows:
     out, and so are rows that are not of the commonest width, such as a last row "Total: 20 images". The parts of a line
     in a .txt are divided by spaces if it has no other separators.
 
-    Args:
-        path: the file.
-        head: reads only the first rows, at most 500, of a file of any size.
-
-    Raises:
-        OSError: the file cannot be read.
-        UnicodeError: it is in another encoding, as the message says.
-
-    Example:
-        >>> read_rows(Path("images.txt")).rows[0]
-        ['1', '001.Black_footed_Albatross/Black_Footed_Albatross_0046_18.jpg']
+    With `head`, only the first rows are read, at most 500, of a file of any size. OSError if the file cannot be read,
+    UnicodeError if it is in another encoding, as the message says.
     """
     with open(path, "rb") as file:
         raw = file.read(HEAD if head else -1)

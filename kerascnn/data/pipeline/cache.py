@@ -38,20 +38,17 @@ def cached_reader(
     reduction: Reduction | None = None,
     channels: int = RGB,
 ) -> Read:
-    """A function that reads images from a cache, which is filled first.
+    """A function that reads images from a cache, which is filled first; InputError if there is no room.
 
     The pixels are those of `kerascnn.data.pipeline.decode.reader`, also those of reduced or gray images. Images that
     are arrays are in memory already. `folder` is that of a "disk" cache; the next training on the same images finds it
     again.
-
-    Raises:
-        InputError: an unknown `cache`, no folder for a cache on disk, or no room.
     """
     if cache not in ("none", "memory", "disk"):
         raise InputError(f"cache must be 'none', 'memory' or 'disk', not '{cache}'.")
-    if cache == "none" or isinstance(examples, ArrayExamples):
-        return reader(examples, reduction, channels)
     read = reader(examples, reduction, channels)
+    if cache == "none" or isinstance(examples, ArrayExamples):
+        return read
     if cache == "memory":
         return _flat_reader(*_in_memory(examples, read), channels)
     if folder is None:

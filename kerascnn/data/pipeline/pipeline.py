@@ -176,9 +176,6 @@ def batch_numbers(count: int, batch_size: int, seed: int, epoch: int, step: int)
     """The indices of the images in a batch of `training_batches`, int (batch_size,).
 
     `count` is that of the training images, `batch_size` that over all workers; `epoch` and `step` count from 0.
-
-    Example:
-        >>> data.training.paths[batch_numbers(len(data.training), 64, seed=0, epoch=3, step=17)]
     """
     positions = range(step * batch_size, (step + 1) * batch_size)
     return np.array([int(_index(position, epoch, seed, count)) for position in positions])

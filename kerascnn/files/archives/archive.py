@@ -9,19 +9,21 @@ import lzma
 import re
 import shutil
 import tarfile
-import unicodedata
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from zstandard import ZstdDecompressor, ZstdError
+
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import ArchiveEntry, DamagedArchiveError, DamagedEntryError, SkippedFile
 from kerascnn.files.archives.tar_entries import tar_entries
 from kerascnn.files.archives.zip_entries import ENCRYPTED_PROBLEM, ZipReader
 from kerascnn.files.disk_space import CHECK_EVERY, format_os_error, low_disk_space
-from kerascnn.files.file_names import printable, safe_file_name
+from kerascnn.files.file_names import folded, printable, safe_file_name
 from kerascnn.files.progress import ByteTrack, untracked_bytes
 
 SUFFIXES = (
@@ -44,6 +46,9 @@ HEAD = 1024
 
 # Deep enough for any collection, and within the recursion limits of Python's functions on folders.
 MAX_DEPTH = 64
+
+# Raised by the decompressors.
+DAMAGED = (OSError, ValueError, zlib.error, lzma.LZMAError, ZstdError)
 
 INVALID_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EEXIST)
 
@@ -94,15 +99,9 @@ def unpack(
     the folder, encrypted and damaged entries are skipped, and returned with the reason. Nothing is left of an archive
     that is cut short or damaged as a whole.
 
-    Args:
-        archive: the file.
-        folder: the target; made if missing.
-        limits: against archive bombs.
-        track: shows the unpacked bytes; their number is known beforehand for .zip and bare .tar files.
-
-    Raises:
-        InputError: the file is no archive, is damaged as a whole, has no entry that can be unpacked, exceeds the limits
-            or the disk space, or `folder` is not empty. `folder` is left as it was.
+    `limits` are against archive bombs; `track` shows the unpacked bytes, whose number is known beforehand for .zip and
+    bare .tar files. InputError if the file is no archive, is damaged as a whole, has no entry that can be unpacked,
+    exceeds the limits or the disk space, or `folder` is not empty; `folder` is then left as it was.
 
     Example:
         >>> unpack(Path("pets.zip"), Path("pets"))
@@ -174,12 +173,10 @@ def _entries(archive: Path, budget: _Budget, track: ByteTrack) -> Generator[Arch
 
 
 def _open_tar(archive: Path, suffix: str) -> BinaryIO:
+    if suffix == ".tar.zst":
+        return ZstdDecompressor().stream_reader(archive.open("rb"), read_across_frames=True)
     openers = {".tar": open, ".tar.gz": gzip.open, ".tar.bz2": bz2.open, ".tar.xz": lzma.open}
-    if suffix in openers:
-        return openers[suffix](archive, "rb")
-    import zstandard
-
-    return zstandard.ZstdDecompressor().stream_reader(archive.open("rb"), read_across_frames=True)
+    return openers[suffix](archive, "rb")
 
 
 class _Budget:
@@ -232,8 +229,7 @@ class _Budget:
                 data = stream.read(size)
             except EOFError:
                 raise DamagedArchiveError("it is cut short") from None
-            # zlib, lzma, bz2 and zstandard raise different errors.
-            except Exception as error:
+            except DAMAGED as error:
                 raise DamagedArchiveError(f"its compressed data is damaged ({str(error).rstrip('.')})") from None
             self.spend(len(data))
             return data
@@ -269,7 +265,7 @@ class _UniquePaths:
         return self._folders[parts]
 
     def _key(self, parent: Path, name: str) -> tuple[Path, str]:
-        return parent, name if self._case_sensitive else unicodedata.normalize("NFC", name).casefold()
+        return parent, name if self._case_sensitive else folded(name)
 
 
 def _is_case_sensitive(folder: Path) -> bool:

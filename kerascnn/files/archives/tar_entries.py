@@ -33,6 +33,8 @@ SPARSE_RECORD = b"GNU.sparse"
 # Offsets of the flags in GNU's sparse headers that another header follows.
 SPARSE_FLAG, SPARSE_EXTENSION_FLAG = 482, 504
 
+DAMAGED_HEADER = "an entry's header is damaged"
+
 Read = Callable[[int], bytes]
 
 
@@ -78,17 +80,13 @@ def _header(block: bytes) -> tarfile.TarInfo:
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         if header.size >= 0:
             return header
-    raise _damaged_header()
-
-
-def _damaged_header() -> DamagedArchiveError:
-    return DamagedArchiveError("an entry's header is damaged")
+    raise DamagedArchiveError(DAMAGED_HEADER)
 
 
 def _extension(read: Read, header: tarfile.TarInfo) -> dict[bytes, bytes]:
     """The records that an extension header has for the entry after it."""
     if header.size > MAX_EXTENSION_SIZE:
-        raise _damaged_header()
+        raise DamagedArchiveError(DAMAGED_HEADER)
     body = _read_exactly(read, header.size + -header.size % BLOCK)[: header.size]
     if header.type not in PAX:
         return {b"path": body.rstrip(b"\0")} if header.type == tarfile.GNUTYPE_LONGNAME else {}
@@ -100,7 +98,7 @@ def _extension(read: Read, header: tarfile.TarInfo) -> dict[bytes, bytes]:
         record = body[at + len(digits) + 1 : at + length]
         keyword, equals, value = record.partition(b"=")
         if not space or not equals or not record.endswith(b"\n") or at + length > len(body):
-            raise _damaged_header()
+            raise DamagedArchiveError(DAMAGED_HEADER)
         if keyword in NEEDED_RECORDS:
             records[keyword] = value[:-1]
         elif keyword.startswith(SPARSE_RECORD):
@@ -111,7 +109,7 @@ def _extension(read: Read, header: tarfile.TarInfo) -> dict[bytes, bytes]:
 
 def _number(digits: bytes) -> int:
     if not digits.isdigit() or len(digits) > 18:
-        raise _damaged_header()
+        raise DamagedArchiveError(DAMAGED_HEADER)
     return int(digits)
 
 

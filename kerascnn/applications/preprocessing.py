@@ -104,7 +104,8 @@ def scaled(x: Any, mode: str, data_format: str | None, name: str) -> Any:
     dtype = dtype if "float" in dtype else keras.config.floatx()
     x = np.array(x, dtype) if isinstance(x, np.ndarray) else keras.ops.cast(x, dtype)
     if mode == "symmetric":
-        return (x - scaling.mean[0]) / scaling.std[0]
+        # Bit-exact as keras.applications.
+        return x / scaling.std[0] - 1.0
     mean, std = (np.reshape(values, (3,) + (1,) * (0 if last else rank - 1 - axis)) for values in scaling[:2])
     if isinstance(x, np.ndarray):
         x = (x - mean.astype(x.dtype)) / std.astype(x.dtype)

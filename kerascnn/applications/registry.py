@@ -141,9 +141,9 @@ def is_known(name: str) -> bool:
 
 def canonical(name: str) -> str:
     """The name of a network as in `list_models`; InputError if there is no such network."""
-    key = name.lower().replace("-", "").replace("_", "")
+    key = str(name).lower().replace("-", "").replace("_", "")
     if key not in REGISTRY and key not in PUBLISHED_VARIANTS:
-        raise InputError(f"there is no model '{name}'; {closest(name, REGISTRY)}")
+        raise InputError(f"there is no model '{name}'; {closest(str(name), REGISTRY)}")
     return key
 
 

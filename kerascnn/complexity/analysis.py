@@ -155,7 +155,8 @@ def _calls(
     """The calls of the model's layers in order, and the model's outputs; `given` are a nested model's inputs."""
     if not getattr(model, "outputs", None):
         raise InputError(
-            f"the model '{model.name}' is not a graph of layers; build it with Keras' functional interface."
+            f"the model '{getattr(model, 'name', model)}' is not a graph of layers; build it with Keras' functional "
+            "interface."
         )
     maps: dict[int, FeatureMap] = {}
     if given is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kerascnn.applications.registry import TORCHVISION, PublishedAccuracy, info
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, writing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,10 +114,8 @@ def draw(reports: dict[str, Report], path: Path) -> list[str]:
     # Each network's disc of highest accuracy gets the label.
     highest = {disc.name: disc for disc in sorted(discs, key=lambda disc: disc.accuracy)}
     label(axes, list(highest.values()), discs)
-    try:
+    with writing(path):
         figure.savefig(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from None
     missing = [name for name in reports if name not in highest]
     notes = [f"not plotted, because no top-1 accuracy is published: {', '.join(missing)}"] if missing else []
     return notes + [f"{disc.name}, {disc.series}: {disc.note}" for disc in discs if disc.note]

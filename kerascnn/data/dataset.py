@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 
 from kerascnn.data.ingestion.data_options import DataOptions
-from kerascnn.errors import InputError, is_real
+from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
 
 # The end of the `source` of data sets that cannot be loaded again by it.
@@ -243,7 +243,7 @@ def shortened(data: DataSet, limit: int | None) -> DataSet:
     """
     if limit is None:
         return data
-    if not is_real(limit):
+    if not isinstance(limit, int | np.integer):
         raise InputError(f"limit must be a number of images, not {limit!r}.")
     classes, total = len(data.class_names), len(data.training) + len(data.validation)
     validation = max(classes, round(limit * len(data.validation) / total))

@@ -201,3 +201,19 @@ def test_data_sets_without_files_are_not_loaded_to_be_refused(monkeypatch, tmp_p
             data.ingest("keras:cifar10", **options)
     with mentioning(InputError, "keras:cifar10", "--shard"):
         data.ingest_part("keras:cifar10", "1/2")
+
+
+@pytest.mark.parametrize(
+    ("call", "parts"),
+    [
+        (lambda folder: data.ingest(folder, to=5), ("to", "5")),
+        (lambda folder: data.ingest(folder, sha256=5), ("sha256", "5")),
+        (lambda folder: data.ingest(folder, on_bad=5), ("'5'", "skip")),
+        (lambda folder: data.ingest_part(folder, 5), ("'5'", "2/5")),
+        (lambda folder: data.load(folder, limit="5"), ("limit", "'5'")),
+        (lambda folder: data.write_records(data.load("digits"), folder / "new", shards="2"), ("shards", "'2'")),
+    ],
+)
+def test_arguments_of_another_type_are_refused(photographs, call, parts):
+    with mentioning(InputError, *parts):
+        call(photographs)

@@ -14,7 +14,7 @@ from kerascnn.data.ingestion.checking import Effort
 from kerascnn.data.ingestion.data_options import OPTIONS, DataOptions
 from kerascnn.data.ingestion.folder import Ingested, check_part, ingest_folder, label_folder
 from kerascnn.data.ingestion.manifest import Part, read_parts
-from kerascnn.data.ingestion.sources import normalized, resolve_source
+from kerascnn.data.ingestion.sources import ResolvedSource, normalized, resolve_source
 from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.data.pipeline.tfrecords import load_records
 from kerascnn.errors import InputError, closest
@@ -99,7 +99,7 @@ def ingest(
             raise InputError(f"{source} has no files to be checked; leave out --to and --sha256.")
         return _load_without_files(str(source), options, track)
     validation = _load_validation(source, options, track)
-    resolved = resolve_source(str(source), Path(to) if to else None, sha256, track_bytes)
+    resolved = _resolved(source, to, sha256, track_bytes)
     if on_bad == "move" and resolved.quarantine is None:
         raise InputError(f"{source} is unpacked to a temporary folder; give the folder for moved files with --to.")
     return ingest_folder(resolved, on_bad, track, options, validation)
@@ -160,7 +160,7 @@ def ingest_part(
     if not _has_files(source, DataOptions()):
         raise InputError(f"{source} has no files to be checked; leave out --shard.")
     validation = _load_validation(source, options, track)
-    resolved = resolve_source(str(source), Path(to) if to else None, sha256, track_bytes)
+    resolved = _resolved(source, to, sha256, track_bytes)
     path, effort = check_part(resolved, wanted, track, options)
     missing = read_parts(resolved.manifest, resolved.source_record).missing
     whole = None if missing else ingest_folder(resolved, "skip", track, options, validation)
@@ -215,6 +215,14 @@ def _has_files(source: Any, options: DataOptions) -> bool:
         split = "" if _is_built_in(name) else ", and a fixed split"
         raise InputError(f"{name} has no folders and no tables{split}; leave out {useless[0]}.")
     return False
+
+
+def _resolved(source: Any, to: Any, sha256: Any, track_bytes: ByteTrack) -> ResolvedSource:
+    """The source's folder of images, after a check of the arguments' types."""
+    for name, value, kind in (("to", to, str | os.PathLike), ("sha256", sha256, str)):
+        if value is not None and not isinstance(value, kind):
+            raise InputError(f"{name} must be a text, not {value!r}.")
+    return resolve_source(str(source), Path(to) if to else None, sha256, track_bytes)
 
 
 def _is_built_in(name: str) -> bool:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NamedTuple, Self, TextIO
 
 from kerascnn.data.ingestion.file_table import FileTable
 from kerascnn.data.ingestion.image_check import READ, STATUSES, UNREADABLE, FileRecord
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, writing
 from kerascnn.files.atomic import atomic_write
 
 STEM = "kerascnn-manifest"
@@ -93,12 +93,9 @@ def _read_head(file: TextIO) -> tuple[dict[str, Any], SourceRecord]:
 
 def write_manifest(path: Path, source_record: SourceRecord, files: Iterable[FileRecord]) -> None:
     """Writes a manifest atomically; InputError if its folder cannot be written."""
-    try:
-        with atomic_write(path) as file:
-            file.write(_head(source_record))
-            file.writelines(map(format_record, files))
-    except OSError as error:
-        raise InputError(f"the manifest {path} cannot be written: {error.strerror}.") from None
+    with writing(f"the manifest {path}"), atomic_write(path) as file:
+        file.write(_head(source_record))
+        file.writelines(map(format_record, files))
 
 
 class Journal:
@@ -118,16 +115,13 @@ class Journal:
 
     def append(self, record: FileRecord) -> None:
         """Adds the record of a file that was read; InputError if it must be written and cannot."""
-        try:
+        with writing(f"the journal {self._path}") if self._required else suppress(OSError):
             if self._file is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = open(self._path, "ab" if self._goes_on else "wb", buffering=JOURNAL_BUFFER)  # noqa: SIM115
                 # Ends the line that a killed process left unfinished.
                 self._file.write(b"\n" if self._goes_on else _head(self._source_record))
             self._file.write(format_record(record))
-        except OSError as error:
-            if self._required:
-                raise InputError(f"the journal {self._path} cannot be written: {error.strerror}.") from None
 
     def __enter__(self) -> Self:
         return self
@@ -199,7 +193,7 @@ class Part(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Reads "2/5"; InputError for other texts."""
-        if not (part := cls.of(text, "/")):
+        if not (part := cls.of(str(text), "/")):
             raise InputError(f"--shard must be a part and the number of parts, such as 2/5, not '{text}'.")
         return part
 
@@ -237,18 +231,15 @@ def write_part(whole: Path, part: Part, source_record: SourceRecord, files: Iter
     """
     path, digest, count = part.manifest(whole), hashlib.sha256(), 0
     head = {"name": source_record.name, "part": [*part], "checked_with": checked_with()}
-    try:
-        with atomic_write(path) as file:
-            line = (json.dumps(head) + "\n").encode()
+    with writing(f"the manifest {path}"), atomic_write(path) as file:
+        line = (json.dumps(head) + "\n").encode()
+        file.write(line)
+        digest.update(line)
+        for count, record in enumerate(files, 1):  # noqa: B007
+            line = format_record(record)
             file.write(line)
             digest.update(line)
-            for count, record in enumerate(files, 1):  # noqa: B007
-                line = format_record(record)
-                file.write(line)
-                digest.update(line)
-            file.write((json.dumps({"files": count, "sha256": digest.hexdigest()}) + "\n").encode())
-    except OSError as error:
-        raise InputError(f"the manifest {path} of a part cannot be written: {error.strerror}.") from None
+        file.write((json.dumps({"files": count, "sha256": digest.hexdigest()}) + "\n").encode())
     return path
 
 

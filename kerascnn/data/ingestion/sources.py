@@ -15,7 +15,7 @@ from pathlib import Path
 from kerascnn.data.ingestion import manifest
 from kerascnn.data.ingestion.image_check import REJECTED, FileRecord
 from kerascnn.data.ingestion.manifest import SourceRecord
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, writing
 from kerascnn.files.archives.archive import HEAD, archive_stem, archive_suffix, unpack
 from kerascnn.files.cache_folder import cache_folder, short_hash
 from kerascnn.files.checksums import Checksum
@@ -140,11 +140,9 @@ def _unpack(
         return resolved
     archive = get_archive()
     # Unpacked to a temporary folder and renamed, so that an interrupted unpacking never looks complete.
-    try:
+    with writing(to):
         to.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=".kerascnn-unpacking-", dir=to))
-    except OSError as error:
-        raise InputError(f"{to} cannot be written: {error.strerror}.") from None
     try:
         # The manifest before the images, which without one are of an unknown source.
         manifest.write_manifest(resolved.manifest, record, _unpacked(archive, unfinished, track_bytes))

@@ -24,7 +24,7 @@ import numpy as np
 
 from kerascnn.data.dataset import ArrayExamples, DataSet, Examples, RecordExamples
 from kerascnn.data.ingestion.image_formats import UnreadableImageError, decode_image
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, writing
 from kerascnn.files.atomic import atomic_write
 from kerascnn.files.checksums import Checksum
 from kerascnn.files.progress import Track, untracked
@@ -68,12 +68,12 @@ def write_records(data: DataSet, folder: Path, *, shards: int | None = None, tra
         >>> data = load_records(Path("pets-records"))
     """
     folder = Path(folder)
-    if shards is not None and shards < 1:
-        raise InputError(f"shards must be at least 1, not {shards}.")
+    if shards is not None and not (isinstance(shards, int) and shards >= 1):
+        raise InputError(f"shards must be a whole number, at least 1, not {shards!r}.")
     splits = SPLITS if data.test is None else (*SPLITS, TEST)
     if any(isinstance(getattr(data, split), RecordExamples) for split in splits):
         raise InputError("records cannot be written from records; copy the folder.")
-    try:
+    with writing(f"the records in {folder}"):
         if (folder / INDEX).exists():
             raise InputError(f"{folder} already holds records; give another folder or remove it.")
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,8 +95,6 @@ def write_records(data: DataSet, folder: Path, *, shards: int | None = None, tra
         }
         with atomic_write(folder / INDEX) as file:
             file.write(json.dumps(index, separators=(",", ":")).encode())
-    except OSError as error:
-        raise InputError(f"the records cannot be written to {folder}: {error.strerror or error}.") from None
     return folder
 
 

@@ -10,8 +10,6 @@ Differences from the papers:
     (`norm="batch"`). AlexNetV2's convolutions have the padding of its public weights.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 

@@ -13,8 +13,6 @@ Differences from the paper:
     image sizes work; at 224 pixels that is the figure's 7 x 7.
 """
 
-from __future__ import annotations
-
 import functools
 from pathlib import Path
 from typing import NamedTuple

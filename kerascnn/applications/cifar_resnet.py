@@ -12,8 +12,6 @@ Differences from the paper:
     one-sided there.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from pathlib import Path

@@ -4,8 +4,6 @@ Keras walks from the outputs of a functional model to its inputs by recursion, o
 thousands of layers in sequence; Python allows a thousand calls.
 """
 
-from __future__ import annotations
-
 import contextlib
 import inspect
 import sys

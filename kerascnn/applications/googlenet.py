@@ -16,8 +16,6 @@ Differences from the paper:
     The network of torchvision's public weights differs; it is in `googlenet_torchvision.py`.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from pathlib import Path

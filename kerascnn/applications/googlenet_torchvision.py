@@ -10,8 +10,6 @@ Differences from the paper:
     4 x 4; and dropout of 20 % before the classifier.
 """
 
-from __future__ import annotations
-
 import functools
 from pathlib import Path
 

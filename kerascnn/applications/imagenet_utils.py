@@ -1,7 +1,5 @@
 """`preprocess_input` by the modes of keras.applications, and `decode_predictions` for ImageNet, as in its module."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from kerascnn.applications.preprocessing import of_family, scaled

@@ -19,8 +19,6 @@ Differences from the paper:
     table: the rows give 6.07 and 6.48 billion.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import keras

@@ -27,8 +27,6 @@ Differences from the paper:
     billion.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

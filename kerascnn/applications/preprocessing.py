@@ -8,8 +8,6 @@ Models trained by `kerascnn train` need neither function: their first layer, `ke
 pixels, and their last layer, `ClassLabels`, has the class names.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple

@@ -3,8 +3,6 @@
 Source: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition" (2015), sections 3.3 and 3.4.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import Literal, get_args
 

@@ -10,8 +10,6 @@ Differences from the paper:
     Some printings give 51 and 151 layers; they are 50 and 152.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from pathlib import Path

@@ -5,8 +5,6 @@ names of Lin et al., "Feature Pyramid Networks for Object Detection", 2016, sect
 resolution on which all later layers depend, so that no block or module is cut in two.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -10,8 +10,6 @@ Differences from the paper:
     One reprint of table 1 gives 4094 for the second dense layer; it is 4096.
 """
 
-from __future__ import annotations
-
 import functools
 from pathlib import Path
 from typing import NamedTuple

@@ -10,8 +10,6 @@ Differences from the paper:
     section 5.1 and table 2. `width="base"` is figure 3.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

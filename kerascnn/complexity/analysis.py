@@ -1,7 +1,5 @@
 """The cost of a model, computed from its graph of layers without running it."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable

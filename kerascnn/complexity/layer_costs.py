@@ -1,7 +1,5 @@
 """The cost of one call of each kind of layer, and the window of its input that a unit sees."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Published numbers next to the computed ones; published.yaml lists every deviation and its reason."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path

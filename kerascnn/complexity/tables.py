@@ -1,7 +1,5 @@
 """The tables of `kerascnn describe` and `kerascnn compare`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType

@@ -1,7 +1,5 @@
 """Data sets from arrays and from a tf.data.Dataset, checked: nothing is trained on pixels or labels of doubt."""
 
-from __future__ import annotations
-
 import contextlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence, Set

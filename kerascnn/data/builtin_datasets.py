@@ -1,7 +1,5 @@
 """Data sets by name: scikit-learn's digits, those of `keras.datasets` and of TensorFlow Datasets."""
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 import importlib

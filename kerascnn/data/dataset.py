@@ -1,7 +1,5 @@
 """Data sets: labeled images in two splits, in memory, in files or in TFRecord shards."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from tempfile import TemporaryDirectory

@@ -1,7 +1,5 @@
 """All images of a source with their classes, without a split: for measuring, or as validation images of another."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from tempfile import TemporaryDirectory

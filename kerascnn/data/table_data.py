@@ -1,7 +1,5 @@
 """Data sets from a table in memory or in a file, whose columns are named."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path

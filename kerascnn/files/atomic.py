@@ -1,7 +1,5 @@
 """Atomic writes: a file is either complete or not there."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Iterator

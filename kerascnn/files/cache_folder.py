@@ -1,7 +1,5 @@
 """Folders for files that can be made or downloaded again: downloads, weights, manifests."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Downloads that are stored once and verified before use."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

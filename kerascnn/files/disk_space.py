@@ -1,7 +1,5 @@
 """Free disk space, and messages about disk errors."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

@@ -1,7 +1,5 @@
 """File names: compared, and made safe for the file system and the terminal."""
 
-from __future__ import annotations
-
 import os
 import re
 import unicodedata

@@ -1,7 +1,5 @@
 """Types of progress bars: over items, and over bytes read or written."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar

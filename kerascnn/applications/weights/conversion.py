@@ -5,8 +5,6 @@ model's own file contains the network. A file of weights alone does not: its net
 the weights' publisher, with the classes, channels, auxiliary heads and batch normalization that the file has.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -14,8 +14,6 @@ has no effect, and the difference of 1e-8 remains. Their bottlenecks stride in t
 files are read: there, a block's projection comes before its last convolution.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -12,8 +12,6 @@ A network without top or auxiliary heads ignores theirs. A first convolution ove
 channels. Everything else must match exactly, and is checked before any weight is assigned.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import re

@@ -6,8 +6,6 @@ Accuracies are the publishers', for one center crop of ImageNet's validation ima
 weights are free of ImageNet's terms; torchvision leaves that question to the users.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

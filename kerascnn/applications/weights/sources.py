@@ -1,7 +1,5 @@
 """Resolves the `weights` of a builder: public weights by name, a URL, or the path of a file."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -6,8 +6,6 @@ since 1.6 a zip archive with a pickle and one file per storage, and before that 
 storages, as some files of torchvision still are.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import struct

@@ -4,8 +4,6 @@ A pickle is a program, and an unrestricted unpickler calls whatever that program
 that PyTorch's pickles of tensors consist of, and finds only the names in `ALLOWED`; every other pickle is rejected.
 """
 
-from __future__ import annotations
-
 import math
 import pickle
 import pickletools

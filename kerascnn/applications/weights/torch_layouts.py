@@ -20,8 +20,6 @@ Some of torchvision's networks differ from the papers'; the `variant` of a layou
 ours computes the same function.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple

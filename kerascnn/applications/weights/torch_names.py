@@ -4,8 +4,6 @@ torchvision's files name each tensor after its module: `layer1.0.conv1.weight` i
 the first block of the first stage, here `conv2_1_1`. `torch_layouts` translates the tensors.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from pathlib import Path

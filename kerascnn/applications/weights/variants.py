@@ -1,7 +1,5 @@
 """Describes which variant of a network a publisher's weights belong to."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple

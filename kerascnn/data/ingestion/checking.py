@@ -1,7 +1,5 @@
 """Checks the files of a source that no manifest has yet, and remembers the results while it goes on."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

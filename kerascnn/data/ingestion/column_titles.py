@@ -1,7 +1,5 @@
 """What the titles of a table's columns say, by their words."""
 
-from __future__ import annotations
-
 import re
 
 # A column with one of these words holds classes, unless another word says otherwise; all in the singular.

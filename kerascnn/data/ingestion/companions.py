@@ -1,7 +1,5 @@
 """Finds folders beside those of images that are no classes: annotations, other forms of the images, copies."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections import defaultdict

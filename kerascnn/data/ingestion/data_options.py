@@ -1,7 +1,5 @@
 """The choices of a user about a source: the columns of its tables, and which images are held out."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self

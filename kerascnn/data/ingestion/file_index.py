@@ -1,7 +1,5 @@
 """Finds the files that a table means: paths of other machines, other suffixes, identifiers without zeros."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 from collections.abc import Iterable, Sequence

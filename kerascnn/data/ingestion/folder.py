@@ -1,7 +1,5 @@
 """Checks a folder of images and makes it a data set."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import os

@@ -1,7 +1,5 @@
 """Classes from subfolders and from file names, and folders of classes that are known already."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections import defaultdict

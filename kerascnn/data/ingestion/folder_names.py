@@ -1,7 +1,5 @@
 """What names of folders say: that they hold a split, annotations, or parts of a collection, and no class."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence

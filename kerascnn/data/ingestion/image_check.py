@@ -1,7 +1,5 @@
 """Checks image files in parallel, with Pillow and with TensorFlow's decoder."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib
 import os

@@ -1,7 +1,5 @@
 """Reads an image file of any supported format, upright and as RGB; names what other files are, by their bytes."""
 
-from __future__ import annotations
-
 import functools
 import io
 import re

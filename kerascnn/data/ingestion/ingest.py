@@ -1,7 +1,5 @@
 """Loads data sets from folders, archives, URLs, TFRecord shards or by name, and checks every file."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Tables of the same titles, whose rows are read as those of one table, and evidence against what they say."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Labels from tables: which tables of a folder label its images, and how; and groups from any table."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace

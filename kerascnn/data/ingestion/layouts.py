@@ -1,7 +1,5 @@
 """Recognizes how a folder's images are labeled, says so in one line, and refuses to guess."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress

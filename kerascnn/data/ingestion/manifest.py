@@ -3,8 +3,6 @@
 Several machines that share the work write one for each part: kerascnn-manifest-2-of-5.jsonl has the second of five.
 """
 
-from __future__ import annotations
-
 import glob
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Finds images that look the same though their files differ, by a hash of what they show."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """Finds what this package wrote into a folder of images, by its files, so that it never becomes a class."""
 
-from __future__ import annotations
-
 import os
 import re
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Data sets as their authors publish them, and the exports of labeling programs: lists of files beside the images."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator

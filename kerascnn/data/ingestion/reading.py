@@ -1,7 +1,5 @@
 """What reading a folder finds: files with their classes and what is left out, or that it must not guess."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass

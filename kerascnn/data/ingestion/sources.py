@@ -1,7 +1,5 @@
 """Resolves a source to a folder of images: downloads and unpacks it if needed."""
 
-from __future__ import annotations
-
 import errno
 import os
 import re

@@ -1,7 +1,5 @@
 """Decides which column of a table names files, and finds these files."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Reads tables from text files: any common encoding and separator, with or without quotes and comments."""
 
-from __future__ import annotations
-
 import codecs
 import csv
 import io

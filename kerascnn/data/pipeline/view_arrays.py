@@ -4,8 +4,6 @@ They are bit-exact those of the pipeline, `kerascnn.data.augment.augmentation.ev
 become gray, to float32's rounding.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

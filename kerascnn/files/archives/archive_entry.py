@@ -1,7 +1,5 @@
 """Entries of archives, and the errors of reading them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Python's tarfile parses the headers, but does not walk them: it would end silent
 headers of any length in memory, and recurse over chains of them.
 """
 
-from __future__ import annotations
-
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress

@@ -5,8 +5,6 @@ names differ; it holds the whole directory in memory; before Python 3.11.8 it ac
 reports an entry that is longer than its declared size as such.
 """
 
-from __future__ import annotations
-
 import bz2
 import stat
 import struct

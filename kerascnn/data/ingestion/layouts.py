@@ -157,11 +157,11 @@ def _with_other_splits(tree: FileTree, table: Reading, options: DataOptions) -> 
     where = f"a table for the images in {listed(list(rows))}"
     lacking = [name for name in others if splits[name] == TRAINING and name not in found]
     if lacking and TRAINING not in {splits[name] for name in rows}:
-        raise _unlabeled(f"{where} alone", lacking[0])
+        raise _unlabeled(f"{where} alone, and none for those", lacking[0])
     used = {splits[name] for name in (*rows, *found)}
     lacking = [name for name in others if splits[name] == VALIDATION and tree.subtree(name).images]
     if lacking and VALIDATION not in used and not options.chooses_validation:
-        raise _unlabeled(where, lacking[0])
+        raise _unlabeled(f"{where}, and none for those", lacking[0])
     if not found:
         return table
     how = "; ".join((table.description, *(reading.description for reading in found.values())))
@@ -173,8 +173,7 @@ def _with_other_splits(tree: FileTree, table: Reading, options: DataOptions) -> 
 
 def _unlabeled(labeled: str, name: str) -> UndecidedError:
     return UndecidedError(
-        f"has labels in {labeled}, and none for the images in {name}; add them, or leave the images out with "
-        f"--leave-out {quote(name)}"
+        f"has labels in {labeled} in {name}; add them, or leave the images out with --leave-out {quote(name)}"
     )
 
 
@@ -238,7 +237,7 @@ def _check_splits(splits: dict[str, str], found: dict[str, Reading], others: Seq
             raise UndecidedError(f"has {named} for the same split; leave one out with --leave-out {quote(names[0])}")
     lacking = [name for name, split in splits.items() if split == VALIDATION and name not in found]
     if lacking and VALIDATION not in folders:
-        raise _unlabeled(folders[TRAINING][0], lacking[0])
+        raise _unlabeled(f"{folders[TRAINING][0]}, and none for the images", lacking[0])
 
 
 def _without_known_classes(found: dict[str, Reading], splits: dict[str, str]) -> list[str]:

@@ -2,34 +2,14 @@
 
 import re
 
-# A column with one of these words holds classes, unless another word says otherwise; all in the singular.
-CLASS_WORDS = {
-    *("breed", "categoria", "category", "clase", "class", "classe", "cls", "diagnosis", "dx", "etiqueta"),
-    *("kategorie", "klasse", "label", "species", "target", "truth"),
-}
-TAG_WORDS = {"attribute", "keyword", "tag"}
-WEAK_WORDS = {"kind", "type"}
-# "image_type", "blood_type".
-NO_KINDS = {"acquisition", "blood", "content", "data", "image", "img", "media", "skin", "view"}
-# What goes with any other word.
-NAME_WORDS = {
-    *("all", "code", "encoded", "final", "ground", "gt", "human", "id", "idx", "image", "img", "index", "int"),
-    *("list", "main", "name", "no", "nr", "num", "number", "photo", "primary", "readable", "str", "string"),
-    *("text", "true"),
-}
-# What else tables say of an image or of a label.
-OTHER_WORDS = {
-    *("age", "agreement", "annotator", "area", "author", "bbox", "box", "camera", "caption", "channel", "checked"),
-    *("comment", "conf", "confidence", "count", "date", "day", "description", "device", "dir", "dpi", "ext"),
-    *("extension", "file", "filename", "filepath", "fold", "folder", "format", "has", "hash", "height", "is"),
-    *("labeler", "labeller", "lat", "latitude", "length", "lesion", "license", "link", "lon", "longitude", "mask"),
-    *("md5", "method", "mime", "mode", "month", "n", "note", "occluded", "partition", "path", "patient", "phase"),
-    *("pred", "predicted", "prediction", "prob", "probability", "quality", "score", "session", "set", "size"),
-    *("source", "split", "subset", "time", "timestamp", "total", "uri", "url", "usage", "user", "valid"),
-    *("verified", "version", "weight", "width", "x", "xmax", "xmin", "year", "ymax", "ymin"),
-}
-# Columns of numbers that are classes.
-NUMBERED_WORDS = {"digit", "disease", "emotion", "expression", "finding", "grade", "level", "severity", "stage"}
+from kerascnn.data.ingestion.vocabulary import VOCABULARY
+
+CLASS_WORDS, TAG_WORDS, WEAK_WORDS, NO_KINDS, NAME_WORDS, OTHER_WORDS, NUMBERED_WORDS = (
+    VOCABULARY[name]
+    for name in (
+        *("class titles", "tag titles", "weak titles", "no kinds", "name titles", "other titles", "numbered titles"),
+    )
+)
 KNOWN_WORDS = {"y"} | CLASS_WORDS | TAG_WORDS | WEAK_WORDS | NAME_WORDS | OTHER_WORDS | NUMBERED_WORDS
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from kerascnn.data.ingestion.vocabulary import VOCABULARY
 from kerascnn.files.archives.archive_entry import SkippedFile
 
 IMAGE_SUFFIXES = (
@@ -24,16 +25,7 @@ COMMON_SUFFIXES = (*IMAGE_SUFFIXES, *map(str.upper, IMAGE_SUFFIXES))
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".tzst", ".rar", ".7z")
 
 # Files that are no images, though they may be beside them.
-OTHER_SUFFIXES = {
-    *ARCHIVE_SUFFIXES,
-    *(".txt", ".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xml", ".yaml", ".yml", ".toml", ".md", ".rst"),
-    *(".log", ".mat", ".npy", ".npz", ".pkl", ".h5", ".hdf5", ".parquet", ".db", ".sqlite", ".tfrecord", ".record"),
-    *(".xls", ".xlsx", ".doc", ".docx", ".pdf", ".html", ".htm", ".py", ".ipynb", ".m", ".sh", ".keras", ".pt", ".pth"),
-    *(".th", ".tflite", ".onnx", ".pb", ".ini", ".cfg", ".names", ".data", ".lst", ".wav", ".mp3", ".mp4", ".avi"),
-    ".mov",
-}
-
-OTHER_NAMES = {"readme", "license", "licence", "copying", "notice", "authors", "changelog", "makefile"}
+OTHER_SUFFIXES, OTHER_NAMES = VOCABULARY["other suffixes"].union(ARCHIVE_SUFFIXES), VOCABULARY["other names"]
 
 # The character that follows the slash.
 AFTER_SLASH = "0"
@@ -49,8 +41,7 @@ COMPANIONS = {
 }
 
 SYSTEM_FILES = {
-    "thumbs.db": "a thumbnail index of Windows",
-    "ehthumbs.db": "a thumbnail index of Windows",
+    **dict.fromkeys(("thumbs.db", "ehthumbs.db"), "a thumbnail index of Windows"),
     "desktop.ini": "folder settings of Windows",
     ".ds_store": "folder settings of macOS",
     "__macosx": "file attributes of macOS",

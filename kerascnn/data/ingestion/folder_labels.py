@@ -18,15 +18,11 @@ from kerascnn.data.ingestion.folder_names import (
 )
 from kerascnn.data.ingestion.label_columns import class_name
 from kerascnn.data.ingestion.reading import LabeledFile, Reading, UndecidedError, quoted
+from kerascnn.data.ingestion.vocabulary import VOCABULARY
 from kerascnn.files.file_names import folded
 
-# Names that cameras, programs and collectors give to files.
-NO_CLASSES = {
-    *("img", "image", "dsc", "dscn", "dscf", "pxl", "mvi", "p", "photo", "pic", "foto", "screenshot"),
-    *("frame", "scan", "file", "untitled", "download", "wp", "gopr", "dji", "whatsapp image"),
-    *("copy", "renamed", "new", "old", "original", "crop", "cropped", "resized", "aug", "augmented", "rotated", "flip"),
-    *("flickr", "google", "bing", "yahoo", "baidu", "pinterest", "unsplash", "pixabay", "pexels", "istock", "getty"),
-}
+NO_CLASSES = {"whatsapp image", *VOCABULARY["file names"]}
+
 # "cat.0.jpg", "great_dane_12.jpg" and "Abyssinian (3).jpg"; or "12_cat.png".
 CLASS_FIRST = re.compile(r"([^.\d]*[^.\d\s_(-])[\s_(-]*(?:\.(?=.*\.)|\d)")
 CLASS_LAST = re.compile(r"\d+[\s_-]+([^.\d]*[^.\d\s_(-])\.\w+$")

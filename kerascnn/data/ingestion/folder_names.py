@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION
+from kerascnn.data.ingestion.vocabulary import VOCABULARY
 
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training", "trn", "trainval"), TRAINING),
@@ -12,34 +13,10 @@ SPLIT_WORDS = {
     **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation", "holdout", "pred", "predict"), TEST),
 }
 
-# Words that say nothing about the contents.
-IMAGE_WORDS = {"image", "images", "img", "imgs", "jpg", "jpeg", "jpegs", "png", "pngs", "photos", "pictures", "rgb"}
-FILLERS = {
-    *IMAGE_WORDS,
-    *("set", "sets", "data", "dataset", "datasets", "folder", "dir", "split", "files", "file", "class", "object"),
-    *("standard", "challenge", "large", "small", "mini", "full", "sample", "samples", "subset", "raw", "resized"),
-    "cropped",
-    *("the", "of", "and", "for", "all"),
-}
-
-CONTAINER_WORDS = {"folder", "dir", "dataset", "datasets", "data", "files"}
-
-ANNOTATION_WORDS = {
-    *("annotation", "annotations", "annots", "annot", "anno", "annos", "mask", "masks", "trimap", "trimaps", "label"),
-    *("labels", "seg", "segs", "segmentation", "segmentations", "segmented", "groundtruth", "truth", "gt", "depth"),
-    *("depths", "depthmap", "depthmaps", "xml", "xmls", "json", "jsons", "bbox", "bboxes", "bounding", "keypoints"),
-    *("landmarks", "attributes", "metadata", "contours", "polygons", "heatmaps", "saliency", "mattes", "imagesets"),
-    *("annotated", "overlay", "overlays", "thumbnail", "thumbnails", "thumbs", "preview", "previews"),
-}
-# Words that go with them.
-WITH_ANNOTATION = {*FILLERS, "ground", "box", "boxes", "map", "maps", "meta", "parts", "edges", "normals", "alpha"}
-
-# Words of parts that a collection is divided into for storage.
-PART_WORDS = {
-    *("part", "parts", "batch", "session", "fold", "chunk", "shard", "images", "image", "img", "imgs", "s", "disk"),
-    *("folder", "dir", "day", "date", "camera", "cam", "site", "series", "set", "subset", "data", "dataset", "page"),
-    *("photos", "canon", "nikon", "apple", "msdcf", "media"),
-}
+IMAGE_WORDS, CONTAINER_WORDS = VOCABULARY["images"], VOCABULARY["containers"]
+FILLERS = IMAGE_WORDS | VOCABULARY["fillers"]
+ANNOTATION_WORDS, WITH_ANNOTATION = VOCABULARY["annotations"], FILLERS | VOCABULARY["with annotations"]
+PART_WORDS = VOCABULARY["parts"]
 JOINED = re.compile(r"\b(training|train|testing|test|validation|valid|val|dev)(?=sets?\b|data|images?\b|imgs?\b)")
 DATE = re.compile(r"(19|20)\d\d([-_. ]?\d\d){0,2}")
 

@@ -11,7 +11,7 @@ from kerascnn.data.dataset import MADE_IN_PYTHON, ArrayExamples, DataSet, class_
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.splits import split_arrays
 from kerascnn.data.pipeline.cache import memory_for_images
-from kerascnn.errors import InputError, closest, is_real
+from kerascnn.errors import InputError, closest, first_of, is_real
 
 # Images that are converted at a time.
 PORTION = 1024
@@ -218,7 +218,8 @@ def _read_names(class_names: Sequence[str] | None) -> tuple[str, ...] | None:
 
 def _from_texts(labels: np.ndarray, names: tuple[str, ...] | None, what: str) -> _Labels:
     found = sorted({*labels.tolist()})
-    unknown = [text for text in found if not text.strip() or (names and text not in names)]
+    known = {*(names or found)}
+    unknown = [text for text in found if not text.strip() or text not in known]
     if unknown:
         raise InputError(f"{what} have the unknown class '{unknown[0]}'; {closest(unknown[0], names or found[1:])}")
     if len(found) > len(labels) / 2 > 1:
@@ -258,10 +259,9 @@ def _check_classes(labels: np.ndarray, read: _Labels) -> None:
     counts = class_counts(labels, len(read.class_names))
     empty = [name for name, count in zip(read.class_names, counts, strict=True) if not count]
     if empty:
-        listed = ", ".join(empty[:5]) + (", …" if len(empty) > 5 else "")
         raise InputError(
-            f"{len(empty)} of {len(counts)} classes have no training images ({listed}); leave out their names, or "
-            "give the labels as texts."
+            f"{len(empty)} of {len(counts)} classes have no training images ({first_of(empty, 5)}); leave out their "
+            "names, or give the labels as texts."
         )
 
 

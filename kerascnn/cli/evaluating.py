@@ -105,7 +105,10 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     measured = study(options.models, images, protocols, **found, options=said, track=track)
     report_classes(images, measured.result.scores, options.unknown)
     page = write_report(measured, options.report) if options.report else None
-    values = measured.metrics() | {"layout": images.layout, "trained_images": trained}
+    if options.json:
+        report = {"report": str(page)} if page else {}
+        data = {"layout": images.layout, "trained_images": trained}
+        return print_result(options, {**measured.metrics(), **data, **report})
     result = measured.result
     if len(measured.alone) == 1:
         title = f"{result.kinds[0]} on {images.name}, {measured.images.counted}, {result.protocol}"
@@ -113,9 +116,7 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     else:
         several = len(measured.by_models_and_views()) > 1
         tables = [measurements_table(measured), *([models_and_crops_table(measured)] if several else [])]
-    if page:
-        return print_result(options, {**values, "report": str(page)}, *tables, f"report: {page}")
-    return print_result(options, values, *tables)
+    return print_result(options, None, *tables, *([f"report: {page}"] if page else []))
 
 
 @jpeg_damage_discarded()

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from kerascnn.cli.arguments import SOURCES, Subcommands, add_source_options, data_options
 from kerascnn.cli.loading import print_json, print_message
-from kerascnn.errors import first_of
+from kerascnn.errors import InputError, first_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kerascnn.data import DataOptions, DataSet, Ingested, LabeledImages
+    from kerascnn.data import DataOptions, DataSet, Ingested, IngestedPart, LabeledImages
     from kerascnn.data.ingestion.checking import Effort
     from kerascnn.data.ingestion.file_table import FileTable
     from kerascnn.data.ingestion.image_check import FileRecord
@@ -66,12 +66,16 @@ def add_subcommands(subcommands: Subcommands) -> None:
 
 def _run_ingest(options: argparse.Namespace) -> int:
     from kerascnn.console import output, track, track_bytes
-    from kerascnn.data import ingest, write_records
+    from kerascnn.data import ingest, ingest_part, write_records
 
+    given = {"to": options.to, "sha256": options.sha256, "options": data_options(options)}
+    given |= {"track": track, "track_bytes": track_bytes}
     if options.shard:
-        return _run_ingest_part(options)
-    given = {name: getattr(options, name) for name in ("to", "on_bad", "sha256")}
-    found = ingest(options.source, **given, options=data_options(options), track=track, track_bytes=track_bytes)
+        for name, changed in (("--on-bad", options.on_bad != "skip"), ("--tfrecord", options.tfrecord)):
+            if changed:
+                raise InputError(f"{name} is for whole sources; leave it out with --shard.")
+        return _print_part(ingest_part(options.source, options.shard, **given), options)
+    found = ingest(options.source, on_bad=options.on_bad, **given)
     records = write_records(found.data, options.tfrecord, track=track) if options.tfrecord else None
     if options.json:
         print_json({**found.to_dict(), "records": records and str(records)})
@@ -81,29 +85,14 @@ def _run_ingest(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run_ingest_part(options: argparse.Namespace) -> int:
-    from kerascnn.console import output, print_text, track, track_bytes
-    from kerascnn.data import ingest_part
-    from kerascnn.errors import InputError
+def _print_part(found: IngestedPart, options: argparse.Namespace) -> int:
+    from kerascnn.console import output, print_text
 
-    for name in ("--on-bad", "--tfrecord"):
-        if getattr(options, name.strip("-").replace("-", "_")) not in (None, "skip"):
-            raise InputError(f"{name} is for whole sources; leave it out with --shard.")
-    found = ingest_part(
-        options.source,
-        options.shard,
-        to=options.to,
-        sha256=options.sha256,
-        options=data_options(options),
-        track=track,
-        track_bytes=track_bytes,
-    )
     if options.json:
         print_json(found.to_dict())
         return 0
-    state = (
-        f"missing: {', '.join(found.missing)}; manifest: {found.manifest}" if found.missing else "all parts are there"
-    )
+    missing = f"missing: {', '.join(found.missing)}; manifest: {found.manifest}"
+    state = missing if found.missing else "all parts are there"
     print_text(output(), f"part {found.part}; {state}", *_checked(found.effort))
     if found.whole:
         _print_report(output(), found.whole)

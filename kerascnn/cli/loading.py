@@ -92,7 +92,10 @@ def print_result(options: argparse.Namespace, values: Any, *shown: Table | str) 
     from kerascnn.console import output, print_text
 
     for one in shown:
-        print_text(output(), one) if isinstance(one, str) else output().print(one)
+        if isinstance(one, str):
+            print_text(output(), one)
+        else:
+            output().print(one)
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kerascnn import console
-from kerascnn.evaluation.metrics import by_class, by_size, calibration, majority_baseline, top_accuracy
+from kerascnn.evaluation.metrics import by_class, by_size, calibration, majority_baseline, percent, top_accuracy
 from kerascnn.evaluation.multi_label import best_threshold, by_label, summary
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ def labels_table(scores: MultiLabelScores, title: str) -> Table:
     table = console.table(*columns, title=title, caption=caption)
     for row in by_label(scores):
         values = (row.average_precision, row.precision, row.recall, row.f1)
-        table.add_row(row.name, str(row.images), *map(_percent, values))
+        table.add_row(row.name, str(row.images), *map(percent, values))
     table.add_section()
     micro = (whole.micro_precision, whole.micro_recall, whole.micro_f1)
-    table.add_row("all: mAP, micro F1", str(len(scores.labels)), *map(_percent, (whole.map, *micro)))
-    table.add_row("all: macro F1", "", "", "", "", _percent(whole.macro_f1))
+    table.add_row("all: mAP, micro F1", str(len(scores.labels)), *map(percent, (whole.map, *micro)))
+    table.add_row("all: macro F1", "", "", "", "", percent(whole.macro_f1))
     return table
 
 
@@ -43,7 +43,7 @@ def scores_table(scores: Scores, title: str) -> Table:
     columns = ("class", "images", "top-1 accuracy", "precision", "F1")
     table = console.table(*columns, title=title, caption=caption, optional=("F1", "precision"))
     for row in by_class(scores):
-        table.add_row(row.name, str(row.images), *map(_percent, (row.recall, row.precision, row.f1)))
+        table.add_row(row.name, str(row.images), *map(percent, (row.recall, row.precision, row.f1)))
     sizes = by_size(scores)
     if len(sizes) > 1:
         table.add_section()
@@ -69,7 +69,7 @@ def measurements_table(study: Study) -> Table:
             table.add_section()
         if study.multi_label:
             found = summary(row.scores)
-            values = list(map(_percent, (found.map, found.micro_f1, found.macro_f1)))
+            values = list(map(percent, (found.map, found.micro_f1, found.macro_f1)))
         else:
             values = [str(top_accuracy(row.scores, k)) for k in ranks]
         formats = ", ".join(dict.fromkeys(row.kinds))
@@ -99,7 +99,7 @@ def runs_table(comparison: Comparison) -> Table:
     for run in comparison.runs:
         table.add_row(
             comparison.short_names[run.name], run.recipe.model, str(len(run.history)), str(run.recipe.seed),
-            f"{run.last('loss'):.4f}", _percent(run.last("top1")), f"{run.last('val_loss'):.4f}", str(run.accuracy),
+            f"{run.last('loss'):.4f}", percent(run.last("top1")), f"{run.last('val_loss'):.4f}", str(run.accuracy),
         )  # fmt: skip
     return table
 
@@ -116,7 +116,3 @@ def mcnemar_table(comparison: Comparison) -> Table:
         names = comparison.short_names[first], comparison.short_names[second]
         table.add_row(*names, str(test.only_first), str(test.only_second), f"{test.p:.3g}", conclusion)
     return table
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.2%}"

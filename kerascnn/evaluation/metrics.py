@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,12 +22,7 @@ SIZE_BOUNDS = (64, 128, 256, 512)
 
 
 class Accuracy(NamedTuple):
-    """An accuracy with its confidence interval.
-
-    Attributes:
-        correct, images: its numerator and denominator.
-        low, high: its 95 % Wilson score interval (Wilson, 1927).
-    """
+    """An accuracy with its 95 % Wilson score interval (Wilson, 1927)."""
 
     correct: int
     images: int
@@ -41,6 +36,10 @@ class Accuracy(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.share:.2%} ({self.low:.2%} to {self.high:.2%})"
+
+    def to_dict(self, k: int = 1) -> dict[str, Any]:
+        """Values for JSON, of a top-k accuracy."""
+        return {f"top{k}_accuracy": self.share, f"top{k}_interval": [self.low, self.high]}
 
 
 def accuracy_of(correct: int, images: int) -> Accuracy:
@@ -62,23 +61,14 @@ def top_accuracy(scores: Scores, k: int = 1) -> Accuracy:
 
 
 class ClassMetrics(NamedTuple):
-    """Metrics of one class; None where the denominator is 0.
+    """Metrics of one class; None where the denominator is 0."""
 
-    Attributes:
-        name: of the class.
-        images: of this class.
-        correct: number of these that are predicted to be of this class.
-        precision: share of the images predicted to be of this class that are.
-        recall: share of this class's images that are predicted to be of it.
-        f1: harmonic mean of both.
-    """
-
-    name: str
-    images: int
-    correct: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
+    name: str  # of the class
+    images: int  # of this class
+    correct: int  # number of these that are predicted to be of this class
+    precision: float | None  # share of the images predicted to be of this class that are
+    recall: float | None  # share of this class's images that are predicted to be of it
+    f1: float | None  # harmonic mean of both
 
 
 def by_class(scores: Scores) -> list[ClassMetrics]:
@@ -96,26 +86,24 @@ def by_class(scores: Scores) -> list[ClassMetrics]:
     ]
 
 
+def percent(share: float | None) -> str:
+    """A share in a table; a dash for None."""
+    return "–" if share is None else f"{share:.2%}"
+
+
 def none_for_nan(values: np.ndarray | list[float]) -> list[float | None]:
     """The values as plain floats, None where they are nan."""
     return [None if np.isnan(value) else float(value) for value in values]
 
 
 class Calibration(NamedTuple):
-    """How well a model's confidence, its greatest probability, matches its accuracy.
+    """How well a model's confidence, its greatest probability, matches its accuracy."""
 
-    Attributes:
-        edges: of the intervals of confidence, one more than there are intervals.
-        images: int, number of images per interval.
-        confidence, accuracy: their means; nan for an empty interval.
-        error: the expected calibration error (Guo et al., 2017, equation 3).
-    """
-
-    edges: np.ndarray
-    images: np.ndarray
-    confidence: np.ndarray
-    accuracy: np.ndarray
-    error: float
+    edges: np.ndarray  # of the intervals of confidence, one more than there are intervals
+    images: np.ndarray  # int, number of images per interval
+    confidence: np.ndarray  # its means; nan for an empty interval
+    accuracy: np.ndarray  # the same
+    error: float  # the expected calibration error (Guo et al., 2017, equation 3)
 
 
 def calibration(scores: Scores) -> Calibration:
@@ -151,18 +139,12 @@ def by_size(scores: Scores) -> dict[str, Accuracy]:
 
 
 class Confusion(NamedTuple):
-    """A pair of classes that a model confuses.
-
-    Attributes:
-        true, predicted: the classes' names.
-        images: number of images of the true class with that prediction.
-        share: of the true class's images.
-    """
+    """A pair of classes that a model confuses, by their names."""
 
     true: str
     predicted: str
-    images: int
-    share: float
+    images: int  # of the true class with that prediction
+    share: float  # of the true class's images
 
 
 def most_confused(scores: Scores, most: int = 10) -> list[Confusion]:
@@ -187,16 +169,11 @@ def most_wrong(scores: Scores, most: int = 24) -> np.ndarray:
 
 
 class McNemar(NamedTuple):
-    """McNemar's exact test of two models on the same images.
+    """McNemar's exact test of two models on the same images."""
 
-    Attributes:
-        only_first, only_second: number of images that only that model predicts correctly.
-        p: the probability that two equally good models differ at least this much on those images.
-    """
-
-    only_first: int
+    only_first: int  # number of images that only this model predicts correctly
     only_second: int
-    p: float
+    p: float  # the probability that two equally good models differ at least this much on those images
 
     @property
     def better(self) -> str:
@@ -207,13 +184,7 @@ class McNemar(NamedTuple):
 
 
 def mcnemar(first: Scores, second: Scores) -> McNemar:
-    """McNemar's exact test (McNemar, 1947; Dietterich, 1998, section 3.1).
-
-    Args:
-        first, second: scores on the same images in the same order.
-
-    Raises:
-        InputError: the images differ.
+    """McNemar's exact test (McNemar, 1947; Dietterich, 1998, section 3.1) on the same images in the same order.
 
     Example:
         >>> mcnemar(scores_of_resnet56, scores_of_resnet20)
@@ -230,19 +201,12 @@ def mcnemar(first: Scores, second: Scores) -> McNemar:
 
 
 class MajorityBaseline(NamedTuple):
-    """A model beside the prediction of the most frequent class for every image.
+    """A model beside the prediction of the most frequent class for every image."""
 
-    Attributes:
-        name: of that class.
-        correct: the number of its images.
-        model: the model's accuracy.
-        test: McNemar's, of the model (first) and that prediction on the same images.
-    """
-
-    name: str
-    correct: int
-    model: Accuracy
-    test: McNemar
+    name: str  # of that class
+    correct: int  # the number of its images
+    model: Accuracy  # the model's accuracy
+    test: McNemar  # McNemar's, of the model (first) and that prediction on the same images
 
     @property
     def accuracy(self) -> float:

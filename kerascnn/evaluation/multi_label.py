@@ -12,25 +12,15 @@ from kerascnn.evaluation.scores import MultiLabelScores
 
 
 class LabelMetrics(NamedTuple):
-    """Metrics of one class of a multi-label model; None where the denominator is 0.
+    """Metrics of one class of a multi-label model; None where the denominator is 0."""
 
-    Attributes:
-        name: of the class.
-        images: with the class.
-        predicted: images for which it is predicted.
-        average_precision: the mean precision over its images, each at its rank by probability.
-        precision: share of the images for which it is predicted that have it.
-        recall: share of the images with the class for which it is predicted.
-        f1: harmonic mean of both.
-    """
-
-    name: str
-    images: int
-    predicted: int
-    average_precision: float | None
-    precision: float | None
-    recall: float | None
-    f1: float | None
+    name: str  # of the class
+    images: int  # with the class
+    predicted: int  # images for which it is predicted
+    average_precision: float | None  # the mean precision over its images, each at its rank by probability
+    precision: float | None  # share of the images for which it is predicted that have it
+    recall: float | None  # share of the images with the class for which it is predicted
+    f1: float | None  # harmonic mean of both
 
 
 def by_label(scores: MultiLabelScores) -> list[LabelMetrics]:
@@ -50,19 +40,13 @@ def by_label(scores: MultiLabelScores) -> list[LabelMetrics]:
 
 
 class LabelSummary(NamedTuple):
-    """Metrics over all classes of a multi-label model, from 0 to 1.
+    """Metrics over all classes of a multi-label model, from 0 to 1; micro: over all pairs of an image and a class."""
 
-    Attributes:
-        map: the mean of the average precisions; None if no image has a class.
-        micro_precision, micro_recall, micro_f1: over all pairs of an image and a class.
-        macro_f1: the mean of the classes' F1.
-    """
-
-    map: float | None
+    map: float | None  # the mean of the average precisions; None if no image has a class
     micro_precision: float
     micro_recall: float
     micro_f1: float
-    macro_f1: float
+    macro_f1: float  # the mean of the classes' F1
 
 
 def summary(scores: MultiLabelScores) -> LabelSummary:

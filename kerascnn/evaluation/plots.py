@@ -217,12 +217,7 @@ def confusion_figure(matrix: np.ndarray, class_names: tuple[str, ...], title: st
 
 
 def sheet_figure(sheet: np.ndarray, title: str) -> Figure:
-    """An image at its own size, at least as wide as its title above it.
-
-    Args:
-        sheet: uint8 (height, width, 3).
-        title: of the figure.
-    """
+    """An image, uint8 (height, width, 3), at its own size, at least as wide as its title above it."""
     height, width = sheet.shape[:2]
     # In inches; a letter of the title takes less than a tenth.
     wide = max(width / DPI, 0.085 * max(map(len, title.splitlines()))) + 0.2
@@ -237,15 +232,7 @@ def sheet_figure(sheet: np.ndarray, title: str) -> Figure:
 def gallery_figure(
     images: np.ndarray, captions: list[str], title: str, inches: float = 1.7, columns: int = 6
 ) -> Figure:
-    """Shows images in rows, each with its caption below.
-
-    Args:
-        images: (count, height, width, 3 or 1) in [0, 255].
-        captions: one per image.
-        title: of the figure.
-        inches: width of an image.
-        columns: images per row.
-    """
+    """Shows images, (count, height, width, 3 or 1) in [0, 255], `inches` wide in rows, each with its caption below."""
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     width = max(inches * columns + 0.4, 3.5)
@@ -271,12 +258,7 @@ def _wrapped(text: str, inches: float, fontsize: float) -> str:
 
 
 def reliability_figure(calibration: Calibration, title: str) -> Figure:
-    """Plots the accuracy and the number of images by confidence.
-
-    Args:
-        calibration: from `kerascnn.evaluation.metrics.calibration`.
-        title: of the figure.
-    """
+    """Plots the accuracy and the number of images by confidence."""
     figure = _figure(5, 5)
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     widths = np.diff(calibration.edges)

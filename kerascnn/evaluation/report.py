@@ -17,7 +17,7 @@ import numpy as np
 from kerascnn.data.dataset import Examples, FileExamples, RecordExamples
 from kerascnn.data.pipeline.decode import reader, whole
 from kerascnn.errors import InputError
-from kerascnn.evaluation.metrics import calibration, most_wrong
+from kerascnn.evaluation.metrics import calibration, most_wrong, percent
 from kerascnn.evaluation.multi_label import most_wrong_labels
 from kerascnn.evaluation.plots import confusion_figure, curves_figure, png_of, reliability_figure, threshold_figure
 from kerascnn.evaluation.scores import MultiLabelScores
@@ -92,7 +92,7 @@ def render_page(**values: Any) -> str:
 def _page(study: Study, metrics: dict) -> str:
     result, classes = study.result, len(metrics["class_names"])
     sections = [
-        (_labels_section if study.multi_label else _accuracy_section)(study, metrics),
+        _measurements_section(study, metrics),
         *_models_and_crops_sections(study),
         *_curve_sections(study),
         *(_label_class_sections if study.multi_label else _class_sections)(study, metrics),
@@ -117,39 +117,28 @@ def _image(figure, alt: str) -> dict[str, str]:
     return {"image": _data_url("png", png_of(figure)), "alt": alt}
 
 
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.2%}"
-
-
 def _with_interval(row: dict, k: int) -> str:
     low, high = row[f"top{k}_interval"]
     return f"{row[f'top{k}_accuracy']:.2%} ({low:.2%} to {high:.2%})"
 
 
-def _accuracy_section(study: Study, metrics: dict) -> dict:
+def _measurements_section(study: Study, metrics: dict) -> dict:
+    """Every model by every protocol."""
+    heading, ranks, names = "Accuracy", study.ranks, {"calibration error": "calibration_error"}
+    if study.multi_label:
+        heading, ranks = f"Labels at the threshold {metrics['threshold']:g}", ()
+        names = {"mAP": "map", "precision": "micro_precision", "recall": "micro_recall"}
+        names |= {"micro F1": "micro_f1", "macro F1": "macro_f1"}
     rows = [
         (
             study.short_name(measured), ", ".join(dict.fromkeys(row["formats"])), row["crops"], row["views"],
-            *(_with_interval(row, k) for k in study.ranks), _percent(row["calibration_error"]), f"{row['seconds']:.1f}",
+            *(_with_interval(row, k) for k in ranks), *(percent(row[name]) for name in names.values()),
+            f"{row['seconds']:.1f}",
         )
         for measured, row in zip(study.rows, metrics["rows"], strict=True)
     ]  # fmt: skip
-    titles = (f"top-{k} accuracy" for k in study.ranks)
-    head = ("model", "format", "crops", "views", *titles, "calibration error", "seconds")
-    return _table("Accuracy", head, rows, 3)
-
-
-def _labels_section(study: Study, metrics: dict) -> dict:
-    names = ("map", "micro_precision", "micro_recall", "micro_f1", "macro_f1")
-    rows = [
-        (
-            study.short_name(measured), ", ".join(dict.fromkeys(row["formats"])), row["crops"], row["views"],
-            *(_percent(row[name]) for name in names), f"{row['seconds']:.1f}",
-        )
-        for measured, row in zip(study.rows, metrics["rows"], strict=True)
-    ]  # fmt: skip
-    head = ("model", "format", "crops", "views", "mAP", "precision", "recall", "micro F1", "macro F1", "seconds")
-    return _table(f"Labels at the threshold {metrics['threshold']:g}", head, rows, 3)
+    head = ("model", "format", "crops", "views", *(f"top-{k} accuracy" for k in ranks), *names, "seconds")
+    return _table(heading, head, rows, 3)
 
 
 def _models_and_crops_sections(study: Study) -> list[dict]:
@@ -159,7 +148,7 @@ def _models_and_crops_sections(study: Study) -> list[dict]:
 
 def _label_class_sections(study: Study, metrics: dict) -> list[dict]:
     head = ("class", "images", "predicted", "average precision", "precision", "recall", "F1")
-    rows = [(*list(row.values())[:3], *map(_percent, list(row.values())[3:])) for row in metrics["classes"]]
+    rows = [(*list(row.values())[:3], *map(percent, list(row.values())[3:])) for row in metrics["classes"]]
     best = metrics["best_threshold_on_these_images"]
     return [
         _table("Classes", head, rows if len(rows) <= MAX_CLASSES_SHOWN else []),
@@ -192,12 +181,12 @@ def _class_sections(study: Study, metrics: dict) -> list[dict]:
     matrix = confusion_figure(scores.confusion(), scores.class_names, "Confusion matrix")
     head = ("class", "images", "correct", "precision", "recall", "F1")
     rows = [
-        (row["name"], row["images"], row["correct"], *(_percent(row[name]) for name in ("precision", "recall", "f1")))
+        (row["name"], row["images"], row["correct"], *(percent(row[name]) for name in ("precision", "recall", "f1")))
         for row in metrics["classes"]
     ]
     sections = [_table("Classes", head, rows if len(rows) <= MAX_CLASSES_SHOWN else [])]
     sections[0] |= {**_image(matrix, "confusion matrix"), "scrolled": len(rows) > MAX_UNSCROLLED_CLASSES}
-    rows = [(*list(row.values())[:3], _percent(row["share"])) for row in metrics["most_confused"]]
+    rows = [(*list(row.values())[:3], percent(row["share"])) for row in metrics["most_confused"]]
     if rows:
         head = ("true class", "predicted", "images", "share of the class")
         sections.append(_table("Most confused", head, rows, 2))

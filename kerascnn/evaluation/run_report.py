@@ -18,16 +18,10 @@ from kerascnn.training.run_folder import RunFolder
 def report_run(
     folder: RunFolder, scores: Scores | MultiLabelScores, title: str, examples: Examples, metadata: ModelMetadata
 ) -> None:
-    """Writes curves.png and confusion_matrix.png, and logs the latter and the worst mistakes to TensorBoard.
+    """Writes a finished run's curves.png and confusion_matrix.png, and logs that and the worst mistakes to TensorBoard.
 
-    Of a multi-label model thresholds.png, the F1 by threshold, takes the place of the confusion matrix.
-
-    Args:
-        folder: of a finished run.
-        scores: of the run's model on its validation images.
-        title: of the plots.
-        examples: the validation images.
-        metadata: of the model.
+    Of a multi-label model thresholds.png, the F1 by threshold, takes the place of the confusion matrix. `scores` are of
+    the run's model on its validation images, which are `examples`.
     """
     history = folder.history()
     curves_figure(history, title).savefig(folder.path / "curves.png")
@@ -51,12 +45,7 @@ def report_run(
 
 
 def worst_mistakes(scores: Scores, most: int = 24) -> np.ndarray:
-    """Indices of wrong predictions, in ascending order of the true class's probability.
-
-    Example:
-        >>> scores.labels[worst_mistakes(scores)[0]]
-        3
-    """
+    """Indices of wrong predictions, in ascending order of the true class's probability."""
     wrong = np.flatnonzero(scores.predictions != scores.labels)
     probabilities = scores.probabilities[wrong, scores.labels[wrong]]
     return wrong[np.argsort(probabilities, kind="stable")][:most]

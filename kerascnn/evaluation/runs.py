@@ -22,19 +22,12 @@ from kerascnn.training import Recipe, RunFolder
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """A run and its model's scores.
+    """A run and its model's scores."""
 
-    Attributes:
-        folder: of the run.
-        recipe: the run's hyper-parameters.
-        history: one mapping of metrics per epoch.
-        scores: of the run's model on the images of the comparison.
-    """
-
-    folder: RunFolder
-    recipe: Recipe
-    history: list[dict[str, float]] = field(repr=False)
-    scores: Scores = field(repr=False)
+    folder: RunFolder  # of the run
+    recipe: Recipe  # the run's hyper-parameters
+    history: list[dict[str, float]] = field(repr=False)  # one mapping of metrics per epoch
+    scores: Scores = field(repr=False)  # of the run's model on the images of the comparison
 
     @property
     def name(self) -> str:
@@ -78,17 +71,11 @@ class RunTest(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs measured on the same images.
+    """Runs measured on the same images."""
 
-    Attributes:
-        images: those that count.
-        protocol: how they were cropped.
-        runs: in the order given.
-    """
-
-    images: LabeledImages
-    protocol: str
-    runs: tuple[MeasuredRun, ...]
+    images: LabeledImages  # those that count
+    protocol: str  # how they were cropped
+    runs: tuple[MeasuredRun, ...]  # in the order given
 
     @cached_property
     def tests(self) -> list[RunTest]:
@@ -120,8 +107,7 @@ class Comparison:
                     "training_loss": run.last("loss"),
                     "training_top1_accuracy": run.last("top1"),
                     "validation_loss": run.last("val_loss"),
-                    "top1_accuracy": run.accuracy.share,
-                    "top1_interval": [run.accuracy.low, run.accuracy.high],
+                    **run.accuracy.to_dict(),
                     "top5_accuracy": run.scores.accuracy(5),
                 }
                 for run in self.runs
@@ -141,13 +127,7 @@ def compare_runs(
     unknown: Unknown = "wrong",
     track: Track = untracked,
 ) -> Comparison:
-    """Measures the models of runs on the same images.
-
-    Args:
-        folders: of finished runs.
-        data, unknown: as for `evaluate`.
-        protocol: how each image is cropped.
-        track: shows progress.
+    """Measures the models of finished runs on the same images; `data` and `unknown` are as for `evaluate`.
 
     Raises:
         InputError: a folder without a model, models of different classes or of none of the data's, or multi-label data.

@@ -189,8 +189,7 @@ def labeled_images(data: DataSet | LabeledImages) -> LabeledImages:
 def known_images(images: LabeledImages, metadata: ModelMetadata, unknown: Unknown) -> LabeledImages:
     """The images that count in an evaluation: all, or with "skip" those of classes that the model knows.
 
-    Raises:
-        InputError: the model knows none of the classes, or `unknown` is another word.
+    InputError if the model knows none of the classes, or `unknown` is another word.
     """
     if unknown not in get_args(Unknown):
         raise InputError(f"images of unknown classes count as 'wrong' or are left out by 'skip', not '{unknown}'.")

@@ -35,23 +35,14 @@ from kerascnn.files.progress import Track, untracked
 
 @dataclass(frozen=True)
 class Measurement:
-    """One model, or an ensemble, measured by one protocol.
+    """One model, or an ensemble, measured by one protocol."""
 
-    Attributes:
-        models: the averaged models, in the order given.
-        kinds: the format of each, see `Predictor.kind`.
-        protocol: as shown in a table.
-        views: forward passes per image, over all models.
-        scores: on the images of the study.
-        seconds: duration of the measurement.
-    """
-
-    models: tuple[Path, ...]
-    kinds: tuple[str, ...]
-    protocol: str
-    views: int
-    scores: Scores | MultiLabelScores = field(repr=False)
-    seconds: float
+    models: tuple[Path, ...]  # the averaged models, in the order given
+    kinds: tuple[str, ...]  # the format of each, see `Predictor.kind`
+    protocol: str  # as shown in a table
+    views: int  # forward passes per image, over all models
+    scores: Scores | MultiLabelScores = field(repr=False)  # on the images of the study
+    seconds: float  # duration of the measurement
 
     @property
     def name(self) -> str:
@@ -61,18 +52,13 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Study:
-    """All measurements on the same images.
+    """All measurements on the same images."""
 
-    Attributes:
-        images: those that count.
-        alone: every model by every protocol, model by model.
-        together: ensembles of the first 2, 3, … models by every protocol, protocol by protocol.
-        left_out: the numbers of images of classes that the models do not know and that do not count, by class.
-    """
-
-    images: LabeledImages
-    alone: tuple[Measurement, ...]
+    images: LabeledImages  # those that count
+    alone: tuple[Measurement, ...]  # every model by every protocol, model by model
+    # Ensembles of the first 2, 3, … models by every protocol, protocol by protocol.
     together: tuple[Measurement, ...] = ()
+    # The numbers of images of classes that the models do not know and that do not count, by class.
     left_out: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -147,10 +133,7 @@ class Study:
             "calibration_error": calibrated.error,
             "class_names": list(scores.class_names),
             "classes": [metrics._asdict() for metrics in by_class(scores)],
-            "sizes": {
-                group: {"images": one.images, "top1_accuracy": one.share, "top1_interval": [one.low, one.high]}
-                for group, one in by_size(scores).items()
-            },
+            "sizes": {group: {"images": one.images, **one.to_dict()} for group, one in by_size(scores).items()},
             "most_confused": [confusion._asdict() for confusion in most_confused(scores)],
             "calibration": [
                 {"from": low, "to": high, "images": images, "confidence": confidence, "accuracy": accuracy}
@@ -197,11 +180,7 @@ def _measured(row: Measurement) -> dict[str, Any]:
 
 
 def _accuracies(row: Measurement) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for k in (1, 5):
-        accuracy = top_accuracy(row.scores, k)
-        values |= {f"top{k}_accuracy": accuracy.share, f"top{k}_interval": [accuracy.low, accuracy.high]}
-    return values
+    return top_accuracy(row.scores).to_dict() | top_accuracy(row.scores, 5).to_dict(5)
 
 
 def short_names(paths: Iterable[Path]) -> dict[Path, str]:
@@ -280,9 +259,8 @@ def study(
 def _protocol_of_run(model: Path, metadata: ModelMetadata) -> Protocol:
     from kerascnn.training import RunFolder
 
-    for folder in (model, model.parent):
-        if (folder / "recipe.yaml").is_file():
-            return protocol_of(RunFolder.open(folder).read_recipe()[0], metadata)
+    if run := RunFolder.around(model):
+        return protocol_of(run.read_recipe()[0], metadata)
     raise InputError(f"{model} is in no run folder, so there is no recipe with a protocol; name the crops.")
 
 
@@ -298,13 +276,9 @@ def _together(rows: Sequence[Measurement]) -> Measurement:
 
 
 def ensemble(members: Sequence[Scores | MultiLabelScores]) -> Scores | MultiLabelScores:
-    """Averages probabilities over models. The models may have their classes in different orders.
+    """Averages probabilities over models, which may have their classes in different orders.
 
-    Args:
-        members: scores on the same images.
-
-    Raises:
-        InputError: the images or the classes differ.
+    InputError if the scores are of different images or classes.
 
     Example:
         >>> ensemble([scores_of_vgg16, scores_of_googlenet]).accuracy()

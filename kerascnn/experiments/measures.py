@@ -69,7 +69,7 @@ def _run_values(run: ArmRun, scores: Scores | None) -> dict[str, Any]:
     accuracy = top_accuracy(scores)
     return {
         **run_of, "steps": run.steps, "training_loss": run.last("loss"), "training_accuracy": run.last("top1"),
-        "top1_accuracy": accuracy.share, "top1_interval": [accuracy.low, accuracy.high],
+        **accuracy.to_dict(),
         "top5_accuracy": scores.accuracy(5), "seconds": run.seconds,
     }  # fmt: skip
 
@@ -140,8 +140,7 @@ def crops(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: 
         values.append(
             {
                 "models": models, "crops": row.protocol, "views": row.views, "published_top5_accuracy": published,
-                "top1_accuracy": top1.share, "top5_accuracy": top5.share, "top1_interval": [top1.low, top1.high],
-                "top5_interval": [top5.low, top5.high], "seconds": row.seconds,
+                **top1.to_dict(), **top5.to_dict(5), "seconds": row.seconds,
             }
         )  # fmt: skip
         name = f"{models} model{'s' if models > 1 else ''}, {row.protocol}"

@@ -9,7 +9,6 @@ with too much quantization noise stay in float32.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,13 +16,14 @@ import numpy as np
 
 from kerascnn.cores import cores
 from kerascnn.evaluation.predictors import run
-from kerascnn.keras_internals import calibrated, quantized
+from kerascnn.export.calibration import keeping_tensors, with_ranges
+from kerascnn.keras_internals import quantized
 from kerascnn.layers.local_response_normalization import LocalResponseNormalization
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# TensorFlow gives the factor of local response normalization the steps of its product, a hundred times too wide for it.
+# Squares span more than 8 bits hold, and TFLite's roots of integers take six times as long as those of floats.
 FLOAT_LAYERS = (LocalResponseNormalization,)
 
 # The layers are compared if a probability of a calibration image differs by more than this from the float32 network.
@@ -63,8 +63,7 @@ def quantize_int8(
     of the network's layers, in order; `float_layers` those that stay in float32 in any case; `types` are those of input
     and output.
     """
-    converter.representative_dataset = lambda: iter(samples)
-    ranges = calibrated(converter)
+    ranges = with_ranges(converter, samples)
 
     def quantize(floats: list[str]) -> bytes:
         input_type, output_type = types
@@ -101,13 +100,7 @@ def noisy_tensors(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> li
     hide the others. Channels that hardly vary are left out. `content` is a `.tflite` file that computes each layer in
     integers and in float32 from the same input; `samples` are as in `quantize_int8`.
     """
-    from ai_edge_litert.interpreter import Interpreter
-
-    with warnings.catch_warnings():
-        # It warns that preserving all tensors is for debugging.
-        warnings.simplefilter("ignore", UserWarning)
-        interpreter = Interpreter(model_content=content, experimental_preserve_all_tensors=True)
-    interpreter.allocate_tensors()
+    interpreter = keeping_tensors(content)
     [pixels] = interpreter.get_input_details()
     details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     compared = _compared_tensors(content)

@@ -5,12 +5,14 @@ import json
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from kerascnn.evaluation import open_predictor
 from kerascnn.export import Tolerance, deployable, export
 from kerascnn.export.file_measurements import operations_of
 from kerascnn.export.integer_quantization import layer_of
 from kerascnn.export.tflite import write_tflite
+from kerascnn.layers import ClassLabels
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,32 @@ def test_a_healthy_network_is_quantized_whole(digits_run, few_digits, tmp_path):
     write_tflite(deployable(digits_run.model), tmp_path / "int8.tflite", "int8", calibration=shown)
     assert open_predictor(tmp_path / "int8.tflite").metadata.float_fallback_layers == ()
     assert operations_of(tmp_path / "int8.tflite").float_ops == ()
+
+
+def test_a_small_addend_has_the_steps_of_its_own_range(tmp_path):
+    """TensorFlow's calibration gives it those of the sum, which is written over it."""
+    pixels = keras.Input((8, 8, 3), name="pixels")
+    small, large = (
+        keras.layers.Conv2D(4, 1, kernel_initializer=keras.initializers.Constant(size), name=name)(pixels)
+        for name, size in (("small", 0.001), ("large", 1.0))
+    )
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(keras.layers.Add(name="sum")([small, large]))
+    named = ClassLabels(["dark", "light"], name="labels")(keras.layers.Dense(2, activation="softmax", name="fc")(x))
+    write_tflite(
+        deployable(keras.Model(pixels, named, name="sums")),
+        tmp_path / "int8.tflite",
+        "int8",
+        calibration=[np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3)).astype("float32")],
+    )
+    interpreter = Interpreter(model_path=str(tmp_path / "int8.tflite"))
+    steps = {
+        tensor["name"].split("/")[1]: tensor["quantization"][0]
+        for tensor in interpreter.get_tensor_details()
+        if "/" in tensor["name"] and tensor["shape"].size == 4 and tensor["dtype"] == np.int8
+    }
+    # At most 3 * 255 times the kernel's value, in 255 steps.
+    assert steps["small_1"] == pytest.approx(0.003, rel=0.01)
+    assert steps["large_1"] == pytest.approx(3, rel=0.01)
 
 
 @pytest.mark.parametrize(

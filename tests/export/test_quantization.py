@@ -192,7 +192,6 @@ def test_local_response_normalization_stays_in_float32_and_is_listed(grays, tmp_
     result = export(model, grays, tmp_path / "normalized", formats=["tflite"], quantize="int8", tolerance=loose)
     row = result.verification.results[1]
     assert row.format == "TFLite int8"
-    # With all of the layer in float32, TensorFlow cannot give the factor the coarse steps of the product.
     assert row.float_fallback_layers == ("norm1",)
     assert row.float_fallback_ops == ("ADD", "MUL", "PAD", "RSQRT", "SQRT", "SQUARE", "STRIDED_SLICE")
     assert row.custom_ops == ()

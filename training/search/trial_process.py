@@ -120,7 +120,9 @@ def wait_or_kill(process: subprocess.Popen, seconds: float) -> None:
 
 @contextlib.contextmanager
 def _trial_process(command: Sequence[str], log: IO[bytes]) -> Iterator[subprocess.Popen]:
-    process = start_process(command, log, {k: v for k, v in os.environ.items() if k not in CLUSTER_VARIABLES})
+    inherited = {name: value for name, value in os.environ.items() if name not in CLUSTER_VARIABLES}
+    # The last line of the log says why a trial crashed; TensorFlow's remarks about the machine would hide it.
+    process = start_process(command, log, {"TF_CPP_MIN_LOG_LEVEL": "3", **inherited})
     try:
         yield process
     finally:

@@ -35,7 +35,7 @@ USAGE_ERROR = 2
 def main(arguments: Sequence[str] | None = None, parts: dict[str, Part] | None = None) -> int:
     """Runs a command line; the status is 1 if a contestant failed."""
     parts = PARTS if parts is None else parts
-    parser = _parser(parts)
+    parser = parser_of(parts)
     given = parser.parse_args(arguments)
     if given.list:
         for name, part in parts.items():
@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None, parts: dict[str, Part] | None =
     return 1 if failures else 0
 
 
-def _parser(parts: dict[str, Part]) -> argparse.ArgumentParser:
+def parser_of(parts: dict[str, Part]) -> argparse.ArgumentParser:
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measures kerascnn beside other libraries, each in a process of its own, in turn.",

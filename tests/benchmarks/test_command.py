@@ -2,6 +2,8 @@
 
 import inspect
 import os
+import re
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import OPTIONS, main
+from benchmarks.__main__ import OPTIONS, main, parser_of
 from benchmarks.contestant_process import Round
 from benchmarks.part import Contestant, Options, Part, Row
 from benchmarks.parts import PARTS
@@ -188,6 +190,15 @@ def test_every_row_can_be_called_and_is_named_once(tmp_path):
             for one in row.contestants:
                 inspect.signature(one.prepare).bind(**one.arguments)
             assert len({one.name for one in row.contestants}) == len(row.contestants)
+
+
+def test_commands_in_the_pages_name_parts_and_options():
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "benchmarks/RESULTS.md", ROOT / "benchmarks/__init__.py"]
+    found = [line for page in pages for line in re.findall(r"python -m benchmarks([^`\n]*)", page.read_text("utf-8"))]
+    assert len(found) > 5
+    for line in found:
+        given = parser_of(PARTS).parse_args(shlex.split(line))
+        assert set(given.parts) <= PARTS.keys(), line
 
 
 def test_help_and_list_import_no_library():

@@ -31,6 +31,7 @@ def resnet18(tmp_path_factory):
     return model, path
 
 
+@pytest.mark.slow
 def test_to_torchvision_and_back(resnet18, command, tmp_path):
     model, path = resnet18
     outcome = command("convert", path, "--to", tmp_path / "mine.safetensors", "--json")

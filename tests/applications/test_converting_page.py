@@ -29,6 +29,7 @@ def test_networks_of_layouts(ending, known):
     assert set(re.findall(r"[A-Z]\w+", row)) == {name.removesuffix("_BN") for name in known}
 
 
+@pytest.mark.slow
 def test_commands_run_as_printed(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ResNet18(input_shape=(32, 32, 3), classes=3).save("model.keras")

@@ -204,6 +204,7 @@ def test_a_batch_in_training_is_that_of_keras_applications(pair, pixels):
         model.set_weights(before)
 
 
+@pytest.mark.slow
 def test_other_sizes():
     features = InceptionV3(include_top=False, input_shape=(None, None, 3))
     assert features(np.zeros((1, 75, 107, 3), "float32")).shape == (1, 1, 2, 2048)

@@ -30,7 +30,12 @@ def classifier(name, height, width=None, channels=3, mean=None, **arguments):
 
 @pytest.mark.parametrize(
     ("name", "shape"),
-    [("vgg11", (64, 64)), ("alexnet", (67, 99, 1)), ("googlenet", (65, 65)), ("resnet18", (64, 96, 1))],
+    [
+        ("vgg11", (64, 64)),
+        ("alexnet", (67, 99, 1)),
+        pytest.param("googlenet", (65, 65), marks=pytest.mark.slow),
+        ("resnet18", (64, 96, 1)),
+    ],
 )
 def test_the_same_network_at_its_input_size(name, shape):
     model = classifier(name, *shape, classifier_activation=None)
@@ -87,6 +92,7 @@ def test_a_mean_image_is_resized():
     assert network(random_images(1, 40, 52)).shape == (1, 3, 6, 5)
 
 
+@pytest.mark.slow
 def test_probabilities_are_averaged_over_positions_mirror_images_and_scales():
     model = classifier("resnet20", 32)
     # Untrained, its probabilities would be near 0 or 1.

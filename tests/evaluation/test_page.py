@@ -54,6 +54,7 @@ def test_commands(tiny_digits_run, photographs, command, tmp_path, monkeypatch):
         assert (tmp_path / left).is_file()
 
 
+@pytest.mark.slow
 def test_code(tiny_digits_run, few_digits, photographs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     shutil.copy(tiny_digits_run.folder.model_file, tmp_path)

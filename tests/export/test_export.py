@@ -168,6 +168,7 @@ def test_verification_measures_the_whole_split(digits_export, few_digits):
     assert sizes["Keras"] > sizes["TFLite"] > 4 * 269_722
 
 
+@pytest.mark.slow
 def test_an_export_with_other_probabilities_is_not_published(brightness, grays, tmp_path, monkeypatch):
     def write_wrong(model, path, *quantization, **options):
         """A file whose last bias was changed."""
@@ -190,6 +191,7 @@ def test_an_export_with_other_probabilities_is_not_published(brightness, grays, 
     assert list(tmp_path.iterdir()) == [folder]
 
 
+@pytest.mark.slow
 def test_nan_fails(brightness, grays, tmp_path, monkeypatch):
     from kerascnn.evaluation import TFLitePredictor
 
@@ -201,6 +203,7 @@ def test_nan_fails(brightness, grays, tmp_path, monkeypatch):
     assert "nan" in result.verification.failures[0]
 
 
+@pytest.mark.slow
 def test_the_mean_difference_is_from_the_trained_model(grays, tmp_path):
     keras.utils.set_random_seed(0)
     pixels = keras.Input((8, 8, 3), name="pixels")
@@ -217,6 +220,7 @@ def test_the_mean_difference_is_from_the_trained_model(grays, tmp_path):
     names(result.verification.failures[0], "on average", "1e-09")
 
 
+@pytest.mark.slow
 def test_an_earlier_export_is_replaced_whole(brightness, grays, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()

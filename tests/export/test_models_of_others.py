@@ -208,6 +208,7 @@ def test_a_file_is_predicted_and_evaluated(file, photos, command, tmp_path):
     names(unnamed.err, "no class names", "'black', 'white'", "2 outputs; give --labels FILE")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mixed precision", "logit"])
 def test_export_verifies_every_file(kind, photos, tmp_path):
     model = brightness(None, 1) if kind == "logit" else mixed()

@@ -158,6 +158,7 @@ def test_all_integers(network, recognized, tmp_path, quantizer):
     np.testing.assert_array_equal(predictor.probabilities(images), expected)
 
 
+@pytest.mark.slow
 def test_calibration_on_other_images_is_what_the_file_gets(brightness, grays, tmp_path):
     def exported(name, **calibration):
         return export(brightness, grays, tmp_path / name, formats=["tflite"], quantize="int8", **calibration)
@@ -198,6 +199,7 @@ def test_local_response_normalization_stays_in_float32_and_is_listed(grays, tmp_
     assert row.operations["CONV_2D"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pixels", "type_of_input"), [(None, "float32"), ("uint8", "uint8")])
 def test_a_file_of_integer_pixels_is_compared_with_the_network_on_rounded_pixels(
     photographs, tmp_path, pixels, type_of_input

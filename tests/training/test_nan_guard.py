@@ -46,6 +46,7 @@ def diverge(runs, callback):
     return str(caught.value), folder
 
 
+@pytest.mark.slow
 def test_the_step_and_its_images_are_named(tmp_path):
     """A weight that is infinite after step 8 shows in the loss of step 9, the third of the second epoch."""
     sentence, folder = diverge(tmp_path, Spoil("main_fc", 8))
@@ -59,6 +60,7 @@ def test_the_step_and_its_images_are_named(tmp_path):
     assert [file.name for file in folder.checkpoints.iterdir()] == ["epoch-0001.npz"]
 
 
+@pytest.mark.slow
 def test_no_checkpoint_is_written_with_a_weight_that_is_not_finite(tmp_path):
     """After the last step of an epoch, no loss reveals it."""
     sentence, folder = diverge(tmp_path, Spoil("aux_4a_fc", 12))

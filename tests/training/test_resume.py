@@ -19,7 +19,8 @@ from support import tiny_training
 from support.messages import mentioning, names
 from support.runs import assert_same, assert_same_weights
 
-pytestmark = pytest.mark.usefixtures("tiny_network")
+# All are trainings.
+pytestmark = [pytest.mark.usefixtures("tiny_network"), pytest.mark.slow]
 
 
 class StopAt(keras.callbacks.Callback):
@@ -89,7 +90,6 @@ STOPS = {
 }
 
 
-@pytest.mark.slow
 def test_a_training_can_be_stopped_anywhere_again_and_again(tiny_run, tmp_path):
     folder = None
     for (call, number), position in STOPS.items():
@@ -178,7 +178,6 @@ def test_a_damaged_checkpoint_is_skipped(damage, stopped):
     assert not reported
 
 
-@pytest.mark.slow
 def test_a_training_resumes_from_the_checkpoint_before(tiny_run, stopped):
     newest = stopped.checkpoints / "epoch-0001-step-000003.npz"
     newest.write_bytes(newest.read_bytes()[:100])
@@ -225,7 +224,6 @@ WRITES = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRITES)
 def test_a_full_disk_is_one_sentence(kind, tiny_run, tmp_path, monkeypatch):
     """The third write of a kind fails."""

@@ -53,6 +53,7 @@ def test_labels_may_be_repeated_for_every_head(googlenet):
     assert single == pytest.approx(several, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_fit_with_one_head():
     model = ResNet20(input_shape=(8, 8, 3), classes=2)
     compile_for(model, Recipe.load("resnet20"))

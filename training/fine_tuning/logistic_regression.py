@@ -16,7 +16,7 @@ from kerascnn.training.multi_label import THRESHOLD
 
 FOLDS = 5
 # The inverse strengths of the L2 penalty that are tried, scikit-learn's C, for features of deviation 1.
-PENALTIES = tuple(10.0**power for power in np.arange(-4, 0.5, 0.5))
+PENALTIES = tuple(10.0 ** (half / 2) for half in range(-8, 1))
 DEFAULT_PENALTY = 1e-3  # Where no image can be held out
 COMPARED_IMAGES = 2000  # Cross-validation uses so many images at most: its standard error is then 1 % or less
 STEPS = 500  # Of L-BFGS, which needs fewer

@@ -19,6 +19,7 @@ import keras
 import numpy as np
 
 from kerascnn.applications.cutting import classifier_of, place_named
+from kerascnn.console import track
 from kerascnn.data.dataset import DataSet, Examples
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
@@ -147,7 +148,7 @@ def _compared(key: str, features: Features, problem: Callable[[str], Problem]) -
         return tuple(StageProbe(**stage) for stage in stored["stages"]), stored["seconds"]
     started = time.perf_counter()
     stages = []
-    for name in features.stages:
+    for name in track(features.stages, len(features.stages), "cross-validation"):
         wanted = problem(name)
         if not np.isfinite(wanted.features).all():
             raise InputError(f"the features of '{name}' are not finite; use --precision float32.")

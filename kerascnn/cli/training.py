@@ -195,7 +195,9 @@ def _run_train(options: argparse.Namespace) -> int:
 
 
 def _check_resumed(options: argparse.Namespace) -> None:
-    """Raises InputError for an option that a run was begun with and that resuming it cannot change."""
+    """Raises InputError for an option that resuming a run cannot change, or if there is no such run."""
+    from kerascnn.training.run_folder import RunFolder
+
     given = [word.partition("=")[0] for word in options.arguments if word.startswith("--")]
     fixed = next((word for word in given if not any(option.startswith(word) for option in OF_RESUME)), None)
     if fixed:
@@ -203,6 +205,8 @@ def _check_resumed(options: argparse.Namespace) -> None:
             f"--resume continues {options.resume} as it began, so {fixed} cannot be changed; leave it out, or begin a "
             f"new training from its weights with --weights {options.resume}."
         )
+    # Before TensorFlow's seconds of start-up, too.
+    RunFolder.open(options.resume)
 
 
 def _starts_workers(options: argparse.Namespace) -> bool:

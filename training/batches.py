@@ -61,6 +61,7 @@ def batches_for(
         epochs=range(start.epochs, recipe.epochs),
         start_step=start.step,
         class_weights=data.class_weights() if recipe.class_weights == "balanced" else None,
+        balanced=recipe.sampling == "balanced",
         **(augmented | shares),
     )
     seen = training if start.epochs < recipe.epochs else evaluation_batches(data.training, **views, **shares)

@@ -115,6 +115,9 @@ def _resolve(recipe: Recipe, data: DataSet, model: keras.Model | None) -> tuple[
         epochs = math.ceil(recipe.iterations / (len(data.training) // batch_size)) + recipe.fine_tuning.probe
     size = ImageSize(*model.input_shape[1:3]).plain if model else None
     channels = recipe.channels or (model.input_shape[3] if model else RGB)
+    if recipe.sampling == "balanced" and data.multi_label:
+        raise InputError("sampling 'balanced' needs one class per image; for multi-label data set class_weights.")
+    augmentation = recipe.augmentation.for_images(len(data.training))
     recipe = replace(
         recipe,
         task=task_of(recipe, data),
@@ -124,7 +127,7 @@ def _resolve(recipe: Recipe, data: DataSet, model: keras.Model | None) -> tuple[
         batch_size=batch_size,
         epochs=epochs,
         precision=choose_precision(recipe.precision).policy,
-        augmentation=replace(recipe.augmentation, flip=recipe.augmentation.flip and data.allows_horizontal_flip),
+        augmentation=replace(augmentation, flip=augmentation.flip and data.allows_horizontal_flip),
     )
     if recipe.fine_tuning.cut == BEST and pretrained:
         place = probe_of(recipe, data, pretrained).chosen.place

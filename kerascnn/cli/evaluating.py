@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from kerascnn.cli.arguments import (
     Parser,
@@ -21,13 +21,14 @@ from kerascnn.cli.arguments import (
 from kerascnn.cli.loading import data_of, print_result, start_tensorflow
 from kerascnn.cli.scored_images import add_split_options, load_images, report_classes
 from kerascnn.errors import InputError
+from kerascnn.evaluation.protocols import ProtocolName
 from kerascnn.native_output import jpeg_damage_discarded
 
 if TYPE_CHECKING:
     from kerascnn.evaluation import Protocol
 
 # The values of `--crops` and their protocols.
-CROPS = {"1": "1 crop", "10": "10 crops", "12": "12 crops", "144": "144 crops", "dense": "dense", "recipe": "recipe"}
+CROPS = {name.partition(" ")[0]: name for name in (*get_args(ProtocolName), "recipe")}
 lengths = matching(
     r"([1-9]\d*(?:,[1-9]\d*)*)",
     "whole numbers of pixels with commas between them",

@@ -40,6 +40,9 @@ OF_RESUME = (
     *("--profile", "--log", "--export", "--verbose", "--json"),
 )
 
+# Of an accuracy: validation images whose interval is wider are too few to choose between models.
+WIDE_INTERVAL = 0.08
+
 
 def add_subcommands(subcommands: arguments.Subcommands) -> None:
     """Adds `recipes` and `train`."""
@@ -113,6 +116,8 @@ def add_recipe_options(parser: arguments.Parser) -> None:
     add("--seed", type=int, metavar="N", help="of everything random (default: 0)")
     text = "of the computation (default: auto); exports are always float32"
     add("--precision", choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"), help=text)
+    text = "balanced: as many images of every class per epoch, those of small classes several times (default: uniform)"
+    add("--sampling", choices=("uniform", "balanced"), help=text)
     text = "balanced: every class has the same weight in the loss, however many images it has (default: none)"
     add("--class-weights", choices=("none", "balanced"), help=text)
 
@@ -128,7 +133,8 @@ def recipe_of(options: argparse.Namespace, network: str = "resnet20", image_size
     recipe = Recipe.load(name) if name else Recipe.for_model(model or network).with_values(image_size=image_size)
     if options.weights:
         recipe = with_weights(recipe, options.weights, model)
-    fields = ("image_size", "channels", "epochs", "early_stopping", "batch_size", "seed", "precision", "class_weights")
+    fields = ("image_size", "channels", "epochs", "early_stopping", "batch_size", "seed", "precision")
+    fields += ("class_weights", "sampling")
     recipe = recipe.with_values(model=model, **{field: getattr(options, field) for field in fields})
     if options.plateau:
         plateau = {"name": "plateau", "patience": options.plateau, "warmup_epochs": 0, "warmup_steps": 0}
@@ -398,6 +404,12 @@ def _finish(
         print_message(f"trained in {run.seconds:.0f} s; run folder {run.folder.path}; {watch}")
         if baseline:
             print_message(f"validation: {baseline}")
+            if baseline.model.high - baseline.model.low > WIDE_INTERVAL and not options.resume:
+                images = len(data.training) + len(data.validation)
+                hint = f"--folds 5 measures on all {images} images, and gives a narrower interval"
+                print_message(
+                    f"{len(data.validation)} images cannot tell models apart that differ by a few percent; {hint}"
+                )
         verification_table(exported, options.verbose)
         print_message(f"{time.monotonic() - options.started:.0f} s in all")
     return export_status(exported)
@@ -470,6 +482,11 @@ def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: De
         )
         (least, frequent), (greatest, rare) = weights[0], weights[-1]
         lines.append(f"class weights from {least:.2f} ({frequent}) to {greatest:.2f} ({rare})")
+    if recipe.augmentation.mixes and not resolved.augmentation.mixes:
+        fewest = f"fewer than augmentation.mix_from ({recipe.augmentation.mix_from})"
+        lines.append(
+            f"no mixup or cutmix: {len(data.training)} training images are {fewest}; 0 mixes them all the same"
+        )
     if recipe.augmentation.flip and not resolved.augmentation.flip:
         lines.append(f"horizontal flips are disabled: a mirrored image of {data.name} can belong to another class")
     print_message(*lines)

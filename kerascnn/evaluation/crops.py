@@ -39,7 +39,8 @@ def crops(image: tf.Tensor, side: int, size: Size, name: ProtocolName) -> tf.Ten
 
     size = ImageSize.of(size)
     if name not in LAYOUTS:
-        return evaluation_view(image, size, size.shorter / side)[None]
+        view = evaluation_view(image, size, size.shorter / side)
+        return tf.stack([view, view[:, ::-1]]) if name == "2 crops" else view[None]
     frame = size.frame(side)
     image = _resized_to_cover(image, frame)
     # Only one side leaves room for several squares.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kerascnn.evaluation.predictors import ModelMetadata
     from kerascnn.training import Recipe
 
-ProtocolName = Literal["1 crop", "10 crops", "12 crops", "144 crops", "dense"]
+ProtocolName = Literal["1 crop", "2 crops", "10 crops", "12 crops", "144 crops", "dense"]
 
 # The papers' shorter sides in pixels, for an input of this size.
 PAPER_SIZE = 224
@@ -52,10 +52,10 @@ class Protocol:
     """A way to measure an error: probabilities are averaged over views of each image.
 
     Attributes:
-        name: "1 crop", the center; "10 crops", the corners and the center of the central square, and their mirror
-            images; "12 crops", these and the resized square; "144 crops", such 12 crops of three squares at four
-            scales; "dense", the network over the whole image and its mirror image at five scales, see
-            `fully_convolutional`.
+        name: "1 crop", the center; "2 crops", the center and its mirror image; "10 crops", the corners and the center
+            of the central square, and their mirror images; "12 crops", these and the resized square; "144 crops", such
+            12 crops of three squares at four scales; "dense", the network over the whole image and its mirror image at
+            five scales, see `fully_convolutional`.
         shorter_sides: lengths in pixels to resize the shorter side to; empty for the papers' lengths, in proportion
             to the shorter side of the network's input. If the input is not square, an image is resized to cover a
             rectangle of the input's proportions with this shorter side.
@@ -92,13 +92,13 @@ class Protocol:
             return tuple(round(side * size / PAPER_SIZE) for side in PAPER_SIDES[self.name])
         side = round(size / metadata.crop_fraction)
         # If the center crop is the whole square, all corners would be the same.
-        if side == size and self.name != "1 crop":
+        if side == size and self.name not in ("1 crop", "2 crops"):
             side = round(PAPER_SIDE * size / PAPER_SIZE)
         return (side,)
 
     def views(self, metadata: ModelMetadata) -> int:
         """Number of views per image."""
-        per_scale = LAYOUTS[self.name].crops if self.name in LAYOUTS else 2 if self.name == "dense" else 1
+        per_scale = LAYOUTS[self.name].crops if self.name in LAYOUTS else 1 if self.name == "1 crop" else 2
         return per_scale * len(self.sides(metadata))
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from kerascnn.data.dataset import DataSet
 from kerascnn.errors import InputError
+from kerascnn.evaluation.metrics import Accuracy, accuracy_of
 from kerascnn.experiments.experiment import Arm
 from kerascnn.experiments.runs import ArmRun, run_arm
 from kerascnn.training import Recipe, RunFolder
@@ -57,10 +58,23 @@ class Folds:
         columns = {name: [values[name] for values in measured] for name in names}
         return {name: (fmean(column), stdev(column) if len(column) > 1 else 0.0) for name, column in columns.items()}
 
+    def interval(self) -> Accuracy | None:
+        """The accuracy over all folds' held-out images, each image once; None for multi-label data, or if one diverged.
+
+        Example:
+            >>> folds.interval().images
+            600
+        """
+        if not self.main_metric.endswith("top1") or any(fold.run.diverged for fold in self.runs):
+            return None
+        correct = sum(round(fold.metrics()[self.main_metric] * fold.validation_images) for fold in self.runs)
+        return accuracy_of(correct, sum(fold.validation_images for fold in self.runs))
+
     def to_dict(self) -> dict[str, Any]:
         """Everything that `kerascnn train --folds --json` prints at the end."""
-        summary = self.summary()
+        summary, interval = self.summary(), self.interval()
         return {
+            "accuracy_interval": interval and [interval.low, interval.high],
             "folds": [
                 {
                     "fold": fold.number,

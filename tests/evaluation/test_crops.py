@@ -78,6 +78,12 @@ def test_144_crops_at_each_scale(side, upright):
     np.testing.assert_array_equal(found[18:], found[:18, :, ::-1])
 
 
+def test_two_crops_are_the_center_and_its_mirror_image():
+    center, mirrored = crops(coordinates(32, 50), 32, SIZE, "2 crops").numpy()
+    np.testing.assert_array_equal(center, crops(coordinates(32, 50), 32, SIZE, "1 crop").numpy()[0])
+    np.testing.assert_array_equal(mirrored, center[:, ::-1])
+
+
 def test_the_center_of_ten_crops_equals_one_crop():
     image = np.random.default_rng(0).integers(0, 256, (300, 421, 3)).astype(np.uint8)
     [center] = crops(image, 256, 224, "1 crop").numpy()
@@ -91,6 +97,7 @@ def test_the_center_of_ten_crops_equals_one_crop():
         ("10 crops", 224, 0.875, (256,), 10),
         ("10 crops", 32, 1.0, (37,), 10),
         ("12 crops", 299, 0.875, (342,), 12),
+        ("2 crops", 224, 1.0, (224,), 2),
         ("144 crops", 224, 0.875, (256, 288, 320, 352), 144),
         ("144 crops", 299, 0.875, (342, 384, 427, 470), 144),
         ("dense", 224, 0.875, (224, 256, 384, 480, 640), 10),

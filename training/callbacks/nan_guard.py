@@ -60,7 +60,8 @@ def diverged_error(
 
     `loss` is None if a weight is not finite; `list_file` gets all images of the batch.
     """
-    numbers = batch_numbers(len(data.training), recipe.batch_size, recipe.seed, before.epochs, before.step)
+    labels = data.training.labels if recipe.sampling == "balanced" else None
+    numbers = batch_numbers(len(data.training), recipe.batch_size, recipe.seed, before.epochs, before.step, labels)
     names = image_names(data.training, numbers)
     list_file.write_text("".join(f"{name}\n" for name in names), errors="surrogateescape")
     more = f" and {len(names) - NAMED_IMAGES} more ({list_file})" if len(names) > NAMED_IMAGES else ""

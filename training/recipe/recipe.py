@@ -46,6 +46,8 @@ class Recipe:
             see these classes.
         class_weights: "balanced" gives every class the same weight in the loss, however many images it has; of
             multi-label data, the images with a class and those without it.
+        sampling: "balanced" draws as many images of every class in each epoch, those of small classes several times;
+            "uniform" draws every image once.
         label_smoothing: the fraction of a label's weight that is spread over all classes; of multi-label data, the
             fraction of the way from 0 or 1 to 0.5.
         synchronized_normalization: whether batch normalization on several devices uses the statistics of the whole
@@ -80,11 +82,14 @@ class Recipe:
     auxiliary_heads: fields.AuxiliaryHeads = field(default_factory=fields.AuxiliaryHeads)
     evaluation: fields.Evaluation = field(default_factory=fields.Evaluation)
     class_weights: Literal["none", "balanced"] = "none"
+    sampling: Literal["uniform", "balanced"] = "uniform"
     label_smoothing: Fraction = 0.0
     synchronized_normalization: bool = False
 
     def __post_init__(self):
         registry.info(self.model)
+        if self.sampling == self.class_weights == "balanced":
+            raise InputError("sampling and class_weights are both balanced, which counts small classes twice; set one.")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kerascnn.data.augment import color, crops
 from kerascnn.data.augment.crops import CropWindow, Resize
@@ -47,6 +47,8 @@ class Augmentation:
         erasing_ratio: least and greatest height over width of the rectangle.
         mixup: alpha of Mixup, over batches; 0 for none.
         cutmix: alpha of CutMix, over batches; 0 for none. With both, each batch gets one of them at random.
+        mix_from: the fewest training images with which a training uses Mixup and CutMix; with fewer it needs every
+            clean label.
 
     Raises:
         InputError: a value is outside its range, or both `scale` and `resize_range` are given.
@@ -70,6 +72,7 @@ class Augmentation:
     erasing_ratio: FloatRange = (0.3, 10 / 3)
     mixup: float = 0.0
     cutmix: float = 0.0
+    mix_from: int = 300
 
     def __post_init__(self):
         if self.scale and self.resize_range:
@@ -92,13 +95,17 @@ class Augmentation:
         """Whether labels are shares of several classes."""
         return bool(self.mixup or self.cutmix)
 
+    def for_images(self, count: int) -> Augmentation:
+        """The same for so many training images: without Mixup and CutMix if there are too few."""
+        return replace(self, mixup=0.0, cutmix=0.0) if count < self.mix_from else self
+
 
 def _is_pair(value: object) -> bool:
     return isinstance(value, tuple | list) and len(value) == 2 and all(map(is_real, value))
 
 
 MAXIMA = {
-    **dict.fromkeys(("pad", "rand_augment", "pca_lighting", "mixup", "cutmix"), math.inf),
+    **dict.fromkeys(("pad", "rand_augment", "pca_lighting", "mixup", "cutmix", "mix_from"), math.inf),
     **dict.fromkeys(("brightness", "contrast", "saturation", "random_erasing"), 1.0),
     "rand_augment_magnitude": MAX_MAGNITUDE,
     "hue": 0.5,

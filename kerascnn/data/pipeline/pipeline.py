@@ -41,6 +41,7 @@ def training_batches(
     worker: int = 0,
     workers: int = 1,
     class_weights: Sequence[float] | None = None,
+    balanced: bool = False,
     cache: Cache = "none",
     cache_folder: Path | None = None,
     parallel_calls: int | None = None,
@@ -65,6 +66,8 @@ def training_batches(
         worker, workers: the number of this worker, from 0, and how many there are.
         class_weights: `DataSet.class_weights()`, or as many weights; the batches then hold one weight per image, and of
             multi-label data one per image and class.
+        balanced: whether every class gets the same number of images, of single-label data: in each epoch those of small
+            classes come several times, with other views, and others of large classes.
         cache, cache_folder: see `kerascnn.data.pipeline.cache.cached_reader`.
         parallel_calls: images that are prepared in parallel; None lets TensorFlow choose. It changes only the speed.
 
@@ -100,7 +103,7 @@ def training_batches(
     if not 0 <= start_step <= steps * len(epochs):
         raise InputError(f"start_step must be from 0 to {steps * len(epochs)}, not {start_step}.")
     read = cached_reader(examples, cache, cache_folder, reduction_for(augmentation, size), channels)
-    label_of = _labels(examples, classes)
+    label_of, index_of = _labels(examples, classes), _order(count, seed, examples.labels if balanced else None)
     weights = None if class_weights is None else tf.constant(class_weights, tf.float32)
 
     def epoch_and_position(step, row):
@@ -112,7 +115,7 @@ def training_batches(
 
     def example(number):
         epoch, position = epoch_and_position(number // batch_size, number % batch_size)
-        index = _index(position, epoch, seed, count)
+        index = index_of(position, epoch)
         view_seed = seed_of(epoch, position)
         crop = read(index, lambda shape: training_window(shape, size, augmentation, view_seed))
         view = view_of_crop(crop, size, crop_fraction, augmentation, view_seed)
@@ -172,19 +175,40 @@ def evaluation_batches(
     return _prefetched(batches(0, last_batch).concatenate(batches(last_batch, count)))
 
 
-def batch_numbers(count: int, batch_size: int, seed: int, epoch: int, step: int) -> np.ndarray:
+def batch_numbers(
+    count: int, batch_size: int, seed: int, epoch: int, step: int, balanced_labels: np.ndarray | None = None
+) -> np.ndarray:
     """The indices of the images in a batch of `training_batches`, int (batch_size,).
 
-    `count` is that of the training images, `batch_size` that over all workers; `epoch` and `step` count from 0.
+    `count` is that of the training images, `batch_size` that over all workers; `epoch` and `step` count from 0;
+    `balanced_labels` are those of all images if the batches are `balanced`.
     """
     positions = range(step * batch_size, (step + 1) * batch_size)
-    return np.array([int(_index(position, epoch, seed, count)) for position in positions])
+    index_of = _order(count, seed, balanced_labels)
+    return np.array([int(index_of(position, epoch)) for position in positions])
 
 
-def _index(position, epoch, seed: int, count: int) -> tf.Tensor:
-    """The image at a position of an epoch: a permutation by seed and epoch."""
-    seeds = tf.stack([seed, tf.cast(epoch, tf.int32)])
-    return tf.random.experimental.index_shuffle(tf.cast(position, tf.int32), seeds, count - 1)
+def _order(count: int, seed: int, balanced_labels: np.ndarray | None) -> Callable[..., tf.Tensor]:
+    """The function from position and epoch to an image: a permutation by seed and epoch, of all images or by class."""
+
+    def shuffled(position, epoch, last):
+        seeds = tf.stack([seed, tf.cast(epoch, tf.int32)])
+        return tf.random.experimental.index_shuffle(tf.cast(position, tf.int32), seeds, last)
+
+    if balanced_labels is None:
+        return lambda position, epoch: shuffled(position, epoch, count - 1)
+    _, counts = np.unique(balanced_labels, return_counts=True)
+    by_class = tf.constant(np.argsort(balanced_labels, kind="stable"), tf.int32)
+    sizes, starts = tf.constant(counts, tf.int32), tf.constant(np.cumsum(counts) - counts, tf.int32)
+
+    def of_class(position, epoch):
+        place = shuffled(position, epoch, count - 1)
+        kind, turn = place % len(counts), place // len(counts)
+        size = sizes[kind]
+        # All images of a small class come once before any comes again.
+        return by_class[starts[kind] + shuffled(turn % size, epoch, size - 1)]
+
+    return of_class
 
 
 def _labels(examples: Examples, classes: int) -> Callable[..., tuple[tf.Tensor, ...]]:

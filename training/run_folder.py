@@ -104,6 +104,12 @@ class RunFolder:
         }
         atomic_text(self.recipe_file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
+    def add_facts(self, **facts: Any) -> None:
+        """Adds to the "facts" of recipe.yaml."""
+        values = read_yaml(self.recipe_file)
+        values["facts"] |= facts
+        atomic_text(self.recipe_file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
     def read_recipe(self) -> tuple[Recipe, str, int | None, dict[str, Any]]:
         """Reads recipe, data source, limit, and the numbers of images, steps and parameters ("facts" in the file).
 
@@ -153,7 +159,9 @@ class RunFolder:
         """
         from kerascnn.training.schedules import main_accuracy
 
-        history = self.history()
+        history, facts = self.history(), self.read_recipe()[3]
+        if "exported" in facts:
+            return self.model_file, f"exports the {facts['exported']} model, chosen on held-out training images"
         metric = main_accuracy(history[0])
         accuracies = [row[metric] for row in history]
         best, last = accuracies.index(max(accuracies)) + 1, len(accuracies)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import math
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,9 @@ from kerascnn.training.callbacks.throughput import DataWaitTimer, ThroughputMoni
 from kerascnn.training.callbacks.user_callbacks import check_callbacks
 from kerascnn.training.checkpoints.files import Checkpoint, Checkpoints, Position
 from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheckpointManager
+from kerascnn.training.fine_tuning import after_probe
 from kerascnn.training.fine_tuning.gradual_unfreezing import plan
+from kerascnn.training.fine_tuning.hold_out import HoldOut
 from kerascnn.training.fine_tuning.pretrained import Pretrained, resolve_pretrained, with_weights
 from kerascnn.training.fine_tuning.probe import ProbeResult
 from kerascnn.training.loop import Loop, StopRequest
@@ -116,7 +119,9 @@ def _resolve(recipe: Recipe, data: DataSet, model: keras.Model | None) -> tuple[
     size = ImageSize(*model.input_shape[1:3]).plain if model else None
     channels = recipe.channels or (model.input_shape[3] if model else RGB)
     if recipe.sampling == "balanced" and data.multi_label:
-        raise InputError("sampling 'balanced' needs one class per image; for multi-label data set class_weights.")
+        raise InputError(
+            "sampling 'balanced' needs one class per image; of multi-label data set class_weights instead."
+        )
     augmentation = recipe.augmentation.for_images(len(data.training))
     recipe = replace(
         recipe,
@@ -199,6 +204,7 @@ def train(
         recipe, pretrained = _resolve(recipe, data, model)
     callbacks = [*callbacks, *progress(recipe, data, verbose if devices.chief else 0)]
     devices.share(recipe.batch_size)
+    _check_one_device(recipe, devices)
     training = _Training(recipe, data, callbacks, run_config, devices, profile)
     with devices.scope():
         new = training.compiled(lambda: assemble(recipe, data, model, pretrained))
@@ -209,6 +215,14 @@ def train(
     folder = RunFolder.create(Path(runs), model.name if model else recipe.model, data.name)
     folder.write_recipe(recipe, data.source, limit, training.summary(new), run_config, data.options)
     return training.run(new, batches, folder, None)
+
+
+def _check_one_device(recipe: Recipe, devices: Devices) -> None:
+    if recipe.fine_tuning.hold_out and devices.replicas > 1:
+        raise InputError(
+            f"fine_tuning.hold_out is for one device, and there are {devices.replicas}; name one with --devices, or "
+            "set fine_tuning.hold_out=0."
+        )
 
 
 def named_recipe(name: str) -> Recipe:
@@ -292,6 +306,7 @@ def resume(
     folder.check_data(data)
     task_of(recipe, data)
     callbacks = [*callbacks, *progress(recipe, data, verbose if devices.chief else 0)]
+    _check_one_device(recipe, devices)
     training = _Training(recipe, data, callbacks, run_config or folder.read_run_config(), devices, profile)
     # The chief first: it removes partial files.
     with devices.chief_first():
@@ -301,7 +316,8 @@ def resume(
             restored = training.compiled(lambda: assemble(recipe, data, model))
         else:
             restored = training.compiled(lambda: build(recipe, data.class_names, model))
-            checkpoint.restore(restored)
+            if not training.tunes_after(checkpoint):
+                checkpoint.restore(restored)
     return training.run(restored, training.batches(restored, checkpoint), folder, checkpoint)
 
 
@@ -337,9 +353,12 @@ class _Training:
             tf.config.experimental.enable_op_determinism()
         with dtype_policy_scope(self.recipe.precision):
             model = make()
-        compile_for(model, self.recipe, steps_per_epoch(self.recipe, self.data))
-        check_callbacks(self.callbacks, self.recipe, heads=isinstance(model.output, dict))
+        self._compile(model, self.recipe, self.data)
         return model
+
+    def _compile(self, model: keras.Model, recipe: Recipe, data: DataSet) -> None:
+        compile_for(model, recipe, steps_per_epoch(recipe, data))
+        check_callbacks(self.callbacks, recipe, heads=isinstance(model.output, dict))
 
     def summary(self, model: keras.Model) -> dict[str, Any]:
         recipe, data = self.recipe, self.data
@@ -353,7 +372,7 @@ class _Training:
         }
         if recipe.fine_tuning.probe:
             summary["probe"] = self.probe.to_dict()
-        if recipe.fine_tuning.weights:
+        if recipe.fine_tuning.weights and not recipe.fine_tuning.hold_out:
             summary["fine_tuning"] = [row._asdict() for row in plan(model, recipe.fine_tuning)]
         return summary
 
@@ -367,6 +386,64 @@ class _Training:
 
     def run(self, model: keras.Model, batches: Batches, folder: RunFolder, checkpoint: Checkpoint | None) -> Run:
         """Trains a compiled model to the end, from a checkpoint if there is one."""
+        if not self.recipe.fine_tuning.hold_out:
+            return self.loop(model, batches, folder, checkpoint, folder.model_file)
+        return self._after_probe(model, batches, folder, checkpoint)
+
+    def tunes_after(self, checkpoint: Checkpoint | None) -> bool:
+        """Whether the checkpoint is of a fine-tuning after a probe, and not of the probe or another training."""
+        if not self.recipe.fine_tuning.hold_out or checkpoint is None:
+            return False
+        return astuple(checkpoint.position) > (after_probe.PROBE, 0)
+
+    def _after_probe(
+        self, model: keras.Model, batches: Batches, folder: RunFolder, checkpoint: Checkpoint | None
+    ) -> Run:
+        """Fine-tunes the model of a probe, which is the first epoch, and keeps the better of the two."""
+        begun = self.tunes_after(checkpoint)
+        probe_file = folder.path / after_probe.PROBE_FILE
+        if begun:
+            model.load_weights(probe_file)
+        else:
+            probed = replace(self, recipe=replace(self.recipe, epochs=after_probe.PROBE))
+            probed.loop(model, batches, folder, checkpoint, probe_file)
+            checkpoint = Checkpoint(Position(after_probe.PROBE), folder.history(), {}, {})
+        seconds = sum(row["seconds"] for row in folder.history())
+        try:
+            tuning = after_probe.prepare(
+                model, self.recipe, self.data, folder, checkpoint if begun else None, compiled=self._compile,
+                devices=self.devices, cache=self.run_config.cache, say=self._say,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            raise TrainingInterruptedError(folder, checkpoint.position) from None
+        if tuning is None:
+            shutil.copyfile(probe_file, folder.model_file)
+            return Run(folder, model, self.recipe, seconds)
+        if begun:
+            checkpoint.restore(tuning.model)
+        else:
+            checkpoint = replace(checkpoint, history=[{**row, **tuning.start} for row in checkpoint.history])
+        tuned = replace(self, recipe=tuning.recipe, data=tuning.data)
+        run = tuned.loop(tuning.model, tuning.batches, folder, checkpoint, None, tuning.keeper)
+        self._say(after_probe.conclude(folder, len(self.data.validation)))
+        model.load_weights(folder.model_file)
+        return replace(run, model=model, recipe=self.recipe, seconds=seconds + run.seconds)
+
+    def _say(self, text: str) -> None:
+        """Shows a sentence where the training's progress is shown."""
+        for callback in self.callbacks:
+            getattr(callback, "say", lambda text: None)(text)
+
+    def loop(
+        self,
+        model: keras.Model,
+        batches: Batches,
+        folder: RunFolder,
+        checkpoint: Checkpoint | None,
+        file: Path | None,
+        keeper: HoldOut | None = None,
+    ) -> Run:
+        """Trains a compiled model for all epochs of the recipe, and saves it in a file, or has a `keeper` do so."""
         recipe, devices = self.recipe, self.devices
         position, rows = (checkpoint.position, checkpoint.history) if checkpoint else (None, [])
         accuracies = [row[main_accuracy(row)] for row in rows]
@@ -376,7 +453,7 @@ class _Training:
         history = HistoryFile(folder.history_file, rows)
         callbacks = callbacks_for(recipe, batches.statistics, accuracies)
         if devices.chief:
-            best = BestModels(folder.checkpoints, self.run_config.best, accuracies)
+            best = keeper or BestModels(folder.checkpoints, self.run_config.best, accuracies)
             callbacks = [monitor, best, *callbacks, history]
             callbacks += logging_callbacks(folder.path, recipe, batches, position, self.profile)
         callbacks += with_run(self.callbacks, folder.path, recipe, devices.chief)
@@ -393,8 +470,8 @@ class _Training:
                 Loop(model, batches, recipe.epochs, callbacks, manager, stop, checkpoint, devices, timer, probe).run()
             if stop.requested:
                 raise KeyboardInterrupt
-            if devices.chief:
-                with atomic_path(folder.model_file) as partial:
+            if devices.chief and file:
+                with atomic_path(file) as partial:
                     model.save(partial)
         except KeyboardInterrupt:
             raise TrainingInterruptedError(folder, manager.saved) from None
@@ -410,5 +487,5 @@ class _Training:
                 "from which the run can be resumed once there is space."
             ) from None
         if devices.chief and devices.replicas > 1:
-            model = keras.saving.load_model(folder.model_file)
+            model = keras.saving.load_model(file)
         return Run(folder, model, recipe, monitor.training_seconds)

@@ -10,7 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerascnn.cli.arguments import INTERRUPTED, Subcommands, add_data_options, data_options, matching
+from kerascnn.cli.arguments import (
+    INTERRUPTED,
+    Subcommands,
+    add_data_options,
+    data_options,
+    matching,
+    weights_location,
+)
 from kerascnn.cli.datasets import load
 from kerascnn.cli.loading import print_message, print_result, start_tensorflow
 from kerascnn.cli.training import progress_callbacks
@@ -37,6 +44,8 @@ def add_subcommands(subcommands: Subcommands) -> None:
     text = "small (default): minutes on a CPU; full: the paper's recipes, for GPUs"
     add("--scale", choices=("small", "full"), default="small", help=text)
     add_data_options(experiment, default=None, more=" (default: CIFAR-10, if the experiment is on such images)")
+    text = "of a transfer: begin with these weights, as for train, instead of pretraining on half of the classes"
+    add("--weights", type=weights_location, metavar="RUN|FILE|NAME", help=text)
     add(
         "--seeds",
         type=matching(r"(\d+(?:,\d+)*)", "different whole numbers separated by commas", _seeds),
@@ -61,6 +70,8 @@ def _run_experiment(options: argparse.Namespace) -> int:
     experiment = find(options.name)
     scale = experiment.scale(options.scale)
     source = options.data or scale.data
+    if options.weights and experiment.measure != "transfer":
+        raise InputError(f"'{options.name}' trains every network from scratch; leave out --weights.")
     if source is None:
         images = experiment.published_on.partition(",")[0]
         raise InputError(f"at full scale '{options.name}' is on {images}; name its images with --data SOURCE.")
@@ -89,14 +100,19 @@ def _run(experiment: Experiment, scale: Scale, source: str, options: argparse.Na
     from kerascnn.experiments.measures import measure
     from kerascnn.experiments.report import Outcome, write_outcome
     from kerascnn.experiments.runs import run_arm
+    from kerascnn.experiments.transfer import Plan
     from kerascnn.training import TrainingInterruptedError
 
     limit = options.limit or scale.limit
     folder = options.out / f"{options.name}-{options.scale}"
     data, runs = load(source, limit, data_options(options), folder), []
-    pairs = [(arm, seed) for seed in options.seeds or scale.seeds for arm in experiment.arms]
+    seeds = options.seeds or scale.seeds
+    pairs = [(arm, seed) for seed in seeds for arm in experiment.arms]
     callbacks = partial(progress_callbacks, data=data)
     try:
+        if experiment.measure == "transfer":
+            plan, pairs = Plan(experiment, scale, seeds, options.weights, options.set), []
+            runs = plan.train(data, folder / "runs", print_message, limit=limit, callbacks=callbacks)
         for number, (arm, seed) in enumerate(pairs, start=1):
             print_message(f"{number} of {len(pairs)}: {arm.name}, seed {seed}")
             path = folder / "runs" / re.sub(r"[^-.0-9A-Za-z]+", "-", f"{arm.name} seed {seed}".lstrip("+ "))

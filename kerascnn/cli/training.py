@@ -432,8 +432,9 @@ def progress_callbacks(
             messages().print(plan_table(rows, recipe.epochs))
 
     live = LiveProgress(recipe.epochs, steps_per_epoch(recipe, data), recipe.batch_size, messages())
-    tuned = recipe.fine_tuning.weights and recipe.epochs > recipe.fine_tuning.probe
-    plan = [PlanReporter(recipe.fine_tuning, report_plan)] if tuned else []
+    tuning = recipe.fine_tuning
+    planned = tuning.weights and recipe.epochs > tuning.probe and not tuning.hold_out
+    plan = [PlanReporter(tuning, report_plan)] if planned else []
     loggers = [LOGGERS[service]() for service in dict.fromkeys(services)]
     return [*loggers, *plan, JsonLines(recipe.epochs) if as_json else live]
 

@@ -107,6 +107,27 @@ def runs_figure(histories: dict[str, list[dict[str, float]]], title: str) -> Fig
     return figure
 
 
+def transfer_figure(panels: dict[str, dict[str, list[list[tuple[float, float]]]]], title: str) -> Figure:
+    """Plots accuracy by seconds, on a logarithmic axis, of several trainings of each arm.
+
+    Args:
+        panels: for every panel the curves by arm, each a list of seconds and accuracy from 0 to 1; of one point a dot.
+        title: of the figure.
+    """
+    figure = _figure(4 * len(panels), 4)
+    for axes, (name, arms) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for number, (arm, curves) in enumerate(arms.items()):
+            for index, points in enumerate(curves):
+                seconds, accuracies = zip(*points, strict=True)
+                label = arm if index == 0 else f"_{arm}"
+                percent = [100 * accuracy for accuracy in accuracies]
+                axes.plot(seconds, percent, color=f"C{number}", marker="o" if len(points) == 1 else ".", label=label)
+        axes.set(title=name, xscale="log", xlabel="seconds of training", ylabel="accuracy (%)")
+        axes.legend(frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
 def _history_figure(lines: list[_Line], height: float, columns: int) -> Figure:
     """Loss and top-1 accuracy by epoch."""
     from matplotlib.ticker import MaxNLocator

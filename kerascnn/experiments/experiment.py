@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +24,8 @@ class Arm:
     settings: tuple[str, ...] = ()  # the arm's difference from the others, for `Recipe.with_settings`
     learning_rate_times: float = 1.0  # a factor on the recipe's learning rate
     published: str = "–"  # the paper's result, as text
+    recipe: str = ""  # replaces the scale's
+    pretrained: bool = False  # of a transfer: begins with the weights
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,10 @@ class Experiment:
     small_cannot: str = ""  # what the small scale cannot show, and why; empty if there is nothing
     claims: tuple[Claim, ...] = ()  # the paper's claims about two arms
     # The kind of table: "accuracies" by arm; "folding" of batch normalization into the layers before it; "crops",
-    # accuracies by the number of models and crops.
-    measure: Literal["accuracies", "folding", "crops"] = "accuracies"
+    # accuracies by the number of models and crops; "transfer", accuracies and seconds by images per class.
+    measure: Literal["accuracies", "folding", "crops", "transfer"] = "accuracies"
+    # Of a transfer: training images per class, with the epochs of a training from scratch.
+    images_per_class: dict[int, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # further statements of the paper, and differences of this experiment
 
     def scale(self, name: str) -> Scale:
@@ -97,7 +101,7 @@ def recipe_of(arm: Arm, scale: Scale, seed: int, settings: Iterable[str] = ()) -
         64000
     """
     model = arm.model or scale.model
-    recipe = Recipe.load(scale.recipe or model).with_values(model=model, seed=seed)
+    recipe = Recipe.load(arm.recipe or scale.recipe or model).with_values(model=model, seed=seed)
     recipe = recipe.with_settings((*scale.settings, *arm.settings, *settings))
     learning_rate = recipe.optimizer.learning_rate * arm.learning_rate_times
     return replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=learning_rate))

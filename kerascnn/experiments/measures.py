@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,11 @@ from kerascnn.evaluation.scores import Scores
 from kerascnn.evaluation.study import study
 from kerascnn.experiments.experiment import Claim, Experiment
 from kerascnn.experiments.runs import ArmRun
+from kerascnn.experiments.transfer import figure_of, results_of, sentences
 from kerascnn.files.progress import Track
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Top-5 accuracies in percent by models and crops: 100 - the errors of table 3 of GoogLeNet's paper.
 PUBLISHED_CROPS = {(1, 1): 89.93, (1, 10): 90.85, (1, 144): 92.11, (7, 1): 91.91, (7, 10): 92.38, (7, 144): 93.33}
@@ -30,6 +34,7 @@ class Measured:
     rows: list[tuple[str, ...]]  # one text per column
     values: list[dict[str, Any]]  # the rows as plain values
     claim_results: list[str] = field(default_factory=list)  # one sentence per claim
+    figure: Figure | None = None  # in place of the curves by epoch
 
 
 def measure(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:
@@ -39,7 +44,7 @@ def measure(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track
         >>> measure(EXPERIMENTS["depth"], runs, cifar, untracked).claim_results
         ['ResNet-110 has a higher accuracy than ResNet-20: confirmed (68.80% and 63.20%, p = 0.012).']
     """
-    table = {"accuracies": accuracies, "folding": folding, "crops": crops}[experiment.measure]
+    table = {"accuracies": accuracies, "folding": folding, "crops": crops, "transfer": transferred}[experiment.measure]
     return table(experiment, runs, data, track)
 
 
@@ -98,6 +103,20 @@ def _claim_result(claim: Claim, runs: Sequence[ArmRun], scores: dict[int, Scores
         result = "no significant difference" if test.better == "neither" else result
         return f"{claim.text}: {result} ({high:.2%} and {low:.2%}, p = {test.p:.2g})."
     return f"{claim.text}: {'true' if high > low else 'not true'} of these runs ({high:.2%} and {low:.2%})."
+
+
+def transferred(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:
+    """Accuracies and seconds by images per class and arm: medians over seeds, with the least and the greatest."""
+    results = results_of(experiment, runs)
+    rows, values = [], []
+    for one in results:
+        least, greatest = min(one.accuracies), max(one.accuracies)
+        spread = "" if least == greatest else f" ({least:.1%} to {greatest:.1%})"
+        rows.append((one.arm, str(one.images), f"{one.accuracy:.1%}{spread}", f"{one.seconds:.1f}"))
+        values.append({**asdict(one), "accuracy": one.accuracy, "interval": [one.interval.low, one.interval.high]})
+    figure = figure_of(experiment, runs, f"{data.name}: accuracy by seconds of training")
+    head = ("arm", "images per class", "accuracy", "s")
+    return Measured(head, rows, values, sentences(results), figure)
 
 
 def folding(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:

@@ -86,10 +86,13 @@ class Outcome:
 def write_outcome(outcome: Outcome, folder: Path) -> None:
     """Writes results.json, table.md and curves.png; raises InputError if the folder cannot be written."""
     histories = {name: history for name, history in outcome.histories().items() if history}
+    figure = outcome.measured.figure
+    if figure is None and histories:
+        figure = runs_figure(histories, f"{outcome.name}, {outcome.data.name}")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(outcome.to_dict(), indent=2, ensure_ascii=False)
         (folder / "results.json").write_text(text, encoding="utf-8")
         (folder / "table.md").write_text(outcome.to_markdown(), encoding="utf-8")
-        if histories:
-            runs_figure(histories, f"{outcome.name}, {outcome.data.name}").savefig(folder / "curves.png")
+        if figure:
+            figure.savefig(folder / "curves.png")

@@ -31,7 +31,12 @@ class ArmRun:
     @property
     def seconds(self) -> float:
         """The duration of the epochs, without validation."""
-        return sum(row["seconds"] for row in self.folder.history())
+        return sum(row["seconds"] for row in self.folder.history()) + self.preparation
+
+    @property
+    def preparation(self) -> float:
+        """The seconds between a probe and the first epoch of its fine-tuning; 0 of other trainings."""
+        return float(self.folder.read_recipe()[3].get("preparation_seconds", 0))
 
     @property
     def steps(self) -> int:

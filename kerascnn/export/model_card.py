@@ -115,12 +115,14 @@ def format_accuracy(result: FormatResult) -> str:
 def format_training(origin: dict[str, Any]) -> str:
     """A sentence about network, data and training, from the contents of a run's recipe.yaml."""
     recipe = Recipe.from_dict(origin["recipe"], "the run's recipe")
-    entry = registry.info(recipe.model)
+    entry, facts = registry.info(recipe.model), origin["facts"]
+    # Of a fine-tuning after a probe.
+    chosen = f" On validation images: {facts['probe_and_fine_tuned']}." if "exported" in facts else ""
     return (
         f"{entry.builder} ({entry.paper}), {_beginning(recipe)} on {origin['data']['source'].rpartition('/')[2]}: "
         f"{origin['facts']['training_images']} training images, {recipe.epochs} epochs in batches of "
         f"{recipe.batch_size}, {recipe.optimizer.name} with a learning rate of {recipe.peak_learning_rate:g} "
-        f"({recipe.schedule.name}), {recipe.precision}, seed {recipe.seed}."
+        f"({recipe.schedule.name}), {recipe.precision}, seed {recipe.seed}.{chosen}"
     )
 
 

@@ -41,7 +41,7 @@ def test_fine_tuning_is_better_and_faster_than_training_from_scratch(digits, tmp
     known = train(small.with_values(batch_size=32), first, **options)
     scratch = train(small, others, **options)
     # Normalization is trained, too: six epochs leave statistics that have hardly settled.
-    tuning = {"head_epochs": 1, "stage_epochs": 0, "freeze_batch_norm": False}
+    tuning = {"probe": False, "cut": "none", "hold_out": 0.0, "head_epochs": 1, "freeze_batch_norm": False}
     recipe = Recipe.load("finetune").with_settings([*SETTINGS, "epochs=6", "optimizer.learning_rate=0.01"])
     recipe = replace(recipe, fine_tuning=replace(recipe.fine_tuning, **tuning))
     tuned = finetune(known.folder.path, others, recipe=recipe, **options)
@@ -84,8 +84,8 @@ def test_all_weights_but_the_classifiers_are_loaded(kind, digits_run, few):
 
 
 def test_a_new_classifier_even_for_as_many_classes(digits_run, few_digits):
-    recipe = Recipe.load("finetune").with_settings(["fine_tuning.probe=false"])
-    recipe = resolved(with_weights(recipe, str(digits_run.folder.path)), few_digits)
+    unfitted = Recipe.load("finetune").with_settings(["fine_tuning.probe=false", "fine_tuning.cut=none"])
+    recipe = resolved(with_weights(unfitted, str(digits_run.folder.path)), few_digits)
     model = assemble(recipe, few_digits)
     assert not np.any(np.asarray(model.get_layer("predictions").bias))
     assert np.any(np.asarray(digits_run.model.get_layer("predictions").bias))
@@ -112,7 +112,7 @@ def test_pixels_as_published_where_the_file_does_not_say(few, tmp_path):
     generator = np.random.default_rng(0)
     network.get_layer("conv1").kernel.assign(generator.normal(size=(7, 7, 3, 64)))
     network.save_weights(tmp_path / "public.weights.h5")
-    recipe = Recipe.load("finetune").with_values(image_size=32, precision="float32")
+    recipe = Recipe.load("finetune").with_values(image_size=32, precision="float32", fine_tuning={"cut": "none"})
     recipe = resolved(with_weights(recipe, str(tmp_path / "public.weights.h5"), "resnet18"), few)
     model = assemble(recipe, few)
     pixels = generator.integers(0, 256, (2, 32, 32, 3)).astype("float32")

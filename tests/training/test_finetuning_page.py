@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -38,16 +39,20 @@ def test_commands(tiny_network, command, folder, monkeypatch):
     """The first leaves a run of what every page trains; one that is made in its place takes less time."""
     monkeypatch.chdir(folder)
     leave_run("resnet20-digits-20261120-101500", folder, Recipe.for_model("resnet20"))
-    first, line = PAGE.lines()
-    assert first == "kerascnn train --limit 200 --epochs 2"
-    # A network that has hardly learnt is near many ties.
-    outcome = run_line(command, line, "--image-size", 16, "--json", statuses=(0, 1))
-    assert "begins with runs/resnet20-digits-" in outcome.err
-    probe, plan, *epochs, report = [json.loads(line) for line in outcome.out.splitlines()]
-    assert [probe["event"], plan["event"], report["event"]] == ["probe", "fine_tuning", "report"] and len(epochs) == 4
-    stages = [(stage["stage"], stage["last"], stage["frozen"], stage["from_epoch"]) for stage in plan["stages"]]
-    # 8 filters; their normalization keeps its scale and offset.
-    assert stages == [("head", "main_fc", 0, 1), ("C1", "conv1_bn", 16, 2)]
+    first, *lines = PAGE.lines()
+    assert first == "kerascnn train --limit 200 --epochs 2" and len(lines) == 2
+    for line, out in zip(lines, ("probed", "fine-tuned"), strict=True):
+        # A network that has hardly learnt is near many ties.
+        small = ("--image-size", 16, "--epochs", 1 + (out == "fine-tuned"))
+        outcome = run_line(command, line, *small, "--json", statuses=(0, 1))
+        assert "begins with runs/resnet20-digits-" in outcome.err
+        probe, *epochs, report = [json.loads(line) for line in outcome.out.splitlines()]
+        assert [probe["event"], report["event"]] == ["probe", "report"]
+        assert [epoch["epoch"] for epoch in epochs] == list(range(1, small[-1] + 1))
+    for text in ("fine-tuning trains all layers", "held-out training images", "fine-tuned ", "is exported"):
+        assert text in outcome.err
+    [run] = (folder / "fine-tuned" / "runs").iterdir()
+    assert RunFolder.open(run).read_recipe()[3]["exported"] in ("probe", "fine-tuned")
 
 
 def test_the_plan_is_the_one_that_is_printed(monkeypatch):
@@ -59,7 +64,8 @@ def test_the_plan_is_the_one_that_is_printed(monkeypatch):
 
     console = output()
     with console.capture() as captured:
-        console.print(plan_table(plan(ResNet20(classes=2), Recipe.load("finetune").fine_tuning), 12))
+        tuning = replace(Recipe.load("finetune").fine_tuning, head_epochs=1, stage_epochs=1)
+        console.print(plan_table(plan(ResNet20(classes=2), tuning), 12))
     shown = re.search(r"^ *stage .*?(?=^```)", PAGE.text, re.MULTILINE | re.DOTALL)
     assert captured.get().split() == shown[0].split()
 

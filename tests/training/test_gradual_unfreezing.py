@@ -134,7 +134,9 @@ def tuned():
     """Three epochs of a step, by Keras' own `fit`: the classifier, the stage below it, and the one below that."""
     keras.utils.set_random_seed(0)
     model = two_stages()
-    recipe = Recipe.load("finetune").with_values(epochs=3, batch_size=8)
+    recipe = Recipe.load("finetune").with_values(
+        epochs=3, batch_size=8, early_stopping=0, schedule={"warmup_epochs": 0}
+    )
     recipe = replace(recipe, fine_tuning=FineTuning("", head_epochs=1, stage_epochs=1, freeze_batch_norm=True))
     generator = np.random.default_rng(0)
     images = generator.normal(size=(8, 8, 8, 3)).astype("float32")

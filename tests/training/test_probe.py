@@ -135,7 +135,7 @@ def test_features_are_computed_once(recipe, red, probed, monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_a_cut_network_trains_on_and_is_resumed(probed, red, tmp_path):
     """Its run is as good a source of weights as any; a run without a checkpoint begins with its probe again."""
-    tuning = ["epochs=2", "fine_tuning.head_epochs=1", "fine_tuning.stage_epochs=0", *SETTINGS[1:3]]
+    tuning = ["epochs=2", "fine_tuning.head_epochs=1", "fine_tuning.hold_out=0", *SETTINGS[1:3]]
     recipe = Recipe.load("finetune").with_settings(tuning)
     run = finetune(probed.folder.path, red, recipe=recipe, runs=tmp_path, run_config=RunConfig(best=0), verbose=0)
     assert run.recipe.fine_tuning.cut == probed.recipe.fine_tuning.cut

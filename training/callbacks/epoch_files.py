@@ -23,13 +23,14 @@ class HistoryFile(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         # Removes rows of epochs that are trained again.
-        self._write()
+        self.write()
 
     def on_epoch_end(self, epoch, logs=None):
         self.rows.append({"epoch": epoch, **logs})
-        self._write()
+        self.write()
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Writes all rows."""
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, ["epoch", *sorted({name for row in self.rows for name in row} - {"epoch"})])
         writer.writeheader()

@@ -31,6 +31,9 @@ class LiveProgress(keras.callbacks.Callback):
         self.console = console or Console()
 
     def on_train_begin(self, logs=None):
+        # A fine-tuning after a probe chooses its epochs and holds images out.
+        self.epochs = (self.params or {}).get("epochs", self.epochs)
+        self.steps_per_epoch = (self.params or {}).get("steps") or self.steps_per_epoch
         columns = TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn()
         columns += TextColumn("{task.fields[metrics]}"), TimeRemainingColumn(compact=True)
         options = {"transient": True, "refresh_per_second": 1 / SECONDS_BETWEEN_UPDATES}
@@ -71,7 +74,11 @@ class LiveProgress(keras.callbacks.Callback):
         )
 
     def stopping(self) -> None:
-        self.console.print("stopping after this step; interrupt again to stop now", highlight=False, soft_wrap=True)
+        self.say("stopping after this step; interrupt again to stop now")
+
+    def say(self, text: str) -> None:
+        """Prints a sentence above the live line."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def on_train_end(self, logs=None):
         self.close()
@@ -94,6 +101,13 @@ class JsonLines(keras.callbacks.Callback):
     def __init__(self, epochs: int, file: TextIO | None = None):
         super().__init__()
         self.epochs, self.file = epochs, file
+
+    def on_train_begin(self, logs=None):
+        self.epochs = (self.params or {}).get("epochs", self.epochs)
+
+    def say(self, text: str) -> None:
+        """Prints a sentence on standard error."""
+        print(text, file=sys.stderr, flush=True)
 
     def on_epoch_end(self, epoch, logs=None):
         metrics = {name: value if math.isfinite(value) else None for name, value in logs.items()}

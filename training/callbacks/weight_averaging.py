@@ -33,7 +33,7 @@ class AveragedWeights(keras.callbacks.Callback):
     def on_test_begin(self, logs=None):
         self._swap()
         self._saved = _values(self._states())
-        self._measure()
+        self.measure()
 
     def on_test_end(self, logs=None):
         self.put_back()
@@ -48,7 +48,7 @@ class AveragedWeights(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         # Keras has assigned the averages to the model already.
-        self._measure()
+        self.measure()
 
     def _swap(self) -> None:
         # Keras' own SwapEMAWeights adds and subtracts, which rounds the weights at every validation.
@@ -70,7 +70,8 @@ class AveragedWeights(keras.callbacks.Callback):
         generators = (getattr(layer, "seed_generator", None) for layer in all_layers(self.model))
         return self._statistics() + [generator.state for generator in generators if generator is not None]
 
-    def _measure(self) -> None:
+    def measure(self) -> None:
+        """Replaces the moving statistics of layers that are not frozen by those of the batches."""
         statistics = self._statistics()
         if not statistics:
             return

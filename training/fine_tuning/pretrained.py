@@ -95,8 +95,8 @@ class Pretrained:
 def with_weights(recipe: Recipe, weights: str, model: str | None = None) -> Recipe:
     """The recipe for a training from pretrained weights, see `FineTuning.weights`.
 
-    Of a run folder, or a file in one, the network and its builder's arguments are used; InputError if `model` is given
-    and another one.
+    Of a run folder, or a file in one, the network and its builder's arguments are used, and, if the recipe takes the
+    scaling of the pixels from the weights, the augmentation too. InputError if `model` is given and another one.
     """
     tuning = replace(recipe.fine_tuning, weights=weights)
     path = Path(weights)
@@ -107,7 +107,10 @@ def with_weights(recipe: Recipe, weights: str, model: str | None = None) -> Reci
     if model not in (None, theirs.model):
         raise InputError(f"{weights} holds the weights of {theirs.model}, not of {model}.")
     arguments = _without_heads(theirs.model_arguments)
-    return replace(recipe, fine_tuning=tuning, model=theirs.model, model_arguments=arguments)
+    # Views of another kind than the network knows would change its features before they help.
+    augmentation = theirs.augmentation if recipe.pixels.mean == FROM_WEIGHTS else recipe.augmentation
+    made = {"model": theirs.model, "model_arguments": arguments, "augmentation": augmentation}
+    return replace(recipe, fine_tuning=tuning, **made)
 
 
 def find_weights(recipe: Recipe, name: str = "this recipe") -> WeightSource | None:

@@ -199,6 +199,12 @@ class FineTuning:
         frozen: a regular expression; layers whose name it matches are never trained. `^conv[12]` freezes the first two
             stages of a ResNet.
         freeze_batch_norm: whether batch normalization stays frozen in the unfrozen stages too.
+        hold_out: after a probe, the share of the training images that is not trained on, to choose the statistics of
+            batch normalization, the epoch, and whether the probe is better; 0 for none, and gradual unfreezing.
+        passes: with `hold_out`, the most work on a CPU, in forward passes of the training images through the network:
+            how many layers are trained, and for how many epochs; 0 for no limit.
+        tuned_views: with `hold_out`, of how many augmented views per image, besides the plain one, maps are computed
+            once where the lower layers are not trained.
     """
 
     weights: str = ""
@@ -209,6 +215,9 @@ class FineTuning:
     layer_lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     frozen: str = ""
     freeze_batch_norm: bool = False
+    hold_out: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    passes: NonNegativeFloat = 8.0
+    tuned_views: PositiveInt = 3
 
     def __post_init__(self):
         try:

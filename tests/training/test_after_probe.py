@@ -1,0 +1,301 @@
+"""Fine-tuning after a probe: how deep, on which images, which epoch, and what is left in the run folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from unittest import mock
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerascnn import InputError
+from kerascnn.applications import ResNet20, registry
+from kerascnn.applications.deep import functional
+from kerascnn.data.dataset import ArrayExamples, FileExamples
+from kerascnn.data.pipeline.pipeline import evaluation_batches
+from kerascnn.layers import BatchNormalization
+from kerascnn.training import FineTuning, Recipe, TrainingInterruptedError, assembly, resume, train
+from kerascnn.training.fine_tuning import after_probe, depth
+from kerascnn.training.fine_tuning.after_probe import read
+from kerascnn.training.fine_tuning.cached_maps import cached_maps, inference, shuffled_batches
+from kerascnn.training.fine_tuning.depth import FREE, LEAST_EPOCHS, choose_depth
+from kerascnn.training.fine_tuning.hold_out import HoldOut, hold_out, kept_epoch
+from kerascnn.training.strategy import choose_devices
+from support import tiny_training
+from support.messages import mentioning
+from support.runs import assert_same, assert_same_weights, newest
+
+# How deep
+
+
+@pytest.fixture(scope="module")
+def network():
+    return ResNet20(classes=3)
+
+
+# 40,551,000 multiply-adds or so: He et al., section 4.2, without its 10th class.
+HEAVY = 10 * round(FREE / 40.55e6)
+
+
+@pytest.mark.parametrize(("passes", "cached"), [(8.0, True), (8.0, False), (2.0, True)])
+def test_what_is_trained_fits_the_work_that_is_allowed(network, passes, cached):
+    tuning = FineTuning(passes=passes, tuned_views=3)
+    found = choose_depth(network, tuning, HEAVY, 200, 30, can_cache=cached, limited=True)
+    once, each = (4 * found.share, 0) if found.cached else (0, found.share)
+    assert found.passes == pytest.approx(once + found.epochs * (each + 3 * (1 - found.share)))
+    assert found.epochs >= LEAST_EPOCHS and found.start
+    # The maps of so many images are larger than what is kept, except high up in the network.
+    if found.passes > passes:
+        assert not cached or passes < 4
+
+
+def test_few_images_and_other_machines_are_not_limited(network):
+    tuning = FineTuning(passes=2.0)
+    for images, limited in ((100, True), (HEAVY, False)):
+        found = choose_depth(network, tuning, images, 3, 30, can_cache=True, limited=limited)
+        assert (found.start, found.share, found.cached, found.epochs) == ("", 0.0, False, 30)
+    assert choose_depth(network, tuning, 100, 3, 4, can_cache=True, limited=True).epochs == 4
+    # 800 steps are enough.
+    assert choose_depth(network, tuning, 100, 40, 30, can_cache=True, limited=True).epochs == 20
+
+
+# Images that are held out
+
+
+@pytest.mark.parametrize("counts", [(40, 30, 30), (60, 7, 2)])
+def test_a_share_of_every_class_is_held_out(counts):
+    labels = np.repeat(range(3), counts)
+    examples = ArrayExamples(np.zeros((len(labels), 4, 4, 3), np.uint8), labels)
+    part, held = hold_out(examples, 0.2, seed=1)
+    np.testing.assert_array_equal(np.sort(np.concatenate([part, held])), np.arange(len(labels)))
+    for number, count in enumerate(counts):
+        assert abs((labels[held] == number).sum() - count / 5) <= 1 and (labels[part] == number).any()
+    again, other = hold_out(examples, 0.2, seed=1), hold_out(examples, 0.2, seed=2)
+    np.testing.assert_array_equal(again[1], held)
+    assert not np.array_equal(other[1], held)
+
+
+def test_groups_are_held_out_whole_and_too_few_images_are_not():
+    labels, groups = np.tile([0, 1], 30), np.repeat(np.arange(15, dtype=np.uint64), 4)
+    texts, plain = np.array([f"{number}.jpg" for number in range(60)]), np.ones(60, bool)
+    part, held = hold_out(FileExamples(texts, plain, labels, groups), 0.2, seed=0)
+    assert not set(groups[part]) & set(groups[held]) and 4 <= len(held) <= 20
+    few = ArrayExamples(np.zeros((9, 4, 4, 3), np.uint8), labels[:9])
+    assert [len(indices) for indices in hold_out(few, 0.2, seed=0)] == [9, 0]
+    tags = replace(few, images=np.zeros((40, 4, 4, 3), np.uint8), labels=np.ones((40, 2), np.uint8))
+    assert len(hold_out(tags, 0.2, seed=0)[1]) == 8
+
+
+# Maps that are computed once
+
+
+@pytest.fixture(scope="module")
+def maps(network, tmp_path_factory):
+    """Of 20 images, with their numbers as labels, at the end of ResNet-20's stage of stride 2."""
+    tensor = network.get_layer("conv3_3_relu2").output if "conv3_3_relu2" in names(network) else cut(network)
+    images = np.random.default_rng(0).normal(size=(20, 32, 32, 3)).astype("float32")
+    batches = [(images[:12], np.eye(20)[:12]), (images[12:], np.eye(20)[12:])]
+    below, above = functional(network.inputs[0], tensor), functional(tensor, network.output)
+    file = tmp_path_factory.mktemp("maps") / "view"
+    return images, below, above, cached_maps(inference(below), below.output, batches, 20, file)
+
+
+def names(model):
+    return [layer.name for layer in model.layers]
+
+
+def cut(model):
+    from kerascnn.applications.stages import features
+
+    return features(model, ["C1"]).output["C1"]
+
+
+def test_maps_give_what_images_give(network, maps):
+    images, _, above, found = maps
+    rows = np.concatenate([part for part, _ in found.in_order()])
+    np.testing.assert_allclose(above(rows), network(images), atol=1e-5)
+    # The layers above are the network's own.
+    assert {id(layer) for layer in above.layers[1:]} <= {id(layer) for layer in network.layers}
+
+
+def test_an_epoch_has_every_image_once_and_begins_anywhere(maps):
+    found = maps[3]
+
+    def drawn(epochs, start_step=0):
+        batches = shuffled_batches([found, found], 6, 5, epochs, start_step)
+        assert int(batches.cardinality()) == 3 * len(epochs) - start_step
+        return [labels.numpy().argmax(axis=1) for _, labels in batches]
+
+    batches = drawn(range(1, 3))
+    epochs = [np.concatenate(batches[:3]), np.concatenate(batches[3:])]
+    assert all(len(set(numbers)) == 18 for numbers in epochs)
+    assert not np.array_equal(*epochs)
+    for ours, theirs in zip(drawn(range(2, 3), 1), batches[4:], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+# The epoch that is kept
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "kept"),
+    [
+        # With 100 images the standard error of 0.7 is 0.046, of 0.5 it is 0.05.
+        ([0.5, 0.7, 0.66, 0.65], 2),
+        ([0.5, 0.46, 0.2], 1),
+        ([0.7, 0.1, 0.8], 2),
+        ([], -1),
+    ],
+)
+def test_the_last_epoch_that_is_not_worse(accuracies, kept):
+    assert kept_epoch(accuracies, 100) == kept
+
+
+def test_a_training_keeps_its_best_and_stops(tmp_path):
+    """A constant model, whose accuracy on the held-out images its labels decide, epoch by epoch."""
+    pixels = keras.Input((1,))
+    model = keras.Model(pixels, keras.layers.Dense(2, activation="softmax", name="fc")(pixels))
+    model.compile("sgd", "categorical_crossentropy", metrics=[keras.metrics.CategoricalAccuracy(name="top1")])
+    held = tf.data.Dataset.from_tensors((np.ones((4, 1), "float32"), np.eye(2, dtype="float32")[[0, 0, 0, 1]]))
+    # Of 40 images, 0.25 is more than a standard error below 0.75.
+    keeper = HoldOut(model, held, 40, lambda epoch: tmp_path / f"best-epoch-{epoch:04d}.keras", [], patience=2)
+    keeper.set_model(model)
+    stopped = []
+    # To the second class, 1 of 4; to the first, 3 of 4; and twice to the second.
+    for epoch, bias in enumerate(([0.0, 9.0], [1.0, 0.0], [0.0, 9.0], [0.0, 9.0])):
+        model.layers[-1].set_weights([np.zeros((1, 2)), np.array(bias)])
+        model.stop_training, logs = False, {}
+        keeper.on_epoch_end(epoch, logs)
+        stopped.append(model.stop_training)
+        assert logs["top1_held_out"] == (0.75 if bias[0] else 0.25)
+    assert stopped == [False, False, False, True]
+    [file] = tmp_path.iterdir()
+    assert file.name == "best-epoch-0002.keras"
+    np.testing.assert_array_equal(keras.saving.load_model(file, compile=False).layers[-1].bias, [1.0, 0.0])
+
+
+# Whole trainings
+
+
+def two_blocks(name, *, input_tensor, classes, classifier_activation="softmax", **_):
+    """Two convolutions with batch normalization, dropout, and a classifier."""
+    x = input_tensor
+    for number in (1, 2):
+        x = keras.layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False, name=f"conv{number}")(x)
+        x = keras.layers.ReLU(name=f"relu{number}")(BatchNormalization(name=f"conv{number}_bn")(x))
+    x = keras.layers.Dropout(0.2, name="dropout")(keras.layers.GlobalAveragePooling2D(name="pool")(x))
+    outputs = keras.layers.Dense(classes, activation=classifier_activation, name="fc")(x)
+    return keras.Model(keras.utils.get_source_inputs(input_tensor), outputs, name=name)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """Has every recipe train that network, and little work be allowed."""
+    with mock.patch.object(registry, "create", two_blocks), mock.patch.object(depth, "FREE", 0):
+        yield
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny, tmp_path_factory):
+    """Fine-tuning of a network whose weights are as they were drawn; its second convolution is trained."""
+    images, file = tiny_training.images(), tmp_path_factory.mktemp("weights") / "before.keras"
+    settings = ["image_size=16", "precision=float32", "batch_size=16", "epochs=3", "optimizer.learning_rate=0.01"]
+    settings += ["early_stopping=0", "augmentation={pad: 2}", "fine_tuning.passes=4", "fine_tuning.hold_out=0.2"]
+    found = Recipe.load("finetune").with_settings([*settings, "pixels.mean=middle", "fine_tuning.cut=none"])
+    keras.utils.set_random_seed(1)
+    assembly.build(found, images.class_names).save(file)
+    return replace(found, fine_tuning=replace(found.fine_tuning, weights=str(file), tuned_views=1))
+
+
+@pytest.fixture(scope="module")
+def whole(recipe, tmp_path_factory):
+    return train(recipe, tiny_training.images(), runs=tmp_path_factory.mktemp("whole"), limit=120, verbose=0)
+
+
+def test_what_a_run_says_of_its_choice(whole):
+    chosen, history = read(whole.folder), whole.folder.history()
+    facts = whole.folder.read_recipe()[3]
+    assert (chosen["depth"]["cached"], chosen["depth"]["start"]) == (True, "relu1")
+    assert chosen["held_out"] + chosen["trained_on"] == len(tiny_training.images().training)
+    assert len(history) == 3 and sum(row["exported"] for row in history) == 1
+    exported = next(number for number, row in enumerate(history) if row["exported"])
+    best = history[1 + kept_epoch([row["top1_held_out"] for row in history[1:]], chosen["held_out"])]
+    tuned = best["top1_held_out"] > chosen["start"]["top1_held_out"]
+    assert facts["exported"] == ("fine-tuned" if tuned else "probe")
+    assert history[exported] == (best if tuned else history[0])
+    assert f"probe {history[0]['val_top1']:.2%}" in facts["probe_and_fine_tuned"]
+    assert f"fine-tuned {best['val_top1']:.2%} (" in facts["probe_and_fine_tuned"]
+    assert not (whole.folder.path / "maps").exists()
+
+
+def test_the_model_is_the_better_one(whole):
+    """What the run's file, its model in memory and the history say is one accuracy."""
+    images, history = tiny_training.images(), whole.folder.history()
+    [expected] = [row["val_top1"] for row in history if row["exported"]]
+    stored = keras.saving.load_model(whole.folder.model_file, compile=False)
+    assert_same_weights(stored, whole.model)
+    batches = evaluation_batches(images.validation, classes=10, size=16, crop_fraction=0.875, batch_size=8)
+    right = [np.argmax(stored(views), 1) == np.argmax(labels, 1) for views, labels in batches]
+    assert np.concatenate(right).mean() == pytest.approx(expected)
+    assert all(layer.trainable for layer in stored.layers)
+
+
+def test_layers_below_stay_as_they_were(whole, recipe):
+    before = keras.saving.load_model(recipe.fine_tuning.weights, compile=False)
+    for name in ("conv1", "conv1_bn"):
+        ours, theirs = (model.get_layer(name).get_weights() for model in (whole.model, before))
+        assert all(map(np.array_equal, ours, theirs)), name
+    with np.load(newest(whole.folder)) as stored:
+        # What was trained: the second convolution, its normalization and the classifier.
+        arrays = [stored[name] for name in stored.files if name.startswith("model/")]
+    assert [array.shape for array in arrays[:2]] == [(3, 3, 8, 8), (8,)]
+    assert not np.array_equal(arrays[0], before.get_layer("conv2").kernel)
+    np.testing.assert_array_equal(arrays[1], before.get_layer("conv2_bn").gamma)
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Presses Ctrl-C after a step."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.steps = steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps -= 1
+        if self.steps == 0:
+            raise KeyboardInterrupt
+
+
+def pressed(*arguments, **options):
+    raise KeyboardInterrupt
+
+
+def test_stopped_in_every_phase_and_resumed_it_ends_the_same(recipe, whole, tmp_path, monkeypatch):
+    images = tiny_training.images()
+    with monkeypatch.context() as patched, pytest.raises(TrainingInterruptedError) as caught:
+        # While the classifier is solved for the images that are trained on.
+        patched.setattr(after_probe, "cross_validated", pressed)
+        train(recipe, images, runs=tmp_path, limit=120, verbose=0)
+    folder = caught.value.folder
+
+    def again(**options):
+        return resume(folder, folder.read_recipe()[0], images, verbose=0, **options)
+
+    for steps, words in ((2, "step 2 of epoch 2"), (4, "step 2 of epoch 3")):
+        with mentioning(TrainingInterruptedError, words):
+            again(callbacks=[StopAfter(steps)])
+    run = again()
+    assert_same(folder, whole.folder)
+    assert_same_weights(run.model, whole.model)
+    assert read(folder) == read(whole.folder)
+
+
+def test_several_devices_are_refused(recipe, tmp_path):
+    devices = choose_devices("cpu")
+    with (
+        mock.patch.object(type(devices), "replicas", 2),
+        mentioning(InputError, "fine_tuning.hold_out", "one device", "--devices"),
+    ):
+        train(recipe, tiny_training.images(), runs=tmp_path, devices=devices, verbose=0)

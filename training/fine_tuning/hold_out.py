@@ -1,0 +1,122 @@
+"""Training images that are held out to choose by, and the callback that chooses the epoch."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerascnn.data.dataset import Examples
+from kerascnn.files.atomic import atomic_path
+from kerascnn.training.fine_tuning.gradual_unfreezing import all_trainable
+from kerascnn.training.schedules import main_accuracy
+
+SUFFIX = "_held_out"  # Of the metrics on held-out training images, in the history
+
+
+def hold_out(examples: Examples, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The indices of the images that are trained on, and of those held out, in ascending order.
+
+    About the same share of each class is held out, a group of images as a whole; every class is trained on. With too
+    few images none is held out.
+
+    Example:
+        >>> part, held = hold_out(data.training, 0.15, seed=0)
+    """
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+    labels, groups = examples.labels, getattr(examples, "groups", None)
+    folds = max(2, round(1 / share))
+    every, none = np.arange(len(labels)), np.array([], int)
+    units = len(labels) if groups is None else len(np.unique(groups))
+    if units < 2 * folds or (labels.ndim == 1 and np.bincount(labels).max() < folds):
+        return every, none
+    kind = {
+        (1, False): StratifiedKFold, (1, True): StratifiedGroupKFold, (2, False): KFold, (2, True): GroupKFold,
+    }[labels.ndim, groups is not None]  # fmt: skip
+    with warnings.catch_warnings():
+        # A class with fewer images than folds is divided as far as it can be.
+        warnings.simplefilter("ignore", UserWarning)
+        part, held = next(kind(folds, shuffle=True, random_state=seed).split(every, labels, groups))
+    if labels.ndim == 1:
+        # All of a rare class, or of its one group, may have been held out.
+        lost = ~np.isin(labels[held], labels[part])
+        part, held = np.sort(np.concatenate([part, held[lost]])), held[~lost]
+    return part, held
+
+
+class HoldOut(keras.callbacks.Callback):
+    """Measures the model on held-out training images after each epoch, saves the one to keep, and stops early.
+
+    The last epoch is kept whose accuracy, or mAP, is at most a standard error below the best one's: the learning rate
+    falls to zero, so that later epochs are better than so few images can show. What it does depends on the earlier
+    epochs' metrics only, so a resumed training chooses the same epoch.
+
+    Args:
+        whole: the model to save, of which the trained model is a part.
+        batches: of the held-out images.
+        count: how many they are.
+        file: a function from the number of an epoch, from 1, to the file of its model.
+        rows: the earlier epochs' metrics.
+        patience: after so many epochs that are not to be kept the training stops; 0 for never.
+    """
+
+    def __init__(
+        self,
+        whole: keras.Model,
+        batches: Any,
+        count: int,
+        file: Callable[[int], Path],
+        rows: Sequence[dict[str, float]],
+        patience: int,
+    ):
+        super().__init__()
+        self.whole, self.batches, self.count, self.file, self.patience = whole, batches, count, file, patience
+        self.accuracies = [accuracy(row) for row in rows]
+
+    def on_train_begin(self, logs=None):
+        self._stop_if_due()
+
+    def on_epoch_end(self, epoch, logs=None):
+        measured = self.model.evaluate(self.batches, return_dict=True, verbose=0)
+        logs.update(named(measured))
+        self.accuracies.append(accuracy(logs))
+        if kept_epoch(self.accuracies, self.count) == len(self.accuracies) - 1:
+            with atomic_path(self.file(epoch + 1)) as partial, all_trainable(self.whole):
+                self.whole.save(partial)
+            for old in set(self.file(epoch + 1).parent.glob("best-epoch-*.keras")) - {self.file(epoch + 1)}:
+                old.unlink()
+        self._stop_if_due()
+
+    def _stop_if_due(self) -> None:
+        waited = len(self.accuracies) - 1 - kept_epoch(self.accuracies, self.count)
+        if self.patience and waited >= self.patience:
+            self.model.stop_training = True
+
+
+def kept_epoch(accuracies: Sequence[float], count: int) -> int:
+    """The index of the last accuracy on so many images that is at most a standard error below the best; -1 of none.
+
+    Example:
+        >>> kept_epoch([0.60, 0.70, 0.68, 0.50], count=100)
+        2
+    """
+    best = max(accuracies, default=0.0)
+    least = best - math.sqrt(best * (1 - best) / count)
+    return max((number for number, value in enumerate(accuracies) if value >= least), default=-1)
+
+
+def accuracy(metrics: Mapping[str, float]) -> float:
+    """The accuracy, or mAP, on held-out images."""
+    names = [f"val_{name.removesuffix(SUFFIX)}" for name in metrics if name.endswith(SUFFIX)]
+    return metrics[main_accuracy(names).removeprefix("val_") + SUFFIX]
+
+
+def named(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics on held-out images by the names that they have in the history: `top1_held_out`."""
+    return {f"{name}{SUFFIX}": value for name, value in metrics.items()}

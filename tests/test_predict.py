@@ -77,9 +77,10 @@ def test_exported_files_are_run_without_tensorflow(models, images):
     program = """
 import contextlib, sys
 from kerascnn.cli import main
-for model in sys.argv[2:]:
-    with contextlib.suppress(SystemExit):
-        main(["predict", model, sys.argv[1], "--csv", "--top", "1"])
+for arguments in (["predict", "--csv", "--top", "1"], ["embed"]):
+    for model in sys.argv[2:]:
+        with contextlib.suppress(SystemExit):
+            main([*arguments, model, sys.argv[1]])
 print(*{name.partition(".")[0] for name in sys.modules})
 """
     files = [images, models / "colors.tflite", models / "colors.onnx"]
@@ -87,6 +88,8 @@ print(*{name.partition(".")[0] for name in sys.modules})
     *rows, imported = ended.stdout.splitlines()
     assert [row.split(",")[2] for row in rows] == ["label", *EXPECTED.values()] * 2, ended.stderr
     assert {"ai_edge_litert", "onnxruntime", "numpy", "PIL"} < set(imported.split())
+    # They give no features, which is said at once.
+    assert [line.count("no features") for line in ended.stderr.splitlines()] == [1, 1]
     heavy = {"tensorflow", "keras", "jax", "torch", "sklearn", "scipy", "pandas", "matplotlib", "pydantic"}
     assert not heavy & set(imported.split())
 

@@ -197,6 +197,8 @@ def _write_tables(predicted: Iterable[ImagePrediction], out: TextIO | None) -> N
 
 def _run_explain(options: argparse.Namespace) -> int:
     images = _open_images(options.images, "Explaining")
+    # Explanations are made with Keras; a file that needs no TensorFlow is refused.
+    start_tensorflow()
     predictor = _open_model(options)
     from kerascnn.evaluation.explanation import Explainer, unique_name, write_explanation, write_filters
 

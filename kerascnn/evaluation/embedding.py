@@ -144,6 +144,11 @@ def embed_images(predictor: Predictor, images: Iterable[LoadedImage]) -> Embeddi
 
 def _feature_function(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray]:
     """Maps float32 (count, height, width, channels) in [0, 255] to float32 (count, dimensions)."""
+    if not isinstance(predictor, KerasPredictor | SavedModelPredictor):
+        raise InputError(
+            f"{predictor.path} is a {predictor.kind} file, which gives probabilities and no features; "
+            "give the run folder, the .keras file or the SavedModel of the same network."
+        )
     import tensorflow as tf
 
     from kerascnn.applications.deep import functional
@@ -157,15 +162,10 @@ def _feature_function(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray
             pixels = [tf.TensorSpec((None, *network.inputs[0].shape[1:]), tf.float32)]
             call = tf.function(lambda images: tf.cast(backbone(images, training=False), tf.float32), pixels)
             return lambda images: call(images).numpy()
-    elif isinstance(predictor, SavedModelPredictor):
+    else:
         name, signature = predictor.path.name, predictor.signatures.get("features")
         if signature is not None:
             return lambda images: signature(tf.constant(images))["features"].numpy()
-    else:
-        raise InputError(
-            f"{predictor.path} is a {predictor.kind} file, which gives probabilities and no features; "
-            "give the run folder, the .keras file or the SavedModel of the same network."
-        )
     raise InputError(f"{predictor.path or name} does not end in a dense layer, so there are no features before one.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,7 +54,7 @@ def check(path: Path, names: list[str]) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"the plot must be a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file, not '{path.name}'.")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise InputError(f"there is no folder {path.parent} for the plot.")
     first_on: dict[str, str] = {}
     for name in names:

@@ -246,3 +246,9 @@ def test_a_vgg_is_built_as_its_file_is(tmp_path, monkeypatch):
     monkeypatch.setattr(weight_files, "read_tensors", lambda path: pytest.fail("nothing is read if it is given"))
     source = weight_files.source_of("VGG11", files[0])
     assert weight_files.with_batch_norm(source, {"batch_norm": False}) is source
+
+
+@pytest.mark.parametrize("weights", ["x" * 5000, "timm/" + "y" * 300, "y" * 300 + ".pth", "\0"])
+def test_weights_that_no_file_can_have(weights):
+    with mentioning(InputError, "no", "weights"):
+        VGG16(weights=weights)

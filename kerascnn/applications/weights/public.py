@@ -6,6 +6,7 @@ Accuracies are the publishers', for one center crop of ImageNet's validation ima
 weights are free of ImageNet's terms; torchvision leaves that question to the users.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,7 @@ NAMES = (ANY, *dict.fromkeys(file.name for file in WEIGHTS))
 def is_name(weights: Any) -> bool:
     """Whether a builder's `weights` are a name of public weights, known or not, rather than a file."""
     text = str(weights)
-    return text in NAMES or (text.startswith(HUB) and not Path(text).exists())
+    return text in NAMES or (text.startswith(HUB) and not os.path.exists(text))
 
 
 def network_of(name: str) -> str:

@@ -1,5 +1,6 @@
 """Resolves the `weights` of a builder: public weights by name, a URL, or the path of a file."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from kerascnn.errors import InputError
 from kerascnn.files.cache_folder import keras_models, short_hash
 from kerascnn.files.cached_download import cached_download
 from kerascnn.files.download import is_url
-from kerascnn.files.file_names import safe_file_name
+from kerascnn.files.file_names import printable, safe_file_name
 from kerascnn.files.progress import shown_bytes
 
 
@@ -37,11 +38,12 @@ class WeightSource:
         """The local file, downloaded into Keras' folder of weights if need be; InputError if there is none."""
         if not is_url(self.location):
             path = Path(self.location)
-            if not path.is_file():
+            # Not `path.is_file()`, which fails where a path is too long.
+            if not os.path.isfile(path):
                 names = ", ".join(map(repr, public_weights.names_of(self.network)))
                 raise InputError(
-                    f"{self.network} has no weights '{self.location}', and there is no such file; give one of {names}, "
-                    "a URL, or the path of a file."
+                    f"{self.network} has no weights '{printable(self.location)}', and there is no such file; "
+                    f"give one of {names}, a URL, or the path of a file."
                 )
             return path
         if self.public:

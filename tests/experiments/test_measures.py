@@ -156,6 +156,7 @@ def test_an_arm_of_another_recipe_is_rejected(two, few_digits, digits_recipe):
         run_arm(ONE, digits_recipe.with_values(epochs=9, batch_size=16), few_digits, path)
 
 
+@pytest.mark.slow
 def test_a_resumed_arm_shows_only_the_progress_that_it_is_given(two, few_digits, digits_recipe, capsys):
     folder = two[0].folder
     # As an interruption before the first checkpoint leaves it.

@@ -114,6 +114,7 @@ def tuned(weights, few_digits, **values):
     return recipe, assemble(recipe, few_digits)
 
 
+@pytest.mark.slow
 def test_weights_of_color_images_are_adapted_to_gray_ones(weights, few_digits):
     file, theirs = weights["RGB"]
     recipe, ours = tuned(file, few_digits, image_size=(24, 40), channels=1)
@@ -125,6 +126,7 @@ def test_weights_of_color_images_are_adapted_to_gray_ones(weights, few_digits):
     np.testing.assert_allclose(ours.get_layer("preprocessing").mean, mean, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_weights_imply_the_size_and_the_channels(weights, few_digits):
     file, theirs = weights["gray"]
     recipe, ours = tuned(file, few_digits)

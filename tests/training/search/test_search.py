@@ -23,6 +23,7 @@ def nothing(record):
     pass
 
 
+@pytest.mark.slow
 def test_failures_are_recorded_and_the_search_goes_on(config_of, begin, warned, starts, fake):
     rates = [fake.HANGS, fake.CRASHES, fake.DIVERGES, fake.IS_KILLED, 0.1, 0.05]
     config = config_of({"optimizer.learning_rate": {"values": rates}}, tuner="grid", limits=TrialLimits(seconds=1.5))

@@ -403,7 +403,7 @@ class _Training:
         begun = self.tunes_after(checkpoint)
         probe_file = folder.path / after_probe.PROBE_FILE
         if begun:
-            model.load_weights(probe_file)
+            after_probe.load_weights(model, probe_file)
         else:
             probed = replace(self, recipe=replace(self.recipe, epochs=after_probe.PROBE))
             probed.loop(model, batches, folder, checkpoint, probe_file)
@@ -426,7 +426,7 @@ class _Training:
         tuned = replace(self, recipe=tuning.recipe, data=tuning.data)
         run = tuned.loop(tuning.model, tuning.batches, folder, checkpoint, None, tuning.keeper)
         self._say(after_probe.conclude(folder, len(self.data.validation)))
-        model.load_weights(folder.model_file)
+        after_probe.load_weights(model, folder.model_file)
         return replace(run, model=model, recipe=self.recipe, seconds=seconds + run.seconds)
 
     def _say(self, text: str) -> None:

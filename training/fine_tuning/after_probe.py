@@ -269,6 +269,11 @@ def _cost(depth: Depth, recipe: Recipe, data: DataSet, held: int, seconds: float
     )
 
 
+def load_weights(model: keras.Model, file: Path) -> None:
+    """Loads a model's weights from its file, without the optimizer's state, which the file may lack."""
+    functional(model.inputs[0], model.output, name=model.name).load_weights(file)
+
+
 def read(folder: RunFolder) -> dict[str, Any]:
     """What fine_tuning.json says."""
     return json.loads((folder.path / "fine_tuning.json").read_text(encoding="utf-8"))

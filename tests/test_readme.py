@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -41,6 +42,7 @@ def commands():
 
 # Where `kerascnn` and `tensorboard` are.
 PROGRAMS = Path(sys.executable).parent
+PUBLIC = "kerascnn train --model resnet50 --weights imagenet --data photos"
 
 
 def environment():
@@ -106,8 +108,10 @@ def folder(photographs, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_commands_run_as_printed_in_their_order(folder, command, monkeypatch):
     """In this process, with tiny networks; test_cli.py proves the same subcommands in processes and on ResNet-20."""
-    # A search takes minutes; tests/training/search runs it with trials that take none.
-    lines = [line for line in commands() if line != "kerascnn train" and not line.startswith("kerascnn tune")]
+    # A search takes minutes; tests/training/search runs it with trials that take none. Public weights are downloaded;
+    # test_public_weights_start_the_training asks for them where there is no network.
+    elsewhere = ("kerascnn tune", PUBLIC)
+    lines = [line for line in commands() if line != "kerascnn train" and not line.startswith(elsewhere)]
     assert len(lines) >= 6
     have_workers_run_it(monkeypatch)
     more = dict(MORE)
@@ -123,6 +127,18 @@ def test_commands_run_as_printed_in_their_order(folder, command, monkeypatch):
     assert not more
     for left in ("accuracy.png", "features.npz", "similar.png", "report/report.html", "saved_models/small"):
         assert (folder / left).exists()
+
+
+def test_public_weights_start_the_training(folder, command, monkeypatch):
+    """Without a network, one sentence names the file and the folder where it is looked for."""
+
+    def no_network(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    assert PUBLIC in commands()
+    outcome = run_line(command, PUBLIC, statuses=(2,))
+    assert re.search(r"put it as resnet50\S+_notop\.h5 into \S+", outcome.err)
 
 
 def check_tensorboard(line, folder):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 from kerascnn.errors import InputError, first_of, one_line
@@ -25,10 +27,30 @@ def read_labels(path: Path) -> tuple[str, ...]:
         ) from None
     if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names) or not names:
         raise InputError(f"{path} must have one class name per line, or be a JSON list of names.")
-    names = tuple(name.strip() for name in names)
+    return _without_repetition(tuple(name.strip() for name in names), path)
+
+
+def _without_repetition(names: tuple[str, ...], source: object) -> tuple[str, ...]:
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise InputError(f"{path} has the class name '{twice[0]}' more than once.")
+        raise InputError(f"{source} has the class name '{twice[0]}' more than once.")
     return names
+
+
+def _checked_names(names: Iterable[str]) -> tuple[str, ...]:
+    # The letters of a text, and what has no order, are not names in the order of the outputs.
+    listed = not isinstance(names, str | bytes | Mapping | Set) and isinstance(names, Iterable)
+    values = tuple(names) if listed else ()
+    if not values or not all(isinstance(name, str | Integral) and len(str(name).splitlines()) == 1 for name in values):
+        raise InputError(f"class_names must be a list of names of one line each, in order, not {names!r}.")
+    return _without_repetition(tuple(map(str, values)), "class_names")
+
+
+def _checked_size(size: Size) -> Size:
+    sides = [size] if isinstance(size, Integral) else size
+    sized = isinstance(sides, Sequence) and not isinstance(sides, str) and len(sides) in (1, 2)
+    if not sized or not all(isinstance(side, Integral) and side >= 1 for side in sides):
+        raise InputError(f"image_size must be a number of pixels of at least 1, or (height, width), not {size!r}.")
+    return ImageSize(int(sides[0]), int(sides[-1])).plain
 
 
 def numbered_classes(count: int) -> tuple[str, ...]:
@@ -49,11 +71,15 @@ class ModelOptions:
             becomes the first layer. None for "none".
     """
 
-    class_names: tuple[str, ...] | None = None
+    class_names: Sequence[str] | None = None
     image_size: Size | None = None
     scaling: str | None = None
 
     def __post_init__(self):
+        if self.class_names is not None:
+            object.__setattr__(self, "class_names", _checked_names(self.class_names))
+        if self.image_size is not None:
+            object.__setattr__(self, "image_size", _checked_size(self.image_size))
         if self.scaling not in (None, *INPUT_SCALINGS):
             raise InputError(f"the scaling must be one of {', '.join(INPUT_SCALINGS)}, not '{self.scaling}'.")
 

@@ -385,3 +385,21 @@ def test_files_that_are_no_labels(text, tmp_path):
     (tmp_path / "labels").write_text(text)
     with mentioning(InputError, tmp_path / "labels"):
         read_labels(tmp_path / "labels")
+
+
+@pytest.mark.parametrize("given", ["ab", [], ["a", "a"], ["a", ""], ["a\nb", "c"], {"a": 0}, {"a", "b"}, [None, "a"]])
+def test_names_in_python_that_are_no_class_names(given):
+    with mentioning(InputError, "class_names"):
+        ModelOptions(given)
+
+
+@pytest.mark.parametrize("given", [0, -1, "16", (16,) * 3, 16.0, (16, "20")])
+def test_sizes_in_python_that_are_no_image_size(given):
+    with mentioning(InputError, "image_size", repr(given)):
+        ModelOptions(image_size=given)
+
+
+def test_options_in_python_are_brought_to_one_form():
+    options = ModelOptions(np.array(NAMES), (np.int64(32), 32))
+    assert options == ModelOptions(NAMES, 32)
+    options.check("model.keras", NAMES, 32)

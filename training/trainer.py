@@ -196,6 +196,8 @@ def train(
         >>> run = train(Recipe.load("resnet50"), "photos", model=ResNet50(classes=12, shortcut="C"))
     """
     recipe = named_recipe(recipe) if isinstance(recipe, str) else recipe
+    if not isinstance(recipe, Recipe):
+        raise InputError(f"train takes a Recipe, or the name of a network or of a recipe, not {recipe!r}.")
     devices = devices or choose_devices()
     if not isinstance(data, DataSet):
         with devices.chief_first():

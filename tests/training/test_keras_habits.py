@@ -71,6 +71,23 @@ def test_other_callbacks_are_taken(callback):
     check_callbacks([callback], Recipe.for_model("resnet20").with_values(schedule=CONSTANT), heads=False)
 
 
+@pytest.mark.parametrize("callback", [3, keras.callbacks.EarlyStopping, [PLATEAU()], lambda epoch, logs: None])
+def test_what_is_no_callback_is_refused(callback):
+    with mentioning(InputError, "callbacks", repr(callback)):
+        check_callbacks([callback], Recipe(), heads=False)
+
+
+def test_what_is_no_recipe_is_refused():
+    for recipe in (None, 3, ["resnet20"]):
+        with mentioning(InputError, "Recipe", repr(recipe)):
+            train(recipe, "digits")
+
+
+def test_numbers_of_numpy_are_numbers_of_a_recipe():
+    recipe = Recipe().with_values(epochs=np.int64(3), optimizer={"learning_rate": np.float64(0.5)})
+    assert (recipe.epochs, recipe.optimizer.learning_rate, type(recipe.epochs)) == (3, 0.5, int)
+
+
 def test_heads_are_in_the_names_of_metrics():
     with mentioning(InputError, "'val_main_top1'"):
         check_callbacks([keras.callbacks.EarlyStopping("val_accuracy")], Recipe(), heads=True)

@@ -14,13 +14,15 @@ CHANGE_THE_LEARNING_RATE = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.L
 
 
 def check_callbacks(callbacks: Sequence[keras.callbacks.Callback], recipe: Recipe, heads: bool) -> None:
-    """Raises InputError if a user's callback changes a scheduled learning rate, or monitors Keras' "accuracy".
+    """Raises InputError if a user's callback is none, changes a scheduled learning rate or monitors Keras' "accuracy".
 
     With several classifiers, `heads`, the names of metrics have those of the classifiers in front.
     """
     schedule = recipe.schedule
     fixed = schedule.name == "constant" and not schedule.warmup_epochs and not schedule.warmup_steps
     for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise InputError(f"callbacks takes a list of Keras' callbacks; {callback!r} is none.")
         name = type(callback).__name__
         if isinstance(callback, CHANGE_THE_LEARNING_RATE) and not fixed:
             plateau = isinstance(callback, keras.callbacks.ReduceLROnPlateau)

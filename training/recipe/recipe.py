@@ -8,6 +8,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, Strict
 from pydantic_core import to_jsonable_python
 
@@ -154,7 +155,8 @@ class Recipe:
         Example:
             >>> Recipe.load("resnet50").with_values(epochs=30, optimizer={"learning_rate": 0.05})
         """
-        given = {name: value for name, value in values.items() if value is not None}
+        numpy = {name: value.item() for name, value in values.items() if isinstance(value, np.generic)}
+        given = {name: value for name, value in (values | numpy).items() if value is not None}
         known = [one.name for one in dataclasses.fields(self)]
         for name, value in given.items():
             if name not in known:

@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
 
+import numpy as np
 import pydantic
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
@@ -68,9 +69,13 @@ def validated(kind: type[Kind], values: dict[str, Any], source: str) -> Kind:
     """
     try:
         # JSON, because pydantic's strict mode takes lists for tuples, and mappings for dataclasses, there only.
-        return _adapter(kind).validate_json(to_json(values, fallback=str))
+        return _adapter(kind).validate_json(to_json(values, fallback=_plain))
     except ValidationError as error:
         raise InputError(f"{source}: {_sentence(kind, values, error)}") from None
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 @functools.cache

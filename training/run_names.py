@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from kerascnn.errors import InputError
@@ -28,7 +29,8 @@ def find_run(name: str | Path) -> Path:
     """
     path = Path(name)
     beginning, separator, which = path.name.rpartition("@")
-    if path.exists() or which not in (LAST, BEST) or bool(separator) != bool(beginning):
+    # Not `path.exists()`, which fails where a path is too long.
+    if os.path.exists(path) or which not in (LAST, BEST) or bool(separator) != bool(beginning):
         return path
     folder = RUNS if separator and path.parent == Path() else path.parent
     found = [RunFolder(file.parent) for file in folder.glob("*/recipe.yaml") if _belongs(file.parent.name, beginning)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -16,6 +17,7 @@ from kerascnn.evaluation.image_inputs import images_of
 from kerascnn.evaluation.model_options import ModelOptions
 from kerascnn.evaluation.prediction import ImagePrediction, predictions
 from kerascnn.evaluation.predictors import KerasPredictor, Predictor, open_predictor
+from kerascnn.files.file_names import printable
 from kerascnn.image_shape import GRAY
 from kerascnn.training.run_names import find_run
 
@@ -62,7 +64,7 @@ def load(
     from kerascnn.applications import registry
     from kerascnn.applications.weights import public
 
-    options = ModelOptions(None if class_names is None else tuple(class_names), image_size, scaling)
+    options = ModelOptions(class_names, image_size, scaling)
     if weights is not None and not registry.is_known(str(model)):
         raise InputError(f"weights={weights!r} is for the name of a network; {model} has its own weights.")
     if not isinstance(model, str | Path):
@@ -70,11 +72,11 @@ def load(
     path, name = find_run(Path(model).expanduser()), Path(model).as_posix()
     if name.startswith(public.HUB) and public.is_name(name):
         name, weights = public.network_of(name), name
-    elif path.exists() or path.suffix or len(path.parts) > 1:
+    elif os.path.exists(path) or path.suffix or len(path.parts) > 1:
         return Classifier(open_predictor(path, options))
     if not registry.is_known(name):
         hint = closest(name, registry.list_models())
-        raise InputError(f"there is no model at {name}, and no network of that name; {hint}")
+        raise InputError(f"there is no model at {printable(name)}, and no network of that name; {hint}")
     return Classifier(KerasPredictor(_public_model(name, weights or public.ANY), options=options))
 
 

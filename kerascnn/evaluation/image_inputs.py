@@ -68,7 +68,7 @@ def locations_at(location: str | Path, skip: Callable[[InputError], object] = ra
         # As a path it would be the working directory.
         raise InputError(f"an empty text is not an image; give {FORMS}.")
     path = Path(location).expanduser()
-    if path.exists() or not glob.has_magic(str(path)):
+    if os.path.exists(path) or not glob.has_magic(str(path)):
         return image_files([path], skip)
     paths = [Path(found) for found in sorted(glob.glob(str(path), recursive=True))]
     start = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
@@ -111,7 +111,10 @@ class _Reader:
             name = getattr(x, "filename", "") or f"image {next(self.unnamed)}"
             yield from _opened(name, lambda: upright_rgb(x), self.skip)
         elif hasattr(x, "read"):
-            yield from self.read(x.read())
+            contents = x.read()
+            if isinstance(contents, str):
+                raise InputError('an image\'s file must be opened for reading bytes, with mode "rb", not as text.')
+            yield from self.read(contents)
         elif hasattr(x, "__array__"):
             yield from self._of_array(_as_array(x))
         elif isinstance(x, Iterable) and not isinstance(x, Mapping):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -17,7 +18,9 @@ from kerascnn.data.ingestion.own_outputs import own_output, without_own_outputs
 from kerascnn.data.pipeline.view_arrays import views_of
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import ModelMetadata, Predictor
+from kerascnn.files.file_names import printable
 from kerascnn.training.run_folder import RunFolder
+from kerascnn.training.run_names import find_run
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -78,9 +81,10 @@ def image_files(paths: Sequence[Path], skip: Callable[[InputError], object]) -> 
     """
     found = []
     for path in paths:
-        if RunFolder(path).recipe_file.is_file():
+        # The functions of `Path` fail where a path is too long.
+        if os.path.isfile(RunFolder(_run_of(path)).recipe_file):
             raise InputError(f"{path} is a run folder, not a folder of images; give one model, and then images.")
-        if path.is_dir():
+        if os.path.isdir(path):
             if kind := own_output(path):
                 raise InputError(f"{path} is no folder of images, but {kind} that kerascnn wrote.")
             tree = without_own_outputs(replace(walk(path), ignored=()))
@@ -92,11 +96,19 @@ def image_files(paths: Sequence[Path], skip: Callable[[InputError], object]) -> 
                 but = " except in what kerascnn wrote" if tree.ignored else ""
                 raise InputError(f"{path} has no images{but}, that is no files named *{', *'.join(IMAGE_SUFFIXES)}.")
             found += below
-        elif path.exists():
+        elif os.path.exists(path):
             found.append(path)
         else:
-            raise InputError(f"there is no file {path}.")
+            raise InputError(f"there is no file {printable(str(path))}.")
     return found
+
+
+def _run_of(path: Path) -> Path:
+    """The run that a name such as "runs/last" stands for; a path that is no name of a run is itself."""
+    try:
+        return find_run(path)
+    except InputError:
+        return path
 
 
 def report_left_out(folders: Mapping[Path, str]) -> None:

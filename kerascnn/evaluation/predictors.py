@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +15,7 @@ import numpy as np
 from kerascnn.cores import cores
 from kerascnn.errors import InputError, check_installed, one_line, refused
 from kerascnn.evaluation.model_options import NO_OPTIONS, ModelOptions, numbered_classes
+from kerascnn.files.file_names import printable
 from kerascnn.image_shape import RGB, ImageSize, Size
 from kerascnn.native_output import discarded_stderr
 from kerascnn.training.run_names import find_run
@@ -343,6 +345,9 @@ def run(interpreter: Interpreter, image: np.ndarray) -> np.ndarray:
 def find_model(path: str | Path) -> Path:
     """The file or SavedModel folder that `open_predictor` opens at a path, which may not exist."""
     path = find_run(path)
+    # Not `path.is_dir()`, which fails where a path is too long.
+    if not os.path.isdir(path):
+        return path
     if (path / "model.keras").is_file():
         return path / "model.keras"
     if (path / "saved_model").is_dir():
@@ -368,8 +373,8 @@ def open_predictor(path: str | Path, options: ModelOptions = NO_OPTIONS) -> Pred
         ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
     """
     path = find_model(path)
-    if not path.exists():
-        raise InputError(f"there is no model at {path}.")
+    if not os.path.exists(path):
+        raise InputError(f"there is no model at {printable(str(path))}.")
     saved_model = (path / "saved_model.pb").is_file()
     if saved_model and not (path / "assets" / METADATA_FILE).exists():
         return OtherSavedModelPredictor(path, options)

@@ -155,6 +155,8 @@ REFUSED = {
     "symbolic tensor": (keras.Input((8, 8, 3)), "KerasTensor is not an image"),
     "missing file": ("missing.jpg", "there is no file missing.jpg"),
     "glob of nothing": ("missing/*.jpg", r"no file matches missing/\*.jpg"),
+    "too long": ("x" * 5000, "there is no file x+…"),
+    "file of text": (io.StringIO("cat.jpg"), 'mode "rb"'),
     "damaged bytes": (b"not an image", "bytes 1 cannot be read"),
 }
 
@@ -178,6 +180,12 @@ def test_the_number_of_classes_is_whole(model, top):
 def test_what_is_no_model_at_all(what):
     with mentioning(InputError, type(what).__name__, "Keras model"):
         kerascnn.load(what)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "runs/" + "x" * 300, "x" * 300 + ".keras"])
+def test_names_that_no_file_can_have(name):
+    with mentioning(InputError, "there is no model at"):
+        kerascnn.load(name)
 
 
 def test_table_json_and_pandas(model, images, monkeypatch):

@@ -81,3 +81,5 @@ def test_a_run_folder_is_no_folder_of_images(command):
     first, second, *_ = sorted(RUNS)
     refused(command("predict", f"runs/{first}", f"runs/{second}", "cat.jpg"), f"runs/{second} is a run folder")
     refused(command("explain", f"runs/{first}", f"runs/{second}"), f"runs/{second} is a run folder")
+    refused(command("explain", f"runs/{first}", "runs/last"), "runs/last is a run folder")
+    refused(command("embed", f"runs/{first}", "resnet20-digits@best"), "resnet20-digits@best is a run folder")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from kerascnn.evaluation.predictors import (
     SavedModelPredictor,
     TFLitePredictor,
     check_onnx_packages,
+    find_model,
     has_metadata,
     model_metadata_of,
 )
@@ -79,7 +81,7 @@ def export(
     data: DataSet | LabeledImages,
     folder: str | Path,
     *,
-    formats: Sequence[str] = DEFAULT_FORMATS,
+    formats: str | Sequence[str] = DEFAULT_FORMATS,
     quantize: str | Sequence[str] = UNQUANTIZED,
     quantizer: str = QUANTIZERS[0],
     calibration: DataSet | LabeledImages | None = None,
@@ -100,12 +102,12 @@ def export(
     The folder appears, or replaces an earlier export, only after everything is written and verified.
 
     Args:
-        model: a Keras classifier of any origin, or its `.keras` or `.h5` file.
+        model: a Keras classifier of any origin, its `.keras` or `.h5` file, or a run folder or its name: "runs/last".
         data: provides the images that the files are run on: the validation images of a data set, or any others, such as
             `kerascnn.data.load_labeled(source)`. Images of classes that the model does not know are left out.
         folder: the export's folder.
-        formats: of "savedmodel", "tflite", "keras", a file of Keras' own layers that opens without kerascnn, and, with
-            the extra `onnx`, "onnx".
+        formats: one or more of "savedmodel", "tflite", "keras", a file of Keras' own layers that opens without
+            kerascnn, and, with the extra `onnx`, "onnx".
         quantize: one or more of "none", "float16", "dynamic", "int8" and "int16x8" (see `write_tflite`), one `.tflite`
             file each: "none" writes NAME.tflite, the others NAME-QUANTIZATION.tflite.
         quantizer: "tensorflow", or "litert" with the extra of that name.
@@ -134,7 +136,7 @@ def export(
         >>> export("runs/mine/model.keras", data, "saved_models/mine", quantize=["none", "int8"]).verification.failures
         []
     """
-    quantizations = [quantize] if isinstance(quantize, str) else list(quantize)
+    formats, quantizations = ([given] if isinstance(given, str) else list(given) for given in (formats, quantize))
     # An empty list is no choice either.
     for value in formats or ["nothing"]:
         check_choice("format", value, FORMATS)
@@ -142,10 +144,14 @@ def export(
         check_options(value, pixels, quantizer)
     if "onnx" in formats:
         check_onnx_packages()
-    path = None if isinstance(model, keras.Model) else Path(model)
+    if not isinstance(data, DataSet | LabeledImages):
+        raise InputError(f"export takes data from kerascnn.data.load or load_labeled, not {data!r}.")
+    path = None if isinstance(model, keras.Model) else find_model(model)
+    if path and not os.path.isfile(path):
+        raise InputError(f"there is no Keras model at {path}.")
     if path and has_metadata(path):
         raise InputError(f"{path} is an exported file; give the run folder or the file that it was made from.")
-    options = ModelOptions(None if class_names is None else tuple(class_names), image_size, scaling)
+    options = ModelOptions(class_names, image_size, scaling)
     model = as_classifier(load_keras(path) if path else model, options)
     folder = Path(folder)
     name = name or folder.name

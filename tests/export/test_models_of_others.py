@@ -403,3 +403,11 @@ def test_options_in_python_are_brought_to_one_form():
     options = ModelOptions(np.array(NAMES), (np.int64(32), 32))
     assert options == ModelOptions(NAMES, 32)
     options.check("model.keras", NAMES, 32)
+
+
+def test_export_takes_a_name_of_a_run_and_refuses_other_data(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with mentioning(InputError, "kerascnn.data.load", "'digits'"):
+        export("runs/last", "digits", tmp_path / "exported", formats="tflite")
+    with mentioning(InputError, "there is no run in runs"):
+        export("runs/last", kerascnn.data.load_labeled(photos), tmp_path / "exported")

@@ -159,6 +159,19 @@ def test_unusable_weights(digits_run, few, tmp_path):
         assemble(resolved(recipe, few), few)
 
 
+def test_weights_of_a_run_by_its_short_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder(tmp_path / "runs" / "resnet32-digits-20261101-090000")
+    folder.path.mkdir(parents=True)
+    folder.write_recipe(Recipe(model="resnet32"), "digits", None, {}, RunConfig())
+    folder.model_file.touch()
+    for name in ("runs/last", "resnet32-digits@last"):
+        recipe = with_weights(Recipe.load("finetune"), name)
+        assert (recipe.model, recipe.fine_tuning.weights.split("/")[-1]) == ("resnet32", folder.path.name)
+        tuning = {"weights": name}
+        assert find_weights(recipe.with_values(fine_tuning=tuning)) == find_weights(recipe)
+
+
 def test_the_builders_arguments_of_a_run_are_used(digits_run, tmp_path):
     folder = RunFolder(tmp_path)
     values = digits_run.recipe.with_values(model_arguments={"shortcut": "B", "aux_heads": True})

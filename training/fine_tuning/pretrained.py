@@ -19,6 +19,7 @@ from kerascnn.image_shape import GRAY, ImageSize, Size
 from kerascnn.training.recipe.fields import WHOLE
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.run_folder import RunFolder
+from kerascnn.training.run_names import find_run
 
 if TYPE_CHECKING:
     import keras
@@ -98,8 +99,10 @@ def with_weights(recipe: Recipe, weights: str, model: str | None = None) -> Reci
     Of a run folder, or a file in one, the network and its builder's arguments are used, and, if the recipe takes the
     scaling of the pixels from the weights, the augmentation too. InputError if `model` is given and another one.
     """
+    path = find_run(weights)
+    # The name of a run may stand for another one later.
+    weights = weights if path == Path(weights) else str(path)
     tuning = replace(recipe.fine_tuning, weights=weights)
-    path = Path(weights)
     folder = RunFolder.around(path) if path.exists() else None
     if folder is None:
         return replace(recipe, fine_tuning=tuning, model=model or recipe.model)
@@ -127,7 +130,7 @@ def find_weights(recipe: Recipe, name: str = "this recipe") -> WeightSource | No
                 "name such as 'imagenet' with --weights, or as fine_tuning.weights."
             )
         return None
-    path = Path(weights)
+    path = find_run(weights)
     if path.is_dir():
         path = RunFolder(path).model_file
         if not path.is_file():

@@ -68,7 +68,7 @@ def load(
     if weights is not None and not registry.is_known(str(model)):
         raise InputError(f"weights={weights!r} is for the name of a network; {model} has its own weights.")
     if not isinstance(model, str | Path):
-        return Classifier(KerasPredictor(_keras_model(model), options=options))
+        return Classifier(KerasPredictor(model, options=options))
     path, name = find_run(Path(model).expanduser()), Path(model).as_posix()
     if name.startswith(public.HUB) and public.is_name(name):
         name, weights = public.network_of(name), name
@@ -78,14 +78,6 @@ def load(
         hint = closest(name, registry.list_models())
         raise InputError(f"there is no model at {printable(name)}, and no network of that name; {hint}")
     return Classifier(KerasPredictor(_public_model(name, weights or public.ANY), options=options))
-
-
-def _keras_model(model: object) -> keras.Model:
-    import keras
-
-    if not isinstance(model, keras.Model):
-        raise InputError(f"{type(model).__name__} is no model; give a path, a name, or a Keras model.")
-    return model
 
 
 def _public_model(name: str, weights: str) -> keras.Model:

@@ -14,14 +14,14 @@ from kerascnn.errors import InputError, refused, writing
 from kerascnn.evaluation.image_inputs import images_of, raise_error
 from kerascnn.evaluation.plots import gallery_figure
 from kerascnn.evaluation.prediction import LoadedImage, view_batches
-from kerascnn.evaluation.predictors import KerasPredictor, Predictor, SavedModelPredictor
+from kerascnn.evaluation.predictors import KerasPredictor, Predictor, SavedModelPredictor, predictor_of
 from kerascnn.files.atomic import atomic_write
 
 if TYPE_CHECKING:
-    import keras
     from matplotlib.figure import Figure
 
     from kerascnn.evaluation.image_inputs import ImageInput
+    from kerascnn.evaluation.predictors import AnyModel
 
 # Pixels per side of a drawn image. Networks may use smaller images, which people see less well.
 DRAWN_SIZE = 200
@@ -107,7 +107,9 @@ class Embedding:
 
 
 def embed(
-    model: Predictor | keras.Model, x: ImageInput, skip: Callable[[InputError], object] = raise_error
+    model: AnyModel,
+    x: ImageInput,
+    skip: Callable[[InputError], object] = raise_error,
 ) -> Embedding:
     """Computes the feature vectors of images: the input of the model's last dense layer.
 
@@ -115,7 +117,7 @@ def embed(
     large dense layer. Images are cropped and scaled as for evaluation, each is read once, and few are in memory.
 
     Args:
-        model: a Keras model, or a `.keras` file or SavedModel opened by `open_predictor`.
+        model: a Keras model, what `open_predictor` or `kerascnn.load` opened, or what `open_predictor` takes.
         x: images in any form, such as paths and folders, see `kerascnn.evaluation.image_inputs.images_of`.
         skip: called with the reason when a file cannot be read and is skipped; by default that error is raised.
 
@@ -126,8 +128,7 @@ def embed(
         >>> embed(open_predictor("runs/resnet50-pets-20261120-101500"), ["pets"]).features.shape
         (783, 2048)
     """
-    predictor = model if isinstance(model, Predictor) else KerasPredictor(model)
-    return embed_images(predictor, images_of(x, skip))
+    return embed_images(predictor_of(model), images_of(x, skip))
 
 
 def embed_images(predictor: Predictor, images: Iterable[LoadedImage]) -> Embedding:

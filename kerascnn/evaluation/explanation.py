@@ -25,11 +25,14 @@ from kerascnn.errors import InputError, closest
 from kerascnn.evaluation.feature_maps import feature_maps, flatten_model, last_map, last_of_every_size, logits_of
 from kerascnn.evaluation.plots import COLOR_MAP, gallery_figure, save_figure, sheet_figure
 from kerascnn.evaluation.prediction import LoadedImage
-from kerascnn.evaluation.predictors import KerasPredictor, OtherSavedModelPredictor, Predictor
+from kerascnn.evaluation.predictors import KerasPredictor, OtherSavedModelPredictor, predictor_of
 from kerascnn.image_shape import COLORS, RGB
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from kerascnn.evaluation.predictors import AnyModel
+
 
 # Opacity of the heatmap at its greatest value.
 OPACITY = 0.6
@@ -56,7 +59,7 @@ class Activation(NamedTuple):
 
 
 class Explainer:
-    """Computes explanations of the main classifier of a Keras model, given its predictor; `layer` is Grad-CAM's.
+    """Computes explanations of a Keras model's main classifier; it takes what `evaluate` does. `layer` is Grad-CAM's.
 
     Raises:
         InputError: the model's format gives no gradients, or the model has no convolution.
@@ -67,7 +70,8 @@ class Explainer:
         [('Cat', (7, 7))]
     """
 
-    def __init__(self, predictor: Predictor):
+    def __init__(self, model: AnyModel):
+        predictor = predictor_of(model)
         if not isinstance(predictor, KerasPredictor) or isinstance(predictor, OtherSavedModelPredictor):
             hint = "give the run folder or the .keras file that it was made from"
             raise InputError(f"{predictor.path} is a {predictor.kind} file, which gives no gradients; {hint}.")

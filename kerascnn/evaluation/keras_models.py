@@ -96,6 +96,10 @@ def graph_of(model: keras.Model, image_size: Size | None = None) -> keras.Model:
     A model without a graph, such as a subclassed one, becomes a layer of the result. `image_size` is None for the
     model's own; InputError if it has none or another one, or if the model is no such classifier.
     """
+    if not isinstance(model, keras.Model):
+        raise InputError(
+            f"{type(model).__name__} is no model; give a Keras model, or its path to functions that open it."
+        )
     shape = _input_shape(model)
     several = len(getattr(model, "inputs", None) or ()) > 1
     if several or len(shape) != 4 or shape[3] not in (*COLORS, None):

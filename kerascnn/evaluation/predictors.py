@@ -8,7 +8,7 @@ import zipfile
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from kerascnn.training.run_names import find_run
 if TYPE_CHECKING:
     import keras
     from ai_edge_litert.interpreter import Interpreter
+
+    AnyModel = "Predictor | HasPredictor | keras.Model | str | Path"
+
 
 # The files inside an exported model that hold its `ModelMetadata`.
 METADATA_FILE, LABELS_FILE = "kerascnn.json", "labels.txt"
@@ -392,6 +395,22 @@ def open_predictor(path: str | Path, options: ModelOptions = NO_OPTIONS) -> Pred
     predictor = kind(path)
     options.check(path, predictor.metadata.class_names, predictor.metadata.image_size)
     return predictor
+
+
+class HasPredictor(Protocol):
+    """A `kerascnn.evaluation.Classifier`; its module imports this one."""
+
+    predictor: Predictor
+
+
+def predictor_of(model: AnyModel) -> Predictor:
+    """The predictor of a trained model in any form; InputError if it is none, or as `open_predictor`."""
+    if isinstance(model, str | Path):
+        return open_predictor(model)
+    if isinstance(model, Predictor):
+        return model
+    inner = getattr(model, "predictor", None)
+    return inner if isinstance(inner, Predictor) else KerasPredictor(model)
 
 
 def has_metadata(path: Path) -> bool:

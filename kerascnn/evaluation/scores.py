@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -16,9 +16,13 @@ from kerascnn.errors import InputError, first_of
 from kerascnn.evaluation.class_matching import match_classes
 from kerascnn.evaluation.crops import BATCH, crop_batches, whole_images
 from kerascnn.evaluation.model_options import numbered_classes
-from kerascnn.evaluation.predictors import KerasPredictor, ModelMetadata, Predictor
+from kerascnn.evaluation.predictors import KerasPredictor, ModelMetadata, Predictor, predictor_of
 from kerascnn.evaluation.protocols import CENTER_CROP, Protocol
 from kerascnn.files.progress import Track, untracked
+
+if TYPE_CHECKING:
+    from kerascnn.evaluation.predictors import AnyModel
+
 
 # What becomes of images of classes that a model does not know.
 Unknown = Literal["wrong", "skip"]
@@ -125,7 +129,7 @@ class MultiLabelScores(_OfKnownClasses):
 
 
 def evaluate(
-    predictor: Predictor,
+    model: AnyModel,
     data: DataSet | LabeledImages,
     *,
     unknown: Unknown = "wrong",
@@ -135,7 +139,7 @@ def evaluate(
     """Scores a model on labeled images. Each image is read once, for any protocol.
 
     Args:
-        predictor: from `open_predictor`.
+        model: from `open_predictor` or `kerascnn.load`, a Keras model, or what `open_predictor` takes.
         data: a data set, of which the validation images are used; or any images: `kerascnn.data.load_labeled(source)`
             for all of a source, `LabeledImages.of(data, "test")` for a split. Classes are matched by name.
         unknown: what becomes of images of classes that the model does not know: "wrong" counts them as wrong; "skip"
@@ -153,7 +157,8 @@ def evaluate(
         >>> evaluate(open_predictor("model.keras"), data.load_labeled("holdout"), unknown="skip").unknown
         ()
     """
-    metadata, images = predictor.metadata, labeled_images(data)
+    images, predictor = labeled_images(data), predictor_of(model)
+    metadata = predictor.metadata
     if metadata.multi_label != images.multi_label:
         kinds = ["any number of classes per image" if multi else "one class per image" for multi in (True, False)]
         theirs, ours = kinds if metadata.multi_label else reversed(kinds)
@@ -182,7 +187,9 @@ def evaluate(
 
 
 def labeled_images(data: DataSet | LabeledImages) -> LabeledImages:
-    """The images that `evaluate` scores: of a data set, those for validation."""
+    """The images that `evaluate` scores: of a data set, those for validation; InputError if they are not loaded."""
+    if not isinstance(data, DataSet | LabeledImages):
+        raise InputError(f"the data must be from kerascnn.data.load or load_labeled, not {data!r}.")
     return LabeledImages.of(data, "validation") if isinstance(data, DataSet) else data
 
 

@@ -32,7 +32,7 @@ from kerascnn.evaluation.predictors import (
     has_metadata,
     model_metadata_of,
 )
-from kerascnn.evaluation.scores import views
+from kerascnn.evaluation.scores import labeled_images, views
 from kerascnn.evaluation.trained_on import TRAINED_ON
 from kerascnn.export.atomic_folder import publish, staging
 from kerascnn.export.inference_network import deployable, in_float32
@@ -144,8 +144,7 @@ def export(
         check_options(value, pixels, quantizer)
     if "onnx" in formats:
         check_onnx_packages()
-    if not isinstance(data, DataSet | LabeledImages):
-        raise InputError(f"export takes data from kerascnn.data.load or load_labeled, not {data!r}.")
+    labeled_images(data)
     path = None if isinstance(model, keras.Model) else find_model(model)
     if path and not os.path.isfile(path):
         raise InputError(f"there is no Keras model at {path}.")

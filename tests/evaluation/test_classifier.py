@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 
 import keras
 import numpy as np
@@ -14,7 +15,10 @@ import kerascnn
 from kerascnn import InputError
 from kerascnn.applications import preprocessing, registry
 from kerascnn.data.ingestion.image_formats import read_image
+from kerascnn.evaluation import embed, evaluate
+from kerascnn.evaluation.explanation import Explainer
 from kerascnn.evaluation.image_inputs import images_of
+from kerascnn.export import deployable
 from kerascnn.export.saved_model import write_saved_model
 from kerascnn.export.tflite import write_tflite
 from kerascnn.layers import ClassLabels, Preprocessing
@@ -208,6 +212,27 @@ def test_embedding_and_explanation(model, images):
     [explained] = model.explain(images / "2.png", top=1)
     assert (explained.classes[0].label, explained.view.shape) == ("green", (8, 8, 3))
     assert len(explained.figure().axes) == 2
+
+
+def test_functions_take_models_in_every_form(model, models, images):
+    path, data = models / "colors.keras", kerascnn.data.load_labeled(colored(images))
+    for form in (model, model.predictor, path, str(path), keras.models.load_model(path)):
+        assert embed(form, images / "2.png").features.shape == (1, 3)
+        assert Explainer(form).predictor.metadata.class_names == model.class_names
+        assert evaluate(form, data).accuracy() == 1.0
+    for function in (lambda form: embed(form, images), Explainer, lambda form: evaluate(form, data), deployable):
+        with mentioning(InputError, "int is no model", "Keras model"):
+            function(3)
+    with mentioning(InputError, "kerascnn.data.load", "'digits'"):
+        evaluate(model, "digits")
+
+
+def colored(images):
+    """The images in folders by their colors."""
+    for file, color in (("2.png", "green"), ("3.png", "blue")):
+        (images / "labeled" / color).mkdir(parents=True)
+        shutil.copy(images / file, images / "labeled" / color)
+    return images / "labeled"
 
 
 def test_a_model_in_memory_and_what_is_no_model(models, tmp_path):

@@ -404,7 +404,8 @@ def _finish(
         print_message(f"trained in {run.seconds:.0f} s; run folder {run.folder.path}; {watch}")
         if baseline:
             print_message(f"validation: {baseline}")
-            if baseline.model.high - baseline.model.low > WIDE_INTERVAL and not options.resume:
+            single = not (data.multi_label or options.resume)
+            if single and baseline.model.high - baseline.model.low > WIDE_INTERVAL:
                 images = len(data.training) + len(data.validation)
                 hint = f"--folds 5 measures on all {images} images, and gives a narrower interval"
                 print_message(

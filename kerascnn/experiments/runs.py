@@ -43,6 +43,13 @@ class ArmRun:
         """The number of steps of the optimizer."""
         return len(self.folder.history()) * int(self.folder.read_recipe()[3]["steps_per_epoch"])
 
+    @property
+    def exported(self) -> int:
+        """The index in the history of the epoch whose model the run leaves: the last, unless another was chosen."""
+        history = self.folder.history()
+        chosen = [number for number, row in enumerate(history) if row.get("exported") == 1]
+        return chosen[0] if chosen else len(history) - 1
+
     def last(self, metric: str) -> float:
         """The main classifier's metric after the last epoch, such as "loss" or "val_top1"."""
         return last_metric(self.folder.history(), metric)

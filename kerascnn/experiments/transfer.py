@@ -35,16 +35,16 @@ def halves(data: DataSet) -> tuple[DataSet, DataSet]:
     """The images of every other class, for pretraining, and those of the other classes.
 
     Raises:
-        InputError: fewer than four classes, or several classes per image.
+        InputError: fewer than four classes.
 
     Example:
         >>> [half.class_names for half in halves(kerascnn.data.load("digits"))]
         [('0', '2', '4', '6', '8'), ('1', '3', '5', '7', '9')]
     """
-    if len(data.class_names) < 4 or data.multi_label:
+    if len(data.class_names) < 4:
         raise InputError(
             f"{data.source} has {len(data.class_names)} classes, and half of them are for pretraining; "
-            "give at least four, of one class per image, or pretrained weights with --weights."
+            "give at least four, or pretrained weights with --weights."
         )
     return _of_classes(data, 0), _of_classes(data, 1)
 
@@ -85,7 +85,15 @@ class Plan:
             folder: gets a folder per training.
             report: is called with a sentence about each training.
             options: as for `run_arm`.
+
+        Raises:
+            InputError: several classes per image; or as `halves` and `run_arm`.
         """
+        if data.multi_label:
+            raise InputError(
+                f"{data.source} has several classes per image, and a transfer draws images of each class; "
+                "give data of one class per image."
+            )
         source, *arms = self.experiment.arms
         weights, target = self.weights, data
         if weights is None:
@@ -133,9 +141,7 @@ def curve(run: ArmRun) -> list[tuple[float, float]]:
 
 def final(run: ArmRun) -> float:
     """The validation accuracy of the model that the run leaves."""
-    history, points = run.folder.history(), curve(run)
-    exported = [number for number, row in enumerate(history) if row.get("exported") == 1]
-    return points[exported[0] if exported else -1][1]
+    return curve(run)[run.exported][1]
 
 
 @dataclass(frozen=True)
@@ -182,8 +188,12 @@ def sentences(results: Sequence[Result]) -> list[str]:
     by_images: dict[int, dict[str, Result]] = {}
     for one in results:
         by_images.setdefault(one.images, {})[one.arm] = one
+    compared = ("probe", "fine-tuned", "from scratch")
     for images, arms in by_images.items():
-        probe, tuned, scratch = (arms[name] for name in ("probe", "fine-tuned", "from scratch"))
+        if missing := [name for name in compared if name not in arms]:
+            found.append(f"{images} per class: not compared, because {' and '.join(missing)} diverged")
+            continue
+        probe, tuned, scratch = (arms[name] for name in compared)
         accuracy, seconds = probe.accuracy / tuned.accuracy, probe.seconds / tuned.seconds
         reached = accuracy >= SHARE_OF_ACCURACY and seconds <= SHARE_OF_SECONDS
         found.append(

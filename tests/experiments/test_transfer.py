@@ -36,11 +36,15 @@ def test_as_many_images_of_every_class_by_the_seed(few_digits):
     assert len(few(few_digits, 10_000, seed=0).training) == len(few_digits.training)
 
 
-def test_two_classes_cannot_be_halved(few_digits, command, tmp_path):
+def test_what_cannot_be_transferred(few_digits, command, tmp_path):
     splits = [replace(part, labels=part.labels % 2) for part in (few_digits.training, few_digits.validation)]
     two = replace(few_digits, class_names=("even", "odd"), training=splits[0], validation=splits[1])
     with mentioning(InputError, "2 classes", "--weights"):
         halves(two)
+    splits = [replace(part, labels=np.eye(10, dtype=np.uint8)[part.labels] | 1) for part in splits]
+    several = replace(few_digits, training=splits[0], validation=splits[1])
+    with mentioning(InputError, "several classes per image"):
+        Plan(TRANSFER, TRANSFER.small, (0,), "imagenet", []).train(several, tmp_path, lambda text: None)
     found = command("experiment", "depth", "--weights", "imagenet", "--data", "digits", "--out", tmp_path)
     refused(found, "depth", "--weights")
 
@@ -115,6 +119,12 @@ def test_what_is_said_of_the_medians():
     assert "96.4% of the fine-tuned accuracy after 8.3% of its time" in share and "is reached" in share
     assert "+3.0%" in beside and "not below" in beside
     assert "probe +31.0%" in scratch and "fine-tuned +34.0%" in scratch
+
+
+def test_an_arm_that_diverged_is_said():
+    runs = [run_of("probe", [row(0.8, 2.0)]), replace(run_of("from scratch", []), diverged="the loss is nan")]
+    [said] = sentences(results_of(TRANSFER, [*runs, run_of("fine-tuned", TUNED)]))
+    assert "50 per class" in said and "from scratch diverged" in said
 
 
 def test_a_figure_of_every_size():

@@ -78,7 +78,7 @@ def folds_table(folds: Folds) -> None:
         shown.add_row("standard deviation", "", "", f"{deviation:.2%}", f"{loss_deviation:.4f}")
     output().print(shown)
     done, where = sum(not fold.run.diverged for fold in folds.runs), folds.runs[0].run.folder.path.parent.parent
-    lines = [f"{title}: of the last epoch on the held-out images, {done} of {len(folds.runs)} folds"]
+    lines = [f"{title}: of each fold's model on the held-out images, {done} of {len(folds.runs)} folds"]
     if interval := folds.interval():
         lines.append(f"of all {interval.images} images, each held out once, {interval} are correct")
     shares = [fold.most_frequent for fold in folds.runs if fold.most_frequent is not None]

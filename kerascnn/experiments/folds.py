@@ -30,8 +30,8 @@ class FoldRun:
     most_frequent: float | None
 
     def metrics(self) -> dict[str, float]:
-        """The validation metrics of the last epoch, by their names in the history; none if the training diverged."""
-        row = {} if self.run.diverged else self.run.folder.history()[-1]
+        """The model's validation metrics, by their names in the history; none if the training diverged."""
+        row = {} if self.run.diverged else self.run.folder.history()[self.run.exported]
         return {name: value for name, value in row.items() if name.startswith("val_")}
 
 

@@ -7,7 +7,9 @@ import pytest
 from kerascnn import InputError, data
 from kerascnn.data import DataOptions
 from kerascnn.experiments import runs as runs_module
-from kerascnn.experiments.folds import train_folds
+from kerascnn.experiments.experiment import Arm
+from kerascnn.experiments.folds import FoldRun, train_folds
+from kerascnn.experiments.runs import ArmRun
 from kerascnn.training import Recipe, RunConfig, RunFolder, TrainingDivergedError, TrainingInterruptedError, resolved
 from kerascnn.training.checkpoints.files import Position
 from support.messages import mentioning
@@ -91,6 +93,13 @@ def test_a_fold_that_diverged_is_left_out_of_the_mean_and_said(command, training
     ended = command(*WORDS, "--out", tmp_path)
     assert ended.status == 1
     assert "diverged" in ended.out and "2 of 3 folds" in ended.out and f"{(0.5 + 0.95) / 2:.2%}" in ended.out
+
+
+def test_a_fold_is_measured_by_the_model_that_its_run_leaves(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.history_file.write_text("epoch,val_top1,exported\n1,0.6,0\n2,0.9,1\n3,0.7,0\n")
+    run = ArmRun(Arm("fold 1"), Recipe.load("finetune"), folder)
+    assert FoldRun(1, run, 8, 2, None).metrics() == {"val_top1": 0.9}
 
 
 def test_other_images_or_another_recipe_are_not_mixed(trainings, tmp_path):

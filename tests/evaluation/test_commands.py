@@ -92,7 +92,7 @@ def test_comparison_tables(tiny_digits_run, few_digits):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["evaluate", "{run}", "--crops", "11"], ["--crops", "1, 10, 12, 144, dense, recipe", "'11'"]),
+        (["evaluate", "{run}", "--crops", "11"], ["--crops", "1, 2, 10, 12, 144, dense, recipe", "'11'"]),
         (["evaluate", "{run}", "--scales", "a"], ["--scales", "whole numbers", "'a'"]),
         (["evaluate", "{run}", "--crops", "10", "--scales", "16"], ["16 pixels", "32"]),
         (["evaluate", "{run}", "--crops", "recipe", "--scales", "40"], ["--scales", "crops"]),

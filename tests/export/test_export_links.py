@@ -6,7 +6,7 @@ import pytest
 
 from kerascnn import InputError
 from kerascnn.export.export_links import link_exports
-from kerascnn.training import RunFolder
+from kerascnn.training import Recipe, RunConfig, RunFolder
 from support.messages import mentioning
 
 
@@ -68,7 +68,9 @@ def run_of(path, *accuracies):
     path.mkdir()
     rows = "".join(f"{epoch},{accuracy}\n" for epoch, accuracy in enumerate(accuracies))
     (path / "history.csv").write_text(f"epoch,val_top1\n{rows}")
-    return RunFolder(path)
+    run = RunFolder(path)
+    run.write_recipe(Recipe(), "digits", None, {}, RunConfig())
+    return run
 
 
 def test_the_exported_epoch(tmp_path):

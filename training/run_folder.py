@@ -69,7 +69,8 @@ class RunFolder:
     def open(path: Path) -> RunFolder:
         """The folder of an earlier run; raises InputError if it is not one."""
         folder = RunFolder(path)
-        if not folder.recipe_file.is_file():
+        # The functions of `Path` fail where a path is too long.
+        if not os.path.isfile(folder.recipe_file):
             raise InputError(f"{path} is not a run folder: it holds no recipe.yaml.")
         return folder
 
@@ -82,7 +83,7 @@ class RunFolder:
             PosixPath('runs/mine')
         """
         folders = map(RunFolder, (path, path.parent, path.parent.parent))
-        return next((folder for folder in folders if folder.recipe_file.is_file()), None)
+        return next((folder for folder in folders if os.path.isfile(folder.recipe_file)), None)
 
     def write_recipe(
         self,

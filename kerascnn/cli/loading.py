@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,10 +40,11 @@ def start_tensorflow() -> None:
 
 def model_file(path: Path, known: str = "a .keras file or a run folder") -> Path:
     """The file of a model or of its run folder; raises InputError if it is missing."""
-    file = path / "model.keras" if path.is_dir() else path
-    if (path / "saved_model.pb").is_file():
+    # The functions of `Path` fail where a path is too long.
+    file = path / "model.keras" if os.path.isdir(path) else path
+    if os.path.isfile(path / "saved_model.pb"):
         raise InputError(f"{path} is a SavedModel; give the Keras model that it was made from.")
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise InputError(f"there is no model at {path}; give {known}.")
     return file
 
@@ -50,7 +52,7 @@ def model_file(path: Path, known: str = "a .keras file or a run folder") -> Path
 def data_of(options: argparse.Namespace, *models: Path) -> tuple[str, int | None, DataOptions]:
     """The source, limit and options of `--data`, or those of the models' run folders, which must be equal."""
     for model in models:
-        if not model.exists():
+        if not os.path.exists(model):
             raise InputError(f"there is no model at {model}.")
     from kerascnn.data import DataOptions
     from kerascnn.data.ingestion.sources import normalized

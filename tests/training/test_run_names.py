@@ -83,3 +83,9 @@ def test_a_run_folder_is_no_folder_of_images(command):
     refused(command("explain", f"runs/{first}", f"runs/{second}"), f"runs/{second} is a run folder")
     refused(command("explain", f"runs/{first}", "runs/last"), "runs/last is a run folder")
     refused(command("embed", f"runs/{first}", "resnet20-digits@best"), "resnet20-digits@best is a run folder")
+
+
+@pytest.mark.parametrize("options", [("evaluate", "{}", "--data", "digits"), ("train", "--resume", "{}")])
+def test_paths_that_no_file_can_have(options, command):
+    refused(command(*(option.format("x" * 300) for option in options)), "x" * 300)
+    refused(command("train", "--data", "digits", "--weights", "x" * 300 + ".keras"), "no weights")

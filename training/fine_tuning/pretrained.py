@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -103,7 +104,7 @@ def with_weights(recipe: Recipe, weights: str, model: str | None = None) -> Reci
     # The name of a run may stand for another one later.
     weights = weights if path == Path(weights) else str(path)
     tuning = replace(recipe.fine_tuning, weights=weights)
-    folder = RunFolder.around(path) if path.exists() else None
+    folder = RunFolder.around(path) if os.path.exists(path) else None
     if folder is None:
         return replace(recipe, fine_tuning=tuning, model=model or recipe.model)
     theirs = folder.read_recipe()[0]
@@ -131,12 +132,13 @@ def find_weights(recipe: Recipe, name: str = "this recipe") -> WeightSource | No
             )
         return None
     path = find_run(weights)
-    if path.is_dir():
+    # The functions of `Path` fail where a path is too long.
+    if os.path.isdir(path):
         path = RunFolder(path).model_file
         if not path.is_file():
             raise InputError(f"{weights} holds no {path.name}; give the folder of a run that has finished, or a file.")
         weights = str(path)
-    elif not (path.is_file() or "://" in weights or is_name(weights)) and (path.suffix or len(path.parts) > 1):
+    elif not (os.path.isfile(path) or "://" in weights or is_name(weights)) and (path.suffix or len(path.parts) > 1):
         raise InputError(f"there are no weights at {weights}.")
     given = _without_heads(recipe.model_arguments)
     # The classifier is new.

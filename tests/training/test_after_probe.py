@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from unittest import mock
 
 import keras
@@ -99,7 +100,7 @@ def maps(network, tmp_path_factory):
     batches = [(images[:12], np.eye(20)[:12]), (images[12:], np.eye(20)[12:])]
     below, above = functional(network.inputs[0], tensor), functional(tensor, network.output)
     file = tmp_path_factory.mktemp("maps") / "view"
-    return images, below, above, cached_maps(inference(below), below.output, batches, 20, file)
+    return images, below, above, cached_maps(inference(below), below.output, batches, file)
 
 
 def names(model):
@@ -122,6 +123,13 @@ def test_maps_give_what_images_give(network, maps):
 
 def test_an_epoch_has_every_image_once_and_begins_anywhere(maps):
     found = maps[3]
+def test_maps_on_a_full_disk(network):
+    below = functional(network.inputs[0], cut(network))
+    batches = [(np.zeros((1, 32, 32, 3), "float32"), np.eye(3, dtype="float32")[:1])]
+    with mentioning(InputError, "/dev/full cannot be written"):
+        cached_maps(inference(below), below.output, batches, Path("/dev/full"))
+
+
 
     def drawn(epochs, start_step=0):
         batches = shuffled_batches([found, found], 6, 5, epochs, start_step)

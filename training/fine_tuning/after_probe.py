@@ -80,14 +80,13 @@ class _Views:
     def evaluated(self, examples: Examples, name: str) -> Any:
         """The evaluation views, as batches in order."""
         batches = evaluation_batches(examples, batch_size=32, **self.view)
-        return self._maps(batches, len(examples), name).in_order() if self.depth.cached else batches
+        return self._maps(batches, name).in_order() if self.depth.cached else batches
 
     def training(self, position: Position, devices: Devices, cache: str) -> Batches:
         """The batches from a position on, and the rest that the loop needs."""
         recipe, data = self.recipe, self.data
         if not self.depth.cached:
             return batches_for(self.model, recipe, data, position, devices, cache)
-        count = len(data.training)
         balanced = recipe.sampling == "balanced"
         weights = data.class_weights() if recipe.class_weights == "balanced" else None
         augmented = {"augmentation": recipe.augmentation, "seed": recipe.seed, "batch_size": 1, **self.view}
@@ -96,9 +95,9 @@ class _Views:
             batches = training_batches(
                 data.training, epochs=range(number, number + 1), class_weights=weights, balanced=balanced, **augmented
             )
-            views.append(self._maps(batches.unbatch().batch(32), count, f"view-{number + 1}"))
+            views.append(self._maps(batches.unbatch().batch(32), f"view-{number + 1}"))
         plain = evaluation_batches(data.training, batch_size=32, **self.view)
-        plain = self._maps(plain, count, "training")
+        plain = self._maps(plain, "training")
         if weights is not None:
             plain = replace(plain, weights=weights[data.training.labels])
         # Without augmentation every class has as many images as it has.
@@ -107,10 +106,10 @@ class _Views:
         batches = shuffled_batches(views, recipe.batch_size, recipe.seed, epochs, position.step)
         validation = self.evaluated(data.validation, "validation")
         images = np.zeros((0, 1, 1, 3))
-        return Batches(batches, validation, plain.in_order(), images, count // recipe.batch_size)
+        return Batches(batches, validation, plain.in_order(), images, len(data.training) // recipe.batch_size)
 
-    def _maps(self, batches: Iterable, count: int, name: str) -> CachedMaps:
-        return cached_maps(self.below, self.start, batches, count, self.folder / name)
+    def _maps(self, batches: Iterable, name: str) -> CachedMaps:
+        return cached_maps(self.below, self.start, batches, self.folder / name)
 
 
 def prepare(

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kerascnn.data.pipeline.pipeline import batch_numbers
+from kerascnn.errors import writing
 
 BATCH = 32
 
@@ -60,27 +61,29 @@ def inference(network: keras.Model) -> Any:
     return forward
 
 
-def cached_maps(forward: Any, kind: keras.KerasTensor, batches: Iterable, count: int, file: Path) -> CachedMaps:
+def cached_maps(forward: Any, kind: keras.KerasTensor, batches: Iterable, file: Path) -> CachedMaps:
     """Computes the maps of all images of the batches and writes them to a file.
 
     Args:
         forward: from images to maps, see `inference`.
         kind: the network's output, of the maps' shape and type.
         batches: tuples of images, labels and perhaps weights.
-        count: the number of images.
         file: is overwritten.
+
+    Raises:
+        InputError: the file cannot be written.
     """
     import tensorflow as tf
 
     dtype = np.dtype(tf.as_dtype(kind.dtype).as_numpy_dtype)
-    maps = np.memmap(file, dtype, "w+", shape=(count, *kind.shape[1:]))
-    done, others = 0, []
-    for images, *rest in batches:
-        found = forward(images).numpy()
-        maps[done : done + len(found)] = found
-        done += len(found)
-        others.append([np.asarray(one) for one in rest])
-    return CachedMaps(maps, *(np.concatenate(column) for column in zip(*others, strict=True)))
+    others = []
+    # Written rather than mapped: a process that writes to a mapped file is killed where the disk is full.
+    with writing(file), file.open("wb") as stream:
+        for images, *rest in batches:
+            stream.write(forward(images).numpy().astype(dtype, copy=False).tobytes())
+            others.append([np.asarray(one) for one in rest])
+    columns = [np.concatenate(column) for column in zip(*others, strict=True)]
+    return CachedMaps(np.memmap(file, dtype, "r", shape=(len(columns[0]), *kind.shape[1:])), *columns)
 
 
 def shuffled_batches(views: list[CachedMaps], batch_size: int, seed: int, epochs: range, start_step: int) -> Any:

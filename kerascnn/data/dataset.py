@@ -179,6 +179,11 @@ class DataSet:
         present = np.count_nonzero(counts)
         return np.where(counts, counts.sum() / present / np.maximum(counts, 1), 0).astype(np.float32)
 
+    def image_weights(self) -> np.ndarray:
+        """`class_weights` of each training image, float32 (images,); of multi-label data (images, classes)."""
+        labels, weights = self.training.labels, self.class_weights()
+        return np.where(labels > 0, *weights[::-1]) if self.multi_label else weights[labels]
+
 
 def _check_examples(examples: Examples, classes: int, what: str) -> None:
     """Raises InputError for labels and images that no training could use."""

@@ -36,6 +36,7 @@ def test_a_split_without_any_class_is_an_error():
 def test_images_with_and_without_a_class_count_the_same():
     # "sea" is on one of six images: 6 / (2 * 5) without it, 6 / (2 * 1) with it.
     np.testing.assert_allclose(tags().class_weights(), [[1, 6 / 10, 6 / 4], [1, 6 / 2, 6 / 8]])
+    np.testing.assert_allclose(tags().image_weights()[[0, 2]], [[1, 6 / 10, 6 / 8], [1, 6 / 2, 6 / 8]])
     [(_, labels, weights)] = training_batches(
         tags().training, classes=3, size=8, crop_fraction=1.0, augmentation=Augmentation(), batch_size=6, seed=0,
         epochs=range(1), class_weights=tags().class_weights(),

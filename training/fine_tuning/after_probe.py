@@ -29,7 +29,8 @@ from kerascnn.training.default_network import Machine
 from kerascnn.training.fine_tuning.cached_maps import CachedMaps, cached_maps, inference, shuffled_batches
 from kerascnn.training.fine_tuning.depth import Depth, choose_depth
 from kerascnn.training.fine_tuning.hold_out import SUFFIX, HoldOut, accuracy, hold_out, kept_epoch, named
-from kerascnn.training.fine_tuning.logistic_regression import Problem, cross_validated, fit_head
+from kerascnn.training.fine_tuning.logistic_regression import cross_validated, fit_head
+from kerascnn.training.fine_tuning.probe import problem_of
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.run_folder import RunFolder
 from kerascnn.training.schedules import main_accuracy
@@ -99,7 +100,7 @@ class _Views:
         plain = evaluation_batches(data.training, batch_size=32, **self.view)
         plain = self._maps(plain, "training")
         if weights is not None:
-            plain = replace(plain, weights=weights[data.training.labels])
+            plain = replace(plain, weights=data.image_weights())
         # Without augmentation every class has as many images as it has.
         views = views if balanced else [plain, *views]
         epochs = range(position.epochs, recipe.epochs)
@@ -209,9 +210,7 @@ def _start(views: _Views, plain: Iterable, held: Iterable) -> dict[str, Any]:
     statistics = [weight for layer in norms for weight in (layer.moving_mean, layer.moving_variance)]
 
     def fitted() -> tuple[dict[str, float], list[np.ndarray]]:
-        examples, classes = views.data.training, len(views.data.class_names)
-        groups = getattr(examples, "groups", None)
-        problem = Problem(_features(views, plain), examples.labels, classes, groups, seed=views.recipe.seed)
+        problem = problem_of(_features(views, plain), views.recipe, views.data)
         choice = cross_validated(problem)
         head = fit_head(problem, choice.penalty, choice.temperature)
         classifier.set_weights([head.kernel, head.bias])

@@ -127,10 +127,9 @@ def linear_probe(
         if place not in features.stages:
             key += f"-{place}"
             features = cached_features(key, whole, recipe, data, examples, place)
-    weights = data.class_weights() if recipe.class_weights == "balanced" else None
 
     def problem(name: str) -> Problem:
-        return _problem(features.values[name], data, weights, recipe.seed)
+        return problem_of(features.values[name], recipe, data)
 
     digest = hashlib.sha256(f"{key} {recipe.class_weights} {recipe.seed} {len(data.class_names)}".encode())
     for array in (examples.labels, _groups(examples)):
@@ -143,7 +142,7 @@ def linear_probe(
 def _compared(key: str, features: Features, problem: Callable[[str], Problem]) -> tuple[tuple[StageProbe, ...], float]:
     """The table of the places, from the cache or by cross-validation, and the seconds that this took."""
     file = cache_folder() / "features" / f"{key}.json"
-    if file.is_file():
+    with contextlib.suppress(*UNREADABLE):
         stored = json.loads(file.read_text())
         return tuple(StageProbe(**stage) for stage in stored["stages"]), stored["seconds"]
     started = time.perf_counter()
@@ -213,12 +212,12 @@ def _match(features: Features, cut: str) -> str | None:
     return next(reversed(of_stage or of_block), None)
 
 
-def _problem(features: np.ndarray, data: DataSet, class_weights: np.ndarray | None, seed: int) -> Problem:
-    """The training images' features and labels, with the weights of their classes if they have any."""
+def problem_of(features: np.ndarray, recipe: Recipe, data: DataSet) -> Problem:
+    """The training images' features and labels, with the weights of their classes if the recipe asks for them."""
     labels, weights = data.training.labels, 1.0
-    if class_weights is not None:
-        weights = np.where(labels > 0, *class_weights[::-1]) if data.multi_label else class_weights[labels][:, None]
-    return Problem(features, labels, len(data.class_names), _groups(data.training), weights, seed)
+    if recipe.class_weights == "balanced":
+        weights = data.image_weights().reshape(len(labels), -1)
+    return Problem(features, labels, len(data.class_names), _groups(data.training), weights, recipe.seed)
 
 
 def _groups(examples: Examples) -> np.ndarray | None:

@@ -16,8 +16,10 @@ from kerascnn.applications import ResNet20, registry
 from kerascnn.applications.deep import functional
 from kerascnn.data.dataset import ArrayExamples, FileExamples
 from kerascnn.data.pipeline.pipeline import evaluation_batches
+from kerascnn.keras_internals import weight_averages
 from kerascnn.layers import BatchNormalization
-from kerascnn.training import FineTuning, Recipe, TrainingInterruptedError, assembly, resume, train
+from kerascnn.training import FineTuning, Recipe, Schedule, TrainingInterruptedError, assembly, resume, train
+from kerascnn.training.callbacks.weight_averaging import AveragedWeights
 from kerascnn.training.fine_tuning import after_probe, depth
 from kerascnn.training.fine_tuning.after_probe import read
 from kerascnn.training.fine_tuning.cached_maps import cached_maps, inference, shuffled_batches
@@ -175,6 +177,7 @@ def test_a_training_keeps_its_best_and_stops(tmp_path):
     for epoch, bias in enumerate(([0.0, 9.0], [1.0, 0.0], [0.0, 9.0], [0.0, 9.0])):
         model.layers[-1].set_weights([np.zeros((1, 2)), np.array(bias)])
         model.stop_training, logs = False, {}
+        keeper.on_test_end()
         keeper.on_epoch_end(epoch, logs)
         stopped.append(model.stop_training)
         assert logs["top1_held_out"] == (0.75 if bias[0] else 0.25)
@@ -182,6 +185,21 @@ def test_a_training_keeps_its_best_and_stops(tmp_path):
     [file] = tmp_path.iterdir()
     assert file.name == "best-epoch-0002.keras"
     np.testing.assert_array_equal(keras.saving.load_model(file, compile=False).layers[-1].bias, [1.0, 0.0])
+
+
+def test_averaged_weights_are_kept(tmp_path):
+    pixels = keras.Input((1,))
+    model = keras.Model(pixels, keras.layers.Dense(2, activation="softmax", name="fc")(pixels))
+    optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
+    model.compile(optimizer, "categorical_crossentropy", metrics=[keras.metrics.CategoricalAccuracy(name="top1")])
+    images = tf.data.Dataset.from_tensors((np.ones((4, 1), "float32"), np.eye(2, dtype="float32")[[0, 0, 0, 1]]))
+    keeper = HoldOut(model, images, 4, lambda epoch: tmp_path / f"best-epoch-{epoch:04d}.keras", [], patience=0)
+    history = model.fit(
+        images.repeat(5), validation_data=images, callbacks=[keeper, AveragedWeights([])], epochs=2, verbose=0
+    )
+    assert history.history["loss_held_out"] == history.history["val_loss"]
+    stored = keras.saving.load_model(tmp_path / "best-epoch-0002.keras", compile=False)
+    np.testing.assert_array_equal(stored.layers[-1].kernel, weight_averages(optimizer)[0])
 
 
 # Whole trainings

@@ -186,7 +186,7 @@ def prepare(
     rows = checkpoint.history[PROBE:] if checkpoint else []
 
     def file(epoch: int) -> Path:
-        return folder.checkpoints / f"best-epoch-{epoch:04d}.keras"
+        return folder.checkpoints / f"best-epoch-{PROBE + epoch:04d}.keras"
 
     # Without the optimizer, whose state would triple the files.
     plain = functional(whole.inputs[0], whole.output, name=whole.name)

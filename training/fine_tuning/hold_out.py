@@ -55,13 +55,14 @@ class HoldOut(keras.callbacks.Callback):
 
     The last epoch is kept whose accuracy, or mAP, is at most a standard error below the best one's: the learning rate
     falls to zero, so that later epochs are better than so few images can show. What it does depends on the earlier
-    epochs' metrics only, so a resumed training chooses the same epoch.
+    epochs' metrics only, so a resumed training chooses the same epoch. The model is measured and saved as it is
+    validated, so this callback must come before `AveragedWeights`.
 
     Args:
         whole: the model to save, of which the trained model is a part.
         batches: of the held-out images.
         count: how many they are.
-        file: a function from the number of an epoch, from 1, to the file of its model.
+        file: a function from the number of an epoch, the first of `rows` being 1, to the file of its model.
         rows: the earlier epochs' metrics.
         patience: after so many epochs that are not to be kept the training stops; 0 for never.
     """
@@ -77,20 +78,23 @@ class HoldOut(keras.callbacks.Callback):
     ):
         super().__init__()
         self.whole, self.batches, self.count, self.file, self.patience = whole, batches, count, file, patience
-        self.accuracies = [accuracy(row) for row in rows]
+        self.accuracies, self.measured = [accuracy(row) for row in rows], {}
 
     def on_train_begin(self, logs=None):
         self._stop_if_due()
 
-    def on_epoch_end(self, epoch, logs=None):
-        measured = self.model.evaluate(self.batches, return_dict=True, verbose=0)
-        logs.update(named(measured))
-        self.accuracies.append(accuracy(logs))
+    def on_test_end(self, logs=None):
+        self.measured = named(self.model.evaluate(self.batches, return_dict=True, verbose=0))
+        self.accuracies.append(accuracy(self.measured))
         if kept_epoch(self.accuracies, self.count) == len(self.accuracies) - 1:
-            with atomic_path(self.file(epoch + 1)) as partial, all_trainable(self.whole):
+            file = self.file(len(self.accuracies))
+            with atomic_path(file) as partial, all_trainable(self.whole):
                 self.whole.save(partial)
-            for old in set(self.file(epoch + 1).parent.glob("best-epoch-*.keras")) - {self.file(epoch + 1)}:
+            for old in set(file.parent.glob("best-epoch-*.keras")) - {file}:
                 old.unlink()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs.update(self.measured)
         self._stop_if_due()
 
     def _stop_if_due(self) -> None:

@@ -132,6 +132,19 @@ def test_features_are_computed_once(recipe, red, probed, monkeypatch, tmp_path):
         resolved(recipe.with_settings(["pixels.std=65"]), red)
 
 
+def test_a_damaged_cache_is_computed_again(recipe, red, monkeypatch, tmp_path):
+    monkeypatch.setenv("KERASCNN_CACHE", str(tmp_path))
+    wanted = resolved(recipe, red)
+    before = linear_probe(wanted, red)
+    files = sorted((tmp_path / "features").iterdir())
+    assert [file.suffix for file in files].count(".npz") == 2 and len(files) == 3
+    for file in files:
+        file.write_bytes(file.read_bytes()[:100])
+    after = linear_probe(wanted, red)
+    assert (after.chosen.place, after.chosen.accuracy) == (before.chosen.place, before.chosen.accuracy)
+    np.testing.assert_array_equal(after.predicted, before.predicted)
+
+
 @pytest.mark.slow
 def test_a_cut_network_trains_on_and_is_resumed(probed, red, tmp_path):
     """Its run is as good a source of weights as any; a run without a checkpoint begins with its probe again."""

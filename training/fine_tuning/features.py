@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,8 @@ from kerascnn.files.checksums import Checksum
 from kerascnn.training.recipe.fields import WHOLE
 from kerascnn.training.recipe.recipe import Recipe
 
+# What reading a file of the cache raises that is missing or damaged; it is then written again.
+UNREADABLE = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile)
 BATCH = 32  # Images per step: the number of threads matters more to the speed
 
 
@@ -70,7 +74,7 @@ def cached_features(
     is a place besides the network's own, whose key must be another one. InputError if the features cannot be stored.
     """
     file = cache_folder() / "features" / f"{key}.npz"
-    if file.is_file():
+    with contextlib.suppress(*UNREADABLE):
         return _load(file)
     found = compute_features(model(), recipe, data, examples, more)
     facts = {"stages": found.stages, "milliseconds": found.milliseconds, "parameters": found.parameters}

@@ -24,7 +24,7 @@ from kerascnn.data.dataset import DataSet, Examples
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
 from kerascnn.files.cache_folder import cache_folder, short_hash
-from kerascnn.training.fine_tuning.features import Features, cached_features, features_key
+from kerascnn.training.fine_tuning.features import UNREADABLE, Features, cached_features, features_key
 from kerascnn.training.fine_tuning.logistic_regression import (
     Head,
     Problem,
@@ -171,20 +171,26 @@ def _fitted(
 ) -> ProbeResult:
     """The classifier of the chosen place, from the cache or fitted to all training images."""
     file = cache_folder() / "features" / f"{key}-{short_hash(chosen.place)}.npz"
-    if not file.is_file():
+    try:
+        head, predicted, metrics = _read_fit(file)
+    except UNREADABLE:
         started = time.perf_counter()
         wanted = problem(chosen.place)
         head = fit_head(wanted, chosen.penalty, chosen.temperature)
         logits = wanted.features @ head.kernel + head.bias
-        metrics = json.dumps(wanted.metrics(logits) | {"seconds": time.perf_counter() - started})
+        measured = wanted.metrics(logits) | {"seconds": time.perf_counter() - started}
         predicted = wanted.probabilities(logits).astype(np.float32)
         with _writing(file) as stream:
-            np.savez(stream, kernel=head.kernel, bias=head.bias, predicted=predicted, metrics=metrics)
-    with np.load(file) as stored:
-        head, predicted = Head(stored["kernel"], stored["bias"]), stored["predicted"]
-        metrics = json.loads(str(stored["metrics"]))
+            np.savez(stream, kernel=head.kernel, bias=head.bias, predicted=predicted, metrics=json.dumps(measured))
+        head, predicted, metrics = _read_fit(file)
     seconds += metrics.pop("seconds")
     return ProbeResult(stages, chosen, head, predicted, metrics, seconds, len(predicted) / features.seconds)
+
+
+def _read_fit(file: Path) -> tuple[Head, np.ndarray, dict[str, float]]:
+    with np.load(file) as stored:
+        head = Head(stored["kernel"], stored["bias"])
+        return head, stored["predicted"], json.loads(str(stored["metrics"]))
 
 
 @contextlib.contextmanager

@@ -199,6 +199,7 @@ def train(
     if not isinstance(recipe, Recipe):
         raise InputError(f"train takes a Recipe, or the name of a network or of a recipe, not {recipe!r}.")
     devices = devices or choose_devices()
+    _check_hold_out(recipe, devices)
     if not isinstance(data, DataSet):
         with devices.chief_first():
             data = load(data, limit=limit)
@@ -206,7 +207,6 @@ def train(
         recipe, pretrained = _resolve(recipe, data, model)
     callbacks = [*callbacks, *progress(recipe, data, verbose if devices.chief else 0)]
     devices.share(recipe.batch_size)
-    _check_one_device(recipe, devices)
     training = _Training(recipe, data, callbacks, run_config, devices, profile)
     with devices.scope():
         new = training.compiled(lambda: assemble(recipe, data, model, pretrained))
@@ -219,11 +219,18 @@ def train(
     return training.run(new, batches, folder, None)
 
 
-def _check_one_device(recipe: Recipe, devices: Devices) -> None:
-    if recipe.fine_tuning.hold_out and devices.replicas > 1:
+def _check_hold_out(recipe: Recipe, devices: Devices) -> None:
+    if not recipe.fine_tuning.tunes_after_probe:
+        return
+    if devices.replicas > 1:
         raise InputError(
             f"fine_tuning.hold_out is for one device, and there are {devices.replicas}; name one with --devices, or "
             "set fine_tuning.hold_out=0."
+        )
+    if recipe.schedule.name == "plateau":
+        raise InputError(
+            "the schedule 'plateau' watches the validation images, by which fine_tuning.hold_out chooses nothing; take "
+            "another schedule.name, or set fine_tuning.hold_out=0."
         )
 
 
@@ -308,7 +315,7 @@ def resume(
     folder.check_data(data)
     task_of(recipe, data)
     callbacks = [*callbacks, *progress(recipe, data, verbose if devices.chief else 0)]
-    _check_one_device(recipe, devices)
+    _check_hold_out(recipe, devices)
     training = _Training(recipe, data, callbacks, run_config or folder.read_run_config(), devices, profile)
     # The chief first: it removes partial files.
     with devices.chief_first():
@@ -374,7 +381,7 @@ class _Training:
         }
         if recipe.fine_tuning.probe:
             summary["probe"] = self.probe.to_dict()
-        if recipe.fine_tuning.weights and not recipe.fine_tuning.hold_out:
+        if recipe.fine_tuning.weights and not recipe.fine_tuning.tunes_after_probe:
             summary["fine_tuning"] = [row._asdict() for row in plan(model, recipe.fine_tuning)]
         return summary
 
@@ -388,13 +395,13 @@ class _Training:
 
     def run(self, model: keras.Model, batches: Batches, folder: RunFolder, checkpoint: Checkpoint | None) -> Run:
         """Trains a compiled model to the end, from a checkpoint if there is one."""
-        if not self.recipe.fine_tuning.hold_out:
+        if not self.recipe.fine_tuning.tunes_after_probe or self.recipe.epochs == after_probe.PROBE:
             return self.loop(model, batches, folder, checkpoint, folder.model_file)
         return self._after_probe(model, batches, folder, checkpoint)
 
     def tunes_after(self, checkpoint: Checkpoint | None) -> bool:
         """Whether the checkpoint is of a fine-tuning after a probe, and not of the probe or another training."""
-        if not self.recipe.fine_tuning.hold_out or checkpoint is None:
+        if not self.recipe.fine_tuning.tunes_after_probe or checkpoint is None:
             return False
         return astuple(checkpoint.position) > (after_probe.PROBE, 0)
 

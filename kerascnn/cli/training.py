@@ -434,7 +434,7 @@ def progress_callbacks(
 
     live = LiveProgress(recipe.epochs, steps_per_epoch(recipe, data), recipe.batch_size, messages())
     tuning = recipe.fine_tuning
-    planned = tuning.weights and recipe.epochs > tuning.probe and not tuning.hold_out
+    planned = tuning.weights and recipe.epochs > tuning.probe and not tuning.tunes_after_probe
     plan = [PlanReporter(tuning, report_plan)] if planned else []
     loggers = [LOGGERS[service]() for service in dict.fromkeys(services)]
     return [*loggers, *plan, JsonLines(recipe.epochs) if as_json else live]

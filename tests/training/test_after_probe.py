@@ -123,8 +123,6 @@ def test_maps_give_what_images_give(network, maps):
     assert {id(layer) for layer in above.layers[1:]} <= {id(layer) for layer in network.layers}
 
 
-def test_an_epoch_has_every_image_once_and_begins_anywhere(maps):
-    found = maps[3]
 def test_maps_on_a_full_disk(network):
     below = functional(network.inputs[0], cut(network))
     batches = [(np.zeros((1, 32, 32, 3), "float32"), np.eye(3, dtype="float32")[:1])]
@@ -132,6 +130,8 @@ def test_maps_on_a_full_disk(network):
         cached_maps(inference(below), below.output, batches, Path("/dev/full"))
 
 
+def test_an_epoch_has_every_image_once_and_begins_anywhere(maps):
+    found = maps[3]
 
     def drawn(epochs, start_step=0):
         batches = shuffled_batches([found, found], 6, 5, epochs, start_step)
@@ -316,6 +316,21 @@ def test_stopped_in_every_phase_and_resumed_it_ends_the_same(recipe, whole, tmp_
     assert_same(folder, whole.folder)
     assert_same_weights(run.model, whole.model)
     assert read(folder) == read(whole.folder)
+
+
+@pytest.mark.parametrize("probe", [True, False])
+def test_no_probe_or_one_epoch_leaves_nothing_to_choose(recipe, tmp_path, probe):
+    changed = replace(recipe, epochs=1, fine_tuning=replace(recipe.fine_tuning, probe=probe))
+    run = train(changed, tiny_training.images(), runs=tmp_path, limit=120, verbose=0)
+    assert len(run.folder.history()) == 1
+    assert run.folder.model_file.is_file() and not (run.folder.path / "fine_tuning.json").exists()
+    # A probe takes no steps.
+    assert (run.model.optimizer.iterations == 0) == probe
+
+
+def test_the_validation_images_choose_no_learning_rate(recipe, tmp_path):
+    with mentioning(InputError, "plateau", "fine_tuning.hold_out"):
+        train(replace(recipe, schedule=Schedule("plateau")), tiny_training.images(), runs=tmp_path, verbose=0)
 
 
 def test_several_devices_are_refused(recipe, tmp_path):

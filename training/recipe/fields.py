@@ -200,7 +200,7 @@ class FineTuning:
             stages of a ResNet.
         freeze_batch_norm: whether batch normalization stays frozen in the unfrozen stages too.
         hold_out: after a probe, the share of the training images that is not trained on, to choose the statistics of
-            batch normalization, the epoch, and whether the probe is better; 0 for none, and gradual unfreezing.
+            batch normalization, the epoch, and whether the probe is better; 0, or without a probe, gradual unfreezing.
         passes: with `hold_out`, the most work on a CPU, in forward passes of the training images through the network:
             how many layers are trained, and for how many epochs; 0 for no limit.
         tuned_views: with `hold_out`, of how many augmented views per image, besides the plain one, maps are computed
@@ -224,6 +224,11 @@ class FineTuning:
             re.compile(self.frozen)
         except re.error as error:
             raise InputError(f"fine_tuning.frozen '{self.frozen}' is not a regular expression: {error}.") from None
+
+    @property
+    def tunes_after_probe(self) -> bool:
+        """Whether a probe is gone on from by what held-out images show, instead of gradual unfreezing."""
+        return self.probe and self.hold_out > 0
 
     @property
     def freezes(self) -> bool:

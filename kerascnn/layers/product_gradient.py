@@ -19,9 +19,9 @@ def product_gradient(layer: keras.layers.Layer) -> keras.layers.Layer:
     TensorFlow's Conv2DBackpropFilter takes up to three times as long as one product of matrices per pixel of the
     filters, in which the larger number of channels comes last. Products are taken for 1 x 1 convolutions, and in
     bfloat16 for small maps. 1 x 1 convolutions with strides first drop pixels by an average pool of 1 x 1 windows, in a
-    tenth of the time of slicing. Values and gradients are the same but for the order of sums. The layer's class,
-    weights and config stay Keras'. It computes as before where no gradient is asked for, on GPUs, on other backends,
-    and with a bias: TensorFlow's kernel for both gradients is as fast, and without it the bias' is summed in bfloat16.
+    tenth of the time of slicing, in inference too. Values and gradients are the same but for the order of sums. The
+    layer's class, weights and config stay Keras'. It computes as before on GPUs, on other backends, and with a bias:
+    TensorFlow's kernel for both gradients is as fast, and without it the bias' is summed in bfloat16.
 
     Args:
         layer: built or not.

@@ -216,7 +216,8 @@ def _run_explain(options: argparse.Namespace) -> int:
         files.append({"image": str(one.image), "top": top, "grad_cam": str(one.grad_cam), "activations": maps})
         best = one.classes[0]
         lines.append(f"{one.image}: {best.label} ({best.probability:.1%}); Grad-CAM: {one.grad_cam}")
-        lines.append(f"  feature maps of {len(maps)} layers: {one.grad_cam.with_suffix('')}")
+        layers = "1 layer" if len(maps) == 1 else f"{len(maps)} layers"
+        lines.append(f"  feature maps of {layers}: {one.grad_cam.with_suffix('')}")
     model, layer = str(options.model), explainer.layer
     print_result(options, {"model": model, "layer": layer, "filters": str(filters), "images": files}, *lines)
     return images.status()

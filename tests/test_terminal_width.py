@@ -22,6 +22,7 @@ from kerascnn.cli.recipe_tables import recipes_table
 from kerascnn.data import LabeledImages
 from kerascnn.data.dataset import ArrayExamples
 from kerascnn.evaluation import Scores
+from kerascnn.evaluation.metrics import accuracy_of
 from kerascnn.evaluation.prediction import ImagePrediction, predictions_table
 from kerascnn.evaluation.runs import Comparison, MeasuredRun
 from kerascnn.evaluation.scores import MultiLabelScores
@@ -117,7 +118,9 @@ def folds(shown):
         run.metrics = lambda: {"val_main_top1": 0.98765, "val_main_loss": 123.4567}
         run.run = SimpleNamespace(diverged="", folder=RunFolder(Path(RUNS[0])))
     summary = {"val_main_top1": (0.98765, 0.01234), "val_main_loss": (123.4567, 12.3456)}
-    tables.folds_table(SimpleNamespace(runs=runs, main_metric="val_main_top1", summary=lambda: summary))
+    folds = SimpleNamespace(runs=runs, main_metric="val_main_top1", summary=lambda: summary)
+    folds.interval = lambda: accuracy_of(6094, 6170)
+    tables.folds_table(folds)
 
 
 def search(shown):

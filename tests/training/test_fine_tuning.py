@@ -180,7 +180,8 @@ def test_the_builders_arguments_of_a_run_are_used(digits_run, tmp_path):
 
 
 def test_loading_is_all_or_nothing(digits_run, few):
-    recipe = resolved(with_weights(Recipe.load("finetune"), str(digits_run.folder.path)), few)
+    recipe = Recipe.load("finetune").with_values(fine_tuning={"cut": "none"})
+    recipe = resolved(with_weights(recipe, str(digits_run.folder.path)), few)
     model = build(replace(recipe, model_arguments={"shortcut": "B"}), few.class_names)
     before = model.get_weights()
     with mentioning(InputError, "'conv3_1_shortcut'"):

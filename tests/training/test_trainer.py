@@ -116,7 +116,9 @@ def test_images_and_graph(googlenet_run):
     assert grid.shape == (72, 432, 3)
     assert grid.std() > 10
     nodes = {node.name: node for node in accumulator.Graph().node}
-    assert {"conv1", "inception_4a_3x3_reduce", "labels"} < set(nodes) and nodes["conv1"].op == "Conv2D"
+    assert {"conv1", "labels"} < set(nodes) and nodes["conv1"].op == "Conv2D"
+    # A box for each module holds its layers.
+    assert any(name.endswith("/inception_4a_3x3_reduce") for name in nodes)
     assert list(nodes["conv1"].input) == ["preprocessing"]
     assert all(name in nodes for node in nodes.values() for name in node.input)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax, softmax
+from threadpoolctl import ThreadpoolController
 
 from kerascnn.average_precision import mean_average_precision
 from kerascnn.training.multi_label import THRESHOLD
@@ -153,6 +155,19 @@ class Head:
     bias: np.ndarray = field(repr=False)
 
 
+def _on_own_cores(function):
+    """Lets NumPy use no more threads than this process has cores: more wait for each other, forty times as long."""
+
+    @functools.wraps(function)
+    def limited(*arguments, **named):
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        with ThreadpoolController().limit(limits=cores, user_api="blas"):
+            return function(*arguments, **named)
+
+    return limited
+
+
+@_on_own_cores
 def cross_validated(problem: Problem) -> CrossValidated:
     """Chooses the penalty with the least held-out loss, from the strongest on.
 
@@ -188,6 +203,7 @@ def cross_validated(problem: Problem) -> CrossValidated:
     return CrossValidated(best[1], chosen, accuracy, _standard_error(problem, logits, folds), best[0])
 
 
+@_on_own_cores
 def fit_head(problem: Problem, penalty: float, temperature: float = 1.0) -> Head:
     """Fits all images to convergence, with a penalty and a temperature that `cross_validated` has chosen.
 

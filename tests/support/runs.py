@@ -1,16 +1,30 @@
-"""Two runs, compared."""
+"""Trainings that are stopped, and two runs, compared."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from kerascnn.training import RunFolder
 
 # Figures of time, and of the machine.
 OF_THE_MACHINE = ("seconds", "images_per_second", "waiting_share", "memory_gigabytes")
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Presses Ctrl-C after a step."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.steps = steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps -= 1
+        if self.steps == 0:
+            raise KeyboardInterrupt
 
 
 def curves(folder: RunFolder) -> dict[tuple[str, str], list[tuple[int, float]]]:

@@ -28,7 +28,7 @@ from kerascnn.training.fine_tuning.hold_out import HoldOut, hold_out, kept_epoch
 from kerascnn.training.strategy import choose_devices
 from support import tiny_training
 from support.messages import mentioning
-from support.runs import assert_same, assert_same_weights, newest
+from support.runs import StopAfter, assert_same, assert_same_weights, newest
 
 # How deep
 
@@ -279,19 +279,6 @@ def test_layers_below_stay_as_they_were(whole, recipe):
     assert [array.shape for array in arrays[:2]] == [(3, 3, 8, 8), (8,)]
     assert not np.array_equal(arrays[0], before.get_layer("conv2").kernel)
     np.testing.assert_array_equal(arrays[1], before.get_layer("conv2_bn").gamma)
-
-
-class StopAfter(keras.callbacks.Callback):
-    """Presses Ctrl-C after a step."""
-
-    def __init__(self, steps):
-        super().__init__()
-        self.steps = steps
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.steps -= 1
-        if self.steps == 0:
-            raise KeyboardInterrupt
 
 
 def pressed(*arguments, **options):

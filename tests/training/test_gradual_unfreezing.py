@@ -27,7 +27,7 @@ from kerascnn.training.fine_tuning.gradual_unfreezing import lr_multipliers, pla
 from kerascnn.training.optimizers import optimizer_for
 from support import tiny_training
 from support.messages import mentioning
-from support.runs import assert_same, assert_same_weights
+from support.runs import StopAfter, assert_same, assert_same_weights
 
 GRADUAL = FineTuning(head_epochs=2, stage_epochs=3, layer_lr_decay=0.5, freeze_batch_norm=True)
 
@@ -230,19 +230,6 @@ def scaled_loss(tiny_network, monkeypatch):
         )
 
     monkeypatch.setattr(assembly, "optimizer_for", scaled)
-
-
-class StopAfter(keras.callbacks.Callback):
-    """Presses Ctrl-C after a step."""
-
-    def __init__(self, steps):
-        super().__init__()
-        self.steps = steps
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.steps -= 1
-        if self.steps == 0:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@
 A part (parts/*.py) yields rows. A row is one question, such as a training step of ResNet-50 in bfloat16, with the
 contestants that answer it; the first one is ours. Every contestant is a process of its own (contestant_process.py): it
 prepares itself, then measures one value per round. Contestants take turns (turns.py), so that whatever else the machine
-does falls on all. Their medians and spread are appended to results.csv (results.py), with processor, versions and
+does falls on all. Their medians and spread are appended to results.csv (results.py), with CPU, versions and
 commit (machine.py). The tables and plots of RESULTS.md between its two markers are made of that file alone
 (report.py).
 

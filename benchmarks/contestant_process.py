@@ -30,7 +30,7 @@ class ContestantError(RuntimeError):
 
 
 class Round(NamedTuple):
-    """A measured value, and the share of the processor that others had meanwhile."""
+    """A measured value, and the share of the CPU that others had meanwhile."""
 
     value: float
     disturbed: float
@@ -111,7 +111,7 @@ def _workers_megabytes(process: int) -> float:
 
 
 def _busy_seconds(process: int) -> tuple[float, float]:
-    """Processor time since it was started: of everything on our cores, and of a process with its workers.
+    """CPU time since it was started: of everything on our cores, and of a process with its workers.
 
     Zeros where there is no /proc.
     """

@@ -1,4 +1,4 @@
-"""What measurements ran on: processor, its instructions for 16 bits, cores, versions of the libraries, commit."""
+"""What measurements ran on: CPU, its instructions for 16 bits, cores, versions of the libraries, commit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "am
 
 
 class Machine(NamedTuple):
-    """A processor and the software on it."""
+    """A CPU and the software on it."""
 
     processor: str
     instructions: str  # Of INSTRUCTIONS, those that it has

@@ -157,7 +157,7 @@ def _failures(lines: Sequence[Result]) -> list[str]:
     """Sentences with what has no value, and what was measured beside other work."""
     failed = [f"{one.row}, {one.contestant}: {one.failure}" for one in lines if one.failure]
     disturbed = [f"{one.row}, {one.contestant} {one.disturbed:.0%}" for one in lines if one.disturbed > DISTURBED]
-    named = ("Without a value", failed), ("Other processes had a share of the processor", disturbed)
+    named = ("Without a value", failed), ("Other processes had a share of the CPU", disturbed)
     return [f"\n{what}: {'; '.join(those)}." for what, those in named if those]
 
 

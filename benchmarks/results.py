@@ -27,7 +27,7 @@ class Result:
         ratio, ratio_least, ratio_most: how many times better ours was, median and range; -1 of ours.
         wanted: the ratio that is wished for; 0 for none.
         rounds: how many there were.
-        disturbed: the share of the processor that other processes had, at the median of the rounds.
+        disturbed: the share of the CPU that other processes had, at the median of the rounds.
         ready_seconds: until the first round.
         peak_megabytes: of memory.
         macs: multiply-adds of an image; 0 if they were not said.

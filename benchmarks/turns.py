@@ -1,6 +1,6 @@
 """Who measures when: contestants in turn, one round each, the order reversed from round to round.
 
-A round in which other processes had more than a twentieth of the processor is repeated, as often as there are rounds.
+A round in which other processes had more than a twentieth of the CPU is repeated, as often as there are rounds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from benchmarks.contestant_process import ContestantError, ContestantProcess, Round
 from benchmarks.part import Contestant, Row
 
-DISTURBED = 0.05  # The share of the processor that others may have
+DISTURBED = 0.05  # The share of the CPU that others may have
 
 
 class Outcome(NamedTuple):
@@ -23,7 +23,7 @@ class Outcome(NamedTuple):
     Attributes:
         values: one per round, in the row's unit; none if it failed.
         ratios: how many times better ours was in the same rounds; none of ours.
-        disturbed: the share of the processor that other processes had, at the median of the rounds.
+        disturbed: the share of the CPU that other processes had, at the median of the rounds.
         ready_seconds: from its start until its first round.
         peak_megabytes: the most memory until its last.
         macs: multiply-adds of an image, if it says them.
@@ -112,7 +112,7 @@ def take_turns(
             if process not in failures:
                 with _noting(failures, process):
                     value, disturbed = measured[process] = process.measure()
-                    beside = f", others had {disturbed:.0%} of the processor" if disturbed > DISTURBED else ""
+                    beside = f", others had {disturbed:.0%} of the CPU" if disturbed > DISTURBED else ""
                     say(f"  {process.contestant.name}: {value:.4g} {unit}{beside}")
         found.append(measured)
     for measured in sorted(found, key=_most_disturbed)[:rounds]:

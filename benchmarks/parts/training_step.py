@@ -1,4 +1,4 @@
-"""A step of training on a batch in memory, beside PyTorch's and keras.applications', and the processor's peak.
+"""A step of training on a batch in memory, beside PyTorch's and keras.applications', and the CPU's peak.
 
 All train with SGD with momentum, without weight decay and auxiliary heads, so that they compute the same. PyTorch's
 networks are torchvision's in channels_last, with autocast for bfloat16; torchvision's GoogLeNet is the one with batch
@@ -117,7 +117,7 @@ def kerascnn_step(
     arguments: dict[str, Any] | None = None,
     devices: int = 1,
 ) -> Prepared:
-    """Images a second, over so many devices of the processor."""
+    """Images a second, over so many devices of the CPU."""
     import keras
     import tensorflow as tf
 
@@ -127,7 +127,7 @@ def kerascnn_step(
     from kerascnn.training.strategy import choose_devices
 
     chosen_devices = choose_devices(f"cpu:{devices}")
-    # As `train` computes on a processor; other libraries are left as they are.
+    # As `train` computes on a CPU; other libraries are left as they are.
     keras.utils.set_random_seed(0)
     tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(policy)

@@ -14,7 +14,7 @@ MAX_PIXELS, MIN_CHANNELS = 400, 64
 
 
 def product_gradient(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """Makes the training of a convolution faster on processors; any other layer is left as it is.
+    """Makes the training of a convolution faster on CPUs; any other layer is left as it is.
 
     TensorFlow's Conv2DBackpropFilter takes up to three times as long as one product of matrices per pixel of the
     filters, in which the larger number of channels comes last. Products are taken for 1 x 1 convolutions, and in

@@ -64,7 +64,7 @@ def test_the_best_way_of_a_library_is_compared():
 def test_a_later_measurement_replaces_an_earlier_one_and_failures_are_said():
     failed = peer("Keras", -1, -1, failure="took more than 9 s")
     text = generated([line(), line(value=30.0, disturbed=0.3), failed])
-    assert "Other processes had a share of the processor: net, float32, kerascnn 30%." in text
+    assert "Other processes had a share of the CPU: net, float32, kerascnn 30%." in text
     assert "| 30 (19–21) |" in text and "| 20 (19–21) |" not in text
     assert "Without a value: net, float32, Keras: took more than 9 s." in text
 

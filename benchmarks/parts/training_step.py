@@ -1,9 +1,9 @@
 """A step of training on a batch in memory, beside PyTorch's and keras.applications', and the CPU's peak.
 
-All train with SGD with momentum, without weight decay and auxiliary heads, so that they compute the same. PyTorch's
-networks are torchvision's in channels_last, with autocast for bfloat16; torchvision's GoogLeNet is the one with batch
-normalization, also beside the paper's. Ours is what `kerascnn train` runs: `compile_for` and its train function, with
-deterministic kernels.
+All train with SGD with momentum, without weight decay, clipping and auxiliary heads, so that they compute the same.
+PyTorch's networks are torchvision's in channels_last, with autocast for bfloat16; torchvision's GoogLeNet is the one
+with batch normalization, also beside the paper's. Ours is what `kerascnn train` runs: `compile_for` and its train
+function, with deterministic kernels.
 """
 
 from __future__ import annotations
@@ -131,7 +131,8 @@ def kerascnn_step(
     keras.utils.set_random_seed(0)
     tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(policy)
-    optimizer = {"name": "sgd", "learning_rate": 1e-3, "base_batch_size": None, "momentum": 0.9, "weight_decay": 0.0}
+    optimizer = {"name": "sgd", "learning_rate": 1e-3, "base_batch_size": None, "momentum": 0.9}
+    optimizer |= {"weight_decay": 0.0, "clip_norm": None}
     recipe = Recipe.for_model(network).with_values(batch_size=batch, optimizer=optimizer, schedule={"name": "constant"})
     with chosen_devices.scope():
         model = applications.create(network, input_shape=(size, size, 3), classes=classes, **(arguments or {}))

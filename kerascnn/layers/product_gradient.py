@@ -10,7 +10,7 @@ from kerascnn.keras_internals import with_gradient
 from kerascnn.lazy_tensorflow import tf
 
 # In bfloat16, products are faster than TensorFlow's kernel for maps of so many pixels at most, from so many channels.
-MAX_PIXELS, MIN_CHANNELS = 400, 64
+MAX_PIXELS, MIN_CHANNELS = 400, 96
 
 
 def product_gradient(layer: keras.layers.Layer) -> keras.layers.Layer:

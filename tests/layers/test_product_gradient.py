@@ -59,7 +59,7 @@ def test_values_and_gradients_of_1x1_convolutions_are_those_of_keras(policy, str
 @pytest.mark.parametrize("size", [(7, 6), (8, 7)])
 @pytest.mark.parametrize("shape", [{"kernel_size": 3, "strides": 2}, {"kernel_size": (1, 4)}, {"kernel_size": (5, 3)}])
 def test_values_and_gradients_of_others_on_small_maps_are_those_of_keras(padding, size, shape):
-    check("mixed_bfloat16", channels=80, filters=64, padding=padding, size=size, **shape)
+    check("mixed_bfloat16", channels=112, filters=96, padding=padding, size=size, **shape)
 
 
 def test_gradients_of_gradients_are_those_of_keras():

@@ -24,6 +24,8 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
+from kerascnn.shown_text import for_terminal, literal
+
 # Narrow, so that tables fit a terminal, and easy to paste.
 BOX = SIMPLE_HEAD
 
@@ -42,9 +44,9 @@ def messages() -> Console:
 
 
 def print_text(console: Console, *lines: str) -> None:
-    """Prints lines without markup or line breaks; characters that cannot be encoded become question marks."""
+    """Prints lines literally, without markup or line breaks."""
     for line in lines:
-        console.print(line.encode("utf-8", "replace").decode(), highlight=False, markup=False, soft_wrap=True)
+        console.print(for_terminal(line), highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 class FittingTable(Table):
@@ -77,16 +79,20 @@ class FittingTable(Table):
                 return text
             return text.replace(" ", "_") if whole else " ".join(word[:LEAST_TEXT] for word in text.split(" "))
 
-        made = Table(**self.options | {"title": self.title, "caption": self.caption})
+        made = Table(**self.options)
+        # As `Text`, because rich would obey markup and emoji codes in names.
+        for place in ("title", "caption"):
+            if text := getattr(self, place):
+                setattr(made, place, Text(for_terminal(str(text)), style=f"table.{place}"))
         texts = []
         for column in columns:
-            cells, header = list(map(str, column.cells)), str(column.header)
+            header, *cells = (literal(str(text)) for text in (column.header, *column.cells))
             if stacked and column.no_wrap:
                 width = max(map(len, (*cells, *header.split())), default=1)
                 header = textwrap.fill(header, width, break_on_hyphens=False)
             header, *cells = (shown(text, column.no_wrap) for text in (header, *cells))
-            made.add_column(header, justify=column.justify, no_wrap=column.no_wrap, overflow=column.overflow)
-            texts.append(cells)
+            made.add_column(Text(header), justify=column.justify, no_wrap=column.no_wrap, overflow=column.overflow)
+            texts.append(map(Text, cells))
         for row, *cells in zip(self.rows, *texts, strict=True):
             made.add_row(*cells, end_section=row.end_section)
         return made
@@ -113,7 +119,14 @@ def track(items: Iterable, total: int, description: str) -> Iterable:
     console = messages()
     if not console.is_terminal:
         return items
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    text = TextColumn("{task.description}", markup=False)
+    columns = (
+        text,
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
     return _tracked(Progress(*columns, console=console, transient=True), items, total, description)
 
 

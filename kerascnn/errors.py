@@ -9,13 +9,19 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from kerascnn.shown_text import for_terminal
+
 
 class InputError(ValueError):
     """A mistake in what was handed in: one sentence that names the thing, the value and what would be right.
 
     The command line prints it and ends with status 2; everything else that is raised is a fault of the
-    program and keeps its traceback.
+    program and keeps its traceback. What a terminal would obey is written out, and URLs lose what may be secret,
+    whoever put them into the sentence.
     """
+
+    def __init__(self, sentence: object = ""):
+        super().__init__(for_terminal(str(sentence)))
 
 
 def is_real(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""Output to terminals and pipes whose encoding lacks characters that are printed, such as ASCII and cp1252."""
+"""Output to terminals and pipes: plain text on standard error, and encodings that lack characters, such as ASCII."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import codecs
 import io
 import sys
 
+from kerascnn.shown_text import for_terminal
+
 # For other characters stands a question mark.
 SUBSTITUTES = {"…": "...", "Δ": "diff", "×": "x", "–": "-", "—": "-", "→": "->", "±": "+/-", "≤": "<=", "≥": ">="}
+
+
+def print_error(text: str, end: str = "\n") -> None:
+    """Prints lines of text on standard error, literally and without the secrets of URLs."""
+    print(for_terminal(text), end=end, file=sys.stderr, flush=True)
 
 
 def accept_every_character() -> None:

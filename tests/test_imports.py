@@ -8,6 +8,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up; a package imports from its own floor and from those below.
 FLOORS = (
     (
+        "shown_text",
         "errors",
         "average_precision",
         "console",

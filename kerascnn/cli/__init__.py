@@ -25,7 +25,7 @@ from kerascnn.cli import (
 )
 from kerascnn.cli.arguments import INTERRUPTED, USAGE_ERROR, Parser, Subcommands
 from kerascnn.errors import InputError
-from kerascnn.terminal_encoding import accept_every_character
+from kerascnn.terminal_encoding import accept_every_character, print_error
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -39,10 +39,10 @@ def main(arguments: list[str] | None = None) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         status = options.run(options)
     except InputError as error:
-        print(f"kerascnn: {error}", file=sys.stderr)
+        print_error(f"kerascnn: {error}")
         status = USAGE_ERROR
     except KeyboardInterrupt:
-        print("kerascnn: stopped.", file=sys.stderr)
+        print_error("kerascnn: stopped.")
         status = INTERRUPTED
     except BrokenPipeError:
         # The reader of the output, such as `head`, has ended, and nothing more can be written.

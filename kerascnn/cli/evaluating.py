@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -18,7 +17,7 @@ from kerascnn.cli.arguments import (
     share,
     some_of,
 )
-from kerascnn.cli.loading import data_of, print_result, start_tensorflow
+from kerascnn.cli.loading import data_of, print_message, print_result, start_tensorflow
 from kerascnn.cli.scored_images import add_split_options, load_images, report_classes
 from kerascnn.errors import InputError
 from kerascnn.evaluation.protocols import ProtocolName
@@ -98,9 +97,8 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     protocols = _protocols(options)
     images, trained = load_images(options, options.models, *source)
     if not images.allows_horizontal_flip and options.crops != ("1",):
-        print(
-            f"half of the crops are mirrored, and a mirrored image of {images.name} can belong to another class",
-            file=sys.stderr,
+        print_message(
+            f"half of the crops are mirrored, and a mirrored image of {images.name} can belong to another class"
         )
     found = {"unknown": options.unknown, "threshold": options.threshold}
     measured = study(options.models, images, protocols, **found, options=said, track=track)

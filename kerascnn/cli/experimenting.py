@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +21,9 @@ from kerascnn.cli.datasets import load
 from kerascnn.cli.loading import print_message, print_result, start_tensorflow
 from kerascnn.cli.training import progress_callbacks
 from kerascnn.errors import InputError
+from kerascnn.files.secret_urls import concealed
 from kerascnn.native_output import jpeg_damage_discarded
+from kerascnn.terminal_encoding import print_error
 
 if TYPE_CHECKING:
     from kerascnn.experiments import Experiment, Scale
@@ -119,8 +120,8 @@ def _run(experiment: Experiment, scale: Scale, source: str, options: argparse.Na
             recipe = recipe_of(arm, scale, seed, options.set)
             runs.append(run_arm(arm, recipe, data, path, limit=limit, callbacks=callbacks, report=print_message))
     except TrainingInterruptedError as stopped:
-        command = shlex.join(["kerascnn", *options.arguments])
-        print(f"kerascnn: {stopped}\nResume with the same command: {command}", file=sys.stderr)
+        command = shlex.join(["kerascnn", *map(concealed, options.arguments)])
+        print_error(f"kerascnn: {stopped}\nResume with the same command: {command}")
         return INTERRUPTED
     outcome = Outcome(options.name, options.scale, experiment, data, runs, measure(experiment, runs, data, track))
     write_outcome(outcome, folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from kerascnn.cli.arguments import (
 from kerascnn.cli.datasets import load, load_all
 from kerascnn.cli.loading import data_of, model_file, print_json, print_message, start_tensorflow
 from kerascnn.native_output import jpeg_damage_discarded
+from kerascnn.terminal_encoding import print_error
 
 if TYPE_CHECKING:
     from kerascnn.data import DataSet, LabeledImages
@@ -145,5 +145,5 @@ def export_report(exported: Export) -> dict[str, Any]:
 def export_status(exported: Export) -> int:
     """Prints an export's failures and returns its exit status."""
     for failure in exported.verification.failures:
-        print(f"kerascnn: {failure} Nothing was published.", file=sys.stderr)
+        print_error(f"kerascnn: {failure} Nothing was published.")
     return EXPORT_DISAGREES if exported.verification.failures else 0

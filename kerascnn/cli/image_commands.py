@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import os
 import sys
 import textwrap
@@ -24,9 +22,10 @@ from kerascnn.cli.arguments import (
     run_path,
     share,
 )
-from kerascnn.cli.loading import print_result, start_tensorflow
+from kerascnn.cli.loading import json_text, print_result, start_tensorflow
 from kerascnn.errors import InputError
-from kerascnn.terminal_encoding import encodes_everything
+from kerascnn.files.spreadsheets import RowWriter
+from kerascnn.terminal_encoding import print_error
 
 if TYPE_CHECKING:
     from kerascnn.evaluation import Embedding, Predictor
@@ -116,7 +115,7 @@ class _Images:
         """Reports how many files were skipped, after the last image, and returns the exit status."""
         if not self.skipped:
             return 0
-        print(f"kerascnn: skipped {len(self.skipped)} files that cannot be read.", file=sys.stderr)
+        print_error(f"kerascnn: skipped {len(self.skipped)} files that cannot be read.")
         return IMAGES_SKIPPED
 
 
@@ -132,7 +131,7 @@ def _open_images(locations: Sequence[str], activity: str) -> _Images:
 
     def skip(error: InputError) -> None:
         skipped.append(error)
-        print(f"kerascnn: {error}", file=sys.stderr)
+        print_error(f"kerascnn: {error}")
 
     files = [
         file for location in locations for file in ([location] if location == STDIN else locations_at(location, skip))
@@ -167,17 +166,16 @@ def _run_predict(options: argparse.Namespace) -> int:
 
 def _write_json(predicted: Iterable[ImagePrediction], out: TextIO | None) -> None:
     # A list as `json.dump` writes it, item by item.
-    ensure_ascii = not encodes_everything()
     separator = "["
     for image in predicted:
-        item = json.dumps(image.to_dict(), indent=2, ensure_ascii=ensure_ascii)
+        item = json_text(image.to_dict())
         print(f"{separator}\n{textwrap.indent(item, '  ')}", end="", file=out)
         separator = ","
     print("\n]", file=out)
 
 
 def _write_csv(predicted: Iterable[ImagePrediction], out: TextIO | None) -> None:
-    writer = csv.writer(out or sys.stdout, lineterminator="\n")
+    writer = RowWriter(out or sys.stdout, lineterminator="\n")
     writer.writerow(["image", "rank", "label", "probability"])
     for image in predicted:
         writer.writerows([*row, f"{probability:.6f}"] for *row, probability in image.rows())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerascnn.cli.arguments import data_options
 from kerascnn.errors import InputError
+from kerascnn.shown_text import for_json
 from kerascnn.terminal_encoding import encodes_everything
 
 if TYPE_CHECKING:
@@ -103,4 +104,9 @@ def print_result(options: argparse.Namespace, values: Any, *shown: Table | str) 
 
 def print_json(value: Any, indent: int | None = 2) -> None:
     """Prints a value as JSON; on one line if `indent` is None."""
-    print(json.dumps(value, indent=indent, ensure_ascii=not encodes_everything()))
+    print(json_text(value, indent))
+
+
+def json_text(value: Any, indent: int | None = 2) -> str:
+    """A value as JSON, in letters that standard output can show; on one line if `indent` is None."""
+    return for_json(json.dumps(value, indent=indent, ensure_ascii=not encodes_everything()))

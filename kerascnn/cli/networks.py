@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from kerascnn.cli.arguments import Subcommands, add_image_options, positive
-from kerascnn.cli.loading import model_file, print_json, print_result, start_tensorflow
+from kerascnn.cli.loading import model_file, print_json, print_message, print_result, start_tensorflow
 from kerascnn.errors import InputError
 from kerascnn.image_shape import RGB, ImageSize
 
@@ -146,7 +145,7 @@ def _run_compare(options: argparse.Namespace) -> int:
         rows.append({"name": name, **reports[name].totals.to_dict(), "published": published_here, **accuracies})
     print_result(options, rows, tables.comparison(reports, numbers))
     if options.plot:
-        print(*diagram.draw(reports, options.plot), f"plot: {options.plot}", sep="\n", file=sys.stderr)
+        print_message(*diagram.draw(reports, options.plot), f"plot: {options.plot}")
     return 0
 
 

@@ -21,8 +21,10 @@ from kerascnn.cli.datasets import load
 from kerascnn.cli.exporting import export_report, export_run, export_status
 from kerascnn.cli.loading import print_json, print_message, print_result, start_tensorflow
 from kerascnn.errors import InputError, check_installed
+from kerascnn.files.secret_urls import concealed
 from kerascnn.image_shape import GRAY, ImageSize, Size
 from kerascnn.native_output import discarded_stderr, jpeg_damage_discarded
+from kerascnn.terminal_encoding import print_error
 from kerascnn.training.strategy import choose_devices, find_cluster
 
 if TYPE_CHECKING:
@@ -194,9 +196,9 @@ def _run_train(options: argparse.Namespace) -> int:
             return _train_folds(devices, options)
         return _resume(devices, options) if options.resume else _train(devices, options)
     except WorkerLostError as lost:
-        print(f"kerascnn: {lost}", file=sys.stderr)
+        print_error(f"kerascnn: {lost}")
         if lost.folder:
-            print(_resume_command(lost.folder, options), file=sys.stderr)
+            print_error(_resume_command(lost.folder, options))
         return WORKER_LOST
 
 
@@ -240,10 +242,10 @@ def _run_workers(options: argparse.Namespace) -> int:
         return INTERRUPTED
     how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     others = "the other was" if len(statuses) == 2 else "the others were"
-    print(f"kerascnn: worker {first} of {len(statuses)} {how}; {others} stopped.", file=sys.stderr)
+    print_error(f"kerascnn: worker {first} of {len(statuses)} {how}; {others} stopped.")
     if status >= 0:
         return status
-    print("Resume from the last checkpoint, if there is one, with --resume RUN.", file=sys.stderr)
+    print_error("Resume from the last checkpoint, if there is one, with --resume RUN.")
     return WORKER_LOST
 
 
@@ -326,8 +328,8 @@ def _train_folds(devices: Devices, options: argparse.Namespace) -> int:
             recipe, itertools.chain([first], others), folder, callbacks=callbacks, report=print_message, **more
         )
     except training.TrainingInterruptedError as stopped:
-        command = shlex.join(["kerascnn", *options.arguments])
-        print(f"kerascnn: {stopped}\nResume with the same command: {command}", file=sys.stderr)
+        command = shlex.join(["kerascnn", *map(concealed, options.arguments)])
+        print_error(f"kerascnn: {stopped}\nResume with the same command: {command}")
         return INTERRUPTED
     if options.json:
         print_json({"event": "folds", **folds.to_dict()}, indent=None)
@@ -379,7 +381,7 @@ def _finish(
         run = start(callbacks=callbacks, devices=devices, profile=options.profile)
     except training.TrainingInterruptedError as stopped:
         if devices.chief:
-            print(f"kerascnn: {stopped}\n{_resume_command(stopped.folder, options)}", file=sys.stderr)
+            print_error(f"kerascnn: {stopped}\n{_resume_command(stopped.folder, options)}")
         return INTERRUPTED
     if not devices.chief:
         return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from kerascnn.cli.datasets import load
 from kerascnn.cli.loading import print_json, start_tensorflow
 from kerascnn.cli.training import add_recipe_options, recipe_for, recipe_of
 from kerascnn.errors import InputError, check_installed
+from kerascnn.terminal_encoding import print_error
 
 if TYPE_CHECKING:
     from kerascnn.training.search import TrialRecord
@@ -85,12 +85,12 @@ def _run_tune(options: argparse.Namespace) -> int:
     named = options.out / "searches" / (options.name or "")
     if member and not member.is_chief:
         try:
-            run_worker(member, SearchFolder(Path(options.resume or named)), lambda text: print(text, file=sys.stderr))
+            run_worker(member, SearchFolder(Path(options.resume or named)), lambda text: print_error(text))
             return 0
         except KeyboardInterrupt:
             return INTERRUPTED
         except ChiefLostError as error:
-            print(f"kerascnn: {error}", file=sys.stderr)
+            print_error(f"kerascnn: {error}")
             return WORKER_LOST
     if member and options.name and (named / "search.yaml").exists():
         # The chief was restarted.
@@ -155,8 +155,8 @@ def _search(folder: SearchFolder, member: ClusterMember | None, options: argpars
                 search = run_search(folder, warn, on_trial_end)
     except (KeyboardInterrupt, WorkersLostError) as stopped:
         workers = f" --workers {options.workers}" if options.workers else ""
-        print(f"kerascnn: {str(stopped) or 'stopped.'}", file=sys.stderr)
-        print(f"Resume with: kerascnn tune --resume {folder.path}{workers}", file=sys.stderr)
+        print_error(f"kerascnn: {str(stopped) or 'stopped.'}")
+        print_error(f"Resume with: kerascnn tune --resume {folder.path}{workers}")
         return WORKER_LOST if isinstance(stopped, WorkersLostError) else INTERRUPTED
     if options.json:
         print_json({"event": "report", **search.report}, indent=None)

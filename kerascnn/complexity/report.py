@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from kerascnn.shown_text import for_markdown
+
 # See `stage_of`.
 _NUMBERED = re.compile(r"aux(?=_[a-z])|(?:[a-z]+_)*?[a-z]*\d+[a-z]?(?=_|$)", re.IGNORECASE)
 
@@ -187,7 +189,9 @@ def format_field(row: LayerRow) -> list[str]:
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int) -> str:
     """A table in Markdown whose first columns are text and the others numbers."""
     rules = ["---"] * text_columns + ["---:"] * (len(header) - text_columns)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rules, *rows))
+    texts = (tuple(map(for_markdown, cells)) for cells in (header, *rows))
+    first, *others = (f"| {' | '.join(cells)} |" for cells in texts)
+    return "\n".join((first, f"| {' | '.join(rules)} |", *others))
 
 
 def _exact(sums: Totals) -> list[str]:

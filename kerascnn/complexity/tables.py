@@ -10,6 +10,7 @@ from kerascnn.applications.registry import info
 from kerascnn.complexity.published import HEADER, VARIANTS, PublishedNumber, explanations
 from kerascnn.complexity.report import QUANTITIES, Report, Totals, format_field, format_shape
 from kerascnn.console import table
+from kerascnn.shown_text import for_terminal
 
 # A terminal with room for the kind of each layer.
 WIDE = 110
@@ -26,7 +27,7 @@ def description(report: Report, numbers: list[PublishedNumber], console: Console
         f"{totals.macs:,} multiply-adds; activations of {totals.forward_bytes / 1e6:,.2f} MB forward, "
         f"{totals.saved_bytes / 1e6:,.2f} MB saved for the backward pass\n"
     )
-    parts = [_layers_table(report, console.width >= WIDE), _stages_table(report), Text(summary)]
+    parts = [_layers_table(report, console.width >= WIDE), _stages_table(report), Text(for_terminal(summary))]
     if numbers:
         published = _table(HEADER, text_columns=2, padding=(0, 1, 0, 0))
         for number in numbers:

@@ -1,5 +1,6 @@
 """Data sets: labeled images in two splits, in memory, in files or in TFRecord shards."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from tempfile import TemporaryDirectory
@@ -10,6 +11,9 @@ import numpy as np
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.errors import InputError
 from kerascnn.files.archives.archive_entry import SkippedFile
+from kerascnn.files.file_names import safe_file_name
+from kerascnn.files.secret_urls import concealed
+from kerascnn.shown_text import literal
 
 # The end of the `source` of data sets that cannot be loaded again by it.
 MADE_IN_PYTHON = " (made in Python)"
@@ -127,6 +131,12 @@ class DataSet:
     validation_workspace: TemporaryDirectory | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self):
+        object.__setattr__(self, "source", concealed(self.source))
+        # Folders are named for it, and commands name these.
+        object.__setattr__(self, "name", safe_file_name(re.sub(r"[^\w.+ -]", "_", self.name)))
+        for name in self.class_names:
+            if literal(str(name)) != name:
+                raise InputError(f"the class name {name!r} has control characters, or is no text; give another one.")
         if len(self.class_names) < 2:
             raise InputError(
                 f"{self.source} has only one class ('{self.class_names[0]}'); a classifier needs at least two."

@@ -26,6 +26,7 @@ from kerascnn.evaluation.feature_maps import feature_maps, flatten_model, last_m
 from kerascnn.evaluation.plots import COLOR_MAP, gallery_figure, save_figure, sheet_figure
 from kerascnn.evaluation.prediction import LoadedImage
 from kerascnn.evaluation.predictors import KerasPredictor, OtherSavedModelPredictor, predictor_of
+from kerascnn.files.file_names import safe_file_name
 from kerascnn.image_shape import COLORS, RGB
 
 if TYPE_CHECKING:
@@ -266,8 +267,10 @@ def tiles(images: np.ndarray) -> np.ndarray:
 
 def unique_name(image: Path | str, used: set[str]) -> str:
     """The file's name without its suffix, with a number if that is in `used`; adds the result to `used`."""
-    name, numbers = Path(image).stem, itertools.count(2)
+    # The stem of "...png" is "..".
+    stem, numbers = safe_file_name(Path(image).stem), itertools.count(2)
+    name = stem
     while name in used:
-        name = f"{Path(image).stem}-{next(numbers)}"
+        name = f"{stem}-{next(numbers)}"
     used.add(name)
     return name

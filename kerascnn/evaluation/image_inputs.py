@@ -18,6 +18,7 @@ from kerascnn.data.ingestion.own_outputs import own_output
 from kerascnn.errors import InputError, refused
 from kerascnn.evaluation.prediction import LoadedImage, image_files, read_images, report_left_out
 from kerascnn.files.download import download, is_url
+from kerascnn.files.secret_urls import concealed, revealed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -63,7 +64,7 @@ def locations_at(location: str | Path, skip: Callable[[InputError], object] = ra
     `skip` is called for what is below a folder and cannot be opened. Raises InputError if there is nothing.
     """
     if is_url(str(location)):
-        return [str(location)]
+        return [concealed(str(location))]
     if not str(location).strip():
         # As a path it would be the working directory.
         raise InputError(f"an empty text is not an image; give {FORMS}.")
@@ -136,7 +137,7 @@ class _Reader:
             yield from read_images([location], self.skip)
             return
         with TemporaryDirectory(prefix="kerascnn-") as folder:
-            for image in read_images([download(location, Path(folder))], self.skip):
+            for image in read_images([download(revealed(location), Path(folder))], self.skip):
                 yield image._replace(path=location)
 
 

@@ -34,8 +34,22 @@ def _figure(width: float, height: float) -> Figure:
     """A figure without pyplot's global state, so that no window system is needed."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    class LiteralFigure(Figure):
+        """Draws dollar signs in names as they are; the labels of logarithmic axes are formulas by Matplotlib itself."""
+
+        def draw(self, renderer):
+            axes = [axis for one in self.axes for axis in (one.xaxis, one.yaxis) if axis.get_scale() != "linear"]
+            formulas = {label for axis in axes for label in axis.get_ticklabels(which="both")}
+            # Labels of other axes are made now.
+            for one in self.axes:
+                one.get_xticklabels(), one.get_yticklabels()
+            for text in self.findobj(Text):
+                text.set_parse_math(text in formulas)
+            super().draw(renderer)
+
+    figure = LiteralFigure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

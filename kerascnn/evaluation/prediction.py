@@ -18,7 +18,7 @@ from kerascnn.data.ingestion.own_outputs import own_output, without_own_outputs
 from kerascnn.data.pipeline.view_arrays import views_of
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import ModelMetadata, Predictor
-from kerascnn.files.file_names import printable
+from kerascnn.shown_text import printable
 from kerascnn.training.run_folder import RunFolder
 from kerascnn.training.run_names import find_run
 

@@ -15,9 +15,9 @@ import numpy as np
 from kerascnn.cores import cores
 from kerascnn.errors import InputError, check_installed, one_line, refused
 from kerascnn.evaluation.model_options import NO_OPTIONS, ModelOptions, numbered_classes
-from kerascnn.files.file_names import printable
 from kerascnn.image_shape import RGB, ImageSize, Size
 from kerascnn.native_output import discarded_stderr
+from kerascnn.shown_text import literal, printable
 from kerascnn.training.run_names import find_run
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class ModelMetadata:
         values = asdict(self)
         if self.threshold is None:
             del values["threshold"]
-        labels = "".join(f"{name}\n" for name in values.pop("class_names"))
+        labels = "".join(f"{literal(name)}\n" for name in values.pop("class_names"))
         return {LABELS_FILE: labels, METADATA_FILE: json.dumps(values)}
 
     @staticmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import json
 import os
@@ -22,6 +21,8 @@ from kerascnn.evaluation.multi_label import most_wrong_labels
 from kerascnn.evaluation.plots import confusion_figure, curves_figure, png_of, reliability_figure, threshold_figure
 from kerascnn.evaluation.scores import MultiLabelScores
 from kerascnn.evaluation.study import Study
+from kerascnn.files.spreadsheets import RowWriter
+from kerascnn.shown_text import for_json, literal
 
 PAGE_FILE, METRICS_FILE, PREDICTIONS_FILE = "report.html", "metrics.json", "predictions.csv"
 
@@ -68,7 +69,10 @@ def write_report(study: Study, folder: str | Path) -> Path:
         # The files are replaced together, so that a report never mixes two studies.
         with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as unfinished:
             new = Path(unfinished)
-            texts = {PAGE_FILE: _page(study, metrics), METRICS_FILE: json.dumps(metrics, indent=2, ensure_ascii=False)}
+            texts = {
+                PAGE_FILE: _page(study, metrics),
+                METRICS_FILE: for_json(json.dumps(metrics, indent=2, ensure_ascii=False)),
+            }
             for name, text in texts.items():
                 # Names of files can be no UTF-8.
                 (new / name).write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -85,7 +89,8 @@ def render_page(**values: Any) -> str:
     import jinja2
 
     loader = jinja2.PackageLoader("kerascnn.evaluation")
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
+    shown = {"autoescape": True, "finalize": lambda value: literal(value) if type(value) is str else value}
+    environment = jinja2.Environment(loader=loader, trim_blocks=True, **shown)
     return environment.get_template("report.html").render(values)
 
 
@@ -262,7 +267,7 @@ def _write_predictions(study: Study, path: Path) -> None:
         _write_labels(study, names, path)
         return
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
+        writer = RowWriter(file)
         writer.writerow(COLUMNS)
         for row in (*study.alone, *study.together):
             scores, classes, predictions = row.scores, row.scores.class_names, row.scores.predictions
@@ -279,7 +284,7 @@ def _write_predictions(study: Study, path: Path) -> None:
 def _write_labels(study: Study, names: list[str], path: Path) -> None:
     """One line per image for every measurement of multi-label models, with the probability of every class."""
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
+        writer = RowWriter(file)
         classes = study.result.scores.class_names
         writer.writerow(
             (*COLUMNS[:5], "labels", "predicted", "correct", *(f"probability of {name}" for name in classes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from kerascnn.evaluation.scores import labeled_images
 from kerascnn.export.metadata import ModelDescription
 from kerascnn.export.verification import FormatResult, Verification
 from kerascnn.image_shape import COLORS, ImageSize
+from kerascnn.shown_text import for_markdown
 from kerascnn.training import Recipe
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
@@ -57,6 +59,7 @@ def model_card(
     run's recipe.yaml, None if the model comes from elsewhere; `data` were measured, as for `export`.
     """
     import jinja2
+    from markupsafe import Markup
 
     results, tolerance = verification.results, verification.tolerance
     split = labeled_images(data).split
@@ -70,7 +73,13 @@ def model_card(
     }
     files = {name: next((file for file in exported if isinstance(file, kind)), None) for name, kind in kinds.items()}
     phone = [file for file in exported if isinstance(file, TFLitePredictor)]
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        finalize=lambda value: for_markdown(value) if type(value) is str else value,
+    )
+    # What is in blocks of code already is not Markdown; names of files must not end the block, or a text in it.
+    environment.filters["code"] = lambda text: Markup(re.sub(r"[^\w .+*/&(),%-]", "_", text))
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         description=description,
         training=format_training(origin) if origin else None,
@@ -82,7 +91,7 @@ def model_card(
         covered=size.frame(round(size.shorter / metadata.crop_fraction)),
         color=COLORS[metadata.channels],
         crop_fraction=metadata.crop_fraction,
-        data=data.source.rpartition("/")[2],
+        data=_last_part(data.source),
         images="images" if split == "all" else f"{split} images",
         own_data=own_data,
         held_out=own_data and split in (VALIDATION, TEST),
@@ -119,11 +128,16 @@ def format_training(origin: dict[str, Any]) -> str:
     # Of a fine-tuning after a probe.
     chosen = f" On validation images: {facts['probe_and_fine_tuned']}." if "exported" in facts else ""
     return (
-        f"{entry.builder} ({entry.paper}), {_beginning(recipe)} on {origin['data']['source'].rpartition('/')[2]}: "
+        f"{entry.builder} ({entry.paper}), {_beginning(recipe)} on {_last_part(origin['data']['source'])}: "
         f"{origin['facts']['training_images']} training images, {recipe.epochs} epochs in batches of "
         f"{recipe.batch_size}, {recipe.optimizer.name} with a learning rate of {recipe.peak_learning_rate:g} "
         f"({recipe.schedule.name}), {recipe.precision}, seed {recipe.seed}.{chosen}"
     )
+
+
+def _last_part(source: str) -> str:
+    """The name of a folder, an archive or a URL's file."""
+    return source.rpartition("/")[2].partition("?…")[0]
 
 
 def _beginning(recipe: Recipe) -> str:
@@ -132,6 +146,6 @@ def _beginning(recipe: Recipe) -> str:
     if not weights:
         return "trained from scratch"
     if not public.is_name(weights):
-        return f"fine-tuned from {Path(weights).name}"
+        return f"fine-tuned from {_last_part(weights)}"
     file = public.select_weights(registry.info(recipe.model).builder, weights, recipe.model_arguments)
     return f"fine-tuned from the public weights {weights} (license {file.license})"

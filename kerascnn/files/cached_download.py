@@ -14,6 +14,7 @@ from kerascnn.files.checksums import Checksum
 from kerascnn.files.disk_space import format_os_error
 from kerascnn.files.download import RetryPolicy, download
 from kerascnn.files.progress import ByteTrack, untracked_bytes
+from kerascnn.shown_text import shown_url
 
 
 def cached_download(
@@ -59,7 +60,9 @@ def _download(url: str, path: Path, checksum: Checksum | None, track: ByteTrack,
         _record(path, checksum or found)
     shutil.rmtree(folder, ignore_errors=True)
     if not valid:
-        raise InputError(f"the file at {url} is not the published one: its checksum is {found}, not {checksum}.")
+        raise InputError(
+            f"the file at {shown_url(url)} is not the published one: its checksum is {found}, not {checksum}."
+        )
 
 
 def _is_valid(path: Path, checksum: Checksum | None) -> bool:

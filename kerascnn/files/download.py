@@ -28,8 +28,10 @@ from kerascnn.files.archives.archive_entry import DamagedArchiveError
 from kerascnn.files.archives.zip_entries import ZipReader
 from kerascnn.files.checksums import Checksum
 from kerascnn.files.disk_space import CHECK_EVERY, format_os_error, low_disk_space
-from kerascnn.files.file_names import printable, safe_file_name
+from kerascnn.files.file_names import safe_file_name
 from kerascnn.files.progress import ByteTrack, untracked_bytes
+from kerascnn.files.watched_connections import Watch
+from kerascnn.shown_text import printable, shown_url
 
 CHUNK = 1 << 18
 
@@ -41,16 +43,18 @@ REDIRECTS = (301, 302, 303, 307, 308)
 # Request timeout, too early, too many requests; and all from 500.
 TEMPORARY_ERRORS = (408, 425, 429)
 
-# Bytes that an attempt must bring to count as progress, and that must arrive within a timeout.
-MIN_PROGRESS = 1 << 20
-MIN_BYTES_PER_TIMEOUT = 1 << 10
+# Bytes that an attempt must bring to count as progress.
+MIN_PROGRESS = 1 << 14
+
+# Seconds; servers are not taken at their word when they ask to wait longer.
+LONGEST_WAIT = 10**6
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
     """How often and after which delays to retry failed requests; times in seconds."""
 
-    timeout: float = 30.0  # for a connection, and for the next bytes
+    timeout: float = 30.0  # for a connection and the headers; after that, 1000 bytes must arrive for each second of it
     max_attempts: int = 6  # in a row without progress
     initial_delay: float = 1.0  # after the first of them; it doubles with each further one
     max_delay: float = 60.0  # of one attempt; a server that asks for a longer one is not asked again
@@ -88,10 +92,10 @@ def download(
             _fill(address, part, track, retry)
             return _publish(part, checksum)
     except _DownloadFailedError as error:
-        raise InputError(f"{_printable_url(url)} cannot be downloaded: {error}.") from None
+        raise InputError(f"{shown_url(url)} cannot be downloaded: {error}.") from None
     except OSError as error:
         reason = f"{format_os_error(error)}; the downloaded part stays"
-        raise InputError(f"{_printable_url(url)} cannot be downloaded to {folder}: {reason}.") from None
+        raise InputError(f"{shown_url(url)} cannot be downloaded to {folder}: {reason}.") from None
 
 
 class _DownloadFailedError(Exception):
@@ -119,7 +123,9 @@ class _RemoteFile:
     @property
     def validator(self) -> str | None:
         """Identifies the file's version; weak tags are not allowed here (RFC 9110, 13.1.5)."""
-        return self.etag if self.etag and not self.etag.startswith("W/") else self.last_modified
+        strong = self.etag if self.etag and not self.etag.startswith("W/") else self.last_modified
+        # Others are no values of a header, though a server may send them.
+        return strong if strong and strong.isascii() and strong.isprintable() else None
 
 
 @contextlib.contextmanager
@@ -189,7 +195,8 @@ def _fill(address: str, part: _PartFile, track: ByteTrack, retry: RetryPolicy) -
             if not reached:
                 raise _DownloadFailedError(f"{error}; check the address and the network") from None
             if error.delay > retry.max_delay:
-                raise _DownloadFailedError(f"{error} and asks to wait {error.delay:.0f} s; try again then") from None
+                wait = f"{error.delay:.0f} s" if error.delay < LONGEST_WAIT else "longer than a week"
+                raise _DownloadFailedError(f"{error} and asks to wait {wait}; try again then") from None
             if error.changed:
                 part.discard()
             failures = 1 if part.size >= furthest + MIN_PROGRESS else failures + 1
@@ -207,14 +214,15 @@ def _attempt(address: str, part: _PartFile, track: ByteTrack, timeout: float) ->
     headers = {"User-Agent": "kerascnn", "Accept": "*/*", "Accept-Encoding": "identity"}
     if begin:
         headers |= {"Range": f"bytes={begin}-", "If-Range": part.remote.validator}
-    with _open_url(address, headers, timeout) as response:
+    with Watch(timeout) as watch, _open_url(address, headers, watch, timeout) as response:
+        watch.restart()
         begin, total = _check_response(response, part, begin)
         part.require_space((total or 0) - begin)
         description = f"Downloading {printable(part.remote.name)}"
         with part.path.open("r+b" if begin else "wb") as file, track(description, total, begin) as tick:
             file.seek(begin)
             file.truncate()
-            for piece in _pieces(response, timeout):
+            for piece in _pieces(response, watch, timeout):
                 file.write(piece)
                 tick(len(piece))
                 if file.tell() // CHECK_EVERY != (file.tell() - len(piece)) // CHECK_EVERY:
@@ -227,21 +235,22 @@ def _attempt(address: str, part: _PartFile, track: ByteTrack, timeout: float) ->
         raise _RetryableError(f"the connection was cut after {part.size:,} of {total:,} bytes")
 
 
-def _open_url(address: str, headers: dict[str, str], timeout: float) -> http.client.HTTPResponse:
+def _open_url(address: str, headers: dict[str, str], watch: Watch, timeout: float) -> http.client.HTTPResponse:
     """The server's response, after redirects."""
-    opener = urllib.request.build_opener(_NoRedirects)
+    opener = urllib.request.build_opener(_NoRedirects, watch.handler())
     for _ in range(MAX_REDIRECTS + 1):
         try:
             return opener.open(urllib.request.Request(address, headers=headers), timeout=timeout)
         except urllib.error.HTTPError as error:
             with error:
                 address = _redirect_target(address, error)
-        except urllib.error.URLError as error:
-            raise _connection_error(error.reason) from None
-        except http.client.InvalidURL:
+        # Of names of hosts that are too long, too.
+        except (http.client.InvalidURL, UnicodeError):
             raise _DownloadFailedError("it is no valid address") from None
         except (http.client.HTTPException, OSError) as error:
-            raise _connection_error(error) from None
+            if watch.is_late:
+                raise _RetryableError(f"the server does not answer within {timeout:g} s") from None
+            raise _connection_error(error.reason if isinstance(error, urllib.error.URLError) else error) from None
     raise _DownloadFailedError(f"it is redirected in a circle, or more than {MAX_REDIRECTS} times")
 
 
@@ -263,9 +272,9 @@ def _redirect_target(address: str, answer: urllib.error.HTTPError) -> str:
         try:
             target = _request_url(urllib.parse.urljoin(address, location))
         except (InputError, ValueError):
-            raise _DownloadFailedError(f"it is redirected to {printable(location)}, no web address") from None
+            raise _DownloadFailedError(f"it is redirected to {shown_url(location)}, no web address") from None
         if address.startswith("https:") and not target.startswith("https:"):
-            raise _DownloadFailedError(f"it is redirected from https to {_printable_url(target)}, which is not secure")
+            raise _DownloadFailedError(f"it is redirected from https to {shown_url(target)}, which is not secure")
         return target
     reason = f"the server answers {answer.code} ({printable(answer.reason) or 'without a reason'})"
     if answer.code == 416:
@@ -278,9 +287,9 @@ def _redirect_target(address: str, answer: urllib.error.HTTPError) -> str:
 
 def _retry_after(value: str | None) -> float:
     """Seconds to wait, from a number of seconds or a date (RFC 9110, 10.2.3)."""
-    with contextlib.suppress(ValueError, TypeError):
-        return float(max(0, int(value)))
-    with contextlib.suppress(ValueError, TypeError):
+    if re.fullmatch(r"\s*\d+\s*", value or "", re.ASCII):
+        return float(value)
+    with contextlib.suppress(ValueError, TypeError, IndexError, OverflowError, OSError):
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     return 0.0
 
@@ -322,31 +331,32 @@ def _check_response(response: http.client.HTTPResponse, part: _PartFile, begin: 
     return begin, total if total is not None else before.length
 
 
-def _pieces(response: http.client.HTTPResponse, timeout: float) -> Iterator[bytes]:
+def _pieces(response: http.client.HTTPResponse, watch: Watch, timeout: float) -> Iterator[bytes]:
     """The body as it arrives, and one byte more if the server sends more than it announces."""
     announced, got = response.length, 0
     if announced is not None:
         # Else Python stops at the announced length.
         response.length = announced + 1
-    since, got_then = time.monotonic(), 0
     while True:
+        reason, piece = f"the connection was cut after {got:,} bytes", None
         try:
             piece = response.read1(CHUNK)
         except TimeoutError:
-            # The file is complete; the server leaves the connection open although it was asked to close it.
-            if got == announced:
-                return
-            raise _RetryableError(f"nothing arrived for {timeout:g} s") from None
+            reason = f"nothing arrived for {timeout:g} s"
         except (http.client.HTTPException, OSError, ValueError):
-            raise _RetryableError(f"the connection was cut after {got:,} bytes") from None
+            pass
+        # The file may be complete, and the server leaves the connection open although it was asked to close it.
+        if got == announced and not piece:
+            return
+        if watch.is_late:
+            raise _RetryableError(f"only {got:,} bytes arrived, fewer than 1000 per second for {timeout:g} s")
+        if piece is None:
+            raise _RetryableError(reason)
         if not piece:
             return
         got += len(piece)
+        watch.arrived(len(piece))
         yield piece
-        if time.monotonic() - since > timeout:
-            if got - got_then < MIN_BYTES_PER_TIMEOUT and got != announced:
-                raise _RetryableError(f"only {got - got_then} bytes arrived in {timeout:g} s")
-            since, got_then = time.monotonic(), got
 
 
 def _publish(part: _PartFile, checksum: Checksum | None) -> Path:
@@ -400,6 +410,16 @@ def _file_name(response: http.client.HTTPResponse, url_name: str) -> str:
     return next((name for name in names if archive_stem(Path(name))), names[0])
 
 
+def url_file_name(url: str) -> str:
+    """The file name at the end of a URL's path, which may be empty; InputError if it is no URL of http or https.
+
+    Example:
+        >>> url_file_name("https://example.org/my%20pets.zip?token=secret")
+        'my pets.zip'
+    """
+    return _last_component(_request_url(url))
+
+
 def _last_component(url: str) -> str:
     return _base_name(urllib.parse.unquote(urllib.parse.urlsplit(url).path.rstrip("/").rpartition("/")[2]))
 
@@ -416,18 +436,12 @@ def _request_url(url: str) -> str:
         if host and not host.isascii():
             host = host.encode("idna").decode()
     except (ValueError, UnicodeError):
-        raise InputError(f"'{printable(url)}' is no valid URL; give one like https://example.org/pets.zip.") from None
+        raise InputError(f"'{shown_url(url)}' is no valid URL; give one like https://example.org/pets.zip.") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise InputError(f"'{printable(url)}' cannot be downloaded; give a URL that begins with https:// or http://.")
+        raise InputError(f"'{shown_url(url)}' cannot be downloaded; give a URL that begins with https:// or http://.")
     if parts.username or parts.password:
-        raise InputError(f"{_printable_url(url)} has a user name in it; give a URL that needs none.")
+        raise InputError(f"{shown_url(url)} has a user name in it; give a URL that needs none.")
     host = f"[{host}]" if ":" in host else host
     location = host if port is None else f"{host}:{port}"
     path, query = (urllib.parse.quote(part, safe=string.punctuation) for part in (parts.path or "/", parts.query))
     return urllib.parse.urlunsplit((parts.scheme, location, path, query, ""))
-
-
-def _printable_url(url: str) -> str:
-    """The URL for messages: without the query and the user, which may be secret."""
-    parts = urllib.parse.urlsplit(url)
-    return printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{'?…' if parts.query else ''}")

@@ -1,4 +1,4 @@
-"""File names: compared, and made safe for the file system and the terminal."""
+"""File names: compared, and made safe for the file system."""
 
 import os
 import re
@@ -50,9 +50,3 @@ def safe_file_name(name: str, tail: str = "", *, windows: bool = os.name == "nt"
     stem = name[: len(name) - len(suffix)]
     room = MAX_NAME_LENGTH - len((tail + suffix).encode())
     return stem.encode()[:room].decode("utf-8", "ignore") + tail + suffix
-
-
-def printable(name: str, max_length: int = 200) -> str:
-    """The name for messages: on one line, without control sequences."""
-    text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
-    return text if len(text) <= max_length else f"{text[: max_length - 1]}…"

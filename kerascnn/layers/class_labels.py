@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 
 from kerascnn.errors import InputError
+from kerascnn.shown_text import literal
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -17,7 +18,7 @@ class ClassLabels(keras.layers.Layer):
     object does not.
 
     Args:
-        class_names: one name per class, in the order of the probabilities.
+        class_names: one name per class, in the order of the probabilities; control characters are written out.
         threshold: of a multi-label classifier, the probability from which an image counts as having a class; None if
             an image has one class, the most probable one.
 
@@ -35,7 +36,7 @@ class ClassLabels(keras.layers.Layer):
         super().__init__(**kwargs)
         if threshold is not None and not 0 <= threshold <= 1:
             raise InputError(f"the threshold of a multi-label classifier must be from 0 to 1, not {threshold}.")
-        self.class_names, self.threshold = tuple(str(name) for name in class_names), threshold
+        self.class_names, self.threshold = tuple(literal(str(name)) for name in class_names), threshold
 
     def build(self, input_shape):
         if input_shape[-1] != len(self.class_names):

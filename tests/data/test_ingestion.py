@@ -15,6 +15,7 @@ from PIL import Image
 
 from kerascnn import InputError, data
 from kerascnn.data.ingestion import image_check, manifest
+from kerascnn.files.secret_urls import secrets_file
 from support.archives import zipped
 from support.messages import mentioning, names
 from support.servers import LoopbackServer, serving
@@ -251,6 +252,25 @@ def test_a_url_is_downloaded_once(photos, tmp_path, served):
         data.ingest(f"{url}/missing.zip", to=tmp_path / "missing")
     with mentioning(InputError, f"{url}/pets.zip", "SHA-256", digest, "0" * 64):
         data.ingest(f"{url}/pets.zip", to=tmp_path / "other", sha256="0" * 64)
+
+
+def test_the_secrets_of_a_url_are_in_one_file_only(photos, tmp_path, served, command, cache):
+    folder, url, asked = served
+    packed(photos, folder / "pets.zip")
+    shown = command("ingest", f"{url}/pets.zip?token=SECRET", "--to", tmp_path / "pets", "--json")
+    assert shown.status == 0 and "SECRET" not in shown.out + shown.err
+    assert "/pets.zip?token=SECRET" in asked
+    data.write_records(data.load(f"{url}/pets.zip?token=SECRET"), tmp_path / "records")
+    files = [path for path in (*tmp_path.rglob("*"), *cache.rglob("*")) if path.is_file()]
+    assert {path for path in files if b"SECRET" in path.read_bytes()} == {secrets_file()}
+    # The name by which the data are known is enough to load them again.
+    loaded = data.load(f"{url}/pets.zip?token=SECRET")
+    assert loaded.source.startswith(f"{url}/pets.zip?…") and data.load(loaded.source).source == loaded.source
+    other = data.DataOptions(validation_source=f"{url}/pets.zip?token=SECRET")
+    assert other.validation_source == loaded.source
+    failed = command("ingest", f"{url}/missing.zip?token=SECRET")
+    assert failed.status == 2 and "SECRET" not in failed.err
+    names(failed.err, f"{url}/missing.zip?…", 404)
 
 
 def test_tfrecord_shards_are_a_source(photos, tmp_path):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
 from kerascnn import data
 from kerascnn.data import LabeledImages
@@ -16,12 +17,12 @@ from kerascnn.training import Recipe
 from support.messages import names
 
 
-def classifier(channels):
+def classifier(channels, class_names=("cat", "dog")):
     pixels = keras.Input((24, 40, channels), name="pixels")
     x = Preprocessing((), 64.0, 0.9, name="preprocessing")(pixels)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(keras.layers.Conv2D(4, 3, name="conv1")(x))
     x = keras.layers.Dense(2, activation="softmax", name="fc")(x)
-    return keras.Model(pixels, ClassLabels(["cat", "dog"], name="labels")(x), name="tiny")
+    return keras.Model(pixels, ClassLabels(class_names, name="labels")(x), name="tiny")
 
 
 def card_of(folder, channels=3, quantize="none", pixels=None):
@@ -44,6 +45,22 @@ def test_files_code_and_measurements(tmp_path):
     names(card, "let width = 40, height = 24", 'forResource: "phone"', "[Float32]", "* 0.9f", "/ 0.9\n", "MediaPipe")
     accuracy = exported.verification.results[0].accuracy
     assert f"| Keras | {100 * accuracy:.2f} % (" in card and "95 % confidence interval" in card
+
+
+def test_names_and_secrets_of_strangers(tmp_path):
+    """Nothing in the card is obeyed by a reader of Markdown or HTML, and no file has a URL's token."""
+    classes = ["[cat](http://x)", "<img src=x onerror=alert(1)>|`rm`"]
+    examples = data.ArrayExamples(np.zeros((4, 24, 40, 3), "uint8"), np.array([0, 1, 0, 1]))
+    images = data.DataSet("mine", "http://host/pets.zip?token=SECRET", tuple(classes), examples, examples)
+    choices = {"formats": ["tflite"], "tolerance": Tolerance(1, 1, 1), "author": "<b>me</b>\n# me"}
+    folder = export(classifier(3, classes), images, tmp_path / "a`b|c", **choices).folder
+    for file in folder.rglob("*"):
+        assert not (file.is_file() and b"SECRET" in file.read_bytes())
+    page = MarkdownIt("commonmark").enable("table").render((folder / "model_card.md").read_text())
+    names(page, "[cat](http://x)", "&lt;img src=x onerror=alert(1)&gt;|`rm`", "images of pets.zip, one", "&lt;b&gt;me")
+    assert "<img" not in page and 'href="http://x"' not in page and "<b>" not in page
+    assert page.count("<h1>") == 1 and page.count("<code") == page.count("</code>")
+    assert (folder / "labels.txt").read_text().splitlines() == classes
 
 
 def test_what_is_not_known_is_not_claimed(tmp_path):

@@ -1,9 +1,12 @@
 """Servers that reject requests, delay, redirect or are not there."""
 
+import contextlib
 import email.message
 import socket
+import threading
 import time
 import urllib.error
+from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
@@ -11,7 +14,8 @@ import pytest
 from kerascnn import InputError
 from kerascnn.files import download as download_module
 from kerascnn.files.download import RetryPolicy, download
-from support.downloads import HASTY, PETS, get, gives, hangs_up, says
+from support.archives import NOISE, zipped
+from support.downloads import HASTY, PETS, QUICK, get, gives, hangs_up, says
 from support.messages import mentioning
 
 
@@ -65,10 +69,89 @@ def test_permanent_errors_are_not_retried(server, tmp_path, status):
     assert len(server.requests) == 1
 
 
-def test_progress_counts_more_than_failures(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(download_module, "MIN_PROGRESS", 10_000)
-    server.answers = [*[gives(PETS, sent=20_000)] * 9, gives(PETS)]
+@pytest.mark.parametrize(
+    ("value", "wait"),
+    [
+        ("9" * 400, "longer than a week"),
+        ("9" * 5000, "longer than a week"),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", "longer than a week"),
+        ("7200", "7200 s"),
+    ],
+)
+def test_waits_that_no_one_waits(server, tmp_path, value, wait):
+    server.answers = [says(503, Retry_After=value)]
+    with mentioning(InputError, "pets.zip", "503", wait):
+        get(server, tmp_path)
+
+
+@pytest.mark.parametrize("value", ["-5", "soon", "1e400", "Fri, 31 Dec 99999999999 23:59:59 GMT", "", "٣"])
+def test_waits_that_are_none(server, tmp_path, value):
+    server.answers = [says(503, Retry_After=value.encode().decode("latin-1")), gives(PETS)]
     assert get(server, tmp_path).read_bytes() == PETS
+
+
+@pytest.mark.parametrize("sent", [400_000, 20_000])
+def test_a_link_that_is_cut_again_and_again(server, tmp_path, sent):
+    contents = zipped([("a/1.jpg", NOISE * (1 + 20 * sent // len(NOISE)))])
+    server.answers = [gives(contents, sent=sent)]
+    assert get(server, tmp_path).read_bytes() == contents
+    assert len(server.requests) > 3 * QUICK.max_attempts
+
+
+def test_a_link_that_brings_next_to_nothing(server, tmp_path):
+    server.answers = [gives(PETS, sent=100)]
+    with mentioning(InputError, "pets.zip", "3 attempts in a row made no progress"):
+        get(server, tmp_path)
+
+
+HEADERS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "drop"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (HEADERS + b"\r\n", b"0"),
+        (HEADERS + b"\r\n5;", b"x"),
+        (HEADERS + b"\r\n", b"1\r\nx\r\n"),
+        (HEADERS + b"\r\n0\r\n", b"X: y\r\n"),
+    ],
+    ids=["status", "headers", "continue", "chunk size", "chunk extension", "chunks", "trailers"],
+)
+def test_a_trickle_anywhere_ends(server, tmp_path, start, drop):
+    def trickles(handler):
+        handler.wfile.write(start)
+        while not handler.server.hold.wait(0.02):
+            handler.wfile.write(drop)
+            handler.wfile.flush()
+
+    server.answers, begun = [trickles], time.monotonic()
+    with mentioning(InputError, "pets.zip", "0.2 s"):
+        get(server, tmp_path, retry=replace(HASTY, max_attempts=2))
+    assert time.monotonic() - begun < 2
+
+
+def test_a_tls_handshake_that_trickles_ends(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    ended = threading.Event()
+
+    def trickles():
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"\x16\x03\x03\x40\x00")
+            while not ended.wait(0.02):
+                connection.sendall(b"\x02")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=trickles)
+        thread.start()
+        with mentioning(InputError, "pets.zip"):
+            url = f"https://127.0.0.1:{listening.getsockname()[1]}/pets.zip"
+            download(url, tmp_path, retry=replace(HASTY, max_attempts=1))
+        ended.set()
+        thread.join()
 
 
 def test_redirects(server, tmp_path):
@@ -85,11 +168,20 @@ def test_redirects_in_a_circle(server, tmp_path):
     assert len(server.requests) == 11
 
 
-@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://127.0.0.1/pets.zip", "http://[::1/"])
-def test_redirects_to_other_schemes(server, tmp_path, location):
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("file:///etc/passwd", "file:///etc/passwd"),
+        ("ftp://me:secret@127.0.0.1/pets.zip", "ftp://127.0.0.1/pets.zip"),
+        ("http://[::1/?token=secret", "http://[::1/?…"),
+        ("http://me:secret@127.0.0.1/pets.zip", "http://127.0.0.1/pets.zip"),
+    ],
+)
+def test_redirects_to_other_schemes(server, tmp_path, location, shown):
     server.answers = [says(302, Location=location)]
-    with mentioning(InputError, "pets.zip", "redirected", location):
+    with mentioning(InputError, "pets.zip", "redirected", shown) as caught:
         get(server, tmp_path)
+    assert "secret" not in str(caught.value)
 
 
 def test_redirects_from_https_to_http():
@@ -109,6 +201,11 @@ def test_redirects_from_https_to_http():
         ("http://[::1/pets.zip", ("http://[::1/pets.zip", "valid URL")),
         ("http://127.0.0.1:99999/pets.zip", (":99999/pets.zip", "valid URL")),
         ("http://me:secret@127.0.0.1/pets.zip", ("http://127.0.0.1/pets.zip", "user name")),
+        ("http://[::1/x?token=secret", ("http://[::1/x?…", "valid URL")),
+        ("http://me:secret@[::1/x", ("valid URL",)),
+        (f"http://{'a' * 70}.invalid/pets.zip?secret", ("aaaa.invalid/pets.zip?…", "valid address")),
+        ("http://a..b/pets.zip#secret", ("http://a..b/pets.zip ", "valid address")),
+        ("http://exa\0mple.org/", (r"http://exa\x00mple.org/", "cannot be downloaded")),
     ],
 )
 def test_invalid_urls(tmp_path, url, parts):

@@ -13,6 +13,8 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from kerascnn.console import print_text
+from kerascnn.terminal_encoding import print_error
 from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow, plan
 from kerascnn.training.recipe.fields import FineTuning
 
@@ -78,7 +80,7 @@ class LiveProgress(keras.callbacks.Callback):
 
     def say(self, text: str) -> None:
         """Prints a sentence above the live line."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        print_text(self.console, text)
 
     def on_train_end(self, logs=None):
         self.close()
@@ -107,7 +109,7 @@ class JsonLines(keras.callbacks.Callback):
 
     def say(self, text: str) -> None:
         """Prints a sentence on standard error."""
-        print(text, file=sys.stderr, flush=True)
+        print_error(text)
 
     def on_epoch_end(self, epoch, logs=None):
         metrics = {name: value if math.isfinite(value) else None for name, value in logs.items()}

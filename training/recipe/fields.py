@@ -14,6 +14,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from kerascnn.data.pipeline.channels import LUMA
 from kerascnn.errors import InputError
+from kerascnn.files.secret_urls import concealed
 from kerascnn.image_shape import GRAY
 from kerascnn.training.recipe.validation import Fraction, checked_dataclass
 
@@ -220,6 +221,7 @@ class FineTuning:
     tuned_views: PositiveInt = 3
 
     def __post_init__(self):
+        object.__setattr__(self, "weights", concealed(self.weights))
         try:
             re.compile(self.frozen)
         except re.error as error:

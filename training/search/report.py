@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import io
 import json
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascnn.files.atomic import atomic_text
+from kerascnn.files.spreadsheets import RowWriter
 from kerascnn.training.callbacks.event_files import EventFile, flatten
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.search.folder import Journal, Objective, SearchConfig, SearchFolder, TrialRecord
@@ -77,9 +77,8 @@ def finish(folder: SearchFolder, config: SearchConfig, journal: Journal, complet
     report = search.report
     atomic_text(folder.path / "report.json", json.dumps(report, indent=1))
     table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, list(dict.fromkeys(name for row in report["trials"] for name in row)))
-    writer.writeheader()
-    writer.writerows(report["trials"])
+    names = list(dict.fromkeys(name for row in report["trials"] for name in row))
+    RowWriter(table).writerows([names, *([row.get(name, "") for name in names] for row in report["trials"])])
     atomic_text(folder.path / "trials.csv", table.getvalue())
     if search.best:
         head = f"# the best of {len(search.records)} trials: {config.objective.name} {search.best.score:.4f}\n"

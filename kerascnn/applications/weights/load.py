@@ -32,6 +32,7 @@ from kerascnn.applications.weights.tensor_files import TENSOR_FILES, is_tensor_f
 from kerascnn.applications.weights.torch_layouts import from_torch, layout_of
 from kerascnn.errors import InputError
 from kerascnn.files.download import is_url
+from kerascnn.files.hdf5_links import foreign_part
 from kerascnn.image_shape import RGB
 
 Result = TypeVar("Result")
@@ -176,11 +177,17 @@ def _open_hdf5(path: str | Path):
 
     try:
         if h5py.is_hdf5(path):
-            return h5py.File(path, "r")
-        with zipfile.ZipFile(path) as archive:
-            return h5py.File(io.BytesIO(archive.read(WEIGHTS_IN_ARCHIVE)), "r")
+            file = h5py.File(path, "r")
+        else:
+            with zipfile.ZipFile(path) as archive:
+                file = h5py.File(io.BytesIO(archive.read(WEIGHTS_IN_ARCHIVE)), "r")
+        found = foreign_part(file)
     except DAMAGED:
         raise _damaged(path) from None
+    if found:
+        file.close()
+        raise InputError(f"{path} is refused: {found}, and weights must be in their own file.")
+    return file
 
 
 def _damaged(path: str | Path) -> InputError:

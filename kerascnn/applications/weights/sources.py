@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from kerascnn.applications import registry
 from kerascnn.applications.weights import public as public_weights
@@ -14,9 +13,11 @@ from kerascnn.applications.weights.tensor_files import is_tensor_file
 from kerascnn.errors import InputError
 from kerascnn.files.cache_folder import keras_models, short_hash
 from kerascnn.files.cached_download import cached_download
-from kerascnn.files.download import is_url
-from kerascnn.files.file_names import printable, safe_file_name
+from kerascnn.files.download import is_url, url_file_name
+from kerascnn.files.file_names import safe_file_name
 from kerascnn.files.progress import shown_bytes
+from kerascnn.files.secret_urls import concealed, revealed
+from kerascnn.shown_text import printable
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class WeightSource:
     """Weights for a network, which may still have to be downloaded."""
 
     network: str  # the builder's name
-    location: str  # the path of a file, or a URL
+    location: str  # the path of a file, or a URL, as `concealed` names it
     public: PublicWeights | None  # the public weights; None for a file of the user's own
     # The builder's arguments of the weights' variant, as far as they are known. A user's own tensors in PyTorch's
     # layout have those that all of torchvision's weights for the network share.
@@ -52,10 +53,10 @@ class WeightSource:
                 return found
         else:
             # Files from several URLs can have the same name.
-            name = safe_file_name(Path(urlsplit(self.location).path).name or "weights")
+            name = safe_file_name(url_file_name(self.location) or "weights")[-100:]
             path = keras_models() / f"kerascnn-{short_hash(self.location)}" / name
         checksum = self.public.checksum if self.public else None
-        return cached_download(self.location, path, checksum, track=shown_bytes.get())
+        return cached_download(revealed(self.location), path, checksum, track=shown_bytes.get())
 
 
 def _from_hub(public: PublicWeights, path: Path) -> Path | None:
@@ -107,8 +108,8 @@ def source_of(
             )
         location = public.url
     else:
-        location = str(weights)
-        name = Path(urlsplit(location).path if is_url(location) else location).name
+        location = concealed(str(weights))
+        name = url_file_name(location) if is_url(location) else Path(location).name
         public = public_weights.find_by_file_name(network, name)
     similar = [public] if public else []
     if not public and is_tensor_file(location):

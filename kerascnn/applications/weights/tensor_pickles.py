@@ -10,7 +10,7 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
 
-from kerascnn.files.file_names import printable
+from kerascnn.shown_text import printable
 
 # The pickles of the largest networks have some ten thousand operations.
 MAX_OPERATIONS = 2_000_000

@@ -8,7 +8,7 @@ from pathlib import Path
 from kerascnn.data.ingestion import manifest
 from kerascnn.data.ingestion.file_table import FileTable
 from kerascnn.data.ingestion.image_check import FileRecord, check_images
-from kerascnn.data.ingestion.manifest import Journal, SourceRecord, read_parts
+from kerascnn.data.ingestion.manifest import Journal, Parts, SourceRecord, read_parts
 from kerascnn.errors import InputError
 from kerascnn.files.progress import Track
 
@@ -35,13 +35,13 @@ class Check:
         self._path, self._source_record, self._root = path, source_record, root
         start = time.perf_counter()
         # Before the manifest: another machine that merges them removes them when it has written that.
-        self.parts = read_parts(path, source_record)
-        self.earlier = manifest.read_manifest(path)
+        self.parts = Parts() if manifest.is_among(path, root) else read_parts(path, source_record)
+        self.earlier = manifest.read_own_manifest(path, source_record, root)
         self.effort.manifest_seconds = time.perf_counter() - start
 
     def records(self, paths: Sequence[str], track: Track, others: Sequence[FileTable] = ()) -> Iterator[FileRecord]:
         """One record per path, in order; `others` are more records that are known."""
-        journal = Journal(self._path, self._source_record, required=not self._in_cache)
+        journal = Journal(self._path, self._source_record, self._root, required=not self._in_cache)
         known = [journal.files, *self.parts.tables, *others, *([self.earlier.files] * self.earlier.is_current)]
         finders = [files.finder() for files in known if len(files)]
         start = time.perf_counter()

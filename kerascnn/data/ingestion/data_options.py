@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from kerascnn.errors import InputError, closest, is_real
+from kerascnn.files.secret_urls import concealed
 
 MAX_FRACTION = 0.9
 
@@ -65,6 +66,8 @@ class DataOptions:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, str) and value.strip()):
                 raise InputError(f"{OPTIONS[name]} must not be empty, and is {value!r}.")
+        if self.validation_source:
+            object.__setattr__(self, "validation_source", concealed(self.validation_source))
         if len(self.validation_options) > 1:
             raise InputError(
                 f"{' and '.join(self.validation_options)} both choose the validation images; leave out one of them."

@@ -58,6 +58,7 @@ class FileTree:
     ignored: tuple[SkippedFile, ...] = ()
     unreadable: tuple[SkippedFile, ...] = ()  # files and folders that cannot be opened, by their path below `root`
     base: str = ""  # "" or a folder below `root`, with a slash at its end
+    elsewhere: tuple[str, ...] = ()  # links to files and folders that are not below `root`, by their path
 
     @cached_property
     def top_files(self) -> list[str]:
@@ -126,17 +127,19 @@ def may_be_image(path: str) -> bool:
 def walk(root: Path) -> FileTree:
     """Lists every file below a folder.
 
-    Links are followed, each folder once. Broken links, pipes, sockets, devices and folders without permission are
-    unreadable.
+    Links are followed, each folder once; those that lead elsewhere are named. Broken links, pipes, sockets, devices and
+    folders without permission are unreadable.
     """
-    files, ignored, unreadable = [], [], []
-    seen, waiting = set(), [""]
+    files, ignored, unreadable, elsewhere = [], [], [], []
+    seen, waiting, own = set(), [""], os.path.realpath(root) + os.sep
     while waiting:
         base = waiting.pop()
         folder = os.path.join(root, base)
         try:
             status = os.stat(folder)
-            names = sorted(os.listdir(folder))
+            with os.scandir(folder) as entries:
+                links = {entry.name: entry.is_symlink() for entry in entries}
+            names = sorted(links)
         except OSError as error:
             unreadable.append(SkippedFile(base.rstrip("/"), (error.strerror or str(error)).lower()))
             continue
@@ -157,13 +160,15 @@ def walk(root: Path) -> FileTree:
                 reason = "a broken link" if os.path.islink(full) else error.strerror.lower()
                 unreadable.append(SkippedFile(path, reason))
                 continue
+            if links[name] and not (os.path.realpath(full) + os.sep).startswith(own):
+                elsewhere.append(path)
             if stat.S_ISDIR(mode):
                 waiting.append(path + "/")
             elif stat.S_ISREG(mode):
                 files.append(path)
             else:
                 unreadable.append(SkippedFile(path, "not a regular file"))
-    return FileTree(root, tuple(sorted(files)), tuple(ignored), tuple(unreadable))
+    return FileTree(root, tuple(sorted(files)), tuple(ignored), tuple(unreadable), elsewhere=tuple(sorted(elsewhere)))
 
 
 def _companion(name: str, images: set[str]) -> str | None:

@@ -20,7 +20,7 @@ from kerascnn.data.ingestion.file_tree import walk
 from kerascnn.data.ingestion.image_check import CONTRADICTORY, IGNORED, READ, REJECTED, STATUSES, UNREADABLE, FileRecord
 from kerascnn.data.ingestion.label_tables import with_groups
 from kerascnn.data.ingestion.layouts import recognize_files, recognize_layout
-from kerascnn.data.ingestion.manifest import Part, read_manifest, write_part
+from kerascnn.data.ingestion.manifest import Part, read_own_manifest, write_part
 from kerascnn.data.ingestion.near_duplicates import near_duplicates
 from kerascnn.data.ingestion.reading import Reading
 from kerascnn.data.ingestion.sources import ResolvedSource
@@ -179,7 +179,9 @@ def ingest_layout(
         raise InputError(
             f"{source.source} has {len(bad)} files that cannot be read; the first is {bad[0].path}: {bad[0].reason}."
         )
-    moved = _quarantine(source, [file for file in bad if file.status == UNREADABLE]) if on_bad == "move" else 0
+    # Not what a table names and is missing: it may lie anywhere.
+    found = [files[row] for row in files.rows(status=UNREADABLE) if row < len(layout.labeled)]
+    moved = _quarantine(source, found) if on_bad == "move" else 0
     return Ingested(
         data=_data_set(source, files, bad, description, options, validation, groups_of(files, near)),
         layout=description,
@@ -199,7 +201,7 @@ def check_part(source: ResolvedSource, part: Part, track: Track, options: DataOp
     """Checks the files of one part of a folder, and writes the part's manifest; returns its path and the effort."""
     layout = recognize_layout(source.root, source.source, options)
     check = Check(part.manifest(source.manifest), source.source_record, source.root)
-    whole = read_manifest(source.manifest)
+    whole = read_own_manifest(source.manifest, source.source_record, source.root)
     paths = sorted({item.path for item in layout.labeled if part.holds(item.path)})
     files = FileTable(check.records(paths, track, [whole.files] * whole.is_current))
     unlabeled = (replace(file, class_name=None, split=None, group=None) for file in files)
@@ -259,14 +261,18 @@ def _problems(files: FileTable) -> set[tuple[str, str]]:
 
 
 def _quarantine(source: ResolvedSource, files: Sequence[FileRecord]) -> int:
-    """Moves files to the quarantine under their relative paths, and appends them to its list."""
-    count = 0
+    """Moves files that were found below the folder to the quarantine, by their relative paths, and lists them there.
+
+    Files in folders elsewhere, to which links lead, stay where they are.
+    """
+    count, root = 0, os.path.realpath(source.root)
     for file in files:
         old, new = source.root / file.path, source.quarantine / file.path
-        # A table may name files outside the folder.
-        outside = Path(file.path).is_absolute() or ".." in Path(file.path).parts
-        if outside or not os.path.lexists(old):
+        below = new.parent.relative_to(source.quarantine.parent)
+        if not Path(os.path.realpath(old.parent)).is_relative_to(root) or not os.path.lexists(old):
             continue
+        if Path(os.path.realpath(new.parent)) != Path(os.path.realpath(source.quarantine.parent), *below.parts):
+            raise InputError(f"{source.quarantine} has links in it, and may lead anywhere; remove it.")
         numbers = itertools.count(1)
         while os.path.lexists(new):
             new = new.with_name(f"{old.name}.{next(numbers)}")

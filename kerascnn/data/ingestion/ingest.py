@@ -11,7 +11,7 @@ from kerascnn.data.dataset import MADE_IN_PYTHON, DataSet, shortened
 from kerascnn.data.ingestion.checking import Effort
 from kerascnn.data.ingestion.data_options import OPTIONS, DataOptions
 from kerascnn.data.ingestion.folder import Ingested, check_part, ingest_folder, label_folder
-from kerascnn.data.ingestion.manifest import Part, read_parts
+from kerascnn.data.ingestion.manifest import Part, is_among, read_parts
 from kerascnn.data.ingestion.sources import ResolvedSource, normalized, resolve_source
 from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.data.pipeline.tfrecords import load_records
@@ -159,6 +159,8 @@ def ingest_part(
         raise InputError(f"{source} has no files to be checked; leave out --shard.")
     validation = _load_validation(source, options, track)
     resolved = _resolved(source, to, sha256, track_bytes)
+    if is_among(resolved.manifest, resolved.root):
+        raise InputError(f"{resolved.manifest.parent} is among the images of {source}; give another folder with --to.")
     path, effort = check_part(resolved, wanted, track, options)
     missing = read_parts(resolved.manifest, resolved.source_record).missing
     whole = None if missing else ingest_folder(resolved, "skip", track, options, validation)

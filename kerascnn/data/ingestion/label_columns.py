@@ -22,6 +22,7 @@ from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES
 from kerascnn.data.ingestion.reading import listed
 from kerascnn.data.ingestion.splits import SPLIT_NAMES
 from kerascnn.errors import InputError
+from kerascnn.shown_text import literal
 
 _EMPTY = ("", "nan", "NaN", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL")
 # What separates classes in a cell.
@@ -76,8 +77,8 @@ class SeveralColumnsError(InputError):
 
 
 def class_name(text: str) -> str:
-    """The text as valid Unicode on one line: label files have one class per line."""
-    return " ".join(text.encode("utf-8", "replace").decode().split())
+    """The text as valid Unicode on one line, without control characters: label files have one class per line."""
+    return literal(" ".join(text.encode("utf-8", "replace").decode().split()))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from os.path import splitext
+from os.path import realpath, splitext
 from pathlib import Path
 from shlex import quote
 
@@ -335,6 +335,7 @@ def _described(whole: FileTree, found: Reading, twins: str) -> Reading:
     parts = (
         _evidence(found, [path for path in rest if may_be_image(path)]),
         f"left out: {', '.join(named)}" if named else "",
+        _elsewhere(whole),
         twins,
         f"otherwise: {'--label-column, --file-column, ' if found.from_table else ''}--layout or --leave-out",
     )
@@ -345,6 +346,15 @@ def _described(whole: FileTree, found: Reading, twins: str) -> Reading:
         ignored=tuple(sorted(ignored, key=lambda item: item.path)),
         unreadable=(*whole.unreadable, *found.unreadable),
     )
+
+
+def _elsewhere(whole: FileTree) -> str:
+    """Where links lead that do not stay below the folder, with the first as an example."""
+    if not whole.elsewhere:
+        return ""
+    first = whole.elsewhere[0]
+    links = "a link leads" if len(whole.elsewhere) == 1 else f"{len(whole.elsewhere):,} links lead"
+    return f"{links} out of the folder: {first} to {realpath(whole.root / first)}"
 
 
 def _evidence(found: Reading, others: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ Several machines that share the work write one for each part: kerascnn-manifest-
 import glob
 import hashlib
 import json
+import os
 import re
 import zlib
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from kerascnn.data.ingestion.file_table import FileTable
 from kerascnn.data.ingestion.image_check import READ, STATUSES, UNREADABLE, FileRecord
 from kerascnn.errors import InputError, writing
 from kerascnn.files.atomic import atomic_write
+from kerascnn.files.cache_folder import cache_folder, short_hash
 
 STEM = "kerascnn-manifest"
 NAME = f"{STEM}.jsonl"
@@ -73,6 +75,35 @@ def read_manifest(path: Path) -> Manifest:
     return Manifest()
 
 
+def read_own_manifest(path: Path, source_record: SourceRecord, images: Path) -> Manifest:
+    """The earlier manifest of a source; an empty one if it is of another source, or may have come with the images."""
+    found, believed = read_manifest(path), not is_among(path, images) or was_written_here(path, source_record)
+    return found if found.source_record == source_record and believed else Manifest()
+
+
+def is_among(path: Path, images: Path) -> bool:
+    """Whether a manifest lies in a folder of images, or below it, with which it may have come."""
+    return Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(images))
+
+
+def was_written_here(path: Path, source_record: SourceRecord) -> bool:
+    """Whether this user's cache remembers that the manifest at this place was written for this source.
+
+    A folder that was downloaded can hold a manifest that says anything.
+    """
+    with suppress(OSError):
+        return _memory_of(path).read_bytes() == _identity(source_record)
+    return False
+
+
+def _memory_of(path: Path) -> Path:
+    return cache_folder() / "manifests" / "written" / short_hash(os.path.realpath(path))
+
+
+def _identity(source_record: SourceRecord) -> bytes:
+    return json.dumps(asdict(source_record)).encode()
+
+
 def read_source_record(path: Path) -> SourceRecord | None:
     """The source of a manifest's images; None if there is none, or another file."""
     with suppress(OSError, ValueError, TypeError, KeyError, RecursionError), _open(path) as file:
@@ -94,6 +125,9 @@ def write_manifest(path: Path, source_record: SourceRecord, files: Iterable[File
     with writing(f"the manifest {path}"), atomic_write(path) as file:
         file.write(_head(source_record))
         file.writelines(map(format_record, files))
+    if not path.is_relative_to(cache_folder()):
+        with suppress(OSError), atomic_write(_memory_of(path)) as file:
+            file.write(_identity(source_record))
 
 
 class Journal:
@@ -104,10 +138,10 @@ class Journal:
     not `required`, a folder that cannot be written costs time only.
     """
 
-    def __init__(self, manifest_path: Path, source_record: SourceRecord, *, required: bool = True):
+    def __init__(self, manifest_path: Path, source_record: SourceRecord, images: Path, *, required: bool = True):
         self._path, self._source_record, self._required = journal_path(manifest_path), source_record, required
-        earlier = read_manifest(self._path)
-        self._goes_on = earlier.is_current and earlier.source_record == source_record
+        earlier = read_own_manifest(self._path, source_record, images)
+        self._goes_on = earlier.is_current
         self.files = earlier.files if self._goes_on else FileTable()
         self._file: BinaryIO | None = None
 

@@ -5,21 +5,22 @@ import os
 import re
 import shutil
 import tempfile
-import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from kerascnn.data.ingestion import manifest
+from kerascnn.data.ingestion.file_tree import OWN_FILES
 from kerascnn.data.ingestion.image_check import REJECTED, FileRecord
 from kerascnn.data.ingestion.manifest import SourceRecord
 from kerascnn.errors import InputError, writing
 from kerascnn.files.archives.archive import HEAD, archive_stem, archive_suffix, unpack
 from kerascnn.files.cache_folder import cache_folder, short_hash
 from kerascnn.files.checksums import Checksum
-from kerascnn.files.download import download, is_url
-from kerascnn.files.file_names import printable
+from kerascnn.files.download import download, is_url, url_file_name
 from kerascnn.files.progress import ByteTrack
+from kerascnn.files.secret_urls import concealed, revealed
+from kerascnn.shown_text import printable
 
 # In the folder that the user gives with --to.
 IMAGES = "images"
@@ -44,7 +45,7 @@ def resolve_source(source: str, to: Path | None, sha256: str | None, track_bytes
 
     InputError if there is nothing, no archive and no folder, or another archive than `sha256` says.
     """
-    if is_url(source):
+    if is_url(source := concealed(source)):
         return _resolve_url(source, to, sha256, track_bytes)
     path = Path(os.path.expanduser(source))
     # Not `path.exists()`, which fails where a path is too long.
@@ -69,26 +70,36 @@ def resolve_source(source: str, to: Path | None, sha256: str | None, track_bytes
 
 
 def normalized(source: str) -> str:
-    """The source as data sets have it: paths are absolute."""
+    """The source as data sets have it: paths are absolute, and URLs without their secrets."""
     path = os.path.expanduser(source)
-    return os.path.realpath(path) if not is_url(source) and os.path.exists(path) else source
+    return os.path.realpath(path) if not is_url(source) and os.path.exists(path) else concealed(source)
 
 
 def known_manifest(source: str) -> Path | None:
     """The path of the manifest of a source that was ingested before, without unpacking it; None if there is none."""
-    cached = (cache_folder() / "manifests").glob(f"*-{short_hash(source)}.jsonl")
-    return next(filter(os.path.isfile, (Path(source) / manifest.NAME, *cached)), None)
+    cached = (cache_folder() / "manifests").glob(f"*-{short_hash(concealed(source))}.jsonl")
+    beside = Path(source) / manifest.NAME
+    record = manifest.read_source_record(beside)
+    own = [beside] if record and manifest.was_written_here(beside, record) else []
+    return next(filter(os.path.isfile, (*own, *cached)), None)
 
 
 def slug(name: str) -> str:
-    """The name without characters that are special in paths or shells."""
-    return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.") or "data"
+    """The name without characters that are special in paths or shells, and not too long for them."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", name)[:80].strip("-.") or "data"
 
 
 def _resolve_folder(folder: Path, to: Path | None) -> ResolvedSource:
-    earlier = manifest.read_source_record(folder / manifest.NAME)
-    if earlier and to is None and (folder / earlier.folder).is_dir():
-        return _with_manifest_in(folder, earlier)
+    path = folder / manifest.NAME
+    earlier = manifest.read_source_record(path)
+    if earlier and to is None:
+        if manifest.was_written_here(path, earlier) and (folder / earlier.folder).is_dir():
+            return _with_manifest_in(folder, earlier)
+        if all(map(OWN_FILES.fullmatch, os.listdir(folder))):
+            raise InputError(
+                f"{path} is of the images in {printable(earlier.folder)}, and was not written here by you; give their "
+                "folder, if you trust it."
+            )
     record = SourceRecord(str(folder), slug(folder.name), str(folder))
     if to is not None:
         return _with_manifest_in(to.expanduser().resolve(), record)
@@ -112,10 +123,12 @@ def _with_manifest_in(to: Path, record: SourceRecord) -> ResolvedSource:
 
 
 def _resolve_url(url: str, to: Path | None, sha256: str | None, track_bytes: ByteTrack) -> ResolvedSource:
-    stem = archive_stem(Path(urllib.parse.urlsplit(url).path))
+    stem = archive_stem(Path(url_file_name(url)))
     folder = (to.expanduser() / "download") if to else cache_folder() / "downloads" / short_hash(url)
     record = SourceRecord(url, slug(stem or "data"), IMAGES)
-    resolved = _unpack(record, to, lambda: download(url, folder, sha256=sha256, track=track_bytes), track_bytes)
+    resolved = _unpack(
+        record, to, lambda: download(revealed(url), folder, sha256=sha256, track=track_bytes), track_bytes
+    )
     if to:
         # The images are unpacked; the archive is not needed.
         shutil.rmtree(folder, ignore_errors=True)
@@ -158,6 +171,10 @@ def _unpack(
 
 def _require_same_source(resolved: ResolvedSource, record: SourceRecord) -> None:
     earlier = manifest.read_source_record(resolved.manifest)
+    path, images = resolved.manifest, resolved.manifest.with_name(IMAGES)
+    # A link among what was downloaded could lead to any images.
+    if earlier and images.is_symlink() and not manifest.was_written_here(path, earlier):
+        earlier = None
     if earlier is None or (earlier.source, earlier.identity) != (record.source, record.identity):
         found = f"the images of {earlier.source}" if earlier else "images of an unknown source"
         raise InputError(f"{resolved.root} holds {found}; remove it or give another --to.")

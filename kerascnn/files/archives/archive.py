@@ -23,8 +23,9 @@ from kerascnn.files.archives.archive_entry import ArchiveEntry, DamagedArchiveEr
 from kerascnn.files.archives.tar_entries import tar_entries
 from kerascnn.files.archives.zip_entries import ENCRYPTED_PROBLEM, ZipReader
 from kerascnn.files.disk_space import CHECK_EVERY, format_os_error, low_disk_space
-from kerascnn.files.file_names import folded, printable, safe_file_name
+from kerascnn.files.file_names import folded, safe_file_name
 from kerascnn.files.progress import ByteTrack, untracked_bytes
+from kerascnn.shown_text import printable
 
 SUFFIXES = (
     ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst",

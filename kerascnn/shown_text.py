@@ -10,7 +10,7 @@ import unicodedata
 _JOINERS = "\u200c\u200d"
 
 # A URL in a sentence, up to a blank or a quote; what ends a sentence or a bracket is none of it.
-_URL = re.compile(r"(?<![A-Za-z])[A-Za-z][A-Za-z0-9+.-]{0,30}:/{1,3}[^\s'\"<>`]*[^\s'\"<>`.,:;)\]]")
+_URL = re.compile(r"(?<![A-Za-z])[A-Za-z][A-Za-z0-9+.-]{1,30}:/{1,3}[^\s'\"<>`]*[^\s'\"<>`.,:;)\]]")
 # The host and what is before it, the path, and the rest.
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*:/+)?")
 _PARTS = re.compile(r"([^/?#]*)([^?#]*)(\?[^#]*)?", re.DOTALL)

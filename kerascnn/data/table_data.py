@@ -37,7 +37,8 @@ def from_table(
 ) -> DataSet:
     """A data set from a table of files and their classes.
 
-    The files are found as those of a table in a folder, and checked once.
+    The files are found as those of a table in a folder, and checked once. Full paths may lead anywhere only where the
+    table is in memory and no folder is given; else files are below the folder.
 
     Args:
         table: the path of a .csv, .tsv or .txt with titles, or a DataFrame (pandas, polars) or a mapping of columns.
@@ -74,7 +75,8 @@ def from_table(
             raise InputError(
                 f"the columns of {name} for {role} and label have {len(column)} and {len(found.classes)} rows."
             )
-    layout = _layout(cells, found, root, name, options)
+    anywhere = folder is None and not isinstance(table, str | os.PathLike)
+    layout = _layout(cells, found, root, name, options, anywhere)
     file_or_folder, stem = (place / name, Path(name).stem) if place.name or name != "table" else (root, root.name)
     source = source_in_place(f"{file_or_folder}{MADE_IN_PYTHON}", stem, root)
     return ingest_layout(source, layout, "skip", track, options).data
@@ -142,8 +144,13 @@ def _check_classes(labels: list[str], title: str, name: str) -> None:
         )
 
 
-def _layout(cells: Mapping[str, list[str]], labels: Labels, root: Path, name: str, options: DataOptions) -> Reading:
-    """The files of the rows; those that are missing are unreadable."""
+def _layout(
+    cells: Mapping[str, list[str]], labels: Labels, root: Path, name: str, options: DataOptions, anywhere: bool
+) -> Reading:
+    """The files of the rows; those that are missing are unreadable.
+
+    Paths may lead `anywhere` or, of a table that may be a stranger's, only below the folder `root`.
+    """
     several = options.labels == "several" or labels.is_multi_label
     tree = walk(root)
     index = FileIndex(tree.files)
@@ -151,7 +158,7 @@ def _layout(cells: Mapping[str, list[str]], labels: Labels, root: Path, name: st
     missing: dict[str, str] = {}
     splits, groups = (cells.get(role) or [""] * len(cells["file"]) for role in ("split", "group"))
     for file, classes, split, group in zip(cells["file"], labels.classes, splits, groups, strict=True):
-        path = file if os.path.isabs(file) and os.path.isfile(file) else index.find(file).path
+        path = file if anywhere and os.path.isabs(file) and os.path.isfile(file) else index.find(file).path
         if path is None or not (classes or (several and labels.is_hot)):
             missing[file] = f"named in {name} and missing" if path is None else f"has no class in {name}"
             continue

@@ -1,8 +1,11 @@
 """Folders that others made: what tables, manifests, links and indexes in them say never leads out of them."""
 
+import contextlib
+import csv
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +90,24 @@ def test_an_archive_moves_nothing_of_the_users(pets, tmp_path):
     (tmp_path / "pets.zip").write_bytes(zipped([*files.items(), ("pets/labels.csv", table)]))
     found = data.ingest(tmp_path / "pets.zip", to=tmp_path / "to", on_bad="move")
     assert found.moved == 0 and (tmp_path / "diary.jpg").read_text() == "mine"
+
+
+def test_a_table_in_a_file_names_files_of_its_folder_only(pets, tmp_path):
+    private = landscapes(tmp_path / "private", 1)
+    paths = [path.rename(path.with_name("9.png")) for path in sorted(private.rglob("*.png"))]
+    (pets / "labels.csv").write_text(rows_of(pets, *(f"{path},{path.parent.name}" for path in paths)))
+    for given in ({"table": pets / "labels.csv"}, {"table": _columns_of(pets / "labels.csv"), "folder": pets}):
+        loaded = data.from_table(**given, file="file", label="label")
+        assert len(loaded.training) + len(loaded.validation) == 6
+    with contextlib.chdir(tmp_path):
+        loaded = data.from_table(_columns_of(pets / "labels.csv", pets), file="file", label="label")
+    assert len(loaded.training) + len(loaded.validation) == 8
+
+
+def _columns_of(table, folder=Path()):
+    with open(table, newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {"file": [str(folder / row["file"]) for row in rows], "label": [row["label"] for row in rows]}
 
 
 def test_only_files_that_were_found_are_named_by_a_table():
@@ -188,6 +209,11 @@ def test_the_folder_of_to_is_known_where_it_was_written(pets, tmp_path, monkeypa
     monkeypatch.setenv("KERASCNN_CACHE", str(tmp_path / "of another user"))
     with mentioning(InputError, tmp_path / "to", "not written here", pets):
         data.ingest(tmp_path / "to")
+
+
+def test_a_cache_among_the_images_is_the_users(pets, monkeypatch):
+    monkeypatch.setenv("KERASCNN_CACHE", str(pets / ".cache"))
+    assert [data.ingest(pets).effort.checked for _ in range(2)] == [6, 0]
 
 
 def test_records_name_no_other_files_and_no_other_folders(pets, tmp_path):

@@ -82,8 +82,9 @@ def read_own_manifest(path: Path, source_record: SourceRecord, images: Path) -> 
 
 
 def is_among(path: Path, images: Path) -> bool:
-    """Whether a manifest lies in a folder of images, or below it, with which it may have come."""
-    return Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(images))
+    """Whether a manifest lies in a folder of images, or below it, with which it may have come; not if in the cache."""
+    inside = Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(images))
+    return inside and not path.is_relative_to(cache_folder())
 
 
 def was_written_here(path: Path, source_record: SourceRecord) -> bool:

@@ -38,10 +38,15 @@ def printable(name: str, max_length: int = 200) -> str:
 
 
 def shown_url(url: str) -> str:
+    """The `public_part` of a URL, cut if it is long."""
+    return printable(public_part(url))
+
+
+def public_part(url: str) -> str:
     """A URL as it is shown everywhere: without the user, password, query and fragment, which may be secret.
 
     Example:
-        >>> shown_url("https://me:password@example.org/pets.zip?token=secret#key")
+        >>> public_part("https://me:password@example.org/pets.zip?token=secret#key")
         'https://example.org/pets.zip?…'
     """
     scheme = _SCHEME.match(url)[0]
@@ -53,12 +58,12 @@ def shown_url(url: str) -> str:
         server, path, query = (part or "" for part in _PARTS.match(rest.rpartition("@")[2]).groups())
     path = re.sub(r";[^/]*", ";…", path)
     hidden = query if _HIDDEN.fullmatch(query) else "?…"
-    return printable(f"{scheme.lstrip()}{server}{path}{hidden if query else ''}")
+    return literal(f"{scheme.lstrip()}{server}{path}{hidden if query else ''}")
 
 
 def without_secrets(text: str) -> str:
-    """A sentence in which every URL is shown as `shown_url` shows it."""
-    return _URL.sub(lambda match: shown_url(match[0]), text) if ":/" in text else text
+    """A sentence in which of every URL there is the `public_part`."""
+    return _URL.sub(lambda match: public_part(match[0]), text) if ":/" in text else text
 
 
 def for_terminal(text: str) -> str:

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from kerascnn.errors import InputError
 from kerascnn.files.cache_folder import cache_folder
-from kerascnn.shown_text import shown_url
+from kerascnn.shown_text import public_part
 
 # Whole URLs, with blanks between them: for another machine, or instead of the file.
 VARIABLE = "KERASCNN_URLS"
@@ -37,7 +37,7 @@ def concealed(source: str) -> str:
         'https://example.org/pets.zip?…5d3fe810'
     """
     plain = source.partition("#")[0] if re.match("https?://", source, re.IGNORECASE) else source
-    if not re.match("https?://", source, re.IGNORECASE) or shown_url(plain) == plain:
+    if not re.match("https?://", source, re.IGNORECASE) or public_part(plain) == plain:
         return plain
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
@@ -45,7 +45,7 @@ def concealed(source: str) -> str:
             stack.enter_context(FileLock(secrets_file().with_suffix(".lock")))
         stored = _stored()
         tag = hashlib.blake2b(plain.encode("utf-8", "replace"), key=stored["key"].encode(), digest_size=4).hexdigest()
-        name = f"{shown_url(plain).removesuffix('?…')}?…{tag}"
+        name = f"{public_part(plain).removesuffix('?…')}?…{tag}"
         _KEPT[name] = plain
         if stored["urls"].get(name) != plain:
             stored["urls"][name] = plain
@@ -59,7 +59,7 @@ def revealed(name: str) -> str:
     base, hidden, _ = name.partition("?…")
     if not hidden:
         return name
-    given = [url for url in os.environ.get(VARIABLE, "").split() if shown_url(url).partition("?…")[0] == base]
+    given = [url for url in os.environ.get(VARIABLE, "").split() if public_part(url).partition("?…")[0] == base]
     found = _KEPT.get(name) or (given[0] if given else _stored()["urls"].get(name))
     if found is None:
         raise InputError(

@@ -65,6 +65,10 @@ def test_names_are_stable_and_tell_urls_apart():
     name = concealed(SIGNED)
     assert concealed(name) == name == concealed(SIGNED) == concealed(f"{SIGNED}#part")
     assert concealed(f"{SIGNED}2") != name
+    # However long they are.
+    long = concealed(f"https://example.org/{'a' * 5000}/pets.zip?SECRET")
+    assert len(long) > 5000 and concealed(long) == long and revealed(long).endswith("SECRET")
+    assert long in str(InputError(f"{long} is not there.")) and len(shown_url(long)) <= 200
     for plain in ("digits", "pets.zip", "/a/b?c", "https://example.org/pets.zip"):
         assert concealed(plain) == plain == revealed(plain)
 

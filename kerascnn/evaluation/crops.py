@@ -8,6 +8,7 @@ from kerascnn.cores import cores
 from kerascnn.data.augment.augmentation import evaluation_view
 from kerascnn.data.augment.crops import covering_size
 from kerascnn.data.dataset import Examples
+from kerascnn.data.pipeline.autotuning import without_autotuning
 from kerascnn.data.pipeline.decode import reader, whole
 from kerascnn.evaluation.protocols import LAYOUTS, ProtocolName
 from kerascnn.image_shape import RGB, ImageSize, Size
@@ -132,5 +133,5 @@ def _images_at_scales(examples: Examples, sides: tuple[int, ...], channels: int)
     def repeat(*image):
         return tf.data.Dataset.range(len(sides), output_type=tf.int32).map(lambda scale: (*image, scale))
 
-    images = tf.data.Dataset.range(len(examples))
+    images = without_autotuning(tf.data.Dataset.range(len(examples)))
     return images.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).flat_map(repeat)

@@ -19,6 +19,7 @@ from kerascnn.data.pipeline.decode import reader, whole
 from kerascnn.data.pipeline.pipeline import evaluation_batches, training_batches
 from kerascnn.data.pipeline.view_arrays import views_of
 from kerascnn.errors import InputError
+from kerascnn.evaluation.crops import crop_batches
 from support.messages import mentioning
 from support.views import training_view
 
@@ -250,6 +251,17 @@ def test_the_number_of_batches_is_known(mixup):
     assert training.cardinality() == 3 * 5 - 2 == len(list(training))
     assert training.element_spec[0].shape == (4, 8, 8, 3)
     assert evaluation_batches(numbered(22), **settings).cardinality() == 6
+
+
+def test_no_thread_delays_the_end_of_an_iteration():
+    """TensorFlow's autotuning does: deleting an iterator waits for a thread that may sleep as long as it ran."""
+    view = {"classes": 3, "size": 8, "crop_fraction": 1.0, "batch_size": 4}
+    pipelines = [
+        training_batches(numbered(20), augmentation=Augmentation(), seed=5, epochs=range(2), **view),
+        evaluation_batches(numbered(20), **view),
+        crop_batches(numbered(20), "10 crops", (8,), 8),
+    ]
+    assert [pipeline.options().autotune.enabled for pipeline in pipelines] == [False] * 3
 
 
 @slow

@@ -15,6 +15,7 @@ import numpy as np
 
 from kerascnn.data.augment.crops import CropWindow
 from kerascnn.data.dataset import ArrayExamples, DataSet, Examples, FileExamples
+from kerascnn.data.pipeline.autotuning import without_autotuning
 from kerascnn.data.pipeline.decode import TRANSFORM, Read, Reduction, reader, whole
 from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
@@ -72,7 +73,7 @@ def _images(examples: Examples, read: Read):
     """The decoded images in order, as arrays."""
     numbers = tf.data.Dataset.range(len(examples))
     images = numbers.map(lambda n: read(tf.cast(n, tf.int32), whole), num_parallel_calls=tf.data.AUTOTUNE)
-    return images.prefetch(tf.data.AUTOTUNE).take(len(examples)).as_numpy_iterator()
+    return without_autotuning(images.prefetch(tf.data.AUTOTUNE).take(len(examples))).as_numpy_iterator()
 
 
 def _in_memory(examples: Examples, read: Read) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ from kerascnn.data.augment.augmentation import (
 )
 from kerascnn.data.augment.mixup import mixed
 from kerascnn.data.dataset import Examples
+from kerascnn.data.pipeline.autotuning import without_autotuning
 from kerascnn.data.pipeline.cache import Cache, cached_reader
 from kerascnn.data.pipeline.decode import whole
 from kerascnn.errors import InputError
@@ -235,4 +236,4 @@ def _prefetched(batches: tf.data.Dataset) -> tf.data.Dataset:
     # Images are written straight into their batch, and no operation is split over several threads.
     options.experimental_optimization.map_and_batch_fusion = True
     options.threading.max_intra_op_parallelism = 1
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+    return without_autotuning(batches.prefetch(tf.data.AUTOTUNE).with_options(options))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kerascnn.training.recipe.recipe import Recipe
 
 # What is greater for a better model: the top-1 accuracy, or of multi-label data the mAP.
+HELD_OUT = "_held_out"  # The end of the names of metrics on held-out training images
 MAIN_ACCURACY = ("val_main_top1", "val_top1", "val_main_map", "val_map")
 
 
@@ -26,6 +27,20 @@ def main_accuracy(names: Container[str]) -> str | None:
         'val_top1'
     """
     return next((name for name in MAIN_ACCURACY if name in names), None)
+
+
+def deciding_accuracy(names: Collection[str]) -> str | None:
+    """Which of these names is the accuracy, or mAP, by which a training decides; None if none is.
+
+    It is that on held-out training images if there are any, or else that on validation images.
+
+    Example:
+        >>> deciding_accuracy(["val_loss", "val_top1", "top1_held_out"])
+        'top1_held_out'
+    """
+    held_out = [f"val_{name.removesuffix(HELD_OUT)}" for name in names if name.endswith(HELD_OUT)]
+    name = main_accuracy(held_out)
+    return f"{name.removeprefix('val_')}{HELD_OUT}" if name else main_accuracy(names)
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -121,14 +136,14 @@ def reductions(accuracies: Iterable[float], patience: int, max_reductions: int) 
 
 
 class Plateau(keras.callbacks.Callback):
-    """Reduces the learning rate when the top-1 validation accuracy, or mAP, has stopped increasing.
+    """Reduces the learning rate when the top-1 accuracy, or mAP, that decides has stopped increasing.
 
     The learning rate depends on the accuracies so far and on nothing else. A resumed training passes them in from its
     history.
 
     Args:
         recipe: with the schedule "plateau".
-        accuracies: top-1 validation accuracies, or mAPs, of the main classifier after each epoch so far.
+        accuracies: top-1 accuracies, or mAPs, of the main classifier after each epoch so far, see `deciding_accuracy`.
 
     Example:
         >>> model.fit(x, y, validation_data=(x_val, y_val), callbacks=[Plateau(recipe)])
@@ -154,7 +169,7 @@ class Plateau(keras.callbacks.Callback):
 
 
 class EarlyStopping(keras.callbacks.Callback):
-    """Stops when the validation accuracy, or mAP, has had no new maximum for some epochs.
+    """Stops when the accuracy, or mAP, that decides has had no new maximum for some epochs.
 
     It depends on the accuracies so far and on nothing else, so that a resumed training stops after the same epoch.
 
@@ -183,8 +198,8 @@ class EarlyStopping(keras.callbacks.Callback):
 
 
 def _main_accuracy(logs: Mapping[str, float] | None, reader: str) -> np.float32:
-    """The main classifier's validation accuracy, or mAP, after an epoch."""
-    name = main_accuracy(logs or {})
+    """The main classifier's accuracy, or mAP, that decides after an epoch."""
+    name = deciding_accuracy(logs or {})
     if name is None:
         raise InputError(f"{reader} needs the validation accuracy; give fit validation data.")
     # The text in the history file rounds to the value that Keras computed in float32.

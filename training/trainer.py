@@ -47,7 +47,7 @@ from kerascnn.training.recipe.fields import BEST, FineTuning
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.run_config import RunConfig
 from kerascnn.training.run_folder import RunFolder
-from kerascnn.training.schedules import main_accuracy
+from kerascnn.training.schedules import deciding_accuracy
 from kerascnn.training.strategy import Devices, WorkerLostError, choose_devices
 
 
@@ -199,7 +199,7 @@ def train(
     if not isinstance(recipe, Recipe):
         raise InputError(f"train takes a Recipe, or the name of a network or of a recipe, not {recipe!r}.")
     devices = devices or choose_devices()
-    _check_hold_out(recipe, devices)
+    recipe.check_devices(devices.replicas)
     if not isinstance(data, DataSet):
         with devices.chief_first():
             data = load(data, limit=limit)
@@ -217,21 +217,6 @@ def train(
     folder = RunFolder.create(Path(runs), model.name if model else recipe.model, data.name)
     folder.write_recipe(recipe, data.source, limit, training.summary(new), run_config, data.options)
     return training.run(new, batches, folder, None)
-
-
-def _check_hold_out(recipe: Recipe, devices: Devices) -> None:
-    if not recipe.fine_tuning.tunes_after_probe:
-        return
-    if devices.replicas > 1:
-        raise InputError(
-            f"fine_tuning.hold_out is for one device, and there are {devices.replicas}; name one with --devices, or "
-            "set fine_tuning.hold_out=0."
-        )
-    if recipe.schedule.name == "plateau":
-        raise InputError(
-            "the schedule 'plateau' watches the validation images, by which fine_tuning.hold_out chooses nothing; take "
-            "another schedule.name, or set fine_tuning.hold_out=0."
-        )
 
 
 def named_recipe(name: str) -> Recipe:
@@ -315,7 +300,7 @@ def resume(
     folder.check_data(data)
     task_of(recipe, data)
     callbacks = [*callbacks, *progress(recipe, data, verbose if devices.chief else 0)]
-    _check_hold_out(recipe, devices)
+    recipe.check_devices(devices.replicas)
     training = _Training(recipe, data, callbacks, run_config or folder.read_run_config(), devices, profile)
     # The chief first: it removes partial files.
     with devices.chief_first():
@@ -390,8 +375,12 @@ class _Training:
         return linear_probe(self.recipe, self.data)
 
     def batches(self, model: keras.Model, checkpoint: Checkpoint | None) -> Batches:
-        position = checkpoint.position if checkpoint else None
-        return batches_for(model, self.recipe, self.data, position, self.devices, self.run_config.cache)
+        """Those of all epochs; if held-out images decide, those of the probe, after which others are made."""
+        recipe, position = self.recipe, checkpoint.position if checkpoint else None
+        if recipe.fine_tuning.tunes_after_probe:
+            recipe = replace(recipe, epochs=after_probe.PROBE)
+            position = Position(after_probe.PROBE) if self.tunes_after(checkpoint) else position
+        return batches_for(model, recipe, self.data, position, self.devices, self.run_config.cache)
 
     def run(self, model: keras.Model, batches: Batches, folder: RunFolder, checkpoint: Checkpoint | None) -> Run:
         """Trains a compiled model to the end, from a checkpoint if there is one."""
@@ -431,7 +420,7 @@ class _Training:
         if begun:
             checkpoint.restore(tuning.model)
         else:
-            checkpoint = replace(checkpoint, history=[{**row, **tuning.start} for row in checkpoint.history])
+            checkpoint = replace(checkpoint, history=[{**row, **tuning.probe} for row in checkpoint.history])
         tuned = replace(self, recipe=tuning.recipe, data=tuning.data)
         run = tuned.loop(tuning.model, tuning.batches, folder, checkpoint, None, tuning.keeper)
         self._say(after_probe.conclude(folder, len(self.data.validation)))
@@ -455,7 +444,7 @@ class _Training:
         """Trains a compiled model for all epochs of the recipe, and saves it in a file, or has a `keeper` do so."""
         recipe, devices = self.recipe, self.devices
         position, rows = (checkpoint.position, checkpoint.history) if checkpoint else (None, [])
-        accuracies = [row[main_accuracy(row)] for row in rows]
+        accuracies = [row[deciding_accuracy(row)] for row in rows]
         timer = DataWaitTimer()
         probe = None if checkpoint else self.probe
         monitor = ThroughputMonitor(recipe.batch_size, timer)

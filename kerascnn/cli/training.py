@@ -181,16 +181,15 @@ def _run_train(options: argparse.Namespace) -> int:
         check_installed(f"--log {service}", service, service)
     if options.folds:
         _check_folds(options)
-    if options.resume:
-        _check_resumed(options)
-    else:
-        recipe_of(options)
+    recipe = _resumed_recipe(options) if options.resume else recipe_of(options)
     if not options.print_recipe and _starts_workers(options):
+        recipe.check_devices(options.workers)
         return _run_workers(options)
     start_tensorflow()
     from kerascnn.training.strategy import WorkerLostError
 
     devices = _connect(options)
+    recipe.check_devices(devices.replicas)
     try:
         if options.folds:
             return _train_folds(devices, options)
@@ -202,8 +201,8 @@ def _run_train(options: argparse.Namespace) -> int:
         return WORKER_LOST
 
 
-def _check_resumed(options: argparse.Namespace) -> None:
-    """Raises InputError for an option that resuming a run cannot change, or if there is no such run."""
+def _resumed_recipe(options: argparse.Namespace) -> Recipe:
+    """The run's; InputError for an option that resuming a run cannot change, or if there is no such run."""
     from kerascnn.training.run_folder import RunFolder
 
     given = [word.partition("=")[0] for word in options.arguments if word.startswith("--")]
@@ -214,7 +213,7 @@ def _check_resumed(options: argparse.Namespace) -> None:
             f"new training from its weights with --weights {options.resume}."
         )
     # Before TensorFlow's seconds of start-up, too.
-    RunFolder.open(options.resume)
+    return RunFolder.open(options.resume).read_recipe()[0]
 
 
 def _starts_workers(options: argparse.Namespace) -> bool:
@@ -470,7 +469,8 @@ def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: De
     with devices.scope():
         use, reason = choose_xla()
         lines.append(f"XLA {'on' if use else 'off'}: {reason}")
-    lines.append(format_learning_rate(resolved))
+    if resolved.epochs > resolved.fine_tuning.probe:
+        lines.append(format_learning_rate(resolved))
     if resolved.fine_tuning.weights:
         lines.append(f"begins with {resolved.fine_tuning.weights}; pixels {format_pixels(resolved)}")
     if resolved.about.networks and resolved.model not in resolved.about.networks:

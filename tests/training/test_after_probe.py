@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import signal
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -12,21 +14,21 @@ import pytest
 import tensorflow as tf
 
 from kerascnn import InputError
-from kerascnn.applications import ResNet20, registry
+from kerascnn.applications import ResNet20
 from kerascnn.applications.deep import functional
 from kerascnn.data.dataset import ArrayExamples, FileExamples
 from kerascnn.data.pipeline.pipeline import evaluation_batches
 from kerascnn.keras_internals import weight_averages
-from kerascnn.layers import BatchNormalization
-from kerascnn.training import FineTuning, Recipe, Schedule, TrainingInterruptedError, assembly, resume, train
+from kerascnn.training import FineTuning, RunFolder, Schedule, TrainingInterruptedError, resume, train
 from kerascnn.training.callbacks.weight_averaging import AveragedWeights
-from kerascnn.training.fine_tuning import after_probe, depth
+from kerascnn.training.fine_tuning import after_probe
 from kerascnn.training.fine_tuning.after_probe import read
 from kerascnn.training.fine_tuning.cached_maps import cached_maps, inference, shuffled_batches
 from kerascnn.training.fine_tuning.depth import FREE, LEAST_EPOCHS, choose_depth
 from kerascnn.training.fine_tuning.hold_out import HoldOut, hold_out, kept_epoch
+from kerascnn.training.schedules import Plateau
 from kerascnn.training.strategy import choose_devices
-from support import tiny_training
+from support import tiny_fine_tuning, tiny_training
 from support.messages import mentioning
 from support.runs import StopAfter, assert_same, assert_same_weights, newest
 
@@ -67,7 +69,7 @@ def test_few_images_and_other_machines_are_not_limited(network):
 # Images that are held out
 
 
-@pytest.mark.parametrize("counts", [(40, 30, 30), (60, 7, 2)])
+@pytest.mark.parametrize("counts", [(100, 90, 70), (240, 17, 2)])
 def test_a_share_of_every_class_is_held_out(counts):
     labels = np.repeat(range(3), counts)
     examples = ArrayExamples(np.zeros((len(labels), 4, 4, 3), np.uint8), labels)
@@ -86,9 +88,16 @@ def test_groups_are_held_out_whole_and_too_few_images_are_not():
     part, held = hold_out(FileExamples(texts, plain, labels, groups), 0.2, seed=0)
     assert not set(groups[part]) & set(groups[held]) and 4 <= len(held) <= 20
     few = ArrayExamples(np.zeros((9, 4, 4, 3), np.uint8), labels[:9])
-    assert [len(indices) for indices in hold_out(few, 0.2, seed=0)] == [9, 0]
-    tags = replace(few, images=np.zeros((40, 4, 4, 3), np.uint8), labels=np.ones((40, 2), np.uint8))
-    assert len(hold_out(tags, 0.2, seed=0)[1]) == 8
+    assert [len(indices) for indices in hold_out(replace(few, labels=labels[:7]), 0.2, seed=0)] == [7, 0]
+    tags = replace(few, images=np.zeros((300, 4, 4, 3), np.uint8), labels=np.ones((300, 2), np.uint8))
+    assert len(hold_out(tags, 0.2, seed=0)[1]) == 60
+
+
+@pytest.mark.parametrize(("images", "held"), [(40, 10), (100, 25), (240, 48), (1000, 150)])
+def test_of_few_images_a_larger_share_is_held_out(images, held):
+    """A quarter, for 50 images to choose by, and from 334 images on the share; in whole folds."""
+    examples = ArrayExamples(np.zeros((images, 1, 1, 3), np.uint8), np.arange(images) % 2)
+    assert len(hold_out(examples, 0.15, seed=0)[1]) == pytest.approx(held, abs=7)
 
 
 # Maps that are computed once
@@ -169,8 +178,10 @@ def test_a_training_keeps_its_best_and_stops(tmp_path):
     model = keras.Model(pixels, keras.layers.Dense(2, activation="softmax", name="fc")(pixels))
     model.compile("sgd", "categorical_crossentropy", metrics=[keras.metrics.CategoricalAccuracy(name="top1")])
     held = tf.data.Dataset.from_tensors((np.ones((4, 1), "float32"), np.eye(2, dtype="float32")[[0, 0, 0, 1]]))
-    # Of 40 images, 0.25 is more than a standard error below 0.75.
-    keeper = HoldOut(model, held, 40, lambda epoch: tmp_path / f"best-epoch-{epoch:04d}.keras", [], patience=2)
+    # Of 4 images, 0.25 is more than a standard error below 0.75.
+    keeper = HoldOut(
+        model, held, np.array([0, 0, 0, 1]), lambda epoch: tmp_path / f"best-epoch-{epoch:04d}.keras", [], patience=2
+    )
     keeper.set_model(model)
     stopped = []
     # To the second class, 1 of 4; to the first, 3 of 4; and twice to the second.
@@ -193,7 +204,9 @@ def test_averaged_weights_are_kept(tmp_path):
     optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
     model.compile(optimizer, "categorical_crossentropy", metrics=[keras.metrics.CategoricalAccuracy(name="top1")])
     images = tf.data.Dataset.from_tensors((np.ones((4, 1), "float32"), np.eye(2, dtype="float32")[[0, 0, 0, 1]]))
-    keeper = HoldOut(model, images, 4, lambda epoch: tmp_path / f"best-epoch-{epoch:04d}.keras", [], patience=0)
+    keeper = HoldOut(
+        model, images, np.array([0, 0, 0, 1]), lambda epoch: tmp_path / f"best-epoch-{epoch:04d}.keras", [], patience=0
+    )
     history = model.fit(
         images.repeat(5), validation_data=images, callbacks=[keeper, AveragedWeights([])], epochs=2, verbose=0
     )
@@ -205,34 +218,16 @@ def test_averaged_weights_are_kept(tmp_path):
 # Whole trainings
 
 
-def two_blocks(name, *, input_tensor, classes, classifier_activation="softmax", **_):
-    """Two convolutions with batch normalization, dropout, and a classifier."""
-    x = input_tensor
-    for number in (1, 2):
-        x = keras.layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False, name=f"conv{number}")(x)
-        x = keras.layers.ReLU(name=f"relu{number}")(BatchNormalization(name=f"conv{number}_bn")(x))
-    x = keras.layers.Dropout(0.2, name="dropout")(keras.layers.GlobalAveragePooling2D(name="pool")(x))
-    outputs = keras.layers.Dense(classes, activation=classifier_activation, name="fc")(x)
-    return keras.Model(keras.utils.get_source_inputs(input_tensor), outputs, name=name)
-
-
 @pytest.fixture(scope="module")
 def tiny():
-    """Has every recipe train that network, and little work be allowed."""
-    with mock.patch.object(registry, "create", two_blocks), mock.patch.object(depth, "FREE", 0):
+    """Has every recipe train a network of two convolutions, and little work be allowed."""
+    with tiny_fine_tuning.tiny():
         yield
 
 
 @pytest.fixture(scope="module")
 def recipe(tiny, tmp_path_factory):
-    """Fine-tuning of a network whose weights are as they were drawn; its second convolution is trained."""
-    images, file = tiny_training.images(), tmp_path_factory.mktemp("weights") / "before.keras"
-    settings = ["image_size=16", "precision=float32", "batch_size=16", "epochs=3", "optimizer.learning_rate=0.01"]
-    settings += ["early_stopping=0", "augmentation={pad: 2}", "fine_tuning.passes=4", "fine_tuning.hold_out=0.2"]
-    found = Recipe.load("finetune").with_settings([*settings, "pixels.mean=middle", "fine_tuning.cut=none"])
-    keras.utils.set_random_seed(1)
-    assembly.build(found, images.class_names).save(file)
-    return replace(found, fine_tuning=replace(found.fine_tuning, weights=str(file), tuned_views=1))
+    return tiny_fine_tuning.recipe(tmp_path_factory.mktemp("weights") / "before.keras")
 
 
 @pytest.fixture(scope="module")
@@ -248,8 +243,13 @@ def test_what_a_run_says_of_its_choice(whole):
     assert len(history) == 3 and sum(row["exported"] for row in history) == 1
     exported = next(number for number, row in enumerate(history) if row["exported"])
     best = history[1 + kept_epoch([row["top1_held_out"] for row in history[1:]], chosen["held_out"])]
-    tuned = best["top1_held_out"] > chosen["start"]["top1_held_out"]
-    assert facts["exported"] == ("fine-tuned" if tuned else "probe")
+    losses = [
+        float(loss)
+        for loss in re.search(r"losses of ([.0-9]+) and ([.0-9]+) on", facts["probe_and_fine_tuned"]).groups()
+    ]
+    assert losses[0] == pytest.approx(chosen["probe"]["calibrated_loss_held_out"], abs=5e-4)
+    assert facts["exported"] == ("fine-tuned" if losses[1] < losses[0] else "probe")
+    tuned = facts["exported"] == "fine-tuned"
     assert history[exported] == (best if tuned else history[0])
     assert f"probe {history[0]['val_top1']:.2%}" in facts["probe_and_fine_tuned"]
     assert f"fine-tuned {best['val_top1']:.2%} (" in facts["probe_and_fine_tuned"]
@@ -305,6 +305,42 @@ def test_stopped_in_every_phase_and_resumed_it_ends_the_same(recipe, whole, tmp_
     assert read(folder) == read(whole.folder)
 
 
+@pytest.mark.slow
+def test_killed_in_every_phase_and_resumed_it_ends_the_same(recipe, whole, forks, tmp_path):
+    """While features are computed there is no run yet; the same command begins it."""
+    runs, output = tmp_path / "runs", tmp_path / "output.txt"
+    for phase in tiny_fine_tuning.PHASES:
+        arguments = runs, tmp_path / "before.keras", phase
+        fork = forks.start("support.tiny_fine_tuning:until_killed", *arguments, output=output)
+        fork.wait_for(lambda: "there" in fork.said())  # noqa: B023
+        assert fork.kill() == -signal.SIGKILL
+        assert bool(list(runs.glob("*/recipe.yaml"))) == (phase != "features")
+    [folder] = (RunFolder.open(file.parent) for file in runs.glob("*/recipe.yaml"))
+    stored = folder.read_recipe()[0]
+    assert replace(stored, fine_tuning=replace(stored.fine_tuning, weights="")) == replace(
+        whole.recipe, fine_tuning=replace(whole.recipe.fine_tuning, weights="")
+    )
+    run = resume(folder, stored, tiny_training.images(), verbose=0)
+    assert_same(folder, whole.folder)
+    assert_same_weights(run.model, whole.model)
+    assert read(folder) == read(whole.folder)
+    assert not (folder.path / "maps").exists()
+
+
+def test_learning_rates_follow_from_steps_and_features(recipe, whole, tmp_path):
+    """Of 8 steps, and of 16 features behind a ReLU; of the classifier's kernel a step changes every row."""
+    chosen = read(whole.folder)
+    assert chosen["learning_rate"] == recipe.optimizer.learning_rate
+    assert 0 < chosen["head_lr"] <= 1
+    lines, reader = [], keras.callbacks.Callback()
+    reader.say = lines.append
+    changed = replace(recipe, epochs=2, fine_tuning=replace(recipe.fine_tuning, base_steps=16))
+    run = train(changed, tiny_training.images(), runs=tmp_path, limit=120, callbacks=[reader], verbose=0)
+    steps = read(run.folder)["trained_on"] // 16
+    assert read(run.folder)["learning_rate"] == pytest.approx(recipe.optimizer.learning_rate * np.sqrt(16 / steps))
+    assert any(f"for {steps} steps" in line and "fine_tuning.base_steps=0" in line for line in lines)
+
+
 @pytest.mark.parametrize("probe", [True, False])
 def test_no_probe_or_one_epoch_leaves_nothing_to_choose(recipe, tmp_path, probe):
     changed = replace(recipe, epochs=1, fine_tuning=replace(recipe.fine_tuning, probe=probe))
@@ -315,9 +351,32 @@ def test_no_probe_or_one_epoch_leaves_nothing_to_choose(recipe, tmp_path, probe)
     assert (run.model.optimizer.iterations == 0) == probe
 
 
-def test_the_validation_images_choose_no_learning_rate(recipe, tmp_path):
-    with mentioning(InputError, "plateau", "fine_tuning.hold_out"):
-        train(replace(recipe, schedule=Schedule("plateau")), tiny_training.images(), runs=tmp_path, verbose=0)
+@pytest.mark.slow
+def test_several_classes_per_image(recipe, tmp_path):
+    """Of the whole network, whose model is compiled for its probe, for the range test and for its epochs."""
+
+    def tagged(examples):
+        return replace(examples, labels=np.stack([examples.labels > 4, examples.labels % 2], axis=1).astype(np.uint8))
+
+    images = tiny_training.images()
+    tags = {"training": tagged(images.training), "validation": tagged(images.validation)}
+    whole = replace(recipe, epochs=2, fine_tuning=replace(recipe.fine_tuning, passes=0))
+    run = train(whole, replace(images, class_names=("high", "odd"), **tags), runs=tmp_path, limit=120, verbose=0)
+    rows = run.folder.history()
+    assert read(run.folder)["depth"]["start"] == ""
+    assert all(0 < row["val_map"] <= 1 and 0 < row["map_held_out"] <= 1 for row in rows)
+    assert all(0 < row["calibrated_loss_held_out"] < 2 for row in rows)
+    assert run.model.output_shape == (None, 2)
+
+
+def test_the_held_out_images_choose_the_learning_rate(recipe):
+    """Beside them, the validation images decide nothing."""
+    wanted = replace(recipe, schedule=Schedule("plateau", factor=0.5, patience=1))
+    plateau = Plateau(wanted, accuracies=[0.5])
+    plateau.set_model(mock.Mock())
+    for held_out, validation, reduced in ((0.6, 0.4, 0), (0.55, 0.9, 1), (0.7, 0.3, 1)):
+        plateau.on_epoch_end(1, {"val_top1": validation, "top1_held_out": held_out, "loss": 1.0})
+        assert plateau.model.optimizer.learning_rate == pytest.approx(wanted.peak_learning_rate * 0.5**reduced)
 
 
 def test_several_devices_are_refused(recipe, tmp_path):

@@ -7,7 +7,14 @@ import pytest
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 
-from kerascnn.training.fine_tuning.logistic_regression import Problem, cross_validated, fit_head
+from kerascnn.training.fine_tuning import logistic_regression
+from kerascnn.training.fine_tuning.logistic_regression import (
+    PENALTIES,
+    Problem,
+    calibrated_loss,
+    cross_validated,
+    fit_head,
+)
 
 
 def clusters(images: int, width: int, classes: int, distance: float, seed: int = 0):
@@ -19,14 +26,62 @@ def clusters(images: int, width: int, classes: int, distance: float, seed: int =
     return ((centers[labels] + rng.normal(size=(images, width))) * scales + 5).astype(np.float32), labels
 
 
-@pytest.mark.parametrize(("images", "width"), [(300, 20), (60, 200)])
-def test_a_classifier_is_scikit_learns(images, width):
-    """Of fewer images than features, too, which are fitted in another basis."""
-    features, labels = clusters(images, width, 3, 0.2)
-    head = fit_head(Problem(features, labels, 3), penalty=0.01)
+@pytest.mark.parametrize(
+    ("images", "width", "classes", "penalty"), [(300, 20, 3, 0.01), (60, 200, 3, 0.01), (400, 60, 12, 1.0)]
+)
+@pytest.mark.parametrize("rotated", [True, False])
+def test_a_classifier_is_scikit_learns(images, width, classes, penalty, rotated, monkeypatch):
+    """Of fewer images than features, too, and where it takes too long to rotate them to their principal axes."""
+    if not rotated:
+        monkeypatch.setattr(logistic_regression, "MOST_ROTATED", 1)
+    features, labels = clusters(images, width, classes, 0.2)
+    head = fit_head(Problem(features, labels, classes), penalty)
     scaled = (features - features.mean(axis=0)) / features.std(axis=0)
-    theirs = LogisticRegression(C=0.01, tol=1e-8, max_iter=5000).fit(scaled, labels).predict_proba(scaled)
+    theirs = LogisticRegression(C=penalty, tol=1e-8, max_iter=5000).fit(scaled, labels).predict_proba(scaled)
     np.testing.assert_allclose(softmax(features @ head.kernel + head.bias, axis=1), theirs, atol=2e-3)
+
+
+def test_few_steps_solve_features_that_depend_on_each_other(monkeypatch):
+    """Mixtures of which few differ much from the mean of all, as a network's: L-BFGS then needs many steps."""
+    features, labels = clusters(600, 100, 10, 0.3)
+    mixing = np.random.default_rng(1).normal(size=(100, 100)) * np.geomspace(1, 1e-3, 100)[:, None]
+    problem = Problem((features @ mixing).astype(np.float32), labels, 10)
+    steps, minimize = [], logistic_regression.minimize
+
+    def counting(*arguments, **options):
+        found = minimize(*arguments, **options)
+        steps.append(found.nfev)
+        return found
+
+    monkeypatch.setattr(logistic_regression, "minimize", counting)
+    fit_head(problem, 1.0)
+    monkeypatch.setattr(logistic_regression, "MOST_ROTATED", 1)
+    fit_head(problem, 1.0)
+    assert steps[0] < steps[1] / 3
+
+
+@pytest.mark.parametrize("distance", [0.02, 0.15, 0.5])
+def test_the_penalty_is_the_best_of_all(distance):
+    """From every guess the search ends at the least held-out loss."""
+    features, labels = clusters(200, 30, 2, distance)
+    problem = Problem(features, labels, 2)
+    found = [cross_validated(problem, guess) for guess in PENALTIES]
+    losses = [one.loss for one in found]
+    np.testing.assert_allclose(losses, min(losses), rtol=2e-3)
+
+
+def test_a_calibrated_loss():
+    """It is the same however sure a model is, that of guessing without knowledge, and little where all are right."""
+    rng = np.random.default_rng(0)
+    labels, logits = np.arange(200) % 4, rng.normal(size=(200, 4))
+    logits[np.arange(200), labels] += 1.5
+    sure, unsure = (calibrated_loss(labels, softmax(logits * scale, axis=1)) for scale in (3.0, 0.1))
+    assert sure == pytest.approx(unsure, rel=1e-3) and 0.3 < sure < np.log(4)
+    assert calibrated_loss(labels, softmax(rng.normal(size=(200, 4)), axis=1)) == pytest.approx(np.log(4), abs=0.03)
+    assert calibrated_loss(labels, np.eye(4, dtype=np.float32)[labels]) < 0.1
+    tags = np.stack([labels > 1, labels == 0], axis=1).astype(np.uint8)
+    assert calibrated_loss(tags, np.full((200, 2), 0.5)) == pytest.approx(np.log(4), abs=1e-3)
+    assert calibrated_loss(tags, tags.astype(np.float32)) < 0.1
 
 
 def test_of_many_labels_each_is_scikit_learns():

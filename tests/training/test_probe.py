@@ -31,7 +31,7 @@ from kerascnn.training import (
     train,
 )
 from kerascnn.training.assembly import assemble
-from kerascnn.training.fine_tuning import features as feature_files
+from kerascnn.training.fine_tuning import features as feature_files, probe as probe_files
 from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
 from kerascnn.training.fine_tuning.pretrained import with_weights
 from support.messages import mentioning, names, refused
@@ -132,6 +132,40 @@ def test_features_are_computed_once(recipe, red, probed, monkeypatch, tmp_path):
         resolved(recipe.with_settings(["pixels.std=65"]), red)
 
 
+def test_other_code_makes_other_features(recipe, red, tmp_path, monkeypatch):
+    """The package's version says nothing of a checkout, so the code itself is part of the key."""
+    code = tmp_path / "views.py"
+    code.write_text("a = 1")
+    weights, wanted = tmp_path / "weights", resolved(recipe, red)
+    weights.write_bytes(b"0")
+    monkeypatch.setattr(feature_files, "CODE", {tmp_path: "*.py"})
+    keys = []
+    for text in ("a = 1", "a = 2", "a = 1"):
+        code.write_text(text)
+        feature_files.code_digest.cache_clear()
+        keys.append(feature_files.features_key(wanted, weights, red.training))
+    feature_files.code_digest.cache_clear()
+    assert keys[0] == keys[2] != keys[1]
+    monkeypatch.undo()
+    assert any(
+        path.name == "decode.py" for folder, pattern in feature_files.CODE.items() for path in folder.glob(pattern)
+    )
+
+
+def test_images_that_are_held_out_choose_no_place(recipe, red, monkeypatch, tmp_path):
+    monkeypatch.setenv("KERASCNN_CACHE", str(tmp_path))
+    counts = {"cross_validated": [], "fit_head": []}
+    for name, seen in counts.items():
+        found = getattr(probe_files, name)
+        monkeypatch.setattr(
+            probe_files,
+            name,
+            lambda one, *more, seen=seen, found=found: seen.append(len(one.labels)) or found(one, *more),
+        )
+    resolved(recipe.with_settings(["fine_tuning.hold_out=0.25", "epochs=3"]), red)
+    assert set(counts["cross_validated"]) == {30} and counts["fit_head"] == [40]
+
+
 def test_a_damaged_cache_is_computed_again(recipe, red, monkeypatch, tmp_path):
     monkeypatch.setenv("KERASCNN_CACHE", str(tmp_path))
     wanted = resolved(recipe, red)
@@ -206,10 +240,13 @@ def test_the_command(command, folder, blind, tmp_path):
     assert sizes[0] < sizes[1] / 2
 
 
-def test_mistakes(command, folder, blind, recipe, red):
+def test_mistakes(command, folder, blind, recipe, red, tmp_path):
     asked = ["train", "--data", folder, "--recipe", "probe"]
     refused(command(*asked), "--weights", "imagenet")
     refused(command("train", "--data", folder, "--model", "plain20", "--cut", "auto"), "weights")
+    # Before anything is done, so that the data are not even looked for.
+    tuned = ["train", "--data", tmp_path / "none", "--model", "plain20", "--weights", blind, "--workers", "2"]
+    refused(command(*tuned), "one device", "2", "fine_tuning.hold_out=0")
     with mentioning(ValueError, "C9", "conv4_1_2_relu"):
         train(recipe.with_settings(["fine_tuning.cut=C9"]), red, verbose=0)
     with mentioning(ValueError, "--weights", "imagenet"):

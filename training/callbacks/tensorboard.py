@@ -19,9 +19,9 @@ from kerascnn.training.callbacks.event_files import EventFile, flatten
 from kerascnn.training.callbacks.gradient_norms import GradientNormLogger
 from kerascnn.training.callbacks.throughput import Profiler
 from kerascnn.training.checkpoints.files import Position
-from kerascnn.training.fine_tuning.hold_out import SUFFIX
 from kerascnn.training.multi_label import MULTI_LABEL
 from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.schedules import HELD_OUT
 
 # Titles of Keras' metrics, which come first, and of what else is measured once per epoch, with its group.
 TITLES = {
@@ -120,8 +120,8 @@ def tag(name: str, logs: Container[str] = ()) -> str:
 
     `logs` are the names of all metrics: with auxiliary classifiers, "loss" is the sum of all losses, not the main one.
     """
-    if name.endswith(SUFFIX):
-        return f"{tag(name.removesuffix(SUFFIX), logs)} of held-out training images"
+    if name.endswith(HELD_OUT):
+        return f"{tag(name.removesuffix(HELD_OUT), logs)} of held-out training images"
     head, _, metric = name.rpartition("_")
     if head.partition("_")[0] in HEADS:
         title = TITLES.get(metric, metric)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import time
@@ -28,7 +29,14 @@ from kerascnn.training.checkpoints.files import Checkpoint, Position
 from kerascnn.training.default_network import Machine
 from kerascnn.training.fine_tuning.cached_maps import CachedMaps, cached_maps, inference, shuffled_batches
 from kerascnn.training.fine_tuning.depth import Depth, choose_depth
-from kerascnn.training.fine_tuning.hold_out import SUFFIX, HoldOut, accuracy, hold_out, kept_epoch, named
+from kerascnn.training.fine_tuning.hold_out import (
+    CALIBRATED,
+    HoldOut,
+    accuracy,
+    hold_out,
+    kept_epoch,
+    measured,
+)
 from kerascnn.training.fine_tuning.logistic_regression import cross_validated, fit_head
 from kerascnn.training.fine_tuning.probe import problem_of
 from kerascnn.training.recipe.recipe import Recipe
@@ -39,6 +47,9 @@ from kerascnn.training.strategy import Devices
 MAPS = "maps"  # The subfolder of a run for maps, while it is trained
 PROBE_FILE = "probe.keras"  # In the run folder
 PROBE = 1  # The number of epochs that the probe counts as
+LARGEST_RATE = 3.0  # Over the recipe's learning rate
+LOGIT_STEP = 30.0  # The most that a step moves a logit, over the learning rate
+OF_WEIGHTS = "frozen, with the statistics of the weights"
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,7 @@ class Tuning:
         data: without the images that are held out of training.
         batches: for the loop.
         keeper: measures and saves every epoch.
-        start: the metrics on held-out images before the first epoch.
+        probe: the metrics of a probe of the other images, on those that are held out.
     """
 
     model: keras.Model
@@ -59,7 +70,7 @@ class Tuning:
     data: DataSet
     batches: Batches
     keeper: HoldOut
-    start: dict[str, float]
+    probe: dict[str, float]
 
 
 class _Views:
@@ -70,7 +81,8 @@ class _Views:
         self.recipe, self.data, self.depth, self.folder = recipe, data, depth, folder
         self.view = {"size": size, "channels": channels, "crop_fraction": recipe.pixels.crop_fraction}
         self.view["classes"] = len(data.class_names)
-        self.model = whole
+        # Another one, because `whole` is compiled already.
+        self.model = functional(whole.inputs[0], whole.output, name=whole.name)
         if depth.cached:
             self.start = place_named(whole, depth.start).tensor
             self.below = inference(functional(whole.inputs[0], self.start))
@@ -166,23 +178,21 @@ def prepare(
     length = {"epochs": PROBE + depth.epochs, "iterations": None, "early_stopping": 0}
     recipe = replace(recipe, batch_size=batch_size, fine_tuning=own, **length)
     views = _Views(whole, recipe, data, depth, folder.path / MAPS)
-    started = time.perf_counter()
-    held_batches = views.evaluated(held_out, "held-out")
     if chosen is None:
-        say(_cost(depth, recipe, data, len(held), _seconds_per_pass(views, held_batches, started, len(held))))
+        say(_cost(depth, recipe, data, len(held), _seconds_per_pass(folder, len(part))))
+    held_batches = views.evaluated(held_out, "held-out")
     position = checkpoint.position if checkpoint else Position(PROBE)
     batches = views.training(position, devices, cache)
     model = views.model
     for layer in model.layers:
         layer.trainable = layer.name not in below
-    compiled(model, recipe, data)
     if chosen is None:
-        plain = batches.statistics if depth.cached else views.evaluated(data.training, "training")
-        chosen = _start(views, plain, held_batches)
-        chosen |= {"depth": depth._asdict(), "trained_on": len(part), "held_out": len(held)}
+        chosen = {"depth": depth._asdict(), "trained_on": len(part), "held_out": len(held)}
+        chosen |= _choices(views, batches, held_batches, held_out.labels, compiled, say)
         write(folder, chosen)
-        say(f"batch normalization {chosen['batch_norm']}")
         folder.add_facts(preparation_seconds=round(time.perf_counter() - began, 2))
+    recipe = _as_chosen(recipe, chosen)
+    compiled(model, recipe, data)
     rows = checkpoint.history[PROBE:] if checkpoint else []
 
     def file(epoch: int) -> Path:
@@ -190,8 +200,42 @@ def prepare(
 
     # Without the optimizer, whose state would triple the files.
     plain = functional(whole.inputs[0], whole.output, name=whole.name)
-    keeper = HoldOut(plain, held_batches, len(held), file, rows, patience)
-    return Tuning(model, recipe, data, batches, keeper, chosen["start"])
+    keeper = HoldOut(plain, held_batches, held_out.labels, file, rows, patience)
+    return Tuning(model, recipe, data, batches, keeper, chosen["probe"])
+
+
+def _choices(
+    views: _Views,
+    batches: Batches,
+    held: Iterable,
+    labels: np.ndarray,
+    compiled: Callable[[keras.Model, Recipe, DataSet], None],
+    say: Callable[[str], Any],
+) -> dict[str, Any]:
+    """The start of the training, by the held-out images, and its learning rate, by its number of steps."""
+    recipe, data = views.recipe, views.data
+    # Another model than the one that is trained, because it is compiled for its measurements alone.
+    model = functional(views.model.inputs[0], views.model.output, name=views.model.name)
+    compiled(model, recipe, data)
+    plain = batches.statistics if views.depth.cached else views.evaluated(data.training, "training")
+    chosen = _start(views, model, plain, held, labels)
+    say(f"batch normalization {chosen['batch_norm']}")
+    rate, steps = recipe.optimizer.learning_rate, recipe.steps(batches.steps)
+    share = math.sqrt(recipe.fine_tuning.base_steps / steps) if recipe.fine_tuning.base_steps else 1.0
+    chosen["learning_rate"] = min(share, LARGEST_RATE) * rate
+    if share != 1:
+        say(
+            f"learning rate {chosen['learning_rate']:.2g} for {steps} steps: the recipe's {rate:.2g} is for "
+            f"{recipe.fine_tuning.base_steps}, and the fewer there are, the larger they are; keep the recipe's with "
+            "--set fine_tuning.base_steps=0"
+        )
+    return chosen
+
+
+def _as_chosen(recipe: Recipe, chosen: Mapping[str, Any]) -> Recipe:
+    """The recipe with the learning rates that were chosen."""
+    optimizer = replace(recipe.optimizer, learning_rate=chosen["learning_rate"])
+    return replace(recipe, optimizer=optimizer, fine_tuning=replace(recipe.fine_tuning, head_lr=chosen["head_lr"]))
 
 
 def _layers_until(model: keras.Model, start: str) -> list[str]:
@@ -200,35 +244,42 @@ def _layers_until(model: keras.Model, start: str) -> list[str]:
     return names[: names.index(start) + 1] if start else []
 
 
-def _start(views: _Views, plain: Iterable, held: Iterable) -> dict[str, Any]:
+def _start(views: _Views, model: keras.Model, plain: Iterable, held: Iterable, labels: np.ndarray) -> dict[str, Any]:
     """Fits the classifier to the images that are trained on, with the batch statistics that are better for it.
 
-    Those of the weights are compared with those of the training images, by the loss on the held-out ones.
+    Those of the weights, which the probe has, are compared with those of the training images, by the loss on the
+    held-out ones.
+
+    A step of Adam changes all weights of a class by up to the learning rate, and where features have a mean, often in
+    one direction: thousands of them move its logits more than they should. So the more and the larger the features, the
+    smaller is the classifier's learning rate.
     """
-    classifier, model = classifier_of(views.model), views.model
+    classifier = classifier_of(model)
     norms = [layer for layer in batch_normalizations(model) if layer.trainable]
     statistics = [weight for layer in norms for weight in (layer.moving_mean, layer.moving_variance)]
 
-    def fitted() -> tuple[dict[str, float], list[np.ndarray]]:
-        problem = problem_of(_features(views, plain), views.recipe, views.data)
+    def fitted() -> tuple[dict[str, float], float, list[np.ndarray]]:
+        features = _features(views, plain)
+        problem = problem_of(features, views.recipe, views.data)
         choice = cross_validated(problem)
         head = fit_head(problem, choice.penalty, choice.temperature)
         classifier.set_weights([head.kernel, head.bias])
-        measured = model.evaluate(held, return_dict=True, verbose=0)
-        return measured, [np.array(weight) for weight in (*classifier.weights, *statistics)]
+        head_lr = min(1.0, LOGIT_STEP / (float(np.abs(features).mean(axis=0).sum()) + 1e-9))
+        return measured(model, held, labels), head_lr, [np.array(one) for one in (*classifier.weights, *statistics)]
 
-    found = {"frozen, with the statistics of the weights": fitted()}
+    found = {OF_WEIGHTS: fitted()}
     if statistics:
         averages = AveragedWeights(plain)
         averages.set_model(model)
         averages.measure()
         found["frozen, with statistics of the training images"] = fitted()
-    best = min(found, key=lambda kind: found[kind][0]["loss"])
-    measured, values = found[best]
+    losses = {kind: metrics[CALIBRATED] for kind, (metrics, *_) in found.items()}
+    best = min(losses, key=losses.get)
+    _, head_lr, values = found[best]
     for weight, value in zip((*classifier.weights, *statistics), values, strict=True):
         weight.assign(value)
-    losses = {kind: one["loss"] for kind, (one, _) in found.items()}
-    return {"batch_norm": best if statistics else "none", "batch_norm_losses": losses, "start": named(measured)}
+    said = {"batch_norm": best if statistics else "none", "batch_norm_losses": losses}
+    return {**said, "head_lr": head_lr, "probe": found[OF_WEIGHTS][0]}
 
 
 def _before_classifier(model: keras.Model) -> keras.Model:
@@ -243,14 +294,11 @@ def _features(views: _Views, batches: Iterable) -> np.ndarray:
     return np.concatenate([views.features(images).numpy().astype(np.float32) for images, *_ in batches])
 
 
-def _seconds_per_pass(views: _Views, batches: Iterable, started: float, count: int) -> float:
-    """How long a forward pass of the training images through the whole network takes, by that of the held-out ones."""
-    if views.depth.cached:
-        share = views.depth.share
-    else:
-        started, share = time.perf_counter(), 1.0
-        _features(views, batches)
-    return (time.perf_counter() - started) / share / count * len(views.data.training)
+def _seconds_per_pass(folder: RunFolder, images: int) -> float:
+    """How long a forward pass of so many images through the whole network takes, as the probe measured it."""
+    probe = folder.read_recipe()[3]["probe"]
+    [milliseconds] = [stage["milliseconds"] for stage in probe["stages"] if stage["place"] == probe["cut"]]
+    return images * milliseconds / 1000
 
 
 def _cost(depth: Depth, recipe: Recipe, data: DataSet, held: int, seconds: float) -> str:
@@ -285,16 +333,18 @@ def write(folder: RunFolder, values: dict[str, Any]) -> None:
 def conclude(folder: RunFolder, images: int) -> str:
     """Makes the better of probe and fine-tuned model that of the run, and returns a sentence about both.
 
-    The better one is that of the held-out training images; the accuracies are those of the `images` for validation.
+    The better one has the lower calibrated loss on held-out training images: so few cannot tell two accuracies apart,
+    but each says how sure a model was of its class. The accuracies are those of the `images` for validation.
     """
     chosen, history = read(folder), folder.history()
-    start, rows = chosen["start"], history[PROBE:]
+    rows = history[PROBE:]
     tuned = kept_epoch([accuracy(row) for row in rows], chosen["held_out"])
+    losses = {"probe": chosen["probe"][CALIBRATED], "fine-tuned": rows[tuned][CALIBRATED]}
     better, model, exported = "fine-tuned", f"checkpoints/best-epoch-{PROBE + tuned + 1:04d}.keras", PROBE + tuned
-    if _rank(rows[tuned]) <= _rank(start):
+    if losses["probe"] <= losses["fine-tuned"]:
         better, model, exported = "probe", PROBE_FILE, 0
-    with atomic_path(folder.model_file) as partial:
-        shutil.copyfile(folder.path / model, partial)
+    with atomic_path(folder.model_file) as file:
+        shutil.copyfile(folder.path / model, file)
     for number, row in enumerate(history):
         row["exported"] = float(number == exported)
     HistoryFile(folder.history_file, history).write()
@@ -302,17 +352,10 @@ def conclude(folder: RunFolder, images: int) -> str:
     name = main_accuracy(history[0])
     figures = {"probe": history[0][name], "fine-tuned": rows[tuned][name]}
     shown = ", ".join(f"{kind} {_with_interval(value, images, name)}" for kind, value in figures.items())
-    held = name.removeprefix("val_") + SUFFIX
-    why = f"{rows[tuned][held]:.2%} and {start[held]:.2%} of {chosen['held_out']} held-out training images"
-    line = f"{shown} of {images} validation images; the {better} model is exported, by {why}"
+    why = f"{losses['probe']:.3f} and {losses['fine-tuned']:.3f} on {chosen['held_out']} held-out training images"
+    line = f"{shown} of {images} validation images; the {better} model is exported, by calibrated losses of {why}"
     folder.add_facts(exported=better, probe_and_fine_tuned=line)
     return line
-
-
-def _rank(metrics: Mapping[str, float]) -> tuple[float, float]:
-    """Greater for a better model: its accuracy on held-out images, and of equal ones its loss, the less the better."""
-    loss = metrics.get(f"main_loss{SUFFIX}", metrics[f"loss{SUFFIX}"])
-    return accuracy(metrics), -loss
 
 
 def _with_interval(accuracy: float, images: int, name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerascnn.data.pipeline.autotuning import without_autotuning
 from kerascnn.data.pipeline.pipeline import batch_numbers
 from kerascnn.errors import writing
 
@@ -46,7 +47,7 @@ class CachedMaps:
         columns = self.batch(slice(0, 1))
         signature = tuple(tf.TensorSpec((None, *column.shape[1:]), column.dtype.name) for column in columns)
         batches = tf.data.Dataset.from_generator(generator, output_signature=signature)
-        return batches.apply(tf.data.experimental.assert_cardinality(count))
+        return without_autotuning(batches).apply(tf.data.experimental.assert_cardinality(count))
 
 
 def inference(network: keras.Model) -> Any:

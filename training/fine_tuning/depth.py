@@ -16,7 +16,7 @@ from kerascnn.training.recipe.fields import FineTuning
 TRAINING = 3
 
 # Steps that a fine-tuning should have, as far as the work allows, and the fewest epochs.
-STEPS, LEAST_EPOCHS = 800, 6
+STEPS, LEAST_EPOCHS = 800, 8
 
 # Work that is always allowed, in multiply-adds: a minute or so on two cores.
 FREE = 1e13
@@ -46,7 +46,7 @@ class Depth(NamedTuple):
 def choose_depth(
     model: keras.Model, tuning: FineTuning, images: int, steps: int, epochs: int, *, can_cache: bool, limited: bool
 ) -> Depth:
-    """The most layers that can be trained for 6 epochs or more within `tuning.passes`, and as many epochs as it allows.
+    """The most layers that can be trained for 8 epochs or more within `tuning.passes`, and as many epochs as it allows.
 
     Args:
         model: assembled, with its classifier.

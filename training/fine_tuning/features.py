@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import time
@@ -33,6 +34,11 @@ from kerascnn.training.recipe.recipe import Recipe
 UNREADABLE = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile)
 BATCH = 32  # Images per step: the number of threads matters more to the speed
 
+# What the features of an image depend on, besides the network's weights and arguments.
+PACKAGE = Path(kerascnn.__file__).parent
+CODE = {PACKAGE / name: "**/*.py" for name in ("layers", "applications", "data/pipeline")}
+CODE[Path(__file__).parent] = "features.py"
+
 
 @dataclass(frozen=True)
 class Features:
@@ -58,11 +64,25 @@ class Features:
 def features_key(recipe: Recipe, weights: Path, examples: Examples) -> str:
     """A name for the features: it changes with the weights' file, the network, the scaling and size of the images.
 
-    And with the images themselves, wherever they are: an archive is unpacked into another folder every time.
+    With the code that makes features of them, and with the images themselves, wherever they are: an archive is unpacked
+    into another folder every time.
     """
     network = (recipe.model, recipe.model_arguments, recipe.image_shape, recipe.precision, recipe.pixels)
-    described = json.dumps([kerascnn.__version__, *network], default=lambda one: vars(one), sort_keys=True)
+    described = json.dumps([code_digest(), *network], default=lambda one: vars(one), sort_keys=True)
     return hashlib.sha256(f"{described} {Checksum.of(weights)} {_contents(examples)}".encode()).hexdigest()[:32]
+
+
+@functools.cache
+def code_digest() -> str:
+    """A digest of the code that decodes and scales images, builds networks and pools their maps.
+
+    Where the package was installed without source files, its version stands for them.
+    """
+    digest = hashlib.sha256(kerascnn.__version__.encode())
+    for folder, pattern in CODE.items():
+        for file in sorted(folder.glob(pattern)):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def cached_features(

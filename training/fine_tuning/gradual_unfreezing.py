@@ -61,7 +61,7 @@ def plan(model: keras.Model, tuning: FineTuning) -> list[PlanRow]:
 
 def lr_multipliers(model: keras.Model, tuning: FineTuning) -> list[float]:
     """The multiplier of the learning rate for each trainable variable of the model; empty if all are 1."""
-    if tuning.layer_lr_decay == 1:
+    if tuning.layer_lr_decay == tuning.head_lr == 1:
         return []
     found = _stages(model, tuning)
     multipliers = {id(weight): one.lr_multiplier for one in found for layer in one.layers for weight in layer.weights}
@@ -128,7 +128,8 @@ def _stages(model: keras.Model, tuning: FineTuning) -> list[_Stage]:
         kept = (layer for layer in layers if not (tuning.frozen and re.search(tuning.frozen, layer.name)))
         trained = tuple(one for one in kept if not (keep_norms and isinstance(one, keras.layers.BatchNormalization)))
         epoch = tuning.head_epochs + tuning.stage_epochs * (depth - 1) if depth else 0
-        found.append(_Stage(name, layers, trained, epoch, tuning.layer_lr_decay**depth))
+        multiplier = tuning.layer_lr_decay**depth if depth else tuning.head_lr
+        found.append(_Stage(name, layers, trained, epoch, multiplier))
     if tuning.frozen and not any(re.search(tuning.frozen, layer.name) for one in found for layer in one.layers):
         names = ", ".join(one.layers[0].name for one in reversed(found))
         raise InputError(

@@ -14,16 +14,18 @@ import numpy as np
 from kerascnn.data.dataset import Examples
 from kerascnn.files.atomic import atomic_path
 from kerascnn.training.fine_tuning.gradual_unfreezing import all_trainable
-from kerascnn.training.schedules import main_accuracy
+from kerascnn.training.fine_tuning.logistic_regression import calibrated_loss
+from kerascnn.training.schedules import HELD_OUT, deciding_accuracy
 
-SUFFIX = "_held_out"  # Of the metrics on held-out training images, in the history
+CALIBRATED = f"calibrated_loss{HELD_OUT}"  # In the history
+LARGEST_SHARE, LEAST_HELD_OUT = 0.25, 50  # Of few training images
 
 
 def hold_out(examples: Examples, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The indices of the images that are trained on, and of those held out, in ascending order.
 
-    About the same share of each class is held out, a group of images as a whole; every class is trained on. With too
-    few images none is held out.
+    About the same share of each class is held out, a group of images as a whole; every class is trained on. Of few
+    images more is held out, a quarter at most, for 50 images to choose by. With too few none is held out.
 
     Example:
         >>> part, held = hold_out(data.training, 0.15, seed=0)
@@ -31,6 +33,7 @@ def hold_out(examples: Examples, share: float, seed: int) -> tuple[np.ndarray, n
     from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
     labels, groups = examples.labels, getattr(examples, "groups", None)
+    share = max(share, min(LARGEST_SHARE, LEAST_HELD_OUT / len(labels)))
     folds = max(2, round(1 / share))
     every, none = np.arange(len(labels)), np.array([], int)
     units = len(labels) if groups is None else len(np.unique(groups))
@@ -61,7 +64,7 @@ class HoldOut(keras.callbacks.Callback):
     Args:
         whole: the model to save, of which the trained model is a part.
         batches: of the held-out images.
-        count: how many they are.
+        labels: theirs.
         file: a function from the number of an epoch, the first of `rows` being 1, to the file of its model.
         rows: the earlier epochs' metrics.
         patience: after so many epochs that are not to be kept the training stops; 0 for never.
@@ -71,22 +74,22 @@ class HoldOut(keras.callbacks.Callback):
         self,
         whole: keras.Model,
         batches: Any,
-        count: int,
+        labels: np.ndarray,
         file: Callable[[int], Path],
         rows: Sequence[dict[str, float]],
         patience: int,
     ):
         super().__init__()
-        self.whole, self.batches, self.count, self.file, self.patience = whole, batches, count, file, patience
+        self.whole, self.batches, self.labels, self.file, self.patience = whole, batches, labels, file, patience
         self.accuracies, self.measured = [accuracy(row) for row in rows], {}
 
     def on_train_begin(self, logs=None):
         self._stop_if_due()
 
     def on_test_end(self, logs=None):
-        self.measured = named(self.model.evaluate(self.batches, return_dict=True, verbose=0))
+        self.measured = measured(self.model, self.batches, self.labels)
         self.accuracies.append(accuracy(self.measured))
-        if kept_epoch(self.accuracies, self.count) == len(self.accuracies) - 1:
+        if kept_epoch(self.accuracies, len(self.labels)) == len(self.accuracies) - 1:
             file = self.file(len(self.accuracies))
             with atomic_path(file) as partial, all_trainable(self.whole):
                 self.whole.save(partial)
@@ -98,7 +101,7 @@ class HoldOut(keras.callbacks.Callback):
         self._stop_if_due()
 
     def _stop_if_due(self) -> None:
-        waited = len(self.accuracies) - 1 - kept_epoch(self.accuracies, self.count)
+        waited = len(self.accuracies) - 1 - kept_epoch(self.accuracies, len(self.labels))
         if self.patience and waited >= self.patience:
             self.model.stop_training = True
 
@@ -117,10 +120,13 @@ def kept_epoch(accuracies: Sequence[float], count: int) -> int:
 
 def accuracy(metrics: Mapping[str, float]) -> float:
     """The accuracy, or mAP, on held-out images."""
-    names = [f"val_{name.removesuffix(SUFFIX)}" for name in metrics if name.endswith(SUFFIX)]
-    return metrics[main_accuracy(names).removeprefix("val_") + SUFFIX]
+    return metrics[deciding_accuracy(metrics)]
 
 
-def named(metrics: Mapping[str, float]) -> dict[str, float]:
-    """The metrics on held-out images by the names that they have in the history: `top1_held_out`."""
-    return {f"{name}{SUFFIX}": value for name, value in metrics.items()}
+def measured(model: keras.Model, batches: Any, labels: np.ndarray) -> dict[str, float]:
+    """A compiled model's metrics on held-out images by their names in the history, such as `top1_held_out`.
+
+    The last of them is the calibrated loss, see `calibrated_loss`.
+    """
+    found = {f"{name}{HELD_OUT}": value for name, value in model.evaluate(batches, return_dict=True, verbose=0).items()}
+    return found | {CALIBRATED: calibrated_loss(labels, model.predict(batches, verbose=0))}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy.linalg import eigh
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax, softmax
 from threadpoolctl import ThreadpoolController
@@ -21,7 +22,12 @@ FOLDS = 5
 PENALTIES = tuple(10.0 ** (half / 2) for half in range(-8, 1))
 DEFAULT_PENALTY = 1e-3  # Where no image can be held out
 COMPARED_IMAGES = 2000  # Cross-validation uses so many images at most: its standard error is then 1 % or less
+LEAST_PROBABLE = 1e-7  # Less is rounded to 0 in float32, beside 1
 STEPS = 500  # Of L-BFGS, which needs fewer
+# By how much of the loss another step changes it in the end: to compare penalties, and to convergence.
+COMPARED, CONVERGED = 1e-6, 1e-10
+MOST_ROTATED = 2048  # Images or features, whichever are fewer: the axes then take a second or two
+LEAST_SQUARE = 1e-7  # Of the images along a principal axis, as a share of the largest; below is rounding in float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,10 +174,10 @@ def _on_own_cores(function):
 
 
 @_on_own_cores
-def cross_validated(problem: Problem) -> CrossValidated:
-    """Chooses the penalty with the least held-out loss, from the strongest on.
+def cross_validated(problem: Problem, guess: float = DEFAULT_PENALTY) -> CrossValidated:
+    """Chooses the penalty with the least held-out loss, from a guess on in the direction in which it falls.
 
-    Of more than 2,000 images a random part is used.
+    Of more than 2,000 images a random part is used. The penalty of similar features is a good guess.
 
     Example:
         >>> cross_validated(Problem(features, labels, classes=2)).accuracy
@@ -184,23 +190,48 @@ def cross_validated(problem: Problem) -> CrossValidated:
     if not folds:
         return CrossValidated()
     scaled, judged = _Scaled(problem), problem.doubted()
-    best, chosen, logits = (np.inf, DEFAULT_PENALTY), 1.0, np.zeros(problem.targets.shape)
     starts: list[np.ndarray | None] = [None] * len(folds)
-    worse = 0
-    for penalty in PENALTIES:
-        held_out = np.empty(problem.targets.shape)
+
+    @functools.cache
+    def held_out(index: int) -> tuple[float, float, np.ndarray]:
+        """The loss, temperature and logits of images that are held out, with one of the penalties."""
+        logits = np.empty(problem.targets.shape)
         for number, (fitted, tested) in enumerate(folds):
-            starts[number] = scaled.solve(fitted, penalty, starts[number])
-            held_out[tested] = scaled.logits(tested, starts[number])
-        temperature = _temperature(judged, held_out)
-        loss = judged.loss(held_out / temperature)
-        worse = worse + 1 if loss >= best[0] else 0
-        if not worse:
-            best, chosen, logits = (loss, penalty), temperature, held_out / temperature
-        if worse == 4:
-            break
+            starts[number] = scaled.solve(fitted, PENALTIES[index], COMPARED, starts[number])
+            logits[tested] = scaled.logits(tested, starts[number])
+        temperature = _temperature(judged, logits)
+        return judged.loss(logits / temperature), temperature, logits / temperature
+
+    best = min(range(len(PENALTIES)), key=lambda index: abs(np.log(PENALTIES[index] / guess)))
+    for step in (-1, 1):
+        index, worse = best, 0
+        while worse < 2 and 0 <= index + step < len(PENALTIES):
+            index += step
+            better = held_out(index)[0] < held_out(best)[0]
+            best, worse = (index, 0) if better else (best, worse + 1)
+    loss, temperature, logits = held_out(best)
     accuracy = problem.accuracy(logits)
-    return CrossValidated(best[1], chosen, accuracy, _standard_error(problem, logits, folds), best[0])
+    return CrossValidated(PENALTIES[best], temperature, accuracy, _standard_error(problem, logits, folds), loss)
+
+
+def calibrated_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """The mean cross-entropy of an image, once one temperature for all of them makes the probabilities as right as can.
+
+    Of two models it prefers the more accurate one more often than their accuracies on the same few images do: they
+    differ in every image, not only in those that one of them classifies wrong.
+
+    Args:
+        labels: int (images,); of multi-label data 0 or 1 (images, classes).
+        probabilities: (images, classes), of images that the model was not trained on.
+
+    Example:
+        >>> calibrated_loss(labels, model.predict(images))
+        0.41
+    """
+    likely = np.clip(probabilities.astype(float), LEAST_PROBABLE, 1 - LEAST_PROBABLE)
+    logits = np.log(likely) - (np.log1p(-likely) if labels.ndim == 2 else 0)
+    problem = Problem(np.zeros((len(labels), 0)), labels, probabilities.shape[1]).doubted()
+    return problem.loss(logits / _temperature(problem, logits))
 
 
 @_on_own_cores
@@ -215,12 +246,16 @@ def fit_head(problem: Problem, penalty: float, temperature: float = 1.0) -> Head
         >>> (features @ head.kernel + head.bias).argmax(axis=1)
     """
     scaled = _Scaled(problem)
-    kernel, bias = scaled.unscaled(scaled.solve(np.arange(len(problem.labels)), penalty))
+    kernel, bias = scaled.unscaled(scaled.solve(np.arange(len(problem.labels)), penalty, CONVERGED))
     return Head(*(np.float32(one / temperature) for one in (kernel, bias)))
 
 
 class _Scaled:
-    """A problem with features of mean 0 and deviation 1, in as many dimensions as there are images if that is fewer."""
+    """A problem with features of mean 0 and deviation 1, rotated to the principal axes of all its images.
+
+    A rotation changes neither the solutions nor their penalty. Along these axes the curvature of the loss is known
+    well enough for L-BFGS to need ten steps instead of a hundred.
+    """
 
     def __init__(self, problem: Problem):
         features = problem.features
@@ -229,37 +264,33 @@ class _Scaled:
         self.scale = np.where(
             deviation > 1e-6 * np.abs(features).max(initial=1e-30), 1 / np.maximum(deviation, 1e-30), 0
         )
-        self.values = ((features - self.mean) * self.scale).astype(np.float32)
-        self.basis: np.ndarray | None = None
-        images, width = features.shape
-        if width > 2 * images:
-            # Solutions are sums of the images, and a rotation changes neither them nor their penalty.
-            squares, images_in_basis = np.linalg.eigh(self.values.astype(float) @ self.values.T)
-            kept = squares > 1e-9 * squares.max(initial=0)
-            sizes = np.sqrt(squares[kept])
-            rotated = images_in_basis[:, kept] * sizes
-            self.basis = self.values.T @ (images_in_basis[:, kept] / sizes)
-            self.values = rotated.astype(np.float32)
+        values = ((features - self.mean) * self.scale).astype(np.float32)
+        self.basis, self.variances = _principal_axes(values)
+        self.values = values if self.basis is None else values @ self.basis
         self.problem = problem
 
-    def solve(self, rows: np.ndarray, penalty: float, start: np.ndarray | None = None) -> np.ndarray:
-        """The coefficients, (dimensions + 1, classes) with the bias last, that fit some images, by L-BFGS."""
-        part = self.problem.take(rows)
-        values = self.values[rows]
-        shape = values.shape[1] + 1, part.targets.shape[1]
+    def solve(self, rows: np.ndarray, penalty: float, precision: float, start: np.ndarray | None = None) -> np.ndarray:
+        """The coefficients, (axes + 1, classes) with the bias last, that fit some images, by L-BFGS."""
+        part, values = self.problem.take(rows), self.values[rows]
+        shape, strength = (values.shape[1] + 1, part.targets.shape[1]), 1 / (penalty * len(rows))
+        share = part.targets.mean()
+        # The curvature of the loss where nothing is known yet; L-BFGS takes steps in its units.
+        curvature = share * (1 - share) * np.append(self.variances, 1.0) + np.append(np.full(shape[0] - 1, strength), 0)
+        units = (1 / np.sqrt(np.maximum(curvature, 1e-12)))[:, None]
 
         def loss_and_gradient(flat):
-            coefficients = flat.reshape(shape)
+            coefficients = flat.reshape(shape) * units
             logits = values @ coefficients[:-1].astype(np.float32) + coefficients[-1].astype(np.float32)
             loss, errors = part.loss_and_errors(logits)
-            gradient = np.vstack([values.T @ errors, errors.sum(axis=0)]) * penalty
-            gradient[:-1] += coefficients[:-1]
-            loss = penalty * len(rows) * loss + 0.5 * (coefficients[:-1] ** 2).sum()
-            return loss, gradient.astype(float).ravel()
+            gradient = np.vstack([values.T @ errors, errors.sum(axis=0)]) / len(rows)
+            gradient[:-1] += strength * coefficients[:-1]
+            loss += 0.5 * strength * (coefficients[:-1] ** 2).sum()
+            return loss, (gradient * units).astype(float).ravel()
 
-        first = np.zeros(shape) if start is None else start
-        options = {"maxiter": STEPS, "ftol": 1e-8, "gtol": 1e-6}
-        return minimize(loss_and_gradient, first.ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(shape)
+        first = np.zeros(shape) if start is None else start / units
+        options = {"maxiter": STEPS, "ftol": precision, "gtol": precision**0.5}
+        found = minimize(loss_and_gradient, first.ravel(), jac=True, method="L-BFGS-B", options=options)
+        return found.x.reshape(shape) * units
 
     def logits(self, rows: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         return self.values[rows] @ coefficients[:-1] + coefficients[-1]
@@ -269,6 +300,21 @@ class _Scaled:
         kernel = coefficients[:-1] if self.basis is None else self.basis @ coefficients[:-1]
         kernel = kernel * self.scale[:, None]
         return kernel, coefficients[-1] - self.mean @ kernel
+
+
+def _principal_axes(values: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+    """Unit vectors as columns, and the variance of the images along each; axes without images are left out.
+
+    None, for the features as they are, where to find the axes would take longer than they save.
+    """
+    images, width = values.shape
+    if min(images, width) > MOST_ROTATED:
+        return None, values.var(axis=0, dtype=float)
+    by_images = images < width
+    squares, axes = eigh(values @ values.T if by_images else values.T @ values, driver="evd")
+    kept = squares > LEAST_SQUARE * squares.max(initial=0)
+    squares, axes = squares[kept], axes[:, kept]
+    return values.T @ (axes / np.sqrt(squares)) if by_images else axes, squares.astype(float) / images
 
 
 def _temperature(problem: Problem, logits: np.ndarray) -> float:

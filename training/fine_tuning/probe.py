@@ -25,7 +25,9 @@ from kerascnn.errors import InputError
 from kerascnn.files.atomic import atomic_write
 from kerascnn.files.cache_folder import cache_folder, short_hash
 from kerascnn.training.fine_tuning.features import UNREADABLE, Features, cached_features, features_key
+from kerascnn.training.fine_tuning.hold_out import hold_out
 from kerascnn.training.fine_tuning.logistic_regression import (
+    CrossValidated,
     Head,
     Problem,
     cross_validated,
@@ -105,9 +107,10 @@ def linear_probe(
 ) -> ProbeResult:
     """Fits a classifier to every place's features, and the one of the recipe's cut to convergence.
 
-    The features, and then the result, are cached on disk. An image is seen once, as in an evaluation: with its mirror
-    image too, twice the work, no place of an ImageNet network was more accurate by more than its standard error on 805
-    photographs of cats and dogs.
+    The images that a fine-tuning holds out to choose by have no part in the comparison of places and penalties, only
+    in the last fit. The features, and then the result, are cached on disk. An image is seen once, as in an evaluation:
+    with its mirror image too, twice the work, no place of an ImageNet network was more accurate by more than its
+    standard error on 805 photographs of cats and dogs.
 
     Args:
         recipe: with the image size, the scaling of pixels and the precision resolved.
@@ -131,12 +134,21 @@ def linear_probe(
     def problem(name: str) -> Problem:
         return problem_of(features.values[name], recipe, data)
 
+    compared = held_in(recipe, examples)
     digest = hashlib.sha256(f"{key} {recipe.class_weights} {recipe.seed} {len(data.class_names)}".encode())
-    for array in (examples.labels, _groups(examples)):
+    for array in (examples.labels, _groups(examples), compared):
         digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
-    stages, seconds = _compared(digest.hexdigest()[:32], features, problem)
+    stages, seconds = _compared(digest.hexdigest()[:32], features, lambda name: problem(name).take(compared))
     chosen = _most_accurate(stages) if place == BEST else next(stage for stage in stages if stage.place == place)
     return _fitted(digest.hexdigest()[:32], stages, chosen, problem, features.seconds + seconds, features)
+
+
+def held_in(recipe: Recipe, examples: Examples) -> np.ndarray:
+    """The indices of the images that may choose the place and the penalty: all that a fine-tuning does not hold out."""
+    tuning = recipe.fine_tuning
+    if not tuning.tunes_after_probe:
+        return np.arange(len(examples.labels))
+    return hold_out(examples, tuning.hold_out, recipe.seed)[0]
 
 
 def _compared(key: str, features: Features, problem: Callable[[str], Problem]) -> tuple[tuple[StageProbe, ...], float]:
@@ -146,12 +158,13 @@ def _compared(key: str, features: Features, problem: Callable[[str], Problem]) -
         stored = json.loads(file.read_text())
         return tuple(StageProbe(**stage) for stage in stored["stages"]), stored["seconds"]
     started = time.perf_counter()
-    stages = []
+    stages, found = [], CrossValidated()
     for name in track(features.stages, len(features.stages), "cross-validation"):
         wanted = problem(name)
         if not np.isfinite(wanted.features).all():
             raise InputError(f"the features of '{name}' are not finite; use --precision float32.")
-        found, width = cross_validated(wanted), wanted.features.shape[1]
+        # The best penalty is near that of the place before.
+        found, width = cross_validated(wanted, found.penalty), wanted.features.shape[1]
         size = FLOAT_BYTES * (features.parameters[name] + (width + 1) * wanted.classes) / 1e6
         scores = found.accuracy, found.standard_error, found.loss, found.penalty, found.temperature
         stages.append(StageProbe(name, features.stages[name], width, *scores, features.milliseconds[name], size))

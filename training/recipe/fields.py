@@ -196,14 +196,19 @@ class FineTuning:
             and takes no steps (`kerascnn.training.fine_tuning.probe`).
         head_epochs: for how many epochs only the classifier is trained, the probe's among them.
         stage_epochs: the number of epochs from one stage's unfreezing to the next; 0 unfreezes all stages at once.
-        layer_lr_decay: each stage's learning rate over that of the stage above; the classifier uses the full rate.
+        layer_lr_decay: each stage's learning rate over that of the stage above.
+        head_lr: the classifier's learning rate over the recipe's, from which those of the stages below are counted;
+            with `hold_out` it follows from the features.
         frozen: a regular expression; layers whose name it matches are never trained. `^conv[12]` freezes the first two
             stages of a ResNet.
         freeze_batch_norm: whether batch normalization stays frozen in the unfrozen stages too.
         hold_out: after a probe, the share of the training images that is not trained on, to choose the statistics of
-            batch normalization, the epoch, and whether the probe is better; 0, or without a probe, gradual unfreezing.
+            batch normalization, the epoch, and whether the probe is better; of few images more, a quarter at most. 0,
+            or without a probe, for gradual unfreezing.
         passes: with `hold_out`, the most work on a CPU, in forward passes of the training images through the network:
             how many layers are trained, and for how many epochs; 0 for no limit.
+        base_steps: with `hold_out`, the number of steps that the learning rate is for; for fewer it is larger, for more
+            smaller, by the square root of their ratio, and at most three times as large. 0 keeps it for every number.
         tuned_views: with `hold_out`, of how many augmented views per image, besides the plain one, maps are computed
             once where the lower layers are not trained.
     """
@@ -214,10 +219,12 @@ class FineTuning:
     head_epochs: NonNegativeInt = 0
     stage_epochs: NonNegativeInt = 0
     layer_lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    head_lr: Annotated[float, Field(gt=0, le=1)] = 1.0
     frozen: str = ""
     freeze_batch_norm: bool = False
     hold_out: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     passes: NonNegativeFloat = 8.0
+    base_steps: NonNegativeInt = 0
     tuned_views: PositiveInt = 3
 
     def __post_init__(self):

@@ -188,6 +188,14 @@ class Recipe:
         """The learning rate for this batch size, before the schedule."""
         return self.optimizer.peak(self.batch_size)
 
+    def check_devices(self, count: int) -> None:
+        """Raises InputError if the recipe cannot be trained on so many devices, those of all workers."""
+        if count > 1 and self.fine_tuning.tunes_after_probe:
+            raise InputError(
+                f"a fine-tuning after a probe runs on one device, and there are {count}; name one, such as --devices "
+                "gpu:0 or cpu, or set fine_tuning.hold_out=0."
+            )
+
     def steps(self, steps_per_epoch: int) -> int:
         """The length in steps of the optimizer; a probe takes none in the first epoch."""
         return self.iterations or max(self.epochs - self.fine_tuning.probe, 1) * steps_per_epoch

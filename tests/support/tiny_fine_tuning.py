@@ -49,7 +49,7 @@ def recipe(weights: Path) -> Recipe:
     """Fine-tuning of a network with the weights that it was drawn with, saved there, from its second convolution on."""
     settings = ["image_size=16", "precision=float32", "batch_size=16", "epochs=3", "optimizer.learning_rate=0.01"]
     settings += ["early_stopping=0", "augmentation={pad: 2}", "fine_tuning.passes=4", "fine_tuning.hold_out=0.2"]
-    settings += ["fine_tuning.base_steps=0"]
+    settings += ["fine_tuning.base_steps=32"]
     found = Recipe.load("finetune").with_settings([*settings, "pixels.mean=middle", "fine_tuning.cut=none"])
     keras.utils.set_random_seed(1)
     assembly.build(found, tiny_training.images().class_names).save(weights)

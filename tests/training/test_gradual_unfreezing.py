@@ -218,6 +218,9 @@ def test_learning_rates_of_a_network():
     factors = dict(zip([one.path for one in model.trainable_variables], lr_multipliers(model, GRADUAL), strict=True))
     assert (factors["predictions/kernel"], factors["conv4_1_1/kernel"], factors["conv1_bn/gamma"]) == (1.0, 0.5, 0.125)
     assert lr_multipliers(model, FineTuning()) == []
+    slow = lr_multipliers(model, replace(GRADUAL, head_lr=0.1))
+    changed = [name for name, other in zip(factors, slow, strict=True) if factors[name] != other]
+    assert changed == ["predictions/kernel", "predictions/bias"] and slow[-1] == 0.1
 
 
 @pytest.fixture

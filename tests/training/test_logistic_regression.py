@@ -65,7 +65,7 @@ def test_the_penalty_is_the_best_of_all(distance):
     """From every guess the search ends at the least held-out loss."""
     features, labels = clusters(200, 30, 2, distance)
     problem = Problem(features, labels, 2)
-    found = [cross_validated(problem, guess) for guess in PENALTIES]
+    found = [cross_validated(problem, guess) for guess in PENALTIES[::4]]
     losses = [one.loss for one in found]
     np.testing.assert_allclose(losses, min(losses), rtol=2e-3)
 

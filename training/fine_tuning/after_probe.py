@@ -259,13 +259,14 @@ def _start(views: _Views, model: keras.Model, plain: Iterable, held: Iterable, l
     statistics = [weight for layer in norms for weight in (layer.moving_mean, layer.moving_variance)]
 
     def fitted() -> tuple[dict[str, float], float, list[np.ndarray]]:
+        """What the held-out images show, the sum of an image's features, and the weights and statistics."""
         features = _features(views, plain)
         problem = problem_of(features, views.recipe, views.data)
         choice = cross_validated(problem)
         head = fit_head(problem, choice.penalty, choice.temperature)
         classifier.set_weights([head.kernel, head.bias])
-        head_lr = min(1.0, LOGIT_STEP / (float(np.abs(features).mean(axis=0).sum()) + 1e-9))
-        return measured(model, held, labels), head_lr, [np.array(one) for one in (*classifier.weights, *statistics)]
+        total = float(np.abs(features).mean(axis=0).sum())
+        return measured(model, held, labels), total, [np.array(one) for one in (*classifier.weights, *statistics)]
 
     found = {OF_WEIGHTS: fitted()}
     if statistics:
@@ -275,7 +276,9 @@ def _start(views: _Views, model: keras.Model, plain: Iterable, held: Iterable, l
         found["frozen, with statistics of the training images"] = fitted()
     losses = {kind: metrics[CALIBRATED] for kind, (metrics, *_) in found.items()}
     best = min(losses, key=losses.get)
-    _, head_lr, values = found[best]
+    _, total, values = found[best]
+    adaptive = views.recipe.optimizer.name != "sgd"
+    head_lr = min(1.0, LOGIT_STEP / max(total, 1e-9)) if adaptive else 1.0
     for weight, value in zip((*classifier.weights, *statistics), values, strict=True):
         weight.assign(value)
     said = {"batch_norm": best if statistics else "none", "batch_norm_losses": losses}

@@ -56,6 +56,16 @@ def test_what_is_trained_fits_the_work_that_is_allowed(network, passes, cached):
         assert not cached or passes < 4
 
 
+def test_few_steps_an_epoch_call_for_more_epochs(network):
+    """There are 250 steps at least, whatever the work; of many steps an epoch, six epochs."""
+    tuning = FineTuning(passes=8.0, tuned_views=3)
+    epochs = {
+        steps: choose_depth(network, tuning, HEAVY // 10, steps, 40, can_cache=True, limited=True).epochs
+        for steps in (10, 33, 400)
+    }
+    assert epochs[10] >= 25 and epochs[33] >= 8 and epochs[400] >= LEAST_EPOCHS
+
+
 def test_few_images_and_other_machines_are_not_limited(network):
     tuning = FineTuning(passes=2.0)
     for images, limited in ((100, True), (HEAVY, False)):

@@ -15,8 +15,8 @@ from kerascnn.training.recipe.fields import FineTuning
 # weights.
 TRAINING = 3
 
-# Steps that a fine-tuning should have, as far as the work allows, and the fewest epochs.
-STEPS, LEAST_EPOCHS = 800, 8
+# Steps that a fine-tuning should have, as far as the work allows, and the fewest steps and epochs.
+STEPS, LEAST_STEPS, LEAST_EPOCHS = 800, 250, 6
 
 # Work that is always allowed, in multiply-adds: a minute or so on two cores.
 FREE = 1e13
@@ -46,7 +46,7 @@ class Depth(NamedTuple):
 def choose_depth(
     model: keras.Model, tuning: FineTuning, images: int, steps: int, epochs: int, *, can_cache: bool, limited: bool
 ) -> Depth:
-    """The most layers that can be trained for 8 epochs or more within `tuning.passes`, and as many epochs as it allows.
+    """The most layers that can be trained for 250 steps or more within `tuning.passes`, and as many epochs as fit.
 
     Args:
         model: assembled, with its classifier.
@@ -57,10 +57,11 @@ def choose_depth(
         limited: whether the work is limited; False trains all layers.
 
     Example:
-        >>> choose_depth(InceptionV3(classes=2), tuning, 532, 16, 30, can_cache=True, limited=True)
-        Depth(start='mixed5', share=0.74, cached=True, epochs=6, passes=6.9)
+        >>> network = InceptionV3(classes=2, input_shape=(224, 224, 3))
+        >>> choose_depth(network, tuning, 532, 33, 40, can_cache=True, limited=True)
+        Depth(start='mixed7', share=0.853, cached=True, epochs=10, passes=7.82)
     """
-    wanted = max(1, min(epochs, max(LEAST_EPOCHS, math.ceil(STEPS / steps))))
+    wanted, least = (max(1, min(epochs, max(LEAST_EPOCHS, math.ceil(count / steps)))) for count in (STEPS, LEAST_STEPS))
     macs = {row.name: row.macs for row in analyze(model).rows}
     total = sum(macs.values())
     allowed = max(tuning.passes, FREE / (total * images)) if limited and tuning.passes else math.inf
@@ -70,7 +71,7 @@ def choose_depth(
         once, each = (tuning.tuned_views + 1) * share if cached else 0.0, TRAINING * (1 - share)
         each += 0.0 if cached else share
         fitting = min(wanted, (allowed - once) / each) if each else wanted
-        kept = max(math.floor(fitting), min(LEAST_EPOCHS, wanted))
+        kept = max(math.floor(fitting), least)
         found = Depth(start, share, cached, kept, once + kept * each)
         if found.passes <= allowed:
             break

@@ -114,19 +114,33 @@ class Problem:
 
     def folds(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Rows to fit and rows held out, by class where there is one, groups together; none if it is impossible."""
-        from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+        groups = None if self.groups is None else np.unique(self.groups, return_inverse=True)[1].astype(np.int64)
+        labels = np.ascontiguousarray(self.labels, np.int64)
+        return _folds(labels.tobytes(), labels.shape, None if groups is None else groups.tobytes(), self.seed)
 
-        kinds = (KFold, GroupKFold) if self.multi_label else (StratifiedKFold, StratifiedGroupKFold)
-        kind = kinds[self.groups is not None]
-        fewest = len(self.labels) if self.multi_label else np.bincount(self.labels).max()
-        parts = min(FOLDS, fewest, len(self.labels) if self.groups is None else len(np.unique(self.groups)))
-        if parts < 2:
-            return []
-        with warnings.catch_warnings():
-            # Some class has fewer images than there are folds.
-            warnings.simplefilter("ignore")
-            made = kind(parts, shuffle=True, random_state=self.seed).split(self.features, self.labels, self.groups)
-            return [(fitted, tested) for fitted, tested in made if len(fitted) and len(tested)]
+
+@functools.lru_cache(maxsize=2)
+def _folds(
+    labels: bytes, shape: tuple[int, ...], groups: bytes | None, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """`Problem.folds`, which are the same for the features of every place, by the bytes of labels and groups."""
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+    targets, units = np.frombuffer(labels, np.int64).reshape(shape), shape[0]
+    together = None
+    if groups is not None:
+        together = np.frombuffer(groups, np.int64)
+        units = len(np.unique(together))
+    multi_label = len(shape) == 2
+    kind = ((KFold, GroupKFold) if multi_label else (StratifiedKFold, StratifiedGroupKFold))[groups is not None]
+    parts = min(FOLDS, units, shape[0] if multi_label else np.bincount(targets).max())
+    if parts < 2:
+        return []
+    with warnings.catch_warnings():
+        # Some class has fewer images than there are folds.
+        warnings.simplefilter("ignore")
+        made = kind(parts, shuffle=True, random_state=seed).split(targets, targets, together)
+        return [(fitted, tested) for fitted, tested in made if len(fitted) and len(tested)]
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ if not os.path.isdir(os.path.join(_here, "training")):
 # The modules of the classes that saved models name.
 REGISTERED = (
     *("layers.batch_normalization", "layers.class_labels", "layers.local_response_normalization"),
-    *("layers.preprocessing", "layers.subsampled_identity", "applications.deep"),
-    *("training.integer_labels", "training.multi_label", "training.optimizers", "training.schedules"),
+    *("layers.preprocessing", "layers.spatial_pyramid_pooling", "layers.subsampled_identity", "applications.deep"),
+    *("training.losses", "training.multi_label", "training.optimizers", "training.schedules"),
 )
 
 

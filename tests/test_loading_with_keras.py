@@ -16,6 +16,7 @@ from kerascnn.layers import (
     ClassLabels,
     LocalResponseNormalization,
     Preprocessing,
+    SpatialPyramidPooling,
     SubsampledIdentity,
 )
 from kerascnn.training.optimizers import SGD
@@ -27,7 +28,7 @@ def model_file(tmp_path_factory):
     inputs = keras.Input((8, 8, 3))
     x = Preprocessing(mean_shape=(3,), std=58.0)(inputs)
     x = BatchNormalization()(LocalResponseNormalization()(SubsampledIdentity(4, strides=2)(x)))
-    x = keras.layers.Dense(2, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x))
+    x = keras.layers.Dense(2, activation="softmax")(SpatialPyramidPooling((2, 1))(x))
     model = keras.Model(inputs, ClassLabels(["cat", "dog"])(x))
     model.compile(SGD(l2=1e-4), "categorical_crossentropy")
     path = tmp_path_factory.mktemp("saved") / "model.keras"

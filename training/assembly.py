@@ -15,15 +15,15 @@ from kerascnn.applications.cutting import cut
 from kerascnn.applications.deep import functional
 from kerascnn.applications.network import dtype_policy_scope
 from kerascnn.data.dataset import DataSet
-from kerascnn.data.pipeline.pipeline import evaluation_batches
 from kerascnn.errors import InputError
 from kerascnn.keras_internals import all_layers, compiled_loss, producing_node
 from kerascnn.layers import ClassLabels, Preprocessing, product_gradient
 from kerascnn.training.callbacks.weight_averaging import AveragedWeights
+from kerascnn.training.companion_losses import companion_losses
 from kerascnn.training.fine_tuning.gradual_unfreezing import GradualUnfreezing, lr_multipliers, plan
 from kerascnn.training.fine_tuning.pretrained import FROM_WEIGHTS, Pretrained, resolve_pretrained
 from kerascnn.training.fine_tuning.probe import ProbeResult, linear_probe
-from kerascnn.training.integer_labels import IntegerCrossentropy
+from kerascnn.training.losses import IntegerCrossentropy
 from kerascnn.training.multi_label import (
     MULTI_LABEL,
     THRESHOLD,
@@ -32,13 +32,13 @@ from kerascnn.training.multi_label import (
     measure_map,
     start_with_shares,
 )
-from kerascnn.training.optimizers import bound_filters, optimizer_for
+from kerascnn.training.optimizers import bound_filters, optimizer_for, with_factors
+from kerascnn.training.pixel_statistics import fit_whitening, mean_image
 from kerascnn.training.recipe.fields import BEST, WHOLE
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.schedules import EarlyStopping, Plateau
 from kerascnn.training.strategy import choose_xla, prepare, synchronize
 
-MEAN_SAMPLE = 2000  # Enough images for a mean that is exact to one gray level
 Labels = Literal["one-hot", "integer"]
 MAIN = "main"  # The output that is kept for inference
 
@@ -84,8 +84,14 @@ def probe_of(recipe: Recipe, data: DataSet, pretrained: Pretrained) -> ProbeResu
 def _whole(recipe: Recipe, data: DataSet, network: keras.Model | None, pretrained: Pretrained | None) -> keras.Model:
     """The model of `assemble` before it is cut and probed: as far up as the pretrained weights go."""
     model = _built(recipe, data.class_names, network)
+    preprocessing = model.get_layer("preprocessing")
     if recipe.pixels.mean != "none":
-        model.get_layer("preprocessing").set_mean(_mean(recipe, data, pretrained))
+        preprocessing.set_mean(_mean(recipe, data, pretrained))
+    if recipe.pixels.whitening and pretrained and pretrained.whitens_as(recipe.pixels.whitening):
+        preprocessing.whitening_matrix.assign(pretrained.whitening[0])
+        preprocessing.whitening_bias.assign(pretrained.whitening[1])
+    elif recipe.pixels.whitening:
+        fit_whitening(preprocessing, recipe, data)
     _zero(model, recipe.initialization.zeros)
     if pretrained:
         model = _cut(model, pretrained.cut)
@@ -108,7 +114,7 @@ def _mean(recipe: Recipe, data: DataSet, pretrained: Pretrained | None) -> np.nd
         return 127.5
     if mean == FROM_WEIGHTS:
         return pretrained.mean
-    image = _mean_image(recipe, data)
+    image = mean_image(recipe, data)
     return image if mean == "pixel" else image.mean(axis=(0, 1))
 
 
@@ -123,7 +129,9 @@ def _built(recipe: Recipe, class_names: Sequence[str], network: keras.Model | No
     mean = "channel" if isinstance(recipe.pixels.mean, list) else recipe.pixels.mean
     mean_shape = {"pixel": shape, FROM_WEIGHTS: shape, "channel": shape[2:]}.get(mean, ())
     pixels = keras.Input(shape, name="pixels")
-    scaled = Preprocessing(mean_shape, recipe.pixels.std, recipe.pixels.crop_fraction, name="preprocessing")(pixels)
+    scaling = recipe.pixels
+    options = {"contrast": scaling.contrast, "whitening": scaling.whitening, "name": "preprocessing"}
+    scaled = Preprocessing(mean_shape, scaling.std, scaling.crop_fraction, **options)(pixels)
     if network is None:
         arguments = dict(recipe.model_arguments)
         if registry.info(recipe.model).aux_heads:
@@ -181,17 +189,6 @@ def _zero(network: keras.Model, pattern: str) -> None:
         weight.assign(keras.ops.zeros_like(weight))
 
 
-def _mean_image(recipe: Recipe, data: DataSet) -> np.ndarray:
-    """The mean of the training images' evaluation views, (height, width, channels)."""
-    examples = data.training
-    if len(examples) > MEAN_SAMPLE:
-        examples = examples.take(np.linspace(0, len(examples) - 1, MEAN_SAMPLE).astype(int))
-    *size, channels = recipe.image_shape
-    view = {"size": size, "channels": channels, "crop_fraction": recipe.pixels.crop_fraction}
-    batches = evaluation_batches(examples, classes=len(data.class_names), batch_size=64, **view)
-    return sum(images.numpy().astype(np.float64).sum(axis=0) for images, _ in batches) / len(examples)
-
-
 def compile_for(
     model: keras.Model,
     recipe: Recipe,
@@ -234,25 +231,28 @@ def compile_for(
         raise InputError("multi-label data have multi-hot labels, not integers.")
     one_hot = LabelCrossentropy if multi_label else keras.losses.CategoricalCrossentropy
     loss = one_hot if labels == "one-hot" else IntegerCrossentropy
-    losses = {head: loss(label_smoothing=recipe.label_smoothing) for head in outputs}
     weights = {head: 1.0 if head == MAIN else recipe.auxiliary_heads.weight for head in outputs}
     measured = {
         head: [*(f1_metrics() if multi_label else _metrics(outputs[MAIN].shape[-1], labels)), *metrics]
         for head in outputs
     }
-    multipliers = lr_multipliers(model, recipe.fine_tuning)
+    trained = model.trainable_variables
+    multipliers = with_factors(lr_multipliers(model, recipe.fine_tuning), trained, recipe.optimizer)
+    optimizer = optimizer_for(recipe, trained, steps_per_epoch, multipliers)
+    losses = {head: loss(label_smoothing=recipe.label_smoothing) for head in outputs}
+    heads = {head: one for head, one in losses.items() if head != MAIN}
+    losses |= companion_losses(heads, recipe, labels, optimizer.iterations, steps_per_epoch) if heads else {}
     for layer in all_layers(model):  # Those of a model from a file are plain.
         product_gradient(layer)
     model.compile(
-        optimizer=optimizer_for(recipe, model.trainable_variables, steps_per_epoch, multipliers),
+        optimizer=optimizer,
         loss=losses[MAIN] if single else losses,
         loss_weights=None if single else weights,
         metrics=measured[MAIN] if single else measured,
         jit_compile=choose_xla()[0],
     )
     model.optimizer.build(model.trainable_variables)
-    if recipe.optimizer.max_filter_rms:
-        bound_filters(model, recipe.optimizer.max_filter_rms)
+    bound_filters(model, recipe.optimizer)
     if not single:
         _share_labels(model)
     if recipe.synchronized_normalization:

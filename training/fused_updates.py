@@ -17,12 +17,17 @@ from kerascnn.lazy_tensorflow import tf
 class SGD(keras.optimizers.SGD):
     """`keras.optimizers.SGD`, by one kernel if it has momentum."""
 
+    @property
+    def momentum_now(self):
+        """The momentum of the next step."""
+        return self.momentum
+
     def update_step(self, gradient, variable, learning_rate):
         if not self.momentum or not _is_dense(gradient, variable):
             return super().update_step(gradient, variable, learning_rate)
         (accumulator,) = optimizer_state(self, variable, "momentums")
         tf.raw_ops.ResourceApplyKerasMomentum(
-            **_operands(gradient, variable, lr=learning_rate, momentum=self.momentum),
+            **_operands(gradient, variable, lr=learning_rate, momentum=self.momentum_now),
             accum=accumulator,
             use_nesterov=self.nesterov,
         )

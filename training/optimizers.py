@@ -6,15 +6,18 @@ Two methods override private ones that Keras' `apply` calls and that no argument
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import keras
 
+from kerascnn.errors import InputError
 from kerascnn.keras_internals import all_layers, is_decayed, optimized_weights, weight_averages, weight_index
 from kerascnn.training import fused_updates, schedules
 
 if TYPE_CHECKING:
+    from kerascnn.training.recipe.fields import Optimizer
     from kerascnn.training.recipe.recipe import Recipe
 
 
@@ -66,7 +69,25 @@ class _RecipeRules:
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class SGD(_RecipeRules, fused_updates.SGD):
-    """SGD with AlexNet's rule (2012, section 5): v = momentum x v - learning rate x (gradient + l2 x weight)."""
+    """SGD with AlexNet's rule (2012, section 5): v = momentum x v - learning rate x (gradient + l2 x weight).
+
+    With `initial_momentum`, momentum rises from it linearly over `momentum_steps` (Sutskever et al., 2013).
+    """
+
+    def __init__(self, initial_momentum: float | None = None, momentum_steps: int = 1, **arguments):
+        super().__init__(**arguments)
+        self.initial_momentum, self.momentum_steps = initial_momentum, momentum_steps
+
+    @property
+    def momentum_now(self):
+        if self.initial_momentum is None:
+            return self.momentum
+        risen = keras.ops.minimum(keras.ops.cast(self.iterations, "float32") / self.momentum_steps, 1.0)
+        return self.initial_momentum + (self.momentum - self.initial_momentum) * risen
+
+    def get_config(self):
+        own = {"initial_momentum": self.initial_momentum, "momentum_steps": self.momentum_steps}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -97,6 +118,10 @@ def optimizer_for(
     settings, ema = recipe.optimizer, recipe.averaging.decay
     l2 = settings.weight_decay if settings.weight_decay_form == "l2" else 0.0
     optimizer_class, names = CLASSES[settings.name]
+    rising = {}
+    if settings.initial_momentum is not None:
+        steps = schedules.steps_of(settings.momentum_epochs, steps_per_epoch, "optimizer.momentum_epochs")
+        rising = {"initial_momentum": settings.initial_momentum, "momentum_steps": max(steps, 1)}
     optimizer = optimizer_class(
         learning_rate=schedules.learning_rate(recipe, steps_per_epoch),
         weight_decay=None if l2 else settings.weight_decay or None,
@@ -106,6 +131,7 @@ def optimizer_for(
         l2=l2,
         lr_multipliers=lr_multipliers,
         **{name: getattr(settings, name) for name in names},
+        **rising,
     )
     if settings.weight_decay:
         excluded = [weight for weight in weights if weight.name in settings.weight_decay_exclude]
@@ -131,8 +157,36 @@ class FilterNorm(keras.constraints.Constraint):
         return {"rms": self.rms}
 
 
-def bound_filters(model: keras.Model, rms: float) -> None:
-    """Applies `FilterNorm` to all convolutions after every step."""
-    for layer in all_layers(model):
+def bound_filters(model: keras.Model, settings: Optimizer) -> None:
+    """Bounds filters and units after every step, as `max_filter_rms` and `max_norms` say; InputError if one is of none.
+
+    Where several are for a layer, the last counts.
+    """
+    layers = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)]
+    for layer in layers if settings.max_filter_rms else ():
         if isinstance(layer, keras.layers.Conv2D):
-            layer.kernel.constraint = FilterNorm(rms)
+            layer.kernel.constraint = FilterNorm(settings.max_filter_rms)
+    for pattern, norm in settings.max_norms.items():
+        found = [layer for layer in layers if re.search(pattern, layer.name)]
+        if not found:
+            raise InputError(f"optimizer.max_norms '{pattern}' matches no convolution or dense layer of {model.name}.")
+        for layer in found:
+            inputs = tuple(range(len(layer.kernel.shape) - 1))
+            layer.kernel.constraint = keras.constraints.MaxNorm(norm, axis=inputs)
+
+
+def with_factors(multipliers: Sequence[float], weights: list[keras.Variable], settings: Optimizer) -> list[float]:
+    """Multipliers of the learning rate, one per weight or none, times the recipe's `lr_factors`.
+
+    InputError if one of these matches no weight.
+    """
+    if not settings.lr_factors:
+        return list(multipliers)
+    factors = [1.0] * len(weights)
+    for pattern, factor in settings.lr_factors.items():
+        found = [number for number, weight in enumerate(weights) if re.search(pattern, weight.path)]
+        if not found:
+            raise InputError(f"optimizer.lr_factors '{pattern}' matches no weight of the network.")
+        for number in found:
+            factors[number] = factor
+    return [one * other for one, other in zip(multipliers or [1.0] * len(weights), factors, strict=True)]

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-from keras.optimizers.schedules import CosineDecay, ExponentialDecay, LearningRateSchedule, PiecewiseConstantDecay
+from keras.optimizers.schedules import (
+    CosineDecay,
+    ExponentialDecay,
+    LearningRateSchedule,
+    PiecewiseConstantDecay,
+    PolynomialDecay,
+)
 
 from kerascnn.errors import InputError
 
@@ -78,6 +84,15 @@ class RisingWarmUp(ConstantWarmUp):
         return self.rate * step / self.steps
 
 
+def steps_of(epochs: float, steps_per_epoch: int | None, counter: str) -> int:
+    """A length in steps of the optimizer; InputError if `steps_per_epoch` is None. `counter` counts epochs."""
+    if steps_per_epoch is None:
+        raise InputError(
+            f"{counter} counts epochs; give their length as steps_per_epoch, which is training images over batch size."
+        )
+    return round(epochs * steps_per_epoch)
+
+
 def learning_rate(recipe: Recipe, steps_per_epoch: int | None) -> LearningRateSchedule | float:
     """The recipe's learning rate: a schedule over steps, or a number if it is constant or changed by `Plateau`.
 
@@ -86,12 +101,8 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int | None) -> LearningRateSc
     schedule, peak = recipe.schedule, recipe.peak_learning_rate
 
     def steps(length: float, unit: str) -> int:
-        if unit == "epochs" and steps_per_epoch is None:
-            raise InputError(
-                f"the schedule '{schedule.name}' counts epochs; give their length as steps_per_epoch, "
-                "which is training images over batch size."
-            )
-        return round(length * (steps_per_epoch if unit == "epochs" else 1))
+        in_steps = unit == "steps"
+        return round(length) if in_steps else steps_of(length, steps_per_epoch, f"the schedule '{schedule.name}'")
 
     def without_warm_up() -> LearningRateSchedule | float:
         if schedule.name == "cosine":
@@ -104,6 +115,9 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int | None) -> LearningRateSc
         if schedule.name == "exponential":
             every = steps(schedule.every, schedule.unit)
             return ExponentialDecay(peak, max(every, 1), schedule.factor, staircase=True)
+        if schedule.name == "linear":
+            length = max(steps(schedule.every, schedule.unit), 1)
+            return PolynomialDecay(peak, length, end_learning_rate=schedule.factor * peak)
         return peak
 
     total = schedule.name == "cosine" and (recipe.iterations or steps(recipe.epochs, "epochs"))
@@ -118,7 +132,7 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int | None) -> LearningRateSc
             return CosineDecay(0.0, total - warmup, warmup_target=peak, warmup_steps=warmup)
         return without_warm_up()
     if schedule.name == "constant":
-        return keras.optimizers.schedules.PolynomialDecay(0.0, warmup, end_learning_rate=peak)
+        return PolynomialDecay(0.0, warmup, end_learning_rate=peak)
     return RisingWarmUp(peak, warmup, without_warm_up())
 
 

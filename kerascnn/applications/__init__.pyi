@@ -22,10 +22,15 @@ from .cifar_resnet import (
     ResNet110 as ResNet110,
     ResNet1202 as ResNet1202,
 )
+from .fitnet import FitNet1 as FitNet1, FitNet2 as FitNet2, FitNet3 as FitNet3, FitNet4 as FitNet4
 from .googlenet import GoogLeNet as GoogLeNet
 from .googlenet_torchvision import GoogLeNetTorchvision as GoogLeNetTorchvision
+from .highway import Highway19 as Highway19, Highway32 as Highway32
 from .inception_v2 import InceptionV2 as InceptionV2
 from .inception_v3 import InceptionV3 as InceptionV3
+from .maxout import Maxout as Maxout
+from .nin import DSN as DSN, NIN as NIN
+from .prelu_net import PReLUNetA as PReLUNetA, PReLUNetB as PReLUNetB, PReLUNetC as PReLUNetC
 from .preprocessing import decode_predictions as decode_predictions, preprocess_input as preprocess_input
 from .registry import (
     REGISTRY as REGISTRY,

@@ -66,9 +66,20 @@ def stages(model: keras.Model) -> dict[str, tuple[keras.layers.Layer, ...]]:
         found[next((name for name, last in maps.items() if index <= last), DENSE)].append(layer)
     if found[DENSE] and isinstance(found[DENSE][-1], keras.layers.Dense):
         found[HEAD].append(found[DENSE].pop())
+    elif main and _is_classifier(nodes[main[-1][0] :]):
+        found[list(maps)[-1]].remove(main[-1][1])
+        found[HEAD].append(main[-1][1])
     main_layers = {id(layer) for _, layer in main}
     found[HEAD] += [layer for layer in model.layers if _is_trained(layer) and id(layer) not in main_layers]
     return {name: tuple(layers) for name, layers in found.items() if layers}
+
+
+def _is_classifier(nodes: list) -> bool:
+    """Whether a network's last trained layer, the first of these nodes, has a map for every class (NIN's `cccp6`)."""
+    pools = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
+    pooled = [isinstance(node.operation, pools) for node in nodes]
+    # Features of a network without its top are pooled last.
+    return isinstance(nodes[0].operation, keras.layers.Conv2D) and any(pooled) and not pooled[-1]
 
 
 def _is_trained(layer: keras.Operation) -> bool:

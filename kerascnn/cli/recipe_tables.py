@@ -73,6 +73,7 @@ def _format_schedule(recipe: Recipe) -> str:
         "constant": "constant",
         "steps": f"x {schedule.factor:g} at {milestones} {schedule.unit}",
         "exponential": f"x {schedule.factor:g} every {schedule.every:.3g} {schedule.unit}",
+        "linear": f"linearly to x {schedule.factor:g} in {schedule.every:g} {schedule.unit}",
         "plateau": f"x {schedule.factor:g} on a plateau, at most {schedule.max_reductions} times",
     }[schedule.name]
     if schedule.warmup_steps:
@@ -97,4 +98,6 @@ def format_pixels(recipe: Recipe) -> str:
         part if isinstance(part, str) else ", ".join(f"{value:.4g}" for value in np.atleast_1d(part))
         for part in (recipe.pixels.mean, recipe.pixels.std)
     )
-    return f"minus {means.get(mean, mean)}, divided by {std}"
+    contrast = f", contrast normalized to a norm of {recipe.pixels.contrast:g}" if recipe.pixels.contrast else ""
+    whitening = ", whitened" if recipe.pixels.whitening else ""
+    return f"minus {means.get(mean, mean)}, divided by {std}{contrast}{whitening}"

@@ -62,7 +62,8 @@ def analyze(model: keras.Model) -> Report:
     - the input of a trainable convolution or dense layer;
     - the input of trainable batch normalization;
     - the output of ReLU, softmax, sigmoid or tanh; the input of any other activation;
-    - input and output of max pooling and local response normalization;
+    - input and output of max pooling, of a maximum of maps and of local response normalization;
+    - the input of a parametric ReLU, and both factors of a product of maps;
     - one byte per number of dropout, for its mask.
 
     Flattening passes its input's memory on; average pooling, padding, addition and concatenation need nothing.

@@ -181,14 +181,22 @@ COSTS: dict[type, LayerCost | Rule] = {
     keras.layers.MaxPooling2D: lambda layer, source, output: LayerCost(
         windows=_windows(layer, source, output), saves_input=True, saves_output=True
     ),
+    # The gradients of a product and of a maximum need every factor or piece.
+    keras.layers.Maximum: LayerCost(saves_input=True, saves_output=True),
+    keras.layers.Multiply: LayerCost(saves_input=True),
+    keras.layers.PReLU: LayerCost(memory=Memory.IN_PLACE, saves_input=True),
     keras.layers.ReLU: LayerCost(memory=Memory.IN_PLACE, saves_output=True),
     keras.layers.SeparableConv2D: _separable_convolution,
     keras.layers.Softmax: LayerCost(memory=Memory.IN_PLACE, saves_output=True),
+    keras.layers.Subtract: LayerCost(),
     keras.layers.ZeroPadding2D: lambda layer, *_: LayerCost(
         windows=tuple(KernelWindow(padding=before) for before, _ in layer.padding)
     ),
     layers.ClassLabels: IDENTITY,
     layers.LocalResponseNormalization: LayerCost(saves_input=True, saves_output=True),
-    layers.Preprocessing: LayerCost(memory=Memory.IN_PLACE),
+    layers.Preprocessing: lambda layer, source, output: (
+        LayerCost(math.prod(source.shape) ** 2) if layer.whitening else LayerCost(memory=Memory.IN_PLACE)
+    ),
+    layers.SpatialPyramidPooling: LayerCost(windows=None, saves_input=True, saves_output=True),
     layers.SubsampledIdentity: lambda layer, *_: LayerCost(windows=(KernelWindow(stride=layer.strides),) * 2),
 }

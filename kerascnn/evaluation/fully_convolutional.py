@@ -98,6 +98,8 @@ def _counterpart(layer: keras.Operation) -> keras.Operation:
     for kind, pooling in GLOBAL_POOLINGS.items():
         if isinstance(layer, kind):
             return pooling(layer.input.shape[1:3], strides=1, dtype=layer.dtype_policy, name=layer.name)
+    if isinstance(layer, Preprocessing) and (layer.contrast or layer.whitening):
+        raise InputError("pixels that are normalized or whitened over a whole image fit no larger one: choose crops.")
     resized = isinstance(layer, Preprocessing) and len(layer.mean_shape) == 3
     return (_ResizedMean if resized else layer.__class__).from_config(layer.get_config())
 

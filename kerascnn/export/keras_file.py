@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from kerascnn.layers import (
     ClassLabels,
     LocalResponseNormalization,
     Preprocessing,
+    SpatialPyramidPooling,
     SubsampledIdentity,
 )
 
@@ -51,8 +53,11 @@ def stock_model(model: keras.Model) -> keras.Model:
     if others:
         raise InputError(f"{model.name} has layers that Keras lacks: {', '.join(sorted(others))}.")
     for layer in model.layers:
-        if layer.weights and type(layer) is not Preprocessing:
+        if type(layer) is not Preprocessing and layer.weights:
             copy.get_layer(layer.name).set_weights(layer.get_weights())
+        elif getattr(layer, "whitening", False):
+            matrix, bias = layer.get_weights()[1:]
+            copy.get_layer(f"{layer.name}_whitening").set_weights([matrix, bias])
     return copy
 
 
@@ -61,6 +66,24 @@ def _normalization(layer: Preprocessing) -> keras.layers.Normalization:
     variance = np.broadcast_to(np.square(np.asarray(layer.std, "float64")), mean.shape)
     axis = {0: None, 1: -1, 3: (1, 2, 3)}[mean.ndim]
     return keras.layers.Normalization(axis, mean.tolist(), variance.tolist(), name=layer.name, dtype="float32")
+
+
+def _preprocessed(layer: Preprocessing, x):
+    """Scaled pixels, whose contrast is normalized, and which are whitened, if the layer does that."""
+    x = _normalization(layer)(x)
+    shape = x.shape[1:]
+    count = math.prod(shape) if layer.contrast or layer.whitening else 0
+    named = {"dtype": "float32", "trainable": False}
+    if layer.contrast:
+        # Divides by the root of the mean square: the norm is the root of the count.
+        options = {"axis": (1, 2, 3), "center": False, "scale": False, "epsilon": 1e-12, **named}
+        x = keras.layers.LayerNormalization(name=f"{layer.name}_contrast", **options)(x)
+        x = keras.layers.Rescaling(layer.contrast / math.sqrt(count), name=f"{layer.name}_norm", dtype="float32")(x)
+    if layer.whitening:
+        x = keras.layers.Flatten(name=f"{layer.name}_values", dtype="float32")(x)
+        x = keras.layers.Dense(count, name=f"{layer.name}_whitening", **named)(x)
+        x = keras.layers.Reshape(shape, name=f"{layer.name}_pixels", dtype="float32")(x)
+    return x
 
 
 def _subsampled(layer: SubsampledIdentity, x):
@@ -73,13 +96,16 @@ def _subsampled(layer: SubsampledIdentity, x):
     return keras.layers.ZeroPadding2D(padding, data_format=other, name=layer.name)(x) if new else x
 
 
-# Layers that take the place of ours, and operations in the graph that take the place of a layer.
+# Layers that take the place of ours, and operations in the graph that take the place of a layer; a preprocessing layer
+# stays until then, because it has weights.
 STOCK: dict[type, Callable[[keras.layers.Layer], keras.layers.Layer]] = {
     BatchNormalization: lambda layer: keras.layers.BatchNormalization.from_config(layer.get_config()),
     ClassLabels: lambda layer: keras.layers.Identity(name=layer.name, dtype="float32"),
-    Preprocessing: _normalization,
+    Preprocessing: lambda layer: layer,
 }
 OPERATIONS: dict[type, Callable] = {
     LocalResponseNormalization: lambda layer, x: layer.call(x),
+    SpatialPyramidPooling: lambda layer, x: layer.call(x),
+    Preprocessing: _preprocessed,
     SubsampledIdentity: _subsampled,
 }

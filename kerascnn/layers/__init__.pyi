@@ -7,7 +7,10 @@ from .conv_unit import (
     channels_first as channels_first,
     conv_unit as conv_unit,
 )
+from .highway import highway_conv as highway_conv
 from .local_response_normalization import LocalResponseNormalization as LocalResponseNormalization
+from .maxout import maxout_conv as maxout_conv, maxout_dense as maxout_dense
 from .preprocessing import Preprocessing as Preprocessing
 from .product_gradient import product_gradient as product_gradient
+from .spatial_pyramid_pooling import SpatialPyramidPooling as SpatialPyramidPooling
 from .subsampled_identity import SubsampledIdentity as SubsampledIdentity

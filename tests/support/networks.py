@@ -25,6 +25,7 @@ SIZE = {
     "googlenet": 72,
     "bninception": 64,
     **dict.fromkeys(("inceptionv2", "inceptionv3"), 107),
+    **dict.fromkeys(("preluneta", "prelunetb", "prelunetc"), 112),
 }
 
 
@@ -52,6 +53,11 @@ DISTINCT = (
     "resnet18",
     "resnet50",
     "resnet20",
+    "dsn",
+    "maxout",
+    "fitnet1",
+    "highway32",
+    "preluneta",
 )
 
 # Networks without batch normalization need pixels in their own scale.
@@ -61,7 +67,8 @@ PIXEL_SCALE = dict.fromkeys(("alexnet", "alexnetv2", "zfnet", "vgg11", "vgg13", 
 AUTOMATIC = {
     *("conv2d", "dense", "batch_normalization", "activation", "add", "concatenate", "max_pooling2d"),
     *("average_pooling2d", "global_average_pooling2d", "zero_padding2d", "flatten", "input_layer"),
-    *("local_response_normalization", "subsampled_identity"),
+    *("local_response_normalization", "subsampled_identity", "spatial_pyramid_pooling"),
+    *("maximum", "multiply", "subtract", "p_re_lu", "global_max_pooling2d"),
 }
 
 # A slim network has no more filters and units per layer.

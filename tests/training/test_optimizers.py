@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kerascnn import InputError
 from kerascnn.training import Averaging, Recipe, Schedule, fused_updates
 from kerascnn.training.assembly import compile_for
+from support.messages import mentioning
 
 GRADIENTS = [np.array([[3.0], [-4.0]], "float32"), np.array([[0.5], [0.25]], "float32")]
 
@@ -150,3 +152,59 @@ def test_filters_are_scaled_to_their_maximum():
     np.testing.assert_allclose(np.sqrt((after[..., 0] ** 2).mean()), 0.1, rtol=1e-5)
     np.testing.assert_allclose(after[..., 0] / kernel[..., 0], after[0, 0, 0, 0] / kernel[0, 0, 0, 0], rtol=1e-5)
     np.testing.assert_array_equal(after[..., 1], kernel[..., 1])
+
+
+def test_momentum_that_rises():
+    """Of Maxout's authors: linearly from one value to another, then constant."""
+    settings = ["optimizer.initial_momentum=0.5", "optimizer.momentum=0.9", "optimizer.momentum_epochs=2"]
+    recipe = Recipe.load("alexnet").with_settings([*settings, "optimizer.weight_decay=0"])
+    gradients = [np.array([[1.0], [0.0]], "float32")] * 4
+    states, model = trained(recipe, gradients, bias_gradients=(0.0,) * 4)
+    w, v = 1.0, 0.0
+    for (kernel, _), momentum in zip(states, (0.5, 0.7, 0.9, 0.9), strict=True):
+        v = momentum * v - 0.01
+        w = w + v
+        np.testing.assert_allclose(kernel[0], w, rtol=1e-6)
+    again = type(model.optimizer).from_config(model.optimizer.get_config())
+    assert (again.initial_momentum, again.momentum_steps, again.momentum) == (0.5, 2, 0.9)
+
+
+def test_factors_of_the_learning_rate():
+    """Caffe's: twice the learning rate for biases, a tenth for one kernel; the last pattern counts."""
+    recipe = Recipe.load("alexnet").with_settings(["optimizer.weight_decay=0"])
+    recipe = recipe.with_values(optimizer={"lr_factors": {"fc": 3.0, "bias$": 2.0, "fc/kernel": 0.1}})
+    states, _ = trained(recipe, bias_gradients=(1.0, 0.0))
+    np.testing.assert_allclose(states[0][0], [[1 - 0.001 * 3], [2 + 0.001 * 4]], rtol=1e-6)
+    np.testing.assert_allclose(states[0][1], [1 - 0.02], rtol=1e-6)
+
+
+def test_norms_of_filters_and_units_are_bounded():
+    pixels = keras.Input((4, 4, 3))
+    x = keras.layers.Conv2D(5, 2, name="conv1")(pixels)
+    x = keras.layers.Dense(2, name="fc")(keras.layers.Flatten()(x))
+    model = keras.Model(pixels, keras.layers.Dense(2, name="predictions")(x))
+    recipe = Recipe.load("alexnet").with_values(optimizer={"max_norms": {"": 8.0, "^conv": 0.5}})
+    compile_for(model, recipe.with_values(schedule={"name": "constant"}), 1)
+    for layer in (model.get_layer("conv1"), model.get_layer("fc")):
+        layer.kernel.assign(3 * np.ones(layer.kernel.shape))
+    model.optimizer.apply([np.zeros(weight.shape, "float32") for weight in model.trainable_variables])
+    norms = [
+        np.sqrt((np.asarray(model.get_layer(name).kernel) ** 2).sum(axis=axes))
+        for name, axes in (("conv1", (0, 1, 2)), ("fc", 0))
+    ]
+    np.testing.assert_allclose(norms[0], 0.5, rtol=1e-5)
+    np.testing.assert_allclose(norms[1], 8.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("field", "name"), [("max_norms", "layer"), ("lr_factors", "weight")])
+def test_patterns_that_match_nothing(field, name):
+    recipe = Recipe.load("alexnet").with_values(optimizer={field: {"^conv9": 1.0}})
+    with mentioning(InputError, f"optimizer.{field}", "'^conv9'", name):
+        trained(recipe)
+    with mentioning(InputError, f"optimizer.{field}", "'['", "regular expression"):
+        Recipe.load("alexnet").with_values(optimizer={field: {"[": 1.0}})
+
+
+def test_momentum_rises_for_sgd_only():
+    with mentioning(InputError, "initial_momentum", "'adam'"):
+        Recipe.load("alexnet").with_values(optimizer={"name": "adam", "initial_momentum": 0.5})

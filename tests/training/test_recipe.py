@@ -125,6 +125,11 @@ def test_builders_accept_the_recipes_arguments(name):
         ("inceptionv3", "rmsprop", 32 * 50, 0.045, 0.0, (100, None)),
         ("plain34", "sgd", 256, 0.1, 1e-4, (12, 60 * 10**4)),
         ("resnet110", "sgd", 128, 0.1, 1e-4, (12, 64_000)),
+        ("nin", "sgd", 128, 0.1, 1e-4, (230, None)),
+        ("dsn", "sgd", 100, 0.025, 5e-4, (12, 200_000)),
+        ("fitnet4", "rmsprop", 128, 0.005, 0.0, (288, None)),
+        ("highway32", "sgd", 100, 0.025, 1e-3, (12, 200_000)),
+        ("prelunetc", "sgd", 128, 0.01, 5e-4, (80, None)),
     ],
 )
 def test_numbers_of_the_papers(name, optimizer, batch, rate, decay, length):
@@ -141,6 +146,21 @@ def test_numbers_of_inception_v3():
     assert (recipe.optimizer.rho, recipe.optimizer.epsilon, recipe.optimizer.clip_norm) == (0.9, 1.0, 2.0)
     assert (recipe.label_smoothing, recipe.auxiliary_heads.weight) == (0.1, 0.3)
     assert Recipe.load("googlenet").evaluation.shorter_sides == [256, 288, 320, 352]
+
+
+def test_numbers_of_maxout():
+    recipe = Recipe.load("maxout")
+    found = recipe.optimizer
+    assert (found.learning_rate, found.initial_momentum, found.momentum, found.momentum_epochs) == (
+        0.17,
+        0.5,
+        0.65,
+        250,
+    )
+    assert found.max_norms == {"^conv1": 0.9, "^conv[23]": 1.9365, "^fc": 1.9, "^predictions$": 1.9365}
+    assert (recipe.pixels.contrast, recipe.pixels.whitening, recipe.epochs) == (55, 0.1, 474)
+    heads = Recipe.load("dsn").auxiliary_heads
+    assert (heads.weight, heads.loss, heads.decay_epochs) == (0.1, "squared_hinge", 100)
 
 
 def test_a_recipe_builds_on_another(tmp_path):

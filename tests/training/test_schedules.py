@@ -40,6 +40,12 @@ def test_the_rate_on_cifar_around_its_steps():
     np.testing.assert_allclose(rates(Recipe.load("resnet20"), steps), expected, rtol=1e-6)
 
 
+def test_maxouts_rate_falls_linearly_for_500_epochs():
+    steps = np.array([0, 1, 500, 999, 1000, 2000])
+    expected = 0.17 * (1 - 0.99 * np.minimum(steps / 1000, 1))
+    np.testing.assert_allclose(rates(Recipe.load("maxout"), steps, steps_per_epoch=2), expected, rtol=1e-5)
+
+
 def test_resnet110_warms_up_at_a_tenth():
     steps = [0, 399, 400, 31_999, 32_000, 48_000]
     np.testing.assert_allclose(rates(Recipe.load("resnet110"), steps), [0.01, 0.01, 0.1, 0.1, 0.01, 0.001], rtol=1e-6)

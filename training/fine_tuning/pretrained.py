@@ -42,6 +42,9 @@ class Pretrained:
     crop_fraction: float | None = None  # see `Pixels`; None if unknown
     cut: str = WHOLE  # where the network was cut that they are of, see `FineTuning`
     bgr: bool = False  # whether the first convolution takes blue, green, red
+    contrast: float = 0.0  # see `Pixels`
+    whitening: tuple[np.ndarray, ...] = ()  # the matrix and bias of `kerascnn.layers.Preprocessing`
+    whitening_addend: float = 0.0  # see `Pixels.whitening`
 
     def complete(self, recipe: Recipe) -> Recipe:
         """The recipe with the builder's arguments, the image size and channels and the pixel scaling of the weights.
@@ -72,8 +75,18 @@ class Pretrained:
         if self.mean.ndim < 3 or self.mean.shape != recipe.image_shape:
             means = self.mean.mean(axis=(0, 1)) if self.mean.ndim == 3 else np.broadcast_to(self.mean, 3)
             mean = [float(value) for value in means]
+        if self.whitening and len(self.whitening[1]) != np.prod(recipe.image_shape):
+            size = "x".join(map(str, recipe.image_shape[:2]))
+            raise InputError(
+                f"{recipe.fine_tuning.weights} whitens images of another size than {size}; set image_size."
+            )
         crop_fraction = self.crop_fraction or recipe.pixels.crop_fraction
-        return replace(recipe, pixels=replace(recipe.pixels, mean=mean, std=self.std, crop_fraction=crop_fraction))
+        scaling = {"mean": mean, "std": self.std, "contrast": self.contrast, "whitening": self.whitening_addend}
+        return replace(recipe, pixels=replace(recipe.pixels, crop_fraction=crop_fraction, **scaling))
+
+    def whitens_as(self, whitening: float) -> bool:
+        """Whether images are whitened as the weights were trained, if the recipe's `pixels.whitening` is this."""
+        return bool(self.whitening) and whitening == self.whitening_addend
 
     def load_into(self, model: keras.Model) -> None:
         """Loads the weights into an assembled model, except for its classifiers, which stay new.
@@ -185,9 +198,12 @@ def _read_trained(source: WeightSource) -> Pretrained | None:
     if scaling is None:
         return None
     shapes = [layer["config"].get("batch_shape") for layer in layers if layer["class_name"] == "InputLayer"]
-    [mean] = weight_files.read(path)[weight_files.PREPROCESSING]
+    mean, *whitening = weight_files.read(path)[weight_files.PREPROCESSING]
     size, channels = (ImageSize(*shapes[0][1:3]).plain, shapes[0][3]) if shapes else (None, None)
-    return Pretrained(source, mean, scaling["std"], size, channels, scaling["crop_fraction"], _place_of_cut(layers))
+    cut = _place_of_cut(layers)
+    found = Pretrained(source, mean, scaling["std"], size, channels, scaling["crop_fraction"], cut)
+    addend = scaling.get("whitening", 0.0)
+    return replace(found, contrast=scaling.get("contrast", 0.0), whitening=tuple(whitening), whitening_addend=addend)
 
 
 def _place_of_cut(layers: list[dict[str, Any]]) -> str:

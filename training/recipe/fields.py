@@ -23,6 +23,14 @@ WHOLE, BEST = "none", "auto"  # Of `FineTuning.cut`: the whole network, and the 
 PositivePerChannel = Annotated[list[PositiveFloat], Field(min_length=3, max_length=3)]
 
 
+def check_pattern(name: str, pattern: str) -> None:
+    """Raises InputError if the value of a field is not a regular expression."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"{name} '{pattern}' is not a regular expression: {error}.") from None
+
+
 @checked_dataclass("about")
 class About:
     """The source of a recipe.
@@ -57,10 +65,18 @@ class Optimizer:
         weight_decay: the coefficient; 0 for none.
         weight_decay_form: "l2" adds weight_decay x weight to the gradient, after clipping and before momentum, as the
             papers do. "decoupled" subtracts learning rate x weight_decay x weight. Neither is part of the loss.
-        weight_decay_exclude: kinds of weights without weight decay: "bias", and "gamma" and "beta" of normalizations.
+        weight_decay_exclude: kinds of weights without weight decay: "bias", "gamma" and "beta" of normalizations, and
+            "alpha", the slopes of parametric ReLUs.
         clip_norm: the maximal global norm of the gradients, or None.
         max_filter_rms: the maximal root mean square of a convolution's filter, which each step rescales to it (ZFNet,
             section 3), or None.
+        max_norms: the maximal Euclidean norm of a filter, or of a dense unit's weights, to which each step scales it
+            down, by a regular expression of layers' names (Maxout, section 5): {"^conv": 0.9, "^fc": 1.9}.
+        lr_factors: factors of the learning rate, by a regular expression of a weight's path: {"bias$": 2.0}; the last
+            that matches counts.
+        initial_momentum: of SGD; from it, momentum rises linearly to `momentum`, over `momentum_epochs`. None for the
+            same momentum from the beginning.
+        momentum_epochs: see `initial_momentum`.
     """
 
     name: Literal["sgd", "adam", "rmsprop"] = "sgd"
@@ -72,11 +88,22 @@ class Optimizer:
     epsilon: PositiveFloat = 1e-7
     weight_decay: NonNegativeFloat = 0.0
     weight_decay_form: Literal["decoupled", "l2"] = "decoupled"
-    weight_decay_exclude: list[Literal["bias", "gamma", "beta"]] = field(
-        default_factory=lambda: ["bias", "gamma", "beta"]
+    weight_decay_exclude: list[Literal["bias", "gamma", "beta", "alpha"]] = field(
+        default_factory=lambda: ["bias", "gamma", "beta", "alpha"]
     )
     clip_norm: PositiveFloat | None = None
     max_filter_rms: PositiveFloat | None = None
+    max_norms: dict[str, PositiveFloat] = field(default_factory=dict)
+    lr_factors: dict[str, NonNegativeFloat] = field(default_factory=dict)
+    initial_momentum: Fraction | None = None
+    momentum_epochs: PositiveFloat = 1.0
+
+    def __post_init__(self):
+        for name in ("max_norms", "lr_factors"):
+            for pattern in getattr(self, name):
+                check_pattern(f"optimizer.{name}", pattern)
+        if self.initial_momentum is not None and self.name != "sgd":
+            raise InputError(f"optimizer.initial_momentum is of 'sgd', not of '{self.name}'; set it to null.")
 
     def peak(self, batch_size: int) -> float:
         """The peak learning rate for a batch size.
@@ -94,18 +121,19 @@ class Schedule:
 
     Attributes:
         name: "constant"; "cosine", to zero at the end; "steps", times `factor` at each milestone; "exponential", times
-            `factor` after every `every`; "plateau", times `factor` when the top-1 validation accuracy (of multi-label
-            data mAP) has not increased for `patience` epochs, at most `max_reductions` times.
-        factor: of "steps", "exponential" and "plateau".
+            `factor` after every `every`; "linear", down to `factor` of the peak at `every`; "plateau", times `factor`
+            when the top-1 validation accuracy (of multi-label data mAP) has not increased for `patience` epochs, at
+            most `max_reductions` times.
+        factor: of "steps", "exponential", "linear" and "plateau".
         milestones: when "steps" reduces, in `unit`.
-        every: the interval of "exponential", in `unit`.
+        every: the interval of "exponential", the length of "linear", in `unit`.
         unit: "epochs", or "steps" of the optimizer.
         patience, max_reductions: of "plateau".
         warmup_epochs, warmup_steps: length of the warm-up, in one of the two units.
         warmup_factor: None warms up linearly from zero; a number holds the learning rate at this fraction of the peak.
     """
 
-    name: Literal["cosine", "constant", "steps", "exponential", "plateau"] = "cosine"
+    name: Literal["cosine", "constant", "steps", "exponential", "linear", "plateau"] = "cosine"
     factor: PositiveFloat = 0.1
     milestones: list[float] = field(default_factory=list)
     every: PositiveFloat = 1.0
@@ -165,11 +193,17 @@ class Pixels:
         std: the divisor, one number or three; for gray images, three are replaced by their mean.
         crop_fraction: evaluation resizes the shorter side to size / crop_fraction and crops the center. If the size is
             not square, the image is resized to cover a rectangle of its proportions, whose shorter side is that long.
+        contrast: global contrast normalization, after that: every image's own mean is subtracted, and the image is
+            scaled to this Euclidean norm; 0 for none. Maxout's authors use 55, about the root of 32 x 32 x 3.
+        whitening: ZCA whitening, after that: correlations between all values of an image are removed by a matrix that
+            is fitted to the training images, whose covariance's eigenvalues are increased by this number; 0 for none.
     """
 
     mean: Literal["pixel", "channel", "middle", "none", "weights"] | float | PerChannel = "channel"
     std: PositiveFloat | PositivePerChannel = 64.0
     crop_fraction: float = 0.875
+    contrast: NonNegativeFloat = 0.0
+    whitening: NonNegativeFloat = 0.0
 
     def for_channels(self, channels: int) -> Pixels:
         """The same for images of 1 or 3 channels: one number in place of three where they are gray."""
@@ -229,10 +263,7 @@ class FineTuning:
 
     def __post_init__(self):
         object.__setattr__(self, "weights", concealed(self.weights))
-        try:
-            re.compile(self.frozen)
-        except re.error as error:
-            raise InputError(f"fine_tuning.frozen '{self.frozen}' is not a regular expression: {error}.") from None
+        check_pattern("fine_tuning.frozen", self.frozen)
 
     @property
     def tunes_after_probe(self) -> bool:
@@ -259,10 +290,17 @@ class AuxiliaryHeads:
     Attributes:
         use: whether a network that has auxiliary classifiers is trained with them.
         weight: of the loss of each of them; the main classifier's is 1.
+        loss: "crossentropy", or of single-label data "squared_hinge", the squares of the margins below 1 between the
+            score of the image's class and the others' (Lee et al., 2014, section 2).
+        threshold: below which a batch's loss counts as none, and trains nothing; what is above counts.
+        decay_epochs: over how many epochs the weight falls linearly to zero; 0 for a constant weight.
     """
 
     use: bool = True
     weight: float = 0.3
+    loss: Literal["crossentropy", "squared_hinge"] = "crossentropy"
+    threshold: NonNegativeFloat = 0.0
+    decay_epochs: NonNegativeFloat = 0.0
 
 
 @checked_dataclass("evaluation")

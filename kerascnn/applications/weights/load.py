@@ -45,6 +45,7 @@ DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, zip
 
 # The name of the first layer of trained models.
 PREPROCESSING = "preprocessing"
+CONVOLUTIONAL_TOP = "cccp6"  # The classifier of NIN and DSN; others are dense
 
 # The modules of networks with and without batch normalization.
 OPTIONAL_NORMALIZATION = ("vgg", "googlenet")
@@ -246,20 +247,21 @@ def _adapt(kernel: np.ndarray, layer: keras.layers.Layer) -> np.ndarray:
 def _check_layers(stored: Stored, layers: Sequence[keras.layers.Layer]) -> None:
     """Raises InputError for the first mismatch between a file's layers and these."""
     for layer in layers:
-        is_dense, arrays = isinstance(layer, keras.layers.Dense), stored.get(layer.name)
+        arrays = stored.get(layer.name)
+        is_top = isinstance(layer, keras.layers.Dense) or layer.name == CONVOLUTIONAL_TOP
         if arrays is None:
-            hint = "; include_top=False leaves it out" if is_dense else ", which has weights here"
+            hint = "; include_top=False leaves it out" if is_top else ", which has weights here"
             raise InputError(f"it has no '{layer.name}'{hint}.")
         found, needed = ([tuple(one.shape) for one in weights] for weights in (arrays, layer.weights))
         if found == needed:
             continue
-        if is_dense and len(found) == len(needed) and found[0][:-1] == needed[0][:-1]:
+        if is_top and len(found) == len(needed) and found[0][:-1] == needed[0][:-1]:
             raise InputError(f"its '{layer.name}' has {found[0][-1]} classes, not classes={needed[0][-1]}.")
         shapes, wanted = (" and ".join(map(str, one)) for one in (found, needed))
         raise InputError(f"its '{layer.name}' has shape {shapes}, but {wanted} is needed.")
-    has_top = any(isinstance(layer, keras.layers.Dense) for layer in layers)
+    has_top = any(isinstance(layer, keras.layers.Dense) or layer.name == CONVOLUTIONAL_TOP for layer in layers)
     known = {PREPROCESSING, *(layer.name for layer in layers)}
     for name, arrays in stored.items():
-        is_top = not has_top and arrays[0].ndim == 2
+        is_top = not has_top and (arrays[0].ndim == 2 or name == CONVOLUTIONAL_TOP)
         if name not in known and not is_top and not name.startswith(AUXILIARY):
             raise InputError(f"its layer '{name}' has no counterpart.")

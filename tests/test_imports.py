@@ -19,6 +19,8 @@ FLOORS = (
         "keras_internals",
         "terminal_encoding",
         "image_shape",
+        "parent_process",
+        "stop_request",
     ),
     ("files",),
     ("layers", "data"),

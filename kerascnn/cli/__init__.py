@@ -25,11 +25,13 @@ from kerascnn.cli import (
 )
 from kerascnn.cli.arguments import INTERRUPTED, USAGE_ERROR, Parser, Subcommands
 from kerascnn.errors import InputError
+from kerascnn.parent_process import follow_parent
 from kerascnn.terminal_encoding import accept_every_character, print_error
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command line and exits with its status."""
+    follow_parent()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     arguments = sys.argv[1:] if arguments is None else arguments
     accept_every_character()

@@ -35,7 +35,7 @@ def main(folder: Path) -> int:
 
         # `python -S` starts without packages.
         site.main()
-        from kerascnn.training.search.trial_process import exit_with_parent
+        from kerascnn.parent_process import exit_with_parent
 
         exit_with_parent(config["parent"])
         (folder / "pid.txt").write_text(str(os.getpid()))

@@ -16,6 +16,8 @@ from typing import Any
 import grpc
 
 from kerascnn.errors import InputError
+from kerascnn.files.folder_owner import owned
+from kerascnn.parent_process import as_parent
 from kerascnn.training.search import oracles
 from kerascnn.training.search.folder import Journal, SearchFolder, TrialRecord
 from kerascnn.training.search.report import Search, finish
@@ -72,8 +74,20 @@ def run_chief(
     """Hands out the trials of a search until none is left, and writes the results.
 
     The trial of a worker that is named by `exited_workers`, or that sends no heartbeat within the timeout, is
-    reassigned; `warn` takes warnings about workers, too. Raises InputError if the address is not available.
+    reassigned; `warn` takes warnings about workers, too. Raises InputError if the address is not available, or another
+    process runs the search.
     """
+    with owned(folder.path):
+        return _hand_out(member, folder, warn, on_trial_end, exited_workers)
+
+
+def _hand_out(
+    member: ClusterMember,
+    folder: SearchFolder,
+    warn: Callable[[str], None],
+    on_trial_end: Callable[[TrialRecord], None],
+    exited_workers: Callable[[], list[str]],
+) -> Search:
     config = folder.read_config()
     oracle = oracles.open_oracle(folder.path, config, warn)
     journal = Journal(folder.trials, warn)
@@ -213,7 +227,7 @@ class LocalSearchWorkers:
                 variables["CUDA_VISIBLE_DEVICES"] = gpus[number]
             command = [sys.executable, "-m", "kerascnn", "tune", "--resume", str(folder.path)]
             with (folder.path / f"{name}.log").open("wb") as log:
-                self.processes[name] = start_process(command, log, {**os.environ, **variables})
+                self.processes[name] = start_process(command, log, {**os.environ, **variables, **as_parent()})
 
     def exited(self) -> list[str]:
         """The workers that have exited since the last call; WorkersLostError if all have, one of them with an error."""

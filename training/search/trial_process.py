@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -33,7 +32,6 @@ CLUSTER_VARIABLES = ("TF_CONFIG", "SLURM_PROCID", *KERASTUNER_VARIABLES)
 # Messages of libraries that abort instead of raising an exception.
 OUT_OF_MEMORY = ("bad_alloc", "out of memory", "out_of_memory", "cannot allocate memory")
 OUT_OF_MEMORY += ("resource_exhausted", "resourceexhausted")
-PR_SET_PDEATHSIG = 1  # Linux' request to be killed when the parent process is gone
 
 
 class TrialExit(NamedTuple):
@@ -67,14 +65,6 @@ def run_process(
             if should_stop():
                 return TrialExit(stopped=True)
     return _exit_of(process.returncode, folder)
-
-
-def exit_with_parent(parent: int | None) -> None:
-    """Ends this process when `parent` (None if unknown) is gone, so that no reassigned trial is trained twice."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if parent is not None and os.getppid() != parent:
-        sys.exit("the search that started this trial is gone")
 
 
 def is_finished(folder: Path, done: int, epochs: int | None) -> bool:

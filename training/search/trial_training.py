@@ -23,6 +23,8 @@ from kerascnn.data.dataset import DataSet
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.ingest import load
 from kerascnn.errors import InputError, one_line
+from kerascnn.files.folder_owner import owned_when_free
+from kerascnn.parent_process import exit_with_parent
 from kerascnn.training.callbacks.loggers import LOGGERS
 from kerascnn.training.callbacks.nan_guard import TrainingDivergedError
 from kerascnn.training.recipe.recipe import Recipe
@@ -40,10 +42,12 @@ SECONDS_BETWEEN_HEARTBEATS = 1.0
 def main(folder: Path) -> int:
     """Trains the trial of a folder; returns 0, or `INTERRUPTED`."""
     config = json.loads((folder / trial_process.TRIAL_CONFIG).read_text())
-    trial_process.exit_with_parent(config["parent"])
+    exit_with_parent(config["parent"])
     reason, detail = None, ""
     try:
-        train_trial(folder, config)
+        # Its worker may have been lost, and not this program.
+        with owned_when_free(folder, print):
+            train_trial(folder, config)
     except TrainingInterruptedError:
         return trial_process.INTERRUPTED
     except TrainingDivergedError as error:

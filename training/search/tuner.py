@@ -13,6 +13,7 @@ from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.data.ingestion.ingest import load
 from kerascnn.data.pipeline.cache import Cache
 from kerascnn.errors import InputError, closest
+from kerascnn.files.folder_owner import owned
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.search.folder import TUNERS, Journal, SearchConfig, SearchFolder, TrialLimits, TrialRecord
 from kerascnn.training.search.oracles import open_oracle
@@ -204,5 +205,6 @@ def run_search(
     """Runs a search in this process, one trial after the other, and writes the results."""
     config, journal = folder.read_config(), Journal(folder.trials, warn)
     runner = TrialRunner(config, journal, "tuner0", config.budget_timer())
-    complete = run_trials(open_oracle(folder.path, config, warn), runner, on_trial_end)
-    return finish(folder, config, journal, complete)
+    with owned(folder.path):
+        complete = run_trials(open_oracle(folder.path, config, warn), runner, on_trial_end)
+        return finish(folder, config, journal, complete)

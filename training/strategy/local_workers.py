@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import IO
 
+from kerascnn.parent_process import as_parent
+
 # After a worker fails, the others notice within seconds and report the run; then they get SIGTERM, and then SIGKILL.
 GRACE_SECONDS = 15.0
 
@@ -39,7 +41,7 @@ class LocalWorkers:
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}
         process = subprocess.Popen(
             command,
-            env={**os.environ, "TF_CONFIG": json.dumps(config)},
+            env={**os.environ, "TF_CONFIG": json.dumps(config), **as_parent()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

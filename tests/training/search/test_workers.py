@@ -5,14 +5,16 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from kerascnn.errors import InputError
+from kerascnn.files.folder_owner import FolderInUseError, owned
+from kerascnn.training.search import trial_training
 from kerascnn.training.search.cluster import ClusterMember, this_member
 from support import fake_trial
 from support.messages import mentioning, names
+from support.processes import parent_of, state_of
 
 
 @pytest.mark.slow
@@ -62,21 +64,38 @@ def waiting(folder, rate):
     return found
 
 
-def stat_of(process: int) -> list[str]:
-    """A process's state, parent and more, from Linux."""
-    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+@pytest.mark.slow
+def test_workers_and_trials_die_with_their_chief(config_of, begin, forks, tmp_path, starts, swift, command):
+    """The chief is killed; continued, the search trains the trial in the same folder, alone."""
+    folder = begin(config_of({"optimizer.learning_rate": {"values": [fake_trial.WAITS, 0.1]}}, tuner="grid"))
+    chief = forks.start(
+        "support.tiny_command:run", "tune", "--resume", folder.path, "--workers=1", output=tmp_path / "chief"
+    )
+    chief.wait_for(lambda: waiting(folder, fake_trial.WAITS))
+    [(_, program)] = waiting(folder, fake_trial.WAITS)
+    worker = parent_of(program)
+    chief.kill()
+    deadline = time.monotonic() + 20
+    while {state_of(worker), state_of(program)} - {"gone", "Z"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (folder.trials / "go").touch()
+    outcome = command("tune", "--resume", folder.path, "--json")
+    assert outcome.status == 0, outcome.err
+    assert sorted(len(batches) for batches in starts(folder).values()) == [1, 2]
 
 
-def parent_of(process: int) -> int:
-    return int(stat_of(process)[1])
+def test_a_trial_owns_its_folder(tmp_path, monkeypatch):
+    (tmp_path / "trial_config.json").write_text(json.dumps({"parent": None}))
+    monkeypatch.setattr(trial_training, "exit_with_parent", lambda parent: None)
 
+    def train_trial(folder, config):
+        with mentioning(FolderInUseError, folder), owned(folder):
+            pass
 
-def state_of(process: int) -> str:
-    """A process's state, such as "Z" if it has ended and its parent has not read its status yet."""
-    try:
-        return stat_of(process)[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return "gone"
+    monkeypatch.setattr(trial_training, "train_trial", train_trial)
+    assert trial_training.main(tmp_path) == 0
+    assert json.loads((tmp_path / "outcome.json").read_text())["reason"] is None
 
 
 def test_the_role_of_this_process(monkeypatch):

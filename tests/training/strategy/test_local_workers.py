@@ -11,6 +11,7 @@ import pytest
 
 from kerascnn.training.strategy import local_workers
 from kerascnn.training.strategy.local_workers import LocalWorkers
+from support.processes import state_of
 
 OWN_NUMBER = 'import json, os, sys, time; number = json.loads(os.environ["TF_CONFIG"])["task"]["index"]\n'
 
@@ -56,6 +57,29 @@ time.sleep(60 if number == 0 else 1)
 sys.exit(4)
 """
     assert workers(stubborn).wait() == [-signal.SIGKILL, 4]
+
+
+def test_workers_die_with_the_process_that_started_them(tmp_path):
+    program = """
+import sys
+from kerascnn.training.strategy.local_workers import LocalWorkers
+child = '''
+import os, time
+from kerascnn.parent_process import follow_parent
+follow_parent()
+print(os.getpid(), "KERASCNN_PARENT" in os.environ, flush=True)
+time.sleep(60)
+'''
+LocalWorkers([sys.executable, "-c", child], 1).wait()
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        worker, inherited = process.stdout.readline().split()
+        assert inherited == "False"
+        process.kill()
+    deadline = time.monotonic() + 20
+    while state_of(int(worker)) not in ("gone", "Z"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

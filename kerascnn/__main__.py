@@ -1,5 +1,5 @@
 """`python -m kerascnn`."""
 
-from kerascnn.cli import main
+from kerascnn.cli import program
 
-main()
+program()

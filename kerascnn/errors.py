@@ -76,18 +76,35 @@ def first_of(names: Sequence[str], most: int = 10) -> str:
     return ", ".join([*names[:most], *("…" for _ in names[most : most + 1])])
 
 
-def one_line(error: Exception) -> str:
-    """An error's message on one line, at most 200 characters, ending in a period."""
+def one_line(error: BaseException) -> str:
+    """What went wrong, on one line of at most 200 characters, ending in a period."""
+    match error:
+        case MemoryError():
+            text = str(error) or "it needs more memory than there is"
+        case RecursionError():
+            text = "it is nested too deeply"
+        case OSError(strerror=str(strerror)):
+            text = strerror
+        case KeyError():
+            text = f"it lacks {error}"
+        case _:
+            text = str(error).strip() or type(error).__name__
     # Without the codes for bold letters that Keras writes.
-    words = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split()) or type(error).__name__
-    return words[:200].rstrip(".") + "."
+    return " ".join(re.sub(r"\x1b\[\d*m", "", text).split())[:200].rstrip(".") + "."
+
+
+def phrase(error: BaseException) -> str:
+    """As `one_line`, as the end of a sentence: without a period, and the system's words without a capital."""
+    words = one_line(error).rstrip(".")
+    return words[:1].lower() + words[1:] if isinstance(error, OSError) else words
 
 
 @contextmanager
 def refused(sentence: str, reason_of: Callable[[Exception], str] = one_line) -> Iterator[None]:
-    """Turns what a library raises inside the block into InputError: `sentence`, a colon and the reason.
+    """The boundary for users' files and models: any failure inside is InputError: `sentence`, a colon and the reason.
 
-    It is for readers and converters of users' files and models, which raise exceptions of any type.
+    Readers and converters of hostile files raise exceptions of any type, so none is listed anywhere. The command line
+    shows the traceback with `--debug`; in Python, the exception is the `__context__` of the InputError.
 
     Example:
         >>> with refused(f"{path} is not a Keras model"):
@@ -99,6 +116,11 @@ def refused(sentence: str, reason_of: Callable[[Exception], str] = one_line) -> 
         raise
     except Exception as error:
         raise InputError(f"{sentence}: {reason_of(error)}") from None
+    except BaseException as error:
+        # Libraries written in Rust end like this where they meet what cannot be.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise InputError(f"{sentence}: {one_line(error)}") from None
 
 
 @contextmanager
@@ -107,4 +129,4 @@ def writing(target: object) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror or error}.") from None
+        raise InputError(f"{target} cannot be written: {one_line(error)}") from None

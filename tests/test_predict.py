@@ -159,7 +159,7 @@ def test_truncated_file(models, images, tmp_path, command):
         (tmp_path / "cut.tflite").write_bytes(whole[:length])
         outcome = command("predict", tmp_path / "cut.tflite", images)
         assert (outcome.status, outcome.out) == (2, "")
-        refused(outcome, f"{tmp_path}/cut.tflite", "TFLite file", "incomplete")
+        refused(outcome, f"{tmp_path}/cut.tflite", "TFLite file", "incomplete" if length else "empty")
         assert outcome.err.count("\n") == 1
 
 

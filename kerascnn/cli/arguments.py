@@ -45,6 +45,10 @@ class Parser(argparse.ArgumentParser):
                 raise InputError(f"'{self.prog}' has no option {name}; {closest(name, known)}")
         return super().parse_known_args(args, namespace)
 
+    def _print_message(self, message, file=None):
+        # argparse hides that the disk is full.
+        print(message, end="", file=file or sys.stderr)
+
     def error(self, message: str) -> NoReturn:
         """Raises InputError, which ends the program with status 2."""
         choice = re.fullmatch(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", message)
@@ -80,6 +84,7 @@ class Subcommands:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         added.set_defaults(run=run)
+        add_debug_option(added)
         return added
 
     def add_completion(self) -> None:
@@ -94,6 +99,12 @@ class Subcommands:
 
         print(shtab.complete(self._parser, options.shell))
         return 0
+
+
+def add_debug_option(parser: argparse.ArgumentParser) -> None:
+    """Adds `--debug`, which stands before or behind the subcommand."""
+    text = "print the traceback of an error too, as with KERASCNN_DEBUG=1"
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=text)
 
 
 def _number(kind: Callable[[str], Any], description: str, low: float, high: float = math.inf) -> Callable[[str], Any]:

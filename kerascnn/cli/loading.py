@@ -22,10 +22,24 @@ if TYPE_CHECKING:
 # Keras imports these if they are installed, which takes a quarter of the start; no subcommand uses those parts of it.
 NOT_NEEDED = ("cv2", "matplotlib", "pandas", "sklearn")
 
+# Bytes that TensorFlow maps for a small network; it hangs or aborts with 2.5 GB.
+ADDRESSES = 3_500_000_000
+
 
 def start_tensorflow() -> None:
-    """Imports TensorFlow and Keras, without their messages about the CPU and without `NOT_NEEDED`."""
+    """Imports TensorFlow and Keras, without their messages about the CPU and without `NOT_NEEDED`.
+
+    InputError where `ulimit -v` leaves too little for it.
+    """
+    from kerascnn.files.memory import free_addresses
     from kerascnn.native_output import discarded_stderr
+
+    # With less it ends in the middle, without a word of Python's.
+    if (room := free_addresses()) < ADDRESSES:
+        raise InputError(
+            f"TensorFlow needs about {ADDRESSES / 1e9:.1f} GB of addresses, and 'ulimit -v' leaves {room / 1e9:.1f}; "
+            "raise that limit."
+        )
 
     hidden = [name for name in NOT_NEEDED if name not in sys.modules]
     # Python raises ImportError for a module that is None.

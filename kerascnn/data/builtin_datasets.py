@@ -6,7 +6,6 @@ import importlib
 import os
 import re
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from kerascnn.data.ingestion.splits import split_arrays
 from kerascnn.data.labeled_images import joined
 from kerascnn.errors import InputError, closest
 from kerascnn.files.progress import untracked, untracked_bytes
+from kerascnn.files.temporary import TemporaryFolder
 
 DIGITS = tuple("0123456789")
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -155,7 +155,7 @@ def _load_tfds(source: str, name: str, options: DataOptions) -> DataSet:
         and isinstance(features[label], tfds.features.ClassLabel)
     ):
         raise InputError(f"{source} is not an image classification data set; it has {', '.join(features)}.")
-    workspace = tempfile.TemporaryDirectory(prefix="kerascnn-")
+    workspace = TemporaryFolder()
     images = Path(workspace.name, "images")
     held_out = next((split for split in HELD_OUT if split in builder.info.splits), None)
     for split in filter(None, ("train", held_out)):

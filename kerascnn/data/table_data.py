@@ -17,7 +17,7 @@ from kerascnn.data.ingestion.sources import source_in_place
 from kerascnn.data.ingestion.splits import SPLIT_NAMES
 from kerascnn.data.ingestion.table_files import column_of
 from kerascnn.data.ingestion.tables import read_rows
-from kerascnn.errors import InputError, closest
+from kerascnn.errors import InputError, closest, refused
 from kerascnn.files.archives.archive_entry import SkippedFile
 from kerascnn.files.progress import Track, untracked
 
@@ -86,12 +86,8 @@ def _columns(table: Any) -> tuple[Mapping[str, Any] | Any, str, Path]:
     """The columns by their titles, the table's name, and the folder of its files."""
     if isinstance(table, str | os.PathLike):
         path = Path(table).expanduser()
-        try:
+        with refused(f"{path} cannot be read"):
             rows = read_rows(path).rows
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
-        except UnicodeError as error:
-            raise InputError(f"{path} is {error}.") from None
         if len(rows) < 2:
             raise InputError(f"{path} is no table with titles and rows below them.")
         titles, *body = rows

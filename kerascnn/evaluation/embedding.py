@@ -16,6 +16,7 @@ from kerascnn.evaluation.plots import gallery_figure
 from kerascnn.evaluation.prediction import LoadedImage, view_batches
 from kerascnn.evaluation.predictors import KerasPredictor, Predictor, SavedModelPredictor, predictor_of
 from kerascnn.files.atomic import atomic_write
+from kerascnn.files.user_file import checked_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,7 +99,7 @@ class Embedding:
         Raises:
             InputError: the file is not such a file.
         """
-        with refused(f"{path} is not a file of features"), np.load(path, allow_pickle=False) as stored:
+        with refused(f"{path} is not a file of features"), np.load(checked_file(path)) as stored:
             features, paths = stored["features"], stored["paths"]
         if features.ndim != 2 or paths.shape != features.shape[:1]:
             shapes = f"features {features.shape} for paths {paths.shape}"

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count, takewhile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from kerascnn.errors import InputError, refused
 from kerascnn.evaluation.prediction import LoadedImage, image_files, read_images, report_left_out
 from kerascnn.files.download import download, is_url
 from kerascnn.files.secret_urls import concealed, revealed
+from kerascnn.files.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -136,7 +136,7 @@ class _Reader:
         if isinstance(location, Path):
             yield from read_images([location], self.skip)
             return
-        with TemporaryDirectory(prefix="kerascnn-") as folder:
+        with TemporaryFolder() as folder:
             for image in read_images([download(revealed(location), Path(folder))], self.skip):
                 yield image._replace(path=location)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 
 import keras
@@ -14,6 +15,8 @@ from kerascnn.console import messages, print_text
 from kerascnn.errors import InputError, first_of, one_line, refused
 from kerascnn.evaluation.feature_maps import TWO_CLASSES, flatten_model
 from kerascnn.evaluation.model_options import INPUT_SCALINGS, NO_OPTIONS, ModelOptions, numbered_classes
+from kerascnn.files.memory import require_memory
+from kerascnn.files.user_file import checked_file, open_zip
 from kerascnn.image_shape import COLORS, RGB, ImageSize, Size
 from kerascnn.keras_internals import nodes_in_order, producing_node
 from kerascnn.layers import ClassLabels, Preprocessing
@@ -33,6 +36,9 @@ SCALING_OF = {
 SCALING_LAYERS = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization, Preprocessing)
 SCALING_OPERATIONS = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide"}
 
+# For a pixel's channel in four test images.
+TEST_BYTES = 4 * 16
+
 # How far sums of probabilities may be from 1, in 16-bit precision too.
 ROUNDING = 0.01
 
@@ -46,6 +52,8 @@ def load_keras(path: Path) -> keras.Model:
     InputError if the file is not a Keras model, or needs code that is not there.
     """
     with refused(f"{path} cannot be opened as a Keras model", _why_not_keras):
+        if zipfile.is_zipfile(checked_file(path)):
+            open_zip(path).close()
         return keras.saving.load_model(path, compile=False)
 
 
@@ -239,10 +247,11 @@ def _probabilities(graph: keras.Model, activation: str | None) -> tuple[keras.Ke
 def _values(graph: keras.Model) -> np.ndarray:
     """float64 (images, classes) for a black, a white, a shaded and a noisy image."""
     height, width, channels = graph.inputs[0].shape[1:]
-    shaded = np.linspace(0, 255, height * width * channels).reshape(height, width, channels)
-    noise = np.random.default_rng(0).uniform(0, 255, shaded.shape)
-    images = np.stack([np.zeros(shaded.shape), np.full(shaded.shape, 255.0), shaded, noise]).astype(np.float32)
     with refused(f"the model '{graph.name}' cannot be run on images"):
+        require_memory(height * width * channels * TEST_BYTES)
+        shaded = np.linspace(0, 255, height * width * channels).reshape(height, width, channels)
+        noise = np.random.default_rng(0).uniform(0, 255, shaded.shape)
+        images = np.stack([np.zeros(shaded.shape), np.full(shaded.shape, 255.0), shaded, noise]).astype(np.float32)
         outputs = graph(images, training=False)
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(outputs, "float32")), np.float64)
 

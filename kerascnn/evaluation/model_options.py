@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 
-from kerascnn.errors import InputError, first_of, one_line
+from kerascnn.errors import InputError, first_of, refused
+from kerascnn.files.user_file import read_text
 from kerascnn.image_shape import ImageSize, Size
 
 # The scales that pixels may have had in training, outside the model.
@@ -18,13 +19,9 @@ INPUT_SCALINGS = ("none", "unit", "symmetric", "torch", "caffe")
 
 def read_labels(path: Path) -> tuple[str, ...]:
     """Reads class names from a file: one per line, or a JSON list; InputError if one is empty or occurs twice."""
-    try:
-        text = path.read_text(encoding="utf-8-sig").strip()
+    with refused(f"{path} cannot be read as class names"):
+        text = read_text(path, encoding="utf-8-sig").strip()
         names = json.loads(text) if text.startswith(("[", "{")) else text.splitlines()
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read as class names: {getattr(error, 'strerror', None) or one_line(error)}"
-        ) from None
     if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names) or not names:
         raise InputError(f"{path} must have one class name per line, or be a JSON list of names.")
     return _without_repetition(tuple(name.strip() for name in names), path)

@@ -15,6 +15,7 @@ import numpy as np
 from kerascnn.cores import cores
 from kerascnn.errors import InputError, check_installed, one_line, refused
 from kerascnn.evaluation.model_options import NO_OPTIONS, ModelOptions, numbered_classes
+from kerascnn.files.user_file import checked_file, open_zip
 from kerascnn.image_shape import RGB, ImageSize, Size
 from kerascnn.native_output import discarded_stderr
 from kerascnn.shown_text import literal, printable
@@ -143,7 +144,8 @@ class Predictor(ABC):
             )
         if self.pixel_type != "float32":
             images = np.round(images)
-        batches = [self._probabilities(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+        with refused(f"{self.path or 'the model'} cannot be run"):
+            batches = [self._probabilities(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
         return np.concatenate(batches) if batches else np.zeros((0, len(self.metadata.class_names)), np.float32)
 
     @abstractmethod
@@ -314,7 +316,9 @@ class OnnxPredictor(Predictor):
         # Log errors only.
         options.log_severity_level = 3
         with refused(f"{path} is not an ONNX file of kerascnn"):
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                checked_file(path), options, providers=["CPUExecutionProvider"]
+            )
             stored = self._session.get_modelmeta().custom_metadata_map
             self.metadata = ModelMetadata.from_files(stored[METADATA_FILE], stored[LABELS_FILE])
 
@@ -415,10 +419,11 @@ def predictor_of(model: AnyModel) -> Predictor:
 
 def has_metadata(path: Path) -> bool:
     """Whether a file holds a `ModelMetadata`, as exported ones do."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return METADATA_FILE in archive.namelist()
+    with refused(f"{path} cannot be opened as a Keras model"):
+        if not zipfile.is_zipfile(checked_file(path)):
+            return False
+        with open_zip(path) as archive:
+            return METADATA_FILE in archive.namelist()
 
 
 def _metadata_inside(path: Path, kind: str) -> ModelMetadata:
@@ -428,7 +433,7 @@ def _metadata_inside(path: Path, kind: str) -> ModelMetadata:
         incomplete = isinstance(error, zipfile.BadZipFile | KeyError)
         return f"it is incomplete, or lacks {LABELS_FILE} or {METADATA_FILE}." if incomplete else one_line(error)
 
-    with refused(f"{path} is not a {kind} file of kerascnn", reason_of), zipfile.ZipFile(path) as archive:
+    with refused(f"{path} is not a {kind} file of kerascnn", reason_of), open_zip(path) as archive:
         return ModelMetadata.from_files(*(archive.read(name).decode() for name in (METADATA_FILE, LABELS_FILE)))
 
 

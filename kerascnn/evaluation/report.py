@@ -7,7 +7,6 @@ import io
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,14 @@ import numpy as np
 
 from kerascnn.data.dataset import Examples, FileExamples, RecordExamples
 from kerascnn.data.pipeline.decode import reader, whole
-from kerascnn.errors import InputError
+from kerascnn.errors import writing
 from kerascnn.evaluation.metrics import calibration, most_wrong, percent
 from kerascnn.evaluation.multi_label import most_wrong_labels
 from kerascnn.evaluation.plots import confusion_figure, curves_figure, png_of, reliability_figure, threshold_figure
 from kerascnn.evaluation.scores import MultiLabelScores
 from kerascnn.evaluation.study import Study
 from kerascnn.files.spreadsheets import RowWriter
+from kerascnn.files.temporary import TemporaryFolder
 from kerascnn.shown_text import for_json, literal
 
 PAGE_FILE, METRICS_FILE, PREDICTIONS_FILE = "report.html", "metrics.json", "predictions.csv"
@@ -64,10 +64,10 @@ def write_report(study: Study, folder: str | Path) -> Path:
 
     folder = Path(folder)
     metrics = {**study.metrics(), "versions": versions(), "commit": commit()}
-    try:
+    with writing(f"the report {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         # The files are replaced together, so that a report never mixes two studies.
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as unfinished:
+        with TemporaryFolder(folder, ".report-") as unfinished:
             new = Path(unfinished)
             texts = {
                 PAGE_FILE: _page(study, metrics),
@@ -79,8 +79,6 @@ def write_report(study: Study, folder: str | Path) -> Path:
             _write_predictions(study, new / PREDICTIONS_FILE)
             for file in (PAGE_FILE, METRICS_FILE, PREDICTIONS_FILE):
                 shutil.move(new / file, folder / file)
-    except OSError as error:
-        raise InputError(f"the report cannot be written to {folder}: {error.strerror or error}.") from None
     return folder / PAGE_FILE
 
 

@@ -29,7 +29,7 @@ def was_trained_on(model: Path, source: str) -> bool | None:
     if run := RunFolder.around(model):
         return run.read_recipe()[1] == source
     for folder in (model, model.parent):
-        with suppress(OSError, ValueError):
+        with suppress(Exception):
             digest = json.loads((folder / "verification.json").read_bytes()).get(TRAINED_ON)
             return None if digest is None else digest == short_hash(source)
     return None

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kerascnn.errors import InputError, writing
+from kerascnn.files.disk_space import format_disk_error
+from kerascnn.files.temporary import TemporaryFolder
 
 # Constants of Linux' renameat2: paths as usual, exchange the two.
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
@@ -21,17 +23,21 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2
 def staging(folder: Path) -> Iterator[Path]:
     """Yields a temporary folder next to `folder`, so that publishing is a rename; removes it if not published.
 
-    InputError if `folder` is a file, or nothing can be written next to it.
+    InputError if `folder` is a file, nothing can be written next to it, or the disk is full.
     """
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder} is a file; an export is a folder.")
-        staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        yield staged
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+        temporary = TemporaryFolder(folder.parent, f".{folder.name}-")
+    with temporary:
+        try:
+            yield Path(temporary.name)
+        except Exception as error:
+            # In the words of any library that writes a model.
+            if reason := format_disk_error(error):
+                raise InputError(f"{folder} cannot be written: {reason}.") from None
+            raise
 
 
 def publish(staged: Path, folder: Path) -> None:

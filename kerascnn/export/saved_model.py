@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from kerascnn.data.pipeline.decode import TRANSFORM
 from kerascnn.evaluation.feature_maps import classifier_input
 from kerascnn.evaluation.predictors import ModelMetadata, model_metadata_of
 from kerascnn.export.exif import exif_orientation, upright
+from kerascnn.files.temporary import TemporaryFolder
 from kerascnn.image_shape import RGB
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def write_saved_model(model: keras.Model, folder: Path) -> None:
     module.variables_of_model = [variable.value for variable in model.variables]
     signatures = _signatures(model, metadata)
     module.signature_functions = list(signatures.values())
-    with tempfile.TemporaryDirectory() as assets:
+    with TemporaryFolder() as assets:
         module.files = []
         for name, text in metadata.to_files().items():
             path = Path(assets) / name

@@ -3,9 +3,12 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import BinaryIO
+
+from kerascnn.files.temporary import lock, remove_abandoned
 
 
 @contextmanager
@@ -13,16 +16,19 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Opens a file that gets its name, `path`, and reaches the disk, when the block ends; missing folders are made.
 
     If the block raises, or the process is killed, `path` stays as it was. A killed process leaves a file whose name
-    begins with a dot and ends in `.partial`.
+    begins with a dot and ends in `.partial`; the next write to `path` removes it.
 
     Example:
         >>> with atomic_write(Path("index.json")) as file:
         ...     file.write(b"{}")
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(path.parent, f".{escape(path.name)}.*.partial")
     options = {"dir": path.parent, "prefix": f".{path.name}.", "suffix": ".partial", "delete": False}
     with tempfile.NamedTemporaryFile(**options) as file:
         try:
+            with suppress(OSError):
+                lock(file.fileno())
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -176,7 +176,7 @@ def test_other_files(content, tmp_path):
     assert "torch.save" in rejection(path)
     path = tmp_path / "other.safetensors"
     path.write_bytes(content)
-    assert "whole .safetensors" in rejection(path)
+    assert "cannot be read" in rejection(path)
 
 
 def test_missing_files_and_other_suffixes(tmp_path):

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from kerascnn import data
-from kerascnn.data.ingestion import image_check, image_formats
+from kerascnn.data.ingestion import image_formats
+from kerascnn.data.ingestion.image_readers import Readers
 
 
 @pytest.fixture(scope="session")
@@ -24,17 +25,26 @@ def mixed(photographs, tmp_path_factory) -> data.DataSet:
 
 @pytest.fixture
 def decoded(monkeypatch) -> list[str]:
-    """The paths that are decoded in this process."""
-    seen, decode = [], image_check._decode
-    monkeypatch.setattr(
-        image_check, "_decode", lambda record, contents: seen.append(record.path) or decode(record, contents)
-    )
+    """The paths of files that are decoded."""
+    seen, facts = [], Readers.facts
+
+    def watched(readers, requests):
+        found = facts(readers, requests)
+        seen.extend(request.path for request, one in zip(requests, found, strict=True) if one.keys() > {"sha256"})
+        return found
+
+    monkeypatch.setattr(Readers, "facts", watched)
     return seen
 
 
 @pytest.fixture
-def without_heif(monkeypatch):
+def without_heif(monkeypatch, tmp_path_factory):
     """A machine on which pillow-heif is not installed."""
+    # For the processes that read images.
+    folder = tmp_path_factory.mktemp("without_heif")
+    (folder / "pillow_heif.py").write_text("raise ImportError")
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(Readers, "_idle", [])
     import_module = builtins.__import__
 
     def refuse(name, *arguments, **options):

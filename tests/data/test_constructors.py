@@ -332,7 +332,7 @@ def test_titles_of_numbers(photos):
 
 
 def test_no_table(photos):
-    with mentioning(InputError, "missing.csv", "no such file"):
+    with mentioning(InputError, "missing.csv", "No such file"):
         data.from_table(photos / "missing.csv", file="f", label="y")
     with mentioning(InputError, "DataFrame", "list"):
         data.from_table([("a.png", "cat")], file="f", label="y")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerascnn.data.ingestion import image_check
+from kerascnn.data.ingestion import image_facts
 from kerascnn.data.ingestion.image_check import check_image, check_images
 from kerascnn.data.ingestion.image_formats import read_image
 
@@ -143,11 +143,11 @@ def test_permissions_links_and_pipes(tmp_path, monkeypatch):
     (tmp_path / "link.jpg").symlink_to("real.jpg")
     assert check_image(tmp_path, "link.jpg").status == "read"
 
-    def closed(path):
+    def closed(path, most):
         raise PermissionError(13, "Permission denied")
 
     # Root may read everything, so that a mode of 0 would prove nothing here.
-    monkeypatch.setattr("pathlib.Path.read_bytes", closed)
+    monkeypatch.setattr(image_facts, "read_bytes", closed)
     closed_entry = check_image(tmp_path, "real.jpg")
     assert closed_entry.status == "unreadable" and "permission" in closed_entry.reason
     monkeypatch.undo()
@@ -158,10 +158,10 @@ def test_known_files_are_not_read_again(tmp_path, monkeypatch):
     file = tmp_path / "1.jpg"
     first = check(tmp_path, "1.jpg", contents("JPEG"))
     with monkeypatch.context() as patched:
-        patched.setattr("pathlib.Path.read_bytes", lambda path: pytest.fail("read again"))
+        patched.setattr(image_facts, "read_bytes", lambda *_: pytest.fail("read again"))
         assert check_image(tmp_path, "1.jpg", first) == first
     with monkeypatch.context() as patched:
-        patched.setattr(image_check, "open_image", lambda contents: pytest.fail("decoded again"))
+        patched.setattr(image_facts, "open_image", lambda contents: pytest.fail("decoded again"))
         os.utime(file, ns=(1, 1))
         touched = check_image(tmp_path, "1.jpg", first)
         assert (touched.sha256, touched.mtime_ns) == (first.sha256, 1)

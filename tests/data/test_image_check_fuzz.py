@@ -81,31 +81,23 @@ def mutated(contents: bytes, rng: random.Random) -> bytes:
 def program(folder) -> str:
     return textwrap.dedent(
         f"""
-        import faulthandler, json, time
+        import faulthandler, json
         from pathlib import Path
         faulthandler.dump_traceback_later(280, exit=True)
-        import tensorflow  # whose start-up is not to count
-        from kerascnn.data.ingestion import image_check
+        from kerascnn.data.ingestion import image_check, image_readers
 
-        slowest = {{}}
-        check = image_check.check_image
-        def timed(root, path, known=None):
-            started = time.perf_counter()
-            entry = check(root, path, known)
-            slowest[path] = time.perf_counter() - started
-            return entry
-        image_check.check_image = timed
+        image_readers.SECONDS = {SECONDS_A_FILE}
         root = Path({str(folder)!r})
         paths = sorted(path.name for path in root.iterdir())
         entries = list(image_check.check_images(root, paths))
         assert [entry.path for entry in entries] == paths
-        print(json.dumps([max(slowest.values()), {{entry.path: [entry.status, entry.reason] for entry in entries}}]))
+        print(json.dumps({{entry.path: [entry.status, entry.reason] for entry in entries}}))
         """
     )
 
 
-def statuses(folder) -> tuple[float, dict[str, list]]:
-    """Checks a folder in a process of its own, so that a decoder that crashes it is seen."""
+def statuses(folder) -> dict[str, list]:
+    """Checks a folder in a process of its own, so that TensorFlow's decoder is seen to crash it."""
     ended = subprocess.run([sys.executable, "-c", program(folder)], capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr[-3000:]
     return json.loads(ended.stdout.splitlines()[-1])
@@ -121,9 +113,10 @@ def test_corrupted_images(tmp_path):
     assert len(sources) > 40
     for number in range(COUNT):
         (tmp_path / f"{number:05}.jpg").write_bytes(mutated(sources[number % len(sources)], rng))
-    slowest, found = statuses(tmp_path)
+    found = statuses(tmp_path)
     assert len(found) == COUNT
     assert all((status == "read") == (reason is None) for status, reason in found.values())
     assert {status for status, _ in found.values()} == {"read", "unreadable"}
     assert all(reason is None or (0 < len(reason) < 300 and "\n" not in reason) for _, reason in found.values())
-    assert slowest < SECONDS_A_FILE
+    # Neither slow nor killed.
+    assert not any(reason and ("takes more than" in reason or "crashes" in reason) for _, reason in found.values())

@@ -345,9 +345,27 @@ def test_a_cache_on_disk_is_used_again_until_a_file_changes(mixed, tmp_path):
     assert len(list((tmp_path / "cache").iterdir())) == 4
 
 
+@pytest.mark.parametrize("suffix", [".pixels", ".npy"])
+@pytest.mark.parametrize("contents", [b"", b"damaged", bytes(10**5)], ids=["empty", "short", "other"])
+def test_a_damaged_cache_is_made_anew(mixed, tmp_path, suffix, contents):
+    settings = {"size": 32, "classes": 2, "cache": "disk", "cache_folder": tmp_path}
+    first = batches(mixed.training, **settings)
+    [file] = tmp_path.glob(f"*{suffix}")
+    whole = file.read_bytes()
+    file.write_bytes(contents)
+    equal(batches(mixed.training, **settings), first)
+    assert file.read_bytes() == whole
+
+
+def test_images_in_memory_may_be_larger_than_the_first(mixed, monkeypatch):
+    monkeypatch.setattr("kerascnn.data.pipeline.cache.SAMPLE", 1)
+    examples = mixed.training.take(np.argsort([os.path.getsize(path) for path in mixed.training.paths]))
+    equal(batches(examples, size=32, classes=2, cache="memory"), batches(examples, size=32, classes=2))
+
+
 def test_a_cache_without_room_is_an_error(mixed, monkeypatch):
     monkeypatch.setattr("kerascnn.data.pipeline.cache.MEMORY_SHARE", 1e-6)
-    with mentioning(InputError, "memory", "'disk'", "'none'"):
+    with mentioning(InputError, "memory", f"{len(mixed.training)} images", "'disk'", "'none'"):
         batches(mixed.training, cache="memory")
     with mentioning(InputError, "cache_folder"):
         batches(mixed.training, cache="disk")

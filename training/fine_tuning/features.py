@@ -23,15 +23,13 @@ from kerascnn.console import messages, print_text, track
 from kerascnn.data.dataset import ArrayExamples, DataSet, Examples, FileExamples
 from kerascnn.data.pipeline.cache import memory_for_images
 from kerascnn.data.pipeline.pipeline import evaluation_batches
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, writing
 from kerascnn.files.atomic import atomic_write
 from kerascnn.files.cache_folder import cache_folder
 from kerascnn.files.checksums import Checksum
 from kerascnn.training.recipe.fields import WHOLE
 from kerascnn.training.recipe.recipe import Recipe
 
-# What reading a file of the cache raises that is missing or damaged; it is then written again.
-UNREADABLE = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile)
 BATCH = 32  # Images per step: the number of threads matters more to the speed
 
 # What the features of an image depend on, besides the network's weights and arguments.
@@ -94,21 +92,23 @@ def cached_features(
     is a place besides the network's own, whose key must be another one. InputError if the features cannot be stored.
     """
     file = cache_folder() / "features" / f"{key}.npz"
-    with contextlib.suppress(*UNREADABLE):
+    # A damaged file is made anew.
+    with contextlib.suppress(Exception):
         return _load(file)
     found = compute_features(model(), recipe, data, examples, more)
     facts = {"stages": found.stages, "milliseconds": found.milliseconds, "parameters": found.parameters}
-    try:
-        with atomic_write(file) as stream:
-            np.savez(stream, facts=json.dumps(facts | {"seconds": found.seconds}), **found.values)
-    except OSError as error:
-        raise InputError(f"the features cannot be cached in {file.parent}: {error.strerror or error}.") from None
+    with writing(f"the cache of features {file}"), atomic_write(file) as stream:
+        np.savez(stream, facts=json.dumps(facts | {"seconds": found.seconds}), **found.values)
     return found
 
 
 def _load(file: Path) -> Features:
     stored = np.load(file)
-    return Features(stored, **json.loads(str(stored["facts"])))
+    found = Features(stored, **json.loads(str(stored["facts"])))
+    # Arrays are read later.
+    if set(found.stages) - set(stored) or zipfile.ZipFile(file).testzip():
+        raise ValueError
+    return found
 
 
 def compute_features(model: keras.Model, recipe: Recipe, data: DataSet, examples: Examples, more: str = "") -> Features:

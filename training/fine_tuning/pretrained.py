@@ -15,7 +15,8 @@ import numpy as np
 from kerascnn.applications import registry
 from kerascnn.applications.weights.public import is_name
 from kerascnn.applications.weights.sources import WeightSource, source_of
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, refused
+from kerascnn.files.user_file import open_zip
 from kerascnn.image_shape import GRAY, ImageSize, Size
 from kerascnn.training.recipe.fields import WHOLE
 from kerascnn.training.recipe.recipe import Recipe
@@ -185,25 +186,23 @@ def _read_trained(source: WeightSource) -> Pretrained | None:
     from kerascnn.applications.weights import load as weight_files
 
     path = source.file()
-    if not zipfile.is_zipfile(path):
-        stored = weight_files.read(path).get(weight_files.PREPROCESSING)
-        return Pretrained(source, stored[0], None) if stored else None
-    try:
-        with zipfile.ZipFile(path) as archive:
+    with refused(f"{path} is damaged, or not a .keras file"):
+        if not zipfile.is_zipfile(path):
+            stored = weight_files.read(path).get(weight_files.PREPROCESSING)
+            return Pretrained(source, stored[0], None) if stored else None
+        with open_zip(path) as archive:
             config = json.loads(archive.read("config.json"))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        raise InputError(f"{path} is damaged, or not a .keras file.") from None
-    layers = list(_layers(config))
-    scaling = next((layer["config"] for layer in layers if layer["class_name"] == "Preprocessing"), None)
-    if scaling is None:
-        return None
-    shapes = [layer["config"].get("batch_shape") for layer in layers if layer["class_name"] == "InputLayer"]
-    mean, *whitening = weight_files.read(path)[weight_files.PREPROCESSING]
-    size, channels = (ImageSize(*shapes[0][1:3]).plain, shapes[0][3]) if shapes else (None, None)
-    cut = _place_of_cut(layers)
-    found = Pretrained(source, mean, scaling["std"], size, channels, scaling["crop_fraction"], cut)
-    addend = scaling.get("whitening", 0.0)
-    return replace(found, contrast=scaling.get("contrast", 0.0), whitening=tuple(whitening), whitening_addend=addend)
+        layers = list(_layers(config))
+        scaling = next((layer["config"] for layer in layers if layer["class_name"] == "Preprocessing"), None)
+        if scaling is None:
+            return None
+        shapes = [layer["config"].get("batch_shape") for layer in layers if layer["class_name"] == "InputLayer"]
+        mean, *whitening = weight_files.read(path)[weight_files.PREPROCESSING]
+        size, channels = (ImageSize(*shapes[0][1:3]).plain, shapes[0][3]) if shapes else (None, None)
+        cut = _place_of_cut(layers)
+        found = Pretrained(source, mean, scaling["std"], size, channels, scaling["crop_fraction"], cut)
+        more = {"contrast": scaling.get("contrast", 0.0), "whitening_addend": scaling.get("whitening", 0.0)}
+        return replace(found, whitening=tuple(whitening), **more)
 
 
 def _place_of_cut(layers: list[dict[str, Any]]) -> str:

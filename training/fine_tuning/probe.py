@@ -10,10 +10,10 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -21,10 +21,10 @@ import numpy as np
 from kerascnn.applications.cutting import classifier_of, place_named
 from kerascnn.console import track
 from kerascnn.data.dataset import DataSet, Examples
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, writing
 from kerascnn.files.atomic import atomic_write
 from kerascnn.files.cache_folder import cache_folder, short_hash
-from kerascnn.training.fine_tuning.features import UNREADABLE, Features, cached_features, features_key
+from kerascnn.training.fine_tuning.features import Features, cached_features, features_key
 from kerascnn.training.fine_tuning.hold_out import hold_out
 from kerascnn.training.fine_tuning.logistic_regression import (
     CrossValidated,
@@ -154,7 +154,8 @@ def held_in(recipe: Recipe, examples: Examples) -> np.ndarray:
 def _compared(key: str, features: Features, problem: Callable[[str], Problem]) -> tuple[tuple[StageProbe, ...], float]:
     """The table of the places, from the cache or by cross-validation, and the seconds that this took."""
     file = cache_folder() / "features" / f"{key}.json"
-    with contextlib.suppress(*UNREADABLE):
+    # A damaged file is made anew.
+    with contextlib.suppress(Exception):
         stored = json.loads(file.read_text())
         return tuple(StageProbe(**stage) for stage in stored["stages"]), stored["seconds"]
     started = time.perf_counter()
@@ -169,7 +170,7 @@ def _compared(key: str, features: Features, problem: Callable[[str], Problem]) -
         scores = found.accuracy, found.standard_error, found.loss, found.penalty, found.temperature
         stages.append(StageProbe(name, features.stages[name], width, *scores, features.milliseconds[name], size))
     seconds = time.perf_counter() - started
-    with _writing(file) as stream:
+    with writing(f"the cache of the probe {file}"), atomic_write(file) as stream:
         stream.write(json.dumps({"stages": [stage._asdict() for stage in stages], "seconds": seconds}).encode())
     return tuple(stages), seconds
 
@@ -186,14 +187,14 @@ def _fitted(
     file = cache_folder() / "features" / f"{key}-{short_hash(chosen.place)}.npz"
     try:
         head, predicted, metrics = _read_fit(file)
-    except UNREADABLE:
+    except Exception:
         started = time.perf_counter()
         wanted = problem(chosen.place)
         head = fit_head(wanted, chosen.penalty, chosen.temperature)
         logits = wanted.features @ head.kernel + head.bias
         measured = wanted.metrics(logits) | {"seconds": time.perf_counter() - started}
         predicted = wanted.probabilities(logits).astype(np.float32)
-        with _writing(file) as stream:
+        with writing(f"the cache of the probe {file}"), atomic_write(file) as stream:
             np.savez(stream, kernel=head.kernel, bias=head.bias, predicted=predicted, metrics=json.dumps(measured))
         head, predicted, metrics = _read_fit(file)
     seconds += metrics.pop("seconds")
@@ -204,15 +205,6 @@ def _read_fit(file: Path) -> tuple[Head, np.ndarray, dict[str, float]]:
     with np.load(file) as stored:
         head = Head(stored["kernel"], stored["bias"])
         return head, stored["predicted"], json.loads(str(stored["metrics"]))
-
-
-@contextlib.contextmanager
-def _writing(file: Path) -> Iterator[BinaryIO]:
-    try:
-        with atomic_write(file) as stream:
-            yield stream
-    except OSError as error:
-        raise InputError(f"the probe cannot be cached in {file.parent}: {error.strerror or error}.") from None
 
 
 def _most_accurate(stages: tuple[StageProbe, ...]) -> StageProbe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,16 +10,36 @@ from typing import Any
 
 import yaml
 
-from kerascnn.errors import InputError, closest
+from kerascnn.errors import InputError, closest, refused
+from kerascnn.files.user_file import read_text
+from kerascnn.shown_text import printable
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 BASE = "base"  # The field of a file that names the recipe it builds on
+MOST_VALUES = 1_000_000  # In a file, counted as often as aliases repeat them
 LENGTHS = ("epochs", "iterations")  # Alternatives: whoever sets one of them unsets the other
 Values = dict[str, Any]
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers: 1e-3 is one."""
+    """YAML 1.2's numbers: 1e-3 is one. Aliases may repeat values, but not so often that these become too many."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        sizes: dict[int, int] = {}
+
+        def size(node: yaml.Node) -> int:
+            if id(node) not in sizes:
+                # Of a node inside itself.
+                sizes[id(node)] = MOST_VALUES + 1
+                inner = node.value if isinstance(node, yaml.CollectionNode) else ()
+                parts = itertools.chain.from_iterable(inner) if isinstance(node, yaml.MappingNode) else inner
+                sizes[id(node)] = 1 + sum(map(size, parts))
+            return sizes[id(node)]
+
+        if node and size(node) > MOST_VALUES:
+            raise yaml.YAMLError(f"its aliases make it more than {MOST_VALUES:,} values")
+        return node
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+e[-+]?\d+$", re.I), list("-+0123456789"))
@@ -31,12 +52,8 @@ def file_names() -> list[str]:
 
 def read_yaml(path: Path) -> Values:
     """Reads a YAML file; raises InputError if it cannot be read or holds no mapping."""
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
+    with refused(f"{path} cannot be read as YAML"):
+        values = yaml.load(read_text(path), _Loader)
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no fields.")
     return values
@@ -84,11 +101,9 @@ def assignments(texts: Iterable[str]) -> Values:
         path = name.strip().split(".")
         if not equals or not all(path):
             raise InputError(f"--set takes NAME=VALUE, such as optimizer.learning_rate=0.05, not '{text}'.")
-        try:
+        with refused(f"--set {printable(name)}: '{printable(value)}' cannot be read as YAML"):
             change = yaml.load(value, _Loader)
-        except yaml.YAMLError:
-            raise InputError(f"--set {name}: '{value}' is not YAML.") from None
-        for part in reversed(path):
-            change = {part: change}
-        result = overlaid(result, change)
+            for part in reversed(path):
+                change = {part: change}
+            result = overlaid(result, change)
     return result

@@ -14,7 +14,8 @@ import pydantic
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, refused
+from kerascnn.shown_text import printable
 
 Kind = TypeVar("Kind")
 Count = Annotated[int, Field(ge=1)]
@@ -67,9 +68,11 @@ def validated(kind: type[Kind], values: dict[str, Any], source: str) -> Kind:
     Types must be exact: "3" is no number. InputError names the `source` and the field that is unknown, or whose value
     is of the wrong type or outside its range.
     """
-    try:
+    with refused(f"{source} cannot be read"):
         # JSON, because pydantic's strict mode takes lists for tuples, and mappings for dataclasses, there only.
-        return _adapter(kind).validate_json(to_json(values, fallback=_plain))
+        text = to_json(values, fallback=_plain)
+    try:
+        return _adapter(kind).validate_json(text)
     except ValidationError as error:
         raise InputError(f"{source}: {_sentence(kind, values, error)}") from None
 
@@ -105,7 +108,8 @@ def _sentence(kind: Any, values: Any, error: ValidationError, path: str = "") ->
 def _show(value: Any) -> str:
     if value is None:
         return "null"
-    return f"'{value}'" if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    text = printable(str(value).lower() if isinstance(value, bool) else str(value))
+    return f"'{text}'" if isinstance(value, str) else text
 
 
 def _describe(hint: Any) -> str:

@@ -15,8 +15,6 @@ channels. Everything else must match exactly, and is checked before any weight i
 import contextlib
 import io
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,18 +28,17 @@ from kerascnn.applications.weights.keras_layouts import AUXILIARY, Stored, from_
 from kerascnn.applications.weights.sources import WeightSource, source_of
 from kerascnn.applications.weights.tensor_files import TENSOR_FILES, is_tensor_file, read_tensors, tensor_names
 from kerascnn.applications.weights.torch_layouts import from_torch, layout_of
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, refused
 from kerascnn.files.download import is_url
 from kerascnn.files.hdf5_links import foreign_part
+from kerascnn.files.memory import require_memory
+from kerascnn.files.user_file import checked_file, open_zip
 from kerascnn.image_shape import RGB
 
 Result = TypeVar("Result")
 
 # The weights inside a .keras archive.
 WEIGHTS_IN_ARCHIVE = "model.weights.h5"
-
-# Raised by h5py and zipfile for damaged files.
-DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 # The name of the first layer of trained models.
 PREPROCESSING = "preprocessing"
@@ -55,7 +52,8 @@ def check(network: str, weights: str | Path | WeightSource) -> None:
     """Checks before a network is built that its weights are a weight file; those to download are not checked."""
     source = _source(network, weights)
     if not is_url(source.location) and not is_tensor_file(path := source.file()):
-        _open_hdf5(path).close()
+        with _reading(path):
+            _open_hdf5(path).close()
 
 
 def with_batch_norm(source: WeightSource, given: Mapping[str, Any]) -> WeightSource:
@@ -108,13 +106,8 @@ def read(path: str | Path) -> Stored:
 
 def _read(path: str | Path, use: Callable[[Iterable[tuple[str, Sequence[Any]]]], Result]) -> Result:
     """What `use` makes of the layers' names and data sets in the file."""
-    with _open_hdf5(path) as file:
-        try:
-            return use(_stored_layers(file))
-        except InputError:
-            raise
-        except DAMAGED:
-            raise _damaged(path) from None
+    with _reading(path), _open_hdf5(path) as file:
+        return use(_stored_layers(file))
 
 
 def adapt_channels(kernel: np.ndarray, channels: int) -> np.ndarray:
@@ -176,24 +169,20 @@ def _open_hdf5(path: str | Path):
     """The opened `h5py.File`."""
     import h5py
 
-    try:
-        if h5py.is_hdf5(path):
-            file = h5py.File(path, "r")
-        else:
-            with zipfile.ZipFile(path) as archive:
-                file = h5py.File(io.BytesIO(archive.read(WEIGHTS_IN_ARCHIVE)), "r")
-        found = foreign_part(file)
-    except DAMAGED:
-        raise _damaged(path) from None
-    if found:
+    if h5py.is_hdf5(checked_file(path)):
+        file = h5py.File(path, "r")
+    else:
+        with open_zip(path) as archive:
+            file = h5py.File(io.BytesIO(archive.read(WEIGHTS_IN_ARCHIVE)), "r")
+    if found := foreign_part(file):
         file.close()
         raise InputError(f"{path} is refused: {found}, and weights must be in their own file.")
     return file
 
 
-def _damaged(path: str | Path) -> InputError:
-    return InputError(
-        f"{path} is damaged, or neither an HDF5 weight file nor a .keras file, nor named {', '.join(TENSOR_FILES)}."
+def _reading(path: str | Path) -> contextlib.AbstractContextManager[None]:
+    return refused(
+        f"{path} is damaged, or neither an HDF5 weight file nor a .keras file, nor named {', '.join(TENSOR_FILES)}"
     )
 
 
@@ -227,6 +216,7 @@ def _keras3_layers(group) -> Iterator[tuple[str, list[Any]]]:
 
 
 def _array(dataset) -> np.ndarray:
+    require_memory(dataset.nbytes)
     is_bfloat16 = dataset.attrs.get("dtype") == "bfloat16"
     return np.array(dataset, "bfloat16").astype("float32") if is_bfloat16 else np.array(dataset)
 

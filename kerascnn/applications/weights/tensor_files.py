@@ -8,9 +8,7 @@ storages, as some files of torchvision still are.
 
 import io
 import os
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +17,10 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from kerascnn.applications.weights.tensor_pickles import Storage, Tensor, TensorFileError, unpickle
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, refused
 from kerascnn.files.atomic import atomic_path
 from kerascnn.files.disk_space import format_os_error
+from kerascnn.files.user_file import checked_file, open_file
 
 Result = TypeVar("Result")
 
@@ -50,8 +49,6 @@ MAX_SHARING = 2
 
 # Keys of a checkpoint with the tensors of its model.
 NESTED = ("state_dict", "model", "model_state_dict")
-
-DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, ValueError, RuntimeError)
 
 
 def is_tensor_file(path: str | Path) -> bool:
@@ -89,15 +86,14 @@ def _read(path: Path, of_safetensors: Callable[[Any], Result], of_torch: Callabl
     """What one of the functions makes of the open file; the second gets its tensors, which `_arrays` reads."""
     if not is_tensor_file(path):
         raise InputError(f"{path} is no file of tensors: its name must end in one of {', '.join(TENSOR_FILES)}.")
-    try:
+    with refused(f"{path} cannot be read as a file of tensors"):
         if path.suffix.lower() == ".safetensors":
-            return _read_safetensors(path, of_safetensors)
-        with path.open("rb") as file:
+            from safetensors import safe_open
+
+            with safe_open(checked_file(path), framework="np") as file:
+                return of_safetensors(file)
+        with open_file(path) as file:
             return _read_torch(file, of_torch)
-    except TensorFileError as error:
-        raise InputError(f"{path} cannot be read as a file of tensors: {error}.") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {format_os_error(error)}.") from None
 
 
 def write_safetensors(path: str | Path, tensors: Mapping[str, np.ndarray]) -> None:
@@ -124,20 +120,6 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise InputError(f"{path} cannot be written: {format_os_error(error)}.") from None
 
 
-def _read_safetensors(path: Path, use: Callable[[Any], Result]) -> Result:
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        path.open("rb").close()
-    try:
-        with safe_open(path, framework="np") as file:
-            return use(file)
-    except SafetensorError:
-        raise TensorFileError("it is not a whole .safetensors file") from None
-    except (TypeError, KeyError):
-        raise TensorFileError("it has numbers of a type that NumPy does not know") from None
-
-
 def _read_torch(file: BinaryIO, use: Callable[..., Result]) -> Result:
     start = file.read(512)
     file.seek(0)
@@ -152,21 +134,18 @@ def _read_torch(file: BinaryIO, use: Callable[..., Result]) -> Result:
 
 def _read_archive(file: BinaryIO, use: Callable[..., Result]) -> Result:
     size = os.fstat(file.fileno()).st_size
-    try:
-        with zipfile.ZipFile(file) as archive:
-            entries = {entry.filename: entry for entry in archive.infolist()}
-            folder = _checked_folder(archive, size)
-            value, _ = unpickle(io.BytesIO(archive.read(f"{folder}{PICKLE}")))
+    with zipfile.ZipFile(file) as archive:
+        entries = {entry.filename: entry for entry in archive.infolist()}
+        folder = _checked_folder(archive, size)
+        value, _ = unpickle(io.BytesIO(archive.read(f"{folder}{PICKLE}")))
 
-            def read(storage: Storage) -> bytes:
-                entry = entries.get(f"{folder}data/{storage.key}")
-                if entry is None or entry.file_size < storage.length:
-                    raise _missing(storage)
-                return archive.read(entry)
+        def read(storage: Storage) -> bytes:
+            entry = entries.get(f"{folder}data/{storage.key}")
+            if entry is None or entry.file_size < storage.length:
+                raise _missing(storage)
+            return archive.read(entry)
 
-            return use(_tensors(value), read, size)
-    except DAMAGED:
-        raise TensorFileError("it is not a whole archive that torch.save wrote") from None
+        return use(_tensors(value), read, size)
 
 
 def _checked_folder(archive: zipfile.ZipFile, size: int) -> str:
@@ -176,7 +155,10 @@ def _checked_folder(archive: zipfile.ZipFile, size: int) -> str:
         raise TensorFileError("its entries are compressed, which torch.save never does")
     if sum(entry.file_size for entry in entries) > size:
         raise TensorFileError("its entries are longer than the file, as in a zip bomb")
-    [pickle] = [entry for entry in entries if entry.filename.partition("/")[2] == PICKLE]
+    pickles = [entry for entry in entries if entry.filename.partition("/")[2] == PICKLE]
+    if len(pickles) != 1:
+        raise TensorFileError("it is not a whole archive that torch.save wrote")
+    [pickle] = pickles
     if pickle.file_size > MAX_PICKLE_BYTES:
         raise TensorFileError("its pickle is longer than any of tensors")
     folder = pickle.filename.removesuffix(PICKLE)

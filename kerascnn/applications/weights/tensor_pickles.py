@@ -213,9 +213,8 @@ def unpickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
         file.seek(start)
         unpickler = TensorUnpickler(file)
         return unpickler.load(), unpickler.storages
-    # Errors of pickles that are cut or made up.
-    except (
-        *(pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError, AttributeError),
-        *(OverflowError, MemoryError, RecursionError),
-    ):
+    except TensorFileError:
+        raise
+    # Pickles that are cut or made up raise anything.
+    except Exception:
         raise TensorFileError("its pickle is damaged") from None

@@ -13,11 +13,15 @@ from pathlib import Path
 
 from kerascnn.data.ingestion.vocabulary import VOCABULARY
 from kerascnn.files.archives.archive_entry import SkippedFile
+from kerascnn.files.user_file import read_bytes
 
 IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".jp2"),
     *(".avif", ".heic", ".heif", ".hif"),
 )
+
+# Bytes of a list of files and their classes.
+MAX_LIST = 1 << 30
 
 # Looked at first, since there may be millions.
 COMMON_SUFFIXES = (*IMAGE_SUFFIXES, *map(str.upper, IMAGE_SUFFIXES))
@@ -113,7 +117,7 @@ class FileTree:
 
     def read(self, path: str) -> str:
         """The text of a file below `base`; unknown characters are replaced."""
-        return (self.root / (self.base + path)).read_text(encoding="utf-8-sig", errors="replace")
+        return read_bytes(self.root / (self.base + path), MAX_LIST).decode("utf-8-sig", "replace")
 
 
 def may_be_image(path: str) -> bool:

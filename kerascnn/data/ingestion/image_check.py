@@ -1,4 +1,4 @@
-"""Checks image files in parallel, with Pillow and with TensorFlow's decoder."""
+"""Checks image files in parallel: with Pillow in processes of their own, and JPEG with TensorFlow's decoder too."""
 
 import hashlib
 import importlib
@@ -6,42 +6,31 @@ import os
 import stat
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from kerascnn.cores import cores
-from kerascnn.data.ingestion.image_formats import (
-    UnreadableImageError,
-    is_plain_jpeg,
-    open_image,
-    orientation,
-    upright_rgb,
-)
-from kerascnn.data.ingestion.near_duplicates import SIDE, perceptual_hash
+from kerascnn.data.ingestion.image_bounds import MAX_FILE_SIZE
+from kerascnn.data.ingestion.image_facts import image_facts
+from kerascnn.data.ingestion.image_readers import Readers, Request
+from kerascnn.errors import phrase
 from kerascnn.files.progress import Track, untracked
+from kerascnn.files.user_file import read_bytes
 from kerascnn.native_output import discarded_stderr, jpeg_damage_discarded
 
-# Bytes; the largest uncompressed image. Films and disk images are not read at all.
-MAX_FILE_SIZE = 600_000_000
-
-# Both decoders release the interpreter's lock; one more thread covers waiting for the disk.
+# TensorFlow's decoder releases the interpreter's lock; one more thread, with its process, covers waiting for the disk.
 THREADS = cores() + 1
 
 # Files per task of a thread, and files submitted at a time.
 PORTION = 16
 BLOCK = 256 * PORTION
 
-# What is read of a file with several images.
-SEVERAL = {
-    **dict.fromkeys(("GIF", "PNG", "WEBP", "AVIF"), "first frame of an animation"),
-    "TIFF": "first of several pages",
-    "HEIF": "the main one of several images",
-}
+NO_CONTENTS = hashlib.sha256().hexdigest()
 
 _IMPORTING = threading.Lock()
 
@@ -90,19 +79,19 @@ def check_images(
     """Checks files below `root`; yields one `FileRecord` per path, in order, without class and split.
 
     Files whose earlier results are `known` by path are not read again if their size and time of change are the same,
-    and not decoded again if their SHA-256 is. `checked` gets the records that were not known.
+    and not decoded again if their SHA-256 is. `checked` gets the records that were not known. A file whose decoder
+    crashes, or takes too long or too much memory, is unreadable; see `image_readers`.
     """
-    from PIL import Image
-
-    Image.init()
 
     def check_portion(start: int) -> list[tuple[FileRecord | None, FileRecord]]:
-        portion = ((path, known(path)) for path in paths[start : start + PORTION])
-        return [(earlier, check_image(root, path, earlier)) for path, earlier in portion]
+        portion = paths[start : start + PORTION]
+        earlier = list(map(known, portion))
+        return list(zip(earlier, _check(root, portion, earlier, facts_of), strict=True))
 
-    with jpeg_damage_discarded(), warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as threads:
-        # Pillow's warnings are in the records or do not matter.
-        warnings.simplefilter("ignore")
+    # The readers are stopped first: the threads wait for them.
+    with jpeg_damage_discarded(), ThreadPoolExecutor(THREADS) as threads, Readers(root) as readers:
+        # Windows has neither limits nor such signals.
+        facts_of = readers.facts if os.name == "posix" else partial(_facts_here, root)
         blocks = (
             threads.map(check_portion, range(start, min(start + BLOCK, len(paths)), PORTION))
             for start in range(0, len(paths), BLOCK)
@@ -115,61 +104,59 @@ def check_images(
 
 
 def check_image(root: Path, path: str, known: FileRecord | None = None) -> FileRecord:
-    """Checks one file; see `check_images`."""
+    """Checks one file in this process; see `check_images`."""
+    return _check(root, [path], [known], partial(_facts_here, root))[0]
+
+
+def _facts_here(root: Path, requests: Sequence[Request]) -> list[dict[str, Any]]:
+    return [image_facts(root, *request) for request in requests]
+
+
+def _check(
+    root: Path,
+    paths: Sequence[str],
+    known: Sequence[FileRecord | None],
+    facts_of: Callable[[Sequence[Request]], list[dict[str, Any]]],
+) -> list[FileRecord]:
+    """The files' records, by the facts that Pillow finds in those that must be read."""
+    records = [_before_reading(root, path, one) for path, one in zip(paths, known, strict=True)]
+    unread = [row for row, record in enumerate(records) if not (record.reason or record.sha256)]
+    requests = [Request(paths[row], known[row].sha256 if known[row] else "") for row in unread]
+    for row, facts in zip(unread, facts_of(requests) if requests else (), strict=True):
+        record, earlier = records[row], known[row]
+        if earlier and facts == {"sha256": earlier.sha256}:
+            records[row] = replace(earlier, size=record.size, mtime_ns=record.mtime_ns)
+            continue
+        if facts.get("decoder") == "tensorflow" and not _is_decodable(root / paths[row]):
+            [facts] = facts_of([Request(paths[row], plain=False)])
+        records[row] = replace(record, **facts | {"warnings": tuple(facts.get("warnings", ()))})
+    return records
+
+
+def _before_reading(root: Path, path: str, known: FileRecord | None) -> FileRecord:
+    """What is known of a file without reading it; neither reason nor SHA-256 if it must be read."""
     file, record = root / path, FileRecord(path, status=UNREADABLE)
-    if known and not known.sha256:
-        # The reason, such as a permission, may be gone without a change of size and time.
-        known = None
     try:
         status = file.stat()
-        record = replace(record, size=status.st_size, mtime_ns=status.st_mtime_ns)
-        if not stat.S_ISREG(status.st_mode):
-            return replace(record, reason="not a regular file")
-        if known and (known.size, known.mtime_ns) == (record.size, record.mtime_ns):
-            return known
-        if status.st_size > MAX_FILE_SIZE:
-            return replace(record, reason=f"{status.st_size / 1e6:.0f} MB, too large for an image")
-        contents = file.read_bytes()
     except FileNotFoundError:
         return replace(record, reason="a broken link" if file.is_symlink() else "it is gone")
     except OSError as error:
-        return replace(record, reason=(error.strerror or str(error)).lower())
-    record = replace(record, sha256=hashlib.sha256(contents).hexdigest())
-    if known and known.sha256 == record.sha256:
-        return replace(known, size=record.size, mtime_ns=record.mtime_ns)
-    return _decode(record, contents)
+        return replace(record, reason=phrase(error))
+    record = replace(record, size=status.st_size, mtime_ns=status.st_mtime_ns)
+    if not stat.S_ISREG(status.st_mode):
+        return replace(record, reason="not a regular file")
+    # The reason of a file that could not be opened, such as a permission, may be gone without a change.
+    if known and known.sha256 and (known.size, known.mtime_ns) == (record.size, record.mtime_ns):
+        return known
+    if status.st_size > MAX_FILE_SIZE:
+        return replace(record, reason=f"{status.st_size / 1e6:.0f} MB, too large for an image")
+    return record if status.st_size else replace(record, sha256=NO_CONTENTS, reason="0 bytes")
 
 
-def _decode(record: FileRecord, contents: bytes) -> FileRecord:
-    from PIL import Image
-
+def _is_decodable(file: Path) -> bool:
+    """Whether TensorFlow decodes a JPEG to its end; at an eighth of its size, as `image_facts`."""
     try:
-        with open_image(contents) as image:
-            record = replace(record, format=image.format, width=image.width, height=image.height)
-            if is_plain_jpeg(image) and _is_decodable(image, contents):
-                record = replace(record, perceptual_hash=perceptual_hash(image))
-                return replace(record, status=READ, decoder="tensorflow", warnings=_warnings(record.path, image))
-        # Opened again, because the first was read in part.
-        with open_image(contents) as image:
-            found = _warnings(record.path, image)
-            pixels = upright_rgb(image)
-    except UnreadableImageError as error:
-        return replace(record, reason=str(error))
-    height, width, _ = pixels.shape
-    record = replace(record, perceptual_hash=perceptual_hash(Image.fromarray(pixels)), warnings=found)
-    return replace(record, status=READ, decoder="pillow", width=width, height=height)
-
-
-def _is_decodable(image, contents: bytes) -> bool:
-    """Whether Pillow and TensorFlow both decode a JPEG to its end.
-
-    At an eighth of its size, or what the perceptual hash needs: the entropy-coded data, in which damage shows, are
-    decoded in full; most of the arithmetic that follows, which cannot fail, is saved.
-    """
-    try:
-        image.draft(image.mode, (2 * SIDE, 2 * SIDE))
-        image.load()
-        _tensorflow().io.decode_jpeg(contents, channels=3, ratio=8)
+        _tensorflow().io.decode_jpeg(read_bytes(file, MAX_FILE_SIZE), channels=3, ratio=8)
     except Exception:
         return False
     return True
@@ -182,24 +169,3 @@ def _tensorflow():
             with discarded_stderr():
                 importlib.import_module("tensorflow")
         return sys.modules["tensorflow"]
-
-
-def _warnings(path: str, image) -> tuple[str, ...]:
-    from PIL import Image
-
-    suffix = os.path.splitext(path)[1].lower()
-    expected, mode = Image.registered_extensions().get(suffix), image.mode
-    wrong_suffix = expected != image.format and {expected, image.format} not in ({"JPEG", "MPO"}, {"BMP", "DIB"})
-    several = None
-    with suppress(Exception):
-        several = SEVERAL.get(image.format) if getattr(image, "is_animated", False) else None
-    found = {
-        f"named {suffix or 'without suffix'} and is {image.format}": wrong_suffix,
-        "CMYK": mode == "CMYK",
-        "16-bit gray": mode.startswith("I"),
-        "gray": mode in ("L", "1", "LA"),
-        "palette": mode in ("P", "PA"),
-        "transparency laid on white": image.has_transparency_data,
-        "turned upright": orientation(image) != 1,
-    }
-    return (*(warning for warning, applies in found.items() if applies), *([several] if several else []))

@@ -3,12 +3,15 @@
 import functools
 import io
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
-from kerascnn.errors import InputError
+from kerascnn.data.ingestion.image_bounds import MAX_FILE_SIZE, MAX_PIXELS, excessive_chunks, excessive_scans
+from kerascnn.errors import InputError, one_line, phrase
+from kerascnn.files.user_file import read_bytes
 
 # JPEG includes the stereo pairs and previews that Pillow calls MPO. Pillow also reads EPS, for which it would run
 # Ghostscript on the file, and TGA, which has no signature: nearly any file passes for it.
@@ -75,39 +78,57 @@ def read_image(path: str | Path) -> np.ndarray:
     suffix does not matter. InputError if it is missing, empty, truncated, not an image, or a decompression bomb.
     """
     try:
-        return decode_image(Path(path).read_bytes())
+        return decode_image(read_bytes(path, MAX_FILE_SIZE))
     except FileNotFoundError:
         raise InputError(f"there is no file {path}.") from None
     except (OSError, UnreadableImageError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{path} cannot be read: {reason}.") from None
+        raise InputError(f"{path} cannot be read: {one_line(error)}") from None
 
 
 def decode_image(contents: bytes) -> np.ndarray:
     """As `read_image`, from a file's bytes; UnreadableImageError if they are no complete image."""
-    with open_image(contents) as image:
+    with undecodable(), open_image(contents) as image:
         return upright_rgb(image)
+
+
+@contextmanager
+def undecodable() -> Iterator[None]:
+    """Turns whatever a decoder raises into UnreadableImageError: Pillow's plugins raise anything on damaged files."""
+    try:
+        yield
+    except UnreadableImageError:
+        raise
+    except Exception as error:
+        text = phrase(error)
+        raise UnreadableImageError("its decoder fails" if text == type(error).__name__ else text) from None
 
 
 def open_image(contents: bytes):
     """The `PIL.Image.Image` of a file's bytes; its pixels are not decoded yet.
 
-    UnreadableImageError if no image begins like that, or it has more than 2 `PIL.Image.MAX_IMAGE_PIXELS` pixels.
+    UnreadableImageError if no image begins like that, or decoding it would exceed `image_bounds`.
     """
     from PIL import Image
 
     if not contents:
         raise UnreadableImageError("0 bytes")
-    try:
-        image = Image.open(io.BytesIO(contents), formats=_formats())
-    except Image.UnidentifiedImageError:
-        kind = kind_of(contents)
-        if kind == NEEDS_HEIF and "HEIF" in _formats():
-            kind = "an HEIC or HEIF image that is damaged, or a sequence without a still image"
-        raise UnreadableImageError(kind) from None
-    # Pillow's plugins raise nearly anything on damaged files.
-    except Exception as error:
-        raise UnreadableImageError(_phrase(error)) from None
+    if excessive_chunks(contents):
+        raise UnreadableImageError("it has too many tiny chunks")
+    with undecodable():
+        try:
+            image = Image.open(io.BytesIO(contents), formats=_formats())
+        except Image.UnidentifiedImageError:
+            kind = kind_of(contents)
+            if kind == NEEDS_HEIF and "HEIF" in _formats():
+                kind = "an HEIC or HEIF image that is damaged, or a sequence without a still image"
+            raise UnreadableImageError(kind) from None
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS:
+        image.close()
+        raise UnreadableImageError(f"{pixels / 1e6:.0f} million pixels, more than the {MAX_PIXELS / 1e6:.0f} allowed")
+    if image.format in ("JPEG", "MPO") and excessive_scans(contents, pixels):
+        image.close()
+        raise UnreadableImageError("it has too many scans, which would take minutes to decode")
     if image.format == "TIFF":
         tags = image.tag_v2
         # A camera's raw file: by the preview at its beginning, which Pillow would read, its version, or its signature.
@@ -148,6 +169,11 @@ def kind_of(contents: bytes) -> str:
 
 def upright_rgb(image) -> np.ndarray:
     """The pixels of an opened image, uint8 (height, width, 3); UnreadableImageError if it is not complete."""
+    with undecodable():
+        return _upright_rgb(image)
+
+
+def _upright_rgb(image) -> np.ndarray:
     from PIL import Image
     from PIL.Image import Transpose
 
@@ -156,27 +182,22 @@ def upright_rgb(image) -> np.ndarray:
         *(None, Transpose.FLIP_LEFT_RIGHT, Transpose.ROTATE_180, Transpose.FLIP_TOP_BOTTOM),
         *(Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90),
     )
-    try:
-        bits, sample_format, inverted = _samples(image)
-        image.load()
-        if (turn := turns[orientation(image) - 1]) is not None:
-            image = image.transpose(turn)
-        if image.mode == "F" or sample_format == SIGNED or bits > 16:
-            kind = "floating-point" if image.mode == "F" else f"{bits}-bit{' signed' * (sample_format == SIGNED)}"
-            raise UnreadableImageError(f"its {kind} pixels have no known range")
-        if image.mode.startswith("I"):
-            gray = np.clip(np.asarray(image).astype(np.int64), 0, 2**bits - 1)
-            gray[gray == image.info.get("transparency", -1)] = 2**bits - 1
-            gray = (2**bits - 1 - gray if inverted else gray) >> (bits - 8)
-            return np.repeat(gray.astype(np.uint8)[..., None], 3, axis=-1)
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return np.asarray(image.convert("RGB"))
-    except UnreadableImageError:
-        raise
-    except Exception as error:
-        raise UnreadableImageError(_phrase(error)) from None
+    bits, sample_format, inverted = _samples(image)
+    image.load()
+    if (turn := turns[orientation(image) - 1]) is not None:
+        image = image.transpose(turn)
+    if image.mode == "F" or sample_format == SIGNED or bits > 16:
+        kind = "floating-point" if image.mode == "F" else f"{bits}-bit{' signed' * (sample_format == SIGNED)}"
+        raise UnreadableImageError(f"its {kind} pixels have no known range")
+    if image.mode.startswith("I"):
+        gray = np.clip(np.asarray(image).astype(np.int64), 0, 2**bits - 1)
+        gray[gray == image.info.get("transparency", -1)] = 2**bits - 1
+        gray = (2**bits - 1 - gray if inverted else gray) >> (bits - 8)
+        return np.repeat(gray.astype(np.uint8)[..., None], 3, axis=-1)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image.convert("RGB"))
 
 
 def _samples(image) -> tuple[int, int, bool]:
@@ -202,7 +223,3 @@ def orientation(image) -> int:
 def is_plain_jpeg(image) -> bool:
     """Whether TensorFlow decodes the opened image as `decode_image` does: an upright gray or RGB JPEG."""
     return image.format == "JPEG" and image.mode in ("RGB", "L") and orientation(image) == 1
-
-
-def _phrase(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

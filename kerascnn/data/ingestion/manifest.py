@@ -5,6 +5,7 @@ Several machines that share the work write one for each part: kerascnn-manifest-
 
 import glob
 import hashlib
+import io
 import json
 import os
 import re
@@ -22,12 +23,13 @@ from kerascnn.data.ingestion.image_check import READ, STATUSES, UNREADABLE, File
 from kerascnn.errors import InputError, writing
 from kerascnn.files.atomic import atomic_write
 from kerascnn.files.cache_folder import cache_folder, short_hash
+from kerascnn.files.user_file import open_file
 
 STEM = "kerascnn-manifest"
 NAME = f"{STEM}.jsonl"
 
 # Increased whenever a check of a file may have another result.
-RULES = 2
+RULES = 3
 
 # Characters; a longer line is no record.
 MAX_LINE = 1_000_000
@@ -67,7 +69,7 @@ class Manifest(NamedTuple):
 
 def read_manifest(path: Path) -> Manifest:
     """Reads a manifest; an empty one if there is none, or another file."""
-    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError), _open(path) as file:
+    with suppress(Exception), _open(path) as file:
         head, source_record = _read_head(file)
         lines = iter(partial(file.readline, MAX_LINE), "")
         files = FileTable(record for line in lines if (record := parse_record(line)))
@@ -107,13 +109,13 @@ def _identity(source_record: SourceRecord) -> bytes:
 
 def read_source_record(path: Path) -> SourceRecord | None:
     """The source of a manifest's images; None if there is none, or another file."""
-    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError), _open(path) as file:
+    with suppress(Exception), _open(path) as file:
         return _read_head(file)[1]
     return None
 
 
 def _open(path: Path) -> TextIO:
-    return open(path, encoding="utf-8", errors="replace")
+    return io.TextIOWrapper(open_file(path), encoding="utf-8", errors="replace")
 
 
 def _read_head(file: TextIO) -> tuple[dict[str, Any], SourceRecord]:
@@ -183,7 +185,7 @@ def format_record(record: FileRecord) -> bytes:
 
 def parse_record(line: str | bytes) -> FileRecord | None:
     """The record of a line; None if it is damaged or no file can have such values."""
-    with suppress(ValueError, TypeError, AttributeError, RecursionError):
+    with suppress(Exception):
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(line).items()}
         record = FileRecord(**values)
         if all(_fits(*item) for item in values.items()) and record.path and record.status in STATUSES:
@@ -302,7 +304,7 @@ def read_parts(whole: Path, source_record: SourceRecord) -> Parts:
 def _read_part(path: Path, part: Part, source_record: SourceRecord) -> FileTable:
     again = f"check it again with 'kerascnn ingest SOURCE --shard {part}', or remove it"
     files, digest, tail = FileTable(), hashlib.sha256(), b""
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         head = _object(line := file.readline(MAX_LINE))
         if head.get("part") != [*part]:
             raise InputError(f"{path} is not the manifest of part {part}; {again}.")
@@ -329,7 +331,7 @@ def _read_part(path: Path, part: Part, source_record: SourceRecord) -> FileTable
 def _object(line: bytes) -> dict:
     try:
         value = json.loads(line)
-    except (ValueError, RecursionError):
+    except Exception:
         return {}
     return value if isinstance(value, dict) else {}
 

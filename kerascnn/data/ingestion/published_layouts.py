@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from kerascnn.data.ingestion.label_columns import class_name
 from kerascnn.data.ingestion.reading import LabeledFile, Reading, UndecidedError
 from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION
 from kerascnn.data.ingestion.tables import read_rows
+from kerascnn.errors import phrase
 from kerascnn.files.archives.archive_entry import SkippedFile
 
 # A file, its class, or a tuple of several, and its split if the lists say it.
@@ -50,8 +52,12 @@ def read_published(tree: FileTree, options: DataOptions) -> Reading | None:
 def _read(layout: PublishedLayout, tree: FileTree) -> Reading | None:
     try:
         entries = list(layout.entries(tree))
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
-        raise UndecidedError(f"looks like {layout.title}, but {layout.lists} cannot be read: {error!r}") from None
+    except UndecidedError:
+        raise
+    # The lists of strangers.
+    except Exception as error:
+        reason = phrase(error)
+        raise UndecidedError(f"looks like {layout.title}, but {layout.lists} cannot be read: {reason}") from None
     if not entries:
         return None
     index = FileIndex(path for path in tree.images if path.startswith(layout.under or ""))
@@ -239,14 +245,11 @@ def _label_studio(tree: FileTree) -> Iterator[Entry]:
 
 def _tasks(tree: FileTree, name: str) -> list[dict[str, Any]]:
     """The tasks in a file; none if it is something else."""
-    with open(tree.root / (tree.base + name), encoding="utf-8-sig", errors="replace") as file:
-        if not file.read(100).lstrip().startswith("["):
-            return []
-    try:
-        tasks = json.loads(tree.read(name))
-    except (ValueError, RecursionError):
-        return []
-    return tasks if all(isinstance(task, dict) for task in tasks) else []
+    text = tree.read(name)
+    with suppress(Exception):
+        tasks = json.loads(text) if text.lstrip().startswith("[") else []
+        return tasks if all(isinstance(task, dict) for task in tasks) else []
+    return []
 
 
 def _choices(annotations: list[dict[str, Any]]) -> set[tuple[str, ...]]:

@@ -4,7 +4,6 @@ import errno
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,15 @@ from kerascnn.data.ingestion import manifest
 from kerascnn.data.ingestion.file_tree import OWN_FILES
 from kerascnn.data.ingestion.image_check import REJECTED, FileRecord
 from kerascnn.data.ingestion.manifest import SourceRecord
-from kerascnn.errors import InputError, writing
+from kerascnn.errors import InputError, refused, writing
 from kerascnn.files.archives.archive import HEAD, archive_stem, archive_suffix, unpack
 from kerascnn.files.cache_folder import cache_folder, short_hash
 from kerascnn.files.checksums import Checksum
 from kerascnn.files.download import download, is_url, url_file_name
 from kerascnn.files.progress import ByteTrack
 from kerascnn.files.secret_urls import concealed, revealed
+from kerascnn.files.temporary import TemporaryFolder
+from kerascnn.files.user_file import checked_file, open_file
 from kerascnn.shown_text import printable
 
 # In the folder that the user gives with --to.
@@ -37,7 +38,7 @@ class ResolvedSource:
     manifest: Path
     quarantine: Path | None  # the folder to which `--on-bad move` moves files; None for a temporary folder of images
     rejected: tuple[FileRecord, ...] | None = None  # files of the archive that were not unpacked, unless listed there
-    workspace: tempfile.TemporaryDirectory | None = None  # keeps a temporary folder alive
+    workspace: TemporaryFolder | None = None  # keeps a temporary folder alive
 
 
 def resolve_source(source: str, to: Path | None, sha256: str | None, track_bytes: ByteTrack) -> ResolvedSource:
@@ -59,7 +60,7 @@ def resolve_source(source: str, to: Path | None, sha256: str | None, track_bytes
             "archive or its URL."
         )
     stem = archive_stem(path) or path.stem
-    with path.open("rb") as file:
+    with refused(f"{path} cannot be read"), open_file(checked_file(path)) as file:
         if archive_stem(path) is None and archive_suffix(file.read(HEAD)) is None:
             raise InputError(f"{path} is neither a folder nor a .zip or .tar of one; give the folder of the images.")
     if sha256 and (found := Checksum.of(path).digits) != sha256.strip().lower():
@@ -140,7 +141,7 @@ def _unpack(
 ) -> ResolvedSource:
     """Unpacks an archive, unless its images are there; only then the archive is needed."""
     if to is None:
-        workspace = tempfile.TemporaryDirectory(prefix="kerascnn-")
+        workspace = TemporaryFolder()
         root = Path(workspace.name)
         rejected = _unpacked(get_archive(), root, track_bytes)
         return ResolvedSource(record.source, root, record, _cached_manifest(record), None, rejected, workspace)
@@ -153,19 +154,19 @@ def _unpack(
     # Unpacked to a temporary folder and renamed, so that an interrupted unpacking never looks complete.
     with writing(to):
         to.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=".kerascnn-unpacking-", dir=to))
-    try:
-        # The manifest before the images, which without one are of an unknown source.
-        manifest.write_manifest(resolved.manifest, record, _unpacked(archive, unfinished, track_bytes))
-        unfinished.chmod(0o755)
-        unfinished.rename(root)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-            raise
-        # Another machine that shares the folder was faster.
-        _require_same_source(resolved, record)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        temporary = TemporaryFolder(to, ".kerascnn-unpacking-")
+    with temporary:
+        unfinished = Path(temporary.name)
+        try:
+            # The manifest before the images, which without one are of an unknown source.
+            manifest.write_manifest(resolved.manifest, record, _unpacked(archive, unfinished, track_bytes))
+            unfinished.chmod(0o755)
+            unfinished.rename(root)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            # Another machine that shares the folder was faster.
+            _require_same_source(resolved, record)
     return resolved
 
 

@@ -10,7 +10,7 @@ from kerascnn.data.ingestion.file_tree import FileTree
 from kerascnn.data.ingestion.label_columns import is_number
 from kerascnn.data.ingestion.splits import SPLIT_NAMES
 from kerascnn.data.ingestion.tables import Rows, is_image, read_rows
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, phrase
 
 # Words of titles of the files' column, and of those that identify rows.
 FILE_WORDS = {"file", "filename", "fname", "filepath", "image", "img", "path", "photo", "jpg", "png", "imageid"}
@@ -147,7 +147,7 @@ def _read(tree: FileTree, name: str, *, head: bool = False) -> Rows:
     try:
         found = read_rows(tree.root / name, head=head)
     except OSError as error:
-        raise UnusedTableError(f"it cannot be read: {(error.strerror or str(error)).lower()}") from None
+        raise UnusedTableError(f"it cannot be read: {phrase(error)}") from None
     except UnicodeError as error:
         raise UnusedTableError(f"it is {error}") from None
     if not found.rows:

@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES
+from kerascnn.files.memory import free_memory
+from kerascnn.files.user_file import open_file
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 
 # Bytes and rows that decide the separator, and what the columns are.
 HEAD = 1 << 17
 SAMPLE = 500
+
+# Bytes; the labels of all images of ImageNet-21k take less.
+MAX_TABLE = 1 << 30
 
 # Lines that must have one number of words.
 MOST_EVEN = 0.8
@@ -55,8 +60,9 @@ def read_rows(path: Path, *, head: bool = False) -> Rows:
     With `head`, only the first rows are read, at most 500, of a file of any size. OSError if the file cannot be read,
     UnicodeError if it is in another encoding, as the message says.
     """
-    with open(path, "rb") as file:
-        raw = file.read(HEAD if head else -1)
+    # Cells take many times the space of the file.
+    with open_file(path, min(MAX_TABLE, free_memory() // 8)) as file:
+        raw = file.read(HEAD if head else MAX_TABLE)
     text = _decoded(raw)
     if head and len(raw) == HEAD:
         text = text[: text.rfind("\n") + 1] or text

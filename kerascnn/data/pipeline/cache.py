@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +18,10 @@ from kerascnn.data.augment.crops import CropWindow
 from kerascnn.data.dataset import ArrayExamples, DataSet, Examples, FileExamples
 from kerascnn.data.pipeline.autotuning import without_autotuning
 from kerascnn.data.pipeline.decode import TRANSFORM, Read, Reduction, reader, whole
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, writing
 from kerascnn.files.atomic import atomic_write
 from kerascnn.files.cache_folder import cache_folder
+from kerascnn.files.memory import free_memory
 from kerascnn.image_shape import RGB
 from kerascnn.lazy_tensorflow import tf
 
@@ -27,6 +29,9 @@ Cache = Literal["none", "memory", "disk"]
 
 # The share of the machine's memory that images may take.
 MEMORY_SHARE = 0.5
+
+# Images whose size says how much memory all take, and the part of it by which that grows.
+SAMPLE, GROWTH = 64, 8
 
 # Of tensors in memory, in bytes; kernels crash on others.
 ALIGNMENT = 64
@@ -54,7 +59,9 @@ def cached_reader(
         return _flat_reader(*_in_memory(examples, read), channels)
     if folder is None:
         raise InputError("cache 'disk' needs a cache_folder for the images.")
-    return _flat_reader(*_on_disk(examples, read, Path(folder), f"{TRANSFORM} {reduction} {channels}"), channels)
+    return _flat_reader(
+        *_on_disk(examples, read, Path(folder), f"{TRANSFORM} {reduction} {channels}", channels), channels
+    )
 
 
 def images_folder(data: DataSet) -> Path:
@@ -65,52 +72,73 @@ def images_folder(data: DataSet) -> Path:
 
 
 def memory_for_images() -> int:
-    """The bytes of memory that images may take."""
-    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
+    """The bytes of memory that images may take: half of the machine's, as far as they are free."""
+    return int(min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE, free_memory()))
 
 
-def _images(examples: Examples, read: Read):
-    """The decoded images in order, as arrays."""
-    numbers = tf.data.Dataset.range(len(examples))
+def _images(numbers: tf.data.Dataset, read: Read):
+    """The decoded images of these numbers in order, as arrays."""
     images = numbers.map(lambda n: read(tf.cast(n, tf.int32), whole), num_parallel_calls=tf.data.AUTOTUNE)
-    return without_autotuning(images.prefetch(tf.data.AUTOTUNE).take(len(examples))).as_numpy_iterator()
+    return without_autotuning(images.prefetch(tf.data.AUTOTUNE)).as_numpy_iterator()
 
 
 def _in_memory(examples: Examples, read: Read) -> tuple[np.ndarray, np.ndarray]:
-    room = memory_for_images()
-    # Aligned for TensorFlow's kernels; the array takes no memory until it is written to.
-    pixels = np.empty(room + ALIGNMENT, np.uint8)
-    pixels = pixels[-pixels.ctypes.data % ALIGNMENT :][:room]
-    shapes, end = [], 0
-    for image in _images(examples, read):
-        if end + image.size > room:
+    count, room = len(examples), memory_for_images()
+    some = tf.data.Dataset.range(0, count, -(-count // SAMPLE))
+    expected = int(np.mean([image.size for image in _images(some, read)]) * count)
+
+    def require(size: int) -> None:
+        if size > room:
             raise InputError(
-                f"cache 'memory' is full after {len(shapes)} of {len(examples)} images, {room / 1e9:.1f} GB; "
-                "use 'disk' or 'none'."
+                f"cache 'memory' needs about {size / 1e9:.1f} GB for {count} images, and they may take "
+                f"{room / 1e9:.1f} GB; use 'disk' or 'none'."
             )
+
+    require(expected)
+    pixels, shapes, end = _aligned(expected), [], 0
+    for image in _images(tf.data.Dataset.range(count), read):
+        if end + image.size > len(pixels):
+            require(end + image.size)
+            larger = _aligned(min(room, end + image.size + expected // GROWTH))
+            larger[:end] = pixels[:end]
+            pixels = larger
         pixels[end : end + image.size] = image.reshape(-1)
         end += image.size
         shapes.append(image.shape[:2])
     return pixels[:end], np.array(shapes, np.int32)
 
 
-def _on_disk(examples: Examples, read: Read, folder: Path, decoding: str) -> tuple[np.ndarray, np.ndarray]:
+def _aligned(size: int) -> np.ndarray:
+    """An array of bytes for TensorFlow's kernels; it takes no memory until it is written to."""
+    pixels = np.empty(size + ALIGNMENT, np.uint8)
+    return pixels[-pixels.ctypes.data % ALIGNMENT :][:size]
+
+
+def _on_disk(
+    examples: Examples, read: Read, folder: Path, decoding: str, channels: int
+) -> tuple[np.ndarray, np.ndarray]:
     name = _fingerprint(examples, decoding)
     pixels_file, shapes_file = folder / f"{name}.pixels", folder / f"{name}.npy"
-    try:
-        # The shapes are written last: if they exist, the pixels are complete.
-        if not shapes_file.exists():
-            shapes = []
-            with atomic_write(pixels_file) as file:
-                for image in _images(examples, read):
-                    file.write(image)
-                    shapes.append(image.shape[:2])
-            with atomic_write(shapes_file) as file:
-                np.save(file, np.array(shapes, np.int32))
+
+    def stored() -> tuple[np.ndarray, np.ndarray]:
         # Copy on write, because TensorFlow takes no read-only arrays.
-        return np.memmap(pixels_file, np.uint8, "c"), np.load(shapes_file)
-    except OSError as error:
-        raise InputError(f"the images cannot be cached in {folder}: {error.strerror or error}.") from None
+        pixels, shapes = np.memmap(pixels_file, np.uint8, "c"), np.load(shapes_file)
+        if len(shapes) != len(examples) or shapes.prod(axis=1, dtype=np.int64).sum() * channels != len(pixels):
+            raise ValueError(f"{pixels_file} is damaged")
+        return pixels, shapes
+
+    # What is missing or damaged is made anew.
+    with suppress(Exception):
+        return stored()
+    with writing(f"the cache of images {pixels_file}"):
+        shapes = []
+        with atomic_write(pixels_file) as file:
+            for image in _images(tf.data.Dataset.range(len(examples)), read):
+                file.write(image)
+                shapes.append(image.shape[:2])
+        with atomic_write(shapes_file) as file:
+            np.save(file, np.array(shapes, np.int32))
+        return stored()
 
 
 def _fingerprint(examples: Examples, decoding: str) -> str:

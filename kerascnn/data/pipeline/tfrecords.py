@@ -24,10 +24,11 @@ import numpy as np
 
 from kerascnn.data.dataset import ArrayExamples, DataSet, Examples, RecordExamples
 from kerascnn.data.ingestion.image_formats import UnreadableImageError, decode_image
-from kerascnn.errors import InputError, writing
+from kerascnn.errors import InputError, refused, writing
 from kerascnn.files.atomic import atomic_write
 from kerascnn.files.checksums import Checksum
 from kerascnn.files.progress import Track, untracked
+from kerascnn.files.user_file import open_file, read_text
 from kerascnn.image_shape import GRAY
 from kerascnn.lazy_tensorflow import tf
 
@@ -40,6 +41,7 @@ TEST = "test"  # A split that a data set need not have
 # Bytes of a TFRecord around its contents: length and checksum before, a checksum after.
 HEADER, FOOTER = 12, 4
 SHARD_BYTES = 128 * 2**20
+MAX_INDEX = 2 << 30  # Bytes; a hundred million records
 
 # The values in the index for each record; "labels" has an int, or of multi-label data a list of them.
 COLUMNS = ("offsets", "plain", "labels")
@@ -178,7 +180,7 @@ def load_records(folder: Path, *, verify: bool = False, track: Track = untracked
     """
     folder = Path(folder)
     index = _read_index(folder)
-    try:
+    with refused(f"{folder / INDEX} is damaged; write the records again"):
         classes, multi_label = tuple(index["class_names"]), bool(index.get("multi_label"))
         names = (*SPLITS, TEST) if TEST in index["splits"] else SPLITS
         splits = {split: _examples(folder, index["splits"][split], len(classes), multi_label) for split in names}
@@ -188,23 +190,14 @@ def load_records(folder: Path, *, verify: bool = False, track: Track = untracked
         given = {"allows_horizontal_flip": bool(index["allows_horizontal_flip"])}
         given["median_size"] = tuple(map(int, index["median_size"])) if index.get("median_size") else None
         return DataSet(index["name"], str(folder.resolve()), classes, **splits, **given)
-    except InputError:
-        # It is a ValueError too.
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        raise InputError(f"{folder / INDEX} is damaged; write the records again.") from None
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
     path = folder / INDEX
-    try:
-        index = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"{folder} has no {INDEX}: writing did not finish; write the records again.") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, RecursionError):
-        raise InputError(f"{path} is damaged; write the records again.") from None
+    if not path.exists():
+        raise InputError(f"{folder} has no {INDEX}: writing did not finish; write the records again.")
+    with refused(f"{path} is damaged; write the records again"):
+        index = json.loads(read_text(path, MAX_INDEX))
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         raise InputError(f"{path} is not an index of records that kerascnn wrote.")
     if index.get("version") != VERSION:
@@ -235,7 +228,7 @@ def _examples(folder: Path, shards: list[dict[str, Any]], classes: int, multi_la
 
 def _check_shard(path: Path, shard: dict[str, Any], verify: bool) -> None:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size != shard["bytes"]:
                 problem = f"has {size} bytes instead of {shard['bytes']}"

@@ -45,7 +45,7 @@ EXCEPTIONS = {
         {"model._tab"},
     ),
     "kerascnn/files/watched_connections.py": (
-        "how connections are made, of which http.client lets only the whole be replaced, handshake and proxies included",
+        "how a connection is made; http.client lets only the whole be replaced, handshake and proxies included",
         {"made._create_connection"},
     ),
     "kerascnn/cli/__init__.py": (

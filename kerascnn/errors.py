@@ -11,17 +11,20 @@ from contextlib import contextmanager
 
 from kerascnn.shown_text import for_terminal
 
+LONGEST_SENTENCE = 2000  # Characters; more is nobody's sentence
+
 
 class InputError(ValueError):
     """A mistake in what was handed in: one sentence that names the thing, the value and what would be right.
 
     The command line prints it and ends with status 2; everything else that is raised is a fault of the
     program and keeps its traceback. What a terminal would obey is written out, and URLs lose what may be secret,
-    whoever put them into the sentence.
+    whoever put them into the sentence; of a very long one the middle is left out.
     """
 
     def __init__(self, sentence: object = ""):
-        super().__init__(for_terminal(str(sentence)))
+        shown, half = for_terminal(str(sentence)), LONGEST_SENTENCE // 2
+        super().__init__(shown if len(shown) <= LONGEST_SENTENCE else f"{shown[:half]} … {shown[-half:]}")
 
 
 def is_real(value: object) -> bool:

@@ -163,7 +163,7 @@ def test_train_leaves_a_run_and_an_export(trained):
     assert run.name.startswith("resnet20-stripes-")
     assert {entry.name for entry in run.iterdir()} == {
         "recipe.yaml", "history.csv", "model.keras", "checkpoints", "train", "validation", "curves.png",
-        "confusion_matrix.png", *(file.name for file in run.glob("*.tfevents.*")),
+        ".owner.lock", "images.csv.gz", "confusion_matrix.png", *(file.name for file in run.glob("*.tfevents.*")),
     }  # fmt: skip
     assert (export / "resnet20-stripes.tflite").is_file()
     names(ended.stderr, "3 files", "skipped", "lying/empty.jpg: 0 bytes")

@@ -3,55 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
+from kerascnn.data.dataset import DataSet
+from kerascnn.stop_request import StopRequest
 from kerascnn.training.batches import Batches
 from kerascnn.training.callbacks.throughput import DataWaitTimer
 from kerascnn.training.checkpoints.files import Checkpoint, Position, Snapshot
 from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheckpointManager
 from kerascnn.training.fine_tuning.probe import ProbeResult
+from kerascnn.training.run_images import ImagesLostError, naming_lost_images
 from kerascnn.training.strategy import Devices
 
 STEPS_BETWEEN_AGREEMENTS = 10  # How often several workers agree whether to stop or to write a checkpoint
-
-
-class StopRequest:
-    """A context that records the first Ctrl-C or SIGTERM, and raises KeyboardInterrupt at the second.
-
-    It records nothing outside the main thread, where Python delivers no signals. The methods `stopping` of listeners
-    that have one are called at the first signal. `requested` and `insisted` say whether one or two were received.
-    """
-
-    def __init__(self, listeners: Iterable = ()):
-        self.listeners, self.requested, self.insisted = listeners, False, False
-
-    def __enter__(self) -> StopRequest:
-        self._before = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                # Signals that are ignored, as Ctrl-C in a shell's background job, stay ignored; None is a C handler.
-                if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                    self._before[number] = signal.signal(number, self._record)
-        return self
-
-    def __exit__(self, *_) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _record(self, number, frame) -> None:
-        if self.requested:
-            self.insisted = True
-            raise KeyboardInterrupt
-        self.requested = True
-        for listener in self.listeners:
-            if hasattr(listener, "stopping"):
-                listener.stopping()
 
 
 @dataclass
@@ -64,7 +32,7 @@ class Loop:
 
     Args:
         model, batches: a compiled model, restored to `checkpoint`, and the batches from there on.
-        epochs, callbacks, checkpoint_manager, stop, devices: the training's.
+        epochs, data, callbacks, checkpoint_manager, stop, devices: the training's.
         checkpoint, waiting: where to resume, None for the start; measures the time without a batch.
         probe: of a training that begins with one, which is then the first epoch.
     """
@@ -72,6 +40,7 @@ class Loop:
     model: keras.Model
     batches: Batches
     epochs: int
+    data: DataSet
     callbacks: Sequence[keras.callbacks.Callback]
     checkpoint_manager: CheckpointManager | WorkerCheckpointManager
     stop: StopRequest
@@ -91,7 +60,10 @@ class Loop:
         )
 
     def run(self) -> None:
-        """Trains to the end; on request it raises KeyboardInterrupt, after a checkpoint unless the user insisted."""
+        """Trains to the end; on request it raises KeyboardInterrupt, after a checkpoint unless the user insisted.
+
+        ImagesLostError, after a checkpoint too, names images that were deleted meanwhile.
+        """
         import tensorflow as tf
 
         self.model.stop_training = False
@@ -104,11 +76,13 @@ class Loop:
         logs = {name: value for row in rows for name, value in row.items() if name != "epoch"}
         try:
             self._calls.on_train_begin()
-            while self.position.epochs < self.epochs and not self.model.stop_training:
-                logs = self._epoch(iterator)
+            with naming_lost_images(self.data):
+                while self.position.epochs < self.epochs and not self.model.stop_training:
+                    logs = self._epoch(iterator)
         except BaseException as error:
             try:
-                if isinstance(error, KeyboardInterrupt) and not self.stop.insisted:
+                # Images are read before the step, which has changed nothing when they are lost.
+                if isinstance(error, KeyboardInterrupt | ImagesLostError) and not self.stop.insisted:
                     for callback in self._calls.callbacks:
                         getattr(callback, "put_back", lambda: None)()
                     self.checkpoint_manager.save(self.position, self._steps_done)

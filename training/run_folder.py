@@ -16,7 +16,7 @@ import yaml
 
 import kerascnn
 from kerascnn.data.ingestion.data_options import DataOptions
-from kerascnn.errors import InputError, writing
+from kerascnn.errors import InputError, refused, writing
 from kerascnn.files.atomic import atomic_text
 from kerascnn.training.recipe.files import read_yaml
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kerascnn.data.dataset import DataSet
     from kerascnn.training.recipe.recipe import Recipe
     from kerascnn.training.run_config import RunConfig
+    from kerascnn.training.run_record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class RunFolder:
     @property
     def recipe_file(self) -> Path:
         return self.path / "recipe.yaml"
+
+    @property
+    def images_file(self) -> Path:
+        return self.path / "images.csv.gz"
 
     @property
     def model_file(self) -> Path:
@@ -107,9 +112,21 @@ class RunFolder:
 
     def add_facts(self, **facts: Any) -> None:
         """Adds to the "facts" of recipe.yaml."""
+        self.update(facts=facts)
+
+    def update(self, **groups: dict[str, Any]) -> None:
+        """Changes fields in groups of recipe.yaml, such as `facts={"exported": "probe"}`."""
         values = read_yaml(self.recipe_file)
-        values["facts"] |= facts
+        for name, changes in groups.items():
+            values[name] |= changes
         atomic_text(self.recipe_file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+    def read_record(self) -> RunRecord:
+        """Reads everything in recipe.yaml; raises InputError if it is damaged, or a value has the wrong type."""
+        from kerascnn.training.recipe.validation import validated
+        from kerascnn.training.run_record import RunRecord
+
+        return validated(RunRecord, read_yaml(self.recipe_file), str(self.recipe_file))
 
     def read_recipe(self) -> tuple[Recipe, str, int | None, dict[str, Any]]:
         """Reads recipe, data source, limit, and the numbers of images, steps and parameters ("facts" in the file).
@@ -117,38 +134,33 @@ class RunFolder:
         Raises:
             InputError: the file is damaged.
         """
-        from kerascnn.training.recipe.recipe import Recipe
-
-        values = read_yaml(self.recipe_file)
-        try:
-            recipe = Recipe.from_dict(values["recipe"], str(self.recipe_file))
-            return recipe, values["data"]["source"], values["data"]["limit"], values["facts"]
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{self.recipe_file} lacks {error}.") from None
+        record = self.read_record()
+        return record.recipe, record.data.source, record.data.limit, record.facts
 
     def read_data_options(self) -> DataOptions:
         """Reads how the data were loaded: the columns of tables, and what was held out; InputError if damaged."""
-        return DataOptions.from_dict(read_yaml(self.recipe_file)["data"].get("options", {}))
+        return DataOptions.from_dict(self.read_record().data.options)
 
     def read_run_config(self) -> RunConfig:
         """Reads the run's settings; raises InputError if the file is damaged."""
-        from kerascnn.training.recipe.validation import validated
-        from kerascnn.training.run_config import RunConfig
+        return self.read_record().run_config
 
-        return validated(RunConfig, read_yaml(self.recipe_file).get("run_config", {}), str(self.recipe_file))
+    def changed_data(self, data: DataSet) -> list[str]:
+        """What differs between the images that the run began with and these, as phrases.
 
-    def check_data(self, data: DataSet) -> None:
-        """Raises InputError if the data have other classes than the run's, or more or fewer images."""
-        summary = self.read_recipe()[3]
-        if summary["classes"] != list(data.class_names):
+        Raises:
+            InputError: the data have other classes.
+        """
+        from kerascnn.training.run_images import changed_images
+
+        facts = self.read_record().facts
+        if facts.get("classes") != list(data.class_names):
             raise InputError(f"{data.source} has other classes than {self.path} was trained on.")
-        for split, examples in (("training", data.training), ("validation", data.validation)):
-            before = summary[f"{split}_images"]
-            if len(examples) != before:
-                raise InputError(
-                    f"{data.source} has {len(examples)} {split} images and had {before} when {self.path} was started; "
-                    "a run can be resumed with the same images only."
-                )
+        if self.images_file.is_file():
+            return changed_images(self.images_file, data)
+        counts = {"training": len(data.training), "validation": len(data.validation)}
+        before = {split: facts.get(f"{split}_images") for split in counts}
+        return [f"{counts[one]} {one} images and not {before[one]}" for one in counts if counts[one] != before[one]]
 
     def epoch_model(self, which: Literal["last", "best"]) -> tuple[Path, str]:
         """The file of a finished run's last or best model, and a sentence about the choice.
@@ -181,7 +193,7 @@ class RunFolder:
         """The metrics of the run, one mapping per epoch."""
         if not self.history_file.is_file():
             return []
-        with self.history_file.open(newline="") as file:
+        with refused(f"{self.history_file} cannot be read"), self.history_file.open(newline="") as file:
             return [{name: float(value or "nan") for name, value in row.items()} for row in csv.DictReader(file)]
 
 

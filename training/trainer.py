@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import shutil
@@ -19,10 +20,12 @@ from kerascnn.applications.network import dtype_policy_scope
 from kerascnn.console import messages
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.ingestion.ingest import load
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, writing
 from kerascnn.files.atomic import atomic_path
 from kerascnn.files.disk_space import format_disk_error
+from kerascnn.files.folder_owner import owned
 from kerascnn.image_shape import RGB, ImageSize
+from kerascnn.stop_request import StopRequest
 from kerascnn.training.assembly import assemble, build, callbacks_for, compile_for, probe_of
 from kerascnn.training.batches import Batches, batches_for, steps_per_epoch
 from kerascnn.training.callbacks.epoch_files import BestModels, HistoryFile
@@ -40,13 +43,15 @@ from kerascnn.training.fine_tuning.gradual_unfreezing import plan
 from kerascnn.training.fine_tuning.hold_out import HoldOut
 from kerascnn.training.fine_tuning.pretrained import Pretrained, resolve_pretrained, with_weights
 from kerascnn.training.fine_tuning.probe import ProbeResult
-from kerascnn.training.loop import Loop, StopRequest
+from kerascnn.training.loop import Loop
 from kerascnn.training.multi_label import MULTI_LABEL, SINGLE_LABEL
 from kerascnn.training.precision import choose_precision
 from kerascnn.training.recipe.fields import BEST, FineTuning
 from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.run_changes import check_changes, fitting, record_changes
 from kerascnn.training.run_config import RunConfig
 from kerascnn.training.run_folder import RunFolder
+from kerascnn.training.run_images import ImagesLostError, write_images
 from kerascnn.training.schedules import deciding_accuracy
 from kerascnn.training.strategy import Devices, WorkerLostError, choose_devices
 
@@ -66,6 +71,11 @@ class Run:
     model: keras.Model
     recipe: Recipe
     seconds: float
+
+    @property
+    def position(self) -> Position:
+        """Where it ended."""
+        return Position(len(self.folder.history()))
 
 
 class TrainingInterruptedError(Exception):
@@ -207,7 +217,7 @@ def train(
         recipe, pretrained = _resolve(recipe, data, model)
     callbacks = [*callbacks, *progress(recipe, data, verbose if devices.chief else 0)]
     devices.share(recipe.batch_size)
-    training = _Training(recipe, data, callbacks, run_config, devices, profile)
+    training = _Training(recipe, data, callbacks, run_config, devices, profile, recipe)
     with devices.scope():
         new = training.compiled(lambda: assemble(recipe, data, model, pretrained))
     batches = training.batches(new, None)
@@ -215,8 +225,11 @@ def train(
         with tempfile.TemporaryDirectory() as unused:
             return training.run(new, batches, RunFolder(Path(unused)), None)
     folder = RunFolder.create(Path(runs), model.name if model else recipe.model, data.name)
-    folder.write_recipe(recipe, data.source, limit, training.summary(new), run_config, data.options)
-    return training.run(new, batches, folder, None)
+    with owned(folder.path):
+        folder.write_recipe(recipe, data.source, limit, training.summary(new), run_config, data.options)
+        with writing(folder.path):
+            write_images(folder.images_file, data)
+        return training.run(new, batches, folder, None)
 
 
 def named_recipe(name: str) -> Recipe:
@@ -275,6 +288,7 @@ def resume(
     devices: Devices | None = None,
     profile: tuple[int, int] | None = None,
     verbose: int = 1,
+    accept_changes: bool = False,
 ) -> Run:
     """Continues a run from its newest checkpoint; the result is that of an uninterrupted run.
 
@@ -283,36 +297,40 @@ def resume(
     Args:
         folder: of the run that was stopped.
         recipe: of `folder.read_recipe()`.
-        data: loaded from the source and limit of `folder.read_recipe()`, with `folder.read_data_options()`.
+        data: loaded from the source and limit of `folder.read_recipe()`, with `folder.read_data_options()`; or from
+            another place where they are now.
         model: the network that was given to `train`, if any.
         callbacks: as for `train`.
         run_config: None for the run's, `folder.read_run_config()`.
-        warn: is called with a sentence about each damaged checkpoint.
+        warn: is called with a sentence about each damaged checkpoint and each accepted change.
         devices: as for `train`; they may differ from the run's. Every worker reads the folder.
         profile: as for `train`, counted from the first resumed step.
         verbose: as for `train`.
+        accept_changes: whether to continue although images or fields of the recipe have changed since.
 
     Raises:
-        InputError: no checkpoint can be read, or the data differ from the run's.
+        InputError: no checkpoint can be read, another process trains the run, or images or fields of the recipe have
+            changed, which are named.
         TrainingDivergedError, TrainingInterruptedError, WorkerLostError: as `train`.
     """
     devices = devices or choose_devices()
-    folder.check_data(data)
-    task_of(recipe, data)
-    callbacks = [*callbacks, *progress(recipe, data, verbose if devices.chief else 0)]
-    recipe.check_devices(devices.replicas)
-    training = _Training(recipe, data, callbacks, run_config or folder.read_run_config(), devices, profile)
-    # The chief first: it removes partial files.
-    with devices.chief_first():
-        checkpoint = _newest_checkpoint(folder, warn, devices)
-    with devices.scope():
-        if checkpoint is None:
-            restored = training.compiled(lambda: assemble(recipe, data, model))
-        else:
-            restored = training.compiled(lambda: build(recipe, data.class_names, model))
-            if not training.tunes_after(checkpoint):
-                checkpoint.restore(restored)
-    return training.run(restored, training.batches(restored, checkpoint), folder, checkpoint)
+    with owned(folder.path) if devices.chief else contextlib.nullcontext():
+        task_of(recipe, data)
+        recipe.check_devices(devices.replicas)
+        callbacks = [*callbacks, *progress(recipe, data, verbose if devices.chief else 0)]
+        run_config = run_config or folder.read_run_config()
+        training = _Training(recipe, data, callbacks, run_config, devices, profile, recipe)
+        # The chief first: it removes partial files.
+        with devices.chief_first():
+            checkpoint = _newest_checkpoint(folder, warn, devices)
+            changes = check_changes(folder, checkpoint, recipe, data, accept_changes)
+            if checkpoint and not recipe.fine_tuning.tunes_after_probe:
+                checkpoint = fitting(checkpoint, folder, steps_per_epoch(recipe, data))
+        restored = training.restored(checkpoint, model)
+        if devices.chief:
+            record_changes(folder, checkpoint, recipe, data, changes, warn)
+            cut_events(folder.path, checkpoint.events if checkpoint else {})
+        return training.run(restored, training.batches(restored, checkpoint), folder, checkpoint)
 
 
 def _newest_checkpoint(folder: RunFolder, warn: Callable[[str], None], devices: Devices) -> Checkpoint | None:
@@ -322,8 +340,6 @@ def _newest_checkpoint(folder: RunFolder, warn: Callable[[str], None], devices: 
     checkpoint = checkpoints.newest(warn)
     if checkpoint is None and folder.history():
         raise InputError(f"{folder.path} has no checkpoint to resume from.")
-    if devices.chief:
-        cut_events(folder.path, checkpoint.events if checkpoint else {})
     return checkpoint
 
 
@@ -337,6 +353,7 @@ class _Training:
     run_config: RunConfig
     devices: Devices
     profile: tuple[int, int] | None
+    run_recipe: Recipe  # of the whole run, where `recipe` is that of a part of it
 
     def compiled(self, make: Callable[[], keras.Model]) -> keras.Model:
         """The model that `make` returns, compiled; its training is bit-exact on a CPU, and on a GPU on request."""
@@ -373,6 +390,17 @@ class _Training:
     @functools.cached_property
     def probe(self) -> ProbeResult | None:
         return linear_probe(self.recipe, self.data)
+
+    def restored(self, checkpoint: Checkpoint | None, model: keras.Model | None) -> keras.Model:
+        """The compiled model as it was at the checkpoint; a new one without a checkpoint."""
+        recipe, data = self.recipe, self.data
+        with self.devices.scope():
+            if checkpoint is None:
+                return self.compiled(lambda: assemble(recipe, data, model))
+            restored = self.compiled(lambda: build(recipe, data.class_names, model))
+            if not self.tunes_after(checkpoint):
+                checkpoint.restore(restored)
+        return restored
 
     def batches(self, model: keras.Model, checkpoint: Checkpoint | None) -> Batches:
         """Those of all epochs; if held-out images decide, those of the probe, after which others are made."""
@@ -462,17 +490,24 @@ class _Training:
         guard = NaNGuard(report)
         manager: CheckpointManager | WorkerCheckpointManager = WorkerCheckpointManager(model, guard, checkpoint)
         if devices.chief:
-            manager = CheckpointManager(folder, model, history, callbacks, guard, self.run_config, checkpoint)
+            manager = CheckpointManager(
+                folder, model, history, callbacks, guard, self.run_config, checkpoint, self.run_recipe
+            )
         try:
             with StopRequest(callbacks) as stop, devices.detecting_lost_workers():
-                Loop(model, batches, recipe.epochs, callbacks, manager, stop, checkpoint, devices, timer, probe).run()
-            if stop.requested:
-                raise KeyboardInterrupt
-            if devices.chief and file:
-                with atomic_path(file) as partial:
-                    model.save(partial)
+                of_run = self.data, callbacks, manager, stop, checkpoint, devices, timer, probe
+                Loop(model, batches, recipe.epochs, *of_run).run()
+                if devices.chief and file and not stop.requested:
+                    with atomic_path(file) as partial:
+                        model.save(partial)
+            stop.check()
         except KeyboardInterrupt:
             raise TrainingInterruptedError(folder, manager.saved) from None
+        except ImagesLostError as lost:
+            raise InputError(
+                f"{lost}; {folder.path} holds the checkpoint {manager.saved}, from which the run can be resumed once "
+                "they are back, or with --accept-changes without them."
+            ) from None
         except WorkerLostError as lost:
             lost.folder = folder if devices.chief else None
             raise

@@ -18,6 +18,7 @@ from kerascnn.cli.arguments import (
 )
 from kerascnn.cli.datasets import load, load_all
 from kerascnn.cli.loading import data_of, model_file, print_json, print_message, start_tensorflow
+from kerascnn.cli.stopping import stopping_between
 from kerascnn.native_output import jpeg_damage_discarded
 from kerascnn.terminal_encoding import print_error
 
@@ -82,6 +83,7 @@ def _run_export(options: argparse.Namespace) -> int:
     model, said = model_file(options.model), model_options(options)
     start_tensorflow()
     from kerascnn.cli.tables import verification_table
+    from kerascnn.console import track
     from kerascnn.data import DataOptions
     from kerascnn.data.ingestion.sources import normalized
     from kerascnn.evaluation.trained_on import was_trained_on
@@ -100,11 +102,12 @@ def _run_export(options: argparse.Namespace) -> int:
     calibration = load(options.calibrate, None, DataOptions()) if options.calibrate else None
     tolerance = Tolerance(max_mismatch_rate=options.max_mismatch_rate)
     given |= {"calibration": calibration, "tolerance": tolerance, **vars(said)}
-    if run and not options.to:
-        exported = export_run(model, data, run, output, **given)
-    else:
-        target = options.to or output / f"{model.stem}-{data.name}"
-        exported = export_with_progress(model, data, target, run, **given)
+    with stopping_between(track) as stoppable:
+        if run and not options.to:
+            exported = export_run(model, data, run, output, track=stoppable, **given)
+        else:
+            target = options.to or output / f"{model.stem}-{data.name}"
+            exported = export_of_run(model, data, target, run, track=stoppable, **given)
     if options.json:
         print_json({"layout": data.layout, **export_report(exported)})
     else:
@@ -117,7 +120,7 @@ def export_run(model: Path, data: DataSet | LabeledImages, run: RunFolder, expor
     from kerascnn.export.export_links import link_exports
 
     name = f"{run.read_recipe()[0].model}-{data.name}"
-    exported = export_with_progress(model, data, exports / run.path.name, run, name=name, **options)
+    exported = export_of_run(model, data, exports / run.path.name, run, name=name, **options)
     if exported.folder and exported.folder.name.startswith(f"{name}-"):
         links = link_exports(exported.folder, name)
         if links:
@@ -125,16 +128,15 @@ def export_run(model: Path, data: DataSet | LabeledImages, run: RunFolder, expor
     return exported
 
 
-def export_with_progress(
+def export_of_run(
     model: Path, data: DataSet | LabeledImages, target: Path, run: RunFolder | None, **options: Any
 ) -> Export:
-    """Exports with a progress bar, and describes the model by its run's recipe."""
-    from kerascnn.console import track
+    """Exports a model, and describes it by its run's recipe."""
     from kerascnn.export import export
     from kerascnn.training.recipe.files import read_yaml
 
     origin = read_yaml(run.recipe_file) if run else None
-    return export(model, data, target, origin=origin, track=track, **options)
+    return export(model, data, target, origin=origin, **options)
 
 
 def export_report(exported: Export) -> dict[str, Any]:

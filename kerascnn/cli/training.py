@@ -20,6 +20,7 @@ from kerascnn.cli.arguments import INTERRUPTED, NO_TRIAL_SUCCEEDED, WORKER_LOST
 from kerascnn.cli.datasets import load
 from kerascnn.cli.exporting import export_report, export_run, export_status
 from kerascnn.cli.loading import print_json, print_message, print_result, start_tensorflow
+from kerascnn.cli.stopping import stopping_between
 from kerascnn.errors import InputError, check_installed
 from kerascnn.files.secret_urls import concealed
 from kerascnn.image_shape import GRAY, ImageSize, Size
@@ -31,15 +32,20 @@ if TYPE_CHECKING:
     from keras.callbacks import Callback
 
     from kerascnn.data import DataSet
+    from kerascnn.files.progress import Track
     from kerascnn.training import Machine, Recipe, Run, RunConfig, RunFolder
     from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
     from kerascnn.training.strategy import Devices
 
 
-# The options that may differ when a run is resumed.
+# The options that may differ when a run is resumed; and those of the recipe that the user can have changed then.
 OF_RESUME = (
     *("--resume", "--devices", "--workers", "--checkpoint-every", "--keep-best", "--cache", "--deterministic"),
-    *("--profile", "--log", "--export", "--verbose", "--json"),
+    *("--profile", "--log", "--export", "--verbose", "--json", "--data", "--val-data", "--accept-changes"),
+)
+OF_CHANGES = (
+    *("--set", "--epochs", "--early-stopping", "--plateau", "--batch-size", "--seed", "--precision", "--sampling"),
+    "--class-weights",
 )
 
 # Of an accuracy: validation images whose interval is wider are too few to choose between models.
@@ -67,7 +73,8 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
         "kerascnn train --workers 2",
         "kerascnn train --resume runs/resnet20-digits-20261120-101500",
     )
-    arguments.add_data_options(train, default="digits", more=" (default: digits, which are part of the package)")
+    text = " (default: digits, which are part of the package); with --resume, where the data are now"
+    arguments.add_data_options(train, default=None, more=text)
     add_recipe_options(train)
     add = train.add_argument
     add("--print-recipe", action="store_true", help="print the resolved recipe as YAML, and do not train")
@@ -88,6 +95,8 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
     text = "the epoch whose model is exported: the last, or the one of the highest validation accuracy (default: last)"
     add("--export", choices=("last", "best"), default="last", help=text)
     add("--resume", type=arguments.run_path, metavar="RUN", help="resume a stopped run from its newest checkpoint")
+    text = "with --resume, go on although images or fields of the recipe have changed; they are named"
+    add("--accept-changes", action="store_true", help=text)
     text = "also write checkpoints within long epochs (default: 10; 0 is after every step)"
     add("--checkpoint-every", type=arguments.non_negative_number, metavar="MINUTES", help=text)
     text = "also save the models of the K epochs with the best validation accuracy (default: 1)"
@@ -135,17 +144,22 @@ def recipe_of(options: argparse.Namespace, network: str = "resnet20", image_size
     recipe = Recipe.load(name) if name else Recipe.for_model(model or network).with_values(image_size=image_size)
     if options.weights:
         recipe = with_weights(recipe, options.weights, model)
+    recipe = _with_fields(recipe.with_values(model=model), options)
+    find_weights(recipe, f"the recipe '{name}'" if name else "the recipe")
+    return recipe
+
+
+def _with_fields(recipe: Recipe, options: argparse.Namespace) -> Recipe:
+    """The recipe with the fields that the options change."""
     fields = ("image_size", "channels", "epochs", "early_stopping", "batch_size", "seed", "precision")
     fields += ("class_weights", "sampling")
-    recipe = recipe.with_values(model=model, **{field: getattr(options, field) for field in fields})
+    recipe = recipe.with_values(**{field: getattr(options, field) for field in fields})
     if options.plateau:
         plateau = {"name": "plateau", "patience": options.plateau, "warmup_epochs": 0, "warmup_steps": 0}
         recipe = recipe.with_values(schedule=plateau)
     if options.cut:
         recipe = recipe.with_values(fine_tuning={"cut": options.cut})
-    recipe = recipe.with_settings(options.set)
-    find_weights(recipe, f"the recipe '{name}'" if name else "the recipe")
-    return recipe
+    return recipe.with_settings(options.set)
 
 
 def recipe_for(options: argparse.Namespace, data: DataSet, machine: Machine) -> Recipe:
@@ -181,6 +195,10 @@ def _run_train(options: argparse.Namespace) -> int:
         check_installed(f"--log {service}", service, service)
     if options.folds:
         _check_folds(options)
+    if options.accept_changes and not options.resume:
+        raise InputError("--accept-changes is for a run that is resumed; give --resume RUN, or leave it out.")
+    if not options.resume:
+        options.data = options.data or "digits"
     recipe = _resumed_recipe(options) if options.resume else recipe_of(options)
     if not options.print_recipe and _starts_workers(options):
         recipe.check_devices(options.workers)
@@ -206,11 +224,14 @@ def _resumed_recipe(options: argparse.Namespace) -> Recipe:
     from kerascnn.training.run_folder import RunFolder
 
     given = [word.partition("=")[0] for word in options.arguments if word.startswith("--")]
-    fixed = next((word for word in given if not any(option.startswith(word) for option in OF_RESUME)), None)
+    allowed = (*OF_RESUME, *OF_CHANGES) if options.accept_changes else OF_RESUME
+    fixed = next((word for word in given if not any(option.startswith(word) for option in allowed)), None)
     if fixed:
+        changeable = any(option.startswith(fixed) for option in OF_CHANGES)
+        accept = "change it for the rest of the run with --accept-changes, " if changeable else ""
         raise InputError(
-            f"--resume continues {options.resume} as it began, so {fixed} cannot be changed; leave it out, or begin a "
-            f"new training from its weights with --weights {options.resume}."
+            f"--resume continues {options.resume} as it began, so {fixed} cannot be changed; leave it out, {accept}or "
+            f"begin a new training from its weights with --weights {options.resume}."
         )
     # Before TensorFlow's seconds of start-up, too.
     return RunFolder.open(options.resume).read_recipe()[0]
@@ -342,11 +363,17 @@ def _resume(devices: Devices, options: argparse.Namespace) -> int:
 
     folder = training.RunFolder.open(options.resume)
     recipe, source, limit, _ = folder.read_recipe()
+    recipe, loading = _with_fields(recipe, options), folder.read_data_options()
+    if options.val_data:
+        loading = replace(loading, validation_source=options.val_data)
+    if not options.data and os.path.isabs(source) and not os.path.exists(source):
+        raise InputError(f"the data of {folder.path} are not at {source} any more; name their place with --data.")
     with devices.chief_first():
-        data = load(source, limit, folder.read_data_options())
+        data = load(options.data or source, limit, loading)
     options.out = Path(os.path.relpath(folder.path.resolve().parent.parent))
     run_config = _run_config(options, folder.read_run_config())
-    start = partial(training.resume, folder, recipe, data, run_config=run_config, warn=print_message, verbose=0)
+    how = {"run_config": run_config, "warn": print_message, "verbose": 0, "accept_changes": options.accept_changes}
+    start = partial(training.resume, folder, recipe, data, **how)
     return _finish(start, recipe, data, options, devices)
 
 
@@ -367,23 +394,33 @@ def _finish(
     start: Callable[..., Run], recipe: Recipe, data: DataSet, options: argparse.Namespace, devices: Devices
 ) -> int:
     """Trains, and on the chief evaluates, exports and reports."""
-    from kerascnn import evaluation, training
-    from kerascnn.cli.tables import verification_table
+    from kerascnn import training
     from kerascnn.console import track
+
+    try:
+        callbacks = progress_callbacks(recipe, data, options.json, options.log) if devices.chief else []
+        run = start(callbacks=callbacks, devices=devices, profile=options.profile)
+        if not devices.chief:
+            return 0
+        try:
+            with stopping_between(track) as stoppable:
+                return _export_and_report(run, recipe, data, options, stoppable)
+        except KeyboardInterrupt:
+            raise training.TrainingInterruptedError(run.folder, run.position) from None
+    except training.TrainingInterruptedError as stopped:
+        if devices.chief:
+            print_error(f"kerascnn: {stopped}\n{_resume_command(stopped.folder, options)}")
+        return INTERRUPTED
+
+
+def _export_and_report(run: Run, recipe: Recipe, data: DataSet, options: argparse.Namespace, track: Track) -> int:
+    from kerascnn import evaluation
+    from kerascnn.cli.tables import verification_table
     from kerascnn.evaluation.keras_models import load_keras
     from kerascnn.evaluation.metrics import majority_baseline
     from kerascnn.evaluation.multi_label import constant_baseline
     from kerascnn.evaluation.run_report import report_run
 
-    try:
-        callbacks = progress_callbacks(recipe, data, options.json, options.log) if devices.chief else []
-        run = start(callbacks=callbacks, devices=devices, profile=options.profile)
-    except training.TrainingInterruptedError as stopped:
-        if devices.chief:
-            print_error(f"kerascnn: {stopped}\n{_resume_command(stopped.folder, options)}")
-        return INTERRUPTED
-    if not devices.chief:
-        return 0
     file, choice = run.folder.epoch_model(options.export)
     model = run.model if file == run.folder.model_file else load_keras(file)
     predictor = evaluation.KerasPredictor(model, file)
@@ -391,7 +428,7 @@ def _finish(
     baseline = constant_baseline(scores) if data.multi_label else majority_baseline(scores)
     report_run(run.folder, scores, f"{recipe.model} on {data.name}", data.validation, predictor.metadata)
     print_message(f"{choice}; verifying every file on {len(data.validation)} images")
-    exported = export_run(file, data, run.folder, options.out / "saved_models")
+    exported = export_run(file, data, run.folder, options.out / "saved_models", track=track)
     if options.json:
         report = {"event": "report", "run": str(run.folder.path), "training_seconds": round(run.seconds, 1)}
         report |= {"layout": data.layout}

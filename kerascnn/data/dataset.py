@@ -34,8 +34,8 @@ class _LabeledExamples:
 
 def columns_of(examples: _LabeledExamples) -> dict[str, np.ndarray]:
     """The arrays with one value per example, by their names."""
-    given = {item.name: getattr(examples, item.name) for item in fields(examples) if item.name != "shards"}
-    return {name: values for name, values in given.items() if values is not None}
+    names = (item.name for item in fields(examples) if item.name not in ("shards", "root"))
+    return {name: values for name in names if (values := getattr(examples, name)) is not None}
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,16 @@ class FileExamples(_LabeledExamples):
         labels: int (count,), indices into the data set's class names; uint8 (count, classes), 1 for each class of the
             image, in multi-label data.
         groups: uint64 (count,), equal for images that must be in one split; None if there are no such images.
+        digests: uint64 (count,), the first bits of each file's SHA-256; None if they are unknown.
+        root: the folder that the files are below, if there is one.
     """
 
     paths: np.ndarray
     plain: np.ndarray
     labels: np.ndarray
     groups: np.ndarray | None = None
+    digests: np.ndarray | None = None
+    root: str = ""
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,8 @@ def _check_images(folder: RunFolder, data: DataSet, limit: int | None) -> None:
             f"{folder.path} was trained on other images ({source}, limit {before}) or with other options of the data; "
             "use another --out folder."
         )
-    folder.check_data(data)
+    if changes := folder.changed_data(data):
+        raise InputError(f"the images of {folder.path} have changed: {'; '.join(changes)}; use another --out folder.")
 
 
 def _most_frequent(data: DataSet) -> float:

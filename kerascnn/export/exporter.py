@@ -160,11 +160,13 @@ def export(
         network = deployable(model)
         labels_of(network).threshold = metadata.threshold
         exported: list[Predictor] = []
-        for kind in (kind for kind in WRITERS if kind in formats):
+        kinds = [kind for kind in WRITERS if kind in formats]
+        for kind in track(kinds, len(kinds), "writing"):
             write, predictor, file = WRITERS[kind]
             write(network, staged / file.format(name))
             exported.append(predictor(staged / file.format(name)))
-        for quantization in quantizations if "tflite" in formats else []:
+        wanted = quantizations if "tflite" in formats else []
+        for quantization in track(wanted, len(wanted), "writing"):
             file = staged / f"{name}{'' if quantization == UNQUANTIZED else f'-{quantization}'}.tflite"
             images = _calibration_images(calibration or data, metadata) if quantization in CALIBRATED else ()
             given = {"pixels": pixels, "description": description, "quantizer": quantizer}

@@ -14,7 +14,9 @@ import keras
 import pytest
 
 from kerascnn import InputError, evaluation
+from kerascnn.files.folder_owner import FolderInUseError, owned
 from kerascnn.training import Averaging, Checkpoints, RunConfig, RunFolder, TrainingInterruptedError, resume, train
+from kerascnn.training.checkpoints import files
 from support import tiny_training
 from support.messages import mentioning, names
 from support.runs import assert_same, assert_same_weights
@@ -178,6 +180,33 @@ def test_a_damaged_checkpoint_is_skipped(damage, stopped):
     assert not reported
 
 
+def test_any_flipped_bit_of_a_checkpoint_is_noticed(stopped):
+    """Headers and the archive's directory too, of which NumPy and zipfile read parts without a check."""
+    newest = stopped.checkpoints / "epoch-0001-step-000003.npz"
+    contents = newest.read_bytes()
+    # Every eighth byte of the last 4,000, which are the directory, and some of the rest.
+    places = [*range(-4000, 0, 8), *range(0, len(contents), len(contents) // 100)]
+    assert files._read(newest)
+    for number, place in enumerate(places):
+        flipped = bytearray(contents)
+        flipped[place] ^= 1 << number % 8
+        newest.write_bytes(flipped)
+        with pytest.raises(ValueError, match="checksum"):
+            files._read(newest)
+
+
+def test_other_files_in_the_folder_of_checkpoints_are_ignored(stopped):
+    for name in ("epoch-last.npz", "epoch-0009.npz.bak", "damaged-notes.txt", "notes.npz"):
+        (stopped.checkpoints / name).write_bytes(b"mine")
+    (stopped.checkpoints / "epoch-0007.npz").mkdir()
+    (stopped.checkpoints / ".x.partial").mkdir()
+    checkpoints = Checkpoints(stopped.checkpoints)
+    checkpoints.clear_partial()
+    assert [file.name for file in checkpoints.files()] == ["epoch-0001.npz", "epoch-0001-step-000003.npz"]
+    assert str(checkpoints.newest([].append).position) == "after step 3 of epoch 2"
+    assert (stopped.checkpoints / "damaged-notes.txt").exists()
+
+
 def test_a_training_resumes_from_the_checkpoint_before(tiny_run, stopped):
     newest = stopped.checkpoints / "epoch-0001-step-000003.npz"
     newest.write_bytes(newest.read_bytes()[:100])
@@ -199,11 +228,20 @@ def test_without_a_complete_checkpoint_a_run_does_not_resume(stopped):
 
 
 def test_other_data_and_recipes_are_rejected(stopped, few_digits):
-    with mentioning(InputError, "digits", "160", "96"):
+    with mentioning(InputError, stopped.path, "replaced", "added", "--accept-changes"):
         resume(stopped, stopped.read_recipe()[0], few_digits)
     recipe = replace(stopped.read_recipe()[0], averaging=Averaging(0))
-    with mentioning(InputError, "checkpoint", "recipe"):
+    with mentioning(InputError, "checkpoint", "recipe", "averaging.decay is 0.0 and was 0.8"):
         resume(stopped, recipe, tiny_training.images())
+    # Accepted, it is tried, and this one does not fit.
+    with mentioning(InputError, "checkpoint", "does not fit"):
+        resume(stopped, recipe, tiny_training.images(), accept_changes=True, warn=[].append)
+    assert stopped.read_recipe()[0] != recipe
+
+
+def test_two_processes_do_not_train_one_run(stopped):
+    with owned(stopped.path), mentioning(FolderInUseError, stopped.path, str(os.getpid())):
+        go_on(stopped)
 
 
 def test_a_finished_run_can_be_resumed_without_harm(tiny_run, tmp_path):

@@ -5,10 +5,17 @@ from pathlib import Path
 import pytest
 
 from support.pages import Page, run_line
+from support.tiny_training import tiny_networks
 
 PAGE = Page("docs/resuming.md")
 
-pytestmark = [pytest.mark.usefixtures("tiny_network"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def tiny():
+    with tiny_networks():
+        yield
 
 
 def test_commands(command, tmp_path, monkeypatch):

@@ -42,9 +42,11 @@ def test_run_folder(digits_run):
     assert folder.path.name.startswith("resnet20-digits-20")
     assert {entry.name for entry in folder.path.iterdir()} == {
         "recipe.yaml",
+        "images.csv.gz",
         "history.csv",
         "model.keras",
         "checkpoints",
+        ".owner.lock",
         "train",
         "validation",
         *(file.name for file in folder.path.glob("*.tfevents.*")),

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import os
+import re
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import keras
 import numpy as np
 
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, one_line
 from kerascnn.files.atomic import atomic_write
 
 MAX_FILES = 2  # The newest checkpoint, and one to fall back to
 PROGRESS = "progress"  # The name, in the archive, of everything that is no array
+NAME = re.compile(r"epoch-(\d{4,9})(?:-step-(\d{6,9}))?\.npz")
+DAMAGED_NAME, PARTIAL_NAME = re.compile(f"damaged-{NAME.pattern}"), re.compile(r"\..*\.partial")
+# At the end of a file, as the archive's comment: the SHA-256 of everything before, in hexadecimal.
+DIGEST_BYTES = 64
+CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, order=True)
@@ -49,6 +58,7 @@ class Checkpoint:
     # The values of all variables of the "model" (with dropout's seeds), of the "optimizer" (with loss scale and
     # averages) and of the epoch's "metrics".
     variables: dict[str, list[np.ndarray]]
+    recipe: dict[str, Any] = field(default_factory=dict)  # of the run, with which it was trained up to here
 
     def restore(self, model: keras.Model) -> None:
         """Assigns the values to a compiled model and its optimizer; raises InputError if they do not fit."""
@@ -72,7 +82,8 @@ class NotFiniteError(ArithmeticError):
 class Checkpoints:
     """A run's checkpoint files: `epoch-0003.npz`, `epoch-0003-step-000120.npz`.
 
-    A file gets its name when it is complete and on the disk. Only the newest two remain.
+    A file gets its name when it is complete and on the disk. Only the newest two remain. Other files and folders in
+    `folder` are nobody's business here.
     """
 
     def __init__(self, folder: Path):
@@ -80,42 +91,54 @@ class Checkpoints:
 
     def files(self) -> list[Path]:
         """All checkpoint files, the oldest first."""
-        return sorted(self.folder.glob("epoch-*.npz"), key=_position)
+        return sorted(self._named(NAME), key=_position)
 
-    def write(self, position: Position, model: keras.Model, history: Sequence[dict], snapshot: Snapshot) -> None:
-        """Writes a checkpoint of a compiled model, and deletes older ones; for `history` see `Checkpoint`.
+    def _named(self, pattern: re.Pattern) -> list[Path]:
+        return [file for file in self.folder.glob("*") if pattern.fullmatch(file.name) and file.is_file()]
+
+    def write(
+        self, position: Position, model: keras.Model, history: Sequence[dict], snapshot: Snapshot, recipe: dict
+    ) -> None:
+        """Writes a checkpoint of a compiled model, and deletes older ones; for `history` and `recipe` see `Checkpoint`.
 
         If a weight is not finite, or the file cannot be written (NotFiniteError, OSError), older ones remain.
         """
         step = f"-step-{position.step:06d}" if position.step else ""
         file_name = f"epoch-{position.epochs:04d}{step}.npz"
         groups = {"model": model.variables, "optimizer": model.optimizer.variables, "metrics": snapshot.metrics}
-        progress = {"position": astuple(position), "history": history, "events": snapshot.events}
-        with atomic_write(self.folder / file_name) as file, zipfile.ZipFile(file, "w") as archive:
-            for group, variables in groups.items():
-                for number, variable in enumerate(variables):
-                    # One by one, where np.savez would hold all of them in memory.
-                    with archive.open(f"{group}/{number}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, _finite_value(variable), allow_pickle=False)
-            archive.writestr(PROGRESS, json.dumps(progress))
-        for old in [*self.files()[:-MAX_FILES], *self.folder.glob("damaged-*")]:
+        progress = {"position": astuple(position), "history": history, "events": snapshot.events, "recipe": recipe}
+        with atomic_write(self.folder / file_name) as file:
+            with zipfile.ZipFile(file, "w") as archive:
+                for group, variables in groups.items():
+                    for number, variable in enumerate(variables):
+                        # One by one, where np.savez would hold all of them in memory.
+                        with archive.open(f"{group}/{number}.npy", "w", force_zip64=True) as member:
+                            np.lib.format.write_array(member, _finite_value(variable), allow_pickle=False)
+                archive.writestr(PROGRESS, json.dumps(progress))
+                archive.comment = bytes(DIGEST_BYTES)
+            digest = _digest(file)
+            file.seek(-DIGEST_BYTES, os.SEEK_END)
+            file.write(digest)
+        for old in [*self.files()[:-MAX_FILES], *self._named(DAMAGED_NAME)]:
             old.unlink()
 
     def newest(self, warn: Callable[[str], None]) -> Checkpoint | None:
         """The newest checkpoint that is not damaged; None if there are no files, InputError if all are damaged.
 
-        Damaged files are renamed, and `warn` is called with a sentence about each.
+        Damaged files are renamed, and `warn` is called with a sentence about each. Whatever goes wrong in reading a
+        file is damage.
         """
         damaged = []
         for file in reversed(self.files()):
             try:
                 checkpoint = _read(file)
-            except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-                damaged.append((file, " ".join(str(error).split()) or type(error).__name__))
+            except Exception as error:
+                damaged.append((file, one_line(error).rstrip(".")))
                 continue
             for wrong, reason in damaged:
                 warn(f"{wrong} is damaged ({reason}); resuming from the checkpoint before it, {file.name}.")
-                wrong.rename(wrong.with_name(f"damaged-{wrong.name}"))
+                with contextlib.suppress(OSError):
+                    wrong.rename(wrong.with_name(f"damaged-{wrong.name}"))
             return checkpoint
         if damaged:
             raise InputError(f"{damaged[0][0]} cannot be read ({damaged[0][1]}), and there is no checkpoint before it.")
@@ -123,13 +146,13 @@ class Checkpoints:
 
     def clear_partial(self) -> None:
         """Deletes the files of interrupted writes."""
-        for partial in self.folder.glob(".*.partial"):
+        for partial in self._named(PARTIAL_NAME):
             partial.unlink()
 
 
 def _position(file: Path) -> Position:
-    _, epochs, *step = file.stem.replace("-step-", "-").split("-")
-    return Position(int(epochs), int(step[0]) if step else 0)
+    epochs, step = NAME.fullmatch(file.name).groups(default="0")
+    return Position(int(epochs), int(step))
 
 
 def _finite_value(variable) -> np.ndarray:
@@ -142,11 +165,29 @@ def _finite_value(variable) -> np.ndarray:
 
 
 def _read(file: Path) -> Checkpoint:
-    with np.load(file) as archive:
-        progress = json.loads(archive[PROGRESS])
-        groups = ("model", "optimizer", "metrics")
-        variables = {name: [archive[key] for key in archive if key.startswith(f"{name}/")] for name in groups}
-    return Checkpoint(Position(*progress["position"]), progress["history"], progress["events"], variables)
+    """The checkpoint in a file; ValueError if its contents are not those that were written."""
+    with file.open("rb") as opened:
+        # Before anything is parsed: a damaged header would be misread.
+        if _digest(opened) != opened.read():
+            raise ValueError("its contents do not have their checksum")
+        opened.seek(0)
+        with np.load(opened) as archive:
+            progress = json.loads(archive[PROGRESS])
+            groups = ("model", "optimizer", "metrics")
+            variables = {name: [archive[key] for key in archive if key.startswith(f"{name}/")] for name in groups}
+    history, events, recipe = (progress[name] for name in ("history", "events", "recipe"))
+    return Checkpoint(Position(*progress["position"]), history, events, variables, recipe)
+
+
+def _digest(file: BinaryIO) -> bytes:
+    """The SHA-256 of a file without its last `DIGEST_BYTES`, to which it is read."""
+    left, digest = file.seek(0, os.SEEK_END) - DIGEST_BYTES, hashlib.sha256()
+    file.seek(0)
+    while left > 0:
+        part = file.read(min(left, CHUNK))
+        digest.update(part)
+        left -= len(part)
+    return digest.hexdigest().encode()
 
 
 def _assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:

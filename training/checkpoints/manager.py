@@ -13,6 +13,7 @@ from kerascnn.training.callbacks.epoch_files import HistoryFile
 from kerascnn.training.callbacks.event_files import event_sizes, sync_events
 from kerascnn.training.callbacks.nan_guard import NaNGuard
 from kerascnn.training.checkpoints.files import Checkpoint, Checkpoints, NotFiniteError, Position, Snapshot
+from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.run_config import RunConfig
 from kerascnn.training.run_folder import RunFolder
 
@@ -20,8 +21,8 @@ from kerascnn.training.run_folder import RunFolder
 class CheckpointManager:
     """Writes checkpoints when they are due, and never one with weights that are not finite.
 
-    It calls the method `flush` of callbacks that have one, as TensorBoard's do, before it reads their files. `saved` is
-    the position of the last checkpoint, at first of the one that the training resumes from.
+    `recipe` is the run's. It calls the method `flush` of callbacks that have one, as TensorBoard's do, before it reads
+    their files. `saved` is the position of the last checkpoint, at first of the one that the training resumes from.
     """
 
     def __init__(
@@ -33,7 +34,9 @@ class CheckpointManager:
         nan_guard: NaNGuard,
         run_config: RunConfig,
         checkpoint: Checkpoint | None,
+        recipe: Recipe,
     ):
+        self.recipe = recipe.to_dict()
         self.checkpoints, self.events = Checkpoints(folder.checkpoints), folder.path
         self.model, self.history, self.callbacks, self.nan_guard = model, history, callbacks, nan_guard
         self.seconds = 60 * run_config.checkpoint_minutes
@@ -65,7 +68,8 @@ class CheckpointManager:
         snapshot = snapshot or self.snapshot()
         sync_events(self.events)
         try:
-            self.checkpoints.write(position, self.model, self.history.rows[: position.epochs], snapshot)
+            rows = self.history.rows[: position.epochs]
+            self.checkpoints.write(position, self.model, rows, snapshot, self.recipe)
         except NotFiniteError:
             raise self.nan_guard.report(self.nan_guard.newest, None) from None
         self.saved, self._written = position, time.monotonic()

@@ -90,6 +90,8 @@ def _sentence(kind: Any, values: Any, error: ValidationError, path: str = "") ->
     first = error.errors()[0]
     if first["type"] == "value_error":
         return str(first["ctx"]["error"])
+    if first["type"] == "missing":
+        return f"the field '{path}{'.'.join(map(str, first['loc']))}' is missing."
     hint, value = kind, values
     for name in first["loc"]:
         if not dataclasses.is_dataclass(hint):

@@ -357,6 +357,8 @@ def _examples(root: Path, files: FileTable, rows: np.ndarray, class_names: tuple
         paths=np.array([os.path.join(root, paths[row]) for row in rows], dtype=object),
         plain=plain[decoders[rows]],
         labels=labels[numbers[rows]],
+        digests=files.prefixes("sha256")[rows],
+        root=str(root),
     )
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from kerascnn.shown_text import for_terminal
+from kerascnn.shown_text import literal, without_secrets
 
 LONGEST_SENTENCE = 2000  # Characters; more is nobody's sentence
 
@@ -23,7 +23,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, sentence: object = ""):
-        shown, half = for_terminal(str(sentence)), LONGEST_SENTENCE // 2
+        shown, half = literal(without_secrets(str(sentence))), LONGEST_SENTENCE // 2
         super().__init__(shown if len(shown) <= LONGEST_SENTENCE else f"{shown[:half]} … {shown[-half:]}")
 
 

@@ -56,9 +56,15 @@ class RunRecord:
     commit: str | None = None
 
     def __post_init__(self):
-        classes = self.facts.get("classes")
+        classes = self.facts.get("classes", [])
         if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
             raise InputError(f"facts.classes must be a list of names, not {classes!r}.")
         for name in COUNTS:
-            if type(self.facts.get(name)) is not int:
-                raise InputError(f"facts.{name} must be a whole number, not {self.facts.get(name)!r}.")
+            if type(self.facts.get(name, 0)) is not int:
+                raise InputError(f"facts.{name} must be a whole number, not {self.facts[name]!r}.")
+
+    def fact(self, name: str) -> Any:
+        """A fact; InputError if it is missing."""
+        if name not in self.facts:
+            raise InputError(f"the recipe.yaml of the run lacks facts.{name}.")
+        return self.facts[name]

@@ -82,7 +82,7 @@ def _class_names(model: Path, folder: Path, said: ModelOptions) -> Sequence[str]
     if not folder.is_dir() or sum(entry.is_dir() for entry in folder.iterdir()) > 1:
         return ()
     run = RunFolder.around(model)
-    return run.read_recipe()[3]["classes"] if run else open_predictor(model, said).metadata.class_names
+    return run.read_record().fact("classes") if run else open_predictor(model, said).metadata.class_names
 
 
 def _reason(options: argparse.Namespace, own: bool, unclear: Sequence[Path]) -> str:

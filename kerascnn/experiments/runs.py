@@ -41,7 +41,7 @@ class ArmRun:
     @property
     def steps(self) -> int:
         """The number of steps of the optimizer."""
-        return len(self.folder.history()) * int(self.folder.read_recipe()[3]["steps_per_epoch"])
+        return len(self.folder.history()) * self.folder.read_record().fact("steps_per_epoch")
 
     @property
     def exported(self) -> int:

@@ -129,7 +129,7 @@ def format_training(origin: dict[str, Any]) -> str:
     chosen = f" On validation images: {facts['probe_and_fine_tuned']}." if "exported" in facts else ""
     return (
         f"{entry.builder} ({entry.paper}), {_beginning(recipe)} on {_last_part(origin['data']['source'])}: "
-        f"{origin['facts']['training_images']} training images, {recipe.epochs} epochs in batches of "
+        f"{facts.get('training_images', 'unknown')} training images, {recipe.epochs} epochs in batches of "
         f"{recipe.batch_size}, {recipe.optimizer.name} with a learning rate of {recipe.peak_learning_rate:g} "
         f"({recipe.schedule.name}), {recipe.precision}, seed {recipe.seed}.{chosen}"
     )

@@ -435,6 +435,9 @@ def _request_url(url: str) -> str:
         host, port = parts.hostname, parts.port
         if host and not host.isascii():
             host = host.encode("idna").decode()
+        # Bytes of the command line that are no UTF-8 stay what they are.
+        quoted = {"safe": string.punctuation, "errors": "surrogateescape"}
+        path, query = (urllib.parse.quote(part, **quoted) for part in (parts.path or "/", parts.query))
     except (ValueError, UnicodeError):
         raise InputError(f"'{shown_url(url)}' is no valid URL; give one like https://example.org/pets.zip.") from None
     if parts.scheme not in ("http", "https") or not host:
@@ -443,5 +446,4 @@ def _request_url(url: str) -> str:
         raise InputError(f"{shown_url(url)} has a user name in it; give a URL that needs none.")
     host = f"[{host}]" if ":" in host else host
     location = host if port is None else f"{host}:{port}"
-    path, query = (urllib.parse.quote(part, safe=string.punctuation) for part in (parts.path or "/", parts.query))
     return urllib.parse.urlunsplit((parts.scheme, location, path, query, ""))

@@ -111,7 +111,6 @@ WRONG = {
     "data: {}": ("data.source", "missing"),
     "facts: 3": ("facts", "3"),
     "facts:": ("facts", "null"),
-    "facts: {}": ("facts.classes", "None"),
     "facts: {classes: [1]}": ("facts.classes", "1"),
     "facts: {classes: [a], training_images: many}": ("facts.training_images", "many"),
     "run_config: {best: -1}": ("run_config.best", "-1"),

@@ -90,8 +90,6 @@ def _sentence(kind: Any, values: Any, error: ValidationError, path: str = "") ->
     first = error.errors()[0]
     if first["type"] == "value_error":
         return str(first["ctx"]["error"])
-    if first["type"] == "missing":
-        return f"the field '{path}{'.'.join(map(str, first['loc']))}' is missing."
     hint, value = kind, values
     for name in first["loc"]:
         if not dataclasses.is_dataclass(hint):
@@ -101,6 +99,8 @@ def _sentence(kind: Any, values: Any, error: ValidationError, path: str = "") ->
         if name not in hints:
             [near] = difflib.get_close_matches(str(name), hints, n=1, cutoff=0.0)
             return f"unknown field '{path}{name}'; the closest is '{path}{near}'."
+        if name not in value:
+            return f"the field '{path}{name}' is missing."
         hint, value, path = hints[name], value[name], f"{path}{name}."
     sentence = f"{path.rstrip('.')} must be {_describe(hint)}, not {_show(value)}"
     near = difflib.get_close_matches(str(value), map(str, get_args(hint)), n=1)

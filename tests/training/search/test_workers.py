@@ -59,7 +59,12 @@ def waiting(folder, rate):
     for file in folder.trials.glob("*/starts.txt"):
         record = json.loads((file.parent / "trial.json").read_text())
         pid = file.parent / "pid.txt"
-        if record["status"] == "running" and pid.exists() and record["fields"]["optimizer.learning_rate"] == rate:
+        if (
+            record["status"] == "running"
+            and pid.exists()
+            and pid.read_text()
+            and record["fields"]["optimizer.learning_rate"] == rate
+        ):
             found.append((record, int(pid.read_text())))
     return found
 

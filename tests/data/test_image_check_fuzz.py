@@ -1,58 +1,17 @@
 """Thousands of corrupted images: each gets a status, in time, and the process lives."""
 
-import io
 import json
 import random
 import subprocess
 import sys
 import textwrap
 
-import numpy as np
 import pytest
-from PIL import Image
 
-FORMATS = (
-    ("JPEG", {"quality": 90}),
-    ("JPEG", {"progressive": True}),
-    ("PNG", {}),
-    ("WEBP", {"quality": 70}),
-    ("WEBP", {"lossless": True}),
-    ("GIF", {"save_all": True}),
-    ("BMP", {}),
-    ("TIFF", {"compression": "tiff_lzw"}),
-    ("TIFF", {"compression": "raw"}),
-    ("TIFF", {"compression": "jpeg"}),
-    ("PPM", {}),
-    ("PCX", {}),
-    ("ICO", {"sizes": [(64, 48)]}),
-    ("JPEG2000", {}),
-    ("SGI", {}),
-    ("QOI", {}),
-    ("AVIF", {}),
-)
+from tests.hostile.images import originals
 
 # A file may take five seconds; the whole test is far from it.
 SECONDS_A_FILE = 5
-
-
-def originals() -> list[bytes]:
-    generator = np.random.default_rng(0)
-    ramp = np.linspace(0, 200, 64)[None, :, None] + generator.normal(20, 15, (48, 64, 3))
-    image = Image.fromarray(np.clip(ramp, 0, 255).astype(np.uint8))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    files = []
-    for form, options in FORMATS:
-        more = {"append_images": [image.rotate(180)]} if form == "GIF" else {}
-        more |= {"exif": exif} if form in ("JPEG", "PNG", "WEBP", "TIFF") else {}
-        for kind in ("RGB", "L", "RGBA", "P", "CMYK", "1", "I;16"):
-            buffer = io.BytesIO()
-            try:
-                image.convert(kind).save(buffer, form, **options, **more)
-            except (OSError, ValueError, KeyError):
-                continue
-            files.append(buffer.getvalue())
-    return files
 
 
 def mutated(contents: bytes, rng: random.Random) -> bytes:

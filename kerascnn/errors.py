@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from kerascnn.shown_text import literal, without_secrets
 
-LONGEST_SENTENCE = 2000  # Characters; more is nobody's sentence
+LONGEST_SENTENCE = 10_000  # Characters; more is nobody's sentence
 
 
 class InputError(ValueError):

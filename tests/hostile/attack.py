@@ -20,7 +20,7 @@ from kerascnn import InputError
 
 LONGEST = 5.0  # seconds that one input may take
 HANG = 30  # seconds after which it is interrupted
-LONGEST_SENTENCE = 2010
+LONGEST_SENTENCE = 10_010
 
 
 class Kind(NamedTuple):

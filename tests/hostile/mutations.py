@@ -83,16 +83,16 @@ def _places(values: Any) -> list[Callable[[random.Random], None]]:
             elif kind < 0.2 and isinstance(values, dict):
                 values[chance.choice(TEXTS)] = values.pop(key)
             else:
-                values[key] = deep(chance) if kind > 0.97 else chance.choice(VALUES)
+                values[key] = deep(chance) if kind > 0.97 else copy.deepcopy(chance.choice(VALUES))
 
         found += [replace, *_places(values[key])]
     return found
 
 
 def deep(chance: random.Random) -> Any:
-    """Lists or mappings in one another, hundreds of levels."""
+    """Lists or mappings in one another, as many levels as the writers of YAML and JSON can take."""
     value: Any = 1
-    for _ in range(chance.choice((10, 100, 900))):
+    for _ in range(chance.choice((10, 50, 100))):
         value = [value] if chance.random() < 0.5 else {"a": value}
     return value
 

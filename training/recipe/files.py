@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -72,7 +73,8 @@ def read_recipe(path: Path, dependents: tuple[Path, ...] = ()) -> Values:
     if base is None:
         return values
     file = FOLDER / f"{base}.yaml" if base in file_names() else path.parent / str(base)
-    if not file.is_file():
+    # Not `file.is_file()`, which fails where a path is too long.
+    if not os.path.isfile(file):
         raise InputError(f"{path} builds on '{base}', which does not exist; {closest(str(base), file_names())}")
     return overlaid(read_recipe(file, (*dependents, path)), values)
 

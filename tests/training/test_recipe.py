@@ -159,6 +159,7 @@ def test_numbers_of_maxout():
     )
     assert found.max_norms == {"^conv1": 0.9, "^conv[23]": 1.9365, "^fc": 1.9, "^predictions$": 1.9365}
     assert (recipe.pixels.contrast, recipe.pixels.whitening, recipe.epochs) == (55, 0.1, 474)
+    assert recipe.augmentation.pad == 8  # pad_randomized, on every side
     heads = Recipe.load("dsn").auxiliary_heads
     assert (heads.weight, heads.loss, heads.decay_epochs) == (0.1, "squared_hinge", 100)
 

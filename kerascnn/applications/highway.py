@@ -5,11 +5,13 @@ Sources: Srivastava, Greff and Schmidhuber, "Highway Networks" (2015), section 4
 (flukeskywalker/highway-networks, examples/highways/cifar10-19layers).
 
 Differences from the papers:
-    None in the 19 layers; the average covers the whole map, so that other image sizes work. Of the 32 layers only their
-    number, about 1.25 million parameters and 3 x 3 and 1 x 1 convolutions in turn are published, and neither could be
-    checked against the text: their widths are chosen here for that count, and give 1,264,502. The later paper's network
-    A, of 11 layers and 236,000 parameters, is not here: no configuration of it was found that has that count. Its B and
-    C are the 19 and the 32 layers.
+    None in the 19 layers; the average covers the whole map, so that other image sizes work. The filler that the
+    configuration calls "xavier" is a Gaussian with variance 2 / fan-in in the authors' program. That of the first layer
+    has 0.05 as its value, which the program does not read; here it is the standard deviation, as of the classifier.
+    Of the 32 layers only their number, about 1.25 million parameters and 3 x 3 and 1 x 1 convolutions in turn are
+    published, and neither could be checked against the text: their widths are chosen here for that count, and give
+    1,264,502. The later paper's network A, of 11 layers and 236,000 parameters, is not here: no configuration of it was
+    found that has that count. Its B and C are the 19 and the 32 layers.
 """
 
 import functools
@@ -20,7 +22,7 @@ import keras
 
 from kerascnn.applications import preprocessing
 from kerascnn.applications.network import CommonArguments, Pooling, building
-from kerascnn.layers import conv_unit, highway_conv
+from kerascnn.layers import HE_NORMAL, conv_unit, highway_conv
 
 
 class Stage(NamedTuple):
@@ -48,7 +50,7 @@ LAST_FILTERS = 100
 GATE_BIAS = -2.0
 DROPOUT = 0.2
 
-INITIALIZER = "glorot_uniform"
+INITIALIZER = HE_NORMAL
 GAUSSIAN = {"class_name": "RandomNormal", "config": {"stddev": 0.05}}  # of the first layer and the classifier
 unit = functools.partial(conv_unit, kernel_initializer=INITIALIZER)
 highway = functools.partial(highway_conv, gate_bias=GATE_BIAS, kernel_initializer=INITIALIZER)
@@ -74,8 +76,8 @@ def Highway19(
 
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Weights are
-        initialized after Glorot and Bengio (2010), the gates' biases with -2, so that layers begin by passing most of
-        their input on; dropout is 20 % of the input, after both pools and before the classifier.
+        initialized after He et al. (2015), the gates' biases with -2, so that layers begin by passing most of their
+        input on; dropout is 20 % of the input, after both pools and before the classifier.
 
     Example:
         >>> model = kerascnn.applications.Highway19()

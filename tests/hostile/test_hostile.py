@@ -19,8 +19,8 @@ COUNT = {"archives": 150, "images": 60, "recipes": 60, "runs' recipe.yaml": 60, 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_every_input_is_held(name, tmp_path):
-    figures = attack_many(kind(name), range(COUNT.get(name, 100)), tmp_path)
-    assert figures.failures == {}, f"python -m tests.hostile --kind {name!r} --seed SEED"
+    failures = attack_many(kind(name), range(COUNT.get(name, 100)), tmp_path)
+    assert failures == {}, f"python -m tests.hostile --kind {name!r} --seed SEED"
 
 
 def raising(error):

@@ -120,8 +120,7 @@ def _highway(builder: str, common: CommonArguments, stages: tuple[Stage, ...]) -
             for number, size in enumerate(sizes, start=first + 1):
                 x = highway(x, filters, size, name=f"conv{number}")
             layers += 1 + len(sizes)
-        if common.include_top:
-            x = unit(x, LAST_FILTERS, 1, name=f"conv{layers + 1}")
+        x = unit(x, LAST_FILTERS, 1, name=f"conv{layers + 1}")
         return network.model(network.head(x, GAUSSIAN, dropout=DROPOUT))
 
 

@@ -9,8 +9,9 @@ import pytest
 from kerascnn import InputError
 from kerascnn.applications import DSN, NIN, FitNet4, Highway19, Highway32, Maxout, PReLUNetA, registry
 from kerascnn.applications.stages import stages
+from kerascnn.applications.weights import load as weights
 from support.messages import mentioning
-from support.networks import small, without_values
+from support.networks import slim, small, without_values
 
 
 def conv(size, before, after):
@@ -173,6 +174,16 @@ def test_weights_of_nin_without_and_with_another_classifier(tmp_path):
     np.testing.assert_array_equal(features.get_layer("cccp5").kernel, model.get_layer("cccp5").kernel)
     with mentioning(InputError, "'cccp6'", "4 classes", "classes=3"):
         NIN(classes=3, weights=file)
+
+
+@pytest.mark.parametrize("name", ["dsn", "maxout", "fitnet1", "highway19", "preluneta"])
+def test_weights_of_a_whole_network_without_its_top(name, tmp_path):
+    file = tmp_path / "whole.weights.h5"
+    whole, features = (slim(without_values(small, name, include_top=top)) for top in (True, False))
+    whole.save_weights(file)
+    weights.load(registry.info(name).builder, features.layers, file)
+    for layer in filter(lambda layer: layer.weights, features.layers):
+        np.testing.assert_array_equal(layer.get_weights()[0], whole.get_layer(layer.name).get_weights()[0])
 
 
 def test_highway_layers_begin_by_passing_their_input_on():

@@ -251,7 +251,9 @@ def _check_layers(stored: Stored, layers: Sequence[keras.layers.Layer]) -> None:
         raise InputError(f"its '{layer.name}' has shape {shapes}, but {wanted} is needed.")
     has_top = any(isinstance(layer, keras.layers.Dense) or layer.name == CONVOLUTIONAL_TOP for layer in layers)
     known = {PREPROCESSING, *(layer.name for layer in layers)}
-    for name, arrays in stored.items():
-        is_top = not has_top and (arrays[0].ndim == 2 or name == CONVOLUTIONAL_TOP)
+    tops = {CONVOLUTIONAL_TOP, *(name for name, arrays in stored.items() if arrays[0].ndim == 2)}
+    for name in stored:
+        # The parametric ReLU of "fc1" is "fc1_prelu".
+        is_top = not has_top and not tops.isdisjoint((name, name.removesuffix("_prelu")))
         if name not in known and not is_top and not name.startswith(AUXILIARY):
             raise InputError(f"its layer '{name}' has no counterpart.")

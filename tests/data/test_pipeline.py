@@ -4,6 +4,7 @@ import functools
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from kerascnn.data.augment.augmentation import Augmentation, evaluation_view
 from kerascnn.data.augment.crops import CropWindow
 from kerascnn.data.dataset import ArrayExamples, FileExamples
 from kerascnn.data.ingestion.image_formats import read_image
+from kerascnn.data.pipeline.autotuning import without_autotuning
 from kerascnn.data.pipeline.decode import reader, whole
 from kerascnn.data.pipeline.pipeline import evaluation_batches, training_batches
 from kerascnn.data.pipeline.view_arrays import views_of
@@ -262,6 +264,21 @@ def test_no_thread_delays_the_end_of_an_iteration():
         crop_batches(numbered(20), "10 crops", (8,), 8),
     ]
     assert [pipeline.options().autotune.enabled for pipeline in pipelines] == [False] * 3
+
+
+def test_many_cores_are_all_used():
+    """TensorFlow makes 16 calls at once, unless it is told to make more."""
+    together = threading.Barrier(20)
+
+    def wait(number):
+        together.wait(timeout=60)
+        return number
+
+    cores = tf.data.Options()
+    cores.threading.private_threadpool_size = 20
+    numbers = tf.data.Dataset.range(20).with_options(cores)
+    numbers = numbers.map(lambda one: tf.numpy_function(wait, [one], tf.int64), num_parallel_calls=tf.data.AUTOTUNE)
+    assert list(without_autotuning(numbers).as_numpy_iterator()) == list(range(20))
 
 
 @slow

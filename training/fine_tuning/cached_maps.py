@@ -47,7 +47,8 @@ class CachedMaps:
         columns = self.batch(slice(0, 1))
         signature = tuple(tf.TensorSpec((None, *column.shape[1:]), column.dtype.name) for column in columns)
         batches = tf.data.Dataset.from_generator(generator, output_signature=signature)
-        return without_autotuning(batches).apply(tf.data.experimental.assert_cardinality(count))
+        batches = batches.apply(tf.data.experimental.assert_cardinality(count))
+        return without_autotuning(batches.prefetch(tf.data.AUTOTUNE))
 
 
 def inference(network: keras.Model) -> Any:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 # The options that may differ when a run is resumed; and those of the recipe that the user can have changed then.
 OF_RESUME = (
     *("--resume", "--devices", "--workers", "--checkpoint-every", "--keep-best", "--cache", "--deterministic"),
-    *("--profile", "--log", "--export", "--verbose", "--json", "--data", "--val-data", "--accept-changes"),
+    *("--profile", "--log", "--export", "--verbose", "--json", "--data", "--val-data", "--accept-changes", "--debug"),
 )
 OF_CHANGES = (
     *("--set", "--epochs", "--early-stopping", "--plateau", "--batch-size", "--seed", "--precision", "--sampling"),

@@ -149,7 +149,7 @@ def test_integer_labels(network, shape):
 
 
 @pytest.mark.parametrize(
-    "option", [("--epochs", 2), ("--epochs=2",), ("--set", "seed=1"), ("--data", "digits"), ("--out", ".")]
+    "option", [("--epochs", 2), ("--epochs=2",), ("--set", "seed=1"), ("--limit", 5), ("--out", ".")]
 )
 def test_resume_refuses_what_it_cannot_change(command, tmp_path, option):
     outcome = command("train", "--resume", tmp_path, *option)
@@ -159,3 +159,4 @@ def test_resume_refuses_what_it_cannot_change(command, tmp_path, option):
 def test_resume_takes_what_may_differ(command, tmp_path):
     outcome = command("train", "--resume", tmp_path, "--keep-best", 2, "--devices=cpu", "--checkpoint", 1, "--json")
     refused(outcome, "is not a run folder")
+    assert "is not a run folder" in command("train", "--resume", tmp_path, "--debug").err

@@ -62,7 +62,7 @@ class Loop:
     def run(self) -> None:
         """Trains to the end; on request it raises KeyboardInterrupt, after a checkpoint unless the user insisted.
 
-        ImagesLostError, after a checkpoint too, names images that were deleted meanwhile.
+        ImagesLostError names images that were deleted meanwhile, after a checkpoint too if there is one worker.
         """
         import tensorflow as tf
 
@@ -81,8 +81,10 @@ class Loop:
                     logs = self._epoch(iterator)
         except BaseException as error:
             try:
-                # Images are read before the step, which has changed nothing when they are lost.
-                if isinstance(error, KeyboardInterrupt | ImagesLostError) and not self.stop.insisted:
+                # Images are read before the step, which has changed nothing when they are lost. Other workers, without
+                # which no checkpoint is written, would not know of them.
+                lost = isinstance(error, ImagesLostError) and self.devices.workers == 1
+                if (isinstance(error, KeyboardInterrupt) or lost) and not self.stop.insisted:
                     for callback in self._calls.callbacks:
                         getattr(callback, "put_back", lambda: None)()
                     self.checkpoint_manager.save(self.position, self._steps_done)

@@ -36,7 +36,7 @@ from kerascnn.training.callbacks.progress_bar import LiveProgress
 from kerascnn.training.callbacks.tensorboard import logging_callbacks
 from kerascnn.training.callbacks.throughput import DataWaitTimer, ThroughputMonitor
 from kerascnn.training.callbacks.user_callbacks import check_callbacks
-from kerascnn.training.checkpoints.files import Checkpoint, Checkpoints, Position
+from kerascnn.training.checkpoints.files import Checkpoint, Checkpoints, Position, Snapshot
 from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheckpointManager
 from kerascnn.training.fine_tuning import after_probe
 from kerascnn.training.fine_tuning.gradual_unfreezing import plan
@@ -328,6 +328,13 @@ def resume(
                 checkpoint = fitting(checkpoint, folder, steps_per_epoch(recipe, data))
         restored = training.restored(checkpoint, model)
         if devices.chief:
+            if changes and checkpoint and not training.tunes_after(checkpoint):
+                # Now, since the epoch may begin again, and is not to be resumed where it was before.
+                reached = Snapshot(checkpoint.variables["metrics"], checkpoint.events)
+                with writing(folder.checkpoints):
+                    Checkpoints(folder.checkpoints).write(
+                        checkpoint.position, restored, checkpoint.history, reached, recipe.to_dict()
+                    )
             record_changes(folder, checkpoint, recipe, data, changes, warn)
             cut_events(folder.path, checkpoint.events if checkpoint else {})
         return training.run(restored, training.batches(restored, checkpoint), folder, checkpoint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -13,7 +14,8 @@ import yaml
 
 from kerascnn import InputError
 from kerascnn.data import load
-from kerascnn.training import RunFolder, TrainingInterruptedError, train
+from kerascnn.training import Checkpoints, Recipe, RunFolder, TrainingInterruptedError, resume, train
+from kerascnn.training.checkpoints.files import Position
 from kerascnn.training.run_changes import changed_fields
 from kerascnn.training.run_images import changed_images, write_images
 from kerascnn.training.run_record import COUNTS
@@ -98,6 +100,24 @@ def test_changed_fields_of_a_recipe():
     # Of another version: what it did not know has its default, and what is unknown now is not compared.
     assert changed_fields({name: value for name, value in recipe.to_dict().items() if name != "sampling"}, recipe) == []
     assert changed_fields({"unknown": 1}, recipe) == []
+
+
+def test_an_epoch_that_begins_again_is_not_resumed_where_it_was_before(few_digits, tmp_path):
+    pixels = keras.Input((8, 8, 3))
+    scores = keras.layers.Dense(10, "softmax", name="fc")(keras.layers.Flatten()(pixels))
+    given = {"model": keras.Model(pixels, scores, name="linear"), "verbose": 0}
+    values = {"image_size": 8, "channels": 3, "precision": "float32", "epochs": 1, "batch_size": 16}
+    recipe = Recipe.for_model("resnet20").with_values(**values)
+    with pytest.raises(TrainingInterruptedError) as stopped:
+        train(recipe, few_digits, runs=tmp_path, callbacks=[StopAfter(3)], **given)
+    run = stopped.value.folder
+    recipe, fewer = run.read_recipe()[0], replace(few_digits, training=few_digits.training.take(range(80)))
+    with pytest.raises(TrainingInterruptedError, match="step 1"):
+        resume(run, recipe, fewer, callbacks=[StopAfter(1)], accept_changes=True, warn=[].append, **given)
+    position = Checkpoints(run.checkpoints).newest(print).position
+    assert position == Position(0, 1), "it was stopped after step 3 before"
+    resume(run, recipe, fewer, **given)
+    assert len(run.history()) == 1
 
 
 WRONG = {
@@ -231,8 +251,6 @@ def test_images_deleted_during_a_training_are_named_and_the_state_kept(stopped_r
     pets = Path(shutil.copytree(stopped_run[1], tmp_path / "pets"))
     data = load(pets)
     files = [Path(path) for path in data.training.paths]
-    from kerascnn.training import resume
-
     with tiny_training.tiny_networks(), mentioning(InputError, "gone", pets, run.path, "--accept-changes") as caught:
         resume(run, run.read_recipe()[0], data, callbacks=[DeleteAt(1, files[2:])], warn=[].append, verbose=0)
     assert "after step" in str(caught.value) or "after epoch" in str(caught.value)

@@ -99,9 +99,9 @@ class Checkpoints:
     def write(
         self, position: Position, model: keras.Model, history: Sequence[dict], snapshot: Snapshot, recipe: dict
     ) -> None:
-        """Writes a checkpoint of a compiled model, and deletes older ones; for `history` and `recipe` see `Checkpoint`.
+        """Writes a checkpoint of a compiled model, and deletes others; for `history` and `recipe` see `Checkpoint`.
 
-        If a weight is not finite, or the file cannot be written (NotFiniteError, OSError), older ones remain.
+        If a weight is not finite, or the file cannot be written (NotFiniteError, OSError), the others remain.
         """
         step = f"-step-{position.step:06d}" if position.step else ""
         file_name = f"epoch-{position.epochs:04d}{step}.npz"
@@ -119,7 +119,9 @@ class Checkpoints:
             digest = _digest(file)
             file.seek(-DIGEST_BYTES, os.SEEK_END)
             file.write(digest)
-        for old in [*self.files()[:-MAX_FILES], *self._named(DAMAGED_NAME)]:
+        # Later ones are of an epoch that was begun again.
+        kept = [file for file in self.files() if _position(file) <= position][-MAX_FILES:]
+        for old in {*self.files(), *self._named(DAMAGED_NAME)} - {*kept}:
             old.unlink()
 
     def newest(self, warn: Callable[[str], None]) -> Checkpoint | None:

@@ -15,13 +15,18 @@ CGROUP = Path("/sys/fs/cgroup")
 
 def free_memory() -> int:
     """The bytes that this process may still take."""
-    room = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    with contextlib.suppress(OSError, ValueError):
+    room = [free_addresses()]
+    if hasattr(os, "sysconf"):  # Windows has none.
+        room.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    with contextlib.suppress(OSError, ValueError, KeyError):
         facts = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
         room.append(int(facts["MemAvailable"].split()[0]) << 10)
-    with contextlib.suppress(OSError, ValueError):
-        room.append(int((CGROUP / "memory.max").read_text()) - int((CGROUP / "memory.current").read_text()))
-    return max(0, min(*room, free_addresses()))
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        limit, used = (int((CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+        facts = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+        # Files that were read count as used until their memory is needed.
+        room.append(limit - used + int(facts["active_file"]) + int(facts["inactive_file"]))
+    return max(0, min(room))
 
 
 def free_addresses() -> int:

@@ -204,6 +204,16 @@ def test_free_memory_heeds_the_limits_of_the_shell():
     assert memory.free_memory() > 0
 
 
+def test_files_that_a_container_has_read_are_free_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    facts = "anon 1000\nfile 7000\nactive_file 3000\ninactive_file 4000\n"
+    for name, text in {"max": "10000\n", "current": "9999\n", "stat": facts}.items():
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert memory.free_memory() == 7001
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.free_memory() > 10_000
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

@@ -1,26 +1,34 @@
 """Temporary folders that are not left behind for good: the next one in the same place removes those of the dead.
 
 Nobody else removes what a program that is killed has left. As long as its owner lives, a folder or file is locked; the
-system releases the locks of a process that ends in any way.
+system releases the locks of a process that ends in any way. Machines that share a disk may not see each other's locks;
+folders of others are left alone for a day.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
+import stat
 import tempfile
 import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
 
+from kerascnn.files.cache_folder import short_hash
+
 with suppress(ImportError):  # Windows has none; there, nothing is removed.
     import fcntl
 
 SUFFIX = ".kerascnn-partial"
 
-# Seconds in which a new folder need not be locked.
+# Seconds in which a new folder need not be locked, and until one of another machine counts as abandoned.
 GRACE = 2.0
+OTHERS = 86_400.0
+
+MACHINE = short_hash(platform.node())
 
 
 class TemporaryFolder(tempfile.TemporaryDirectory):
@@ -36,7 +44,7 @@ class TemporaryFolder(tempfile.TemporaryDirectory):
     def __init__(self, parent: Path | None = None, prefix: str = "kerascnn-"):
         parent = parent or Path(tempfile.gettempdir())
         remove_abandoned(parent, f"*{SUFFIX}")
-        super().__init__(SUFFIX, prefix[:40], parent, ignore_cleanup_errors=True)
+        super().__init__(f".{MACHINE}{SUFFIX}", prefix[:40], parent, ignore_cleanup_errors=True)
         with suppress(OSError):
             descriptor = os.open(self.name, os.O_RDONLY)
             weakref.finalize(self, os.close, descriptor)
@@ -55,7 +63,9 @@ def remove_abandoned(folder: Path, pattern: str) -> None:
         # Others may remove them, or may not let us.
         with suppress(OSError):
             status = path.lstat()
-            if status.st_uid != os.getuid() or time.time() - status.st_mtime < GRACE:
+            # Files change as long as they are written; folders do not.
+            ours = stat.S_ISREG(status.st_mode) or MACHINE in path.name
+            if status.st_uid != os.getuid() or time.time() - status.st_mtime < (GRACE if ours else OTHERS):
                 continue
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:

@@ -69,6 +69,16 @@ def test_links_and_what_is_new_stay(tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == [f"link{SUFFIX}", "precious"]
 
 
+def test_folders_of_other_machines_stay_for_a_day(tmp_path):
+    theirs = tmp_path / f".pets-abcd1234.elsewhere{SUFFIX}"
+    theirs.mkdir()
+    remove_abandoned(tmp_path, f"*{SUFFIX}")
+    assert theirs.exists()
+    os.utime(theirs, (0, 0))
+    remove_abandoned(tmp_path, f"*{SUFFIX}")
+    assert not theirs.exists()
+
+
 def test_a_temporary_folder_may_be_renamed(tmp_path):
     with TemporaryFolder(tmp_path, ".é" * 200) as name:
         os.rename(name, tmp_path / "kept")

@@ -8,7 +8,7 @@ import stat
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from kerascnn.data.ingestion.vocabulary import VOCABULARY
@@ -136,6 +136,8 @@ def walk(root: Path) -> FileTree:
     """
     files, ignored, unreadable, elsewhere = [], [], [], []
     seen, waiting, own = set(), [""], os.path.realpath(root) + os.sep
+    # A million links to files lead to few folders.
+    leads_out = cache(lambda folder: not (os.path.realpath(folder) + os.sep).startswith(own))
     while waiting:
         base = waiting.pop()
         folder = os.path.join(root, base)
@@ -159,12 +161,14 @@ def walk(root: Path) -> FileTree:
                 ignored.append(SkippedFile(path, reason))
                 continue
             try:
-                mode = os.stat(full).st_mode
+                mode, target = os.stat(full).st_mode, full
+                while links[name] and os.path.islink(target):
+                    target = os.path.join(os.path.dirname(target), os.readlink(target))
             except OSError as error:
                 reason = "a broken link" if os.path.islink(full) else error.strerror.lower()
                 unreadable.append(SkippedFile(path, reason))
                 continue
-            if links[name] and not (os.path.realpath(full) + os.sep).startswith(own):
+            if links[name] and leads_out(target if stat.S_ISDIR(mode) else os.path.dirname(target)):
                 elsewhere.append(path)
             if stat.S_ISDIR(mode):
                 waiting.append(path + "/")

@@ -16,6 +16,7 @@ from kerascnn.data.ingestion.splits import TEST, TRAINING, VALIDATION
 from kerascnn.data.ingestion.tables import read_rows
 from kerascnn.errors import phrase
 from kerascnn.files.archives.archive_entry import SkippedFile
+from kerascnn.files.user_file import open_file
 
 # A file, its class, or a tuple of several, and its split if the lists say it.
 Entry = tuple[str, str | tuple[str, ...], str | None]
@@ -245,9 +246,12 @@ def _label_studio(tree: FileTree) -> Iterator[Entry]:
 
 def _tasks(tree: FileTree, name: str) -> list[dict[str, Any]]:
     """The tasks in a file; none if it is something else."""
+    with open_file(tree.root / (tree.base + name)) as file:
+        if not file.read(100).decode("utf-8-sig", "replace").lstrip().startswith("["):
+            return []
     text = tree.read(name)
     with suppress(Exception):
-        tasks = json.loads(text) if text.lstrip().startswith("[") else []
+        tasks = json.loads(text)
         return tasks if all(isinstance(task, dict) for task in tasks) else []
     return []
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES
 from kerascnn.files.memory import free_memory
-from kerascnn.files.user_file import open_file
+from kerascnn.files.user_file import open_file, read_bytes
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 
@@ -60,9 +60,12 @@ def read_rows(path: Path, *, head: bool = False) -> Rows:
     With `head`, only the first rows are read, at most 500, of a file of any size. OSError if the file cannot be read,
     UnicodeError if it is in another encoding, as the message says.
     """
-    # Cells take many times the space of the file.
-    with open_file(path, min(MAX_TABLE, free_memory() // 8)) as file:
-        raw = file.read(HEAD if head else MAX_TABLE)
+    if head:
+        with open_file(path) as file:
+            raw = file.read(HEAD)
+    else:
+        # Cells take many times the space of the file.
+        raw = read_bytes(path, min(MAX_TABLE, free_memory() // 8))
     text = _decoded(raw)
     if head and len(raw) == HEAD:
         text = text[: text.rfind("\n") + 1] or text

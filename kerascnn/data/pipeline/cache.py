@@ -95,7 +95,8 @@ def _in_memory(examples: Examples, read: Read) -> tuple[np.ndarray, np.ndarray]:
             )
 
     require(expected)
-    pixels, shapes, end = _aligned(expected), [], 0
+    # With a margin, which takes no memory: to grow is to have all of them twice for a moment.
+    pixels, shapes, end = _aligned(min(room, expected + expected // GROWTH)), [], 0
     for image in _images(tf.data.Dataset.range(count), read):
         if end + image.size > len(pixels):
             require(end + image.size)

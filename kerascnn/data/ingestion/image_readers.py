@@ -58,7 +58,7 @@ class _Reader:
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         environment = os.environ | threads | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        # With -P nothing is imported from the folder that the user is in.
+        # With -P nothing is imported from the folder that the user is in, unless this process would import from it.
         command = [sys.executable, "-P", "-m", __name__, str(SECONDS), str(MEMORY)]
         # Ctrl-C is for the program that asks.
         self._process = subprocess.Popen(command, **pipes, env=environment, start_new_session=True)
@@ -74,7 +74,7 @@ class _Reader:
             if select.select([self._process.stdout], [], [], PATIENCE)[0]:
                 answer = self._process.stdout.readline()
         self.used = time.monotonic()
-        return json.loads(answer) if answer else None
+        return json.loads(answer) if answer.endswith(b"\n") else None
 
     def kill(self) -> None:
         """Ends the process; who asks it gets no answer."""

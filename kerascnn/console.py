@@ -120,13 +120,7 @@ def track(items: Iterable, total: int, description: str) -> Iterable:
     if not console.is_terminal:
         return items
     text = TextColumn("{task.description}", markup=False)
-    columns = (
-        text,
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-    )
+    columns = (text, BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     return _tracked(Progress(*columns, console=console, transient=True), items, total, description)
 
 

@@ -12,11 +12,11 @@ from kerascnn.files.temporary import lock, remove_abandoned
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """Opens a file that gets its name, `path`, and reaches the disk, when the block ends; missing folders are made.
 
     If the block raises, or the process is killed, `path` stays as it was. A killed process leaves a file whose name
-    begins with a dot and ends in `.partial`; the next write to `path` removes it.
+    begins with a dot and ends in `.partial`; the next write to `path` removes it. `mode` is as of `os.open`.
 
     Example:
         >>> with atomic_write(Path("index.json")) as file:
@@ -35,7 +35,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             # Only their owner may read temporary files.
             mask = os.umask(0)
             os.umask(mask)
-            os.chmod(file.name, 0o666 & ~mask)
+            os.chmod(file.name, mode & ~mask)
             os.replace(file.name, path)
         except BaseException:
             Path(file.name).unlink(missing_ok=True)

@@ -8,13 +8,13 @@ import json
 import os
 import re
 import secrets
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from kerascnn.errors import InputError
+from kerascnn.files.atomic import atomic_write
 from kerascnn.files.cache_folder import cache_folder
 from kerascnn.shown_text import public_part
 
@@ -49,8 +49,8 @@ def concealed(source: str) -> str:
         _KEPT[name] = plain
         if stored["urls"].get(name) != plain:
             stored["urls"][name] = plain
-            with contextlib.suppress(OSError):
-                _store(stored)
+            with contextlib.suppress(OSError), atomic_write(secrets_file(), mode=0o600) as file:
+                file.write(json.dumps(stored).encode())
     return name
 
 
@@ -81,15 +81,3 @@ def _stored() -> dict[str, Any]:
         if isinstance(found, dict) and isinstance(found.get("key"), str) and isinstance(found.get("urls"), dict):
             return found
     return {"key": _KEY, "urls": {}}
-
-
-def _store(values: dict[str, Any]) -> None:
-    # Temporary files have the mode 600 from the beginning.
-    file = tempfile.NamedTemporaryFile("w", dir=secrets_file().parent, delete=False, encoding="utf-8")  # noqa: SIM115
-    try:
-        with file:
-            json.dump(values, file)
-        os.replace(file.name, secrets_file())
-    except OSError:
-        Path(file.name).unlink(missing_ok=True)
-        raise

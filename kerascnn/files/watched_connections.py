@@ -35,6 +35,7 @@ class Watch:
         self._timeout, self._least, self._bytes = timeout, MIN_RATE * timeout, 0
         self._due = time.monotonic() + timeout
         self._sockets: list[socket.socket] = []
+        self._connecting = False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -43,10 +44,13 @@ class Watch:
         return _WatchedHandler(self)
 
     def connect(self, *arguments: Any) -> socket.socket:
-        """As `socket.create_connection`."""
+        """As `socket.create_connection`, whose own timeout is for each of a server's addresses."""
+        self._connecting = True
         made = socket.create_connection(*arguments)
         # TLS takes the socket over; the copy is of the same connection.
         self._sockets.append(made.dup())
+        self.restart()
+        self._connecting = False
         return made
 
     def restart(self) -> None:
@@ -61,7 +65,7 @@ class Watch:
         while not self._over.wait(max(0.0, self._due - time.monotonic())):
             if time.monotonic() < self._due:
                 continue
-            if self._bytes < self._least:
+            if self._bytes < self._least and not self._connecting:
                 self.is_late = True
                 break
             self.restart()

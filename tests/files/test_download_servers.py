@@ -133,6 +133,20 @@ def test_a_trickle_anywhere_ends(server, tmp_path, start, drop):
     assert time.monotonic() - begun < 2
 
 
+def test_a_server_whose_first_address_does_not_answer(server, tmp_path, monkeypatch):
+    """As by IPv6 where only IPv4 has a way out; the next address is tried after the timeout of the first."""
+    connect = socket.create_connection
+
+    def second_address(address, timeout, *rest):
+        time.sleep(2 * timeout)
+        return connect(address, timeout, *rest)
+
+    monkeypatch.setattr(socket, "create_connection", second_address)
+    server.answers = [gives(PETS)]
+    assert get(server, tmp_path, retry=HASTY).read_bytes() == PETS
+    assert len(server.requests) == 1
+
+
 def test_a_tls_handshake_that_trickles_ends(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     ended = threading.Event()

@@ -151,7 +151,7 @@ def test_a_decoder_that_crashes_costs_its_file_only(tmp_path, limits, monkeypatc
 
 def processes(parent):
     """The readers that a process has started."""
-    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     rows = (line.split(None, 2) for line in listed.splitlines()[1:])
     return [int(pid) for pid, above, program in rows if int(above) == parent and "image_readers" in program]
 
@@ -184,6 +184,7 @@ def test_a_check_can_be_stopped_while_it_decodes(tmp_path, stop):
         deadline = time.monotonic() + 30
         while not (readers := processes(ingest.pid)) and time.monotonic() < deadline:
             time.sleep(0.1)
+        assert readers
         time.sleep(1)
         started = time.monotonic()
         ingest.send_signal(stop)

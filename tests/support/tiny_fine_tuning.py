@@ -56,8 +56,13 @@ def recipe(weights: Path) -> Recipe:
     return replace(found, fine_tuning=replace(found.fine_tuning, weights=str(weights), tuned_views=1))
 
 
-def until_killed(runs: str, weights: str, phase: str) -> None:
-    """Begins the training, or goes on with the one that is there; says when it is in the phase, and waits there."""
+def until_killed(runs: str, weights: str, phase: str, cores: str) -> None:
+    """Begins the training, or goes on with the one that is there; says when it is in the phase, and waits there.
+
+    On these cores: the bits of sums depend on how many there are.
+    """
+    if cores:
+        os.sched_setaffinity(0, map(int, cores.split(",")))
     owner, name, calls = PHASES[phase]
     left, function = [calls], getattr(owner, name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from dataclasses import replace
@@ -319,8 +320,9 @@ def test_stopped_in_every_phase_and_resumed_it_ends_the_same(recipe, whole, tmp_
 def test_killed_in_every_phase_and_resumed_it_ends_the_same(recipe, whole, forks, tmp_path):
     """While features are computed there is no run yet; the same command begins it."""
     runs, output = tmp_path / "runs", tmp_path / "output.txt"
+    cores = ",".join(map(str, os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ""
     for phase in tiny_fine_tuning.PHASES:
-        arguments = runs, tmp_path / "before.keras", phase
+        arguments = runs, tmp_path / "before.keras", phase, cores
         fork = forks.start("support.tiny_fine_tuning:until_killed", *arguments, output=output)
         fork.wait_for(lambda: "there" in fork.said())  # noqa: B023
         assert fork.kill() == -signal.SIGKILL

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -175,19 +174,18 @@ class Head:
     bias: np.ndarray = field(repr=False)
 
 
-def _on_own_cores(function):
-    """Lets NumPy use no more threads than this process has cores: more wait for each other, forty times as long."""
+def _on_one_core(function):
+    """Lets NumPy use one thread: the bits do not depend on the number of cores, and several wait for each other."""
 
     @functools.wraps(function)
     def limited(*arguments, **named):
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        with ThreadpoolController().limit(limits=cores, user_api="blas"):
+        with ThreadpoolController().limit(limits=1, user_api="blas"):
             return function(*arguments, **named)
 
     return limited
 
 
-@_on_own_cores
+@_on_one_core
 def cross_validated(problem: Problem, guess: float = DEFAULT_PENALTY) -> CrossValidated:
     """Chooses the penalty with the least held-out loss, from a guess on in the direction in which it falls.
 
@@ -248,7 +246,7 @@ def calibrated_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return problem.loss(logits / _temperature(problem, logits))
 
 
-@_on_own_cores
+@_on_one_core
 def fit_head(problem: Problem, penalty: float, temperature: float = 1.0) -> Head:
     """Fits all images to convergence, with a penalty and a temperature that `cross_validated` has chosen.
 

@@ -85,7 +85,7 @@ def model(data):
     model = assemble(recipe(), data)
     for layer in model.layers:
         if hasattr(layer, "kernel"):
-            layer.kernel.assign(3 * layer.kernel)
+            layer.kernel.assign(2 * layer.kernel)
     return model
 
 

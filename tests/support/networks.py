@@ -56,7 +56,7 @@ DISTINCT = (
     "dsn",
     "maxout",
     "fitnet1",
-    "highway32",
+    "highway19",
     "preluneta",
 )
 

@@ -1,5 +1,6 @@
 """Images made to stop or exhaust whoever reads them: each costs its own verdict, and the others nothing."""
 
+import functools
 import io
 import os
 import random
@@ -181,7 +182,10 @@ def test_a_check_can_be_stopped_while_it_decodes(tmp_path, stop):
             (tmp_path / kind / f"{number}.qoi").write_bytes(slow(10_000))
     environment = os.environ | {"KERASCNN_CACHE": str(tmp_path / "cache")}
     command = [sys.executable, "-m", "kerascnn", "ingest", tmp_path]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, text=True) as ingest:
+    # A shell that starts the tests in the background has them ignore Ctrl-C.
+    heeding = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipes = {"stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes, env=environment, preexec_fn=heeding) as ingest:
         deadline = time.monotonic() + 30
         while not (readers := processes(ingest.pid)) and time.monotonic() < deadline:
             time.sleep(0.1)

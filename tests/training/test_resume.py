@@ -180,6 +180,19 @@ def test_a_damaged_checkpoint_is_skipped(damage, stopped):
     assert not reported
 
 
+def test_a_checkpoint_for_which_memory_lacks_is_not_damaged(monkeypatch, tmp_path):
+    newest = tmp_path / "epoch-0001.npz"
+    newest.write_bytes(b"large")
+
+    def too_large(file):
+        raise MemoryError
+
+    monkeypatch.setattr(files, "_read", too_large)
+    with pytest.raises(MemoryError):
+        Checkpoints(tmp_path).newest(print)
+    assert newest.exists()
+
+
 def test_any_flipped_bit_of_a_checkpoint_is_noticed(stopped):
     """Headers and the archive's directory too, of which NumPy and zipfile read parts without a check."""
     newest = stopped.checkpoints / "epoch-0001-step-000003.npz"

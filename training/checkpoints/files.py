@@ -128,12 +128,15 @@ class Checkpoints:
         """The newest checkpoint that is not damaged; None if there are no files, InputError if all are damaged.
 
         Damaged files are renamed, and `warn` is called with a sentence about each. Whatever goes wrong in reading a
-        file is damage.
+        file is damage, but for too little memory.
         """
         damaged = []
         for file in reversed(self.files()):
             try:
                 checkpoint = _read(file)
+            except MemoryError:
+                # The file may be whole, and would be deleted later.
+                raise
             except Exception as error:
                 damaged.append((file, one_line(error).rstrip(".")))
                 continue

@@ -35,6 +35,7 @@ def _verified(file: Path) -> tuple[str | None, float]:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         return values.get(TRAINED_ON), float(values["results"][0]["accuracy"])
+    # The file of another version, or of another program.
     except Exception:
         return None, -1.0
 

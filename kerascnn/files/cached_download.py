@@ -72,6 +72,7 @@ def _is_valid(path: Path, checksum: Checksum | None) -> bool:
     try:
         record = json.loads(_hidden(path, "checked.json").read_text("utf-8"))
         state, recorded = record["state"], Checksum(**record["checksum"])
+    # Whatever the file holds: the download is then checked by its hash.
     except Exception:
         state, recorded = None, None
     if state == _state(path) and checksum in (None, recorded):

@@ -157,6 +157,7 @@ def _is_decodable(file: Path) -> bool:
     """Whether TensorFlow decodes a JPEG to its end; at an eighth of its size, as `image_facts`."""
     try:
         _tensorflow().io.decode_jpeg(read_bytes(file, MAX_FILE_SIZE), channels=3, ratio=8)
+    # Whatever TensorFlow raises: Pillow then has the word.
     except Exception:
         return False
     return True

@@ -215,6 +215,7 @@ def orientation(image) -> int:
 
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    # Damaged EXIF data raise anything.
     except Exception:
         return 1
     return value if value in range(1, 9) else 1

@@ -331,7 +331,8 @@ def _read_part(path: Path, part: Part, source_record: SourceRecord) -> FileTable
 def _object(line: bytes) -> dict:
     try:
         value = json.loads(line)
-    except Exception:
+    # Also nested too deeply, or a number of too many digits.
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

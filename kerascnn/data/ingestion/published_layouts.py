@@ -133,10 +133,7 @@ def _stanford_cars(tree: FileTree) -> Iterator[Entry]:
 def _matlab(tree: FileTree, path: str) -> dict[str, Any]:
     from scipy.io import loadmat
 
-    try:
-        return loadmat(tree.root / (tree.base + path))
-    except NotImplementedError as error:
-        raise ValueError(str(error)) from None
+    return loadmat(tree.root / (tree.base + path))
 
 
 def _text(cell: Any) -> str:

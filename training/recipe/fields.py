@@ -257,7 +257,7 @@ class FineTuning:
     frozen: str = ""
     freeze_batch_norm: bool = False
     hold_out: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    passes: NonNegativeFloat = 8.0
+    passes: NonNegativeFloat = 10.0
     base_steps: NonNegativeInt = 0
     tuned_views: PositiveInt = 3
 

@@ -287,7 +287,7 @@ assert list(without_autotuning(numbers).as_numpy_iterator()) == list(range(20))
 
 @slow
 def test_many_cores_are_all_used():
-    """TensorFlow makes 16 calls at once, unless it is told to make more.
+    """TensorFlow makes 16 calls at once, unless an option asks for more.
 
     In a process of its own: where a training has asked for deterministic kernels, TensorFlow calls Python one by one.
     """

@@ -221,7 +221,7 @@ def test_files_that_a_container_has_read_are_free_memory(tmp_path, monkeypatch):
         (OSError(28, "No space left on device", "runs/a"), ("runs/a", "full")),
         (RuntimeError("UNKNOWN: x.pb; No space left on device"), ("full",)),
         (OSError(36, "File name too long", "n" * 300), ("too long",)),
-        (PermissionError(13, "Permission denied", "/root/a"), ("/root/a", "permission")),
+        (PermissionError(13, "Permission denied", "photos/a"), ("photos/a", "permission")),
         (MemoryError(), ("memory",)),
         (ImportError("libtensorflow.so: failed to map segment from shared object"), ("memory",)),
         (RuntimeError("can't start new thread"), ("memory",)),

@@ -1,7 +1,7 @@
 """Pages of the site for the repository's files outside docs/ that pages link to, so that every link works offline.
 
-Markdown becomes a page, other text a page with one code block, an image is copied. Their addresses begin with
-`repository/`, which is also how mkdocs.yml names them.
+Markdown and notebooks become pages, other text a page with one code block, an image is copied. Their addresses begin
+with `repository/`, which is also how mkdocs.yml names them.
 """
 
 from __future__ import annotations
@@ -20,31 +20,34 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+OUTSIDE = "repository"
 LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[)#])")
 IMAGES = (".png", ".jpg", ".svg")
+WITH_LINKS = (".md", ".ipynb")
+NOT_SEARCHED = "---\nsearch: {exclude: true}\n---\n\n"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the files that the pages link to, and those that these link to."""
+    """Adds the files that the pages and the navigation link to, and those that these link to."""
+    listed = re.findall(rf"'{OUTSIDE}/([^']+)'", repr(config.nav))
     pending = [DOCS / page.src_uri for page in files.documentation_pages()]
-    while pending:
-        source = pending.pop()
-        for path in _targets(source, source.read_text(encoding="utf-8")).values():
+    found = [_file(PurePosixPath(OUTSIDE, address)) for address in listed]
+    while pending or found:
+        for path in found:
             if files.get_file_from_path(_address(path)) is None:
                 files.append(_site_file(path, config))
-                if path.suffix == ".md":
+                if path.suffix in WITH_LINKS:
                     pending.append(path)
+        source = pending.pop() if pending else None
+        found = [*_targets(source, source.read_text(encoding="utf-8")).values()] if source else []
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Points a page's links to these files."""
     address = PurePosixPath(page.file.src_uri)
-    inside = address.parts[0] != "repository"
-    source = DOCS / address if inside else ROOT / address.relative_to("repository")
-    if source.suffixes[1:] == [".md"]:  # The page of a file that is no Markdown has no links.
-        return markdown
-    targets = _targets(source, markdown)
+    source = _file(address)
+    targets = _targets(source, markdown) if source.suffix in WITH_LINKS else {}
 
     def rewritten(link: re.Match) -> str:
         path = targets.get(link[1])
@@ -63,14 +66,35 @@ def _address(path: Path) -> str:
     """A file's address among the sources of the site."""
     if path.is_relative_to(DOCS):
         return path.relative_to(DOCS).as_posix()
-    name = path.relative_to(ROOT).as_posix()
-    return f"repository/{name}" if path.suffix in (".md", *IMAGES) else f"repository/{name}.md"
+    name = f"{OUTSIDE}/{path.relative_to(ROOT).as_posix()}"
+    return name if path.suffix in (".md", *IMAGES) else f"{name}.md"
+
+
+def _file(address: PurePosixPath) -> Path:
+    """The file at an address."""
+    if address.parts[0] != OUTSIDE:
+        return DOCS / address
+    path = ROOT / address.relative_to(OUTSIDE)
+    return path if path.is_file() else path.with_suffix("")
 
 
 def _site_file(path: Path, config: MkDocsConfig) -> File:
     if path.suffix in IMAGES:
         return File.generated(config, _address(path), abs_src_path=str(path))
+    if path.suffix == ".ipynb":
+        return File.generated(config, _address(path), content=_notebook(path))
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".md":
-        text = f"# {path.name}\n\n`{path.relative_to(ROOT)}`\n\n````{path.suffix[1:]}\n{text}\n````\n"
+        name = path.relative_to(ROOT).as_posix()
+        text = f"{NOT_SEARCHED}# {path.name}\n\n`{name}`\n\n````{path.suffix[1:]}\n{text}\n````\n"
     return File.generated(config, _address(path), content=text)
+
+
+def _notebook(path: Path) -> str:
+    """A notebook as Markdown, with its figures inside."""
+    from nbconvert import MarkdownExporter
+    from traitlets.config import Config
+
+    inside = Config({"ExtractOutputPreprocessor": {"enabled": False}})
+    text, _ = MarkdownExporter(config=inside).from_filename(str(path))
+    return re.sub(r"\n(?: *\n){3,}", "\n\n", text)

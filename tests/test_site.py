@@ -1,5 +1,6 @@
 """The documentation's site: what its reference must have, and that its pages read as on GitHub."""
 
+import ast
 import re
 from html.parser import HTMLParser
 from importlib import import_module, util
@@ -9,7 +10,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from kerascnn.cli import _parser
-from support.pages import ROOT
+from support.pages import ROOT, Page
 
 PAGES = sorted(ROOT.glob("docs/**/*.md"))
 PACKAGES = ("applications", "layers", "data", "training", "training.search", "evaluation", "export", "complexity")
@@ -41,6 +42,20 @@ def test_every_public_name_is_in_the_reference(package):
     names = {f"{package}.{name}" for name in import_module(package).__all__} - pages - {"kerascnn.__version__"}
     assert {name for name in names if id(resolve_name(name)) not in shown} == set()
     assert names
+
+
+def test_what_the_guides_import_is_in_the_reference():
+    """As a name of its own, or as a package that has a page."""
+    shown = in_the_reference()
+    known = {id(resolve_name(path)) for path in shown} | {id(import_module(f"kerascnn.{name}")) for name in PACKAGES}
+    imported = set()
+    for page in PAGES:
+        for block in Page(str(page)).blocks("python"):
+            for node in ast.walk(ast.parse(block)):
+                if isinstance(node, ast.ImportFrom) and str(node.module).startswith("kerascnn"):
+                    imported |= {f"{node.module}.{alias.name}" for alias in node.names}
+    assert len(imported) > 20
+    assert {name for name in imported if id(resolve_name(name)) not in known} == set()
 
 
 def test_every_subcommand_and_option_is_in_the_command_reference():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from benchmarks.exported import exported, images_of
 from benchmarks.part import Contestant, Measure, Options, Part, Row, chosen
@@ -32,9 +33,13 @@ def rows(options: Options) -> Iterator[Row]:
 
 
 def one_image(form: str, network: str, size: int, quantization: str, threads: int, seconds: float) -> Measure:
+    return one_image_of(exported(form, network, size, quantization), size, threads, seconds)
+
+
+def one_image_of(path: Path, size: int, threads: int, seconds: float) -> Measure:
+    """Milliseconds of an image of noise by a file."""
     from ai_edge_litert.interpreter import Interpreter
 
-    path = exported(form, network, size, quantization)
     interpreter = Interpreter(model_path=str(path), num_threads=threads)
     interpreter.allocate_tensors()
     given, answer = interpreter.get_input_details()[0], interpreter.get_output_details()[0]

@@ -18,6 +18,8 @@ commit (machine.py). The tables and plots of RESULTS.md between its two markers 
     results.py              the results file
     report.py               tables and plots of RESULTS.md
     timing.py               one round of a contestant
+    model_zoo.py            the tables of docs/model_zoo.md and of the README
+    tflite_files.py         sizes and times of all networks' .tflite files, for the model zoo
     torch_networks.py       the networks of PyTorch, with those that torchvision lacks
     parts/                  one file per part
 

@@ -1,4 +1,4 @@
-"""The README's commands and code, run as printed."""
+"""The commands and the code of the README and of docs/getting_started.md, run as printed."""
 
 import json
 import os
@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from support.networks import without_values
-from support.pages import ROOT, Page, run_line
+from support.pages import Page, run_line
 from support.tiny_command import have_workers_run_it
 from support.tiny_training import tiny_networks
 
-README = Page("README.md")
+README, START = Page("README.md"), Page("docs/getting_started.md")
 
 # Run by .ci/run on a fresh environment; not again inside the tests that they start.
 INSTALLATION = re.compile(r"pip install \S+ && |^pip install .*")
@@ -30,12 +30,11 @@ TRAIN = ("--image-size", 16, "--precision", "float32")
 MORE = {
     "train --model googlenet": (*TRAIN, "--epochs", 1, "--batch-size", 4),
     "train --weights": TRAIN,
-    "train --workers": (*TRAIN, "--batch-size", 80),
     "export": ("--max-mismatch-rate", 1),
 }
 
 
-def commands():
+def commands() -> list[str]:
     found = [INSTALLATION.sub("", line) for line in README.lines()]
     return [line for line in found if line and line != "pytest"]
 
@@ -56,10 +55,27 @@ def test_the_two_commands_are_there():
     ]
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)\)", README.text):
+def test_the_first_screen_has_a_sentence_an_image_six_lines_and_the_two_commands():
+    title, sentence, image, *_ = README.text.split("\n\n")
+    assert title == "# kerascnn" and sentence.endswith(".") and image.startswith("![")
+    [code] = README.blocks("python")
+    assert len([line for line in code.splitlines() if line]) == 6
+    before = README.text.partition(README.lines()[1])[0]
+    assert len(before.splitlines()) <= 35 and len(README.text.splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", [README, START], ids=["README", "getting_started"])
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.text):
         if not target.startswith("http"):
-            assert (ROOT / target).exists(), target
+            assert (page.path.parent / target).exists(), target
+
+
+def test_the_output_in_the_readme_is_that_of_getting_started():
+    """Which has all of it; an ellipsis stands for what the README leaves out."""
+    [shown], [whole] = README.blocks(""), [one for one in START.blocks("") if "epoch" in one]
+    lines = [line for line in shown.splitlines() if line != "…"]
+    assert len(lines) > 5 and set(lines) < set(whole.splitlines())
 
 
 @pytest.mark.slow
@@ -106,14 +122,13 @@ def folder(photographs, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_commands_run_as_printed_in_their_order(folder, command, monkeypatch):
+def test_commands_run_as_printed_in_their_order(folder, command):
     """In this process, with tiny networks; test_cli.py proves the same subcommands in processes and on ResNet-20."""
     # A search takes minutes; tests/training/search runs it with trials that take none. Public weights are downloaded;
     # test_public_weights_start_the_training asks for them where there is no network.
     elsewhere = ("kerascnn tune", PUBLIC)
     lines = [line for line in commands() if line != "kerascnn train" and not line.startswith(elsewhere)]
     assert len(lines) >= 6
-    have_workers_run_it(monkeypatch)
     more = dict(MORE)
     for line in lines:
         if line.startswith("tensorboard"):
@@ -125,7 +140,7 @@ def test_commands_run_as_printed_in_their_order(folder, command, monkeypatch):
         for start in known:
             more.pop(start, None)
     assert not more
-    for left in ("accuracy.png", "features.npz", "similar.png", "report/report.html", "saved_models/small"):
+    for left in ("accuracy.png", "report/report.html", "saved_models/small"):
         assert (folder / left).exists()
 
 
@@ -161,17 +176,29 @@ def check_tensorboard(line, folder):
 
 
 @pytest.mark.slow
+def test_two_processes_train_together(command, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    have_workers_run_it(monkeypatch)
+    first, line = START.lines()
+    assert first == "kerascnn train" and "--workers 2" in line
+    run_line(command, line, *TRAIN, "--batch-size", 80)
+
+
+@pytest.mark.slow
 def test_builders(capsys):
-    names = without_values(README.run, block=0)
+    names = without_values(START.run, block=1)
     assert len(names["googlenet"].output) == 3
     assert names["features"].compute_dtype == "bfloat16" and names["features"].output_shape == (None, 2048)
     assert "torchvision" in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_the_whole_way(folder, capsys):
-    shorter = {"image_size=64, epochs=3": 'image_size=16, epochs=1, precision="float32"'}
+def test_the_six_lines_and_what_follows_them(folder, capsys):
     with tiny_networks():
-        README.run(block=1, replace=shorter)
-    assert 0 <= float(capsys.readouterr().out) <= 1
+        README.run(replace={"image_size=64": 'image_size=16, epochs=1, precision="float32"'})
     assert (folder / "saved_models" / "my-photos" / "my-photos.tflite").is_file()
+    START.run(block=0, replace={"saved_models/resnet20-digits": "saved_models/my-photos"})
+    printed = capsys.readouterr().out
+    assert all("lying" in line or "standing" in line for line in printed.splitlines()[-2:])
+    START.run(block=2)
+    assert 0 <= float(capsys.readouterr().out) <= 1

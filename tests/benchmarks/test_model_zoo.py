@@ -1,0 +1,86 @@
+"""The model zoo and the README's table say what registry, analysis, public weights and measurements say."""
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks import model_zoo, tflite_files
+from benchmarks.results import RESULTS, read
+from benchmarks.tflite_files import TFLiteFile
+from kerascnn.applications import registry
+from support.pages import ROOT
+
+MACHINE = ("AMD EPYC", "avx512_bf16", "1", "tensorflow 2.21.0", "0123456789")
+FILE = TFLiteFile("2026-11-28T21:00:00Z", "resnet20", "int8", "400000", "2.5", "", "", *MACHINE)
+
+
+@pytest.mark.slow
+def test_the_table_is_what_it_is_made_of():
+    made = model_zoo.rows(read(RESULTS), tflite_files.read())
+    assert model_zoo.TABLE.read_text() == model_zoo.csv_text(made), "run python -m benchmarks.model_zoo"
+
+
+@pytest.mark.parametrize("page", ["docs/model_zoo.md", "README.md"])
+def test_pages_are_cut_from_the_table(page):
+    text = (ROOT / page).read_text()
+    assert text == model_zoo.with_tables(text, model_zoo.read_table()), "run python -m benchmarks.model_zoo"
+    for name in registry.list_models():
+        assert f"`{name}`" in text
+
+
+@pytest.fixture
+def resnet20(monkeypatch):
+    """The row of ResNet-20, of given measurements."""
+    monkeypatch.setattr(registry, "REGISTRY", {"resnet20": registry.info("resnet20")})
+
+    def of(results=(), files=()):
+        [row] = model_zoo.rows(results, {(one.network, one.quantization): one for one in files})
+        return row
+
+    return of
+
+
+def result(part, row, value):
+    """A line of results.csv."""
+    return replace(read(RESULTS)[0], part=part, row=row, x=-1.0, contestant="kerascnn", value=value, failure="")
+
+
+def test_what_was_not_measured_is_empty(resnet20):
+    row = resnet20()
+    # The paper has 0.27 million, and an error of 8.75 %.
+    assert (row["parameters"], row["top1"], row["top5"], row["weights"]) == ("269722", "91.25", "", "")
+    assert not any(value for name, value in row.items() if name.startswith(("tflite", "training")))
+
+
+def test_a_failed_conversion_has_no_size(resnet20):
+    row = resnet20(files=[replace(FILE, size_bytes="", ms_1_thread="", failure="no ranges")])
+    assert row["tflite_int8_bytes"] == row["tflite_int8_timed"] == row["tflite_int8_processor_and_date"] == ""
+
+
+def test_times_of_a_quiet_machine_go_first(resnet20):
+    alone = [result("tflite", "resnet20, int8, 1 thread", 2.0), result("tflite", "resnet20, int8, 2 threads", 1.5)]
+    beside = resnet20(files=[FILE])
+    assert (beside["tflite_int8_ms_1_thread"], beside["tflite_int8_timed"]) == ("2.5", "beside other work")
+    assert beside["tflite_int8_processor_and_date"] == "1 core of AMD EPYC (avx512_bf16), 2026-11-28"
+    row = resnet20(alone, [FILE])
+    assert (row["tflite_int8_ms_1_thread"], row["tflite_int8_ms_2_threads"]) == ("2", "1.5")
+    assert (row["tflite_int8_bytes"], row["tflite_int8_timed"]) == ("400000", "alone")
+    assert row["tflite_float32_bytes"] == ""
+
+
+def test_the_latest_training_counts(resnet20):
+    name = "resnet20, mixed_bfloat16"
+    measured = [result("training-step", name, 900.0), result("training-step", name, 1000.0)]
+    other = replace(result("training-step", name, 5.0), contestant="PyTorch, eager")
+    row = resnet20([*measured, other])
+    assert row["training_mixed_bfloat16_images_per_second"] == "1000"
+    assert row["training_float32_images_per_second"] == "" and row["training_batch"] == "128"
+
+
+def test_only_what_is_between_markers_changes(resnet20):
+    begin = model_zoo.BEGIN.format("families")
+    page = f"# Mine\n\n{begin}\nold\n{model_zoo.END}\n\nStays.\n"
+    made = model_zoo.with_tables(page, [resnet20()])
+    assert "old" not in made and made.startswith("# Mine\n") and made.endswith("\n\nStays.\n")
+    assert "| `resnet20` | He et al., 2015 | 32 x 32 | 270k | 40.8M |" in made
+    assert model_zoo.with_tables(made, [resnet20()]) == made

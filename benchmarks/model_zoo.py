@@ -80,6 +80,8 @@ def _row(
     first, *others = info.accuracies or (PublishedAccuracy(None, None, "", ""),)
     row = {"name": name, "paper": info.paper, "data": info.data, "input": str(info.input_size)}
     row |= {"parameters": str(totals.trainable), "macs": str(totals.macs)}
+    with_aux = str(analyze_by_name(name, aux_heads=True).totals.trainable) if info.aux_heads else ""
+    row["parameters_with_auxiliary_classifiers"] = with_aux
     row |= {"top1": _number(first.top1), "top5": _number(first.top5), "protocol": first.protocol}
     row |= {"accuracy_source": first.source, "other_accuracies": "; ".join(map(_accuracy, others))}
     row["weights"] = "; ".join(_weights(name))
@@ -157,7 +159,9 @@ def _networks_table(table: Sequence[Row], data: str) -> str:
         first = ", ".join(filter(None, (rates, row["protocol"], row["accuracy_source"])))
         accuracies = "<br>".join([first, *filter(None, row["other_accuracies"].split("; "))])
         published = accuracies if row["accuracy_source"] else NOT_KNOWN
-        costs = [short(int(row[key])) for key in ("parameters", "macs")]
+        with_aux = row["parameters_with_auxiliary_classifiers"]
+        parameters = short(int(row["parameters"])) + (f"<br>{short(int(with_aux))} with heads" if with_aux else "")
+        costs = [parameters, short(int(row["macs"]))]
         body.append([f"`{row['name']}`", row["paper"], published, row["input"], *costs])
     return _markdown(header, body, 3)
 

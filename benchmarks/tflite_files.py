@@ -15,7 +15,7 @@ import argparse
 import csv
 import datetime
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -95,7 +95,7 @@ def measured(name: str, machine: Machine) -> Iterator[TFLiteFile]:
         yield TFLiteFile(date, name, quantization, **found, **on)
 
 
-def append(lines: Iterable[TFLiteFile], path: Path = MEASURED) -> None:
+def append(lines: Iterable[TFLiteFile], path: Path) -> None:
     """Appends each line when it is there, after a header if the file is new."""
     for line in lines:
         new = not path.exists()
@@ -107,19 +107,19 @@ def append(lines: Iterable[TFLiteFile], path: Path = MEASURED) -> None:
         print(line.network, line.quantization, line.size_bytes, line.ms_1_thread, line.failure, flush=True)
 
 
-def main() -> None:
-    """Runs the command line."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tflite_files", description=__doc__.splitlines()[0])
     parser.add_argument("networks", nargs="*", metavar="NAME", help="of kerascnn (default: those not yet measured)")
-    given = parser.parse_args().networks
+    given = parser.parse_args(arguments).networks
     try:
         names = chosen(given, REGISTRY, "network")
     except InputError as error:
         parser.error(str(error))
-    done, machine = read(), this_machine()
+    done, machine = read(MEASURED), this_machine()
     for name in names:
         if given or any((name, quantization) not in done for quantization in QUANTIZATIONS):
-            append(measured(name, machine))
+            append(measured(name, machine), MEASURED)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import keras
 import pytest
 
 from benchmarks import model_zoo, tflite_files
+from benchmarks.machine import this_machine
 from benchmarks.results import RESULTS, read
 from benchmarks.tflite_files import TFLiteFile
 from kerascnn.applications import registry
+from kerascnn.layers import ClassLabels
 from support.pages import ROOT
 
 MACHINE = ("AMD EPYC", "avx512_bf16", "1", "tensorflow 2.21.0", "0123456789")
@@ -84,3 +87,33 @@ def test_only_what_is_between_markers_changes(resnet20):
     assert "old" not in made and made.startswith("# Mine\n") and made.endswith("\n\nStays.\n")
     assert "| `resnet20` | He et al., 2015 | 32 x 32 | 270k | 40.8M |" in made
     assert model_zoo.with_tables(made, [resnet20()]) == made
+
+
+def network(name, size):
+    """A convolution with as many weights as fill kilobytes."""
+    pixels = keras.Input((size, size, 3), name="pixels")
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(keras.layers.Conv2D(500, 3, 8, name="conv1")(pixels))
+    x = keras.layers.Dense(2, activation="softmax", name="fc2")(x)
+    return keras.Model(pixels, ClassLabels(["cat", "dog"], name="labels")(x), name=name)
+
+
+@pytest.mark.slow
+def test_files_are_written_and_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tflite_files, "trained_network", network)
+    monkeypatch.setattr(tflite_files, "SECONDS", 0.01)
+    monkeypatch.setattr(tflite_files, "MEASURED", tmp_path / "tflite_files.csv")
+    tflite_files.main(["resnet20"])
+    found = tflite_files.read(tmp_path / "tflite_files.csv")
+    assert list(found) == [("resnet20", "none"), ("resnet20", "int8")]
+    whole, integers = found.values()
+    # 27 x 500 weights, 500 biases, 2 x 500 weights: 4 bytes each, or 1, and 4 of each bias.
+    assert 60_000 < int(whole.size_bytes) < 75_000 and 16_000 < int(integers.size_bytes) < 35_000
+    assert all(float(one.ms_1_thread) > 0 and not one.failure for one in found.values())
+    assert bool(whole.ms_2_threads) == (this_machine().cores > 1)
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_an_unknown_network_is_one_sentence(capsys):
+    with pytest.raises(SystemExit) as ended:
+        tflite_files.main(["resnet21"])
+    assert ended.value.code == 2 and "there is no network 'resnet21' here" in capsys.readouterr().err

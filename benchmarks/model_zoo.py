@@ -8,9 +8,12 @@ docs/model_zoo.md and README.md between their markers. Nothing is measured here,
 from __future__ import annotations
 
 import csv
+import functools
 import io
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks import tflite_files
 from benchmarks.parts import training_step
@@ -18,7 +21,7 @@ from benchmarks.results import RESULTS, Result, latest, read
 from benchmarks.tflite_files import TFLiteFile
 from kerascnn.applications import registry
 from kerascnn.applications.registry import NetworkInfo, PublishedAccuracy
-from kerascnn.complexity import Report, analyze_by_name
+from kerascnn.complexity import Totals, analyze_by_name
 from kerascnn.complexity.tables import short
 
 ROOT = Path(__file__).parents[1]
@@ -76,11 +79,11 @@ def with_tables(text: str, table: Sequence[Row]) -> str:
 def _row(
     name: str, info: NetworkInfo, results: Sequence[Result], files: Mapping[tuple[str, str], TFLiteFile]
 ) -> dict[str, str]:
-    totals = analyze_by_name(name).totals
+    totals = _totals(name)
     first, *others = info.accuracies or (PublishedAccuracy(None, None, "", ""),)
     row = {"name": name, "paper": info.paper, "data": info.data, "input": str(info.input_size)}
     row |= {"parameters": str(totals.trainable), "macs": str(totals.macs)}
-    with_aux = str(analyze_by_name(name, aux_heads=True).totals.trainable) if info.aux_heads else ""
+    with_aux = str(_totals(name, aux_heads=True).trainable) if info.aux_heads else ""
     row["parameters_with_auxiliary_classifiers"] = with_aux
     row |= {"top1": _number(first.top1), "top5": _number(first.top5), "protocol": first.protocol}
     row |= {"accuracy_source": first.source, "other_accuracies": "; ".join(map(_accuracy, others))}
@@ -104,9 +107,16 @@ def _weights(name: str) -> Iterator[str]:
     for file in registry.list_weights(name):
         if file.include_top:
             arguments = {} if file.builder else file.arguments
-            values: Report = analyze_by_name(file.builder or file.network, **arguments)
+            megabytes = 4 * _totals(file.builder or file.network, **arguments).parameters / 1e6
+            normalized = " with batch normalization" if file.arguments.get("batch_norm") else ""
             rates = f"{file.top1:g} / {file.top5:g}"
-            yield f"{file.name}: {file.license}, {4 * values.totals.parameters / 1e6:.1f} MB, {rates}"
+            yield f"{file.name}{normalized}: {file.license}, {megabytes:.1f} MB, {rates}"
+
+
+@functools.cache
+def _totals(name: str, **arguments: Any) -> Totals:
+    """The costs of a network; those of a variant serve many files of weights."""
+    return analyze_by_name(name, **arguments).totals
 
 
 def _tflite(
@@ -171,9 +181,9 @@ def _weights_table(table: Sequence[Row]) -> str:
     body = []
     for row in table:
         for file in filter(None, row["weights"].split("; ")):
-            name, _, rest = file.partition(": ")
+            (name, _, variant), rest = file.partition(": ")[0].partition(" "), file.partition(": ")[2]
             license_, size, rates = rest.rsplit(", ", 2)
-            body.append([f"`{row['name']}`", f"`{name}`", license_, size.removesuffix(" MB"), rates])
+            body.append([f"`{row['name']}`", f"`{name}` {variant}".rstrip(), license_, size.removesuffix(" MB"), rates])
     return _markdown(header, body, 3)
 
 
@@ -212,18 +222,26 @@ def _places(found: Iterable[str]) -> str:
 
 
 def _families_table(table: Sequence[Row]) -> str:
-    """A row per paper and input size, for the README."""
-    families: dict[tuple[str, str], list[Row]] = {}
-    for row in table:
-        # Without the section.
-        families.setdefault((row["paper"].rpartition(", ")[0], row["input"]), []).append(row)
-    body = []
-    for (paper, size), rows_of in families.items():
-        authors, _, title_and_year = paper.partition(", ")
-        names = ", ".join(f"`{row['name']}`" for row in rows_of)
-        costs = (_range([int(row[key]) for row in rows_of]) for key in ("parameters", "macs"))
-        body.append([names, f"{authors}, {title_and_year.rpartition(', ')[2]}", f"{size} x {size}", *costs])
+    """For the README, a row per paper and input size; papers of one or two networks share one with their neighbors."""
+    families: list[tuple[bool, list[Row]]] = []
+    # Without the section.
+    for _, found in itertools.groupby(table, lambda row: (row["paper"].rpartition(", ")[0], row["input"])):
+        family = list(found)
+        small = len(family) <= 2
+        if small and families and families[-1][0]:
+            families[-1][1].extend(family)
+        else:
+            families.append((small, family))
+    body = [_family(rows_of) for _, rows_of in families]
     return _markdown(("networks", "paper", "input", "parameters", "multiply-adds"), body, 2)
+
+
+def _family(rows_of: Sequence[Row]) -> list[str]:
+    names = ", ".join(f"`{row['name']}`" for row in rows_of)
+    papers = (f"{row['paper'].split(', ')[0]}, {row['paper'].split(', ')[-2]}" for row in rows_of)
+    sizes = (f"{row['input']} x {row['input']}" for row in rows_of)
+    costs = (_range([int(row[key]) for row in rows_of]) for key in ("parameters", "macs"))
+    return [names, "; ".join(dict.fromkeys(papers)), ", ".join(dict.fromkeys(sizes)), *costs]
 
 
 def _range(numbers: Sequence[int]) -> str:

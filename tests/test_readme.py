@@ -199,6 +199,6 @@ def test_the_six_lines_and_what_follows_them(folder, capsys):
     assert (folder / "saved_models" / "my-photos" / "my-photos.tflite").is_file()
     START.run(block=0, replace={"saved_models/resnet20-digits": "saved_models/my-photos"})
     printed = capsys.readouterr().out
-    assert all("lying" in line or "standing" in line for line in printed.splitlines()[-2:])
+    assert printed.count("lying") >= 2 and printed.count("standing") >= 2
     START.run(block=2)
     assert 0 <= float(capsys.readouterr().out) <= 1

@@ -18,9 +18,13 @@ FILE = TFLiteFile("2026-11-28T21:00:00Z", "resnet20", "int8", "400000", "2.5", "
 
 
 @pytest.mark.slow
-def test_the_table_is_what_it_is_made_of():
+def test_the_table_is_what_it_is_made_of(monkeypatch):
+    """Without ResNet-1202, whose analysis takes as long as the others'; tests/complexity counts it by hand."""
+    others = {name: info for name, info in registry.REGISTRY.items() if name != "resnet1202"}
+    monkeypatch.setattr(registry, "REGISTRY", others)
     made = model_zoo.rows(read(RESULTS), tflite_files.read())
-    assert model_zoo.TABLE.read_text() == model_zoo.csv_text(made), "run python -m benchmarks.model_zoo"
+    written = [row for row in model_zoo.read_table() if row["name"] != "resnet1202"]
+    assert written == made, "run python -m benchmarks.model_zoo"
 
 
 @pytest.mark.parametrize("page", ["docs/model_zoo.md", "README.md"])
@@ -80,12 +84,22 @@ def test_the_latest_training_counts(resnet20):
     assert row["training_float32_images_per_second"] == "" and row["training_batch"] == "128"
 
 
+def test_neighbors_of_small_papers_share_a_row():
+    made = model_zoo.SECTIONS["families"](model_zoo.read_table()).splitlines()
+    assert made[2].startswith("| `alexnet`, `alexnetv2`, `zfnet` | Krizhevsky et al., 2012; Krizhevsky, 2014; Zeiler")
+    assert "227 x 227, 224 x 224" in made[2]
+    assert made[3].startswith(
+        "| `vgg11`, `vgg13`, `vgg16`, `vgg16c`, `vgg19` | Simonyan and Zisserman, 2014 | 224 x 224"
+    )
+    assert made[3].endswith("| 133M to 144M | 7.61G to 19.6G |")
+
+
 def test_only_what_is_between_markers_changes(resnet20):
     begin = model_zoo.BEGIN.format("families")
     page = f"# Mine\n\n{begin}\nold\n{model_zoo.END}\n\nStays.\n"
     made = model_zoo.with_tables(page, [resnet20()])
     assert "old" not in made and made.startswith("# Mine\n") and made.endswith("\n\nStays.\n")
-    assert "| `resnet20` | He et al., 2015 | 32 x 32 | 270k | 40.8M |" in made
+    assert "| `resnet20` | He et al., 2015 | 32 x 32 | 270k | 40.6M |" in made
     assert model_zoo.with_tables(made, [resnet20()]) == made
 
 

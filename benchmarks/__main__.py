@@ -48,9 +48,11 @@ def main(arguments: Sequence[str] | None = None, parts: dict[str, Part] | None =
             failures = _run(given, parts)
     except InputError as error:
         parser.error(str(error))
-    from benchmarks import report
+    from benchmarks import model_zoo, report
 
     report.write(read(given.results), given.results.parent)
+    if given.results == RESULTS:
+        model_zoo.write(model_zoo.read_table())
     return 1 if failures else 0
 
 

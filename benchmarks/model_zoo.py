@@ -21,7 +21,7 @@ from benchmarks.results import RESULTS, Result, latest, read
 from benchmarks.tflite_files import TFLiteFile
 from kerascnn.applications import registry
 from kerascnn.applications.registry import NetworkInfo, PublishedAccuracy
-from kerascnn.complexity import Totals, analyze_by_name
+from kerascnn.complexity.report import Totals
 from kerascnn.complexity.tables import short
 
 ROOT = Path(__file__).parents[1]
@@ -36,19 +36,28 @@ NOT_KNOWN = "–"
 Row = Mapping[str, str]
 
 
-def rows(results: Iterable[Result], files: Mapping[tuple[str, str], TFLiteFile]) -> list[Row]:
-    """A line of model_zoo.csv per network: column to text, "" where something is not published or not measured.
-
-    Args:
-        results: of benchmarks/results.csv.
-        files: of benchmarks/tflite_files.csv, by network and quantization.
+def known() -> list[Row]:
+    """The networks as registry, analysis and public weights have them: column to text, "" where there is nothing.
 
     Example:
-        >>> next(row for row in rows([], {}) if row["name"] == "resnet50")["parameters"]
+        >>> next(row for row in known() if row["name"] == "resnet50")["parameters"]
         '25557032'
     """
+    return [_known(name, info) for name, info in registry.REGISTRY.items()]
+
+
+def with_measurements(
+    table: Iterable[Row], results: Iterable[Result], files: Mapping[tuple[str, str], TFLiteFile]
+) -> list[Row]:
+    """The rows with what was measured, instead of what they had.
+
+    Args:
+        table: of `known`, or of model_zoo.csv.
+        results: of benchmarks/results.csv.
+        files: of benchmarks/tflite_files.csv, by network and quantization.
+    """
     ours = [one for one in latest(results) if one.contestant == OURS and not one.failure]
-    return [_row(name, info, ours, files) for name, info in registry.REGISTRY.items()]
+    return [{**row, **_measured(row["name"], ours, files)} for row in table]
 
 
 def csv_text(table: Sequence[Row]) -> str:
@@ -76,9 +85,7 @@ def with_tables(text: str, table: Sequence[Row]) -> str:
     return text
 
 
-def _row(
-    name: str, info: NetworkInfo, results: Sequence[Result], files: Mapping[tuple[str, str], TFLiteFile]
-) -> dict[str, str]:
+def _known(name: str, info: NetworkInfo) -> dict[str, str]:
     totals = _totals(name)
     first, *others = info.accuracies or (PublishedAccuracy(None, None, "", ""),)
     row = {"name": name, "paper": info.paper, "data": info.data, "input": str(info.input_size)}
@@ -87,7 +94,11 @@ def _row(
     row["parameters_with_auxiliary_classifiers"] = with_aux
     row |= {"top1": _number(first.top1), "top5": _number(first.top5), "protocol": first.protocol}
     row |= {"accuracy_source": first.source, "other_accuracies": "; ".join(map(_accuracy, others))}
-    row["weights"] = "; ".join(_weights(name))
+    return row | {"weights": "; ".join(_weights(name))}
+
+
+def _measured(name: str, results: Sequence[Result], files: Mapping[tuple[str, str], TFLiteFile]) -> dict[str, str]:
+    row = {}
     for quantization, form in FORMS.items():
         row |= _tflite(name, quantization, form, results, files)
     return row | _training(name, results)
@@ -116,6 +127,8 @@ def _weights(name: str) -> Iterator[str]:
 @functools.cache
 def _totals(name: str, **arguments: Any) -> Totals:
     """The costs of a network; those of a variant serve many files of weights."""
+    from kerascnn.complexity import analyze_by_name
+
     return analyze_by_name(name, **arguments).totals
 
 
@@ -263,13 +276,13 @@ SECTIONS = {
 }
 
 
-def main() -> None:
-    """Writes the table and the pages."""
-    table = rows(read(RESULTS), tflite_files.read())
-    TABLE.write_text(csv_text(table), encoding="utf-8")
+def write(table: Iterable[Row]) -> None:
+    """Writes the table with the present measurements, and the pages."""
+    measured = with_measurements(table, read(RESULTS), tflite_files.read())
+    TABLE.write_text(csv_text(measured), encoding="utf-8")
     for path in (PAGE, README):
-        path.write_text(with_tables(path.read_text(encoding="utf-8"), table), encoding="utf-8")
+        path.write_text(with_tables(path.read_text(encoding="utf-8"), measured), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    write(known())

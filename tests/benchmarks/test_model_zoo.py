@@ -22,9 +22,15 @@ def test_the_table_is_what_it_is_made_of(monkeypatch):
     """Without ResNet-1202, whose analysis takes as long as the others'; tests/complexity counts it by hand."""
     others = {name: info for name, info in registry.REGISTRY.items() if name != "resnet1202"}
     monkeypatch.setattr(registry, "REGISTRY", others)
-    made = model_zoo.rows(read(RESULTS), tflite_files.read())
+    made = model_zoo.with_measurements(model_zoo.known(), read(RESULTS), tflite_files.read())
     written = [row for row in model_zoo.read_table() if row["name"] != "resnet1202"]
     assert written == made, "run python -m benchmarks.model_zoo"
+
+
+def test_the_table_has_the_latest_measurements():
+    table = model_zoo.read_table()
+    made = model_zoo.with_measurements(table, read(RESULTS), tflite_files.read())
+    assert table == made, "run python -m benchmarks --report"
 
 
 @pytest.mark.parametrize("page", ["docs/model_zoo.md", "README.md"])
@@ -37,11 +43,12 @@ def test_pages_are_cut_from_the_table(page):
 
 @pytest.fixture
 def resnet20(monkeypatch):
-    """The row of ResNet-20, of given measurements."""
+    """The row of ResNet-20, with given measurements."""
     monkeypatch.setattr(registry, "REGISTRY", {"resnet20": registry.info("resnet20")})
 
     def of(results=(), files=()):
-        [row] = model_zoo.rows(results, {(one.network, one.quantization): one for one in files})
+        by_name = {(one.network, one.quantization): one for one in files}
+        [row] = model_zoo.with_measurements(model_zoo.known(), results, by_name)
         return row
 
     return of
@@ -50,6 +57,12 @@ def resnet20(monkeypatch):
 def result(part, row, value):
     """A line of results.csv."""
     return replace(read(RESULTS)[0], part=part, row=row, x=-1.0, contestant="kerascnn", value=value, failure="")
+
+
+def test_new_measurements_replace_those_of_the_table(resnet20):
+    """As `python -m benchmarks` has them replaced, without an analysis."""
+    [again] = model_zoo.with_measurements([resnet20(files=[FILE])], [], {})
+    assert again == resnet20() and list(again) == list(resnet20())
 
 
 def test_what_was_not_measured_is_empty(resnet20):

@@ -16,7 +16,6 @@ import pytest
 
 from support.networks import without_values
 from support.pages import Page, run_line
-from support.tiny_command import have_workers_run_it
 from support.tiny_training import tiny_networks
 
 README, START = Page("README.md"), Page("docs/getting_started.md")
@@ -76,6 +75,7 @@ def test_the_output_in_the_readme_is_that_of_getting_started():
     [shown], [whole] = README.blocks(""), [one for one in START.blocks("") if "epoch" in one]
     lines = [line for line in shown.splitlines() if line != "…"]
     assert len(lines) > 5 and set(lines) < set(whole.splitlines())
+    assert START.lines() == ["kerascnn train"]
 
 
 @pytest.mark.slow
@@ -173,15 +173,6 @@ def check_tensorboard(line, folder):
     finally:
         server.terminate()
         server.wait(30)
-
-
-@pytest.mark.slow
-def test_two_processes_train_together(command, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    have_workers_run_it(monkeypatch)
-    first, line = START.lines()
-    assert first == "kerascnn train" and "--workers 2" in line
-    run_line(command, line, *TRAIN, "--batch-size", 80)
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import runpy
 import signal
-import sys
 from pathlib import Path
 
 from kerascnn.cli import main
@@ -28,24 +27,3 @@ def run_file(file: str) -> None:
     os.chdir(Path(file).parent)
     with tiny_networks():
         runpy.run_path(file)
-
-
-def have_workers_run_it(monkeypatch) -> None:
-    """Has the processes that `--workers` starts train tiny networks."""
-    from kerascnn.training.strategy import local_workers
-
-    class TinyWorkers(local_workers.LocalWorkers):
-        def __init__(self, command, count):
-            assert command[:3] == [sys.executable, "-m", "kerascnn"]
-            super().__init__([sys.executable, __file__, *command[3:]], count)
-
-    monkeypatch.setattr(local_workers, "LocalWorkers", TinyWorkers)
-    tests = str(Path(__file__).parents[1])
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]))
-
-
-if __name__ == "__main__":
-    from kerascnn.cli.loading import start_tensorflow
-
-    start_tensorflow()
-    run(*sys.argv[1:])

@@ -3,12 +3,13 @@
 import os
 import re
 import subprocess
+import sys
 
 import pytest
 import yaml
 
-from kerascnn.training.strategy import find_cluster
-from support.pages import Page
+from kerascnn.training.strategy import find_cluster, local_workers
+from support.pages import Page, arguments_of, run_line
 
 PAGE = Page("docs/distributed.md")
 
@@ -24,6 +25,35 @@ def test_code_runs_as_printed(forks, tmp_path):
     assert len(list((tmp_path / "runs").iterdir())) == 1
 
 
+def test_the_command_for_one_machine_starts_workers(command, monkeypatch):
+    """Of a program that prints what it is given; the next test has them train."""
+
+    class PrintingWorkers(local_workers.LocalWorkers):
+        def __init__(self, command, count):
+            assert command[:3] == [sys.executable, "-m", "kerascnn"]
+            program = "import os, sys; print(os.environ['TF_CONFIG'], *sys.argv[1:])"
+            super().__init__([sys.executable, "-c", program, *command[3:]], count)
+
+    monkeypatch.setattr(local_workers, "LocalWorkers", PrintingWorkers)
+    [line] = PAGE.blocks("sh")[0].splitlines()
+    outcome = run_line(command, line)
+    for worker, printed in enumerate((outcome.out, outcome.err)):
+        assert f'"index": {worker}' in printed and " ".join(arguments_of(line)) in printed
+
+
+@pytest.mark.slow
+def test_workers_of_the_command_train_together(forks, tmp_path):
+    [line] = PAGE.blocks("sh")[0].splitlines()
+    shorter = ("--image-size", "16", "--precision", "float32", "--batch-size", "80")
+    workers = forks.start_workers(
+        "support.tiny_command:run", *arguments_of(line), *shorter, "--out", tmp_path / "out",
+        ports=local_workers.free_ports(2), folder=tmp_path,
+    )  # fmt: skip
+    assert [worker.wait() for worker in workers] == [0, 0], workers[0].said()
+    assert "exported to" in workers[0].said() and "exported to" not in workers[1].said()
+    assert len(list((tmp_path / "out" / "runs").glob("resnet20-digits-*"))) == 1
+
+
 def cluster_where(shell, monkeypatch, **variables):
     """The cluster of a script that ends in `kerascnn train`."""
     script = re.sub(r"(exec )?kerascnn train.*", "printenv TF_CONFIG", shell, flags=re.DOTALL)
@@ -33,7 +63,7 @@ def cluster_where(shell, monkeypatch, **variables):
 
 
 def test_the_command_for_several_machines(monkeypatch):
-    found = cluster_where(PAGE.blocks("sh")[0], monkeypatch)
+    found = cluster_where(PAGE.blocks("sh")[1], monkeypatch)
     assert (found.addresses, found.worker) == (("a.example:2222", "b.example:2222"), 0)
 
 

@@ -11,7 +11,7 @@ from benchmarks.results import RESULTS, read
 from benchmarks.tflite_files import TFLiteFile
 from kerascnn.applications import registry
 from kerascnn.layers import ClassLabels
-from support.pages import ROOT
+from support.pages import ROOT, Page, run_line
 
 MACHINE = ("AMD EPYC", "avx512_bf16", "1", "tensorflow 2.21.0", "0123456789")
 FILE = TFLiteFile("2026-11-28T21:00:00Z", "resnet20", "int8", "400000", "2.5", "", "", *MACHINE)
@@ -39,6 +39,12 @@ def test_pages_are_cut_from_the_table(page):
     assert text == model_zoo.with_tables(text, model_zoo.read_table()), "run python -m benchmarks.model_zoo"
     for name in registry.list_models():
         assert f"`{name}`" in text
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page(command):
+    for line in Page("docs/model_zoo.md").lines():
+        assert "resnet152" in run_line(command, line).out
 
 
 @pytest.fixture

@@ -53,6 +53,17 @@ def compiled_loss(model: keras.Model) -> Any:
     return model._compile_loss
 
 
+def cached_logits(probabilities: Any) -> Any:
+    """The logits that Keras' softmax or sigmoid made these probabilities of; None if another function made them.
+
+    Keras' cross-entropies compute with them. There is no public way to a classifier's logits.
+    """
+    try:
+        return probabilities._keras_logits
+    except AttributeError:
+        return None
+
+
 def build_losses_and_metrics(model: keras.Model, batch: tuple[Any, Any]) -> None:
     """Creates the variables of losses and metrics from symbolic images and labels, and never from a batch again.
 

@@ -12,6 +12,7 @@ from .recipe.fields import (
     About as About,
     AuxiliaryHeads as AuxiliaryHeads,
     Averaging as Averaging,
+    Distillation as Distillation,
     Evaluation as Evaluation,
     FineTuning as FineTuning,
     Initialization as Initialization,
@@ -33,6 +34,7 @@ from .search import (
 from .trainer import (
     Run as Run,
     TrainingInterruptedError as TrainingInterruptedError,
+    distill as distill,
     finetune as finetune,
     linear_probe as linear_probe,
     resolved as resolved,

@@ -20,6 +20,7 @@ from kerascnn.keras_internals import all_layers, compiled_loss, producing_node
 from kerascnn.layers import ClassLabels, Preprocessing, product_gradient
 from kerascnn.training.callbacks.weight_averaging import AveragedWeights
 from kerascnn.training.companion_losses import companion_losses
+from kerascnn.training.distillation.soft_targets import MAIN, teach
 from kerascnn.training.fine_tuning.gradual_unfreezing import GradualUnfreezing, lr_multipliers, plan
 from kerascnn.training.fine_tuning.pretrained import FROM_WEIGHTS, Pretrained, resolve_pretrained
 from kerascnn.training.fine_tuning.probe import ProbeResult, linear_probe
@@ -40,7 +41,6 @@ from kerascnn.training.schedules import EarlyStopping, Plateau
 from kerascnn.training.strategy import choose_xla, prepare, synchronize
 
 Labels = Literal["one-hot", "integer"]
-MAIN = "main"  # The output that is kept for inference
 
 
 def assemble(
@@ -208,6 +208,8 @@ def compile_for(
     If the recipe's task is "multi-label", labels are multi-hot, classifiers report `microf1` and `macrof1`, and every
     evaluation also the mean average precision of the main one, `map`.
 
+    A recipe's teacher is asked at every step. The epochs of hints before the first are those of `train` alone.
+
     Args:
         model: with one output, or a dict of `main` and auxiliary ones.
         recipe: the source of every number.
@@ -216,7 +218,8 @@ def compile_for(
         labels: "one-hot", (batch, classes); or "integer", (batch,) or (batch, 1), of single-label data.
 
     Raises:
-        InputError: the schedule counts epochs, and `steps_per_epoch` is None; or integer labels for a multi-label task.
+        InputError: the schedule counts epochs, and `steps_per_epoch` is None; integer labels for a multi-label task; or
+            the recipe's teacher cannot be opened, or its hints do not fit.
 
     Example:
         >>> model = kerascnn.applications.GoogLeNet(aux_heads=True)
@@ -258,6 +261,8 @@ def compile_for(
     if recipe.synchronized_normalization:
         synchronize(model)
     prepare(model)
+    if recipe.distillation.teacher:
+        teach(model, recipe, steps_per_epoch)
     if multi_label:
         measure_map(model, None if single else MAIN)
 

@@ -52,6 +52,35 @@ class IntegerSquaredHinge(IntegerLabels, SquaredHinge):
     """`SquaredHinge` of integer labels."""
 
 
+class SoftTargets(keras.losses.Loss):
+    """The cross-entropy between a teacher's and a student's probabilities at a temperature, both given as logits.
+
+    softmax(logits / temperature) is "softened" (Hinton et al., 2015, section 2). The gradient with respect to the
+    student's logits is the difference of both, over the temperature.
+
+    Example:
+        >>> SoftTargets(temperature=2.0)(np.array([[2.0, 0.0]]), np.array([[0.0, 0.0]]))
+        0.6931472
+    """
+
+    def __init__(self, temperature: float, **kwargs):
+        super().__init__(**kwargs)
+        self.temperature = temperature
+
+    def call(self, y_true, y_pred):
+        targets = keras.ops.softmax(y_true / self.temperature)
+        return keras.ops.categorical_crossentropy(targets, y_pred / self.temperature, from_logits=True)
+
+
+class SoftLabels(SoftTargets):
+    """`SoftTargets` of multi-label classifiers: a sigmoid per class, summed over the classes as `LabelCrossentropy`."""
+
+    def call(self, y_true, y_pred):
+        targets = keras.ops.sigmoid(y_true / self.temperature)
+        losses = keras.ops.binary_crossentropy(targets, y_pred / self.temperature, from_logits=True)
+        return losses * y_pred.shape[-1]
+
+
 @keras.saving.register_keras_serializable(package="kerascnn")
 class VanishingLoss(keras.losses.Loss):
     """A loss that counts above a threshold, with a weight that falls linearly from 1 to 0.

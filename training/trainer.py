@@ -8,7 +8,7 @@ import math
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ from kerascnn.training.callbacks.throughput import DataWaitTimer, ThroughputMoni
 from kerascnn.training.callbacks.user_callbacks import check_callbacks
 from kerascnn.training.checkpoints.files import Checkpoint, Checkpoints, Position, Snapshot
 from kerascnn.training.checkpoints.manager import CheckpointManager, WorkerCheckpointManager
+from kerascnn.training.distillation import hints
+from kerascnn.training.distillation.teacher import check_teacher, with_teacher
 from kerascnn.training.fine_tuning import after_probe
 from kerascnn.training.fine_tuning.gradual_unfreezing import plan
 from kerascnn.training.fine_tuning.hold_out import HoldOut
@@ -83,7 +85,7 @@ class TrainingInterruptedError(Exception):
 
     def __init__(self, folder: RunFolder, position: Position):
         super().__init__(f"stopped; {folder.path} holds the checkpoint {position}.")
-        self.folder = folder
+        self.folder, self.position = folder, position
 
 
 def resolved(recipe: Recipe, data: DataSet, model: keras.Model | None = None) -> Recipe:
@@ -97,8 +99,8 @@ def resolved(recipe: Recipe, data: DataSet, model: keras.Model | None = None) ->
     The place of a cut "auto" is chosen by a linear probe, which is computed once and then read from the cache.
 
     Raises:
-        InputError: the pretrained weights cannot be read or are missing, or the caller's own network is to be
-            fine-tuned.
+        InputError: the pretrained weights cannot be read or are missing, the caller's own network is to be fine-tuned,
+            or a teacher cannot be read or has other classes.
     """
     return _resolve(recipe, data, model)[0]
 
@@ -120,6 +122,7 @@ def linear_probe(recipe: Recipe, data: DataSet) -> ProbeResult | None:
 def _resolve(recipe: Recipe, data: DataSet, model: keras.Model | None) -> tuple[Recipe, Pretrained | None]:
     if model and recipe.fine_tuning != FineTuning():
         raise InputError(f"{model.name} brings its own weights; fine_tuning is for networks that recipes name.")
+    recipe = check_teacher(recipe, data)
     pretrained = resolve_pretrained(recipe)
     recipe = pretrained.complete(recipe) if pretrained else recipe
     batch_size = min(recipe.batch_size, len(data.training))
@@ -276,6 +279,37 @@ def finetune(
     return train(with_weights(recipe, str(weights), network), data, **options)
 
 
+def distill(
+    teacher: str | Path,
+    data: DataSet | str,
+    *,
+    recipe: Recipe | str,
+    hints: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Run:
+    """Trains a network by another one, its teacher, see `Distillation`.
+
+    Args:
+        teacher: a run folder, or a .keras file of one.
+        data: a data set, or its source, with the classes that the teacher knows.
+        recipe: the student and its hyperparameters; or the name of a network or of a recipe.
+        hints: layers of the teacher by layers of the student, which learn to predict them before the first epoch; {}
+            for none, None for those of the recipe.
+        options: those of `train`. Callbacks are called in the epochs after the hints.
+
+    Returns:
+        The run of the student. It holds no part of the teacher. Of hints it has a folder with history and checkpoints.
+
+    Raises:
+        InputError: the teacher cannot be read or has other classes, a hint does not fit, or as for `train`.
+
+    Example:
+        >>> run = distill("runs/resnet56-photos-20261120-101500", "photos", recipe="resnet20")
+    """
+    recipe = named_recipe(recipe) if isinstance(recipe, str) else recipe
+    return train(with_teacher(recipe, teacher, hints), data, **options)
+
+
 def resume(
     folder: RunFolder,
     recipe: Recipe,
@@ -310,12 +344,13 @@ def resume(
 
     Raises:
         InputError: no checkpoint can be read, another process trains the run, or images or fields of the recipe have
-            changed, which are named.
+            changed, which are named; or its teacher has.
         TrainingDivergedError, TrainingInterruptedError, WorkerLostError: as `train`.
     """
     devices = devices or choose_devices()
     with owned(folder.path) if devices.chief else contextlib.nullcontext():
         task_of(recipe, data)
+        recipe = check_teacher(recipe, data)
         recipe.check_devices(devices.replicas)
         callbacks = [*callbacks, *progress(recipe, data, verbose if devices.chief else 0)]
         run_config = run_config or folder.read_run_config()
@@ -323,7 +358,11 @@ def resume(
         # The chief first: it removes partial files.
         with devices.chief_first():
             checkpoint = _newest_checkpoint(folder, warn, devices)
-            changes = check_changes(folder, checkpoint, recipe, data, accept_changes)
+            begun, events = checkpoint, checkpoint.events if checkpoint else {}
+            if begun is None and recipe.distillation.begins_with_hints:
+                begun = _newest_checkpoint(_hints_folder(folder), warn, devices)
+                events = {f"{hints.HINTS}/{file}": size for file, size in begun.events.items()} if begun else {}
+            changes = check_changes(folder, begun, recipe, data, accept_changes)
             if checkpoint and not recipe.fine_tuning.tunes_after_probe:
                 checkpoint = fitting(checkpoint, folder, steps_per_epoch(recipe, data))
         restored = training.restored(checkpoint, model)
@@ -336,7 +375,7 @@ def resume(
                         checkpoint.position, restored, checkpoint.history, reached, recipe.to_dict()
                     )
             record_changes(folder, checkpoint, recipe, data, changes, warn)
-            cut_events(folder.path, checkpoint.events if checkpoint else {})
+            cut_events(folder.path, events)
         return training.run(restored, training.batches(restored, checkpoint), folder, checkpoint)
 
 
@@ -348,6 +387,11 @@ def _newest_checkpoint(folder: RunFolder, warn: Callable[[str], None], devices: 
     if checkpoint is None and folder.history():
         raise InputError(f"{folder.path} has no checkpoint to resume from.")
     return checkpoint
+
+
+def _hints_folder(folder: RunFolder) -> RunFolder:
+    """Where a run's first stage has its history and checkpoints, as a run has."""
+    return RunFolder(folder.path / hints.HINTS)
 
 
 @dataclass(frozen=True)
@@ -419,9 +463,42 @@ class _Training:
 
     def run(self, model: keras.Model, batches: Batches, folder: RunFolder, checkpoint: Checkpoint | None) -> Run:
         """Trains a compiled model to the end, from a checkpoint if there is one."""
+        if self.recipe.distillation.begins_with_hints and checkpoint is None:
+            seconds = self._learn_hints(model, folder)
+            run = self.loop(model, batches, folder, None, folder.model_file)
+            return replace(run, seconds=seconds + run.seconds)
         if not self.recipe.fine_tuning.tunes_after_probe or self.recipe.epochs == after_probe.PROBE:
             return self.loop(model, batches, folder, checkpoint, folder.model_file)
         return self._after_probe(model, batches, folder, checkpoint)
+
+    def _learn_hints(self, model: keras.Model, folder: RunFolder) -> float:
+        """Trains the model's lower layers by hints, from where that was stopped; the seconds of all its epochs."""
+        recipe, own = hints.stage_recipe(self.recipe), _hints_folder(folder)
+        with self.devices.scope():
+            learner = hints.learner(model, recipe, steps_per_epoch(recipe, self.data))
+        with self.devices.chief_first():
+            checkpoint = _newest_checkpoint(own, self._say, self.devices)
+        position = checkpoint.position if checkpoint else None
+        if checkpoint:
+            checkpoint.restore(learner)
+        if position == Position(recipe.epochs):
+            return self._seconds_of_hints(folder)
+        own.path.mkdir(exist_ok=True)
+        shown = [callback for callback in self.callbacks if hasattr(callback, "say")]
+        run_config = replace(self.run_config, best=0)
+        stage = replace(self, recipe=recipe, callbacks=shown, run_config=run_config, profile=None)
+        batches = batches_for(learner, recipe, self.data, position, self.devices, self.run_config.cache)
+        self._say(f"hints for {recipe.epochs} epochs, then {self.recipe.epochs} epochs of the whole network")
+        try:
+            stage.loop(learner, batches, own, checkpoint, None)
+        except TrainingInterruptedError as stopped:
+            raise TrainingInterruptedError(folder, stopped.position) from None
+        if self.devices.chief:
+            folder.add_facts(preparation_seconds=round(self._seconds_of_hints(folder), 2))
+        return self._seconds_of_hints(folder)
+
+    def _seconds_of_hints(self, folder: RunFolder) -> float:
+        return sum(row["seconds"] for row in _hints_folder(folder).history())
 
     def tunes_after(self, checkpoint: Checkpoint | None) -> bool:
         """Whether the checkpoint is of a fine-tuning after a probe, and not of the probe or another training."""
@@ -479,7 +556,7 @@ class _Training:
         """Trains a compiled model for all epochs of the recipe, and saves it in a file, or has a `keeper` do so."""
         recipe, devices = self.recipe, self.devices
         position, rows = (checkpoint.position, checkpoint.history) if checkpoint else (None, [])
-        accuracies = [row[deciding_accuracy(row)] for row in rows]
+        accuracies = [row[name] for row in rows if (name := deciding_accuracy(row))]
         timer = DataWaitTimer()
         probe = None if checkpoint else self.probe
         monitor = ThroughputMonitor(recipe.batch_size, timer)
@@ -526,6 +603,6 @@ class _Training:
                 f"{folder.path} cannot be written: {reason}; it holds the checkpoint {manager.saved}, "
                 "from which the run can be resumed once there is space."
             ) from None
-        if devices.chief and devices.replicas > 1:
+        if devices.chief and devices.replicas > 1 and file:
             model = keras.saving.load_model(file)
         return Run(folder, model, recipe, monitor.training_seconds)

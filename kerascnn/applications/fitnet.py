@@ -7,10 +7,10 @@ paper's text.
 
 Differences from the paper:
     The authors begin with weights between -0.005 and 0.005. Through so many layers gradients of these vanish: it takes
-    the authors' first stage, hints of a teacher, to train them. Here they are Gaussian with variance 1 / fan-in: the
-    mean square of the larger of two such sums is that of one. The last pool covers the whole map, so that other image
-    sizes work; at 32 pixels that is the paper's 8 x 8. With the configuration's 500 units of 5 pieces in the dense
-    layer, the networks have more parameters than the paper prints.
+    the authors' first stage, hints of a teacher (docs/distillation.md), to train them. Here they are Gaussian with
+    variance 1 / fan-in: the mean square of the larger of two such sums is that of one. The last pool covers the whole
+    map, so that other image sizes work; at 32 pixels that is the paper's 8 x 8. With the configuration's 500 units of 5
+    pieces in the dense layer, the networks have more parameters than the paper prints.
 """
 
 import functools
@@ -67,7 +67,7 @@ def FitNet1(
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Layers are
         `conv1`, `conv2`, … and `fc`, all maxout, and the classifier; there is no dropout. The authors' hint for FitNet
-        4 is Maxout's `conv2`, for its `conv11`.
+        4 is Maxout's `conv2`, for its `conv11`, each with its pool: `pool2`.
 
     Example:
         >>> model = kerascnn.applications.FitNet1()

@@ -53,6 +53,8 @@ COMPANIONS = ("conv1", "conv2", "conv3")
 MIN_SIZE = 4
 
 INITIALIZER = {"class_name": "RandomNormal", "config": {"stddev": 0.05}}
+# Caffe's "xavier", of the companions in the authors' configuration: uniform, with variance 1 / fan-in.
+XAVIER = "lecun_uniform"
 unit = functools.partial(conv_unit, kernel_initializer=INITIALIZER, activation=None)
 
 
@@ -109,7 +111,8 @@ def DSN(
 
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities, or to a dict
-        of four of them. It is NIN without the last ReLU; initialization and dropout are the same.
+        of four of them. It is NIN without the last ReLU; initialization and dropout are the same, but for
+        the companions' weights, which are uniform with variance 1 / fan-in.
 
     Example:
         >>> model = kerascnn.applications.DSN(aux_heads=True)
@@ -141,7 +144,7 @@ def _layers(network: Network, heads: bool, last: str | None) -> Outputs:
 
 
 def _companion(x: keras.KerasTensor, network: Network, name: str) -> keras.KerasTensor:
-    return network.classifier(keras.layers.Flatten(name=f"{name}_flatten")(x), "glorot_uniform", name=f"{name}_fc")
+    return network.classifier(keras.layers.Flatten(name=f"{name}_flatten")(x), XAVIER, name=f"{name}_fc")
 
 
 preprocess_input, decode_predictions = preprocessing.of_family("nin")

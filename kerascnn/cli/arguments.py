@@ -156,6 +156,9 @@ def matching(pattern: str, description: str, value_of: Callable[..., Any]) -> Ca
     return read
 
 
+# Of a hint: the student's and the teacher's.
+layers = matching("([^=]+)=([^=]+)", "STUDENT_LAYER=TEACHER_LAYER", lambda student, teacher: (student, teacher))
+
 # Of images, 224 or (240, 320).
 image_size = matching(
     r"0*([1-9]\d*)(?:[xX×]0*([1-9]\d*))?",

@@ -100,7 +100,7 @@ def _run(experiment: Experiment, scale: Scale, source: str, options: argparse.Na
     from kerascnn.experiments.experiment import recipe_of
     from kerascnn.experiments.measures import measure
     from kerascnn.experiments.report import Outcome, write_outcome
-    from kerascnn.experiments.runs import run_arm
+    from kerascnn.experiments.runs import run_arm, taught
     from kerascnn.experiments.transfer import Plan
     from kerascnn.training import TrainingInterruptedError
 
@@ -117,7 +117,7 @@ def _run(experiment: Experiment, scale: Scale, source: str, options: argparse.Na
         for number, (arm, seed) in enumerate(pairs, start=1):
             print_message(f"{number} of {len(pairs)}: {arm.name}, seed {seed}")
             path = folder / "runs" / re.sub(r"[^-.0-9A-Za-z]+", "-", f"{arm.name} seed {seed}".lstrip("+ "))
-            recipe = recipe_of(arm, scale, seed, options.set)
+            recipe = taught(recipe_of(arm, scale, seed, options.set), arm, runs)
             runs.append(run_arm(arm, recipe, data, path, limit=limit, callbacks=callbacks, report=print_message))
     except TrainingInterruptedError as stopped:
         command = shlex.join(["kerascnn", *map(concealed, options.arguments)])

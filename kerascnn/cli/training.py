@@ -67,6 +67,7 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
         "kerascnn train --weights runs/resnet50-photos-20261120-101500 --data others/ --epochs 8",
         "kerascnn train --model inceptionv3 --weights imagenet --data photos/ --recipe probe --cut auto",
         "kerascnn train --data photos/ --class-weights balanced --cache memory",
+        "kerascnn train --model resnet20 --data photos/ --teacher resnet56-photos@best --hints conv3_3=conv3_9",
         "kerascnn train --recipe cifar_resnet --set optimizer.learning_rate=0.05 --set epochs=3",
         "kerascnn train --model resnet50 --recipe resnet50 --print-recipe",
         "kerascnn train --data photos/ --folds 5",
@@ -106,12 +107,16 @@ def add_subcommands(subcommands: arguments.Subcommands) -> None:
 
 
 def add_recipe_options(parser: arguments.Parser) -> None:
-    """Adds `--model`, `--weights`, `--recipe`, `--set` and the options for single fields."""
+    """Adds `--model`, `--weights`, `--teacher`, `--recipe`, `--set` and the options for single fields."""
     add = parser.add_argument
     text = "see 'kerascnn models' (default: chosen for the images and this machine, or that of the run of --weights)"
     add("--model", metavar="NAME", help=text)
     text = "fine-tune: a run folder, a .keras or weight file, or a name such as imagenet"
     add("--weights", type=arguments.weights_location, metavar="RUN|FILE|NAME", help=text)
+    text = "learn from a trained network too: a run folder or a .keras file of one (docs/distillation.md)"
+    add("--teacher", type=arguments.run_path, metavar="RUN|FILE", help=text)
+    text = "with --teacher, first have a layer learn to predict one of the teacher's; repeatable"
+    add("--hints", action="append", type=arguments.layers, metavar="STUDENT_LAYER=TEACHER_LAYER", help=text)
     text = "see 'kerascnn recipes', or a YAML file (default: the model's for few images; with --weights, finetune)"
     add("--recipe", metavar="NAME|FILE", help=text)
     text = "end the network at a stage (C4) or a layer, or where a probe is the most accurate (auto), or not (none)"
@@ -137,6 +142,7 @@ def recipe_of(options: argparse.Namespace, network: str = "resnet20", image_size
     """The recipe that the options choose, with their changes; `network` and `image_size` if they name none."""
     from kerascnn.applications import registry
     from kerascnn.training import Recipe
+    from kerascnn.training.distillation.teacher import find_teacher, with_teacher
     from kerascnn.training.fine_tuning.pretrained import find_weights, with_weights
 
     model = registry.canonical(options.model) if options.model else None
@@ -145,6 +151,12 @@ def recipe_of(options: argparse.Namespace, network: str = "resnet20", image_size
     if options.weights:
         recipe = with_weights(recipe, options.weights, model)
     recipe = _with_fields(recipe.with_values(model=model), options)
+    if options.teacher:
+        recipe = with_teacher(recipe, options.teacher, dict(options.hints) if options.hints else None)
+    if find_teacher(recipe) is None and (
+        options.hints or any(one.strip().startswith("distillation") for one in options.set)
+    ):
+        raise InputError("hints and distillation are of a student with a teacher; name one with --teacher RUN.")
     find_weights(recipe, f"the recipe '{name}'" if name else "the recipe")
     return recipe
 
@@ -495,8 +507,10 @@ def _report_probe(recipe: Recipe, data: DataSet, as_json: bool) -> None:
 
 def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: Devices) -> None:
     """Prints the values that were chosen automatically, with the reasons."""
+    from kerascnn.applications import registry
     from kerascnn.cli.recipe_tables import format_learning_rate, format_pixels
     from kerascnn.training import choose_precision
+    from kerascnn.training.distillation.teacher import describe_teacher
     from kerascnn.training.strategy import choose_xla
 
     size, color = ImageSize.of(resolved.image_size), ", gray" if resolved.channels == GRAY else ""
@@ -510,6 +524,9 @@ def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: De
         lines.append(format_learning_rate(resolved))
     if resolved.fine_tuning.weights:
         lines.append(f"begins with {resolved.fine_tuning.weights}; pixels {format_pixels(resolved)}")
+    if resolved.distillation.teacher:
+        heads = bool(registry.info(resolved.model).aux_heads) and resolved.auxiliary_heads.use
+        lines.append(describe_teacher(resolved, heads))
     if resolved.about.networks and resolved.model not in resolved.about.networks:
         lines.append(f"the recipe is for {', '.join(resolved.about.networks)}, not for {resolved.model}")
     if resolved.batch_size < recipe.batch_size:

@@ -26,6 +26,7 @@ class Arm:
     published: str = "–"  # the paper's result, as text
     recipe: str = ""  # replaces the scale's
     pretrained: bool = False  # of a transfer: begins with the weights
+    taught_by: str = ""  # the arm before, of the same seed, that teaches this one (`training.distill`); empty for none
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from kerascnn.errors import InputError
 from kerascnn.evaluation.runs import last_metric
 from kerascnn.experiments.experiment import Arm
 from kerascnn.training import Recipe, RunFolder, TrainingDivergedError, resolved, resume, train
+from kerascnn.training.distillation.teacher import with_teacher
 
 # In the run folder of an arm that diverged; holds the message.
 DIVERGED_FILE = "diverged.txt"
@@ -35,7 +36,7 @@ class ArmRun:
 
     @property
     def preparation(self) -> float:
-        """The seconds between a probe and the first epoch of its fine-tuning; 0 of other trainings."""
+        """The seconds between a probe and the first epoch of its fine-tuning, or of hints; 0 of other trainings."""
         return float(self.folder.read_recipe()[3].get("preparation_seconds", 0))
 
     @property
@@ -53,6 +54,14 @@ class ArmRun:
     def last(self, metric: str) -> float:
         """The main classifier's metric after the last epoch, such as "loss" or "val_top1"."""
         return last_metric(self.folder.history(), metric)
+
+
+def taught(recipe: Recipe, arm: Arm, runs: Sequence[ArmRun]) -> Recipe:
+    """The recipe of an arm, with the teacher that the arm names, among the runs of the arms before."""
+    if not arm.taught_by:
+        return recipe
+    teacher = next(run for run in runs if run.arm.name == arm.taught_by and run.recipe.seed == recipe.seed)
+    return with_teacher(recipe, teacher.folder.path)
 
 
 def run_arm(

@@ -8,7 +8,9 @@ from kerascnn import InputError
 from kerascnn.applications import registry
 from kerascnn.applications.network import Network
 from kerascnn.experiments import EXPERIMENTS, find
-from kerascnn.experiments.experiment import recipe_of
+from kerascnn.experiments.experiment import Arm, recipe_of
+from kerascnn.experiments.runs import ArmRun, taught
+from kerascnn.training import Recipe, RunFolder
 from kerascnn.training.assembly import build
 from support.messages import mentioning, refused
 
@@ -44,6 +46,15 @@ def test_every_arm_has_a_recipe_that_its_network_accepts(name, scale, without_la
             build(recipe, ["a", "b"])
 
 
+def test_a_taught_arm_has_the_teacher_of_its_seed(tmp_path):
+    teachers = [ArmRun(Arm("teacher"), Recipe(seed=seed), RunFolder(tmp_path / str(seed))) for seed in (0, 1)]
+    recipe = taught(Recipe(seed=1), Arm("student", taught_by="teacher"), teachers)
+    assert recipe.distillation.teacher == str(tmp_path / "1")
+    for experiment in EXPERIMENTS.values():
+        names = [arm.name for arm in experiment.arms]
+        assert all(arm.taught_by in names[:number] for number, arm in enumerate(experiment.arms) if arm.taught_by)
+
+
 def test_claims_are_of_arms():
     for experiment in EXPERIMENTS.values():
         names = {arm.name for arm in experiment.arms}
@@ -61,6 +72,7 @@ def test_claims_are_of_arms():
         ("label-smoothing", {"label_smoothing"}),
         ("batch-norm", {"model_arguments", "optimizer"}),
         ("inception", {"model_arguments", "optimizer", "label_smoothing"}),
+        ("distillation", {"model", "distillation"}),
     ],
 )
 def test_arms_differ_only_in_what_is_compared(name, fields, scale):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from kerascnn.layers import BatchNormalization
 from kerascnn.training import Recipe, callbacks_for, compile_for
+from kerascnn.training.distillation.hints import learner, stage_recipe
 from kerascnn.training.strategy import Devices, choose_devices, prepare
 
 BATCH, STEPS, EPOCHS, CLASSES = 16, 3, 2, 6
@@ -27,14 +28,23 @@ SETTINGS = [
 TUNED = ["fine_tuning.head_epochs=1", "fine_tuning.layer_lr_decay=0.5"]
 
 
-def network() -> keras.Model:
+def network(filters: int = 8) -> keras.Model:
     """Two classifiers over a convolution with batch normalization."""
     pixels = keras.Input((8, 8, 3))
-    x = keras.layers.Conv2D(8, 3, use_bias=False, name="conv1")(pixels)
+    x = keras.layers.Conv2D(filters, 3, use_bias=False, name="conv1")(pixels)
     x = keras.layers.ReLU()(BatchNormalization(name="conv1_bn")(x))
     main = keras.layers.Dense(CLASSES, activation="softmax", name="fc")(keras.layers.Flatten()(x))
     side = keras.layers.GlobalAveragePooling2D()(x)
     return keras.Model(pixels, {"main": main, "aux": keras.layers.Dense(CLASSES, activation="softmax")(side)})
+
+
+def taught_by(file: Path) -> list[str]:
+    """An epoch of hints and then soft targets, by a wider network in a file, which is written if it is not there."""
+    if not file.exists():
+        keras.utils.set_random_seed(9)
+        network(filters=12).save(file)
+    hints = ["distillation.hints={conv1_bn: conv1_bn}", "distillation.hint_epochs=1"]
+    return [f"distillation.teacher={file}", *hints]
 
 
 def random_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,9 +68,14 @@ def trained(devices: Devices, *more: str) -> tuple[keras.Model, dict[str, list[f
     with devices.scope():
         model = network()
         compile_for(model, recipe, STEPS)
+        hinted = recipe.distillation.begins_with_hints
+        first = [learner(model, stage_recipe(recipe), STEPS)] if hinted else []
     images, labels = random_images(BATCH * STEPS * EPOCHS, seed=0)
     own = [array[devices.worker :: devices.workers] for array in random_images(VALIDATION, seed=1)]
     validation = tf.data.Dataset.from_tensor_slices(tuple(own)).batch(devices.share(BATCH))
+    for stage in first:
+        batches = devices.training(own_batches(devices, images, labels), BATCH)
+        stage.fit(batches, steps_per_epoch=STEPS, shuffle=False, verbose=0)
     history = model.fit(
         devices.training(own_batches(devices, images, labels), BATCH),
         validation_data=devices.evaluation(validation, BATCH, VALIDATION),
@@ -152,5 +167,7 @@ def main(asked: str, target: str) -> None:
         metrics |= {"statistics": per_device_statistics(devices), "scale": scaled_loss(devices)}
         metrics |= {"dropped": dropped(devices)}
         np.savez(folder / "tuned.npz", *trained(devices, *TUNED)[0].get_weights())
+        taught, _ = trained(devices, *taught_by(folder / "teacher.keras"))
+        np.savez(folder / "taught.npz", *taught.get_weights())
         model.save(folder / "model.keras")
     (folder / f"metrics-{devices.worker}.json").write_text(json.dumps(metrics))

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kerascnn.console import print_text
 from kerascnn.terminal_encoding import print_error
+from kerascnn.training.distillation.hints import HINTS
 from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow, plan
 from kerascnn.training.recipe.fields import FineTuning
 
@@ -62,14 +63,15 @@ class LiveProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         head = "main_" if {"main_top1", "main_microf1"} & logs.keys() else ""
+        before, after = "hints", ""
         if f"{head}top1" in logs:
             before, after = f"top-1 {logs[f'{head}top1']:.2%}", f"val top-1 {logs[f'val_{head}top1']:.2%}"
-        else:
+        elif f"{head}microf1" in logs:
             before, after = f"micro F1 {logs[f'{head}microf1']:.2%}", f"val mAP {logs[f'val_{head}map']:.2%}"
             after += f"  val micro F1 {logs[f'val_{head}microf1']:.2%}"
         self.console.print(
             f"epoch {epoch + 1:>3}/{self.epochs}  loss {logs['loss']:.4f}  {before}  "
-            f"val loss {logs['val_loss']:.4f}  {after}  "
+            f"val loss {logs['val_loss']:.4f}  {after}{'  ' * bool(after)}"
             f"{logs['images_per_second']:.0f} images/s  {logs['seconds']:.1f} s",
             highlight=False,
             soft_wrap=True,
@@ -92,7 +94,8 @@ class LiveProgress(keras.callbacks.Callback):
 class JsonLines(keras.callbacks.Callback):
     """Prints one line of JSON per epoch: its number from 1, the number of epochs, and all metrics.
 
-    Values that are not finite become null. The default file is standard output.
+    The event of an epoch of hints is "hints". Values that are not finite become null. The default file is standard
+    output.
 
     Example:
         >>> model.fit(x, y, epochs=2, callbacks=[JsonLines(2)], verbose=0)
@@ -113,7 +116,8 @@ class JsonLines(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         metrics = {name: value if math.isfinite(value) else None for name, value in logs.items()}
-        line = {"event": "epoch", "epoch": epoch + 1, "epochs": self.epochs, **metrics}
+        event = "hints" if getattr(self.model, "name", "") == HINTS else "epoch"
+        line = {"event": event, "epoch": epoch + 1, "epochs": self.epochs, **metrics}
         print(json.dumps(line), file=self.file or sys.stdout, flush=True)
 
 

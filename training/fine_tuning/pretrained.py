@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,8 @@ from kerascnn.applications import registry
 from kerascnn.applications.weights.public import is_name
 from kerascnn.applications.weights.sources import WeightSource, source_of
 from kerascnn.errors import InputError, refused
-from kerascnn.files.user_file import open_zip
 from kerascnn.image_shape import GRAY, ImageSize, Size
+from kerascnn.training.model_files import first_of_class, layers_of
 from kerascnn.training.recipe.fields import WHOLE
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.run_folder import RunFolder
@@ -190,10 +189,8 @@ def _read_trained(source: WeightSource) -> Pretrained | None:
         if not zipfile.is_zipfile(path):
             stored = weight_files.read(path).get(weight_files.PREPROCESSING)
             return Pretrained(source, stored[0], None) if stored else None
-        with open_zip(path) as archive:
-            config = json.loads(archive.read("config.json"))
-        layers = list(_layers(config))
-        scaling = next((layer["config"] for layer in layers if layer["class_name"] == "Preprocessing"), None)
+        layers = layers_of(path)
+        scaling = first_of_class(layers, "Preprocessing")
         if scaling is None:
             return None
         shapes = [layer["config"].get("batch_shape") for layer in layers if layer["class_name"] == "InputLayer"]
@@ -211,12 +208,6 @@ def _place_of_cut(layers: list[dict[str, Any]]) -> str:
 
     pooling = next((layer for layer in layers if layer["config"].get("name") == f"{POOL}_mean"), None)
     return pooling["inbound_nodes"][0]["args"][0]["config"]["keras_history"][0] if pooling else WHOLE
-
-
-def _layers(config: Any) -> Iterator[dict[str, Any]]:
-    for layer in config.get("config", {}).get("layers", ()):
-        yield layer
-        yield from _layers(layer)
 
 
 def _without_heads(arguments: Mapping[str, Any]) -> dict[str, Any]:

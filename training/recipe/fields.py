@@ -303,6 +303,44 @@ class AuxiliaryHeads:
     decay_epochs: NonNegativeFloat = 0.0
 
 
+@checked_dataclass("distillation")
+class Distillation:
+    """Training by a teacher, a trained network (Hinton et al., 2015), after hints of its maps (Romero et al., 2014).
+
+    The loss is `label_weight` times that of the labels, plus a weight times the cross-entropy between the teacher's
+    probabilities and the student's, both softened by the temperature: softmax(logits / temperature), of multi-label
+    data a sigmoid per class. Its gradients are about 1 / temperature^2 as large as without one. Hinton et al. multiply
+    by temperature^2 for that, which the weight can include; Romero et al. do not, and the defaults are theirs.
+
+    Attributes:
+        teacher: a run folder, or the .keras file of a model that this package trained; empty for none.
+        digest: the SHA-256 of the teacher's file, which a training records. A file of another one is refused.
+        temperature: of the softened probabilities.
+        weight: of the teacher's part of the loss at the beginning.
+        final_weight: which the weight reaches linearly over `decay_epochs`, and keeps.
+        decay_epochs: 0 for all epochs.
+        label_weight: of the labels' part, auxiliary classifiers included; the teacher teaches the main one only.
+        hints: layers of the teacher by layers of the student. Before the first epoch the student's layers up to there
+            learn to predict the teacher's outputs, through a regressor. Empty for none.
+        hint_epochs: for how many epochs.
+    """
+
+    teacher: str = ""
+    digest: str = ""
+    temperature: PositiveFloat = 3.0
+    weight: NonNegativeFloat = 4.0
+    final_weight: NonNegativeFloat = 1.0
+    decay_epochs: NonNegativeFloat = 0.0
+    label_weight: NonNegativeFloat = 1.0
+    hints: dict[str, str] = field(default_factory=dict)
+    hint_epochs: PositiveInt = 5
+
+    @property
+    def begins_with_hints(self) -> bool:
+        """Whether the student first learns to predict the teacher's maps."""
+        return bool(self.teacher and self.hints)
+
+
 @checked_dataclass("evaluation")
 class Evaluation:
     """How the source measured its errors. `kerascnn train` always validates with one crop.

@@ -43,8 +43,8 @@ class Recipe:
         seed: of initialization, order, augmentation and dropout.
         precision: "auto" chooses float16 on a GPU with tensor cores, bfloat16 on a CPU with such instructions, else
             float32.
-        optimizer, schedule, averaging, initialization, pixels, fine_tuning, augmentation, auxiliary_heads, evaluation:
-            see these classes.
+        optimizer, schedule, averaging, initialization, pixels, fine_tuning, augmentation, auxiliary_heads,
+            distillation, evaluation: see these classes.
         class_weights: "balanced" gives every class the same weight in the loss, however many images it has; of
             multi-label data, the images with a class and those without it.
         sampling: "balanced" draws as many images of every class in each epoch, those of small classes several times;
@@ -81,6 +81,7 @@ class Recipe:
     fine_tuning: fields.FineTuning = field(default_factory=fields.FineTuning)
     augmentation: Augmentation = field(default_factory=Augmentation)
     auxiliary_heads: fields.AuxiliaryHeads = field(default_factory=fields.AuxiliaryHeads)
+    distillation: fields.Distillation = field(default_factory=fields.Distillation)
     evaluation: fields.Evaluation = field(default_factory=fields.Evaluation)
     class_weights: Literal["none", "balanced"] = "none"
     sampling: Literal["uniform", "balanced"] = "uniform"

@@ -188,8 +188,10 @@ class Space:
 
         `values` has for each field a range (`min`, `max` and, optionally, `sampling` and `step`) or a choice (`values`:
         a list, or a mapping from each value to the fields that are searched with that value only). InputError for an
-        unknown field or key, an empty range, or neither a range nor a choice.
+        unknown field or key, an empty range, or neither a range nor a choice; or if the recipe begins with hints.
         """
+        if recipe.distillation.begins_with_hints:
+            raise InputError("a search has no epochs of hints; leave out --hints, or set distillation.hints={}.")
         if not values:
             raise InputError("the space is empty; name at least one field to search, such as optimizer.learning_rate.")
         found = list(_walk(values, ()))

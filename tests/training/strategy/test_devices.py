@@ -32,12 +32,14 @@ def outcomes(forks, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def on_one():
+def on_one(outcomes):
     devices = choose_devices("cpu")
     model, history = on_devices.trained(devices)
     tuned = on_devices.trained(devices, *on_devices.TUNED)[0].get_weights()
+    taught, _ = on_devices.trained(devices, *on_devices.taught_by(outcomes["devices"] / "teacher.keras"))
+    tuned = {"tuned": tuned, "taught": taught.get_weights()}
     scale = on_devices.scaled_loss(devices)
-    return {"weights": model.get_weights(), "history": history, "scale": scale, "tuned": tuned}
+    return {"weights": model.get_weights(), "history": history, "scale": scale, **tuned}
 
 
 def metrics(folder, worker=0):
@@ -77,11 +79,12 @@ def test_the_map_is_of_the_images_of_all_devices(where, worker, outcomes):
 
 
 @pytest.mark.slow
-def test_a_fine_tuning_has_the_same_weights_as_on_one_device(outcomes, on_one):
-    with np.load(outcomes["devices"] / "tuned.npz") as found:
-        for name, expected in zip(found.files, on_one["tuned"], strict=True):
+@pytest.mark.parametrize("kind", ["tuned", "taught"])
+def test_a_fine_tuning_and_a_distillation_have_the_same_weights_as_on_one_device(kind, outcomes, on_one):
+    with np.load(outcomes["devices"] / f"{kind}.npz") as found:
+        for name, expected in zip(found.files, on_one[kind], strict=True):
             np.testing.assert_allclose(found[name], expected, atol=ROUNDING)
-    moved = [np.abs(one - other).max() for one, other in zip(on_one["tuned"], on_one["weights"], strict=True)]
+    moved = [np.abs(one - other).max() for one, other in zip(on_one[kind], on_one["weights"], strict=True)]
     assert max(moved) > 100 * ROUNDING
 
 

@@ -1,0 +1,193 @@
+"""The teacher of a distillation: where it is, whether it fits, and what it answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from kerascnn.data.dataset import DataSet
+from kerascnn.data.pipeline.channels import LUMA
+from kerascnn.errors import InputError, first_of, refused
+from kerascnn.files.checksums import Checksum
+from kerascnn.files.user_file import checked_file
+from kerascnn.image_shape import RGB, ImageSize
+from kerascnn.shown_text import literal
+from kerascnn.training.model_files import first_of_class, layers_of
+from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.run_folder import RunFolder
+from kerascnn.training.run_names import find_run
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+
+class Taught(NamedTuple):
+    """What the file of a trained model says: the classes, whether an image has several, and the images' shape."""
+
+    classes: list[str]
+    several: bool
+    image_shape: tuple[int, int, int]
+
+
+def with_teacher(recipe: Recipe, teacher: str | Path, hints: Mapping[str, str] | None = None) -> Recipe:
+    """The recipe for a training by a teacher, see `Distillation`; InputError if there is no such run.
+
+    `hints` replace those of the recipe; None keeps them.
+
+    Example:
+        >>> recipe = with_teacher(Recipe.for_model("resnet20"), "resnet56-photos@best", {"conv3_3": "conv3_9"})
+    """
+    # The name of a run may stand for another one later.
+    found = {"teacher": str(find_run(teacher)), "digest": ""}
+    found |= {} if hints is None else {"hints": dict(hints)}
+    return replace(recipe, distillation=replace(recipe.distillation, **found))
+
+
+def find_teacher(recipe: Recipe) -> Path | None:
+    """The file of the recipe's teacher, without reading it; None for a training without one.
+
+    InputError if there is none, or the recipe trains in a way in which it would not be asked.
+    """
+    name, tuning = recipe.distillation.teacher, recipe.fine_tuning
+    if not name:
+        return None
+    if tuning.probe:
+        raise InputError(
+            "a probe solves for a classifier and asks no teacher; set fine_tuning.probe=false, or leave out --teacher."
+        )
+    if tuning.weights and recipe.distillation.hints:
+        raise InputError(
+            f"hints are for layers that have not learned yet, and these begin with {tuning.weights}; leave out --hints "
+            "or --weights."
+        )
+    path = find_run(name)
+    # The functions of `Path` fail where a path is too long.
+    if os.path.isdir(path):
+        path = RunFolder(path).model_file
+        if not path.is_file():
+            raise InputError(f"{name} holds no {path.name}; a teacher is the folder of a run that has finished.")
+    elif not os.path.isfile(path):
+        raise InputError(f"there is no teacher at {name}; give the folder of a run, or a .keras file of one.")
+    return path
+
+
+def check_teacher(recipe: Recipe, data: DataSet) -> Recipe:
+    """The recipe with the digest of its teacher's file, or as it is without a teacher.
+
+    InputError if the file cannot be read, is another one than the recipe's, or its classes are not those of the data;
+    or the data are a fold.
+    """
+    path = find_teacher(recipe)
+    if path is None:
+        return recipe
+    if data.options.fold:
+        raise InputError(
+            "a fold holds images out that a teacher may have been trained on; leave out --folds or --teacher."
+        )
+    settings, taught = recipe.distillation, read_teacher(path)
+    with refused(f"{path} cannot be read"):
+        digest = Checksum.of(checked_file(path)).digits
+    if settings.digest not in ("", digest):
+        raise InputError(
+            f"{path} is not the teacher that the recipe names: its contents have changed; put the file back, or set "
+            "distillation.digest='' to learn from this one."
+        )
+    classes = [literal(str(name)) for name in data.class_names]
+    if taught.classes != classes:
+        raise InputError(f"the teacher {path} must have the classes of {data.source}, {_difference(taught, classes)}")
+    if taught.several != data.multi_label:
+        kinds = {True: "any number of classes", False: "one class"}
+        raise InputError(
+            f"the teacher {path} knows {kinds[taught.several]} per image, and {data.source} has "
+            f"{kinds[data.multi_label]}."
+        )
+    return replace(recipe, distillation=replace(settings, digest=digest))
+
+
+def read_teacher(path: Path) -> Taught:
+    """What the file of a model says that this package trained; InputError if it is none, or cannot be read."""
+    layers = layers_of(path)
+    labels, images = first_of_class(layers, "ClassLabels"), first_of_class(layers, "InputLayer")
+    if labels is None or images is None or first_of_class(layers, "Preprocessing") is None:
+        raise InputError(
+            f"{path} does not say how its pixels are scaled and which classes it knows; a teacher is a model that "
+            "kerascnn has trained."
+        )
+    return Taught(labels["class_names"], labels.get("threshold") is not None, tuple(images["batch_shape"][1:]))
+
+
+def _difference(taught: Taught, classes: list[str]) -> str:
+    """The end of a sentence about classes that differ."""
+    missing = [name for name in classes if name not in taught.classes]
+    others = [name for name in taught.classes if name not in classes]
+    parts = [f"it lacks {first_of(missing)}"] if missing else []
+    parts += [f"it also has {first_of(others)}"] if others else []
+    return f"in the same order; {' and '.join(parts) or 'their order differs'}."
+
+
+def describe_teacher(recipe: Recipe, heads: bool) -> str:
+    """A line about a resolved recipe's teacher and how it teaches; `heads` of a student with auxiliary classifiers."""
+    settings, path = recipe.distillation, find_teacher(recipe)
+    folder, taught = RunFolder.around(path), read_teacher(path)
+    known = _accuracy(folder) if folder else ""
+    weights = f"{settings.weight:g}" + (
+        f" to {settings.final_weight:g}" if settings.weight != settings.final_weight else ""
+    )
+    lines = [
+        f"taught by {settings.teacher}{known}: soft targets at temperature {settings.temperature:g} with weight "
+        f"{weights} beside the labels' {settings.label_weight:g}; change it with --set distillation.temperature=…, "
+        "distillation.weight=… and distillation.label_weight=…"
+    ]
+    if taught.image_shape != recipe.image_shape:
+        size, gray = ImageSize(*taught.image_shape[:2]), "" if taught.image_shape[2] == RGB else " and gray"
+        lines.append(f"it sees the same images resized to {size}{gray}, as it was trained")
+    if heads:
+        lines.append("of the student's classifiers it teaches the main one")
+    if settings.hints:
+        pairs = ", ".join(f"{student} from its {teacher}" for student, teacher in settings.hints.items())
+        lines.append(f"first {settings.hint_epochs} epochs of hints: {pairs} (distillation.hint_epochs)")
+    return "; ".join(lines)
+
+
+def _accuracy(folder: RunFolder) -> str:
+    """The network of a run and the accuracy that it recorded last: " (resnet56, val_top1 91.20%)"."""
+    from kerascnn.training.schedules import main_accuracy
+
+    history = folder.history()
+    name = main_accuracy(history[-1]) if history else None
+    measured = f", {name} {history[-1][name]:.2%}" if name else ""
+    return f" ({folder.read_recipe()[0].model}{measured})"
+
+
+def load_teacher(recipe: Recipe) -> keras.Model:
+    """The recipe's teacher, in its own precision, which nothing trains; InputError if it cannot be opened."""
+    import keras
+
+    path = find_teacher(recipe)
+    with refused(f"{path} cannot be opened as a Keras model"):
+        model = keras.saving.load_model(path, compile=False)
+    model.trainable = False
+    return model
+
+
+def seen_by(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
+    """Images as a model takes them: (batch, height, width, 1 or 3) in [0, 255], in its size and channels.
+
+    No gradient passes.
+    """
+    import keras
+    import numpy as np
+
+    *size, channels = model.input_shape[1:]
+    images = keras.ops.cast(keras.ops.stop_gradient(images), "float32")
+    if images.shape[-1] != channels:
+        to_gray = np.float32(LUMA)[:, None] / 65536
+        images = keras.ops.repeat(images, RGB, axis=-1) if channels == RGB else keras.ops.matmul(images, to_gray)
+    if [*images.shape[1:3]] != size:
+        # Not antialiased, which XLA cannot compile.
+        images = keras.ops.image.resize(images, size, interpolation="bilinear", data_format="channels_last")
+    return images

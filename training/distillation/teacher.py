@@ -39,7 +39,8 @@ def with_teacher(recipe: Recipe, teacher: str | Path, hints: Mapping[str, str] |
     `hints` replace those of the recipe; None keeps them.
 
     Example:
-        >>> recipe = with_teacher(Recipe.for_model("resnet20"), "resnet56-photos@best", {"conv3_3": "conv3_9"})
+        >>> hints = {"conv3_2_relu": "conv3_5_relu"}
+        >>> recipe = with_teacher(Recipe.for_model("resnet20"), "resnet56-photos@best", hints)
     """
     # The name of a run may stand for another one later.
     found = {"teacher": str(find_run(teacher)), "digest": ""}

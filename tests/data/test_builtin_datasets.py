@@ -14,6 +14,7 @@ from PIL import Image
 from kerascnn import InputError
 from kerascnn.data import builtin_datasets
 from kerascnn.data.builtin_datasets import load_named
+from kerascnn.data.ingestion.sources import normalized
 from support.messages import mentioning
 
 
@@ -221,3 +222,12 @@ def test_tfds_data_sets_that_cannot_be_loaded(tfds, name, parts):
     with mentioning(InputError, *parts) as raised:
         load_named(f"tfds:{name}")
     assert "\n" not in str(raised.value)
+
+
+def test_a_folder_of_the_same_name_is_another_source(tmp_path, monkeypatch):
+    """It is named by a path; evaluations then know which of the two a model was trained on."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("digits", "keras:mnist", "photos"):
+        (tmp_path / name).mkdir()
+    assert [normalized(name) for name in ("digits", "keras:mnist")] == ["digits", "keras:mnist"]
+    assert [normalized(name) for name in ("./digits", "photos")] == [str(tmp_path / "digits"), str(tmp_path / "photos")]

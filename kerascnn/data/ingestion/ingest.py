@@ -12,7 +12,7 @@ from kerascnn.data.ingestion.checking import Effort
 from kerascnn.data.ingestion.data_options import OPTIONS, DataOptions
 from kerascnn.data.ingestion.folder import Ingested, check_part, ingest_folder, label_folder
 from kerascnn.data.ingestion.manifest import Part, is_among, read_parts
-from kerascnn.data.ingestion.sources import ResolvedSource, normalized, resolve_source
+from kerascnn.data.ingestion.sources import ResolvedSource, is_built_in, normalized, resolve_source
 from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.data.pipeline.tfrecords import load_records
 from kerascnn.errors import InputError, closest
@@ -208,11 +208,11 @@ def _has_files(source: Any, options: DataOptions) -> bool:
     name = str(source)
     if name.endswith(MADE_IN_PYTHON):
         raise InputError(f"the data are {name}, and cannot be loaded again by that; use --data SOURCE, or Python.")
-    if not _is_built_in(name) and not _has_shards(name):
+    if not is_built_in(name) and not _has_shards(name):
         return True
-    useless = [OPTIONS[field] for field in options.to_dict() if not _is_built_in(name) or field not in SHARES]
+    useless = [OPTIONS[field] for field in options.to_dict() if not is_built_in(name) or field not in SHARES]
     if useless:
-        split = "" if _is_built_in(name) else ", and a fixed split"
+        split = "" if is_built_in(name) else ", and a fixed split"
         raise InputError(f"{name} has no folders and no tables{split}; leave out {useless[0]}.")
     return False
 
@@ -225,10 +225,6 @@ def _resolved(source: Any, to: Any, sha256: Any, track_bytes: ByteTrack) -> Reso
     return resolve_source(str(source), Path(to) if to else None, sha256, track_bytes)
 
 
-def _is_built_in(name: str) -> bool:
-    return name == "digits" or name.startswith(("keras:", "tfds:"))
-
-
 def _has_shards(name: str) -> bool:
     folder = os.path.expanduser(name)
     return os.path.isdir(folder) and any(Path(folder).glob("*.tfrecord"))
@@ -236,7 +232,7 @@ def _has_shards(name: str) -> bool:
 
 def _load_without_files(name: str, options: DataOptions, track: Track) -> Ingested:
     """A data set by its name, or of TFRecord shards."""
-    if _is_built_in(name):
+    if is_built_in(name):
         return Ingested(replace(load_named(name, options), options=options), "a built-in data set")
     return Ingested(load_records(Path(os.path.expanduser(name)), track=track), "TFRecord shards")
 

@@ -70,10 +70,16 @@ def resolve_source(source: str, to: Path | None, sha256: str | None, track_bytes
     return _unpack(SourceRecord(str(path.resolve()), slug(stem), IMAGES, identity), to, lambda: path, track_bytes)
 
 
+def is_built_in(source: str) -> bool:
+    """Whether it is the name of a data set, although there may be a folder of that name."""
+    return source == "digits" or source.startswith(("keras:", "tfds:"))
+
+
 def normalized(source: str) -> str:
     """The source as data sets have it: paths are absolute, and URLs without their secrets."""
     path = os.path.expanduser(source)
-    return os.path.realpath(path) if not is_url(source) and os.path.exists(path) else concealed(source)
+    is_path = not is_url(source) and not is_built_in(source) and os.path.exists(path)
+    return os.path.realpath(path) if is_path else concealed(source)
 
 
 def known_manifest(source: str) -> Path | None:

@@ -51,6 +51,7 @@ from .resnet import (
     ResNet152 as ResNet152,
 )
 from .stages import features as features
+from .thin_net import ThinNet as ThinNet
 from .vgg import (
     VGG11 as VGG11,
     VGG13 as VGG13,

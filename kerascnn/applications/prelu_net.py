@@ -10,14 +10,17 @@ Differences from the paper:
     al. (2014).
 """
 
+import functools
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import keras
 
 from kerascnn.applications import preprocessing
-from kerascnn.applications.network import CommonArguments, Pooling, building
-from kerascnn.layers import HE_NORMAL, SpatialPyramidPooling, channels_first, conv_unit
+from kerascnn.applications.network import CommonArguments, Pooling, building, check_option
+from kerascnn.layers import HE_NORMAL, SpatialPyramidPooling, activation_layer, conv_unit
+
+Rectifier = Literal["prelu", "relu"]
 
 
 class Column(NamedTuple):
@@ -39,7 +42,6 @@ MIN_SIZE = 16
 MIN_SIZE_WITH_TOP = 112
 
 INITIALIZER = HE_NORMAL
-SLOPE = 0.25
 
 
 def PReLUNetA(
@@ -53,12 +55,14 @@ def PReLUNetA(
     name: str = "preluneta",
     *,
     dtype: str | keras.DTypePolicy | None = None,
+    activation: Rectifier = "prelu",
 ) -> keras.Model:
     """PReLU-net A (He et al., 2015, "Delving Deep", table 3): 19 layers.
 
     Args:
         include_top, weights, …, dtype, and errors: see `kerascnn.applications.network.CommonArguments`.
         weights: there are no public weights; None, a URL or a file.
+        activation: of every layer but the classifier; "relu" is the network that the paper compares with (section 4.1).
 
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Every layer
@@ -68,7 +72,7 @@ def PReLUNetA(
     Example:
         >>> model = kerascnn.applications.PReLUNetA(classes=10)
     """
-    return _prelu_net("PReLUNetA", CommonArguments.of(locals()), A)
+    return _prelu_net("PReLUNetA", CommonArguments.of(locals()), A, activation)
 
 
 def PReLUNetB(
@@ -115,35 +119,25 @@ def PReLUNetC(
     return _prelu_net("PReLUNetC", CommonArguments.of(locals()), C)
 
 
-def _prelu_net(builder: str, common: CommonArguments, column: Column) -> keras.Model:
+def _prelu_net(builder: str, common: CommonArguments, column: Column, activation: Rectifier = "prelu") -> keras.Model:
+    check_option(builder, "activation", activation, get_args(Rectifier))
+    unit = functools.partial(conv_unit, padding="symmetric", kernel_initializer=INITIALIZER, activation=activation)
     top = common.include_top
     with building(builder, common) as network:
         x = network.images(min_size=MIN_SIZE_WITH_TOP if top else MIN_SIZE, fixed_size=top)
-        x = _unit(x, 96, 7, strides=2, name="conv1")
+        x = unit(x, 96, 7, strides=2, name="conv1")
         for stage, filters in enumerate(column.filters, start=2):
             x = keras.layers.MaxPooling2D(2, name=f"pool{stage - 1}")(x)
             for number in range(1, column.count + 1):
-                x = _unit(x, filters, 3, name=f"conv{stage}_{number}")
+                x = unit(x, filters, 3, name=f"conv{stage}_{number}")
         if not top:
             return network.model(network.features(x))
         x = SpatialPyramidPooling(BINS, name="spp")(x)
         for name in ("fc1", "fc2"):
             x = keras.layers.Dense(4096, kernel_initializer=INITIALIZER, name=name)(x)
-            x = _prelu(x, name)
+            x = activation_layer(x, activation, name)
             x = keras.layers.Dropout(0.5, name=f"{name}_dropout")(x)
         return network.model(network.classifier(x, INITIALIZER))
-
-
-def _unit(x: keras.KerasTensor, filters: int, size: int, *, name: str, strides: int = 1) -> keras.KerasTensor:
-    options = {"padding": "symmetric", "kernel_initializer": INITIALIZER, "activation": None}
-    return _prelu(conv_unit(x, filters, size, strides=strides, name=name, **options), name)
-
-
-def _prelu(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """One slope per channel of maps, per unit of vectors."""
-    positions = () if len(x.shape) == 2 else (2, 3) if channels_first() else (1, 2)
-    slope = keras.initializers.Constant(SLOPE)
-    return keras.layers.PReLU(alpha_initializer=slope, shared_axes=positions, name=f"{name}_prelu")(x)
 
 
 preprocess_input, decode_predictions = preprocessing.of_family("preluneta")

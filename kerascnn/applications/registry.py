@@ -103,8 +103,9 @@ def _read() -> dict[str, NetworkInfo]:
 
 REGISTRY = _read()
 
-# Networks of public weights that are not a paper's: `create` and `info` know them, `list_models` omits them.
-PUBLISHED_VARIANTS = {"googlenettorchvision": REGISTRY.pop("googlenettorchvision")}
+# Networks that are not a paper's, of public weights or of experiments: `create` and `info` know them, `list_models`
+# omits them.
+UNLISTED = {name: REGISTRY.pop(name) for name in ("googlenettorchvision", "thinnet")}
 
 
 def list_models() -> list[str]:
@@ -128,7 +129,7 @@ def info(name: str) -> NetworkInfo:
         32
     """
     name = canonical(name)
-    return REGISTRY[name] if name in REGISTRY else PUBLISHED_VARIANTS[name]
+    return REGISTRY[name] if name in REGISTRY else UNLISTED[name]
 
 
 def is_known(name: str) -> bool:
@@ -142,7 +143,7 @@ def is_known(name: str) -> bool:
 def canonical(name: str) -> str:
     """The name of a network as in `list_models`; InputError if there is no such network."""
     key = str(name).lower().replace("-", "").replace("_", "")
-    if key not in REGISTRY and key not in PUBLISHED_VARIANTS:
+    if key not in REGISTRY and key not in UNLISTED:
         raise InputError(f"there is no model '{name}'; {closest(str(name), REGISTRY)}")
     return key
 

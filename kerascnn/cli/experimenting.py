@@ -69,10 +69,10 @@ def _run_experiment(options: argparse.Namespace) -> int:
     if options.name is None:
         return _list(options)
     experiment = find(options.name)
-    scale = experiment.scale(options.scale)
-    source = options.data or scale.data
     if options.weights and experiment.measure != "transfer":
         raise InputError(f"'{options.name}' trains every network from scratch; leave out --weights.")
+    scale = experiment.scale(options.scale)
+    source = options.data or scale.data
     if source is None:
         images = experiment.published_on.partition(",")[0]
         raise InputError(f"at full scale '{options.name}' is on {images}; name its images with --data SOURCE.")
@@ -88,7 +88,8 @@ def _list(options: argparse.Namespace) -> int:
     for name, experiment in EXPERIMENTS.items():
         about = {field: getattr(experiment, field) for field in ("about", "paper", "published_on")}
         arms = [{"name": arm.name, "published": arm.published} for arm in experiment.arms]
-        listed.append({"name": name, **about, "arms": arms})
+        scales = ["small", "full"] if experiment.small else ["full"]
+        listed.append({"name": name, **about, "scales": scales, "arms": arms})
         shown.add_row(name, experiment.about, ", ".join(arm.name for arm in experiment.arms), experiment.paper)
     return print_result(options, listed, shown)
 
@@ -108,7 +109,7 @@ def _run(experiment: Experiment, scale: Scale, source: str, options: argparse.Na
     folder = options.out / f"{options.name}-{options.scale}"
     data, runs = load(source, limit, data_options(options), folder), []
     seeds = options.seeds or scale.seeds
-    pairs = [(arm, seed) for seed in seeds for arm in experiment.arms]
+    pairs = [(arm, seed) for seed in seeds for arm in experiment.arms_at(scale)]
     callbacks = partial(progress_callbacks, data=data)
     try:
         if experiment.measure == "transfer":

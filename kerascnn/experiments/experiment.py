@@ -33,12 +33,14 @@ class Arm:
 class Scale:
     """The size of an experiment."""
 
-    recipe: str = ""  # of all arms; empty for the paper's recipe of each arm's network
+    # Of all arms; FEW_IMAGES for each arm's network's own for few images, empty for its paper's.
+    recipe: str = ""
     model: str = ""  # the network of arms that name none
     settings: tuple[str, ...] = ()  # changes of the recipe
     data: str | None = None  # the default source of images; None if the user must name one
     limit: int | None = None  # the maximal number of images
     seeds: tuple[int, ...] = (0,)  # every arm is trained with each
+    omitted: tuple[str, ...] = ()  # the names of arms that are not trained
 
 
 @dataclass(frozen=True)
@@ -59,24 +61,34 @@ class Experiment:
     paper: str  # authors, title, year, and the section of the results
     published_on: str  # the data and protocol of the published results
     arms: tuple[Arm, ...]  # in the order of training
-    small: Scale
     full: Scale
-    small_cannot: str = ""  # what the small scale cannot show, and why; empty if there is nothing
+    small: Scale | None = None  # None if nothing can be shown on a CPU
+    small_cannot: str = ""  # what the small scale, or a CPU, cannot show, and why; empty if there is nothing
     claims: tuple[Claim, ...] = ()  # the paper's claims about two arms
-    # The kind of table: "accuracies" by arm; "folding" of batch normalization into the layers before it; "crops",
-    # accuracies by the number of models and crops; "transfer", accuracies and seconds by images per class.
-    measure: Literal["accuracies", "folding", "crops", "transfer"] = "accuracies"
+    # The kind of table: "accuracies" by arm; "slopes", with those that PReLUs learned; "folding" of batch normalization
+    # into the layers before it; "crops", accuracies by the number of models and crops; "transfer", accuracies and
+    # seconds by images per class.
+    measure: Literal["accuracies", "slopes", "folding", "crops", "transfer"] = "accuracies"
     # Of a transfer: training images per class, with the epochs of a training from scratch.
     images_per_class: dict[int, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # further statements of the paper, and differences of this experiment
 
     def scale(self, name: str) -> Scale:
-        """The scale called "small" or "full"; raises InputError for other names."""
+        """The scale called "small" or "full"; raises InputError for other names, and if there is no small one."""
         if name not in ("small", "full"):
             raise InputError(f"an experiment has the scales 'small' and 'full', not '{name}'.")
-        return self.small if name == "small" else self.full
+        if name == "small" and self.small is None:
+            raise InputError(
+                f"this experiment has no small scale: it cannot show {self.small_cannot}; use --scale full."
+            )
+        return self.full if name == "full" else self.small
+
+    def arms_at(self, scale: Scale) -> list[Arm]:
+        """The arms that are trained at a scale."""
+        return [arm for arm in self.arms if arm.name not in scale.omitted]
 
 
+FEW_IMAGES = "few images"
 FILE = Path(__file__).with_name("experiments.yaml")
 EXPERIMENTS = {name: validated(Experiment, values, name) for name, values in read_yaml(FILE).items()}
 
@@ -102,7 +114,9 @@ def recipe_of(arm: Arm, scale: Scale, seed: int, settings: Iterable[str] = ()) -
         64000
     """
     model = arm.model or scale.model
-    recipe = Recipe.load(arm.recipe or scale.recipe or model).with_values(model=model, seed=seed)
+    name = arm.recipe or scale.recipe or model
+    recipe = Recipe.for_model(model) if name == FEW_IMAGES else Recipe.load(name)
+    recipe = recipe.with_values(model=model, seed=seed)
     recipe = recipe.with_settings((*scale.settings, *arm.settings, *settings))
     learning_rate = recipe.optimizer.learning_rate * arm.learning_rate_times
     return replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=learning_rate))

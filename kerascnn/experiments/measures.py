@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 
 from kerascnn.data.dataset import DataSet
@@ -18,6 +19,7 @@ from kerascnn.experiments.experiment import Claim, Experiment
 from kerascnn.experiments.runs import ArmRun
 from kerascnn.experiments.transfer import figure_of, results_of, sentences
 from kerascnn.files.progress import Track
+from kerascnn.keras_internals import all_layers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,8 +46,10 @@ def measure(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track
         >>> measure(EXPERIMENTS["depth"], runs, cifar, untracked).claim_results
         ['ResNet-110 has a higher accuracy than ResNet-20: confirmed (68.80% and 63.20%, p = 0.012).']
     """
-    table = {"accuracies": accuracies, "folding": folding, "crops": crops, "transfer": transferred}[experiment.measure]
-    return table(experiment, runs, data, track)
+    tables = {
+        "accuracies": accuracies, "slopes": slopes, "folding": folding, "crops": crops, "transfer": transferred,
+    }  # fmt: skip
+    return tables[experiment.measure](experiment, runs, data, track)
 
 
 def accuracies(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:
@@ -54,6 +58,9 @@ def accuracies(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, tr
     rows, values = [], []
     for arm in experiment.arms:
         arm_runs = [run for run in runs if run.arm == arm]
+        if not arm_runs:
+            rows.append((arm.name, arm.published, *["not trained"] * 3, "–"))
+            continue
         measured = [_run_values(run, scores.get(id(run))) for run in arm_runs]
         values += measured
         cells = ["diverged"] * 3
@@ -65,6 +72,21 @@ def accuracies(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, tr
         rows.append((arm.name, arm.published, *cells, f"{np.mean([one['seconds'] for one in measured]):.0f}"))
     head = ("arm", "published", "training loss", "training accuracy", "top-1 accuracy", "s")
     return Measured(head, rows, values, [_claim_result(claim, runs, scores) for claim in experiment.claims])
+
+
+def slopes(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:
+    """`accuracies`, and of every arm with PReLUs their learned slopes: the means over channels, with its first seed."""
+    measured = accuracies(experiment, runs, data, track)
+    said = []
+    for run in runs:
+        if run.diverged or run.recipe.seed != runs[0].recipe.seed:
+            continue
+        layers = all_layers(load_keras(run.folder.model_file))
+        found = {one.name: float(np.mean(one.alpha)) for one in layers if isinstance(one, keras.layers.PReLU)}
+        if found:
+            values = ", ".join(f"{slope:.2f} ({name.removesuffix('_prelu')})" for name, slope in found.items())
+            said.append(f"{run.arm.name}: the mean slopes that its layers learned are {values}.")
+    return replace(measured, claim_results=[*measured.claim_results, *said])
 
 
 def _run_values(run: ArmRun, scores: Scores | None) -> dict[str, Any]:

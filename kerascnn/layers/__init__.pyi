@@ -3,6 +3,7 @@ from .batch_normalization import BatchNormalization as BatchNormalization
 from .class_labels import ClassLabels as ClassLabels
 from .conv_unit import (
     HE_NORMAL as HE_NORMAL,
+    activation_layer as activation_layer,
     channel_axis as channel_axis,
     channels_first as channels_first,
     conv_unit as conv_unit,

@@ -26,6 +26,21 @@ def channel_axis() -> int:
     return 1 if channels_first() else 3
 
 
+def activation_layer(x: keras.KerasTensor, activation: str, name: str) -> keras.KerasTensor:
+    """The layer `name_activation` of Keras' activations, or of "prelu".
+
+    A PReLU (He et al., 2015, "Delving Deep") has one slope per channel of maps and per unit of vectors, initially 0.25.
+
+    Example:
+        >>> x = activation_layer(x, "prelu", "fc1")
+    """
+    if activation != "prelu":
+        return keras.layers.Activation(activation, name=f"{name}_{activation}")(x)
+    positions = () if len(x.shape) == 2 else (2, 3) if channels_first() else (1, 2)
+    slope = keras.initializers.Constant(0.25)
+    return keras.layers.PReLU(alpha_initializer=slope, shared_axes=positions, name=f"{name}_prelu")(x)
+
+
 def conv_unit(
     x: keras.KerasTensor,
     filters: int,
@@ -49,7 +64,7 @@ def conv_unit(
             papers' programs, which differs from "same" for strides above 1.
         normalization: creates the layer between convolution and activation from `axis` and `name`; the convolution
             then has no bias unless `use_bias=True` is passed.
-        activation: the activation's name; None for a linear unit.
+        activation: the activation's name, "prelu" among them; None for a linear unit.
         convolution: passed to `keras.layers.Conv2D`.
 
     Returns:
@@ -69,5 +84,5 @@ def conv_unit(
     if normalization is not None:
         x = normalization(axis=channel_axis(), name=f"{name}_bn")(x)
     if activation is not None:
-        x = keras.layers.Activation(activation, name=f"{name}_{activation}")(x)
+        x = activation_layer(x, activation, name)
     return x

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 
@@ -113,6 +114,28 @@ def test_copies_do_not_differ(two, few_digits, tiny_digits_run, tmp_path):
     assert "cannot show anything" not in full.to_markdown()
 
 
+def test_an_arm_that_a_scale_omits_is_in_the_table(two, few_digits):
+    asked = experiment(arms=(ONE, Arm("large", published="9")), small=Scale(omitted=("large",)))
+    assert asked.arms_at(asked.small) == [ONE]
+    rows = measure(asked, two[:1], few_digits, untracked).rows
+    assert rows[1] == ("large", "9", "not trained", "not trained", "not trained", "–")
+
+
+def test_learned_slopes(two, few_digits, monkeypatch):
+    """The means over channels, by layer; of the arm without PReLU nothing is said."""
+    x = pixels = keras.Input((4, 4, 1))
+    for name, values in (("conv1_prelu", [0.1, 0.3]), ("conv2_prelu", [0.5, -0.5])):
+        x = keras.layers.Conv2D(2, 1)(x)
+        layer = keras.layers.PReLU(shared_axes=(1, 2), name=name)
+        x = layer(x)
+        layer.alpha.assign([[values]])
+    models = {"one": keras.Model(pixels, x), "other": keras.Sequential([keras.Input((4,)), keras.layers.ReLU()])}
+    monkeypatch.setattr(measures, "load_keras", lambda file: models[file.parent.parent.name])
+    asked = experiment(measure="slopes", arms=(ONE, OTHER))
+    [said] = measure(asked, two[:2], few_digits, untracked).claim_results
+    assert said == "one: the mean slopes that its layers learned are 0.20 (conv1), 0.00 (conv2)."
+
+
 def test_a_folded_network_is_the_same(two, few_digits):
     [row] = measure(experiment(measure="folding"), two[:1], few_digits, untracked).values
     # The tiny network's one convolution is normalized.
@@ -179,19 +202,19 @@ def tiny_experiment(command):
 @pytest.mark.slow
 def test_the_command_resumes_after_a_stop(tiny_experiment, tmp_path):
     words = (
-        "experiment", "label-smoothing", "--data", "digits", "--limit", "60", "--set", "epochs=1",
+        "experiment", "degradation", "--data", "digits", "--limit", "60", "--set", "epochs=1",
         "--out", tmp_path, "--json",
     )  # fmt: skip
     first = tiny_experiment(*words)
     assert first.status == 0, first.err
     before = json.loads(first.out)
-    assert [row["arm"] for row in before["rows"]] == [arm.name for arm in find("label-smoothing").arms]
-    assert before["folder"] == str(tmp_path / "label-smoothing-small")
+    assert [row["arm"] for row in before["rows"]] == [arm.name for arm in find("degradation").arms]
+    assert before["folder"] == str(tmp_path / "degradation-small")
     # As an interruption after the last epoch would leave it.
-    [model] = (tmp_path / "label-smoothing-small" / "runs" / "0.1-seed-0").glob("*/model.keras")
+    [model] = (tmp_path / "degradation-small" / "runs" / "ResNet-56-seed-0").glob("*/model.keras")
     model.unlink()
     second = tiny_experiment(*words)
     assert second.status == 0, second.err
-    assert "none, seed 0: is trained already." in second.err and "0.1, seed 0: resumes." in second.err
+    assert "plain-20, seed 0: is trained already." in second.err and "ResNet-56, seed 0: resumes." in second.err
     for row, resumed in zip(before["rows"], json.loads(second.out)["rows"], strict=True):
         assert row == resumed

@@ -62,7 +62,7 @@ def PReLUNetA(
     Args:
         include_top, weights, …, dtype, and errors: see `kerascnn.applications.network.CommonArguments`.
         weights: there are no public weights; None, a URL or a file.
-        activation: of every layer but the classifier; "relu" is the network that the paper compares with (section 4.1).
+        activation: of every layer but the classifier; "relu" is the network that the paper compares with (section 4).
 
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities. Every layer

@@ -75,18 +75,25 @@ def accuracies(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, tr
 
 
 def slopes(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track: Track) -> Measured:
-    """`accuracies`, and of every arm with PReLUs their learned slopes: the means over channels, with its first seed."""
+    """`accuracies`, and of every run with PReLUs the slopes that its layers learned: the means over channels."""
     measured = accuracies(experiment, runs, data, track)
+    trained = {str(run.folder.path): run for run in runs if not run.diverged}
     said = []
-    for run in runs:
-        if run.diverged or run.recipe.seed != runs[0].recipe.seed:
-            continue
-        layers = all_layers(load_keras(run.folder.model_file))
-        found = {one.name: float(np.mean(one.alpha)) for one in layers if isinstance(one, keras.layers.PReLU)}
+    for value in measured.values:
+        found = _mean_slopes(trained[value["run"]]) if value["run"] in trained else {}
         if found:
-            values = ", ".join(f"{slope:.2f} ({name.removesuffix('_prelu')})" for name, slope in found.items())
-            said.append(f"{run.arm.name}: the mean slopes that its layers learned are {values}.")
+            value["slopes"] = found
+            first, low, high = next(iter(found)), min(found, key=found.get), max(found, key=found.get)
+            said.append(
+                f"{value['arm']}, seed {value['seed']}: the slopes that its layers learned are on average "
+                f"{found[first]:.2f} in {first}, and from {found[low]:.2f} in {low} to {found[high]:.2f} in {high}."
+            )
     return replace(measured, claim_results=[*measured.claim_results, *said])
+
+
+def _mean_slopes(run: ArmRun) -> dict[str, float]:
+    layers = [one for one in all_layers(load_keras(run.folder.model_file)) if isinstance(one, keras.layers.PReLU)]
+    return {one.name.removesuffix("_prelu"): float(np.mean(one.alpha)) for one in layers}
 
 
 def _run_values(run: ArmRun, scores: Scores | None) -> dict[str, Any]:

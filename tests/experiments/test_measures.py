@@ -132,8 +132,11 @@ def test_learned_slopes(two, few_digits, monkeypatch):
     models = {"one": keras.Model(pixels, x), "other": keras.Sequential([keras.Input((4,)), keras.layers.ReLU()])}
     monkeypatch.setattr(measures, "load_keras", lambda file: models[file.parent.parent.name])
     asked = experiment(measure="slopes", arms=(ONE, OTHER))
-    [said] = measure(asked, two[:2], few_digits, untracked).claim_results
-    assert said == "one: the mean slopes that its layers learned are 0.20 (conv1), 0.00 (conv2)."
+    measured = measure(asked, two[:2], few_digits, untracked)
+    [said] = measured.claim_results
+    assert said.startswith("one, seed") and "0.20 in conv1, and from 0.00 in conv2 to 0.20 in conv1" in said
+    assert measured.values[0]["slopes"] == pytest.approx({"conv1": 0.2, "conv2": 0.0})
+    assert "slopes" not in measured.values[1]
 
 
 def test_a_folded_network_is_the_same(two, few_digits):

@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 from kerascnn.cores import cores
 
-LIBRARIES = ("keras", "tensorflow", "torch", "torchvision", "onnxruntime", "ai-edge-litert")
+LIBRARIES = ("keras", "tensorflow", "jax", "torch", "torchvision", "onnxruntime", "ai-edge-litert")
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
 class Machine(NamedTuple):
     """A CPU and the software on it."""
 
-    processor: str
+    processor: str  # With the GPUs beside it
     instructions: str  # Of INSTRUCTIONS, those that it has
     cores: int
     versions: str
@@ -31,12 +31,21 @@ def this_machine() -> Machine:
     fields = {name.strip(): value.strip() for name, value in fields.items()}
     flags = fields.get("flags", "").split()
     return Machine(
-        fields.get("model name") or platform.processor() or platform.machine(),
+        " + ".join([fields.get("model name") or platform.processor() or platform.machine(), *_gpus()]),
         " ".join(name for name in INSTRUCTIONS if name in flags),
         cores(),
         ", ".join([f"Python {platform.python_version()}", *_versions()]),
         _commit(),
     )
+
+
+def _gpus() -> list[str]:
+    try:
+        command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return [line.strip() for line in listed.splitlines() if line.strip()]
 
 
 def _versions() -> list[str]:

@@ -64,7 +64,7 @@ def outcomes(row: Row, rounds: int, together: int, limit: float, say: Callable[[
             ours.wait_until_ready()
             for start in range(0, max(len(others), 1), together - 1):
                 yield from _heat(ours, others[start : start + together - 1], row, rounds, limit, say)
-            yield _outcome(ours, [])
+            yield outcome_of(ours, [])
         except ContestantError as error:
             yield Outcome(first, [], [], failure=str(error))
 
@@ -91,7 +91,7 @@ def _heat(
         for process in taking_part[1:]:
             if process not in failures:
                 pairs = zip(ours.rounds[before:], process.rounds, strict=True)
-                yield _outcome(process, [_times_better(one.value, other.value, row.unit) for one, other in pairs])
+                yield outcome_of(process, [times_better(one.value, other.value, row.unit) for one, other in pairs])
         for process, failure in failures.items():
             yield Outcome(process.contestant, [], [], failure=failure)
 
@@ -132,11 +132,13 @@ def _noting(failures: dict[ContestantProcess, str], process: ContestantProcess) 
         failures[process] = str(error)
 
 
-def _outcome(process: ContestantProcess, ratios: list[float]) -> Outcome:
+def outcome_of(process: ContestantProcess, ratios: list[float]) -> Outcome:
+    """What a process measured, with how many times better ours was in the same rounds."""
     values = [one.value for one in process.rounds]
     disturbed = statistics.median(one.disturbed for one in process.rounds)
     return Outcome(process.contestant, values, ratios, disturbed, process.ready_seconds, process.peak, process.macs)
 
 
-def _times_better(ours: float, theirs: float, unit: str) -> float:
+def times_better(ours: float, theirs: float, unit: str) -> float:
+    """How many times better ours is, for values in this unit."""
     return ours / theirs if unit.endswith("/s") else theirs / ours

@@ -37,9 +37,9 @@ class HangError(BaseException):
     """An input took too long."""
 
 
-def attack(kind: Kind, seed: int, folder: Path) -> tuple[float, str | None]:
-    """Tries the input of a seed in a new folder; returns the seconds that it took, and why it was not held."""
-    given, place = kind.make(random.Random(seed)), folder / "box" / "in"
+def attack(kind: Kind, chance: random.Random, folder: Path) -> tuple[float, str | None]:
+    """Tries an input in a new folder; returns the seconds that it took, and why it was not held."""
+    given, place = kind.make(chance), folder / "box" / "in"
     place.mkdir(parents=True)
     started = time.perf_counter()
     try:
@@ -64,7 +64,7 @@ def attack(kind: Kind, seed: int, folder: Path) -> tuple[float, str | None]:
 
 def attack_many(kind: Kind, seeds: Iterable[int], folder: Path) -> dict[int, str]:
     """Why inputs were not held, by their seeds."""
-    return {seed: reason for seed in seeds if (reason := attack(kind, seed, folder)[1])}
+    return {seed: reason for seed in seeds if (reason := attack(kind, random.Random(seed), folder)[1])}
 
 
 def peak_megabytes() -> float:

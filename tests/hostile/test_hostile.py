@@ -1,6 +1,7 @@
 """Some hostile inputs of every kind; `python -m tests.hostile` tries many."""
 
 import itertools
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from kerascnn import InputError
 from tests.hostile import attack as attacks
 from tests.hostile.attack import Kind, attack, attack_many
+from tests.hostile.guided import BytesChance
 from tests.hostile.kinds import KINDS, kind
 
 # As many as a second or two allow.
@@ -31,24 +33,24 @@ def raising(error):
 
 
 def test_what_counts_as_held(tmp_path, monkeypatch):
-    assert attack(raising(InputError("the file is damaged.")), 0, tmp_path)[1] is None
+    assert attack(raising(InputError("the file is damaged.")), random.Random(0), tmp_path)[1] is None
     # What was handed in is shown without control characters, and not at any length.
-    assert attack(raising(InputError("two\nlines, \x1b[2J" + "a" * 100_000)), 0, tmp_path)[1] is None
+    assert attack(raising(InputError("two\nlines, \x1b[2J" + "a" * 100_000)), random.Random(0), tmp_path)[1] is None
     for sentence in ("two\nlines", "an \x1b[2J escape", "a" * 100_000, " "):
         assert attacks.fault_of(sentence)
     for error in (ValueError("x"), KeyError(), RecursionError(), MemoryError(), SystemExit(1)):
-        assert attack(raising(error), 0, tmp_path)[1]
+        assert attack(raising(error), random.Random(0), tmp_path)[1]
     writes = Kind(lambda chance: "", lambda folder, given: (folder / ".." / "outside").write_text(""))
-    assert "outside" in attack(writes, 0, tmp_path)[1]
+    assert "outside" in attack(writes, random.Random(0), tmp_path)[1]
     monkeypatch.setattr(attacks, "LONGEST", 0.0)
-    assert "took" in attack(Kind(lambda chance: "", lambda folder, given: None), 0, tmp_path)[1]
+    assert "took" in attack(Kind(lambda chance: "", lambda folder, given: None), random.Random(0), tmp_path)[1]
     monkeypatch.setattr(attacks, "HANG", 1)
 
     def endless(folder, given):
         for _ in itertools.count():
             pass
 
-    assert "hangs" in attack(Kind(lambda chance: "", endless), 0, tmp_path)[1]
+    assert "hangs" in attack(Kind(lambda chance: "", endless), random.Random(0), tmp_path)[1]
 
 
 @pytest.mark.slow
@@ -58,3 +60,12 @@ def test_long_runs_print_a_table():
     *_, row = ended.stdout.splitlines()
     kind, tried, held = (cell.strip() for cell in row.split("|")[1:4])
     assert kind == "manifests" and int(tried.replace(",", "")) > 10 and tried == held, ended.stderr
+
+
+def test_bytes_decide_what_is_drawn():
+    first, same, other = (BytesChance(content) for content in (b"ab" * 40, b"ab" * 40, b"cd" * 40))
+    assert [first.random() for _ in range(9)] == [same.random() for _ in range(9)]
+    assert first.choice(range(10_000)) == same.choice(range(10_000)) != other.choice(range(10_000))
+    # The first bytes are drawn first, and after the last one draws go on.
+    assert BytesChance(b"\x80").getrandbits(1) == 1 and BytesChance(b"\x7f").getrandbits(1) == 0
+    assert len({BytesChance(b"").randbytes(8), BytesChance(b"a").randbytes(8)}) == 2

@@ -1,7 +1,9 @@
 """The scripts for a GPU, at sizes that a CPU computes in no time."""
 
+import os
 import random
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,6 +84,9 @@ def test_contestants_of_a_network_start_together(tmp_path, monkeypatch):
         row("a, mixed_bfloat16", one("kerascnn, JAX", [10.0, 30.0]), one("PyTorch, compiled", [5.0, 10.0])),
         row("a, mixed_float16", one("kerascnn, JAX", [4.0, 4.0]), Contestant("PyTorch, compiled", unprepared)),
     ]
+    # For the processes of contestants.
+    root = Path(__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(root), str(root / "tests"))))
     monkeypatch.setattr(command, "rows", lambda *given: [together])
     monkeypatch.setattr("sys.argv", ["gpu", "--rounds", "2", "--results", str(tmp_path / "results.csv")])
     assert command.main() == 1

@@ -5,9 +5,11 @@ Importing the package starts no backend; each part is imported when it is first 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import lazy_loader
@@ -51,6 +53,25 @@ def _register_classes() -> None:
         importlib.import_module(f"{__name__}.{module}")
 
 
+@contextlib.contextmanager
+def _quiet_in_notebooks() -> Iterator[None]:
+    """Discards what TensorFlow says of the CPU and of a missing GPU, where a cell would show it in red.
+
+    Later it shows errors, and no messages such as those of its compiler, unless the user wants them.
+    """
+    if "ipykernel" not in sys.modules:
+        yield
+        return
+    from kerascnn.native_output import discarded_stderr
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with discarded_stderr():
+        yield
+        if tensorflow := sys.modules.get("tensorflow"):
+            # Looked for at the first operation, if not now.
+            tensorflow.config.list_physical_devices()
+
+
 class _KerasFinder:
     """Has `_register_classes` called when Keras has been imported, whoever imports it: a finder of `sys.meta_path`."""
 
@@ -69,7 +90,8 @@ class _KerasFinder:
     def _execute(loader, module) -> None:
         # The loader is again as it was found.
         del loader.exec_module
-        loader.exec_module(module)
+        with _quiet_in_notebooks():
+            loader.exec_module(module)
         _register_classes()
 
 

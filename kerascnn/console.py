@@ -1,8 +1,12 @@
-"""The consoles of the command line: results go to standard output, progress and messages to standard error."""
+"""The consoles: results go to standard output, progress and messages to standard error, in notebooks to the cell."""
 
 from __future__ import annotations
 
+import html
+import io
+import os
 import textwrap
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +21,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -33,14 +38,42 @@ BOX = SIMPLE_HEAD
 LEAST_TEXT = 14
 
 
+# Between two changes of a notebook's progress bar.
+SECONDS_BETWEEN_UPDATES = 0.5
+
+
+def in_notebook() -> bool:
+    """Whether this process runs the cells of a notebook, such as Jupyter's or Colab's."""
+    return Console().is_jupyter
+
+
 def output() -> Console:
     """The console for results."""
-    return Console()
+    return _console(stderr=False)
 
 
 def messages() -> Console:
-    """The console for progress and messages, apart from results, which can then be piped."""
-    return Console(stderr=True)
+    """The console for progress and messages, apart from results, which can then be piped.
+
+    Notebooks show standard error as a fault, so there messages go to standard output.
+    """
+    return _console(stderr=not in_notebook())
+
+
+def as_text(table: Table) -> str:
+    """The lines of a table, for the text form of an object."""
+    text = io.StringIO()
+    Console(file=text, width=120, force_jupyter=False, force_terminal=False).print(table)
+    return "\n".join(map(str.rstrip, text.getvalue().splitlines())).strip("\n")
+
+
+def _console(stderr: bool) -> Console:
+    """A console that is plain text in notebooks: rich would make HTML, or escape codes, of every line.
+
+    The same holds for commands that a cell starts, which know it by a variable of the kernel.
+    """
+    plain = in_notebook() or "JPY_PARENT_PID" in os.environ
+    return Console(stderr=stderr, force_jupyter=False, force_terminal=False if plain else None)
 
 
 def print_text(console: Console, *lines: str) -> None:
@@ -114,14 +147,46 @@ def table(
     return made
 
 
+def progress_bar(console: Console, *columns: ProgressColumn, **options: Any) -> Progress:
+    """A progress bar that is gone when it stops; `disable`d where there is neither a terminal nor a notebook."""
+    if in_notebook():
+        return NotebookProgress(*columns, console=console, auto_refresh=False)
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True, **options)
+
+
+class NotebookProgress(Progress):
+    """A progress bar in the output of a notebook's cell: HTML that changes in place and is empty in the end."""
+
+    def start(self) -> None:
+        from IPython.display import HTML, display
+
+        self._html, self._changed = HTML, 0.0
+        self._shown = display(HTML(""), display_id=True)
+
+    def refresh(self) -> None:
+        now = time.monotonic()
+        if now - self._changed >= SECONDS_BETWEEN_UPDATES:
+            self._changed = now
+            self._shown.update(self._html("<br>".join(map(self._line, self.tasks))))
+
+    def _line(self, task: Task) -> str:
+        bar = f'<progress value="{task.completed}" max="{task.total}"></progress>' if task.total else "<progress/>"
+        shown = (bar if isinstance(one, BarColumn) else html.escape(str(one(task))) for one in self.columns)
+        return f"<code>{' '.join(shown)}</code>"
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        super().advance(task_id, advance)
+        self.refresh()
+
+    def stop(self) -> None:
+        self._shown.update(self._html(""))
+
+
 def track(items: Iterable, total: int, description: str) -> Iterable:
-    """Passes items on and shows a progress bar on a terminal."""
-    console = messages()
-    if not console.is_terminal:
-        return items
+    """Passes items on and shows a progress bar on a terminal or in a notebook."""
     text = TextColumn("{task.description}", markup=False)
-    columns = (text, BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    return _tracked(Progress(*columns, console=console, transient=True), items, total, description)
+    progress = progress_bar(messages(), text, BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    return items if progress.disable else _tracked(progress, items, total, description)
 
 
 def _tracked(progress: Progress, items: Iterable, total: int, description: str) -> Iterator:
@@ -138,13 +203,9 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def track_bytes(description: str, total: int | None, done: int) -> Iterator[Callable[[int], object]]:
-    """Shows the progress of a `ByteTrack`, such as a download, on a terminal."""
-    console = messages()
-    if not console.is_terminal:
-        yield lambda size: None
-        return
+    """Shows the progress of a `ByteTrack`, such as a download, on a terminal or in a notebook."""
     text = TextColumn("{task.description}", markup=False)
     columns = (text, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with progress_bar(messages(), *columns) as progress:
         task = progress.add_task(description, total=total, completed=done)
         yield lambda size: progress.advance(task, size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -21,6 +22,21 @@ def discarded_stderr() -> Iterator[None]:
             yield
     else:
         yield
+
+
+@contextlib.contextmanager
+def warnings_only(name: str) -> Iterator[None]:
+    """Discards what the logger of a library says that is less than a warning inside the block.
+
+    In notebooks TensorFlow's names every folder that it writes.
+    """
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextlib.contextmanager

@@ -27,7 +27,8 @@ from kerascnn.evaluation.prediction import ImagePrediction, predictions_table
 from kerascnn.evaluation.runs import Comparison, MeasuredRun
 from kerascnn.evaluation.scores import MultiLabelScores
 from kerascnn.evaluation.study import Measurement, Study
-from kerascnn.export.verification import FormatResult, Tolerance
+from kerascnn.export import Export
+from kerascnn.export.verification import FormatResult, Tolerance, Verification
 from kerascnn.training import ProbeResult, Recipe, RunFolder, recipes
 from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
 from kerascnn.training.fine_tuning.logistic_regression import Head
@@ -105,8 +106,7 @@ def results():
 
 
 def exported(shown):
-    verification = SimpleNamespace(results=results(), tolerance=Tolerance())
-    tables.verification_table(SimpleNamespace(verification=verification, folder=None), verbose=False)
+    tables.verification_table(Export(None, Verification(results(), Tolerance())), verbose=False)
 
 
 def folds(shown):

@@ -54,7 +54,7 @@ from kerascnn.training.run_changes import check_changes, fitting, record_changes
 from kerascnn.training.run_config import RunConfig
 from kerascnn.training.run_folder import RunFolder
 from kerascnn.training.run_images import ImagesLostError, write_images
-from kerascnn.training.schedules import deciding_accuracy
+from kerascnn.training.schedules import deciding_accuracy, main_accuracy
 from kerascnn.training.strategy import Devices, WorkerLostError, choose_devices
 
 
@@ -75,9 +75,19 @@ class Run:
     seconds: float
 
     @property
+    def history(self) -> list[dict[str, float]]:
+        """The metrics, one mapping per epoch; see `kerascnn.evaluation.plots.curves_figure`."""
+        return self.folder.history()
+
+    @property
     def position(self) -> Position:
         """Where it ended."""
-        return Position(len(self.folder.history()))
+        return Position(len(self.history))
+
+    def __repr__(self) -> str:
+        epochs = len(rows := self.history)
+        last = "".join(f", {metric} {rows[-1][metric]:.2%}" for metric in (main_accuracy(row) for row in rows[-1:]))
+        return f"<Run {self.folder.path}: {epochs} epochs in {self.seconds:.0f} s{last}>"
 
 
 class TrainingInterruptedError(Exception):

@@ -109,9 +109,7 @@ def load_splits(source: str, limit: int | None, options: DataOptions, output: Pa
     from kerascnn.console import messages, track, track_bytes
     from kerascnn.data import ingest
     from kerascnn.data.dataset import shortened
-    from kerascnn.files.progress import shown_bytes
 
-    shown_bytes.set(track_bytes)
     found = ingest(source, options=options, track=track, track_bytes=track_bytes)
     loaded = replace(found, data=shortened(found.data, limit))
     _print_summary(messages(), found, loaded.data)
@@ -126,11 +124,9 @@ def load_all(
 
     `class_names` are the model's, if they are needed to recognize a folder.
     """
-    from kerascnn.console import messages, print_text, track, track_bytes
+    from kerascnn.console import messages, print_text, track
     from kerascnn.data import load_labeled
-    from kerascnn.files.progress import shown_bytes
 
-    shown_bytes.set(track_bytes)
     images = load_labeled(source, options=options, class_names=class_names, track=track)
     layout = [f"recognized: {images.layout}"] if images.layout else []
     # `kerascnn ingest` takes two classes or more.
@@ -156,12 +152,10 @@ def _print_summary(console: Console, found: Ingested, used: DataSet) -> None:
     """Prints, before a training, the classes, the part that is used, and problems."""
     from kerascnn.console import print_text
 
-    names = used.class_names
-    images = f"{len(used.training)} training and {len(used.validation)} validation images"
     layout = [f"recognized: {found.layout}"] if found.files else []
     skipped = _skipped_files(found.files, found.listed, found.data.source, found.data.options)
     lines = (*layout, *skipped, *_data_problems(found))
-    print_text(console, f"{used.name}: {images} of {len(names)} classes ({first_of(names)})", *lines)
+    print_text(console, str(used), *lines)
 
 
 def _print_report(console: Console, found: Ingested, records: Path | None = None) -> None:

@@ -15,16 +15,6 @@ if TYPE_CHECKING:
     from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
 
 
-# Columns that a narrow terminal does without, the first to go first.
-OPTIONAL = ("mean |Δ|", "1 core", "RAM", "max |Δ|")
-
-# By the title of the accuracy: what it is, and what is compared.
-LEGENDS = {
-    "top-1": "top-1: accuracy on {} validation images; agreement: same predictions",
-    "mAP": "mAP: mean average precision on {} validation images; agreement: same labels at the threshold",
-}
-
-
 def plan_table(rows: list[PlanRow], epochs: int) -> Table:
     """The stages of a fine-tuning of so many epochs: from which epoch each is trained, and its learning rate."""
     columns = ("stage", "layers", "", "parameters", "frozen", "epoch", "learning rate")
@@ -90,41 +80,6 @@ def folds_table(folds: Folds) -> None:
 
 def verification_table(exported: Export, verbose: bool) -> None:
     """Prints the measurements of an export and its folder; if verbose, also what the columns mean, and operations."""
-    results, tolerance = exported.verification.results, exported.verification.tolerance
-    accuracy = "mAP" if results[0].multi_label else "top-1"
-    measured = table("", accuracy, "agreement", "max |Δ|", "mean |Δ|", "MB", "RAM", "ms", "1 core", optional=OPTIONAL)
-    for result in results:
-        agreement = f"{result.accuracy:.2%}", f"{result.agreement}/{result.predictions}"
-        differences = f"{result.max_difference:.1e}", f"{result.mean_difference:.1e}"
-        costs = (
-            "–" if result.size_bytes is None else f"{result.size_bytes / 1e6:.2f}",
-            "–" if result.memory_bytes is None else f"{result.memory_bytes / 1e6:.1f}",
-            f"{result.latency_ms:.2f}",
-            "–" if result.single_thread_latency_ms is None else f"{result.single_thread_latency_ms:.2f}",
-        )
-        measured.add_row(result.format, *agreement, *differences, *costs)
-    output().print(measured)
-    limits = f"limits {tolerance.max_difference:g} and {tolerance.max_mean_difference:g}"
-    lines = [f"{LEGENDS[accuracy].format(results[0].images)} as the trained model"]
-    if verbose:
-        lines += [
-            f"max |Δ|: largest difference of a probability from the float32 network, mean |Δ| from the model; {limits}",
-            "MB: file size; RAM: peak memory in MB; ms: median latency per image on all CPU cores, and on 1 core",
-        ]
-    for result in results:
-        name = result.format
-        if result.operations and verbose:
-            lines.append(f"{name} uses " + ", ".join(f"{key} {count}" for key, count in result.operations.items()))
-        if result.float_fallback_ops:
-            lines.append(f"{name}: operations in float32: {', '.join(result.float_fallback_ops)}")
-        if result.float_fallback_layers:
-            layers = ", ".join(result.float_fallback_layers)
-            lines.append(f"{name}: layers kept in float32 because integers would harm them: {layers}")
-        if result.quantization != "none":
-            allowed = tolerance.max_mismatches(result.quantization, result.predictions)
-            differing = f"{result.mismatches} predictions differ from the float32 network"
-            lines.append(f"{name}: {differing} (allowed: {allowed})")
-            if result.multi_label:
-                limit = tolerance.max_map_loss(result.quantization, result.images)
-                lines.append(f"{name}: mAP lower by {result.accuracy_loss:.2%} (allowed: {limit:.2%})")
+    output().print(exported.verification.table())
+    lines = exported.verification.notes(verbose)
     print_text(output(), *lines, *([f"exported to {exported.folder}"] if exported.folder else []))

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from kerascnn.data.ingestion.data_options import DataOptions
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, first_of
 from kerascnn.files.archives.archive_entry import SkippedFile
 from kerascnn.files.file_names import safe_file_name
 from kerascnn.files.secret_urls import concealed
@@ -162,6 +162,13 @@ class DataSet:
             _check_examples(self.test, len(self.class_names), f"{self.source}: the test")
         if self.median_size is None and isinstance(self.training, ArrayExamples):
             object.__setattr__(self, "median_size", self.training.images.shape[1:3])
+
+    def __str__(self) -> str:
+        images = f"{len(self.training)} training and {len(self.validation)} validation images"
+        return f"{self.name}: {images} of {len(self.class_names)} classes ({first_of(self.class_names)})"
+
+    def __repr__(self) -> str:
+        return f"<DataSet {self}>"
 
     @property
     def multi_label(self) -> bool:

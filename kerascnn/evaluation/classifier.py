@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerascnn.console import as_text
 from kerascnn.errors import InputError, closest
 from kerascnn.evaluation.embedding import Embedding, embed_images
 from kerascnn.evaluation.image_inputs import images_of
@@ -124,13 +124,9 @@ class Predictions(Sequence[ImagePrediction]):
         return pd.DataFrame(rows, columns=["image", "rank", "label", "probability"])
 
     def __str__(self) -> str:
-        from rich.console import Console
-
         from kerascnn.evaluation.prediction import predictions_table
 
-        text = io.StringIO()
-        Console(file=text, width=120).print(predictions_table(self.items))
-        return text.getvalue().strip("\n")
+        return as_text(predictions_table(self.items))
 
     __repr__ = __str__
 

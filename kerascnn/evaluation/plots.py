@@ -37,7 +37,12 @@ def _figure(width: float, height: float) -> Figure:
     from matplotlib.text import Text
 
     class LiteralFigure(Figure):
-        """Draws dollar signs in names as they are; the labels of logarithmic axes are formulas by Matplotlib itself."""
+        """Draws dollar signs in names as they are; the labels of logarithmic axes are formulas by Matplotlib itself.
+
+        Notebooks show it where it is the value of a cell.
+        """
+
+        _repr_png_ = png_of
 
         def draw(self, renderer):
             axes = [axis for one in self.axes for axis in (one.xaxis, one.yaxis) if axis.get_scale() != "linear"]
@@ -281,7 +286,7 @@ def gallery_figure(
     for axes, pixels, caption in zip(all_axes, images, captions, strict=False):
         axes.imshow(np.clip(np.round(pixels), 0, 255).astype(np.uint8), cmap="gray", vmin=0, vmax=255)
         # Dollar signs in class names do not mark formulas.
-        axes.set_title(caption, y=-0.05, va="top", fontsize=8, parse_math=False)
+        axes.set_title(caption, y=0, pad=-3, va="top", fontsize=8, parse_math=False)
     figure.suptitle(title, parse_math=False)
     return figure
 

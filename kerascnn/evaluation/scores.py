@@ -58,6 +58,9 @@ class Scores(_OfKnownClasses):
     sizes: np.ndarray | None = None
     unknown: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Scores: {self.correct()} of {len(self.labels)} images are correct, {self.accuracy():.2%}>"
+
     @property
     def predictions(self) -> np.ndarray:
         """int (count,), the most probable classes."""
@@ -108,6 +111,9 @@ class MultiLabelScores(_OfKnownClasses):
     threshold: float
     sizes: np.ndarray | None = None
     unknown: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<MultiLabelScores: mAP {self.mean_average_precision():.2%} of {len(self.labels)} images>"
 
     @property
     def predictions(self) -> np.ndarray:

@@ -46,6 +46,7 @@ from kerascnn.export.verification import Tolerance, Verification, verify
 from kerascnn.files.cache_folder import short_hash
 from kerascnn.files.progress import Track, untracked
 from kerascnn.image_shape import Size
+from kerascnn.native_output import warnings_only
 
 # How each format but TFLite is written and opened, and under which name.
 WRITERS = {
@@ -64,7 +65,7 @@ MIN_CALIBRATION_IMAGES = 8
 
 @dataclass(frozen=True)
 class Export:
-    """Result of an export.
+    """Result of an export; printed as a table.
 
     Attributes:
         folder: contains saved_model/, NAME.onnx, NAME.keras, NAME.tflite and NAME-QUANTIZATION.tflite as requested,
@@ -74,6 +75,9 @@ class Export:
 
     folder: Path | None
     verification: Verification
+
+    def __repr__(self) -> str:
+        return f"{self.verification}\n{f'exported to {self.folder}' if self.folder else 'nothing was published'}"
 
 
 def export(
@@ -156,7 +160,7 @@ def export(
     name = name or folder.name
     description = ModelDescription(name, format_training(origin) if origin else None, author, license)
     metadata = model_metadata_of(model).with_threshold(threshold)
-    with staging(folder) as staged:
+    with staging(folder) as staged, warnings_only("tensorflow"):
         network = deployable(model)
         labels_of(network).threshold = metadata.threshold
         exported: list[Predictor] = []

@@ -6,10 +6,11 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerascnn.console import as_text, table
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.evaluation.predictors import UNQUANTIZED, Predictor
@@ -18,7 +19,19 @@ from kerascnn.export.file_measurements import operations_of, peak_memory
 from kerascnn.export.tflite import CALIBRATED
 from kerascnn.files.progress import Track, untracked
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 TIMED_RUNS = 30
+
+# Columns that a narrow terminal does without, the first to go first.
+OPTIONAL = ("mean |Δ|", "1 core", "RAM", "max |Δ|")
+
+# By the title of the accuracy: what it is, and what is compared.
+LEGENDS = {
+    "top-1": "top-1: accuracy on {} validation images; agreement: same predictions",
+    "mAP": "mAP: mean average precision on {} validation images; agreement: same labels at the threshold",
+}
 
 # The default maximal share of predictions of a quantized file that differ from the float32 network's.
 MAX_MISMATCH_RATES = {"float16": 0.005, "dynamic": 0.03, "int8": 0.03, "int16x8": 0.01}
@@ -118,10 +131,59 @@ class FormatResult:
 
 @dataclass(frozen=True)
 class Verification:
-    """The results of a verification, the trained model's first, and the tolerance."""
+    """The results of a verification, the trained model's first, and the tolerance; printed as a table."""
 
     results: tuple[FormatResult, ...]
     tolerance: Tolerance
+
+    def __repr__(self) -> str:
+        return "\n".join([as_text(self.table()), *self.notes(), *self.failures])
+
+    def table(self) -> Table:
+        """The measurements, a row per format."""
+        accuracy = "mAP" if self.results[0].multi_label else "top-1"
+        columns = ("", accuracy, "agreement", "max |Δ|", "mean |Δ|", "MB", "RAM", "ms", "1 core")
+        measured = table(*columns, optional=OPTIONAL)
+        for result in self.results:
+            agreement = f"{result.accuracy:.2%}", f"{result.agreement}/{result.predictions}"
+            differences = f"{result.max_difference:.1e}", f"{result.mean_difference:.1e}"
+            costs = (
+                "–" if result.size_bytes is None else f"{result.size_bytes / 1e6:.2f}",
+                "–" if result.memory_bytes is None else f"{result.memory_bytes / 1e6:.1f}",
+                f"{result.latency_ms:.2f}",
+                "–" if result.single_thread_latency_ms is None else f"{result.single_thread_latency_ms:.2f}",
+            )
+            measured.add_row(result.format, *agreement, *differences, *costs)
+        return measured
+
+    def notes(self, verbose: bool = False) -> list[str]:
+        """What the table does not say of quantized files; if verbose, also what its columns mean, and operations."""
+        tolerance, first = self.tolerance, self.results[0]
+        lines = [f"{LEGENDS['mAP' if first.multi_label else 'top-1'].format(first.images)} as the trained model"]
+        if verbose:
+            limits = f"limits {tolerance.max_difference:g} and {tolerance.max_mean_difference:g}"
+            lines += [
+                f"max |Δ|: largest difference of a probability from the float32 network, mean |Δ| from the model; "
+                f"{limits}",
+                "MB: file size; RAM: peak memory in MB; ms: median latency per image on all CPU cores, and on 1 core",
+            ]
+        for result in self.results:
+            name = result.format
+            if result.operations and verbose:
+                lines.append(f"{name} uses " + ", ".join(f"{key} {count}" for key, count in result.operations.items()))
+            if result.float_fallback_ops:
+                lines.append(f"{name}: operations in float32: {', '.join(result.float_fallback_ops)}")
+            if result.float_fallback_layers:
+                layers = ", ".join(result.float_fallback_layers)
+                lines.append(f"{name}: layers kept in float32 because integers would harm them: {layers}")
+            if result.quantization != UNQUANTIZED:
+                allowed = tolerance.max_mismatches(result.quantization, result.predictions)
+                differing = f"{result.mismatches} predictions differ from the float32 network"
+                lines.append(f"{name}: {differing} (allowed: {allowed})")
+                if result.multi_label:
+                    limit = tolerance.max_map_loss(result.quantization, result.images)
+                    lines.append(f"{name}: mAP lower by {result.accuracy_loss:.2%} (allowed: {limit:.2%})")
+        return lines
 
     @property
     def failures(self) -> list[str]:

@@ -23,5 +23,12 @@ def untracked_bytes(description: str, total: int | None, done: int) -> Iterator[
     yield lambda size: None
 
 
-# For downloads that start deep in the call stack, such as a network's weights; the command line sets it.
-shown_bytes: ContextVar[ByteTrack] = ContextVar("shown_bytes", default=untracked_bytes)
+def tracked_bytes(description: str, total: int | None, done: int) -> AbstractContextManager[Callable[[int], object]]:
+    """The `ByteTrack` that shows a bar on a terminal or in a notebook."""
+    from kerascnn.console import track_bytes  # and with it rich, when something is downloaded
+
+    return track_bytes(description, total, done)
+
+
+# For downloads that start deep in the call stack, such as a network's weights.
+shown_bytes: ContextVar[ByteTrack] = ContextVar("shown_bytes", default=tracked_bytes)

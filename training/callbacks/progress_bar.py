@@ -11,21 +11,19 @@ from typing import TextIO
 
 import keras
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-from kerascnn.console import print_text
+from kerascnn.console import SECONDS_BETWEEN_UPDATES, print_text, progress_bar
 from kerascnn.terminal_encoding import print_error
 from kerascnn.training.distillation.hints import HINTS
 from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow, plan
 from kerascnn.training.recipe.fields import FineTuning
 
-SECONDS_BETWEEN_UPDATES = 0.5  # Drawing is cheap, but reading the loss from the device is not
-
 
 class LiveProgress(keras.callbacks.Callback):
     """Shows one live line with the steps and the time left of the whole training, and prints one line per epoch.
 
-    If the console is not a terminal, it prints only the lines per epoch.
+    Where there is neither a terminal nor a notebook, it prints only the lines per epoch.
     """
 
     def __init__(self, epochs: int, steps_per_epoch: int, images_per_step: int, console: Console | None = None):
@@ -39,8 +37,7 @@ class LiveProgress(keras.callbacks.Callback):
         self.steps_per_epoch = (self.params or {}).get("steps") or self.steps_per_epoch
         columns = TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn()
         columns += TextColumn("{task.fields[metrics]}"), TimeRemainingColumn(compact=True)
-        options = {"transient": True, "refresh_per_second": 1 / SECONDS_BETWEEN_UPDATES}
-        self._progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal, **options)
+        self._progress = progress_bar(self.console, *columns, refresh_per_second=1 / SECONDS_BETWEEN_UPDATES)
         self._progress.start()
         self._task = self._progress.add_task("", total=self.epochs * self.steps_per_epoch, metrics="")
 
@@ -53,13 +50,14 @@ class LiveProgress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self._steps += 1
         now = time.perf_counter()
+        # Drawing is cheap, but reading the loss from the device is not.
         if now - self._updated < SECONDS_BETWEEN_UPDATES or self._progress.disable:
             return
         self._updated = now
         # In a resumed epoch, the steps before were not timed.
         speed = self._steps * self.images_per_step / (now - self._started)
         metrics = f"loss {float(logs['loss']):.4f}  {speed:.0f} images/s"
-        self._progress.update(self._task, completed=self._first_step + batch + 1, metrics=metrics)
+        self._progress.update(self._task, completed=self._first_step + batch + 1, metrics=metrics, refresh=True)
 
     def on_epoch_end(self, epoch, logs=None):
         head = "main_" if {"main_top1", "main_microf1"} & logs.keys() else ""

@@ -133,6 +133,8 @@ def transfer_figure(panels: dict[str, dict[str, list[list[tuple[float, float]]]]
         panels: for every panel the curves by arm, each a list of seconds and accuracy from 0 to 1; of one point a dot.
         title: of the figure.
     """
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
     figure = _figure(4 * len(panels), 4)
     for axes, (name, arms) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for number, (arm, curves) in enumerate(arms.items()):
@@ -142,6 +144,10 @@ def transfer_figure(panels: dict[str, dict[str, list[list[tuple[float, float]]]]
                 percent = [100 * accuracy for accuracy in accuracies]
                 axes.plot(seconds, percent, color=f"C{number}", marker="o" if len(points) == 1 else ".", label=label)
         axes.set(title=name, xscale="log", xlabel="seconds of training", ylabel="accuracy (%)")
+        # Of a logarithmic axis, which names every number of a short range, and these in powers of ten.
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.legend(frameon=False)
     figure.suptitle(title)
     return figure

@@ -24,7 +24,7 @@ def test_every_experiment_has_a_section():
         experiment = EXPERIMENTS[name]
         if experiment.small is None:
             assert experiment.small_cannot in " ".join(section.split())
-        if experiment.small is None or "Not run." in section or experiment.measure in ("crops", "transfer"):
+        if experiment.small is None or experiment.measure in ("crops", "transfer"):
             continue
         rows = dict(re.findall(r"^\| ([^|]+?) \| ([^|]+?) \|", section, re.MULTILINE))
         for arm in experiment.arms:

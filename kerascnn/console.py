@@ -9,7 +9,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -37,7 +37,6 @@ BOX = SIMPLE_HEAD
 # Longer words of a text may go on in the next line.
 LEAST_TEXT = 14
 
-
 # Between two changes of a notebook's progress bar.
 SECONDS_BETWEEN_UPDATES = 0.5
 
@@ -47,9 +46,9 @@ def in_notebook() -> bool:
     return Console().is_jupyter
 
 
-def output() -> Console:
-    """The console for results."""
-    return _console(stderr=False)
+def output(file: TextIO | None = None) -> Console:
+    """The console for results, which go to standard output or to a file."""
+    return _console(stderr=False, file=file)
 
 
 def messages() -> Console:
@@ -67,13 +66,21 @@ def as_text(table: Table) -> str:
     return "\n".join(map(str.rstrip, text.getvalue().splitlines())).strip("\n")
 
 
-def _console(stderr: bool) -> Console:
+class _Console(Console):
+    """A console that raises BrokenPipeError where the reader of a pipe has ended, as `print` does."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Rich ends the program here, with status 1."""
+        raise BrokenPipeError
+
+
+def _console(stderr: bool, file: TextIO | None = None) -> Console:
     """A console that is plain text in notebooks: rich would make HTML, or escape codes, of every line.
 
     The same holds for commands that a cell starts, which know it by a variable of the kernel.
     """
     plain = in_notebook() or "JPY_PARENT_PID" in os.environ
-    return Console(stderr=stderr, force_jupyter=False, force_terminal=False if plain else None)
+    return _Console(file=file, stderr=stderr, force_jupyter=False, force_terminal=False if plain else None)
 
 
 def print_text(console: Console, *lines: str) -> None:

@@ -133,6 +133,16 @@ def test_models(command):
         assert name in shown.out
 
 
+def test_a_reader_that_has_ended_is_no_mistake():
+    """Such as `head`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        words = [sys.executable, "-m", "kerascnn", "models"]
+        ended = subprocess.run(words, stdout=closed, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_version(command):
     import kerascnn
 

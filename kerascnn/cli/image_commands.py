@@ -184,13 +184,12 @@ def _write_csv(predicted: Iterable[ImagePrediction], out: TextIO | None) -> None
 
 
 def _write_tables(predicted: Iterable[ImagePrediction], out: TextIO | None) -> None:
-    from rich.console import Console
-
+    from kerascnn.console import output
     from kerascnn.evaluation.prediction import predictions_table
 
     predicted = iter(predicted)
     while some := list(islice(predicted, TABLE_IMAGES)):
-        Console(file=out).print(predictions_table(some))
+        output(out).print(predictions_table(some))
 
 
 def _run_explain(options: argparse.Namespace) -> int:

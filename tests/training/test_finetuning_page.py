@@ -77,5 +77,5 @@ def test_code(folder, tmp_path, monkeypatch):
     shutil.copytree(folder / "photos", tmp_path / "photos")
     names = PAGE.run()
     assert names["tuned"].recipe.epochs == 2
-    assert names["grey"].input_shape == (None, 32, 32, 1)
+    assert names["gray"].input_shape == (None, 32, 32, 1)
     assert names["pyramid"].output["C5"].shape[-1] == 1024

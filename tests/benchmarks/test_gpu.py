@@ -10,7 +10,6 @@ import pytest
 
 from benchmarks.gpu import __main__ as command, cuda_links, parts, tensorflow_check
 from benchmarks.gpu.training_step import POLICIES, SIZES, rows
-from benchmarks.machine import this_machine
 from benchmarks.part import Contestant, Row
 from benchmarks.results import read
 from support.fake_contestants import counting, unprepared
@@ -109,4 +108,3 @@ def test_every_network_meets_pytorch_in_both_kinds_of_16_bits():
     peaks, *networks = rows(list(SIZES), 128, 30, 8192)
     assert [row.name for row in peaks] == [f"matrix product, {policy}" for policy in POLICIES]
     assert [len(together) for together in networks] == [2] * len(SIZES)
-    assert this_machine().processor

@@ -2,17 +2,16 @@
 
 Prepared on a machine with a network, from the repository root (for the Python version there, 3.12):
 
-    pip download --no-deps --only-binary :all: --python-version 3.12 -d wheels/small keras absl-py namex optree h5py
-    pip download --no-deps --only-binary :all: --python-version 3.12 -d wheels/large tensorflow
-    python -m benchmarks.gpu.parts split wheels/large/tensorflow-*.whl parts
+    pip wheel --no-deps -w wheels .
+    pip download --only-binary :all: --python-version 3.12 -d wheels wheels/kerascnn-*.whl
+    python -m benchmarks.gpu.parts split wheels/tensorflow-*.whl parts && rm wheels/tensorflow-*.whl
 
 and on the machine with the GPU, which has PyTorch, torchvision, JAX and CUDA:
 
-    pip install --no-index --find-links wheels/small keras
+    python -m benchmarks.gpu.parts join parts wheels && pip install --no-index --find-links wheels kerascnn
     # 1. Networks on JAX beside PyTorch, in at most 4 minutes
     python -m benchmarks.gpu
-    # 2. TensorFlow, CUDA's libraries under the names that it looks for, and whether it computes correctly
-    python -m benchmarks.gpu.parts join parts . && pip install --no-index --find-links wheels/small tensorflow-*.whl
+    # 2. CUDA's libraries under the names that TensorFlow looks for, and whether it computes correctly
     eval "$(python -m benchmarks.gpu.cuda_links links)"
     python -m benchmarks.gpu.tensorflow_check
     # 3. `kerascnn train`: loss scaling, XLA, a kill and a resume, the exports; then ResNet-50 from JPEG files

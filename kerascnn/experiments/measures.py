@@ -46,9 +46,7 @@ def measure(experiment: Experiment, runs: Sequence[ArmRun], data: DataSet, track
         >>> measure(EXPERIMENTS["depth"], runs, cifar, untracked).claim_results
         ['ResNet-110 has a higher accuracy than ResNet-20: confirmed (68.80% and 63.20%, p = 0.012).']
     """
-    tables = {
-        "accuracies": accuracies, "slopes": slopes, "folding": folding, "crops": crops, "transfer": transferred,
-    }  # fmt: skip
+    tables = {"accuracies": accuracies, "slopes": slopes, "folding": folding, "crops": crops, "transfer": transferred}
     return tables[experiment.measure](experiment, runs, data, track)
 
 

@@ -62,8 +62,8 @@ def find_teacher(recipe: Recipe) -> Path | None:
         )
     if tuning.weights and recipe.distillation.hints:
         raise InputError(
-            f"hints are for layers that have not learned yet, and these begin with {tuning.weights}; leave out --hints "
-            "or --weights."
+            f"hints are for layers that have not learned yet, and these begin with {tuning.weights}; leave out "
+            "--weights, or --hints, or set distillation.hints={}."
         )
     path = find_run(name)
     # The functions of `Path` fail where a path is too long.
@@ -133,13 +133,12 @@ def _difference(taught: Taught, classes: list[str]) -> str:
 def describe_teacher(recipe: Recipe, heads: bool) -> str:
     """A line about a resolved recipe's teacher and how it teaches; `heads` of a student with auxiliary classifiers."""
     settings, path = recipe.distillation, find_teacher(recipe)
-    folder, taught = RunFolder.around(path), read_teacher(path)
-    known = _accuracy(folder) if folder else ""
+    taught = read_teacher(path)
     weights = f"{settings.weight:g}" + (
         f" to {settings.final_weight:g}" if settings.weight != settings.final_weight else ""
     )
     lines = [
-        f"taught by {settings.teacher}{known}: soft targets at temperature {settings.temperature:g} with weight "
+        f"taught by {settings.teacher}{_known(path)}: soft targets at temperature {settings.temperature:g} with weight "
         f"{weights} beside the labels' {settings.label_weight:g}; change it with --set distillation.temperature=…, "
         "distillation.weight=… and distillation.label_weight=…"
     ]
@@ -154,14 +153,19 @@ def describe_teacher(recipe: Recipe, heads: bool) -> str:
     return "; ".join(lines)
 
 
-def _accuracy(folder: RunFolder) -> str:
-    """The network of a run and the accuracy that it recorded last: " (resnet56, val_top1 91.20%)"."""
+def _known(path: Path) -> str:
+    """The network of a run's file, and the last accuracy, of model.keras: " (resnet56, val_top1 91.20%)"."""
     from kerascnn.training.schedules import main_accuracy
 
-    history = folder.history()
+    folder = RunFolder.around(path)
+    if folder is None:
+        return ""
+    recipe, *_, facts = folder.read_recipe()
+    of_last_epoch = path == folder.model_file and "exported" not in facts
+    history = folder.history() if of_last_epoch else []
     name = main_accuracy(history[-1]) if history else None
     measured = f", {name} {history[-1][name]:.2%}" if name else ""
-    return f" ({folder.read_recipe()[0].model}{measured})"
+    return f" ({recipe.model}{measured})"
 
 
 def load_teacher(recipe: Recipe) -> keras.Model:

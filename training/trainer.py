@@ -85,9 +85,10 @@ class Run:
         return Position(len(self.history))
 
     def __repr__(self) -> str:
-        epochs = len(rows := self.history)
-        last = "".join(f", {metric} {rows[-1][metric]:.2%}" for metric in (main_accuracy(row) for row in rows[-1:]))
-        return f"<Run {self.folder.path}: {epochs} epochs in {self.seconds:.0f} s{last}>"
+        rows = self.history
+        metric = main_accuracy(rows[-1]) if rows else None
+        last = f", {metric} {rows[-1][metric]:.2%}" if metric else ""
+        return f"<Run {self.folder.path}: {len(rows)} epochs in {self.seconds:.0f} s{last}>"
 
 
 class TrainingInterruptedError(Exception):
@@ -95,7 +96,7 @@ class TrainingInterruptedError(Exception):
 
     def __init__(self, folder: RunFolder, position: Position):
         super().__init__(f"stopped; {folder.path} holds the checkpoint {position}.")
-        self.folder, self.position = folder, position
+        self.folder = folder
 
 
 def resolved(recipe: Recipe, data: DataSet, model: keras.Model | None = None) -> Recipe:
@@ -368,13 +369,15 @@ def resume(
         # The chief first: it removes partial files.
         with devices.chief_first():
             checkpoint = _newest_checkpoint(folder, warn, devices)
-            begun, events = checkpoint, checkpoint.events if checkpoint else {}
-            if begun is None and recipe.distillation.begins_with_hints:
-                begun = _newest_checkpoint(_hints_folder(folder), warn, devices)
-                events = {f"{hints.HINTS}/{file}": size for file, size in begun.events.items()} if begun else {}
-            changes = check_changes(folder, begun, recipe, data, accept_changes)
+            events, of_hints = checkpoint.events if checkpoint else {}, None
+            if checkpoint is None and recipe.distillation.begins_with_hints:
+                of_hints = _newest_checkpoint(_hints_folder(folder), warn, devices)
+            changes = check_changes(folder, checkpoint or of_hints, recipe, data, accept_changes)
             if checkpoint and not recipe.fine_tuning.tunes_after_probe:
                 checkpoint = fitting(checkpoint, folder, steps_per_epoch(recipe, data))
+            if of_hints:
+                events = {f"{hints.HINTS}/{file}": size for file, size in of_hints.events.items()}
+                of_hints = fitting(of_hints, folder, steps_per_epoch(recipe, data))
         restored = training.restored(checkpoint, model)
         if devices.chief:
             if changes and checkpoint and not training.tunes_after(checkpoint):
@@ -386,7 +389,7 @@ def resume(
                     )
             record_changes(folder, checkpoint, recipe, data, changes, warn)
             cut_events(folder.path, events)
-        return training.run(restored, training.batches(restored, checkpoint), folder, checkpoint)
+        return training.run(restored, training.batches(restored, checkpoint), folder, checkpoint, of_hints)
 
 
 def _newest_checkpoint(folder: RunFolder, warn: Callable[[str], None], devices: Devices) -> Checkpoint | None:
@@ -471,44 +474,48 @@ class _Training:
             position = Position(after_probe.PROBE) if self.tunes_after(checkpoint) else position
         return batches_for(model, recipe, self.data, position, self.devices, self.run_config.cache)
 
-    def run(self, model: keras.Model, batches: Batches, folder: RunFolder, checkpoint: Checkpoint | None) -> Run:
-        """Trains a compiled model to the end, from a checkpoint if there is one."""
+    def run(
+        self,
+        model: keras.Model,
+        batches: Batches,
+        folder: RunFolder,
+        checkpoint: Checkpoint | None,
+        of_hints: Checkpoint | None = None,
+    ) -> Run:
+        """Trains a compiled model to the end, from a checkpoint if there is one, or from one of the hints before."""
         if self.recipe.distillation.begins_with_hints and checkpoint is None:
-            seconds = self._learn_hints(model, folder)
+            seconds = self._learn_hints(model, folder, of_hints)
             run = self.loop(model, batches, folder, None, folder.model_file)
             return replace(run, seconds=seconds + run.seconds)
         if not self.recipe.fine_tuning.tunes_after_probe or self.recipe.epochs == after_probe.PROBE:
             return self.loop(model, batches, folder, checkpoint, folder.model_file)
         return self._after_probe(model, batches, folder, checkpoint)
 
-    def _learn_hints(self, model: keras.Model, folder: RunFolder) -> float:
+    def _learn_hints(self, model: keras.Model, folder: RunFolder, checkpoint: Checkpoint | None) -> float:
         """Trains the model's lower layers by hints, from where that was stopped; the seconds of all its epochs."""
         recipe, own = hints.stage_recipe(self.recipe), _hints_folder(folder)
         with self.devices.scope():
             learner = hints.learner(model, recipe, steps_per_epoch(recipe, self.data))
-        with self.devices.chief_first():
-            checkpoint = _newest_checkpoint(own, self._say, self.devices)
         position = checkpoint.position if checkpoint else None
         if checkpoint:
             checkpoint.restore(learner)
-        if position == Position(recipe.epochs):
-            return self._seconds_of_hints(folder)
-        own.path.mkdir(exist_ok=True)
-        shown = [callback for callback in self.callbacks if hasattr(callback, "say")]
-        run_config = replace(self.run_config, best=0)
-        stage = replace(self, recipe=recipe, callbacks=shown, run_config=run_config, profile=None)
-        batches = batches_for(learner, recipe, self.data, position, self.devices, self.run_config.cache)
-        self._say(f"hints for {recipe.epochs} epochs, then {self.recipe.epochs} epochs of the whole network")
-        try:
-            stage.loop(learner, batches, own, checkpoint, None)
-        except TrainingInterruptedError as stopped:
-            raise TrainingInterruptedError(folder, stopped.position) from None
+        if position is None or position.epochs < recipe.epochs:
+            own.path.mkdir(exist_ok=True)
+            shown = [callback for callback in self.callbacks if hasattr(callback, "say")]
+            run_config = replace(self.run_config, best=0)
+            stage = replace(self, recipe=recipe, callbacks=shown, run_config=run_config, profile=None)
+            batches = batches_for(learner, recipe, self.data, position, self.devices, self.run_config.cache)
+            self._say(f"hints for {recipe.epochs} epochs, then {self.recipe.epochs} epochs of the whole network")
+            try:
+                stage.loop(learner, batches, own, checkpoint, None)
+            except (TrainingInterruptedError, WorkerLostError) as stopped:
+                # It is the run that is resumed.
+                stopped.folder = stopped.folder and folder
+                raise
+        seconds = sum(row["seconds"] for row in own.history())
         if self.devices.chief:
-            folder.add_facts(preparation_seconds=round(self._seconds_of_hints(folder), 2))
-        return self._seconds_of_hints(folder)
-
-    def _seconds_of_hints(self, folder: RunFolder) -> float:
-        return sum(row["seconds"] for row in _hints_folder(folder).history())
+            folder.add_facts(preparation_seconds=round(seconds, 2))
+        return seconds
 
     def tunes_after(self, checkpoint: Checkpoint | None) -> bool:
         """Whether the checkpoint is of a fine-tuning after a probe, and not of the probe or another training."""

@@ -19,6 +19,7 @@ from kerascnn.training.distillation.hints import learner, paired, stage_recipe
 from kerascnn.training.distillation.soft_targets import logits_of
 from kerascnn.training.distillation.teacher import check_teacher, describe_teacher, seen_by, with_teacher
 from kerascnn.training.losses import SoftLabels, SoftTargets
+from kerascnn.training.strategy import WorkerLostError
 from support import tiny_training
 from support.messages import mentioning
 from support.pages import Page, run_line
@@ -297,6 +298,28 @@ def test_hints_and_distillation_resume_bit_exact(tiny_network, hinted, teacher, 
     assert_same(run.folder, whole.folder)
     assert rows(RunFolder(run.folder.path / "hints")) == rows(RunFolder(whole.folder.path / "hints"))
     assert_same_weights(run.model, whole.model)
+
+
+@pytest.mark.slow
+def test_hints_stop_and_go_on_as_a_run_does(tiny_network, hinted, tmp_path):
+    """A lost worker names the run itself; with fewer images, an epoch begins again, as it has fewer steps."""
+
+    class Lost(Stop):
+        def on_train_batch_end(self, batch, logs=None):
+            raise WorkerLostError("lost")
+
+    data = tiny_training.images()
+    with pytest.raises(WorkerLostError) as lost:
+        train(hinted, data, runs=tmp_path / "lost", limit=120, verbose=0, callbacks=[Lost(1)])
+    assert lost.value.folder.path.parent == tmp_path / "lost"
+    with pytest.raises(TrainingInterruptedError) as stopped:
+        train(hinted, data, runs=tmp_path, limit=120, verbose=0, callbacks=[Stop(5)])
+    folder, fewer = stopped.value.folder, replace(data, training=data.training.take(np.arange(64)))
+    with pytest.raises(TrainingInterruptedError):
+        how = {"callbacks": [Stop(5)], "accept_changes": True, "warn": [].append, "verbose": 0}
+        resume(folder, folder.read_recipe()[0], fewer, **how)
+    [checkpoint] = (folder.path / "hints" / "checkpoints").glob("*-step-*.npz")
+    assert checkpoint.name == "epoch-0001-step-000001.npz"
 
 
 @pytest.mark.slow

@@ -38,13 +38,14 @@ class Outcome:
     @property
     def size(self) -> str:
         """The number of images and steps, the seeds and the precision, as text."""
-        recipe, seeds = self.runs[0].recipe, self.seeds
+        seeds, recipes = self.seeds, [run.recipe for run in self.runs]
         steps = sorted({run.steps for run in self.runs if not run.diverged})
-        sizes = " or ".join(f"{size} x {size}" for size in sorted({run.recipe.image_size for run in self.runs}))
+        sizes = " or ".join(f"{size} x {size}" for size in sorted({recipe.image_size for recipe in recipes}))
+        batches = " or ".join(map(str, sorted({recipe.batch_size for recipe in recipes})))
         return (
             f"{len(self.data.training)} training and {len(self.data.validation)} test images of {self.data.name} at "
-            f"{sizes} pixels, {' or '.join(map(str, steps)) or 'no'} steps with batches of {recipe.batch_size}, "
-            f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}, {recipe.precision}"
+            f"{sizes} pixels, {' or '.join(map(str, steps)) or 'no'} steps with batches of {batches}, "
+            f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}, {recipes[0].precision}"
         )
 
     def sentences(self) -> list[str]:

@@ -175,8 +175,10 @@ class Space:
 
     @staticmethod
     def for_recipe(recipe: Recipe) -> Space:
-        """The default space of a network's family."""
-        values = read_yaml(DEFAULTS)[registry.info(recipe.model).module]
+        """The default space of a network's family; InputError if it has none."""
+        values = read_yaml(DEFAULTS).get(registry.info(recipe.model).module)
+        if values is None:
+            raise InputError(f"there is no default search space for {recipe.model}; name one with --space FILE.")
         # Pretrained weights fit one architecture only, and plain networks of the residual family have no shortcuts.
         known = () if recipe.fine_tuning.weights else _arguments_of(recipe.model)
         unusable = {name for name in values if name.startswith(ARGUMENT) and name.removeprefix(ARGUMENT) not in known}

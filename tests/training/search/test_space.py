@@ -196,6 +196,12 @@ def test_mistakes(values, parts):
         Space.from_dict(values, RESNET)
 
 
+@pytest.mark.parametrize("model", registry.UNLISTED)
+def test_a_network_without_a_default_space(model):
+    with mentioning(InputError, model, "--space"):
+        Space.for_recipe(Recipe.for_model(model))
+
+
 def test_pretrained_weights_fix_the_architecture():
     fields = [parameter.field for parameter in Space.for_recipe(RESNET).parameters]
     assert "model.shortcut" in fields

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
 
 # Takes an iterable, its length and a description, such as `rich.progress.track`; yields the items.
 Track = Callable[[Iterable, int, str], Iterable]
@@ -28,7 +27,3 @@ def tracked_bytes(description: str, total: int | None, done: int) -> AbstractCon
     from kerascnn.console import track_bytes  # and with it rich, when something is downloaded
 
     return track_bytes(description, total, done)
-
-
-# For downloads that start deep in the call stack, such as a network's weights.
-shown_bytes: ContextVar[ByteTrack] = ContextVar("shown_bytes", default=tracked_bytes)

@@ -15,7 +15,7 @@ from kerascnn.files.cache_folder import keras_models, short_hash
 from kerascnn.files.cached_download import cached_download
 from kerascnn.files.download import is_url, url_file_name
 from kerascnn.files.file_names import safe_file_name
-from kerascnn.files.progress import shown_bytes
+from kerascnn.files.progress import tracked_bytes
 from kerascnn.files.secret_urls import concealed, revealed
 from kerascnn.shown_text import printable
 
@@ -56,7 +56,7 @@ class WeightSource:
             name = safe_file_name(url_file_name(self.location) or "weights")[-100:]
             path = keras_models() / f"kerascnn-{short_hash(self.location)}" / name
         checksum = self.public.checksum if self.public else None
-        return cached_download(revealed(self.location), path, checksum, track=shown_bytes.get())
+        return cached_download(revealed(self.location), path, checksum, track=tracked_bytes)
 
 
 def _from_hub(public: PublicWeights, path: Path) -> Path | None:

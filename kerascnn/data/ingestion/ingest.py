@@ -16,7 +16,7 @@ from kerascnn.data.ingestion.sources import ResolvedSource, is_built_in, normali
 from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.data.pipeline.tfrecords import load_records
 from kerascnn.errors import InputError, closest
-from kerascnn.files.progress import ByteTrack, Track, shown_bytes, untracked, untracked_bytes
+from kerascnn.files.progress import ByteTrack, Track, tracked_bytes, untracked, untracked_bytes
 
 ON_BAD = ("skip", "fail", "move")
 
@@ -49,7 +49,7 @@ def load(
         >>> load("pets.zip").class_names
         ('Cat', 'Dog')
     """
-    found = ingest(source, options=options, track=track, track_bytes=shown_bytes.get())
+    found = ingest(source, options=options, track=track, track_bytes=tracked_bytes)
     return shortened(found.data, limit)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.contestant_process import ContestantError, ContestantProcess
 from benchmarks.gpu.training_step import SIZES, rows
 from benchmarks.machine import Machine, this_machine
-from benchmarks.part import Row
+from benchmarks.part import Contestant, Row
 from benchmarks.results import append, result_of
 from benchmarks.turns import Outcome, missing_packages, outcome_of, take_turns, times_better
 
@@ -61,9 +61,7 @@ def _measure(together: list[Row], rounds: int, ends: float, machine: Machine, re
     with contextlib.ExitStack() as started:
         processes = {
             row.name: [
-                started.enter_context(ContestantProcess(one, ends - time.monotonic()))
-                for one in row.contestants
-                if not missing_packages(one)
+                started.enter_context(ContestantProcess(one, ends - time.monotonic())) for one in _installed(row)
             ]
             for row in together
         }
@@ -75,6 +73,17 @@ def _measure(together: list[Row], rounds: int, ends: float, machine: Machine, re
                 print(f"  {row.name}, {outcome.contestant.name}: {said}{ratio}", flush=True)
                 failed += bool(outcome.failure)
     return failed
+
+
+def _installed(row: Row) -> list[Contestant]:
+    """The contestants whose packages are installed; says which are not."""
+    found = []
+    for one in row.contestants:
+        if missing := missing_packages(one):
+            print(f"  {row.name}, {one.name}: skipped; it needs {', '.join(missing)}")
+        else:
+            found.append(one)
+    return found
 
 
 def _row_outcomes(row: Row, processes: list[ContestantProcess], rounds: int, ends: float) -> list[Outcome]:

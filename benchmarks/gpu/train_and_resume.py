@@ -27,6 +27,8 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=6, metavar="N", help="of each training (default: 6)")
     parser.add_argument("--limit", type=int, metavar="N", help="the most images (default: all)")
     given = parser.parse_args()
+    if given.out.exists():
+        parser.error(f"{given.out} exists; give a new folder, or remove it")
     options = ["--devices", given.devices, "--epochs", str(given.epochs), "--checkpoint-every", str(OFTEN)]
     options += ["--limit", str(given.limit)] if given.limit else []
     whole = train([*options, "--out", str(given.out / "whole")])

@@ -125,6 +125,22 @@ def test_a_decoder_that_takes_too_long_costs_its_file_only(tmp_path, limits):
     assert list(check_images(tmp_path, ["slow.qoi"], lambda path: entries[10])) == [entries[10]]
 
 
+def test_a_decoder_is_stopped_whatever_the_program_does(tmp_path, limits):
+    good(tmp_path, 1)
+    # Leaves a process of the usual limits; and processes inherit signals that are ignored and blocked.
+    [entry] = check_images(tmp_path, ["000.png"])
+    assert entry.status == "read" and image_readers.Readers._idle
+    limits(SECONDS=0.4)
+    (tmp_path / "slow.qoi").write_bytes(slow())
+    before = signal.signal(signal.SIGPROF, signal.SIG_IGN), signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGPROF])
+    try:
+        [entry] = check_images(tmp_path, ["slow.qoi"])
+    finally:
+        signal.signal(signal.SIGPROF, before[0])
+        signal.pthread_sigmask(signal.SIG_SETMASK, before[1])
+    assert "takes more than" in entry.reason
+
+
 def test_a_decoder_that_takes_too_much_memory_costs_its_file_only(tmp_path, limits):
     limits(MEMORY=100 << 20)
     paths = good(tmp_path, 3)

@@ -58,8 +58,9 @@ class _Reader:
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         environment = os.environ | threads | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self.limits = SECONDS, MEMORY
         # With -P nothing is imported from the folder that the user is in, unless this process would import from it.
-        command = [sys.executable, "-P", "-m", __name__, str(SECONDS), str(MEMORY)]
+        command = [sys.executable, "-P", "-m", __name__, *map(str, self.limits)]
         # Ctrl-C is for the program that asks.
         self._process = subprocess.Popen(command, **pipes, env=environment, start_new_session=True)
         self.used = time.monotonic()
@@ -143,7 +144,8 @@ class Readers:
             if self._stopped:
                 raise InputError("the check was stopped.")
             reader = self._idle.pop() if self._idle else None
-        if reader and time.monotonic() - reader.used > IDLE / 2:
+        # A thread that outlives its check may leave one of other limits.
+        if reader and (time.monotonic() - reader.used > IDLE / 2 or reader.limits != (SECONDS, MEMORY)):
             reader.end()
             reader = None
         reader = reader or _started()
@@ -188,6 +190,9 @@ def _serve(seconds: float, memory: int) -> None:
     from PIL import Image
 
     Image.init()
+    # The program that asks may ignore the signal, which its processes inherit.
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGPROF])
     # Libraries may write to standard output.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

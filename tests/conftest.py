@@ -7,6 +7,7 @@ import functools
 import gc
 import os
 import re
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -173,6 +174,18 @@ def photographs(tmp_path_factory) -> Path:
     whole = (folder / "standing" / "0.jpg").read_bytes()
     (folder / "standing" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     return folder
+
+
+@pytest.fixture
+def readers_folder(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder as the pages' reader has it: `photos`, photographs by class, and `cat.jpg`."""
+    for kind in ("lying", "standing"):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for number in range(6):
+            shutil.copy(photographs / kind / f"{number}.jpg", tmp_path / "photos" / kind)
+    shutil.copy(photographs / "lying" / "3.jpg", tmp_path / "cat.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture

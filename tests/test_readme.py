@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -109,20 +108,8 @@ sys.exit(status)
         assert row["agreement"] >= 358
 
 
-@pytest.fixture
-def folder(photographs, tmp_path, monkeypatch):
-    """The current folder as the README's reader has it: photographs by class, and one more."""
-    for kind in ("lying", "standing"):
-        (tmp_path / "photos" / kind).mkdir(parents=True)
-        for number in range(6):
-            shutil.copy(photographs / kind / f"{number}.jpg", tmp_path / "photos" / kind)
-    shutil.copy(photographs / "lying" / "3.jpg", tmp_path / "cat.jpg")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 @pytest.mark.slow
-def test_commands_run_as_printed_in_their_order(folder, command):
+def test_commands_run_as_printed_in_their_order(readers_folder, command):
     """In this process, with tiny networks; test_cli.py proves the same subcommands in processes and on ResNet-20."""
     # A search takes minutes; tests/training/search runs it with trials that take none. Public weights are downloaded;
     # test_public_weights_start_the_training asks for them where there is no network.
@@ -132,7 +119,7 @@ def test_commands_run_as_printed_in_their_order(folder, command):
     more = dict(MORE)
     for line in lines:
         if line.startswith("tensorboard"):
-            check_tensorboard(line, folder)
+            check_tensorboard(line, readers_folder)
             continue
         known = [start for start in MORE if line.startswith(f"kerascnn {start}")]
         with tiny_networks() if line.startswith("kerascnn train") else nullcontext():
@@ -141,10 +128,10 @@ def test_commands_run_as_printed_in_their_order(folder, command):
             more.pop(start, None)
     assert not more
     for left in ("accuracy.png", "report/report.html", "saved_models/small"):
-        assert (folder / left).exists()
+        assert (readers_folder / left).exists()
 
 
-def test_public_weights_start_the_training(folder, command, monkeypatch):
+def test_public_weights_start_the_training(readers_folder, command, monkeypatch):
     """Without a network, one sentence names the file and the folder where it is looked for."""
 
     def no_network(*_, **__):
@@ -184,10 +171,10 @@ def test_builders(capsys):
 
 
 @pytest.mark.slow
-def test_the_six_lines_and_what_follows_them(folder, capsys):
+def test_the_six_lines_and_what_follows_them(readers_folder, capsys):
     with tiny_networks():
         README.run(replace={"image_size=64": 'image_size=16, epochs=1, precision="float32"'})
-    assert (folder / "saved_models" / "my-photos" / "my-photos.tflite").is_file()
+    assert (readers_folder / "saved_models" / "my-photos" / "my-photos.tflite").is_file()
     START.run(block=0, replace={"saved_models/resnet20-digits": "saved_models/my-photos"})
     printed = capsys.readouterr().out
     assert printed.count("lying") >= 2 and printed.count("standing") >= 2

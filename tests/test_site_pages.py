@@ -27,26 +27,14 @@ PUBLIC = "kerascnn train --model resnet50 --weights imagenet --data photos"
 
 
 @pytest.fixture
-def folder(photographs, tmp_path, monkeypatch):
-    """The current folder as the pages' reader has it: photographs by class, and one more."""
-    for kind in ("lying", "standing"):
-        (tmp_path / "photos" / kind).mkdir(parents=True)
-        for number in range(6):
-            shutil.copy(photographs / kind / f"{number}.jpg", tmp_path / "photos" / kind)
-    shutil.copy(photographs / "lying" / "3.jpg", tmp_path / "cat.jpg")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def run(tiny_digits_run, folder):
+def run(tiny_digits_run, readers_folder):
     """A finished run, `runs/last`."""
     name = tiny_digits_run.folder.path.name
-    return shutil.copytree(tiny_digits_run.folder.path, folder / "runs" / name)
+    return shutil.copytree(tiny_digits_run.folder.path, readers_folder / "runs" / name)
 
 
 @pytest.mark.slow
-def test_the_paths_of_the_index(folder, command):
+def test_the_paths_of_the_index(readers_folder, command):
     first, *lines = [line for line in INDEX.lines() if line != "pip install ." and line != PUBLIC]
     assert first == "kerascnn train" and len(lines) == 10
     with tiny_networks():
@@ -54,23 +42,23 @@ def test_the_paths_of_the_index(folder, command):
             more = {"train": TRAIN, "export": ("--max-mismatch-rate", 1)}.get(line.split()[1], ())
             run_line(command, line.replace("resnet50-photos@last", "runs/last"), *more)
     for left in ("report/report.html", "saved_models/photos/model_card.md", "explanations/cat.png"):
-        assert (folder / left).is_file()
+        assert (readers_folder / left).is_file()
 
 
 @pytest.mark.slow
-def test_a_network_of_your_own(folder, capsys):
+def test_a_network_of_your_own(readers_folder, capsys):
     faster = {'"digits", model': "digits, model", 'kerascnn.data.load("digits")': "digits", "epochs=3": "epochs=1"}
     INDEX.run({"digits": data.load("digits", limit=120)}, replace=faster)
     # By hand: 16 x 16 positions of 3 x 3 x 3 to 32, 8 x 8 of 3 x 3 x 32 to 64, 64 to 10.
     assert f"{16 * 16 * 27 * 32 + 8 * 8 * 288 * 64 + 640:,} multiply-adds" in capsys.readouterr().out
-    assert (folder / "saved_models" / "mine" / "mine.tflite").is_file()
+    assert (readers_folder / "saved_models" / "mine" / "mine.tflite").is_file()
 
 
 @pytest.mark.parametrize("page", [COMING_FROM, GALLERY], ids=["coming_from", "gallery"])
-def test_commands_of_other_pages(page, run, folder):
+def test_commands_of_other_pages(page, run, readers_folder):
     """They are read by the parser; the paths of the index and the pages of each subcommand run the same ones."""
     for name in ("resnet20-digits", "plain20-digits"):
-        shutil.copytree(run, folder / "runs" / f"{name}-20261128-120000")
+        shutil.copytree(run, readers_folder / "runs" / f"{name}-20261128-120000")
     lines = [line for line in page.lines() if line.startswith("kerascnn ")]
     assert len(lines) >= 7
     for line in lines:
@@ -104,7 +92,7 @@ def public_network(name, weights):
 
 
 @pytest.mark.slow
-def test_builders_and_public_weights(folder, names_of_imagenet, monkeypatch, capsys):
+def test_builders_and_public_weights(readers_folder, names_of_imagenet, monkeypatch, capsys):
     small = {'weights="imagenet"': "input_shape=(32, 32, 3)"}
     COMING_FROM.run({"pixels": np.zeros((1, 32, 32, 3))}, block=ours("resnet.ResNet50("), replace=small)
     assert capsys.readouterr().out.count("name ") == 3
@@ -115,7 +103,7 @@ def test_builders_and_public_weights(folder, names_of_imagenet, monkeypatch, cap
 
 
 @pytest.mark.slow
-def test_networks_of_torchvision(folder, capsys):
+def test_networks_of_torchvision(readers_folder, capsys):
     without_values(COMING_FROM.run, block=ours("aux_heads=True"))
     assert capsys.readouterr().out == "['main', 'aux_4a', 'aux_4d']\n"
     maps = without_values(COMING_FROM.run, block=ours("features("))["maps"]
@@ -127,7 +115,7 @@ def test_networks_of_torchvision(folder, capsys):
 
 
 @pytest.mark.slow
-def test_fine_tuning_exporting_and_predicting(folder, run, capsys):
+def test_fine_tuning_exporting_and_predicting(readers_folder, run, capsys):
     recipe = Recipe.load("finetune").with_values(epochs=2, image_size=16)
     public = '"imagenet",\n    photos,\n    model="resnet50",'
     with tiny_networks():
@@ -136,7 +124,7 @@ def test_fine_tuning_exporting_and_predicting(folder, run, capsys):
         )
     assert names["photos"].class_names == ("lying", "standing")
     COMING_FROM.run(names, block=ours("kerascnn.export("))
-    assert (folder / "exported" / "exported.tflite").is_file()
+    assert (readers_folder / "exported" / "exported.tflite").is_file()
     capsys.readouterr()
     COMING_FROM.run(block=ours('kerascnn.load("runs/last")'))
     assert len(re.findall(r"^photos/\w+/\d.jpg \w+ 0\.\d+$", capsys.readouterr().out, re.MULTILINE)) == 12

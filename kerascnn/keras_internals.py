@@ -137,10 +137,30 @@ def slurm_tasks(resolver: tf.distribute.cluster_resolver.SlurmClusterResolver) -
     return resolver._task_configuration, resolver._rank
 
 
+def converter_of(saved_model: str) -> tf.lite.TFLiteConverter:
+    """A converter of a SavedModel with one signature, for `converted`.
+
+    The public `from_saved_model` loads it first, only to find its signatures.
+    """
+    from tensorflow.lite.python.lite import TFLiteSavedModelConverterV2
+
+    return TFLiteSavedModelConverterV2(saved_model, {"serve"}, ["serving_default"])
+
+
+def converted(converter: tf.lite.TFLiteConverter) -> bytes:
+    """What the converter's `convert` returns, without a note of TensorFlow's version.
+
+    The public method first loads the SavedModel and collects garbage, only for messages about operations that it cannot
+    convert; that takes longer than the conversion.
+    """
+    graph, _, _ = converter._load_saved_model(converter.saved_model_dir, {"serve"})
+    return converter._convert_from_saved_model(graph)
+
+
 def calibrated(converter: tf.lite.TFLiteConverter) -> bytes:
     """The converter's network with the range of every tensor, not yet quantized; publicly both is one step."""
     converter._experimental_calibrate_only = True
-    return converter.convert()
+    return converted(converter)
 
 
 def quantized(calibrated_network: bytes, **options: Any) -> bytes:

@@ -218,6 +218,8 @@ def resolver(monkeypatch):
 
 
 def test_private_names_exist(model, distributed, resolver):
+    from tensorflow.lite.python.lite import TFLiteSavedModelConverterV2
+
     owners = {
         model.output: {"_keras_history"},
         model.layers[-1]: {"_inbound_nodes"},
@@ -231,6 +233,7 @@ def test_private_names_exist(model, distributed, resolver):
         resolver: {"_task_configuration", "_rank"},
         keras.activations.softmax(keras.Input((2,))): {"_keras_logits"},
         tf.lite.TFLiteConverter.from_keras_model(model): {"_experimental_calibrate_only"},
+        TFLiteSavedModelConverterV2: {"_load_saved_model", "_convert_from_saved_model"},
     }
     missing = {name for owner, names in owners.items() for name in names if not hasattr(owner, name)}
     assert missing == set(), f"the names were seen with {TESTED_VERSIONS}; keras is {keras.__version__}"
@@ -240,7 +243,7 @@ def test_private_names_exist(model, distributed, resolver):
     assert all(map(callable, (convert.mlir_quantize, record.stop_recording, record.record_operation)))
     tree = ast.parse(Path(keras_internals.__file__).read_text(encoding="utf-8"))
     used = {name.rpartition(".")[-1] for name in foreign_names(tree)}
-    assert used | OVERRIDDEN == set().union(*owners.values()) | {"convert", "eager"}
+    assert used | OVERRIDDEN == set().union(*owners.values()) | {"convert", "eager", "lite"}
 
 
 def test_importing_the_module_starts_no_backend():
@@ -337,3 +340,11 @@ def test_the_number_of_batches_can_be_set(distributed):
     assert int(distributed.cardinality) < 0
     keras_internals.set_cardinality(distributed, 3)
     assert int(distributed.cardinality) == 3
+
+
+def test_a_conversion_is_the_public_one(tmp_path):
+    doubled = tf.function(lambda x: {"y": 2 * x}, input_signature=[tf.TensorSpec((1, 4))], autograph=False)
+    tf.saved_model.save(tf.Module(), str(tmp_path), signatures=doubled.get_concrete_function())
+    public = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path))
+    public.exclude_conversion_metadata = True
+    assert keras_internals.converted(keras_internals.converter_of(str(tmp_path))) == public.convert()

@@ -35,13 +35,13 @@ from kerascnn.evaluation.predictors import (
 from kerascnn.evaluation.scores import labeled_images, views
 from kerascnn.evaluation.trained_on import TRAINED_ON
 from kerascnn.export.atomic_folder import publish, staging
-from kerascnn.export.inference_network import deployable, in_float32
+from kerascnn.export.inference_network import deployable, in_float32, is_in_float32
 from kerascnn.export.keras_file import write_keras
 from kerascnn.export.metadata import ModelDescription
 from kerascnn.export.model_card import format_training, model_card
 from kerascnn.export.onnx_file import write_onnx
 from kerascnn.export.saved_model import write_saved_model
-from kerascnn.export.tflite import CALIBRATED, QUANTIZERS, check_choice, check_options, write_tflite
+from kerascnn.export.tflite import CALIBRATED, QUANTIZERS, Graphs, check_choice, check_options, write_tflite
 from kerascnn.export.verification import Tolerance, Verification, verify
 from kerascnn.files.cache_folder import short_hash
 from kerascnn.files.progress import Track, untracked
@@ -170,13 +170,15 @@ def export(
             write(network, staged / file.format(name))
             exported.append(predictor(staged / file.format(name)))
         wanted = quantizations if "tflite" in formats else []
-        for quantization in track(wanted, len(wanted), "writing"):
-            file = staged / f"{name}{'' if quantization == UNQUANTIZED else f'-{quantization}'}.tflite"
-            images = _calibration_images(calibration or data, metadata) if quantization in CALIBRATED else ()
-            given = {"pixels": pixels, "description": description, "quantizer": quantizer}
-            write_tflite(network, file, quantization, calibration=images, **given)
-            exported.append(TFLitePredictor(file))
-        trained, exact = KerasPredictor(model, path), KerasPredictor(in_float32(model))
+        with Graphs(network) as graphs:
+            for quantization in track(wanted, len(wanted), "writing"):
+                file = staged / f"{name}{'' if quantization == UNQUANTIZED else f'-{quantization}'}.tflite"
+                images = _calibration_images(calibration or data, metadata) if quantization in CALIBRATED else ()
+                given = {"pixels": pixels, "description": description, "quantizer": quantizer}
+                write_tflite(graphs, file, quantization, calibration=images, **given)
+                exported.append(TFLitePredictor(file))
+        trained = KerasPredictor(model, path)
+        exact = trained if is_in_float32(model) else KerasPredictor(in_float32(model))
         for predictor in (trained, exact):
             predictor.metadata = metadata
         verification = verify(trained, exact, exported, data, tolerance=tolerance, track=track)

@@ -58,6 +58,11 @@ def in_float32(model: keras.Model) -> keras.Model:
     return _rebuild(flatten_model(graph_of(model)), {})
 
 
+def is_in_float32(model: keras.Model) -> bool:
+    """Whether all layers of a model, nested ones included, compute in float32."""
+    return {layer.compute_dtype for layer in all_layers(model)} == {"float32"}
+
+
 def _rebuild(model: keras.Model, folds: dict[str, str]) -> keras.Model:
     """Copies a model in float32 without training-only layers and without the batch normalizations in `folds`."""
     originals = {layer.name: layer for layer in model.layers}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import re
 import zipfile
 from collections.abc import Iterable
@@ -17,6 +19,8 @@ from kerascnn.evaluation.predictors import UNQUANTIZED, model_metadata_of
 from kerascnn.export.integer_quantization import FLOAT_LAYERS, ConvertedNetwork, quantize_int8
 from kerascnn.export.litert_quantizer import quantize_with_litert
 from kerascnn.export.metadata import ModelDescription, tflite_metadata, with_metadata
+from kerascnn.files.temporary import TemporaryFolder
+from kerascnn.keras_internals import converted, converter_of
 from kerascnn.native_output import discarded_stderr
 
 if TYPE_CHECKING:
@@ -55,8 +59,64 @@ def pixel_type(quantization: str, pixels: str | None = None) -> str:
     return pixels
 
 
+class Graphs(contextlib.ExitStack):
+    """What all `.tflite` files of a network are converted from: a graph for each type of pixels, traced and saved once.
+
+    Args:
+        model: a result of `deployable`.
+
+    Example:
+        >>> with Graphs(deployable(model)) as graphs:
+        ...     write_tflite(graphs, Path("model.tflite"))
+        ...     write_tflite(graphs, Path("model-int8.tflite"), "int8", calibration=[images])
+    """
+
+    def __init__(self, model: keras.Model):
+        super().__init__()
+        self.model = model
+        self._graphs: dict[tf.DType, _Graph] = {}
+
+    def of(self, input_type: tf.DType) -> _Graph:
+        """The graph that takes pixels of a type."""
+        if input_type not in self._graphs:
+            self._graphs[input_type] = _Graph(self.model, input_type, self.enter_context(TemporaryFolder()))
+        return self._graphs[input_type]
+
+
+class _Graph:
+    """A network for one image as a SavedModel in a folder, which TensorFlow's converter reads.
+
+    Attributes:
+        network: maps pixels (1, height, width, channels) of the type to a dict of `probabilities`.
+    """
+
+    def __init__(self, model: keras.Model, input_type: tf.DType, folder: str):
+        import tensorflow as tf
+
+        pixels = tf.TensorSpec((1, *model.inputs[0].shape[1:]), input_type, name="pixels")
+
+        @tf.function(input_signature=[pixels], autograph=False)
+        def network(pixels):
+            return {"probabilities": model(tf.cast(pixels, tf.float32), training=False)}
+
+        # A tf.Module finds the weights, which a Keras 3 model does not. Weights turned into constants beforehand would
+        # take five times the memory.
+        module = tf.Module()
+        module.weights = [variable.value for variable in model.variables]
+        tf.saved_model.save(module, folder, signatures=network.get_concrete_function())
+        self.network, self._folder = network, folder
+
+    def converter(self) -> tf.lite.TFLiteConverter:
+        return converter_of(self._folder)
+
+    @functools.cached_property
+    def unquantized(self) -> bytes:
+        """The `.tflite` file in float32."""
+        return converted(self.converter())
+
+
 def write_tflite(
-    model: keras.Model,
+    network: keras.Model | Graphs,
     path: Path,
     quantization: str = UNQUANTIZED,
     *,
@@ -72,7 +132,7 @@ def write_tflite(
     archive: interpreters ignore bytes after the network, and any unzip program lists it.
 
     Args:
-        model: a result of `deployable`.
+        network: a result of `deployable`, or its `Graphs` for several files.
         path: the file.
         quantization: "none" is float32. "float16" stores weights in 16 bits and computes in float32. "dynamic" stores
             weights in 8 bits with one scale per channel, and computes with 8-bit activations whose ranges are found at
@@ -95,18 +155,19 @@ def write_tflite(
         >>> write_tflite(deployable(model), Path("model-float16.tflite"), "float16")
     """
     check_options(quantization, pixels, quantizer)
-    metadata = model_metadata_of(model)
-    with refused(f"the model '{model.name}' cannot be converted to TFLite", _why_not_tflite), discarded_stderr():
-        converted = _convert(model, quantization, calibration, pixel_type(quantization, pixels), quantizer)
+    with contextlib.nullcontext(network) if isinstance(network, Graphs) else Graphs(network) as graphs:
+        name, metadata = graphs.model.name, model_metadata_of(graphs.model)
+        with refused(f"the model '{name}' cannot be converted to TFLite", _why_not_tflite), discarded_stderr():
+            made = _convert(graphs, quantization, calibration, pixel_type(quantization, pixels), quantizer)
     metadata = replace(
         metadata,
         quantization=quantization,
         quantizer=None if quantization == UNQUANTIZED else quantizer,
-        float_fallback_layers=converted.float_fallback_layers,
+        float_fallback_layers=made.float_fallback_layers,
     )
-    buffer = tflite_metadata(description or ModelDescription(model.name), metadata)
+    buffer = tflite_metadata(description or ModelDescription(name), metadata)
     with path.open("wb") as file:
-        file.writelines(with_metadata(converted.content, buffer))
+        file.writelines(with_metadata(made.content, buffer))
     with zipfile.ZipFile(path, "a") as extras:
         for name, text in metadata.to_files().items():
             extras.writestr(name, text)
@@ -119,46 +180,39 @@ def _why_not_tflite(error: Exception) -> str:
 
 
 def _convert(
-    model: keras.Model, quantization: str, calibration: Iterable[np.ndarray], pixels: str, quantizer: str
+    graphs: Graphs, quantization: str, calibration: Iterable[np.ndarray], pixels: str, quantizer: str
 ) -> ConvertedNetwork:
     """Converts the network with TensorFlow's converter, and quantizes it with either quantizer."""
     import tensorflow as tf
 
     # "int8" takes integers as they are; in the other files a cast to float32 comes first.
     input_type = tf.uint8 if pixels == "uint8" and quantization != "int8" else tf.float32
-    shape = model.inputs[0].shape[1:]
-
-    @tf.function(input_signature=[tf.TensorSpec((1, *shape), input_type, name="pixels")], autograph=False)
-    def network(pixels):
-        return {"probabilities": model(tf.cast(pixels, tf.float32), training=False)}
-
-    # The converter finds the weights through a tf.Module that holds them, not through a Keras 3 model. Weights turned
-    # into constants beforehand would take five times the memory.
-    module = tf.Module()
-    module.weights = [variable.value for variable in model.variables]
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], module)
-    samples = _samples(calibration, shape, input_type) if quantization in CALIBRATED else []
-    if quantizer == "litert" and quantization != UNQUANTIZED:
-        return ConvertedNetwork(quantize_with_litert(converter.convert(), quantization, samples, pixels))
+    model = graphs.model
+    samples = _samples(calibration, model.inputs[0].shape[1:], input_type) if quantization in CALIBRATED else []
+    graph = graphs.of(input_type)
+    if quantization == UNQUANTIZED:
+        return ConvertedNetwork(graph.unquantized)
+    if quantizer == "litert":
+        return ConvertedNetwork(quantize_with_litert(graph.unquantized, quantization, samples, pixels))
     # Float kernels serve operations without an integer kernel; TensorFlow's own operations are never allowed.
     operations = tf.lite.OpsSet
     integers = {
         "int8": [operations.TFLITE_BUILTINS_INT8],
         "int16x8": [operations.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8],
     }
+    converter = graph.converter()
     converter.target_spec.supported_ops = [*integers.get(quantization, []), operations.TFLITE_BUILTINS]
-    if quantization != UNQUANTIZED:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantization == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantization == "int8":
         types = tf.dtypes.as_dtype(pixels), tf.int8 if pixels == "int8" else tf.float32
-        expected = np.concatenate([network(image)["probabilities"] for [image] in samples])
+        expected = np.concatenate([graph.network(image)["probabilities"] for [image] in samples])
         floats = [layer.name for layer in model.layers if isinstance(layer, FLOAT_LAYERS)]
         return quantize_int8(converter, samples, expected, [layer.name for layer in model.layers], floats, types)
     if quantization == "int16x8":
         converter.representative_dataset = lambda: iter(samples)
-    return ConvertedNetwork(converter.convert())
+    return ConvertedNetwork(converted(converter))
 
 
 def _samples(calibration: Iterable[np.ndarray], shape: tuple, input_type: tf.DType) -> list[list[np.ndarray]]:

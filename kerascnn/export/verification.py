@@ -232,7 +232,8 @@ def verify(
 
     Args:
         trained: the model as it was trained.
-        exact: the same network in float32 in Keras; it gets rounded pixels where a file takes integers only.
+        exact: the same network in float32 in Keras, which may be `trained`; it gets rounded pixels where a file takes
+            integers only.
         exported: the files, opened from where they were written.
         data: provides the images, as for `export`.
         tolerance: the accepted differences.
@@ -247,6 +248,8 @@ def verify(
     references, results, trained_scores = {}, [], None
     for predictor in (trained, *exported):
         scores = evaluate(predictor, images, track=track)
+        if predictor is exact:
+            references["float32"] = scores
         # A file that takes integers is compared with the network on rounded pixels.
         exact.pixel_type = "float32" if predictor.pixel_type == "float32" else "uint8"
         if exact.pixel_type not in references:

@@ -9,7 +9,7 @@ import pytest
 from kerascnn.data.dataset import ArrayExamples, DataSet
 from kerascnn.export import deployable
 from kerascnn.export.metadata import ModelDescription
-from kerascnn.export.tflite import QUANTIZATIONS, write_tflite
+from kerascnn.export.tflite import QUANTIZATIONS, Graphs, write_tflite
 from kerascnn.layers import ClassLabels, Preprocessing
 from support.networks import size_of
 
@@ -44,9 +44,10 @@ ABOUT = ModelDescription("digits", "Ten digits, größer als sie waren.", author
 def digits_files(tiny_digits_run, few_digits, tmp_path_factory):
     """A folder with one `.tflite` file per quantization."""
     folder = tmp_path_factory.mktemp("quantizations")
-    model, shown = deployable(tiny_digits_run.model), [few_digits.training.images[:16].astype("float32")]
-    for quantization in QUANTIZATIONS:
-        write_tflite(model, folder / f"{quantization}.tflite", quantization, calibration=shown, description=ABOUT)
+    shown = [few_digits.training.images[:16].astype("float32")]
+    with Graphs(deployable(tiny_digits_run.model)) as graphs:
+        for quantization in QUANTIZATIONS:
+            write_tflite(graphs, folder / f"{quantization}.tflite", quantization, calibration=shown, description=ABOUT)
     return folder
 
 

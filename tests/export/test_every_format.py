@@ -13,7 +13,7 @@ from kerascnn.export import deployable
 from kerascnn.export.file_measurements import operations_of
 from kerascnn.export.onnx_file import write_onnx
 from kerascnn.export.saved_model import write_saved_model
-from kerascnn.export.tflite import write_tflite
+from kerascnn.export.tflite import Graphs, write_tflite
 from kerascnn.layers import Preprocessing
 from support import bounds
 from support.networks import DISTINCT, size_of, slim, without_values
@@ -133,16 +133,18 @@ def test_deployable_is_the_network(checked):
 )
 def test_every_format_computes_the_same(name, arguments, checked, tmp_path):
     small, images, expected = checked
-    for target in formats_of(name, arguments):
-        path = tmp_path / FILES.get(target, f"{target}.tflite")
-        if target == "savedmodel":
-            write_saved_model(small, path)
-        elif target == "onnx":
-            write_onnx(small, path)
-        else:
-            target, _, quantizer = target.partition(" by ")
-            shown = [images] if target.startswith("int") else ()
-            write_tflite(small, path, target, calibration=shown, quantizer=quantizer or "tensorflow")
-        bounds.check(open_predictor(path).probabilities(images), expected, ROUNDING.get(target, EXACT), relative=True)
-        if target != "savedmodel":
-            assert operations_of(path).custom_ops == ()
+    with Graphs(small) as graphs:
+        for target in formats_of(name, arguments):
+            path = tmp_path / FILES.get(target, f"{target}.tflite")
+            if target == "savedmodel":
+                write_saved_model(small, path)
+            elif target == "onnx":
+                write_onnx(small, path)
+            else:
+                target, _, quantizer = target.partition(" by ")
+                shown = [images] if target.startswith("int") else ()
+                write_tflite(graphs, path, target, calibration=shown, quantizer=quantizer or "tensorflow")
+            found = open_predictor(path).probabilities(images)
+            bounds.check(found, expected, ROUNDING.get(target, EXACT), relative=True)
+            if target != "savedmodel":
+                assert operations_of(path).custom_ops == ()

@@ -10,6 +10,7 @@ import yaml
 from PIL import Image
 
 import kerascnn.export.exporter as exporter
+import kerascnn.export.verification as verification
 from kerascnn import InputError, data
 from kerascnn.applications import GoogLeNet
 from kerascnn.evaluation import KerasPredictor, open_predictor
@@ -170,10 +171,10 @@ def test_verification_measures_the_whole_split(digits_export, few_digits):
 
 @pytest.mark.slow
 def test_an_export_with_other_probabilities_is_not_published(brightness, grays, tmp_path, monkeypatch):
-    def write_wrong(model, path, *quantization, **options):
+    def write_wrong(graphs, path, *quantization, **options):
         """A file whose last bias was changed."""
-        wrong = keras.models.clone_model(model)
-        wrong.set_weights(model.get_weights())
+        wrong = keras.models.clone_model(graphs.model)
+        wrong.set_weights(graphs.model.get_weights())
         bias = wrong.get_layer("fc").bias
         bias.assign(bias + np.array([0.0, 10.0]))
         right(wrong, path, *quantization, **options)
@@ -189,6 +190,18 @@ def test_an_export_with_other_probabilities_is_not_published(brightness, grays, 
     names(failure, "TFLite", "0.88")
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_model_in_float32_is_its_own_reference(brightness, grays, tmp_path, monkeypatch):
+    ran, evaluate = [], verification.evaluate
+
+    def counted(predictor, *arguments, **options):
+        ran.append(predictor.kind)
+        return evaluate(predictor, *arguments, **options)
+
+    monkeypatch.setattr(verification, "evaluate", counted)
+    export(brightness, grays, tmp_path / "mine", formats=["keras"])
+    assert ran == ["Keras", "Keras file"]
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from kerascnn.evaluation import TFLitePredictor
 from kerascnn.evaluation.scores import views
 from kerascnn.export import FormatResult, Tolerance, Verification, deployable, export
 from kerascnn.export.file_measurements import operations_of
-from kerascnn.export.tflite import QUANTIZATIONS, QUANTIZERS, write_tflite
+from kerascnn.export.tflite import QUANTIZATIONS, QUANTIZERS, Graphs, write_tflite
 from kerascnn.layers import ClassLabels, LocalResponseNormalization, Preprocessing
 from support.messages import mentioning, names
 
@@ -148,9 +148,9 @@ def test_int8_takes_plain_pixels_and_has_one_scale_per_channel(exported):
 def test_all_integers(network, recognized, tmp_path, quantizer):
     images = recognized.validation.images.astype("float32")
     shown = [recognized.training.images[:128].astype("float32")]
-    model = deployable(network)
-    write_tflite(model, tmp_path / "int8.tflite", "int8", calibration=shown, pixels="int8", quantizer=quantizer)
-    write_tflite(model, tmp_path / "uint8.tflite", "int8", calibration=shown, quantizer=quantizer)
+    with Graphs(deployable(network)) as graphs:
+        write_tflite(graphs, tmp_path / "int8.tflite", "int8", calibration=shown, pixels="int8", quantizer=quantizer)
+        write_tflite(graphs, tmp_path / "uint8.tflite", "int8", calibration=shown, quantizer=quantizer)
     assert not {"QUANTIZE", "DEQUANTIZE"} & set(operations_of(tmp_path / "int8.tflite").counts)
     predictor = TFLitePredictor(tmp_path / "int8.tflite")
     assert (predictor.pixel_type, TFLitePredictor(tmp_path / "uint8.tflite").pixel_type) == ("int8", "uint8")

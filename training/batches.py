@@ -10,6 +10,7 @@ import numpy as np
 from kerascnn.data.dataset import DataSet
 from kerascnn.data.pipeline.cache import Cache, images_folder
 from kerascnn.data.pipeline.pipeline import evaluation_batches, training_batches
+from kerascnn.lazy_tensorflow import tf
 from kerascnn.training.checkpoints.files import Position
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.strategy import Devices
@@ -82,4 +83,9 @@ def _for_heads(batches: Any, model: keras.Model) -> Any:
     if not isinstance(model.output, dict):
         return batches
     heads = list(model.output)
-    return batches.map(lambda images, labels, *weights: (images, dict.fromkeys(heads, labels), *weights))
+
+    @tf.autograph.experimental.do_not_convert
+    def for_each(images, labels, *weights):
+        return images, dict.fromkeys(heads, labels), *weights
+
+    return batches.map(for_each)

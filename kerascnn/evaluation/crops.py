@@ -90,6 +90,7 @@ def crop_batches(
     """
     import tensorflow as tf
 
+    @tf.autograph.experimental.do_not_convert
     def crop(number, shape, image, scale):
         # Each branch knows its side as a number, and with it where the crops are.
         found = tf.switch_case(scale, [lambda side=side: crops(image, side, size, name) for side in sides])
@@ -112,6 +113,7 @@ def whole_images(examples: Examples, sides: tuple[int, ...], size: Size, channel
 
     frames = tf.constant([ImageSize.of(size).frame(side) for side in sides])
 
+    @tf.autograph.experimental.do_not_convert
     def resize(number, shape, image, scale):
         image = _resized_to_cover(image, frames[scale])
         return tf.stack([image, image[:, ::-1]]), number, shape
@@ -126,10 +128,12 @@ def _images_at_scales(examples: Examples, sides: tuple[int, ...], channels: int)
 
     read = reader(examples, channels=channels)
 
+    @tf.autograph.experimental.do_not_convert
     def load(number):
         pixels = read(tf.cast(number, tf.int32), whole)
         return number, tf.shape(pixels)[:2], pixels
 
+    @tf.autograph.experimental.do_not_convert
     def repeat(*image):
         return tf.data.Dataset.range(len(sides), output_type=tf.int32).map(lambda scale: (*image, scale))
 

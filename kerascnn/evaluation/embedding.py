@@ -162,7 +162,11 @@ def _feature_function(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray
         if features is not None:
             backbone = functional(network.inputs[0], features, name=name)
             pixels = [tf.TensorSpec((None, *network.inputs[0].shape[1:]), tf.float32)]
-            call = tf.function(lambda images: tf.cast(backbone(images, training=False), tf.float32), pixels)
+
+            @tf.function(input_signature=pixels, autograph=False)
+            def call(images):
+                return tf.cast(backbone(images, training=False), tf.float32)
+
             return lambda images: call(images).numpy()
     else:
         name, signature = predictor.path.name, predictor.signatures.get("features")

@@ -200,7 +200,8 @@ class KerasPredictor(Predictor):
         self.network = main = functional(model.inputs[0], main_output(model), name=model.name)
         pixels = tf.TensorSpec((None, *self.metadata.image_shape), tf.float32)
         # A concrete function is traced once. TensorFlow warns of repeated tracing if there are many models.
-        self._call = tf.function(lambda images: main(images, training=False)).get_concrete_function(pixels)
+        call = tf.function(lambda images: main(images, training=False), autograph=False)
+        self._call = call.get_concrete_function(pixels)
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         import tensorflow as tf

@@ -218,7 +218,8 @@ def _most_wrong_section(study: Study) -> dict:
     if not len(numbers):
         return {"heading": "Most wrong", "paragraph": "All predictions are correct."}
     names, read = _image_names(examples), reader(examples)
-    images = tf.data.Dataset.from_tensor_slices(numbers.astype(np.int32)).map(lambda number: read(number, whole))
+    read_whole = tf.autograph.experimental.do_not_convert(lambda number: read(number, whole))
+    images = tf.data.Dataset.from_tensor_slices(numbers.astype(np.int32)).map(read_whole)
     gallery = [
         (
             _thumbnail(pixels),

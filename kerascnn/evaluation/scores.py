@@ -245,7 +245,7 @@ def _dense_outputs(predictor: Predictor, examples: Examples, protocol: Protocol)
     network, metadata = fully_convolutional(predictor.network), predictor.metadata
     # Compiled once for all image sizes.
     pixels = [tf.TensorSpec((None, None, None, metadata.channels), tf.float32)]
-    predict = tf.function(lambda images: network(images, training=False), pixels)
+    predict = tf.function(lambda images: network(images, training=False), pixels, autograph=False)
     whole = whole_images(examples, protocol.sides(metadata), metadata.image_size, metadata.channels)
     for images, number, shape in whole.as_numpy_iterator():
         yield number, predict(images).numpy().mean(axis=(0, 1, 2), dtype=np.float64), shape

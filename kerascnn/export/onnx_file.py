@@ -67,7 +67,7 @@ def _embed_constants(written: onnx.ModelProto, model: keras.Model) -> None:
     if len(written.graph.input) == 1:
         return
     pixels = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name="pixels")
-    traced = tf.function(lambda pixels: model(pixels, training=False)).get_concrete_function(pixels)
+    traced = tf.function(lambda pixels: model(pixels, training=False), autograph=False).get_concrete_function(pixels)
     for value, placeholder in traced.graph.captures:
         for constant in [one for one in written.graph.input if one.name == placeholder.name]:
             written.graph.initializer.append(onnx.numpy_helper.from_array(value.numpy(), constant.name))

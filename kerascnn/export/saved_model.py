@@ -75,19 +75,19 @@ def _signatures(model: keras.Model, metadata: ModelMetadata) -> dict[str, Callab
     floats = tf.TensorSpec((None, *metadata.image_shape), tf.float32, name="pixels")
 
     # One function that all signatures call is stored once.
-    @tf.function(input_signature=[floats])
+    @tf.function(input_signature=[floats], autograph=False)
     def network(pixels):
         return network_with_features(pixels, training=False)
 
-    @tf.function(input_signature=[floats])
+    @tf.function(input_signature=[floats], autograph=False)
     def serve(pixels):
         return {"probabilities": network(pixels)["probabilities"]}
 
-    @tf.function(input_signature=[tf.TensorSpec(floats.shape, tf.uint8, name="pixels")])
+    @tf.function(input_signature=[tf.TensorSpec(floats.shape, tf.uint8, name="pixels")], autograph=False)
     def serve_uint8(pixels):
         return serve(tf.cast(pixels, tf.float32))
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")], autograph=False)
     def serve_bytes(image_bytes):
         def view(contents):
             image = upright(_decode(contents), exif_orientation(contents))
@@ -98,7 +98,7 @@ def _signatures(model: keras.Model, metadata: ModelMetadata) -> dict[str, Callab
         scores, classes = tf.math.top_k(network(pixels)["probabilities"], count)
         return {"labels": tf.gather(tf.constant(class_names), classes), "scores": scores}
 
-    @tf.function(input_signature=[floats])
+    @tf.function(input_signature=[floats], autograph=False)
     def features_of(pixels):
         return {"features": network(pixels)["features"]}
 

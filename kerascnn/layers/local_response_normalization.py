@@ -117,4 +117,4 @@ class _Formula(NamedTuple):
 @functools.cache
 def _compiled(method: str):
     """A method of the formula as one loop, in a third of the time of TensorFlow's operations one by one."""
-    return tf.function(getattr(_Formula, method), jit_compile=True)
+    return tf.function(getattr(_Formula, method), autograph=False, jit_compile=True)

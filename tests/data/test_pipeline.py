@@ -4,6 +4,7 @@ import functools
 import os
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -55,6 +56,13 @@ def batches(examples, **changes):
 
 def image_numbers(batches):
     return [int(image[0, 0, 0]) for images, _ in batches for image in images]
+
+
+def test_nothing_is_rewritten_by_autograph(tmp_path, monkeypatch):
+    """Which takes a second, and leaves its files when the process is killed."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    batches(numbered(8), augmentation=Augmentation(scale=(0.3, 1.0), rand_augment=1, random_erasing=0.5, cutmix=0.5))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_epoch_has_every_image_once_in_another_order():

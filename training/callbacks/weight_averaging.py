@@ -102,7 +102,7 @@ def _training_pass(model: keras.Model):
         return forward
     import tensorflow as tf
 
-    return tf.function(forward, reduce_retracing=True)
+    return tf.function(forward, reduce_retracing=True, autograph=False)
 
 
 def _values(variables) -> list[np.ndarray]:

@@ -57,7 +57,7 @@ def inference(network: keras.Model) -> Any:
 
     images = network.inputs[0]
     signature = [tf.TensorSpec((None, *images.shape[1:]), images.dtype)]
-    forward = tf.function(lambda batch: network(batch, training=False), input_signature=signature)
+    forward = tf.function(lambda batch: network(batch, training=False), signature, autograph=False)
     # Traced now, so that the time of a pass can be measured.
     forward.get_concrete_function()
     return forward

@@ -195,7 +195,8 @@ def _compiled(layers: keras.Model | None, pool: Callable, begin: keras.KerasTens
         return maps, pool(maps)
 
     # Without `get_concrete_function`, TensorFlow would take the blocks for one function that it traces too often.
-    return tf.function(call).get_concrete_function(tf.TensorSpec((None, *begin.shape[1:]), begin.dtype))
+    maps = tf.TensorSpec((None, *begin.shape[1:]), begin.dtype)
+    return tf.function(call, autograph=False).get_concrete_function(maps)
 
 
 def _pool(name: str, maps: keras.KerasTensor) -> Callable:

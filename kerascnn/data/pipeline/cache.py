@@ -78,7 +78,12 @@ def memory_for_images() -> int:
 
 def _images(numbers: tf.data.Dataset, read: Read):
     """The decoded images of these numbers in order, as arrays."""
-    images = numbers.map(lambda n: read(tf.cast(n, tf.int32), whole), num_parallel_calls=tf.data.AUTOTUNE)
+
+    @tf.autograph.experimental.do_not_convert
+    def decoded(number):
+        return read(tf.cast(number, tf.int32), whole)
+
+    images = numbers.map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
     return without_autotuning(images.prefetch(tf.data.AUTOTUNE)).as_numpy_iterator()
 
 

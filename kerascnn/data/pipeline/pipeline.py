@@ -114,6 +114,8 @@ def training_batches(
     def seed_of(epoch, position):
         return tf.stack([seed, tf.cast(epoch * count + position, tf.int32)])
 
+    # Nothing needs AutoGraph: to read and rewrite the sources of all functions takes it a second.
+    @tf.autograph.experimental.do_not_convert
     def example(number):
         epoch, position = epoch_and_position(number // batch_size, number % batch_size)
         index = index_of(position, epoch)
@@ -122,6 +124,7 @@ def training_batches(
         view = view_of_crop(crop, size, crop_fraction, augmentation, view_seed)
         return view, *label_of(index, weights)
 
+    @tf.autograph.experimental.do_not_convert
     def mix(step, batch):
         seed_of_batch = tf.random.fold_in(seed_of(*epoch_and_position(step, 0)), MIXING)
         return mixed(batch[0], batch[1:], mixup=augmentation.mixup, cutmix=augmentation.cutmix, seed=seed_of_batch)
@@ -130,7 +133,7 @@ def training_batches(
     batches = images.map(example, num_parallel_calls=parallel_calls or tf.data.AUTOTUNE, deterministic=True)
     batches = batches.batch(batch_size, drop_remainder=True)
     if augmentation.mixes:
-        batches = batches.enumerate(start_step).map(lambda step, batch: mix(step, batch))
+        batches = batches.enumerate(start_step).map(mix)
     return _prefetched(batches)
 
 
@@ -159,6 +162,7 @@ def evaluation_batches(
     read = cached_reader(examples, cache, cache_folder, channels=channels)
     label_of = _labels(examples, classes)
 
+    @tf.autograph.experimental.do_not_convert
     def example(number):
         index = tf.cast(number, tf.int32) * workers + worker
         return evaluation_view(read(index, whole), size, crop_fraction), *label_of(index)

@@ -8,6 +8,7 @@ import gc
 import os
 import re
 import shutil
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -33,8 +34,29 @@ def pytest_addoption(parser):
     parser.addoption("--budgets", action="store_true", help="print what each file took beside its budget")
 
 
-# Trainings of whole networks, which take each process seconds.
+# Trainings of whole networks, which take each process seconds, as does a program that has imported TensorFlow.
 TRAINED = {"digits_run", "googlenet_run"}
+SHARED = re.compile(r"\b(?:(?P<networks>digits_run|googlenet_run)|(?P<forks>forks))\b")
+
+
+@functools.cache
+def scope_of(file: Path) -> str:
+    """What one process runs: a file, or all files that share what takes a process seconds."""
+    shared = SHARED.search(file.read_text(encoding="utf-8"))
+    return shared.lastgroup if shared else str(file)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_make_scheduler(config, log):
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ScopeScheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return scope_of(config.rootpath / nodeid.partition("::")[0])
+
+    return ScopeScheduling(config, log)
 
 
 @functools.cache
@@ -49,8 +71,12 @@ def pytest_collection_modifyitems(items):
             item.add_marker("slow")
         if compares_numbers(item.path):
             item.add_marker("numeric")
+    longest = {}
+    for item in items:
+        scope = scope_of(item.path)
+        longest[scope] = max(longest.get(scope, 0), budgets.of(item.nodeid))
     # The longest first: at the end, one process would be left with one of them.
-    items.sort(key=lambda item: -budgets.of(item.nodeid))
+    items.sort(key=lambda item: (-longest[scope_of(item.path)], scope_of(item.path), -budgets.of(item.nodeid)))
 
 
 def pytest_collection_finish(session):
@@ -113,6 +139,16 @@ def margins():
     with pytest.MonkeyPatch.context() as patched:
         if os.environ.get(bounds.MARGINS):
             bounds.record_assert_allclose(patched)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_files(tmp_path_factory):
+    """Where temporary files of the tests go: those of processes that are killed go when pytest's own do."""
+    with pytest.MonkeyPatch.context() as patched:
+        folder = str(tmp_path_factory.mktemp("temporary"))
+        patched.setenv("TMPDIR", folder)
+        patched.setattr(tempfile, "tempdir", folder)
         yield
 
 

@@ -10,15 +10,18 @@ import unicodedata
 _JOINERS = "\u200c\u200d"
 
 # A URL in a sentence, up to a blank or a quote; what ends a sentence or a bracket is none of it.
-_URL = re.compile(r"(?<![A-Za-z])[A-Za-z][A-Za-z0-9+.-]{1,30}:/{1,3}[^\s'\"<>`]*[^\s'\"<>`.,:;)\]]")
-# The host and what is before it, the path, and the rest.
-_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*:/+)?")
-_PARTS = re.compile(r"([^/?#]*)([^?#]*)(\?[^#]*)?", re.DOTALL)
+_URL = re.compile(
+    r"(?<![A-Za-z])(?:[A-Za-z][A-Za-z0-9+.-]{1,30}:/{1,3}|https?:)[^\s'\"<>`]*[^\s'\"<>`.,:;)\]]", re.IGNORECASE
+)
+# The host and what is before it, the path, and the rest, which also begins with an encoded or a forgotten "?".
+_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*:/+|https?:)?", re.IGNORECASE)
+_PARTS = re.compile(r"([^/?#]*)((?:(?!%3f)[^?#&])*)((?:[?&]|%3f)[^#]*)?", re.DOTALL | re.IGNORECASE)
 # What stands for a query; the digits tell several apart.
 _HIDDEN = re.compile(r"\?…[0-9a-f]*")
 
-# Characters that Markdown obeys anywhere, and those that it obeys beside a blank or at the beginning of a line.
-_MARKDOWN = re.compile(r"([\\`*\[\]<>|~$&])|(?<![^\W_])(_)|(_)(?![^\W_])|^([#=]|[+-](?![\d.]))")
+# Characters that Markdown obeys anywhere, those that it obeys beside a blank or at the beginning of a line, and those
+# of which GitHub makes links.
+_MARKDOWN = re.compile(r"([\\`*\[\]<>|~$&])|(?<![^\W_])(_)|(_)(?![^\W_])|^([#=]|[+-](?![\d.]))|(:(?=//)|(?<=www)\.)")
 
 
 def literal(text: str) -> str:
@@ -63,7 +66,7 @@ def public_part(url: str) -> str:
 
 def without_secrets(text: str) -> str:
     """A sentence in which of every URL there is the `public_part`."""
-    return _URL.sub(lambda match: public_part(match[0]), text) if ":/" in text else text
+    return _URL.sub(lambda match: public_part(match[0]), text) if ":" in text else text
 
 
 def for_terminal(text: str) -> str:
@@ -76,7 +79,7 @@ def for_markdown(text: str) -> str:
 
     Example:
         >>> for_markdown("[cat](http://x)|<b>")
-        '\\[cat\\](http://x)\\|\\<b\\>'
+        '\\[cat\\](http\\://x)\\|\\<b\\>'
     """
     return re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", _MARKDOWN.sub(r"\\\g<0>", literal(text)))
 

@@ -4,6 +4,7 @@ import csv
 import html
 import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -46,6 +47,7 @@ MARKDOWN = [
         "<img src=x onerror=alert(1)>",
         "<script>alert(1)</script>",
         "[cat]: y",
+        "https://x.org www.x.org",
     ),
     *("cat|dog", "`rm -rf`", "# cat", "- cat", "1. cat", "1) cat", "_cat_", "__cat__", "*cat*", "~~cat~~", "&lt;b&gt;"),
     *("cat\\", "\\|", "<!-- cat", "<http://x>", "```", "$x$", "=== cat", "+ cat", "--- cat", "~~~"),
@@ -86,6 +88,8 @@ def test_markdown(name):
     assert MarkdownIt("commonmark").enable("table").render(for_markdown(name)).strip() == f"<p>{shown}</p>"
     page = MarkdownIt("commonmark").enable("table").render(markdown_table(["class", "n"], [(name, "1")], 1))
     assert page.count("<td") == 2 and f"<td>{shown}</td>" in page
+    # GitHub makes links of addresses that nothing marks.
+    assert not re.search(r"[^\\]://|www\.", for_markdown(name))
 
 
 @pytest.mark.parametrize("name", FORMULAS)

@@ -19,7 +19,8 @@ def layers_of(path: Path) -> list[dict[str, Any]]:
     with refused(f"{path} is damaged, or not a .keras file"):
         with open_zip(path) as archive:
             config = json.loads(archive.read("config.json"))
-        return list(_layers(config))
+        layers = list(_layers(config))
+        return [layer for layer in layers if isinstance(layer["config"], dict) and layer["class_name"]]
 
 
 def first_of_class(layers: list[dict[str, Any]], class_name: str) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import os
 import platform
 import subprocess
@@ -18,6 +19,7 @@ import kerascnn
 from kerascnn.data.ingestion.data_options import DataOptions
 from kerascnn.errors import InputError, refused, writing
 from kerascnn.files.atomic import atomic_text
+from kerascnn.files.user_file import read_text
 from kerascnn.training.recipe.files import read_yaml
 
 # Names of runs are looked up at every start: recipes and pydantic wait until one is read.
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from kerascnn.training.recipe.recipe import Recipe
     from kerascnn.training.run_config import RunConfig
     from kerascnn.training.run_record import RunRecord
+
+
+# Bytes of a table with a row per epoch.
+MAX_HISTORY = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -193,8 +199,9 @@ class RunFolder:
         """The metrics of the run, one mapping per epoch."""
         if not self.history_file.is_file():
             return []
-        with refused(f"{self.history_file} cannot be read"), self.history_file.open(newline="") as file:
-            return [{name: float(value or "nan") for name, value in row.items()} for row in csv.DictReader(file)]
+        with refused(f"{self.history_file} cannot be read"):
+            rows = csv.DictReader(io.StringIO(read_text(self.history_file, MAX_HISTORY), newline=""))
+            return [{name: float(value or "nan") for name, value in row.items()} for row in rows]
 
 
 def versions() -> dict[str, str]:

@@ -17,8 +17,12 @@ from typing import NamedTuple
 from kerascnn.data.dataset import ArrayExamples, DataSet, Examples, FileExamples
 from kerascnn.errors import InputError, first_of, one_line, refused
 from kerascnn.files.atomic import atomic_write
+from kerascnn.files.user_file import MAX_RATIO, read_bytes
 
 MAX_NAMED = 3
+
+# Bytes; a million images take 40 MB.
+MAX_PACKED = 1 << 30
 
 
 class _Image(NamedTuple):
@@ -50,7 +54,12 @@ def changed_images(file: Path, data: DataSet) -> list[str]:
     Where the data are does not matter, only where each image is in them. Raises InputError if the file is damaged.
     """
     with refused(f"{file} cannot be read"):
-        text = gzip.decompress(file.read_bytes()).decode("utf-8", "surrogateescape")
+        packed = read_bytes(file, MAX_PACKED)
+        most = MAX_RATIO * len(packed)
+        unpacked = gzip.GzipFile(fileobj=io.BytesIO(packed)).read(most + 1)
+        if len(unpacked) > most:
+            raise ValueError(f"it unpacks to more than {MAX_RATIO} times its size")
+        text = unpacked.decode("utf-8", "surrogateescape")
         before = {(split, name): _Image(*image) for split, name, *image in csv.reader(io.StringIO(text, newline=""))}
     return _differences(before, _images(data))
 

@@ -6,6 +6,7 @@ Each subcommand imports what it needs, so that `--help` is fast.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -42,7 +43,9 @@ def program() -> None:
         main()
     except SystemExit as end:
         if end.code in (INTERRUPTED, USAGE_ERROR):
-            threading.Thread(target=_end, args=[end.code], daemon=True).start()
+            # Without memory for a thread, nothing else waits for a disk either.
+            with contextlib.suppress(RuntimeError):
+                threading.Thread(target=_end, args=[end.code], daemon=True).start()
         raise
 
 

@@ -15,6 +15,7 @@ from kerascnn.data.ingestion.sources import known_manifest
 from kerascnn.data.ingestion.splits import TEST, VALIDATION
 from kerascnn.data.labeled_images import LabeledImages
 from kerascnn.files.cache_folder import short_hash
+from kerascnn.files.user_file import MAX_TEXT, read_bytes
 from kerascnn.training import RunFolder
 
 # Training images with which the looks of others are compared: of 100,000 it takes seconds.
@@ -30,7 +31,7 @@ def was_trained_on(model: Path, source: str) -> bool | None:
         return run.read_recipe()[1] == source
     for folder in (model, model.parent):
         with suppress(Exception):
-            digest = json.loads((folder / "verification.json").read_bytes()).get(TRAINED_ON)
+            digest = json.loads(read_bytes(folder / "verification.json", MAX_TEXT)).get(TRAINED_ON)
             return None if digest is None else digest == short_hash(source)
     return None
 

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from kerascnn.evaluation.trained_on import TRAINED_ON
+from kerascnn.files.user_file import read_text
 
 BEST = "-best"
 
@@ -33,7 +34,7 @@ def link_exports(folder: Path, name: str) -> list[Path]:
 def _verified(file: Path) -> tuple[str | None, float]:
     """The digest of the training data, and the trained model's accuracy or mAP; -1 for a file that cannot be read."""
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = json.loads(read_text(file))
         return values.get(TRAINED_ON), float(values["results"][0]["accuracy"])
     # The file of another version, or of another program.
     except Exception:

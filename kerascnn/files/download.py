@@ -61,8 +61,13 @@ class RetryPolicy:
 
 
 def is_url(source: str) -> bool:
-    """Whether the source is an http or https URL."""
-    return source.lower().startswith(("http://", "https://"))
+    """Whether the source is an http or https URL; InputError if it is one of another kind, such as file:// or s3://."""
+    if source.lower().startswith(("http://", "https://")):
+        return True
+    # A drive of Windows has one letter.
+    if re.match(r"\s*[A-Za-z][A-Za-z0-9+.-]+://", source) and not os.path.exists(source):
+        raise InputError(f"{shown_url(source)} is no http or https URL; give one of these, or a path.")
+    return False
 
 
 def download(
@@ -70,6 +75,7 @@ def download(
     folder: Path,
     *,
     sha256: str | None = None,
+    most: int | None = None,
     track: ByteTrack = untracked_bytes,
     retry: RetryPolicy = RetryPolicy(),
 ) -> Path:
@@ -78,7 +84,7 @@ def download(
     An incomplete file has the suffix `.part`. After an interruption, the next call resumes it if the server's file has
     not changed (by its ETag or date), and else starts again. The complete file is named by the server or the URL; an
     archive gets its suffix. InputError if the URL, of http or https, cannot be downloaded, or if its file contradicts
-    its name or its `sha256` in hexadecimal.
+    its name or its `sha256` in hexadecimal, or has more than `most` bytes.
     """
     address = _request_url(url)
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
@@ -87,6 +93,7 @@ def download(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _open_part(folder, url) as part:
+            part.most = most
             if (complete := part.published()) and (checksum is None or checksum.matches(complete)):
                 return complete
             _fill(address, part, track, retry)
@@ -152,6 +159,7 @@ class _PartFile:
     url_name: str
     url_hash: str
     remote: _RemoteFile = field(default_factory=_RemoteFile)
+    most: int | None = None
 
     @property
     def state(self) -> Path:
@@ -176,6 +184,8 @@ class _PartFile:
         self.save(_RemoteFile(published=self.remote.published))
 
     def require_space(self, size: int) -> None:
+        if self.most is not None and self.size + size > self.most:
+            raise _DownloadFailedError(f"it has more than the {self.most / 1e6:,.0f} MB that are read of such a file")
         free = low_disk_space(self.folder, size)
         if free is not None:
             raise _DownloadFailedError(
@@ -244,9 +254,10 @@ def _open_url(address: str, headers: dict[str, str], watch: Watch, timeout: floa
         except urllib.error.HTTPError as error:
             with error:
                 address = _redirect_target(address, error)
-        # Of names of hosts that are too long, too.
-        except (http.client.InvalidURL, UnicodeError):
-            raise _DownloadFailedError("it is no valid address") from None
+        # Of names of hosts that are too long, too, and of proxies that the environment names.
+        except (http.client.InvalidURL, ValueError):
+            proxy = ", or that of its proxy is none" if urllib.request.getproxies() else ""
+            raise _DownloadFailedError(f"it is no valid address{proxy}") from None
         except (http.client.HTTPException, OSError) as error:
             if watch.is_late:
                 raise _RetryableError(f"the server does not answer within {timeout:g} s") from None

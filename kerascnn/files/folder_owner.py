@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from kerascnn.errors import InputError, writing
 from kerascnn.files.atomic import atomic_text
+from kerascnn.files.user_file import MAX_TEXT, read_bytes
 
 LOCK, HOLDER = ".owner.lock", ".owner.json"
 
@@ -97,7 +98,7 @@ def _check_other_machines(folder: Path) -> None:
 def _holder(folder: Path) -> dict[str, Any]:
     """What an owner wrote about itself; nothing if there is none, or the file is damaged."""
     try:
-        found = json.loads((folder / HOLDER).read_bytes())
+        found = json.loads(read_bytes(folder / HOLDER, MAX_TEXT))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -147,6 +147,18 @@ def test_a_full_disk(server, tmp_path, monkeypatch):
         get(server, tmp_path)
 
 
+def test_a_file_that_is_too_large_for_what_it_is_for(server, tmp_path, monkeypatch):
+    server.answers = [gives(PETS)]
+    with mentioning(InputError, "pets.zip", "more than"):
+        get(server, tmp_path, most=len(PETS) - 1)
+    assert get(server, tmp_path, most=len(PETS)).read_bytes() == PETS
+    # Of a server that does not say how long it is.
+    monkeypatch.setattr("kerascnn.files.download.CHECK_EVERY", 1 << 14)
+    server.answers = [gives(PETS, length=0)]
+    with mentioning(InputError, "pets.zip", "more than"):
+        get(server, tmp_path / "other", most=100_000)
+
+
 def test_folders_that_cannot_be_written(server, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=rf"{re.escape(str(tmp_path))}.*(File exists|Not a directory)"):

@@ -228,6 +228,14 @@ def test_invalid_urls(tmp_path, url, parts):
     assert "secret" not in str(caught.value)
 
 
+def test_a_proxy_that_is_no_address(tmp_path, monkeypatch):
+    for proxy in ("http:/me:SECRET@host", "http://127.0.0.1:SECRET"):
+        monkeypatch.setenv("http_proxy", proxy)
+        with mentioning(InputError, "http://example.org/x.zip", "proxy") as refusal:
+            download("http://example.org/x.zip", tmp_path, retry=QUICK)
+        assert "SECRET" not in str(refusal.value)
+
+
 def test_unreachable_servers(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     with socket.socket() as taken:

@@ -1,5 +1,6 @@
 """What users name may be a pipe, a device, a socket, endless, enormous or absurd: every reader ends in one sentence."""
 
+import gzip
 import io
 import json
 import os
@@ -15,15 +16,19 @@ import pytest
 
 from kerascnn import data
 from kerascnn.applications.weights import load as weights
+from kerascnn.applications.weights.sources import source_of
 from kerascnn.applications.weights.tensor_files import read_tensors
 from kerascnn.data.ingestion.image_formats import read_image
 from kerascnn.errors import InputError, refused
 from kerascnn.evaluation.model_options import read_labels
+from kerascnn.evaluation.trained_on import was_trained_on
 from kerascnn.files import memory, user_file
+from kerascnn.files.folder_owner import HOLDER, owned
 from kerascnn.files.machine_errors import machine_error
 from kerascnn.files.user_file import MAX_TEXT, checked_file, open_file, read_bytes, read_text
 from kerascnn.training.recipe.files import MOST_VALUES, assignments, read_yaml
 from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.run_images import changed_images
 from support.messages import mentioning
 
 # Readers and the suffix that they ask for.
@@ -85,6 +90,29 @@ def test_a_manifest_among_images_that_is_no_file(photographs, tmp_path, kind):
     folder = shutil.copytree(photographs, tmp_path / "photographs")
     hostile(kind, folder / "kerascnn-manifest.jsonl")
     assert len(data.load(folder).class_names) > 1
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless", "memory", "log"])
+def test_weights_are_a_file_before_anybody_opens_them(tmp_path, kind):
+    hostile(kind, tmp_path / "weights.safetensors")
+    with mentioning(InputError, tmp_path / "weights.safetensors"):
+        source_of("ResNet18", tmp_path / "weights.safetensors").file()
+
+
+def test_pipes_in_folders_of_strangers_do_not_wait(tmp_path):
+    for name in ("verification.json", HOLDER, "images.csv.gz"):
+        os.mkfifo(tmp_path / name)
+    assert was_trained_on(tmp_path / "model.tflite", "pets") is None
+    with owned(tmp_path):
+        assert (tmp_path / HOLDER).is_file()
+    with mentioning(InputError, "images.csv.gz", "pipe"):
+        changed_images(tmp_path / "images.csv.gz", None)
+
+
+def test_a_list_of_images_that_is_a_bomb(tmp_path):
+    (tmp_path / "images.csv.gz").write_bytes(gzip.compress(bytes(10_000_000)))
+    with mentioning(InputError, "images.csv.gz", "times its size"):
+        changed_images(tmp_path / "images.csv.gz", None)
 
 
 def test_a_file_is_as_long_as_it_was_when_it_was_opened(tmp_path):
@@ -275,6 +303,19 @@ def wait(*_):
 cli._run = wait
 cli.program()
 """
+
+
+def test_a_program_without_memory_for_a_thread_ends_in_its_sentence():
+    program = (
+        "import threading\n"
+        "from kerascnn import cli\n"
+        'def start(thread): raise RuntimeError("can\'t start new thread")\n'
+        "threading.Thread.start = start\n"
+        "cli._run = lambda arguments: threading.Thread().start()\n"
+        "cli.program()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, timeout=30)
+    assert ended.returncode == 2 and ended.stderr.count("\n") == 1 and "too little memory" in ended.stderr
 
 
 def test_a_stopped_program_ends_although_a_thread_waits_for_a_disk():

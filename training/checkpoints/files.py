@@ -18,6 +18,7 @@ import numpy as np
 
 from kerascnn.errors import InputError, one_line
 from kerascnn.files.atomic import atomic_write
+from kerascnn.files.user_file import open_file
 
 MAX_FILES = 2  # The newest checkpoint, and one to fall back to
 PROGRESS = "progress"  # The name, in the archive, of everything that is no array
@@ -171,7 +172,7 @@ def _finite_value(variable) -> np.ndarray:
 
 def _read(file: Path) -> Checkpoint:
     """The checkpoint in a file; ValueError if its contents are not those that were written."""
-    with file.open("rb") as opened:
+    with open_file(file) as opened:
         # Before anything is parsed: a damaged header would be misread.
         if _digest(opened) != opened.read():
             raise ValueError("its contents do not have their checksum")

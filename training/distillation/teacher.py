@@ -112,13 +112,15 @@ def check_teacher(recipe: Recipe, data: DataSet) -> Recipe:
 def read_teacher(path: Path) -> Taught:
     """What the file of a model says that this package trained; InputError if it is none, or cannot be read."""
     layers = layers_of(path)
-    labels, images = first_of_class(layers, "ClassLabels"), first_of_class(layers, "InputLayer")
-    if labels is None or images is None or first_of_class(layers, "Preprocessing") is None:
-        raise InputError(
-            f"{path} does not say how its pixels are scaled and which classes it knows; a teacher is a model that "
-            "kerascnn has trained."
-        )
-    return Taught(labels["class_names"], labels.get("threshold") is not None, tuple(images["batch_shape"][1:]))
+    with refused(f"{path} is damaged"):
+        labels, images = first_of_class(layers, "ClassLabels"), first_of_class(layers, "InputLayer")
+        if labels is None or images is None or first_of_class(layers, "Preprocessing") is None:
+            raise InputError(
+                f"{path} does not say how its pixels are scaled and which classes it knows; a teacher is a model that "
+                "kerascnn has trained."
+            )
+        classes, (_, height, width, channels) = [str(name) for name in labels["class_names"]], images["batch_shape"]
+        return Taught(classes, labels.get("threshold") is not None, (int(height), int(width), int(channels)))
 
 
 def _difference(taught: Taught, classes: list[str]) -> str:

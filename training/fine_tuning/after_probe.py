@@ -20,7 +20,9 @@ from kerascnn.applications.deep import functional
 from kerascnn.applications.stages import main_nodes
 from kerascnn.data.dataset import DataSet, Examples
 from kerascnn.data.pipeline.pipeline import evaluation_batches, training_batches
+from kerascnn.errors import refused
 from kerascnn.files.atomic import atomic_path, atomic_text
+from kerascnn.files.user_file import read_text
 from kerascnn.keras_internals import batch_normalizations
 from kerascnn.training.batches import Batches, batches_for
 from kerascnn.training.callbacks.epoch_files import HistoryFile
@@ -324,8 +326,10 @@ def load_weights(model: keras.Model, file: Path) -> None:
 
 
 def read(folder: RunFolder) -> dict[str, Any]:
-    """What fine_tuning.json says."""
-    return json.loads((folder.path / "fine_tuning.json").read_text(encoding="utf-8"))
+    """What fine_tuning.json says; InputError if it cannot be read."""
+    file = folder.path / "fine_tuning.json"
+    with refused(f"{file} cannot be read"):
+        return json.loads(read_text(file))
 
 
 def write(folder: RunFolder, values: dict[str, Any]) -> None:

@@ -146,10 +146,15 @@ def _open_images(locations: Sequence[str], activity: str) -> _Images:
 
 
 def _read(files: Iterable[Path | str], skip: Callable[[InputError], object]) -> Iterator[LoadedImage]:
+    from kerascnn.data.ingestion.image_bounds import MAX_FILE_SIZE
     from kerascnn.evaluation.image_inputs import decoded, images_of
 
     for file in files:
-        yield from decoded(sys.stdin.buffer.read(), STDIN, skip) if file == STDIN else images_of(file, skip)
+        if file == STDIN:
+            # What is piped may be endless.
+            yield from decoded(sys.stdin.buffer.read(MAX_FILE_SIZE + 1), STDIN, skip)
+        else:
+            yield from images_of(file, skip)
 
 
 def _run_predict(options: argparse.Namespace) -> int:

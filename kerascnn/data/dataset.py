@@ -139,8 +139,8 @@ class DataSet:
         # Folders are named for it, and commands name these.
         object.__setattr__(self, "name", safe_file_name(re.sub(r"[^\w.+ -]", "_", self.name)))
         for name in self.class_names:
-            if literal(str(name)) != name:
-                raise InputError(f"the class name {name!r} has control characters, or is no text; give another one.")
+            if literal(str(name)) != name or not name.strip():
+                raise InputError(f"the class name {name!r} is blank, no text, or has control characters; give another.")
         if len(self.class_names) < 2:
             raise InputError(
                 f"{self.source} has only one class ('{self.class_names[0]}'); a classifier needs at least two."

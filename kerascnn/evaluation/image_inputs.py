@@ -12,8 +12,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerascnn.data.ingestion.image_formats import UnreadableImageError, decode_image, upright_rgb
+from kerascnn.data.ingestion.image_bounds import MAX_FILE_SIZE
+from kerascnn.data.ingestion.image_formats import UnreadableImageError, upright_rgb
 from kerascnn.data.ingestion.own_outputs import own_output
+from kerascnn.data.ingestion.unchecked_images import decode_unchecked
 from kerascnn.errors import InputError, refused
 from kerascnn.evaluation.prediction import LoadedImage, image_files, read_images, report_left_out
 from kerascnn.files.download import download, is_url
@@ -84,7 +86,7 @@ def locations_at(location: str | Path, skip: Callable[[InputError], object] = ra
 
 def decoded(contents: bytes, name: str, skip: Callable[[InputError], object] = raise_error) -> Iterator[LoadedImage]:
     """The image of a file's bytes, under a name; none if they cannot be read, and `skip` is called."""
-    yield from _opened(name, lambda: decode_image(contents), skip)
+    yield from _opened(name, lambda: decode_unchecked(contents), skip)
 
 
 def _opened(name: str, read: Callable[[], np.ndarray], skip: Callable[[InputError], object]) -> Iterator[LoadedImage]:
@@ -137,7 +139,8 @@ class _Reader:
             yield from read_images([location], self.skip)
             return
         with TemporaryFolder() as folder:
-            for image in read_images([download(revealed(location), Path(folder))], self.skip):
+            file = download(revealed(location), Path(folder), most=MAX_FILE_SIZE)
+            for image in read_images([file], self.skip):
                 yield image._replace(path=location)
 
 

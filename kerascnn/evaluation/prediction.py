@@ -15,6 +15,7 @@ from kerascnn.console import messages, print_text
 from kerascnn.data.ingestion.file_tree import IMAGE_SUFFIXES, walk
 from kerascnn.data.ingestion.image_formats import read_image
 from kerascnn.data.ingestion.own_outputs import own_output, without_own_outputs
+from kerascnn.data.ingestion.unchecked_images import decode_unchecked
 from kerascnn.data.pipeline.view_arrays import views_of
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import ModelMetadata, Predictor
@@ -121,7 +122,7 @@ def read_images(paths: Iterable[Path], skip: Callable[[InputError], object]) -> 
     """Reads images one by one; calls `skip` with the reason when a file cannot be read and is skipped."""
     for path in paths:
         try:
-            yield LoadedImage(path, read_image(path))
+            yield LoadedImage(path, read_image(path, decode_unchecked))
         except InputError as error:
             skip(error)
 

@@ -15,11 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerascnn.data.ingestion import image_readers
+from kerascnn.data.ingestion import image_readers, unchecked_images
 from kerascnn.data.ingestion.image_bounds import MAX_PIXELS, MAX_SCANS, excessive_scans
 from kerascnn.data.ingestion.image_check import check_image, check_images
-from kerascnn.data.ingestion.image_formats import read_image
+from kerascnn.data.ingestion.image_formats import UnreadableImageError, decode_image, read_image
+from kerascnn.data.ingestion.unchecked_images import decode_unchecked
 from kerascnn.errors import InputError
+from kerascnn.evaluation.image_inputs import images_of
+from kerascnn.evaluation.prediction import read_images
 from support.messages import mentioning
 from support.processes import state_of
 
@@ -139,6 +142,39 @@ def test_a_decoder_is_stopped_whatever_the_program_does(tmp_path, limits):
         signal.signal(signal.SIGPROF, before[0])
         signal.pthread_sigmask(signal.SIG_SETMASK, before[1])
     assert "takes more than" in entry.reason
+
+
+def test_images_that_nobody_has_checked_have_the_same_limits(tmp_path, limits, monkeypatch):
+    paths = [tmp_path / name for name in ("large.png", *good(tmp_path, 2))]
+    paths[0].write_bytes(blank(5_000, 5_000))
+    limits(MEMORY=100 << 20)
+    skipped = []
+    assert [image.path for image in read_images(paths, skipped.append)] == paths[1:]
+    [refusal] = map(str, skipped)
+    assert str(paths[0]) in refusal and "memory" in refusal
+    monkeypatch.setattr(unchecked_images, "MAX_FILE_SIZE", 99)
+    with mentioning(InputError, "bytes 1", "too large"):
+        list(images_of(bytes(100)))
+    monkeypatch.undo()
+    limits(SECONDS=0.4, MEMORY=3 << 29)
+    with mentioning(InputError, "bytes 1", "takes more than"):
+        list(images_of(slow()))
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF"])
+def test_images_that_nobody_has_checked_are_the_same_images(form):
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (30, 40, 4), np.uint8)
+    Image.fromarray(noise).convert("RGB" if form == "JPEG" else "RGBA").save(buffer, form)
+    contents = buffer.getvalue()
+    np.testing.assert_array_equal(decode_unchecked(contents), decode_image(contents))
+    for damaged in (contents[:-30], contents[:3], b""):
+        refusals = []
+        for decode in (decode_unchecked, decode_image):
+            with pytest.raises(UnreadableImageError) as refusal:
+                decode(damaged)
+            refusals.append(str(refusal.value))
+        assert refusals[0] == refusals[1]
 
 
 def test_a_decoder_that_takes_too_much_memory_costs_its_file_only(tmp_path, limits):

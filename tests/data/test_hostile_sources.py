@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from kerascnn import InputError, data
+from kerascnn.applications.weights.sources import source_of
 from kerascnn.data.ingestion import manifest
 from kerascnn.data.ingestion.file_index import FileIndex
 from kerascnn.data.ingestion.manifest import SourceRecord
+from kerascnn.evaluation.image_inputs import images_of
+from kerascnn.shown_text import shown_url
 from support.archives import zipped
 from support.images import landscapes
 from support.messages import mentioning, names
@@ -127,6 +130,45 @@ def test_links_out_of_the_folder_are_named_and_nothing_behind_them_is_moved(pets
     assert (elsewhere / "broken.jpg").read_text() == (tmp_path / "diary.jpg").read_text() == "mine"
     # Of the other one, the link itself.
     assert found.moved == 1 and not (pets / "dog" / "link.jpg").is_symlink()
+
+
+def test_links_to_what_contains_the_folder_are_not_followed(pets, tmp_path):
+    (pets / "cat" / "disk").symlink_to("/")
+    (pets / "dog" / "above").symlink_to(tmp_path)
+    (pets / "dog" / "itself").symlink_to(pets)
+    found = data.ingest(pets)
+    assert len(found.with_status("read")) == 6
+    assert {entry.path for entry in found.with_status("ignored")} == {"cat/disk", "dog/above", "dog/itself"}
+
+
+@pytest.mark.parametrize("source", ["file:///etc/passwd", "FILE://x", "ftp://a/b.zip", "s3://me:SECRET@b/c?SECRET"])
+def test_urls_of_other_kinds_are_refused_wherever_one_is_taken(source):
+    takers = (data.load, data.ingest, lambda url: list(images_of(url)), lambda url: source_of("ResNet18", url))
+    for take in takers:
+        with mentioning(InputError, shown_url(source), "http") as refusal:
+            take(source)
+        assert "SECRET" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("source", ["", " ", "\n"])
+def test_an_empty_source_is_not_the_folder_that_one_is_in(source):
+    with mentioning(InputError, "empty"):
+        data.load(source)
+
+
+def test_a_folder_whose_name_is_blank_is_a_class_with_a_name(pets):
+    (pets / "cat").rename(pets / "\u00a0 ")
+    assert data.load(pets).class_names == ("__", "dog")
+
+
+def test_folders_whose_names_are_no_text_or_differ_in_blanks(pets):
+    (pets / "cat").rename(pets / "caf\udce9")
+    (pets / "dog").rename(pets / "caf\udce8")
+    (pets / " caf\udce8").mkdir()
+    (pets / "caf\udce8" / "0.png").rename(pets / " caf\udce8" / "0.png")
+    loaded = data.load(pets)
+    assert loaded.class_names == (r"caf\xe8", r"caf\xe9")
+    names(loaded.layout, "but for blanks", r"'caf\xe8'")
 
 
 def test_a_quarantine_that_came_with_the_folder_leads_nowhere(pets, tmp_path):

@@ -131,13 +131,13 @@ def may_be_image(path: str) -> bool:
 def walk(root: Path) -> FileTree:
     """Lists every file below a folder.
 
-    Links are followed, each folder once; those that lead elsewhere are named. Broken links, pipes, sockets, devices and
-    folders without permission are unreadable.
+    Links are followed, each folder once, and not to a folder that contains this one, as the whole disk does; those that
+    lead elsewhere are named. Broken links, pipes, sockets, devices and folders without permission are unreadable.
     """
     files, ignored, unreadable, elsewhere = [], [], [], []
     seen, waiting, own = set(), [""], os.path.realpath(root) + os.sep
-    # A million links to files lead to few folders.
-    leads_out = cache(lambda folder: not (os.path.realpath(folder) + os.sep).startswith(own))
+    # A million links to files lead to few folders; that of the disk ends in a separator already.
+    real = cache(lambda folder: os.path.realpath(folder).rstrip(os.sep) + os.sep)
     while waiting:
         base = waiting.pop()
         folder = os.path.join(root, base)
@@ -168,7 +168,11 @@ def walk(root: Path) -> FileTree:
                 reason = "a broken link" if os.path.islink(full) else error.strerror.lower()
                 unreadable.append(SkippedFile(path, reason))
                 continue
-            if links[name] and leads_out(target if stat.S_ISDIR(mode) else os.path.dirname(target)):
+            leads_to = real(target if stat.S_ISDIR(mode) else os.path.dirname(target)) if links[name] else own
+            if stat.S_ISDIR(mode) and leads_to != own and own.startswith(leads_to):
+                ignored.append(SkippedFile(path, "a link to a folder that contains this one"))
+                continue
+            if not leads_to.startswith(own):
                 elsewhere.append(path)
             if stat.S_ISDIR(mode):
                 waiting.append(path + "/")

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from shlex import quote
@@ -35,7 +35,9 @@ SAMPLE = 1000
 def first_folders(tree: FileTree, options: DataOptions) -> Reading | None:
     """Every file is of the class of the first folder in its path."""
     labeled = [LabeledFile(tree.base + path, class_name(path.split("/", 1)[0])) for path in tree.files if "/" in path]
-    return Reading("one subfolder per class", labeled) if len(tree.folders) > 1 else None
+    joined = [name for name, count in Counter(map(class_name, tree.folders)).items() if count > 1]
+    said = f", though several are named, but for blanks, {quoted(joined)}" if joined else ""
+    return Reading(f"one subfolder per class{said}", labeled) if len(tree.folders) > 1 else None
 
 
 def inner_folders(tree: FileTree, options: DataOptions) -> Reading | None:

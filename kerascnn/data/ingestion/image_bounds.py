@@ -35,9 +35,14 @@ def excessive_chunks(contents: bytes) -> bool:
     return False
 
 
+def has_few_scans(contents: bytes) -> bool:
+    """Whether a JPEG has not more scans than usual."""
+    return len(_SCAN.findall(contents)) <= FEW_SCANS
+
+
 def excessive_scans(contents: bytes, pixels: int) -> bool:
     """Whether decoding a JPEG of so many pixels goes through them very many times."""
-    if len(_SCAN.findall(contents)) <= FEW_SCANS:
+    if has_few_scans(contents):
         return False
     place, scans = 2, 0
     for _ in range(MAX_SEGMENTS):

@@ -3,7 +3,7 @@
 import functools
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,10 +21,11 @@ FORMATS = {
 
 # By the brands of the ISO base media format; any others are films.
 NEEDS_HEIF = "an HEIC or HEIF image, for which pip install 'kerascnn[heif]' adds the decoder"
+NEEDS_PILLOW = "an AVIF image that Pillow cannot read; it needs Pillow 11.3 or newer"
 UNSUPPORTED = "an image of a format that is not supported; convert it to PNG"
 RAW = "a camera's raw file; develop it to JPEG"
 BRANDS = {
-    **dict.fromkeys(("avif", "avis"), "an AVIF image that Pillow cannot read; it needs Pillow 11.3 or newer"),
+    **dict.fromkeys(("avif", "avis"), NEEDS_PILLOW),
     **dict.fromkeys(("heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs"), NEEDS_HEIF),
     **dict.fromkeys(("mif1", "mif2", "msf1"), NEEDS_HEIF),
     "crx ": RAW,
@@ -70,25 +71,26 @@ class UnreadableImageError(Exception):
     """The bytes are no image; the message is a phrase."""
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def decode_image(contents: bytes) -> np.ndarray:
+    """As `read_image`, from a file's bytes; UnreadableImageError if they are no complete image."""
+    with undecodable(), open_image(contents) as image:
+        return upright_rgb(image)
+
+
+def read_image(path: str | Path, decode: Callable[[bytes], np.ndarray] = decode_image) -> np.ndarray:
     """Reads an image file as upright RGB: uint8 (height, width, 3) in [0, 255].
 
     Applies the EXIF orientation, lays transparency on white, takes the first frame of an animation, converts gray,
     palette and CMYK to RGB, and keeps the upper 8 bits of gray with 10 to 16 bits. The file is in one of `FORMATS`; its
     suffix does not matter. InputError if it is missing, empty, truncated, not an image, or a decompression bomb.
+    `decode` does it: `decode_image`, or for files that no ingestion has checked `unchecked_images.decode_unchecked`.
     """
     try:
-        return decode_image(read_bytes(path, MAX_FILE_SIZE))
+        return decode(read_bytes(path, MAX_FILE_SIZE))
     except FileNotFoundError:
         raise InputError(f"there is no file {path}.") from None
     except (OSError, UnreadableImageError) as error:
         raise InputError(f"{path} cannot be read: {one_line(error)}") from None
-
-
-def decode_image(contents: bytes) -> np.ndarray:
-    """As `read_image`, from a file's bytes; UnreadableImageError if they are no complete image."""
-    with undecodable(), open_image(contents) as image:
-        return upright_rgb(image)
 
 
 @contextmanager
@@ -119,6 +121,8 @@ def open_image(contents: bytes):
             image = Image.open(io.BytesIO(contents), formats=_formats())
         except Image.UnidentifiedImageError:
             kind = kind_of(contents)
+            if kind == NEEDS_PILLOW and "AVIF" in _formats():
+                kind = "an AVIF image that is damaged, or too large"
             if kind == NEEDS_HEIF and "HEIF" in _formats():
                 kind = "an HEIC or HEIF image that is damaged, or a sequence without a still image"
             raise UnreadableImageError(kind) from None

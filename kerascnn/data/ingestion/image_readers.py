@@ -1,6 +1,8 @@
 """Reads image files in processes of their own, which have limits and can be killed.
 
 A decoder that hangs, crashes or takes much memory costs its file a bad verdict, and the other files nothing.
+A process answers two kinds of requests, one line of JSON each: what is in files, by their names, and the pixels of an
+image, whose bytes follow the line, as those of the pixels follow the answer.
 """
 
 from __future__ import annotations
@@ -13,12 +15,16 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, BinaryIO, ClassVar, NamedTuple, Self
+
+import numpy as np
 
 from kerascnn.data.ingestion.image_facts import image_facts
+from kerascnn.data.ingestion.image_formats import UnreadableImageError, decode_image
 from kerascnn.errors import InputError, phrase
 from kerascnn.files.checksums import Checksum
 from kerascnn.files.memory import address_space
@@ -52,7 +58,7 @@ class Request(NamedTuple):
 
 
 class _Reader:
-    """A process that answers requests, one line each."""
+    """A process that answers requests."""
 
     def __init__(self):
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -66,16 +72,16 @@ class _Reader:
         self.used = time.monotonic()
         self.is_ready = bool(self._process.stdout.readline())
 
-    def ask(self, message: bytes) -> list[dict[str, Any]] | None:
+    def ask(self, message: bytes) -> Any:
         """The answer; None if the process ends or does not answer in time."""
-        answer = b""
-        with suppress(OSError):
+        answer = None
+        with suppress(OSError, EOFError):
             self._process.stdin.write(message)
             self._process.stdin.flush()
             if select.select([self._process.stdout], [], [], PATIENCE)[0]:
-                answer = self._process.stdout.readline()
+                answer = _received(self._process.stdout)
         self.used = time.monotonic()
-        return json.loads(answer) if answer.endswith(b"\n") else None
+        return answer
 
     def kill(self) -> None:
         """Ends the process; who asks it gets no answer."""
@@ -130,9 +136,23 @@ class Readers:
                 break
         return [_verdict(self._root / requests[0].path, code)]
 
+    def pixels(self, contents: bytes) -> np.ndarray:
+        """`decode_image` of a file's bytes; UnreadableImageError also if that ends the process."""
+        for _ in range(TRIES):
+            answer, code = self._answer(_line({"bytes": len(contents)}) + contents)
+            if isinstance(answer, np.ndarray):
+                return answer
+            if answer is not None or code not in KILLED:
+                break
+        raise UnreadableImageError(_reason(code) if answer is None else answer["reason"])
+
     def _ask(self, requests: Sequence[Request]) -> tuple[list[dict[str, Any]] | None, int | None]:
+        return self._answer(_line([str(self._root), requests]))
+
+    def _answer(self, message: bytes) -> tuple[Any, int | None]:
+        """A process' answer, or None and how the process ended."""
         reader = self._take()
-        answer = reader.ask(json.dumps([str(self._root), requests]).encode() + b"\n")
+        answer = reader.ask(message)
         with self._lock:
             self._busy.discard(reader)
             if answer is not None:
@@ -143,7 +163,10 @@ class Readers:
         with self._lock:
             if self._stopped:
                 raise InputError("the check was stopped.")
-            reader = self._idle.pop() if self._idle else None
+            # Other threads take them, too.
+            reader = None
+            with suppress(IndexError):
+                reader = self._idle.pop()
         # A thread that outlives its check may leave one of other limits.
         if reader and (time.monotonic() - reader.used > IDLE / 2 or reader.limits != (SECONDS, MEMORY)):
             reader.end()
@@ -171,18 +194,42 @@ if hasattr(os, "register_at_fork"):
 
 
 def _verdict(file: Path, code: int | None) -> dict[str, Any]:
-    """The facts of a file that ends its process, or keeps it busy (None); with its SHA-256, it is not tried again."""
-    if code is None:
-        return {"reason": f"reading it takes more than {PATIENCE:.0f} seconds"}
-    if code in KILLED:
-        return {"reason": "its decoder was ended several times from outside, perhaps for want of memory"}
-    reason = f"it crashes its decoder ({signal.Signals(-code).name if code < 0 else code})"
-    if code == -signal.SIGPROF:
-        reason = f"decoding it takes more than {SECONDS:.0f} seconds"
+    """The facts of a file that ends its process, or keeps it busy; with its SHA-256, it is not tried again."""
+    if code is None or code in KILLED:
+        return {"reason": _reason(code)}
     try:
-        return {"reason": reason, "sha256": Checksum.of(file).digits}
+        return {"reason": _reason(code), "sha256": Checksum.of(file).digits}
     except OSError as error:
         return {"reason": phrase(error)}
+
+
+def _reason(code: int | None) -> str:
+    """Why an image ended its process, or keeps it busy (None)."""
+    if code is None:
+        return f"reading it takes more than {PATIENCE:.0f} seconds"
+    if code in KILLED:
+        return "its decoder was ended several times from outside, perhaps for want of memory"
+    if code == -signal.SIGPROF:
+        return f"decoding it takes more than {SECONDS:.0f} seconds"
+    return f"it crashes its decoder ({signal.Signals(-code).name if code < 0 else code})"
+
+
+def _line(value: Any) -> bytes:
+    return json.dumps(value).encode() + b"\n"
+
+
+def _received(file: BinaryIO) -> Any:
+    """A value that was sent as a line, or an array behind its shape; EOFError if it ends before."""
+    line = file.readline()
+    if not line.endswith(b"\n"):
+        raise EOFError
+    value = json.loads(line)
+    if not isinstance(value, dict) or "shape" not in value:
+        return value
+    pixels = np.empty(value["shape"], np.uint8)
+    if file.readinto(pixels.reshape(-1)) < pixels.size:
+        raise EOFError
+    return pixels
 
 
 def _serve(seconds: float, memory: int) -> None:
@@ -200,15 +247,31 @@ def _serve(seconds: float, memory: int) -> None:
     answers.write(b"ready\n")
     answers.flush()
     while select.select([0], [], [], IDLE)[0] and (line := sys.stdin.buffer.readline()):
-        root, requests = json.loads(line)
-        found = []
-        for request in requests:
-            # Ends the process, also inside a library.
-            signal.setitimer(signal.ITIMER_PROF, seconds)
-            found.append(image_facts(Path(root), *request))
+        request = json.loads(line)
+        if isinstance(request, dict):
+            _send_pixels(answers, sys.stdin.buffer.read(request["bytes"]), seconds)
+        else:
+            root, files = request
+            found = []
+            for file in files:
+                # Ends the process, also inside a library.
+                signal.setitimer(signal.ITIMER_PROF, seconds)
+                found.append(image_facts(Path(root), *file))
+            answers.write(_line(found))
         signal.setitimer(signal.ITIMER_PROF, 0)
-        answers.write(json.dumps(found).encode() + b"\n")
         answers.flush()
+
+
+def _send_pixels(answers: BinaryIO, contents: bytes, seconds: float) -> None:
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            pixels = np.ascontiguousarray(decode_image(contents))
+    except UnreadableImageError as error:
+        answers.write(_line({"reason": str(error)}))
+    else:
+        answers.write(_line({"shape": pixels.shape}))
+        answers.write(pixels.reshape(-1))
 
 
 def _limit(memory: int) -> None:

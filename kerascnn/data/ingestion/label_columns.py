@@ -77,8 +77,13 @@ class SeveralColumnsError(InputError):
 
 
 def class_name(text: str) -> str:
-    """The text as valid Unicode on one line, without control characters: label files have one class per line."""
-    return literal(" ".join(text.encode("utf-8", "replace").decode().split()))
+    """The text as valid Unicode on one line, without control characters: label files have one class per line.
+
+    Bytes of a folder's name that are no UTF-8 are written out, so that other bytes are another class. Of blanks only,
+    underscores are left.
+    """
+    text = re.sub("[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", text)
+    return literal(" ".join(text.split()) or "_" * len(text))
 
 
 @dataclass(frozen=True)

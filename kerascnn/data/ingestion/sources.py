@@ -46,6 +46,9 @@ def resolve_source(source: str, to: Path | None, sha256: str | None, track_bytes
 
     InputError if there is nothing, no archive and no folder, or another archive than `sha256` says.
     """
+    if not source.strip():
+        # As a path it would be the working directory.
+        raise InputError("an empty text is no source of data; give a folder, an archive, a URL or a data set's name.")
     if is_url(source := concealed(source)):
         return _resolve_url(source, to, sha256, track_bytes)
     path = Path(os.path.expanduser(source))

@@ -25,14 +25,14 @@ def discarded_stderr() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def warnings_only(name: str) -> Iterator[None]:
-    """Discards what the logger of a library says that is less than a warning inside the block.
+def logged_from(name: str, level: int) -> Iterator[None]:
+    """Discards what the logger of a library says inside the block that is less than a level, such as logging.WARNING.
 
-    In notebooks TensorFlow's names every folder that it writes.
+    In notebooks TensorFlow's names every folder that it writes; absl's has tracebacks of what is in an exception too.
     """
     logger = logging.getLogger(name)
     before = logger.level
-    logger.setLevel(max(before, logging.WARNING))
+    logger.setLevel(max(before, level))
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from typing import Any
 
 from kerascnn.cli.arguments import Subcommands, add_image_options, positive
 from kerascnn.cli.loading import model_file, print_json, print_message, print_result, start_tensorflow
-from kerascnn.errors import InputError
+from kerascnn.errors import InputError, refused
 from kerascnn.image_shape import RGB, ImageSize
 
 
@@ -111,7 +111,13 @@ def _run_describe(options: argparse.Namespace) -> int:
         size = ImageSize.of(options.image_size or registry.info(name).input_size)
         channels = options.channels or RGB
         arguments["input_shape"] = (channels, *size) if channels_first() else (*size, channels)
-    report = analyze(load_keras(file)) if file else analyze_by_name(name, **arguments)
+    if file:
+        model = load_keras(file)
+        # Models of others may be any.
+        with refused(f"{file} cannot be described"):
+            report = analyze(model)
+    else:
+        report = analyze_by_name(name, **arguments)
     # Published numbers are for the paper's image size and classes.
     numbers = published.published_numbers(name, report) if name and not arguments else []
     if options.json:

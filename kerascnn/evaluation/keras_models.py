@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import math
+import os
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,11 +21,12 @@ from kerascnn.console import messages, print_text
 from kerascnn.errors import InputError, first_of, one_line, refused
 from kerascnn.evaluation.feature_maps import TWO_CLASSES, flatten_model
 from kerascnn.evaluation.model_options import INPUT_SCALINGS, NO_OPTIONS, ModelOptions, numbered_classes
-from kerascnn.files.memory import require_memory
-from kerascnn.files.user_file import checked_file, open_zip
+from kerascnn.files.memory import free_memory, require_memory
+from kerascnn.files.user_file import MAX_RATIO, checked_file, open_zip
 from kerascnn.image_shape import COLORS, RGB, ImageSize, Size
 from kerascnn.keras_internals import nodes_in_order, producing_node
 from kerascnn.layers import ClassLabels, Preprocessing
+from kerascnn.native_output import logged_from
 
 # The name of the output to use when a network has several classifiers.
 MAIN = "main"
@@ -36,7 +43,11 @@ SCALING_OF = {
 SCALING_LAYERS = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization, Preprocessing)
 SCALING_OPERATIONS = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide"}
 
-# For a pixel's channel in four test images.
+# Bytes of a weight, or of a value between layers.
+FLOAT = 4
+
+# The images that show what a model's outputs are; bytes for a pixel's channel in all of them.
+TEST_IMAGES = 4
 TEST_BYTES = 4 * 16
 
 # How far sums of probabilities may be from 1, in 16-bit precision too.
@@ -53,8 +64,51 @@ def load_keras(path: Path) -> keras.Model:
     """
     with refused(f"{path} cannot be opened as a Keras model", _why_not_keras):
         if zipfile.is_zipfile(checked_file(path)):
-            open_zip(path).close()
-        return keras.saving.load_model(path, compile=False)
+            with open_zip(path) as archive:
+                # Keras does not read to the end of what it reads, where damage would show.
+                if damaged := archive.testzip():
+                    raise zipfile.BadZipFile(f"its {damaged} is damaged")
+        with _limited_weights(min(MAX_RATIO * os.stat(path).st_size, free_memory())):
+            try:
+                return keras.saving.load_model(path, compile=False)
+            except InputError as error:
+                # Our own layers do not know of which file they are.
+                raise ValueError(str(error)) from None
+
+
+@contextlib.contextmanager
+def _limited_weights(most: int) -> Iterator[None]:
+    """Layers that are built inside the block get weights of so many bytes in all; what a config may claim is endless.
+
+    MemoryError before more are made.
+    """
+    add_weight, left = keras.layers.Layer.add_weight, most
+
+    def limited(layer: keras.layers.Layer, shape: Any = None, *arguments: Any, **options: Any) -> keras.Variable:
+        nonlocal left
+        left -= FLOAT * math.prod(shape if isinstance(shape, tuple | list) else (shape or 1,))
+        if left < 0:
+            raise MemoryError("its layers have more weights than the file, or than there is memory for")
+        return add_weight(layer, shape, *arguments, **options)
+
+    keras.layers.Layer.add_weight = limited
+    try:
+        yield
+    finally:
+        keras.layers.Layer.add_weight = add_weight
+
+
+def largest_tensor(model: keras.Model) -> int:
+    """The bytes of the largest tensor inside a functional model, nested ones included, for one image."""
+    largest = 0
+    for node in nodes_in_order(model):
+        sizes = [math.prod(side or 1 for side in tensor.shape) for tensor in node.output_tensors]
+        largest = max(largest, FLOAT * max(sizes, default=0))
+        nested = node.operation
+        if isinstance(nested, keras.Model) and getattr(nested, "inputs", None):
+            # A Sequential shows its graph to nobody else.
+            largest = max(largest, largest_tensor(functional(nested.inputs, nested.outputs)))
+    return largest
 
 
 def _why_not_keras(error: Exception) -> str:
@@ -74,7 +128,8 @@ def load_saved_model(path: Path) -> keras.Model:
         reasons = {"Available endpoints": "it has no such signature.", "values to unpack": "it has more tensors."}
         return next((reason for part, reason in reasons.items() if part in str(error)), one_line(error))
 
-    with refused(f"{path} is not a SavedModel whose signature serving_default maps one tensor to one", reason_of):
+    described = f"{path} is not a SavedModel whose signature serving_default maps one tensor to one"
+    with refused(described, reason_of), logged_from("absl", logging.CRITICAL):
         layer = keras.layers.TFSMLayer(str(path), call_endpoint="serving_default", name="saved_model")
         [spec] = layer.call_endpoint_fn.structured_input_signature[1].values()
         pixels = keras.Input(tuple(spec.shape)[1:], dtype="float32", name="pixels")
@@ -248,7 +303,7 @@ def _values(graph: keras.Model) -> np.ndarray:
     """float64 (images, classes) for a black, a white, a shaded and a noisy image."""
     height, width, channels = graph.inputs[0].shape[1:]
     with refused(f"the model '{graph.name}' cannot be run on images"):
-        require_memory(height * width * channels * TEST_BYTES)
+        require_memory(max(height * width * channels * TEST_BYTES, TEST_IMAGES * largest_tensor(graph)))
         shaded = np.linspace(0, 255, height * width * channels).reshape(height, width, channels)
         noise = np.random.default_rng(0).uniform(0, 255, shaded.shape)
         images = np.stack([np.zeros(shaded.shape), np.full(shaded.shape, 255.0), shaded, noise]).astype(np.float32)

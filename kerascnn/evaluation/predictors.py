@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import zipfile
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from kerascnn.cores import cores
-from kerascnn.errors import InputError, check_installed, one_line, refused
+from kerascnn.errors import InputError, check_installed, is_real, one_line, refused
+from kerascnn.evaluation.model_digests import CHANGED, KEY, check_seal, digest_before, saved_model_digest
 from kerascnn.evaluation.model_options import NO_OPTIONS, ModelOptions, numbered_classes
-from kerascnn.files.user_file import checked_file, open_zip
-from kerascnn.image_shape import RGB, ImageSize, Size
-from kerascnn.native_output import discarded_stderr
+from kerascnn.files.user_file import checked_file, open_zip, read_text
+from kerascnn.image_shape import COLORS, RGB, ImageSize, Size
+from kerascnn.native_output import discarded_stderr, logged_from
 from kerascnn.shown_text import literal, printable
 from kerascnn.training.run_names import find_run
 
@@ -35,6 +39,9 @@ METADATA_FILE, LABELS_FILE = "kerascnn.json", "labels.txt"
 UNQUANTIZED = "none"
 
 BATCH = 64
+
+# Of an image's shorter side; publishers take 0.8 to 1.
+LEAST_CROP = 0.01
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
@@ -59,6 +66,20 @@ class ModelMetadata:
     # Of a multi-label model, the probability from which an image counts as having a class; None if an image has one
     # class.
     threshold: float | None = None
+
+    def __post_init__(self):
+        texts = (*self.class_names, self.quantization, self.quantizer or "", *self.float_fallback_layers)
+        shares = (self.crop_fraction, 0.0 if self.threshold is None else self.threshold)
+        sides = (*ImageSize.of(self.image_size), self.channels)
+        if not (
+            all(isinstance(side, Integral) and side > 0 for side in sides)
+            and self.channels in COLORS
+            and all(isinstance(text, str) for text in texts)
+            and all(is_real(share) and 0 <= share <= 1 for share in shares)
+            and self.crop_fraction >= LEAST_CROP
+        ):
+            # Files and layers of strangers have said it.
+            raise ValueError(f"its image size, crop, threshold or names are such that no model has them: {self}"[:300])
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -98,9 +119,10 @@ class ModelMetadata:
 
     @staticmethod
     def from_files(metadata: str, labels: str) -> ModelMetadata:
-        """Parses the contents of these files."""
+        """Parses the contents of these files; raises errors of many types if they are not what `to_files` writes."""
         values = {"float_fallback_layers": (), **json.loads(metadata)}
         values["float_fallback_layers"] = tuple(values["float_fallback_layers"])
+        values.pop(KEY, None)
         values["image_size"] = ImageSize.of(values["image_size"]).plain
         return ModelMetadata(class_names=tuple(labels.splitlines()), **values)
 
@@ -192,16 +214,19 @@ class KerasPredictor(Predictor):
         import tensorflow as tf
 
         from kerascnn.applications.deep import functional
-        from kerascnn.evaluation.keras_models import as_classifier, main_output
+        from kerascnn.evaluation.keras_models import as_classifier, largest_tensor, main_output
+        from kerascnn.files.memory import require_memory
 
         model = as_classifier(model, options) if metadata is None else model
         self.path = path
-        self.metadata = metadata or model_metadata_of(model)
-        self.network = main = functional(model.inputs[0], main_output(model), name=model.name)
-        pixels = tf.TensorSpec((None, *self.metadata.image_shape), tf.float32)
-        # A concrete function is traced once. TensorFlow warns of repeated tracing if there are many models.
-        call = tf.function(lambda images: main(images, training=False), autograph=False)
-        self._call = call.get_concrete_function(pixels)
+        with refused(f"{path or 'the model'} cannot be run"):
+            self.metadata = metadata or model_metadata_of(model)
+            self.network = main = functional(model.inputs[0], main_output(model), name=model.name)
+            require_memory(largest_tensor(main))
+            pixels = tf.TensorSpec((None, *self.metadata.image_shape), tf.float32)
+            # A concrete function is traced once. TensorFlow warns of repeated tracing if there are many models.
+            call = tf.function(lambda images: main(images, training=False), autograph=False)
+            self._call = call.get_concrete_function(pixels)
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         import tensorflow as tf
@@ -217,7 +242,10 @@ class KerasFilePredictor(KerasPredictor):
     def __init__(self, path: Path):
         from kerascnn.evaluation.keras_models import load_keras
 
-        super().__init__(load_keras(path), path, _metadata_inside(path, "Keras"))
+        model, metadata = load_keras(path), _metadata_inside(path, "Keras")
+        with refused(f"{path} is not a Keras file of kerascnn"):
+            _check_shapes(path, metadata, [tensor.shape for tensor in (*model.inputs, *model.outputs)])
+        super().__init__(model, path, metadata)
 
 
 class SavedModelPredictor(Predictor):
@@ -236,13 +264,19 @@ class SavedModelPredictor(Predictor):
         import tensorflow as tf
 
         self.path = path
-        with refused(f"{path} is not a SavedModel of kerascnn"):
+        with refused(f"{path} is not a SavedModel of kerascnn"), logged_from("absl", logging.CRITICAL):
+            files = [read_text(path / "assets" / name) for name in (METADATA_FILE, LABELS_FILE)]
+            digest = json.loads(files[0]).get(KEY)
+            if digest is not None and digest != saved_model_digest(path, path / "assets" / METADATA_FILE):
+                raise ValueError(CHANGED)
             # The functions work as long as the loaded module lives.
             self._module = tf.saved_model.load(str(path))
             self.signatures = self._module.signatures
             self._serve = self.signatures["serve"]
-            files = [(path / "assets" / name).read_text(encoding="utf-8") for name in (METADATA_FILE, LABELS_FILE)]
             self.metadata = ModelMetadata.from_files(*files)
+            [pixels] = self._serve.structured_input_signature[1].values()
+            tensors = [pixels.shape, self._serve.structured_outputs["probabilities"].shape]
+        _check_shapes(path, self.metadata, tensors)
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         import tensorflow as tf
@@ -282,16 +316,10 @@ class TFLitePredictor(Predictor):
         with refused(f"{path} is not a TFLite file of kerascnn"), discarded_stderr():
             self._interpreter = Interpreter(model_path=str(path), num_threads=threads or cores())
             self._interpreter.allocate_tensors()
+            tensors = [*self._interpreter.get_input_details(), *self._interpreter.get_output_details()]
         if self.metadata.quantization != UNQUANTIZED:
             self.kind = f"{self.kind} {self.metadata.quantization}"
-        tensors = [*self._interpreter.get_input_details(), *self._interpreter.get_output_details()]
-        shapes = [tuple(map(int, tensor["shape"])) for tensor in tensors]
-        images, classes = (1, *self.metadata.image_shape), len(self.metadata.class_names)
-        if shapes != [images, (1, classes)]:
-            raise InputError(
-                f"{path} does not classify into its {classes} classes: its tensors are "
-                f"{', '.join(map(str, shapes))}, not images {images} and probabilities {(1, classes)}."
-            )
+        _check_shapes(path, self.metadata, [tensor["shape"] for tensor in tensors])
         self.pixel_type = np.dtype(tensors[0]["dtype"]).name
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -317,11 +345,14 @@ class OnnxPredictor(Predictor):
         # Log errors only.
         options.log_severity_level = 3
         with refused(f"{path} is not an ONNX file of kerascnn"):
-            self._session = onnxruntime.InferenceSession(
-                checked_file(path), options, providers=["CPUExecutionProvider"]
-            )
+            check_seal(checked_file(path))
+            # It would print that it tries the same provider again.
+            named = {"providers": ["CPUExecutionProvider"], "enable_fallback": 0}
+            self._session = onnxruntime.InferenceSession(path, options, **named)
             stored = self._session.get_modelmeta().custom_metadata_map
             self.metadata = ModelMetadata.from_files(stored[METADATA_FILE], stored[LABELS_FILE])
+            shapes = [tensor.shape for tensor in (*self._session.get_inputs(), *self._session.get_outputs())]
+        _check_shapes(path, self.metadata, shapes)
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         return self._session.run(["probabilities"], {"pixels": images.astype(np.float32, copy=False)})[0]
@@ -435,7 +466,26 @@ def _metadata_inside(path: Path, kind: str) -> ModelMetadata:
         return f"it is incomplete, or lacks {LABELS_FILE} or {METADATA_FILE}." if incomplete else one_line(error)
 
     with refused(f"{path} is not a {kind} file of kerascnn", reason_of), open_zip(path) as archive:
-        return ModelMetadata.from_files(*(archive.read(name).decode() for name in (METADATA_FILE, LABELS_FILE)))
+        metadata, labels = (archive.read(name).decode() for name in (METADATA_FILE, LABELS_FILE))
+        parsed = ModelMetadata.from_files(metadata, labels)
+        digest, before = json.loads(metadata).get(KEY), min(entry.header_offset for entry in archive.infolist())
+        # A flipped bit in a network may end the process that interprets it, or go unnoticed.
+        if digest is not None and digest != digest_before(path, before):
+            raise ValueError(CHANGED)
+        return parsed
+
+
+def _check_shapes(path: Path, metadata: ModelMetadata, shapes: Iterable[Sequence]) -> None:
+    """InputError unless the tensors of a model, input and output, are images and probabilities as its metadata say."""
+    found = [tuple(side if isinstance(side, str | None) else int(side) for side in shape) for shape in shapes]
+    images, classes = metadata.image_shape, len(metadata.class_names)
+    # The first side is that of a batch, which may have a name.
+    batches = all(shape and (isinstance(shape[0], str) or shape[0] in (None, 1)) for shape in found)
+    if not batches or [shape[1:] for shape in found] != [images, (classes,)]:
+        raise InputError(
+            f"{path} does not classify into its {classes} classes: its tensors are {', '.join(map(str, found))}, not "
+            f"batches of images {images} and of probabilities {(classes,)}."
+        )
 
 
 def model_metadata_of(model: keras.Model) -> ModelMetadata:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ from kerascnn.export.verification import Tolerance, Verification, verify
 from kerascnn.files.cache_folder import short_hash
 from kerascnn.files.progress import Track, untracked
 from kerascnn.image_shape import Size
-from kerascnn.native_output import warnings_only
+from kerascnn.native_output import logged_from
 
 # How each format but TFLite is written and opened, and under which name.
 WRITERS = {
@@ -160,7 +161,7 @@ def export(
     name = name or folder.name
     description = ModelDescription(name, format_training(origin) if origin else None, author, license)
     metadata = model_metadata_of(model).with_threshold(threshold)
-    with staging(folder) as staged, warnings_only("tensorflow"):
+    with staging(folder) as staged, logged_from("tensorflow", logging.WARNING):
         network = deployable(model)
         labels_of(network).threshold = metadata.threshold
         exported: list[Predictor] = []

@@ -11,7 +11,8 @@ import keras
 
 from kerascnn.applications.deep import functional
 from kerascnn.errors import InputError, refused
-from kerascnn.evaluation.predictors import check_onnx_packages, model_metadata_of
+from kerascnn.evaluation.model_digests import seal, with_digest
+from kerascnn.evaluation.predictors import METADATA_FILE, check_onnx_packages, model_metadata_of
 from kerascnn.native_output import discarded_stderr
 
 if TYPE_CHECKING:
@@ -52,8 +53,10 @@ def write_onnx(model: keras.Model, path: Path) -> None:
         _embed_constants(written, named)
         # The converter writes operations that ONNX lacks under TensorFlow's names.
         onnx.checker.check_model(written)
-    onnx.helper.set_model_props(written, metadata.to_files())
+    files = metadata.to_files()
+    onnx.helper.set_model_props(written, {**files, METADATA_FILE: with_digest(files[METADATA_FILE])})
     onnx.save(written, path)
+    seal(path)
 
 
 def _embed_constants(written: onnx.ModelProto, model: keras.Model) -> None:

@@ -13,7 +13,8 @@ from kerascnn.data.augment.augmentation import evaluation_view
 from kerascnn.data.pipeline.channels import with_channels
 from kerascnn.data.pipeline.decode import TRANSFORM
 from kerascnn.evaluation.feature_maps import classifier_input
-from kerascnn.evaluation.predictors import ModelMetadata, model_metadata_of
+from kerascnn.evaluation.model_digests import saved_model_digest, with_digest
+from kerascnn.evaluation.predictors import METADATA_FILE, ModelMetadata, model_metadata_of
 from kerascnn.export.exif import exif_orientation, upright
 from kerascnn.files.temporary import TemporaryFolder
 from kerascnn.image_shape import RGB
@@ -62,6 +63,8 @@ def write_saved_model(model: keras.Model, folder: Path) -> None:
             module.files.append(tf.saved_model.Asset(str(path)))
         default = {tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: signatures["serve"]}
         tf.saved_model.save(module, str(folder), signatures={**signatures, **default})
+    file = folder / "assets" / METADATA_FILE
+    file.write_text(with_digest(file.read_text(encoding="utf-8"), saved_model_digest(folder, file)), encoding="utf-8")
 
 
 def _signatures(model: keras.Model, metadata: ModelMetadata) -> dict[str, Callable]:

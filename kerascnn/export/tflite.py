@@ -15,7 +15,8 @@ import keras
 import numpy as np
 
 from kerascnn.errors import InputError, check_installed, one_line, refused
-from kerascnn.evaluation.predictors import UNQUANTIZED, model_metadata_of
+from kerascnn.evaluation.model_digests import digest_before, with_digest
+from kerascnn.evaluation.predictors import METADATA_FILE, UNQUANTIZED, model_metadata_of
 from kerascnn.export.integer_quantization import FLOAT_LAYERS, ConvertedNetwork, quantize_int8
 from kerascnn.export.litert_quantizer import quantize_with_litert
 from kerascnn.export.metadata import ModelDescription, tflite_metadata, with_metadata
@@ -168,8 +169,11 @@ def write_tflite(
     buffer = tflite_metadata(description or ModelDescription(name), metadata)
     with path.open("wb") as file:
         file.writelines(with_metadata(made.content, buffer))
+    files = metadata.to_files()
+    digest = digest_before(path, path.stat().st_size)
+    files[METADATA_FILE] = with_digest(files[METADATA_FILE], digest)
     with zipfile.ZipFile(path, "a") as extras:
-        for name, text in metadata.to_files().items():
+        for name, text in files.items():
             extras.writestr(name, text)
 
 

@@ -16,6 +16,10 @@ KINDS = {
     "weights": ("weights", "WEIGHTS"),
     "checkpoints": ("checkpoints", "CHECKPOINTS"),
     "URLs": ("settings", "URLS"),
+    "Keras models": ("models", "KERAS_MODELS"),
+    "SavedModels": ("models", "SAVED_MODELS"),
+    "TFLite files": ("models", "TFLITE_FILES"),
+    "ONNX files": ("models", "ONNX_FILES"),
 }
 
 

@@ -15,7 +15,15 @@ from tests.hostile.guided import BytesChance
 from tests.hostile.kinds import KINDS, kind
 
 # As many as a second or two allow.
-COUNT = {"archives": 150, "images": 60, "recipes": 60, "runs' recipe.yaml": 60, "URLs": 300}
+COUNT = {
+    "archives": 150,
+    "images": 60,
+    "recipes": 60,
+    "runs' recipe.yaml": 60,
+    "URLs": 300,
+    "Keras models": 60,
+    "SavedModels": 40,
+}
 
 
 @pytest.mark.slow

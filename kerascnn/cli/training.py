@@ -365,7 +365,7 @@ def _train_folds(devices: Devices, options: argparse.Namespace) -> int:
         print_error(f"kerascnn: {stopped}\nResume with the same command: {command}")
         return INTERRUPTED
     if options.json:
-        print_json({"event": "folds", **folds.to_dict()}, indent=None)
+        print_json({"event": "folds", "layout": first.layout, **folds.to_dict()}, indent=None)
     else:
         folds_table(folds)
     return NO_TRIAL_SUCCEEDED if any(fold.run.diverged for fold in folds.runs) else 0
@@ -441,7 +441,7 @@ def _export_and_report(run: Run, recipe: Recipe, data: DataSet, options: argpars
     baseline = constant_baseline(scores) if data.multi_label else majority_baseline(scores)
     report_run(run.folder, scores, f"{recipe.model} on {data.name}", data.validation, predictor.metadata)
     print_message(f"{choice}; verifying every file on {len(data.validation)} images")
-    exported = export_run(file, data, run.folder, options.out / "saved_models", track=track)
+    exported = export_run(file, data, run.folder, options.out / "saved_models", scores=scores, track=track)
     if options.json:
         report = {"event": "report", "run": str(run.folder.path), "training_seconds": round(run.seconds, 1)}
         report |= {"layout": data.layout}

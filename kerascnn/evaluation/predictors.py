@@ -329,14 +329,14 @@ class TFLitePredictor(Predictor):
 class OnnxPredictor(Predictor):
     """An `.onnx` file written by `kerascnn export`, run by ONNX Runtime.
 
-    InputError if the packages for ONNX are not installed, the file is damaged, or another program wrote it.
+    InputError if ONNX Runtime is not installed, the file is damaged, or another program wrote it.
     """
 
     kind = "ONNX"
     has_own_threads = True
 
     def __init__(self, path: Path, threads: int | None = None):
-        check_onnx_packages()
+        check_installed("opening an ONNX file", "onnxruntime", "onnx")
         import onnxruntime
 
         self.path = path
@@ -356,12 +356,6 @@ class OnnxPredictor(Predictor):
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         return self._session.run(["probabilities"], {"pixels": images.astype(np.float32, copy=False)})[0]
-
-
-def check_onnx_packages() -> None:
-    """Raises InputError if one of the packages for ONNX is not installed."""
-    for package in ("onnx", "onnxruntime", "tf2onnx"):
-        check_installed("ONNX", package, "onnx")
 
 
 def run(interpreter: Interpreter, image: np.ndarray) -> np.ndarray:

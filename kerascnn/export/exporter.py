@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -28,19 +28,18 @@ from kerascnn.evaluation.predictors import (
     Predictor,
     SavedModelPredictor,
     TFLitePredictor,
-    check_onnx_packages,
     find_model,
     has_metadata,
     model_metadata_of,
 )
-from kerascnn.evaluation.scores import labeled_images, views
+from kerascnn.evaluation.scores import MultiLabelScores, Scores, labeled_images, views
 from kerascnn.evaluation.trained_on import TRAINED_ON
 from kerascnn.export.atomic_folder import publish, staging
 from kerascnn.export.inference_network import deployable, in_float32, is_in_float32
 from kerascnn.export.keras_file import write_keras
 from kerascnn.export.metadata import ModelDescription
 from kerascnn.export.model_card import format_training, model_card
-from kerascnn.export.onnx_file import write_onnx
+from kerascnn.export.onnx_file import check_onnx_packages, write_onnx
 from kerascnn.export.saved_model import write_saved_model
 from kerascnn.export.tflite import CALIBRATED, QUANTIZERS, Graphs, check_choice, check_options, write_tflite
 from kerascnn.export.verification import Tolerance, Verification, verify
@@ -48,6 +47,9 @@ from kerascnn.files.cache_folder import short_hash
 from kerascnn.files.progress import Track, untracked
 from kerascnn.image_shape import Size
 from kerascnn.native_output import logged_from
+
+if TYPE_CHECKING:
+    from kerascnn.evaluation.predictors import AnyModel
 
 # How each format but TFLite is written and opened, and under which name.
 WRITERS = {
@@ -82,7 +84,7 @@ class Export:
 
 
 def export(
-    model: keras.Model | str | Path,
+    model: AnyModel,
     data: DataSet | LabeledImages,
     folder: str | Path,
     *,
@@ -99,6 +101,7 @@ def export(
     class_names: Sequence[str] | None = None,
     image_size: Size | None = None,
     scaling: str | None = None,
+    scores: Scores | MultiLabelScores | None = None,
     tolerance: Tolerance = Tolerance(),
     track: Track = untracked,
 ) -> Export:
@@ -107,7 +110,8 @@ def export(
     The folder appears, or replaces an earlier export, only after everything is written and verified.
 
     Args:
-        model: a Keras classifier of any origin, its `.keras` or `.h5` file, or a run folder or its name: "runs/last".
+        model: a Keras classifier of any origin, its `.keras` or `.h5` file, a run folder or its name, "runs/last", or
+            what `kerascnn.load` makes of one of these.
         data: provides the images that the files are run on: the validation images of a data set, or any others, such as
             `kerascnn.data.load_labeled(source)`. Images of classes that the model does not know are left out.
         folder: the export's folder.
@@ -128,6 +132,8 @@ def export(
         name: of the exported model and its files; None for the folder's.
         class_names, image_size, scaling: of a model of another program that does not say so itself, see
             `kerascnn.evaluation.ModelOptions`.
+        scores: what `kerascnn.evaluation.evaluate` found of the model on the data that the files are run on, if that
+            is known already; None to measure it.
         tolerance: how far an exported file may differ from the model.
         track: shows progress over an iterable of known length.
 
@@ -150,13 +156,8 @@ def export(
     if "onnx" in formats:
         check_onnx_packages()
     labeled_images(data)
-    path = None if isinstance(model, keras.Model) else find_model(model)
-    if path and not os.path.isfile(path):
-        raise InputError(f"there is no Keras model at {path}.")
-    if path and has_metadata(path):
-        raise InputError(f"{path} is an exported file; give the run folder or the file that it was made from.")
-    options = ModelOptions(class_names, image_size, scaling)
-    model = as_classifier(load_keras(path) if path else model, options)
+    model, path = _opened(model)
+    model = as_classifier(model, ModelOptions(class_names, image_size, scaling))
     folder = Path(folder)
     name = name or folder.name
     description = ModelDescription(name, format_training(origin) if origin else None, author, license)
@@ -179,10 +180,10 @@ def export(
                 write_tflite(graphs, file, quantization, calibration=images, **given)
                 exported.append(TFLitePredictor(file))
         trained = KerasPredictor(model, path)
-        exact = trained if is_in_float32(model) else KerasPredictor(in_float32(model))
+        exact = trained if is_in_float32(trained.network) else KerasPredictor(in_float32(model))
         for predictor in (trained, exact):
             predictor.metadata = metadata
-        verification = verify(trained, exact, exported, data, tolerance=tolerance, track=track)
+        verification = verify(trained, exact, exported, data, scores=scores, tolerance=tolerance, track=track)
         if verification.failures:
             return Export(None, verification)
         (staged / LABELS_FILE).write_text(metadata.to_files()[LABELS_FILE], encoding="utf-8")
@@ -194,6 +195,21 @@ def export(
         (staged / "verification.json").write_text(json.dumps(verified, indent=2) + "\n")
         publish(staged, folder)
         return Export(folder, verification)
+
+
+def _opened(model: AnyModel) -> tuple[keras.Model, Path | None]:
+    """The Keras model, and its file if it has one; InputError if there is none, or it is an exported file."""
+    predictor = getattr(model, "predictor", model)
+    if isinstance(predictor, KerasPredictor) and not isinstance(predictor, KerasFilePredictor):
+        return predictor.network, predictor.path
+    if not isinstance(predictor, Predictor | str | Path):
+        return predictor, None
+    path = predictor.path if isinstance(predictor, Predictor) else find_model(predictor)
+    if isinstance(predictor, Predictor) or (os.path.isfile(path) and has_metadata(path)):
+        raise InputError(f"{path} is an exported file; give the run folder or the file that it was made from.")
+    if not os.path.isfile(path):
+        raise InputError(f"there is no Keras model at {path}.")
+    return load_keras(path), path
 
 
 def _calibration_images(data: DataSet | LabeledImages, metadata: ModelMetadata) -> Iterator[np.ndarray]:

@@ -11,7 +11,7 @@ from kerascnn.errors import InputError
 from kerascnn.evaluation.feature_maps import copied, flatten_model
 from kerascnn.evaluation.keras_models import graph_of
 from kerascnn.export.folding import foldable, folded_weights
-from kerascnn.keras_internals import all_layers
+from kerascnn.keras_internals import all_layers, nodes_in_order
 
 HALF_PRECISION = ("float16", "bfloat16")
 
@@ -59,8 +59,11 @@ def in_float32(model: keras.Model) -> keras.Model:
 
 
 def is_in_float32(model: keras.Model) -> bool:
-    """Whether all layers of a model, nested ones included, compute in float32."""
-    return {layer.compute_dtype for layer in all_layers(model)} == {"float32"}
+    """Whether a model, nested ones included, computes in float32 only; then `in_float32` gives the same function."""
+    tensors = (tensor for node in nodes_in_order(flatten_model(model)) for tensor in node.output_tensors)
+    # Of an operation, only its result has a type.
+    rounded = any(tensor.dtype in HALF_PRECISION for tensor in tensors)
+    return not rounded and {layer.compute_dtype for layer in all_layers(model)} == {"float32"}
 
 
 def _rebuild(model: keras.Model, folds: dict[str, str]) -> keras.Model:

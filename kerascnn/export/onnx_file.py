@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import keras
 
 from kerascnn.applications.deep import functional
-from kerascnn.errors import InputError, refused
+from kerascnn.errors import InputError, check_installed, refused
 from kerascnn.evaluation.model_digests import seal, with_digest
-from kerascnn.evaluation.predictors import METADATA_FILE, check_onnx_packages, model_metadata_of
+from kerascnn.evaluation.predictors import METADATA_FILE, model_metadata_of
 from kerascnn.native_output import discarded_stderr
 
 if TYPE_CHECKING:
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 # The limit of one Protocol Buffers file.
 MAX_BYTES = 2**31 - 1
+
+
+def check_onnx_packages() -> None:
+    """Raises InputError if one of the packages that write and verify ONNX files is not installed."""
+    for package in ("onnx", "onnxruntime", "tf2onnx"):
+        check_installed("writing an ONNX file", package, "onnx")
 
 
 def write_onnx(model: keras.Model, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -225,17 +226,19 @@ def verify(
     exported: Sequence[Predictor],
     data: DataSet | LabeledImages,
     *,
+    scores: Scores | MultiLabelScores | None = None,
     tolerance: Tolerance = Tolerance(),
     track: Track = untracked,
 ) -> Verification:
-    """Runs the trained model and each exported file on all images of the data that count.
+    """Runs the trained model and each exported file once on all images of the data that count.
 
     Args:
         trained: the model as it was trained.
-        exact: the same network in float32 in Keras, which may be `trained`; it gets rounded pixels where a file takes
-            integers only.
+        exact: the same network in float32 in Keras, which may be `trained` itself; it gets rounded pixels where a file
+            takes integers only.
         exported: the files, opened from where they were written.
         data: provides the images, as for `export`.
+        scores: of the trained model on these images; None to measure them.
         tolerance: the accepted differences.
         track: shows progress over an iterable of known length.
 
@@ -245,17 +248,18 @@ def verify(
     """
     images = known_images(labeled_images(data), trained.metadata, "skip")
     image = next(views(images.examples.take(np.arange(1)), trained.metadata))
-    references, results, trained_scores = {}, [], None
+    trained_scores = scores or evaluate(trained, images, track=track)
+    rounded = copy(exact)
+    rounded.pixel_type = "uint8"
+    references = {False: trained_scores} if exact is trained else {}
+    results = []
     for predictor in (trained, *exported):
-        scores = evaluate(predictor, images, track=track)
-        if predictor is exact:
-            references["float32"] = scores
+        scores = trained_scores if predictor is trained else evaluate(predictor, images, track=track)
         # A file that takes integers is compared with the network on rounded pixels.
-        exact.pixel_type = "float32" if predictor.pixel_type == "float32" else "uint8"
-        if exact.pixel_type not in references:
-            references[exact.pixel_type] = evaluate(exact, images, track=track)
-        reference = references[exact.pixel_type]
-        trained_scores = trained_scores or scores
+        integers = predictor.pixel_type != "float32"
+        if integers not in references:
+            references[integers] = evaluate(rounded if integers else exact, images, track=track)
+        reference = references[integers]
         results.append(
             FormatResult(
                 format=predictor.kind,

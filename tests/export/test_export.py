@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections import Counter
 
 import keras
 import numpy as np
@@ -9,11 +10,11 @@ import pytest
 import yaml
 from PIL import Image
 
+import kerascnn
 import kerascnn.export.exporter as exporter
-import kerascnn.export.verification as verification
 from kerascnn import InputError, data
 from kerascnn.applications import GoogLeNet
-from kerascnn.evaluation import KerasPredictor, open_predictor
+from kerascnn.evaluation import KerasPredictor, Predictor, evaluate, open_predictor
 from kerascnn.evaluation.predictors import ModelMetadata
 from kerascnn.evaluation.trained_on import was_trained_on
 from kerascnn.export import Tolerance, deployable, export
@@ -72,6 +73,59 @@ def test_a_mixed_precision_model_is_exported_in_float32_without_its_heads(google
     np.testing.assert_allclose(rounded, expected, atol=0.05)
     for predictor in predictors(googlenet_export):
         np.testing.assert_allclose(predictor.probabilities(images), expected, atol=1e-4)
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """How often each kind of predictor is run on several images, by its format."""
+    counted = Counter()
+    run = Predictor.probabilities
+
+    def counting(self, images):
+        counted[self.kind, self.pixel_type] += len(images) > 1
+        return run(self, images)
+
+    monkeypatch.setattr(Predictor, "probabilities", counting)
+    return counted
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_every_form_sees_the_images_once(brightness, grays, tmp_path, passes, known):
+    scores = evaluate(brightness, grays) if known else None
+    passes.clear()
+    wanted = {"formats": ["savedmodel", "tflite", "keras"], "quantize": ["none", "float16"], "scores": scores}
+    results = export(brightness, grays, tmp_path / "mine", **wanted).verification.results
+    once = [("SavedModel", "float32"), ("Keras file", "float32"), ("TFLite", "float32"), ("TFLite float16", "uint8")]
+    # The file that takes integers is compared with the network on rounded pixels.
+    assert +passes == Counter([*once, ("Keras", "uint8"), *[("Keras", "float32")] * (not known)])
+    assert results[0].max_difference == results[0].mean_difference == 0
+
+
+def test_what_was_loaded_is_exported(brightness, grays, tmp_path):
+    brightness.save(tmp_path / "light.keras")
+    first, second = kerascnn.load(brightness), kerascnn.load(tmp_path / "light.keras")
+    sizes = [
+        export(loaded, grays, tmp_path / "mine", formats="keras").verification.results[0].size_bytes
+        for loaded in (first, second, second.predictor)
+    ]
+    assert sizes == [None, *[(tmp_path / "light.keras").stat().st_size] * 2]
+    exported = tmp_path / "mine" / "mine.keras"
+    for again in (exported, kerascnn.load(exported)):
+        with mentioning(InputError, "mine.keras is an exported file", "run folder"):
+            export(again, grays, tmp_path / "again")
+    for other in (5, None, ["light.keras"]):
+        with mentioning(InputError, type(other).__name__, "Keras model"):
+            export(other, grays, tmp_path / "again")
+
+
+def test_a_16_bit_network_is_measured_in_float32_too(grays, tmp_path, passes):
+    pixels = keras.Input((8, 8, 3))
+    mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(pixels))
+    # No layer has this type, only the result of an operation.
+    rounded = keras.ops.cast(keras.ops.cast(mean, "bfloat16"), "float32")
+    model = keras.Model(pixels, keras.layers.Dense(2, activation="softmax", kernel_initializer="ones")(rounded))
+    export(model, grays, tmp_path / "mine", formats="tflite", class_names=("dark", "light"))
+    assert passes["Keras", "float32"] == 2
 
 
 @pytest.mark.slow
@@ -190,18 +244,6 @@ def test_an_export_with_other_probabilities_is_not_published(brightness, grays, 
     names(failure, "TFLite", "0.88")
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
     assert list(tmp_path.iterdir()) == [folder]
-
-
-def test_a_model_in_float32_is_its_own_reference(brightness, grays, tmp_path, monkeypatch):
-    ran, evaluate = [], verification.evaluate
-
-    def counted(predictor, *arguments, **options):
-        ran.append(predictor.kind)
-        return evaluate(predictor, *arguments, **options)
-
-    monkeypatch.setattr(verification, "evaluate", counted)
-    export(brightness, grays, tmp_path / "mine", formats=["keras"])
-    assert ran == ["Keras", "Keras file"]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """ONNX files in ONNX Runtime, and the message if its packages are not installed."""
 
 import importlib.util
+import sys
 
 import keras
 import numpy as np
@@ -80,13 +81,38 @@ def test_damaged_files_are_rejected_in_a_sentence(exported, tmp_path):
             open_predictor(tmp_path / name)
 
 
-def test_missing_packages_are_reported_before_any_work(brightness, grays, tmp_path, monkeypatch):
+@pytest.fixture
+def without(monkeypatch):
+    """Makes it seem that some packages are not installed."""
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "onnx" else find(name, *more))
-    parts = ("package onnx", "pip install 'kerascnn[onnx]'")
-    with mentioning(InputError, *parts):
+
+    def hide(*missing):
+        hidden = lambda name, *more: None if name in missing else find(name, *more)  # noqa: E731
+        monkeypatch.setattr(importlib.util, "find_spec", hidden)
+        for name in missing:
+            monkeypatch.setitem(sys.modules, name, None)
+
+    return hide
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxruntime", "tf2onnx"])
+def test_missing_packages_are_reported_before_any_work(brightness, grays, tmp_path, without, missing):
+    without(missing)
+    with mentioning(InputError, "writing", f"package {missing}", "pip install 'kerascnn[onnx]'"):
         export(brightness, grays, tmp_path / "mine", formats=["tflite", "onnx"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_onnx_runtime_no_file_is_opened(tmp_path, without):
+    without("onnxruntime")
     (tmp_path / "some.onnx").write_bytes(b"")
-    with mentioning(InputError, *parts):
+    with mentioning(InputError, "opening", "package onnxruntime", "pip install 'kerascnn[onnx]'"):
         open_predictor(tmp_path / "some.onnx")
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_onnx_runtime_alone_opens_a_file(exported, few_digits, without):
+    without("onnx", "tf2onnx")
+    images = few_digits.validation.images[:2].astype("float32")
+    assert open_predictor(exported.folder / "mine.onnx").probabilities(images).shape == (2, 10)

@@ -159,9 +159,10 @@ def test_all_integers(network, recognized, tmp_path, quantizer):
 
 
 @pytest.mark.slow
-def test_calibration_on_other_images_is_what_the_file_gets(brightness, grays, tmp_path):
+@pytest.mark.parametrize("quantization", ["int8", "int16x8"])
+def test_calibration_on_other_images_is_what_the_file_gets(brightness, grays, tmp_path, quantization):
     def exported(name, **calibration):
-        return export(brightness, grays, tmp_path / name, formats=["tflite"], quantize="int8", **calibration)
+        return export(brightness, grays, tmp_path / name, formats=["tflite"], quantize=quantization, **calibration)
 
     assert exported("own").verification.results[1].mismatches == 0
     # If only one pixel of one image is not black, the range ends at 1/64, and brighter images are clipped.
@@ -169,7 +170,7 @@ def test_calibration_on_other_images_is_what_the_file_gets(brightness, grays, tm
     result = exported("black", calibration=replace(grays, training=black))
     assert result.folder is None
     [failure] = result.verification.failures
-    names(failure, "TFLite int8", "5 of 10", "more than 1;")
+    names(failure, f"TFLite {quantization}", "5 of 10", "more than 1;")
     assert [entry.name for entry in tmp_path.iterdir()] == ["own"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,9 @@ DPI = 120
 
 # Perceptually uniform, and read in gray too.
 COLOR_MAP = "viridis"
+
+# Of more lines than Matplotlib's ten colors. All hues, without its ends, which are nearly black.
+MANY_COLORS, HUES = "turbo", (0.06, 0.94)
 
 # Height of a line of the legend in inches.
 LEGEND_LINE = 0.21
@@ -59,6 +62,15 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
+def line_colors(count: int) -> list[Any]:
+    """As many different colors as Matplotlib draws lines in: its ten, or of more lines as many hues."""
+    if count <= 10:
+        return [f"C{number}" for number in range(count)]
+    from matplotlib import colormaps
+
+    return [*map(tuple, colormaps[MANY_COLORS](np.linspace(*HUES, count)))]
+
+
 class _Line(NamedTuple):
     """A classifier's metrics of one split by epoch."""
 
@@ -66,7 +78,7 @@ class _Line(NamedTuple):
     split: str
     head: str
     style: str
-    color: str
+    color: Any  # of Matplotlib
     label: str
 
     def values(self, metric: str) -> list[float]:
@@ -89,9 +101,10 @@ def curves_figure(history: list[dict[str, float]], title: str, columns: int = 2)
         title: of the figure.
         columns: 2 for loss and accuracy side by side, 1 for one below the other.
     """
+    found = heads(history[0])
     lines = [
-        _Line(history, split, head, style, f"C{number}", f"{head} {name}".strip())
-        for number, head in enumerate(heads(history[0]))
+        _Line(history, split, head, style, color, f"{head} {name}".strip())
+        for head, color in zip(found, line_colors(len(found)), strict=True)
         for split, style, name in SPLITS
     ]
     figure = _history_figure(lines, 8 // columns, columns)
@@ -113,8 +126,8 @@ def runs_figure(histories: dict[str, list[dict[str, float]]], title: str) -> Fig
     """
     lines = [
         # Matplotlib leaves labels that begin with an underscore out of the legend.
-        _Line(history, split, heads(history[0])[0], style, f"C{number % 10}", name if split else f"_{name}")
-        for number, (name, history) in enumerate(histories.items())
+        _Line(history, split, heads(history[0])[0], style, color, name if split else f"_{name}")
+        for (name, history), color in zip(histories.items(), line_colors(len(histories)), strict=True)
         for split, style, _ in SPLITS
     ]
     figure = _history_figure(lines, 4 + LEGEND_LINE * len(histories), 2)
@@ -137,12 +150,12 @@ def transfer_figure(panels: dict[str, dict[str, list[list[tuple[float, float]]]]
 
     figure = _figure(4 * len(panels), 4)
     for axes, (name, arms) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for number, (arm, curves) in enumerate(arms.items()):
+        for (arm, curves), color in zip(arms.items(), line_colors(len(arms)), strict=True):
             for index, points in enumerate(curves):
                 seconds, accuracies = zip(*points, strict=True)
                 label = arm if index == 0 else f"_{arm}"
                 percent = [100 * accuracy for accuracy in accuracies]
-                axes.plot(seconds, percent, color=f"C{number}", marker="o" if len(points) == 1 else ".", label=label)
+                axes.plot(seconds, percent, color=color, marker="o" if len(points) == 1 else ".", label=label)
         axes.set(title=name, xscale="log", xlabel="seconds of training", ylabel="accuracy (%)")
         # Of a logarithmic axis, which names every number of a short range, and these in powers of ten.
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -140,7 +140,7 @@ def compare_runs(
     if data.multi_label:
         raise InputError(
             f"runs are compared by their top-1 accuracies, and {data.source} is multi-label; "
-            "'kerascnn evaluate RUN RUN' compares their mAP."
+            "'kerascnn evaluate RUN RUN', in Python study, compares their mAP."
         )
     recipes = [folder.read_recipe()[0] for folder in folders]
     measured = study([folder.path for folder in folders], data, [protocol], unknown=unknown, track=track)

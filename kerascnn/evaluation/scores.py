@@ -168,7 +168,8 @@ def evaluate(
     if metadata.multi_label != images.multi_label:
         kinds = ["any number of classes per image" if multi else "one class per image" for multi in (True, False)]
         theirs, ours = kinds if metadata.multi_label else reversed(kinds)
-        hint = "; --labels-per-image several reads a table as multi-label" if metadata.multi_label else ""
+        several = "; --labels-per-image several, in Python DataOptions(labels='several'), reads a table as multi-label"
+        hint = several if metadata.multi_label else ""
         raise InputError(f"the model predicts {theirs}, but {images.source} has {ours}{hint}.")
     images = known_images(images, metadata, unknown)
     classes = match_classes(images.class_names, metadata.class_names, images.source)

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from kerascnn.evaluation.plots import (
     confusion_figure,
@@ -34,6 +35,15 @@ def test_training_is_dashed_and_validation_solid_in_all_plots():
     for axes in runs_figure({"mine": history([0.5, 0.4])}, "runs").axes:
         lines = lines_of(axes)
         assert (lines["_mine"].get_linestyle(), lines["mine"].get_linestyle()) == ("--", "-")
+
+
+@pytest.mark.parametrize("count", [3, 10, 11, 40])
+def test_every_run_has_a_color_of_its_own(count):
+    for axes in runs_figure({f"run {number}": history([0.5, 0.4]) for number in range(count)}, "runs").axes:
+        drawn = {name: to_rgb(line.get_color()) for name, line in lines_of(axes).items()}
+        assert len({drawn[f"run {number}"] for number in range(count)}) == count
+        # The training's line is that of its run.
+        assert all(drawn[f"_run {number}"] == drawn[f"run {number}"] for number in range(count))
 
 
 @pytest.mark.parametrize(("epochs", "marker"), [(1, "o"), (2, "")])

@@ -17,7 +17,7 @@ from kerascnn.data.ingestion.sources import source_in_place
 from kerascnn.data.ingestion.splits import SPLIT_NAMES
 from kerascnn.data.ingestion.table_files import column_of
 from kerascnn.data.ingestion.tables import read_rows
-from kerascnn.errors import InputError, closest, refused
+from kerascnn.errors import InputError, closest, first_of, refused
 from kerascnn.files.archives.archive_entry import SkippedFile
 from kerascnn.files.progress import Track, untracked
 
@@ -25,8 +25,8 @@ from kerascnn.files.progress import Track, untracked
 def from_table(
     table: Any,
     *,
-    file: str,
-    label: str | Sequence[str],
+    file: str | None = None,
+    label: str | Sequence[str] | None = None,
     labels: Literal["one", "several"] | None = None,
     split: str | None = None,
     group: str | None = None,
@@ -42,8 +42,8 @@ def from_table(
 
     Args:
         table: the path of a .csv, .tsv or .txt with titles, or a DataFrame (pandas, polars) or a mapping of columns.
-        file, label: titles of the columns with the files and the classes; a list of titles has a column of 0 and 1
-            for each class.
+        file, label: titles of the columns with the files and the classes, which must be given; a list of titles has a
+            column of 0 and 1 for each class.
         labels: "one" takes several classes in a cell, or several columns, for one combination; "several" gives a file
             the classes of all its rows; None recognizes it, as in a folder's tables.
         split: title of a column with the words train, val or test.
@@ -53,13 +53,17 @@ def from_table(
         track: shows progress over an iterable of known length.
 
     Raises:
-        InputError: a column does not exist, no file is found, a file has two classes, nearly every file has another
-            class, or a split has another word.
+        InputError: a column is not named or does not exist, no file is found, a file has two classes, nearly every file
+            has another class, or a split has another word.
 
     Example:
         >>> data = from_table(frame, file="image_id", label="dx", group="lesion_id", folder="ham10000")
     """
     columns, name, place = _columns(table)
+    for argument, column in (("file", file), ("label", label)):
+        if column is None:
+            titles = first_of(list(columns))
+            raise InputError(f"name the column of {argument}s as {argument}=; {name} has the columns {titles}.")
     root = Path(folder).expanduser() if folder is not None else place
     if not os.path.isdir(root):
         raise InputError(f"there is no folder {root}; give the folder of the images as folder=.")

@@ -311,6 +311,8 @@ def test_cells_as_pandas_gives_them(photos):
     [
         ({}, {"label": "diagnosis"}, ["no column 'diagnosis'", "label", "dx"]),
         ({}, {"file": "images"}, ["no column 'images'", "file"]),
+        ({}, {"file": None}, ["file=", "columns f, dx"]),
+        ({}, {"label": None}, ["label=", "columns f, dx"]),
         ({"f": [f"x{name}.jpg" for name in FILES]}, {}, ["20 files", "0 found", "'x000.jpg'", "folder="]),
         ({"dx": [0.5 + number for number in range(20)]}, {}, ["'dx'", "20 different values", "no classes"]),
         ({"part": ["train", "later"] * 10}, {"split": "part"}, ["'later'", "train"]),

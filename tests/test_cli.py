@@ -50,6 +50,20 @@ def test_help_is_instant():
         (("train", "--epohcs=3"), ("--epohcs;", "--epochs")),
         (("train", "--precision", "float3"), ("--precision 'float3'", "float32")),
         (("completion", "fish"), ("shell 'fish'", "bash", "zsh")),
+        # What is called otherwise elsewhere.
+        (("val", "mine"), ("subcommand 'val'", "evaluate")),
+        (("fine-tune",), ("subcommand 'fine-tune'", "train")),
+        (("version",), ("subcommand 'version'", "--version")),
+        (("train", "--lr", "0.1"), ("no option --lr;", "--set optimizer.learning_rate=0.1 here")),
+        (("train", "--learning_rate=0.2"), ("--learning_rate;", "--set optimizer.learning_rate=0.2 here")),
+        (("train", "--pretrained", "--seed", 1), ("--pretrained;", "--weights imagenet here")),
+        (("train", "--patience", "--seed", 1), ("--patience;", "--early-stopping VALUE here")),
+        (("train", "--num-classes", 10), ("--num-classes;", "those of the data")),
+        (("predict", "--source", "cat.jpg"), ("--source;", "after the model")),
+        # Of a subcommand that has no such option.
+        (("models", "--amp"), ("no option --amp;", "--weights")),
+        (("train", "data=photos", "imgsz=64"), ("data=photos", "--data photos")),
+        (("train", "photos"), ("arguments: photos", "--data photos")),
     ],
 )
 def test_mistyped_words_are_answered_with_what_was_meant(command, arguments, parts):
@@ -86,8 +100,9 @@ def test_substitutes_are_readable(monkeypatch):
 def test_every_subcommand_has_help_without_a_backend():
     # In one process: every call makes the parsers of all subcommands.
     program = """
-import contextlib, io, json, sys
+import contextlib, io, json, os, sys
 from kerascnn.cli import _parser, main
+os.environ["COLUMNS"] = "80"
 subcommands = next(action.choices for action in _parser()._actions if action.dest == "subcommand")
 shown = {}
 for subcommand in subcommands:
@@ -99,6 +114,10 @@ print(json.dumps([shown, list(sys.modules)]))
     shown, modules = json.loads(python("-c", program).stdout)
     assert {"models", "train", "tune", "evaluate", "export", "predict", "convert"} < set(shown) and len(shown) == 16
     assert all("examples:\n  kerascnn " in text for text in shown.values())
+    assert [line for text in shown.values() for line in text.splitlines() if len(line) > 80] == []
+    # A long example is still one command of a shell.
+    examples = "".join(text.partition("examples:")[2] for text in shown.values()).replace("\\\n", "")
+    assert all(line.startswith("  kerascnn ") for line in examples.splitlines() if line)
     heavy = {"tensorflow", "keras", "jax", "torch", "numpy", "PIL", "rich", "pydantic", "yaml", "asyncio", "wrapt"}
     assert not heavy & set(modules)
 

@@ -7,10 +7,12 @@ import itertools
 import math
 import re
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from kerascnn.cli.other_programs import SUBCOMMANDS, called_here
 from kerascnn.errors import InputError, closest
 from kerascnn.evaluation.model_options import INPUT_SCALINGS, ModelOptions, read_labels
 from kerascnn.image_shape import GRAY, RGB, ImageSize
@@ -22,6 +24,9 @@ EXPORT_DISAGREES = IMAGES_SKIPPED = NO_TRIAL_SUCCEEDED = 1
 USAGE_ERROR = 2
 WORKER_LOST = 3
 INTERRUPTED = 130
+
+# Of help texts that argparse does not break.
+COLUMNS = 78
 
 SOURCES = (
     "'digits', a folder with one subfolder per class, the path or URL of a .zip or .tar of one, "
@@ -38,11 +43,13 @@ class Parser(argparse.ArgumentParser):
         """As argparse, but an unknown option is an error that names similar ones, whatever else is missing."""
         words = sys.argv[1:] if args is None else args
         # Behind the first word without a dash are the options of a subcommand.
-        own = words if " " in self.prog else itertools.takewhile(lambda word: word.startswith("-"), words)
+        own = words if " " in self.prog else [*itertools.takewhile(lambda word: word.startswith("-"), words)]
         known = ["--help", *re.findall("--[a-z][a-z0-9-]*", self.format_usage())]
-        for name in (word.partition("=")[0] for word in own if word.startswith("--")):
-            if not any(option.startswith(name) for option in known):
-                raise InputError(f"'{self.prog}' has no option {name}; {closest(name, known)}")
+        for place, word in enumerate(own):
+            name = word.partition("=")[0]
+            if name.startswith("--") and not any(option.startswith(name) for option in known):
+                hint = called_here(word, own[place + 1 :], known) or closest(name, known)
+                raise InputError(f"'{self.prog}' has no option {name}; {hint}")
         return super().parse_known_args(args, namespace)
 
     def _print_message(self, message, file=None):
@@ -54,8 +61,12 @@ class Parser(argparse.ArgumentParser):
         choice = re.fullmatch(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", message)
         if choice:
             name, value, known = choice.groups()
-            hint = closest(value, [word.strip("' ") for word in known.split(",")])
+            here = SUBCOMMANDS.get(value) if name == "SUBCOMMAND" else None
+            hint = f"that is {here} here." if here else closest(value, [word.strip("' ") for word in known.split(",")])
             raise InputError(f"there is no {name.lower()} '{value}'; {hint}")
+        if extra := re.match(r"unrecognized arguments: (?!-)(?:(\w+)=)?(\S+)", message):
+            option, value = extra[1] or "data", extra[2]
+            raise InputError(f"{message}; values follow their option, such as --{option} {value}.")
         raise InputError(message if message.endswith(".") else f"{message}; see '{self.prog} --help'.")
 
 
@@ -79,8 +90,8 @@ class Subcommands:
         added = self._parsers.add_parser(
             name,
             help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}.",
-            epilog="examples:\n" + "\n".join(f"  {example}" for example in examples),
+            description=textwrap.fill(f"{summary[0].upper()}{summary[1:]}.", COLUMNS),
+            epilog="examples:\n" + "\n".join(f"  {_folded(example)}" for example in examples),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         added.set_defaults(run=run)
@@ -99,6 +110,14 @@ class Subcommands:
 
         print(shtab.complete(self._parser, options.shell))
         return 0
+
+
+def _folded(example: str) -> str:
+    """A command line in lines that a terminal of 80 columns shows whole, and a shell takes as one command."""
+    # An option stays with its value, and a redirection with its file.
+    kept = re.sub(r"(--[a-z-]+|>) ", "\\1\xa0", example)
+    lines = textwrap.wrap(kept, COLUMNS - len("   \\"), subsequent_indent="    ", break_on_hyphens=False)
+    return " \\\n  ".join(lines).replace("\xa0", " ")
 
 
 def add_debug_option(parser: argparse.ArgumentParser) -> None:

@@ -82,7 +82,8 @@ def names_of_imagenet(monkeypatch):
 
 def public_network(name, weights):
     """In place of a network with its public weights, which are downloaded."""
-    assert name == "resnet50" and weights in ("imagenet", "torchvision-v2")
+    assert registry.canonical(name) == "resnet50"
+    assert weights in ("imagenet", "torchvision-v2", "timm/resnet50.a1_in1k")
     pixels = keras.Input((8, 8, 3))
     maps = keras.layers.Conv2D(1000, 1, name="conv1")(pixels)
     scores = keras.layers.Softmax(name="predictions")(keras.layers.GlobalAveragePooling2D(name="pool")(maps))
@@ -97,7 +98,8 @@ def test_builders_and_public_weights(readers_folder, names_of_imagenet, monkeypa
     COMING_FROM.run({"pixels": np.zeros((1, 32, 32, 3))}, block=ours("resnet.ResNet50("), replace=small)
     assert capsys.readouterr().out.count("name ") == 3
     monkeypatch.setattr(registry, "create", public_network)
-    for load in ('kerascnn.load("resnet50")', 'kerascnn.load("resnet50", weights=weights)'):
+    timm = 'kerascnn.load("timm/resnet50.a1_in1k")'
+    for load in ('kerascnn.load("resnet50")', 'kerascnn.load("resnet50", weights=weights)', timm):
         COMING_FROM.run(block=ours(load))
         assert re.search(r"cat\.jpg +name \d+ +0\.\d+%", capsys.readouterr().out)
 
@@ -108,6 +110,8 @@ def test_networks_of_torchvision(readers_folder, capsys):
     assert capsys.readouterr().out == "['main', 'aux_4a', 'aux_4d']\n"
     maps = without_values(COMING_FROM.run, block=ours("features("))["maps"]
     assert [maps.output[level].shape[-1] for level in ("C4", "C5")] == [256, 512]
+    assert without_values(COMING_FROM.run, block=ours("applications.create("))["model"].output_shape == (None, 10)
+    assert "'timm/resnet50.a1_in1k'" in capsys.readouterr().out
     theirs = applications.ResNet18(classes=10)
     write_safetensors("mine.safetensors", to_torch("ResNet18", theirs.layers))
     model = COMING_FROM.run(block=ours("mine.safetensors"))["model"]

@@ -111,7 +111,7 @@ def test_networks_of_torchvision(readers_folder, capsys):
     maps = without_values(COMING_FROM.run, block=ours("features("))["maps"]
     assert [maps.output[level].shape[-1] for level in ("C4", "C5")] == [256, 512]
     assert without_values(COMING_FROM.run, block=ours("applications.create("))["model"].output_shape == (None, 10)
-    assert "'timm/resnet50.a1_in1k'" in capsys.readouterr().out
+    assert "timm/resnet50.a1_in1k 80.382\n" in capsys.readouterr().out
     theirs = applications.ResNet18(classes=10)
     write_safetensors("mine.safetensors", to_torch("ResNet18", theirs.layers))
     model = COMING_FROM.run(block=ours("mine.safetensors"))["model"]

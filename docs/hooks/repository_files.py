@@ -84,9 +84,12 @@ def _site_file(path: Path, config: MkDocsConfig) -> File:
     if path.suffix == ".ipynb":
         return File.generated(config, _address(path), content=_notebook(path))
     text = path.read_text(encoding="utf-8")
+    if path.name == "README.md":
+        # Its heading is the name of the site.
+        text = f"---\ntitle: README\n---\n\n{text}"
     if path.suffix != ".md":
         name = path.relative_to(ROOT).as_posix()
-        text = f"{NOT_SEARCHED}# {path.name}\n\n`{name}`\n\n````{path.suffix[1:]}\n{text}\n````\n"
+        text = f"{NOT_SEARCHED}# `{path.name}`\n\n`{name}`\n\n````{path.suffix[1:]}\n{text}\n````\n"
     return File.generated(config, _address(path), content=text)
 
 

@@ -34,8 +34,8 @@ class Page:
         return [fence.content for fence in self._fences if fence.info == language]
 
     def lines(self, language: str = "sh") -> list[str]:
-        """The lines of all blocks of a language."""
-        return "".join(self.blocks(language)).splitlines()
+        """The lines of all blocks of a language; what a backslash continues is one line."""
+        return "".join(self.blocks(language)).replace("\\\n", "").splitlines()
 
     def run(
         self, names: dict | None = None, *, block: int | None = None, replace: dict[str, str] | None = None

@@ -221,7 +221,8 @@ def train(
     """
     recipe = named_recipe(recipe) if isinstance(recipe, str) else recipe
     if not isinstance(recipe, Recipe):
-        raise InputError(f"train takes a Recipe, or the name of a network or of a recipe, not {recipe!r}.")
+        named = "train takes a Recipe, or the name of a network or of a recipe"
+        raise InputError(f"{named}, not {recipe!r}; a network of your own is given as model=.")
     devices = devices or choose_devices()
     recipe.check_devices(devices.replicas)
     if not isinstance(data, DataSet):

@@ -15,6 +15,7 @@ from kerascnn.applications.deep import functional
 from kerascnn.applications.weights import load as weight_files
 from kerascnn.applications.weights.sources import source_of
 from kerascnn.errors import InputError
+from kerascnn.image_shape import COLORS
 from kerascnn.layers import channels_first
 
 Pooling = Literal["avg", "max"]
@@ -129,9 +130,10 @@ class Network:
         if fixed_size and None in sizes:
             raise InputError(f"{self.builder} needs a height and width that are known, not {sizes}.")
         if any(size is not None and size < min_size for size in sizes):
-            raise InputError(
-                f"{self.builder} needs images of at least {min_size} x {min_size} pixels, not {sizes[0]} x {sizes[1]}."
-            )
+            # PyTorch's users give the channels first.
+            order = "" if channels_first() or sizes[0] not in COLORS else "; shapes are (height, width, channels)"
+            least = f"{min_size} x {min_size} pixels"
+            raise InputError(f"{self.builder} needs images of at least {least}, not {sizes[0]} x {sizes[1]}{order}.")
         self._input = tensor
         return tensor
 

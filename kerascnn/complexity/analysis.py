@@ -152,6 +152,8 @@ def _calls(
     model: keras.Model, prefix: str = "", given: list[FeatureMap] | None = None
 ) -> tuple[list[LayerCall], list[FeatureMap]]:
     """The calls of the model's layers in order, and the model's outputs; `given` are a nested model's inputs."""
+    if isinstance(model, str):
+        raise InputError(f"analyze takes a Keras model; analyze_by_name('{model}') takes the name of a network.")
     if not getattr(model, "outputs", None):
         raise InputError(
             f"the model '{getattr(model, 'name', model)}' is not a graph of layers; build it with Keras' functional "

@@ -41,7 +41,15 @@ from kerascnn.export.metadata import ModelDescription
 from kerascnn.export.model_card import format_training, model_card
 from kerascnn.export.onnx_file import check_onnx_packages, write_onnx
 from kerascnn.export.saved_model import write_saved_model
-from kerascnn.export.tflite import CALIBRATED, QUANTIZERS, Graphs, check_choice, check_options, write_tflite
+from kerascnn.export.tflite import (
+    CALIBRATED,
+    QUANTIZATIONS,
+    QUANTIZERS,
+    Graphs,
+    check_choice,
+    check_options,
+    write_tflite,
+)
 from kerascnn.export.verification import Tolerance, Verification, verify
 from kerascnn.files.cache_folder import short_hash
 from kerascnn.files.progress import Track, untracked
@@ -150,6 +158,8 @@ def export(
     formats, quantizations = ([given] if isinstance(given, str) else list(given) for given in (formats, quantize))
     # An empty list is no choice either.
     for value in formats or ["nothing"]:
+        if value in QUANTIZATIONS:
+            raise InputError(f"{value} is no format but a quantization of TFLite; give it as quantize='{value}'.")
         check_choice("format", value, FORMATS)
     for value in quantizations or ["nothing"]:
         check_options(value, pixels, quantizer)

@@ -185,6 +185,7 @@ def test_pretrained_classifiers_have_a_softmax_or_logits(weight_file):
         ({"input_shape": ("a", 32, 3)}, ("input_shape", "'a'")),
         ({"input_shape": (32.5, 32, 3)}, ("input_shape", "32.5")),
         ({"input_shape": (32, 32, 0)}, ("input_shape", "(32, 32, 0)")),
+        ({"input_shape": (3, 224, 224)}, ("not 3 x 224", "(height, width, channels)")),
         ({"pooling": ["avg"]}, ("pooling", "['avg']")),
         ({"weights": 5}, ("weights", "'5'")),
         ({"shortcut": ["A"]}, ("shortcut", "['A']")),

@@ -277,6 +277,8 @@ def test_models_that_cannot_be_analyzed():
         analyze(chain((8, 8, 3), L.Conv2DTranspose(2, 3)))
     with mentioning(InputError, "'pixels'", "(None, None, 3)"):
         analyze(create("resnet20", include_top=False, input_shape=(None, None, 3)))
+    with mentioning(InputError, "analyze_by_name('resnet18')"):
+        analyze("resnet18")
     with mentioning(InputError, "'free'", "graph of layers"):
         analyze(Free(name="free"))
     with mentioning(InputError, "sequential", "graph of layers"):

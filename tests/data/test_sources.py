@@ -188,7 +188,7 @@ def test_sources_that_are_missing(tmp_path):
 def test_paths_that_no_file_can_have(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for load in (data.ingest, data.load_labeled):
-        with mentioning(InputError, "there is no data at"):
+        with mentioning(InputError, "there is no data at", "keras:cifar10"):
             load(path)
     with mentioning(InputError, "no folder"):
         data.from_table({"file": ["a"], "label": ["b"]}, file="file", label="label", folder=path)

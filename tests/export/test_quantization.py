@@ -257,6 +257,7 @@ def test_the_tolerance(changes, tolerance, parts):
     ("arguments", "parts"),
     [
         ({"formats": ["caffe"]}, ["format ", "savedmodel, tflite, onnx, keras", "'caffe'"]),
+        ({"formats": "int8"}, ["int8 is no format", "quantize='int8'"]),
         ({"formats": []}, ["format ", "savedmodel, tflite, onnx, keras", "nothing"]),
         ({"quantize": "int4"}, ["quantization ", "none, float16, dynamic, int8, int16x8", "'int4'"]),
         ({"quantizer": "torch"}, ["quantizer ", "tensorflow, litert", "'torch'"]),

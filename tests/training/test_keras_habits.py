@@ -30,6 +30,8 @@ def test_a_network_or_a_recipe_by_name():
     assert named_recipe("cifar_resnet") == Recipe.load("cifar_resnet")
     with mentioning(InputError, "resnet51"):
         named_recipe("resnet51")
+    with mentioning(InputError, "train takes a Recipe", "5", "model="):
+        train(5, "digits")
 
 
 def test_with_values_takes_dicts_and_checks_names():

@@ -59,8 +59,8 @@ def resolve_source(source: str, to: Path | None, sha256: str | None, track_bytes
         return _resolve_folder(path.resolve(), to)
     if not os.path.exists(path):
         raise InputError(
-            f"there is no data at {printable(str(path))}; give 'digits', a folder with one subfolder per class, or an "
-            "archive or its URL."
+            f"there is no data at {printable(str(path))}; give 'digits', 'keras:NAME' such as keras:cifar10, "
+            "'tfds:NAME', a folder with one subfolder per class, or an archive or its URL."
         )
     stem = archive_stem(path) or path.stem
     with refused(f"{path} cannot be read"), open_file(checked_file(path)) as file:

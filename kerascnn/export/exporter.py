@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -193,6 +193,8 @@ def export(
         exact = trained if is_in_float32(trained.network) else KerasPredictor(in_float32(model))
         for predictor in (trained, exact):
             predictor.metadata = metadata
+        if isinstance(scores, MultiLabelScores):
+            scores = replace(scores, threshold=metadata.threshold)
         verification = verify(trained, exact, exported, data, scores=scores, tolerance=tolerance, track=track)
         if verification.failures:
             return Export(None, verification)

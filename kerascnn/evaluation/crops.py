@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kerascnn.cores import cores
 from kerascnn.data.augment.augmentation import evaluation_view
-from kerascnn.data.augment.crops import covering_size
+from kerascnn.data.augment.crops import covering
 from kerascnn.data.dataset import Examples
 from kerascnn.data.pipeline.autotuning import without_autotuning
 from kerascnn.data.pipeline.decode import reader, whole
@@ -43,7 +43,7 @@ def crops(image: tf.Tensor, side: int, size: Size, name: ProtocolName) -> tf.Ten
         view = evaluation_view(image, size, size.shorter / side)
         return tf.stack([view, view[:, ::-1]]) if name == "2 crops" else view[None]
     frame = size.frame(side)
-    image = _resized_to_cover(image, frame)
+    image = covering(image, frame)
     # Only one side leaves room for several squares.
     room = tf.cast(tf.shape(image)[:2] - frame, tf.float32)
     pairs = []
@@ -54,12 +54,6 @@ def crops(image: tf.Tensor, side: int, size: Size, name: ProtocolName) -> tf.Ten
         pairs += _square_crops(square, size, LAYOUTS[name].resized_square)
     plain, mirrored = zip(*pairs, strict=True)
     return tf.stack([*plain, *mirrored])
-
-
-def _resized_to_cover(image: tf.Tensor, frame: tf.Tensor | ImageSize) -> tf.Tensor:
-    import tensorflow as tf
-
-    return tf.clip_by_value(tf.image.resize(image, covering_size(image, frame), antialias=True), 0.0, 255.0)
 
 
 def _square_crops(square: tf.Tensor, size: ImageSize, resized_square: bool) -> list[tuple[tf.Tensor, tf.Tensor]]:
@@ -115,7 +109,7 @@ def whole_images(examples: Examples, sides: tuple[int, ...], size: Size, channel
 
     @tf.autograph.experimental.do_not_convert
     def resize(number, shape, image, scale):
-        image = _resized_to_cover(image, frames[scale])
+        image = covering(image, frames[scale])
         return tf.stack([image, image[:, ::-1]]), number, shape
 
     images = _images_at_scales(examples, sides, channels)

@@ -125,11 +125,10 @@ def evaluation_view(image: tf.Tensor, size: Size, crop_fraction: float) -> tf.Te
     """
     size = ImageSize.of(size)
     # A crop cannot be larger than what it is cut from.
-    new_size = crops.covering_size(image, size.frame(max(round(size.shorter / crop_fraction), size.shorter)))
-    image = tf.image.resize(image, new_size, antialias=True)
-    top, left = tf.unstack((new_size - size) // 2)
+    image = crops.covering(image, size.frame(max(round(size.shorter / crop_fraction), size.shorter)))
+    top, left = tf.unstack((tf.shape(image)[:2] - size) // 2)
     image = image[top : top + size.height, left : left + size.width]
-    return tf.ensure_shape(tf.clip_by_value(image, 0.0, 255.0), (*size, image.shape[2]))
+    return tf.ensure_shape(image, (*size, image.shape[2]))
 
 
 def training_window(shape: tf.Tensor, size: Size, augmentation: Augmentation, seed: tf.Tensor) -> CropWindow | None:
@@ -169,8 +168,7 @@ def view_of_crop(
     else:
         image = evaluation_view(crop, size, crop_fraction)
     if augmentation.pad:
-        padding = [[augmentation.pad, augmentation.pad]] * 2 + [[0, 0]]
-        image = tf.image.stateless_random_crop(tf.pad(image, padding), image.shape, pad_seed)
+        image = crops.padded_crop(image, augmentation.pad, pad_seed)
     if augmentation.flip:
         image = tf.image.stateless_random_flip_left_right(image, flip_seed)
     if augmentation.rand_augment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Literal, NamedTuple
 
 from kerascnn.image_shape import ImageSize, Size
@@ -66,12 +67,33 @@ def cut(image: tf.Tensor, window: CropWindow) -> tf.Tensor:
     return tf.slice(image, tf.concat([window.begin, [0]], axis=0), extent)
 
 
-def covering_size(image: tf.Tensor, frame: tf.Tensor | ImageSize) -> tf.Tensor:
-    """The int32 (height, width) of the smallest image of an image's proportions that covers a frame, in pixels."""
-    sides = tf.cast(tf.shape(image)[:2], tf.float32)
-    frame = tf.convert_to_tensor(frame)
-    size = tf.round(sides * tf.reduce_max(tf.cast(frame, tf.float32) / sides))
-    return tf.maximum(tf.cast(size, tf.int32), frame)
+def covering(image: tf.Tensor, frame: tf.Tensor | ImageSize) -> tf.Tensor:
+    """An image resized to the smallest size of its proportions that covers a frame, (height, width) in pixels.
+
+    The image is uint8 or float (height, width, channels) in [0, 255], the result float32 in the same range.
+    """
+    shape = tf.TensorShape(image.shape[:2])
+    known = shape.is_fully_defined() and isinstance(frame, ImageSize)
+    # Of images of one size it is computed once, outside the graph: none of them is resized to the size that it has.
+    with tf.init_scope() if known else nullcontext():
+        sides = tf.cast(shape if known else tf.shape(image)[:2], tf.float32)
+        frame = tf.convert_to_tensor(frame)
+        size = tf.round(sides * tf.reduce_max(tf.cast(frame, tf.float32) / sides))
+        size = tf.maximum(tf.cast(size, tf.int32), frame)
+    if known and shape == size.numpy():
+        image = tf.cast(image, tf.float32)
+    else:
+        image = tf.image.resize(image, size, antialias=True)
+    return tf.clip_by_value(image, 0.0, 255.0)
+
+
+def padded_crop(image: tf.Tensor, pad: int, seed: tf.Tensor) -> tf.Tensor:
+    """A random window, of the image's size, of a (height, width, channels) image with `pad` zeros on each side.
+
+    ResNet, section 4.2. The draw is that of `tf.image.stateless_random_crop`, without its checks in every image.
+    """
+    begin = tf.random.stateless_uniform((3,), seed, maxval=tf.int32.max, dtype=tf.int32) % [2 * pad + 1, 2 * pad + 1, 1]
+    return tf.slice(tf.pad(image, [[pad, pad], [pad, pad], [0, 0]]), begin, image.shape)
 
 
 def resized(image: tf.Tensor, size: Size, resize: Resize) -> tf.Tensor:

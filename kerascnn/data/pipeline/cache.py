@@ -17,7 +17,7 @@ import numpy as np
 from kerascnn.data.augment.crops import CropWindow
 from kerascnn.data.dataset import ArrayExamples, DataSet, Examples, FileExamples
 from kerascnn.data.pipeline.autotuning import without_autotuning
-from kerascnn.data.pipeline.decode import TRANSFORM, Read, Reduction, reader, whole
+from kerascnn.data.pipeline.decode import TRANSFORM, Read, Reduction, part, reader, whole
 from kerascnn.errors import InputError, writing
 from kerascnn.files.atomic import atomic_write
 from kerascnn.files.cache_folder import cache_folder
@@ -161,6 +161,9 @@ def _fingerprint(examples: Examples, decoding: str) -> str:
 
 def _flat_reader(pixels: np.ndarray, shapes: np.ndarray, channels: int) -> Read:
     flat = tf.experimental.dlpack.from_dlpack(pixels.__dlpack__())
+    if (shapes == shapes[0]).all():
+        images = tf.reshape(flat, (len(shapes), *shapes[0], channels))
+        return lambda index, choose: part(images[index], choose)
     ends = np.cumsum(shapes.astype(np.int64).prod(axis=1) * channels)
     starts = tf.constant(np.concatenate([[0], ends[:-1]]), tf.int64)
     sizes = tf.constant(shapes, tf.int32)

@@ -62,7 +62,7 @@ def reader(examples: Examples, reduction: Reduction | None = None, channels: int
     """
     if isinstance(examples, ArrayExamples):
         images = tf.constant(examples.images)
-        return lambda index, choose: with_channels(_part(images[index], choose), channels)
+        return lambda index, choose: with_channels(part(images[index], choose), channels)
     kind_reader = _record_reader if isinstance(examples, RecordExamples) else _file_reader
     return kind_reader(examples, reduction, channels)
 
@@ -83,7 +83,7 @@ def _file_reader(examples: FileExamples, reduction: Reduction | None, channels: 
         return tf.cond(
             plain[index],
             lambda: _jpeg(tf.io.read_file(path), choose, reduction, channels),
-            lambda: with_channels(_part(by_pillow(path), choose), channels),
+            lambda: with_channels(part(by_pillow(path), choose), channels),
         )
 
     return read
@@ -110,13 +110,14 @@ def _record_reader(examples: RecordExamples, reduction: Reduction | None, channe
         return tf.cond(
             plain[index],
             lambda: _jpeg(contents, choose, reduction, channels),
-            lambda: with_channels(_part(tf.io.decode_png(contents, channels=RGB), choose), channels),
+            lambda: with_channels(part(tf.io.decode_png(contents, channels=RGB), choose), channels),
         )
 
     return read
 
 
-def _part(image: tf.Tensor, choose: ChooseWindow) -> tf.Tensor:
+def part(image: tf.Tensor, choose: ChooseWindow) -> tf.Tensor:
+    """The chosen part of an image that is decoded."""
     window = choose(tf.shape(image)[:2])
     return image if window is None else cut(image, window)
 

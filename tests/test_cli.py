@@ -17,6 +17,8 @@ from rich.console import Console
 
 from kerascnn import InputError
 from kerascnn.applications import list_models
+from kerascnn.cli import _parser
+from kerascnn.cli.other_programs import OPTIONS, SUBCOMMANDS
 from kerascnn.console import table
 from kerascnn.terminal_encoding import accept_every_character, encodes_everything
 from support.forking import forking
@@ -68,6 +70,14 @@ def test_help_is_instant():
 )
 def test_mistyped_words_are_answered_with_what_was_meant(command, arguments, parts):
     refused(command(*arguments), *parts)
+
+
+def test_words_of_other_programs_lead_to_what_there_is():
+    [subcommands] = [action.choices for action in _parser()._actions if action.dest == "subcommand"]
+    assert {*SUBCOMMANDS.values()} <= {*subcommands, "--help or --version"}
+    assert not {*SUBCOMMANDS} & {*subcommands}
+    options = {option for parser in subcommands.values() for option in parser._option_string_actions}
+    assert {meaning.split()[0] for meaning in OPTIONS.values() if meaning.startswith("--")} <= options
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])

@@ -1,7 +1,9 @@
 import inspect
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from operator import attrgetter
 
 import keras
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from kerascnn import InputError
 from kerascnn.applications import registry
+from kerascnn.cli.other_programs import OPTIONS
 from kerascnn.data import Augmentation
 from kerascnn.training import Averaging, Recipe, choose_precision, recipes, resolved
 from kerascnn.training.assembly import assemble, compile_for
@@ -21,6 +24,14 @@ def test_every_recipe_loads_and_survives_a_round_trip(file, tmp_path):
     recipe = Recipe.load(file.stem)
     assert Recipe.load(file) == recipe
     assert Recipe.from_dict(recipe.to_dict(), "again") == recipe
+
+
+def test_words_of_other_programs_are_fields():
+    fields = re.findall(r"--set ([\w.]+)=", " ".join(OPTIONS.values()))
+    assert len(fields) > 5
+    for field in fields:
+        # An AttributeError names what there is not.
+        attrgetter(field)(Recipe())
 
 
 def test_every_network_has_a_recipe():

@@ -125,14 +125,6 @@ def freed(after_collection):
         after_collection[0] = collect()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def freed_with_its_file(after_collection):
-    """As `freed`, once a file's fixtures have ended."""
-    yield
-    if resident() > after_collection[0] + GROWTH / 4:
-        after_collection[0] = collect()
-
-
 @pytest.fixture(scope="session", autouse=True)
 def margins():
     """Where margins are wanted, has numpy's comparisons record theirs too."""

@@ -23,9 +23,8 @@ TOLERANCE = 1e-4
 # The rounding of a weight of order 1.
 FLOAT32 = 1.2e-7
 
-slow = pytest.mark.slow
-VGGS = ["VGG16", "VGG19"]
-NORMALIZED = [pytest.param(name, marks=slow) for name in ("ResNet50", "ResNet101", "ResNet152", "InceptionV3")]
+pytestmark = pytest.mark.slow
+
 SIZES = {"InceptionV3": 107}
 # In standard deviations.
 OFFSETS = {"ResNet50": 1.0, "ResNet101": 1.0, "ResNet152": 1.5, "InceptionV3": 2.0}
@@ -61,7 +60,7 @@ def images(model, seed=0, count=8):
     return np.random.default_rng(seed).normal(0, 1, (count, *model.input_shape[1:])).astype("float32")
 
 
-@pytest.mark.parametrize("name", ["VGG16", pytest.param("VGG19", marks=slow), *NORMALIZED])
+@pytest.mark.parametrize("name", ["VGG16", "VGG19", "ResNet50", "ResNet101", "ResNet152", "InceptionV3"])
 def test_inference(name, keras_peer, published_file):
     _, ours, peer = pair(name, keras_peer, published_file)
     expected = np.asarray(peer(images(peer, seed=1)))
@@ -80,7 +79,6 @@ def train(model):
 
 
 # ResNet-101 has the blocks of the two others.
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ResNet50", "ResNet152", "InceptionV3"])
 def test_one_training_step(name, keras_peer, published_file):
     build, ours, peer = pair(name, keras_peer, published_file, for_training=True)

@@ -60,7 +60,7 @@ def tensorflows_count(model):
     from tensorflow.python.framework import ops
 
     images = tf.TensorSpec((1, *model.input_shape[1:]))
-    graph = tf.function(lambda x: model(x, training=False)).get_concrete_function(images).graph
+    graph = tf.function(lambda x: model(x, training=False), autograph=False).get_concrete_function(images).graph
     counted = ("Conv2D", "DepthwiseConv2dNative", "MatMul")
     nodes = [operation.node_def for operation in graph.get_operations() if operation.type in counted]
     return sum(ops.get_stats_for_node_def(graph, node, "flops").value for node in nodes) / 2

@@ -61,7 +61,8 @@ def window(shape: tf.Tensor) -> CropWindow:
 
 
 def read_all(read, examples, choose=whole) -> list[np.ndarray]:
-    numbers = tf.data.Dataset.range(len(examples)).map(lambda number: read(tf.cast(number, tf.int32), choose))
+    part = tf.autograph.experimental.do_not_convert(lambda number: read(tf.cast(number, tf.int32), choose))
+    numbers = tf.data.Dataset.range(len(examples)).map(part)
     return list(numbers.as_numpy_iterator())
 
 

@@ -15,7 +15,7 @@ ORIENTATION = 0x0112
 
 @pytest.fixture(scope="module")
 def orientation():
-    return tf.function(exif_orientation, input_signature=[tf.TensorSpec((), tf.string)])
+    return tf.function(exif_orientation, input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
 
 
 def jpeg(exif=None, format="JPEG", **options):

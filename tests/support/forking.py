@@ -6,6 +6,7 @@ The program is this file. It takes a line of JSON and answers with one; what it 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -151,6 +152,8 @@ def serve() -> None:
         "sklearn.datasets",
     ):
         importlib.import_module(module)
+    # As in tests/conftest.py; and what is not looked through stays shared with what is forked.
+    gc.freeze()
 
     for line in sys.stdin:
         request = json.loads(line)

@@ -296,6 +296,7 @@ def pressed(*arguments, **options):
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_stopped_in_every_phase_and_resumed_it_ends_the_same(recipe, whole, tmp_path, monkeypatch):
     images = tiny_training.images()
     with monkeypatch.context() as patched, pytest.raises(TrainingInterruptedError) as caught:

@@ -77,6 +77,7 @@ WITH_OUTPUTS = [label for label in STORED if "logits" in STORED[label]]
 SLOW = [pytest.param(label, marks=pytest.mark.slow) for label in WITH_OUTPUTS if label != "resnet18"]
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("label", ["resnet18", *SLOW])
 def test_outputs_are_torchvisions(label, random_tensors, random_images):
     builder, arguments = built(label)

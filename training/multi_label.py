@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from kerascnn.applications.cutting import classifier_of
 from kerascnn.average_precision import mean_average_precision
 
 MULTI_LABEL, SINGLE_LABEL = "multi-label", "single-label"  # Values of the recipe's field `task`
@@ -47,8 +48,8 @@ def start_with_shares(model: keras.Model, shares: np.ndarray) -> None:
     `shares` are (classes,), of the training images.
     """
     limited = np.clip(shares, 0.001, 0.999)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Dense) and layer.units == len(shares) and layer.use_bias:
+    for layer in {classifier_of(model), *(layer for layer in model.layers if isinstance(layer, keras.layers.Dense))}:
+        if layer.use_bias and layer.bias.shape == shares.shape:
             layer.bias.assign(np.log(limited / (1 - limited)))
 
 

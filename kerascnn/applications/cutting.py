@@ -8,7 +8,7 @@ from typing import NamedTuple
 import keras
 
 from kerascnn.applications.deep import functional
-from kerascnn.applications.stages import main_nodes, whole_maps
+from kerascnn.applications.stages import classifier_node, main_nodes, whole_maps
 from kerascnn.errors import InputError, closest
 from kerascnn.keras_internals import producing_node
 from kerascnn.layers import ClassLabels
@@ -40,7 +40,7 @@ def places(model: keras.Model, more: str = "") -> list[Place]:
         >>> [place.name for place in places(keras.applications.InceptionV3(weights=None))][-2:]
         ['mixed9', 'mixed10']
     """
-    nodes = main_nodes(model)
+    nodes = _below_classifier(model)
     found: list[tuple[int, str]] = []
     begin = 0
     for index, stage in whole_maps(nodes):
@@ -71,7 +71,7 @@ def place_named(model: keras.Model, name: str) -> Place:
         >>> place_named(GoogLeNet(), "inception_4e").tensor.shape
         (None, 14, 14, 832)
     """
-    nodes = main_nodes(model)
+    nodes = _below_classifier(model)
     others = [_place(nodes, index, stage) for index, stage in whole_maps(nodes)]
     if found := [place for place in others if name.upper() == place.stage]:
         return found[-1]
@@ -88,19 +88,22 @@ def place_named(model: keras.Model, name: str) -> Place:
     raise InputError(f"{model.name} has no stage or layer '{name}' to cut at; {closest(name, names)}")
 
 
-def classifier_of(model: keras.Model) -> keras.layers.Dense:
-    """The dense layer of the main classifier; InputError if the network does not end in one."""
-    for node in reversed(main_nodes(model)):
-        if isinstance(node.operation, keras.layers.Dense):
-            return node.operation
-        if not isinstance(node.operation, ClassLabels | keras.layers.Activation | keras.layers.Softmax):
-            break
-    raise InputError(f"{model.name} does not end in a dense layer, so its classifier cannot be replaced.")
+def classifier_of(model: keras.Model) -> keras.layers.Dense | keras.layers.Conv2D:
+    """The layer of the main classifier, dense or a convolution (NIN's); InputError if the network has none."""
+    if node := classifier_node(main_nodes(model)):
+        return node.operation
+    raise InputError(f"{model.name} does not end in a classifier that could be replaced.")
 
 
-def last_features(model: keras.Model) -> keras.KerasTensor:
-    """What the classifier gets, (batch, count): before dropout, and the last map where that is merely pooled."""
-    tensor = classifier_of(model).input
+def last_features(model: keras.Model) -> keras.KerasTensor | None:
+    """What a dense classifier gets, (batch, count): before dropout, and the last map where that is merely pooled.
+
+    None of a convolution that classifies: what follows it keeps it from being fitted as a dense layer is.
+    """
+    classifier = classifier_of(model)
+    if not isinstance(classifier, keras.layers.Dense):
+        return None
+    tensor = classifier.input
     while isinstance(producing_node(tensor).operation, POOLED):
         [tensor] = producing_node(tensor).input_tensors
     return tensor
@@ -116,14 +119,13 @@ def cut(model: keras.Model, name: str) -> keras.Model:
         name: see `place_named`.
 
     Raises:
-        InputError: the network cannot be cut there, or does not end in a dense layer.
+        InputError: the network cannot be cut there, or has no classifier.
 
     Example:
         >>> cut(ResNet50(classes=3), "C4").count_params()
         8599939
     """
-    place, old = place_named(model, name), classifier_of(model)
-    outputs = type(old).from_config(old.get_config())(pooled(place.tensor))
+    outputs = _new_classifier(model)(pooled(place_named(model, name).tensor))
     for layer in _labels(model):
         outputs = ClassLabels.from_config(layer.get_config())(outputs)
     return functional(model.inputs[0], outputs, name=model.name)
@@ -137,6 +139,24 @@ def pooled(maps: keras.KerasTensor) -> keras.KerasTensor:
     mean = keras.layers.GlobalAveragePooling2D(dtype="float32", name=f"{POOL}_mean")(maps)
     largest = keras.layers.GlobalMaxPooling2D(dtype="float32", name=f"{POOL}_max")(maps)
     return keras.layers.Concatenate(dtype="float32", name=POOL)([mean, largest])
+
+
+def _new_classifier(model: keras.Model) -> keras.layers.Dense:
+    """A dense layer in place of the main classifier, with its classes, activation and initial values."""
+    old = classifier_of(model)
+    if isinstance(old, keras.layers.Dense):
+        return type(old).from_config(old.get_config())
+    last = next(node.operation for node in reversed(main_nodes(model)) if not isinstance(node.operation, ClassLabels))
+    activation = keras.activations.softmax if isinstance(last, keras.layers.Softmax) else last.activation
+    values = {name: getattr(old, name) for name in ("kernel_initializer", "bias_initializer")}
+    return keras.layers.Dense(old.filters, activation, dtype="float32", name=last.name, **values)
+
+
+def _below_classifier(model: keras.Model) -> list:
+    """Keras' nodes from the image to the main classifier, which is no place to cut."""
+    nodes = main_nodes(model)
+    classifier = classifier_node(nodes)
+    return nodes[: nodes.index(classifier)] if classifier else nodes
 
 
 def _labels(model: keras.Model) -> Iterable[ClassLabels]:

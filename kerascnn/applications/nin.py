@@ -78,14 +78,16 @@ def NIN(
 
     Returns:
         A `keras.Model` from images, scaled to about zero mean, to (batch, classes) float32 probabilities: the softmax
-        of each class's average map. Initial weights are Gaussian with standard deviation 0.05; dropout is 50 % after
-        both pools.
+        of each class's average map, or, without the last ReLU, its sigmoid. Initial weights are Gaussian with standard
+        deviation 0.05; dropout is 50 % after both pools.
 
     Example:
         >>> model = kerascnn.applications.NIN()
     """
+    # A sigmoid per class behind ReLU could say of no class that it is absent.
+    several = keras.activations.get(classifier_activation) is keras.activations.sigmoid
     with building("NIN", CommonArguments.of(locals())) as network:
-        return network.model(_layers(network, heads=False, last="relu"))
+        return network.model(_layers(network, heads=False, last=None if several else "relu"))
 
 
 def DSN(

@@ -62,6 +62,7 @@ class NetworkInfo:
         data: the data set of the accuracies.
         classes: the classes of that data set, the builder's default.
         aux_heads: whether the builder takes `aux_heads`, and training uses them.
+        convolutional_classifier: the convolution with a map for every class that stands for a dense layer, or "".
     """
 
     builder: str
@@ -76,6 +77,7 @@ class NetworkInfo:
     data: str = "ImageNet"
     classes: int = 1000
     aux_heads: bool = False
+    convolutional_classifier: str = ""
 
     @property
     def year(self) -> int:

@@ -7,6 +7,7 @@ resolution on which all later layers depend, so that no block or module is cut i
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -64,22 +65,27 @@ def stages(model: keras.Model) -> dict[str, tuple[keras.layers.Layer, ...]]:
     main = [(index, node.operation) for index, node in enumerate(nodes) if _is_trained(node.operation)]
     for index, layer in main:
         found[next((name for name, last in maps.items() if index <= last), DENSE)].append(layer)
-    if found[DENSE] and isinstance(found[DENSE][-1], keras.layers.Dense):
-        found[HEAD].append(found[DENSE].pop())
-    elif main and _is_classifier(nodes[main[-1][0] :]):
-        found[list(maps)[-1]].remove(main[-1][1])
-        found[HEAD].append(main[-1][1])
+    if classifier := classifier_node(nodes):
+        next(layers for layers in found.values() if classifier.operation in layers).remove(classifier.operation)
+        found[HEAD].append(classifier.operation)
     main_layers = {id(layer) for _, layer in main}
     found[HEAD] += [layer for layer in model.layers if _is_trained(layer) and id(layer) not in main_layers]
     return {name: tuple(layers) for name, layers in found.items() if layers}
 
 
-def _is_classifier(nodes: list) -> bool:
-    """Whether a network's last trained layer, the first of these nodes, has a map for every class (NIN's `cccp6`)."""
+def classifier_node(nodes: list) -> Any | None:
+    """The one among `main_nodes` that classifies: the last dense layer, or a convolution with a map for every class.
+
+    None of a network without its top.
+    """
+    last = next((index for index in reversed(range(len(nodes))) if _is_trained(nodes[index].operation)), 0)
+    if isinstance(nodes[last].operation, keras.layers.Dense):
+        return nodes[last]
     pools = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
-    pooled = [isinstance(node.operation, pools) for node in nodes]
+    pooled = [isinstance(node.operation, pools) for node in nodes[last:]]
     # Features of a network without its top are pooled last.
-    return isinstance(nodes[0].operation, keras.layers.Conv2D) and any(pooled) and not pooled[-1]
+    is_classifier = isinstance(nodes[last].operation, keras.layers.Conv2D) and any(pooled) and not pooled[-1]
+    return nodes[last] if is_classifier else None
 
 
 def _is_trained(layer: keras.Operation) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from kerascnn import InputError
 from kerascnn.applications import DSN, NIN, FitNet4, Highway19, Highway32, Maxout, PReLUNetA, registry
+from kerascnn.applications.cutting import cut, last_features, place_named, places
 from kerascnn.applications.stages import stages
 from kerascnn.applications.weights import load as weights
 from support.messages import mentioning
@@ -164,6 +165,27 @@ def test_the_classifier_of_nin_is_its_head():
     assert [layer.name for layer in found["head"]] == ["cccp6", "aux_conv1_fc", "aux_conv2_fc", "aux_conv3_fc"]
     features = stages(without_values(small, "nin", include_top=False, pooling="avg"))
     assert "head" not in features and features["C2"][-1].name == "cccp5"
+
+
+@pytest.mark.parametrize("name", ["nin", "dsn"])
+def test_networks_without_a_dense_layer_are_cut_below_their_classifier(name):
+    """The new classifier has the old one's classes, activation and initial values, and its classes no place."""
+    network = without_values(small, name, classifier_activation="sigmoid")
+    assert [place.name for place in places(network)][-2:] == ["conv3_relu", "cccp5_relu"]
+    assert last_features(network) is None
+    with mentioning(InputError, "cccp6", "cccp5_relu"):
+        place_named(network, "cccp6")
+    left = cut(network, "C1")
+    assert left.get_layer("cut_pool").input[0].shape[-1] == 192
+    classifier = left.get_layer("predictions")
+    assert classifier.kernel.shape == (2 * 192, 3) and classifier.activation is keras.activations.sigmoid
+    assert classifier.kernel_initializer.stddev == 0.05
+
+
+def test_nin_for_any_number_of_classes_has_no_last_relu():
+    """Behind it, a sigmoid would be one half or more."""
+    model = without_values(small, "nin", classifier_activation="sigmoid")
+    assert model.get_layer("avg_pool").input is model.get_layer("cccp6").output
 
 
 def test_weights_of_nin_without_and_with_another_classifier(tmp_path):

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from kerascnn import data
-from kerascnn.applications import Plain20, cifar_resnet
+from kerascnn.applications import DSN, Plain20, cifar_resnet
 from kerascnn.cli.tables import plan_table
 from kerascnn.console import output
 from kerascnn.evaluation.keras_models import load_keras
@@ -215,6 +215,20 @@ def test_weights_of_labels_and_of_classes(recipe, blind):
         assert linear_probe(cut, rare).predicted[:, 1].mean() == pytest.approx(mean, abs=0.03)
 
 
+@pytest.mark.slow
+def test_a_network_that_ends_in_a_convolution_is_probed_below_it(red, tmp_path):
+    file = tmp_path / "dsn.weights.h5"
+    keras.utils.set_random_seed(0)
+    DSN(input_shape=(SIZE, SIZE, 3), classes=3).save_weights(file)
+    recipe = with_weights(Recipe.load("probe").with_settings(SETTINGS), str(file), "dsn")
+    run = train(recipe, red, runs=tmp_path, run_config=RunConfig(best=0), verbose=0)
+    places = [stage.place for stage in linear_probe(run.recipe, red).stages]
+    assert run.recipe.fine_tuning.cut in places and places[-1] == "cccp5_relu"
+    assert run.folder.history()[0]["val_top1"] == 1
+    with mentioning(ValueError, "dsn", "convolution", "fine_tuning.cut"):
+        linear_probe(resolved(recipe.with_settings(["fine_tuning.cut=none"]), red), red)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("photos") / "photos"
@@ -255,7 +269,7 @@ def test_mistakes(command, folder, blind, recipe, red, tmp_path):
 
 def test_features_that_do_not_fit(recipe, red, monkeypatch):
     monkeypatch.setattr(feature_files, "memory_for_images", lambda: 10_000)
-    with mentioning(ValueError, "40 images", "--limit"):
+    with mentioning(ValueError, "40 images", "limit"):
         resolved(recipe.with_settings(["pixels.std=30"]), red)
 
 

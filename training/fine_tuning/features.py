@@ -42,7 +42,7 @@ CODE[Path(__file__).parent] = "features.py"
 class Features:
     """The features of some images, by the names of the places where they were taken, from the image on.
 
-    The last ones, named "none", are what the classifier of the whole network gets.
+    The last ones, named "none", are what the dense classifier of the whole network gets, if it has one.
 
     Attributes:
         values: float32 (images, width); from the cache, an array is read when it is asked for.
@@ -128,7 +128,7 @@ def compute_features(model: keras.Model, recipe: Recipe, data: DataSet, examples
         if (size := sum(one.nbytes for one in rows[0]) / len(rows[0][0]) * count) > memory_for_images():
             raise InputError(
                 f"the features of {count} images take {size / 1e9:.0f} GB, more than half of the memory; give fewer "
-                "images with --limit, or no probe with --set fine_tuning.probe=false."
+                "images by a limit, or set fine_tuning.probe=false."
             )
         if number == 1:
             cost = seconds.sum() * count / (2 * BATCH)
@@ -177,7 +177,9 @@ class _Block:
 
 def _blocks(model: keras.Model, more: str) -> list[_Block]:
     found, begin = [], model.inputs[0]
-    for name, stage, end in [*places(model, more), Place(WHOLE, "", last_features(model))]:
+    last = last_features(model)
+    whole = [] if last is None else [Place(WHOLE, "", last)]
+    for name, stage, end in [*places(model, more), *whole]:
         layers = functional(begin, end) if end is not begin else None
         has_dense = layers and any(isinstance(layer, keras.layers.Dense) for layer in layers.layers)
         stage = stage or (DENSE if has_dense else found[-1].stage)

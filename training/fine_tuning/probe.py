@@ -34,7 +34,7 @@ from kerascnn.training.fine_tuning.logistic_regression import (
     fit_head,
 )
 from kerascnn.training.fine_tuning.pretrained import Pretrained
-from kerascnn.training.recipe.fields import BEST
+from kerascnn.training.recipe.fields import BEST, WHOLE
 from kerascnn.training.recipe.recipe import Recipe
 
 FLOAT_BYTES = 4
@@ -70,7 +70,7 @@ class ProbeResult:
     """A fitted classifier, and the table of the places to cut.
 
     Attributes:
-        stages: from the image to the whole network, which is last.
+        stages: from the image to the whole network, which is last where its classifier is dense.
         chosen: the one that the classifier is of.
         head: its weights.
         predicted: float32 (images, classes), the probabilities of the training images.
@@ -126,6 +126,11 @@ def linear_probe(
     features = cached_features(key, whole, recipe, data, examples)
     place = _match(features, cut)
     if place is None:
+        if cut == WHOLE:
+            raise InputError(
+                f"the classifier of {recipe.model} is a convolution, which no probe fits; cut the network, with "
+                "fine_tuning.cut=auto or at a stage."
+            )
         place = place_named(whole(), cut).name
         if place not in features.stages:
             key += f"-{place}"
@@ -163,7 +168,7 @@ def _compared(key: str, features: Features, problem: Callable[[str], Problem]) -
     for name in track(features.stages, len(features.stages), "cross-validation"):
         wanted = problem(name)
         if not np.isfinite(wanted.features).all():
-            raise InputError(f"the features of '{name}' are not finite; use --precision float32.")
+            raise InputError(f"the features of '{name}' are not finite; set precision=float32.")
         # The best penalty is near that of the place before.
         found, width = cross_validated(wanted, found.penalty), wanted.features.shape[1]
         size = FLOAT_BYTES * (features.parameters[name] + (width + 1) * wanted.classes) / 1e6
@@ -208,7 +213,7 @@ def _read_fit(file: Path) -> tuple[Head, np.ndarray, dict[str, float]]:
 
 
 def _most_accurate(stages: tuple[StageProbe, ...]) -> StageProbe:
-    """Of equal accuracies, that of the least loss; the whole network where no image could be held out."""
+    """Of equal accuracies, that of the least loss; the last one where no image could be held out."""
     if np.isnan(stages[-1].accuracy):
         return stages[-1]
     return max(stages, key=lambda stage: (stage.accuracy, -stage.loss))

@@ -42,7 +42,6 @@ WEIGHTS_IN_ARCHIVE = "model.weights.h5"
 
 # The name of the first layer of trained models.
 PREPROCESSING = "preprocessing"
-CONVOLUTIONAL_TOP = "cccp6"  # The classifier of NIN and DSN; others are dense
 
 # The modules of networks with and without batch normalization.
 OPTIONAL_NORMALIZATION = ("vgg", "googlenet")
@@ -139,7 +138,7 @@ def _from_keras_file(network: str, path: Path, layers: Sequence[keras.layers.Lay
         layers = [layer for layer in layers if layer.name not in new]
         if arrays := stored.get(layers[0].name):
             stored[layers[0].name] = [_adapt(arrays[0], layers[0]), *arrays[1:]]
-        _check_layers(stored, layers)
+        _check_layers(network, stored, layers)
     return stored
 
 
@@ -234,11 +233,12 @@ def _adapt(kernel: np.ndarray, layer: keras.layers.Layer) -> np.ndarray:
     return kernel
 
 
-def _check_layers(stored: Stored, layers: Sequence[keras.layers.Layer]) -> None:
+def _check_layers(network: str, stored: Stored, layers: Sequence[keras.layers.Layer]) -> None:
     """Raises InputError for the first mismatch between a file's layers and these."""
+    convolution = registry.info(network).convolutional_classifier
+    of_top = [layer for layer in layers if isinstance(layer, keras.layers.Dense) or layer.name == convolution]
     for layer in layers:
-        arrays = stored.get(layer.name)
-        is_top = isinstance(layer, keras.layers.Dense) or layer.name == CONVOLUTIONAL_TOP
+        arrays, is_top = stored.get(layer.name), layer in of_top
         if arrays is None:
             hint = "; include_top=False leaves it out" if is_top else ", which has weights here"
             raise InputError(f"it has no '{layer.name}'{hint}.")
@@ -249,11 +249,10 @@ def _check_layers(stored: Stored, layers: Sequence[keras.layers.Layer]) -> None:
             raise InputError(f"its '{layer.name}' has {found[0][-1]} classes, not classes={needed[0][-1]}.")
         shapes, wanted = (" and ".join(map(str, one)) for one in (found, needed))
         raise InputError(f"its '{layer.name}' has shape {shapes}, but {wanted} is needed.")
-    has_top = any(isinstance(layer, keras.layers.Dense) or layer.name == CONVOLUTIONAL_TOP for layer in layers)
     known = {PREPROCESSING, *(layer.name for layer in layers)}
-    tops = {CONVOLUTIONAL_TOP, *(name for name, arrays in stored.items() if arrays[0].ndim == 2)}
+    tops = {convolution, *(name for name, arrays in stored.items() if arrays[0].ndim == 2)}
     for name in stored:
         # The parametric ReLU of "fc1" is "fc1_prelu".
-        is_top = not has_top and not tops.isdisjoint((name, name.removesuffix("_prelu")))
+        is_top = not of_top and not tops.isdisjoint((name, name.removesuffix("_prelu")))
         if name not in known and not is_top and not name.startswith(AUXILIARY):
             raise InputError(f"its layer '{name}' has no counterpart.")

@@ -98,7 +98,7 @@ sys.exit(status)
     assert ended.returncode == 0, ended.stderr
     report = json.loads(ended.stdout.splitlines()[-1])
     peak_bytes = 1024 * int(ended.stderr.split()[-1])
-    assert report["validation_accuracy"] >= 0.98
+    assert report["top1_accuracy"] >= 0.98
     assert report["training_seconds"] < 180
     assert peak_bytes < 3e9
     assert [row["format"] for row in report["results"]] == ["Keras", "SavedModel", "TFLite"]

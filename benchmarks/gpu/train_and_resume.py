@@ -36,7 +36,7 @@ def main() -> int:
     resumed = train(["--resume", str(next((given.out / "killed").glob("runs/*")))])
     ends = [lines[-2]["loss"] for lines in (whole, resumed)]
     print(f"loss of the last epoch: {ends[0]!r} in one piece, {ends[1]!r} killed and resumed")
-    print(f"validation accuracy: {whole[-1]['validation_accuracy']!r} and {resumed[-1]['validation_accuracy']!r}")
+    print(f"validation accuracy: {whole[-1]['top1_accuracy']!r} and {resumed[-1]['top1_accuracy']!r}")
     return 0
 
 

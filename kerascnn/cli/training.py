@@ -153,13 +153,25 @@ def recipe_of(options: argparse.Namespace, network: str = "resnet20", image_size
         recipe = with_weights(recipe, options.weights, model)
     recipe = _with_fields(recipe.with_values(model=model), options)
     if options.teacher:
-        recipe = with_teacher(recipe, options.teacher, dict(options.hints) if options.hints else None)
+        recipe = with_teacher(recipe, options.teacher, _hints(options.hints) if options.hints else None)
     if find_teacher(recipe) is None and (
         options.hints or any(one.strip().startswith("distillation") for one in options.set)
     ):
         raise InputError("hints and distillation are of a student with a teacher; name one with --teacher RUN.")
     find_weights(recipe, f"the recipe '{name}'" if name else "the recipe")
     return recipe
+
+
+def _hints(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The teacher's layers by the student's; InputError for a layer of the student that is to learn two of them."""
+    hints: dict[str, str] = {}
+    for student, teacher in pairs:
+        if hints.setdefault(student, teacher) != teacher:
+            raise InputError(
+                f"--hints has {student}={hints[student]} and {student}={teacher}: a layer learns to predict one of the "
+                "teacher's; leave out one of them."
+            )
+    return hints
 
 
 def _with_fields(recipe: Recipe, options: argparse.Namespace) -> Recipe:
@@ -430,7 +442,7 @@ def _export_and_report(run: Run, recipe: Recipe, data: DataSet, options: argpars
     from kerascnn import evaluation
     from kerascnn.cli.tables import verification_table
     from kerascnn.evaluation.keras_models import load_keras
-    from kerascnn.evaluation.metrics import majority_baseline
+    from kerascnn.evaluation.metrics import majority_baseline, top_accuracy
     from kerascnn.evaluation.multi_label import constant_baseline
     from kerascnn.evaluation.run_report import report_run
 
@@ -446,9 +458,9 @@ def _export_and_report(run: Run, recipe: Recipe, data: DataSet, options: argpars
         report = {"event": "report", "run": str(run.folder.path), "training_seconds": round(run.seconds, 1)}
         report |= {"layout": data.layout}
         if data.multi_label:
-            report |= {"validation_map": baseline.map, "constant_baseline": baseline.to_dict()}
+            report |= {"map": baseline.map, "constant_baseline": baseline.to_dict()}
         else:
-            report |= {"validation_accuracy": scores.accuracy(), "majority_class": baseline and baseline.to_dict()}
+            report |= {**top_accuracy(scores).to_dict(), "majority_class": baseline and baseline.to_dict()}
         print_json({**report, **export_report(exported)}, indent=None)
     else:
         watch = f"watch it with: tensorboard --logdir {run.folder.path.parent}"

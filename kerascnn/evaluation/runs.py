@@ -130,7 +130,8 @@ def compare_runs(
     """Measures the models of finished runs on the same images; `data` and `unknown` are as for `evaluate`.
 
     Raises:
-        InputError: a folder without a model, models of different classes or of none of the data's, or multi-label data.
+        InputError: a folder without a model or named twice, models of different classes or of none of the data's, or
+            multi-label data.
 
     Example:
         >>> compared = compare_runs([RunFolder.open(path) for path in paths], cifar, Protocol("1 crop"))
@@ -143,6 +144,9 @@ def compare_runs(
             "'kerascnn evaluate RUN RUN', in Python study, compares their mAP."
         )
     recipes = [folder.read_recipe()[0] for folder in folders]
+    for number, folder in enumerate(folders):
+        if any(folder.path.samefile(other.path) for other in folders[:number]):
+            raise InputError(f"{folder.path} is named twice, and a run is compared with others; name it once.")
     measured = study([folder.path for folder in folders], data, [protocol], unknown=unknown, track=track)
     runs = tuple(
         MeasuredRun(folder, recipe, folder.history(), row.scores)

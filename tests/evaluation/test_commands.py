@@ -100,6 +100,7 @@ def test_comparison_tables(tiny_digits_run, few_digits):
         (["compare-runs", "{run}", "--crops", "1,10"], ["one kind of crops"]),
         (["compare-runs", "{run}", "--plot", "curves.txt"], ["--plot", ".png, .svg, .pdf"]),
         (["compare-runs", "{run}/model.keras"], ["model.keras", "run folder"]),
+        (["compare-runs", "{run}", "{run}/checkpoints/.."], ["named twice", "compared with others"]),
     ],
 )
 def test_user_errors_are_one_sentence(arguments, parts, tiny_digits_run, command):

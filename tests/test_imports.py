@@ -19,6 +19,7 @@ FLOORS = (
         "keras_internals",
         "terminal_encoding",
         "image_shape",
+        "metric_names",
         "parent_process",
         "stop_request",
     ),

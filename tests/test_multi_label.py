@@ -16,7 +16,7 @@ from kerascnn.evaluation import load, open_predictor
 from kerascnn.evaluation.predictors import ModelMetadata
 from kerascnn.evaluation.scores import evaluate
 from kerascnn.training import Recipe
-from kerascnn.training.trainer import task_of
+from kerascnn.training.resolution import task_of
 from support.messages import mentioning
 from support.pages import Page, arguments_of, run_line
 from support.tiny_training import tiny_networks

@@ -21,6 +21,8 @@ from .recipe.fields import (
     Schedule as Schedule,
 )
 from .recipe.recipe import Recipe as Recipe, recipes as recipes
+from .resolution import linear_probe as linear_probe, resolved as resolved
+from .run import Run as Run, TrainingInterruptedError as TrainingInterruptedError
 from .run_config import RunConfig as RunConfig
 from .run_folder import RunFolder as RunFolder
 from .schedules import EarlyStopping as EarlyStopping, Plateau as Plateau
@@ -32,12 +34,8 @@ from .search import (
     tune as tune,
 )
 from .trainer import (
-    Run as Run,
-    TrainingInterruptedError as TrainingInterruptedError,
     distill as distill,
     finetune as finetune,
-    linear_probe as linear_probe,
-    resolved as resolved,
     resume as resume,
     train as train,
 )

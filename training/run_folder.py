@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import os
 import platform
 import subprocess
@@ -17,9 +15,11 @@ import yaml
 
 import kerascnn
 from kerascnn.data.ingestion.data_options import DataOptions
-from kerascnn.errors import InputError, refused, writing
+from kerascnn.errors import InputError, writing
 from kerascnn.files.atomic import atomic_text
-from kerascnn.files.user_file import read_text
+from kerascnn.files.history import read_history
+from kerascnn.files.run_names import HISTORY_FILE, MODEL_FILE, RECIPE_FILE
+from kerascnn.metric_names import main_accuracy
 from kerascnn.training.recipe.files import read_yaml
 
 # Names of runs are looked up at every start: recipes and pydantic wait until one is read.
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from kerascnn.training.run_record import RunRecord
 
 
-# Bytes of a table with a row per epoch.
-MAX_HISTORY = 1 << 28
-
-
 @dataclass(frozen=True)
 class RunFolder:
     """`runs/<model>-<data>-<time>/`: the recipe, the model, the history, the checkpoints and TensorBoard's files."""
@@ -42,7 +38,7 @@ class RunFolder:
 
     @property
     def recipe_file(self) -> Path:
-        return self.path / "recipe.yaml"
+        return self.path / RECIPE_FILE
 
     @property
     def images_file(self) -> Path:
@@ -50,11 +46,11 @@ class RunFolder:
 
     @property
     def model_file(self) -> Path:
-        return self.path / "model.keras"
+        return self.path / MODEL_FILE
 
     @property
     def history_file(self) -> Path:
-        return self.path / "history.csv"
+        return self.path / HISTORY_FILE
 
     @property
     def checkpoints(self) -> Path:
@@ -176,8 +172,6 @@ class RunFolder:
         Raises:
             InputError: the best model was not saved.
         """
-        from kerascnn.training.schedules import main_accuracy
-
         history, facts = self.history(), self.read_recipe()[3]
         if "exported" in facts:
             return self.model_file, f"exports the {facts['exported']} model, chosen on held-out training images"
@@ -197,11 +191,7 @@ class RunFolder:
 
     def history(self) -> list[dict[str, float]]:
         """The metrics of the run, one mapping per epoch."""
-        if not self.history_file.is_file():
-            return []
-        with refused(f"{self.history_file} cannot be read"):
-            rows = csv.DictReader(io.StringIO(read_text(self.history_file, MAX_HISTORY), newline=""))
-            return [{name: float(value or "nan") for name, value in row.items()} for row in rows]
+        return read_history(self.history_file)
 
 
 def versions() -> dict[str, str]:

@@ -30,8 +30,9 @@ class CommonArguments(NamedTuple):
         weights: None for random weights; "imagenet", "keras", "torchvision", "torchvision-v2" or a name of timm's such
             as "timm/resnet50.a1_in1k" for public weights, which are downloaded once (`list_weights` lists them) and set
             the options that they need; or the URL or path of a file: `.weights.h5` or `.keras` of this network, an HDF5
-            file of keras.applications, or `.safetensors`, `.pth`, `.pt` or `.th` with PyTorch's tensors. "imagenet" is
-            the first public file that fits the other arguments.
+            file of keras.applications, or `.safetensors`, `.pth`, `.pt` or `.th` with PyTorch's tensors; or a finished
+            run's folder or name, such as "runs/last". "imagenet" is the first public file that fits the other
+            arguments.
         input_tensor: a Keras tensor of images to build on; `input_shape` is then ignored.
         input_shape: (height, width, channels), or the channels first where that is Keras' image data format. None for
             three channels, of the paper's size with the top and of any size without it. A size may be None where

@@ -149,7 +149,7 @@ share = _number(float, "a number from 0 to 1", 0, 1)
 
 def run_path(text: str) -> Path:
     """Reads a path, or a name of a run such as runs/last or NAME@best."""
-    from kerascnn.training.run_names import find_run
+    from kerascnn.files.run_names import find_run
 
     try:
         return find_run(text)

@@ -17,9 +17,9 @@ from kerascnn.evaluation.image_inputs import images_of
 from kerascnn.evaluation.model_options import ModelOptions
 from kerascnn.evaluation.prediction import ImagePrediction, predictions
 from kerascnn.evaluation.predictors import KerasPredictor, Predictor, open_predictor
+from kerascnn.files.run_names import find_run
 from kerascnn.image_shape import GRAY
 from kerascnn.shown_text import printable
-from kerascnn.training.run_names import find_run
 
 if TYPE_CHECKING:
     import keras

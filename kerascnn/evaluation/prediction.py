@@ -19,9 +19,9 @@ from kerascnn.data.ingestion.unchecked_images import decode_unchecked
 from kerascnn.data.pipeline.view_arrays import views_of
 from kerascnn.errors import InputError
 from kerascnn.evaluation.predictors import ModelMetadata, Predictor
+from kerascnn.files.run_names import find_run
 from kerascnn.shown_text import printable
 from kerascnn.training.run_folder import RunFolder
-from kerascnn.training.run_names import find_run
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -19,11 +19,11 @@ from kerascnn.cores import cores
 from kerascnn.errors import InputError, check_installed, is_real, one_line, refused
 from kerascnn.evaluation.model_digests import CHANGED, KEY, check_seal, digest_before, saved_model_digest
 from kerascnn.evaluation.model_options import NO_OPTIONS, ModelOptions, numbered_classes
+from kerascnn.files.run_names import find_run
 from kerascnn.files.user_file import checked_file, open_zip, read_text
 from kerascnn.image_shape import COLORS, RGB, ImageSize, Size
 from kerascnn.native_output import discarded_stderr, logged_from
 from kerascnn.shown_text import literal, printable
-from kerascnn.training.run_names import find_run
 
 if TYPE_CHECKING:
     import keras

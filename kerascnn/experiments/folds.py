@@ -13,8 +13,8 @@ from kerascnn.errors import InputError
 from kerascnn.evaluation.metrics import Accuracy, accuracy_of
 from kerascnn.experiments.experiment import Arm
 from kerascnn.experiments.runs import ArmRun, run_arm
+from kerascnn.metric_names import main_accuracy
 from kerascnn.training import Recipe, RunFolder
-from kerascnn.training.schedules import main_accuracy
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Folds:
         """Everything that `kerascnn train --folds --json` prints at the end."""
         summary, interval = self.summary(), self.interval()
         return {
-            "accuracy_interval": interval and [interval.low, interval.high],
+            "top1_interval": interval and [interval.low, interval.high],
             "folds": [
                 {
                     "fold": fold.number,

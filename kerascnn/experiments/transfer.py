@@ -17,9 +17,9 @@ from kerascnn.evaluation.metrics import Accuracy, accuracy_of
 from kerascnn.evaluation.plots import transfer_figure
 from kerascnn.experiments.experiment import Arm, Experiment, Scale, recipe_of
 from kerascnn.experiments.runs import ArmRun, run_arm
+from kerascnn.metric_names import main_accuracy
 from kerascnn.training import Recipe
 from kerascnn.training.fine_tuning.pretrained import with_weights
-from kerascnn.training.schedules import main_accuracy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

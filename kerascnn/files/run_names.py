@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 
 from kerascnn.errors import InputError
-from kerascnn.training.run_folder import RunFolder
+from kerascnn.files.history import read_history
+from kerascnn.metric_names import main_accuracy
 
 LAST, BEST = "last", "best"
 RUNS = Path("runs")
+# In a run folder.
+RECIPE_FILE, MODEL_FILE, HISTORY_FILE = "recipe.yaml", "model.keras", "history.csv"
 
 
 def find_run(name: str | Path) -> Path:
@@ -33,17 +36,35 @@ def find_run(name: str | Path) -> Path:
     if os.path.exists(path) or which not in (LAST, BEST) or bool(separator) != bool(beginning):
         return path
     folder = RUNS if separator and path.parent == Path() else path.parent
-    found = [RunFolder(file.parent) for file in folder.glob("*/recipe.yaml") if _belongs(file.parent.name, beginning)]
+    found = [file.parent for file in folder.glob(f"*/{RECIPE_FILE}") if _belongs(file.parent.name, beginning)]
     if not found:
         raise InputError(
             f"there is no run in {folder}" + (f" whose name begins with {beginning}." if beginning else ".")
         )
     if which == LAST:
-        return max(found, key=lambda run: (run.recipe_file.stat().st_mtime_ns, run.path.name)).path
-    trained = {run.path: best for run in found if (best := _best_accuracy(run)) is not None}
+        return max(found, key=lambda run: ((run / RECIPE_FILE).stat().st_mtime_ns, run.name))
+    trained = {run: best for run in found if (best := _best_accuracy(run)) is not None}
     if not trained:
         raise InputError(f"none of the runs in {folder} has finished, so that none is the best.")
     return max(trained, key=lambda path: (trained[path], path.name))
+
+
+def named_file(name: str | Path) -> Path:
+    """The file that a name stands for: the model of a run's folder or of its name, see `find_run`, or a path as it is.
+
+    InputError if there is no such run, or the folder holds no model.
+
+    Example:
+        >>> named_file("runs/last")
+        PosixPath('runs/resnet20-digits-20261128-101500/model.keras')
+    """
+    path = find_run(name)
+    # The functions of `Path` fail where a path is too long.
+    if not os.path.isdir(path):
+        return path
+    if not (path / MODEL_FILE).is_file():
+        raise InputError(f"{name} holds no {MODEL_FILE}; give the folder of a run that has finished, or a file.")
+    return path / MODEL_FILE
 
 
 def _belongs(name: str, beginning: str) -> bool:
@@ -51,10 +72,7 @@ def _belongs(name: str, beginning: str) -> bool:
     return not beginning or name == beginning or name.startswith(f"{beginning}-")
 
 
-def _best_accuracy(run: RunFolder) -> float | None:
-    # Keras, which takes seconds, is not imported for other names.
-    from kerascnn.training.schedules import main_accuracy
-
-    history = run.history() if run.model_file.is_file() else []
+def _best_accuracy(run: Path) -> float | None:
+    history = read_history(run / HISTORY_FILE) if (run / MODEL_FILE).is_file() else []
     metric = main_accuracy(history[0]) if history else None
     return max(row[metric] for row in history) if metric else None

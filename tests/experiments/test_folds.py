@@ -70,7 +70,7 @@ def test_the_command_reports_mean_and_standard_deviation_and_trains_no_fold_twic
     assert report["event"] == "folds"
     assert report["mean"]["val_top1"] == pytest.approx(MEAN)
     # Of 1797 images 1348 or so; by hand, Wilson's interval of 0.7500 is 0.7295 to 0.7695.
-    assert report["accuracy_interval"] == pytest.approx([0.7295, 0.7695], abs=1e-3)
+    assert report["top1_interval"] == pytest.approx([0.7295, 0.7695], abs=1e-3)
     assert report["standard_deviation"]["val_top1"] == pytest.approx(DEVIATION)
     assert [row["val_top1"] for row in report["folds"]] == list(ACCURACIES)
     # The run folder says which fold it is of, so that `evaluate` measures on the same images.

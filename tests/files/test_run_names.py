@@ -5,8 +5,9 @@ import os
 import pytest
 
 from kerascnn import InputError
-from kerascnn.training.run_names import find_run
-from support.messages import refused
+from kerascnn.applications.weights.sources import source_of
+from kerascnn.files.run_names import find_run, named_file
+from support.messages import mentioning, refused
 
 RUNS = {
     # name: (order of time, validation accuracies, whether it has finished)
@@ -48,6 +49,22 @@ def runs(tmp_path, monkeypatch):
 def test_short_names(name, found, runs):
     assert find_run(name).resolve() == runs / found
     assert find_run(str(runs / name.removeprefix("runs/"))) == runs / found
+
+
+def test_the_model_of_a_name(runs):
+    best = runs / "resnet20-digits-20261120-101500"
+    assert named_file("runs/best").resolve() == named_file(best) == best / "model.keras"
+    assert str(named_file("mine.weights.h5")) == "mine.weights.h5"
+    with mentioning(InputError, "resnet20@last", "no model.keras", "finished"):
+        named_file("resnet20@last")
+
+
+def test_builders_take_runs(runs):
+    assert (
+        source_of("ResNet20", "runs/last").file().resolve() == runs / "resnet2-digits-20261122-080000" / "model.keras"
+    )
+    (runs.parent / "imagenet").mkdir()
+    assert source_of("ResNet50", "imagenet").public
 
 
 @pytest.mark.parametrize("name", ["runs/notes", "missing.keras", "last", "mine@first", "me@example.org", "@last"])

@@ -391,6 +391,6 @@ def test_several_devices_are_refused(recipe, tmp_path):
     devices = choose_devices("cpu")
     with (
         mock.patch.object(type(devices), "replicas", 2),
-        mentioning(InputError, "fine_tuning.hold_out", "one device", "--devices"),
+        mentioning(InputError, "fine_tuning.hold_out", "one device", "gpu:0"),
     ):
         train(recipe, tiny_training.images(), runs=tmp_path, devices=devices, verbose=0)

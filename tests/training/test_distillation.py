@@ -9,15 +9,24 @@ from unittest import mock
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerascnn import InputError
 from kerascnn.applications import registry
 from kerascnn.complexity.analysis import without_values
+from kerascnn.data.pipeline.channels import with_channels
 from kerascnn.training import Recipe, RunConfig, RunFolder, TrainingInterruptedError, compile_for, resume, train
 from kerascnn.training.assembly import build
+from kerascnn.training.distillation import soft_targets
 from kerascnn.training.distillation.hints import learner, paired, stage_recipe
 from kerascnn.training.distillation.soft_targets import logits_of
-from kerascnn.training.distillation.teacher import check_teacher, describe_teacher, seen_by, with_teacher
+from kerascnn.training.distillation.teacher import (
+    check_teacher,
+    describe_teacher,
+    load_teacher,
+    seen_by,
+    with_teacher,
+)
 from kerascnn.training.losses import SoftLabels, SoftTargets
 from kerascnn.training.strategy import WorkerLostError
 from support import tiny_training
@@ -34,8 +43,6 @@ def softmax(logits):
 
 
 def test_softened_cross_entropy_and_its_gradient():
-    import tensorflow as tf
-
     loss = SoftTargets(temperature=3.0)
     targets, answers = softmax(TEACHER / 3), softmax(STUDENT / 3)
     expected = -(targets * np.log(answers)).sum(axis=1).mean()
@@ -123,6 +130,9 @@ def test_a_teacher_sees_its_own_size_and_channels():
     gray, color = (keras.Sequential([keras.Input((8, 8, one)), keras.layers.ReLU()]) for one in (1, 3))
     few = IMAGES[:, ::2, ::2]
     np.testing.assert_allclose(seen_by(gray, few), few @ np.array([[0.299], [0.587], [0.114]]), rtol=1e-4)
+    # To the bit as the pipeline makes an image gray.
+    for image, seen in zip(few, seen_by(gray, few), strict=True):
+        np.testing.assert_array_equal(with_channels(tf.constant(image), 1), seen)
     halved = IMAGES.reshape(4, 8, 2, 8, 2, 3).mean(axis=(2, 4))
     np.testing.assert_allclose(seen_by(color, IMAGES), halved, rtol=1e-5)
     assert seen_by(color, IMAGES[..., :1]).shape == (4, 8, 8, 3)
@@ -130,7 +140,7 @@ def test_a_teacher_sees_its_own_size_and_channels():
 
 def network(size, filters):
     """Maps of a size from images of 16 pixels, behind ReLU and maxout of two."""
-    pixels = keras.Input((16, 16, 3))
+    pixels = keras.Input((16, 16, 3), name="pixels")
     x = keras.layers.Conv2D(filters, 17 - size, activation="relu", name="conv1")(pixels)
     pieces = [keras.layers.Conv2D(filters, 1, name=f"conv2_{number}")(x) for number in (1, 2)]
     x = keras.layers.MaxPooling2D(2, name="pool2")(keras.layers.Maximum(name="conv2")(pieces))
@@ -145,6 +155,7 @@ def network(size, filters):
         ("conv1=cnov2", ("teacher", "net6", "'cnov2'", "conv2")),
         ("pool2=conv1", ("pool2", "(4, 4)", "conv1", "(6, 6)", "lower layer")),
         ("conv1=features", ("conv1=features", "(8, 8, 4)", "(5,)")),
+        ("pixels=conv1", ("pixels", "no weights", "higher layer")),
     ],
 )
 def test_hints_that_do_not_fit(hint, words):
@@ -156,8 +167,7 @@ def test_regressors_have_the_hints_shape_and_nonlinearity():
     """The kernel is N - n + 1 for maps of N and n; ReLU where the hint has it, and of maxout as many pieces."""
     names, taught = ("conv1", "pool2", "features"), network(6, 5)
     recipe = stage_recipe(student(distillation={"hints": dict(zip(names, names, strict=True))}))
-    with mock.patch("kerascnn.training.distillation.hints.load_teacher", lambda recipe: taught):
-        model = learner(network(8, 4), recipe, steps_per_epoch=1)
+    model = learner(network(8, 4), taught, recipe, steps_per_epoch=1)
     assert [tuple(output.shape[1:]) for output in model.outputs] == [(6, 6, 5), (3, 3, 5), (5,)]
     relu, piece = model.get_layer("hint_1_1"), model.get_layer("hint_2_2")
     assert relu.activation is keras.activations.relu and relu.kernel_size == (3, 3)
@@ -181,9 +191,8 @@ def test_the_published_stages_of_fitnets(name):
 
 
 def test_equal_shapes_need_no_regressor():
-    with mock.patch("kerascnn.training.distillation.hints.load_teacher", lambda recipe: network(8, 4)):
-        recipe = stage_recipe(student(distillation={"hints": {"conv1": "conv1"}}))
-        model = learner(network(8, 4), recipe, steps_per_epoch=1)
+    recipe = stage_recipe(student(distillation={"hints": {"conv1": "conv1"}}))
+    model = learner(network(8, 4), network(8, 4), recipe, steps_per_epoch=1)
     assert [layer.name for layer in model.layers if layer.weights] == ["conv1"]
 
 
@@ -202,7 +211,7 @@ def test_teachers_that_do_not_fit(plain, teacher, tmp_path):
     with mentioning(InputError, "mine.keras", "classes", "kerascnn"):
         check_teacher(with_teacher(student(), tmp_path / "mine.keras"), data)
     fold = replace(data, options=replace(data.options, fold=(1, 5)))
-    with mentioning(InputError, "--folds", "--teacher"):
+    with mentioning(InputError, "fold", "teacher"):
         check_teacher(with_teacher(student(), teacher), fold)
     (tmp_path / "text.keras").write_text("text")
     with mentioning(InputError, "text.keras", "damaged"):
@@ -231,9 +240,11 @@ def test_the_line_about_a_teacher(plain, teacher):
         (("--hints", "conv1=conv1"), ("--teacher",)),
         (("--set", "distillation.temperature=2"), ("--teacher",)),
         (("--teacher", "TEACHER", "--hints", "conv1"), ("STUDENT_LAYER=TEACHER_LAYER", "'conv1'")),
+        (("--teacher", "TEACHER", "--hints", "a=b", "--hints", "a=c"), ("a=b", "a=c", "leave out one")),
+        (("--teacher", "TEACHER", "--set", "distillation.hints={a: b, a: c}"), ("'a' twice",)),
         (("--teacher", "nowhere"), ("there is no teacher at nowhere",)),
         (("--teacher", "nowhere@best"), ("no run", "nowhere")),
-        (("--teacher", "TEACHER", "--weights", "imagenet", "--model", "resnet50"), ("probe", "--teacher")),
+        (("--teacher", "TEACHER", "--weights", "imagenet", "--model", "resnet50"), ("probe", "teacher")),
         (("--teacher", "TEACHER", "--set", "distillation.temperature=0"), ("distillation.temperature", "above 0")),
         (
             (
@@ -277,7 +288,9 @@ def hinted(teacher):
 @pytest.mark.slow
 def test_hints_and_distillation_resume_bit_exact(tiny_network, hinted, teacher, tmp_path):
     before, data = (teacher / "model.keras").read_bytes(), tiny_training.images()
-    whole = train(hinted, data, runs=tmp_path / "whole", limit=120, verbose=0)
+    with mock.patch.object(soft_targets, "load_teacher", wraps=load_teacher) as loading:
+        whole = train(hinted, data, runs=tmp_path / "whole", limit=120, verbose=0)
+    assert loading.call_count == 1
     history = RunFolder(whole.folder.path / "hints").history()
     assert len(history) == len(whole.folder.history()) == 2
     assert history[1]["loss"] < history[0]["loss"]

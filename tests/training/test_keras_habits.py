@@ -10,8 +10,8 @@ from kerascnn import InputError
 from kerascnn.training import Recipe, compile_for, train
 from kerascnn.training.assembly import build
 from kerascnn.training.callbacks.user_callbacks import check_callbacks
+from kerascnn.training.resolution import named_recipe
 from kerascnn.training.schedules import EarlyStopping
-from kerascnn.training.trainer import named_recipe
 from support.messages import mentioning, names, refused
 
 PLATEAU = keras.callbacks.ReduceLROnPlateau
@@ -57,6 +57,11 @@ def test_with_values_takes_dicts_and_checks_names():
         (keras.callbacks.EarlyStopping("val_accuracy"), {}, ("EarlyStopping", "'val_accuracy'", "'val_top1'")),
         (keras.callbacks.ModelCheckpoint("a.keras", monitor="acc"), {}, ("ModelCheckpoint", "'acc'", "'top1'")),
         (PLATEAU(monitor="val_acc"), CONSTANT, ("'val_acc'", "'val_top1'")),
+        (keras.callbacks.ModelCheckpoint("a.keras", "val_top2"), {}, ("'val_top2'", "not measured", "val_top1")),
+        (keras.callbacks.EarlyStopping("val_f1", mode="max"), {}, ("'val_f1'", "not measured")),
+        (keras.callbacks.EarlyStopping("seconds"), {}, ("'seconds'", "mode='max' or 'min'")),
+        (keras.callbacks.SwapEMAWeights(), {}, ("SwapEMAWeights", "averaging={'decay'")),
+        (keras.callbacks.BackupAndRestore("backup"), {}, ("BackupAndRestore", "resume")),
     ],
 )
 def test_callbacks_that_a_recipe_contradicts_are_refused(callback, schedule, parts, network, few_digits, tmp_path):
@@ -69,14 +74,33 @@ def test_callbacks_that_a_recipe_contradicts_are_refused(callback, schedule, par
 @pytest.mark.parametrize(
     "callback", [PLATEAU(), keras.callbacks.LearningRateScheduler(lambda epoch: 0.1), keras.callbacks.EarlyStopping()]
 )
-def test_other_callbacks_are_taken(callback):
-    check_callbacks([callback], Recipe.for_model("resnet20").with_values(schedule=CONSTANT), heads=False)
+def test_other_callbacks_are_taken(callback, network):
+    check_callbacks([callback], Recipe.for_model("resnet20").with_values(schedule=CONSTANT), network)
 
 
 @pytest.mark.parametrize("callback", [3, keras.callbacks.EarlyStopping, [PLATEAU()], lambda epoch, logs: None])
-def test_what_is_no_callback_is_refused(callback):
+def test_what_is_no_callback_is_refused(callback, network):
     with mentioning(InputError, "callbacks", repr(callback)):
-        check_callbacks([callback], Recipe(), heads=False)
+        check_callbacks([callback], Recipe(), network)
+
+
+def test_a_checkpoint_of_a_part_of_the_network_is_refused(network):
+    """A fine-tuning after a probe trains upper layers on maps that are computed once."""
+    saving = keras.callbacks.ModelCheckpoint("mine.keras")
+    with mentioning(InputError, "ModelCheckpoint", "those below", "fine_tuning.hold_out=0"):
+        check_callbacks([saving], Recipe.load("finetune"), network)
+
+
+class Mine(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        logs["mine"] = 1.0
+
+
+def test_a_users_own_metric_can_be_monitored(network):
+    for mine in (Mine(), keras.callbacks.LambdaCallback()):
+        check_callbacks([mine, keras.callbacks.EarlyStopping("mine", mode="min")], Recipe(), network)
+        with mentioning(InputError, "'mine'", "mode="):
+            check_callbacks([mine, keras.callbacks.EarlyStopping("mine")], Recipe(), network)
 
 
 def test_what_is_no_recipe_is_refused():
@@ -90,9 +114,32 @@ def test_numbers_of_numpy_are_numbers_of_a_recipe():
     assert (recipe.epochs, recipe.optimizer.learning_rate, type(recipe.epochs)) == (3, 0.5, int)
 
 
-def test_heads_are_in_the_names_of_metrics():
-    with mentioning(InputError, "'val_main_top1'"):
-        check_callbacks([keras.callbacks.EarlyStopping("val_accuracy")], Recipe(), heads=True)
+def two_heads():
+    pixels = keras.Input((8, 8, 3))
+    x = keras.layers.GlobalAveragePooling2D()(pixels)
+    heads = {name: keras.layers.Dense(3, "softmax", name=f"{name}_fc")(x) for name in ("aux_4a", "main")}
+    return keras.Model(pixels, heads)
+
+
+@pytest.mark.parametrize(
+    ("task", "measured", "best"),
+    [
+        ("single-label", "val_main_top1", "max"),
+        ("single-label", "aux_4a_loss", "min"),
+        ("multi-label", "val_main_map", "max"),
+        ("multi-label", "val_main_macrof1", "max"),
+    ],
+)
+def test_monitors_of_several_classifiers(task, measured, best):
+    """Keras looks a metric's direction up by a name without that of the classifier, and would find none."""
+    recipe, model = Recipe(task=task), two_heads()
+    compile_for(model, recipe, steps_per_epoch=1)
+    callback = keras.callbacks.ModelCheckpoint("a.keras", monitor=measured, save_best_only=True)
+    check_callbacks([callback], recipe, model)
+    assert callback.mode == best
+    main = {"single-label": "'val_main_top1'", "multi-label": "'val_main_map'"}[task]
+    with mentioning(InputError, main):
+        check_callbacks([keras.callbacks.EarlyStopping("val_accuracy")], recipe, model)
 
 
 def test_training_in_python_shows_its_progress_and_stops_early(network, few_digits, tmp_path, capsys):

@@ -10,8 +10,8 @@ from pathlib import Path
 import keras
 
 from kerascnn.files.atomic import atomic_path, atomic_write
+from kerascnn.metric_names import main_accuracy
 from kerascnn.training.fine_tuning.gradual_unfreezing import all_trainable
-from kerascnn.training.schedules import main_accuracy
 
 
 class HistoryFile(keras.callbacks.Callback):

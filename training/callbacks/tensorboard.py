@@ -14,6 +14,7 @@ from kerascnn.complexity.report import stage_of
 from kerascnn.errors import InputError
 from kerascnn.image_shape import RGB
 from kerascnn.keras_internals import nodes_in_order
+from kerascnn.metric_names import HELD_OUT
 from kerascnn.training.batches import Batches
 from kerascnn.training.callbacks.event_files import EventFile, flatten
 from kerascnn.training.callbacks.gradient_norms import GradientNormLogger
@@ -21,7 +22,6 @@ from kerascnn.training.callbacks.throughput import Profiler
 from kerascnn.training.checkpoints.files import Position
 from kerascnn.training.multi_label import MULTI_LABEL
 from kerascnn.training.recipe.recipe import Recipe
-from kerascnn.training.schedules import HELD_OUT
 
 # Titles of Keras' metrics, which come first, and of what else is measured once per epoch, with its group.
 TITLES = {

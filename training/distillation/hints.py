@@ -24,7 +24,7 @@ from kerascnn.applications.network import dtype_policy_scope
 from kerascnn.applications.stages import HEAD, stages
 from kerascnn.errors import InputError, closest
 from kerascnn.keras_internals import producing_node
-from kerascnn.training.distillation.teacher import load_teacher, seen_by
+from kerascnn.training.distillation.teacher import seen_by
 from kerascnn.training.optimizers import optimizer_for, with_factors
 from kerascnn.training.recipe.fields import Averaging, FineTuning, Schedule
 from kerascnn.training.recipe.recipe import Recipe
@@ -72,6 +72,10 @@ def paired(student: keras.Model, teacher: keras.Model, hints: Mapping[str, str])
                 f"the student's {guided_name} has maps of {shapes[0][:2]}, smaller than those of the teacher's "
                 f"{hint_name}, {shapes[1][:2]}; name a lower layer of the student, or a higher one of the teacher."
             )
+        if not functional(student.inputs[0], pair.guided).trainable_weights:
+            raise InputError(
+                f"the student's {guided_name} depends on no weights that could learn the hint; name a higher layer."
+            )
         pairs.append(pair)
     return pairs
 
@@ -85,15 +89,14 @@ def _output(model: keras.Model, name: str, whose: str) -> keras.KerasTensor:
     raise InputError(f"the {whose} {model.name} has no layer '{name}' for a hint; {closest(name, known)}")
 
 
-def learner(student: keras.Model, recipe: Recipe, steps_per_epoch: int) -> keras.Model:
+def learner(student: keras.Model, teacher: keras.Model, recipe: Recipe, steps_per_epoch: int) -> keras.Model:
     """The compiled model of this stage: the student's layers up to the guided ones, shared, with regressors.
 
     Args:
-        student: compiled.
+        student, teacher: with the layers that the hints name.
         recipe: of `stage_recipe`.
         steps_per_epoch: as for `compile_for`.
     """
-    teacher = load_teacher(recipe)
     pairs = paired(student, teacher, recipe.distillation.hints)
     with dtype_policy_scope(recipe.precision):
         guesses = [_regressed(pair, f"hint_{number}", recipe.seed) for number, pair in enumerate(pairs, start=1)]

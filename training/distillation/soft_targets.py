@@ -60,7 +60,13 @@ def teach(model: keras.Model, recipe: Recipe, steps_per_epoch: int | None) -> No
         taught = soft(logits(answers), logits(y_pred), sample_weight)
         return settings.label_weight * of_labels + weight() * taught
 
+    loss.teacher = teacher
     model.compute_loss = loss
+
+
+def teacher_of(model: keras.Model) -> keras.Model:
+    """The teacher of a model after `teach`; as an attribute of its own it would be a part of the model."""
+    return model.compute_loss.teacher
 
 
 def _decay_steps(recipe: Recipe, steps_per_epoch: int | None) -> int:

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kerascnn.data.dataset import DataSet
-from kerascnn.data.pipeline.channels import LUMA
+from kerascnn.data.pipeline.channels import with_channels
 from kerascnn.errors import InputError, first_of, refused
 from kerascnn.files.checksums import Checksum
+from kerascnn.files.run_names import find_run, named_file
 from kerascnn.files.user_file import checked_file
 from kerascnn.image_shape import RGB, ImageSize
+from kerascnn.metric_names import main_accuracy
 from kerascnn.shown_text import literal
 from kerascnn.training.model_files import first_of_class, layers_of
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.run_folder import RunFolder
-from kerascnn.training.run_names import find_run
 
 if TYPE_CHECKING:
     import keras
@@ -58,20 +59,15 @@ def find_teacher(recipe: Recipe) -> Path | None:
         return None
     if tuning.probe:
         raise InputError(
-            "a probe solves for a classifier and asks no teacher; set fine_tuning.probe=false, or leave out --teacher."
+            "a probe solves for a classifier and asks no teacher; set fine_tuning.probe=false, or name no teacher."
         )
     if tuning.weights and recipe.distillation.hints:
         raise InputError(
-            f"hints are for layers that have not learned yet, and these begin with {tuning.weights}; leave out "
-            "--weights, or --hints, or set distillation.hints={}."
+            f"hints are for layers that have not learned yet, and these begin with {tuning.weights}; begin without "
+            "weights, or without hints (distillation.hints={})."
         )
-    path = find_run(name)
-    # The functions of `Path` fail where a path is too long.
-    if os.path.isdir(path):
-        path = RunFolder(path).model_file
-        if not path.is_file():
-            raise InputError(f"{name} holds no {path.name}; a teacher is the folder of a run that has finished.")
-    elif not os.path.isfile(path):
+    path = named_file(name)
+    if not os.path.isfile(path):
         raise InputError(f"there is no teacher at {name}; give the folder of a run, or a .keras file of one.")
     return path
 
@@ -87,7 +83,7 @@ def check_teacher(recipe: Recipe, data: DataSet) -> Recipe:
         return recipe
     if data.options.fold:
         raise InputError(
-            "a fold holds images out that a teacher may have been trained on; leave out --folds or --teacher."
+            "a fold holds images out that a teacher may have been trained on; train folds without a teacher."
         )
     settings, taught = recipe.distillation, read_teacher(path)
     with refused(f"{path} cannot be read"):
@@ -157,8 +153,6 @@ def describe_teacher(recipe: Recipe, heads: bool) -> str:
 
 def _known(path: Path) -> str:
     """The network of a run's file, and the last accuracy, of model.keras: " (resnet56, val_top1 91.20%)"."""
-    from kerascnn.training.schedules import main_accuracy
-
     folder = RunFolder.around(path)
     if folder is None:
         return ""
@@ -187,13 +181,9 @@ def seen_by(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
     No gradient passes.
     """
     import keras
-    import numpy as np
 
     *size, channels = model.input_shape[1:]
-    images = keras.ops.cast(keras.ops.stop_gradient(images), "float32")
-    if images.shape[-1] != channels:
-        to_gray = np.float32(LUMA)[:, None] / 65536
-        images = keras.ops.repeat(images, RGB, axis=-1) if channels == RGB else keras.ops.matmul(images, to_gray)
+    images = with_channels(keras.ops.cast(keras.ops.stop_gradient(images), "float32"), channels)
     if [*images.shape[1:3]] != size:
         # Not antialiased, which XLA cannot compile.
         images = keras.ops.image.resize(images, size, interpolation="bilinear", data_format="channels_last")

@@ -24,6 +24,7 @@ from kerascnn.errors import refused
 from kerascnn.files.atomic import atomic_path, atomic_text
 from kerascnn.files.user_file import read_text
 from kerascnn.keras_internals import batch_normalizations
+from kerascnn.metric_names import main_accuracy
 from kerascnn.training.batches import Batches, batches_for
 from kerascnn.training.callbacks.epoch_files import HistoryFile
 from kerascnn.training.callbacks.weight_averaging import AveragedWeights
@@ -43,7 +44,6 @@ from kerascnn.training.fine_tuning.logistic_regression import cross_validated, f
 from kerascnn.training.fine_tuning.probe import problem_of
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.run_folder import RunFolder
-from kerascnn.training.schedules import main_accuracy
 from kerascnn.training.strategy import Devices
 
 MAPS = "maps"  # The subfolder of a run for maps, while it is trained
@@ -229,7 +229,7 @@ def _choices(
         say(
             f"learning rate {chosen['learning_rate']:.2g} for {steps} steps: the recipe's {rate:.2g} is for "
             f"{recipe.fine_tuning.base_steps}, and the fewer there are, the larger they are; keep the recipe's with "
-            "--set fine_tuning.base_steps=0"
+            "fine_tuning.base_steps=0"
         )
     return chosen
 
@@ -316,7 +316,7 @@ def _cost(depth: Depth, recipe: Recipe, data: DataSet, held: int, seconds: float
     return (
         f"fine-tuning trains {layers}{once}, on {images} images, and holds {held} training images out to choose by: "
         f"{depth.epochs} epochs ≈ {depth.passes * seconds:.0f} s at {images / seconds:.0f} images/s; "
-        f"change it with fine_tuning.passes ({recipe.fine_tuning.passes:g}) and --epochs"
+        f"change it with fine_tuning.passes ({recipe.fine_tuning.passes:g}) and epochs"
     )
 
 

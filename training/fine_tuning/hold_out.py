@@ -13,9 +13,9 @@ import numpy as np
 
 from kerascnn.data.dataset import Examples
 from kerascnn.files.atomic import atomic_path
+from kerascnn.metric_names import HELD_OUT, deciding_accuracy
 from kerascnn.training.fine_tuning.gradual_unfreezing import all_trainable
 from kerascnn.training.fine_tuning.logistic_regression import calibrated_loss
-from kerascnn.training.schedules import HELD_OUT, deciding_accuracy
 
 CALIBRATED = f"calibrated_loss{HELD_OUT}"  # In the history
 LARGEST_SHARE, LEAST_HELD_OUT = 0.25, 50  # Of few training images

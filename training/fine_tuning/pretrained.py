@@ -15,12 +15,12 @@ from kerascnn.applications import registry
 from kerascnn.applications.weights.public import is_name
 from kerascnn.applications.weights.sources import WeightSource, source_of
 from kerascnn.errors import InputError, refused
+from kerascnn.files.run_names import find_run, named_file
 from kerascnn.image_shape import GRAY, ImageSize, Size
 from kerascnn.training.model_files import first_of_class, layers_of
 from kerascnn.training.recipe.fields import WHOLE
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.run_folder import RunFolder
-from kerascnn.training.run_names import find_run
 
 if TYPE_CHECKING:
     import keras
@@ -141,18 +141,13 @@ def find_weights(recipe: Recipe, name: str = "this recipe") -> WeightSource | No
         if recipe.pixels.mean == FROM_WEIGHTS or recipe.fine_tuning.freezes:
             raise InputError(
                 f"{name} fine-tunes {recipe.model} and names no weights to start from; give a run folder, a file, or a "
-                "name such as 'imagenet' with --weights, or as fine_tuning.weights."
+                "name such as 'imagenet' as fine_tuning.weights, on the command line by --weights."
             )
         return None
-    path = find_run(weights)
-    # The functions of `Path` fail where a path is too long.
-    if os.path.isdir(path):
-        path = RunFolder(path).model_file
-        if not path.is_file():
-            raise InputError(f"{weights} holds no {path.name}; give the folder of a run that has finished, or a file.")
-        weights = str(path)
-    elif not (os.path.isfile(path) or "://" in weights or is_name(weights)) and (path.suffix or len(path.parts) > 1):
-        raise InputError(f"there are no weights at {weights}.")
+    if not ("://" in weights or is_name(weights)):
+        path = named_file(weights)
+        if not os.path.isfile(path) and (path.suffix or len(path.parts) > 1):
+            raise InputError(f"there are no weights at {weights}.")
     given = _without_heads(recipe.model_arguments)
     # The classifier is new.
     return source_of(registry.info(recipe.model).builder, weights, given=given, include_top=False)

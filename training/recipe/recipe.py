@@ -193,8 +193,8 @@ class Recipe:
         """Raises InputError if the recipe cannot be trained on so many devices, those of all workers."""
         if count > 1 and self.fine_tuning.tunes_after_probe:
             raise InputError(
-                f"a fine-tuning after a probe runs on one device, and there are {count}; name one, such as --devices "
-                "gpu:0 or cpu, or set fine_tuning.hold_out=0."
+                f"a fine-tuning after a probe runs on one device, and there are {count}; name one as devices, gpu:0 or "
+                "cpu, or set fine_tuning.hold_out=0."
             )
 
     def steps(self, steps_per_epoch: int) -> int:

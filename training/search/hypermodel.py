@@ -14,9 +14,9 @@ from kerascnn.training.assembly import assemble, callbacks_for, compile_for
 from kerascnn.training.batches import batches_for, steps_per_epoch
 from kerascnn.training.checkpoints.files import Position
 from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.resolution import resolved
 from kerascnn.training.search.space import Space
 from kerascnn.training.strategy import choose_devices
-from kerascnn.training.trainer import resolved
 
 
 class HyperModel(keras_tuner.HyperModel):

@@ -28,12 +28,13 @@ from kerascnn.parent_process import exit_with_parent
 from kerascnn.training.callbacks.loggers import LOGGERS
 from kerascnn.training.callbacks.nan_guard import TrainingDivergedError
 from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.run import TrainingInterruptedError
 from kerascnn.training.run_config import RunConfig
 from kerascnn.training.run_folder import RunFolder
 from kerascnn.training.search import trial_process
 from kerascnn.training.search.trial_process import CRASH, HEARTBEAT, INVALID, MEMORY, METRICS, NOT_FINITE
 from kerascnn.training.strategy import choose_devices
-from kerascnn.training.trainer import TrainingInterruptedError, resume, train
+from kerascnn.training.trainer import resume, train
 
 HELD_OUT = 0.2  # The fraction of the training images that trials are compared on
 SECONDS_BETWEEN_HEARTBEATS = 1.0

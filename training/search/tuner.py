@@ -15,6 +15,7 @@ from kerascnn.data.pipeline.cache import Cache
 from kerascnn.errors import InputError, closest
 from kerascnn.files.folder_owner import owned
 from kerascnn.training.recipe.recipe import Recipe
+from kerascnn.training.resolution import resolved, task_of
 from kerascnn.training.search.folder import TUNERS, Journal, SearchConfig, SearchFolder, TrialLimits, TrialRecord
 from kerascnn.training.search.oracles import open_oracle
 from kerascnn.training.search.report import Search, finish
@@ -22,7 +23,6 @@ from kerascnn.training.search.runner import TrialRunner, run_trials
 from kerascnn.training.search.space import Space
 from kerascnn.training.search.trial_training import hold_out
 from kerascnn.training.search.validation import check_space, objective_for
-from kerascnn.training.trainer import resolved, task_of
 
 DEFAULT_TRIALS = 20  # Without `max_trials` and `budget`, for tuners that never end
 WARM_START_TRIALS = 5  # How many trials of an earlier search a warm start repeats

@@ -16,6 +16,7 @@ from kerascnn.files.cached_download import cached_download
 from kerascnn.files.download import is_url, url_file_name
 from kerascnn.files.file_names import safe_file_name
 from kerascnn.files.progress import tracked_bytes
+from kerascnn.files.run_names import named_file
 from kerascnn.files.secret_urls import concealed, revealed
 from kerascnn.files.user_file import checked_file
 from kerascnn.shown_text import printable
@@ -91,10 +92,11 @@ def source_of(
 ) -> WeightSource:
     """Resolves the `weights` of a builder, named `network`; nothing is downloaded yet.
 
-    A URL or path that ends in the file name of public weights for the network is taken for them. `given` are the
-    builder's own arguments that the caller passes. Without the classifier (`include_top`), a file without it is
-    preferred, except if only the whole file has been downloaded before. InputError if there are no public weights of
-    that name, or not for these arguments or classes.
+    A URL or path that ends in the file name of public weights for the network is taken for them; the folder of a run,
+    or its name such as "runs/last", stands for its model. `given` are the builder's own arguments that the caller
+    passes. Without the classifier (`include_top`), a file without it is preferred, except if only the whole file has
+    been downloaded before. InputError if there are no public weights of that name, or not for these arguments or
+    classes, or no such run.
 
     Example:
         >>> source_of("ResNet50", "torchvision").arguments["stride_in"]
@@ -112,6 +114,7 @@ def source_of(
         location = public.url
     else:
         location = concealed(str(weights))
+        location = location if is_url(location) else str(named_file(location))
         name = url_file_name(location) if is_url(location) else Path(location).name
         public = public_weights.find_by_file_name(network, name)
     similar = [public] if public else []

@@ -10,19 +10,19 @@ LUMA = (19595.0, 38470.0, 7471.0)
 
 
 def with_channels(image: tf.Tensor, channels: int) -> tf.Tensor:
-    """An image (height, width, 1 or 3) with 1 channel (gray) or 3 (RGB); an image that has them is unchanged.
+    """An image or a batch (…, height, width, 1 or 3) with 1 channel (gray) or 3 (RGB); one that has them is unchanged.
 
     Gray is the luma 0.299 R + 0.587 G + 0.114 B; of integers it is rounded, equal to Pillow's `convert("L")`.
     """
-    if image.shape[2] == channels:
+    if image.shape[-1] == channels:
         return image
 
     def converted():
-        return _luma(image) if channels == GRAY else tf.repeat(image, RGB, axis=2)
+        return _luma(image) if channels == GRAY else tf.repeat(image, RGB, axis=-1)
 
-    if image.shape[2] is not None:
+    if image.shape[-1] is not None:
         return converted()
-    return tf.ensure_shape(tf.cond(tf.shape(image)[2] == channels, lambda: image, converted), (None, None, channels))
+    return tf.ensure_shape(tf.cond(tf.shape(image)[-1] == channels, lambda: image, converted), (None, None, channels))
 
 
 def _luma(image: tf.Tensor) -> tf.Tensor:
@@ -31,4 +31,4 @@ def _luma(image: tf.Tensor) -> tf.Tensor:
     pixels = tf.reshape(tf.cast(image, tf.float32), (-1, RGB))
     rounding = 32768.0 if image.dtype.is_integer else 0.0
     levels = tf.cast((tf.matmul(pixels, weights) + rounding) / 65536.0, image.dtype)
-    return tf.reshape(levels, tf.stack([tf.shape(image)[0], tf.shape(image)[1], GRAY]))
+    return tf.reshape(levels, tf.concat([tf.shape(image)[:-1], [GRAY]], axis=0))

@@ -209,8 +209,8 @@ def test_weights_of_labels_and_of_classes(recipe, blind):
     images, labels = images[labels < 2], labels[labels < 2]
     few = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:5]])
     rare = data.from_arrays(images[few], labels[few], validation=(images, labels))
-    for weights, mean in (("none", 0.2), ("balanced", 0.5)):
-        cut = resolved(recipe.with_settings([f"class_weights={weights}", "fine_tuning.cut=none"]), rare)
+    for setting, mean in (("class_weights=none", 0.2), ("class_weights=balanced", 0.5), ("sampling=balanced", 0.5)):
+        cut = resolved(recipe.with_settings([setting, "fine_tuning.cut=none"]), rare)
         # From the whole network, which sees nothing, come the shares of the classes.
         assert linear_probe(cut, rare).predicted[:, 1].mean() == pytest.approx(mean, abs=0.03)
 

@@ -140,7 +140,7 @@ def linear_probe(
         return problem_of(features.values[name], recipe, data)
 
     compared = held_in(recipe, examples)
-    digest = hashlib.sha256(f"{key} {recipe.class_weights} {recipe.seed} {len(data.class_names)}".encode())
+    digest = hashlib.sha256(f"{key} {recipe.balances_classes} {recipe.seed} {len(data.class_names)}".encode())
     for array in (examples.labels, _groups(examples), compared):
         digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
     stages, seconds = _compared(digest.hexdigest()[:32], features, lambda name: problem(name).take(compared))
@@ -229,9 +229,9 @@ def _match(features: Features, cut: str) -> str | None:
 
 
 def problem_of(features: np.ndarray, recipe: Recipe, data: DataSet) -> Problem:
-    """The training images' features and labels, with the weights of their classes if the recipe asks for them."""
+    """The training images' features and labels, weighted by class if the recipe balances classes."""
     labels, weights = data.training.labels, 1.0
-    if recipe.class_weights == "balanced":
+    if recipe.balances_classes:
         weights = data.image_weights().reshape(len(labels), -1)
     return Problem(features, labels, len(data.class_names), _groups(data.training), weights, recipe.seed)
 

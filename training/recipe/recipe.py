@@ -98,6 +98,11 @@ class Recipe:
         """Height, width and channels of the network's images; the image size must be resolved."""
         return *ImageSize.of(self.image_size), self.channels or RGB
 
+    @property
+    def balances_classes(self) -> bool:
+        """Whether every class counts the same, however many images it has, by weights or by sampling."""
+        return "balanced" in (self.class_weights, self.sampling)
+
     @staticmethod
     def load(name: str | Path) -> Recipe:
         """Loads a recipe of the package, the paper's recipe of a network, or a YAML file.

@@ -524,6 +524,7 @@ def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: De
     from kerascnn.cli.recipe_tables import format_learning_rate, format_pixels
     from kerascnn.training import choose_precision
     from kerascnn.training.distillation.teacher import describe_teacher
+    from kerascnn.training.recipe.fields import BEST
     from kerascnn.training.strategy import choose_xla
 
     size, color = ImageSize.of(resolved.image_size), ", gray" if resolved.channels == GRAY else ""
@@ -537,6 +538,9 @@ def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: De
         lines.append(format_learning_rate(resolved))
     if resolved.fine_tuning.weights:
         lines.append(f"begins with {resolved.fine_tuning.weights}; pixels {format_pixels(resolved)}")
+    tuning = resolved.fine_tuning
+    if recipe.fine_tuning.cut == BEST and not tuning.probe:
+        lines.append(f"cut at {tuning.cut}, where a linear probe is the most accurate; choose with --cut")
     if resolved.distillation.teacher:
         heads = bool(registry.info(resolved.model).aux_heads) and resolved.auxiliary_heads.use
         lines.append(describe_teacher(resolved, heads))

@@ -252,6 +252,9 @@ def test_the_command(command, folder, blind, tmp_path):
     assert probe["cut"] == "conv2_1_2_relu"
     sizes = [next((tmp_path / name).rglob("*.tflite")).stat().st_size for name in ("cut", "whole")]
     assert sizes[0] < sizes[1] / 2
+    # A recipe without a probe prints no table.
+    plain = ["--recipe", "resnet_small", "--cut", "auto", "--epochs", 1, "--out", tmp_path / "plain"]
+    names(command(*asked, *plain).err, "cut at conv", "the most accurate", "choose with --cut")
 
 
 def test_mistakes(command, folder, blind, recipe, red, tmp_path):

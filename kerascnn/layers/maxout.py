@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import keras
 
+from kerascnn.errors import InputError
 from kerascnn.layers.conv_unit import conv_unit
 
 
@@ -23,14 +27,14 @@ def maxout_conv(
     Returns:
         A tensor with `filters` channels.
 
+    Raises:
+        InputError: fewer pieces than 2.
+
     Example:
         >>> x = maxout_conv(x, 32, 3, pieces=2, name="conv1")
     """
-    pieces_of_x = [
-        conv_unit(x, filters, kernel_size, name=f"{name}_{number}", activation=None, **convolution)
-        for number in range(1, pieces + 1)
-    ]
-    return keras.layers.Maximum(name=name)(pieces_of_x)
+    linear = functools.partial(conv_unit, x, filters, kernel_size, activation=None, **convolution)
+    return _largest(lambda piece: linear(name=piece), pieces, name)
 
 
 def maxout_dense(x: keras.KerasTensor, units: int, pieces: int, *, name: str, **dense) -> keras.KerasTensor:
@@ -41,7 +45,11 @@ def maxout_dense(x: keras.KerasTensor, units: int, pieces: int, *, name: str, **
     Example:
         >>> x = maxout_dense(x, 500, pieces=5, name="fc")
     """
-    numbers = range(1, pieces + 1)
-    return keras.layers.Maximum(name=name)(
-        [keras.layers.Dense(units, name=f"{name}_{number}", **dense)(x) for number in numbers]
-    )
+    return _largest(lambda piece: keras.layers.Dense(units, name=piece, **dense)(x), pieces, name)
+
+
+def _largest(piece: Callable[[str], keras.KerasTensor], pieces: int, name: str) -> keras.KerasTensor:
+    """The maximum of `pieces` layers, each of which `piece` makes of its name."""
+    if pieces < 2:
+        raise InputError(f"the maxout layer '{name}' is the maximum of at least 2 pieces, not of {pieces}.")
+    return keras.layers.Maximum(name=name)([piece(f"{name}_{number}") for number in range(1, pieces + 1)])

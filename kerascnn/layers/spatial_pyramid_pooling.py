@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 
 import keras
+
+from kerascnn.errors import InputError
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -19,6 +22,9 @@ class SpatialPyramidPooling(keras.layers.Layer):
         bins: the bins per side of every level.
         data_format: "channels_last" or "channels_first"; None for Keras' image data format.
 
+    Raises:
+        InputError: bins that are no whole numbers above 0, or maps whose size is not known.
+
     Shapes:
         (batch, height, width, channels) of known size, or channels first, to (batch, features): for every level, and
         every bin of it row by row, all channels.
@@ -31,7 +37,13 @@ class SpatialPyramidPooling(keras.layers.Layer):
     def __init__(self, bins: Sequence[int], data_format: str | None = None, **kwargs):
         super().__init__(**kwargs)
         self.bins = tuple(bins)
+        if not self.bins or not all(isinstance(count, numbers.Integral) and count > 0 for count in self.bins):
+            raise InputError(f"SpatialPyramidPooling takes whole numbers above 0 as bins, not {bins}.")
         self.data_format = data_format or keras.config.image_data_format()
+
+    def build(self, input_shape):
+        if len(input_shape) != 4 or None in input_shape[1:]:
+            raise InputError(f"SpatialPyramidPooling '{self.name}' needs maps of a known size, not {input_shape}.")
 
     def call(self, inputs):
         if self.data_format == "channels_first":

@@ -4,10 +4,12 @@ import keras
 import numpy as np
 import pytest
 
+from kerascnn import InputError
 from kerascnn.export.file_measurements import operations_of
 from kerascnn.export.keras_file import stock_model
 from kerascnn.export.tflite import write_tflite
 from kerascnn.layers import SpatialPyramidPooling, highway_conv, maxout_conv, maxout_dense
+from support.messages import mentioning
 
 
 def maps(*shape):
@@ -89,3 +91,17 @@ def test_they_become_builtin_operations_of_tflite(model, tmp_path):
     interpreter.invoke()
     found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     np.testing.assert_allclose(found, model(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("bins", [(), (2, 0), (1.5,)])
+def test_bins_are_whole_numbers(bins):
+    with mentioning(InputError, "bins", str(bins)):
+        SpatialPyramidPooling(bins)
+
+
+def test_what_composed_layers_cannot_be_made_of():
+    with mentioning(InputError, "'spp'", "known size"):
+        SpatialPyramidPooling((2, 1), name="spp")(keras.Input((None, None, 3)))
+    for make in (lambda x: maxout_conv(x, 4, 3, pieces=1, name="wide"), lambda x: maxout_dense(x, 4, 0, name="wide")):
+        with mentioning(InputError, "'wide'", "at least 2"):
+            make(keras.Input((8, 8, 3)))

@@ -149,7 +149,8 @@ class Training:
             run_config = replace(self.run_config, best=0)
             stage = replace(self, recipe=recipe, callbacks=shown, run_config=run_config, profile=None)
             batches = batches_for(learner, recipe, self.data, position, self.devices, self.run_config.cache)
-            self._say(f"hints for {recipe.epochs} epochs, then {self.recipe.epochs} epochs of the whole network")
+            counts = (f"{count} epoch{'s' if count > 1 else ''}" for count in (recipe.epochs, self.recipe.epochs))
+            self._say("hints for {}, then {} of the whole network".format(*counts))
             try:
                 stage.loop(learner, batches, own, checkpoint, None)
             except (TrainingInterruptedError, WorkerLostError) as stopped:

@@ -98,10 +98,11 @@ def classifier_of(model: keras.Model) -> keras.layers.Dense | keras.layers.Conv2
 def last_features(model: keras.Model) -> keras.KerasTensor | None:
     """What a dense classifier gets, (batch, count): before dropout, and the last map where that is merely pooled.
 
-    None of a convolution that classifies: what follows it keeps it from being fitted as a dense layer is.
+    None of a convolution that classifies: what follows it keeps it from being fitted as a dense layer is. None of a
+    cut network: it gets what its last place has.
     """
     classifier = classifier_of(model)
-    if not isinstance(classifier, keras.layers.Dense):
+    if not isinstance(classifier, keras.layers.Dense) or producing_node(classifier.input).operation.name == POOL:
         return None
     tensor = classifier.input
     while isinstance(producing_node(tensor).operation, POOLED):

@@ -524,7 +524,7 @@ def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: De
     from kerascnn.cli.recipe_tables import format_learning_rate, format_pixels
     from kerascnn.training import choose_precision
     from kerascnn.training.distillation.teacher import describe_teacher
-    from kerascnn.training.recipe.fields import BEST
+    from kerascnn.training.recipe.fields import BEST, WHOLE
     from kerascnn.training.strategy import choose_xla
 
     size, color = ImageSize.of(resolved.image_size), ", gray" if resolved.channels == GRAY else ""
@@ -539,6 +539,8 @@ def _report_choices(recipe: Recipe, resolved: Recipe, data: DataSet, devices: De
     if resolved.fine_tuning.weights:
         lines.append(f"begins with {resolved.fine_tuning.weights}; pixels {format_pixels(resolved)}")
     tuning = resolved.fine_tuning
+    if recipe.fine_tuning.cut == WHOLE != tuning.cut:
+        lines.append(f"the weights end at {tuning.cut}: the network is cut there, and gets a new classifier")
     if recipe.fine_tuning.cut == BEST and not tuning.probe:
         lines.append(f"cut at {tuning.cut}, where a linear probe is the most accurate; choose with --cut")
     if resolved.distillation.teacher:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from kerascnn import data
-from kerascnn.applications import DSN, Plain20, cifar_resnet
+from kerascnn.applications import DSN, FitNet1, Plain20, cifar_resnet
 from kerascnn.cli.tables import plan_table
 from kerascnn.console import output
 from kerascnn.evaluation.keras_models import load_keras
@@ -33,7 +33,7 @@ from kerascnn.training import (
 from kerascnn.training.assembly import assemble
 from kerascnn.training.fine_tuning import features as feature_files, probe as probe_files
 from kerascnn.training.fine_tuning.gradual_unfreezing import PlanRow
-from kerascnn.training.fine_tuning.pretrained import with_weights
+from kerascnn.training.fine_tuning.pretrained import resolve_pretrained, with_weights
 from support.messages import mentioning, names, refused
 
 SIZE = 16
@@ -227,6 +227,30 @@ def test_a_network_that_ends_in_a_convolution_is_probed_below_it(red, tmp_path):
     assert run.folder.history()[0]["val_top1"] == 1
     with mentioning(ValueError, "dsn", "convolution", "fine_tuning.cut"):
         linear_probe(resolved(recipe.with_settings(["fine_tuning.cut=none"]), red), red)
+
+
+@pytest.mark.slow
+def test_weights_without_the_dense_layers_end_at_the_last_map(red, tmp_path):
+    """As those of keras.applications without a top; they fit images of another size too."""
+    file = tmp_path / "fitnet.weights.h5"
+    keras.utils.set_random_seed(0)
+    FitNet1(include_top=False).save_weights(file)
+    recipe = with_weights(Recipe.load("probe").with_settings(SETTINGS), str(file), "fitnet1")
+    whole = recipe.with_settings(["fine_tuning.cut=none", "image_size=20"])
+    run = train(whole, red, runs=tmp_path, run_config=RunConfig(best=0), verbose=0)
+    assert run.recipe.fine_tuning.cut == linear_probe(run.recipe, red).stages[-1].place == "conv9"
+    # A run that is cut is not given a row for its end twice.
+    again = resolved(with_weights(Recipe.load("probe").with_settings(SETTINGS), str(run.folder.path)), red)
+    assert [stage.place for stage in linear_probe(again, red).stages][-1] == "conv9"
+
+
+def test_public_weights_without_the_dense_layers(tmp_path, monkeypatch):
+    """The smaller file is downloaded, whose network is cut; of a residual network all but the classifier is there."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    recipes = [Recipe.load("finetune").with_values(model=name) for name in ("vgg16", "resnet50")]
+    found = [resolve_pretrained(with_weights(recipe, "imagenet")) for recipe in recipes]
+    assert [one.cut for one in found] == ["conv5_3_relu", "none"]
+    assert not any(one.source.public.include_top for one in found)
 
 
 @pytest.fixture(scope="module")

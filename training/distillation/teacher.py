@@ -147,7 +147,7 @@ def describe_teacher(recipe: Recipe, heads: bool) -> str:
         lines.append("of the student's classifiers it teaches the main one")
     if settings.hints:
         pairs = ", ".join(f"{student} from its {teacher}" for student, teacher in settings.hints.items())
-        lines.append(f"first {settings.hint_epochs} epochs of hints: {pairs} (distillation.hint_epochs)")
+        lines.append(f"first hints (distillation.hint_epochs={settings.hint_epochs}): {pairs}")
     return "; ".join(lines)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import zipfile
 from collections.abc import Mapping
@@ -40,7 +42,7 @@ class Pretrained:
     image_size: Size | None = None  # height and width in pixels, see `Recipe`; None if unknown
     channels: int | None = None  # of the images; None if unknown
     crop_fraction: float | None = None  # see `Pixels`; None if unknown
-    cut: str = WHOLE  # where the network was cut that they are of, see `FineTuning`
+    cut: str = WHOLE  # where they end: the network was cut there, or saved without its dense layers; see `FineTuning`
     bgr: bool = False  # whether the first convolution takes blue, green, red
     contrast: float = 0.0  # see `Pixels`
     whitening: tuple[np.ndarray, ...] = ()  # the matrix and bias of `kerascnn.layers.Preprocessing`
@@ -166,13 +168,39 @@ def resolve_pretrained(recipe: Recipe) -> Pretrained | None:
     source = find_weights(recipe)
     if source is None:
         return None
-    source = with_batch_norm(source, recipe.model_arguments)
+    given = _without_heads(recipe.model_arguments)
+    source = with_batch_norm(source, given)
     if not source.public and not is_tensor_file(source.location):
         trained = _read_trained(source)
         if trained:
             return trained
     scaling = SCALINGS[source.preprocessing]
-    return Pretrained(source, np.asarray(scaling.mean), list(scaling.std), bgr=scaling.reverse)
+    cut = WHOLE if _has_dense_layers(source) else _last_map(recipe.model, json.dumps({**source.arguments, **given}))
+    return Pretrained(source, np.asarray(scaling.mean), list(scaling.std), cut=cut, bgr=scaling.reverse)
+
+
+def _has_dense_layers(source: WeightSource) -> bool:
+    """Whether the weights may go on above the maps, which those of keras.applications without a top do not."""
+    from kerascnn.applications.weights import load as weight_files
+    from kerascnn.applications.weights.tensor_files import is_tensor_file
+
+    if source.public:
+        return source.public.include_top
+    return is_tensor_file(source.location) or weight_files.has_dense_layers(source.file())
+
+
+@functools.lru_cache(maxsize=8)
+def _last_map(model: str, arguments: str) -> str:
+    """The last map of a network with dense layers below its classifier, by the builder's arguments as JSON; or "none".
+
+    Without such layers, the classifier, which is new, is all that weights without a top lack.
+    """
+    from kerascnn.applications.cutting import places
+    from kerascnn.applications.stages import DENSE, stages
+    from kerascnn.complexity.analysis import without_values
+
+    network = without_values(lambda: registry.create(model, **json.loads(arguments)))
+    return places(network)[-1].name if DENSE in stages(network) else WHOLE
 
 
 def _read_trained(source: WeightSource) -> Pretrained | None:

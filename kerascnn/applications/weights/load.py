@@ -103,6 +103,11 @@ def read(path: str | Path) -> Stored:
     return _read(path, arrays)
 
 
+def has_dense_layers(path: str | Path) -> bool:
+    """Whether an HDF5 or .keras file holds dense layers; InputError if it is no such file, or is damaged."""
+    return _read(path, lambda layers: any(arrays[0].ndim == 2 for _, arrays in layers))
+
+
 def _read(path: str | Path, use: Callable[[Iterable[tuple[str, Sequence[Any]]]], Result]) -> Result:
     """What `use` makes of the layers' names and data sets in the file."""
     with _reading(path), _open_hdf5(path) as file:

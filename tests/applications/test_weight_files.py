@@ -241,7 +241,9 @@ def test_damaged_files(kind, resnet20, tmp_path):
     path = tmp_path / f"model.{kind}"
     (resnet20.save_weights if "weights" in kind else resnet20.save)(path)
     whole = path.read_bytes()
-    for content in (b"", b"garbage" * 1000, whole[:100], whole[: len(whole) // 2], whole[:-1000]):
+    path.write_bytes(b"")
+    names(rejection(ResNet20, weights=path), path, "it is empty")
+    for content in (b"garbage" * 1000, whole[:100], whole[: len(whole) // 2], whole[:-1000]):
         path.write_bytes(content)
         names(rejection(ResNet20, weights=path), "damaged", "HDF5", ".keras")
 

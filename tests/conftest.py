@@ -138,7 +138,7 @@ def margins():
 def temporary_files(tmp_path_factory):
     """Where temporary files of the tests go: those of processes that are killed go when pytest's own do."""
     with pytest.MonkeyPatch.context() as patched:
-        folder = str(tmp_path_factory.mktemp("temporary"))
+        folder = str(tmp_path_factory.mktemp("tmp"))
         patched.setenv("TMPDIR", folder)
         patched.setattr(tempfile, "tempdir", folder)
         yield

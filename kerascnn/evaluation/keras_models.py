@@ -22,7 +22,7 @@ from kerascnn.errors import InputError, first_of, one_line, refused
 from kerascnn.evaluation.feature_maps import TWO_CLASSES, flatten_model
 from kerascnn.evaluation.model_options import INPUT_SCALINGS, NO_OPTIONS, ModelOptions, numbered_classes
 from kerascnn.files.memory import free_memory, require_memory
-from kerascnn.files.user_file import MAX_RATIO, checked_file, open_zip
+from kerascnn.files.user_file import MAX_RATIO, checked_file, checked_folder, open_zip
 from kerascnn.image_shape import COLORS, RGB, ImageSize, Size
 from kerascnn.keras_internals import nodes_in_order, producing_node
 from kerascnn.layers import ClassLabels, Preprocessing
@@ -130,7 +130,7 @@ def load_saved_model(path: Path) -> keras.Model:
 
     described = f"{path} is not a SavedModel whose signature serving_default maps one tensor to one"
     with refused(described, reason_of), logged_from("absl", logging.CRITICAL):
-        layer = keras.layers.TFSMLayer(str(path), call_endpoint="serving_default", name="saved_model")
+        layer = keras.layers.TFSMLayer(str(checked_folder(path)), call_endpoint="serving_default", name="saved_model")
         [spec] = layer.call_endpoint_fn.structured_input_signature[1].values()
         pixels = keras.Input(tuple(spec.shape)[1:], dtype="float32", name="pixels")
         cast = pixels if spec.dtype == tf.float32 else keras.ops.cast(pixels, spec.dtype.name)

@@ -14,7 +14,7 @@ from kerascnn.files.user_file import open_file
 KEY = "sha256"
 MARK, UNKNOWN = f'"{KEY}": "'.encode(), b"0" * 64
 
-CHANGED = "it has changed since it was written"
+CHANGED = f"it has changed since it was written; if that was on purpose, take {KEY} out of its metadata, kerascnn.json"
 CHUNK = 1 << 20
 
 

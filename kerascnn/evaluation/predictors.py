@@ -20,7 +20,7 @@ from kerascnn.errors import InputError, check_installed, is_real, one_line, refu
 from kerascnn.evaluation.model_digests import CHANGED, KEY, check_seal, digest_before, saved_model_digest
 from kerascnn.evaluation.model_options import NO_OPTIONS, ModelOptions, numbered_classes
 from kerascnn.files.run_names import find_run
-from kerascnn.files.user_file import checked_file, open_zip, read_text
+from kerascnn.files.user_file import checked_file, checked_folder, open_zip, read_text
 from kerascnn.image_shape import COLORS, RGB, ImageSize, Size
 from kerascnn.native_output import discarded_stderr, logged_from
 from kerascnn.shown_text import literal, printable
@@ -270,7 +270,7 @@ class SavedModelPredictor(Predictor):
             if digest is not None and digest != saved_model_digest(path, path / "assets" / METADATA_FILE):
                 raise ValueError(CHANGED)
             # The functions work as long as the loaded module lives.
-            self._module = tf.saved_model.load(str(path))
+            self._module = tf.saved_model.load(str(checked_folder(path)))
             self.signatures = self._module.signatures
             self._serve = self.signatures["serve"]
             self.metadata = ModelMetadata.from_files(*files)

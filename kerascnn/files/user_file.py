@@ -89,6 +89,17 @@ def checked_file(path: str | Path, most: int | None = None) -> Path:
     return Path(path)
 
 
+def checked_folder(path: Path) -> Path:
+    """The path of a folder for a library that opens the files in it; OSError if one of them is no regular file."""
+    for file in path.rglob("*"):
+        if file.is_symlink() and not file.is_dir():
+            checked_file(file)
+        elif not file.is_dir():
+            # A model may have empty files.
+            open_file(file).close()
+    return path
+
+
 def open_zip(path: str | Path) -> zipfile.ZipFile:
     """Opens a zip archive for reading; OSError as `checked_file`, or if it is a zip bomb."""
     archive = zipfile.ZipFile(checked_file(path))

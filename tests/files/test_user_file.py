@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,7 @@ from kerascnn.evaluation.trained_on import was_trained_on
 from kerascnn.files import memory, user_file
 from kerascnn.files.folder_owner import HOLDER, owned
 from kerascnn.files.machine_errors import machine_error
-from kerascnn.files.user_file import MAX_TEXT, checked_file, open_file, read_bytes, read_text
+from kerascnn.files.user_file import MAX_TEXT, checked_file, checked_folder, open_file, read_bytes, read_text
 from kerascnn.training.recipe.files import MOST_VALUES, assignments, read_yaml
 from kerascnn.training.recipe.recipe import Recipe
 from kerascnn.training.run_images import changed_images
@@ -90,6 +91,21 @@ def test_a_manifest_among_images_that_is_no_file(photographs, tmp_path, kind):
     folder = shutil.copytree(photographs, tmp_path / "photographs")
     hostile(kind, folder / "kerascnn-manifest.jsonl")
     assert len(data.load(folder).class_names) > 1
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "endless", "log"])
+def test_a_folder_is_checked_before_a_library_opens_its_files(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "variables").mkdir()
+    (tmp_path / "variables" / "index").touch()
+    assert checked_folder(tmp_path) == tmp_path
+    made = hostile(kind, Path("variables/data"))
+    started = time.perf_counter()
+    with pytest.raises(OSError, match=r"regular file|permitted|empty"):
+        checked_folder(tmp_path)
+    assert time.perf_counter() - started < 5
+    if made:
+        made.close()
 
 
 @pytest.mark.parametrize("kind", ["pipe", "endless", "memory", "log"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from kerascnn.errors import writing
+from kerascnn.files.atomic import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -342,7 +343,8 @@ def save_figure(figure: Figure, path: Path) -> Path:
     """Writes a figure to a file, whose folder is created if missing; InputError if it cannot be written."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
+        with atomic_path(path) as partial:
+            figure.savefig(partial)
     return path
 
 

@@ -1,19 +1,23 @@
 """What the plots of runs and scores show."""
 
+import errno
 import itertools
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from kerascnn import InputError
 from kerascnn.evaluation.plots import (
     confusion_figure,
     curves_figure,
     gallery_figure,
     pixels_of,
     runs_figure,
+    save_figure,
     sheet_figure,
 )
+from support.messages import mentioning
 
 
 def history(accuracies, losses=None):
@@ -113,3 +117,16 @@ def test_a_sheet_keeps_its_pixels_below_its_title():
     sheet = np.random.default_rng(0).integers(0, 256, (90, 60, 3)).astype("uint8")
     shown = pixels_of(sheet_figure(sheet, "a title that is wider than the sheet"))
     assert shown.shape[0] > 90 and shown.shape[1] > 250
+
+
+def test_a_plot_that_cannot_be_written_leaves_nothing(tmp_path):
+    class Figure:
+        def savefig(self, path):
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "old.png").write_bytes(b"whole")
+    for name in ("old.png", "new.png"):
+        with mentioning(InputError, tmp_path / name):
+            save_figure(Figure(), tmp_path / name)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]

@@ -152,9 +152,16 @@ def run_path(text: str) -> Path:
     from kerascnn.files.run_names import find_run
 
     try:
-        return find_run(text)
+        return find_run(given(text))
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def given(text: str) -> str:
+    """Reads a text that is not empty, as a shell makes it of a variable that is not set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
 
 
 def weights_location(text: str) -> str:
@@ -242,7 +249,7 @@ def model_options(options: argparse.Namespace) -> ModelOptions:
 
 def add_data_options(parser: Parser, default: str | None, more: str) -> None:
     """Adds `--data`, with `more` at the end of its help, `--limit`, and the options of `add_source_options`."""
-    parser.add_argument("--data", default=default, metavar="SOURCE", help=f"{SOURCES}{more}")
+    parser.add_argument("--data", type=given, default=default, metavar="SOURCE", help=f"{SOURCES}{more}")
     parser.add_argument("--limit", type=positive, metavar="N", help="use at most N images")
     add_source_options(parser)
 

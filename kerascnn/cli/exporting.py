@@ -11,6 +11,7 @@ from kerascnn.cli.arguments import (
     Subcommands,
     add_data_options,
     add_model_options,
+    given,
     model_options,
     run_path,
     share,
@@ -61,7 +62,7 @@ def add_subcommands(subcommands: Subcommands) -> None:
     text = "litert needs kerascnn[litert] (default: tensorflow)"
     add("--quantizer", choices=QUANTIZERS, default=QUANTIZERS[0], help=text)
     text = "data whose training images calibrate int8 and int16x8 (default: --data)"
-    add("--calibrate", metavar="SOURCE", help=text)
+    add("--calibrate", type=given, metavar="SOURCE", help=text)
     text = "input type of .tflite files; int8 only for --quantize int8 (default: uint8 if quantized, else float32)"
     add("--pixels", choices=PIXEL_TYPES, help=text)
     add("--author", metavar="NAME", help="of the model, for .tflite files and the model card")

@@ -156,6 +156,15 @@ def test_an_empty_source_is_not_the_folder_that_one_is_in(source):
         data.load(source)
 
 
+@pytest.mark.parametrize("arguments", [
+    ["train", "--data", ""], ["train", "--resume", " "], ["train", "--teacher", ""], ["train", "--weights", ""],
+    ["evaluate", ""], ["predict", "", "cat.jpg"], ["export", "mine.keras", "--calibrate", ""], ["ingest", ""],
+])  # fmt: skip
+def test_an_option_that_a_shell_left_empty_is_no_folder(command, arguments):
+    outcome = command(*arguments)
+    assert outcome.status == 2 and "empty" in outcome.err and "Traceback" not in outcome.err
+
+
 def test_a_folder_whose_name_is_blank_is_a_class_with_a_name(pets):
     (pets / "cat").rename(pets / "\u00a0 ")
     assert data.load(pets).class_names == ("__", "dog")

@@ -5,13 +5,14 @@ import os
 import pickle
 import re
 import struct
+import time
 import zipfile
 
 import numpy as np
 import pytest
 
 from kerascnn import InputError
-from kerascnn.applications.weights import tensor_pickles
+from kerascnn.applications.weights import load as weight_files, tensor_pickles
 from kerascnn.applications.weights.tensor_files import read_tensors
 from support.messages import mentioning, names
 from support.torch_files import VALUES, Storage, Tensor, archive, opcodes, pickled, row, tensor
@@ -189,3 +190,14 @@ def test_missing_files_and_other_suffixes(tmp_path):
     tar = tmp_path / "tar.pth"
     tar.write_bytes(bytes(257) + b"ustar" + bytes(300))
     names(rejection(tar), "tar archive", "2017")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".h5"])
+def test_enormous_files_are_refused_before_anybody_reads_all_of_them(tmp_path, suffix):
+    path = tmp_path / f"sparse{suffix}"
+    with open(path, "wb") as file:
+        file.truncate(10**12)
+    started = time.perf_counter()
+    with mentioning(InputError, path):
+        weight_files.check("ResNet18", path)
+    assert time.perf_counter() - started < 5

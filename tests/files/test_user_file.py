@@ -17,7 +17,6 @@ import pytest
 
 from kerascnn import data
 from kerascnn.applications.weights import load as weights
-from kerascnn.applications.weights.sources import source_of
 from kerascnn.applications.weights.tensor_files import read_tensors
 from kerascnn.data.ingestion.image_formats import read_image
 from kerascnn.errors import InputError, refused
@@ -112,7 +111,7 @@ def test_a_folder_is_checked_before_a_library_opens_its_files(tmp_path, monkeypa
 def test_weights_are_a_file_before_anybody_opens_them(tmp_path, kind):
     hostile(kind, tmp_path / "weights.safetensors")
     with mentioning(InputError, tmp_path / "weights.safetensors"):
-        source_of("ResNet18", tmp_path / "weights.safetensors").file()
+        weights.check("ResNet18", tmp_path / "weights.safetensors")
 
 
 def test_pipes_in_folders_of_strangers_do_not_wait(tmp_path):

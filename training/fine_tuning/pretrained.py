@@ -162,14 +162,16 @@ def resolve_pretrained(recipe: Recipe) -> Pretrained | None:
     `find_weights`, or if the file is damaged or cannot be downloaded.
     """
     from kerascnn.applications.preprocessing import SCALINGS
-    from kerascnn.applications.weights.load import with_batch_norm
+    from kerascnn.applications.weights import load as weight_files
     from kerascnn.applications.weights.tensor_files import is_tensor_file
 
     source = find_weights(recipe)
     if source is None:
         return None
     given = _without_heads(recipe.model_arguments)
-    source = with_batch_norm(source, given)
+    source = weight_files.with_batch_norm(source, given)
+    # Before all of a file that is something else is hashed.
+    weight_files.check(source.network, source)
     if not source.public and not is_tensor_file(source.location):
         trained = _read_trained(source)
         if trained:

@@ -50,7 +50,12 @@ OPTIONAL_NORMALIZATION = ("vgg", "googlenet")
 def check(network: str, weights: str | Path | WeightSource) -> None:
     """Checks before a network is built that its weights are a weight file; those to download are not checked."""
     source = _source(network, weights)
-    if not is_url(source.location) and not is_tensor_file(path := source.file()):
+    if is_url(source.location):
+        return
+    path = source.file()
+    if is_tensor_file(path):
+        tensor_names(path)
+    else:
         with _reading(path):
             _open_hdf5(path).close()
 

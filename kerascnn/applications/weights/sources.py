@@ -10,7 +10,7 @@ from kerascnn.applications import registry
 from kerascnn.applications.weights import public as public_weights
 from kerascnn.applications.weights.public import PublicWeights
 from kerascnn.applications.weights.tensor_files import is_tensor_file
-from kerascnn.errors import InputError, refused
+from kerascnn.errors import InputError
 from kerascnn.files.cache_folder import keras_models, short_hash
 from kerascnn.files.cached_download import cached_download
 from kerascnn.files.download import is_url, url_file_name
@@ -18,7 +18,6 @@ from kerascnn.files.file_names import safe_file_name
 from kerascnn.files.progress import tracked_bytes
 from kerascnn.files.run_names import named_file
 from kerascnn.files.secret_urls import concealed, revealed
-from kerascnn.files.user_file import checked_file
 from kerascnn.shown_text import printable
 
 
@@ -48,9 +47,7 @@ class WeightSource:
                     f"{self.network} has no weights '{printable(self.location)}', and there is no such file; "
                     f"give one of {names}, a URL, or the path of a file."
                 )
-            # Files of /proc look like files, and some never end.
-            with refused(f"{path} cannot be read"):
-                return checked_file(path)
+            return path
         if self.public:
             path = keras_models() / self.public.file
             if self.public.on_hub and not path.is_file() and (found := _from_hub(self.public, path)):

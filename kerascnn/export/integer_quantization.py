@@ -19,12 +19,11 @@ from kerascnn.evaluation.predictors import run
 from kerascnn.export.calibration import keeping_tensors, with_ranges
 from kerascnn.keras_internals import quantized
 from kerascnn.layers.local_response_normalization import LocalResponseNormalization
+from kerascnn.layers.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
-
-# Squares span more than 8 bits hold, and TFLite's roots of integers take six times as long as those of floats.
-FLOAT_LAYERS = (LocalResponseNormalization,)
 
 # The layers are compared if a probability of a calibration image differs by more than this from the float32 network.
 MAX_DIFFERENCE = 0.1
@@ -38,6 +37,15 @@ MIN_VARIATION = 0.01
 
 # Number of calibration images on which the layers are compared.
 COMPARED_IMAGES = 16
+
+
+def stays_float(layer: keras.Layer) -> bool:
+    """Whether a layer stays in float32: it computes squares, which span more than 8 bits hold.
+
+    TFLite's roots of integers take six times as long as those of floats, and it divides by no integer that stands for
+    zero, as the norm of an image of little contrast does beside others'.
+    """
+    return isinstance(layer, LocalResponseNormalization) or bool(isinstance(layer, Preprocessing) and layer.contrast)
 
 
 class ConvertedNetwork(NamedTuple):

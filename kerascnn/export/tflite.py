@@ -17,7 +17,7 @@ import numpy as np
 from kerascnn.errors import InputError, check_installed, one_line, refused
 from kerascnn.evaluation.model_digests import digest_before, with_digest
 from kerascnn.evaluation.predictors import METADATA_FILE, UNQUANTIZED, model_metadata_of
-from kerascnn.export.integer_quantization import FLOAT_LAYERS, ConvertedNetwork, quantize_int8
+from kerascnn.export.integer_quantization import ConvertedNetwork, quantize_int8, stays_float
 from kerascnn.export.litert_quantizer import quantize_with_litert
 from kerascnn.export.metadata import ModelDescription, tflite_metadata, with_metadata
 from kerascnn.files.temporary import TemporaryFolder
@@ -212,7 +212,7 @@ def _convert(
     if quantization == "int8":
         types = tf.dtypes.as_dtype(pixels), tf.int8 if pixels == "int8" else tf.float32
         expected = np.concatenate([graph.network(image)["probabilities"] for [image] in samples])
-        floats = [layer.name for layer in model.layers if isinstance(layer, FLOAT_LAYERS)]
+        floats = [layer.name for layer in model.layers if stays_float(layer)]
         return quantize_int8(converter, samples, expected, [layer.name for layer in model.layers], floats, types)
     if quantization == "int16x8":
         converter.representative_dataset = lambda: iter(samples)

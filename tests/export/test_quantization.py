@@ -200,6 +200,20 @@ def test_local_response_normalization_stays_in_float32_and_is_listed(grays, tmp_
     assert row.operations["CONV_2D"] == 2
 
 
+def test_normalized_contrast_stays_in_float32(grays, tmp_path):
+    """TFLite divides by no integer that stands for zero, as the norms of images without contrast do."""
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((8, 8, 3), name="pixels")
+    x = Preprocessing(std=1.0, contrast=55.0, name="preprocessing")(pixels)
+    x = keras.layers.GlobalMaxPooling2D(name="pool")(keras.layers.Conv2D(8, 3, name="conv1")(x))
+    labels = ClassLabels(["dark", "light"], name="labels")(keras.layers.Dense(2, "softmax", name="fc")(x))
+    model, loose = keras.Model(pixels, labels, name="contrasts"), Tolerance(max_mismatch_rate=1.0)
+    result = export(model, grays, tmp_path / "contrasts", formats=["tflite"], quantize="int8", tolerance=loose)
+    row = result.verification.results[1]
+    assert row.float_fallback_layers == ("preprocessing",)
+    assert "DIV" in row.float_fallback_ops and row.operations["CONV_2D"] == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("pixels", "type_of_input"), [(None, "float32"), ("uint8", "uint8")])
 def test_a_file_of_integer_pixels_is_compared_with_the_network_on_rounded_pixels(

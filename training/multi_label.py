@@ -5,7 +5,6 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from kerascnn.applications.cutting import classifier_of
 from kerascnn.average_precision import mean_average_precision
 
 MULTI_LABEL, SINGLE_LABEL = "multi-label", "single-label"  # Values of the recipe's field `task`
@@ -47,6 +46,9 @@ def start_with_shares(model: keras.Model, shares: np.ndarray) -> None:
     Otherwise the first steps are spent on saying that most classes are absent, with the large gradients of all of them.
     `shares` are (classes,), of the training images.
     """
+    # Its module imports Keras, which may be in the middle of importing this one.
+    from kerascnn.applications.cutting import classifier_of
+
     limited = np.clip(shares, 0.001, 0.999)
     for layer in {classifier_of(model), *(layer for layer in model.layers if isinstance(layer, keras.layers.Dense))}:
         if layer.use_bias and layer.bias.shape == shares.shape:

@@ -105,7 +105,7 @@ def test_many_images_are_read_once_each(tmp_path, monkeypatch):
     for number in range(count):
         Image.new("RGB", (8, 8), (number, 0, 255)).save(tmp_path / f"{number:02}.png")
     read = []
-    monkeypatch.setattr(prediction, "read_image", lambda path: read.append(path) or read_image(path))
+    monkeypatch.setattr(prediction, "read_image", lambda path, decode: read.append(path) or read_image(path, decode))
     embedding = embed(mean_colors(), [tmp_path])
     assert read == list(embedding.paths) == sorted(tmp_path.iterdir())
     np.testing.assert_allclose(255 * embedding.features[:, 0], np.arange(count), atol=2e-4)

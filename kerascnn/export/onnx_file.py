@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +56,8 @@ def write_onnx(model: keras.Model, path: Path) -> None:
         tf.config.run_functions_eagerly(True)
         # Keras patches the converter for NumPy 2 and looks up a deprecated name.
         warnings.filterwarnings("ignore", message="In the future `np.object`", category=FutureWarning)
-        named.export(str(path), format="onnx", verbose=False, input_signature=[pixels])
+        with _collecting_garbage():
+            named.export(str(path), format="onnx", verbose=False, input_signature=[pixels])
         written = onnx.load(path)
         _embed_constants(written, named)
         # The converter writes operations that ONNX lacks under TensorFlow's names.
@@ -63,6 +66,25 @@ def write_onnx(model: keras.Model, path: Path) -> None:
     onnx.helper.set_model_props(written, {**files, METADATA_FILE: with_digest(files[METADATA_FILE])})
     onnx.save(written, path)
     seal(path)
+
+
+@contextlib.contextmanager
+def _collecting_garbage() -> Iterator[None]:
+    """Frees what the converter leaves in cycles: some thirty copies of the network, one after the other.
+
+    Python counts objects, not their bytes, and seldom looks at all of them where there are millions. Here it looks
+    often, and leaves out those that were there before.
+    """
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    # Python looks at all objects once a quarter more than it counted last are there: now it counts none.
+    gc.collect()
+    gc.set_threshold(200, 1, 1)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 def _embed_constants(written: onnx.ModelProto, model: keras.Model) -> None:

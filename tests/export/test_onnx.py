@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import weakref
 
 import keras
 import numpy as np
@@ -61,6 +62,28 @@ def test_grouped_convolutions(tmp_path):
     expected = np.asarray(model(images))
     found = open_predictor(tmp_path / "grouped.onnx").probabilities(images)
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_copies_of_the_network_are_freed_while_it_is_converted(tmp_path, monkeypatch):
+    """The converter copies it some thirty times; a large network would fill the memory."""
+    optimizers = pytest.importorskip("tf2onnx.optimizer.optimizer_base").GraphOptimizerBase
+    optimize, copies, alive = optimizers.optimize, weakref.WeakSet(), []
+
+    def counted(self, graph, iteration):
+        copies.add(graph)
+        alive.append(len(copies))
+        return optimize(self, graph, iteration)
+
+    monkeypatch.setattr(optimizers, "optimize", counted)
+    pixels = x = keras.Input((4, 4, 3), name="pixels")
+    for number in range(40):
+        x = keras.layers.Conv2D(3, 1, name=f"conv{number + 1}")(x)
+    model = keras.Model(pixels, keras.layers.Dense(2, name="fc")(keras.layers.Flatten(name="flatten")(x)))
+    onnx_file.write_onnx(deployable(model), tmp_path / "deep.onnx")
+    assert len(alive) > 20
+    assert max(alive) <= 6
 
 
 @needs_onnx

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import atexit
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from kerascnn.files.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     from kerascnn.data import DataSet, FileExamples
 
 
 def temporary_folder() -> Path:
-    """A folder that this process removes."""
-    folder = Path(tempfile.mkdtemp(prefix="kerascnn-benchmark-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    """A folder that this process removes; those of contestants that are killed go with the next one."""
+    folder = TemporaryFolder(prefix="kerascnn-benchmark-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
 
 
 def clean_copy(source: str, most: int | None = None) -> Path:

@@ -92,6 +92,8 @@ def test_a_checkpoint_of_a_part_of_the_network_is_refused(network):
 
 
 class Mine(keras.callbacks.Callback):
+    monitor, mode = "mine", "auto"
+
     def on_epoch_end(self, epoch, logs=None):
         logs["mine"] = 1.0
 
@@ -101,6 +103,13 @@ def test_a_users_own_metric_can_be_monitored(network):
         check_callbacks([mine, keras.callbacks.EarlyStopping("mine", mode="min")], Recipe(), network)
         with mentioning(InputError, "'mine'", "mode="):
             check_callbacks([mine, keras.callbacks.EarlyStopping("mine")], Recipe(), network)
+
+
+def test_what_a_users_own_callback_means_by_mode_is_its_own(network):
+    mine = Mine()
+    for mine.monitor in ("mine", "val_top1"):
+        check_callbacks([mine], Recipe(), network)
+        assert mine.mode == "auto"
 
 
 def test_what_is_no_recipe_is_refused():

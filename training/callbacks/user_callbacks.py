@@ -18,6 +18,12 @@ OWN = {
     "recipe.with_values(averaging={'decay': 0.999})",
     keras.callbacks.BackupAndRestore: "a run folder has checkpoints; leave it out, and continue with resume",
 }
+# Keras' own look up in the model whether what they monitor should be high or low.
+LOOK_A_DIRECTION_UP = (
+    keras.callbacks.EarlyStopping,
+    keras.callbacks.ModelCheckpoint,
+    keras.callbacks.ReduceLROnPlateau,
+)
 # Numbers of an epoch that are no metrics.
 OF_THE_MACHINE = ("seconds", "images_per_second", "learning_rate", "waiting_share", "memory_gigabytes", "loss_scale")
 
@@ -54,8 +60,9 @@ def check_callbacks(callbacks: Sequence[keras.callbacks.Callback], recipe: Recip
 
 def _check_monitor(callback: keras.callbacks.Callback, measured: Sequence[str], may_be_added: bool) -> None:
     name, monitor = type(callback).__name__, callback.monitor
+    looks_up = isinstance(callback, LOOK_A_DIRECTION_UP) and callback.mode == "auto"
     if monitor in measured:
-        if getattr(callback, "mode", None) == "auto":
+        if looks_up:
             callback.mode = "min" if "loss" in monitor else "max"
         return
     if monitor.rpartition("_")[2] in ("accuracy", "acc"):
@@ -64,7 +71,7 @@ def _check_monitor(callback: keras.callbacks.Callback, measured: Sequence[str], 
         raise InputError(f"{name} monitors '{monitor}', which is not measured; write monitor='{split}{main}'.")
     if monitor not in OF_THE_MACHINE and not may_be_added:
         raise InputError(f"{name} monitors '{monitor}', which is not measured; {closest(monitor, measured)}")
-    if getattr(callback, "mode", None) == "auto":
+    if looks_up:
         raise InputError(f"{name} cannot know whether '{monitor}' should be high or low; give it mode='max' or 'min'.")
 
 

@@ -195,6 +195,13 @@ def test_aliases_may_repeat_values(tmp_path):
     assert len(str(read_yaml(path))) < MOST_VALUES
 
 
+def test_a_value_that_is_merged_may_be_replaced(tmp_path):
+    """PyYAML merges into `c` in place, for `d`, before it reads `c`."""
+    path = tmp_path / "recipe.yaml"
+    path.write_text("a: &a {x: 0}\nb: {c: &c {<<: *a, x: 1}}\nd: {<<: *c, y: 2}\n")
+    assert read_yaml(path)["b"] == {"c": {"x": 1}}
+
+
 @pytest.mark.parametrize("text", ["epochs" + ".a" * 5_000 + "=1", "epochs=" + "[" * 5_000, "epochs=" + "9" * 5_000])
 def test_absurd_assignments(text):
     with pytest.raises(InputError) as refusal:

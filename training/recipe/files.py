@@ -42,12 +42,13 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError(f"its aliases make it more than {MOST_VALUES:,} values")
         return node
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        # PyYAML keeps the last of two values.
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        # PyYAML keeps the last of two values. Later on, a node also has the values that it merges and replaces.
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if repeated := next((name for name in names if names.count(name) > 1), None):
             raise yaml.YAMLError(f"it has '{repeated}' twice")
-        return super().construct_mapping(node, deep)
+        return node
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+e[-+]?\d+$", re.I), list("-+0123456789"))

@@ -84,9 +84,9 @@ def NIN(
     Example:
         >>> model = kerascnn.applications.NIN()
     """
-    # A sigmoid per class behind ReLU could say of no class that it is absent.
-    several = keras.activations.get(classifier_activation) is keras.activations.sigmoid
     with building("NIN", CommonArguments.of(locals())) as network:
+        # A sigmoid per class behind ReLU could say of no class that it is absent.
+        several = include_top and keras.activations.get(classifier_activation) is keras.activations.sigmoid
         return network.model(_layers(network, heads=False, last=None if several else "relu"))
 
 

@@ -186,6 +186,8 @@ def test_nin_for_any_number_of_classes_has_no_last_relu():
     """Behind it, a sigmoid would be one half or more."""
     model = without_values(small, "nin", classifier_activation="sigmoid")
     assert model.get_layer("avg_pool").input is model.get_layer("cccp6").output
+    with mentioning(InputError, "NIN", "classifier_activation='softmx'"):
+        NIN(classifier_activation="softmx")
 
 
 def test_weights_of_nin_without_and_with_another_classifier(tmp_path):

@@ -148,7 +148,10 @@ def _new_classifier(model: keras.Model) -> keras.layers.Dense:
     if isinstance(old, keras.layers.Dense):
         return type(old).from_config(old.get_config())
     last = next(node.operation for node in reversed(main_nodes(model)) if not isinstance(node.operation, ClassLabels))
-    activation = keras.activations.softmax if isinstance(last, keras.layers.Softmax) else last.activation
+    softmax = isinstance(last, keras.layers.Softmax)
+    activation = keras.activations.softmax if softmax else getattr(last, "activation", None)
+    if activation is None:
+        raise InputError(f"{model.name} ends in '{last.name}', no activation, so its classifier cannot be replaced.")
     values = {name: getattr(old, name) for name in ("kernel_initializer", "bias_initializer")}
     return keras.layers.Dense(old.filters, activation, dtype="float32", name=last.name, **values)
 

@@ -75,3 +75,11 @@ def test_what_is_left(inception):
     removed = [layer for layer in inception.layers if layer.name.startswith(("mixed8", "mixed9", "mixed10"))]
     classifiers = (2048 + 1) * 3 - (2 * 768 + 1) * 3
     assert inception.count_params() - left.count_params() == classifiers + sum(one.count_params() for one in removed)
+
+
+def test_a_classifier_whose_activation_is_not_known_is_not_replaced():
+    pixels = keras.Input((8, 8, 3))
+    maps = keras.layers.Conv2D(3, 1)(keras.layers.Conv2D(4, 3, name="conv1")(pixels))
+    mine = keras.Model(pixels, keras.ops.softmax(keras.layers.GlobalAveragePooling2D()(maps)), name="mine")
+    with mentioning(InputError, "mine", "no activation"):
+        cut(mine, "conv1")

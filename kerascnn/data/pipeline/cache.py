@@ -160,10 +160,12 @@ def _fingerprint(examples: Examples, decoding: str) -> str:
 
 
 def _flat_reader(pixels: np.ndarray, shapes: np.ndarray, channels: int) -> Read:
-    flat = tf.experimental.dlpack.from_dlpack(pixels.__dlpack__())
-    if (shapes == shapes[0]).all():
-        images = tf.reshape(flat, (len(shapes), *shapes[0], channels))
-        return lambda index, choose: part(images[index], choose)
+    same = (shapes == shapes[0]).all()
+    # Reshaped by NumPy: TensorFlow would do it on a GPU, and copy all images there.
+    shaped = pixels.reshape(len(shapes), *shapes[0], channels) if same else pixels
+    stored = tf.experimental.dlpack.from_dlpack(shaped.__dlpack__())
+    if same:
+        return lambda index, choose: part(stored[index], choose)
     ends = np.cumsum(shapes.astype(np.int64).prod(axis=1) * channels)
     starts = tf.constant(np.concatenate([[0], ends[:-1]]), tf.int64)
     sizes = tf.constant(shapes, tf.int32)
@@ -175,7 +177,7 @@ def _flat_reader(pixels: np.ndarray, shapes: np.ndarray, channels: int) -> Read:
         height, width = tf.unstack(window.extent)
         row = tf.cast(shape[1], tf.int64) * channels
         first = starts[index] + tf.cast(top, tf.int64) * row
-        rows = tf.slice(flat, first[None], (tf.cast(height, tf.int64) * row)[None])
+        rows = tf.slice(stored, first[None], (tf.cast(height, tf.int64) * row)[None])
         return tf.reshape(rows, tf.stack([height, shape[1], channels]))[:, left : left + width]
 
     return read

@@ -53,6 +53,7 @@ def test_every_network_has_a_recipe():
         ({"optimizer": {"name": "rmspop"}}, ("'rmspop'", "closest", "rmsprop")),
         ({"optimizer": {"learning_rate": "0.1"}}, ("optimizer.learning_rate", "a number above 0", "'0.1'")),
         ({"fine_tuning": {"layer_lr_decay": 2}}, ("fine_tuning.layer_lr_decay", "above 0 and at most 1", "not 2")),
+        ({"pixels": {"crop_fraction": 1.5}}, ("pixels.crop_fraction", "from 0.01 to 1", "not 1.5")),
         ({"optimizer": "sgd"}, ("optimizer", "name, learning_rate, ", "'sgd'")),
         ({"optimizer": {"learning_rate": 0}}, ("mine.yaml", "optimizer.learning_rate", "above 0", "not 0")),
         ({"averaging": {"decay": 1}}, ("averaging.decay", "from 0", "less than 1", "not 1")),

@@ -201,7 +201,7 @@ class Pixels:
 
     mean: Literal["pixel", "channel", "middle", "none", "weights"] | float | PerChannel = "channel"
     std: PositiveFloat | PositivePerChannel = 64.0
-    crop_fraction: float = 0.875
+    crop_fraction: Annotated[float, Field(ge=0.01, le=1)] = 0.875
     contrast: NonNegativeFloat = 0.0
     whitening: NonNegativeFloat = 0.0
 

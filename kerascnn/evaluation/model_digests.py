@@ -34,9 +34,12 @@ def digest_before(path: Path, size: int) -> str:
 
 
 def saved_model_digest(folder: Path, but: Path) -> str:
-    """The SHA-256 of the names and contents of a SavedModel's files but one; servers may add files of their own."""
+    """The SHA-256 of the names and contents of a SavedModel's files but one.
+
+    Servers may add files of their own, and file managers hidden ones, such as .DS_Store.
+    """
     digest = hashlib.sha256()
-    found = (path for part in ("saved_model.pb", "variables/*", "assets/*") for path in folder.glob(part))
+    found = (path for part in ("saved_model.pb", "variables/[!.]*", "assets/[!.]*") for path in folder.glob(part))
     for path in sorted(path for path in found if path.is_file() and path != but):
         line = f"{path.relative_to(folder).as_posix()} {digest_before(path, path.stat().st_size)}\n"
         digest.update(os.fsencode(line))

@@ -7,8 +7,9 @@ import logging
 import math
 import os
 import re
+import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,9 @@ SCALING_OPERATIONS = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide"}
 # Bytes of a weight, or of a value between layers.
 FLOAT = 4
 
+# Held while `keras.layers.Layer.add_weight` is replaced.
+_LIMITING = threading.RLock()
+
 # The images that show what a model's outputs are; bytes for a pixel's channel in all of them.
 TEST_IMAGES = 4
 TEST_BYTES = 4 * 16
@@ -80,22 +84,25 @@ def load_keras(path: Path) -> keras.Model:
 def _limited_weights(most: int) -> Iterator[None]:
     """Layers that are built inside the block get weights of so many bytes in all; what a config may claim is endless.
 
-    MemoryError before more are made.
+    MemoryError before more are made. Other threads build layers as before, or wait here.
     """
-    add_weight, left = keras.layers.Layer.add_weight, most
+    with _LIMITING:
+        add_weight, left, thread = keras.layers.Layer.add_weight, most, threading.get_ident()
 
-    def limited(layer: keras.layers.Layer, shape: Any = None, *arguments: Any, **options: Any) -> keras.Variable:
-        nonlocal left
-        left -= FLOAT * math.prod(shape if isinstance(shape, tuple | list) else (shape or 1,))
-        if left < 0:
-            raise MemoryError("its layers have more weights than the file, or than there is memory for")
-        return add_weight(layer, shape, *arguments, **options)
+        def limited(layer: keras.layers.Layer, shape: Any = None, *arguments: Any, **options: Any) -> keras.Variable:
+            nonlocal left
+            if threading.get_ident() == thread:
+                # Keras takes whatever has sides, TensorFlow's shapes too.
+                left -= FLOAT * math.prod(shape if isinstance(shape, Iterable) else (shape or 1,))
+                if left < 0:
+                    raise MemoryError("its layers have more weights than the file, or than there is memory for")
+            return add_weight(layer, shape, *arguments, **options)
 
-    keras.layers.Layer.add_weight = limited
-    try:
-        yield
-    finally:
-        keras.layers.Layer.add_weight = add_weight
+        keras.layers.Layer.add_weight = limited
+        try:
+            yield
+        finally:
+            keras.layers.Layer.add_weight = add_weight
 
 
 def largest_tensor(model: keras.Model) -> int:

@@ -276,7 +276,7 @@ class SavedModelPredictor(Predictor):
             self.metadata = ModelMetadata.from_files(*files)
             [pixels] = self._serve.structured_input_signature[1].values()
             tensors = [pixels.shape, self._serve.structured_outputs["probabilities"].shape]
-        _check_shapes(path, self.metadata, tensors)
+            _check_shapes(path, self.metadata, tensors)
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         import tensorflow as tf
@@ -352,7 +352,7 @@ class OnnxPredictor(Predictor):
             stored = self._session.get_modelmeta().custom_metadata_map
             self.metadata = ModelMetadata.from_files(stored[METADATA_FILE], stored[LABELS_FILE])
             shapes = [tensor.shape for tensor in (*self._session.get_inputs(), *self._session.get_outputs())]
-        _check_shapes(path, self.metadata, shapes)
+            _check_shapes(path, self.metadata, shapes)
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         return self._session.run(["probabilities"], {"pixels": images.astype(np.float32, copy=False)})[0]

@@ -5,14 +5,17 @@ import random
 import time
 import warnings
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerascnn import InputError
 from kerascnn.applications.weights import load as weights
 from kerascnn.evaluation import open_predictor
+from kerascnn.evaluation.keras_models import _limited_weights, load_keras
 from kerascnn.evaluation.model_digests import digest_before, with_digest
 from kerascnn.evaluation.predictors import LABELS_FILE, METADATA_FILE, ModelMetadata
 from kerascnn.export.inference_network import deployable
@@ -96,6 +99,20 @@ def test_layers_that_read_files(model, tmp_path, layer):
         open_predictor(with_config(model, tmp_path, replaced))
 
 
+def test_limits_of_weights_are_of_one_thread_and_end(model, tmp_path):
+    model.save(tmp_path / "whole.keras")
+    before = keras.layers.Layer.add_weight
+    with ThreadPoolExecutor(4) as threads:
+        assert len(set(threads.map(load_keras, [tmp_path / "whole.keras"] * 8))) == 8
+        assert keras.layers.Layer.add_weight is before
+        with _limited_weights(1 << 10):
+            # Of another thread, and by the shapes of TensorFlow.
+            threads.submit(keras.layers.Dense(1000).build, (None, 10)).result()
+            keras.layers.Layer().add_weight(tf.TensorShape((16, 8)))
+            with pytest.raises(MemoryError):
+                keras.layers.Dense(1000).build((None, 10))
+
+
 @pytest.mark.parametrize("values", [
     {"image_size": 0}, {"image_size": "8"}, {"image_size": [8, -8]}, {"image_size": 8.0}, {"channels": 10**9},
     {"crop_fraction": 0}, {"crop_fraction": float("nan")}, {"crop_fraction": [1]}, {"threshold": "a"},
@@ -165,6 +182,10 @@ def test_a_bit_that_flips_in_a_model_is_noticed(model, tmp_path, suffix):
     write = {".keras": write_keras, ".tflite": write_tflite, ".onnx": write_onnx, "": write_saved_model}[suffix]
     model_path = tmp_path / f"flipped{suffix}"
     write(deployable(model), model_path)
+    if model_path.is_dir():
+        # As a Mac adds them to folders that it shows.
+        for folder in (model_path, model_path / "variables", model_path / "assets"):
+            (folder / ".DS_Store").write_bytes(b"Bud1")
     path = model_path / "saved_model.pb" if model_path.is_dir() else model_path
     contents, chance = path.read_bytes(), random.Random(0)
     open_predictor(model_path)

@@ -128,12 +128,13 @@ def _cells(columns: Mapping[str, Any], title: str, role: str, name: str) -> list
 
 
 def _text(value: Any) -> str:
-    """A cell as text; "" if it is missing, and 3 for the float that pandas makes of a whole number."""
+    """A cell as text; "" if it is missing or blank, and 3 for the float that pandas makes of a whole number."""
     if value is None or str(value) in ("nan", "NaN", "NaT", "<NA>"):
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return class_name(os.fsdecode(value) if isinstance(value, bytes | os.PathLike) else str(value))
+    text = os.fsdecode(value) if isinstance(value, bytes | os.PathLike) else str(value)
+    return class_name(text) if text.strip() else ""
 
 
 def _check_classes(labels: list[str], title: str, name: str) -> None:

@@ -304,6 +304,12 @@ def test_cells_as_pandas_gives_them(photos):
     assert loaded.class_names == ("0", "1") and len(loaded.training) + len(loaded.validation) == 19
     [skipped] = loaded.skipped
     assert (skipped.path, skipped.reason) == ("19", "has no class in table")
+    # A blank cell is an empty one, also of the groups.
+    labels, groups = ["nv", "mel"] * 9 + [" ", "\xa0"], ["p1", *[" "] * 19]
+    frame = Frame(id=list(range(20)), dx=labels, patient=groups)
+    loaded = data.from_table(frame, file="id", label="dx", group="patient", folder=photos, validation_fraction=0.5)
+    assert loaded.class_names == ("mel", "nv") and {path.path for path in loaded.skipped} == {"18", "19"}
+    assert min(len(loaded.training), len(loaded.validation)) > 5
 
 
 @pytest.mark.parametrize(

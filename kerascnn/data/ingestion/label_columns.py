@@ -303,7 +303,7 @@ def _classes(cell: str, separator: str | None) -> tuple[str, ...]:
     if separator is None:
         return (class_name(cell),)
     parts = re.split(separator, cell.strip("[](){}"))
-    return tuple(dict.fromkeys(name for part in parts if (name := class_name(part.strip(" '\"")))))
+    return tuple(dict.fromkeys(name for part in parts if (name := class_name(part.strip().strip(" '\"")))))
 
 
 def tag_separator(title: str, values: set[str]) -> tuple[str | None, bool]:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from kerascnn.layers import BatchNormalization
 from kerascnn.training import Recipe, callbacks_for, compile_for
 from kerascnn.training.distillation.hints import learner, stage_recipe
+from kerascnn.training.distillation.soft_targets import teacher_of
 from kerascnn.training.strategy import Devices, choose_devices, prepare
 
 BATCH, STEPS, EPOCHS, CLASSES = 16, 3, 2, 6
@@ -69,7 +70,7 @@ def trained(devices: Devices, *more: str) -> tuple[keras.Model, dict[str, list[f
         model = network()
         compile_for(model, recipe, STEPS)
         hinted = recipe.distillation.begins_with_hints
-        first = [learner(model, stage_recipe(recipe), STEPS)] if hinted else []
+        first = [learner(model, teacher_of(model), stage_recipe(recipe), STEPS)] if hinted else []
     images, labels = random_images(BATCH * STEPS * EPOCHS, seed=0)
     own = [array[devices.worker :: devices.workers] for array in random_images(VALIDATION, seed=1)]
     validation = tf.data.Dataset.from_tensor_slices(tuple(own)).batch(devices.share(BATCH))

@@ -7,13 +7,13 @@ from collections.abc import Collection, Sequence
 # Subcommands, by what keras.applications', torchvision's, timm's and ultralytics' users try first.
 SUBCOMMANDS = {
     **dict.fromkeys(("val", "valid", "validate", "test", "eval", "score"), "evaluate"),
-    **dict.fromkeys(("fit", "finetune", "fine-tune", "classify", "resume"), "train"),
+    **dict.fromkeys(("fit", "finetune", "fine-tune", "resume"), "train"),
     **dict.fromkeys(("list", "list-models", "zoo"), "models"),
     **dict.fromkeys(("summary", "info", "profile"), "describe"),
     **dict.fromkeys(("search", "optimize"), "tune"),
     **dict.fromkeys(("gradcam", "visualize"), "explain"),
     **dict.fromkeys(("features", "extract"), "embed"),
-    **dict.fromkeys(("infer", "inference"), "predict"),
+    **dict.fromkeys(("classify", "infer", "inference"), "predict"),
     **dict.fromkeys(("check", "prepare"), "ingest"),
     **dict.fromkeys(("help", "version"), "--help or --version"),
 }
